@@ -1,0 +1,61 @@
+# Everything a machine with Python 3.11, make and a package index needs. `make help` lists the targets.
+PYTHON ?= python3.11
+UV     := .venv-uv/bin/uv
+RUN    := .venv/bin/python -m
+ARGS   ?=
+export UV_NO_PROGRESS := 1
+
+.PHONY: help setup demo up test lint bench pictures lock clean
+
+help:  ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
+
+setup: .venv/.ready .venv-label-studio/.ready  ## the two environments, pinned and hash-checked
+
+$(UV): bootstrap.lock
+	$(PYTHON) -m venv .venv-uv
+	.venv-uv/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r bootstrap.lock
+	@touch $@
+
+.venv/.ready: $(UV) requirements.lock pyproject.toml
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
+	VIRTUAL_ENV=.venv $(UV) pip sync -q --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(UV) pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv-label-studio/.ready: $(UV) label-studio.lock
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-label-studio
+	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes label-studio.lock
+	.venv-label-studio/bin/python -m compileall -q .venv-label-studio/lib || true
+	@touch $@
+
+demo: setup  ## the loop on real input; options: ARGS="--exit --json out.json"
+	$(RUN) labelloop.cli demo $(ARGS)
+
+up: setup  ## Postgres, Label Studio, sync and backend, until Ctrl-C
+	$(RUN) labelloop.cli up $(ARGS)
+
+lint: .venv/.ready  ## style, types and import floors
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	.venv/bin/lint-imports
+
+test: setup lint  ## everything that guards us, on a real Label Studio and a real Postgres
+	$(RUN) pytest $(ARGS)
+
+bench: setup  ## speed and memory, each against a peer or a limit
+	$(RUN) benchmarks $(ARGS)
+
+pictures: setup  ## the pictures of the docs, from the running product (needs Chromium)
+	$(RUN) docs.pictures $(ARGS)
+
+lock: $(UV)  ## renew the locks
+	$(UV) lock -q
+	$(UV) export -q --frozen --no-emit-project --extra local --no-header --no-annotate -o requirements.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio.in -o label-studio.lock
+
+clean:  ## leave nothing behind
+	-[ ! -x .venv/bin/labelloop ] || .venv/bin/labelloop down --purge
+	rm -rf .venv .venv-uv .venv-label-studio .labelloop .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis uv.lock
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,112 @@
+"""All settings in one frozen value, from the environment (`LABELLOOP_*`) and the data folder's settings.env."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from labelloop.errors import SettingsError
+
+SECRETS = frozenset(
+    {"database_url", "label_studio_token", "label_studio_password", "intake_token", "hook_secret", "backend_password"}
+)
+FILE = "settings.env"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What every process of labelloop needs to know. A field is read from LABELLOOP_ and its name in capitals."""
+
+    data_dir: Path = Path(".labelloop")
+    """Holds everything that `labelloop up` makes."""
+    loops_dir: Path = Path("labeling_configs")
+    """One folder a loop: labels.xml and loop.yaml."""
+    models_dir: Path | None = None
+    """Where the version files are, `<sha256>.skops`; `models` in the data folder unless said."""
+    database_url: str = ""
+    """postgresql://user:password@host:port/database"""
+    label_studio_url: str = ""
+    label_studio_token: str = ""
+    """A personal or a legacy token: both work."""
+    label_studio_user: str = ""
+    """Login of the administrator that `labelloop up` made; empty with a Label Studio of the user's own."""
+    label_studio_password: str = ""
+    sync_url: str = "http://127.0.0.1:8601"
+    """Where pipelines, and Label Studio's webhook, reach the sync service."""
+    backend_url: str = "http://127.0.0.1:8602"
+    """Where Label Studio reaches the ML backend."""
+    intake_token: str = ""
+    """Bearer token of the pipelines."""
+    hook_secret: str = ""
+    """Header that Label Studio's webhook must carry."""
+    backend_user: str = "labelloop"
+    backend_password: str = ""
+    """Basic auth of the ML backend."""
+    push_grace_s: float = 300.0
+    """How long an import whose answer was lost may still take effect; an hour where Label Studio is on SQLite."""
+    pull_every_s: float = 10.0
+    """Seconds between two looks at Label Studio when no doorbell rings."""
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Settings of this environment; what it does not say comes from `settings.env` in the data folder, if any."""
+        data_dir = Path(environ.get("LABELLOOP_DATA_DIR", cls.data_dir)).absolute()
+        said = {**read_file(data_dir / FILE), **{k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}}
+        values: dict[str, object] = {"data_dir": data_dir}
+        for field in fields(cls):
+            name = "LABELLOOP_" + field.name.upper()
+            if field.name == "data_dir" or name not in said:
+                continue
+            values[field.name] = _convert(name, str(field.type), said[name])
+        values.setdefault("models_dir", data_dir / "models")
+        return cls(**values)  # type: ignore[arg-type]
+
+    def require(self, *names: str) -> None:
+        """Raise SettingsError unless each of the named settings is there."""
+        missing = ["LABELLOOP_" + name.upper() for name in names if not getattr(self, name)]
+        if missing:
+            raise SettingsError(
+                f"not set: {', '.join(missing)}. Set them, or name with LABELLOOP_DATA_DIR (or --data-dir) the folder "
+                "of a running `labelloop up`"
+            )
+
+    def shown(self) -> dict[str, str]:
+        """Name to value for people's eyes: secrets are hidden, a database URL keeps all but its password."""
+        return {f.name: _hidden(f.name, str(getattr(self, f.name) or "")) for f in fields(self)}
+
+    def to_env(self) -> dict[str, str]:
+        """The same settings as environment variables, for a child process or for settings.env."""
+        return {"LABELLOOP_" + f.name.upper(): str(getattr(self, f.name) or "") for f in fields(self)}
+
+
+def read_file(path: Path) -> dict[str, str]:
+    """NAME=value lines; blank lines and lines that start with # are passed over."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        return {}
+    lines = (line.strip() for line in text.splitlines())
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def _convert(name: str, kind: str, value: str) -> object:
+    if "Path" in kind:
+        return Path(value).absolute() if value else None
+    if kind == "float":
+        try:
+            return float(value)
+        except ValueError:
+            raise SettingsError(f"{name} is {value!r}; it takes a number of seconds") from None
+    return value
+
+
+def _hidden(name: str, value: str) -> str:
+    if name not in SECRETS or not value:
+        return value
+    if name == "database_url":
+        scheme, _, rest = value.partition("://")
+        credentials, at, host = rest.rpartition("@")
+        user, _, _ = credentials.partition(":")
+        return f"{scheme}://{user}:***{at}{host}" if at else value
+    return "***"

@@ -1,0 +1,57 @@
+"""Jobs between the rooms: names, queues, and how to ask for one inside a transaction.
+
+The rooms do not import each other; they name each other's jobs here. A job is a request to look, never data: one that
+is asked for twice runs once (queueing_lock), and one that is lost is asked for again by a periodic look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued
+
+from labelloop.store.database import DEADLINES, Conn
+
+SYNC_QUEUE = "sync"
+BACKEND_QUEUE = "backend"
+PUSH = "sync.push"
+PULL = "sync.pull"
+RETRAIN = "backend.retrain"
+PRELABEL = "backend.prelabel"
+_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE, RETRAIN: BACKEND_QUEUE, PRELABEL: BACKEND_QUEUE}
+
+# Asking needs no connection of the queue's own: it goes through the caller's transaction.
+_asking = App(connector=SyncPsycopgConnector())
+
+
+def ask(conn: Conn, job: str, loop: str) -> bool:
+    """Ask for `job` on `loop` when the caller's transaction commits; False when it is asked for already."""
+    lock = f"{job}:{loop}"
+    try:
+        with conn.transaction():  # a savepoint: the refusal is a unique violation
+            _asking.configure_task(
+                job, queue=_QUEUES[job], queueing_lock=lock, lock=lock, connection=conn
+            ).defer(loop=loop)
+    except AlreadyEnqueued:
+        return False
+    return True
+
+
+def worker_app(url: str) -> App:
+    """The app that a worker runs; the room adds its tasks."""
+    return App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4, kwargs=dict(DEADLINES)))
+
+
+@contextmanager
+def open_app(url: str) -> Iterator[App]:
+    """A synchronous app, for the schema and for looking at jobs."""
+    app = App(connector=SyncPsycopgConnector(conninfo=url, min_size=1, max_size=2, **_no_extra()))
+    with app.open():
+        yield app
+
+
+def _no_extra() -> dict[str, Any]:
+    return {}

@@ -1,0 +1,43 @@
+"""Bring a database to the newest schema: ours by alembic, the job queue's by procrastinate. Twice is once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from labelloop.store.jobs import open_app
+
+
+def sqlalchemy_url(url: str) -> str:
+    """The same database for SQLAlchemy, through psycopg 3."""
+    return "postgresql+psycopg://" + url.split("://", 1)[1]
+
+
+def migrate(url: str) -> list[str]:
+    """Apply what is missing; returns the revisions applied, oldest first (none when the schema is the newest)."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        before = _revision(connection)
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()
+        queue_is_there = connection.execute(text("select to_regclass('procrastinate_jobs')")).scalar()
+    if queue_is_there is None:
+        with open_app(url) as app:
+            app.schema_manager.apply_schema()
+    script = ScriptDirectory.from_config(config)
+    return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
+
+
+def _revision(connection: object) -> str | None:
+    from alembic.migration import MigrationContext
+
+    context = MigrationContext.configure(connection, opts={"version_table": "labelloop_migrations"})  # type: ignore[arg-type]
+    return context.get_current_revision()
