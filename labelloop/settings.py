@@ -51,7 +51,7 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Settings of this environment; what it does not say comes from `settings.env` in the data folder, if any."""
-        data_dir = Path(environ.get("LABELLOOP_DATA_DIR", cls.data_dir)).absolute()
+        data_dir = Path(environ.get("LABELLOOP_DATA_DIR") or ".labelloop").absolute()
         said = {**read_file(data_dir / FILE), **{k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}}
         values: dict[str, object] = {"data_dir": data_dir}
         for field in fields(cls):
