@@ -1,0 +1,107 @@
+"""The real Postgres and the real Label Studio for all tests: one of each a session, a fresh database a test.
+
+LABELLOOP_TEST_POSTGRES (an administrator's URL) and LABELLOOP_TEST_LABEL_STUDIO ("url|token", and "|email|password" for
+tests that log in as the administrator) name servers that are running already; without them the session starts its own.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from labelloop.store.database import Database
+from labelloop.store.migrate import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStudio:
+    """A running Label Studio and its administrator. `password` is empty where the environment did not say it."""
+
+    url: str
+    token: str
+    email: str
+    password: str
+
+    def sign_up(self, email: str) -> tuple[str, httpx.Client]:
+        """A real annotator, made through the invite link: legacy token and a logged-in session. Twice is a login."""
+        from labelloop.local.people import sign_up
+
+        return sign_up(self.url, self.token, email, "password-of-a-test")
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of an administrator who may create databases."""
+    given = os.environ.get("LABELLOOP_TEST_POSTGRES")
+    if given:
+        yield given
+        return
+    from labelloop.local.postgres import Postgres
+
+    with Postgres(tmp_path_factory.mktemp("postgres")) as postgres:
+        yield postgres.url("postgres")
+
+
+@pytest.fixture(scope="session")
+def _template(postgres_url: str) -> Iterator[str]:
+    """A database with our schema, which the tests' own are copied from."""
+    with _database(postgres_url, f"labelloop_template_{uuid.uuid4().hex[:12]}") as url:
+        migrate(url)
+        yield url
+
+
+@pytest.fixture
+def database_url(postgres_url: str, _template: str) -> Iterator[str]:
+    """A fresh database with our schema, dropped after the test."""
+    template = str(conninfo_to_dict(_template)["dbname"])
+    with _database(postgres_url, f"labelloop_test_{uuid.uuid4().hex[:12]}", template) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    with Database(database_url) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabelStudio]:
+    """One real server a session: make a project a test."""
+    given = os.environ.get("LABELLOOP_TEST_LABEL_STUDIO")
+    if given:
+        url, token, *admin = given.split("|")
+        me = httpx.get(f"{url}/api/current-user/whoami", headers={"Authorization": f"Token {token}"}, timeout=60)
+        email, password = admin or (me.raise_for_status().json()["email"], "")
+        yield LabelStudio(url, token, email, password)
+        return
+    from labelloop.local.label_studio import running
+
+    folder: Path = tmp_path_factory.mktemp("label-studio")
+    with running(folder, postgres_url=request.getfixturevalue("postgres_url")) as server:
+        yield LabelStudio(server.url, server.token, server.email, server.password)
+
+
+@contextmanager
+def _database(admin_url: str, name: str, template: str = "template1") -> Iterator[str]:
+    """A database for the length of a `with`; yields its URL."""
+
+    def do(statement: str, *names: str) -> None:
+        with psycopg.connect(admin_url, autocommit=True) as admin:
+            admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    do("create database {} template {}", name, template)
+    try:
+        yield urlsplit(admin_url)._replace(path=f"/{name}").geturl()
+    finally:
+        do("drop database if exists {} with (force)", name)
