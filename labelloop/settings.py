@@ -90,6 +90,22 @@ def read_file(path: Path) -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
+def _secret_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """The secrets whose file the environment names, without the line's end."""
+    said = {}
+    for name in ("LABELLOOP_" + secret.upper() for secret in sorted(SECRETS)):
+        path = environ.get(name + "_FILE")
+        if not path:
+            continue
+        if name in environ:
+            raise SettingsError(f"{name} and {name}_FILE are both set; say one of them")
+        try:
+            said[name] = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {exc}") from None
+    return said
+
+
 def _convert(name: str, kind: str, value: str) -> object:
     if "Path" in kind:
         return Path(value).absolute() if value else None

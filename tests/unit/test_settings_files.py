@@ -1,0 +1,42 @@
+"""A secret may come from a file: then it stands in no environment, where other processes' eyes are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labelloop.errors import SettingsError
+from labelloop.settings import Settings
+
+
+def settings(tmp_path: Path, **environ: str) -> Settings:
+    return Settings.from_env({"LABELLOOP_DATA_DIR": str(tmp_path / "data"), **environ})
+
+
+def test_a_secret_is_read_from_the_file_that_is_named_without_its_line_end(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("s3cret\n")
+
+    assert settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "token")).intake_token == "s3cret"
+
+
+def test_a_file_wins_over_what_an_earlier_start_left_in_the_data_folder(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "settings.env").write_text("LABELLOOP_HOOK_SECRET=old\nLABELLOOP_BACKEND_USER=kept\n")
+    (tmp_path / "hook").write_text("new")
+
+    read = settings(tmp_path, LABELLOOP_HOOK_SECRET_FILE=str(tmp_path / "hook"))
+
+    assert (read.hook_secret, read.backend_user) == ("new", "kept")
+
+
+def test_a_secret_that_is_said_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("one")
+
+    with pytest.raises(SettingsError, match="LABELLOOP_INTAKE_TOKEN and LABELLOOP_INTAKE_TOKEN_FILE are both set"):
+        settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "token"), LABELLOOP_INTAKE_TOKEN="two")
+
+
+def test_a_file_that_is_not_there_is_named_in_the_refusal(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="LABELLOOP_INTAKE_TOKEN_FILE names .*/nowhere"):
+        settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "nowhere"))
