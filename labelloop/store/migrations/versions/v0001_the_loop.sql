@@ -124,13 +124,15 @@ create table pool (
     utility     double precision not null constraint pool_utility check (utility between 0 and 1),
     label       text,
     confidence  double precision,
-    scored_by   text not null
+    scored_by   text not null,
+    ranked_by   text not null
 );
 create index pool_next on pool (loop, lane, utility desc, output_id);
 comment on table pool is 'The outputs that wait for people, narrow, so that a new champion re-ranks them quickly.';
 comment on column pool.utility is 'How much an answer would teach, 0 to 1; for audit and hold-out a random number, so that both stay unbiased.';
 comment on column pool.label is 'The prelabel: the champion''s where there is one, else the pipeline''s.';
-comment on column pool.scored_by is 'The version that gave utility, label and confidence: ours, or the pipeline''s own.';
+comment on column pool.scored_by is 'The version that gave label and confidence: the champion, or the pipeline''s own.';
+comment on column pool.ranked_by is 'The version that gave the utility: the newest one trained, champion or not, since it is the one that answers teach.';
 
 create table tasks (
     output_id        uuid primary key references outputs,
@@ -144,6 +146,7 @@ create table tasks (
     label            text,
     confidence       double precision,
     scored_by        text not null,
+    ranked_by        text not null,
     shown_version    text not null,
     pushed_at        timestamptz not null default now(),
     constraint one_output_a_task unique (instance, label_studio_id)
