@@ -50,9 +50,13 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Settings of this environment; what it does not say comes from `settings.env` in the data folder, if any."""
+        """Settings of this environment; what it does not say comes from `settings.env` in the data folder, if any.
+
+        A secret may also stand alone in a file that its name with _FILE names, as container secrets do.
+        """
         data_dir = Path(environ.get("LABELLOOP_DATA_DIR") or ".labelloop").absolute()
-        said = {**read_file(data_dir / FILE), **{k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}}
+        named = {k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}
+        said = {**read_file(data_dir / FILE), **_secret_files(named), **named}
         values: dict[str, object] = {"data_dir": data_dir}
         for field in fields(cls):
             name = "LABELLOOP_" + field.name.upper()

@@ -38,5 +38,5 @@ def test_a_secret_that_is_said_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named_in_the_refusal(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="LABELLOOP_INTAKE_TOKEN_FILE names .*/nowhere"):
+    with pytest.raises(SettingsError, match=r"LABELLOOP_INTAKE_TOKEN_FILE names .*nowhere"):
         settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "nowhere"))
