@@ -9,12 +9,15 @@ LabelloopError
 │   └── Ambiguous         a write was sent and its answer is lost: it may or may not have happened
 ├── Skippable             this record only: the next one may well be fine
 │   ├── InvalidOutput     an output breaks the rules of the intake: carries the field's path
+│   ├── Unreadable        the data of some items cannot be read by a learner: names each
 │   ├── Conflict          the same key with another body, or a state that somebody else has changed
 │   └── Refused           Label Studio refuses a request for good: carries its words
 └── Failed                the work was tried and did not succeed (exit status 1)
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 
 class LabelloopError(Exception):
@@ -30,11 +33,12 @@ class SettingsError(UsageError):
 
 
 class SpecError(UsageError):
-    """A loop's files are wrong. `line` and `column` count from 1, and are None where no place can be named."""
+    """A loop's files are wrong. `line` and `column` count from 1, None where no place can be named."""
 
     def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
         place = "" if line is None else f"line {line}, column {column or 1}: "
         super().__init__(place + message)
+        self.reason = message
         self.line = line
         self.column = column
 
@@ -62,6 +66,20 @@ class InvalidOutput(Skippable):
         super().__init__(f"{path}: {message}" if path else message)
         self.path = path
         self.status = status
+
+
+class Unreadable(Skippable):
+    """A learner cannot read some of the items. `faults`: position among the items given -> what is wrong there.
+
+    `names` says what to call the items in the message, in the order in which they were given.
+    """
+
+    def __init__(self, faults: Mapping[int, str], names: Sequence[str] | None = None) -> None:
+        self.faults = dict(faults)
+        first = min(self.faults)
+        name = f"item {first}" if names is None else f"item {names[first]!r}"
+        more = f" (and {len(self.faults) - 1} more)" if len(self.faults) > 1 else ""
+        super().__init__(f"{name}: {self.faults[first]}{more}")
 
 
 class Conflict(Skippable):

@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from labelloop import loop_yaml, strategies
+from labelloop.errors import SpecError
+from labelloop.labeling import LabelingConfig, generate_form
+from labelloop.trigger import Trigger, compile_trigger
+
+NAME = r"^[a-z][a-z0-9_-]{0,40}$"
+SHOWN = ("text", "image")
+"""What a generated form can show; write a labels.xml for anything else."""
+_MAX_LABELS = 1000
 
 
 class _Strict(BaseModel):
@@ -12,24 +26,51 @@ class _Strict(BaseModel):
 
 
 class Action(_Strict):
+    """What happens with an output that the trigger sends."""
+
     type: Literal["human_review"] = "human_review"
-    fields: tuple[str, ...] = ("approval", "comment", "correction")
+    fields: tuple[Literal["approval", "comment", "correction"], ...] = ("approval", "comment", "correction")
+    """What the generated form asks for; a labels.xml of your own says it itself."""
+
+    @field_validator("fields")
+    @classmethod
+    def _can_be_answered(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
+        if not {"approval", "correction"} & set(fields):
+            raise ValueError("without approval and correction nobody can answer; name one of them at least")
+        return fields
 
 
 class Target(_Strict):
+    """What the loop is for, in people's words: kept and shown, not computed with, so further keys are welcome."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+
     metric: str
-    goal: str
+    goal: str | float | None = None
 
 
 class Queue(_Strict):
     strategy: str = "margin"
     """Name of a query strategy."""
-    window: int = Field(50, ge=1, le=10_000)
+    window: int = Field(default=50, ge=1, le=10_000)
     """How many of the most useful tasks stand in Label Studio."""
-    audit: float = Field(0.05, ge=0, le=1)
+    audit: float = Field(default=0.05, ge=0, le=1)
     """Share of the window that is drawn at random from what the trigger lets pass."""
-    holdout: float = Field(0.25, ge=0, le=1)
+    holdout: float = Field(default=0.25, ge=0, le=1)
     """Share of the window that goes to hold-out items."""
+
+    @field_validator("strategy")
+    @classmethod
+    def _exists(cls, strategy: str) -> str:
+        if strategy not in strategies.names():
+            raise ValueError(f"no query strategy {strategy!r}; there are: {', '.join(strategies.names())}")
+        return strategy
+
+    @model_validator(mode="after")
+    def _leaves_room(self) -> Queue:
+        if self.audit + self.holdout > 1:
+            raise ValueError(f"audit {self.audit:g} and holdout {self.holdout:g} are shares of one window: at most 1")
+        return self
 
 
 class LearnerSpec(_Strict):
@@ -40,31 +81,33 @@ class LearnerSpec(_Strict):
 
 
 class Retrain(_Strict):
-    after: int = Field(50, ge=1)
+    after: int = Field(default=50, ge=1)
     """Train when this many answers are new since the last run."""
 
 
 class GateSpec(_Strict):
-    min_holdout: int = Field(20, ge=1)
+    min_holdout: int = Field(default=20, ge=1)
     """Fewer held-out answers than this: no verdict, the champion stays."""
-    alpha: float = Field(0.05, gt=0, lt=1)
+    alpha: float = Field(default=0.05, gt=0, lt=1)
     """Promote when the one-sided exact McNemar test is at or below it."""
 
 
 class LoopSpec(_Strict):
     """One loop. Every key but `trigger` has a default."""
 
-    name: str
+    name: str = Field(pattern=NAME)
     trigger: str
-    actions: tuple[Action, ...] = (Action(),)
+    actions: tuple[Action, ...] = Field(default=(Action(),), min_length=1, max_length=1)
     targets: tuple[Target, ...] = ()
-    audit: float = Field(0.05, ge=0, le=1)
+    show: dict[str, str] = Field(default={"text": "$text"}, min_length=1)
+    """What the generated form shows: {text: "$text"} or {image: "$image"}, each a field of `data`."""
+    audit: float = Field(default=0.05, ge=0, le=1)
     """Chance of an item that the trigger lets pass to be shown to people all the same."""
-    holdout: float = Field(0.2, ge=0, lt=1)
+    holdout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the groups whose answers judge models and never teach one."""
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = Field(default=(), max_length=_MAX_LABELS)
     """The labels; those of labels.xml where there is one."""
-    overlap: int = Field(1, ge=1, le=10)
+    overlap: int = Field(default=1, ge=1, le=10)
     """How many people answer one task."""
     queue: Queue = Queue()
     learner: LearnerSpec = LearnerSpec()
@@ -72,3 +115,122 @@ class LoopSpec(_Strict):
     gate: GateSpec = GateSpec()
     labels_xml: str = ""
     """The labeling config: labels.xml, or the form generated from `actions` where there is none."""
+
+    @field_validator("show")
+    @classmethod
+    def _shows_fields(cls, show: dict[str, str]) -> dict[str, str]:
+        for kind, value in show.items():
+            if kind not in SHOWN:
+                raise ValueError(f"{kind!r} cannot be shown; there are: {', '.join(SHOWN)}")
+            if not value.startswith("$") or not value[1:].isidentifier():
+                raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
+        return show
+
+    @field_validator("labels")
+    @classmethod
+    def _can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        for label in labels:
+            if label != label.strip() or not label.isprintable() or not 0 < len(label) <= 200:
+                raise ValueError(f"a label is 1 to 200 printable characters without blanks around; found {label!r}")
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
+        if len(labels) == 1:
+            raise ValueError("one label leaves nothing to choose; name two at least")
+        return labels
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> LoopSpec:
+        """The spec as `loops.spec` holds it."""
+        return cls.model_validate_json(json.dumps(value))
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON; from_json gives an equal spec back."""
+        return self.model_dump(mode="json")
+
+    @property
+    def config(self) -> LabelingConfig:
+        return LabelingConfig.parse(self.labels_xml)
+
+    @property
+    def sends(self) -> Trigger:
+        """The trigger as a function."""
+        return compile_trigger(self.trigger, self.labels)
+
+    def with_labels(self, labels: Sequence[str]) -> LoopSpec:
+        """The same loop with these labels and the form generated for them."""
+        return _complete({**self.model_dump(), "labels": tuple(labels), "labels_xml": ""})
+
+
+def load(folder: Path) -> LoopSpec:
+    """The loop of this folder, named as the folder is. Raises SpecError with the line and column of what is wrong."""
+    try:
+        text = (folder / "loop.yaml").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SpecError(f"{folder / 'loop.yaml'} cannot be read: {exc}") from exc
+    xml = folder / "labels.xml"
+    try:
+        return parse(folder.absolute().name, text, xml.read_text(encoding="utf-8") if xml.exists() else "")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise SpecError(f"{xml} cannot be read: {exc}") from exc
+
+
+def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
+    """The loop called `name`, from the text of its loop.yaml and that of its labels.xml ("" where it has none)."""
+    document = loop_yaml.read(text)
+    body = document.value
+    for own in ("name", "labels_xml"):
+        if own in body:
+            raise document.error((own,), f"{own}: is not said here: the folder gives it", at_key=True)
+    try:
+        spec = _complete({**body, "name": name, "labels_xml": labels_xml})
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        raise document.error(first["loc"], _words(first), at_key=first["type"] == "extra_forbidden") from None
+    try:
+        compile_trigger(spec.trigger, spec.labels)
+    except SpecError as exc:
+        raise document.inside(("trigger",), exc.line or 1, exc.column or 1, exc.reason) from None
+    _agree(document, spec)
+    return spec
+
+
+def _complete(values: Mapping[str, Any]) -> LoopSpec:
+    """A checked spec whose labeling config is there: its own, or the generated form."""
+    spec = LoopSpec.model_validate(values)
+    if not spec.labels_xml:
+        xml = generate_form(spec.labels, spec.actions[0].fields, spec.show)
+        return spec.model_copy(update={"labels_xml": xml})
+    labels = spec.config.labels
+    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": labels})
+
+
+def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
+    """The labels of loop.yaml and labels.xml are the same, and what the learner reads is shown to people."""
+    config = spec.config
+    if config.labels and set(config.labels) != set(spec.labels):
+        raise document.error(
+            ("labels",), f"labels: {', '.join(spec.labels)} here, but labels.xml has {', '.join(config.labels)}"
+        )
+    field = spec.learner.field
+    if field is not None and field not in config.data_fields:
+        raise document.error(
+            ("learner", "field"),
+            f"learner.field: annotators do not see {field!r}; they see: {', '.join(config.data_fields) or 'nothing'}",
+        )
+
+
+def _words(error: Any) -> str:
+    path = loop_yaml.dotted(error["loc"])
+    match error["type"]:
+        case "extra_forbidden":
+            return f"{path}: no such key"
+        case "missing":
+            return f"{path}: is missing"
+        case "string_type":
+            return f"{path}: text is wanted, not {error['input']!r}; put it in quotes"
+        case "too_short":
+            return f"{path}: takes {error['ctx']['min_length']} at least"
+        case "too_long":
+            return f"{path}: takes {error['ctx']['max_length']} at most"
+    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    return f"{path}: {message}, not {error['input']!r}" if "should" in message else f"{path}: {message}"
