@@ -48,11 +48,12 @@ bench: setup  ## speed and memory, each against a peer or a limit
 	$(RUN) benchmarks $(ARGS)
 
 pictures: setup  ## the pictures of the docs, from the running product (needs Chromium)
-	$(RUN) docs.pictures $(ARGS)
+	.venv/bin/python docs/pictures.py $(ARGS)
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
 	$(UV) export -q --frozen --no-emit-project --extra local --no-header --no-annotate -o requirements.lock
+	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o runtime.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio.in -o label-studio.lock
 
 clean:  ## leave nothing behind

@@ -1,0 +1,83 @@
+"""The pictures of the README and the guides, made anew from the running product: `make pictures` (needs Chromium).
+
+Runs the demo in a data folder of its own, then looks at Label Studio with a real browser as an annotator does.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+from rich.console import Console
+
+from labelloop.demo import DemoOptions, run
+from labelloop.local.up import Running, UpOptions
+
+PICTURES = Path(__file__).parent / "pictures"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def main() -> int:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        print("no Chromium is installed; Debian's package is called chromium", file=sys.stderr)
+        return 1
+    PICTURES.mkdir(exist_ok=True)
+    console = Console(record=True, width=118)
+
+    def look(running: Running) -> None:
+        (PICTURES / "curve.png").write_bytes((running.settings.data_dir / "demo-digits.png").read_bytes())
+        with sync_playwright() as playwright:
+            chromium = playwright.chromium.launch(executable_path=browser, args=ARGUMENTS)
+            page = chromium.new_page(viewport={"width": 1280, "height": 800})
+            _log_in(page, running)
+            _annotate(page, running)
+            terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
+            _terminal(terminal, console)
+            chromium.close()
+
+    with tempfile.TemporaryDirectory(prefix="labelloop-pictures-") as folder:
+        os.chmod(folder, 0o755)
+        options = UpOptions.from_env(os.environ, logs_to_terminal=False, data_dir=Path(folder) / "data")
+        run(DemoOptions(leave=True), options, console, look)
+    return 0
+
+
+def _log_in(page: Page, running: Running) -> None:
+    page.goto(f"{running.settings.label_studio_url}/user/login/")
+    page.fill("input[name=email]", running.settings.label_studio_user)
+    page.fill("input[name=password]", running.settings.label_studio_password)
+    page.click("button[type=submit]")
+    page.wait_for_url("**/projects*")
+
+
+def _annotate(page: Page, running: Running) -> None:
+    """The data manager, and the task that Label All Tasks serves: prelabelled, not yet answered."""
+    page.goto(f"{running.settings.label_studio_url}/projects/1/data")
+    page.wait_for_timeout(6000)
+    page.screenshot(path=PICTURES / "data-manager.png")
+    page.get_by_role("button", name="Label All Tasks").click()
+    page.wait_for_timeout(6000)
+    page.screenshot(path=PICTURES / "annotator.png")
+
+
+def _terminal(page: Page, console: Console) -> None:
+    page.set_content(console.export_html(inline_styles=True))
+    page.add_style_tag(content="body { margin: 16px; } pre { font-size: 14px; line-height: 1.35; }")
+    page.locator("body").screenshot(path=PICTURES / "demo.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

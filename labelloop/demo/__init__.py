@@ -1,0 +1,7 @@
+"""The demo: the whole loop on real input, driven from outside as its users drive it, with honest figures at the end."""
+
+from __future__ import annotations
+
+from labelloop.demo.run import DemoOptions, run
+
+__all__ = ["DemoOptions", "run"]

@@ -1,0 +1,77 @@
+"""The demo's figures: each is read from Postgres and from Label Studio when it is asked for, never carried along."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.store import figures as figure_store
+from labelloop.store import projects
+from labelloop.store.database import Database
+from labelloop.tasks import KEY, OUTPUT, Task
+
+
+def report(database: Database, gateway: Gateway, loop: str, accepted: Sequence[str]) -> dict[str, Any]:
+    """Counts of both sides, and what does not agree between them.
+
+    lost: accepted outputs that Postgres does not have, outputs with people whose task Label Studio does not have, and
+    annotations that Postgres does not have. duplicated: further tasks for one output, further annotations of one
+    person on one task, and annotations that Postgres has and Label Studio does not.
+    """
+    with database.transaction() as conn:
+        counts = figure_store.counts(conn, loop)
+        states = figure_store.keys(conn, loop)
+        stored = figure_store.annotation_ids(conn, loop)
+        project = projects.get(conn, loop)
+    assert project is not None and project["project_id"] is not None
+    tasks = list(_tasks(gateway, project["project_id"]))
+    annotations = [a for task in tasks for a in task.annotations]
+    there = Counter(str(task.data.get(OUTPUT)) for task in tasks)
+    shown = {str(task.data.get(KEY)) for task in tasks}
+    by_person = Counter((a.task_id, a.completed_by) for a in annotations)
+    lost = sum(key not in states for key in accepted)
+    lost += sum(state in ("in_review", "answered") and key not in shown for key, state in states.items())
+    lost += sum(a.id not in stored for a in annotations)
+    duplicated = sum(n - 1 for n in there.values()) + sum(n - 1 for n in by_person.values())
+    duplicated += len(stored - {a.id for a in annotations})
+    return {
+        "submitted": counts["outputs"],
+        "passed": counts["passed"],
+        "waiting": counts["waiting"],
+        "in_review": counts["in_review"],
+        "answered": counts["answered"],
+        "label_studio": {"tasks": len(tasks), "annotations": len(annotations)},
+        "postgres": {
+            "outputs": counts["outputs"],
+            "annotations": counts["annotations"],
+            "feedback": counts["feedback"],
+        },
+        "lost": lost,
+        "duplicated": duplicated,
+    }
+
+
+def _tasks(gateway: Gateway, project_id: int) -> Iterator[Task]:
+    """Every task of the project with its annotations."""
+    after = 0
+    while page := gateway.changed_tasks(project_id, None, after):
+        yield from page
+        after = page[-1].id
+
+
+def verdict(rounds: Sequence[Mapping[str, Any]]) -> str:
+    """Whether active learning paid in this run, by its last round: one sentence, also when it did not."""
+    last = rounds[-1]
+    ours, mean, low, high = (
+        last[name] for name in ("challenger_test_accuracy", "random_test_accuracy", "random_low", "random_high")
+    )
+    if ours is None or mean is None:
+        return "No model was trained in the last round: nothing can be said about active learning."
+    said = f"the last challenger has {ours:.3f} of the test part right, a random order {mean:.3f} ({low:.3f} to {high:.3f})"
+    if ours > high:
+        return f"Active learning paid: {said}."
+    if ours < low:
+        return f"Active learning did not pay in this run: {said}."
+    return f"Whether active learning paid cannot be told from this run: {said}."

@@ -1,0 +1,57 @@
+"""What a random order would have brought: a replay with the same learner, the same number of answers and the same skill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from backend.learners import Learner, make
+from labelloop.demo.items import Items
+from labelloop.errors import Failed
+from labelloop.spec import LoopSpec
+
+ORDERS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Test accuracy over ORDERS random orders: mean, lowest, highest."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def random_order(items: Items, teachable: Sequence[int], n: int, spec: LoopSpec, skill: float, seed: int) -> Reached | None:
+    """Teach `n` answers about items drawn at random from `teachable`; None where so few cannot be learned from."""
+    scores = []
+    for order in range(ORDERS):
+        rng = np.random.default_rng([seed, order])
+        drawn = rng.permutation(np.asarray(teachable))[:n].tolist()
+        answers = [
+            items.truth[i] if rng.random() < skill else str(rng.choice([y for y in items.labels if y != items.truth[i]]))
+            for i in drawn
+        ]
+        try:
+            learner = new_learner(spec).fit([items.data[i] for i in drawn], answers, rng)
+        except Failed:  # one label only
+            return None
+        scores.append(accuracy(learner, items))
+    return Reached(float(np.mean(scores)), min(scores), max(scores))
+
+
+def new_learner(spec: LoopSpec) -> Learner:
+    return make(spec.learner.name, {"field": spec.learner.field or spec.config.data_fields[0]})
+
+
+def accuracy(learner: Learner, items: Items) -> float:
+    """Share of the test part that the learner has right."""
+    proba = learner.predict_proba([items.data[i] for i in items.test])
+    said = [learner.classes[c] for c in proba.argmax(axis=1)]
+    return share_right(said, items)
+
+
+def share_right(said: Sequence[str | None], items: Items) -> float:
+    return float(np.mean([y == items.truth[i] for y, i in zip(said, items.test, strict=True)]))

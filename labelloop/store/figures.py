@@ -1,0 +1,72 @@
+"""Counts across the tables of a loop, as they are at this moment: for the demo's report and for people who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from labelloop.store.database import Conn
+
+
+def counts(conn: Conn, loop: str) -> dict[str, Any]:
+    """How many outputs, by state; annotations (as Label Studio has them now), feedback rows, and outputs answered."""
+    row = conn.execute(
+        """
+        select count(*) as outputs,
+               count(*) filter (where state = 'passed') as passed,
+               count(*) filter (where state in ('waiting', 'pushing')) as waiting,
+               count(*) filter (where state = 'in_review') as in_review,
+               count(*) filter (where state = 'answered') as answered,
+               count(*) filter (where state in ('quarantined', 'withdrawn')) as set_aside,
+               (select count(*) from annotations a join outputs o on o.id = a.output_id where o.loop = %(loop)s)
+                   as annotations,
+               (select count(*) from feedback f join outputs o on o.id = f.model_output_id where o.loop = %(loop)s)
+                   as feedback
+        from outputs where loop = %(loop)s
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return dict(row)
+
+
+def keys(conn: Conn, loop: str) -> dict[str, str]:
+    """Key to state of every output."""
+    rows = conn.execute("select key, state::text from outputs where loop = %(loop)s", {"loop": loop})
+    return {row["key"]: row["state"] for row in rows}
+
+
+def annotation_ids(conn: Conn, loop: str) -> set[int]:
+    """Label Studio's ids of the annotations that we have and that it still has."""
+    rows = conn.execute(
+        "select a.annotation_id from annotations a join projects p using (instance) where p.loop = %(loop)s",
+        {"loop": loop},
+    )
+    return {row["annotation_id"] for row in rows}
+
+
+def task_ids(conn: Conn, loop: str) -> set[int]:
+    """Label Studio's ids of the tasks that stand for our outputs."""
+    rows = conn.execute("select label_studio_id from tasks where loop = %(loop)s", {"loop": loop})
+    return {row["label_studio_id"] for row in rows}
+
+
+def stale_tasks(conn: Conn, loop: str, shown: str) -> int:
+    """Open tasks that do not show the version `shown` yet."""
+    row = conn.execute(
+        """
+        select count(*) as n from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' and t.shown_version <> %(shown)s
+        """,
+        {"loop": loop, "shown": shown},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def teachable(conn: Conn, loop: str) -> Sequence[str]:
+    """Keys of the outputs that may teach: those that are no hold-out, in the order of the keys."""
+    rows = conn.execute(
+        "select key from outputs where loop = %(loop)s and not holdout order by key", {"loop": loop}
+    )
+    return [row["key"] for row in rows]
