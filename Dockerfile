@@ -1,0 +1,52 @@
+# Two images: `labelloop` (sync, backend, their workers, the command line) and `label-studio` (1.23.2 under gunicorn).
+# Both are installed from the locks that the tests run on, hash-checked, the build tools of source packages included.
+# For a build that can be repeated to the byte name the base by its digest: --build-arg PYTHON_IMAGE=python@sha256:...
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+FROM ${PYTHON_IMAGE} AS base
+ENV PATH=/venv/bin:$PATH PYTHONUNBUFFERED=1 HOME=/tmp
+RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /usr/sbin/nologin loop \
+ && install -d -o loop -g loop /data /data/models
+
+FROM base AS installer
+ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/venv
+WORKDIR /build
+COPY bootstrap.lock ./
+RUN python -m venv /uv \
+ && /uv/bin/python -m pip --disable-pip-version-check --no-cache-dir -q install --require-hashes -r bootstrap.lock \
+ && /uv/bin/uv venv -q --python /usr/local/bin/python3 /venv
+
+FROM installer AS labelloop-installer
+COPY requirements.lock runtime.lock ./
+RUN /uv/bin/uv pip sync -q --require-hashes runtime.lock
+COPY pyproject.toml README.md ./
+COPY labelloop labelloop
+RUN /uv/bin/uv pip install -q --no-deps --build-constraints requirements.lock .
+
+FROM installer AS label-studio-installer
+COPY label-studio.lock ./
+RUN /uv/bin/uv pip sync -q --require-hashes --build-constraints label-studio.lock label-studio.lock
+
+FROM base AS label-studio
+COPY --from=label-studio-installer /venv /venv
+COPY compose/start_label_studio.py /app/start_label_studio.py
+ENV LABEL_STUDIO_BASE_DATA_DIR=/data
+USER 10001:10001
+EXPOSE 8080
+ENTRYPOINT ["python", "/app/start_label_studio.py"]
+CMD ["serve"]
+
+# The last stage is the one that a plain `docker build .` makes.
+FROM base AS labelloop
+COPY --from=labelloop-installer /venv /venv
+WORKDIR /app
+COPY sync sync
+COPY backend backend
+COPY labeling_configs labeling_configs
+RUN python -m compileall -q sync backend
+# sync and backend are applications, not packages of the wheel: they run from /app.
+ENV PYTHONPATH=/app LABELLOOP_DATA_DIR=/data LABELLOOP_LOOPS_DIR=/app/labeling_configs MPLCONFIGDIR=/tmp
+USER 10001:10001
+EXPOSE 8601 8602
+ENTRYPOINT []
+CMD ["labelloop", "--help"]
