@@ -18,13 +18,15 @@ create table projects (
     project_id        bigint,
     instance          uuid not null default gen_random_uuid(),
     signing_key       bytea not null,
-    model_version     text not null default '',
+    creating_since    timestamptz,
+    model_version     text not null default 'pipeline',
     bookmark          timestamptz,
     swept_at          timestamptz,
     created_at        timestamptz not null default now()
 );
 comment on table projects is 'Where a loop stands in Label Studio.';
 comment on column projects.project_id is 'Null between the intent to create the project and its answer.';
+comment on column projects.creating_since is 'When somebody last set out to create it: nobody else tries until that must have failed.';
 comment on column projects.instance is 'Our own name for this project of this Label Studio: a re-installed one re-uses its ids.';
 comment on column projects.signing_key is 'Signs the key that travels in a task''s data, which any member of the project can edit.';
 comment on column projects.model_version is 'The version whose predictions Label Studio shows and ranks by.';
@@ -35,10 +37,13 @@ create type output_state as enum
     ('passed', 'waiting', 'pushing', 'in_review', 'answered', 'quarantined', 'withdrawn');
 
 create type batch_state as enum ('intent', 'sending', 'adopted', 'abandoned', 'refused');
+create type batch_kind as enum ('tasks', 'predictions');
 create table batches (
     id           uuid primary key default gen_random_uuid(),
     loop         text not null references loops,
+    kind         batch_kind not null default 'tasks',
     state        batch_state not null default 'intent',
+    version      text not null,
     size         integer not null,
     created_at   timestamptz not null default now(),
     sent_at      timestamptz,
@@ -47,6 +52,8 @@ create table batches (
 );
 create index batches_open on batches (loop, created_at) where state in ('intent', 'sending');
 comment on table batches is 'One import into Label Studio, written down before it is sent: it is sent at most once.';
+comment on column batches.kind is 'New tasks, each with its prediction; or new predictions on open tasks.';
+comment on column batches.version is 'The model_version that its predictions carry.';
 comment on column batches.sent_at is 'Set, and committed, just before the request leaves. Null: nothing can have arrived.';
 
 create table outputs (
@@ -133,6 +140,21 @@ comment on column pool.utility is 'How much an answer would teach, 0 to 1; for a
 comment on column pool.label is 'The prelabel: the champion''s where there is one, else the pipeline''s.';
 comment on column pool.scored_by is 'The version that gave label and confidence: the champion, or the pipeline''s own.';
 comment on column pool.ranked_by is 'The version that gave the utility: the newest one trained, champion or not, since it is the one that answers teach.';
+
+create table batch_items (
+    batch_id    uuid not null references batches,
+    output_id   uuid not null references outputs,
+    lane        lane not null,
+    utility     double precision not null,
+    priority    double precision not null,
+    label       text,
+    confidence  double precision,
+    scored_by   text not null,
+    ranked_by   text not null,
+    primary key (batch_id, output_id)
+);
+create index batch_items_by_output on batch_items (output_id);
+comment on table batch_items is 'What a batch that is on its way carries: its outputs'' rows of the pool, as they were sent. Gone once it is clear what became of it.';
 
 create table tasks (
     output_id        uuid primary key references outputs,

@@ -1,0 +1,62 @@
+"""Annotation: one person's answer on a task, as Label Studio keeps it, in one of its versions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    id: int
+    task_id: int
+    result: list[Any]
+    completed_by: int | None
+    """Who began it, as the sender of the request says: any member can put another's id here."""
+    updated_by: int | None
+    """Who wrote this version, as Label Studio saw it."""
+    was_cancelled: bool
+    """Skipped; the result may still hold the prelabel."""
+    ground_truth: bool
+    lead_time_s: float | None
+    parent_prediction: int | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def reviewer(self) -> int | None:
+        """Label Studio's id of the person whose answer it is; None when that user was deleted."""
+        return self.updated_by if self.updated_by is not None else self.completed_by
+
+
+def digest(annotation: Annotation, output_id: object, distrusted: str | None) -> bytes:
+    """SHA-256 of all that can change in an annotation without a new `updated_at`, and of what we made of it."""
+    facts = [
+        annotation.result,
+        annotation.completed_by,
+        annotation.updated_by,
+        annotation.was_cancelled,
+        annotation.ground_truth,
+        annotation.lead_time_s,
+        None if output_id is None else str(output_id),
+        distrusted,
+    ]
+    # Keys in order: on Postgres Label Studio does not keep theirs.
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+def clean(value: Any) -> Any:
+    """JSON that Postgres takes: without NUL, lone surrogates, NaN and infinities, which Label Studio can hold."""
+    match value:
+        case str():
+            return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
+        case float() if value != value or value in (float("inf"), float("-inf")):
+            return None
+        case list():
+            return [clean(item) for item in value]
+        case dict():
+            return {clean(key): clean(item) for key, item in value.items()}
+    return value

@@ -1,0 +1,139 @@
+"""Versions of annotations, append-only, and doorbells: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from labelloop.annotations import Annotation, digest
+from labelloop.store.database import Conn
+
+Seen = tuple[Annotation, UUID | None, str | None]
+"""An annotation, the output that its task carries, and why it is distrusted (None: it counts)."""
+
+
+def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
+    """Write down the versions that are new; returns their outputs.
+
+    When a user is deleted Label Studio takes the name off his annotations without a new `updated_at`: ours keep it.
+    """
+    rows = [_row(annotation, output_id, distrusted) for annotation, output_id, distrusted in seen]
+    new = conn.execute(
+        """
+        insert into annotation_versions
+            (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
+             ground_truth, lead_time_s, parent_prediction, created_at, updated_at, distrusted)
+        select %(instance)s, r.id, r.task_id, r.output_id, decode(r.sha256, 'hex'), r.result, r.completed_by,
+               r.updated_by, r.was_cancelled, r.ground_truth, r.lead_time_s, r.parent_prediction, r.created_at,
+               r.updated_at, r.distrusted
+        from jsonb_to_recordset(%(rows)s) as r (
+            id bigint, task_id bigint, output_id uuid, sha256 text, result jsonb, completed_by bigint,
+            updated_by bigint, was_cancelled boolean, ground_truth boolean, lead_time_s float8,
+            parent_prediction bigint, created_at timestamptz, updated_at timestamptz, distrusted text)
+        where r.completed_by is not null or r.updated_by is not null or not exists (
+            select from annotation_versions v
+            where v.instance = %(instance)s and v.annotation_id = r.id and v.updated_at = r.updated_at)
+        on conflict on constraint an_annotation_version_once do nothing
+        returning output_id
+        """,
+        {"instance": instance, "rows": Jsonb(rows)},
+    ).fetchall()
+    return {row["output_id"] for row in new if row["output_id"] is not None}
+
+
+def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
+    """Tombstones for the annotations of these tasks that are not `present` any more; returns their outputs.
+
+    `tasks`: Label Studio's id to the task's `updated_at`, which every deletion of an annotation moves.
+    """
+    rows = conn.execute(
+        """
+        insert into annotation_versions
+            (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
+             ground_truth, lead_time_s, parent_prediction, created_at, updated_at, deleted, distrusted)
+        select a.instance, a.annotation_id, a.task_id, a.output_id, sha256('deleted'), a.result, a.completed_by,
+               a.updated_by, a.was_cancelled, a.ground_truth, a.lead_time_s, a.parent_prediction, a.created_at,
+               greatest(a.updated_at, t.updated_at), true, a.distrusted
+        from annotations a
+        join unnest(%(tasks)s::bigint[], %(times)s::timestamptz[]) as t (task_id, updated_at) using (task_id)
+        where a.instance = %(instance)s and a.annotation_id <> all (%(present)s::bigint[])
+        on conflict on constraint an_annotation_version_once do nothing
+        returning output_id
+        """,
+        {"instance": instance, "tasks": list(tasks), "times": list(tasks.values()), "present": list(present)},
+    ).fetchall()
+    return {row["output_id"] for row in rows if row["output_id"] is not None}
+
+
+def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """The annotations that count, of these outputs."""
+    return conn.execute(
+        """
+        select * from annotations
+        where instance = %(instance)s and output_id = any(%(ids)s) and distrusted is null and not was_cancelled
+        order by annotation_id
+        """,
+        {"instance": instance, "ids": list(output_ids)},
+    ).fetchall()
+
+
+def rung(conn: Conn, loop: str) -> dict[int, datetime]:
+    """Tasks whose doorbell rang, and when it last did."""
+    rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()
+    return {row["task_id"]: row["requested_at"] for row in rows}
+
+
+def ring(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+    conn.execute(
+        """
+        insert into pull_requests (loop, task_id) select %(loop)s, unnest(%(ids)s::bigint[])
+        on conflict (loop, task_id) do update set requested_at = clock_timestamp()
+        """,
+        {"loop": loop, "ids": sorted(set(task_ids))},
+    )
+
+
+def answer_doorbells(conn: Conn, loop: str, rung: Mapping[int, datetime]) -> None:
+    """Forget these rings; one that came since then stays."""
+    conn.execute(
+        """
+        delete from pull_requests r using unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as a (task_id, at)
+        where r.loop = %(loop)s and r.task_id = a.task_id and r.requested_at <= a.at
+        """,
+        {"loop": loop, "ids": list(rung), "times": list(rung.values())},
+    )
+
+
+def tasks_of(conn: Conn, instance: UUID, annotation_ids: Sequence[int]) -> list[int]:
+    """The tasks of these annotations, as far as we have seen them."""
+    rows = conn.execute(
+        """
+        select distinct task_id from annotation_versions
+        where instance = %(instance)s and annotation_id = any(%(ids)s)
+        """,
+        {"instance": instance, "ids": list(annotation_ids)},
+    ).fetchall()
+    return [row["task_id"] for row in rows]
+
+
+def _row(annotation: Annotation, output_id: UUID | None, distrusted: str | None) -> dict[str, Any]:
+    return {
+        "id": annotation.id,
+        "task_id": annotation.task_id,
+        "output_id": None if output_id is None else str(output_id),
+        "sha256": digest(annotation, output_id, distrusted).hex(),
+        "result": annotation.result,
+        "completed_by": annotation.completed_by,
+        "updated_by": annotation.updated_by,
+        "was_cancelled": annotation.was_cancelled,
+        "ground_truth": annotation.ground_truth,
+        "lead_time_s": annotation.lead_time_s,
+        "parent_prediction": annotation.parent_prediction,
+        "created_at": annotation.created_at.isoformat(),
+        "updated_at": annotation.updated_at.isoformat(),
+        "distrusted": distrusted,
+    }

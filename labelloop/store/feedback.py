@@ -1,0 +1,109 @@
+"""Reviewers, feedback and answers: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from labelloop.feedback import Answer, Feedback
+from labelloop.store.database import Conn
+
+
+def reviewers(conn: Conn, instance: UUID) -> dict[int, dict[str, Any]]:
+    """Label Studio's user id to the reviewer."""
+    rows = conn.execute("select * from reviewers where instance = %(instance)s", {"instance": instance}).fetchall()
+    return {row["label_studio_user_id"]: row for row in rows}
+
+
+def meet(conn: Conn, instance: UUID, users: Mapping[int, str | None]) -> None:
+    """Write down who they are; an address that is known is kept where none is given."""
+    conn.execute(
+        """
+        insert into reviewers (instance, label_studio_user_id, email)
+        select %(instance)s, u.id, u.email from unnest(%(ids)s::bigint[], %(emails)s::text[]) as u (id, email)
+        on conflict on constraint one_reviewer_a_user do update set email = excluded.email
+        where excluded.email is not null and reviewers.email is distinct from excluded.email
+        """,
+        {"instance": instance, "ids": list(users), "emails": list(users.values())},
+    )
+
+
+def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """Label and state of these outputs, and their newest answer (`answered` null: none ever)."""
+    return conn.execute(
+        """
+        select o.id, o.label, o.state::text, a.seq as answered, a.label as answer, a.agreement, a.reviewers
+        from outputs o left join lateral (
+            select * from answers where output_id = o.id order by seq desc limit 1
+        ) a on true
+        where o.id = any(%(ids)s) order by o.id
+        """,
+        {"ids": list(output_ids)},
+    ).fetchall()
+
+
+def replace(conn: Conn, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[int, UUID]) -> None:
+    """`rows` is all the feedback that there is now for these outputs: others' rows go, theirs keep their id."""
+    rows = list(rows)
+    conn.execute(
+        """
+        delete from feedback f where f.model_output_id = any(%(outputs)s) and not exists (
+            select from unnest(%(kept_outputs)s::uuid[], %(kept_reviewers)s::uuid[]) as k (output_id, reviewer_id)
+            where k.output_id = f.model_output_id and k.reviewer_id = f.reviewer_id)
+        """,
+        {
+            "outputs": list(output_ids),
+            "kept_outputs": [row.output_id for row in rows],
+            "kept_reviewers": [reviewers[row.reviewer] for row in rows],
+        },
+    )
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into feedback (model_output_id, reviewer_id, approval, correction, comment, label, annotation_id,
+                                  lead_time_s, created_at, updated_at)
+            values (%(output)s, %(reviewer)s, %(approval)s, %(correction)s, %(comment)s, %(label)s, %(annotation)s,
+                    %(lead_time_s)s, %(created_at)s, %(updated_at)s)
+            on conflict on constraint one_feedback_a_reviewer do update set
+                approval = excluded.approval, correction = excluded.correction, comment = excluded.comment,
+                label = excluded.label, annotation_id = excluded.annotation_id, lead_time_s = excluded.lead_time_s,
+                created_at = excluded.created_at, updated_at = excluded.updated_at
+            """,
+            [
+                {
+                    "output": row.output_id,
+                    "reviewer": reviewers[row.reviewer],
+                    "approval": row.approval,
+                    "correction": row.correction,
+                    "comment": row.comment,
+                    "label": row.label,
+                    "annotation": row.annotation_id,
+                    "lead_time_s": row.lead_time_s,
+                    "created_at": row.created_at,
+                    "updated_at": row.updated_at,
+                }
+                for row in rows
+            ],
+        )
+
+
+def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> None:
+    """Append what the reviewers agree on now. The caller holds the loop's answers: a later seq commits later."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into answers (output_id, loop, label, agreement, reviewers)
+            values (%(output)s, %(loop)s, %(label)s, %(agreement)s, %(reviewers)s)
+            """,
+            [
+                {
+                    "output": output_id,
+                    "loop": loop,
+                    "label": said.label,
+                    "agreement": said.agreement,
+                    "reviewers": said.reviewers,
+                }
+                for output_id, said in answers
+            ],
+        )

@@ -1,0 +1,81 @@
+"""Where a loop stands in Label Studio: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from labelloop.store.database import Conn
+
+
+def get(conn: Conn, loop: str) -> dict[str, Any] | None:
+    return conn.execute("select * from projects where loop = %(loop)s", {"loop": loop}).fetchone()
+
+
+def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> None:
+    """Write down that the loop shall have a project; one that is there already stays as it is."""
+    conn.execute(
+        """
+        insert into projects (loop, label_studio_url, signing_key) values (%(loop)s, %(url)s, %(key)s)
+        on conflict (loop) do nothing
+        """,
+        {"loop": loop, "url": label_studio_url, "key": signing_key},
+    )
+
+
+def claim_creation(conn: Conn, loop: str, grace_s: float) -> bool:
+    """The right to create the project in Label Studio; False while somebody else may still be about it."""
+    return (
+        conn.execute(
+            """
+            update projects set creating_since = now()
+            where loop = %(loop)s and project_id is null
+              and (creating_since is null or creating_since < now() - make_interval(secs => %(grace)s))
+            """,
+            {"loop": loop, "grace": grace_s},
+        ).rowcount
+        == 1
+    )
+
+
+def give_up_creation(conn: Conn, loop: str) -> None:
+    """It was surely not created: the next one may try at once."""
+    conn.execute("update projects set creating_since = null where loop = %(loop)s", {"loop": loop})
+
+
+def made(conn: Conn, loop: str, project_id: int, label_studio_url: str) -> None:
+    """It stands in Label Studio under this id and address."""
+    conn.execute(
+        """
+        update projects set project_id = %(id)s, label_studio_url = %(url)s, creating_since = null
+        where loop = %(loop)s
+        """,
+        {"loop": loop, "id": project_id, "url": label_studio_url},
+    )
+
+
+def set_model_version(conn: Conn, loop: str, version: str) -> None:
+    conn.execute(
+        "update projects set model_version = %(version)s where loop = %(loop)s", {"loop": loop, "version": version}
+    )
+
+
+def set_bookmark(conn: Conn, loop: str, bookmark: datetime | None) -> None:
+    """All that Label Studio changed up to here is stored; a bookmark never goes back."""
+    conn.execute(
+        "update projects set bookmark = greatest(bookmark, %(bookmark)s) where loop = %(loop)s",
+        {"loop": loop, "bookmark": bookmark},
+    )
+
+
+def swept(conn: Conn, loop: str) -> None:
+    """A full sweep has just been completed."""
+    conn.execute("update projects set swept_at = now() where loop = %(loop)s", {"loop": loop})
+
+
+def hold(conn: Conn, loop: str, hop: str) -> None:
+    """Let one transaction at a time do this hop's bookkeeping for the loop, until it ends."""
+    conn.execute(
+        "select pg_advisory_xact_lock(hashtext('labelloop.' || %(hop)s), hashtext(%(loop)s))",
+        {"hop": hop, "loop": loop},
+    )

@@ -1,0 +1,137 @@
+"""Outputs that stand in Label Studio: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from labelloop.store.database import Conn
+
+
+def in_review(conn: Conn, loop: str, champion_id: str | None, ranker_id: str | None) -> list[dict[str, Any]]:
+    """The open tasks, with the output's label; `fresh` as in the pool."""
+    return conn.execute(
+        """
+        select t.*, o.label as output_label, o.result,
+            (case when %(champion)s::text is null
+                  then not exists (select from model_versions v where v.id = t.scored_by)
+                  else t.scored_by = %(champion)s end)
+            and (%(ranker)s::text is null or t.ranked_by = %(ranker)s) as fresh
+        from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
+        """,
+        {"loop": loop, "champion": champion_id, "ranker": ranker_id},
+    ).fetchall()
+
+
+def pushed(conn: Conn, loop: str) -> dict[str, int]:
+    """Lane to the number of outputs that were ever pushed, those on their way too."""
+    rows = conn.execute(
+        """
+        select lane::text, count(*) as n from (
+            select lane from tasks where loop = %(loop)s
+            union all
+            select i.lane from batch_items i join batches b on b.id = i.batch_id where b.loop = %(loop)s
+        ) all_of_them group by lane
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {row["lane"]: row["n"] for row in rows}
+
+
+def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
+    """These tasks have a prediction of `version` now, and with it a new place in the served order."""
+    conn.execute(
+        """
+        update tasks t set shown_version = %(version)s, priority = p.priority
+        from unnest(%(ids)s::uuid[], %(priorities)s::float8[]) as p (output_id, priority)
+        where t.output_id = p.output_id
+        """,
+        {"version": version, "ids": list(priorities), "priorities": list(priorities.values())},
+    )
+
+
+def ids(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """Every task that Label Studio should have: output, its id there, and how many annotations of it are stored."""
+    return conn.execute(
+        """
+        select t.output_id, t.label_studio_id, t.pushed_at, o.state::text,
+            (select count(*) from annotations a
+             where a.instance = t.instance and a.task_id = t.label_studio_id) as annotated
+        from tasks t join outputs o on o.id = t.output_id where t.loop = %(loop)s
+        """,
+        {"loop": loop},
+    ).fetchall()
+
+
+def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[int]) -> dict[int, UUID]:
+    rows = conn.execute(
+        "select label_studio_id, output_id from tasks where instance = %(instance)s and label_studio_id = any(%(ids)s)",
+        {"instance": instance, "ids": list(task_ids)},
+    ).fetchall()
+    return {row["label_studio_id"]: row["output_id"] for row in rows}
+
+
+def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Those of these outputs that are the loop's: state, and Label Studio's id of the task (null: none known)."""
+    rows = conn.execute(
+        """
+        select o.id, o.state::text, t.label_studio_id from outputs o left join tasks t on t.output_id = o.id
+        where o.loop = %(loop)s and o.id = any(%(ids)s)
+        """,
+        {"loop": loop, "ids": list(output_ids)},
+    ).fetchall()
+    return {row["id"]: row for row in rows}
+
+
+def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch_id: UUID) -> bool:
+    """Write down a task that came after we had given up its import, or came back; False if the batch is not ours.
+
+    `shown_version` stays empty: the next push looks at what the task shows.
+    """
+    return (
+        conn.execute(
+            """
+            insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
+                               confidence, scored_by, ranked_by, shown_version)
+            select o.id, o.loop, b.id, %(instance)s, %(task)s, o.lane, coalesce(p.utility, 0), coalesce(p.utility, 0),
+                   coalesce(p.label, o.label), coalesce(p.confidence, o.confidence),
+                   coalesce(p.scored_by, o.model_version), coalesce(p.ranked_by, o.model_version), ''
+            from outputs o join batches b on b.id = %(batch)s and b.loop = o.loop
+            left join pool p on p.output_id = o.id
+            where o.id = %(output)s and o.state in ('waiting', 'withdrawn')
+            on conflict do nothing
+            """,
+            {"output": output_id, "instance": instance, "task": task_id, "batch": batch_id},
+        ).rowcount
+        == 1
+    )
+
+
+def leave_pool(conn: Conn, output_id: UUID) -> None:
+    conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})
+
+
+def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state: str, reason: str | None) -> list[UUID]:
+    """Move those of the outputs that are in one of the states `was`; returns them."""
+    rows = conn.execute(
+        """
+        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
+        where id = any(%(ids)s) and state = any(%(was)s::output_state[]) returning id
+        """,
+        {"ids": list(output_ids), "was": list(was), "state": state, "reason": reason},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
+def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Label Studio has no task of these outputs any more."""
+    conn.execute("delete from tasks where output_id = any(%(ids)s)", {"ids": list(output_ids)})
+
+
+def point_to(conn: Conn, output_id: UUID, task_id: int) -> None:
+    """The output's task is this one of several."""
+    conn.execute(
+        "update tasks set label_studio_id = %(task)s where output_id = %(id)s", {"id": output_id, "task": task_id}
+    )

@@ -1,0 +1,170 @@
+"""Task: an output that people see in Label Studio. Which outputs become tasks, in what order they are served, and the
+key and signature that travel in a task's data.
+
+The window is the set of tasks that stand open. Its shares of lanes hold for what was pushed over time.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from labelloop.annotations import Annotation
+from labelloop.outputs import unit_hash
+
+LANES = ("rule", "audit", "holdout")
+"""The lanes that people see, in the order in which equals are served."""
+OUTPUT, BATCH, KEY, LABEL, SIGNATURE = (f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig"))
+"""Our fields in a task's data. Any member of the project can edit them, so the output's id is signed."""
+MAX_BATCH = 200
+STEP = 1e-12
+"""Between two neighbours in the served order that are equally useful."""
+EDGE = 1e-6
+"""Room at both ends of [0, 1] for those steps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """An output that waits or stands open, as far as the window needs to know it."""
+
+    output_id: UUID
+    lane: str
+    utility: float
+    fresh: bool = True
+    """Scored and ranked by the versions that are in force; those that are not come last."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDraft:
+    """An output chosen for people, before Label Studio knows it."""
+
+    output_id: UUID
+    data: dict[str, Any]
+    result: list[dict[str, Any]]
+    """The prelabel as Label Studio's result."""
+    priority: float
+    version: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As Label Studio imports it. It serves the lowest score first, hence 1 - priority."""
+        prediction = {"model_version": self.version, "score": score(self.priority), "result": self.result}
+        return {"data": self.data, "predictions": [prediction]}
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """As Label Studio shows it to us."""
+
+    id: int
+    data: dict[str, Any]
+    updated_at: datetime
+    annotations: list[Annotation]
+    """All of them, skipped ones too; empty where only the counts were asked for."""
+    annotated: int
+    """How many annotations it has, skipped ones too."""
+
+    def output_id(self, signing_key: bytes) -> UUID | None:
+        """The output that it carries; None unless the signature fits."""
+        given = self.data.get(OUTPUT)
+        if not isinstance(given, str) or not hmac.compare_digest(
+            str(self.data.get(SIGNATURE)).encode(), sign(signing_key, given).encode()
+        ):
+            return None
+        return UUID(given)
+
+    @property
+    def ours(self) -> bool:
+        """Whether it claims to be one of ours."""
+        return OUTPUT in self.data
+
+
+def score(priority: float) -> float:
+    """The score that Label Studio ranks by, in [0, 1], lowest first."""
+    return 1.0 - priority
+
+
+def sign(signing_key: bytes, output_id: UUID | str) -> str:
+    return hmac.new(signing_key, str(output_id).encode(), "sha256").hexdigest()
+
+
+def task_data(data: Mapping[str, Any], output_id: UUID, batch_id: UUID, key: str, label: str | None, sig: str) -> Any:
+    """The output's data and ours. Label Studio refuses null in a field that the form shows, hence "" for no label."""
+    ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig}
+    return {**data, **ours}
+
+
+def choose(
+    waiting: Sequence[Ranked],
+    open_: Sequence[Ranked],
+    *,
+    window: int,
+    shares: Mapping[str, float],
+    pushed: Mapping[str, int],
+    in_flight: int = 0,
+) -> list[UUID]:
+    """The waiting outputs to push now, best first.
+
+    An open task of the rule lane fills a place only while it is among the `window` best of all that is open or waits:
+    better ones come in at once, and nothing is taken out. `waiting` holds at least the `window` best of each lane.
+    `shares` are of all that is ever pushed, so what `pushed` counts is what a lane has had; a lane that has nothing
+    to give leaves its place to the others. `in_flight` are outputs of batches that are on their way.
+    """
+    queues = {lane: _best_first(item for item in waiting if item.lane == lane) for lane in LANES}
+    stands = _best_first(item for item in open_ if item.lane == "rule")
+    best = {item.output_id for item in _best_first([*queues["rule"], *stands])[:window]}
+    filled = sum(item.lane != "rule" or item.output_id in best for item in open_)
+
+    counts = Counter(pushed)
+    chosen: list[UUID] = []
+    for _ in range(window - filled - in_flight):
+        lanes = [lane for lane in LANES if queues[lane]]
+        if not lanes:
+            break
+        # Webster's method: next is the lane that is furthest behind its share. The first of equals: LANES' order.
+        lane = max(lanes, key=lambda lane: shares[lane] / (counts[lane] + 0.5))
+        counts[lane] += 1
+        chosen.append(queues[lane].pop(0).output_id)
+    return chosen
+
+
+def shares(audit: float, holdout: float) -> dict[str, float]:
+    """Share of each lane; what audit and hold-out leave is the rule's."""
+    return {"rule": max(0.0, 1.0 - audit - holdout), "audit": audit, "holdout": holdout}
+
+
+def priorities(
+    items: Iterable[Ranked], beside: Sequence[Ranked] = (), taken: Collection[float] = ()
+) -> dict[UUID, float]:
+    """Place of each item in the served order: in [0, 1], highest first, no two alike and none of those `taken`.
+
+    In the rule lane it follows the utility. An item of the other lanes goes to a random place among the useful ones
+    (`items` and what stands open `beside` them), so that it is served like them and yet chosen by chance alone.
+    """
+    items = list(items)
+    useful = sorted(item.utility for item in [*items, *beside] if item.lane == "rule")
+    wished = {item.output_id: _wish(item, useful) for item in items}
+    placed: dict[UUID, float] = {}
+    used, last = {score(priority) for priority in taken}, 2.0
+    for item in sorted(items, key=lambda item: (-wished[item.output_id], LANES.index(item.lane), item.output_id)):
+        place = min(EDGE + wished[item.output_id] * (1 - 2 * EDGE), last - STEP)
+        while score(place) in used:
+            place -= STEP
+        used.add(score(place))
+        placed[item.output_id] = last = place
+    return placed
+
+
+def _wish(item: Ranked, useful: Sequence[float]) -> float:
+    if item.lane == "rule":
+        return item.utility
+    chance = unit_hash("place in the window", str(item.output_id))
+    return useful[int(chance * len(useful))] if useful else chance
+
+
+def _best_first(items: Iterable[Ranked]) -> list[Ranked]:
+    return sorted(items, key=lambda item: (not item.fresh, -item.utility, item.output_id))
