@@ -1,0 +1,131 @@
+"""Strict JSON: one text of bytes to one value, or a clear refusal; every step is bounded before the next begins.
+
+Python's own reader takes NaN, 1e999 (as infinity), keys given twice, UTF-16 and lone surrogates; Postgres takes values
+that Python can then no longer read back; Label Studio answers 500 for a whole project with one of them in it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from labelloop.errors import InvalidOutput
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+MAX_STRING = 100_000
+MAX_NODES = 50_000
+INT64 = 1 << 63
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def loads(raw: bytes) -> Any:
+    """The value of `raw`: no NaN or infinity, no integer beyond 64 bits, no NUL, no lone surrogate, no key twice.
+
+    At most MAX_BYTES, MAX_DEPTH deep, MAX_NODES values and keys, MAX_STRING characters a text. Raises InvalidOutput.
+    """
+    if len(raw) > MAX_BYTES:
+        raise InvalidOutput("", f"{len(raw)} bytes; at most {MAX_BYTES} are taken", status=413)
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as exc:
+        raise InvalidOutput("", f"is not UTF-8: byte {exc.start} ({exc.reason})") from None
+    _refuse_depth(raw)
+    try:
+        value = _DECODER.decode(text)
+    except json.JSONDecodeError as exc:
+        raise InvalidOutput("", f"is not JSON: {exc.msg} at character {exc.pos + 1}") from None
+    # Below these sizes, and without an escape, nothing that the walk looks for can be there.
+    if len(raw) > MAX_NODES or b"\\u" in raw:
+        _walk(value)
+    return value
+
+
+def dumps(value: Any) -> str:
+    """The one canonical form: sorted keys, no blanks. Raises InvalidOutput for what is no JSON."""
+    try:
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise InvalidOutput("", f"cannot be written as JSON: {exc}") from None
+
+
+def _refuse_depth(raw: bytes) -> None:
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return
+    depth = 0
+    for token in _TOKEN.finditer(raw):
+        first = raw[token.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise InvalidOutput("", f"is nested more than {MAX_DEPTH} deep")
+        elif first in b"]}":
+            depth -= 1
+
+
+def _walk(value: Any) -> None:
+    """Refuse NUL, surrogates, long texts and too many nodes; breadth is bounded by the bytes, depth by the scan."""
+    nodes = 0
+    stack: list[tuple[str, Any]] = [("", value)]
+    while stack:
+        path, node = stack.pop()
+        nodes += 1
+        if nodes > MAX_NODES:
+            raise InvalidOutput("", f"more than {MAX_NODES} values")
+        if isinstance(node, str):
+            _refuse_text(path, node)
+        elif isinstance(node, dict):
+            for key, child in node.items():
+                _refuse_text(path, key)
+                stack.append((f"{path}.{key}" if path else key, child))
+            nodes += len(node)
+        elif isinstance(node, list):
+            stack.extend((f"{path}[{i}]", child) for i, child in enumerate(node))
+
+
+def _refuse_text(path: str, text: str) -> None:
+    path = path.encode(errors="replace").decode()[:200]
+    if "\0" in text:
+        raise InvalidOutput(path, "holds the character NUL (\\u0000)")
+    if _SURROGATE.search(text):
+        raise InvalidOutput(path, "holds half of a surrogate pair (\\ud800 to \\udfff)")
+    if len(text) > MAX_STRING:
+        raise InvalidOutput(path, f"is a text of {len(text)} characters; at most {MAX_STRING} are taken")
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise InvalidOutput(_plain(twice), "is given twice")
+    return value
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise InvalidOutput("", f"the number {digits[:40]} is too large")
+    return value
+
+
+def _int(digits: str) -> int:
+    if len(digits) > 20 or not -INT64 <= (value := int(digits)) < INT64:
+        raise InvalidOutput("", f"the number {digits[:40]} does not fit into 64 bits")
+    return value
+
+
+def _constant(name: str) -> NoReturn:
+    raise InvalidOutput("", f"{name} is no JSON number")
+
+
+def _plain(text: str) -> str:
+    return text.encode(errors="replace").decode()[:200]
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_float=_float, parse_int=_int, parse_constant=_constant, strict=True
+)
