@@ -12,7 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,11 +88,14 @@ class Account:
 class LabelStudio:
     """The server in `folder`, on the Postgres database of `database_url`, or on SQLite where that is empty."""
 
-    def __init__(self, folder: Path, *, port: int = 0, database_url: str = "") -> None:
+    def __init__(
+        self, folder: Path, *, port: int = 0, database_url: str = "", extra_env: Mapping[str, str] | None = None
+    ) -> None:
         self.folder = folder.absolute()
         self.port = port or free_port()
         self.database_url = database_url
         self.python = find_python()
+        self._extra_env = dict(extra_env or {})
 
     @property
     def url(self) -> str:
@@ -110,8 +113,7 @@ class LabelStudio:
         """Its folder, tables, administrator and token; False when all of it was there already."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
-        done = self.folder / "initialised"
-        if done.exists() and done.read_text() == self._version() and self._has_account():
+        if self.is_prepared():
             return False
         log = self.folder / "init.log"
         init = [str(self.python.with_name("label-studio")), "init", "--quiet"]
@@ -120,13 +122,18 @@ class LabelStudio:
             # The account is older than our file: an earlier init was killed half way, or the folder was made anew.
             command = self.command()
             self._run("resetting the administrator", [str(self.python), "-c", _RESET], command.env, log)
-        done.write_text(self._version())
+        (self.folder / "initialised").write_text(self._version())
         return True
+
+    def is_prepared(self) -> bool:
+        """Whether this version's tables and our administrator are there."""
+        done = self.folder / "initialised"
+        return done.exists() and done.read_text() == self._version() and self._has_account()
 
     def env(self) -> dict[str, str]:
         """The whole environment of its processes: nothing of ours that Label Studio would read by accident."""
         account = self.account
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | self._extra_env
         env |= {
             "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
             "LABEL_STUDIO_COLLECT_ANALYTICS": "false",

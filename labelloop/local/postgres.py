@@ -106,16 +106,19 @@ class Postgres:
         owner = self.binaries.owner
         return Command(argv, "/", {"PATH": os.defpath, "LC_ALL": "C"}, owner.uid, owner.gid)
 
+    def is_up(self) -> bool:
+        try:
+            psycopg.connect(self.url("postgres"), connect_timeout=3).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
     def wait(self, seconds: float = 60.0) -> None:
         """Until the server answers; raises Failed when it does not in time."""
         deadline = time.monotonic() + seconds
-        while True:
-            try:
-                psycopg.connect(self.url("postgres"), connect_timeout=3).close()
-                return
-            except psycopg.OperationalError as exc:
-                if time.monotonic() > deadline:
-                    raise Failed(f"Postgres does not answer on port {self.port} after {seconds:g} s: {exc}") from exc
+        while not self.is_up():
+            if time.monotonic() > deadline:
+                raise Failed(f"Postgres does not answer on port {self.port} after {seconds:g} s")
             time.sleep(0.05)
 
     def has_contrib(self) -> bool:
@@ -139,12 +142,10 @@ class Postgres:
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
                 )  # fmt: skip
             while self._process.poll() is None:
-                try:
-                    return self.wait(0.0)
-                except Failed:
-                    if time.monotonic() > deadline:
-                        self.stop()
-                        raise
+                if self.is_up():
+                    return
+                if time.monotonic() > deadline:
+                    self.stop()
                 time.sleep(0.05)
             if time.monotonic() > deadline:
                 raise Failed(f"Postgres does not start; its log is {self.folder / 'log'}")

@@ -1,0 +1,77 @@
+"""The data folder: one `up` at a time holds it, and it can be told from folders that are not ours."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from labelloop.errors import Failed, UsageError
+
+HOLDER = "run.json"
+
+
+@contextmanager
+def held(data_dir: Path) -> Iterator[None]:
+    """The folder, made if it is missing, for nobody else until the end of the `with`.
+
+    A kill -9 lets go of it too. Raises UsageError when somebody holds it, or when it is full of something else.
+    """
+    data_dir.mkdir(parents=True, exist_ok=True)
+    file = data_dir / HOLDER
+    if not file.exists() and any(data_dir.iterdir()):
+        raise UsageError(f"{data_dir} is not empty, and not a data folder of labelloop: choose another --data-dir")
+    # The server's user of Postgres must come through; the names of what is inside stay ours.
+    data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    with file.open("a+") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"labelloop runs on {data_dir} already (process {holder(data_dir)})") from None
+        handle.truncate(0)
+        handle.write(json.dumps({"pid": os.getpid(), "created": psutil.Process().create_time()}))
+        handle.flush()
+        yield
+
+
+def holder(data_dir: Path) -> int | None:
+    """The process that holds the folder, or held it last."""
+    try:
+        return int(json.loads((data_dir / HOLDER).read_text())["pid"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return None
+
+
+def end_holder(data_dir: Path, seconds: float = 40.0) -> None:
+    """Ask a running `up` on this folder to stop, and wait until it has."""
+    try:
+        said = json.loads((data_dir / HOLDER).read_text())
+        process = psutil.Process(said["pid"])
+        if process.create_time() != said["created"] or process.pid == os.getpid():
+            return
+        process.send_signal(signal.SIGTERM)
+        process.wait(seconds)
+    except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
+        return
+    except psutil.TimeoutExpired:
+        raise Failed(f"process {process.pid}, which runs labelloop on {data_dir}, does not end") from None
+
+
+def remove(data_dir: Path) -> None:
+    """The folder with everything in it; refuses one that is not ours."""
+    if not (data_dir / HOLDER).exists():
+        raise UsageError(f"{data_dir} is not a data folder of labelloop: nothing is removed")
+    for _ in range(20):
+        shutil.rmtree(data_dir, ignore_errors=True)
+        if not data_dir.exists():
+            return
+        time.sleep(0.1)  # a log that was being written just now
+    raise Failed(f"{data_dir} cannot be removed")

@@ -1,0 +1,190 @@
+"""One start of everything: Postgres, our tables, Label Studio, sync and its worker, backend and its worker."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+
+from labelloop.errors import UsageError
+from labelloop.local import ports
+from labelloop.local.label_studio import LabelStudio, database_for
+from labelloop.local.options import UpOptions
+from labelloop.local.places import write_secret
+from labelloop.local.postgres import Command, Postgres
+from labelloop.local.supervisor import ROOT, Supervisor, mark
+from labelloop.settings import FILE, Settings
+from labelloop.spec import load
+from labelloop.store import loops
+from labelloop.store.database import Database
+from labelloop.store.migrate import migrate
+
+Announce = Callable[[str], object]
+SQLITE_GRACE_S = 3600.0
+"""On SQLite Label Studio itself tries a locked import again, long after its answer was lost."""
+
+
+class Start:
+    """One start, part by part, under `supervisor`."""
+
+    def __init__(self, options: UpOptions, data_dir: Path, supervisor: Supervisor, announce: Announce) -> None:
+        self._options = options
+        self._data_dir = data_dir
+        self._supervisor = supervisor
+        self._announce = announce
+        self._ports = ports.choose(data_dir / "ports.json", self._own(), options.port_base, announce)
+
+    def everything(self) -> tuple[Settings, list[str]]:
+        """Start what is ours to start; the settings that hold then, and the names of the loops."""
+        given = {**self._options.environ, "LABELLOOP_DATA_DIR": str(self._data_dir)}
+        settings = Settings.from_env(given)
+        settings = replace(
+            settings,
+            loops_dir=_loops_dir(self._options.loops_dir),
+            sync_url=given.get("LABELLOOP_SYNC_URL") or self._at("sync"),
+            backend_url=given.get("LABELLOOP_BACKEND_URL") or self._at("backend"),
+            intake_token=settings.intake_token or secrets.token_urlsafe(24),
+            hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
+            backend_password=settings.backend_password or secrets.token_urlsafe(24),
+        )
+        self._supervisor.start()
+        settings = replace(settings, database_url=self._postgres())
+        migrate(settings.database_url)
+        settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
+        write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
+        with Database(settings.database_url) as database:
+            names = _register(database, settings.loops_dir)
+            self._rooms(settings, database)
+        return settings, names
+
+    def _own(self) -> list[str]:
+        own = ["sync", "backend"]
+        if not self._options.database_url:
+            own.insert(0, "postgres")
+        if not self._options.label_studio_url:
+            own.append("label-studio")
+        elif not self._options.label_studio_token:
+            raise UsageError(
+                "--label-studio-url needs --label-studio-token: a personal or a legacy token of that server"
+            )
+        return own
+
+    def _at(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    def _postgres(self) -> str:
+        if self._options.database_url:
+            try:
+                psycopg.connect(self._options.database_url, connect_timeout=10).close()
+            except psycopg.Error as exc:
+                raise UsageError(f"no way to the Postgres of --database-url: {exc}") from exc
+            return self._options.database_url
+        server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
+        server.prepare()
+        self._supervisor.add("postgres", server.command(), stop_signal=signal.SIGINT)
+        self._supervisor.until(server.is_up, 60, "postgres", "Postgres")
+        self._announce(f"Postgres {server.binaries.version} ({server.binaries.kind}) is up")
+        return server.create_database("labelloop")
+
+    def _label_studio(self, settings: Settings, *, grace_is_given: bool) -> Settings:
+        if self._options.label_studio_url:
+            return replace(
+                settings,
+                label_studio_url=self._options.label_studio_url.rstrip("/"),
+                label_studio_token=self._options.label_studio_token,
+                label_studio_user="",
+                label_studio_password="",
+            )
+        name = urlsplit(settings.database_url).path.strip("/") + "_label_studio"
+        url = database_for(settings.database_url, name)
+        if not url:
+            self._announce(
+                "Label Studio keeps its own SQLite: this Postgres has no pg_trgm and btree_gin for it, or lets us make "
+                "no database. Good for one person; for more, install the system's `postgresql` and a new data folder"
+            )
+        server = LabelStudio(
+            self._data_dir / "label-studio",
+            port=self._ports["label-studio"],
+            database_url=url,
+            extra_env=mark(self._data_dir),
+        )
+        if not server.is_prepared():
+            self._announce("Label Studio is being set up; this first time takes about a minute")
+        server.prepare()
+        self._supervisor.add("label-studio", server.command())
+        self._supervisor.until(server.is_up, 180, "label-studio", "Label Studio")
+        self._announce(f"Label Studio is up at {server.url}")
+        grace = settings.push_grace_s if grace_is_given else Settings().push_grace_s if url else SQLITE_GRACE_S
+        return replace(
+            settings,
+            label_studio_url=server.url,
+            label_studio_token=server.account.token,
+            label_studio_user=server.account.email,
+            label_studio_password=server.account.password,
+            push_grace_s=grace,
+        )
+
+    def _rooms(self, settings: Settings, database: Database) -> None:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
+        env |= settings.to_env() | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+        def run(name: str, *words: str) -> None:
+            self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env))
+
+        run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2))
+        run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1))
+        for name in ("sync-worker", "backend-worker"):
+            last = _last_worker(database)
+            run(name, name.replace("-", "."))
+            self._supervisor.until(lambda last=last: _last_worker(database) > last, 60, name, f"the {name}")  # type: ignore[misc]
+        auth = (settings.backend_user, settings.backend_password)
+        self._supervisor.until(lambda: _answers(self._at("sync") + "/healthz"), 60, "sync", "sync")
+        self._supervisor.until(lambda: _answers(self._at("backend") + "/health", auth), 60, "backend", "backend")
+        self._announce("sync, backend and their workers are up")
+
+
+def _gunicorn(app: str, port: int, *, workers: int) -> list[str]:
+    return [
+        "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", "4",
+        "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
+    ]  # fmt: skip
+
+
+def _answers(url: str, auth: tuple[str, str] | None = None) -> bool:
+    try:
+        return httpx.get(url, auth=auth, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _last_worker(database: Database) -> int:
+    """The newest worker that has registered with the job queue."""
+    with database.transaction() as conn:
+        row = conn.execute("select coalesce(max(id), 0) as id from procrastinate_workers").fetchone()
+    return int(row["id"]) if row else 0
+
+
+def _loops_dir(said: Path | None) -> Path:
+    if said is not None:
+        if not said.is_dir():
+            raise UsageError(f"there is no folder {said}")
+        return said.absolute()
+    here = Path("labeling_configs").absolute()
+    return here if here.is_dir() else ROOT / "labeling_configs"
+
+
+def _register(database: Database, loops_dir: Path) -> list[str]:
+    """Make every loop of the folder known to the database; their names."""
+    specs = [load(file.parent) for file in sorted(loops_dir.glob("*/loop.yaml"))]
+    with database.transaction() as conn:
+        for spec in specs:
+            loops.register(conn, spec)
+    return [spec.name for spec in specs]

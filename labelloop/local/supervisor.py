@@ -1,0 +1,199 @@
+"""Processes that belong together, under circus: one that dies is started again, and at the end none is left.
+
+circus runs as a process of its own, apart from ours and from the terminal's Ctrl-C. Every process carries the data
+folder's name in its environment, so that a later start finds what an earlier one, killed, has left behind.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+from circus.client import CircusClient
+from circus.exc import CallError
+
+from labelloop.errors import Failed
+from labelloop.local.logs import tail
+from labelloop.local.postgres import Command
+
+MARK = "LABELLOOP_RUN"
+ROOT = Path(__file__).parents[2]
+GRACE_S = 8.0
+"""Seconds between the polite signal and SIGKILL."""
+
+
+def mark(data_dir: Path) -> dict[str, str]:
+    """What every process of this data folder has in its environment."""
+    return {MARK: str(data_dir.resolve())}
+
+
+class Supervisor:
+    """Runs commands in `data_dir`; the logs are in its folder `logs`, and on the terminal too with `echo`."""
+
+    def __init__(self, data_dir: Path, *, echo: bool = False) -> None:
+        self._data_dir = data_dir.absolute()
+        self._echo = echo
+        self._sockets = Path()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """circus itself, without any command yet."""
+        logs = self._data_dir / "logs"
+        logs.mkdir(exist_ok=True)
+        logs.chmod(0o700)
+        # The path of a socket has some 100 characters at most: not a place for a data folder. Only we may enter.
+        self._sockets = Path(tempfile.mkdtemp(prefix="labelloop-"))
+        config = self._sockets / "circus.ini"
+        config.write_text(
+            f"[circus]\nendpoint = ipc://{self._sockets}/control\npubsub_endpoint = ipc://{self._sockets}/events\n"
+            "check_delay = 1\n"
+        )
+        log = str(self.log("supervisor"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "circus.circusd", "--log-level", "warning", "--log-output", log, str(config)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **mark(self._data_dir)},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        self.until(lambda: self._asked("list", wait_s=1.0) is not None, 30, "supervisor", "the supervisor")
+
+    def add(self, name: str, command: Command, *, stop_signal: int = signal.SIGTERM) -> None:
+        """Run the command from now on, again and again."""
+        stream = {
+            "class": "labelloop.local.logs.Lines",
+            "filename": str(self.log(name)),
+            "name": name,
+            "echo": self._echo,
+        }
+        user = {} if command.uid is None else {"uid": command.uid, "gid": command.gid}
+        self._ask(
+            "add",
+            name=name,
+            cmd=shlex.quote(command.argv[0]),
+            args=list(command.argv[1:]),
+            start=True,
+            options={
+                "env": {**command.env, **mark(self._data_dir)},
+                "working_dir": command.cwd,
+                "stop_signal": int(stop_signal),
+                "graceful_timeout": GRACE_S,
+                "max_retry": -1,
+                "stdout_stream": stream,
+                "stderr_stream": dict(stream),
+                **user,
+            },
+        )
+
+    def until(self, ready: Callable[[], bool], seconds: float, name: str, what: str) -> None:
+        """Wait for `ready`; raises Failed with the end of the log when it takes too long, or dies again and again."""
+        deadline = time.monotonic() + seconds
+        seen: set[int] = set()
+        while not ready():
+            if not self.is_alive():
+                raise Failed(f"the supervisor has ended; its log is {self.log('supervisor')}")
+            seen |= set(self.pids(name)) if name != "supervisor" else set()
+            if len(seen) > 3:
+                raise Failed(f"{what} ends as soon as it starts. Its log, {self.log(name)}:\n{tail(self.log(name))}")
+            if time.monotonic() > deadline:
+                raise Failed(
+                    f"{what} is not up after {seconds:g} s. Its log, {self.log(name)}:\n{tail(self.log(name))}"
+                )
+            time.sleep(0.2)
+
+    def log(self, name: str) -> Path:
+        return self._data_dir / "logs" / f"{name}.log"
+
+    def pids(self, name: str) -> list[int]:
+        """The processes of one command, without their children; empty between an end and the next start."""
+        said = self._asked("list", name=name)
+        return [int(pid) for pid in said.get("pids", [])] if said else []
+
+    def is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def stop(self, last: str = "") -> None:
+        """End all of them, `last` after the others, then circus; what does not go is killed. Twice is once."""
+        if self.is_alive():
+            others = f"^(?!{last}$)" if last else "^"
+            for pattern in (others, "^"):
+                with contextlib.suppress(Failed, CallError):
+                    self._ask("stop", wait_s=GRACE_S + 5, name=pattern, match="regex", waiting=True)
+        sweep(self._data_dir)
+        if self._process is not None:
+            self._process.wait()
+            self._process = None
+        shutil.rmtree(self._sockets, ignore_errors=True)
+
+    def _asked(self, command: str, wait_s: float = 5.0, **properties: Any) -> dict[str, Any] | None:
+        try:
+            return self._ask(command, wait_s=wait_s, **properties)
+        except (Failed, CallError):
+            return None
+
+    def _ask(self, command: str, wait_s: float = 5.0, **properties: Any) -> dict[str, Any]:
+        client = CircusClient(endpoint=f"ipc://{self._sockets}/control", timeout=wait_s)
+        try:
+            for _ in range(50):
+                said: dict[str, Any] = client.call({"command": command, "properties": properties})
+                if said.get("status") == "ok":
+                    return said
+                if "already running" not in str(said.get("reason")):  # circus does one thing at a time
+                    break
+                time.sleep(0.1)
+            raise Failed(f"the supervisor refuses {command!r}: {said.get('reason')}")
+        finally:
+            client.stop()
+
+
+def left_behind(data_dir: Path) -> list[psutil.Process]:
+    """Every process that was started for this data folder and still runs."""
+    name = mark(data_dir)[MARK]
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARK) == name:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def sweep(data_dir: Path) -> int:
+    """End every process of this data folder; says how many there were."""
+    found = left_behind(data_dir)
+    supervisors = [p for p in found if _is(p, "circus.circusd")]
+    # The supervisor first, else it starts again what we end. On SIGTERM it ends its children itself.
+    _end(supervisors, GRACE_S + 4)
+    _end(left_behind(data_dir), GRACE_S)
+    return len(found)
+
+
+def _end(processes: list[psutil.Process], patience_s: float) -> None:
+    for process in processes:
+        # Postgres takes SIGTERM as "when all clients have left".
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
+    _, alive = psutil.wait_procs(processes, timeout=patience_s)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
+
+
+def _is(process: psutil.Process, module: str) -> bool:
+    try:
+        return module in process.cmdline()
+    except psutil.Error:
+        return False
