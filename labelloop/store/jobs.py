@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
-from procrastinate.exceptions import AlreadyEnqueued
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
 
 from labelloop.store.database import DEADLINES, Conn
 
@@ -32,9 +33,9 @@ def ask(conn: Conn, job: str, loop: str) -> bool:
     lock = f"{job}:{loop}"
     try:
         with conn.transaction():  # a savepoint: the refusal is a unique violation
-            _asking.configure_task(
-                job, queue=_QUEUES[job], queueing_lock=lock, lock=lock, connection=conn
-            ).defer(loop=loop)
+            _asking.configure_task(job, queue=_QUEUES[job], queueing_lock=lock, lock=lock, connection=conn).defer(
+                loop=loop
+            )
     except AlreadyEnqueued:
         return False
     return True
@@ -43,6 +44,22 @@ def ask(conn: Conn, job: str, loop: str) -> bool:
 def worker_app(url: str) -> App:
     """The app that a worker runs; the room adds its tasks."""
     return App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4, kwargs=dict(DEADLINES)))
+
+
+async def reap(app: App, queue: str, after_s: float) -> int:
+    """Give the jobs of workers without a heartbeat for `after_s` back to the queue; returns how many there were.
+
+    Where the same job has been asked for again meanwhile, the dead one is closed: left as it is, its lock would keep
+    the other waiting for ever.
+    """
+    stalled = list(await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=after_s))
+    for job in stalled:
+        assert job.id is not None
+        try:
+            await app.job_manager.retry_job(job)
+        except ConnectorException:
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
+    return len(stalled)
 
 
 @contextmanager

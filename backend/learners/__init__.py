@@ -1,0 +1,56 @@
+"""Learners: models that can be fitted to people's answers. A new one is a file here and a line in LEARNERS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.learners.images import Images
+from backend.learners.text import Text
+from labelloop.errors import SpecError
+
+
+class Learner(Protocol):
+    """A model that can be fitted to people's answers."""
+
+    name: ClassVar[str]
+    """Its name in LEARNERS, and in loop.yaml."""
+    classes: tuple[str, ...]
+    """The labels that it was taught, sorted; empty before `fit`."""
+    estimator: Any
+    """What was learned, as a scikit-learn object: the part that skops stores."""
+
+    @property
+    def params(self) -> Mapping[str, str | int | float | bool]:
+        """What the constructor takes to make the like of this again."""
+        ...
+
+    def check(self, data: Sequence[Mapping[str, object]]) -> None:
+        """Raises Unreadable, naming all the items that cannot be read; nothing is fitted."""
+        ...
+
+    def fit(self, data: Sequence[Mapping[str, object]], labels: Sequence[str], rng: np.random.Generator) -> Self:
+        """Learn from scratch; the same data in the same order and the same state of `rng` give the same model.
+
+        Raises Unreadable where items cannot be read, Failed where there is nothing to tell apart.
+        """
+        ...
+
+    def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:
+        """Shape (n, k), columns as in `classes`, rows sum to 1. Raises Unreadable where items cannot be read."""
+        ...
+
+
+LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Images, Text)}
+
+
+def make(name: str, params: Mapping[str, Any]) -> Learner:
+    """A learner that knows nothing yet. Raises SpecError for an unknown name."""
+    try:
+        learner = LEARNERS[name]
+    except KeyError:
+        raise SpecError(f"no learner {name!r}; there are: {', '.join(sorted(LEARNERS))}") from None
+    return learner(**params)

@@ -1,0 +1,145 @@
+"""Model files: `<sha256 of the bytes>.skops`, written once, read only when the bytes are the ones of their name.
+
+Never pickle: skops builds only types that it knows to be harmless, and those of TRUSTED. The same fitted learner gives
+the same bytes: skops names the parts by memory addresses and stamps the time, which `_canonical` takes out again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import skops.io
+from skops.io.exceptions import UntrustedTypesFoundException
+
+from backend.learners import Learner, make
+from labelloop.errors import Failed, SettingsError
+
+TRUSTED: tuple[str, ...] = ()
+"""Types beyond those of scikit-learn and numpy that skops trusts by itself. None so far."""
+MAX_BYTES = 1 << 30
+"""Of a file, and of what it unpacks to."""
+
+
+class Stored(NamedTuple):
+    id: str
+    size_bytes: int
+
+
+def store(folder: Path | None, loop: str, learner: Learner) -> Stored:
+    """Keep a fitted learner. The loop is part of the bytes, so two loops never share a version. Twice is once."""
+    content = {
+        "loop": loop,
+        "learner": learner.name,
+        "params": dict(learner.params),
+        "classes": list(learner.classes),
+        "estimator": learner.estimator,
+    }
+    raw = _canonical(skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
+    identity = hashlib.sha256(raw).hexdigest()
+    _write(path(folder, identity), raw)
+    load(folder, identity)  # what cannot be read back must fail here, not when it is to serve
+    return Stored(identity, len(raw))
+
+
+def path(folder: Path | None, version_id: str) -> Path:
+    if folder is None:
+        raise SettingsError("not set: LABELLOOP_MODELS_DIR")
+    if not re.fullmatch(r"[0-9a-f]{64}", version_id):
+        raise ValueError(f"not a version: {version_id!r}")
+    return folder / f"{version_id}.skops"
+
+
+def verify(folder: Path | None, version_id: str) -> bytes:
+    """The bytes of the version's file. Raises Failed where it is missing, or is not what it was when it was stored."""
+    file = path(folder, version_id)
+    name = f"the file of version {version_id[:12]}"
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise Failed(f"{name} is larger than {MAX_BYTES} bytes: {file}")
+        raw = file.read_bytes()
+    except OSError as exc:
+        raise Failed(f"{name} cannot be read: {exc.strerror}: {file}") from exc
+    if hashlib.sha256(raw).hexdigest() != version_id:
+        raise Failed(f"{name} is damaged or was changed (its SHA-256 is not its name): {file}")
+    return raw
+
+
+def load(folder: Path | None, version_id: str) -> Learner:
+    """The fitted learner. Raises Failed where the file is missing, changed, or holds anything that we do not trust."""
+    raw = verify(folder, version_id)
+    name = f"the file of version {version_id[:12]}"
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
+                raise Failed(f"{name} unpacks to more than {MAX_BYTES} bytes")
+        content = skops.io.loads(raw, trusted=list(TRUSTED))
+        learner = make(content["learner"], content["params"])
+        learner.classes, learner.estimator = tuple(content["classes"]), content["estimator"]
+    except UntrustedTypesFoundException as exc:
+        raise Failed(f"{name} is refused: it holds types that we do not trust: {exc}") from exc
+    except Failed:
+        raise
+    except Exception as exc:  # whatever a malformed file makes the reader trip over
+        raise Failed(f"{name} is refused: it is not a model of ours ({type(exc).__name__}: {exc})") from exc
+    return learner
+
+
+def _write(target: Path, raw: bytes) -> None:
+    """All of it or nothing, and there after a power cut."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _canonical(raw: bytes) -> bytes:
+    """The same skops file with parts numbered in the order of the schema, and no time of day."""
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    ids: dict[int, int] = {}
+    names: dict[str, str] = {}
+
+    def renumber(node: Any) -> Any:
+        if isinstance(node, list):
+            return [renumber(child) for child in node]
+        if not isinstance(node, dict):
+            return node
+        renumbered: dict[str, Any] = {}
+        for key, value in node.items():
+            if key == "__id__" and isinstance(value, int):
+                renumbered[key] = ids.setdefault(value, len(ids) + 1)
+            elif key == "_stop_words_id":  # of a vectorizer: it remembers the address of its list
+                renumbered[key] = {**value, "content": "0"}
+            elif key == "file" and isinstance(value, str) and value in parts:
+                renumbered[key] = names.setdefault(value, f"{len(names) + 1}{Path(value).suffix}")
+            else:
+                renumbered[key] = renumber(value)
+        return renumbered
+
+    schema = json.dumps(renumber(json.loads(parts.pop("schema.json")))).encode()
+    renamed = {new: parts[old] for old, new in names.items()}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in {**renamed, "schema.json": schema}.items():
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()

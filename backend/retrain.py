@@ -1,0 +1,196 @@
+"""Retrain: the worker's side of a run. The fit happens in a child process; only here may a run's status change."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from backend import models
+from backend.patience import patiently
+from backend.promote import switch
+from labelloop.errors import Conflict, LabelloopError, Unreachable
+from labelloop.gate import Gate, GateDecision, Judged
+from labelloop.runs import RunStatus, try_again
+from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
+from labelloop.store import jobs, loops, runs
+from labelloop.store import versions as version_store
+from labelloop.store.database import Database
+from labelloop.versions import PIPELINE, short
+
+TIME_LIMIT_S = 600.0
+BEAT_EVERY_S = 2.0
+logger = logging.getLogger(__name__)
+
+
+class Stopped(Exception):
+    """The worker is to end, or the run is no longer ours: the child was killed."""
+
+
+def retrain(database: Database, settings: Settings, loop: str, stop: threading.Event) -> RunStatus | None:
+    """Do the queued run of the loop, if there is one. Returns how it ended; None: nothing to do, or given back."""
+    with database.transaction() as conn:
+        spec = loops.get(conn, loop)
+        runs.hold_answers_still(conn)
+        champion = version_store.champion(conn, loop)
+        epoch = version_store.epoch(conn, loop)
+        run = runs.claim(conn, loop, None if champion is None else champion["id"])
+    if run is None or spec is None:
+        return None
+    logger.info("run started", extra={"loop": loop, "run": str(run["id"]), "cut": run["feedback_upto"]})
+    try:
+        outcome = _train_in_a_child(database, settings, run["id"], stop)
+    except Stopped:
+        patiently(lambda: _give_back(database, run), for_s=2)
+        return None
+    status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
+    logger.info("run ended", extra={"loop": loop, "run": str(run["id"]), "status": status})
+    return status
+
+
+def heal(database: Database) -> None:
+    """Fail the runs whose worker has died, ask anew for what they were to do, and see that queued runs have a job."""
+    with database.transaction() as conn:
+        for run in runs.fail_stale(conn):
+            again = try_again([row["status"] for row in runs.latest(conn, run["loop"])])
+            logger.warning("run lost its worker", extra={"loop": run["loop"], "run": str(run["id"]), "again": again})
+            if again:
+                runs.request(conn, run["loop"], run["why"], seed=run["seed"])
+        for loop in runs.queued_loops(conn):
+            jobs.ask(conn, jobs.RETRAIN, loop)
+
+
+def _apply(
+    database: Database, settings: Settings, spec: LoopSpec, run: dict[str, Any], epoch: int, outcome: dict[str, Any]
+) -> RunStatus:
+    """The gate's verdict on what the child made, and what follows from it, in one transaction."""
+    if "error" in outcome:
+        return _end(database, spec, run, RunStatus.FAILED, error=outcome["error"])
+    if "refused" in outcome:
+        return _end(database, spec, run, RunStatus.REFUSED, reasons=[outcome["refused"]])
+    version_id, notes = outcome["version"], outcome["notes"]
+    with database.transaction() as conn:
+        held_out = runs.items(conn, run["id"], "holdout")
+    decision = _judge(spec, run, held_out)
+    reasons, scores = [*decision.reasons, *notes], decision.scores(outcome["trained_on"])
+    if version_id == run["champion_id"]:
+        reasons = ["the challenger is the champion, byte for byte: refused", *notes]
+    elif decision.promote:
+        try:
+            models.load(settings.models_dir, version_id)  # a fresh process, and the bytes that will serve
+            with database.transaction() as conn:
+                if not runs.finish(
+                    conn, run["id"], RunStatus.PROMOTED, reasons=reasons, version_id=version_id, scores=scores
+                ):
+                    return RunStatus.FAILED
+                switch(conn, spec.name, version_id, by="gate", why=reasons[0], epoch=epoch)
+                _ask_for_more(conn, spec)
+            return RunStatus.PROMOTED
+        except Conflict as exc:
+            reasons = [f"it passed the gate, but {exc}: refused", *reasons]
+        except Unreachable:
+            raise
+        except LabelloopError as exc:
+            return _end(database, spec, run, RunStatus.FAILED, error=str(exc))
+    return _end(database, spec, run, RunStatus.REFUSED, reasons=reasons, version_id=version_id, scores=scores)
+
+
+def _judge(spec: LoopSpec, run: dict[str, Any], held_out: list[dict[str, Any]]) -> GateDecision:
+    items = [Judged(i["label"], i["champion_label"], i["challenger_label"]) for i in held_out]
+    champion_id = run["champion_id"]
+    incumbent = f"champion {short(champion_id)}" if champion_id else f"the {PIPELINE}'s own outputs"
+    return Gate(spec.gate.min_holdout, spec.gate.alpha).judge(items, incumbent)
+
+
+def _end(database: Database, spec: LoopSpec, run: dict[str, Any], status: RunStatus, **what: Any) -> RunStatus:
+    with database.transaction() as conn:
+        if not runs.finish(conn, run["id"], status, **what):
+            return RunStatus.FAILED  # somebody else has ended it
+        if version_id := what.get("version_id"):
+            version_store.refuse(conn, version_id)
+            jobs.ask(conn, jobs.PRELABEL, spec.name)  # refused as champion, but from now on it ranks
+        _ask_for_more(conn, spec)
+    return status
+
+
+def _ask_for_more(conn: Any, spec: LoopSpec) -> None:
+    """Answers that came while the run was going, and were folded into it, are for the next."""
+    n = runs.new_answers(conn, spec.name)
+    if n >= spec.retrain.after and runs.request(conn, spec.name, f"{n} new answers"):
+        jobs.ask(conn, jobs.RETRAIN, spec.name)
+
+
+def _give_back(database: Database, run: dict[str, Any]) -> None:
+    with database.transaction() as conn:
+        runs.release(conn, run["id"])
+
+
+# -- the child -------------------------------------------------------------------------------------------------------
+
+
+def _train_in_a_child(database: Database, settings: Settings, run_id: UUID, stop: threading.Event) -> dict[str, Any]:
+    """What backend.train says: {"version", "trained_on", "notes"}, {"refused": why} or {"error": why}.
+
+    The child lives in a process group of its own, and ends by itself when its standard input does: with us.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "backend.train", str(run_id)],
+        env={**os.environ, **settings.to_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    with child:
+        try:
+            ended = _watch(child, lambda: _beat(database, run_id), stop)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        assert child.stdout is not None
+        said = child.stdout.read() if ended else b""
+    if not ended:
+        return {"error": f"training took longer than {TIME_LIMIT_S:g} s and was ended"}
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        return {
+            "error": f"the training process was killed by {name}" + (", out of memory?" if name == "SIGKILL" else "")
+        }
+    try:
+        outcome: dict[str, Any] = json.loads(said)
+    except ValueError:
+        return {"error": f"the training process ended with status {child.returncode} and said nothing"}
+    return outcome
+
+
+def _watch(child: subprocess.Popen[bytes], beat: Callable[[], bool], stop: threading.Event) -> bool:
+    """Wait for the child's end; False: its time is up."""
+    began = beaten = time.monotonic()
+    while child.poll() is None:
+        now = time.monotonic()
+        if now - began > TIME_LIMIT_S:
+            return False
+        if now - beaten > BEAT_EVERY_S:
+            beaten = now
+            if not beat():
+                raise Stopped
+        if stop.wait(0.1):
+            raise Stopped
+    return True
+
+
+def _beat(database: Database, run_id: UUID) -> bool:
+    try:
+        with database.transaction() as conn:
+            return runs.beat(conn, run_id)
+    except Unreachable:
+        return True  # nobody can have taken the run from us while nobody reaches it

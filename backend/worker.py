@@ -1,0 +1,139 @@
+"""The backend's worker: `python -m backend.worker`. Trains, prelabels, and heals what a killed worker left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+
+from procrastinate import App
+
+from backend.prelabel import prelabel, who
+from backend.retrain import heal, retrain
+from labelloop.settings import Settings
+from labelloop.store import jobs, loops, prelabels
+from labelloop.store.database import Database
+
+CONCURRENCY = 3
+"""A loop that trains does not keep another from its prelabels; each job of a loop has its own lock."""
+HEARTBEAT_S = 5.0
+STALLED_AFTER_S = 15.0
+LOOK_EVERY_S = 5.0
+SLIPPED_EVERY = 6
+"""Looks, of which one reads the whole pool for outputs without today's prelabel."""
+ASK_AGAIN_AFTER_S = 60.0
+"""Prelabels that cannot be made (a damaged file) are not tried more often than this."""
+logger = logging.getLogger(__name__)
+
+
+def make_app(database: Database, settings: Settings, stop: threading.Event) -> App:
+    """The queue's app with the backend's two jobs. Neither is retried by the queue: the periodic look asks anew."""
+    app = jobs.worker_app(settings.database_url)
+
+    @app.task(name=jobs.RETRAIN, queue=jobs.BACKEND_QUEUE)
+    def _retrain(loop: str) -> None:
+        retrain(database, settings, loop, stop)
+
+    @app.task(name=jobs.PRELABEL, queue=jobs.BACKEND_QUEUE)
+    def _prelabel(loop: str) -> None:
+        prelabel(database, loop, settings.models_dir, stop)
+
+    return app
+
+
+async def serve(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; through a Postgres that is away, and back again."""
+    stop, stopping = threading.Event(), asyncio.Event()
+
+    def end() -> None:
+        stop.set()  # for the jobs' threads: they kill their children and give their runs back
+        stopping.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, end)
+    with Database(settings.database_url) as database:
+        while not stopping.is_set():
+            try:
+                await _work(database, settings, stop, stopping)
+            except Exception as exc:
+                logger.warning("the queue is away", extra={"reason": f"{type(exc).__name__}: {exc}"})
+            if not stopping.is_set():
+                await _sleep(stopping, 2)
+
+
+async def _work(database: Database, settings: Settings, stop: threading.Event, stopping: asyncio.Event) -> None:
+    app = make_app(database, settings, stop)
+    async with app.open_async():
+        tasks = [
+            asyncio.create_task(
+                app.run_worker_async(
+                    queues=[jobs.BACKEND_QUEUE],
+                    concurrency=CONCURRENCY,
+                    install_signal_handlers=False,
+                    update_heartbeat_interval=HEARTBEAT_S,
+                    stalled_worker_timeout=STALLED_AFTER_S,
+                    delete_jobs="successful",
+                )
+            ),
+            asyncio.create_task(stopping.wait()),
+        ]
+        looking = asyncio.create_task(_look_after(app, database, stopping))
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in [*tasks, looking]:
+                task.cancel()
+            ended = await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+
+
+async def _look_after(app: App, database: Database, stopping: asyncio.Event) -> None:
+    """Every few seconds: jobs and runs whose worker died, runs without a job, prelabels that nobody made."""
+    asked: dict[str, float] = {}
+    looks = 0
+    while not stopping.is_set():
+        try:
+            await jobs.reap(app, jobs.BACKEND_QUEUE, STALLED_AFTER_S)
+            await asyncio.to_thread(heal, database)
+            if looks % SLIPPED_EVERY == 0:
+                await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
+        except Exception as exc:
+            logger.warning("could not look after the jobs", extra={"reason": f"{type(exc).__name__}: {exc}"})
+        looks += 1
+        await _sleep(stopping, LOOK_EVERY_S)
+
+
+def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -> None:
+    """For outputs that slipped past: they were on their way to Label Studio while the others were prelabelled."""
+    with database.transaction() as conn:
+        for loop in loops.names(conn):
+            if now - asked.get(loop, -ASK_AGAIN_AFTER_S) >= ASK_AGAIN_AFTER_S and prelabels.any_stale(
+                conn, loop, *who(conn, loop)
+            ):
+                asked[loop] = now
+                jobs.ask(conn, jobs.PRELABEL, loop)
+
+
+async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    settings = Settings.from_env(os.environ)
+    settings.require("database_url")
+    asyncio.run(serve(settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

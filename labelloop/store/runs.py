@@ -1,0 +1,204 @@
+"""Retrain runs and what they were taught: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from labelloop.runs import STALE_AFTER_S
+from labelloop.store.database import Conn
+
+
+def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
+    """Queue a run; None: folded into the one that is open."""
+    row = conn.execute(
+        """
+        insert into retrain_runs (loop, why, seed) values (%(loop)s, %(why)s, %(seed)s)
+        on conflict (loop) where status in ('queued', 'running') do nothing
+        returning id
+        """,
+        {"loop": loop, "why": why, "seed": seed},
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
+def get(conn: Conn, run_id: UUID) -> dict[str, Any] | None:
+    return conn.execute("select * from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
+
+
+def latest(conn: Conn, loop: str, limit: int = 20) -> list[dict[str, Any]]:
+    """Newest first."""
+    return conn.execute(
+        "select * from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+
+
+def new_answers(conn: Conn, loop: str) -> int:
+    """Outputs with a clear answer that no run has looked at yet (a run that failed has)."""
+    row = conn.execute(
+        """
+        select count(distinct output_id) as n from answers
+        where loop = %(loop)s and label is not null
+        and seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def hold_answers_still(conn: Conn) -> None:
+    """Wait for the writers of answers and keep others out until the transaction ends.
+
+    Numbers are given before they are committed: without this a lower one could appear behind the cut.
+    """
+    conn.execute("lock table answers in share mode")
+
+
+def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | None:
+    """Start the loop's queued run and fix its cut; None where none is queued, or somebody else has just taken it."""
+    return conn.execute(
+        """
+        update retrain_runs set status = 'running', started_at = now(), heartbeat_at = now(),
+            champion_id = %(champion_id)s,
+            feedback_upto = (select coalesce(max(seq), 0) from answers where loop = %(loop)s)
+        where id = (
+            select id from retrain_runs where loop = %(loop)s and status = 'queued' for update skip locked
+        )
+        returning *
+        """,
+        {"loop": loop, "champion_id": champion_id},
+    ).fetchone()
+
+
+def beat(conn: Conn, run_id: UUID) -> bool:
+    """Say that the run is alive; False when it is not running any more, so that its worker must stop."""
+    return (
+        conn.execute(
+            "update retrain_runs set heartbeat_at = now() where id = %(id)s and status = 'running'", {"id": run_id}
+        ).rowcount
+        == 1
+    )
+
+
+def release(conn: Conn, run_id: UUID) -> None:
+    """Give a run back that could not be finished: it is queued again, without a cut."""
+    conn.execute(
+        """
+        update retrain_runs set status = 'queued', started_at = null, heartbeat_at = null, feedback_upto = null,
+            champion_id = null
+        where id = %(id)s and status = 'running'
+        """,
+        {"id": run_id},
+    )
+
+
+def finish(
+    conn: Conn,
+    run_id: UUID,
+    status: str,
+    *,
+    reasons: Sequence[str] = (),
+    version_id: str | None = None,
+    scores: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> bool:
+    """End a running run; False when it was ended by somebody else, and then nothing is written."""
+    return (
+        conn.execute(
+            """
+            update retrain_runs set status = %(status)s::run_status, finished_at = now(), reasons = %(reasons)s,
+                version_id = %(version_id)s, scores = %(scores)s, error = %(error)s
+            where id = %(id)s and status = 'running'
+            """,
+            {
+                "id": run_id,
+                "status": status,
+                "reasons": list(reasons),
+                "version_id": version_id,
+                "scores": None if scores is None else Jsonb(scores),
+                "error": error,
+            },
+        ).rowcount
+        == 1
+    )
+
+
+def fail_stale(conn: Conn) -> list[dict[str, Any]]:
+    """Fail the running runs whose worker gives no sign of life; returns them."""
+    return conn.execute(
+        """
+        update retrain_runs set status = 'failed', finished_at = now(),
+            error = 'the worker that trained it is gone (no heartbeat for ' || %(after_s)s || ' s)'
+        where status = 'running' and heartbeat_at < now() - make_interval(secs => %(after_s)s)
+        returning *
+        """,
+        {"after_s": STALE_AFTER_S},
+    ).fetchall()
+
+
+def queued_loops(conn: Conn) -> list[str]:
+    return [row["loop"] for row in conn.execute("select loop from retrain_runs where status = 'queued'").fetchall()]
+
+
+# -- what a run was taught, and judged on ----------------------------------------------------------------------------
+
+
+def answered(conn: Conn, loop: str, upto: int) -> list[dict[str, Any]]:
+    """The newest clear answer of each output up to the cut, with the output's data, in the order of the keys."""
+    return conn.execute(
+        """
+        select o.id as output_id, o.key, o.data, o.holdout, o.label as pipeline_label, a.seq as answer_seq, a.label
+        from outputs o join (
+            select distinct on (output_id) output_id, seq, label from answers
+            where loop = %(loop)s and seq <= %(upto)s order by output_id, seq desc
+        ) a on a.output_id = o.id
+        where a.label is not null order by o.key collate "C"
+        """,
+        {"loop": loop, "upto": upto},
+    ).fetchall()
+
+
+def clear_items(conn: Conn, run_id: UUID) -> None:
+    conn.execute("delete from run_items where run_id = %(run_id)s", {"run_id": run_id})
+
+
+def write_items(conn: Conn, run_id: UUID, rows: Iterable[Mapping[str, Any]]) -> None:
+    """What the run is taught and judged on. `part` follows from the output; the constraints hold us to it."""
+    with conn.cursor().copy("copy run_items (run_id, output_id, part, holdout, answer_seq, label) from stdin") as copy:
+        for row in rows:
+            part = "holdout" if row["holdout"] else "train"
+            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"]))
+
+
+def write_verdicts(
+    conn: Conn,
+    run_id: UUID,
+    output_ids: Sequence[UUID],
+    champion: Sequence[str | None],
+    challenger: Sequence[str | None],
+) -> None:
+    """What both models say of the held-out items."""
+    conn.execute(
+        """
+        update run_items i set champion_label = v.champion, challenger_label = v.challenger
+        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(challenger)s::text[]) as v (id, champion, challenger)
+        where i.run_id = %(run_id)s and i.output_id = v.id
+        """,
+        {"run_id": run_id, "ids": list(output_ids), "champion": list(champion), "challenger": list(challenger)},
+    )
+
+
+def items(conn: Conn, run_id: UUID, part: str) -> list[dict[str, Any]]:
+    """`part`: train or holdout; in the order of the keys."""
+    return conn.execute(
+        """
+        select i.*, o.key from run_items i join outputs o on o.id = i.output_id
+        where i.run_id = %(run_id)s and i.part = %(part)s order by o.key collate "C"
+        """,
+        {"run_id": run_id, "part": part},
+    ).fetchall()

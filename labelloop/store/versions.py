@@ -1,0 +1,118 @@
+"""Model versions, and who is champion: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from labelloop.store.database import Conn
+
+
+def insert(
+    conn: Conn, loop: str, version_id: str, *, learner: str, classes: Sequence[str], size_bytes: int, trained_on: int
+) -> None:
+    """A new challenger; a version that is there already keeps its stage."""
+    conn.execute(
+        """
+        insert into model_versions (id, loop, learner, classes, size_bytes, trained_on)
+        values (%(id)s, %(loop)s, %(learner)s, %(classes)s, %(size)s, %(trained_on)s)
+        on conflict (id) do nothing
+        """,
+        {
+            "id": version_id,
+            "loop": loop,
+            "learner": learner,
+            "classes": list(classes),
+            "size": size_bytes,
+            "trained_on": trained_on,
+        },
+    )
+
+
+def champion(conn: Conn, loop: str) -> dict[str, Any] | None:
+    """The version that serves, with its epoch, by and why; None: the pipeline's own outputs."""
+    return conn.execute(
+        """
+        select v.*, p.epoch, p.by, p.why, p.at as promoted_at
+        from model_versions v join promotions p on p.loop = v.loop and p.version_id = v.id
+        where v.loop = %(loop)s and v.stage = 'champion'
+        order by p.epoch desc limit 1
+        """,
+        {"loop": loop},
+    ).fetchone()
+
+
+def ranker(conn: Conn, loop: str) -> str | None:
+    """The newest trained version, promoted or not: the learner that the next answers will teach ranks the queue.
+
+    Ranking by an older champion, or by the pipeline's model, asks what that one does not know (on digits, 8 orders:
+    0.83 right after 180 answers, against 0.97).
+    """
+    row = conn.execute(
+        """
+        select version_id from retrain_runs
+        where loop = %(loop)s and version_id is not null and status in ('promoted', 'refused')
+        order by finished_at desc limit 1
+        """,
+        {"loop": loop},
+    ).fetchone()
+    return None if row is None else row["version_id"]
+
+
+def epoch(conn: Conn, loop: str) -> int:
+    """How often the champion has changed."""
+    row = conn.execute(
+        "select coalesce(max(epoch), 0) as epoch from promotions where loop = %(loop)s", {"loop": loop}
+    ).fetchone()
+    assert row is not None
+    return int(row["epoch"])
+
+
+def list_(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """All versions, newest first, each with the scores of the newest run that judged it."""
+    return conn.execute(
+        """
+        select v.*, r.scores, r.reasons
+        from model_versions v left join lateral (
+            select scores, reasons from retrain_runs
+            where version_id = v.id order by finished_at desc nulls last limit 1
+        ) r on true
+        where v.loop = %(loop)s order by v.created_at desc, v.id
+        """,
+        {"loop": loop},
+    ).fetchall()
+
+
+def promotions(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """Every change of champion, newest first."""
+    return conn.execute("select * from promotions where loop = %(loop)s order by epoch desc", {"loop": loop}).fetchall()
+
+
+def record_promotion(
+    conn: Conn, loop: str, *, epoch: int, version_id: str | None, previous_id: str | None, by: str, why: str
+) -> None:
+    """Compare-and-set: a second promotion with the same epoch breaks `one_promotion_an_epoch`."""
+    conn.execute(
+        """
+        insert into promotions (loop, epoch, version_id, previous_id, by, why)
+        values (%(loop)s, %(epoch)s, %(version_id)s, %(previous_id)s, %(by)s, %(why)s)
+        """,
+        {"loop": loop, "epoch": epoch, "version_id": version_id, "previous_id": previous_id, "by": by, "why": why},
+    )
+
+
+def set_stage(conn: Conn, version_id: str, stage: str) -> None:
+    conn.execute("update model_versions set stage = %(stage)s where id = %(id)s", {"id": version_id, "stage": stage})
+
+
+def refuse(conn: Conn, version_id: str) -> None:
+    """A challenger that the gate refused; one that serves, or has served, stays what it is."""
+    conn.execute(
+        "update model_versions set stage = 'refused' where id = %(id)s and stage = 'challenger'", {"id": version_id}
+    )
+
+
+def all_ids(conn: Conn) -> list[str]:
+    """Ids of all loops' versions, newest first."""
+    rows = conn.execute("select id from model_versions order by created_at desc, id").fetchall()
+    return [row["id"] for row in rows]
