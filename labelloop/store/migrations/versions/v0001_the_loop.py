@@ -1,4 +1,4 @@
-"""The tables of the loop, from outputs to model versions; the statements stand in the .sql file beside this one."""
+"""The tables of the loop, from outputs to model versions; the statements stand in the .sql files beside this one."""
 
 from __future__ import annotations
 
@@ -12,4 +12,7 @@ down_revision = None
 
 def upgrade() -> None:
     # psycopg itself: through SQLAlchemy a percent sign would be a placeholder.
-    op.get_bind().connection.driver_connection.execute(Path(__file__).with_suffix(".sql").read_text())
+    connection = op.get_bind().connection.driver_connection
+    assert connection is not None
+    connection.execute(Path(__file__).with_suffix(".sql").read_text())
+    connection.execute(Path(__file__).with_name("v0001_the_columns.sql").read_text())
