@@ -45,11 +45,22 @@ def loads(raw: bytes) -> Any:
 
 
 def dumps(value: Any) -> str:
-    """The one canonical form: sorted keys, no blanks. Raises InvalidOutput for what is no JSON."""
+    """The one canonical form: sorted keys, no blanks. Raises InvalidOutput for what is no JSON.
+
+    A scalar of numpy is written as the number that it holds.
+    """
     try:
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        return json.dumps(
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_scalar
+        )
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidOutput("", f"cannot be written as JSON: {exc}") from None
+
+
+def _scalar(value: Any) -> Any:
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def _refuse_depth(raw: bytes) -> None:

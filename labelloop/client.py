@@ -1,0 +1,270 @@
+"""Client: what a pipeline hands its outputs in with, and asks what people said.
+
+    with Client(url, token) as client:
+        client.submit(Output(key=f"ticket/{t.id}", data={"text": t.text}, probabilities=p) for t, p in scored)
+
+Submitting twice is submitting once: an output is known by its key, so everything here may be repeated, and is.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from labelloop import strict_json
+from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
+from labelloop.outputs import Output, parse
+
+CHUNK_LINES = 500
+CHUNK_BYTES = 4 << 20
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 20.0
+SETTLED = frozenset({"answered", "passed", "quarantined", "withdrawn"})
+"""States in which no answer is to be waited for any longer."""
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What became of the outputs that were handed in."""
+
+    new: int = 0
+    known: int = 0
+    """Handed in before, with the same body."""
+    states: dict[str, int] = field(default_factory=dict)
+    """How many stand in which state now: passed, waiting, in_review, answered, ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Where an output stands, and what people said."""
+
+    key: str
+    id: str
+    loop: str
+    state: str
+    """passed (nobody is asked), waiting, pushing, in_review, answered, quarantined, withdrawn"""
+    lane: str
+    model_label: str | None = None
+    model_confidence: float | None = None
+    model_version: str = ""
+    label: str | None = None
+    """The final label; None while there is none, and where people do not agree."""
+    approval: bool | None = None
+    """Whether the model's label stands."""
+    correction: str | None = None
+    """The final label, where it is not the model's."""
+    comments: tuple[str, ...] = ()
+    agreement: float | None = None
+    """Share of the reviewers who gave the label."""
+    reviewers: int = 0
+    received_at: str = ""
+    answered_at: str | None = None
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state in SETTLED
+
+
+class Client:
+    """The intake of a sync service at `url`. Loops have names; where there is only one it may be left out.
+
+    Raises InvalidOutput and Conflict with the key named, Unreachable after `attempts`, UsageError for a wrong token or
+    loop. A service that is away, busy or broken (no connection, 429, 5xx) is asked again after a random pause that
+    grows, or after as long as it says.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        *,
+        loop: str | None = None,
+        timeout_s: float = 60.0,
+        attempts: int = 8,
+        sleep: Callable[[float], None] = time.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise UsageError(f"url must begin with http:// or https://; it is {url!r}")
+        self.url = url.rstrip("/")
+        self._loop = loop
+        self._attempts = attempts
+        self._sleep = sleep
+        self._rng = rng or random.Random()
+        self._http = httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=timeout_s)
+
+    def submit(self, outputs: Iterable[Output | Mapping[str, Any]], loop: str | None = None) -> Receipt:
+        """Hand outputs in; any iterable, read as it goes. Every one is checked before it is sent.
+
+        After an error what was sent before it is stored: mend the output and submit all of it again.
+        """
+        return self._submit((_line(output) for output in outputs), loop)
+
+    def submit_lines(self, lines: Iterable[bytes], loop: str | None = None) -> Receipt:
+        """Hand in NDJSON, such as a file opened in binary mode: one output a line, blank lines passed over."""
+        return self._submit(_checked(lines), loop)
+
+    def get(self, key: str, loop: str | None = None) -> Status | None:
+        """Where this output stands; None where nobody has handed it in."""
+        # Dots too: a key may hold "..", which every client of HTTP would resolve.
+        path = f"/v1/loops/{self._name(loop)}/outputs/{quote(key, safe='').replace('.', '%2E')}"
+        response = self._send("GET", path)
+        if response.status_code == 404 and _json(response).get("path") == "key":
+            return None
+        said = self._answer(response)
+        said["comments"] = tuple(said.get("comments", ()))
+        return Status(**{name: said[name] for name in _STATUS_FIELDS if name in said})
+
+    def wait(
+        self, keys: Iterable[str], timeout_s: float, loop: str | None = None, every_s: float = 1.0
+    ) -> dict[str, Status]:
+        """Wait until every one of these outputs is answered, or nobody will be asked, but at most `timeout_s`.
+
+        Returns where each stands then; `is_settled` tells those that have nothing more to wait for. A key that nobody
+        has handed in is not in it.
+        """
+        deadline = time.monotonic() + timeout_s
+        statuses: dict[str, Status] = {}
+        open_ = list(dict.fromkeys(keys))
+        while open_:
+            for key in open_:
+                status = self.get(key, loop)
+                if status is not None:
+                    statuses[key] = status
+            open_ = [key for key in open_ if key not in statuses or not statuses[key].is_settled]
+            left = deadline - time.monotonic()
+            if not open_ or left <= 0:
+                break
+            self._sleep(min(every_s, left))
+        return statuses
+
+    def loops(self) -> list[str]:
+        """The loops that the service knows."""
+        return list(self._answer(self._send("GET", "/v1/loops"))["loops"])
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _submit(self, lines: Iterable[bytes], loop: str | None) -> Receipt:
+        path = f"/v1/loops/{self._name(loop)}/outputs"
+        receipt = Receipt()
+        for chunk in _chunks(lines):
+            said = self._answer(self._send("POST", path, chunk))
+            receipt.new += said["new"]
+            receipt.known += said["known"]
+            for output in said["outputs"]:
+                receipt.states[output["state"]] = receipt.states.get(output["state"], 0) + 1
+        return receipt
+
+    def _name(self, loop: str | None) -> str:
+        """The loop that is meant, ready for a path."""
+        name = loop or self._loop
+        if name is None:
+            known = self.loops()
+            if len(known) != 1:
+                raise UsageError(f"say which loop; there are: {', '.join(known) or 'none'}")
+            name = self._loop = known[0]
+        return quote(name, safe="")
+
+    def _send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
+        """The answer, asked for again while the service is away: keys make a second POST the same as one."""
+        headers = {} if content is None else {"Content-Type": "application/x-ndjson"}
+        for attempt in range(self._attempts):
+            pause_s = self._rng.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
+            try:
+                response = self._http.request(method, self.url + path, content=content, headers=headers)
+            except httpx.TransportError as exc:
+                problem = str(exc) or type(exc).__name__
+            else:
+                if response.status_code != 429 and response.status_code < 500:
+                    return response
+                problem = f"status {response.status_code}: {_json(response).get('error', response.text[:200])}"
+                pause_s = max(pause_s, _seconds(response.headers.get("Retry-After")))
+            if attempt + 1 < self._attempts:
+                self._sleep(pause_s)
+        raise Unreachable(f"the intake at {self.url} does not answer after {self._attempts} attempts: {problem}")
+
+    def _answer(self, response: httpx.Response) -> dict[str, Any]:
+        said = _json(response)
+        if response.is_success and said:
+            return said
+        raise self._error(response.status_code, said)
+
+    def _error(self, status: int, said: Mapping[str, Any]) -> LabelloopError:
+        message = str(said.get("error") or f"answered {status}")
+        path = str(said.get("path") or "")
+        if status == 409:
+            return Conflict(message)
+        if status in (413, 422):
+            key = f" (output {said['key']!r})" if said.get("key") else ""
+            return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status)
+        if status == 401:
+            return UsageError(f"the intake at {self.url} refuses the token")
+        return UsageError(f"the intake at {self.url}: {message}")
+
+
+_STATUS_FIELDS = tuple(f.name for f in fields(Status))
+
+
+def _line(output: Output | Mapping[str, Any]) -> bytes:
+    """The output as one line of NDJSON; raises InvalidOutput with the key named."""
+    said = output.to_json() if isinstance(output, Output) else output
+    try:
+        line = strict_json.dumps(said).encode()
+        parse(line)
+    except InvalidOutput as exc:
+        raise _named(exc, f"output {said.get('key')!r}") from None
+    except UnicodeEncodeError:
+        raise InvalidOutput("", f"holds half of a surrogate pair (output {said.get('key')!r})") from None
+    return line
+
+
+def _checked(lines: Iterable[bytes]) -> Iterator[bytes]:
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            try:
+                parse(line)
+            except InvalidOutput as exc:
+                raise _named(exc, f"line {number}") from None
+            yield line.rstrip(b"\r\n")
+
+
+def _named(exc: InvalidOutput, name: str) -> InvalidOutput:
+    return InvalidOutput(exc.path, f"{str(exc).removeprefix(f'{exc.path}: ')} ({name})", status=exc.status)
+
+
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    chunk: list[bytes] = []
+    size = 0
+    for line in lines:
+        if chunk and (len(chunk) >= CHUNK_LINES or size + len(line) >= CHUNK_BYTES):
+            yield b"\n".join(chunk)
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line) + 1
+    if chunk:
+        yield b"\n".join(chunk)
+
+
+def _json(response: httpx.Response) -> dict[str, Any]:
+    try:
+        said = response.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What Retry-After asks for in seconds, at most a minute; a date counts as nothing said."""
+    return min(float(retry_after), 60.0) if retry_after and retry_after.isdecimal() else 0.0
