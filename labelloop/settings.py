@@ -56,7 +56,7 @@ class Settings:
         """
         data_dir = Path(environ.get("LABELLOOP_DATA_DIR") or ".labelloop").absolute()
         named = {k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}
-        said = {**read_file(data_dir / FILE), **_secret_files(named), **named}
+        said = {**read_file(data_dir / FILE), **named, **_secret_files(named)}
         values: dict[str, object] = {"data_dir": data_dir}
         for field in fields(cls):
             name = "LABELLOOP_" + field.name.upper()
@@ -101,12 +101,12 @@ def _secret_files(environ: Mapping[str, str]) -> dict[str, str]:
         path = environ.get(name + "_FILE")
         if not path:
             continue
-        if name in environ:
-            raise SettingsError(f"{name} and {name}_FILE are both set; say one of them")
         try:
             said[name] = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {exc}") from None
+        if environ.get(name) not in (None, "", said[name]):  # the same twice: a child was given its parent's settings
+            raise SettingsError(f"{name} and the file that {name}_FILE names differ; say one of them")
     return said
 
 
