@@ -49,8 +49,10 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     from labelloop.local.postgres import Postgres
 
-    with Postgres(tmp_path_factory.mktemp("postgres")) as postgres:
+    postgres = Postgres(tmp_path_factory.mktemp("postgres"))
+    with postgres:
         yield postgres.url("postgres")
+    postgres.remove()
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +91,7 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
     folder: Path = tmp_path_factory.mktemp("label-studio")
     with running(folder, postgres_url=request.getfixturevalue("postgres_url")) as server:
-        yield LabelStudio(server.url, server.token, server.email, server.password)
+        yield LabelStudio(server.url, server.account.token, server.account.email, server.account.password)
 
 
 @contextmanager

@@ -28,6 +28,8 @@ from labelloop.local.logs import tail
 from labelloop.local.postgres import Command
 
 MARK = "LABELLOOP_RUN"
+SOCKETS = "sockets"
+"""A link in the data folder to where the supervisor's sockets are."""
 ROOT = Path(__file__).parents[2]
 GRACE_S = 8.0
 """Seconds between the polite signal and SIGKILL."""
@@ -54,6 +56,7 @@ class Supervisor:
         logs.chmod(0o700)
         # The path of a socket has some 100 characters at most: not a place for a data folder. Only we may enter.
         self._sockets = Path(tempfile.mkdtemp(prefix="labelloop-"))
+        (self._data_dir / SOCKETS).symlink_to(self._sockets)
         config = self._sockets / "circus.ini"
         config.write_text(
             f"[circus]\nendpoint = ipc://{self._sockets}/control\npubsub_endpoint = ipc://{self._sockets}/events\n"
@@ -134,7 +137,6 @@ class Supervisor:
         if self._process is not None:
             self._process.wait()
             self._process = None
-        shutil.rmtree(self._sockets, ignore_errors=True)
 
     def _asked(self, command: str, wait_s: float = 5.0, **properties: Any) -> dict[str, Any] | None:
         try:
@@ -171,12 +173,16 @@ def left_behind(data_dir: Path) -> list[psutil.Process]:
 
 
 def sweep(data_dir: Path) -> int:
-    """End every process of this data folder; says how many there were."""
+    """End every process of this data folder, and remove the sockets; says how many processes there were."""
     found = left_behind(data_dir)
     supervisors = [p for p in found if _is(p, "circus.circusd")]
     # The supervisor first, else it starts again what we end. On SIGTERM it ends its children itself.
     _end(supervisors, GRACE_S + 4)
     _end(left_behind(data_dir), GRACE_S)
+    link = data_dir / SOCKETS
+    if link.is_symlink():
+        shutil.rmtree(link.resolve(), ignore_errors=True)
+        link.unlink()
     return len(found)
 
 
