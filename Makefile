@@ -5,7 +5,7 @@ RUN    := .venv/bin/python -m
 ARGS   ?=
 export UV_NO_PROGRESS := 1
 
-.PHONY: help setup demo up test lint bench pictures lock clean
+.PHONY: help setup demo up down test lint bench pictures lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -25,7 +25,7 @@ $(UV): bootstrap.lock
 
 .venv-label-studio/.ready: $(UV) label-studio.lock
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-label-studio
-	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes label-studio.lock
+	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes --build-constraints label-studio.lock label-studio.lock
 	.venv-label-studio/bin/python -m compileall -q .venv-label-studio/lib || true
 	@touch $@
 
@@ -34,6 +34,9 @@ demo: setup  ## the loop on real input; options: ARGS="--exit --json out.json"
 
 up: setup  ## Postgres, Label Studio, sync and backend, until Ctrl-C
 	$(RUN) labelloop.cli up $(ARGS)
+
+down:  ## end an `up`, or what a killed one left; ARGS=--purge removes its data too
+	.venv/bin/labelloop down $(ARGS)
 
 lint: .venv/.ready  ## style, types and import floors
 	$(RUN) ruff check .
@@ -58,5 +61,5 @@ lock: $(UV)  ## renew the locks
 
 clean:  ## leave nothing behind
 	-[ ! -x .venv/bin/labelloop ] || .venv/bin/labelloop down --purge
-	rm -rf .venv .venv-uv .venv-label-studio .labelloop .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis uv.lock
+	rm -rf .venv .venv-uv .venv-label-studio .labelloop build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis uv.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
