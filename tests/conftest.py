@@ -37,7 +37,9 @@ class LabelStudio:
         """A real annotator, made through the invite link: legacy token and a logged-in session. Twice is a login."""
         from labelloop.local.people import sign_up
 
-        return sign_up(self.url, self.token, email, "password-of-a-test")
+        asked = httpx.get(f"{self.url}/api/invite", headers={"Authorization": f"Token {self.token}"}, timeout=60)
+        session = sign_up(self.url, asked.raise_for_status().json()["invite_url"], email, "password-of-a-test")
+        return session.get("/api/current-user/token").raise_for_status().json()["token"], session
 
 
 @pytest.fixture(scope="session")

@@ -11,23 +11,27 @@ from labelloop.errors import Failed
 TIMEOUT_S = 60.0
 
 
-def sign_up(url: str, token: str, email: str, password: str) -> tuple[str, httpx.Client]:
-    """An annotator's legacy token and a logged-in session; an account that is there already is logged in to.
+def sign_up(url: str, invite: str, email: str, password: str) -> httpx.Client:
+    """A logged-in annotator's session, good for Label Studio's API; an account that is there already is logged in to.
 
-    `token` is any member's legacy token: it reads the invite link. The caller closes the session.
+    `invite` is the organisation's link, which any member can read. The caller closes the session.
     """
-    asked = httpx.get(f"{url}/api/invite", headers={"Authorization": f"Token {token}"}, timeout=TIMEOUT_S)
-    invite = str(asked.raise_for_status().json()["invite_url"])
     session = httpx.Client(base_url=url, timeout=TIMEOUT_S, headers={"Referer": url})
     account = {"email": email, "password": password}
-    if not (
-        _post_form(session, invite, account | {"how_find_us": "Other", "allow_newsletters": "false"})
-        or _post_form(session, "/user/login/", account)
-    ):
+    try:
+        if not (
+            _post_form(session, invite, account | {"how_find_us": "Other", "allow_newsletters": "false"})
+            or _post_form(session, "/user/login/", account)
+        ):
+            raise Failed(f"Label Studio makes no account for {email}, and does not log it in with the password given")
+    except httpx.HTTPError as exc:
         session.close()
-        raise Failed(f"Label Studio makes no account for {email}, and does not log it in with the password given")
-    answer = session.get("/api/current-user/token")
-    return str(answer.raise_for_status().json()["token"]), session
+        raise Failed(f"Label Studio at {url} makes no account for {email}: {exc}") from exc
+    except Failed:
+        session.close()
+        raise
+    session.headers["X-CSRFToken"] = session.cookies["csrftoken"]
+    return session
 
 
 def _post_form(session: httpx.Client, page: str, values: dict[str, str]) -> bool:
