@@ -25,7 +25,7 @@ def report(database: Database, gateway: Gateway, loop: str, accepted: Sequence[s
         states = figure_store.keys(conn, loop)
         stored = figure_store.annotation_ids(conn, loop)
         project = projects.get(conn, loop)
-    assert project is not None and project["project_id"] is not None
+    assert project is not None
     tasks = list(_tasks(gateway, project["project_id"]))
     annotations = [a for task in tasks for a in task.annotations]
     there = Counter(str(task.data.get(OUTPUT)) for task in tasks)
@@ -69,7 +69,8 @@ def verdict(rounds: Sequence[Mapping[str, Any]]) -> str:
     )
     if ours is None or mean is None:
         return "No model was trained in the last round: nothing can be said about active learning."
-    said = f"the last challenger has {ours:.3f} of the test part right, a random order {mean:.3f} ({low:.3f} to {high:.3f})"
+    random_order = f"{mean:.3f} ({low:.3f} to {high:.3f})"
+    said = f"the last challenger has {ours:.3f} of the test part right, a random order {random_order}"
     if ours > high:
         return f"Active learning paid: {said}."
     if ours < low:

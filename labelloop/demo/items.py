@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.client import Output
 from labelloop.errors import UsageError
+from labelloop.outputs import Output
 
 SUBMITTED = 1_400
 SCALE = 16

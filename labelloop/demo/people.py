@@ -34,7 +34,9 @@ class Person:
 
     def answer_next(self) -> bool:
         """Take the next task of the stream and submit an answer; False when there is no task."""
-        task = self._request("POST", f"/api/dm/actions/?id=next_task&project={self.project_id}", {"project": self.project_id})
+        task = self._request(
+            "POST", f"/api/dm/actions/?id=next_task&project={self.project_id}", {"project": self.project_id}
+        )
         if task is None:
             return False
         data = task["data"]
@@ -42,7 +44,10 @@ class Person:
         prediction = task["predictions"][0] if task.get("predictions") else None
         result = encode(self.config, label, data.get("labelloop_label") or None)
         shown = {r["from_name"]: r["value"] for r in prediction["result"]} if prediction else {}
-        origin = {n: "prediction" if shown.get(n) == v else "manual" for n, v in ((r["from_name"], r["value"]) for r in result)}
+        origin = {
+            n: "prediction" if shown.get(n) == v else "manual"
+            for n, v in ((r["from_name"], r["value"]) for r in result)
+        }
         body = {
             "result": [dict(region, origin=origin[region["from_name"]]) for region in result],
             "lead_time": round(self.rng.lognormvariate(1.0, 0.4), 2),

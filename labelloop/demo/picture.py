@@ -40,8 +40,15 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
     )
     for r in rounds:
         if r["promoted"]:
-            axes.annotate("promoted", (r["answers"], r["test_accuracy"]), xytext=(0, 8), textcoords="offset points",
-                          ha="center", fontsize=8, color="#1f5fbf")
+            axes.annotate(
+                "promoted",
+                (r["answers"], r["test_accuracy"]),
+                xytext=(0, 8),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color="#1f5fbf",
+            )
     axes.set(xlabel="people's answers", ylabel="accuracy", title=title)
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
@@ -53,8 +60,15 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
 def table(rounds: Sequence[Mapping[str, Any]], people: str) -> Table:
     """One row a round, as the README explains it."""
     shown = Table(title=f"The loop, round by round ({people})", title_justify="left", header_style="bold", box=None)
-    for name in ("answers", "champion", "on the hold-out, 95 %", "on the test part", "challenger there",
-                 "random order there", "verdict"):
+    for name in (
+        "answers",
+        "champion",
+        "on the hold-out, 95 %",
+        "on the test part",
+        "challenger there",
+        "random order there",
+        "verdict",
+    ):
         shown.add_column(name, justify="left" if name in ("champion", "verdict") else "right")
     for r in rounds:
         holdout = "-" if r["accuracy"] is None else f"{r['accuracy']:.2f} ({r['low']:.2f} to {r['high']:.2f})"

@@ -24,14 +24,18 @@ class Reached:
     high: float
 
 
-def random_order(items: Items, teachable: Sequence[int], n: int, spec: LoopSpec, skill: float, seed: int) -> Reached | None:
+def random_order(
+    items: Items, teachable: Sequence[int], n: int, spec: LoopSpec, skill: float, seed: int
+) -> Reached | None:
     """Teach `n` answers about items drawn at random from `teachable`; None where so few cannot be learned from."""
     scores = []
     for order in range(ORDERS):
         rng = np.random.default_rng([seed, order])
         drawn = rng.permutation(np.asarray(teachable))[:n].tolist()
         answers = [
-            items.truth[i] if rng.random() < skill else str(rng.choice([y for y in items.labels if y != items.truth[i]]))
+            items.truth[i]
+            if rng.random() < skill
+            else str(rng.choice([y for y in items.labels if y != items.truth[i]]))
             for i in drawn
         ]
         try:

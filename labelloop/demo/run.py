@@ -6,7 +6,8 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +25,12 @@ from labelloop.demo.picture import draw, table
 from labelloop.errors import Conflict, Failed, Retriable, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.local.people import sign_up
+from labelloop.local.start import find_loops_dir
 from labelloop.local.up import Running, UpOptions, up
 from labelloop.results import read
 from labelloop.spec import LoopSpec, load
-from labelloop.store import jobs, loops, projects, runs
 from labelloop.store import figures as figure_store
+from labelloop.store import jobs, projects, runs
 from labelloop.store import versions as version_store
 from labelloop.store.database import Database
 from labelloop.versions import PIPELINE, short, shown_version
@@ -61,9 +63,9 @@ def run(
 ) -> None:
     """Run the demo; returns when it is over (`leave`), or on Ctrl-C. `then` is called while everything is still up."""
     console = console or Console()
-    items, spec_folder = _prepare(options, up_options.data_dir, up_options.loops_dir)
-    with up(up_options.with_loops(spec_folder), announce=console.print) as running:
-        spec = load(spec_folder / options.loop)
+    items, loops_dir = _prepare(options, up_options)
+    with up(replace(up_options, loops_dir=loops_dir), announce=console.print) as running:
+        spec = load(loops_dir / options.loop)
         with Database(running.settings.database_url, size=4) as database:
             demo = _Demo(options, items, spec, running, database, console)
             try:
@@ -77,9 +79,9 @@ def run(
             running.wait()
 
 
-def _prepare(options: DemoOptions, data_dir: Path, loops_dir: Path) -> tuple[Items, Path]:
-    """The items, and the loop's folder in the data folder: the one of `loops_dir` with a run after each round."""
-    source = loops_dir / options.loop
+def _prepare(options: DemoOptions, up_options: UpOptions) -> tuple[Items, Path]:
+    """The items, and a folder with the loop as the demo plays it: a retrain run after each round."""
+    source = find_loops_dir(up_options.loops_dir) / options.loop
     if not (source / "loop.yaml").exists() or options.loop not in ("digits", "tickets"):
         raise UsageError(f"--loop is {options.loop!r}; the demo has: digits, tickets (with --csv)")
     if (options.loop == "tickets") != (options.csv is not None):
@@ -93,7 +95,7 @@ def _prepare(options: DemoOptions, data_dir: Path, loops_dir: Path) -> tuple[Ite
     else:
         items = inputs.texts(options.csv, options.text, options.label, spec.config.data_fields[0], options.seed)
         body["labels"] = list(items.labels)
-    folder = data_dir / "demo" / options.loop
+    folder = up_options.data_dir.absolute() / "demo" / options.loop
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "loop.yaml").write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
     if (source / "labels.xml").exists():
@@ -127,7 +129,9 @@ class _Demo:
         project = self._wait("the project in Label Studio", self._project)
         self._hire(int(project["project_id"]))
         start = replay.share_right(self.pipeline_labels, self.items)
-        self.console.print(f"The pipeline's model has {start:.1%} of the test part right; nobody was shown that part.\n")
+        self.console.print(
+            f"The pipeline's model has {start:.1%} of the test part right; nobody was shown that part.\n"
+        )
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
         shown = figures.report(self.database, self.gateway, self.spec.name, keys) | {"rounds": self.rounds}
@@ -245,7 +249,7 @@ class _Demo:
         for start in range(0, len(self.items.test), 100):
             tasks = [{"id": i, "data": self.items.data[i]} for i in self.items.test[start : start + 100]]
             body = {"tasks": tasks, "project": f"{project['project_id'] if project else 0}.0", "params": {}}
-            answer = self._wait("the ML backend", lambda body=body: self._predict(body, champion["id"]))
+            answer = self._wait("the ML backend", partial(self._predict, body, champion["id"]))
             labels += [read(self.spec.config, result["result"], None).label for result in answer]
         return labels
 
@@ -294,7 +298,9 @@ class _Demo:
     def _window_is_renewed(self) -> bool | None:
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
-            shown = shown_version(champion and champion["id"], version_store.ranker(conn, self.spec.name))
+            shown = shown_version(
+                None if champion is None else champion["id"], version_store.ranker(conn, self.spec.name)
+            )
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
         return (project is not None and project["model_version"] == shown and stale == 0) or None

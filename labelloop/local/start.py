@@ -48,7 +48,7 @@ class Start:
         settings = Settings.from_env(given)
         settings = replace(
             settings,
-            loops_dir=_loops_dir(self._options.loops_dir),
+            loops_dir=find_loops_dir(self._options.loops_dir),
             sync_url=given.get("LABELLOOP_SYNC_URL") or self._at("sync"),
             backend_url=given.get("LABELLOOP_BACKEND_URL") or self._at("backend"),
             intake_token=settings.intake_token or secrets.token_urlsafe(24),
@@ -172,7 +172,7 @@ def _last_worker(database: Database) -> int:
     return int(row["id"]) if row else 0
 
 
-def _loops_dir(said: Path | None) -> Path:
+def find_loops_dir(said: Path | None) -> Path:
     if said is not None:
         if not said.is_dir():
             raise UsageError(f"there is no folder {said}")
