@@ -47,6 +47,8 @@ class Settings:
     """How long an import whose answer was lost may still take effect; an hour where Label Studio is on SQLite."""
     pull_every_s: float = 10.0
     """Seconds between two looks at Label Studio when no doorbell rings."""
+    heartbeat_s: float = 5.0
+    """Seconds between two signs of life of a worker; its jobs are given to others when three are missing."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:

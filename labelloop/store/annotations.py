@@ -69,6 +69,22 @@ def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Seq
     return {row["output_id"] for row in rows if row["output_id"] is not None}
 
 
+def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
+    """Tombstones for every annotation of these outputs: their tasks are gone."""
+    conn.execute(
+        """
+        insert into annotation_versions
+            (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
+             ground_truth, lead_time_s, parent_prediction, created_at, updated_at, deleted, distrusted)
+        select instance, annotation_id, task_id, output_id, sha256('deleted'), result, completed_by, updated_by,
+               was_cancelled, ground_truth, lead_time_s, parent_prediction, created_at, updated_at, true, distrusted
+        from annotations where instance = %(instance)s and output_id = any(%(ids)s)
+        on conflict on constraint an_annotation_version_once do nothing
+        """,
+        {"instance": instance, "ids": list(output_ids)},
+    )
+
+
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
     """The annotations that count, of these outputs."""
     return conn.execute(

@@ -1,0 +1,132 @@
+"""Prelabel, on Label Studio's side: open tasks show what the version in force says, in its order.
+
+The new predictions stand beside the old ones, and are shown when every open task has one: Label Studio serves tasks
+without a prediction of the shown version last, or not at all while the others are taken.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from labelloop import results
+from labelloop.errors import Ambiguous, LabelloopError, Unreachable
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.spec import LoopSpec
+from labelloop.store import annotations as annotation_store
+from labelloop.store import batches, jobs, projects
+from labelloop.store import tasks as task_store
+from labelloop.store.database import Database
+from labelloop.tasks import Ranked, priorities, score
+from labelloop.versions import shown_version
+from sync.batches import PushReport, in_force
+
+logger = logging.getLogger(__name__)
+
+MAX_PREDICTIONS = 500
+
+
+def prelabel(
+    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], grace_s: float
+) -> PushReport:
+    """Renew what open tasks show. Twice is once: a task gets one prediction of a version, whatever is lost."""
+    with database.transaction() as conn:
+        champion, ranker = in_force(conn, spec.name)
+        target = shown_version(champion, ranker)
+        rows = task_store.in_review(conn, spec.name, champion, ranker)
+        current = projects.get(conn, spec.name)
+        left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
+    assert current is not None
+    old = [row for row in rows if row["shown_version"] != target]
+    if not left and not any(row["fresh"] for row in old) and (old or not rows or current["model_version"] == target):
+        return PushReport()
+
+    there = gateway.versions_of_tasks(project["project_id"], [row["label_studio_id"] for row in old]) if old else {}
+    gone = [row for row in old if row["label_studio_id"] not in there]
+    have = [row for row in old if target in there.get(row["label_studio_id"], ())]
+    lack = [row for row in old if row["label_studio_id"] in there and row not in have]
+    ready = [row for row in lack if row["fresh"]]
+    clear = _settle(database, left, target, bool(ready), grace_s)
+
+    places = _places(rows, [*have, *ready], target)
+    with database.transaction() as conn:
+        task_store.show(conn, target, {row["output_id"]: places[row["output_id"]] for row in have})
+        if gone:
+            annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
+            jobs.ask(conn, jobs.PULL, spec.name)
+    if not clear:
+        return PushReport()
+    for start in range(0, len(ready), MAX_PREDICTIONS):
+        _send(database, gateway, spec, project, ready[start : start + MAX_PREDICTIONS], target, places)
+    if rows and len(lack) == len(ready) and current["model_version"] != target:
+        gateway.update_project(project["project_id"], model_version=target)
+        with database.transaction() as conn:
+            projects.set_model_version(conn, spec.name, target)
+        logger.info("the shown version is new", extra={"loop": spec.name, "version": target})
+    return PushReport(renewed=len(ready))
+
+
+def _settle(database: Database, left: list[dict[str, Any]], target: str, lacking: bool, grace_s: float) -> bool:
+    """End the imports that an earlier push has left; False while one may still bring what tasks seem to lack."""
+    clear = True
+    for batch in left:
+        if batch["version"] == target and lacking and batch["age_s"] <= grace_s:
+            clear = False
+            continue
+        became = "abandoned" if lacking else "adopted"
+        with database.transaction() as conn:
+            batches.end(conn, batch["id"], batch["state"], became)
+    return clear
+
+
+def _places(rows: list[dict[str, Any]], moved: list[dict[str, Any]], target: str) -> dict[Any, float]:
+    """Places of the tasks that are renewed, among those that show the target already."""
+    stay = [row for row in rows if row["shown_version"] == target]
+    return priorities(
+        [_ranked(row) for row in moved], [_ranked(row) for row in stay], [row["priority"] for row in stay]
+    )
+
+
+def _ranked(row: dict[str, Any]) -> Ranked:
+    return Ranked(row["output_id"], row["lane"], row["utility"])
+
+
+def _send(
+    database: Database,
+    gateway: Gateway,
+    spec: LoopSpec,
+    project: dict[str, Any],
+    rows: list[dict[str, Any]],
+    version: str,
+    places: dict[Any, float],
+) -> None:
+    with database.transaction() as conn:
+        batch_id = batches.intend(conn, spec.name, version, len(rows), kind="predictions")
+        batches.send(conn, batch_id)
+    predictions = [
+        {
+            "task": row["label_studio_id"],
+            "result": prelabel_result(spec, row),
+            "score": score(places[row["output_id"]]),
+            "model_version": version,
+        }
+        for row in rows
+    ]
+    try:
+        gateway.import_predictions(project["project_id"], predictions)
+    except Ambiguous:
+        raise
+    except LabelloopError as exc:
+        with database.transaction() as conn:
+            batches.end(conn, batch_id, "sending", "abandoned" if isinstance(exc, Unreachable) else "refused", str(exc))
+        raise
+    with database.transaction() as conn:
+        task_store.show(conn, version, {row["output_id"]: places[row["output_id"]] for row in rows})
+        batches.end(conn, batch_id, "sending", "adopted")
+
+
+def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]:
+    """The prelabel as Label Studio's result: the pipeline's own result while it is the pipeline's label."""
+    if row["result"] is not None and row["label"] == row["output_label"]:
+        return list(row["result"])
+    return results.encode(spec.config, row["label"], row["output_label"])

@@ -1,0 +1,219 @@
+"""A loop's project in Label Studio: made once, found again, and kept as the loop's spec says."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from labelloop.errors import Ambiguous, Failed, Refused, Unreachable
+from labelloop.labelstudio.answers import Project
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
+from labelloop.store import projects
+from labelloop.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+CREATION_GRACE_S = 30.0
+"""How long a creation whose answer was lost may still take effect."""
+SAMPLING = "Uncertainty sampling"
+TAB = "Most informative first"
+OPEN = {"filter": "filter:tasks:total_annotations", "type": "Number"}
+HOOK_HEADER = "X-Labelloop-Secret"
+HOOK_ACTIONS = (
+    "ANNOTATION_CREATED",
+    "ANNOTATIONS_CREATED",
+    "ANNOTATION_UPDATED",
+    "ANNOTATIONS_DELETED",
+    "TASKS_DELETED",
+)
+INSTRUCTION = "Press <b>Label All Tasks</b>: it serves the most informative task first, and each task to one person."
+
+
+def hook_path(loop: str) -> str:
+    return f"/hooks/label-studio/{loop}"
+
+
+def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> dict[str, Any]:
+    """The loop's row of `projects`, its project standing and connected; twice is once.
+
+    `missing` in it names what could not be connected yet: call again later. What Label Studio refuses for good is
+    logged and left out: nothing hangs on it, answers are looked for without a doorbell too.
+    """
+    row = _stand(database, gateway, spec)
+    project = _own(gateway, row)
+    project = _as_the_spec_says(gateway, project, spec)
+    connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
+    made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
+    _show_version(gateway, project.id, row["model_version"])
+    with database.transaction() as conn:
+        projects.made(conn, spec.name, project.id, gateway.url)
+    return {
+        **row,
+        "project_id": project.id,
+        "label_studio_url": gateway.url,
+        "missing": [what for what, done in made.items() if not done],
+    }
+
+
+def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> dict[str, Any]:
+    """The row with its project's id: known, found again by the mark that we put into its description, or made."""
+    with database.transaction() as conn:
+        projects.intend(conn, spec.name, gateway.url, secrets.token_bytes(32))
+        row = projects.get(conn, spec.name)
+    assert row is not None
+    if row["project_id"] is not None:
+        return row
+    found = gateway.find_projects(_mark(row))
+    if not found:
+        with database.transaction() as conn:
+            mine = projects.claim_creation(conn, spec.name, CREATION_GRACE_S)
+        if not mine:
+            raise Unreachable(f"the project of loop {spec.name!r} is just being made")
+        found = [_create(database, gateway, row, spec).id]
+    with database.transaction() as conn:
+        projects.made(conn, spec.name, found[0], gateway.url)
+    return {**row, "project_id": found[0]}
+
+
+def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: LoopSpec) -> Project:
+    try:
+        return gateway.create_project(
+            title=spec.name if len(spec.name) >= 3 else f"loop {spec.name}",  # Label Studio wants three letters
+            description=f"Filled and read by labelloop. Keep this mark: {_mark(row)}",
+            label_config=spec.labels_xml,
+            expert_instruction=INSTRUCTION,
+            sampling=SAMPLING,
+            maximum_annotations=spec.overlap,
+            show_collab_predictions=True,
+            enable_empty_annotation=False,
+            model_version=row["model_version"],
+        )
+    except (Unreachable, Refused):
+        with database.transaction() as conn:
+            projects.give_up_creation(conn, spec.name)
+        raise
+
+
+def _own(gateway: Gateway, row: dict[str, Any]) -> Project:
+    """The project, surely ours: a Label Studio that was set up anew, or restored, gives its ids away again."""
+    try:
+        project = gateway.project(row["project_id"])
+    except Refused as exc:
+        if exc.status != 404:
+            raise
+        raise Failed(
+            f"project {row['project_id']} of loop {row['loop']!r} is gone from Label Studio at {gateway.url}; restore "
+            "it there: every answer that was pulled is still in Postgres"
+        ) from exc
+    if _mark(row) not in project.description:
+        raise Failed(
+            f"project {project.id} of Label Studio at {gateway.url} is not that of loop {row['loop']!r}: its "
+            f"description does not have the mark {_mark(row)}"
+        )
+    return project
+
+
+def _as_the_spec_says(gateway: Gateway, project: Project, spec: LoopSpec) -> Project:
+    wanted = {
+        "label_config": (project.labels_xml, spec.labels_xml),
+        "sampling": (project.sampling, SAMPLING),
+        "maximum_annotations": (project.overlap, spec.overlap),
+        # Without it Label Studio shows no prelabel and serves at random.
+        "show_collab_predictions": (project.shows_predictions, True),
+    }
+    changes = {name: want for name, (has, want) in wanted.items() if has != want}
+    return gateway.update_project(project.id, **changes) if changes else project
+
+
+def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
+    if not settings.hook_secret:
+        return True
+    url = settings.sync_url.rstrip("/") + hook_path(spec.name)
+    headers = {HOOK_HEADER: settings.hook_secret}
+    for hook in gateway.webhooks(project.id):
+        if hook.url != url:
+            continue
+        if hook.is_active and hook.headers == headers and set(hook.actions or ()) == set(HOOK_ACTIONS):
+            return True
+        gateway.delete_webhook(hook.id)
+    gateway.create_webhook(
+        project.id, url=url, headers=headers, actions=list(HOOK_ACTIONS), send_payload=True, send_for_all_actions=False
+    )
+    return True
+
+
+def _tab(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
+    if TAB not in gateway.views(project.id):
+        gateway.create_view(
+            project.id,
+            {
+                "title": TAB,
+                "type": "list",
+                "target": "tasks",
+                "ordering": ["tasks:predictions_score"],
+                "filters": {"conjunction": "and", "items": [{**OPEN, "operator": "equal", "value": 0}]},
+            },
+        )
+    return True
+
+
+def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
+    """False while our backend does not answer: Label Studio asks it for its health first."""
+    if not settings.backend_password:
+        return True
+    url = settings.backend_url.rstrip("/")
+    if all(backend.url.rstrip("/") != url for backend in gateway.ml_backends(project.id)):
+        try:
+            gateway.create_ml_backend(
+                project.id,
+                url=url,
+                title="labelloop",
+                is_interactive=False,
+                auth_method="BASIC_AUTH",
+                basic_auth_user=settings.backend_user,
+                basic_auth_pass=settings.backend_password,
+            )
+        except Refused as exc:
+            if exc.status != 400:
+                raise
+            return False
+    # Label Studio connects a webhook of its own, with every payload and without the password. Ours is the doorbell.
+    for hook in gateway.webhooks(project.id):
+        if hook.url.rstrip("/") == f"{url}/webhook":
+            gateway.delete_webhook(hook.id)
+    return True
+
+
+def _show_version(gateway: Gateway, project_id: int, version: str) -> None:
+    """Label Studio ranks by the predictions of one version; connecting things, or people, may have changed it."""
+    if gateway.project(project_id).model_version != version:
+        try:
+            gateway.update_project(project_id, model_version=version)
+        except Refused:
+            # It takes only a version that some prediction has: the first import will make it known.
+            logger.debug("no prediction yet of version %s", version)
+
+
+def _tried(
+    what: str,
+    connect: Callable[[Gateway, Project, LoopSpec, Settings], bool],
+    gateway: Gateway,
+    project: Project,
+    spec: LoopSpec,
+    settings: Settings,
+) -> bool:
+    try:
+        return connect(gateway, project, spec, settings)
+    except Refused as exc:
+        logger.warning("loop %s goes on without its %s: %s", spec.name, what, exc)
+        return True
+    except Ambiguous:
+        return False  # the next call looks whether it is there
+
+
+def _mark(row: dict[str, Any]) -> str:
+    return f"labelloop:{row['instance']}"

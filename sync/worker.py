@@ -1,0 +1,201 @@
+"""The sync worker: `python -m sync.worker`. Pushes and pulls when asked, and looks by itself every few seconds.
+
+Label Studio or Postgres may be away: it says so in a line, and goes on when they are back. It may be killed at any
+point: the next one goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from procrastinate import App
+
+from labelloop.errors import LabelloopError, Retriable
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
+from labelloop.store import jobs, loops
+from labelloop.store.database import Database
+from sync.project import ensure_project
+from sync.pull import pull
+from sync.push import push
+
+logger = logging.getLogger(__name__)
+
+CONCURRENCY = 4
+BEATS_MISSED = 3
+"""A worker that missed so many heartbeats is dead, and its jobs are given to others."""
+SWEEP_EVERY_S = 900.0
+CONNECT_EVERY_S = 30.0
+"""Between two tries to connect what could not be connected at once, such as a backend that starts later than we do."""
+END_WITHIN_S = 8.0
+"""After SIGTERM a job may finish within this time. What is cut off is found again as if it had been killed."""
+PAUSE_S = 2.0
+
+
+class Room:
+    """What the jobs of one process share. Jobs of one loop may run beside each other, those of one kind do not."""
+
+    def __init__(self, settings: Settings, database: Database, gateway: Gateway) -> None:
+        self.settings, self.database, self.gateway = settings, database, gateway
+        self._connect_at: dict[str, float] = {}
+        self._look_at: dict[str, float] = {}
+        self._sweep_at: dict[str, float] = {}
+
+    def push(self, loop: str) -> None:
+        self._do(jobs.PUSH, loop, self._push)
+
+    def pull(self, loop: str) -> None:
+        self._do(jobs.PULL, loop, self._pull)
+
+    def ask_for_all(self) -> None:
+        """One look at every loop, in case that a doorbell or a job was lost."""
+        with self.database.transaction() as conn:
+            for loop in loops.names(conn):
+                jobs.ask(conn, jobs.PULL, loop)
+                jobs.ask(conn, jobs.PUSH, loop)
+
+    def _push(self, spec: LoopSpec) -> None:
+        if _due(self._connect_at, spec.name, CONNECT_EVERY_S):
+            missing = ensure_project(self.database, self.gateway, spec, self.settings)["missing"]
+            if not missing:
+                self._connect_at[spec.name] = time.monotonic() + SWEEP_EVERY_S
+            else:
+                logger.info("loop %s: not connected yet: %s", spec.name, ", ".join(missing))
+        push(self.database, self.gateway, spec, self.settings)
+
+    def _pull(self, spec: LoopSpec) -> None:
+        # A doorbell alone costs a look at the tasks that it names; what it does not name is looked for in between.
+        look = _due(self._look_at, spec.name, 0.8 * self.settings.pull_every_s)
+        full = _due(self._sweep_at, spec.name, SWEEP_EVERY_S)
+        try:
+            pull(self.database, self.gateway, spec, full=full, only_rung=not (look or full))
+        except Retriable:
+            self._look_at.pop(spec.name, None)
+            if full:
+                self._sweep_at.pop(spec.name, None)
+            raise
+
+    def _do(self, job: str, loop: str, hop: Callable[[LoopSpec], None]) -> None:
+        """A job that cannot be done now is not tried again by itself: the next look asks for it."""
+        try:
+            with self.database.transaction() as conn:
+                spec = loops.get(conn, loop)
+            if spec is not None:
+                hop(spec)
+        except Retriable as exc:
+            logger.warning("%s of loop %s is tried again: %s", job, loop, exc)
+        except LabelloopError as exc:
+            logger.error("%s of loop %s cannot go on: %s", job, loop, exc)
+
+
+def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
+    """Whether the loop's time has come; if so, the next is set."""
+    now = time.monotonic()
+    if now < at.get(loop, 0.0):
+        return False
+    at[loop] = now + every_s
+    return True
+
+
+def make_app(room: Room) -> App:
+    app = jobs.worker_app(room.settings.database_url)
+    app.task(name=jobs.PUSH, queue=jobs.SYNC_QUEUE)(room.push)
+    app.task(name=jobs.PULL, queue=jobs.SYNC_QUEUE)(room.pull)
+    return app
+
+
+async def serve(room: Room) -> None:
+    """Work until SIGTERM or SIGINT."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        stopping.set()
+        # A thread that waits for Label Studio cannot be interrupted; leaving it is no worse than kill -9.
+        loop.call_later(END_WITHIN_S, os._exit, 0)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop)
+    while not stopping.is_set():
+        try:
+            await _work(room, stopping)
+        except Exception as exc:
+            logger.warning("the job queue is away, tried again: %s: %s", type(exc).__name__, exc)
+        await _sleep(stopping, PAUSE_S)
+
+
+async def _work(room: Room, stopping: asyncio.Event) -> None:
+    beat_s = room.settings.heartbeat_s
+    app = make_app(room)
+    async with app.open_async():
+        await jobs.reap(app, jobs.SYNC_QUEUE, BEATS_MISSED * beat_s)
+        worker = asyncio.create_task(
+            app.run_worker_async(
+                queues=[jobs.SYNC_QUEUE],
+                concurrency=CONCURRENCY,
+                install_signal_handlers=False,
+                update_heartbeat_interval=beat_s,
+                stalled_worker_timeout=BEATS_MISSED * beat_s,
+                delete_jobs="always",
+            )
+        )
+        others = [
+            asyncio.create_task(_every(stopping, room.settings.pull_every_s, _ask, room)),
+            asyncio.create_task(_every(stopping, beat_s, _reap, app, beat_s)),
+            asyncio.create_task(stopping.wait()),
+        ]
+        try:
+            await asyncio.wait([worker, others[-1]], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in [worker, *others]:
+                task.cancel()
+            ended = await asyncio.gather(worker, return_exceptions=True)
+        if isinstance(ended[0], Exception):
+            raise ended[0]
+
+
+async def _ask(room: Room) -> None:
+    await asyncio.to_thread(room.ask_for_all)
+
+
+async def _reap(app: App, beat_s: float) -> None:
+    await jobs.reap(app, jobs.SYNC_QUEUE, BEATS_MISSED * beat_s)
+
+
+async def _every(stopping: asyncio.Event, seconds: float, do: Callable[..., object], *args: object) -> None:
+    while not stopping.is_set():
+        try:
+            await do(*args)  # type: ignore[misc]
+        except Exception as exc:
+            logger.warning("a look is missed: %s: %s", type(exc).__name__, exc)
+        await _sleep(stopping, seconds)
+
+
+async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    for noisy in ("procrastinate", "httpx", "psycopg.pool"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+    settings = Settings.from_env(os.environ)
+    settings.require("database_url", "label_studio_url", "label_studio_token")
+    gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
+    with Database(settings.database_url) as database:
+        asyncio.run(serve(Room(settings, database, gateway)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
