@@ -1,6 +1,6 @@
 # Two images: `labelloop` (sync, backend, their workers, the command line) and `label-studio` (1.23.2 under gunicorn).
 # Both are installed from the locks that the tests run on, hash-checked, the build tools of source packages included.
-# For a build that can be repeated to the byte name the base by its digest: --build-arg PYTHON_IMAGE=python@sha256:...
+# For a build that can be repeated to the byte name the base by its digest: PYTHON_IMAGE=python@sha256:...
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS base
