@@ -1,4 +1,4 @@
-"""The door: `labelloop up | demo | submit | push | ...`; a command is a hop's name, and loads what it needs when it runs."""
+"""The door: `labelloop up | demo | submit | push | ...`; a command is a hop's name, and loads what it needs then."""
 
 from __future__ import annotations
 

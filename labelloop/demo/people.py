@@ -15,6 +15,7 @@ import httpx
 from labelloop.errors import Failed
 from labelloop.labeling import LabelingConfig
 from labelloop.results import encode
+from labelloop.tasks import KEY, LABEL, OUTPUT
 
 PATIENCE_S = 150.0
 """How long a person puts up with a Label Studio that is down or has no task."""
@@ -34,26 +35,23 @@ class Person:
 
     def answer_next(self) -> bool:
         """Take the next task of the stream and submit an answer; False when there is no task."""
-        task = self._request(
-            "POST", f"/api/dm/actions/?id=next_task&project={self.project_id}", {"project": self.project_id}
-        )
+        stream = f"/api/dm/actions/?id=next_task&project={self.project_id}"
+        task = self._request("POST", stream, {"project": self.project_id})
         if task is None:
             return False
         data = task["data"]
-        label = self._opinion(self.truth[data["labelloop_key"]])
+        label = self._opinion(self.truth[data[KEY]])
         prediction = task["predictions"][0] if task.get("predictions") else None
-        result = encode(self.config, label, data.get("labelloop_label") or None)
-        shown = {r["from_name"]: r["value"] for r in prediction["result"]} if prediction else {}
-        origin = {
-            n: "prediction" if shown.get(n) == v else "manual"
-            for n, v in ((r["from_name"], r["value"]) for r in result)
-        }
+        shown = [(r["from_name"], r["value"]) for r in prediction["result"]] if prediction else []
+        result = encode(self.config, label, data.get(LABEL) or None)
+        for region in result:
+            region["origin"] = "prediction" if (region["from_name"], region["value"]) in shown else "manual"
         body = {
-            "result": [dict(region, origin=origin[region["from_name"]]) for region in result],
+            "result": result,
             "lead_time": round(self.rng.lognormvariate(1.0, 0.4), 2),
             "parent_prediction": prediction and prediction["id"],
             # The same person submits the same task once, whatever happens to the answer on its way.
-            "unique_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.email}/{task['id']}/{data['labelloop_output']}")),
+            "unique_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.email}/{task['id']}/{data[OUTPUT]}")),
             "project": str(self.project_id),
         }
         self._request("POST", f"/api/tasks/{task['id']}/annotations/?project={self.project_id}", body)

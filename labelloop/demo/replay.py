@@ -1,4 +1,4 @@
-"""What a random order would have brought: a replay with the same learner, the same number of answers and the same skill."""
+"""What a random order would have brought: a replay with the same learner, as many answers and the same skill."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def random_order(
     for order in range(ORDERS):
         rng = np.random.default_rng([seed, order])
         drawn = rng.permutation(np.asarray(teachable))[:n].tolist()
-        answers = [
-            items.truth[i]
-            if rng.random() < skill
-            else str(rng.choice([y for y in items.labels if y != items.truth[i]]))
-            for i in drawn
-        ]
+        answers = [_answer(items, i, skill, rng) for i in drawn]
         try:
             learner = new_learner(spec).fit([items.data[i] for i in drawn], answers, rng)
         except Failed:  # one label only
             return None
         scores.append(accuracy(learner, items))
     return Reached(float(np.mean(scores)), min(scores), max(scores))
+
+
+def _answer(items: Items, item: int, skill: float, rng: np.random.Generator) -> str:
+    truth = items.truth[item]
+    return truth if rng.random() < skill else str(rng.choice([label for label in items.labels if label != truth]))
 
 
 def new_learner(spec: LoopSpec) -> Learner:

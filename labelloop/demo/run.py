@@ -129,9 +129,7 @@ class _Demo:
         project = self._wait("the project in Label Studio", self._project)
         self._hire(int(project["project_id"]))
         start = replay.share_right(self.pipeline_labels, self.items)
-        self.console.print(
-            f"The pipeline's model has {start:.1%} of the test part right; nobody was shown that part.\n"
-        )
+        self.console.print(f"Its model has {start:.1%} of the test part right, which nobody is shown.\n")
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
         shown = figures.report(self.database, self.gateway, self.spec.name, keys) | {"rounds": self.rounds}
@@ -325,8 +323,8 @@ class _Demo:
         self.console.print()
         self.console.print(table(self.rounds, people))
         self.console.print(
-            f"[dim]Random order: a replay with the same learner, as many answers taught and the same skill, the mean of "
-            f"{replay.ORDERS} orders.[/]\n{figures.verdict(self.rounds)}"
+            f"[dim]Random order: a replay with the same learner, as many answers taught and the same skill, the mean "
+            f"of {replay.ORDERS} orders.[/]\n{figures.verdict(self.rounds)}"
         )
         self.console.print(
             f"{shown['submitted']:,} submitted, {shown['passed']:,} passed, {shown['answered']:,} answered; "
