@@ -15,11 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import psutil
+import zmq
 from circus.client import CircusClient
 from circus.exc import CallError
 
@@ -33,6 +35,8 @@ SOCKETS = "sockets"
 ROOT = Path(__file__).parents[2]
 GRACE_S = 8.0
 """Seconds between the polite signal and SIGKILL."""
+MOST_ENDS = 3
+"""A command that ends more often before it is up will not come up; circus starts it about once a second."""
 
 
 def mark(data_dir: Path) -> dict[str, str]:
@@ -48,6 +52,8 @@ class Supervisor:
         self._echo = echo
         self._sockets = Path()
         self._process: subprocess.Popen[bytes] | None = None
+        self._events: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
+        self._counted: Counter[str] = Counter()
 
     def start(self) -> None:
         """circus itself, without any command yet."""
@@ -62,6 +68,8 @@ class Supervisor:
             f"[circus]\nendpoint = ipc://{self._sockets}/control\npubsub_endpoint = ipc://{self._sockets}/events\n"
             "check_delay = 1\n"
         )
+        self._events.connect(f"ipc://{self._sockets}/events")
+        self._events.subscribe(b"watcher.")
         log = str(self.log("supervisor"))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "circus.circusd", "--log-level", "warning", "--log-output", log, str(config)],
@@ -102,12 +110,10 @@ class Supervisor:
     def until(self, ready: Callable[[], bool], seconds: float, name: str, what: str) -> None:
         """Wait for `ready`; raises Failed with the end of the log when it takes too long, or dies again and again."""
         deadline = time.monotonic() + seconds
-        seen: set[int] = set()
         while not ready():
             if not self.is_alive():
                 raise Failed(f"the supervisor has ended; its log is {self.log('supervisor')}")
-            seen |= set(self.pids(name)) if name != "supervisor" else set()
-            if len(seen) > 3:
+            if self._ends()[name] > MOST_ENDS:
                 raise Failed(f"{what} ends as soon as it starts. Its log, {self.log(name)}:\n{tail(self.log(name))}")
             if time.monotonic() > deadline:
                 raise Failed(
@@ -133,10 +139,19 @@ class Supervisor:
             for pattern in (others, "^"):
                 with contextlib.suppress(Failed, CallError):
                     self._ask("stop", wait_s=GRACE_S + 5, name=pattern, match="regex", waiting=True)
+        self._events.close(linger=0)
         sweep(self._data_dir)
         if self._process is not None:
             self._process.wait()
             self._process = None
+
+    def _ends(self) -> Counter[str]:
+        """How often each command has ended so far. Most that do live too short to be seen by looking."""
+        while self._events.poll(0):
+            topic, *_ = self._events.recv_multipart()
+            _, name, event = topic.decode().split(".")
+            self._counted[name] += event == "reap"
+        return self._counted
 
     def _asked(self, command: str, wait_s: float = 5.0, **properties: Any) -> dict[str, Any] | None:
         try:
