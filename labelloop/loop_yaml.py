@@ -56,19 +56,19 @@ def read(text: str) -> Document:
     """Raises SpecError for what is no YAML, a key said twice, an alias, and another root than `feedback_loop`."""
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise SpecError(f"loop.yaml: more than {MAX_BYTES} bytes")
-    loader = yaml.SafeLoader(text)
-    reader = _Reader(loader)
     try:
+        loader = yaml.SafeLoader(text)
+        reader = _Reader(loader)
         root = loader.get_single_node()
         value = None if root is None else reader.plain(root, ())
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         raise SpecError(f"loop.yaml: {exc.problem or exc.context}", line=line, column=column) from None
-    except (yaml.YAMLError, RecursionError) as exc:
+    except yaml.YAMLError as exc:  # a character that YAML does not take
         raise SpecError(f"loop.yaml: {exc}") from None
-    finally:
-        loader.dispose()
+    except RecursionError:
+        raise SpecError("loop.yaml: nested too deeply", line=1, column=1) from None
     if not isinstance(value, dict) or not isinstance(value.get(ROOT), dict):
         raise SpecError(f"loop.yaml: begins with `{ROOT}:` and its keys below it", line=1, column=1)
     document = Document(value[ROOT], reader.values, reader.keys)

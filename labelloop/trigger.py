@@ -59,13 +59,16 @@ def compile_trigger(text: str, labels: Collection[str] = ()) -> Trigger:
     if len(text) > MAX_LENGTH:
         raise SpecError(f"trigger: {len(text)} characters; at most {MAX_LENGTH} are read")
     source = text.strip()
+    blanks = len(text) - len(text.lstrip())
     try:
         body = ast.parse(source, mode="eval").body
     except SyntaxError as exc:
-        raise SpecError(f"trigger: {exc.msg}", line=exc.lineno or 1, column=max(exc.offset or 1, 1)) from None
+        # Where the text ends too early Python names no column: what is missing is missing at the end.
+        line, column = (exc.lineno or 1, exc.offset) if exc.offset else (1, len(source) + 1)
+        raise SpecError(f"trigger: {exc.msg}", line=line, column=column + (blanks if line == 1 else 0)) from None
     except (ValueError, RecursionError, MemoryError) as exc:
         raise SpecError(f"trigger: {exc or 'nested too deeply'}", line=1, column=1) from None
-    reader = _Reader(source, labels)
+    reader = _Reader(source, blanks, labels)
     answer = reader.truth(body)
     named = tuple({"model_confidence", *reader.named})
 
@@ -78,7 +81,8 @@ def compile_trigger(text: str, labels: Collection[str] = ()) -> Trigger:
 class _Reader:
     """Turns the nodes of the short list into functions of Facts, and refuses every other node at its place."""
 
-    def __init__(self, source: str, labels: Collection[str]) -> None:
+    def __init__(self, source: str, blanks: int, labels: Collection[str]) -> None:
+        self.blanks = blanks
         self.lines = source.splitlines() or [""]
         self.labels = labels
         self.named: set[str] = set()
@@ -158,4 +162,5 @@ class _Reader:
     def error(self, node: ast.expr, message: str) -> SpecError:
         line = self.lines[min(node.lineno, len(self.lines)) - 1]
         column = len(line.encode()[: node.col_offset].decode(errors="ignore")) + 1  # ast counts bytes of UTF-8
+        column += self.blanks if node.lineno == 1 else 0
         return SpecError(f"trigger: {message}", line=node.lineno, column=column)

@@ -1,0 +1,132 @@
+"""Label Studio's labeling config and results: read, generated, and held to the SDK's own checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from label_studio_sdk.label_interface.interface import LabelInterface
+
+from labelloop import results
+from labelloop.errors import SpecError
+from labelloop.labeling import LabelingConfig, generate_form
+from labelloop.results import Reading
+
+ALL = ("approval", "comment", "correction")
+SHOW = {"text": "$text"}
+PLAIN = LabelingConfig.parse(
+    '<View><Image name="i" value="$image"/><Choices name="what" toName="i"><Choice value="cat"/>'
+    '<Choice value="Dog" alias="dog"/></Choices><TextArea name="comment" toName="i"/></View>'
+)
+LABEL = st.text(st.characters(categories=["L", "N", "P", "S"], max_codepoint=0x2FFF), min_size=1, max_size=12)
+LABELS = st.lists(LABEL, min_size=2, max_size=5, unique=True)
+JSON = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(["from_name", "value", "choices", "text", "x"]), inner, max_size=4),
+    ),
+    max_leaves=12,
+)
+
+
+def generated(labels: list[str], fields: tuple[str, ...] = ALL) -> LabelingConfig:
+    return LabelingConfig.parse(generate_form(labels, fields, SHOW))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    LABELS, st.integers(0, 4), st.integers(0, 4), st.sampled_from([ALL, ("correction",), ("correction", "approval")])
+)
+def test_what_was_encoded_is_read_back_and_fits_the_sdks_rules(
+    labels: list[str], shown: int, model: int, fields: tuple[str, ...]
+) -> None:
+    config = generated(labels, fields)
+    label, model_label = labels[shown % len(labels)], labels[model % len(labels)]
+    result = results.encode(config, label, model_label)
+    reading = results.read(config, result, model_label)
+    assert reading == Reading(label, label == model_label, None if label == model_label else label)
+    prediction = {"result": result, "score": 0.5, "model_version": "v"}
+    oracle: Any = LabelInterface(config.xml)
+    assert oracle.validate_prediction(prediction, return_errors=True) == []
+
+
+@given(LABEL, LABEL)
+def test_free_text_is_read_back(label: str, model_label: str) -> None:
+    config = generated([])
+    assert results.read(config, results.encode(config, label, model_label), model_label).label == label
+
+
+@given(JSON, st.sampled_from(["cat", None]))
+def test_any_json_is_read_without_an_error_and_never_as_a_label_that_is_none(result: object, model: str | None) -> None:
+    for config in (PLAIN, generated(["cat", "dog"]), generated([])):
+        reading = results.read(config, result, model)
+        assert reading.label is None or config is not PLAIN or reading.label in ("cat", "dog")
+
+
+def region(name: str, **value: list[str]) -> dict[str, object]:
+    return {"from_name": name, "to_name": "i", "type": "x", "value": value}
+
+
+def test_a_plain_choice_is_an_approval_when_it_is_the_models() -> None:
+    said = [region("what", choices=["dog"]), region("comment", text=["far", " away "])]
+    assert results.read(PLAIN, said, "dog") == Reading("dog", True, None, "far\naway")
+    assert results.read(PLAIN, said, "cat") == Reading("dog", False, "dog", "far\naway")
+    assert results.read(PLAIN, said, None) == Reading("dog", None, None, "far\naway")
+    assert results.read(PLAIN, [region("comment", text=["?"])], "cat") == Reading(comment="?")
+
+
+def test_a_verdict_decides_whether_the_correction_counts() -> None:
+    config = generated(["cat", "dog"])
+    approve, reject = region("verdict", choices=["approve"]), region("verdict", choices=["reject"])
+    correction = region("correction", choices=["dog"])
+    assert results.read(config, [approve, correction], "cat") == Reading("cat", True)
+    assert results.read(config, [reject, correction], "cat") == Reading("dog", False, "dog")
+    assert results.read(config, [reject], "cat") == Reading(None, False)
+    assert results.read(config, [correction], "cat") == Reading()
+
+
+@pytest.mark.parametrize("choices", [[], ["cat", "dog"], ["cow"], [3], "cat", None])
+def test_what_is_not_one_known_choice_is_no_answer(choices: object) -> None:
+    said = [{"from_name": "what", "value": {"choices": choices}}]
+    assert results.read(PLAIN, said, "cat") == Reading()
+
+
+def test_a_label_that_the_form_cannot_say_is_no_prelabel() -> None:
+    assert results.encode(PLAIN, "cow", None) == results.encode(PLAIN, None, None) == []
+
+
+def test_the_config_is_read_as_far_as_we_need_it() -> None:
+    assert PLAIN.labels == ("cat", "dog")
+    assert PLAIN.data_fields == ("image",)
+    assert [c.name for c in PLAIN.controls] == ["what", "comment"]
+    form = generated(["a", "b"])
+    assert form.verdict is not None
+    assert form.answer is form.correction
+    assert form.data_fields == ("text",), "our own labelloop_label is not asked of pipelines"
+
+
+@pytest.mark.parametrize(
+    ("xml", "line", "words"),
+    [
+        ('<!DOCTYPE a [<!ENTITY b "c">]>\n<View/>', 1, "DOCTYPE"),
+        ("<View>\n<Text", 2, "unclosed token"),
+        ("<View/>", None, "found: no control"),
+        ('<View>\n<Choices name="a" toName="zz"><Choice value="x"/></Choices></View>', 2, "toName 'zz'"),
+        ('<View><Text name="a" value="$t"/>\n<Choices name="a" toName="a"/></View>', 2, "two tags are named 'a'"),
+        ('<View><Text name="t" value="$t"/><Choices name="a" toName="t" choice="multiple"/></View>', None, "several"),
+        (
+            '<View><Text name="t" value="$t"/><Choices name="a" toName="t"/><Choices name="b" toName="t"/></View>',
+            None,
+            "several Choices ('a', 'b')",
+        ),
+        ('<View><Text name="t" value="$t"/><Rating name="r" toName="t"/></View>', None, "Rating 'r'"),
+    ],
+)
+def test_an_error_of_the_config_says_where(xml: str, line: int | None, words: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        LabelingConfig.parse(xml)
+    assert words in str(caught.value)
+    assert caught.value.line == line
