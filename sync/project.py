@@ -48,6 +48,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     project = _as_the_spec_says(gateway, project, spec)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
+    missing = [what for what, done in made.items() if not done]
     _show_version(gateway, project.id, row["model_version"])
     with database.transaction() as conn:
         projects.made(conn, spec.name, project.id, gateway.url)
@@ -55,7 +56,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
         **row,
         "project_id": project.id,
         "label_studio_url": gateway.url,
-        "missing": [what for what, done in made.items() if not done],
+        "missing": missing,
     }
 
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Failed
 from labelloop.store import projects
 from labelloop.store import tasks as task_store
 from labelloop.tasks import Task
-
-if TYPE_CHECKING:
-    from sync.pull import Pull, PullReport
+from sync.take_in import Pull, PullReport
 
 logger = logging.getLogger(__name__)
 
@@ -27,8 +25,6 @@ SHARE = 0.02
 
 def sweep(pull: Pull) -> PullReport:
     """Nothing is concluded from a sweep that was not completed, or while the project does not answer."""
-    from sync.pull import PullReport
-
     # gather
     with pull.database.transaction() as conn:
         rows = task_store.ids(conn, pull.spec.name)
@@ -70,8 +66,8 @@ def confirm(pull: Pull) -> None:
 def brake(loop: str, gone: int, known: int) -> None:
     if gone > max(FEW, SHARE * known):
         raise Failed(
-            f"{gone} of the {known} tasks of loop {loop!r} are gone from Label Studio; that is more than people "
-            f"delete (at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If it was done on purpose, do it in "
+            f"{gone} of the {known} tasks of loop {loop!r} are gone from Label Studio; that is more than people delete "
+            f"(at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If it was done on purpose, do it in "
             "smaller steps; if not, restore Label Studio's database"
         )
 

@@ -7,6 +7,7 @@ ever repeated here, and an answer that is lost is said to be Ambiguous.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -312,5 +313,17 @@ def _words(body: object) -> str:
         said = body
     if isinstance(said, dict):
         said = said.get("validation_errors") or said.get("detail") or said
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False, default=str)
-    return " ".join(text.split())[:500]
+    # After the reason it repeats the whole task.
+    return " ".join(re.sub(r" :: \{.*", "", _flat(said)).split())[:500]
+
+
+def _flat(said: object) -> str:
+    if isinstance(said, dict):
+        return "; ".join(f"{name}: {text}" if name != "non_field_errors" else text for name, text in _parts(said))
+    if isinstance(said, list):
+        return "; ".join(text for item in said if (text := _flat(item)))
+    return str(said)
+
+
+def _parts(said: dict[str, object]) -> list[tuple[str, str]]:
+    return [(name, text) for name, value in said.items() if (text := _flat(value))]

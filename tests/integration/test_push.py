@@ -1,0 +1,122 @@
+"""Push, on the real Label Studio and the real Postgres."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from labelloop.errors import Ambiguous, Failed, Unreachable
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.store.database import Database
+from sync.batches import PushReport
+from tests.conftest import LabelStudio
+from tests.faultproxy import Proxy, proxy
+from tests.sync_loop import SyncLoop, sync_loop
+
+
+@pytest.fixture
+def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
+    with sync_loop(database, label_studio.url, label_studio.token) as loop:
+        yield loop
+
+
+@pytest.fixture
+def faults(label_studio: LabelStudio) -> Iterator[Proxy]:
+    with proxy(label_studio.url) as server:
+        yield server
+
+
+@pytest.fixture
+def shaky(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
+    """A loop that sees Label Studio through the proxy; its project is there already."""
+    with sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop:
+        loop.push()
+        yield loop
+
+
+def test_push_twice_is_push_once(loop: SyncLoop) -> None:
+    loop.submit(7)
+    assert loop.push() == PushReport(pushed=7)
+    assert loop.push() == PushReport()
+    assert loop.tasks_an_output() == [1] * 7
+    assert loop.states() == {"in_review": 7}
+
+
+def test_the_window_holds_the_most_useful_and_is_filled_again(loop: SyncLoop) -> None:
+    spec = loop.spec
+    loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 3})})
+    keys = loop.submit(5, confidences=[0.7, 0.5, 0.6, 0.4, 0.55])
+    loop.push()
+    assert {task["data"]["labelloop_key"] for task in loop.tasks()} == {keys[i] for i in (3, 1, 4)}
+
+    loop.annotate(loop.task_of(keys[3])["id"], "dog")
+    loop.pull()
+    loop.push()
+    assert {task["data"]["labelloop_key"] for task in loop.tasks()} == {keys[i] for i in (3, 1, 4, 2)}
+
+
+def test_people_are_served_the_most_useful_first_with_its_prelabel(loop: SyncLoop) -> None:
+    confidences = [0.7, 0.45, 0.62, 0.51, 0.78, 0.4]
+    keys = loop.submit(len(confidences), confidences=confidences)
+    loop.push()
+    served = []
+    while (task := loop.next_task()) is not None:
+        served.append(task["data"]["labelloop_key"])
+        assert [region["value"]["choices"] for region in task["predictions"][0]["result"]] == [["cat"]]
+        loop.annotate(task["id"], "cat")
+    assert served == [key for _, key in sorted(zip(confidences, keys, strict=True))]
+
+
+def test_a_poisoned_output_is_quarantined_and_the_others_go_in(loop: SyncLoop) -> None:
+    loop.submit(6)
+    [bad] = loop.submit(1, data={"title": "without the text that the form shows"}, confidences=[0.5])
+    loop.submit(3)
+    assert loop.push() == PushReport(pushed=9, quarantined=1)
+    [row] = loop.sql("select state::text, state_reason from outputs where key = %(key)s", key=bad)
+    assert row["state"] == "quarantined"
+    assert '"text" key is expected in task data' in row["state_reason"]
+    assert loop.tasks_an_output() == [1] * 9
+    assert loop.push() == PushReport()
+
+
+def test_a_labeling_config_that_was_changed_in_label_studio_poisons_nothing(loop: SyncLoop) -> None:
+    loop.submit(3)
+    loop.push()
+    config = loop.spec.labels_xml.replace("$text", "$body")
+    loop.web.patch(f"/api/projects/{loop.project_id}/", json={"label_config": config}).raise_for_status()
+    loop.submit(3)
+    with pytest.raises(Failed, match="labeling config of project"):
+        loop.push()
+    assert loop.states() == {"in_review": 3, "waiting": 3}
+
+
+@pytest.mark.parametrize("fault", ["drop reply", "cut reply", "answer 502"])
+def test_an_import_whose_answer_is_lost_is_adopted_not_repeated(shaky: SyncLoop, faults: Proxy, fault: str) -> None:
+    shaky.submit(5)
+    faults.arm(fault)
+    with pytest.raises(Ambiguous):
+        shaky.push()
+    assert shaky.states() == {"pushing": 5}
+    assert shaky.push() == PushReport(adopted=5)
+    assert shaky.tasks_an_output() == [1] * 5
+    assert shaky.states() == {"in_review": 5}
+    assert faults.imports == 1
+
+
+def test_without_a_connection_nothing_is_left_hanging(loop: SyncLoop) -> None:
+    loop.push()
+    loop.submit(4)
+    with pytest.raises(Unreachable):
+        loop.push(Gateway("http://127.0.0.1:9", loop.settings.label_studio_token))
+    assert loop.states() == {"waiting": 4}
+    assert loop.sql("select count(*) as n from pool")[0]["n"] == 4
+    assert loop.push() == PushReport(pushed=4)
+
+
+def test_the_project_is_found_again_when_its_answer_was_lost(loop: SyncLoop) -> None:
+    loop.push()
+    made = loop.project_id
+    loop.sql("update projects set project_id = null returning 1")
+    loop.push()
+    assert loop.project_id == made
