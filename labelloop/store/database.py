@@ -42,6 +42,8 @@ class Database:
             min_size=0,
             max_size=size,
             timeout=wait_s,
+            # The default backs off for up to five minutes: so long would a Postgres that is back stay unseen.
+            reconnect_timeout=wait_s,
             check=ConnectionPool.check_connection,
             open=True,
         )
