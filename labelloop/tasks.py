@@ -137,17 +137,22 @@ def shares(audit: float, holdout: float) -> dict[str, float]:
     return {"rule": max(0.0, 1.0 - audit - holdout), "audit": audit, "holdout": holdout}
 
 
+def useful(items: Iterable[Ranked], window: int) -> list[float]:
+    """Utilities of the `window` best of the rule lane, lowest first: what people are served while nothing changes."""
+    return sorted((item.utility for item in items if item.lane == "rule"), reverse=True)[:window][::-1]
+
+
 def priorities(
-    items: Iterable[Ranked], beside: Sequence[Ranked] = (), taken: Collection[float] = ()
+    items: Iterable[Ranked], among: Sequence[float], taken: Collection[float] = (), *, draw: str
 ) -> dict[UUID, float]:
     """Place of each item in the served order: in [0, 1], highest first, no two alike and none of those `taken`.
 
-    In the rule lane it follows the utility. An item of the other lanes goes to a random place among the useful ones
-    (`items` and what stands open `beside` them), so that it is served like them and yet chosen by chance alone.
+    In the rule lane it follows the utility. An item of the other lanes goes to a random place `among` the useful ones,
+    so that it is served like them and yet chosen by chance alone; each `draw` (a version) is another, so none is last
+    for ever.
     """
     items = list(items)
-    useful = sorted(item.utility for item in [*items, *beside] if item.lane == "rule")
-    wished = {item.output_id: _wish(item, useful) for item in items}
+    wished = {item.output_id: _wish(item, among, draw) for item in items}
     placed: dict[UUID, float] = {}
     used, last = {score(priority) for priority in taken}, 2.0
     for item in sorted(items, key=lambda item: (-wished[item.output_id], LANES.index(item.lane), item.output_id)):
@@ -159,11 +164,11 @@ def priorities(
     return placed
 
 
-def _wish(item: Ranked, useful: Sequence[float]) -> float:
+def _wish(item: Ranked, among: Sequence[float], draw: str) -> float:
     if item.lane == "rule":
         return item.utility
-    chance = unit_hash("place in the window", str(item.output_id))
-    return useful[int(chance * len(useful))] if useful else chance
+    chance = unit_hash("place in the window", draw, str(item.output_id))
+    return among[int(chance * len(among))] if among else chance
 
 
 def _best_first(items: Iterable[Ranked]) -> list[Ranked]:

@@ -14,10 +14,10 @@ from labelloop.errors import Ambiguous, LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
-from labelloop.store import batches, jobs, projects
+from labelloop.store import batches, jobs, pool, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
-from labelloop.tasks import Ranked, priorities, score
+from labelloop.tasks import Ranked, priorities, score, useful
 from labelloop.versions import shown_version
 from sync.batches import PushReport, in_force
 
@@ -34,6 +34,7 @@ def prelabel(
         champion, ranker = in_force(conn, spec.name)
         target = shown_version(champion, ranker)
         rows = task_store.in_review(conn, spec.name, champion, ranker)
+        waiting = pool.best(conn, spec.name, spec.queue.window, champion, ranker)
         current = projects.get(conn, spec.name)
         left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
     assert current is not None
@@ -48,7 +49,12 @@ def prelabel(
     ready = [row for row in lack if row["fresh"]]
     clear = _settle(database, left, target, bool(ready), grace_s)
 
-    places = _places(rows, [*have, *ready], target)
+    places = priorities(
+        [_ranked(row) for row in (*have, *ready)],
+        useful([_ranked(row) for row in (*rows, *waiting)], spec.queue.window),
+        [row["priority"] for row in rows if row["shown_version"] == target],
+        draw=target,
+    )
     with database.transaction() as conn:
         task_store.show(conn, target, {row["output_id"]: places[row["output_id"]] for row in have})
         if gone:
@@ -77,14 +83,6 @@ def _settle(database: Database, left: list[dict[str, Any]], target: str, lacking
         with database.transaction() as conn:
             batches.end(conn, batch["id"], batch["state"], became)
     return clear
-
-
-def _places(rows: list[dict[str, Any]], moved: list[dict[str, Any]], target: str) -> dict[Any, float]:
-    """Places of the tasks that are renewed, among those that show the target already."""
-    stay = [row for row in rows if row["shown_version"] == target]
-    return priorities(
-        [_ranked(row) for row in moved], [_ranked(row) for row in stay], [row["priority"] for row in stay]
-    )
 
 
 def _ranked(row: dict[str, Any]) -> Ranked:

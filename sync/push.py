@@ -18,7 +18,7 @@ from labelloop.spec import LoopSpec
 from labelloop.store import batches, pool, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
-from labelloop.tasks import MAX_BATCH, Ranked, TaskDraft, choose, priorities, shares, sign, task_data
+from labelloop.tasks import MAX_BATCH, Ranked, TaskDraft, choose, priorities, shares, sign, task_data, useful
 from labelloop.versions import shown_version
 from sync.batches import PushReport, adopt, in_force, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
@@ -95,13 +95,16 @@ def _claim(database: Database, spec: LoopSpec) -> UUID | None:
         )[:MAX_BATCH]
         if not chosen:
             return None
+        # Tasks of another version than the others are served last, whatever their score.
+        version = project["model_version"] if open_rows else shown_version(champion, ranker)
         places = priorities(
-            [item for item in waiting if item.output_id in set(chosen)], stands, [row["priority"] for row in open_rows]
+            [item for item in waiting if item.output_id in set(chosen)],
+            useful([*waiting, *stands], spec.queue.window),
+            [row["priority"] for row in open_rows],
+            draw=version,
         )
 
         # apply
-        # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if open_rows else shown_version(champion, ranker)
         batch_id = batches.intend(conn, spec.name, version, len(chosen))
         if pool.take(conn, batch_id, places) != len(chosen) or batches.start(conn, batch_id) != len(chosen):
             raise Conflict(f"the pool of loop {spec.name!r} and its outputs' states do not fit together")

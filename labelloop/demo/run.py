@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-import yaml
 from rich.console import Console
 
 from backend import models
@@ -62,10 +62,10 @@ def run(
     then: Callable[[Running], None] | None = None,
 ) -> None:
     """Run the demo; returns when it is over (`leave`), or on Ctrl-C. `then` is called while everything is still up."""
-    console = console or Console()
-    items, loops_dir = _prepare(options, up_options)
-    with up(replace(up_options, loops_dir=loops_dir), announce=console.print) as running:
-        spec = load(loops_dir / options.loop)
+    # A log file has no width of its own; 118 is what the table takes.
+    console = console or Console(width=None if sys.stdout.isatty() else 118)
+    items, spec = _prepare(options, find_loops_dir(up_options.loops_dir))
+    with up(replace(up_options, specs=(spec,)), announce=console.print) as running:
         with Database(running.settings.database_url, size=4) as database:
             demo = _Demo(options, items, spec, running, database, console)
             try:
@@ -79,28 +79,18 @@ def run(
             running.wait()
 
 
-def _prepare(options: DemoOptions, up_options: UpOptions) -> tuple[Items, Path]:
-    """The items, and a folder with the loop as the demo plays it: a retrain run after each round."""
-    source = find_loops_dir(up_options.loops_dir) / options.loop
-    if not (source / "loop.yaml").exists() or options.loop not in ("digits", "tickets"):
+def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:
+    """The items, and the loop as the demo plays it: a retrain run after each round."""
+    if options.loop not in ("digits", "tickets"):
         raise UsageError(f"--loop is {options.loop!r}; the demo has: digits, tickets (with --csv)")
     if (options.loop == "tickets") != (options.csv is not None):
         raise UsageError("the loop tickets takes your own file: --csv FILE --text COLUMN --label COLUMN")
-    spec = load(source)
-    document = yaml.safe_load((source / "loop.yaml").read_text())
-    body = document["feedback_loop"]
-    body["retrain"] = {**body.get("retrain", {}), "after": options.per_round}
+    spec = load(loops_dir / options.loop)
+    spec = spec.model_copy(update={"retrain": spec.retrain.model_copy(update={"after": options.per_round})})
     if options.csv is None:
-        items = inputs.digits(options.seed)
-    else:
-        items = inputs.texts(options.csv, options.text, options.label, spec.config.data_fields[0], options.seed)
-        body["labels"] = list(items.labels)
-    folder = up_options.data_dir.absolute() / "demo" / options.loop
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "loop.yaml").write_text(yaml.safe_dump(document, sort_keys=False, allow_unicode=True))
-    if (source / "labels.xml").exists():
-        (folder / "labels.xml").write_text((source / "labels.xml").read_text())
-    return items, folder.parent
+        return inputs.digits(options.seed), spec
+    items = inputs.texts(options.csv, options.text, options.label, spec.config.data_fields[0], options.seed)
+    return items, spec.with_labels(items.labels)
 
 
 class _Demo:
