@@ -9,6 +9,7 @@ import httpx
 from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
+from labelloop import log
 from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.store.database import Database
@@ -52,7 +53,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
 def from_env() -> Flask:
     """The service of this environment."""
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s %(message)s")
+    log.configure()
     settings = Settings.from_env(os.environ)
     settings.require("database_url", "intake_token")
     return create_app(settings, Database(settings.database_url))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 from procrastinate import App
 
+from labelloop import log
 from labelloop.errors import LabelloopError, Retriable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.settings import Settings
@@ -37,6 +38,8 @@ CONNECT_EVERY_S = 30.0
 END_WITHIN_S = 8.0
 """After SIGTERM a job may finish within this time. What is cut off is found again as if it had been killed."""
 PAUSE_S = 2.0
+POLL_S = 1.0
+"""A job that was released rings no bell."""
 
 
 class Room:
@@ -62,13 +65,19 @@ class Room:
                 jobs.ask(conn, jobs.PUSH, loop)
 
     def _push(self, spec: LoopSpec) -> None:
-        if _due(self._connect_at, spec.name, CONNECT_EVERY_S):
-            missing = ensure_project(self.database, self.gateway, spec, self.settings)["missing"]
-            if not missing:
-                self._connect_at[spec.name] = time.monotonic() + SWEEP_EVERY_S
-            else:
-                logger.info("loop %s: not connected yet: %s", spec.name, ", ".join(missing))
-        push(self.database, self.gateway, spec, self.settings)
+        try:
+            push(self.database, self.gateway, spec, self.settings)
+        finally:
+            if _due(self._connect_at, spec.name, CONNECT_EVERY_S):
+                self._connect(spec)
+
+    def _connect(self, spec: LoopSpec) -> None:
+        """After the push, which is what people wait for; but also when the push failed, which it may well set right."""
+        missing = ensure_project(self.database, self.gateway, spec, self.settings)["missing"]
+        if missing:
+            logger.info("loop %s: not connected yet: %s", spec.name, ", ".join(missing))
+        else:
+            self._connect_at[spec.name] = time.monotonic() + SWEEP_EVERY_S
 
     def _pull(self, spec: LoopSpec) -> None:
         # A doorbell alone costs a look at the tasks that it names; what it does not name is looked for in between.
@@ -141,6 +150,7 @@ async def _work(room: Room, stopping: asyncio.Event) -> None:
                 queues=[jobs.SYNC_QUEUE],
                 concurrency=CONCURRENCY,
                 install_signal_handlers=False,
+                fetch_job_polling_interval=POLL_S,
                 update_heartbeat_interval=beat_s,
                 stalled_worker_timeout=BEATS_MISSED * beat_s,
                 delete_jobs="always",
@@ -186,7 +196,7 @@ async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log.configure()
     for noisy in ("procrastinate", "httpx", "psycopg.pool"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
     settings = Settings.from_env(os.environ)

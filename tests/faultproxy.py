@@ -22,6 +22,8 @@ class Proxy:
         """The fault has been met: the request is held, or its answer is lost."""
         self.let_go = threading.Event()
         """Set: what is held goes on. A held request is then forwarded, even when the client has gone."""
+        self.away = False
+        """Every connection is closed without an answer."""
         self.imports = 0
         self._server = _server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -78,6 +80,9 @@ def _server(owner: Proxy) -> ThreadingHTTPServer:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             dropped = ("host", "connection", "accept-encoding", "content-length")
             headers = {k: v for k, v in self.headers.items() if k.lower() not in dropped}
+            if owner.away:
+                self.close_connection = True
+                return
             fault = owner.take_fault(self.command, self.path)
             if fault == "hold request":
                 owner.struck.set()

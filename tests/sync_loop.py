@@ -73,6 +73,10 @@ class SyncLoop:
         with self.database.transaction() as conn:
             return conn.execute(statement, values).fetchall()  # type: ignore[arg-type]
 
+    def do(self, statements: str) -> None:
+        with self.database.transaction() as conn:
+            conn.execute(statements)  # type: ignore[call-overload]
+
     def states(self) -> Counter[str]:
         return Counter(row["state"] for row in self.sql("select state::text from outputs"))
 

@@ -41,14 +41,15 @@ class Gateway:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        from label_studio_sdk import LabelStudio  # 2 s, and only rooms need it
+        # LabelStudio without its exports, which load pandas and more: half of a second and 100 MB less.
+        from label_studio_sdk.base_client import LabelStudioBase
         from label_studio_sdk.core.api_error import ApiError
 
         self.url = url.rstrip("/")
         self._api_error: type[Exception] = ApiError
         self._http = httpx.Client(timeout=READ, follow_redirects=False)
         try:
-            sdk: Any = LabelStudio
+            sdk: Any = LabelStudioBase
             self._ls: Any = sdk(base_url=self.url, api_key=token, httpx_client=self._http)
         except ApiError as exc:
             raise SettingsError(f"LABELLOOP_LABEL_STUDIO_TOKEN cannot be used: {_words(exc.body)}") from exc
