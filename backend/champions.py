@@ -96,9 +96,9 @@ class Champions:
             learner = models.load(self._models_dir, champion["id"])
         except Failed as exc:
             trouble = f"version {short(champion['id'])} cannot be loaded"
-            logger.error("champion refused", extra={"loop": loop, "reason": str(exc)})
+            logger.error("loop %s: %s", loop, exc)
             if known is None or known.loop != loop:
                 return Serving(loop, spec, None, None, trouble)
             return replace(known, spec=spec, trouble=trouble)
-        logger.info("champion loaded", extra={"loop": loop, "version": short(champion["id"])})
+        logger.info("loop %s: champion %s serves", loop, short(champion["id"]))
         return Serving(loop, spec, champion["id"], learner, None)

@@ -129,7 +129,7 @@ def _canonical(raw: bytes) -> bytes:
             if key == "__id__" and isinstance(value, int):
                 renumbered[key] = ids.setdefault(value, len(ids) + 1)
             elif key == "_stop_words_id":  # of a vectorizer: it remembers the address of its list
-                renumbered[key] = {**value, "content": "0"}
+                renumbered[key] = renumber({**value, "content": "0"})
             elif key == "file" and isinstance(value, str) and value in parts:
                 renumbered[key] = names.setdefault(value, f"{len(names) + 1}{Path(value).suffix}")
             else:

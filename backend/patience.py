@@ -22,5 +22,5 @@ def patiently(do: Callable[[], T], *, for_s: float = 90.0) -> T:
         except Unreachable as exc:
             if time.monotonic() > deadline:
                 raise
-            logger.warning("waiting for postgres", extra={"reason": str(exc)})
+            logger.warning("waiting: %s", exc)
             time.sleep(1)

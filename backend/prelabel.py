@@ -52,7 +52,7 @@ def prelabel(database: Database, loop: str, models_dir: Path | None, stop: threa
                 break
             prelabels.write(conn, decided)
         done += len(rows)
-    logger.info("prelabelled", extra={"loop": loop, "outputs": done})
+    logger.info("loop %s: %d outputs prelabelled", loop, done)
     return done
 
 

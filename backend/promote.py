@@ -84,5 +84,5 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
     if version_id is not None:
         version_store.set_stage(conn, version_id, "champion")
     jobs.ask(conn, jobs.PRELABEL, loop)
-    logger.info("champion changed", extra={"loop": loop, "version": short(version_id), "epoch": epoch + 1})
+    logger.info("loop %s: champion %s, before that %s, by %s", loop, short(version_id), short(champion_id), by)
     return Promotion(loop, epoch + 1, short(version_id), short(champion_id), by, why)

@@ -146,7 +146,7 @@ def _serving(champions: Champions, project: object) -> Serving:
         abort(400, f"project must be '<id>.<created at>'; it is {str(project)[:100]!r}")
     now = champions.of(project_id)
     if now is None:
-        current_app.logger.warning("asked for a project that is none of ours", extra={"project": project_id})
+        current_app.logger.warning("asked for project %d, which is none of ours", project_id)
         abort(404, f"no loop of ours stands in Label Studio's project {project_id}")
     return now
 

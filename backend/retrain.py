@@ -25,7 +25,7 @@ from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, runs
 from labelloop.store import versions as version_store
-from labelloop.store.database import Database
+from labelloop.store.database import Conn, Database
 from labelloop.versions import PIPELINE, short
 
 TIME_LIMIT_S = 600.0
@@ -47,14 +47,14 @@ def retrain(database: Database, settings: Settings, loop: str, stop: threading.E
         run = runs.claim(conn, loop, None if champion is None else champion["id"])
     if run is None or spec is None:
         return None
-    logger.info("run started", extra={"loop": loop, "run": str(run["id"]), "cut": run["feedback_upto"]})
+    logger.info("loop %s: run %s started, answers up to %d", loop, run["id"], run["feedback_upto"])
     try:
         outcome = _train_in_a_child(database, settings, run["id"], stop)
     except Stopped:
         patiently(lambda: _give_back(database, run), for_s=2)
         return None
     status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
-    logger.info("run ended", extra={"loop": loop, "run": str(run["id"]), "status": status})
+    logger.info("loop %s: run %s %s", loop, run["id"], status)
     return status
 
 
@@ -63,7 +63,7 @@ def heal(database: Database) -> None:
     with database.transaction() as conn:
         for run in runs.fail_stale(conn):
             again = try_again([row["status"] for row in runs.latest(conn, run["loop"])])
-            logger.warning("run lost its worker", extra={"loop": run["loop"], "run": str(run["id"]), "again": again})
+            logger.warning("loop %s: run %s lost its worker%s", run["loop"], run["id"], ", again" if again else "")
             if again:
                 runs.request(conn, run["loop"], run["why"], seed=run["seed"])
         for loop in runs.queued_loops(conn):
@@ -123,7 +123,7 @@ def _end(database: Database, spec: LoopSpec, run: dict[str, Any], status: RunSta
     return status
 
 
-def _ask_for_more(conn: Any, spec: LoopSpec) -> None:
+def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
     """Answers that came while the run was going, and were folded into it, are for the next."""
     n = runs.new_answers(conn, spec.name)
     if n >= spec.retrain.after and runs.request(conn, spec.name, f"{n} new answers"):

@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException
 
 from backend import protocol
 from backend.champions import Champions
+from labelloop import log
 from labelloop.errors import LabelloopError, Retriable
 from labelloop.settings import Settings
 from labelloop.store.database import Database
@@ -25,7 +26,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
 
 def from_env() -> Flask:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log.configure()
     settings = Settings.from_env(os.environ)
     settings.require("database_url", "backend_password")
     return create_app(settings, Database(settings.database_url))

@@ -22,6 +22,7 @@ import numpy as np
 from backend import models
 from backend.learners import Learner, make
 from backend.patience import patiently
+from labelloop import log
 from labelloop.errors import Failed, LabelloopError, Unreadable
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -39,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is a log line, not our answer
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
-    logging.basicConfig(level=logging.INFO)
+    log.configure()
     settings = Settings.from_env(os.environ)
     try:
         with Database(settings.database_url, size=1) as database:

@@ -14,14 +14,13 @@ from procrastinate import App
 
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
+from labelloop import log
 from labelloop.settings import Settings
 from labelloop.store import jobs, loops, prelabels
 from labelloop.store.database import Database
 
 CONCURRENCY = 3
 """A loop that trains does not keep another from its prelabels; each job of a loop has its own lock."""
-HEARTBEAT_S = 5.0
-STALLED_AFTER_S = 15.0
 LOOK_EVERY_S = 5.0
 SLIPPED_EVERY = 6
 """Looks, of which one reads the whole pool for outputs without today's prelabel."""
@@ -45,22 +44,17 @@ def make_app(database: Database, settings: Settings, stop: threading.Event) -> A
     return app
 
 
-async def serve(settings: Settings) -> None:
-    """Work until SIGTERM or SIGINT; through a Postgres that is away, and back again."""
-    stop, stopping = threading.Event(), asyncio.Event()
+async def serve(settings: Settings, stop: threading.Event, stopping: asyncio.Event) -> None:
+    """Work until `stopping` is set, through a Postgres that is away and back again.
 
-    def end() -> None:
-        stop.set()  # for the jobs' threads: they kill their children and give their runs back
-        stopping.set()
-
-    for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, end)
+    `stop` says the same to the threads of the jobs: they kill their children and give their runs back.
+    """
     with Database(settings.database_url) as database:
         while not stopping.is_set():
             try:
                 await _work(database, settings, stop, stopping)
             except Exception as exc:
-                logger.warning("the queue is away", extra={"reason": f"{type(exc).__name__}: {exc}"})
+                logger.warning("the queue is away: %s: %s", type(exc).__name__, exc)
             if not stopping.is_set():
                 await _sleep(stopping, 2)
 
@@ -74,14 +68,14 @@ async def _work(database: Database, settings: Settings, stop: threading.Event, s
                     queues=[jobs.BACKEND_QUEUE],
                     concurrency=CONCURRENCY,
                     install_signal_handlers=False,
-                    update_heartbeat_interval=HEARTBEAT_S,
-                    stalled_worker_timeout=STALLED_AFTER_S,
+                    update_heartbeat_interval=settings.heartbeat_s,
+                    stalled_worker_timeout=3 * settings.heartbeat_s,
                     delete_jobs="successful",
                 )
             ),
             asyncio.create_task(stopping.wait()),
         ]
-        looking = asyncio.create_task(_look_after(app, database, stopping))
+        looking = asyncio.create_task(_look_after(app, database, settings, stopping))
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -92,18 +86,18 @@ async def _work(database: Database, settings: Settings, stop: threading.Event, s
             raise ended[0]
 
 
-async def _look_after(app: App, database: Database, stopping: asyncio.Event) -> None:
+async def _look_after(app: App, database: Database, settings: Settings, stopping: asyncio.Event) -> None:
     """Every few seconds: jobs and runs whose worker died, runs without a job, prelabels that nobody made."""
     asked: dict[str, float] = {}
     looks = 0
     while not stopping.is_set():
         try:
-            await jobs.reap(app, jobs.BACKEND_QUEUE, STALLED_AFTER_S)
+            await jobs.reap(app, jobs.BACKEND_QUEUE, 3 * settings.heartbeat_s)
             await asyncio.to_thread(heal, database)
             if looks % SLIPPED_EVERY == 0:
                 await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
         except Exception as exc:
-            logger.warning("could not look after the jobs", extra={"reason": f"{type(exc).__name__}: {exc}"})
+            logger.warning("could not look after the jobs: %s: %s", type(exc).__name__, exc)
         looks += 1
         await _sleep(stopping, LOOK_EVERY_S)
 
@@ -119,6 +113,21 @@ def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -
                 jobs.ask(conn, jobs.PRELABEL, loop)
 
 
+async def _until_told() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = Settings.from_env(os.environ)
+    settings.require("database_url")
+    stop, stopping = threading.Event(), asyncio.Event()
+
+    def end() -> None:
+        stop.set()
+        stopping.set()
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, end)
+    await serve(settings, stop, stopping)
+
+
 async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
     try:
         await asyncio.wait_for(stopping.wait(), seconds)
@@ -127,11 +136,9 @@ async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
 
 
 def main() -> int:
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    log.configure()
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    settings = Settings.from_env(os.environ)
-    settings.require("database_url")
-    asyncio.run(serve(settings))
+    asyncio.run(_until_told())
     return 0
 
 

@@ -1,0 +1,219 @@
+"""The backend's worker as a real process: killed, ended, and left alone by Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from backend.worker import serve
+from labelloop.settings import Settings
+from labelloop.store import jobs, runs, versions
+from labelloop.store.database import Database
+from tests.backend_factory import answer, settings_for, submit, texts_spec
+
+WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, tmp_path)
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", "backend.worker"], env={**os.environ, **settings.to_env()})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(what: Callable[[], Any], within_s: float = 120) -> Any:
+    """The first true value of `what`."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    return pytest.fail("it never came to be")
+
+
+def texts_loop(database: Database, length: int) -> str:
+    """A loop with 60 answered texts of so many words, and a run that is asked for."""
+    spec = texts_spec(holdout=0.4)
+    truths = ["spam" if i % 2 else "ham" for i in range(60)]
+    texts = [" ".join([t, *(WORDS[(i * j * 7) % len(WORDS)] for j in range(length))]) for i, t in enumerate(truths)]
+    with database.transaction() as conn:
+        ids = submit(conn, spec, [{"text": text} for text in texts], truths)
+        answer(conn, spec.name, dict(zip(ids.values(), truths, strict=True)))
+        runs.request(conn, spec.name, "a test")
+        jobs.ask(conn, jobs.RETRAIN, spec.name)
+    return spec.name
+
+
+def latest(database: Database, loop: str) -> dict[str, Any]:
+    with database.transaction() as conn:
+        return runs.latest(conn, loop, 1)[0]
+
+
+def in_the_middle_of_training(database: Database, loop: str) -> bool:
+    """The child has read its answers, and has not made a version yet."""
+    with database.transaction() as conn:
+        run = runs.latest(conn, loop, 1)[0]
+        return run["status"] == "running" and bool(runs.items(conn, run["id"], "train"))
+
+
+def descendants(pid: int) -> list[int]:
+    """A child belongs to the thread that started it."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
+
+
+def gone(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    return True
+
+
+def test_a_worker_that_is_killed_while_it_trains_is_healed_by_the_next(database: Database, settings: Settings) -> None:
+    loop = texts_loop(database, length=3_000)
+    with worker(settings) as first:
+        until(lambda: in_the_middle_of_training(database, loop))
+        [child] = descendants(first.pid)
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        until(lambda: gone(child), within_s=3)
+    dead = latest(database, loop)
+    assert dead["status"] == "running"
+    with database.transaction() as conn:  # the clock goes on by itself; a test need not wait for it
+        conn.execute("update retrain_runs set heartbeat_at = heartbeat_at - interval '21 s'")
+        conn.execute("update procrastinate_workers set last_heartbeat = last_heartbeat - interval '16 s'")
+        conn.execute("update outputs set data = jsonb_build_object('text', left(data ->> 'text', 200))")
+    with worker(settings):
+        until(lambda: latest(database, loop)["status"] in ("promoted", "refused"))
+    with database.transaction() as conn:
+        again, died = runs.latest(conn, loop)
+    assert (died["id"], died["status"]) == (dead["id"], "failed")
+    assert "the worker that trained it is gone" in died["error"]
+    assert again["status"] == "promoted", again
+
+
+def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
+    database: Database, settings: Settings
+) -> None:
+    loop = texts_loop(database, length=3_000)
+    with worker(settings) as process:
+        until(lambda: in_the_middle_of_training(database, loop))
+        [child] = descendants(process.pid)
+        began = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=10) == 0
+        assert time.monotonic() - began < 5
+        assert gone(child)
+    run = latest(database, loop)
+    assert (run["status"], run["feedback_upto"]) == ("queued", None)
+
+
+class Door:
+    """A way to Postgres that can be shut: connections are cut, and new ones refused."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._target = (host, port)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.open = True
+        self._sockets: list[socket.socket] = []
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                if not self.open:
+                    client.close()
+                    continue
+                server = socket.create_connection(self._target)
+                self._sockets += [client, server]
+                for a, b in ((client, server), (server, client)):
+                    threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
+
+    def _pump(self, a: socket.socket, b: socket.socket) -> None:
+        with suppress(OSError):
+            while part := a.recv(65536):
+                b.sendall(part)
+        for end in (a, b):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def shut(self) -> None:
+        self.open = False
+        for end in self._sockets:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        self._sockets.clear()
+
+    def close(self) -> None:
+        self.shut()
+        self._listener.close()
+
+
+@contextmanager
+def worker_in_a_thread(settings: Settings) -> Iterator[threading.Thread]:
+    stop, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(settings, stop, stopping)))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(timeout=20)
+        assert not thread.is_alive()
+        loop.close()
+
+
+def test_a_run_goes_on_when_postgres_is_away_for_a_while(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    url = urlsplit(settings.database_url)
+    door = Door(url.hostname or "", url.port or 5432)
+    behind = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{door.port}").geturl()
+    loop = texts_loop(database, length=500)
+    with worker_in_a_thread(settings_for(behind, tmp_path)):
+        until(lambda: latest(database, loop)["status"] == "running")
+        time.sleep(2)  # until the worker has started its child and given a sign of life
+        door.shut()
+        time.sleep(5)
+        door.open = True
+        run = until(lambda: latest(database, loop) if latest(database, loop)["finished_at"] else None)
+        assert run["status"] == "promoted", run
+        until(lambda: jobs_left(database) == 0)
+    door.close()
+    with database.transaction() as conn:
+        assert versions.champion(conn, loop) is not None
+
+
+def jobs_left(database: Database) -> int:
+    """Jobs of the backend that wait, or are being done."""
+    with database.transaction() as conn:
+        row = conn.execute(
+            "select count(*) as n from procrastinate_jobs where queue_name = 'backend' and status in ('todo', 'doing')"
+        ).fetchone()
+    assert row is not None
+    return int(row["n"])
