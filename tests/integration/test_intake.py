@@ -225,7 +225,7 @@ BODIES = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(BODIES, min_size=1, max_size=3), st.booleans())
 def test_whatever_comes_is_stored_whole_or_refused_and_the_next_request_works(
     intake: Intake, bodies: list[bytes], lines: bool
