@@ -4,6 +4,8 @@ UV     := .venv-uv/bin/uv
 RUN    := .venv/bin/python -m
 ARGS   ?=
 export UV_NO_PROGRESS := 1
+# Where it is set, every start would compile every library anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo up down test lint bench pictures lock clean
 

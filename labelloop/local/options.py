@@ -9,6 +9,7 @@ from typing import Any
 
 from labelloop.local.binaries import Kind
 from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
 
 DATA_DIR = Path(".labelloop")
 
@@ -20,6 +21,8 @@ class UpOptions:
     data_dir: Path = DATA_DIR
     loops_dir: Path | None = None
     """`labeling_configs` here, or of the checkout, where none is named."""
+    specs: tuple[LoopSpec, ...] = ()
+    """Loops to make known instead of those of `loops_dir`."""
     database_url: str = ""
     label_studio_url: str = ""
     label_studio_token: str = ""

@@ -43,13 +43,14 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a supervisor runs. `uid` and `gid` are None where the user stays."""
+    """What a supervisor runs. `uid` and `gid` are None where the user stays, `log` where anywhere will do."""
 
     argv: Sequence[str]
     cwd: str
     env: dict[str, str] = field(default_factory=dict)
     uid: int | None = None
     gid: int | None = None
+    log: Path | None = None
 
 
 class Postgres:
@@ -75,6 +76,11 @@ class Postgres:
     def data(self) -> Path:
         """The cluster. Resolved, since the server's user may be unable to come through the folder."""
         return (self.folder / "files").resolve() / "data"
+
+    @property
+    def log(self) -> Path:
+        """What the server says: beside the cluster, where its user may write."""
+        return self.data.with_name("log")
 
     @property
     def password(self) -> str:
@@ -104,7 +110,7 @@ class Postgres:
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         argv = [str(self.binaries.folder / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
         owner = self.binaries.owner
-        return Command(argv, "/", {"PATH": os.defpath, "LC_ALL": "C"}, owner.uid, owner.gid)
+        return Command(argv, "/", {"PATH": os.defpath, "LC_ALL": "C"}, owner.uid, owner.gid, self.log)
 
     def is_up(self) -> bool:
         try:
@@ -131,12 +137,12 @@ class Postgres:
         return self.url(name)
 
     def start(self, seconds: float = 60.0) -> None:
-        """Run it as a child of ours, again and again until it answers; its log goes to `folder`/log."""
+        """Run it as a child of ours, again and again until it answers; it writes its log."""
         self.prepare()
         deadline = time.monotonic() + seconds
         while True:
             command = self.command()
-            with (self.folder / "log").open("ab") as log:
+            with self.log.open("ab") as log:
                 self._process = subprocess.Popen(
                     command.argv, cwd=command.cwd, env=command.env, **self.binaries.owner.as_child(),
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
@@ -148,7 +154,7 @@ class Postgres:
                     self.stop()
                 time.sleep(0.05)
             if time.monotonic() > deadline:
-                raise Failed(f"Postgres does not start; its log is {self.folder / 'log'}")
+                raise Failed(f"Postgres does not start; its log is {self.log}")
             time.sleep(0.5)
 
     def stop(self) -> None:

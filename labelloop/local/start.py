@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,9 +19,9 @@ from labelloop.local.label_studio import LabelStudio, database_for
 from labelloop.local.options import UpOptions
 from labelloop.local.places import write_secret
 from labelloop.local.postgres import Command, Postgres
-from labelloop.local.supervisor import ROOT, Supervisor, mark
+from labelloop.local.supervisor import ROOT, Supervisor, mark, python_env
 from labelloop.settings import FILE, Settings
-from labelloop.spec import load
+from labelloop.spec import LoopSpec, load
 from labelloop.store import loops
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
@@ -61,7 +60,7 @@ class Start:
         settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
-            names = _register(database, settings.loops_dir)
+            names = _register(database, self._options.specs or _load_all(settings.loops_dir))
             self._rooms(settings, database)
         return settings, names
 
@@ -90,7 +89,7 @@ class Start:
         server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
         server.prepare()
         self._supervisor.add("postgres", server.command(), stop_signal=signal.SIGINT)
-        self._supervisor.until(server.is_up, 60, "postgres", "Postgres")
+        self._supervisor.until(server.is_up, 60, "postgres")
         self._announce(f"Postgres {server.binaries.version} ({server.binaries.kind}) is up")
         return server.create_database("labelloop")
 
@@ -120,7 +119,7 @@ class Start:
             self._announce("Label Studio is being set up; this first time takes about a minute")
         server.prepare()
         self._supervisor.add("label-studio", server.command())
-        self._supervisor.until(server.is_up, 180, "label-studio", "Label Studio")
+        self._supervisor.until(server.is_up, 180, "label-studio")
         self._announce(f"Label Studio is up at {server.url}")
         grace = settings.push_grace_s if grace_is_given else Settings().push_grace_s if url else SQLITE_GRACE_S
         return replace(
@@ -133,21 +132,20 @@ class Start:
         )
 
     def _rooms(self, settings: Settings, database: Database) -> None:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
-        env |= settings.to_env() | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        env = python_env() | settings.to_env()
 
         def run(name: str, *words: str) -> None:
             self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env))
 
         run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2))
         run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1))
-        for name in ("sync-worker", "backend-worker"):
-            last = _last_worker(database)
-            run(name, name.replace("-", "."))
-            self._supervisor.until(lambda last=last: _last_worker(database) > last, 60, name, f"the {name}")  # type: ignore[misc]
         auth = (settings.backend_user, settings.backend_password)
-        self._supervisor.until(lambda: _answers(self._at("sync") + "/healthz"), 60, "sync", "sync")
-        self._supervisor.until(lambda: _answers(self._at("backend") + "/health", auth), 60, "backend", "backend")
+        self._supervisor.until(lambda: _answers(self._at("sync") + "/healthz"), 60, "sync")
+        self._supervisor.until(lambda: _answers(self._at("backend") + "/health", auth), 60, "backend")
+        last = _last_worker(database)
+        run("sync-worker", "sync.worker")
+        run("backend-worker", "backend.worker")
+        self._supervisor.until(lambda: _last_worker(database) >= last + 2, 60, "sync-worker", "backend-worker")
         self._announce("sync, backend and their workers are up")
 
 
@@ -181,9 +179,12 @@ def find_loops_dir(said: Path | None) -> Path:
     return here if here.is_dir() else ROOT / "labeling_configs"
 
 
-def _register(database: Database, loops_dir: Path) -> list[str]:
-    """Make every loop of the folder known to the database; their names."""
-    specs = [load(file.parent) for file in sorted(loops_dir.glob("*/loop.yaml"))]
+def _load_all(loops_dir: Path) -> list[LoopSpec]:
+    return [load(file.parent) for file in sorted(loops_dir.glob("*/loop.yaml"))]
+
+
+def _register(database: Database, specs: Sequence[LoopSpec]) -> list[str]:
+    """Make the loops known to the database; their names."""
     with database.transaction() as conn:
         for spec in specs:
             loops.register(conn, spec)

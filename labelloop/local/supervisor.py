@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -26,7 +25,7 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from labelloop.errors import Failed
-from labelloop.local.logs import tail
+from labelloop.local.logs import Logs, tail
 from labelloop.local.postgres import Command
 
 MARK = "LABELLOOP_RUN"
@@ -44,12 +43,21 @@ def mark(data_dir: Path) -> dict[str, str]:
     return {MARK: str(data_dir.resolve())}
 
 
+def python_env() -> dict[str, str]:
+    """The environment of a Python of ours: without our settings, and allowed to keep what it compiled.
+
+    Where PYTHONDONTWRITEBYTECODE is set, each start would compile scikit-learn anew: seconds each.
+    """
+    env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_") and k != "PYTHONDONTWRITEBYTECODE"}
+    return env | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
 class Supervisor:
     """Runs commands in `data_dir`; the logs are in its folder `logs`, and on the terminal too with `echo`."""
 
     def __init__(self, data_dir: Path, *, echo: bool = False) -> None:
         self._data_dir = data_dir.absolute()
-        self._echo = echo
+        self._logs = Logs(self._data_dir / "logs", echo=echo)
         self._sockets = Path()
         self._process: subprocess.Popen[bytes] | None = None
         self._events: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
@@ -60,6 +68,7 @@ class Supervisor:
         logs = self._data_dir / "logs"
         logs.mkdir(exist_ok=True)
         logs.chmod(0o700)
+        self._logs.start()
         # The path of a socket has some 100 characters at most: not a place for a data folder. Only we may enter.
         self._sockets = Path(tempfile.mkdtemp(prefix="labelloop-"))
         (self._data_dir / SOCKETS).symlink_to(self._sockets)
@@ -74,26 +83,27 @@ class Supervisor:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "circus.circusd", "--log-level", "warning", "--log-output", log, str(config)],
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **mark(self._data_dir)},
+            env=python_env() | mark(self._data_dir),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
-        self.until(lambda: self._asked("list", wait_s=1.0) is not None, 30, "supervisor", "the supervisor")
+        self.until(lambda: self._asked("list", wait_s=1.0) is not None, 30, "supervisor")
 
     def add(self, name: str, command: Command, *, stop_signal: int = signal.SIGTERM) -> None:
         """Run the command from now on, again and again."""
-        stream = {
-            "class": "labelloop.local.logs.Lines",
-            "filename": str(self.log(name)),
-            "name": name,
-            "echo": self._echo,
-        }
+        log = self.log(name)
+        if command.log is not None:
+            # Its user may not come to our folder: it writes where it may, and we look there.
+            log.unlink(missing_ok=True)
+            log.symlink_to(command.log)
+            log = command.log
+        argv = ["/bin/sh", "-c", 'exec "$@" >>"$0" 2>&1', str(log), *command.argv]
         user = {} if command.uid is None else {"uid": command.uid, "gid": command.gid}
         self._ask(
             "add",
             name=name,
-            cmd=shlex.quote(command.argv[0]),
-            args=list(command.argv[1:]),
+            cmd=argv[0],
+            args=argv[1:],
             start=True,
             options={
                 "env": {**command.env, **mark(self._data_dir)},
@@ -101,25 +111,26 @@ class Supervisor:
                 "stop_signal": int(stop_signal),
                 "graceful_timeout": GRACE_S,
                 "max_retry": -1,
-                "stdout_stream": stream,
-                "stderr_stream": dict(stream),
                 **user,
             },
         )
 
-    def until(self, ready: Callable[[], bool], seconds: float, name: str, what: str) -> None:
-        """Wait for `ready`; raises Failed with the end of the log when it takes too long, or dies again and again."""
+    def until(self, ready: Callable[[], bool], seconds: float, *names: str) -> None:
+        """Wait for `ready`. Raises Failed, with the end of a log, when it takes too long or a command keeps ending."""
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.is_alive():
-                raise Failed(f"the supervisor has ended; its log is {self.log('supervisor')}")
-            if self._ends()[name] > MOST_ENDS:
-                raise Failed(f"{what} ends as soon as it starts. Its log, {self.log(name)}:\n{tail(self.log(name))}")
+                raise Failed(f"the supervisor has ended. {self._last_words('supervisor')}")
+            ends = self._ends()
+            for name in names:
+                if ends[name] > MOST_ENDS:
+                    raise Failed(f"{name} ends as soon as it starts. {self._last_words(name)}")
             if time.monotonic() > deadline:
-                raise Failed(
-                    f"{what} is not up after {seconds:g} s. Its log, {self.log(name)}:\n{tail(self.log(name))}"
-                )
+                raise Failed(f"{' and '.join(names)} not up after {seconds:g} s. {self._last_words(names[0])}")
             time.sleep(0.2)
+
+    def _last_words(self, name: str) -> str:
+        return f"Its log, {self.log(name)}:\n{tail(self.log(name))}"
 
     def log(self, name: str) -> Path:
         return self._data_dir / "logs" / f"{name}.log"
@@ -144,6 +155,7 @@ class Supervisor:
         if self._process is not None:
             self._process.wait()
             self._process = None
+        self._logs.stop()
 
     def _ends(self) -> Counter[str]:
         """How often each command has ended so far. Most that do live too short to be seen by looking."""

@@ -88,7 +88,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 def test_a_child_that_cannot_stay_up_is_an_error_with_the_end_of_its_log(supervisor: Supervisor) -> None:
     supervisor.add("child", _python("print('the port of the moon is closed'); raise SystemExit(3)"))
     with pytest.raises(Failed, match=r"ends as soon as it starts. Its log, .*child.log:\n +the port of the moon"):
-        supervisor.until(lambda: False, 30, "child", "the child")
+        supervisor.until(lambda: False, 30, "child")
 
 
 def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
@@ -100,7 +100,7 @@ def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
     supervisor.add(
         "child", _python(f"import subprocess, sys; {stubborn}; subprocess.run([sys.executable, '-c', {sleep!r}])")
     )
-    supervisor.until(lambda: len(_family(supervisor)) == 2, 30, "child", "the child")
+    supervisor.until(lambda: len(_family(supervisor)) == 2, 30, "child")
     time.sleep(0.5)  # until both ignore the signal
     family = _family(supervisor)
     supervisor.stop()
@@ -109,10 +109,10 @@ def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
 
 def test_a_child_that_is_killed_comes_back(supervisor: Supervisor) -> None:
     supervisor.add("child", _python("import time; time.sleep(600)"))
-    supervisor.until(lambda: bool(supervisor.pids("child")), 30, "child", "the child")
+    supervisor.until(lambda: bool(supervisor.pids("child")), 30, "child")
     first = supervisor.pids("child")
     os.kill(first[0], signal.SIGKILL)
-    supervisor.until(lambda: supervisor.pids("child") not in ([], first), 30, "child", "the child")
+    supervisor.until(lambda: supervisor.pids("child") not in ([], first), 30, "child")
 
 
 def _family(supervisor: Supervisor) -> list[psutil.Process]:

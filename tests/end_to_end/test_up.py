@@ -1,0 +1,306 @@
+"""`labelloop up` as its users run it: a process of its own with real children, once with Label Studio on Postgres and
+once on SQLite with the wheel's Postgres. Both are started once; the tests of a start come before those that end it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+from labelloop.local.places import OUTSIDE, is_free
+from labelloop.local.postgres import has_contrib
+from labelloop.local.supervisor import ROOT, left_behind
+from labelloop.settings import Settings
+
+pytestmark = pytest.mark.timeout(400)
+CHILDREN = {
+    "postgres": "/data",
+    "label-studio": "core.wsgi:application",
+    "sync": "sync.service:from_env()",
+    "sync-worker": "sync.worker",
+    "backend": "backend.service:from_env()",
+    "backend-worker": "backend.worker",
+}
+
+
+@dataclass
+class Up:
+    """One data folder, and the `up` that runs on it."""
+
+    data_dir: Path
+    options: list[str]
+    process: subprocess.Popen[str] | None = None
+    addresses: dict[str, str] = field(default_factory=dict)
+    took_s: float = 0.0
+
+    def start(self) -> None:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "labelloop.cli", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
+            cwd=ROOT,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=self.words.open("a"),
+            text=True,
+            start_new_session=True,
+        )
+        self.took_s = -time.monotonic()
+
+    def ready(self) -> Up:
+        """Wait for the JSON that it prints when everything is up."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if line == "}\n":
+                break
+        self.took_s += time.monotonic()
+        assert said, f"up ended before it was ready:\n{self.words.read_text()}"
+        self.addresses = json.loads(said)["addresses"]
+        return self
+
+    def end(self, number: int) -> int:
+        """A signal to its process group, as a terminal sends it; the exit status."""
+        assert self.process is not None
+        os.killpg(self.process.pid, number)
+        return self.process.wait(60)
+
+    @property
+    def words(self) -> Path:
+        return self.data_dir.with_suffix(".words")
+
+    @property
+    def settings(self) -> Settings:
+        return Settings.from_env({"LABELLOOP_DATA_DIR": str(self.data_dir)})
+
+    @property
+    def as_administrator(self) -> httpx.Client:
+        token = {"Authorization": f"Token {self.settings.label_studio_token}"}
+        return httpx.Client(base_url=self.settings.label_studio_url, headers=token, timeout=60)
+
+    def child(self, name: str) -> psutil.Process | None:
+        """The process that the supervisor runs under this name."""
+        for process in left_behind(self.data_dir):
+            try:
+                parent = process.parent()
+                words = [CHILDREN[name] in word for word in process.cmdline()]
+                if any(words) and parent is not None and "circus.circusd" in parent.cmdline():
+                    return process
+            except psutil.NoSuchProcess:
+                continue
+        return None
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Up]]:
+    folder = tmp_path_factory.mktemp("up")
+    ups = {
+        "postgres": Up(folder / "on-postgres", []),
+        "sqlite": Up(folder / "on-sqlite", ["--postgres", "wheel", "--port-base", str(_free_base())]),
+    }
+    for each in ups.values():
+        each.start()
+    try:
+        for each in ups.values():
+            each.ready()
+        yield ups
+    finally:
+        for each in ups.values():
+            subprocess.run(_cli("down", "--purge", "--data-dir", str(each.data_dir)), check=True, cwd=ROOT)
+
+
+@pytest.fixture(params=["postgres", "sqlite"])
+def running(request: pytest.FixtureRequest, both: dict[str, Up]) -> Up:
+    return both[request.param]
+
+
+@pytest.fixture
+def on_postgres(both: dict[str, Up]) -> Up:
+    return both["postgres"]
+
+
+def test_everything_answers_and_the_loops_are_known(running: Up) -> None:
+    print(f"up after {running.took_s:.0f} s")
+    settings = running.settings
+    with running.as_administrator as client:
+        assert client.get("/api/current-user/whoami").json()["email"] == settings.label_studio_user
+    assert httpx.get(settings.sync_url + "/healthz").is_success
+    assert httpx.get(settings.sync_url + "/readyz", timeout=30).is_success
+    auth = (settings.backend_user, settings.backend_password)
+    assert httpx.get(settings.backend_url + "/health", auth=auth).is_success
+    with psycopg.connect(settings.database_url) as conn:
+        names = {row[0] for row in conn.execute("select name from loops")}
+    assert names == {file.parent.name for file in (ROOT / "labeling_configs").glob("*/loop.yaml")}
+
+
+def test_label_studio_is_on_postgres_where_that_can_serve_it_and_else_says_so(running: Up) -> None:
+    settings = running.settings
+    with psycopg.connect(settings.database_url) as conn:
+        found = conn.execute("select 1 from pg_database where datname = 'labelloop_label_studio'").fetchone()
+    able = has_contrib(settings.database_url)
+    assert (found is not None) == able
+    assert (running.data_dir / "label-studio/label_studio.sqlite3").exists() != able
+    assert ("keeps its own SQLite" in running.words.read_text()) != able
+    assert settings.push_grace_s == (300 if able else 3600)
+
+
+def test_nothing_listens_beyond_this_machine(running: Up) -> None:
+    listening = [
+        c.laddr.ip
+        for process in left_behind(running.data_dir)
+        for c in process.net_connections("inet")
+        if c.status == psutil.CONN_LISTEN
+    ]
+    assert len(listening) >= 4
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_secrets_are_in_no_command_line_and_in_no_file_that_others_read(running: Up) -> None:
+    settings = running.settings
+    password = settings.database_url.split(":")[2].split("@")[0]
+    secrets = (password, settings.label_studio_password, settings.label_studio_token, settings.intake_token,
+               settings.hook_secret, settings.backend_password)  # fmt: skip
+    words = [word for process in left_behind(running.data_dir) for word in process.cmdline()]
+    assert all(len(secret) >= 20 for secret in secrets)
+    assert not [word for word in words if any(secret in word for secret in secrets)]
+    readable = [
+        path
+        for path in running.data_dir.iterdir()
+        if path.is_file() and path.stat().st_mode & 0o077 and any(s in path.read_text() for s in secrets)
+    ]
+    assert readable == []
+
+
+def test_sign_up_is_closed_and_label_studio_calls_this_machine_only(running: Up) -> None:
+    settings = running.settings
+    with httpx.Client(base_url=settings.label_studio_url, headers={"Referer": settings.label_studio_url}) as stranger:
+        page = stranger.get("/user/signup/").text
+        secret = page.split('name="csrfmiddlewaretoken" value="')[1].split('"')[0]
+        account = {"email": "stranger@example.org", "password": "password-1", "csrfmiddlewaretoken": secret}
+        assert stranger.post("/user/signup/", data=account).status_code == 403
+    with running.as_administrator as client:
+        form = '<View><Text name="t" value="$x"/></View>'
+        project = client.post("/api/projects/", json={"title": "addresses", "label_config": form}).json()["id"]
+
+        def webhook(url: str) -> int:
+            return client.post("/api/webhooks/", json={"url": url, "project": project}).status_code
+
+        def ml_backend(url: str) -> int:
+            return client.post("/api/ml/", json={"url": url, "project": project, "title": "x"}).status_code
+
+        assert webhook("http://127.0.0.1:9/hook") == 201
+        assert [webhook(f"http://{ip}/hook") for ip in ("10.1.2.3", "192.168.1.1", "169.254.169.254")] == [403] * 3
+        assert ml_backend("http://10.1.2.3/") == 403
+        assert ml_backend("http://127.0.0.1:9/") == 400  # looked for, and nobody was there
+        client.delete(f"/api/projects/{project}/")
+
+
+@pytest.mark.parametrize("name", CHILDREN)
+def test_a_child_that_is_killed_comes_back(name: str, on_postgres: Up) -> None:
+    before = on_postgres.child(name)
+    assert before is not None
+    workers = _newest_worker(on_postgres)
+    before.kill()
+    _until(lambda: on_postgres.child(name) not in (None, before), f"{name} is started again")
+    settings = on_postgres.settings
+    auth = (settings.backend_user, settings.backend_password)
+    answers: dict[str, Callable[[], object]] = {
+        "postgres": lambda: _newest_worker(on_postgres),
+        "label-studio": lambda: httpx.get(settings.label_studio_url + "/health").is_success,
+        "sync": lambda: httpx.get(settings.sync_url + "/readyz").is_success,
+        "backend": lambda: httpx.get(settings.backend_url + "/health", auth=auth).is_success,
+    }
+    _until(answers.get(name, lambda: _newest_worker(on_postgres) > workers), f"{name} works again")
+
+
+def test_a_second_up_on_the_same_folder_is_refused(on_postgres: Up) -> None:
+    assert on_postgres.process is not None
+    again = subprocess.run(
+        _cli("up", "--data-dir", str(on_postgres.data_dir)), check=False, capture_output=True, text=True, cwd=ROOT
+    )
+    assert again.returncode == 2
+    assert f"already (process {on_postgres.process.pid})" in again.stderr
+
+
+def test_ctrl_c_leaves_no_process_and_a_second_start_goes_on_with_everything_in_place(running: Up) -> None:
+    with running.as_administrator as client:
+        form = '<View><Text name="t" value="$x"/></View>'
+        project = client.post("/api/projects/", json={"title": "kept", "label_config": form}).json()["id"]
+    addresses, settings = running.addresses, running.settings
+    assert running.end(signal.SIGINT) == 0
+    assert left_behind(running.data_dir) == []
+    assert all(is_free(int(address.split(":")[-1].split("/")[0])) for address in addresses.values())
+    running.start()
+    running.ready()
+    print(f"second start: up after {running.took_s:.0f} s")
+    assert running.took_s < 30
+    assert (running.addresses, running.settings) == (addresses, settings)
+    with running.as_administrator as client:
+        assert client.get(f"/api/projects/{project}/").json()["title"] == "kept"
+
+
+def test_what_a_killed_up_left_is_ended_by_the_next_start_and_sigterm_ends_that(on_postgres: Up) -> None:
+    assert on_postgres.end(signal.SIGKILL) == -signal.SIGKILL
+    left = left_behind(on_postgres.data_dir)
+    assert left
+    on_postgres.start()
+    on_postgres.ready()
+    assert not [process for process in left if process.is_running()]
+    assert on_postgres.end(signal.SIGTERM) == 0
+    assert left_behind(on_postgres.data_dir) == []
+
+
+def test_down_ends_a_running_up_and_with_purge_nothing_is_left(both: dict[str, Up]) -> None:
+    running = both["sqlite"]
+    outside = (running.data_dir / "postgres/files").resolve()
+    assert outside.is_relative_to(OUTSIDE if os.geteuid() == 0 else running.data_dir)
+    subprocess.run(_cli("down", "--purge", "--data-dir", str(running.data_dir)), check=True, cwd=ROOT)
+    assert running.process is not None
+    assert running.process.wait(10) == 0
+    assert left_behind(running.data_dir) == []
+    assert not running.data_dir.exists()
+    assert not outside.exists()
+
+
+def _newest_worker(up: Up) -> int:
+    with psycopg.connect(up.settings.database_url) as conn:
+        row = conn.execute("select max(id) from procrastinate_workers").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _until(good: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if good():
+                return
+        except (httpx.HTTPError, psycopg.OperationalError):
+            pass
+        time.sleep(0.1)
+    pytest.fail(f"not within {seconds:g} s: {what}")
+
+
+def _cli(*words: str) -> list[str]:
+    return [sys.executable, "-m", "labelloop.cli", *words]
+
+
+def _free_base() -> int:
+    while True:
+        base = random.randrange(20_000, 30_000)
+        if all(is_free(base + offset) for offset in (0, 1, 2, 80)):
+            return base
