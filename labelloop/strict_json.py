@@ -17,6 +17,7 @@ MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
 MAX_STRING = 100_000
 MAX_NODES = 50_000
+MAX_PATH = 200
 INT64 = 1 << 63
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -64,47 +65,55 @@ def _scalar(value: Any) -> Any:
 
 
 def _refuse_depth(raw: bytes) -> None:
+    """Refuse what nests too deeply, or opens more lists and objects than there may be values, before it is read."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
-    depth = 0
+    depth = opened = 0
     for token in _TOKEN.finditer(raw):
         first = raw[token.start()]
         if first in b"[{":
-            depth += 1
+            depth, opened = depth + 1, opened + 1
             if depth > MAX_DEPTH:
                 raise InvalidOutput("", f"is nested more than {MAX_DEPTH} deep")
+            if opened > MAX_NODES:
+                raise _too_many()
         elif first in b"]}":
             depth -= 1
 
 
 def _walk(value: Any) -> None:
     """Refuse NUL, surrogates, long texts and too many nodes; breadth is bounded by the bytes, depth by the scan."""
-    nodes = 0
+    nodes = 1
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
         path, node = stack.pop()
-        nodes += 1
-        if nodes > MAX_NODES:
-            raise InvalidOutput("", f"more than {MAX_NODES} values")
+        if isinstance(node, dict | list):
+            nodes += len(node) * (2 if isinstance(node, dict) else 1)
+            if nodes > MAX_NODES:
+                raise _too_many()
         if isinstance(node, str):
             _refuse_text(path, node)
         elif isinstance(node, dict):
             for key, child in node.items():
                 _refuse_text(path, key)
-                stack.append((f"{path}.{key}" if path else key, child))
-            nodes += len(node)
+                below = f"{path}.{key}" if path else key
+                stack.append((below[:MAX_PATH], child))  # a long key above many values would fill any memory
         elif isinstance(node, list):
             stack.extend((f"{path}[{i}]", child) for i, child in enumerate(node))
 
 
 def _refuse_text(path: str, text: str) -> None:
-    path = path.encode(errors="replace").decode()[:200]
+    path = path.encode(errors="replace").decode()[:MAX_PATH]
     if "\0" in text:
         raise InvalidOutput(path, "holds the character NUL (\\u0000)")
     if _SURROGATE.search(text):
         raise InvalidOutput(path, "holds half of a surrogate pair (\\ud800 to \\udfff)")
     if len(text) > MAX_STRING:
         raise InvalidOutput(path, f"is a text of {len(text)} characters; at most {MAX_STRING} are taken")
+
+
+def _too_many() -> InvalidOutput:
+    return InvalidOutput("", f"more than {MAX_NODES} values")
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -134,7 +143,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _plain(text: str) -> str:
-    return text.encode(errors="replace").decode()[:200]
+    return text.encode(errors="replace").decode()[:MAX_PATH]
 
 
 _DECODER = json.JSONDecoder(

@@ -7,6 +7,7 @@ request again, and who was refused mends the lines that are named. The answer is
 from __future__ import annotations
 
 import hmac
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ from labelloop.store import jobs, loops, versions
 from labelloop.store import outputs as output_store
 from labelloop.store.database import Conn, Database
 from labelloop.store.outputs import Row
+
+logger = logging.getLogger(__name__)
 
 MAX_BYTES = 8 << 20
 MAX_LINES = 5_000
@@ -75,6 +78,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         body = _body()
         with database.transaction() as conn:
             answer = _store(conn, _spec(conn, loop), body)
+        logger.info("outputs stored", extra={"loop": loop, "new": answer["new"], "known": answer["known"]})
         return jsonify(answer), 201 if answer["new"] else 200
 
     @bp.get("/<loop>/outputs/<key:key>")

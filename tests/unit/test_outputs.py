@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -112,6 +113,14 @@ def test_what_would_break_something_later_is_refused(raw: bytes, words: str) -> 
     with pytest.raises(InvalidOutput) as caught:
         loads(raw)
     assert words in str(caught.value)
+
+
+def test_a_long_key_above_many_values_costs_little() -> None:
+    raw = b'{"' + b"k" * 99_999 + b'": [' + b"0," * 40_000 + b"0]}"
+    tracemalloc.start()
+    loads(raw)
+    assert tracemalloc.get_traced_memory()[1] < 60 << 20
+    tracemalloc.stop()
 
 
 def test_brackets_inside_a_text_have_no_depth_and_pairs_of_surrogates_are_one_character() -> None:
