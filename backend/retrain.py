@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
-import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 from backend import models
+from backend.child import Children, Stopped, train_in
 from backend.patience import patiently
 from backend.promote import switch
 from labelloop.errors import Conflict, LabelloopError, Unreachable
@@ -28,16 +21,12 @@ from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
 from labelloop.versions import PIPELINE, short
 
-TIME_LIMIT_S = 600.0
-BEAT_EVERY_S = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Stopped(Exception):
-    """The worker is to end, or the run is no longer ours: the child was killed."""
-
-
-def retrain(database: Database, settings: Settings, loop: str, stop: threading.Event) -> RunStatus | None:
+def retrain(
+    database: Database, settings: Settings, loop: str, stop: threading.Event, children: Children | None = None
+) -> RunStatus | None:
     """Do the queued run of the loop, if there is one. Returns how it ended; None: nothing to do, or given back."""
     with database.transaction() as conn:
         spec = loops.get(conn, loop)
@@ -49,7 +38,8 @@ def retrain(database: Database, settings: Settings, loop: str, stop: threading.E
         return None
     logger.info("loop %s: run %s started, answers up to %d", loop, run["id"], run["feedback_upto"])
     try:
-        outcome = _train_in_a_child(database, settings, run["id"], stop)
+        child = (children or Children(settings)).take()
+        outcome = train_in(child, run["id"], lambda: _beat(database, run["id"]), stop)
     except Stopped:
         patiently(lambda: _give_back(database, run), for_s=2)
         return None
@@ -133,59 +123,6 @@ def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
 def _give_back(database: Database, run: dict[str, Any]) -> None:
     with database.transaction() as conn:
         runs.release(conn, run["id"])
-
-
-# -- the child -------------------------------------------------------------------------------------------------------
-
-
-def _train_in_a_child(database: Database, settings: Settings, run_id: UUID, stop: threading.Event) -> dict[str, Any]:
-    """What backend.train says: {"version", "trained_on", "notes"}, {"refused": why} or {"error": why}.
-
-    The child lives in a process group of its own, and ends by itself when its standard input does: with us.
-    """
-    child = subprocess.Popen(
-        [sys.executable, "-m", "backend.train", str(run_id)],
-        env={**os.environ, **settings.to_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-    with child:
-        try:
-            ended = _watch(child, lambda: _beat(database, run_id), stop)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(child.pid, signal.SIGKILL)
-        assert child.stdout is not None
-        said = child.stdout.read() if ended else b""
-    if not ended:
-        return {"error": f"training took longer than {TIME_LIMIT_S:g} s and was ended"}
-    if child.returncode < 0:
-        name = signal.Signals(-child.returncode).name
-        return {
-            "error": f"the training process was killed by {name}" + (", out of memory?" if name == "SIGKILL" else "")
-        }
-    try:
-        outcome: dict[str, Any] = json.loads(said)
-    except ValueError:
-        return {"error": f"the training process ended with status {child.returncode} and said nothing"}
-    return outcome
-
-
-def _watch(child: subprocess.Popen[bytes], beat: Callable[[], bool], stop: threading.Event) -> bool:
-    """Wait for the child's end; False: its time is up."""
-    began = beaten = time.monotonic()
-    while child.poll() is None:
-        now = time.monotonic()
-        if now - began > TIME_LIMIT_S:
-            return False
-        if now - beaten > BEAT_EVERY_S:
-            beaten = now
-            if not beat():
-                raise Stopped
-        if stop.wait(0.1):
-            raise Stopped
-    return True
 
 
 def _beat(database: Database, run_id: UUID) -> bool:

@@ -1,7 +1,8 @@
-"""The training child: `python -m backend.train RUN_ID`. Reads the cut, fits, predicts the hold-out, keeps the file.
+"""The training child: `python -m backend.train`, with a run's id on standard input.
 
-It never touches the run's status nor the champion; what it made is one line of JSON on standard output. Its memory is
-limited, it is nice, and it ends when its standard input does, so a worker that is killed leaves no child behind.
+It reads the cut, fits, predicts the hold-out and keeps the file. It never touches the run's status nor the champion;
+what it made is one line of JSON on standard output. Its memory is limited, it is nice, and it ends when its standard
+input does, so a worker that is killed leaves no child behind.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,18 +33,21 @@ from labelloop.store.database import Database
 MEMORY_LIMIT = 4 << 30
 
 
-def main(argv: Sequence[str]) -> int:
+def main() -> int:
     os.nice(10)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is a log line, not our answer
+    run_id = os.read(0, 1024).decode().strip()
+    if not run_id:
+        return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
     log.configure()
     settings = Settings.from_env(os.environ)
     try:
         with Database(settings.database_url, size=1) as database:
-            outcome = train(database, settings.models_dir, UUID(argv[1]))
+            outcome = train(database, settings.models_dir, UUID(run_id))
     except LabelloopError as exc:
         outcome = {"error": str(exc)}
     except MemoryError:
@@ -147,4 +150,4 @@ def _end_with_the_worker() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    sys.exit(main())

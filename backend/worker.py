@@ -9,9 +9,11 @@ import signal
 import sys
 import threading
 import time
+from contextlib import closing
 
 from procrastinate import App
 
+from backend.child import Children
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
 from labelloop import log
@@ -29,13 +31,14 @@ ASK_AGAIN_AFTER_S = 60.0
 logger = logging.getLogger(__name__)
 
 
-def make_app(database: Database, settings: Settings, stop: threading.Event) -> App:
+def make_app(database: Database, settings: Settings, children: Children, stop: threading.Event) -> App:
     """The queue's app with the backend's two jobs. Neither is retried by the queue: the periodic look asks anew."""
     app = jobs.worker_app(settings.database_url)
 
     @app.task(name=jobs.RETRAIN, queue=jobs.BACKEND_QUEUE)
     def _retrain(loop: str) -> None:
-        retrain(database, settings, loop, stop)
+        retrain(database, settings, loop, stop, children)
+        children.prepare()
 
     @app.task(name=jobs.PRELABEL, queue=jobs.BACKEND_QUEUE)
     def _prelabel(loop: str) -> None:
@@ -49,18 +52,18 @@ async def serve(settings: Settings, stop: threading.Event, stopping: asyncio.Eve
 
     `stop` says the same to the threads of the jobs: they kill their children and give their runs back.
     """
-    with Database(settings.database_url) as database:
+    with Database(settings.database_url) as database, closing(Children(settings)) as children:
+        children.prepare()
         while not stopping.is_set():
             try:
-                await _work(database, settings, stop, stopping)
+                await _work(make_app(database, settings, children, stop), database, settings, stopping)
             except Exception as exc:
                 logger.warning("the queue is away: %s: %s", type(exc).__name__, exc)
             if not stopping.is_set():
                 await _sleep(stopping, 2)
 
 
-async def _work(database: Database, settings: Settings, stop: threading.Event, stopping: asyncio.Event) -> None:
-    app = make_app(database, settings, stop)
+async def _work(app: App, database: Database, settings: Settings, stopping: asyncio.Event) -> None:
     async with app.open_async():
         tasks = [
             asyncio.create_task(
