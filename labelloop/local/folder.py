@@ -9,10 +9,8 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import psutil
 
 from labelloop.errors import Failed, UsageError
 
@@ -37,7 +35,7 @@ def held(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             raise UsageError(f"labelloop runs on {data_dir} already (process {holder(data_dir)})") from None
         handle.truncate(0)
-        handle.write(json.dumps({"pid": os.getpid(), "created": psutil.Process().create_time()}))
+        handle.write(json.dumps({"pid": os.getpid()}))
         handle.flush()
         yield
 
@@ -51,18 +49,30 @@ def holder(data_dir: Path) -> int | None:
 
 
 def end_holder(data_dir: Path, seconds: float = 40.0) -> None:
-    """Ask a running `up` on this folder to stop, and wait until it has."""
+    """Ask a running `up` on this folder to stop, and wait until it lets go of the folder."""
+    deadline = time.monotonic() + seconds
+    asked = False
+    while _is_held(data_dir):
+        pid = holder(data_dir)
+        if pid is not None and not asked:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+            asked = True
+        if time.monotonic() > deadline:
+            raise Failed(f"process {pid}, which runs labelloop on {data_dir}, does not end")
+        time.sleep(0.1)
+
+
+def _is_held(data_dir: Path) -> bool:
+    """The lock tells, not the number of the process: that may be somebody else's by now."""
     try:
-        said = json.loads((data_dir / HOLDER).read_text())
-        process = psutil.Process(said["pid"])
-        if process.create_time() != said["created"] or process.pid == os.getpid():
-            return
-        process.send_signal(signal.SIGTERM)
-        process.wait(seconds)
-    except (FileNotFoundError, ValueError, KeyError, psutil.NoSuchProcess):
-        return
-    except psutil.TimeoutExpired:
-        raise Failed(f"process {process.pid}, which runs labelloop on {data_dir}, does not end") from None
+        with (data_dir / HOLDER).open("r+") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
 
 
 def remove(data_dir: Path) -> None:

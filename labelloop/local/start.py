@@ -39,7 +39,8 @@ class Start:
         self._data_dir = data_dir
         self._supervisor = supervisor
         self._announce = announce
-        self._ports = ports.choose(data_dir / "ports.json", self._own(), options.port_base, announce)
+        self._ports: dict[str, int] = {}
+        self._choose_ports(*self._own())  # a busy port that the user asked for is said at once
 
     def everything(self) -> tuple[Settings, list[str]]:
         """Start what is ours to start; the settings that hold then, and the names of the loops."""
@@ -48,8 +49,6 @@ class Start:
         settings = replace(
             settings,
             loops_dir=find_loops_dir(self._options.loops_dir),
-            sync_url=given.get("LABELLOOP_SYNC_URL") or self._at("sync"),
-            backend_url=given.get("LABELLOOP_BACKEND_URL") or self._at("backend"),
             intake_token=settings.intake_token or secrets.token_urlsafe(24),
             hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
             backend_password=settings.backend_password or secrets.token_urlsafe(24),
@@ -58,6 +57,12 @@ class Start:
         settings = replace(settings, database_url=self._postgres())
         migrate(settings.database_url)
         settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
+        self._choose_ports("sync", "backend")
+        settings = replace(
+            settings,
+            sync_url=given.get("LABELLOOP_SYNC_URL") or self._at("sync"),
+            backend_url=given.get("LABELLOOP_BACKEND_URL") or self._at("backend"),
+        )
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
             names = _register(database, self._options.specs or _load_all(settings.loops_dir))
@@ -76,6 +81,14 @@ class Start:
             )
         return own
 
+    def _choose_ports(self, *names: str) -> None:
+        """Looked at again right before each start: what comes before may take a minute."""
+        self._ports |= ports.choose(self._data_dir / "ports.json", names, self._options.port_base, self._announce)
+
+    def _up(self, name: str, answers: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until it answers, and it is ours that does."""
+        self._supervisor.until(lambda: self._supervisor.listens(name, self._ports[name]) and answers(), seconds, name)
+
     def _at(self, name: str) -> str:
         return f"http://127.0.0.1:{self._ports[name]}"
 
@@ -89,7 +102,7 @@ class Start:
         server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
         server.prepare()
         self._supervisor.add("postgres", server.command(), stop_signal=signal.SIGINT)
-        self._supervisor.until(server.is_up, 60, "postgres")
+        self._up("postgres", server.is_up)
         self._announce(f"Postgres {server.binaries.version} ({server.binaries.kind}) is up")
         return server.create_database("labelloop")
 
@@ -111,15 +124,16 @@ class Start:
             )
         server = LabelStudio(
             self._data_dir / "label-studio",
-            port=self._ports["label-studio"],
             database_url=url,
             extra_env=mark(self._data_dir),
         )
         if not server.is_prepared():
             self._announce("Label Studio is being set up; this first time takes about a minute")
         server.prepare()
+        self._choose_ports("label-studio")
+        server.port = self._ports["label-studio"]
         self._supervisor.add("label-studio", server.command())
-        self._supervisor.until(server.is_up, 180, "label-studio")
+        self._up("label-studio", server.is_up, 180)
         self._announce(f"Label Studio is up at {server.url}")
         grace = settings.push_grace_s if grace_is_given else Settings().push_grace_s if url else SQLITE_GRACE_S
         return replace(
@@ -140,8 +154,8 @@ class Start:
         run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2))
         run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1))
         auth = (settings.backend_user, settings.backend_password)
-        self._supervisor.until(lambda: _answers(self._at("sync") + "/healthz"), 60, "sync")
-        self._supervisor.until(lambda: _answers(self._at("backend") + "/health", auth), 60, "backend")
+        self._up("sync", lambda: _answers(self._at("sync") + "/healthz"))
+        self._up("backend", lambda: _answers(self._at("backend") + "/health", auth))
         last = _last_worker(database)
         run("sync-worker", "sync.worker")
         run("backend-worker", "backend.worker")

@@ -140,6 +140,18 @@ class Supervisor:
         said = self._asked("list", name=name)
         return [int(pid) for pid in said.get("pids", [])] if said else []
 
+    def listens(self, name: str, port: int) -> bool:
+        """Whether this command, or a child of it, has the port: an answer alone may be somebody else's."""
+        for pid in self.pids(name):
+            with contextlib.suppress(psutil.Error):
+                head = psutil.Process(pid)
+                for process in (head, *head.children(recursive=True)):
+                    if any(
+                        c.status == psutil.CONN_LISTEN and c.laddr[1] == port for c in process.net_connections("tcp")
+                    ):
+                        return True
+        return False
+
     def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
