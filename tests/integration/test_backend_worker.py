@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from labelloop.settings import Settings
 from labelloop.store import jobs, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import answer, settings_for, submit, texts_spec
+from tests.tcp import Line
 
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
 
@@ -132,49 +132,6 @@ def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
     assert (run["status"], run["feedback_upto"]) == ("queued", None)
 
 
-class Door:
-    """A way to Postgres that can be shut: connections are cut, and new ones refused."""
-
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self._listener.getsockname()[1]
-        self.open = True
-        self._sockets: list[socket.socket] = []
-        threading.Thread(target=self._serve, daemon=True).start()
-
-    def _serve(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                if not self.open:
-                    client.close()
-                    continue
-                server = socket.create_connection(self._target)
-                self._sockets += [client, server]
-                for a, b in ((client, server), (server, client)):
-                    threading.Thread(target=self._pump, args=(a, b), daemon=True).start()
-
-    def _pump(self, a: socket.socket, b: socket.socket) -> None:
-        with suppress(OSError):
-            while part := a.recv(65536):
-                b.sendall(part)
-        for end in (a, b):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    def shut(self) -> None:
-        self.open = False
-        for end in self._sockets:
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        self._sockets.clear()
-
-    def close(self) -> None:
-        self.shut()
-        self._listener.close()
-
-
 @contextmanager
 def worker_in_a_thread(settings: Settings) -> Iterator[threading.Thread]:
     stop, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
@@ -194,21 +151,32 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     url = urlsplit(settings.database_url)
-    door = Door(url.hostname or "", url.port or 5432)
-    behind = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{door.port}").geturl()
+    line = Line(url.hostname or "", url.port or 5432)
+    behind = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{line.port}").geturl()
     loop = texts_loop(database, length=500)
     with worker_in_a_thread(settings_for(behind, tmp_path)):
         until(lambda: latest(database, loop)["status"] == "running")
         time.sleep(2)  # until the worker has started its child and given a sign of life
-        door.shut()
+        line.cut()
         time.sleep(5)
-        door.open = True
+        line.mend()
         run = until(lambda: latest(database, loop) if latest(database, loop)["finished_at"] else None)
         assert run["status"] == "promoted", run
         until(lambda: jobs_left(database) == 0)
-    door.close()
+        until(lambda: listens(database), within_s=30)
+    line.close()
     with database.transaction() as conn:
         assert versions.champion(conn, loop) is not None
+
+
+def listens(database: Database) -> bool:
+    """A worker is told of new jobs; one whose listener has died finds them only now and then."""
+    with database.transaction() as conn:
+        return bool(
+            conn.execute(
+                "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'"
+            ).fetchall()
+        )
 
 
 def jobs_left(database: Database) -> int:
