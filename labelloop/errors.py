@@ -60,7 +60,7 @@ class Skippable(LabelloopError):
 
 
 class InvalidOutput(Skippable):
-    """An output breaks the rules of the intake. `path` is the field, such as `probabilities.cat`, or "" for the whole."""
+    """An output breaks the rules of the intake. `path` is the field, `probabilities.cat`, or "" for the whole."""
 
     def __init__(self, path: str, message: str, *, status: int = 422) -> None:
         super().__init__(f"{path}: {message}" if path else message)
