@@ -5,6 +5,7 @@ No pipe: a pipe whose reader stalls would stall the child, and one that outlives
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import threading
@@ -65,6 +66,13 @@ class Logs:
             for line in whole.decode(errors="replace").split("\n"):
                 sys.stdout.write(f"{file.stem:<14} | {line}\n")
             sys.stdout.flush()
+
+
+class WithoutWaits(logging.Filter):
+    """Drops what circus logs, with a traceback, when its look at the children falls into one of our requests."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and record.exc_info[0] and record.exc_info[0].__name__ == "ConflictError")
 
 
 def tail(file: Path, lines: int = 15) -> str:

@@ -16,10 +16,11 @@ import psycopg
 from labelloop.errors import UsageError
 from labelloop.local import ports
 from labelloop.local.label_studio import LabelStudio, database_for
+from labelloop.local.leftovers import mark
 from labelloop.local.options import UpOptions
 from labelloop.local.places import write_secret
 from labelloop.local.postgres import Command, Postgres
-from labelloop.local.supervisor import ROOT, Supervisor, mark, python_env
+from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
 from labelloop.spec import LoopSpec, load
 from labelloop.store import loops

@@ -7,8 +7,8 @@ folder's name in its environment, so that a later start finds what an earlier on
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,22 +25,13 @@ from circus.client import CircusClient
 from circus.exc import CallError
 
 from labelloop.errors import Failed
+from labelloop.local.leftovers import GRACE_S, SOCKETS, mark, sweep
 from labelloop.local.logs import Logs, tail
 from labelloop.local.postgres import Command
 
-MARK = "LABELLOOP_RUN"
-SOCKETS = "sockets"
-"""A link in the data folder to where the supervisor's sockets are."""
 ROOT = Path(__file__).parents[2]
-GRACE_S = 8.0
-"""Seconds between the polite signal and SIGKILL."""
 MOST_ENDS = 3
 """A command that ends more often before it is up will not come up; circus starts it about once a second."""
-
-
-def mark(data_dir: Path) -> dict[str, str]:
-    """What every process of this data folder has in its environment."""
-    return {MARK: str(data_dir.resolve())}
 
 
 def python_env() -> dict[str, str]:
@@ -79,9 +70,10 @@ class Supervisor:
         )
         self._events.connect(f"ipc://{self._sockets}/events")
         self._events.subscribe(b"watcher.")
-        log = str(self.log("supervisor"))
+        logging_config = self._sockets / "logging.json"
+        logging_config.write_text(json.dumps(_logging(self.log("supervisor"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "circus.circusd", "--log-level", "warning", "--log-output", log, str(config)],
+            [sys.executable, "-m", "circus.circusd", "--logger-config", str(logging_config), str(config)],
             cwd=ROOT,
             env=python_env() | mark(self._data_dir),
             stdin=subprocess.DEVNULL,
@@ -198,47 +190,15 @@ class Supervisor:
             client.stop()
 
 
-def left_behind(data_dir: Path) -> list[psutil.Process]:
-    """Every process that was started for this data folder and still runs."""
-    name = mark(data_dir)[MARK]
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.pid != os.getpid() and process.environ().get(MARK) == name:
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
-    return found
-
-
-def sweep(data_dir: Path) -> int:
-    """End every process of this data folder, and remove the sockets; says how many processes there were."""
-    found = left_behind(data_dir)
-    supervisors = [p for p in found if _is(p, "circus.circusd")]
-    # The supervisor first, else it starts again what we end. On SIGTERM it ends its children itself.
-    _end(supervisors, GRACE_S + 4)
-    _end(left_behind(data_dir), GRACE_S)
-    link = data_dir / SOCKETS
-    if link.is_symlink():
-        shutil.rmtree(link.resolve(), ignore_errors=True)
-        link.unlink()
-    return len(found)
-
-
-def _end(processes: list[psutil.Process], patience_s: float) -> None:
-    for process in processes:
-        # Postgres takes SIGTERM as "when all clients have left".
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=patience_s)
-    for process in alive:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
-    psutil.wait_procs(alive, timeout=5)
-
-
-def _is(process: psutil.Process, module: str) -> bool:
-    try:
-        return module in process.cmdline()
-    except psutil.Error:
-        return False
+def _logging(file: Path) -> dict[str, Any]:
+    """circus's own log: what goes wrong, without that it waits for itself."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+        "filters": {"waits": {"()": "labelloop.local.logs.WithoutWaits"}},
+        "handlers": {
+            "file": {"class": "logging.FileHandler", "filename": str(file), "formatter": "line", "filters": ["waits"]}
+        },
+        "root": {"level": "WARNING", "handlers": ["file"]},
+    }

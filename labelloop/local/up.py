@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 
 from labelloop.errors import Failed
 from labelloop.local import folder
+from labelloop.local.leftovers import sweep
 from labelloop.local.options import UpOptions
 from labelloop.local.postgres import Postgres
 from labelloop.local.start import Start
-from labelloop.local.supervisor import Supervisor, sweep
+from labelloop.local.supervisor import Supervisor
 from labelloop.settings import FILE, Settings
 
 __all__ = ["Running", "UpOptions", "down", "up"]
@@ -75,7 +76,8 @@ def up(options: UpOptions, announce: Announce = print) -> Iterator[Running]:
             yield running
         finally:
             with _uninterruptible():
-                announce("stopping")
+                if supervisor.is_alive():
+                    announce("stopping")
                 supervisor.stop(last="postgres")
 
 

@@ -21,9 +21,10 @@ import psutil
 import psycopg
 import pytest
 
+from labelloop.local.leftovers import left_behind
 from labelloop.local.places import OUTSIDE, is_free
 from labelloop.local.postgres import has_contrib
-from labelloop.local.supervisor import ROOT, left_behind
+from labelloop.local.supervisor import ROOT
 from labelloop.settings import Settings
 
 pytestmark = pytest.mark.timeout(400)

@@ -15,9 +15,10 @@ import pytest
 
 from labelloop.errors import Failed, UsageError
 from labelloop.local import folder, ports
+from labelloop.local.leftovers import left_behind
 from labelloop.local.options import UpOptions
 from labelloop.local.postgres import Command
-from labelloop.local.supervisor import Supervisor, left_behind
+from labelloop.local.supervisor import Supervisor
 from labelloop.local.up import down
 
 
