@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from uuid import UUID
 
 from labelloop import results
 from labelloop.errors import Ambiguous, LabelloopError, Unreachable
@@ -34,7 +35,6 @@ def prelabel(
         champion, ranker = in_force(conn, spec.name)
         target = shown_version(champion, ranker)
         rows = task_store.in_review(conn, spec.name, champion, ranker)
-        waiting = pool.best(conn, spec.name, spec.queue.window, champion, ranker)
         current = projects.get(conn, spec.name)
         left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
     assert current is not None
@@ -46,9 +46,11 @@ def prelabel(
     gone = [row for row in old if row["label_studio_id"] not in there]
     have = [row for row in old if target in there.get(row["label_studio_id"], ())]
     lack = [row for row in old if row["label_studio_id"] in there and row not in have]
-    ready = [row for row in lack if row["fresh"]]
-    clear = _settle(database, left, target, bool(ready), grace_s)
+    coming = _settle(database, left, target, {row["output_id"] for row in lack}, grace_s)
+    ready = [row for row in lack if row["fresh"] and row["output_id"] not in coming]
 
+    with database.transaction() as conn:
+        waiting = pool.best(conn, spec.name, spec.queue.window, champion, ranker)
     places = priorities(
         [_ranked(row) for row in (*have, *ready)],
         useful([_ranked(row) for row in (*rows, *waiting)], spec.queue.window),
@@ -60,8 +62,6 @@ def prelabel(
         if gone:
             annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
             jobs.ask(conn, jobs.PULL, spec.name)
-    if not clear:
-        return PushReport()
     for start in range(0, len(ready), MAX_PREDICTIONS):
         _send(database, gateway, spec, project, ready[start : start + MAX_PREDICTIONS], target, places)
     if rows and len(lack) == len(ready) and current["model_version"] != target:
@@ -72,17 +72,18 @@ def prelabel(
     return PushReport(renewed=len(ready))
 
 
-def _settle(database: Database, left: list[dict[str, Any]], target: str, lacking: bool, grace_s: float) -> bool:
-    """End the imports that an earlier push has left; False while one may still bring what tasks seem to lack."""
-    clear = True
+def _settle(database: Database, left: list[dict[str, Any]], target: str, lack: set[UUID], grace_s: float) -> set[UUID]:
+    """End the imports that an earlier push has left; returns the outputs whose prediction may still be coming."""
+    coming = set[UUID]()
     for batch in left:
-        if batch["version"] == target and lacking and batch["age_s"] <= grace_s:
-            clear = False
-            continue
-        became = "abandoned" if lacking else "adopted"
         with database.transaction() as conn:
-            batches.end(conn, batch["id"], batch["state"], became)
-    return clear
+            missing = {row["output_id"] for row in batches.items(conn, batch["id"])} & lack
+            if missing and batch["version"] == target and batch["age_s"] <= grace_s:
+                coming |= missing
+                continue
+            batches.end(conn, batch["id"], batch["state"], "abandoned" if missing else "adopted")
+            batches.forget_items(conn, batch["id"])
+    return coming
 
 
 def _ranked(row: dict[str, Any]) -> Ranked:
@@ -100,6 +101,7 @@ def _send(
 ) -> None:
     with database.transaction() as conn:
         batch_id = batches.intend(conn, spec.name, version, len(rows), kind="predictions")
+        batches.carry(conn, batch_id, {row["output_id"]: places[row["output_id"]] for row in rows})
         batches.send(conn, batch_id)
     predictions = [
         {
@@ -117,10 +119,12 @@ def _send(
     except LabelloopError as exc:
         with database.transaction() as conn:
             batches.end(conn, batch_id, "sending", "abandoned" if isinstance(exc, Unreachable) else "refused", str(exc))
+            batches.forget_items(conn, batch_id)
         raise
     with database.transaction() as conn:
         task_store.show(conn, version, {row["output_id"]: places[row["output_id"]] for row in rows})
         batches.end(conn, batch_id, "sending", "adopted")
+        batches.forget_items(conn, batch_id)
 
 
 def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]:

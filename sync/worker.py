@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from procrastinate import App
 
@@ -179,10 +179,10 @@ async def _reap(app: App, beat_s: float) -> None:
     await jobs.reap(app, jobs.SYNC_QUEUE, BEATS_MISSED * beat_s)
 
 
-async def _every(stopping: asyncio.Event, seconds: float, do: Callable[..., object], *args: object) -> None:
+async def _every(stopping: asyncio.Event, seconds: float, do: Callable[..., Awaitable[None]], *args: object) -> None:
     while not stopping.is_set():
         try:
-            await do(*args)  # type: ignore[misc]
+            await do(*args)
         except Exception as exc:
             logger.warning("a look is missed: %s: %s", type(exc).__name__, exc)
         await _sleep(stopping, seconds)

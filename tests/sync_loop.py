@@ -71,11 +71,11 @@ class SyncLoop:
 
     def sql(self, statement: str, **values: Any) -> list[Row]:
         with self.database.transaction() as conn:
-            return conn.execute(statement, values).fetchall()  # type: ignore[arg-type]
+            return conn.execute(statement, values).fetchall()
 
     def do(self, statements: str) -> None:
         with self.database.transaction() as conn:
-            conn.execute(statements)  # type: ignore[call-overload]
+            conn.execute(statements)
 
     def states(self) -> Counter[str]:
         return Counter(row["state"] for row in self.sql("select state::text from outputs"))

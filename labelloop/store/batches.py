@@ -55,6 +55,20 @@ def items(conn: Conn, batch_id: UUID) -> list[dict[str, Any]]:
     ).fetchall()
 
 
+def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
+    """New predictions of these open tasks are in the batch, each with its new priority."""
+    conn.execute(
+        """
+        insert into batch_items
+            (batch_id, output_id, lane, utility, priority, label, confidence, scored_by, ranked_by)
+        select %(id)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.scored_by, t.ranked_by
+        from tasks t join unnest(%(outputs)s::uuid[], %(priorities)s::float8[]) as p (output_id, priority)
+            using (output_id)
+        """,
+        {"id": batch_id, "outputs": list(places), "priorities": list(places.values())},
+    )
+
+
 def start(conn: Conn, batch_id: UUID) -> int:
     """The batch's outputs are now on their way; returns how many were waiting."""
     return conn.execute(

@@ -32,7 +32,8 @@ def pushed(conn: Conn, loop: str) -> dict[str, int]:
         select lane::text, count(*) as n from (
             select lane from tasks where loop = %(loop)s
             union all
-            select i.lane from batch_items i join batches b on b.id = i.batch_id where b.loop = %(loop)s
+            select i.lane from batch_items i join batches b on b.id = i.batch_id
+            where b.loop = %(loop)s and b.kind = 'tasks'
         ) all_of_them group by lane
         """,
         {"loop": loop},

@@ -8,8 +8,9 @@ import pytest
 
 from labelloop.errors import Ambiguous, Failed, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.store import batches, pool
 from labelloop.store.database import Database
-from sync.batches import PushReport
+from sync.batches import PushReport, adopt
 from tests.conftest import LabelStudio
 from tests.faultproxy import Proxy, proxy
 from tests.sync_loop import SyncLoop, sync_loop
@@ -112,6 +113,22 @@ def test_without_a_connection_nothing_is_left_hanging(loop: SyncLoop) -> None:
     assert loop.states() == {"waiting": 4}
     assert loop.sql("select count(*) as n from pool")[0]["n"] == 4
     assert loop.push() == PushReport(pushed=4)
+
+
+def test_who_was_paused_does_not_send_what_another_has_given_up(loop: SyncLoop) -> None:
+    loop.push()
+    loop.submit(2)
+    with loop.database.transaction() as conn:
+        [first, second] = [row["output_id"] for row in conn.execute("select output_id from pool order by 1")]
+        batch = batches.intend(conn, loop.spec.name, "pipeline", 2)
+        pool.take(conn, batch, {first: 0.4, second: 0.5})
+        batches.start(conn, batch)
+    # ... here its owner is paused, and another pushes.
+    assert loop.push() == PushReport(put_back=2, pushed=2)
+    with loop.database.transaction() as conn:
+        assert not batches.send(conn, batch)
+        assert adopt(conn, loop.project, batch, {first: 1, second: 2}) == (0, 0)
+    assert loop.tasks_an_output() == [1, 1]
 
 
 def test_the_project_is_found_again_when_its_answer_was_lost(loop: SyncLoop) -> None:

@@ -154,7 +154,7 @@ create table batch_items (
     primary key (batch_id, output_id)
 );
 create index batch_items_by_output on batch_items (output_id);
-comment on table batch_items is 'What a batch that is on its way carries: its outputs'' rows of the pool, as they were sent. Gone once it is clear what became of it.';
+comment on table batch_items is 'What a batch that is on its way carries: rows of the pool, or of tasks, as they were sent. Gone once it is clear what became of it.';
 
 create table tasks (
     output_id        uuid primary key references outputs,

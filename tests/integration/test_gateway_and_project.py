@@ -1,0 +1,155 @@
+"""The gateway's translation of errors, both kinds of token, and the project that stands in Label Studio."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from werkzeug.serving import make_server
+
+from backend.service import create_app
+from labelloop.errors import Ambiguous, Failed, Refused, SettingsError, Unreachable
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.settings import Settings
+from labelloop.store.database import Database
+from labelloop.tasks import TaskDraft
+from sync.project import TAB, ensure_project
+from tests.conftest import LabelStudio
+from tests.sync_loop import SyncLoop, sync_loop
+
+LEGACY = "0" * 40
+DRAFT = TaskDraft(uuid4(), {"text": "x"}, [], 0.5, "pipeline")
+
+
+@pytest.fixture
+def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
+    with sync_loop(database, label_studio.url, label_studio.token) as loop:
+        yield loop
+
+
+def test_a_personal_token_works_like_a_legacy_one(label_studio: LabelStudio) -> None:
+    email = f"{uuid4().hex}@gateway.example.org"
+    _, session = label_studio.sign_up(email)
+    session.headers["X-CSRFToken"] = session.cookies.get("csrftoken") or ""
+    gateway = Gateway(label_studio.url, session.post("/api/token/").raise_for_status().json()["token"])
+    assert gateway.version().startswith("1.")
+    assert gateway.users()[gateway.whoami()] == email
+    gateway.close()
+
+
+def test_a_token_that_nobody_can_use_is_a_setting_that_is_wrong() -> None:
+    expired = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln"
+    with pytest.raises(SettingsError, match="LABELLOOP_LABEL_STUDIO_TOKEN"):
+        Gateway("http://127.0.0.1:9", expired)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", Refused),
+        (b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n", Refused),
+        (b"HTTP/1.1 201 Yes\r\nContent-Length: 2\r\n\r\n{}", Ambiguous),
+        (b'HTTP/1.1 201 Yes\r\nContent-Length: 18\r\n\r\n{"task_ids":["1"]}', Ambiguous),
+        (b'HTTP/1.1 201 Yes\r\nContent-Length: 18\r\n\r\n{"task_ids":[1,2]}', Ambiguous),
+        (b"HTTP/1.1 201 Yes\r\nContent-Length: 9\r\n\r\nnot json!", Ambiguous),
+        (b"HTTP/1.1 302 Over there\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n", Ambiguous),
+        (b"nonsense\r\n\r\n", Ambiguous),
+        (b"HTTP/1.1 409 Wait\r\nContent-Length: 0\r\n\r\n", Ambiguous),
+        (b"HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n", Ambiguous),
+        (b"", Ambiguous),
+    ],
+)
+def test_every_answer_to_an_import_is_clear_or_ambiguous_and_it_is_sent_once(
+    answer: bytes, error: type[Exception]
+) -> None:
+    with mute_server(answer) as (url, requests):
+        gateway = Gateway(url, LEGACY)
+        with pytest.raises(error):
+            gateway.import_tasks(1, [DRAFT])
+        assert len(requests) == 1
+        gateway.close()
+
+
+def test_without_anybody_there_nothing_has_happened() -> None:
+    with pytest.raises(Unreachable):
+        Gateway("http://127.0.0.1:9", LEGACY).import_tasks(1, [DRAFT])
+
+
+def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path: Path) -> None:
+    with backend(loop.settings, loop.database, tmp_path) as url:
+        settings = replace(
+            loop.settings, hook_secret="s", sync_url="http://127.0.0.1:1", backend_url=url, backend_password="p"
+        )
+        first = ensure_project(loop.database, loop.gateway, loop.spec, settings)
+        loop.web.patch(
+            f"/api/projects/{first['project_id']}/",
+            json={"sampling": "Sequential sampling", "show_collab_predictions": False, "maximum_annotations": 5},
+        ).raise_for_status()
+        again = ensure_project(loop.database, loop.gateway, loop.spec, settings)
+    assert first["missing"] == again["missing"] == []
+    assert again["project_id"] == first["project_id"]
+    row = loop.web.get(f"/api/projects/{loop.project_id}/").json()
+    assert row["sampling"] == "Uncertainty sampling"
+    assert row["maximum_annotations"] == 1
+    assert row["show_collab_predictions"] is True
+    assert [hook.url for hook in loop.gateway.webhooks(loop.project_id)] == [
+        "http://127.0.0.1:1/hooks/label-studio/pets"
+    ]
+    assert [one.url for one in loop.gateway.ml_backends(loop.project_id)] == [url]
+    assert loop.gateway.views(loop.project_id) == [TAB]
+
+    loop.submit(1)
+    loop.push()
+    assert loop.gateway.project(loop.project_id).model_version == "pipeline"
+
+
+def test_a_project_that_is_not_ours_is_left_alone(loop: SyncLoop) -> None:
+    """A Label Studio that was set up anew gives the same ids to others."""
+    loop.push()
+    loop.web.patch(f"/api/projects/{loop.project_id}/", json={"description": "somebody's"}).raise_for_status()
+    with pytest.raises(Failed, match="does not have the mark"):
+        ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)
+
+
+@contextmanager
+def backend(settings: Settings, database: Database, folder: Path) -> Iterator[str]:
+    """Our ML backend, on a free port."""
+    app = create_app(replace(settings, backend_password="p", models_dir=folder), database)
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def mute_server(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
+    """Gives every request this answer, and closes the line."""
+    requests: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    line, _ = listening.accept()
+                except OSError:
+                    return
+                with line:
+                    requests.append(line.recv(65_536))
+                    line.sendall(answer)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}", requests
+        listening.shutdown(socket.SHUT_RDWR)
+    thread.join()

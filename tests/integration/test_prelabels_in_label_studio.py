@@ -1,0 +1,79 @@
+"""What open tasks show after a promotion, on the real Label Studio and the real Postgres."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from labelloop.errors import Ambiguous
+from labelloop.store import prelabels, versions
+from labelloop.store.database import Database
+from labelloop.store.prelabels import Prelabel
+from sync.batches import PushReport
+from tests.conftest import LabelStudio
+from tests.faultproxy import Proxy, proxy
+from tests.sync_loop import SyncLoop, sync_loop
+
+CHAMPION = "c" * 64
+
+
+@pytest.fixture
+def faults(label_studio: LabelStudio) -> Iterator[Proxy]:
+    with proxy(label_studio.url) as server:
+        yield server
+
+
+@pytest.fixture
+def loop(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
+    with sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop:
+        loop.spec = loop.spec.model_copy(update={"queue": loop.spec.queue.model_copy(update={"window": 4})})
+        yield loop
+
+
+def promote(loop: SyncLoop) -> None:
+    with loop.database.transaction() as conn:
+        versions.insert(conn, loop.spec.name, CHAMPION, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
+        versions.set_stage(conn, CHAMPION, "champion")
+        versions.record_promotion(
+            conn, loop.spec.name, epoch=1, version_id=CHAMPION, previous_id=None, by="a test", why="to see"
+        )
+
+
+def say(loop: SyncLoop, utilities: dict[str, float]) -> None:
+    """The champion calls everything a dog, and finds it as useful as said."""
+    ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
+    with loop.database.transaction() as conn:
+        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, CHAMPION, "ranker") for key, u in utilities.items()])
+
+
+def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:
+    a, b, c, d, e, f = loop.submit(6)
+    loop.push()  # the least confident four: f, e, d, c
+    assert loop.project["model_version"] == "pipeline"
+
+    promote(loop)
+    say(loop, {f: 0.1, e: 0.9})
+    loop.push()
+    assert loop.project["model_version"] == "pipeline", "two open tasks have no word of the champion yet"
+
+    say(loop, {a: 0.8, b: 0.2, c: 0.3, d: 0.7})
+    faults.arm("drop reply")
+    with pytest.raises(Ambiguous):
+        loop.push()
+    loop.push()
+    assert loop.push() == PushReport()
+
+    assert loop.project["model_version"] == loop.gateway.project(loop.project_id).model_version == CHAMPION[:12]
+    tasks = {task["data"]["labelloop_key"]: task for task in loop.tasks()}
+    assert set(tasks) == {a, c, d, e, f}, "the better one came in, and nothing was taken out"
+    for key in (c, d, e, f):
+        said = Counter(prediction["model_version"] for prediction in tasks[key]["predictions"])
+        assert said == {"pipeline": 1, CHAMPION[:12]: 1}
+    served = []
+    while (task := loop.next_task()) is not None:
+        served.append(task["data"]["labelloop_key"])
+        assert task["predictions"][0]["result"][0]["value"]["choices"] == ["dog"]
+        loop.annotate(task["id"], "dog")
+    assert served == [e, a, d, c, f]
