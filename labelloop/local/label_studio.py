@@ -60,6 +60,7 @@ BANNED = (
     "fe80::/10",
     "ff00::/8",
 )
+_DJANGO = {"DJANGO_SETTINGS_MODULE": "core.settings.label_studio", "APP_WEBSERVER": "uwsgi"}
 _RESET = """
 import os, django
 django.setup()
@@ -120,8 +121,8 @@ class LabelStudio:
         self._run("label-studio init", init, self.env(), log)
         if not self._has_account():
             # The account is older than our file: an earlier init was killed half way, or the folder was made anew.
-            command = self.command()
-            self._run("resetting the administrator", [str(self.python), "-c", _RESET], command.env, log)
+            django = self.env() | _DJANGO | {"PYTHONPATH": str(self._package())}
+            self._run("resetting the administrator", [str(self.python), "-c", _RESET], django, log)
         (self.folder / "initialised").write_text(self._version())
         return True
 
@@ -178,12 +179,8 @@ class LabelStudio:
             "--workers", workers, "--threads", threads, "--bind", f"127.0.0.1:{self.port}",
             "--timeout", "300", "--graceful-timeout", "5", "--no-control-socket",
         ]  # fmt: skip
-        env = self.env() | {
-            "PYTHONPATH": str(package),
-            "DJANGO_SETTINGS_MODULE": "core.settings.label_studio",
-            "APP_WEBSERVER": "uwsgi",
-        }
-        return Command(argv, str(package), env)
+        # Its modules are found by the folder that it runs in.
+        return Command(argv, str(package), self.env() | _DJANGO)
 
     def is_up(self) -> bool:
         try:

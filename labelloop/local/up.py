@@ -84,11 +84,9 @@ def up(options: UpOptions, announce: Announce = print) -> Iterator[Running]:
 def down(data_dir: Path, purge: bool = False) -> None:
     """End an `up` on this folder, and whatever a killed one has left; with `purge` the folder goes too."""
     data_dir = data_dir.absolute()
-    if not data_dir.exists():
-        return
     folder.end_holder(data_dir)
-    sweep(data_dir)
-    if purge:
+    sweep(data_dir)  # also where the folder was removed by hand
+    if purge and data_dir.exists():
         Postgres(data_dir / "postgres").remove()
         folder.remove(data_dir)
 
