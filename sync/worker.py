@@ -99,9 +99,11 @@ class Room:
             if spec is not None:
                 hop(spec)
         except Retriable as exc:
-            logger.warning("%s of loop %s is tried again: %s", job, loop, exc)
+            logger.warning("%s of loop %s is tried again: %s", job, loop, _line(exc))
         except LabelloopError as exc:
             logger.error("%s of loop %s cannot go on: %s", job, loop, exc)
+        except Exception:
+            logger.exception("%s of loop %s failed", job, loop)
 
 
 def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
@@ -136,7 +138,7 @@ async def serve(room: Room) -> None:
         try:
             await _work(room, stopping)
         except Exception as exc:
-            logger.warning("the job queue is away, tried again: %s: %s", type(exc).__name__, exc)
+            logger.warning("the job queue is away, tried again: %s", _line(exc))
         await _sleep(stopping, PAUSE_S)
 
 
@@ -184,8 +186,13 @@ async def _every(stopping: asyncio.Event, seconds: float, do: Callable[..., Awai
         try:
             await do(*args)
         except Exception as exc:
-            logger.warning("a look is missed: %s: %s", type(exc).__name__, exc)
+            logger.warning("a look is missed: %s", _line(exc))
         await _sleep(stopping, seconds)
+
+
+def _line(exc: Exception) -> str:
+    """Postgres speaks in several lines."""
+    return " ".join(f"{type(exc).__name__}: {exc}".split())
 
 
 async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
@@ -197,8 +204,8 @@ async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
 
 def main() -> int:
     log.configure()
-    for noisy in ("procrastinate", "httpx", "psycopg.pool"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    for noisy in ("procrastinate", "psycopg.pool"):  # what they say of a Postgres that is away fills pages
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     settings = Settings.from_env(os.environ)
     settings.require("database_url", "label_studio_url", "label_studio_token")
     gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
