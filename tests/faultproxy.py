@@ -18,6 +18,8 @@ class Proxy:
     def __init__(self, target: str) -> None:
         self.target = urlsplit(target)
         self.fault = "none"
+        self.strikes = "/import"
+        """Part of the path of the POSTs that suffer."""
         self.struck = threading.Event()
         """The fault has been met: the request is held, or its answer is lost."""
         self.let_go = threading.Event()
@@ -40,7 +42,7 @@ class Proxy:
 
     def take_fault(self, method: str, path: str) -> str:
         """The fault that this request suffers."""
-        if method != "POST" or "/import" not in path:
+        if method != "POST" or self.strikes not in path:
             return "none"
         self.imports += 1
         fault, self.fault = self.fault, "none"

@@ -6,25 +6,15 @@ ever repeated here, and an answer that is lost is said to be Ambiguous.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import httpx
-
-from labelloop.errors import Ambiguous, Refused, SettingsError, Unreachable
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, Unexpected
+from labelloop.labelstudio.connection import READ, WRITE, Connection
 from labelloop.tasks import BATCH, Task, TaskDraft
 
-READ = httpx.Timeout(30, connect=3)
-WRITE = httpx.Timeout(130, connect=3)
-"""An import may take long: uWSGI in front of Label Studio gives up after 120 s."""
-NOT_DEFINITE = frozenset({408, 409, 425, 429})
-"""Refusals that say nothing about whether the request took effect."""
 PAGE = 500
 _TASK = "id,data,updated_at,total_annotations,cancelled_annotations"
 # `include` also applies to the annotations inside a task, so it names the fields of both.
@@ -41,21 +31,14 @@ class Gateway:
     """
 
     def __init__(self, url: str, token: str) -> None:
-        # LabelStudio without its exports, which load pandas and more: half of a second and 100 MB less.
-        from label_studio_sdk.base_client import LabelStudioBase
-        from label_studio_sdk.core.api_error import ApiError
-
-        self.url = url.rstrip("/")
-        self._api_error: type[Exception] = ApiError
-        self._http = httpx.Client(timeout=READ, follow_redirects=False)
-        try:
-            sdk: Any = LabelStudioBase
-            self._ls: Any = sdk(base_url=self.url, api_key=token, httpx_client=self._http)
-        except ApiError as exc:
-            raise SettingsError(f"LABELLOOP_LABEL_STUDIO_TOKEN cannot be used: {_words(exc.body)}") from exc
+        self._connection = Connection(url, token)
+        self.url = self._connection.url
+        self._ls = self._connection.sdk
+        self._request = self._connection.request
+        self._clear = self._connection.clear
 
     def close(self) -> None:
-        self._http.close()
+        self._connection.close()
 
     # -- the server and its people ---------------------------------------------------------------------------------
 
@@ -69,7 +52,7 @@ class Gateway:
     def users(self) -> dict[int, str]:
         """Id to address of everybody in the organisation."""
         with self._clear("the list of users"):
-            return {int(user.id): str(user.email) for user in self._ls.users.list(request_options=_READ)}
+            return {int(user.id): str(user.email) for user in self._ls.users.list(request_options=READ)}
 
     def invite_url(self) -> str:
         """Where a person signs up while sign-up is closed."""
@@ -106,7 +89,7 @@ class Gateway:
         return {str(name): int(count) for name, count in answer.items() if isinstance(count, int)}
 
     def _project(self, method: str, path: str, body: Any) -> Project:
-        with self._clear(f"{method} {path}"):
+        with self._clear(f"{method} {path}", write=method != "GET"):
             return answers.project(self._request(method, path, body=body))
 
     # -- tasks -----------------------------------------------------------------------------------------------------
@@ -165,7 +148,7 @@ class Gateway:
 
     def delete_task(self, task_id: int) -> None:
         with self._clear(f"the deletion of task {task_id}", write=True):
-            self._ls.tasks.delete(str(task_id), request_options=_WRITE)
+            self._ls.tasks.delete(str(task_id), request_options=WRITE)
 
     def _tasks(self, project_id: int, filters: list[dict[str, Any]], include: str) -> Iterator[Task]:
         last = 0
@@ -219,15 +202,15 @@ class Gateway:
 
     def webhooks(self, project_id: int) -> list[Any]:
         with self._clear("the list of webhooks"):
-            return list(self._ls.webhooks.list(project=project_id, request_options=_READ))
+            return list(self._ls.webhooks.list(project=project_id, request_options=READ))
 
     def create_webhook(self, project_id: int, **fields: Any) -> None:
         with self._clear("the creation of the webhook", write=True):
-            self._ls.webhooks.create(project=project_id, **fields, request_options=_WRITE)
+            self._ls.webhooks.create(project=project_id, **fields, request_options=WRITE)
 
     def delete_webhook(self, webhook_id: int) -> None:
         with self._clear("the deletion of a webhook", write=True):
-            self._ls.webhooks.delete(webhook_id, request_options=_WRITE)
+            self._ls.webhooks.delete(webhook_id, request_options=WRITE)
 
     def views(self, project_id: int) -> list[str]:
         """Titles of the project's tabs."""
@@ -241,56 +224,15 @@ class Gateway:
 
     def ml_backends(self, project_id: int) -> list[Any]:
         with self._clear("the list of ML backends"):
-            return list(self._ls.ml.list(project=project_id, request_options=_READ))
+            return list(self._ls.ml.list(project=project_id, request_options=READ))
 
     def create_ml_backend(self, project_id: int, **fields: Any) -> None:
         with self._clear("the connection of the ML backend", write=True):
-            self._ls.ml.create(project=project_id, **fields, request_options=_WRITE)
-
-    # -- the one way out -------------------------------------------------------------------------------------------
+            self._ls.ml.create(project=project_id, **fields, request_options=WRITE)
 
     def _get(self, path: str, params: dict[str, Any] | None = None) -> Any:
         with self._clear(f"GET {path}"):
             return answers.mapping(self._request("GET", path, params), path)
-
-    def _request(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any = None) -> Any:
-        """Through the SDK's own client, so that it keeps the token fresh. Only a GET may be repeated."""
-        response = self._ls._client_wrapper.httpx_client.request(
-            path,
-            method=method,
-            params=params,
-            json=body,
-            headers={"content-type": "application/json"},
-            request_options=_READ if method == "GET" else _WRITE,
-        )
-        if not 200 <= response.status_code < 300:
-            raise self._api_error(status_code=response.status_code, body=response.text)  # type: ignore[call-arg]
-        try:
-            return response.json()
-        except ValueError as exc:
-            raise Unexpected("the answer is not JSON") from exc
-
-    @contextmanager
-    def _clear(self, what: str, *, write: bool = False) -> Iterator[None]:
-        """Translate every foreign error. Of a write nothing but a definite refusal, or no connection, is clear."""
-        lost = Ambiguous if write else Unreachable
-        try:
-            yield
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
-            raise Unreachable(f"Label Studio at {self.url} does not answer: {exc}") from exc
-        except self._api_error as exc:
-            status, words = getattr(exc, "status_code", None) or 500, _words(getattr(exc, "body", ""))
-            if 400 <= status < 500 and status not in NOT_DEFINITE:
-                raise Refused(f"Label Studio refuses {what} ({status}): {words}", status=status) from exc
-            raise lost(f"Label Studio answered {status} to {what}: {words}") from exc
-        except httpx.HTTPError as exc:
-            raise lost(f"Label Studio's answer to {what} is lost: {type(exc).__name__} {exc}") from exc
-        except (Unexpected, ValueError, TypeError, AttributeError) as exc:  # pydantic's errors are ValueErrors
-            raise lost(f"Label Studio's answer to {what} cannot be read: {exc}") from exc
-
-
-_READ = {"timeout_in_seconds": READ}
-_WRITE = {"timeout_in_seconds": WRITE, "max_retries": 0}
 
 
 def _filter(field: str, operator: str, value: object, type_: str) -> dict[str, object]:
@@ -304,27 +246,3 @@ def _query(filters: list[dict[str, Any]]) -> dict[str, Any]:
 def _time(when: datetime) -> str:
     """Label Studio answers 500 to a time without a fraction."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _words(body: object) -> str:
-    """What Label Studio says, short enough for a log line and a database column."""
-    try:
-        said = json.loads(body) if isinstance(body, str) else body
-    except ValueError:
-        said = body
-    if isinstance(said, dict):
-        said = said.get("validation_errors") or said.get("detail") or said
-    # After the reason it repeats the whole task.
-    return " ".join(re.sub(r" :: \{.*", "", _flat(said)).split())[:500]
-
-
-def _flat(said: object) -> str:
-    if isinstance(said, dict):
-        return "; ".join(f"{name}: {text}" if name != "non_field_errors" else text for name, text in _parts(said))
-    if isinstance(said, list):
-        return "; ".join(text for item in said if (text := _flat(item)))
-    return str(said)
-
-
-def _parts(said: dict[str, object]) -> list[tuple[str, str]]:
-    return [(name, text) for name, value in said.items() if (text := _flat(value))]

@@ -131,9 +131,14 @@ def test_who_was_paused_does_not_send_what_another_has_given_up(loop: SyncLoop) 
     assert loop.tasks_an_output() == [1, 1]
 
 
-def test_the_project_is_found_again_when_its_answer_was_lost(loop: SyncLoop) -> None:
-    loop.push()
-    made = loop.project_id
-    loop.sql("update projects set project_id = null returning 1")
-    loop.push()
-    assert loop.project_id == made
+def test_a_project_whose_creation_was_not_answered_is_found_not_made_again(
+    faults: Proxy, database: Database, label_studio: LabelStudio
+) -> None:
+    with sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop:
+        loop.submit(1)
+        faults.strikes = "/api/projects/"
+        faults.arm("drop reply")
+        with pytest.raises(Ambiguous):
+            loop.push()
+        assert loop.push() == PushReport(pushed=1)
+        assert loop.gateway.find_projects(str(loop.project["instance"])) == [loop.project_id]
