@@ -35,7 +35,7 @@ def main() -> int:
         print("no Chromium is installed; Debian's package is called chromium", file=sys.stderr)
         return 1
     PICTURES.mkdir(exist_ok=True)
-    console = Console(record=True, width=118)
+    console = Console(record=True, width=118, highlight=False)
 
     def look(running: Running) -> None:
         (PICTURES / "curve.png").write_bytes((running.settings.data_dir / "demo-digits.png").read_bytes())
@@ -60,7 +60,7 @@ def _log_in(page: Page, running: Running) -> None:
     page.fill("input[name=email]", running.settings.label_studio_user)
     page.fill("input[name=password]", running.settings.label_studio_password)
     page.click("button[type=submit]")
-    page.wait_for_url("**/projects*")
+    page.wait_for_url(lambda url: "/login" not in url)
 
 
 def _annotate(page: Page, running: Running) -> None:

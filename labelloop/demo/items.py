@@ -80,7 +80,7 @@ def weak_outputs(items: Items, seed: int) -> tuple[list[Output], list[str]]:
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
-    model: Any = LogisticRegression(C=100, max_iter=2000)  # overconfident, as models are
+    model: Any = LogisticRegression(C=10, max_iter=2000)
     if isinstance(items.features, list):
         model = make_pipeline(TfidfVectorizer(sublinear_tf=True), model)
     model.fit(_take(items.features, items.few), [items.truth[i] for i in items.few])

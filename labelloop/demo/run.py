@@ -63,7 +63,7 @@ def run(
 ) -> None:
     """Run the demo; returns when it is over (`leave`), or on Ctrl-C. `then` is called while everything is still up."""
     # A log file has no width of its own; 118 is what the table takes.
-    console = console or Console(width=None if sys.stdout.isatty() else 118)
+    console = console or Console(width=None if sys.stdout.isatty() else 118, highlight=False)
     items, spec = _prepare(options, find_loops_dir(up_options.loops_dir))
     with up(replace(up_options, specs=(spec,)), announce=console.print) as running:
         with Database(running.settings.database_url, size=4) as database:

@@ -66,7 +66,5 @@ def stale_tasks(conn: Conn, loop: str, shown: str) -> int:
 
 def teachable(conn: Conn, loop: str) -> Sequence[str]:
     """Keys of the outputs that may teach: those that are no hold-out, in the order of the keys."""
-    rows = conn.execute(
-        "select key from outputs where loop = %(loop)s and not holdout order by key", {"loop": loop}
-    )
+    rows = conn.execute("select key from outputs where loop = %(loop)s and not holdout order by key", {"loop": loop})
     return [row["key"] for row in rows]
