@@ -105,7 +105,7 @@ def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
     time.sleep(0.5)  # until both ignore the signal
     family = _family(supervisor)
     supervisor.stop()
-    assert not any(process.is_running() for process in family)
+    assert not [process for process in family if _lives(process)]
 
 
 def test_a_child_that_is_killed_comes_back(supervisor: Supervisor) -> None:
@@ -119,6 +119,14 @@ def test_a_child_that_is_killed_comes_back(supervisor: Supervisor) -> None:
 def _family(supervisor: Supervisor) -> list[psutil.Process]:
     heads = [psutil.Process(pid) for pid in supervisor.pids("child")]
     return heads + [child for head in heads for child in head.children(recursive=True)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """What has ended, and waits for its new parent to notice, lives no more."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _python(code: str) -> Command:
