@@ -13,6 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from procrastinate import App
 
@@ -132,6 +133,7 @@ async def serve(room: Room) -> None:
         # A thread that waits for Label Studio cannot be interrupted; leaving it is no worse than kill -9.
         loop.call_later(END_WITHIN_S, os._exit, 0)
 
+    loop.set_exception_handler(_forgotten)
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop)
     while not stopping.is_set():
@@ -188,6 +190,12 @@ async def _every(stopping: asyncio.Event, seconds: float, do: Callable[..., Awai
         except Exception as exc:
             logger.warning("a look is missed: %s", _line(exc))
         await _sleep(stopping, seconds)
+
+
+def _forgotten(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A task of the queue that failed and that nobody waits for: it could not write down how its job ended."""
+    exc = context.get("exception")
+    logger.warning("of the job queue: %s", _line(exc) if isinstance(exc, Exception) else context["message"])
 
 
 def _line(exc: Exception) -> str:
