@@ -1,0 +1,22 @@
+"""The bare peer of /predict: one Flask route around `predict_proba`. gunicorn runs it as it runs the backend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, request
+
+from backend import models
+
+
+def app(models_dir: str, version_id: str) -> Flask:
+    learner = models.load(Path(models_dir), version_id)
+    flask = Flask(__name__)
+
+    @flask.post("/predict")
+    def predict() -> Any:
+        data = [task["data"] for task in request.get_json()["tasks"]]
+        return {"proba": learner.predict_proba(data).tolist()}
+
+    return flask

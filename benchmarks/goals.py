@@ -1,0 +1,74 @@
+"""Goals: what each benchmark is to reach, and what came out, as rows of one table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """One row of the table. `limit` is a ratio ours / peer, or megabytes where `unit` says so."""
+
+    name: str
+    against: str
+    limit: float
+    unit: str = "x"
+    at_least: bool = False
+    """True: more is better."""
+
+    def reached(self, value: float) -> bool:
+        return value >= self.limit if self.at_least else value <= self.limit
+
+    def shown(self) -> str:
+        return f"{'at least' if self.at_least else 'at most'} {self.limit:g} {self.unit}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came out for a goal: one value a repeat, the first to the last; the median decides."""
+
+    goal: Goal
+    values: Sequence[float]
+    facts: str
+    """What both sides took, in plain units."""
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def reached(self) -> bool:
+        return self.goal.reached(self.median)
+
+
+GOALS = (
+    INTAKE_RATE := Goal("intake, rate", "COPY to a temporary table, then insert of the same rows", 0.5, at_least=True),
+    INTAKE_MEMORY := Goal("intake, peak memory of the service", "a fixed limit", 300, "MB"),
+    PUSH := Goal("push", "Label Studio's bare import of the same tasks in the same batches", 1.2),
+    PULL := Goal("pull, stored and resolved", "Label Studio's bare incremental read of the same tasks", 1.3),
+    SUBMIT_P50 := Goal("submit while training runs, p50", "the same project without labelloop", 1.15),
+    SUBMIT_P95 := Goal("submit while training runs, p95", "the same project without labelloop", 1.15),
+    PREDICT_P50 := Goal("/predict, p50", "a bare Flask route around a bare predict_proba", 2),
+    PREDICT_P99 := Goal("/predict, p99", "a bare Flask route around a bare predict_proba", 3),
+    BUSY_P50 := Goal("/predict while training runs, p50", "the same bare route while nothing trains", 2),
+    BUSY_P99 := Goal("/predict while training runs, p99", "the same bare route while nothing trains", 3),
+)
+"""All of them, in the order of the table in docs/performance.md."""
+
+HEAD = ("what", "measured beside it", "median", "range", "goal", "reached")
+
+
+def row(measured: Measured) -> tuple[str, ...]:
+    """As the table shows it."""
+    goal, values = measured.goal, measured.values
+    number = ("{:.2f} x" if goal.unit == "x" else f"{{:.0f}} {goal.unit}").format
+    spread = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one run"
+    return (goal.name, goal.against, number(measured.median), spread, goal.shown(), "yes" if measured.reached else "no")
+
+
+def markdown(results: Sequence[Measured]) -> str:
+    """The table as it stands in docs/performance.md."""
+    rows = [HEAD, ("---",) * len(HEAD), *map(row, results)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)

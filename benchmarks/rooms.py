@@ -1,0 +1,195 @@
+"""Rooms: the servers of a run, and labelloop's own processes as `labelloop up` starts them."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psutil
+import psycopg
+from psycopg import sql
+
+from labelloop.errors import Failed
+from labelloop.local import label_studio as local_label_studio
+from labelloop.local.places import free_port
+from labelloop.local.postgres import Postgres
+from labelloop.local.supervisor import ROOT, python_env
+from labelloop.settings import Settings
+from labelloop.store import projects
+from labelloop.store.database import Database
+from labelloop.store.migrate import migrate
+
+SYNC, BACKEND = "sync.service:from_env()", "backend.service:from_env()"
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """A Postgres (an administrator's URL) and, where a benchmark needs it, a Label Studio."""
+
+    postgres: str
+    label_studio: str = ""
+    token: str = ""
+
+    def http(self) -> httpx.Client:
+        """Label Studio's API without anything of ours in between."""
+        headers = {"Authorization": f"Token {self.token}"}
+        return httpx.Client(base_url=self.label_studio, headers=headers, timeout=120)
+
+
+@contextmanager
+def servers(*, with_label_studio: bool) -> Iterator[Servers]:
+    """Those that LABELLOOP_TEST_POSTGRES and LABELLOOP_TEST_LABEL_STUDIO ("url|token") name, else our own."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="labelloop-bench-")))
+        postgres = os.environ.get("LABELLOOP_TEST_POSTGRES", "")
+        if not postgres:
+            server = Postgres(folder / "postgres")
+            stack.callback(server.remove)
+            postgres = stack.enter_context(server).url("postgres")
+        if not with_label_studio:
+            yield Servers(postgres)
+            return
+        given = os.environ.get("LABELLOOP_TEST_LABEL_STUDIO", "")
+        if given:
+            url, token, *_ = given.split("|")
+        else:
+            started = stack.enter_context(local_label_studio.running(folder / "label-studio", postgres_url=postgres))
+            url, token = started.url, started.account.token
+        yield Servers(postgres, url, token)
+
+
+@dataclass
+class House:
+    """labelloop on a fresh database, with the processes that were asked for."""
+
+    settings: Settings
+    database: Database
+
+    @contextmanager
+    def serving(self, app: str, url: str, *, workers: int) -> Iterator[psutil.Popen]:
+        """gunicorn with `app` at `url`, with the options of `labelloop up`."""
+        port = urlsplit(url).port
+        options = [
+            "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", "4",
+            "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
+        ]  # fmt: skip
+        with self._process(*options) as process:
+            wait_until(lambda: _answers(url), what=app)
+            yield process
+
+    @contextmanager
+    def working(self, module: str) -> Iterator[psutil.Popen]:
+        """A worker, once it has registered with the job queue."""
+        last = self._last_worker()
+        with self._process(module) as process:
+            wait_until(lambda: self._last_worker() > last, what=module)
+            yield process
+
+    @contextmanager
+    def _process(self, *words: str) -> Iterator[psutil.Popen]:
+        env = python_env() | self.settings.to_env()
+        log = self.settings.data_dir / "processes.log"
+        with log.open("ab") as out:
+            process = psutil.Popen(
+                [sys.executable, "-m", *words],
+                cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(15)
+            except psutil.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+    def project_id(self, loop: str) -> int:
+        with self.database.transaction() as conn:
+            row = projects.get(conn, loop)
+        assert row is not None
+        return int(row["project_id"])
+
+    def remove_projects(self, web: httpx.Client) -> None:
+        """Take everything that this house made out of Label Studio again."""
+        with self.database.transaction() as conn:
+            rows = conn.execute("select project_id from projects where project_id is not null").fetchall()
+        for row in rows:
+            web.delete(f"/api/projects/{row['project_id']}/")
+
+    def _last_worker(self) -> int:
+        with self.database.transaction() as conn:
+            row = conn.execute("select coalesce(max(id), 0) as id from procrastinate_workers").fetchone()
+        return int(row["id"]) if row else 0
+
+
+@contextmanager
+def house(servers: Servers) -> Iterator[House]:
+    """A migrated database and a folder of its own; both are gone afterwards."""
+    name = f"labelloop_bench_{secrets.token_hex(6)}"
+    url = urlsplit(servers.postgres)._replace(path=f"/{name}").geturl()
+    with tempfile.TemporaryDirectory(prefix="labelloop-bench-") as folder:
+        settings = Settings(
+            data_dir=Path(folder),
+            models_dir=Path(folder) / "models",
+            loops_dir=ROOT / "labeling_configs",
+            database_url=url,
+            label_studio_url=servers.label_studio,
+            label_studio_token=servers.token,
+            sync_url=f"http://127.0.0.1:{free_port()}",
+            backend_url=f"http://127.0.0.1:{free_port()}",
+            intake_token="token-of-a-benchmark",
+            hook_secret="secret-of-a-benchmark",
+            backend_password="password-of-a-benchmark",
+        )
+        _admin(servers.postgres, "create database {}", name)
+        try:
+            migrate(url)
+            with Database(url) as database:
+                yield House(settings, database)
+        finally:
+            _admin(servers.postgres, "drop database if exists {} with (force)", name)
+
+
+def quiet(house: House) -> House:
+    """The same house without webhook and ML backend."""
+    return replace(house, settings=replace(house.settings, hook_secret="", backend_password=""))
+
+
+def wait_until(true: Callable[[], object], seconds: float = 60.0, what: str = "it") -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            raise Failed(f"{what} has not come after {seconds:g} s")
+        time.sleep(0.05)
+
+
+def peak_mb(process: psutil.Popen) -> float:
+    """Peak resident memory of a process and its children; pages that they share are counted for each."""
+    found = [process.pid, *(child.pid for child in process.children(recursive=True))]
+    lines = "".join(Path(f"/proc/{pid}/status").read_text() for pid in found)
+    return sum(map(int, re.findall(r"VmHWM:\s+(\d+) kB", lines))) / 1024
+
+
+def _admin(url: str, statement: str, name: str) -> None:
+    with psycopg.connect(url, autocommit=True) as admin:
+        admin.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=5).status_code < 500
+    except httpx.HTTPError:
+        return False

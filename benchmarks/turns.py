@@ -1,0 +1,32 @@
+"""Turns: two sides measured one after the other, each as often first as second, and percentiles of what they took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+def in_turn(repeats: int, ours: Callable[[], A], bare: Callable[[], B]) -> tuple[list[A], list[B]]:
+    """What both return, repeat by repeat: a machine that grows slow meanwhile does so for both."""
+    own: list[A] = []
+    peer: list[B] = []
+    for i in range(repeats):
+        if i % 2:
+            own.append(ours())
+        peer.append(bare())
+        if not i % 2:
+            own.append(ours())
+    return own, peer
+
+
+def ratios(ours: Sequence[float], bare: Sequence[float]) -> list[float]:
+    return [own / peer for own, peer in zip(ours, bare, strict=True)]
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The value that `share` of them do not exceed: one of them, never a mean of two."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
