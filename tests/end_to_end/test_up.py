@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from labelloop.local.places import OUTSIDE, is_free
 from labelloop.local.postgres import has_contrib
 from labelloop.local.supervisor import ROOT
 from labelloop.settings import Settings
+from tests.ports import free_base
 
 pytestmark = pytest.mark.timeout(400)
 CHILDREN = {
@@ -112,7 +112,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Up]]:
     folder = tmp_path_factory.mktemp("up")
     ups = {
         "postgres": Up(folder / "on-postgres", []),
-        "sqlite": Up(folder / "on-sqlite", ["--postgres", "wheel", "--port-base", str(_free_base())]),
+        "sqlite": Up(folder / "on-sqlite", ["--postgres", "wheel", "--port-base", str(free_base())]),
     }
     for each in ups.values():
         each.start()
@@ -302,10 +302,3 @@ def _until(good: Callable[[], Any], what: str, seconds: float = 60) -> None:
 
 def _cli(*words: str) -> list[str]:
     return [sys.executable, "-m", "labelloop.cli", *words]
-
-
-def _free_base() -> int:
-    while True:
-        base = random.randrange(20_000, 30_000)
-        if all(is_free(base + offset) for offset in (0, 1, 2, 80)):
-            return base

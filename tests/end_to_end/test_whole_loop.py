@@ -23,6 +23,7 @@ import pytest
 from labelloop.local.leftovers import left_behind
 from labelloop.local.supervisor import ROOT
 from labelloop.settings import Settings
+from tests.ports import free_base
 
 ROUNDS, PER_ROUND = 2, 24
 VICTIMS = ("backend.worker", "sync.worker", "core.wsgi:application", "sync.service:", "backend.service:", "/data")
@@ -35,7 +36,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     tmp_path.chmod(0o711)
     command = [
         *(sys.executable, "-m", "labelloop.cli", "demo", "--data-dir", str(data_dir), "--json", str(figures)),
-        *("--rounds", str(ROUNDS), "--per-round", str(PER_ROUND)),
+        *("--rounds", str(ROUNDS), "--per-round", str(PER_ROUND), "--port-base", str(free_base())),
     ]
     log = tmp_path / "log"
     env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
@@ -69,7 +70,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
 def _agrees(shown: dict[str, Any], settings: Settings) -> None:
     """The demo's figures are those that anybody gets who asks Postgres and Label Studio."""
     with psycopg.connect(settings.database_url) as conn:
-        states = dict(conn.execute("select state::text, count(*) from outputs group by 1").fetchall())
+        states: dict[str, int] = dict(conn.execute("select state::text, count(*) from outputs group by 1").fetchall())
         tables = {
             name: conn.execute(f"select count(*) from {name}").fetchone()[0]  # type: ignore[index]
             for name in ("outputs", "annotations", "feedback")
