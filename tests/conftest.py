@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -22,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
+from tests.shared import Shared, wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,18 @@ class LabelStudio:
         asked = httpx.get(f"{self.url}/api/invite", headers={"Authorization": f"Token {self.token}"}, timeout=60)
         session = sign_up(self.url, asked.raise_for_status().json()["invite_url"], email, "password-of-a-test")
         return session.get("/api/current-user/token").raise_for_status().json()["token"], session
+
+
+def pytest_configure_node(node: Any) -> None:
+    """Run in the controller of a parallel run, for each of its processes."""
+    if not hasattr(node.config, "shared"):
+        node.config.shared = Shared()
+    node.workerinput["shared"] = str(node.config.shared.folder)
+
+
+def pytest_unconfigure(config: Any) -> None:
+    if hasattr(config, "shared"):
+        config.shared.end()
 
 
 @pytest.fixture(scope="session")
@@ -88,6 +102,11 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         me = httpx.get(f"{url}/api/current-user/whoami", headers={"Authorization": f"Token {token}"}, timeout=60)
         email, password = admin or (me.raise_for_status().json()["email"], "")
         yield LabelStudio(url, token, email, password)
+        return
+    shared = getattr(request.config, "workerinput", {}).get("shared")
+    if shared is not None:
+        said = wanted(Path(shared))
+        yield LabelStudio(said["url"], said["token"], said["email"], said["password"])
         return
     from labelloop.local.label_studio import running
 
