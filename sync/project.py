@@ -21,6 +21,7 @@ CREATION_GRACE_S = 30.0
 """How long a creation whose answer was lost may still take effect."""
 SAMPLING = "Uncertainty sampling"
 TAB = "Most informative first"
+ML_TITLE = "labelloop"
 OPEN = {"filter": "filter:tasks:total_annotations", "type": "Number"}
 HOOK_HEADER = "X-Labelloop-Secret"
 HOOK_ACTIONS = (
@@ -135,12 +136,17 @@ def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Setti
         return True
     url = settings.sync_url.rstrip("/") + hook_path(spec.name)
     headers = {HOOK_HEADER: settings.hook_secret}
+    standing = False
     for hook in gateway.webhooks(project.id):
-        if hook.url != url:
+        if not hook.url.endswith(hook_path(spec.name)):
             continue
-        if hook.is_active and hook.headers == headers and set(hook.actions or ()) == set(HOOK_ACTIONS):
-            return True
-        gateway.delete_webhook(hook.id)
+        asked = (hook.url, hook.is_active, hook.headers, set(hook.actions or ()))
+        if not standing and asked == (url, True, headers, set(HOOK_ACTIONS)):
+            standing = True
+        else:  # also where the service had another address: every click would wait for nobody to answer there
+            gateway.delete_webhook(hook.id)
+    if standing:
+        return True
     gateway.create_webhook(
         project.id, url=url, headers=headers, actions=list(HOOK_ACTIONS), send_payload=True, send_for_all_actions=False
     )
@@ -167,12 +173,16 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
     if not settings.backend_password:
         return True
     url = settings.backend_url.rstrip("/")
-    if all(backend.url.rstrip("/") != url for backend in gateway.ml_backends(project.id)):
+    standing = [backend for backend in gateway.ml_backends(project.id) if backend.title == ML_TITLE]
+    for backend in standing:
+        if backend.url.rstrip("/") != url:  # where the backend was before: Label Studio would go on asking there
+            gateway.delete_ml_backend(backend.id)
+    if all(backend.url.rstrip("/") != url for backend in standing):
         try:
             gateway.create_ml_backend(
                 project.id,
                 url=url,
-                title="labelloop",
+                title=ML_TITLE,
                 is_interactive=False,
                 auth_method="BASIC_AUTH",
                 basic_auth_user=settings.backend_user,

@@ -230,6 +230,10 @@ class Gateway:
         with self._clear("the connection of the ML backend", write=True):
             self._ls.ml.create(project=project_id, **fields, request_options=WRITE)
 
+    def delete_ml_backend(self, backend_id: int) -> None:
+        with self._clear(f"the removal of ML backend {backend_id}", write=True):
+            self._ls.ml.delete(backend_id, request_options=WRITE)
+
     def _get(self, path: str, params: dict[str, Any] | None = None) -> Any:
         with self._clear(f"GET {path}"):
             return answers.mapping(self._request("GET", path, params), path)

@@ -109,6 +109,18 @@ def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path:
     assert loop.gateway.project(loop.project_id).model_version == "pipeline"
 
 
+def test_a_service_that_has_moved_is_called_at_its_new_address_alone(loop: SyncLoop, tmp_path: Path) -> None:
+    settings = replace(loop.settings, hook_secret="s", backend_password="p")
+    with backend(settings, loop.database, tmp_path) as old, backend(settings, loop.database, tmp_path) as new:
+        for port, url in ((1, old), (2, new)):
+            moved = replace(settings, sync_url=f"http://127.0.0.1:{port}", backend_url=url)
+            ensure_project(loop.database, loop.gateway, loop.spec, moved)
+        assert [one.url for one in loop.gateway.ml_backends(loop.project_id)] == [new]
+    assert [hook.url for hook in loop.gateway.webhooks(loop.project_id)] == [
+        "http://127.0.0.1:2/hooks/label-studio/pets"
+    ]
+
+
 def test_a_project_that_is_not_ours_is_left_alone(loop: SyncLoop) -> None:
     """A Label Studio that was set up anew gives the same ids to others."""
     loop.push()
