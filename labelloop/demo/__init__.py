@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from labelloop.demo.run import DemoOptions, run
+from labelloop.demo.options import DemoOptions
+from labelloop.demo.run import run
 
 __all__ = ["DemoOptions", "run"]

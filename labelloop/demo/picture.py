@@ -18,10 +18,18 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
 
     x = [r["answers"] for r in rounds]
     figure, axes = pyplot.subplots(figsize=(8, 4.8), dpi=120)
-    low, high = [r["random_low"] for r in rounds], [r["random_high"] for r in rounds]
+    low, high = [_number(r["random_low"]) for r in rounds], [_number(r["random_high"]) for r in rounds]
     axes.fill_between(x, low, high, color="#b0b0b0", alpha=0.35, linewidth=0)
-    axes.plot(x, [r["random_test_accuracy"] for r in rounds], "--", color="#707070", label="random order (replay)")
-    axes.plot(x, [r["challenger_test_accuracy"] for r in rounds], "o", color="#e08a1e", label="challenger of the round")
+    axes.plot(
+        x, [_number(r["random_test_accuracy"]) for r in rounds], "--", color="#707070", label="random order (replay)"
+    )
+    axes.plot(
+        x,
+        [_number(r["challenger_test_accuracy"]) for r in rounds],
+        "o",
+        color="#e08a1e",
+        label="challenger of the round",
+    )
     served = [start] + [r["test_accuracy"] for r in rounds]
     axes.step([0, *x], served, where="post", color="#1f5fbf", linewidth=2.2, label="champion: what is served")
     judged = [(a, r) for a, r in zip(x, rounds, strict=True) if r["accuracy"] is not None]
@@ -86,3 +94,8 @@ def table(rounds: Sequence[Mapping[str, Any]], people: str) -> Table:
 
 def _share(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
+
+
+def _number(value: float | None) -> float:
+    """What is not known is not drawn."""
+    return float("nan") if value is None else value

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from labelloop.errors import Unreachable
+from labelloop.errors import SettingsError, Unreachable
 
 # A peer that vanishes must not hang us for ever: keepalives do not help while data is in flight, tcp_user_timeout does.
 DEADLINES: dict[str, Any] = {
@@ -58,6 +58,8 @@ class Database:
             raise Unreachable(f"Postgres does not answer within {self._wait_s:g} s") from exc
         except psycopg.OperationalError as exc:
             raise Unreachable(f"Postgres does not answer: {exc}") from exc
+        except psycopg.errors.UndefinedTable as exc:
+            raise SettingsError("the database has not labelloop's tables: `labelloop migrate` makes them") from exc
 
     def ping(self) -> None:
         """Raise Unreachable unless Postgres answers."""

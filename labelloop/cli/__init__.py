@@ -1,0 +1,21 @@
+"""The door: `labelloop up | demo | submit | push | ...`; a command is a hop's name, and loads what it needs then."""
+
+from __future__ import annotations
+
+import click
+
+from labelloop.cli import hops, looking, starting
+from labelloop.cli.door import Door
+
+
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="labelloop")
+def main() -> None:
+    """Closes the loop around Label Studio: uncertain outputs in, people's answers out, a better model back.
+
+    Exit status: 0 done, 1 it failed, 2 it was asked wrongly.
+    """
+
+
+for command in (*starting.COMMANDS, *hops.COMMANDS, *looking.COMMANDS):
+    main.add_command(command)

@@ -1,0 +1,98 @@
+"""What commands share: errors as sentences with an exit status, options, and the way to a loop's data."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labelloop.cli.shown import plain, show
+from labelloop.errors import LabelloopError, UsageError
+from labelloop.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labelloop.spec import LoopSpec
+    from labelloop.store.database import Database
+
+Command = Callable[..., Any]
+
+
+class Door(click.Group):
+    """Turns our errors into a sentence on stderr and an exit status: 1 it failed, 2 you asked wrongly."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except LabelloopError as exc:
+            click.echo(f"labelloop: {exc}", err=True)
+            ctx.exit(2 if isinstance(exc, UsageError) else 1)
+
+
+def with_settings(command: Command) -> Command:
+    """Adds --data-dir, which only moves the place where the settings are looked for."""
+
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of `labelloop up`  [.labelloop]")
+    @functools.wraps(command)
+    def wrapped(data_dir: Path | None, **kwargs: Any) -> Any:
+        environ = dict(os.environ)
+        if data_dir is not None:
+            environ["LABELLOOP_DATA_DIR"] = str(data_dir)
+        return command(settings=Settings.from_env(environ), **kwargs)
+
+    return wrapped
+
+
+one_of_the_loops = click.option("--loop", help="Name of the loop; may be left out where there is only one.")
+all_or_one = click.option("--loop", help="Name of the loop; all loops where none is named.")
+as_json_too = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    from labelloop.store.database import Database
+
+    settings.require("database_url")
+    with Database(settings.database_url, size=2) as db:
+        yield db
+
+
+def loop_names(db: Database, loop: str | None) -> list[str]:
+    from labelloop.store import loops
+
+    with db.transaction() as conn:
+        names = loops.names(conn)
+    if loop is not None and loop not in names:
+        raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
+    return names if loop is None else [loop]
+
+
+def one_loop(db: Database, loop: str | None) -> str:
+    names = loop_names(db, loop)
+    if len(names) != 1:
+        raise UsageError(f"say which loop with --loop; there are: {', '.join(names) or 'none'}")
+    return names[0]
+
+
+def each_loop(
+    settings: Settings, loop: str | None, as_json: bool, hop: Callable[[Database, Any, LoopSpec], object]
+) -> None:
+    from labelloop.labelstudio.gateway import Gateway
+    from labelloop.store import loops
+
+    settings.require("label_studio_url", "label_studio_token")
+    rows = []
+    with open_database(settings) as db:
+        gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
+        for name in loop_names(db, loop):
+            with db.transaction() as conn:
+                spec = loops.get(conn, name)
+            if spec is not None:
+                rows.append({"loop": name, **plain(hop(db, gateway, spec))})
+    show(rows, as_json)

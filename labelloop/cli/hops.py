@@ -1,0 +1,143 @@
+"""The commands that do one hop: submit, push, pull, retrain, promote, rollback."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labelloop.cli.door import (
+    all_or_one,
+    as_json_too,
+    each_loop,
+    one_loop,
+    one_of_the_loops,
+    open_database,
+    with_settings,
+)
+from labelloop.cli.shown import plain, show
+from labelloop.errors import Failed, Unreachable
+from labelloop.settings import Settings
+
+if TYPE_CHECKING:
+    from labelloop.store.database import Database
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@one_of_the_loops
+@as_json_too
+@with_settings
+def submit(settings: Settings, file: Any, loop: str | None, as_json: bool) -> None:
+    """Submit the outputs in FILE (one JSON object a line; - for standard input). Twice is once."""
+    from labelloop.client import Client
+
+    settings.require("sync_url", "intake_token")
+    with Client(settings.sync_url, settings.intake_token) as client:
+        receipt = client.submit_lines(file, loop=loop)
+    show({"new": receipt.new, "known": receipt.known}, as_json)
+
+
+@click.command()
+@all_or_one
+@as_json_too
+@with_settings
+def push(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """Fill the window in Label Studio with the most useful outputs, now."""
+    from sync.push import push as hop
+
+    each_loop(settings, loop, as_json, lambda db, gateway, spec: hop(db, gateway, spec, settings))
+
+
+@click.command()
+@all_or_one
+@click.option("--full", is_flag=True, help="Look at every task, not only at those that changed.")
+@as_json_too
+@with_settings
+def pull(settings: Settings, loop: str | None, full: bool, as_json: bool) -> None:
+    """Read back what people answered in Label Studio, now."""
+    from sync.pull import pull as hop
+
+    each_loop(settings, loop, as_json, lambda db, gateway, spec: hop(db, gateway, spec, full=full))
+
+
+@click.command()
+@one_of_the_loops
+@click.option("--why", default="asked for on the command line", show_default=True)
+@click.option("--wait", is_flag=True, help="Wait for the verdict.")
+@as_json_too
+@with_settings
+def retrain(settings: Settings, loop: str | None, why: str, wait: bool, as_json: bool) -> None:
+    """Ask the backend to train a challenger and to judge it."""
+    from labelloop.store import jobs, runs
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop)
+        with db.transaction() as conn:
+            run = runs.request(conn, name, why)
+            jobs.ask(conn, jobs.RETRAIN, name)
+        if not wait:
+            said = "folded into the run that is open already" if run is None else str(run)
+            return show({"loop": name, "run": said}, as_json)
+        done = _wait_for_verdict(db, name)
+    show({k: done[k] for k in ("id", "status", "reasons", "error")}, as_json)
+    if done["status"] == "failed":
+        raise Failed(f"the run failed: {done['error']}")
+
+
+@click.command()
+@click.argument("version")
+@one_of_the_loops
+@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@as_json_too
+@with_settings
+def promote(settings: Settings, version: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
+    """Make VERSION (its id, or the first characters of it) the champion."""
+    from backend.promote import promote as hop
+
+    with open_database(settings) as db:
+        done = hop(db, one_loop(db, loop), version, by=by, why=why, models_dir=settings.models_dir)
+    show(plain(done), as_json)
+
+
+@click.command()
+@one_of_the_loops
+@click.option("--to", help="An earlier version; the one before the champion where none is named.")
+@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@as_json_too
+@with_settings
+def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by: str, as_json: bool) -> None:
+    """Go back to an earlier champion."""
+    from backend.promote import rollback as hop
+
+    with open_database(settings) as db:
+        done = hop(db, one_loop(db, loop), by=by, why=why, to=to, models_dir=settings.models_dir)
+    show(plain(done), as_json)
+
+
+def _wait_for_verdict(db: Database, loop: str) -> Mapping[str, Any]:
+    from labelloop.store import runs
+
+    deadline = time.monotonic() + 900
+    while time.monotonic() < deadline:
+        with db.transaction() as conn:
+            latest = runs.latest(conn, loop, 1)
+        if latest and latest[0]["status"] not in ("queued", "running"):
+            return latest[0]
+        time.sleep(0.5)
+    raise Unreachable("no verdict within 15 minutes: is the backend's worker running?")
+
+
+COMMANDS = (
+    submit,
+    push,
+    pull,
+    retrain,
+    promote,
+    rollback,
+)

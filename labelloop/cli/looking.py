@@ -1,0 +1,89 @@
+"""The commands that look: versions, status, settings; and migrate, which brings the tables up to date."""
+
+from __future__ import annotations
+
+import click
+
+from labelloop.cli.door import (
+    all_or_one,
+    as_json_too,
+    loop_names,
+    one_loop,
+    one_of_the_loops,
+    open_database,
+    with_settings,
+)
+from labelloop.cli.shown import plain, show
+from labelloop.settings import Settings
+
+
+@click.command()
+@one_of_the_loops
+@as_json_too
+@with_settings
+def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """The model versions of a loop, newest first."""
+    from labelloop.store import versions as store
+
+    with open_database(settings) as db, db.transaction() as conn:
+        rows = store.list_(conn, one_loop(db, loop))
+    show([plain(row) for row in rows], as_json)
+
+
+@click.command()
+@all_or_one
+@as_json_too
+@with_settings
+def status(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """What waits, what people have, what they answered, and who serves."""
+    from labelloop.store import outputs, runs
+    from labelloop.store import versions as version_store
+
+    rows = []
+    with open_database(settings) as db, db.transaction() as conn:
+        for name in loop_names(db, loop):
+            champion = version_store.champion(conn, name)
+            latest = runs.latest(conn, name, 1)
+            rows.append(
+                {
+                    "loop": name,
+                    **outputs.state_counts(conn, name),
+                    "champion": champion["id"][:12] if champion else "pipeline",
+                    "last_run": latest[0]["status"] if latest else None,
+                }
+            )
+    show(rows, as_json)
+
+
+@click.command()
+@as_json_too
+@with_settings
+def settings(settings: Settings, as_json: bool) -> None:
+    """The settings in force, secrets hidden; each comes from LABELLOOP_ and its name in capitals."""
+    show(settings.shown(), as_json)
+
+
+@click.command()
+@as_json_too
+@with_settings
+def migrate(settings: Settings, as_json: bool) -> None:
+    """Bring the database to the newest schema and register the loops of the loops folder. Twice is once."""
+    from labelloop.spec import load
+    from labelloop.store import loops
+    from labelloop.store.migrate import migrate as apply
+
+    settings.require("database_url")
+    specs = [load(p.parent) for p in sorted(settings.loops_dir.glob("*/loop.yaml"))]
+    applied = apply(settings.database_url)
+    with open_database(settings) as db, db.transaction() as conn:
+        for spec in specs:
+            loops.register(conn, spec)
+    show({"applied": applied, "loops": [spec.name for spec in specs]}, as_json)
+
+
+COMMANDS = (
+    versions,
+    status,
+    settings,
+    migrate,
+)

@@ -1,0 +1,58 @@
+"""How commands print: tables for people, JSON for programs on stdout, words on stderr."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A row or a report as a dict."""
+    from dataclasses import asdict, is_dataclass
+
+    if value is None:
+        return {}
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else dict(value)
+
+
+def to_stderr(text: str) -> None:
+    """Words for people go to stderr, so that stdout stays for programs."""
+    click.echo(text, err=True)
+
+
+def print_json(value: object) -> None:
+    click.echo(jsonlib.dumps(value, default=str, indent=2))
+    sys.stdout.flush()
+
+
+def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    if as_json:
+        return print_json(value)
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    if isinstance(value, Mapping):
+        table.show_header = False
+        for name, field in value.items():
+            table.add_row(name, _cell(field))
+    elif value:
+        for name in value[0]:
+            table.add_column(name)
+        for row in value:
+            table.add_row(*(_cell(field) for field in row.values()))
+    else:
+        return click.echo("none")
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return str(value)
+    return ", ".join(map(str, value)) or "-"

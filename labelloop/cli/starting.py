@@ -1,0 +1,121 @@
+"""The commands that start and end things: up, down, demo."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from labelloop.cli.door import Command, as_json_too
+from labelloop.cli.shown import print_json, to_stderr
+
+if TYPE_CHECKING:
+    from labelloop.local.up import UpOptions
+
+
+def up_options(command: Command) -> Command:
+    """The options that `up` and `demo` share."""
+    options = [
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Everything is kept here  [.labelloop]"),
+        click.option("--loops-dir", type=click.Path(path_type=Path), help="One folder a loop  [labeling_configs]"),
+        click.option("--database-url", help="A Postgres of your own, instead of the embedded one."),
+        click.option("--label-studio-url", help="A Label Studio of your own, instead of ours."),
+        click.option("--label-studio-token", help="Its token, personal or legacy (or LABELLOOP_LABEL_STUDIO_TOKEN)."),
+        click.option("--port-base", type=click.IntRange(1024, 65_000), help="First port; free ones where not given."),
+        click.option(
+            "--postgres",
+            type=click.Choice(["auto", "system", "wheel"]),
+            help="Which embedded Postgres: the system's programs, or those of the wheel  [auto]",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _up(logs_to_terminal: bool, **given: Any) -> UpOptions:
+    from labelloop.local.up import UpOptions
+
+    environ = dict(os.environ)
+    if given["data_dir"] is not None:
+        environ["LABELLOOP_DATA_DIR"] = str(given["data_dir"])
+    said = {k: v for k, v in given.items() if v is not None}
+    return UpOptions.from_env(environ, logs_to_terminal=logs_to_terminal, **said)
+
+
+@click.command()
+@up_options
+@as_json_too
+def up(as_json: bool, **given: Any) -> None:
+    """Start Postgres, Label Studio, sync and backend, and keep them up until Ctrl-C."""
+    from labelloop.local.up import up as start
+
+    with start(_up(not as_json, **given), announce=to_stderr) as running:
+        if as_json:
+            print_json({"addresses": running.addresses, "data_dir": str(running.settings.data_dir)})
+        running.wait()
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".labelloop"), show_default=True)
+@click.option("--purge", is_flag=True, help="Remove the data folder too, with everything in it.")
+def down(data_dir: Path, purge: bool) -> None:
+    """End whatever an `up` that was killed has left behind."""
+    from labelloop.local.up import down as stop
+
+    stop(data_dir, purge=purge)
+
+
+@click.command()
+@click.option("--loop", default="digits", show_default=True, help="digits; or tickets, with --csv.")
+@click.option("--people", type=click.IntRange(0, 20), default=3, show_default=True, help="Simulated; 0 waits for you.")
+@click.option("--skill", type=click.FloatRange(0, 1), default=0.95, show_default=True, help="Share they get right.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=6, show_default=True)
+@click.option("--per-round", type=click.IntRange(1, 1000), default=40, show_default=True, help="Answers a round.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--csv", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own labelled texts.")
+@click.option("--text", help="With --csv: the column of the text.")
+@click.option("--label", help="With --csv: the column of the true label.")
+@click.option("--exit", "leave", is_flag=True, help="Stop everything at the end instead of staying up.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
+@up_options
+def demo(
+    loop: str,
+    people: int,
+    skill: float,
+    rounds: int,
+    per_round: int,
+    seed: int,
+    csv: Path | None,
+    text: str | None,
+    label: str | None,
+    leave: bool,
+    json_file: Path | None,
+    **given: Any,
+) -> None:
+    """Close the loop on real input, with simulated people, and say honestly what it brought."""
+    from labelloop.demo import DemoOptions, run
+
+    options = DemoOptions(
+        loop="tickets" if csv else loop,
+        people=people,
+        skill=skill,
+        rounds=rounds,
+        per_round=per_round,
+        seed=seed,
+        csv=csv,
+        text=text,
+        label=label,
+        leave=leave,
+        json_file=json_file,
+    )
+    run(options, _up(False, **given))
+
+
+COMMANDS = (
+    up,
+    down,
+    demo,
+)
