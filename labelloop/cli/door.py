@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ class Door(click.Group):
     """Turns our errors into a sentence on stderr and an exit status: 1 it failed, 2 you asked wrongly."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        # The pool says each failed try; the sentence at the end is enough.
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
         try:
             return super().invoke(ctx)
         except LabelloopError as exc:

@@ -96,11 +96,12 @@ class _Demo:
 
     def play(self) -> None:
         keys, pipeline_labels = self._submit()
+        start = replay.share_right(pipeline_labels, self.items)
+        self.console.print(f"Its model has {start:.1%} of the test part right, which nobody is shown.")
         project = patiently("the project in Label Studio", self._project)
         self._hire(int(project["project_id"]))
-        start = replay.share_right(pipeline_labels, self.items)
         self.measure = Measure(self.items, self.spec, self.settings, self.database, pipeline_labels, self.options)
-        self.console.print(f"Its model has {start:.1%} of the test part right, which nobody is shown.\n")
+        self.console.print()
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
         shown = patiently("the report", lambda: figures.report(self.database, self.gateway, self.spec.name, keys))
