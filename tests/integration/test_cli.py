@@ -1,0 +1,100 @@
+"""The command line on a real database: what it prints, and how it ends when it is asked wrongly or cannot."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from labelloop.cli import main
+from labelloop.store import migrate
+
+LOOPS = Path(__file__).parents[2] / "labeling_configs"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path: Path) -> Run:
+    """Runs the command line with the settings of a migrated database."""
+    env = {
+        "LABELLOOP_DATABASE_URL": database_url,
+        "LABELLOOP_LOOPS_DIR": str(LOOPS),
+        "LABELLOOP_DATA_DIR": str(tmp_path),
+        "LABELLOOP_INTAKE_TOKEN": "an-intake-token",
+    }
+
+    def invoke(*words: str, **more: str) -> Result:
+        return CliRunner().invoke(main, list(words), env=env | more)
+
+    assert invoke("migrate").exit_code == 0
+    return invoke
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_says_what_it_does(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()[2].strip()) > 20
+
+
+def test_migrating_twice_applies_nothing_and_keeps_the_loops(run: Run) -> None:
+    said = json.loads(run("migrate", "--json").stdout)
+    assert said == {"applied": [], "loops": ["digits", "tickets"]}
+    assert migrate.sqlalchemy_url("postgresql://u@h/d") == "postgresql+psycopg://u@h/d"
+
+
+def test_status_names_every_loop_and_who_serves(run: Run) -> None:
+    rows = json.loads(run("status", "--json").stdout)
+    assert [(row["loop"], row["champion"]) for row in rows] == [("digits", "pipeline"), ("tickets", "pipeline")]
+    assert len(json.loads(run("status", "--json", "--loop", "digits").stdout)) == 1
+    assert "digits" in run("status").stdout
+
+
+def test_a_retrain_is_asked_for_once(run: Run) -> None:
+    first = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
+    again = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
+    assert len(first["run"]) == 36
+    assert "folded" in again["run"]
+
+
+def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
+    said = run("settings").stdout
+    assert "an-intake-token" not in said
+    assert database_url not in said
+    assert ":***@" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "status", "says"),
+    [
+        (["versions", "--loop", "nothing"], {}, 2, "there are: digits, tickets"),
+        (["versions"], {}, 2, "say which loop with --loop"),
+        (["promote", "abc", "--loop", "digits", "--why", "test"], {}, 2, "no version begins with 'abc'"),
+        (["promote", "abc", "--loop", "digits"], {}, 2, "--why"),
+        (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
+        (["push"], {}, 2, "LABELLOOP_LABEL_STUDIO_URL"),
+        (["status"], {"LABELLOOP_DATABASE_URL": ""}, 2, "LABELLOOP_DATABASE_URL"),
+        (["status"], {"LABELLOOP_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/x"}, 1, "Postgres does not answer"),
+        (["settings"], {"LABELLOOP_PULL_EVERY_S": "often"}, 2, "number of seconds"),
+        (["submit", "/nonexistent"], {}, 2, "No such file"),
+        (["demo", "--csv", __file__, "--text", "a", "--label", "b"], {}, 2, "cannot be read as CSV"),
+        (["demo", "--loop", "nothing"], {}, 2, "the demo has: digits, tickets"),
+        (["nothing"], {}, 2, "No such command"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_2_and_what_fails_with_1(
+    run: Run, words: list[str], more: dict[str, str], status: int, says: str
+) -> None:
+    result = run(*words, **more)
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_without_our_tables_is_told_from_one_that_does_not_answer(run: Run, postgres_url: str) -> None:
+    result = run("status", LABELLOOP_DATABASE_URL=postgres_url)
+    assert result.exit_code == 2
+    assert "labelloop migrate" in result.stderr
