@@ -56,6 +56,10 @@ def heal(database: Database) -> None:
             logger.warning("loop %s: run %s lost its worker%s", run["loop"], run["id"], ", again" if again else "")
             if again:
                 runs.request(conn, run["loop"], run["why"], seed=run["seed"])
+        # Answers that were committed just when the last run ended were folded into it, and are in none.
+        for loop in loops.names(conn):
+            if spec := loops.get(conn, loop):
+                _ask_for_more(conn, spec)
         for loop in runs.queued_loops(conn):
             jobs.ask(conn, jobs.RETRAIN, loop)
 

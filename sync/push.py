@@ -30,8 +30,8 @@ HOPES_S = 10.0
 """So long a batch whose answer is lost still fills its part of the window; then people get other tasks."""
 MAX_UNCLEAR = 4
 """With so many batches whose answer is lost, another one would only be lost too."""
-MANY = 20
-"""So many refused in a row, and none taken: the fault is not theirs."""
+MANY = 5
+"""So many of one batch refused, and none taken: the fault is not theirs."""
 RECORDS_FAULT = frozenset({400, 413, 422})
 """Refusals that say something about what was sent; others are about us, or about the project."""
 
@@ -54,11 +54,6 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
         late = exc  # new prelabels can wait, people cannot
     while (batch_id := _claim(database, spec)) is not None:
         report += _send_all(database, gateway, spec, project, batch_id)
-        if report.quarantined >= MANY and not report.pushed:
-            raise Failed(
-                f"Label Studio takes no output of loop {spec.name!r}: {report.quarantined} are quarantined, with its "
-                "words as the reason; it is stopped here"
-            )
     if late is not None:
         raise late
     report += prelabel(database, gateway, spec, project, settings.push_grace_s)
@@ -116,20 +111,34 @@ def _send_all(
 ) -> PushReport:
     """Send a batch; where Label Studio refuses it, its halves, down to the outputs that are at fault."""
     report = PushReport()
-    left = [batch_id]
+    left, refusals = [batch_id], {}
     while left:
-        done, halves = _send(database, gateway, spec, project, left.pop())
+        batch_id = left.pop()
+        done, halves, refusal = _send(database, gateway, spec, project, batch_id)
         report += done
         left += halves
+        if refusal is not None:
+            refusals[batch_id] = refusal
+    if len(refusals) >= MANY and not report.pushed:
+        with database.transaction() as conn:
+            for batch_id, why in refusals.items():
+                put_back(conn, batch_id, "sending", "refused", str(why))
+        raise Failed(
+            f"Label Studio takes none of {len(refusals)} outputs of loop {spec.name!r}, so the fault is hardly theirs; "
+            f"they wait again ({next(iter(refusals.values()))})"
+        )
+    for batch_id, why in refusals.items():
+        report += _quarantine(database, spec, batch_id, why)
     return report
 
 
 def _send(
     database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID
-) -> tuple[PushReport, list[UUID]]:
+) -> tuple[PushReport, list[UUID], Refused | None]:
+    """What was pushed; of a batch that was refused, the halves to try; of a single output, the refusal."""
     with database.transaction() as conn:
         if not batches.send(conn, batch_id):
-            return PushReport(), []
+            return PushReport(), [], None
         rows = batches.items(conn, batch_id)
         version = batches.get(conn, batch_id)["version"]
     drafts = [_draft(spec, project, row, version) for row in rows]
@@ -144,41 +153,56 @@ def _send(
             with database.transaction() as conn:
                 put_back(conn, batch_id, "sending", "refused", str(exc))
             raise
-        return _refused(database, gateway, spec, project, batch_id, exc)
+        _same_config(database, gateway, spec, project, batch_id, exc)
+        return (
+            (PushReport(), [], exc) if len(rows) == 1 else (PushReport(), _halves(database, spec, batch_id, exc), None)
+        )
     with database.transaction() as conn:
         pushed, _ = adopt(
             conn, project, batch_id, {draft.output_id: id_ for draft, id_ in zip(drafts, ids, strict=True)}
         )
-    return PushReport(pushed=pushed), []
+    return PushReport(pushed=pushed), [], None
 
 
-def _refused(
+def _same_config(
     database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID, why: Refused
-) -> tuple[PushReport, list[UUID]]:
-    """Nothing of the batch was imported. One output alone is quarantined; of more, each half is tried by itself."""
-    if gateway.project(project["project_id"]).labels_xml != spec.labels_xml:
-        with database.transaction() as conn:
-            put_back(conn, batch_id, "sending", "refused", str(why))
-        raise Failed(
-            f"the labeling config of project {project['project_id']} was changed in Label Studio, and it takes no "
-            f"tasks of loop {spec.name!r} now; put the change into its labels.xml, or undo it ({why})"
-        )
+) -> None:
+    """Raise Failed, the outputs waiting again, when they were refused by a form that is not ours any more."""
+    if gateway.project(project["project_id"]).labels_xml == spec.labels_xml:
+        return
+    with database.transaction() as conn:
+        put_back(conn, batch_id, "sending", "refused", str(why))
+    raise Failed(
+        f"the labeling config of project {project['project_id']} was changed in Label Studio, and it takes no "
+        f"tasks of loop {spec.name!r} now; put the change into its labels.xml, or undo it ({why})"
+    )
+
+
+def _halves(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> list[UUID]:
+    """Two batches in place of one of which nothing was imported."""
     with database.transaction() as conn:
         if not batches.end(conn, batch_id, "sending", "refused", str(why)):
-            return PushReport(), []
+            return []
         rows = batches.items(conn, batch_id)
-        if len(rows) == 1:
-            quarantined = batches.release(conn, batch_id, "quarantined", str(why))
-            batches.forget_items(conn, batch_id)
-            logger.warning("loop %s: output %s is quarantined: %s", spec.name, rows[0]["key"], why)
-            return PushReport(quarantined=quarantined), []
         version = batches.get(conn, batch_id)["version"]
         halves = []
         for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
             half = batches.intend(conn, spec.name, version, len(part))
             batches.hand_over(conn, batch_id, half, [row["output_id"] for row in part])
             halves.append(half)
-        return PushReport(), halves
+        return halves
+
+
+def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> PushReport:
+    """The one output of a batch that Label Studio refuses for good."""
+    with database.transaction() as conn:
+        if not batches.end(conn, batch_id, "sending", "refused", str(why)):
+            return PushReport()
+        key = batches.items(conn, batch_id)[0]["key"]
+        quarantined = batches.release(conn, batch_id, "quarantined", str(why))
+        batches.forget_items(conn, batch_id)
+    logger.warning("loop %s: output %s is quarantined: %s", spec.name, key, why)
+    return PushReport(quarantined=quarantined)
 
 
 def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version: str) -> TaskDraft:

@@ -81,6 +81,15 @@ def test_a_poisoned_output_is_quarantined_and_the_others_go_in(loop: SyncLoop) -
     assert loop.push() == PushReport()
 
 
+def test_where_none_of_many_is_taken_none_is_quarantined(loop: SyncLoop) -> None:
+    loop.submit(6, data={"title": "none of them has the text that the form shows"})
+    for _ in range(2):
+        with pytest.raises(Failed, match="takes none of 6 outputs"):
+            loop.push()
+    assert loop.states() == {"waiting": 6}
+    assert loop.sql("select count(*) as n from pool")[0]["n"] == 6
+
+
 def test_a_labeling_config_that_was_changed_in_label_studio_poisons_nothing(loop: SyncLoop) -> None:
     loop.submit(3)
     loop.push()
