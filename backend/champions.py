@@ -15,7 +15,7 @@ from pathlib import Path
 
 from backend import models
 from backend.learners import Learner
-from labelloop.errors import Failed, Unreachable
+from labelloop.errors import Failed, Retriable
 from labelloop.spec import LoopSpec
 from labelloop.store import loops, serving
 from labelloop.store import versions as version_store
@@ -56,7 +56,7 @@ class Champions:
         self._looked: dict[int, float] = {}
 
     def of(self, project_id: int) -> Serving | None:
-        """Who serves this project; None: no loop of ours is there. Raises Unreachable only before a first answer."""
+        """Who serves this project; None: no loop of ours is there. Raises Retriable only before a first answer."""
         known = self._serving.get(project_id)
         if known is not None and self._clock() - self._looked[project_id] < LOOK_EVERY_S:
             return known
@@ -65,7 +65,7 @@ class Champions:
             return known
         try:
             found = self._look(project_id, self._serving.get(project_id))
-        except Unreachable:
+        except Retriable:
             if known is None:
                 raise
             found = known

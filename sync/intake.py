@@ -16,7 +16,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from labelloop import lanes, outputs, strict_json
-from labelloop.errors import InvalidOutput, Unreachable
+from labelloop.errors import InvalidOutput, Retriable
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, versions
@@ -94,8 +94,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     def refused(exc: _Refusal) -> tuple[Response, int]:
         return jsonify(exc.body), exc.status
 
-    @bp.errorhandler(Unreachable)
-    def away(exc: Unreachable) -> tuple[Response, int, dict[str, str]]:
+    @bp.errorhandler(Retriable)
+    def away(exc: Retriable) -> tuple[Response, int, dict[str, str]]:
         return jsonify(error="Postgres does not answer; try again"), 503, {"Retry-After": str(RETRY_AFTER_S)}
 
     return bp

@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify
 from werkzeug.exceptions import HTTPException
 
 from labelloop import log
-from labelloop.errors import Unreachable
+from labelloop.errors import Retriable
 from labelloop.settings import Settings
 from labelloop.store.database import Database
 from sync import doorbell, intake
@@ -63,7 +63,7 @@ def _postgres(database: Database) -> str:
     try:
         with database.transaction() as conn:
             row = conn.execute("select to_regclass('outputs') is not null as there").fetchone()
-    except Unreachable as exc:
+    except Retriable as exc:
         logger.warning("not ready: %s", exc)
         return "does not answer"
     return "ok" if row and row["there"] else "has no schema yet: run `labelloop migrate`"

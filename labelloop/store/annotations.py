@@ -17,9 +17,11 @@ Seen = tuple[Annotation, UUID | None, str | None]
 
 
 def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
-    """Write down the versions that are new; returns their outputs.
+    """Write down the versions that differ from the newest one that is stored; returns their outputs.
 
+    A tombstone differs from everything. An older version comes from a page that was read long ago, and is left out.
     When a user is deleted Label Studio takes the name off his annotations without a new `updated_at`: ours keep it.
+    The caller holds the loop's answers, as for `bury` and `bury_outputs`.
     """
     rows = [_row(annotation, output_id, distrusted) for annotation, output_id, distrusted in seen]
     new = conn.execute(
@@ -27,17 +29,23 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
         insert into annotation_versions
             (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
              ground_truth, lead_time_s, parent_prediction, created_at, updated_at, distrusted)
-        select %(instance)s, r.id, r.task_id, r.output_id, decode(r.sha256, 'hex'), r.result, r.completed_by,
-               r.updated_by, r.was_cancelled, r.ground_truth, r.lead_time_s, r.parent_prediction, r.created_at,
+        select %(instance)s, r.id, r.task_id, r.output_id, decode(r.sha256, 'hex'), r.result,
+               case when nameless then v.completed_by else r.completed_by end,
+               case when nameless then v.updated_by else r.updated_by end, r.was_cancelled, r.ground_truth, r.lead_time_s, r.parent_prediction, r.created_at,
                r.updated_at, r.distrusted
         from jsonb_to_recordset(%(rows)s) as r (
             id bigint, task_id bigint, output_id uuid, sha256 text, result jsonb, completed_by bigint,
             updated_by bigint, was_cancelled boolean, ground_truth boolean, lead_time_s float8,
             parent_prediction bigint, created_at timestamptz, updated_at timestamptz, distrusted text)
-        where r.completed_by is not null or r.updated_by is not null or not exists (
-            select from annotation_versions v
-            where v.instance = %(instance)s and v.annotation_id = r.id and v.updated_at = r.updated_at)
-        on conflict on constraint an_annotation_version_once do nothing
+        left join lateral (
+            select * from annotation_versions
+            where instance = %(instance)s and annotation_id = r.id order by updated_at desc, seq desc limit 1
+        ) v on true
+        cross join lateral (
+            select r.completed_by is null and r.updated_by is null and v.updated_at = r.updated_at as nameless
+        ) who
+        where v.seq is null or r.updated_at > v.updated_at
+           or r.updated_at = v.updated_at and (v.deleted or v.sha256 <> decode(r.sha256, 'hex'))
         returning output_id
         """,
         {"instance": instance, "rows": Jsonb(rows)},
@@ -48,7 +56,9 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
 def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
     """Tombstones for the annotations of these tasks that are not `present` any more; returns their outputs.
 
-    `tasks`: Label Studio's id to the task's `updated_at`, which every deletion of an annotation moves.
+    `tasks`: Label Studio's id to the task's `updated_at`, which every annotation and every deletion of one moves. An
+    annotation that is newer is not missed: the page was read before it was made. The tombstone has the annotation's
+    own time, so that what comes back is the newest again.
     """
     rows = conn.execute(
         """
@@ -57,11 +67,15 @@ def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Seq
              ground_truth, lead_time_s, parent_prediction, created_at, updated_at, deleted, distrusted)
         select a.instance, a.annotation_id, a.task_id, a.output_id, sha256('deleted'), a.result, a.completed_by,
                a.updated_by, a.was_cancelled, a.ground_truth, a.lead_time_s, a.parent_prediction, a.created_at,
-               greatest(a.updated_at, t.updated_at), true, a.distrusted
+               a.updated_at, true, a.distrusted
         from annotations a
         join unnest(%(tasks)s::bigint[], %(times)s::timestamptz[]) as t (task_id, updated_at) using (task_id)
         where a.instance = %(instance)s and a.annotation_id <> all (%(present)s::bigint[])
-        on conflict on constraint an_annotation_version_once do nothing
+        and a.updated_at <= t.updated_at
+        -- the view has an index on annotations, and none on tasks
+        and a.annotation_id = any(array(
+            select annotation_id from annotation_versions
+            where instance = %(instance)s and task_id = any(%(tasks)s::bigint[])))
         returning output_id
         """,
         {"instance": instance, "tasks": list(tasks), "times": list(tasks.values()), "present": list(present)},
@@ -79,7 +93,7 @@ def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None
         select instance, annotation_id, task_id, output_id, sha256('deleted'), result, completed_by, updated_by,
                was_cancelled, ground_truth, lead_time_s, parent_prediction, created_at, updated_at, true, distrusted
         from annotations where instance = %(instance)s and output_id = any(%(ids)s)
-        on conflict on constraint an_annotation_version_once do nothing
+        and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
         """,
         {"instance": instance, "ids": list(output_ids)},
     )
@@ -91,6 +105,7 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[d
         """
         select * from annotations
         where instance = %(instance)s and output_id = any(%(ids)s) and distrusted is null and not was_cancelled
+        and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
         order by annotation_id
         """,
         {"instance": instance, "ids": list(output_ids)},

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from labelloop.errors import SettingsError, Unreachable
+from labelloop.errors import Retriable, SettingsError, Unreachable
 
 # A peer that vanishes must not hang us for ever: keepalives do not help while data is in flight, tcp_user_timeout does.
 DEADLINES: dict[str, Any] = {
@@ -29,7 +29,8 @@ Conn = Connection[DictRow]
 class Database:
     """A small pool on one Postgres database. Rows come back as dicts.
 
-    Raises Unreachable where no connection can be had within `wait_s` seconds.
+    Raises Unreachable where no connection can be had within `wait_s` seconds, Retriable where a statement takes too
+    long.
     """
 
     def __init__(self, url: str, *, size: int = 8, wait_s: float = 5.0) -> None:
@@ -56,6 +57,8 @@ class Database:
                 yield connection
         except PoolTimeout as exc:
             raise Unreachable(f"Postgres does not answer within {self._wait_s:g} s") from exc
+        except psycopg.errors.QueryCanceled as exc:
+            raise Retriable(f"a statement took too long, and Postgres broke it off: {exc}") from exc
         except psycopg.OperationalError as exc:
             raise Unreachable(f"Postgres does not answer: {exc}") from exc
         except psycopg.errors.UndefinedTable as exc:

@@ -57,10 +57,14 @@ def ids(conn: Conn, loop: str) -> list[dict[str, Any]]:
     """Every task that Label Studio should have: output, its id there, and how many annotations of it are stored."""
     return conn.execute(
         """
-        select t.output_id, t.label_studio_id, t.pushed_at, o.state::text,
-            (select count(*) from annotations a
-             where a.instance = t.instance and a.task_id = t.label_studio_id) as annotated
-        from tasks t join outputs o on o.id = t.output_id where t.loop = %(loop)s
+        select t.output_id, t.label_studio_id, t.pushed_at, o.state::text, coalesce(a.n, 0) as annotated
+        from tasks t join outputs o on o.id = t.output_id
+        left join (
+            select instance, task_id, count(*) as n from annotations
+            where instance = any(array(select instance from projects where loop = %(loop)s))
+            group by instance, task_id
+        ) a on a.instance = t.instance and a.task_id = t.label_studio_id
+        where t.loop = %(loop)s
         """,
         {"loop": loop},
     ).fetchall()

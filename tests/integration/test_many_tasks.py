@@ -1,0 +1,63 @@
+"""What pull asks of Postgres, at twenty thousand tasks, each within a second."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from labelloop.errors import Retriable, Unreachable
+from labelloop.spec import parse
+from labelloop.store import annotations, loops
+from labelloop.store import tasks as task_store
+from labelloop.store.database import Database
+from tests.sync_loop import XML, YAML
+
+MANY = 20_000
+FILL = f"""
+    insert into projects (loop, label_studio_url, project_id, signing_key) values ('pets', 'x', 7, 'k');
+    insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane, inclusion_probability, holdout,
+                         state)
+    select 'pets', 'k' || i, '', 'g', '{{}}', 'm', 'rule', 1, false, 'in_review' from generate_series(1, {MANY}) i;
+    insert into batches (loop, version, size) values ('pets', 'm', {MANY});
+    insert into tasks
+    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'm', 'm', 'x', now()
+    from outputs o, batches b, projects p;
+    insert into annotation_versions
+        (instance, annotation_id, task_id, output_id, sha256, result, was_cancelled, created_at, updated_at)
+    select instance, label_studio_id, label_studio_id, output_id, '', '[]', false, now(), now() from tasks;
+    analyze
+"""
+
+
+@pytest.fixture
+def many(database: Database) -> dict[str, Any]:
+    with database.transaction() as conn:
+        loops.register(conn, parse("pets", YAML, XML))
+        conn.execute(FILL)
+        row = conn.execute("select * from tasks where label_studio_id = 5").fetchone()
+    assert row is not None
+    return row
+
+
+def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many: dict[str, Any]) -> None:
+    instance, output_id = many["instance"], many["output_id"]
+    with database.transaction() as conn:
+        conn.execute("set local statement_timeout = '1s'")
+        rows = task_store.ids(conn, "pets")
+    assert [row["annotated"] for row in rows] == [1] * MANY
+    with database.transaction() as conn:
+        conn.execute("set local statement_timeout = '100ms'")
+        assert [row["annotation_id"] for row in annotations.of_outputs(conn, instance, [output_id])] == [5]
+        now = datetime.now(UTC)
+        assert annotations.bury(conn, instance, {5: now}, [5]) == set()
+        assert annotations.bury(conn, instance, {5: now}, []) == {output_id}
+        assert annotations.of_outputs(conn, instance, [output_id]) == []
+        annotations.bury_outputs(conn, instance, [output_id])
+
+
+def test_a_statement_that_takes_too_long_is_not_said_to_be_an_absence(database: Database) -> None:
+    with pytest.raises(Retriable, match="took too long") as caught, database.transaction() as conn:
+        conn.execute("set local statement_timeout = '50ms'; select pg_sleep(5)")
+    assert not isinstance(caught.value, Unreachable)
