@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from labelloop.errors import Failed
 from labelloop.store import projects
 from labelloop.store import tasks as task_store
 from labelloop.tasks import Task
+from sync.project import own
 from sync.take_in import Pull, PullReport
 
 logger = logging.getLogger(__name__)
@@ -23,18 +25,37 @@ SHARE = 0.02
 """More than FEW and more than this share vanished: rather Label Studio is at fault than somebody's deletions."""
 
 
-def sweep(pull: Pull) -> PullReport:
-    """Nothing is concluded from a sweep that was not completed, or while the project does not answer."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is kept of a task while all of them are held side by side: its data may be an image."""
+
+    id: int
+    annotated: int
+    output_id: UUID | None
+    """The output that it carries; None unless the signature fits."""
+
+
+def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
+    """Nothing is concluded from a sweep that was not completed, or while the project does not answer.
+
+    `confirm_deletions`: somebody says that the missing tasks were deleted on purpose, however many they are.
+    """
     # gather
     with pull.database.transaction() as conn:
         rows = task_store.ids(conn, pull.spec.name)
-    standing = list(pull.gateway.all_tasks(pull.project_id))
+    standing = reduce(pull.gateway.all_tasks(pull.project_id), pull.project["signing_key"])
     confirm(pull)
 
     # decide
-    ours = _by_output(standing, pull.project["signing_key"])
+    ours = _by_output(standing)
     gone = _gone(rows, standing, ours)
-    brake(pull.spec.name, len(gone), len(rows))
+    if not confirm_deletions and too_many(len(gone), len(rows)):
+        raise Failed(
+            f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio; that is more "
+            f"than people delete (at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If that was done on "
+            f"purpose, say so: labelloop pull --full --confirm-deletions --loop {pull.spec.name}; if not, restore "
+            "Label Studio's database"
+        )
     counted = {row["label_studio_id"]: row["annotated"] for row in rows}
     # Annotated otherwise than we know, or not written down at all: a late import, perhaps, or somebody's own task.
     differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]
@@ -44,7 +65,10 @@ def sweep(pull: Pull) -> PullReport:
     for page in _pages(differ):
         report += pull.take_in(pull.gateway.tasks(pull.project_id, page))
     if gone:
-        still = {task.id for task in pull.gateway.tasks(pull.project_id, [row["label_studio_id"] for row in gone])}
+        asked = [row["label_studio_id"] for row in gone]
+        still = {
+            task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)
+        }
         vanished = [row["output_id"] for row in gone if row["label_studio_id"] not in still or row["reused"]]
         with pull.database.transaction() as conn:
             projects.hold(conn, pull.spec.name, "answers")
@@ -58,31 +82,29 @@ def sweep(pull: Pull) -> PullReport:
 
 
 def confirm(pull: Pull) -> None:
-    """Raise unless Label Studio knows us and the project: to a lost permission every task looks deleted."""
-    pull.gateway.project(pull.project_id)
+    """Raise unless Label Studio knows us, and the project is ours: to a lost permission every task looks deleted."""
+    own(pull.gateway, pull.project)
     pull.gateway.whoami()
 
 
-def brake(loop: str, gone: int, known: int) -> None:
-    if gone > max(FEW, SHARE * known):
-        raise Failed(
-            f"{gone} of the {known} tasks of loop {loop!r} are gone from Label Studio; that is more than people delete "
-            f"(at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If it was done on purpose, do it in "
-            "smaller steps; if not, restore Label Studio's database"
-        )
+def too_many(gone: int, known: int) -> bool:
+    return gone > max(FEW, SHARE * known)
 
 
-def _by_output(tasks: Sequence[Task], signing_key: bytes) -> dict[UUID, list[Task]]:
-    ours: dict[UUID, list[Task]] = defaultdict(list)
+def reduce(tasks: Iterable[Task], signing_key: bytes) -> list[Standing]:
+    return [Standing(task.id, task.annotated, task.output_id(signing_key)) for task in tasks]
+
+
+def _by_output(tasks: Sequence[Standing]) -> dict[UUID, list[Standing]]:
+    ours: dict[UUID, list[Standing]] = defaultdict(list)
     for task in tasks:
-        output_id = task.output_id(signing_key)
-        if output_id is not None:
-            ours[output_id].append(task)
+        if task.output_id is not None:
+            ours[task.output_id].append(task)
     return ours
 
 
 def _gone(
-    rows: Sequence[Mapping[str, Any]], standing: Sequence[Task], ours: Mapping[UUID, list[Task]]
+    rows: Sequence[Mapping[str, Any]], standing: Sequence[Standing], ours: Mapping[UUID, list[Standing]]
 ) -> list[dict[str, Any]]:
     """Rows whose task is not there; `reused` where its id is another output's now (on SQLite ids come again)."""
     ids = {task.id for task in standing}
@@ -94,7 +116,7 @@ def _gone(
     ]
 
 
-def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Task]) -> int:
+def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
     """Delete the tasks that nobody has begun to answer, but for one; returns how many.
 
     Annotated ones are all kept: their reviewers count once each, whatever task they answered.
@@ -120,7 +142,7 @@ def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Task]) -> int:
     return deleted
 
 
-def _untouched(pull: Pull, task: Task, output_id: UUID) -> bool:
+def _untouched(pull: Pull, task: Standing, output_id: UUID) -> bool:
     """Read again, right before it is deleted."""
     now = pull.gateway.tasks(pull.project_id, [task.id], annotations=False)
     return (

@@ -19,7 +19,7 @@ from labelloop.cli.door import (
     with_settings,
 )
 from labelloop.cli.shown import plain, show
-from labelloop.errors import Failed, Unreachable
+from labelloop.errors import Failed, Unreachable, UsageError
 from labelloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -55,13 +55,23 @@ def push(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.command()
 @all_or_one
 @click.option("--full", is_flag=True, help="Look at every task, not only at those that changed.")
+@click.option(
+    "--confirm-deletions", is_flag=True, help="With --full: the missing tasks were deleted on purpose, all of them."
+)
 @as_json_too
 @with_settings
-def pull(settings: Settings, loop: str | None, full: bool, as_json: bool) -> None:
+def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bool, as_json: bool) -> None:
     """Read back what people answered in Label Studio, now."""
     from sync.pull import pull as hop
 
-    each_loop(settings, loop, as_json, lambda db, gateway, spec: hop(db, gateway, spec, full=full))
+    if confirm_deletions and not full:
+        raise UsageError("--confirm-deletions needs --full: only a full pull looks for missing tasks")
+    each_loop(
+        settings,
+        loop,
+        as_json,
+        lambda db, gateway, spec: hop(db, gateway, spec, full=full, confirm_deletions=confirm_deletions),
+    )
 
 
 @click.command()

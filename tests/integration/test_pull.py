@@ -12,10 +12,10 @@ import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-from labelloop.errors import Failed, Refused
+from labelloop.errors import Failed
 from labelloop.settings import Settings
 from labelloop.spec import parse
-from labelloop.store import batches, loops
+from labelloop.store import annotations, batches, loops
 from labelloop.store.database import Database
 from sync import doorbell
 from sync.batches import PushReport, put_back
@@ -173,16 +173,37 @@ def test_when_many_tasks_vanish_at_once_nothing_is_concluded(loop: SyncLoop) -> 
     loop.submit(25)
     loop.push()
     loop.web.delete(f"/api/projects/{loop.project_id}/tasks/").raise_for_status()
-    with pytest.raises(Failed, match="25 of the 25 tasks"):
+    with pytest.raises(Failed, match="25 of the 25 tasks .* pull --full --confirm-deletions --loop pets"):
         loop.pull(full=True)
     assert loop.states() == {"in_review": 25}
+
+
+def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoop) -> None:
+    """Each deletion rang, and none of the rings keeps a pull from its other work."""
+    loop.submit(30)
+    loop.push()
+    first, *others = (task["id"] for task in loop.tasks())
+    selected = {"selectedItems": {"all": True, "excluded": [first]}}
+    loop.web.post(f"/api/dm/actions/?id=delete_tasks&project={loop.project_id}", json=selected).raise_for_status()
+    loop.annotate(first, "dog")
+    with loop.database.transaction() as conn:
+        annotations.ring(conn, loop.spec.name, [first, *others])
+    assert loop.pull(only_rung=True).answers == 1
+    assert rung(loop) == []
+    assert loop.states() == {"in_review": 29, "answered": 1}
+
+    loop.submit(1)
+    assert loop.pull(full=True, confirm_deletions=True).withdrawn == 29
+    assert loop.push() == PushReport(pushed=1)
+    assert loop.states() == {"withdrawn": 29, "answered": 1, "in_review": 1}
+    assert loop.pull(full=True).withdrawn == 0
 
 
 def test_without_its_project_nothing_is_concluded(loop: SyncLoop) -> None:
     loop.submit(2)
     loop.push()
     loop.web.delete(f"/api/projects/{loop.project_id}/").raise_for_status()
-    with pytest.raises(Refused):
+    with pytest.raises(Failed, match="is gone from Label Studio"):
         loop.pull(full=True)
     assert loop.states() == {"in_review": 2}
 
