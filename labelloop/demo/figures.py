@@ -7,24 +7,28 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.spec import LoopSpec
 from labelloop.store import figures as figure_store
 from labelloop.store import projects
 from labelloop.store.database import Database
 from labelloop.tasks import KEY, OUTPUT, Task
 
 
-def report(database: Database, gateway: Gateway, loop: str, accepted: Sequence[str]) -> dict[str, Any]:
+def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Sequence[str], given: int) -> dict[str, Any]:
     """Counts of both sides, and what does not agree between them.
 
-    lost: accepted outputs that Postgres does not have, outputs with people whose task Label Studio does not have, and
-    annotations that Postgres does not have. duplicated: further tasks for one output, further annotations of one
-    person on one task, and annotations that Postgres has and Label Studio does not.
+    lost: accepted outputs that Postgres does not have, outputs with people whose task Label Studio does not have,
+    answers that people were told were saved and Label Studio does not have (`given` at least), annotations that
+    Postgres does not have, and what people said of which nothing came in feedback and answers.
+    duplicated: further tasks for one output, further annotations of one person on one task, and annotations that
+    Postgres has and Label Studio does not.
     """
     with database.transaction() as conn:
-        counts = figure_store.counts(conn, loop)
-        states = figure_store.keys(conn, loop)
-        stored = figure_store.annotation_ids(conn, loop)
-        project = projects.get(conn, loop)
+        counts = figure_store.counts(conn, spec.name)
+        states = figure_store.keys(conn, spec.name)
+        stored = figure_store.annotation_ids(conn, spec.name)
+        unheeded = figure_store.unheeded(conn, spec.name, spec.overlap)
+        project = projects.get(conn, spec.name)
     assert project is not None
     tasks = list(_tasks(gateway, project["project_id"]))
     annotations = [a for task in tasks for a in task.annotations]
@@ -33,7 +37,7 @@ def report(database: Database, gateway: Gateway, loop: str, accepted: Sequence[s
     by_person = Counter((a.task_id, a.completed_by) for a in annotations)
     lost = sum(key not in states for key in accepted)
     lost += sum(state in ("in_review", "answered") and key not in shown for key, state in states.items())
-    lost += sum(a.id not in stored for a in annotations)
+    lost += sum(a.id not in stored for a in annotations) + max(0, given - len(annotations)) + unheeded
     duplicated = sum(n - 1 for n in there.values()) + sum(n - 1 for n in by_person.values())
     duplicated += len(stored - {a.id for a in annotations})
     return {
@@ -42,6 +46,7 @@ def report(database: Database, gateway: Gateway, loop: str, accepted: Sequence[s
         "waiting": counts["waiting"],
         "in_review": counts["in_review"],
         "answered": counts["answered"],
+        "set_aside": counts["set_aside"],
         "label_studio": {"tasks": len(tasks), "annotations": len(annotations)},
         "postgres": {
             "outputs": counts["outputs"],

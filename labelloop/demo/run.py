@@ -89,6 +89,8 @@ class _Demo:
         self.crew = Crew([])
         self.measure: Measure
         self.rounds: list[dict[str, Any]] = []
+        self.given = 0
+        """Answers that Label Studio said it has taken, in this run."""
 
     def close(self) -> None:
         self.crew.close()
@@ -104,7 +106,9 @@ class _Demo:
         self.console.print()
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
-        shown = patiently("the report", lambda: figures.report(self.database, self.gateway, self.spec.name, keys))
+        shown = patiently(
+            "the report", lambda: figures.report(self.database, self.gateway, self.spec, keys, self.given)
+        )
         self._tell(shown | {"rounds": self.rounds}, start)
 
     # -- hops, as their users drive them -------------------------------------------------------------------------
@@ -155,6 +159,7 @@ class _Demo:
 
             if self.crew.people:
                 given = self.crew.work(self.options.per_round, progress)
+                self.given += given
                 if given < self.options.per_round:
                     self.console.print(f"Round {number}: Label Studio had only {given} tasks left to serve.")
                 status.update(f"Round {number}: waiting for {given} answers to arrive in Postgres")

@@ -51,6 +51,40 @@ def task_ids(conn: Conn, loop: str) -> set[int]:
     return {row["label_studio_id"] for row in rows}
 
 
+def unheeded(conn: Conn, loop: str, overlap: int) -> int:
+    """What people said and nothing came of, by what the tables of the next hop should hold.
+
+    Annotations that count and have no feedback of their reviewer; outputs on which enough reviewers agree and that are
+    not answered; answered outputs without a label.
+    """
+    row = conn.execute(
+        """
+        with said as (
+            select distinct a.output_id, a.instance, coalesce(a.updated_by, a.completed_by) as who
+            from annotations a join outputs o on o.id = a.output_id
+            where o.loop = %(loop)s and a.distrusted is null and not a.was_cancelled
+        ), agreed as (
+            select f.model_output_id as output_id from feedback f join outputs o on o.id = f.model_output_id
+            where o.loop = %(loop)s and f.label is not null
+            group by 1 having count(*) >= %(overlap)s and count(distinct f.label) = 1
+        ), newest as (
+            select distinct on (output_id) output_id, label from answers
+            where loop = %(loop)s order by output_id, seq desc
+        )
+        select
+            (select count(*) from said s where s.who is not null and not exists (
+                select 1 from feedback f join reviewers r on r.id = f.reviewer_id
+                where f.model_output_id = s.output_id and r.instance = s.instance and r.label_studio_user_id = s.who))
+            + (select count(*) from agreed g join outputs o on o.id = g.output_id where o.state <> 'answered')
+            + (select count(*) from outputs o left join newest n on n.output_id = o.id
+               where o.loop = %(loop)s and o.state = 'answered' and n.label is null) as n
+        """,
+        {"loop": loop, "overlap": overlap},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
 def stale_tasks(conn: Conn, loop: str, shown: str) -> int:
     """Open tasks that do not show the version `shown` yet."""
     row = conn.execute(

@@ -386,3 +386,13 @@ def test_after_a_rollback_to_the_pipeline_its_labels_are_back(database: Database
             " where (p.label, p.confidence, p.scored_by) is distinct from (o.label, o.confidence, o.model_version)"
         ).fetchone()
     assert changed == {"n": 0}
+
+
+def test_answers_that_no_run_has_seen_get_one_even_where_nobody_asked(database: Database) -> None:
+    """Answers can be committed just when the run that they were folded into ends."""
+    spec = digits_loop(database, n=60, answered=50)
+    heal(database)
+    with database.transaction() as conn:
+        assert runs.queued_loops(conn) == [spec.name]
+        assert runs.latest(conn, spec.name)[0]["why"] == "50 new answers"
+    assert asked(database, jobs.RETRAIN) == 1
