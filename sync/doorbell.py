@@ -12,7 +12,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from labelloop.errors import Unreachable
+from labelloop.errors import Retriable
 from labelloop.labelstudio.answers import is_id
 from labelloop.settings import Settings
 from labelloop.store import annotations as annotation_store
@@ -34,22 +34,23 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         if not settings.hook_secret or not hmac.compare_digest(given, settings.hook_secret.encode()):
             return _no(401, f"the header {HOOK_HEADER} is wrong or missing")
         raw = request.stream.read(MAX_BYTES + 1)
-        if len(raw) > MAX_BYTES:
-            return _no(413, f"more than {MAX_BYTES} bytes")
-        try:
-            body = json.loads(raw)
-            project_id, tasks, touched = _ids(body)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return _no(400, "not a webhook of Label Studio")
+        named: tuple[int, list[int], list[int]] | None = None
+        if len(raw) <= MAX_BYTES:  # else Label Studio sent a task's data along, an image perhaps: the look must find it
+            try:
+                named = _ids(json.loads(raw))
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                return _no(400, "not a webhook of Label Studio")
         try:
             with database.transaction() as conn:
                 project = projects.get(conn, loop)
-                if project is None or project["project_id"] != project_id:
+                if project is None or (named is not None and project["project_id"] != named[0]):
                     return _no(404, "not the project of this loop")
-                tasks += annotation_store.tasks_of(conn, project["instance"], touched)
-                annotation_store.ring(conn, loop, tasks)
+                if named is not None:
+                    _, tasks, touched = named
+                    tasks += annotation_store.tasks_of(conn, project["instance"], touched)
+                    annotation_store.ring(conn, loop, tasks)
                 jobs.ask(conn, jobs.PULL, loop)
-        except Unreachable:
+        except Retriable:
             return _no(503, "Postgres does not answer")
         return Response(status=204)
 

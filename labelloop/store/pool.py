@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +30,16 @@ def best(conn: Conn, loop: str, limit: int, champion_id: str | None, ranker_id: 
     ).fetchall()
 
 
+def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
+    """Hold these rows. Whoever changes several takes them in this order, and so nobody waits in a circle."""
+    conn.execute(
+        "select from pool where output_id = any(%(ids)s) order by output_id for update", {"ids": list(output_ids)}
+    )
+
+
 def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
     """Move these rows into a batch, each with its priority; returns how many were still there."""
+    lock(conn, places)
     return conn.execute(
         """
         with taken as (delete from pool where output_id = any(%(ids)s) returning *)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from labelloop.store import pool, tasks
 from labelloop.store.database import Conn
 
 # Up to date is: labelled by the champion and ranked by the ranker, each the output's own model where there is none.
@@ -58,6 +59,10 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
 
     Audit and hold-out keep their random number: they are to show what the rule does not choose.
     """
+    prelabels = list(prelabels)
+    ids = [p.output_id for p in prelabels]
+    pool.lock(conn, ids)
+    tasks.lock(conn, ids)
     conn.execute(
         """
         create temp table prelabels (

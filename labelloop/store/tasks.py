@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -41,8 +41,16 @@ def pushed(conn: Conn, loop: str) -> dict[str, int]:
     return {row["lane"]: row["n"] for row in rows}
 
 
+def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
+    """Hold these rows, in one order for everybody who changes several."""
+    conn.execute(
+        "select from tasks where output_id = any(%(ids)s) order by output_id for update", {"ids": list(output_ids)}
+    )
+
+
 def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
     """These tasks have a prediction of `version` now, and with it a new place in the served order."""
+    lock(conn, priorities)
     conn.execute(
         """
         update tasks t set shown_version = %(version)s, priority = p.priority
