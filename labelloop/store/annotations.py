@@ -31,8 +31,9 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
              ground_truth, lead_time_s, parent_prediction, created_at, updated_at, distrusted)
         select %(instance)s, r.id, r.task_id, r.output_id, decode(r.sha256, 'hex'), r.result,
                case when nameless then v.completed_by else r.completed_by end,
-               case when nameless then v.updated_by else r.updated_by end, r.was_cancelled, r.ground_truth, r.lead_time_s, r.parent_prediction, r.created_at,
-               r.updated_at, r.distrusted
+               case when nameless then v.updated_by else r.updated_by end,
+               r.was_cancelled, r.ground_truth, r.lead_time_s, r.parent_prediction, r.created_at, r.updated_at,
+               r.distrusted
         from jsonb_to_recordset(%(rows)s) as r (
             id bigint, task_id bigint, output_id uuid, sha256 text, result jsonb, completed_by bigint,
             updated_by bigint, was_cancelled boolean, ground_truth boolean, lead_time_s float8,

@@ -81,7 +81,7 @@ comment on column annotation_versions.ground_truth is 'Marked so in Label Studio
 comment on column annotation_versions.lead_time_s is 'Seconds that the person took, as Label Studio reports them.';
 comment on column annotation_versions.parent_prediction is 'Label Studio''s id of the prediction that it began from; null where from none.';
 comment on column annotation_versions.created_at is 'By Label Studio''s clock.';
-comment on column annotation_versions.updated_at is 'By Label Studio''s clock: the newest is the one that counts.';
+comment on column annotation_versions.updated_at is 'By Label Studio''s clock: the newest is the one that counts, of equal ones the last that we saw.';
 comment on column annotation_versions.seen_at is 'When we read it, by our clock.';
 
 comment on column reviewers.id is 'Our name for the person.';

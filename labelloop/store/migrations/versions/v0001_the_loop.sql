@@ -204,9 +204,10 @@ create table annotation_versions (
     updated_at         timestamptz not null,
     deleted            boolean not null default false,
     distrusted         text,
-    seen_at            timestamptz not null default now(),
-    constraint an_annotation_version_once unique (instance, annotation_id, updated_at, sha256)
+    seen_at            timestamptz not null default now()
 );
+-- Not unique: what was said, taken back and said again comes in the same version twice.
+create index annotation_versions_newest on annotation_versions (instance, annotation_id, updated_at desc, seq desc);
 create index annotation_versions_by_output on annotation_versions (output_id);
 create index annotation_versions_by_task on annotation_versions (instance, task_id);
 comment on table annotation_versions is 'Every version of every annotation that Label Studio showed us; nothing is ever updated or removed.';
