@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
+import psycopg
+
+from labelloop.errors import LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.store import batches, pool, versions
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
 from labelloop.tasks import Task
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +50,32 @@ def settle(database: Database, gateway: Gateway, project: Mapping[str, Any], gra
         left = [batch for batch in batches.open_(conn, project["loop"]) if batch["kind"] == "tasks"]
     report = PushReport()
     for batch in left:
-        if batch["state"] == "intent":
-            with database.transaction() as conn:
-                n = put_back(conn, batch["id"], "intent", "abandoned", "it was never sent")
-            report += PushReport(put_back=n)
-            continue
-        arrived = _by_output(gateway.tasks_of_batch(project["project_id"], batch["id"]), project["signing_key"])
-        if len(arrived) < batch["size"] and batch["age_s"] <= grace_s:
+        try:
+            report += _settle_one(database, gateway, project, batch, grace_s)
+        except Unreachable:
+            raise
+        except (LabelloopError, psycopg.Error):
+            # Whatever is wrong with it, the others do not wait for it.
+            logger.exception("batch %s cannot be settled", batch["id"], extra={"loop": project["loop"]})
             report += PushReport(unclear=batch["size"])
-            continue
-        with database.transaction() as conn:
-            if arrived:
-                n, back = adopt(conn, project, batch["id"], arrived)
-                report += PushReport(adopted=n, put_back=back)
-            else:
-                n = put_back(conn, batch["id"], "sending", "abandoned", f"not there after {batch['age_s']:.0f} s")
-                report += PushReport(put_back=n)
     return report
+
+
+def _settle_one(
+    database: Database, gateway: Gateway, project: Mapping[str, Any], batch: Mapping[str, Any], grace_s: float
+) -> PushReport:
+    if batch["state"] == "intent":
+        with database.transaction() as conn:
+            return PushReport(put_back=put_back(conn, batch["id"], "intent", "abandoned", "it was never sent"))
+    arrived = _by_output(gateway.tasks_of_batch(project["project_id"], batch["id"]), project["signing_key"])
+    if len(arrived) < batch["size"] and batch["age_s"] <= grace_s:
+        return PushReport(unclear=batch["size"])
+    with database.transaction() as conn:
+        if arrived:
+            n, back = adopt(conn, project, batch["id"], arrived)
+            return PushReport(adopted=n, put_back=back)
+        why = f"not there after {batch['age_s']:.0f} s"
+        return PushReport(put_back=put_back(conn, batch["id"], "sending", "abandoned", why))
 
 
 def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
@@ -72,9 +87,10 @@ def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[U
         return 0, 0
     # On SQLite Label Studio gives the ids of deleted tasks away again.
     before = task_store.by_label_studio_id(conn, project["instance"], list(ids.values()))
-    gone = [output_id for output_id in before.values() if output_id not in ids]
+    moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
+    gone = [output_id for output_id in moved if output_id not in ids]
     task_store.set_state(conn, gone, ["in_review", "answered"], "withdrawn", "its task was deleted in Label Studio")
-    task_store.forget(conn, gone)
+    task_store.forget(conn, moved)
     batches.adopt(conn, batch_id, project["instance"], ids)
     adopted = batches.in_review(conn, batch_id, list(ids))
     pool.put_back(conn, batch_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from labelloop.errors import Ambiguous, Failed, Refused, Unreachable
@@ -45,7 +45,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     logged and left out: nothing hangs on it, answers are looked for without a doorbell too.
     """
     row = _stand(database, gateway, spec)
-    project = _own(gateway, row)
+    project = own(gateway, row)
     project = _as_the_spec_says(gateway, project, spec)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
@@ -100,7 +100,7 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
         raise
 
 
-def _own(gateway: Gateway, row: dict[str, Any]) -> Project:
+def own(gateway: Gateway, row: Mapping[str, Any]) -> Project:
     """The project, surely ours: a Label Studio that was set up anew, or restored, gives its ids away again."""
     try:
         project = gateway.project(row["project_id"])
@@ -226,5 +226,5 @@ def _tried(
         return False  # the next call looks whether it is there
 
 
-def _mark(row: dict[str, Any]) -> str:
+def _mark(row: Mapping[str, Any]) -> str:
     return f"labelloop:{row['instance']}"

@@ -22,7 +22,7 @@ from labelloop.tasks import MAX_BATCH, Ranked, TaskDraft, choose, priorities, sh
 from labelloop.versions import shown_version
 from sync.batches import PushReport, adopt, in_force, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
-from sync.project import ensure_project
+from sync.project import ensure_project, own
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
         project = projects.get(conn, spec.name)
     if project is None or project["project_id"] is None:
         project = ensure_project(database, gateway, spec, settings)
+    else:
+        own(gateway, project)
 
     report = settle(database, gateway, project, settings.push_grace_s)
     late: Retriable | None = None
@@ -79,7 +81,12 @@ def _claim(database: Database, spec: LoopSpec) -> UUID | None:
 
         # decide
         # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
-        stands = [Ranked(row["output_id"], row["lane"], row["utility"]) for row in open_rows]
+        # One that has as many annotations as people are asked fills no place: whoever skipped it is not served it again.
+        stands = [
+            Ranked(row["output_id"], row["lane"], row["utility"])
+            for row in open_rows
+            if row["annotated"] < spec.overlap
+        ]
         chosen = choose(
             waiting,
             stands,

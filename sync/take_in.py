@@ -102,6 +102,10 @@ class Pull:
             batch_id = UUID(str(task.data.get(BATCH)))
         except ValueError:
             return False
+        # A push may just be claiming it: what it took is on its way, and what it waits for it will not find.
+        projects.hold(conn, self.spec.name, "push")
+        if not task_store.hold_idle(conn, output["id"]):
+            return False
         if not task_store.adopt_stray(conn, output["id"], self.instance, task.id, batch_id):
             return False
         task_store.leave_pool(conn, output["id"])

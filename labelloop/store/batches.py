@@ -106,7 +106,10 @@ def end(conn: Conn, batch_id: UUID, was: str, became: str, reason: str | None = 
 
 
 def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -> None:
-    """Write down the tasks (output to Label Studio's id) that the batch has become."""
+    """Write down the tasks (output to Label Studio's id) that the batch has become.
+
+    An output that has a task already keeps it: the sweep finds the second one.
+    """
     conn.execute(
         """
         insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
@@ -116,6 +119,7 @@ def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -
         from batch_items i join batches b on b.id = i.batch_id
         join unnest(%(outputs)s::uuid[], %(tasks)s::bigint[]) as t (output_id, label_studio_id) using (output_id)
         where i.batch_id = %(id)s
+        on conflict do nothing
         """,
         {"id": batch_id, "instance": instance, "outputs": list(ids), "tasks": list(ids.values())},
     )

@@ -10,15 +10,23 @@ from labelloop.store.database import Conn
 
 
 def in_review(conn: Conn, loop: str, champion_id: str | None, ranker_id: str | None) -> list[dict[str, Any]]:
-    """The open tasks, with the output's label; `fresh` as in the pool."""
+    """The open tasks, with the output's label and how many annotations stand on each, skipped ones too; `fresh` as in
+    the pool.
+    """
     return conn.execute(
         """
-        select t.*, o.label as output_label, o.result,
+        select t.*, o.label as output_label, o.result, a.annotated,
             (case when %(champion)s::text is null
                   then not exists (select from model_versions v where v.id = t.scored_by)
                   else t.scored_by = %(champion)s end)
             and (%(ranker)s::text is null or t.ranked_by = %(ranker)s) as fresh
-        from tasks t join outputs o on o.id = t.output_id
+        from tasks t join outputs o on o.id = t.output_id cross join lateral (
+            select count(*) as annotated from annotations
+            where instance = t.instance and task_id = t.label_studio_id
+            and annotation_id = any(array(
+                select annotation_id from annotation_versions
+                where instance = t.instance and task_id = t.label_studio_id))
+        ) a
         where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
         """,
         {"loop": loop, "champion": champion_id, "ranker": ranker_id},
@@ -96,6 +104,14 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, dict[
         {"loop": loop, "ids": list(output_ids)},
     ).fetchall()
     return {row["id"]: row for row in rows}
+
+
+def hold_idle(conn: Conn, output_id: UUID) -> bool:
+    """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
+    row = conn.execute(
+        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
+    ).fetchone()
+    return row is not None
 
 
 def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch_id: UUID) -> bool:
