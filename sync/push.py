@@ -81,7 +81,7 @@ def _claim(database: Database, spec: LoopSpec) -> UUID | None:
 
         # decide
         # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
-        # One that has as many annotations as people are asked fills no place: whoever skipped it is not served it again.
+        # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
         stands = [
             Ranked(row["output_id"], row["lane"], row["utility"])
             for row in open_rows

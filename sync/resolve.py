@@ -64,10 +64,9 @@ def resolve(
     feedback_store.answer(conn, spec.name, changed)
     done = [id_ for id_, answer in agreed.items() if answer is not None]
     undone = [id_ for id_, answer in agreed.items() if answer is None]
-    left = task_store.set_state(conn, done, ["in_review"], "answered", None)
-    back = task_store.set_state(conn, undone, ["answered"], "in_review", "its answer was taken back")
-    if left or back:
-        jobs.ask(conn, jobs.PUSH, spec.name)
+    task_store.set_state(conn, done, ["in_review"], "answered", None)
+    task_store.set_state(conn, undone, ["answered"], "in_review", "its answer was taken back")
+    jobs.ask(conn, jobs.PUSH, spec.name)  # without an answer too: a skipped task leaves its place to another
     if changed:
         _ask_to_retrain(conn, spec)
     return Resolved(len(everything), len(changed))

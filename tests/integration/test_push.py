@@ -8,7 +8,7 @@ import pytest
 
 from labelloop.errors import Ambiguous, Failed, Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.store import batches, pool
+from labelloop.store import batches, jobs, pool
 from labelloop.store.database import Database
 from sync.batches import PushReport, adopt
 from tests.conftest import LabelStudio
@@ -55,6 +55,46 @@ def test_the_window_holds_the_most_useful_and_is_filled_again(loop: SyncLoop) ->
     loop.pull()
     loop.push()
     assert {task["data"]["labelloop_key"] for task in loop.tasks()} == {keys[i] for i in (3, 1, 4, 2)}
+
+
+def test_what_is_skipped_leaves_its_place_to_another(loop: SyncLoop) -> None:
+    spec = loop.spec
+    loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 3})})
+    loop.submit(6)
+    assert loop.push() == PushReport(pushed=3)
+    skipped = []
+    while (task := loop.next_task()) is not None:
+        skipped.append(task["id"])
+        loop.annotate(task["id"], "cat", skip=True)
+    loop.do("delete from procrastinate_jobs")
+    loop.pull()
+    assert [row["task_name"] for row in loop.sql("select task_name from procrastinate_jobs")] == [jobs.PUSH]
+    assert loop.push() == PushReport(pushed=3)
+    assert loop.push() == PushReport()
+    assert loop.states() == {"in_review": 6}
+    served = loop.next_task()
+    assert served is not None
+    assert served["id"] not in skipped
+
+
+def test_with_two_people_a_task_a_task_keeps_its_place_until_nobody_is_asked_any_more(
+    database: Database, label_studio: LabelStudio
+) -> None:
+    """One changes the other's annotation beside his own: two stand, one reviewer spoke, and nobody is served it."""
+    anne = label_studio.sign_up("anne@push.example.org")[1]
+    with sync_loop(database, label_studio.url, label_studio.token, overlap=2) as loop:
+        loop.spec = loop.spec.model_copy(update={"queue": loop.spec.queue.model_copy(update={"window": 1})})
+        loop.submit(2)
+        loop.push()
+        [task] = loop.tasks()
+        hers = loop.annotate(task["id"], "cat", web=anne)
+        loop.pull()
+        assert loop.push() == PushReport()
+        loop.annotate(task["id"], "dog")
+        loop.edit(hers, "dog")
+        loop.pull()
+        assert loop.states() == {"in_review": 1, "waiting": 1}
+        assert loop.push() == PushReport(pushed=1)
 
 
 def test_people_are_served_the_most_useful_first_with_its_prelabel(loop: SyncLoop) -> None:
