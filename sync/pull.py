@@ -100,7 +100,7 @@ def _deleted(pull: Pull, ids: set[int]) -> PullReport:
     if too_many(len(gone), known):
         # Raising here would keep the rings, and with them every later pull from coming as far as its sweep.
         logger.warning(
-            "the sweep is to judge: the doorbell rang for %d missing tasks", len(gone), extra={"loop": pull.spec.name}
+            "%d tasks that the doorbell named are gone: left to the sweep", len(gone), extra={"loop": pull.spec.name}
         )
         return PullReport()
     confirm(pull)

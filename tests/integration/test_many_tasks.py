@@ -9,7 +9,8 @@ import pytest
 
 from labelloop.errors import Retriable, Unreachable
 from labelloop.spec import parse
-from labelloop.store import annotations, loops
+from labelloop.store import annotations as annotation_store
+from labelloop.store import loops
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from tests.sync_loop import XML, YAML
@@ -50,12 +51,12 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
     assert [row["annotated"] for row in rows] == [row["annotated"] for row in open_] == [1] * MANY
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = '100ms'")
-        assert [row["annotation_id"] for row in annotations.of_outputs(conn, instance, [output_id])] == [5]
+        assert [row["annotation_id"] for row in annotation_store.of_outputs(conn, instance, [output_id])] == [5]
         now = datetime.now(UTC)
-        assert annotations.bury(conn, instance, {5: now}, [5]) == set()
-        assert annotations.bury(conn, instance, {5: now}, []) == {output_id}
-        assert annotations.of_outputs(conn, instance, [output_id]) == []
-        annotations.bury_outputs(conn, instance, [output_id])
+        assert annotation_store.bury(conn, instance, {5: now}, [5]) == set()
+        assert annotation_store.bury(conn, instance, {5: now}, []) == {output_id}
+        assert annotation_store.of_outputs(conn, instance, [output_id]) == []
+        annotation_store.bury_outputs(conn, instance, [output_id])
 
 
 def test_a_statement_that_takes_too_long_is_not_said_to_be_an_absence(database: Database) -> None:

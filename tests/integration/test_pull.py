@@ -15,7 +15,8 @@ from werkzeug.serving import make_server
 from labelloop.errors import Failed
 from labelloop.settings import Settings
 from labelloop.spec import parse
-from labelloop.store import annotations, batches, jobs, loops
+from labelloop.store import annotations as annotation_store
+from labelloop.store import batches, jobs, loops
 from labelloop.store.database import Database
 from sync import doorbell
 from sync.batches import PushReport, put_back
@@ -187,7 +188,7 @@ def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoo
     loop.web.post(f"/api/dm/actions/?id=delete_tasks&project={loop.project_id}", json=selected).raise_for_status()
     loop.annotate(first, "dog")
     with loop.database.transaction() as conn:
-        annotations.ring(conn, loop.spec.name, [first, *others])
+        annotation_store.ring(conn, loop.spec.name, [first, *others])
     assert loop.pull(only_rung=True).answers == 1
     assert rung(loop) == []
     assert loop.states() == {"in_review": 29, "answered": 1}
