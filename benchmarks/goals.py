@@ -65,7 +65,9 @@ def row(measured: Measured) -> tuple[str, ...]:
     goal, values = measured.goal, measured.values
     number = ("{:.2f} x" if goal.unit == "x" else f"{{:.0f}} {goal.unit}").format
     spread = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one run"
-    return (goal.name, goal.against, number(measured.median), spread, goal.shown(), "yes" if measured.reached else "no")
+    # A digit more than the range has, so that a median beside its limit does not look as if it stood on it.
+    middle = f"{measured.median:.3f} x" if goal.unit == "x" else number(measured.median)
+    return (goal.name, goal.against, middle, spread, goal.shown(), "yes" if measured.reached else "no")
 
 
 def markdown(results: Sequence[Measured]) -> str:

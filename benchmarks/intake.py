@@ -26,7 +26,7 @@ Lines = list[bytes]
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats, long = (5_000, 1, 5_000) if quick else (20_000, 4, 100_000)
+    n, repeats, long = (5_000, 1, 5_000) if quick else (5_000, 8, 50_000)
     rng = np.random.default_rng(0)
     spec = texts_spec(LOOP)
     with house(servers) as our:

@@ -32,7 +32,7 @@ Turns = list[tuple[list[float], list[float]]]
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats = (100, 1) if quick else (500, 4)
+    n, repeats = (100, 1) if quick else (600, 4)
     with house(servers) as our:
         version = _champion(our)
         training.prepare(our)

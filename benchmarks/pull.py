@@ -58,7 +58,7 @@ class Answering(Gateway):
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats = (300, 1) if quick else (2_000, 4)
+    n, repeats = (300, 1) if quick else (1_000, 6)
     spec = texts_spec("pull", trigger="model_confidence <= 1", queue={"window": n}, retrain={"after": 10**9})
     with house(servers) as connected, servers.http() as web:
         our = quiet(connected)
@@ -71,7 +71,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
         try:
             ours, bare = in_turn(repeats, lambda: _ours(our, gateway, spec, n), lambda: _bare(web, project_id, n))
         finally:
-            web.delete(f"/api/projects/{project_id}/")
+            our.remove_projects(web)
             gateway.close()
     facts = (
         f"{n} tasks of one annotation each in pages of {PAGE}: {median(ours):.2f} s, "

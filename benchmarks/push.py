@@ -39,13 +39,15 @@ class Noting(Gateway):
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    repeats = 1 if quick else 4
+    repeats = 1 if quick else 6
     rng = np.random.default_rng(0)
     names = (f"push-{i}" for i in count())
     with house(servers) as connected, servers.http() as web:
         our = quiet(connected)
         _, batches = _ours(our, web, "warm-up", rng)
-        ours, bare = in_turn(repeats, lambda: _ours(our, web, next(names), rng)[0], lambda: _bare(web, batches))
+        ours, bare = in_turn(
+            repeats, lambda: _ours(our, web, next(names), rng)[0], lambda: _bare(servers, web, batches)
+        )
     facts = (
         f"{TASKS} tasks with predictions in {len(batches)} requests: {median(ours):.2f} s, "
         f"bare {median(bare):.2f} s ({TASKS / median(bare):.0f} tasks/s)"
@@ -65,24 +67,26 @@ def _ours(our: House, web: httpx.Client, name: str, rng: np.random.Generator) ->
         report = push(our.database, gateway, spec, our.settings)
         seconds = time.perf_counter() - began
     finally:
-        web.delete(f"/api/projects/{project['project_id']}/")
+        our.servers.remove_project(web, project["project_id"])
         gateway.close()
     if report.pushed != TASKS:
         raise Failed(f"{report.pushed} of {TASKS} tasks were pushed")
     return seconds, gateway.batches
 
 
-def _bare(web: httpx.Client, batches: Batches) -> float:
+def _bare(servers: Servers, web: httpx.Client, batches: Batches) -> float:
     spec = _spec("bare")
     project = web.post("/api/projects/", json={"title": "bare import", "label_config": spec.labels_xml})
-    path = f"/api/projects/{project.raise_for_status().json()['id']}"
+    project_id = project.raise_for_status().json()["id"]
     try:
         began = time.perf_counter()
         for batch in batches:
-            web.post(f"{path}/import", params={"return_task_ids": "true"}, json=batch).raise_for_status()
+            web.post(
+                f"/api/projects/{project_id}/import", params={"return_task_ids": "true"}, json=batch
+            ).raise_for_status()
         return time.perf_counter() - began
     finally:
-        web.delete(f"{path}/")
+        servers.remove_project(web, project_id)
 
 
 def _spec(name: str) -> LoopSpec:

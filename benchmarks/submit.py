@@ -22,11 +22,13 @@ from sync.push import push
 LOOP = "submitted"
 THINKS_S = 0.2
 """Between being served a task and answering it: quicker than any person."""
+SETTLES_S = 3.0
+"""After a start the worker looks at everything once; that is no annotator's day."""
 Times = list[float]
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats = (10, 1) if quick else (40, 4)
+    n, repeats = (10, 1) if quick else (30, 4)
     with house(servers) as our, servers.http() as web:
         with our.database.transaction() as conn:
             spec = digits_loop(conn, LOOP, 1_000, 0, queue=Queue(window=200))
@@ -40,7 +42,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
                 lambda: _answer_connected(our, web, connected, spec, n),
                 lambda: _answer(web, alone, spec, n),
             )
-            web.delete(f"/api/projects/{alone}/")
+            servers.remove_project(web, alone)
         finally:
             our.remove_projects(web)
         facts = f"{n} submits a repeat; {training.runs_done(our)} training runs were finished meanwhile"
@@ -80,6 +82,7 @@ def _answer_connected(our: House, web: httpx.Client, project_id: int, spec: Loop
         our.working("sync.worker"),
         training.training(our),
     ):
+        time.sleep(SETTLES_S)
         times = _answer(web, project_id, spec, n)
         wait_until(lambda: _arrived(our) == before + n, what="the last answer")
     return times

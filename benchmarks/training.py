@@ -43,7 +43,7 @@ def runs_done(our: House) -> int:
 
 def _ask(our: House, stop: threading.Event) -> None:
     seed = runs_done(our)
-    while not stop.wait(0.02):
+    while not stop.wait(0.2):
         with our.database.transaction() as conn:
             if runs.request(conn, LOOP, "benchmark", seed=seed) is not None:
                 jobs.ask(conn, jobs.RETRAIN, LOOP)
