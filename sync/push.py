@@ -99,8 +99,9 @@ def _claim(database: Database, spec: LoopSpec) -> UUID | None:
             return None
         # Tasks of another version than the others are served last, whatever their score.
         version = project["model_version"] if open_rows else shown_version(champion, ranker)
+        picked = set(chosen)
         places = priorities(
-            [item for item in waiting if item.output_id in set(chosen)],
+            [item for item in waiting if item.output_id in picked],
             useful([*waiting, *stands], spec.queue.window),
             [row["priority"] for row in open_rows],
             draw=version,
