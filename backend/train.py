@@ -1,7 +1,7 @@
 """The training child: `python -m backend.train`, with a run's id on standard input.
 
 It reads the cut, fits, predicts the hold-out and keeps the file. It never touches the run's status nor the champion;
-what it made is one line of JSON on standard output. Its memory is limited, it is nice, and it ends when its standard
+what it made is one line of JSON on standard output. Its memory is limited, and it ends when its standard
 input does, so a worker that is killed leaves no child behind.
 """
 
