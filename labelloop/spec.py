@@ -132,6 +132,8 @@ class LoopSpec(_Strict):
         for label in labels:
             if label != label.strip() or not label.isprintable() or not 0 < len(label) <= 200:
                 raise ValueError(f"a label is 1 to 200 printable characters without blanks around; found {label!r}")
+            if label.startswith("$"):
+                raise ValueError(f"Label Studio reads {label!r} as a field of the data; no label can begin with $")
         if len(set(labels)) < len(labels):
             raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
         if len(labels) == 1:

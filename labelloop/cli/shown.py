@@ -47,7 +47,14 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
             table.add_row(*(_cell(field) for field in row.values()))
     else:
         return click.echo("none")
-    Console().print(table)
+    console = Console(highlight=False)
+    if not isinstance(value, Mapping) and console.measure(table).maximum > console.width:
+        table = Table(box=None, show_header=False, pad_edge=False)
+        for row in value:
+            for name, field in row.items():
+                table.add_row(name, _cell(field))
+            table.add_row()
+    console.print(table)
 
 
 def _cell(value: object) -> str:

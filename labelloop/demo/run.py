@@ -44,6 +44,8 @@ def run(
     """Run the demo; returns when it is over (`leave`), or on Ctrl-C. `then` is called while everything is still up."""
     # A log file has no width of its own; 118 is what the table takes.
     console = console or Console(width=None if sys.stdout.isatty() else 118, highlight=False)
+    if options.json_file is not None and not options.json_file.absolute().parent.is_dir():
+        raise UsageError(f"--json is {options.json_file}; there is no folder {options.json_file.absolute().parent}")
     items, spec = _prepare(options, find_loops_dir(up_options.loops_dir))
     with up(replace(up_options, specs=(spec,)), announce=console.print) as running:
         with Database(running.settings.database_url, size=4) as database:
@@ -63,7 +65,7 @@ def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:
     """The items, and the loop as the demo plays it: a retrain run after each round."""
     if options.loop not in ("digits", "tickets"):
         raise UsageError(f"--loop is {options.loop!r}; the demo has: digits, tickets (with --csv)")
-    if (options.loop == "tickets") != (options.csv is not None):
+    if (options.loop == "tickets") != (options.csv is not None) or (options.csv is None and options.text):
         raise UsageError("the loop tickets takes your own file: --csv FILE --text COLUMN --label COLUMN")
     spec = load(loops_dir / options.loop)
     spec = spec.model_copy(update={"retrain": spec.retrain.model_copy(update={"after": options.per_round})})
@@ -151,7 +153,7 @@ class _Demo:
 
     def _round(self, number: int) -> dict[str, Any]:
         known = {run["id"] for run in patiently("the runs", self._finished_runs)}
-        before = patiently("the answers", self._answered)
+        before = patiently("the counts", self._counts)
         with self.console.status("") as status:
 
             def progress(done: int, of: int = self.options.per_round) -> None:
@@ -163,10 +165,12 @@ class _Demo:
                 if given < self.options.per_round:
                     self.console.print(f"Round {number}: Label Studio had only {given} tasks left to serve.")
                 status.update(f"Round {number}: waiting for {given} answers to arrive in Postgres")
-                patiently("the answers in Postgres", lambda: self._answered() >= before + given or None)
+                # Not by outputs: on SQLite Label Studio now and then serves one task to two people.
+                wanted = before["feedback"] + given
+                patiently("the answers in Postgres", lambda: self._counts()["feedback"] >= wanted or None)
             else:
                 while not patiently("the runs", lambda: self._new_run(known)):
-                    progress(patiently("the answers", self._answered) - before)
+                    progress(patiently("the counts", self._counts)["answered"] - before["answered"])
                     time.sleep(1)
             status.update(f"Round {number}: a challenger is trained and judged")
             run = patiently("a verdict", lambda: self._verdict(known))
@@ -185,9 +189,9 @@ class _Demo:
             project = projects.get(conn, self.spec.name)
         return project if project and project["project_id"] is not None else None
 
-    def _answered(self) -> int:
+    def _counts(self) -> dict[str, Any]:
         with self.database.transaction() as conn:
-            return int(figure_store.counts(conn, self.spec.name)["answered"])
+            return figure_store.counts(conn, self.spec.name)
 
     def _finished_runs(self) -> list[dict[str, Any]]:
         with self.database.transaction() as conn:

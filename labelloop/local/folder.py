@@ -23,7 +23,10 @@ def held(data_dir: Path) -> Iterator[None]:
 
     A kill -9 lets go of it too. Raises UsageError when somebody holds it, or when it is full of something else.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise UsageError(f"{data_dir} cannot be made ({exc.strerror}): choose another --data-dir") from exc
     file = data_dir / HOLDER
     if not file.exists() and any(data_dir.iterdir()):
         raise UsageError(f"{data_dir} is not empty, and not a data folder of labelloop: choose another --data-dir")

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 
-from labelloop.errors import UsageError
+from labelloop.errors import LabelloopError, UsageError
+from labelloop.labelstudio.gateway import Gateway
 from labelloop.local import ports
 from labelloop.local.label_studio import LabelStudio, database_for
 from labelloop.local.leftovers import mark
@@ -109,9 +110,14 @@ class Start:
 
     def _label_studio(self, settings: Settings, *, grace_is_given: bool) -> Settings:
         if self._options.label_studio_url:
+            url = self._options.label_studio_url.rstrip("/")
+            try:
+                Gateway(url, self._options.label_studio_token).whoami()
+            except (httpx.InvalidURL, LabelloopError) as exc:
+                raise UsageError(f"no way to the Label Studio at {url} with the token given: {exc}") from exc
             return replace(
                 settings,
-                label_studio_url=self._options.label_studio_url.rstrip("/"),
+                label_studio_url=url,
                 label_studio_token=self._options.label_studio_token,
                 label_studio_user="",
                 label_studio_password="",

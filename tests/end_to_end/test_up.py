@@ -25,7 +25,7 @@ from labelloop.local.places import OUTSIDE, is_free
 from labelloop.local.postgres import has_contrib
 from labelloop.local.supervisor import ROOT
 from labelloop.settings import Settings
-from tests.ports import free_base
+from tests.ports import free_base, heed_ctrl_c
 
 pytestmark = pytest.mark.timeout(400)
 CHILDREN = {
@@ -50,6 +50,7 @@ class Up:
 
     def start(self) -> None:
         env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
+        heed_ctrl_c()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "labelloop.cli", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
             cwd=ROOT,

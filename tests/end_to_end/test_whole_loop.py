@@ -23,9 +23,9 @@ import pytest
 from labelloop.local.leftovers import left_behind
 from labelloop.local.supervisor import ROOT
 from labelloop.settings import Settings
-from tests.ports import free_base
+from tests.ports import free_base, heeds_ctrl_c
 
-ROUNDS, PER_ROUND = 2, 24
+ROUNDS, PER_ROUND = 3, 30
 VICTIMS = ("backend.worker", "sync.worker", "core.wsgi:application", "sync.service:", "backend.service:", "/data")
 """A word in the command of each child, in the order in which they are killed; the last is Postgres."""
 
@@ -40,12 +40,14 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     ]
     log = tmp_path / "log"
     env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
-    demo = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT)
+    demo = subprocess.Popen(
+        command, cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT, preexec_fn=heeds_ctrl_c
+    )
     try:
         _wait(lambda: "simulated people" in log.read_text(), demo, log)
         for victim in VICTIMS:
             _wait(lambda victim=victim: _kill(data_dir, victim), demo, log)
-            time.sleep(4)
+            time.sleep(1.5)
         assert not figures.exists(), "the demo was over before the last child was killed"
         _wait(figures.exists, demo, log)
         shown = json.loads(figures.read_text())
@@ -62,7 +64,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     assert shown["submitted"] == 1_400
     assert shown["passed"] > 0
     assert shown["answered"] == shown["label_studio"]["annotations"] == ROUNDS * PER_ROUND
-    assert [r["answers"] for r in shown["rounds"]] == [PER_ROUND, 2 * PER_ROUND]
+    assert [r["answers"] for r in shown["rounds"]] == [PER_ROUND * (n + 1) for n in range(ROUNDS)]
     assert all(r["reasons"] and 0 < r["test_accuracy"] < 1 for r in shown["rounds"])
     assert shown["rounds"][-1]["random_test_accuracy"] is not None
 
