@@ -16,6 +16,7 @@ def free_base() -> int:
             return base
 
 
-def heeds_ctrl_c() -> None:
-    """In the child, before it starts: shells let what they run in the background ignore Ctrl-C, and that is inherited."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def heed_ctrl_c() -> None:
+    """What a shell runs in the background ignores Ctrl-C, and children inherit that: not those that we start now."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -23,7 +23,7 @@ import pytest
 from labelloop.local.leftovers import left_behind
 from labelloop.local.supervisor import ROOT
 from labelloop.settings import Settings
-from tests.ports import free_base, heeds_ctrl_c
+from tests.ports import free_base, heed_ctrl_c
 
 ROUNDS, PER_ROUND = 3, 30
 VICTIMS = ("backend.worker", "sync.worker", "core.wsgi:application", "sync.service:", "backend.service:", "/data")
@@ -40,9 +40,8 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     ]
     log = tmp_path / "log"
     env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
-    demo = subprocess.Popen(
-        command, cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT, preexec_fn=heeds_ctrl_c
-    )
+    heed_ctrl_c()
+    demo = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT)
     try:
         _wait(lambda: "simulated people" in log.read_text(), demo, log)
         for victim in VICTIMS:
