@@ -55,7 +55,7 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
     """What people said and nothing came of, by what the tables of the next hop should hold.
 
     Annotations that count and have no feedback of their reviewer; outputs on which enough reviewers agree and that are
-    not answered; answered outputs without a label.
+    not answered with a label; answered outputs of which no answer is written down. A tie is an answer without a label.
     """
     row = conn.execute(
         """
@@ -75,9 +75,10 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
             (select count(*) from said s where s.who is not null and not exists (
                 select 1 from feedback f join reviewers r on r.id = f.reviewer_id
                 where f.model_output_id = s.output_id and r.instance = s.instance and r.label_studio_user_id = s.who))
-            + (select count(*) from agreed g join outputs o on o.id = g.output_id where o.state <> 'answered')
+            + (select count(*) from agreed g join outputs o on o.id = g.output_id
+               left join newest n on n.output_id = o.id where o.state <> 'answered' or n.label is null)
             + (select count(*) from outputs o left join newest n on n.output_id = o.id
-               where o.loop = %(loop)s and o.state = 'answered' and n.label is null) as n
+               where o.loop = %(loop)s and o.state = 'answered' and n.output_id is null) as n
         """,
         {"loop": loop, "overlap": overlap},
     ).fetchone()
