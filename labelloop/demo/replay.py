@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from backend.learners import Learner, make
+from backend.train import field_of
 from labelloop.demo.items import Items
 from labelloop.errors import Failed
 from labelloop.spec import LoopSpec
@@ -48,7 +49,7 @@ def _answer(items: Items, item: int, skill: float, rng: np.random.Generator) -> 
 
 
 def new_learner(spec: LoopSpec) -> Learner:
-    return make(spec.learner.name, {"field": spec.learner.field or spec.config.data_fields[0]})
+    return make(spec.learner.name, {"field": field_of(spec)})
 
 
 def accuracy(learner: Learner, items: Items) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
@@ -73,10 +72,6 @@ async def reap(app: App, queue: str, after_s: float) -> int:
 @contextmanager
 def open_app(url: str) -> Iterator[App]:
     """A synchronous app, for the schema and for looking at jobs."""
-    app = App(connector=SyncPsycopgConnector(conninfo=url, min_size=1, max_size=2, **_no_extra()))
+    app = App(connector=SyncPsycopgConnector(conninfo=url, min_size=1, max_size=2))
     with app.open():
         yield app
-
-
-def _no_extra() -> dict[str, Any]:
-    return {}
