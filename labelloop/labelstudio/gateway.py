@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from labelloop.errors import Refused
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, Unexpected
 from labelloop.labelstudio.connection import READ, WRITE, Connection
@@ -147,8 +148,13 @@ class Gateway:
             return any(item.get("draft_exists") is not False for item in found)
 
     def delete_task(self, task_id: int) -> None:
-        with self._clear(f"the deletion of task {task_id}", write=True):
-            self._ls.tasks.delete(str(task_id), request_options=WRITE)
+        """Twice is once, also where two do it at the same time."""
+        try:
+            with self._clear(f"the deletion of task {task_id}", write=True):
+                self._ls.tasks.delete(str(task_id), request_options=WRITE)
+        except Refused as exc:
+            if exc.status != 404:
+                raise
 
     def _tasks(self, project_id: int, filters: list[dict[str, Any]], include: str) -> Iterator[Task]:
         last = 0

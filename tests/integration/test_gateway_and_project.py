@@ -43,6 +43,14 @@ def test_a_personal_token_works_like_a_legacy_one(label_studio: LabelStudio) -> 
     gateway.close()
 
 
+def test_a_task_is_deleted_once_whoever_else_deletes_it(loop: SyncLoop) -> None:
+    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)["project_id"]
+    (task,) = loop.gateway.import_tasks(project, [DRAFT])
+    loop.gateway.delete_task(task)
+    loop.gateway.delete_task(task)
+    assert loop.gateway.tasks(project, [task]) == []
+
+
 def test_a_token_that_nobody_can_use_is_a_setting_that_is_wrong() -> None:
     expired = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln"
     with pytest.raises(SettingsError, match="LABELLOOP_LABEL_STUDIO_TOKEN"):
