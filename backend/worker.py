@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 def make_app(database: Database, settings: Settings, children: Children, stop: threading.Event) -> App:
     """The queue's app with the backend's two jobs. Neither is retried by the queue: the periodic look asks anew."""
-    app = jobs.worker_app(settings.database_url)
+    app = jobs.worker_app(settings.database_url, jobs.BACKEND_QUEUE)
 
     @app.task(name=jobs.RETRAIN, queue=jobs.BACKEND_QUEUE)
     def _retrain(loop: str) -> None:

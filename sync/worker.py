@@ -117,7 +117,7 @@ def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
 
 
 def make_app(room: Room) -> App:
-    app = jobs.worker_app(room.settings.database_url)
+    app = jobs.worker_app(room.settings.database_url, jobs.SYNC_QUEUE)
     app.task(name=jobs.PUSH, queue=jobs.SYNC_QUEUE)(room.push)
     app.task(name=jobs.PULL, queue=jobs.SYNC_QUEUE)(room.pull)
     return app

@@ -21,6 +21,8 @@ PUSH = "sync.push"
 PULL = "sync.pull"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
+WORKER_CONNECTIONS = 4
+"""At most so many the job queue of one worker holds, beside those of its Database."""
 _QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE, RETRAIN: BACKEND_QUEUE, PRELABEL: BACKEND_QUEUE}
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
@@ -40,9 +42,16 @@ def ask(conn: Conn, job: str, loop: str) -> bool:
     return True
 
 
-def worker_app(url: str) -> App:
-    """The app that a worker runs; the room adds its tasks."""
-    app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=4, kwargs=dict(DEADLINES)))
+def worker_name(queue: str) -> str:
+    """What Postgres calls the connections of a worker of `queue`."""
+    return f"labelloop {queue} worker"
+
+
+def worker_app(url: str, queue: str) -> App:
+    """The app that a worker of `queue` runs; the room adds its tasks."""
+    # By the name of its connections Postgres tells whose worker lives: a heartbeat alone does not say whose it is.
+    named = {**DEADLINES, "application_name": worker_name(queue)}
+    app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=WORKER_CONNECTIONS, kwargs=named))
 
     # A worker ends, to be started again, when its heartbeat or its listener fails; but it watches them only until the
     # first of its side tasks ends, and without any periodic task the one for those ends at once. So there is one.
