@@ -22,6 +22,8 @@ OURS = "labelloop_"
 """Fields of a task's data that begin with this are our own."""
 SHOWN_LABEL = OURS + "label"
 """The field of a task's data that holds the label of the pipeline's model, for people to see."""
+SHOWN_WHY = OURS + "why"
+"""The field that says in one line why the item is asked."""
 MAX_BYTES = 1 << 20
 _LABEL_NAMES = ("label", "correction")
 _FIELD = re.compile(r"\$([\w.\[\]]+)")
@@ -175,13 +177,14 @@ def _read_xml(xml: str) -> tuple[Element, dict[Element, int]]:
 def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str]) -> str:
     """The form for approval, correction and comment (`fields`), over what `show` names: {"text": "$text"}.
 
-    The correction is a choice among `labels`, or free text where they are not known. Without approval the correction
-    is simply the label.
+    With `why` among the fields it says above the item why it is asked. The correction is a choice among `labels`, or
+    free text where they are not known. Without approval the correction is simply the label.
     """
     kind = next(iter(show))
     shown = [f"  <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]
     correction = _correction(labels, kind)
-    lines = ["<View>", *shown, '  <Header value="The model says"/>']
+    reason = [f'  <Header value="${SHOWN_WHY}" size="5"/>'] if "why" in fields else []
+    lines = ["<View>", *reason, *shown, '  <Header value="The model says"/>']
     lines.append(f'  <Text name="{SHOWN_LABEL}" value="${SHOWN_LABEL}"/>')
     if "approval" in fields:
         lines += [

@@ -29,8 +29,8 @@ class Action(_Strict):
     """What happens with an output that the trigger sends."""
 
     type: Literal["human_review"] = "human_review"
-    fields: tuple[Literal["approval", "comment", "correction"], ...] = ("approval", "comment", "correction")
-    """What the generated form asks for; a labels.xml of your own says it itself."""
+    fields: tuple[Literal["approval", "comment", "correction", "why"], ...] = ("approval", "comment", "correction")
+    """What the generated form asks for, and whether it shows why the item is asked; a labels.xml says it itself."""
 
     @field_validator("fields")
     @classmethod
@@ -50,14 +50,26 @@ class Target(_Strict):
 
 
 class Queue(_Strict):
+    """Which outputs stand in Label Studio. The shares are of the window; what they leave is the rule's."""
+
     strategy: str = "margin"
     """Name of a query strategy."""
     window: int = Field(default=50, ge=1, le=10_000)
     """How many of the most useful tasks stand in Label Studio."""
+    diversity: float = Field(default=0.5, ge=0, le=1)
+    """0: the most useful, however alike. 1: as unlike each other as they can be while they are useful."""
+    embedding: int = Field(default=0, ge=0, le=4096)
+    """How many numbers the `embedding` of each output has; 0: outputs come without."""
+    control: float = Field(default=0.0, ge=0, le=1)
+    """Share that is drawn at random from what the trigger sends, to measure whether the order pays."""
     audit: float = Field(default=0.05, ge=0, le=1)
-    """Share of the window that is drawn at random from what the trigger lets pass."""
+    """Share that is drawn at random from what the trigger lets pass."""
     holdout: float = Field(default=0.25, ge=0, le=1)
-    """Share of the window that goes to hold-out items."""
+    """Share that goes to hold-out items."""
+    gold: float = Field(default=0.05, ge=0, le=1)
+    """Share that goes to outputs that came with a known answer; where none do, the others have it."""
+    second: float = Field(default=0.0, ge=0, le=1)
+    """Share that goes to a second opinion on the most doubtful answers."""
 
     @field_validator("strategy")
     @classmethod
@@ -68,9 +80,16 @@ class Queue(_Strict):
 
     @model_validator(mode="after")
     def _leaves_room(self) -> Queue:
-        if self.audit + self.holdout > 1:
-            raise ValueError(f"audit {self.audit:g} and holdout {self.holdout:g} are shares of one window: at most 1")
+        total = sum(self.shares.values())
+        if total > 1 + 1e-9:  # 0.1 + 0.2 + 0.7 is a little more than 1
+            said = ", ".join(f"{name} {share:g}" for name, share in self.shares.items() if share)
+            raise ValueError(f"{said} are shares of one window: at most 1 in all; they sum to {total:g}")
         return self
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of the window by lane, and of second opinions, as they were said: without the rule's."""
+        return {name: getattr(self, name) for name in ("control", "audit", "holdout", "gold", "second")}
 
 
 class LearnerSpec(_Strict):
@@ -125,6 +144,15 @@ class LoopSpec(_Strict):
             if not value.startswith("$") or not value[1:].isidentifier():
                 raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
         return show
+
+    @model_validator(mode="after")
+    def _asks_a_second_person_once(self) -> LoopSpec:
+        if self.queue.second and self.overlap > 1:
+            raise ValueError(
+                f"queue.second asks a second person about doubtful answers, and overlap {self.overlap} asks more than "
+                "one about every task: one of the two"
+            )
+        return self
 
     @field_validator("labels")
     @classmethod

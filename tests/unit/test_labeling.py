@@ -110,6 +110,13 @@ def test_the_config_is_read_as_far_as_we_need_it() -> None:
     assert form.data_fields == ("text",), "our own labelloop_label is not asked of pipelines"
 
 
+def test_a_form_that_says_why_asks_nothing_more_of_pipelines_nor_of_people() -> None:
+    plain, why = generated(["a", "b"]), generated(["a", "b"], (*ALL, "why"))
+    assert "$labelloop_why" in why.xml
+    assert "$labelloop_why" not in plain.xml
+    assert (why.data_fields, why.controls) == (plain.data_fields, plain.controls)
+
+
 @pytest.mark.parametrize(
     ("xml", "line", "words"),
     [

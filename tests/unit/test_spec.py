@@ -52,6 +52,11 @@ def test_the_loops_of_this_repository_are_read(name: str) -> None:
     assert LoopSpec.from_json(spec.to_json()) == spec
 
 
+def test_the_shares_of_a_whole_window_may_be_given_away() -> None:
+    text = BASE + "  queue: {control: 0.1, audit: 0.2, holdout: 0.3, gold: 0.3, second: 0.1}\n"
+    assert parse("x", text).queue.shares == {"control": 0.1, "audit": 0.2, "holdout": 0.3, "gold": 0.3, "second": 0.1}
+
+
 def test_labels_come_from_the_xml_where_there_is_one() -> None:
     spec = parse("x", BASE, XML)
     assert spec.labels == ("a", "b")
@@ -66,11 +71,16 @@ def test_new_labels_make_the_generated_form_anew() -> None:
 
 
 SPECS = st.builds(
-    lambda strategy, window, audit, holdout, labels, show, fields: LoopSpec(
+    lambda strategy, window, diversity, shares, labels, show, fields: LoopSpec(
         name="x",
         trigger="margin < 0.5",
-        queue=spec_module.Queue(strategy=strategy, window=window, audit=audit / 2, holdout=holdout / 2),
-        audit=audit,
+        queue=spec_module.Queue(
+            strategy=strategy,
+            window=window,
+            diversity=diversity,
+            **{name: share / len(shares) for name, share in shares.items()},
+        ),
+        audit=shares["audit"],
         labels=tuple(labels),
         show=show,
         actions=(spec_module.Action(fields=tuple(fields)),),
@@ -79,10 +89,10 @@ SPECS = st.builds(
     st.sampled_from(names()),
     st.integers(1, 10_000),
     st.floats(0, 1),
-    st.floats(0, 1),
+    st.fixed_dictionaries(dict.fromkeys(["control", "audit", "holdout", "gold", "second"], st.floats(0, 1))),
     st.sampled_from([[], ["a", "b"], ["é", "b c"]]),
     st.sampled_from([{"text": "$text"}, {"image": "$url"}, {"image": "$url", "text": "$caption"}]),
-    st.sampled_from([["approval"], ["correction", "comment"], ["approval", "correction"]]),
+    st.sampled_from([["approval"], ["correction", "comment"], ["approval", "correction", "why"]]),
 )
 
 
@@ -98,7 +108,10 @@ def test_a_spec_through_json_is_the_same(spec: LoopSpec) -> None:
         (BASE + "  queue:\n    windw: 3\n", 4, 5, "queue.windw: no such key"),
         (BASE + '  queue:\n    window: "3"\n', 4, 13, "queue.window: should be a valid integer, not '3'"),
         (BASE + "  queue: {strategy: magin}\n", 3, 21, "'magin'; there are: least_confidence, margin"),
-        (BASE + "  queue: {audit: 0.6, holdout: 0.6}\n", 3, 10, "at most 1"),
+        (BASE + "  queue: {audit: 0.6, holdout: 0.6}\n", 3, 10, "audit 0.6, holdout 0.6, gold 0.05 are shares of one"),
+        (BASE + "  queue: {diversity: 2}\n", 3, 22, "queue.diversity: should be less than or equal to 1, not 2"),
+        (BASE + "  queue: {embedding: -1}\n", 3, 22, "queue.embedding: should be greater than or equal to 0"),
+        (BASE + "  queue: {second: 0.1}\n  overlap: 2\n", 2, 3, "queue.second asks a second person"),
         (BASE + "  audit: 2\n", 3, 10, "audit: should be less than or equal to 1, not 2"),
         (BASE + "  audit: true\n", 3, 10, "audit: should be a valid number"),
         (BASE + "  audit: .nan\n", 3, 10, "audit: "),
