@@ -1,0 +1,102 @@
+"""Labelled sets from files: CSV, JSON lines, parquet; and scikit-learn's digits, which need none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.errors import UsageError
+from labelloop.simulate.labelled import EMBEDDINGS, Labelled, parted
+
+DIGITS = "digits"
+
+
+def digits(seed: int = 0) -> Labelled:
+    """scikit-learn's bundled handwritten digits, as the demo's loop gets them."""
+    from labelloop.demo import items
+
+    found = items.digits(seed)
+    return parted(DIGITS, "images", "image", [(d, y, None) for d, y in zip(found.data, found.truth, strict=True)], seed)
+
+
+def read(
+    path: Path,
+    text: str | None = None,
+    label: str | None = None,
+    *,
+    learner: str = "text",
+    embeddings: Path | None = None,
+    seed: int = 0,
+) -> Labelled:
+    """The labelled set of a file, its columns `text` and `label` where no others are named.
+
+    A column `split` that says train or test parts it. With `embeddings`, a .npy with a row for each of the file's,
+    logistic regression learns from those and not the loop's learner from the text.
+    """
+    rows = _rows(path)
+    columns = list(dict.fromkeys(name for row in rows[:1000] for name in row))
+    text, label = text or "text", label or "label"
+    for option, column in (("--text", text), ("--label", label)):
+        if column not in columns:
+            raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
+    vectors = None if embeddings is None else _vectors(embeddings)
+    taken = [({text: _text(row.get(text))}, _text(row.get(label)), _split(row)) for row in rows]
+    return parted(path.stem, learner if vectors is None else EMBEDDINGS, text, taken, seed, vectors)
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}; name a .csv, .jsonl or .parquet, or the built-in set {DIGITS!r}")
+    try:
+        match path.suffix.lower():
+            case ".csv":
+                frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+            case ".jsonl" | ".ndjson":
+                return [_line(path, n, line) for n, line in enumerate(path.open(encoding="utf-8"), 1) if line.strip()]
+            case ".parquet":
+                frame = pd.read_parquet(path)
+            case other:
+                raise UsageError(f"{path}: {other or 'no ending'} is not known; there are: .csv, .jsonl, .parquet")
+    except ImportError as exc:
+        raise UsageError(f"{path}: pandas reads parquet with pyarrow installed (`pip install pyarrow`)") from exc
+    except (ValueError, OSError, pd.errors.ParserError) as exc:
+        raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {exc}") from exc
+    rows: list[dict[str, Any]] = frame.to_dict("records")
+    return rows
+
+
+def _line(path: Path, n: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as exc:
+        raise UsageError(f"{path}, line {n}: {exc}") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{path}, line {n}: an object is wanted, not {type(row).__name__}")
+    return row
+
+
+def _text(value: object) -> str:
+    """As text without blanks around; "" for what is missing, which parquet gives as None or NaN."""
+    missing = value is None or (isinstance(value, float) and np.isnan(value))
+    return "" if missing else str(value).strip()
+
+
+def _split(row: Mapping[str, Any]) -> str | None:
+    return _text(row["split"]).lower() if "split" in row else None
+
+
+def _vectors(path: Path) -> npt.NDArray[Any]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as exc:
+        raise UsageError(f"{path} cannot be read as a .npy of numbers: {exc}") from exc
+    if not isinstance(loaded, np.ndarray):
+        raise UsageError(f"{path} holds several arrays; save one with numpy.save")
+    return loaded

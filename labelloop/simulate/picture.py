@@ -1,0 +1,110 @@
+"""The learning curves as a PNG, and the table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+COLOURS = ("#1f5fbf", "#e08a1e", "#2e8b57", "#a0409c", "#c0392b", "#17858f", "#8a6d1f", "#5b5bd6")
+RANDOM = "#707070"
+
+
+def draw(report: Mapping[str, Any], path: Path) -> None:
+    """Each strategy's mean score against labels with its interval, below the score that all labels come to."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(8, 5), dpi=120)
+    colours = iter(COLOURS * (1 + len(report["strategies"]) // len(COLOURS)))
+    for name, found in report["strategies"].items():
+        dull = found["strategy"] == "random"
+        colour = RANDOM if dull else next(colours)
+        x = [point["labels"] for point in found["curve"]]
+        if found["curve"][0]["low"] is not None:
+            low, high = ([point[end] for point in found["curve"]] for end in ("low", "high"))
+            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(
+            x,
+            [point["mean"] for point in found["curve"]],
+            "--" if dull else "-",
+            color=colour,
+            linewidth=2,
+            marker="o",
+            markersize=3,
+            label=name,
+        )
+    full = report["full"]["score"]
+    right = max(point["labels"] for found in report["strategies"].values() for point in found["curve"])
+    for share, words in ((1.0, f"all {report['data']['pool']:,} labels: {full:.3f}"), (0.95, "95 %"), (0.9, "90 %")):
+        axes.axhline(share * full, color="#404040", linewidth=0.8, linestyle=":")
+        axes.annotate(
+            words,
+            (right, share * full),
+            xytext=(0, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+            color="#404040",
+        )
+    seeds = report["settings"]["seeds"]
+    spread = f"mean of {seeds} seeds, 95 % interval" if seeds > 1 else "one seed"
+    axes.set(
+        xlabel="labels",
+        ylabel=f"{report['data']['score']} on {report['data']['test']:,} test items",
+        title=f"{report['data']['name']}: {spread}",
+    )
+    axes.grid(alpha=0.25)
+    axes.legend(loc="lower right", fontsize=9)
+    figure.tight_layout()
+    figure.savefig(path)
+    pyplot.close(figure)
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    """One row a strategy: labels needed as median and range over the seeds, and the score at the end."""
+    data, settings, full = report["data"], report["settings"], report["full"]
+    budget = settings["budget"]
+    shown = Table(
+        title=(
+            f"{data['name']}: labels until a share of the full score ({data['score']} {full['score']:.3f} with all "
+            f"{data['pool']:,}), median and range of {settings['seeds']} seeds"
+        ),
+        title_justify="left",
+        header_style="bold",
+        box=None,
+    )
+    shares = list(next(iter(report["strategies"].values()))["labels_for"])
+    shown.add_column("strategy")
+    for share in shares:
+        shown.add_column(f"{float(share):.0%}".replace("%", " %"), justify="right")
+        shown.add_column("x random", justify="right")
+    shown.add_column(f"score at {budget:,}", justify="right")
+    for name, found in report["strategies"].items():
+        cells = []
+        for share in shares:
+            need = found["labels_for"][share]
+            cells.append(needed_words(need["median"], need["low"], need["high"], budget))
+            cells.append("-" if need["against_random"] is None else f"{need['against_random']:.2f}")
+        end = found["curve"][-1]
+        spread = "" if end["low"] is None else f" ± {end['mean'] - end['low']:.3f}"
+        shown.add_row(name, *cells, f"{end['mean']:.3f}{spread}")
+    return shown
+
+
+def needed_words(median: float | None, low: float | None, high: float | None, budget: int) -> str:
+    """450 (400 to 500), or what is honest where it was not reached."""
+    if low is None:
+        return f"not within {budget:,}"
+    most = f"more than {budget:,}" if high is None else f"{high:,.0f}"
+    middle = f"not within {budget:,}" if median is None else f"{median:,.0f}"
+    return middle if low == high else f"{middle} ({low:,.0f} to {most})"
+
+
+def notes(report: Mapping[str, Any]) -> list[str]:
+    """What a reader of the table should know beside it."""
+    return [f"left out: {n:,} rows, {why}" for why, n in report["data"]["left_out"].items()]

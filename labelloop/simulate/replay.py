@@ -1,0 +1,68 @@
+"""One replay: a first batch at random, then batch after batch as a strategy asks, each followed by learning anew."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from labelloop.simulate.labelled import Labelled
+from labelloop.simulate.learning import Codes, Proba, Study
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is known when the next batch is chosen. Rows are positions in the set."""
+
+    study: Study
+    waiting: Codes
+    """Pool rows without an answer, ascending."""
+    answered: Codes
+    """Pool rows with one, in the order in which they were asked."""
+    codes: Codes
+    """The answers to `answered`."""
+    classes: Codes
+    proba: Proba
+    """Shape (rows of the set, len(classes)), from the learner that was taught `answered`."""
+    rng: np.random.Generator
+
+
+Ask = Callable[[Moment, int], Codes]
+"""Which n of the waiting rows to ask next, most useful first."""
+
+
+def replay(labelled: Labelled, study: Study, ask: Ask, seed: int, batch: int, budget: int) -> list[float]:
+    """The score after each batch. The same seed draws the same first batch, whatever the strategy.
+
+    While all answers are the same label there is no model, and so the next batch is drawn at random too.
+    """
+    rng = np.random.default_rng([seed, 2])
+    drawn = np.random.default_rng([seed, 3]).permutation(labelled.pool)
+    answered = np.empty(0, dtype=np.intp)
+    moment: Moment | None = None
+    scores = []
+    while len(answered) < budget:
+        n = min(batch, budget - len(answered))
+        if moment is None:
+            chosen = drawn[len(answered) : len(answered) + n]
+        else:
+            chosen = ask(moment, n)
+            if len(np.unique(chosen)) != n or not np.isin(chosen, moment.waiting).all():
+                raise ValueError(f"asked for {n} waiting rows, the strategy chose {chosen}")
+        answered = np.concatenate([answered, chosen])
+        codes = labelled.codes[answered]
+        if codes.min() == codes.max():
+            scores.append(labelled.score(np.full(len(labelled.test), codes[0])))
+            continue
+        classes, proba = study.learn(answered, seed)
+        scores.append(labelled.score(classes[proba[labelled.test].argmax(axis=1)]))
+        waiting = np.setdiff1d(labelled.pool, answered)
+        moment = Moment(study, waiting, answered, codes, classes, proba, rng)
+    return scores
+
+
+def full_score(labelled: Labelled, study: Study) -> float:
+    """What all labels of the pool come to: what the curves climb to."""
+    classes, proba = study.learn(labelled.pool, 0)
+    return labelled.score(classes[proba[labelled.test].argmax(axis=1)])
