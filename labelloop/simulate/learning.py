@@ -63,7 +63,7 @@ class Linear:
     def learn(self, rows: Codes, seed: int) -> tuple[Codes, Proba]:
         """The optimum lies in the span of the answered rows, so few rows are turned into as many coordinates.
 
-        The answer is the same to rounding: turning changes neither inner products nor the length of the weights.
+        The answer is the same, within the solver's tolerance: turning changes neither inner products nor lengths.
         """
         taught = self.features[rows]
         model = clone(self._classifier)

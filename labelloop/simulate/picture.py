@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.table import Table
 
+from labelloop import strategies
+
 COLOURS = ("#1f5fbf", "#e08a1e", "#2e8b57", "#a0409c", "#c0392b", "#17858f", "#8a6d1f", "#5b5bd6")
-RANDOM = "#707070"
+GREY = "#707070"
 
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
@@ -21,36 +24,21 @@ def draw(report: Mapping[str, Any], path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(8, 5), dpi=120)
     colours = iter(COLOURS * (1 + len(report["strategies"]) // len(COLOURS)))
+    widths = iter(np.linspace(3.5, 1.5, len(report["strategies"])))  # so that equal curves are seen both
     for name, found in report["strategies"].items():
-        dull = found["strategy"] == "random"
-        colour = RANDOM if dull else next(colours)
+        dull = found["strategy"] == strategies.RANDOM
+        colour = GREY if dull else next(colours)
         x = [point["labels"] for point in found["curve"]]
         if found["curve"][0]["low"] is not None:
             low, high = ([point[end] for point in found["curve"]] for end in ("low", "high"))
-            axes.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(
-            x,
-            [point["mean"] for point in found["curve"]],
-            "--" if dull else "-",
-            color=colour,
-            linewidth=2,
-            marker="o",
-            markersize=3,
-            label=name,
-        )
+            axes.fill_between(x, np.maximum(low, 0), np.minimum(high, 1), color=colour, alpha=0.15, linewidth=0)
+        mean = [point["mean"] for point in found["curve"]]
+        axes.plot(x, mean, "--" if dull else "-", color=colour, linewidth=next(widths), label=name)
     full = report["full"]["score"]
-    right = max(point["labels"] for found in report["strategies"].values() for point in found["curve"])
-    for share, words in ((1.0, f"all {report['data']['pool']:,} labels: {full:.3f}"), (0.95, "95 %"), (0.9, "90 %")):
+    for share, words in ((1.0, f"{full:.3f}: all\n{report['data']['pool']:,} labels"), (0.95, "95 %"), (0.9, "90 %")):
         axes.axhline(share * full, color="#404040", linewidth=0.8, linestyle=":")
-        axes.annotate(
-            words,
-            (right, share * full),
-            xytext=(0, 2),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-            color="#404040",
-        )
+        place: dict[str, Any] = {"xy": (1.01, share * full), "xycoords": ("axes fraction", "data")}
+        axes.annotate(words, **place, va="bottom" if share == 1 else "center", fontsize=8, color="#404040")
     seeds = report["settings"]["seeds"]
     spread = f"mean of {seeds} seeds, 95 % interval" if seeds > 1 else "one seed"
     axes.set(
