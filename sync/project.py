@@ -14,15 +14,14 @@ from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import projects
 from labelloop.store.database import Database
+from sync.signposts import INSTRUCTION, description, keep_tab, words
 
 logger = logging.getLogger(__name__)
 
 CREATION_GRACE_S = 30.0
 """How long a creation whose answer was lost may still take effect."""
 SAMPLING = "Uncertainty sampling"
-TAB = "Most informative first"
 ML_TITLE = "labelloop"
-OPEN = {"filter": "filter:tasks:total_annotations", "type": "Number"}
 HOOK_HEADER = "X-Labelloop-Secret"
 HOOK_ACTIONS = (
     "ANNOTATION_CREATED",
@@ -31,7 +30,6 @@ HOOK_ACTIONS = (
     "ANNOTATIONS_DELETED",
     "TASKS_DELETED",
 )
-INSTRUCTION = "Press <b>Label All Tasks</b>: it serves the most informative task first, and each task to one person."
 
 
 def hook_path(loop: str) -> str:
@@ -50,7 +48,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]
-    _show_version(gateway, project.id, row["model_version"])
+    keep_order(gateway, gateway.project(project.id), row["model_version"])
     with database.transaction() as conn:
         projects.made(conn, spec.name, project.id, gateway.url)
     return {
@@ -85,7 +83,7 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
     try:
         return gateway.create_project(
             title=spec.name if len(spec.name) >= 3 else f"loop {spec.name}",  # Label Studio wants three letters
-            description=f"Filled and read by labelloop. Keep this mark: {_mark(row)}",
+            description=description(_mark(row)),
             label_config=spec.labels_xml,
             expert_instruction=INSTRUCTION,
             sampling=SAMPLING,
@@ -119,16 +117,37 @@ def own(gateway: Gateway, row: Mapping[str, Any]) -> Project:
     return project
 
 
+def keep_order(gateway: Gateway, project: Project, version: str) -> None:
+    """Label Studio ranks by the predictions of one version; connecting things, or people, may have changed it."""
+    wanted = {
+        "sampling": (project.sampling, SAMPLING),
+        # Without it Label Studio shows no prelabel and serves at random.
+        "show_collab_predictions": (project.shows_predictions, True),
+        "show_overlap_first": (project.overlap_first, False),
+        "annotator_evaluation_enabled": (project.evaluates_people, False),
+    }
+    if changes := _changes(wanted):
+        project = gateway.update_project(project.id, **changes)
+    if project.model_version != version:
+        try:
+            gateway.update_project(project.id, model_version=version)
+        except Refused:
+            # It takes only a version that some prediction has: the first import will make it known.
+            logger.debug("no prediction yet of version %s", version)
+
+
 def _as_the_spec_says(gateway: Gateway, project: Project, spec: LoopSpec) -> Project:
     wanted = {
         "label_config": (project.labels_xml, spec.labels_xml),
-        "sampling": (project.sampling, SAMPLING),
         "maximum_annotations": (project.overlap, spec.overlap),
-        # Without it Label Studio shows no prelabel and serves at random.
-        "show_collab_predictions": (project.shows_predictions, True),
     }
-    changes = {name: want for name, (has, want) in wanted.items() if has != want}
+    changes = {**_changes(wanted), **words(project)}
     return gateway.update_project(project.id, **changes) if changes else project
+
+
+def _changes(wanted: Mapping[str, tuple[object, object]]) -> dict[str, object]:
+    """Of what a project has and what is wanted, the latter where they differ."""
+    return {name: want for name, (has, want) in wanted.items() if has != want}
 
 
 def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
@@ -154,17 +173,7 @@ def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Setti
 
 
 def _tab(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
-    if TAB not in gateway.views(project.id):
-        gateway.create_view(
-            project.id,
-            {
-                "title": TAB,
-                "type": "list",
-                "target": "tasks",
-                "ordering": ["tasks:predictions_score"],
-                "filters": {"conjunction": "and", "items": [{**OPEN, "operator": "equal", "value": 0}]},
-            },
-        )
+    keep_tab(gateway, project, spec)
     return True
 
 
@@ -197,16 +206,6 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
         if hook.url.rstrip("/") == f"{url}/webhook":
             gateway.delete_webhook(hook.id)
     return True
-
-
-def _show_version(gateway: Gateway, project_id: int, version: str) -> None:
-    """Label Studio ranks by the predictions of one version; connecting things, or people, may have changed it."""
-    if gateway.project(project_id).model_version != version:
-        try:
-            gateway.update_project(project_id, model_version=version)
-        except Refused:
-            # It takes only a version that some prediction has: the first import will make it known.
-            logger.debug("no prediction yet of version %s", version)
 
 
 def _tried(

@@ -20,11 +20,26 @@ class Project:
     id: int
     title: str
     description: str
+    instruction: str
     labels_xml: str
     sampling: str
     overlap: int
     model_version: str
     shows_predictions: bool
+    overlap_first: bool
+    """Tasks that several people answer go before all others."""
+    evaluates_people: bool
+    """Tasks whose answer is known go before all others, at random."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A tab of the data manager."""
+
+    id: int
+    title: str
+    data: dict[str, Any]
+    """All that makes it up, its title too."""
 
 
 def project(value: object) -> Project:
@@ -33,12 +48,22 @@ def project(value: object) -> Project:
         id=whole(fields, "id"),
         title=text(fields, "title"),
         description=text(fields, "description"),
+        instruction=text(fields, "expert_instruction"),
         labels_xml=text(fields, "label_config"),
         sampling=text(fields, "sampling"),
         overlap=whole(fields, "maximum_annotations"),
         model_version=text(fields, "model_version"),
         shows_predictions=fields.get("show_collab_predictions") is True,
+        overlap_first=fields.get("show_overlap_first") is True,
+        evaluates_people=fields.get("annotator_evaluation_enabled") is True,
     )
+
+
+def view(value: object) -> View:
+    fields = mapping(value, "view")
+    data = dict(mapping(fields.get("data"), "data"))
+    data.pop("selectedItems", None)  # what somebody has ticked just now
+    return View(whole(fields, "id"), text(data, "title"), data)
 
 
 def tasks(value: object) -> list[Task]:

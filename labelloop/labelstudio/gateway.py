@@ -12,7 +12,7 @@ from typing import Any
 
 from labelloop.errors import Refused
 from labelloop.labelstudio import answers
-from labelloop.labelstudio.answers import Project, Unexpected
+from labelloop.labelstudio.answers import Project, Unexpected, View
 from labelloop.labelstudio.connection import READ, WRITE, Connection
 from labelloop.tasks import BATCH, Task, TaskDraft
 
@@ -218,15 +218,24 @@ class Gateway:
         with self._clear("the deletion of a webhook", write=True):
             self._ls.webhooks.delete(webhook_id, request_options=WRITE)
 
-    def views(self, project_id: int) -> list[str]:
-        """Titles of the project's tabs."""
+    def views(self, project_id: int) -> list[View]:
+        """The project's tabs, from left to right."""
         with self._clear("the list of tabs"):
             found = answers.items(self._request("GET", "api/dm/views/", {"project": project_id}), "views")
-            return [answers.text(answers.mapping(view.get("data"), "data"), "title") for view in found]
+            return [answers.view(view) for view in found]
 
     def create_view(self, project_id: int, data: dict[str, Any]) -> None:
         with self._clear("the creation of a tab", write=True):
             self._request("POST", "api/dm/views/", body={"project": project_id, "data": data})
+
+    def update_view(self, view_id: int, data: dict[str, Any]) -> None:
+        """`data` is all of the tab: what is not in it is gone."""
+        with self._clear(f"the change of tab {view_id}", write=True):
+            self._request("PATCH", f"api/dm/views/{view_id}/", body={"data": data})
+
+    def delete_view(self, view_id: int) -> None:
+        with self._clear(f"the removal of tab {view_id}", write=True):
+            self._ls.views.delete(str(view_id), request_options=WRITE)
 
     def ml_backends(self, project_id: int) -> list[Any]:
         with self._clear("the list of ML backends"):

@@ -11,16 +11,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from werkzeug.serving import make_server
 
-from backend.service import create_app
 from labelloop.errors import Ambiguous, Failed, Refused, SettingsError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.settings import Settings
 from labelloop.store.database import Database
 from labelloop.tasks import TaskDraft
-from sync.project import TAB, ensure_project
+from sync.project import ensure_project
 from tests.conftest import LabelStudio
+from tests.ml_backend import ml_backend
 from tests.sync_loop import SyncLoop, sync_loop
 
 LEGACY = "0" * 40
@@ -90,7 +88,7 @@ def test_without_anybody_there_nothing_has_happened() -> None:
 
 
 def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path: Path) -> None:
-    with backend(loop.settings, loop.database, tmp_path) as url:
+    with ml_backend(loop.settings, loop.database, tmp_path) as url:
         settings = replace(
             loop.settings, hook_secret="s", sync_url="http://127.0.0.1:1", backend_url=url, backend_password="p"
         )
@@ -110,7 +108,6 @@ def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path:
         "http://127.0.0.1:1/hooks/label-studio/pets"
     ]
     assert [one.url for one in loop.gateway.ml_backends(loop.project_id)] == [url]
-    assert loop.gateway.views(loop.project_id) == [TAB]
 
     loop.submit(1)
     loop.push()
@@ -119,7 +116,7 @@ def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path:
 
 def test_a_service_that_has_moved_is_called_at_its_new_address_alone(loop: SyncLoop, tmp_path: Path) -> None:
     settings = replace(loop.settings, hook_secret="s", backend_password="p")
-    with backend(settings, loop.database, tmp_path) as old, backend(settings, loop.database, tmp_path) as new:
+    with ml_backend(settings, loop.database, tmp_path) as old, ml_backend(settings, loop.database, tmp_path) as new:
         for port, url in ((1, old), (2, new)):
             moved = replace(settings, sync_url=f"http://127.0.0.1:{port}", backend_url=url)
             ensure_project(loop.database, loop.gateway, loop.spec, moved)
@@ -135,21 +132,6 @@ def test_a_project_that_is_not_ours_is_left_alone(loop: SyncLoop) -> None:
     loop.web.patch(f"/api/projects/{loop.project_id}/", json={"description": "somebody's"}).raise_for_status()
     with pytest.raises(Failed, match="does not have the mark"):
         ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)
-
-
-@contextmanager
-def backend(settings: Settings, database: Database, folder: Path) -> Iterator[str]:
-    """Our ML backend, on a free port."""
-    app = create_app(replace(settings, backend_password="p", models_dir=folder), database)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

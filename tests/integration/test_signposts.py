@@ -1,0 +1,124 @@
+"""What tells people in Label Studio where they are: ours is kept up to date, and theirs is left alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from labelloop.store.database import Database
+from sync.project import ensure_project
+from sync.signposts import DESCRIPTION, FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, TAB
+from tests.conftest import LabelStudio
+from tests.sync_loop import SyncLoop, sync_loop
+
+
+@pytest.fixture
+def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
+    with sync_loop(database, label_studio.url, label_studio.token) as loop:
+        ensure(loop)
+        yield loop
+
+
+def ensure(loop: SyncLoop) -> None:
+    assert ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)["missing"] == []
+
+
+def change(loop: SyncLoop, **fields: Any) -> None:
+    loop.web.patch(f"/api/projects/{loop.project_id}/", json=fields).raise_for_status()
+
+
+def tab(loop: SyncLoop) -> Any:
+    [view] = [view for view in loop.gateway.views(loop.project_id) if view.title == TAB]
+    return view
+
+
+def test_the_words_of_a_project_are_ours_once_and_survive_what_people_add(loop: SyncLoop) -> None:
+    project = loop.gateway.project(loop.project_id)
+    assert (project.description, project.instruction) == (f"{DESCRIPTION}{mark(loop)}", INSTRUCTION)
+
+    theirs = {
+        "description": f"Ask Anne. {project.description} Or ask Ben.",
+        "expert_instruction": f"{project.instruction}<p>A <b>torn</b> page is a skip.</p>",
+    }
+    change(loop, **theirs)
+    ensure(loop)
+    again = loop.gateway.project(loop.project_id)
+    assert {"description": again.description, "expert_instruction": again.instruction} == theirs
+
+
+def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> None:
+    change(
+        loop,
+        description=f"Ask Anne. {FORMER_DESCRIPTIONS[0]}{mark(loop)}",
+        expert_instruction=f"{FORMER_INSTRUCTIONS[0]}<p>A torn page is a skip.</p>",
+    )
+    ensure(loop)
+    project = loop.gateway.project(loop.project_id)
+    assert project.description == f"Ask Anne. {DESCRIPTION}{mark(loop)}"
+    assert project.instruction == f"{INSTRUCTION}<p>A torn page is a skip.</p>"
+
+
+def test_words_of_ours_that_people_rewrote_are_theirs_and_an_empty_instruction_is_filled(loop: SyncLoop) -> None:
+    change(loop, description=f"Our own words. {mark(loop)}", expert_instruction="<p>Guess.</p>")
+    ensure(loop)
+    project = loop.gateway.project(loop.project_id)
+    assert (project.description, project.instruction) == (f"Our own words. {mark(loop)}", "<p>Guess.</p>")
+    change(loop, expert_instruction="")
+    ensure(loop)
+    assert loop.gateway.project(loop.project_id).instruction == INSTRUCTION
+
+
+def test_the_tab_lists_what_is_still_asked_most_informative_first(loop: SyncLoop) -> None:
+    keys = loop.submit(5, confidences=[0.7, 0.4, 0.6, 0.3, 0.5])
+    loop.push()
+    loop.annotate(loop.task_of(keys[3])["id"], "cat")
+    ensure(loop)
+    listed = loop.web.get("/api/tasks/", params={"view": tab(loop).id, "fields": "all"}).raise_for_status().json()
+    assert [task["data"]["labelloop_key"] for task in listed["tasks"]] == [keys[i] for i in (1, 4, 2, 0)]
+
+
+def test_the_tab_hides_what_says_nothing_and_nothing_else(loop: SyncLoop) -> None:
+    loop.submit(1, data={"text": "shown", "title": "also shown"})
+    loop.push()
+    there = loop.web.get("/api/dm/columns", params={"project": loop.project_id}).raise_for_status().json()["columns"]
+    hidden = {name.removeprefix("tasks:").removeprefix("data.") for name in tab(loop).data["hiddenColumns"]["explore"]}
+    assert hidden <= {column["id"] for column in there}
+    assert {column["id"] for column in there if column["id"] != "data"} - hidden == {
+        *("id", "text", "title", "labelloop_label", "labelloop_why"),
+        *("predictions_score", "total_annotations", "annotators"),
+    }
+
+
+def test_a_tab_that_is_gone_is_made_again_and_one_too_many_is_removed(loop: SyncLoop) -> None:
+    first = tab(loop)
+    loop.gateway.create_view(loop.project_id, first.data)
+    loop.gateway.create_view(loop.project_id, {**first.data, "title": "Anne's"})
+    ensure(loop)
+    assert [view.title for view in loop.gateway.views(loop.project_id)] == [TAB, "Anne's"]
+    assert tab(loop) == first
+    loop.gateway.delete_view(first.id)
+    ensure(loop)
+    assert tab(loop).data == first.data
+
+
+def test_the_order_and_the_filter_of_the_tab_are_kept_and_its_columns_are_peoples(loop: SyncLoop) -> None:
+    first = tab(loop)
+    columns = {"explore": ["tasks:id"], "labeling": []}
+    changed = {**first.data, "hiddenColumns": columns, "columnsWidth": {"tasks:id": 50}}
+    loop.gateway.update_view(
+        first.id, {**changed, "ordering": ["-tasks:id"], "filters": {"conjunction": "or", "items": []}}
+    )
+    assert tab(loop).data["ordering"] == ["-tasks:id"]
+    ensure(loop)
+    assert tab(loop).data == changed
+
+    bare = {name: value for name, value in first.data.items() if name != "hiddenColumns"}
+    loop.gateway.update_view(first.id, bare)  # as the product made it formerly
+    ensure(loop)
+    assert tab(loop) == first
+
+
+def mark(loop: SyncLoop) -> str:
+    return f"labelloop:{loop.project['instance']}"
