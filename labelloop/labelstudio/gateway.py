@@ -6,7 +6,7 @@ ever repeated here, and an answer that is lost is said to be Ambiguous.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -147,6 +147,27 @@ class Gateway:
             # Anything but a clear no is a yes: what hangs on it is a deletion.
             return any(item.get("draft_exists") is not False for item in found)
 
+    def opinions(self, project_id: int, ids: Collection[int]) -> dict[int, tuple[int, int, bool]]:
+        """Task to the opinions that it wants, those that it has, and whether Label Studio has done with it."""
+        with self._clear("the opinions on tasks"):
+            return {
+                answers.whole(item, "id"): (
+                    answers.whole(item, "overlap"),
+                    answers.whole(item, "total_annotations"),
+                    item.get("is_labeled") is not False,
+                )
+                for item in self._fields(project_id, ids, "id,overlap,total_annotations,is_labeled")
+            }
+
+    def reopen_task(self, task_id: int, overlap: int) -> None:
+        """Ask so many people about it, and serve it again. Twice is once; a task that is gone stays gone."""
+        try:
+            with self._clear(f"the opening of task {task_id}", write=True):
+                self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": False})
+        except Refused as exc:
+            if exc.status != 404:
+                raise
+
     def delete_task(self, task_id: int) -> None:
         """Twice is once, also where two do it at the same time."""
         try:
@@ -193,16 +214,23 @@ class Gateway:
 
     def versions_of_tasks(self, project_id: int, ids: Collection[int]) -> dict[int, set[str]]:
         """Task to the versions of its predictions, for those of these tasks that are there."""
-        params = {"project": project_id, "fields": "all", "include": "id,predictions_model_versions", "page_size": PAGE}
-        wanted, found = sorted(ids), dict[int, set[str]]()
+        with self._clear("the predictions of tasks"):
+            return {
+                answers.whole(item, "id"): {
+                    name.strip() for name in answers.text(item, "predictions_model_versions").split(",") if name.strip()
+                }
+                for item in self._fields(project_id, ids, "id,predictions_model_versions")
+            }
+
+    def _fields(self, project_id: int, ids: Collection[int], include: str) -> Iterator[Mapping[str, Any]]:
+        """These fields of those of these tasks that are there."""
+        params = {"project": project_id, "fields": "all", "include": include, "page_size": PAGE}
+        wanted = sorted(ids)
         for start in range(0, len(wanted), PAGE):
             query = _query([_filter("id", "in_list", wanted[start : start + PAGE], "Number")])
-            with self._clear("the predictions of tasks"):
-                answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
-                for item in answers.items(answer.get("tasks"), "tasks"):
-                    names = answers.text(item, "predictions_model_versions")
-                    found[answers.whole(item, "id")] = {name.strip() for name in names.split(",") if name.strip()}
-        return found
+            answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
+            for item in answers.items(answer.get("tasks"), "tasks"):
+                yield answers.mapping(item, "task")
 
     # -- what a project is connected to ----------------------------------------------------------------------------
 
