@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from labelloop.cli import hops, looking, simulating, starting
+from labelloop.cli import doctoring, hops, looking, simulating, starting
 from labelloop.cli.door import Door
 
 
@@ -17,5 +17,5 @@ def main() -> None:
     """
 
 
-for command in (*starting.COMMANDS, *hops.COMMANDS, *looking.COMMANDS, *simulating.COMMANDS):
+for command in (*starting.COMMANDS, *doctoring.COMMANDS, *hops.COMMANDS, *looking.COMMANDS, *simulating.COMMANDS):
     main.add_command(command)

@@ -23,6 +23,7 @@ from labelloop.errors import Failed, Unreachable, UsageError
 from labelloop.settings import Settings
 
 if TYPE_CHECKING:
+    from labelloop.spec import LoopSpec
     from labelloop.store.database import Database
 
 
@@ -46,10 +47,20 @@ def submit(settings: Settings, file: Any, loop: str | None, as_json: bool) -> No
 @as_json_too
 @with_settings
 def push(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Fill the window in Label Studio with the most useful outputs, now."""
+    """Fill the window in Label Studio with the most useful outputs, now; sets right what was changed in the project."""
+    from labelloop.labelstudio.inspection import Inspection
+    from sync.mend import mend
+    from sync.project import ensure_project
     from sync.push import push as hop
 
-    each_loop(settings, loop, as_json, lambda db, gateway, spec: hop(db, gateway, spec, settings))
+    def mended(db: Database, gateway: Any, spec: LoopSpec) -> object:
+        """Whoever calls it by hand may well have been told by `doctor` that it repairs the project."""
+        ensure_project(db, gateway, spec, settings)
+        with Inspection(settings.label_studio_url, settings.label_studio_token) as studio:
+            mend(db, studio, spec)
+        return hop(db, gateway, spec, settings)
+
+    each_loop(settings, loop, as_json, mended)
 
 
 @click.command()

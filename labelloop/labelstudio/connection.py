@@ -36,27 +36,33 @@ class Connection:
         try:
             self.sdk: Any = sdk(base_url=self.url, api_key=token, httpx_client=self._http)
         except ApiError as exc:
-            raise SettingsError(f"LABELLOOP_LABEL_STUDIO_TOKEN cannot be used: {_words(exc.body)}") from exc
+            raise SettingsError(f"LABELLOOP_LABEL_STUDIO_TOKEN cannot be used: {words(exc.body)}") from exc
 
     def close(self) -> None:
         self._http.close()
 
     def request(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any = None) -> Any:
         """Through the SDK's own client, so that it keeps the token fresh. Only a GET may be repeated."""
-        response = self.sdk._client_wrapper.httpx_client.request(
+        response = self._send(method, path, params, body, READ if method == "GET" else WRITE)
+        if not 200 <= response.status_code < 300:
+            raise self._api_error(status_code=response.status_code, body=response.text)  # type: ignore[call-arg]
+        return _json(response)
+
+    def attempt(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any) -> tuple[int, Any]:
+        """Status and body, of a refusal too; nothing is repeated. For what is asked in order to be refused."""
+        response = self._send(method, path, params, body, WRITE)
+        return response.status_code, _json(response) if response.content else None
+
+    def _send(self, method: str, path: str, params: Any, body: Any, options: dict[str, Any]) -> httpx.Response:
+        sent: httpx.Response = self.sdk._client_wrapper.httpx_client.request(
             path,
             method=method,
             params=params,
             json=body,
             headers={"content-type": "application/json"},
-            request_options=READ if method == "GET" else WRITE,
+            request_options=options,
         )
-        if not 200 <= response.status_code < 300:
-            raise self._api_error(status_code=response.status_code, body=response.text)  # type: ignore[call-arg]
-        try:
-            return response.json()
-        except ValueError as exc:
-            raise Unexpected("the answer is not JSON") from exc
+        return sent
 
     @contextmanager
     def clear(self, what: str, *, write: bool = False) -> Iterator[None]:
@@ -67,17 +73,24 @@ class Connection:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as exc:
             raise Unreachable(f"Label Studio at {self.url} does not answer: {exc}") from exc
         except self._api_error as exc:
-            status, words = getattr(exc, "status_code", None) or 500, _words(getattr(exc, "body", ""))
+            status, said = getattr(exc, "status_code", None) or 500, words(getattr(exc, "body", ""))
             if 400 <= status < 500 and status not in NOT_DEFINITE:
-                raise Refused(f"Label Studio refuses {what} ({status}): {words}", status=status) from exc
-            raise lost(f"Label Studio answered {status} to {what}: {words}") from exc
+                raise Refused(f"Label Studio refuses {what} ({status}): {said}", status=status) from exc
+            raise lost(f"Label Studio answered {status} to {what}: {said}") from exc
         except httpx.HTTPError as exc:
             raise lost(f"Label Studio's answer to {what} is lost: {type(exc).__name__} {exc}") from exc
         except (Unexpected, ValueError, TypeError, AttributeError) as exc:  # pydantic's errors are ValueErrors
             raise lost(f"Label Studio's answer to {what} cannot be read: {exc}") from exc
 
 
-def _words(body: object) -> str:
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError as exc:
+        raise Unexpected("the answer is not JSON") from exc
+
+
+def words(body: object) -> str:
     """What Label Studio says, short enough for a log line and a database column."""
     try:
         said = json.loads(body) if isinstance(body, str) else body

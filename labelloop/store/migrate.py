@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from labelloop.errors import SettingsError
 from labelloop.store.jobs import open_app
 
 
@@ -34,6 +35,22 @@ def migrate(url: str) -> list[str]:
             app.schema_manager.apply_schema()
     script = ScriptDirectory.from_config(config)
     return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
+
+
+def behind(url: str) -> list[str]:
+    """The revisions that the database at `url` lacks, oldest first, the job queue's tables among them as `the queue`.
+
+    Raises SettingsError where it is at a revision that this labelloop does not know.
+    """
+    script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    with create_engine(sqlalchemy_url(url), poolclass=NullPool).connect() as connection:
+        at = _revision(connection)
+        queue_is_there = connection.execute(text("select to_regclass('procrastinate_jobs')")).scalar()
+    known = [r.revision for r in script.walk_revisions()][::-1]
+    if at is not None and at not in known:
+        raise SettingsError(f"the database is at {at}, which this labelloop does not know: it is too old")
+    lacking = known if at is None else known[known.index(at) + 1 :]
+    return lacking if queue_is_there else [*lacking, "the queue"]
 
 
 def _revision(connection: object) -> str | None:

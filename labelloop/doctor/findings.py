@@ -1,0 +1,62 @@
+"""Finding: what one check of the doctor came to, and what all of them together mean for the exit status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Level(StrEnum):
+    OK = "ok"
+    HINT = "hint"
+    """Worth knowing; nothing is wrong."""
+    FAULT = "fault"
+    UNSEEN = "could not look"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    check: str
+    level: Level
+    says: str
+    """What is so; of a fault, what is wrong."""
+    why: str = ""
+    """Of a fault: why it matters."""
+    repair: str = ""
+    """Of a fault: the one line that repairs it."""
+    loop: str | None = None
+    """None: the check is about all loops."""
+
+
+def good(check: str, says: str, loop: str | None = None) -> Finding:
+    return Finding(check, Level.OK, says, loop=loop)
+
+
+def hint(check: str, says: str, loop: str | None = None) -> Finding:
+    return Finding(check, Level.HINT, says, loop=loop)
+
+
+def fault(check: str, says: str, *, why: str, repair: str, loop: str | None = None) -> Finding:
+    return Finding(check, Level.FAULT, says, why, repair, loop)
+
+
+def unseen(check: str, says: str, repair: str = "", loop: str | None = None) -> Finding:
+    return Finding(check, Level.UNSEEN, says, repair=repair, loop=loop)
+
+
+def exit_status(findings: Sequence[Finding]) -> int:
+    """1: something is wrong. 2: nothing is known to be wrong, but not everything could be looked at. 0: all is well."""
+    levels = {finding.level for finding in findings}
+    return 1 if Level.FAULT in levels else 2 if Level.UNSEEN in levels or not findings else 0
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    counts = {level: sum(finding.level is level for finding in findings) for level in Level}
+    n = f"{len(findings)} check{'s' * (len(findings) != 1)}"
+    words = []
+    if counts[Level.FAULT]:
+        words.append(f"{counts[Level.FAULT]} fault{'s' * (counts[Level.FAULT] != 1)}")
+    if counts[Level.UNSEEN]:
+        words.append(f"{counts[Level.UNSEEN]} could not be made")
+    return f"{n}, {', '.join(words) or 'nothing wrong'}"

@@ -1,0 +1,107 @@
+"""Our own services, asked as pipelines and Label Studio ask them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from labelloop.doctor.findings import Finding, fault, good
+
+LATE_S = 0.5
+"""Label Studio waits for a webhook for a second, and the annotator with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Of a service of ours. `status` 0: none."""
+
+    status: int
+    said: str = ""
+    """Its error, in its words; of no answer, what happened."""
+    took_s: float = 0.0
+
+
+def intake(answer: Answer, url: str) -> Finding:
+    if answer.status == 200:
+        return good("intake", f"answers at {url}")
+    if answer.status == 401:
+        return fault(
+            "intake",
+            "the intake refuses our token",
+            why="pipelines that use the same settings cannot submit",
+            repair="give the service and its pipelines one LABELLOOP_INTAKE_TOKEN, and restart the service",
+        )
+    return fault(
+        "intake",
+        f"no intake answers at {url} ({_words(answer)})",
+        why="outputs cannot be submitted, and Label Studio's doorbell rings at the same service",
+        repair=_start(url, "sync"),
+    )
+
+
+def doorbell(answer: Answer, url: str, loop: str) -> Finding:
+    """The answer to a ring for project 0, which is nobody's: our service looks it up, says 404, and does nothing."""
+    if answer.status == 401:
+        return fault(
+            "doorbell",
+            f"{url} refuses our secret",
+            why="every ring of Label Studio is refused, so answers are found only by looking, every few seconds",
+            repair="give the service and the workers one LABELLOOP_HOOK_SECRET, and restart them",
+            loop=loop,
+        )
+    if answer.status != 404 or "not the project of this loop" not in answer.said:
+        return fault(
+            "doorbell",
+            f"no doorbell of ours answers at {url} ({_words(answer)})",
+            why="Label Studio rings inside the annotator's click, up to a second; answers are found only by looking",
+            repair=_start(url, "sync"),
+            loop=loop,
+        )
+    if answer.took_s > LATE_S:
+        return fault(
+            "doorbell",
+            f"{url} answers after {answer.took_s:.1f} s",
+            why="people wait for it with every click, and Label Studio hangs up after 1 s",
+            repair=f"gunicorn 'sync.service:from_env()' --bind {_host(url)} --workers 4 --threads 4  # nearer",
+            loop=loop,
+        )
+    return good("doorbell", f"answers within {answer.took_s * 1000:.0f} ms", loop)
+
+
+def backend(answer: Answer, troubles: Sequence[str], url: str) -> Finding:
+    if answer.status == 401:
+        return fault(
+            "backend",
+            "the backend refuses our password",
+            why="Label Studio is given the same one, and gets no prelabels",
+            repair="give backend and sync one LABELLOOP_BACKEND_PASSWORD, and restart them",
+        )
+    if answer.status != 200:
+        return fault(
+            "backend",
+            f"no backend answers at {url} ({_words(answer)})",
+            why="whoever opens a task waits three seconds for it, and Start training does nothing",
+            repair=_start(url, "backend"),
+        )
+    if troubles:
+        return fault(
+            "backend",
+            f"it cannot serve: {'; '.join(troubles)}",
+            why="it goes on with what it had before, or with nothing",
+            repair="labelloop rollback --why 'its file cannot be read'",
+        )
+    return good("backend", f"answers at {url}")
+
+
+def _start(url: str, room: str) -> str:
+    return f"gunicorn '{room}.service:from_env()' --bind {_host(url)}  # or `labelloop up`"
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
+
+
+def _words(answer: Answer) -> str:
+    said = f": {answer.said}" if answer.said else ""
+    return f"it answers {answer.status}{said}" if answer.status else answer.said

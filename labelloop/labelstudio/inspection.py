@@ -1,0 +1,150 @@
+"""Inspection: a closer look at Label Studio, for `labelloop doctor` and what mends; one call takes something away."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Literal
+
+import httpx
+
+from labelloop.errors import Unreachable
+from labelloop.labelstudio import answers
+from labelloop.labelstudio.answers import Unexpected
+from labelloop.labelstudio.connection import words
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.tasks import OUTPUT
+
+MAX_TASKS = 10_000
+"""The widest window that a spec allows."""
+SAME_SCORE = 1e-13
+"""Scores nearer to each other than this are one number; neighbours in our order lie 1e-12 apart."""
+UNKNOWN = "LABELLOOP_ASKS"
+"""Neither an event of a webhook nor a way of authentication: with it nothing can be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """An open task as Label Studio ranks it."""
+
+    task_id: int
+    score: float | None
+    """Of the project's version; the average where a task has several predictions of it."""
+    versions: tuple[str, ...]
+    """Of all its predictions; one for each."""
+
+
+class Inspection(Gateway):
+    """A Gateway that looks closer."""
+
+    def __enter__(self) -> Inspection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def clock(self) -> tuple[float, float]:
+        """Seconds by which Label Studio's clock is ahead of ours, and how far that may be wrong."""
+        before, began = time.time(), time.monotonic()
+        try:
+            answer = httpx.get(f"{self.url}/health", timeout=10)
+        except httpx.HTTPError as exc:
+            raise Unreachable(f"Label Studio at {self.url} does not answer: {exc}") from exc
+        took = time.monotonic() - began
+        try:
+            when = parsedate_to_datetime(answer.headers["date"]).timestamp()
+        except (KeyError, ValueError) as exc:
+            raise Unreachable(f"the answer of Label Studio at {self.url} has no Date") from exc
+        # The header is cut to whole seconds.
+        return when + 0.5 - (before + took / 2), 0.5 + took / 2
+
+    def task_count(self, project_id: int) -> int:
+        """How many tasks the project has, open or not."""
+        return answers.whole(self._get(f"api/projects/{project_id}/"), "task_number")
+
+    def served(self, project_id: int) -> list[Served]:
+        """The open tasks in the order that Label Studio itself computes from the predictions of the project's version.
+
+        Not by asking for the next task: that would lock one for the token's owner, for 24 hours.
+        """
+        params = {
+            "project": project_id,
+            "fields": "all",
+            "include": "id,predictions_score,predictions_model_versions",
+            "page_size": MAX_TASKS,
+        }
+        open_ = {"filter": "filter:tasks:is_labeled", "operator": "equal", "type": "Boolean", "value": "false"}
+        body = {"filters": {"conjunction": "and", "items": [open_]}, "ordering": ["tasks:predictions_score"]}
+        with self._clear("the open tasks in their order"):
+            answer = answers.mapping(self._request("GET", "api/tasks/", params, body=body), "tasks")
+            return [_served(item) for item in answers.items(answer.get("tasks"), "tasks")]
+
+    def database(self, project_id: int, tasks: int) -> Literal["postgres", "sqlite"] | None:
+        """What Label Studio keeps its data in; None where its answers do not tell.
+
+        Postgres reads a regular expression itself, for SQLite Python does: to the one [[:xdigit:]] is a class of POSIX,
+        to the other some letters and a bracket. Without a task to match, Postgres alone refuses a group with a name.
+        """
+        if not tasks:
+            status, said = self._matching(project_id, "(?P<name>x)")
+            return "sqlite" if status == 200 else "postgres" if "regular expression" in words(said) else None
+        found = [self._matching(project_id, pattern)[1] for pattern in ("^[0-9a-f]", "^[[:xdigit:]]")]
+        totals = [said.get("total") if isinstance(said, dict) else None for said in found]
+        if not totals[0]:
+            return None
+        return {totals[0]: "postgres", 0: "sqlite"}.get(totals[1])  # type: ignore[return-value]
+
+    def refuses_webhook(self, project_id: int, url: str) -> str | None:
+        """Why Label Studio would not call a webhook at this address; None where it would.
+
+        Asked with an event that there is not: the address is judged, and no webhook can come of it.
+        """
+        return self._refusal("api/webhooks/", {"url": url, "project": project_id, "actions": [UNKNOWN]})
+
+    def refuses_ml_backend(self, project_id: int, url: str) -> str | None:
+        """As refuses_webhook, for an ML backend: Label Studio judges the two by different settings."""
+        return self._refusal("api/ml/", {"url": url, "project": project_id, "auth_method": UNKNOWN})
+
+    def delete_predictions(self, task_id: int, version: str) -> None:
+        """Those of `version` that the task has; none left is well. All else here changes nothing."""
+        with self._clear(f"the predictions of task {task_id}"):
+            found = answers.items(self._request("GET", "api/predictions/", {"task": task_id}), "predictions")
+            mine = [answers.mapping(item, "prediction") for item in found]
+            ids = [answers.whole(item, "id") for item in mine if item.get("model_version") == version]
+        with self._clear("the removal of a prediction", write=True):
+            for prediction_id in ids:
+                status, said = self._connection.attempt("DELETE", f"api/predictions/{prediction_id}/", body=None)
+                if status >= 400 and status != 404:
+                    raise Unexpected(f"{status}: {words(said)}")
+
+    def _refusal(self, path: str, body: dict[str, Any]) -> str | None:
+        with self._clear(f"a look at what {path} takes"):
+            status, said = self._connection.attempt("POST", path, body=body)
+            if status == 400 and isinstance(said, dict):
+                faults = said.get("validation_errors")
+                about = faults.get("url") if isinstance(faults, dict) else None
+                return words({"detail": about}) if about else None
+            if status >= 500 and "Can't resolve" not in words(said):
+                raise Unexpected(f"{status}: {words(said)}")
+            if status >= 400:
+                return words(said)
+            # Never seen; a later version may be less strict.
+            self._connection.attempt("DELETE", f"{path}{answers.whole(answers.mapping(said, path), 'id')}/", body=None)
+            return None
+
+    def _matching(self, project_id: int, pattern: str) -> tuple[int, Any]:
+        params = {"project": project_id, "fields": "all", "include": "id", "page_size": 1}
+        match = {"filter": f"filter:tasks:data.{OUTPUT}", "operator": "regex", "type": "String", "value": pattern}
+        body = {"filters": {"conjunction": "and", "items": [match]}, "ordering": ["tasks:id"]}
+        with self._clear("a look at the database of Label Studio"):
+            return self._connection.attempt("GET", "api/tasks/", params, body=body)
+
+
+def _served(value: object) -> Served:
+    fields = answers.mapping(value, "task")
+    score = fields.get("predictions_score")
+    if score is not None and not answers.is_number(score):
+        raise Unexpected(f"predictions_score is {score!r}, not a number")
+    names = answers.text(fields, "predictions_model_versions")
+    return Served(answers.whole(fields, "id"), score, tuple(n.strip() for n in names.split(",") if n.strip()))

@@ -1,0 +1,50 @@
+"""Mend: what open tasks show in Label Studio is what we gave them, though people can delete predictions there.
+
+Part of `labelloop push` as people call it, not of the worker's: it reads every open task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labelloop.labelstudio.inspection import SAME_SCORE, Inspection, Served
+from labelloop.spec import LoopSpec
+from labelloop.store import health, projects
+from labelloop.store import tasks as task_store
+from labelloop.store.database import Database
+from labelloop.tasks import score
+
+
+def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
+    """Take wrong predictions away, so that the next push gives new ones; returns of how many tasks. Twice is once.
+
+    The prediction is gone first and then no longer believed in: killed in between, the next mend finds it missing.
+    """
+    with database.transaction() as conn:
+        project = projects.get(conn, spec.name)
+    if project is None or project["project_id"] is None:
+        return 0
+    version = project["model_version"]
+    served = studio.served(project["project_id"]) if studio.task_count(project["project_id"]) else []
+    with database.transaction() as conn:
+        rows = {row["label_studio_id"]: row for row in health.open_tasks(conn, spec.name)}
+    wrong = to_mend(served, rows, version)
+    for task_id in wrong:
+        studio.delete_predictions(task_id, version)
+    with database.transaction() as conn:
+        task_store.show(conn, "", {rows[t]["output_id"]: rows[t]["priority"] for t in wrong})
+    return len(wrong)
+
+
+def to_mend(served: Sequence[Served], rows: Mapping[int, Mapping[str, Any]], version: str) -> list[int]:
+    """Tasks that should have one prediction of `version`, with our score, and have not."""
+    found = []
+    for task in served:
+        row = rows.get(task.task_id)
+        if row is None or row["shown_version"] != version:
+            continue
+        wanted = score(row["priority"])
+        if task.versions.count(version) != 1 or task.score is None or abs(task.score - wanted) > SAME_SCORE:
+            found.append(task.task_id)
+    return found
