@@ -20,6 +20,7 @@ from labelloop.store import jobs, loops, prelabels
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
 from labelloop.store.prelabels import Prelabel
+from labelloop.versions import short, shown_version
 
 CHUNK = 256
 logger = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ def prelabel(database: Database, loop: str, models_dir: Path | None, stop: threa
     done = 0
     while stop is None or not stop.is_set():
         with database.transaction() as conn:
-            rows = prelabels.stale(conn, loop, champion_id, ranker_id, CHUNK)
+            rows = prelabels.stale(conn, loop, shown_version(champion_id, ranker_id), CHUNK)
         decided = _decide(spec, rows, (champion_id, champion), (ranker_id, ranker)) if rows else []
         with database.transaction() as conn:
             if who(conn, loop) != (champion_id, ranker_id):
@@ -79,8 +80,9 @@ def _decide(
     ranker: tuple[str | None, Learner | None],
 ) -> list[Prelabel]:
     """Pure but for the learners. What a learner cannot read keeps what it had, and counts as seen by it."""
-    to_label = [i for i, row in enumerate(rows) if row["to_label"]]
-    to_rank = [i for i, row in enumerate(rows) if row["to_rank"] and row["lane"] == "rule"]
+    to_label = [i for i, row in enumerate(rows) if row["version"].partition("+")[0] != short(champion[0])]
+    to_rank = [i for i, row in enumerate(rows) if row["lane"] == "rule"]
+    version = shown_version(champion[0], ranker[0])
     labels = [(row["label"], row["confidence"]) for row in rows]
     utilities: list[float | None] = [None] * len(rows)
     if champion[1] is None:
@@ -99,12 +101,6 @@ def _decide(
             for position, utility in zip(positions, found, strict=True):
                 utilities[to_rank[position]] = float(utility)
     return [
-        Prelabel(
-            row["output_id"],
-            utility,
-            *label,
-            champion[0] or row["pipeline_version"],
-            ranker[0] or row["pipeline_version"],
-        )
+        Prelabel(row["output_id"], utility, *label, version)
         for row, label, utility in zip(rows, labels, utilities, strict=True)
     ]

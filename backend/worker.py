@@ -20,6 +20,7 @@ from labelloop import log
 from labelloop.settings import Settings
 from labelloop.store import jobs, loops, prelabels
 from labelloop.store.database import Database
+from labelloop.versions import shown_version
 
 CONCURRENCY = 3
 """A loop that trains does not keep another from its prelabels; each job of a loop has its own lock."""
@@ -110,7 +111,7 @@ def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -
     with database.transaction() as conn:
         for loop in loops.names(conn):
             if now - asked.get(loop, -ASK_AGAIN_AFTER_S) >= ASK_AGAIN_AFTER_S and prelabels.any_stale(
-                conn, loop, *who(conn, loop)
+                conn, loop, shown_version(*who(conn, loop))
             ):
                 asked[loop] = now
                 jobs.ask(conn, jobs.PRELABEL, loop)

@@ -104,10 +104,10 @@ def _bare(our: House, rows: Sequence[tuple[object, ...]]) -> float:
                 f"""
                 with fresh as (
                     insert into outputs ({COLUMNS}) select {COLUMNS} from incoming
-                    on conflict (loop, key) do nothing returning id, key, loop, lane, label, confidence, model_version
+                    on conflict (loop, key) do nothing returning id, key, loop, lane, label, confidence
                 )
-                insert into pool (output_id, loop, lane, utility, label, confidence, scored_by, ranked_by)
-                select f.id, f.loop, f.lane, i.utility, f.label, f.confidence, f.model_version, f.model_version
+                insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
+                select f.id, f.loop, f.lane, i.utility, f.key, f.label, f.confidence, 'pipeline'
                 from fresh f join incoming i using (key) where f.lane <> 'pass'
                 """
             )

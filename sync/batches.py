@@ -16,6 +16,7 @@ from labelloop.store import batches, pool, versions
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
 from labelloop.tasks import Task
+from labelloop.versions import shown_version
 
 logger = logging.getLogger(__name__)
 
@@ -109,10 +110,10 @@ def put_back(conn: Conn, batch_id: UUID, was: str, became: str, reason: str) -> 
     return n
 
 
-def in_force(conn: Conn, loop: str) -> tuple[str | None, str | None]:
-    """The version that labels and the one that ranks; None for each: the pipeline's own outputs."""
+def in_force(conn: Conn, loop: str) -> str:
+    """The pair of versions that label and rank today, as Label Studio's predictions name it."""
     champion = versions.champion(conn, loop)
-    return None if champion is None else champion["id"], versions.ranker(conn, loop)
+    return shown_version(None if champion is None else champion["id"], versions.ranker(conn, loop))
 
 
 def _by_output(tasks: Iterable[Task], signing_key: bytes) -> dict[UUID, int]:

@@ -19,7 +19,6 @@ from labelloop.store import batches, jobs, pool, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from labelloop.tasks import Ranked, priorities, score, useful
-from labelloop.versions import shown_version
 from sync.batches import PushReport, in_force
 
 logger = logging.getLogger(__name__)
@@ -32,9 +31,8 @@ def prelabel(
 ) -> PushReport:
     """Renew what open tasks show. Twice is once: a task gets one prediction of a version, whatever is lost."""
     with database.transaction() as conn:
-        champion, ranker = in_force(conn, spec.name)
-        target = shown_version(champion, ranker)
-        rows = task_store.in_review(conn, spec.name, champion, ranker)
+        target = in_force(conn, spec.name)
+        rows = task_store.in_review(conn, spec.name, target)
         current = projects.get(conn, spec.name)
         left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
     assert current is not None
@@ -50,7 +48,7 @@ def prelabel(
     ready = [row for row in lack if row["fresh"] and row["output_id"] not in coming]
 
     with database.transaction() as conn:
-        waiting = pool.best(conn, spec.name, spec.queue.window, champion, ranker)
+        waiting = pool.best(conn, spec.name, spec.queue.window, target)
     places = priorities(
         [_ranked(row) for row in (*have, *ready)],
         useful([_ranked(row) for row in (*rows, *waiting)], spec.queue.window),

@@ -19,10 +19,9 @@ from labelloop.store import batches, pool, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from labelloop.tasks import MAX_BATCH, Ranked, TaskDraft, choose, priorities, shares, sign, task_data, useful
-from labelloop.versions import shown_version
 from sync.batches import PushReport, adopt, in_force, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
-from sync.project import ensure_project, own
+from sync.project import ensure_project, keep_order, own
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
     if project is None or project["project_id"] is None:
         project = ensure_project(database, gateway, spec, settings)
     else:
-        own(gateway, project)
+        keep_order(gateway, own(gateway, project), project["model_version"])
 
     report = settle(database, gateway, project, settings.push_grace_s)
     late: Retriable | None = None
@@ -72,12 +71,12 @@ def _claim(database: Database, spec: LoopSpec) -> UUID | None:
         # gather
         project = projects.get(conn, spec.name)
         assert project is not None
-        champion, ranker = in_force(conn, spec.name)
+        target = in_force(conn, spec.name)
         on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
         if len(on_the_way) >= MAX_UNCLEAR:
             return None
-        open_rows = task_store.in_review(conn, spec.name, champion, ranker)
-        waiting = [_ranked(row) for row in pool.best(conn, spec.name, spec.queue.window, champion, ranker)]
+        open_rows = task_store.in_review(conn, spec.name, target)
+        waiting = [_ranked(row) for row in pool.best(conn, spec.name, spec.queue.window, target)]
 
         # decide
         # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
@@ -98,7 +97,7 @@ def _claim(database: Database, spec: LoopSpec) -> UUID | None:
         if not chosen:
             return None
         # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if open_rows else shown_version(champion, ranker)
+        version = project["model_version"] if open_rows else target
         picked = set(chosen)
         places = priorities(
             [item for item in waiting if item.output_id in picked],

@@ -74,7 +74,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def _template(postgres_url: str) -> Iterator[str]:
     """A database with our schema, which the tests' own are copied from."""
-    with _database(postgres_url, f"labelloop_template_{uuid.uuid4().hex[:12]}") as url:
+    with a_database(postgres_url, f"labelloop_template_{uuid.uuid4().hex[:12]}") as url:
         migrate(url)
         yield url
 
@@ -83,7 +83,7 @@ def _template(postgres_url: str) -> Iterator[str]:
 def database_url(postgres_url: str, _template: str) -> Iterator[str]:
     """A fresh database with our schema, dropped after the test."""
     template = str(conninfo_to_dict(_template)["dbname"])
-    with _database(postgres_url, f"labelloop_test_{uuid.uuid4().hex[:12]}", template) as url:
+    with a_database(postgres_url, f"labelloop_test_{uuid.uuid4().hex[:12]}", template) as url:
         yield url
 
 
@@ -116,7 +116,7 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
 
 @contextmanager
-def _database(admin_url: str, name: str, template: str = "template1") -> Iterator[str]:
+def a_database(admin_url: str, name: str, template: str = "template1") -> Iterator[str]:
     """A database for the length of a `with`; yields its URL."""
 
     def do(statement: str, *names: str) -> None:

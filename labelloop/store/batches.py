@@ -60,8 +60,8 @@ def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
     conn.execute(
         """
         insert into batch_items
-            (batch_id, output_id, lane, utility, priority, label, confidence, scored_by, ranked_by)
-        select %(id)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.scored_by, t.ranked_by
+            (batch_id, output_id, lane, utility, priority, label, confidence, version, why)
+        select %(id)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.version, t.why
         from tasks t join unnest(%(outputs)s::uuid[], %(priorities)s::float8[]) as p (output_id, priority)
             using (output_id)
         """,
@@ -113,9 +113,9 @@ def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -
     conn.execute(
         """
         insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
-                           confidence, scored_by, ranked_by, shown_version)
+                           confidence, version, why, shown_version)
         select i.output_id, b.loop, b.id, %(instance)s, t.label_studio_id, i.lane, i.utility, i.priority, i.label,
-               i.confidence, i.scored_by, i.ranked_by, b.version
+               i.confidence, i.version, i.why, b.version
         from batch_items i join batches b on b.id = i.batch_id
         join unnest(%(outputs)s::uuid[], %(tasks)s::bigint[]) as t (output_id, label_studio_id) using (output_id)
         where i.batch_id = %(id)s

@@ -70,11 +70,11 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
                 (case lane when 'pass' then 'passed' else 'waiting' end)::output_state
             from incoming order by key
             on conflict (loop, key) do nothing
-            returning id, key, lane, label, confidence, model_version
+            returning id, key, lane, label, confidence
         ), pooled as (
-            insert into pool (output_id, loop, lane, utility, label, confidence, scored_by, ranked_by)
-            select fresh.id, %(loop)s, fresh.lane, incoming.utility, fresh.label, fresh.confidence,
-                fresh.model_version, fresh.model_version
+            insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
+            select fresh.id, %(loop)s, fresh.lane, incoming.utility, fresh.key, fresh.label, fresh.confidence,
+                'pipeline'
             from fresh join incoming using (key) where fresh.lane <> 'pass'
         )
         select id from fresh

@@ -2,32 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
+
 from labelloop.store.database import Conn
 
-
-def best(conn: Conn, loop: str, limit: int, champion_id: str | None, ranker_id: str | None) -> list[dict[str, Any]]:
-    """The `limit` most useful of each lane; `fresh` are those that the versions in force have seen: they come first.
-
-    Before the first champion, fresh labels are the pipeline's own: those that no version of ours gave.
-    """
-    return conn.execute(
-        """
-        select p.* from unnest(enum_range(null::lane)) as l (lane) cross join lateral (
-            select *,
-                (case when %(champion)s::text is null
-                      then not exists (select from model_versions v where v.id = pool.scored_by)
-                      else scored_by = %(champion)s end)
-                and (%(ranker)s::text is null or ranked_by = %(ranker)s) as fresh
-            from pool where loop = %(loop)s and lane = l.lane
-            order by fresh desc, utility desc, output_id limit %(limit)s
+FRESH = """
+    select p.*, true as fresh from unnest(enum_range(null::lane)) as l (lane) cross join lateral (
+        select * from pool where loop = %(loop)s and lane = l.lane and version = %(version)s
+        order by utility desc, key limit %(limit)s
+    ) p
+"""
+# A skip scan of a loop's lane l: each version is found by one look into the index, behind the one before it.
+VERSIONS = """
+    with recursive versions as (
+        (select version from pool where loop = %(loop)s and lane = l.lane order by version limit 1)
+        union all
+        select (
+            select version from pool where loop = %(loop)s and lane = l.lane and version > v.version
+            order by version limit 1
+        ) from versions v where v.version is not null
+    )
+"""
+STALE = f"""
+    select p.*, false as fresh from (
+        select lane, %(limit)s - coalesce((%(have)s::jsonb ->> lane::text)::bigint, 0) as lacks
+        from unnest(enum_range(null::lane)) as lanes (lane)
+    ) l cross join lateral (
+        {VERSIONS}
+        select p.* from versions v cross join lateral (
+            select * from pool where loop = %(loop)s and lane = l.lane and version = v.version
+            order by utility desc, key limit l.lacks
         ) p
-        """,
-        {"loop": loop, "limit": limit, "champion": champion_id, "ranker": ranker_id},
-    ).fetchall()
+        where v.version <> %(version)s order by p.utility desc, p.key limit l.lacks
+    ) p where l.lacks > 0
+"""
+
+
+def best(conn: Conn, loop: str, limit: int, version: str) -> list[dict[str, Any]]:
+    """The `limit` most useful of each lane, ties by key: the `fresh` ones, which the pair `version` has scored, and
+    where those do not suffice the best that other versions have left.
+
+    In milliseconds whatever waits: what is read is the answer, and where it needs them as many of each other version.
+    """
+    values: dict[str, Any] = {"loop": loop, "limit": limit, "version": version}
+    with by_index(conn):
+        rows = conn.execute(FRESH, values).fetchall()
+        have = Counter(row["lane"] for row in rows)
+        return rows + conn.execute(STALE, values | {"have": Jsonb(have)}).fetchall()
+
+
+@contextmanager
+def by_index(conn: Conn) -> Iterator[None]:
+    """Whatever the planner believes of the table: just when millions of rows have changed, it believes what was."""
+    conn.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
+    yield
+    conn.execute("set local enable_seqscan to default; set local enable_bitmapscan to default")
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
@@ -43,9 +78,8 @@ def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
     return conn.execute(
         """
         with taken as (delete from pool where output_id = any(%(ids)s) returning *)
-        insert into batch_items
-            (batch_id, output_id, lane, utility, priority, label, confidence, scored_by, ranked_by)
-        select %(batch)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.scored_by, t.ranked_by
+        insert into batch_items (batch_id, output_id, lane, utility, priority, label, confidence, version, why)
+        select %(batch)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.version, t.why
         from taken t join unnest(%(ids)s, %(priorities)s::float8[]) as p (output_id, priority) using (output_id)
         """,
         {"batch": batch_id, "ids": list(places), "priorities": list(places.values())},
@@ -56,8 +90,8 @@ def put_back(conn: Conn, batch_id: UUID) -> None:
     """Copy a batch's rows back to the pool; what is there already is newer and stays."""
     conn.execute(
         """
-        insert into pool (output_id, loop, lane, utility, label, confidence, scored_by, ranked_by)
-        select i.output_id, o.loop, i.lane, i.utility, i.label, i.confidence, i.scored_by, i.ranked_by
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why)
+        select i.output_id, o.loop, i.lane, i.utility, o.key, i.label, i.confidence, i.version, i.why
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(batch)s and o.batch_id = %(batch)s and o.state = 'pushing'
         on conflict (output_id) do nothing

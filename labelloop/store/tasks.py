@@ -9,17 +9,13 @@ from uuid import UUID
 from labelloop.store.database import Conn
 
 
-def in_review(conn: Conn, loop: str, champion_id: str | None, ranker_id: str | None) -> list[dict[str, Any]]:
-    """The open tasks, with the output's label and how many annotations stand on each, skipped ones too; `fresh` as in
-    the pool.
+def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
+    """The open tasks, with the output's key and label and how many annotations stand on each, skipped ones too;
+    `fresh` as in the pool.
     """
     return conn.execute(
         """
-        select t.*, o.label as output_label, o.result, a.annotated,
-            (case when %(champion)s::text is null
-                  then not exists (select from model_versions v where v.id = t.scored_by)
-                  else t.scored_by = %(champion)s end)
-            and (%(ranker)s::text is null or t.ranked_by = %(ranker)s) as fresh
+        select t.*, o.key, o.label as output_label, o.result, a.annotated, t.version = %(version)s as fresh
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
             where instance = t.instance and task_id = t.label_studio_id
@@ -29,7 +25,7 @@ def in_review(conn: Conn, loop: str, champion_id: str | None, ranker_id: str | N
         ) a
         where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
         """,
-        {"loop": loop, "champion": champion_id, "ranker": ranker_id},
+        {"loop": loop, "version": version},
     ).fetchall()
 
 
@@ -123,10 +119,10 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch
         conn.execute(
             """
             insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
-                               confidence, scored_by, ranked_by, shown_version)
+                               confidence, version, why, shown_version)
             select o.id, o.loop, b.id, %(instance)s, %(task)s, o.lane, coalesce(p.utility, 0), coalesce(p.utility, 0),
                    coalesce(p.label, o.label), coalesce(p.confidence, o.confidence),
-                   coalesce(p.scored_by, o.model_version), coalesce(p.ranked_by, o.model_version), ''
+                   coalesce(p.version, 'pipeline'), p.why, ''
             from outputs o join batches b on b.id = %(batch)s and b.loop = o.loop
             left join pool p on p.output_id = o.id
             where o.id = %(output)s and o.state in ('waiting', 'withdrawn')

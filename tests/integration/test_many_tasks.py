@@ -22,8 +22,9 @@ FILL = f"""
                          state)
     select 'pets', 'k' || i, '', 'g', '{{}}', 'm', 'rule', 1, false, 'in_review' from generate_series(1, {MANY}) i;
     insert into batches (loop, version, size) values ('pets', 'm', {MANY});
-    insert into tasks
-    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'm', 'm', 'x', now()
+    insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label, confidence,
+                       version, shown_version)
+    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'pipeline', 'x'
     from outputs o, batches b, projects p;
     insert into annotation_versions
         (instance, annotation_id, task_id, output_id, sha256, result, was_cancelled, created_at, updated_at)
@@ -47,7 +48,7 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = '2s'")
         rows = task_store.ids(conn, "pets")
-        open_ = task_store.in_review(conn, "pets", None, None)
+        open_ = task_store.in_review(conn, "pets", "pipeline")
     assert [row["annotated"] for row in rows] == [row["annotated"] for row in open_] == [1] * MANY
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = '100ms'")

@@ -45,7 +45,7 @@ def say(loop: SyncLoop, utilities: dict[str, float]) -> None:
     """The champion calls everything a dog, and finds it as useful as said."""
     ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
     with loop.database.transaction() as conn:
-        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, CHAMPION, "ranker") for key, u in utilities.items()])
+        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, CHAMPION[:12]) for key, u in utilities.items()])
 
 
 def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:

@@ -198,5 +198,8 @@ def give_up(loop: SyncLoop) -> list[Task]:
     loop.push()
     loop.do("delete from tasks")
     loop.do("update outputs set state = 'waiting', batch_id = null")
-    loop.do("insert into pool select id, loop, lane, 0.5, label, confidence, model_version, model_version from outputs")
+    loop.do(
+        "insert into pool (output_id, loop, lane, utility, key, label, confidence, version)"
+        " select id, loop, lane, 0.5, key, label, confidence, 'pipeline' from outputs"
+    )
     return loop.gateway.changed_tasks(loop.project_id, None)

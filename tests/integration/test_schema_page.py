@@ -20,7 +20,8 @@ def test_every_table_and_every_column_says_what_it_is_for(database: Database) ->
             select c.relname || coalesce('.' || a.attname, '') as name
             from pg_class c left join lateral (
                 select 0 as attnum, null as attname
-                union all select attnum, attname from pg_attribute where attrelid = c.oid and attnum > 0
+                union all select attnum, attname from pg_attribute
+                where attrelid = c.oid and attnum > 0 and not attisdropped
             ) a on true
             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'v')
               and c.relname not like 'procrastinate%%' and c.relname <> 'labelloop_migrations'

@@ -1,0 +1,98 @@
+"""A database of an older labelloop, with everything in it, comes to the newest schema; nothing in it is lost."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command
+from alembic.config import Config
+from psycopg.rows import dict_row
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from labelloop.store import migrate as migrations
+from labelloop.store.migrate import migrate, sqlalchemy_url
+from tests.conftest import a_database
+
+CHAMPION, RANKER = "c" * 64, "d" * 64
+# One row for each pair that can stand in a database: who gave the label, who gave the utility, and the name of both.
+PAIRS = {
+    "new": ("m", "m", "pipeline"),
+    "ranked": ("m", RANKER, f"pipeline+{RANKER[:8]}"),
+    "both": (CHAMPION, CHAMPION, CHAMPION[:12]),
+    "two": (CHAMPION, RANKER, f"{CHAMPION[:12]}+{RANKER[:8]}"),
+    "half": (CHAMPION, "m", ""),
+    "lost": ("gone", "gone", ""),
+}
+FILL = """
+    insert into loops (name, spec, labels_xml) values ('pets', '{}', '');
+    insert into projects (loop, label_studio_url, project_id, signing_key) values ('pets', 'x', 7, 'k');
+    insert into model_versions (id, loop, learner, classes, size_bytes, trained_on)
+    select v, 'pets', 'text', '{cat,dog}', 1, 1 from unnest(array[repeat('c', 64), repeat('d', 64)]) v;
+    insert into batches (loop, version, size) values ('pets', 'm', 1);
+    insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane, inclusion_probability, holdout,
+                         state)
+    select 'pets', 'k' || i, '', 'g', '{}', 'm', (array['rule', 'audit', 'holdout'])[1 + i % 3]::lane, 1, false,
+        'waiting'
+    from generate_series(1, 18) i
+"""
+
+
+@pytest.fixture
+def old(postgres_url: str) -> Iterator[str]:
+    """A database as the first release left it."""
+    with a_database(postgres_url, f"labelloop_test_{uuid.uuid4().hex[:12]}") as url:
+        config = Config()
+        config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+        engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "0001")
+            connection.commit()
+        yield url
+
+
+def test_what_waits_and_what_stands_open_keeps_all_it_had_and_says_which_pair_scored_it(old: str) -> None:
+    with psycopg.connect(old) as conn:
+        conn.execute(FILL)
+        ids = [row[0] for row in conn.execute("select id from outputs order by key")]
+        places = dict(zip(PAIRS, (ids[i : i + 3] for i in range(0, 18, 3)), strict=True))
+        for said, (a, b, c) in places.items():
+            scored, ranked, _ = PAIRS[said]
+            values = "lane, .25, 'cat', .5, %(scored)s, %(ranked)s"
+            conn.execute(f"insert into pool select id, loop, {values} from outputs where id = %(id)s",
+                         {"id": a, "scored": scored, "ranked": ranked})  # fmt: skip
+            conn.execute(
+                "insert into batch_items select b.id, o.id, lane, .25, .75, 'cat', .5, %(scored)s, %(ranked)s"
+                " from outputs o, batches b where o.id = %(id)s",
+                {"id": b, "scored": scored, "ranked": ranked},
+            )
+            conn.execute(
+                "insert into tasks select o.id, o.loop, b.id, p.instance, row_number() over () + %(n)s, lane, .25,"
+                " .75, 'cat', .5, %(scored)s, %(ranked)s, 'x', now()"
+                " from outputs o, batches b, projects p where o.id = %(id)s",
+                {"id": c, "scored": scored, "ranked": ranked, "n": list(PAIRS).index(said)},
+            )
+
+    assert "0002" in migrate(old)
+    assert migrate(old) == []
+
+    with psycopg.connect(old, row_factory=dict_row) as conn:
+        for i, table in enumerate(("pool", "batch_items", "tasks")):
+            rows = conn.execute(f"select t.*, o.lane as of_output, o.key as of_key from {table} t"
+                                " join outputs o on o.id = output_id").fetchall()  # fmt: skip
+            versions = {row["output_id"]: row["version"] for row in rows}
+            assert versions == {places[said][i]: version for said, (_, _, version) in PAIRS.items()}
+            for row in rows:
+                assert (row["utility"], row["label"], row["confidence"], row["why"]) == (0.25, "cat", 0.5, None)
+                assert row["lane"] == row["of_output"]
+                assert row.get("key", row["of_key"]) == row["of_key"]
+                assert row.get("priority", 0.75) == 0.75
+                assert row.get("overlap", 1) == 1
+        assert {lane for (lane,) in conn.cursor(row_factory=psycopg.rows.tuple_row).execute(
+            "select unnest(enum_range(null::lane))::text")} == {  # fmt: skip
+            "rule", "control", "audit", "holdout", "gold", "pass"}  # fmt: skip
