@@ -1,0 +1,58 @@
+"""Strategies for classifiers: one row of probabilities a sample, shape (n_samples, n_classes), rows sum to 1.
+
+Each gives utilities in [0, 1], shape (n_samples,), higher = more useful; float32 or float64, rows or columns in one
+piece, any length. Where others measure the same with another sign or scale, the relation stands with the function; a
+test holds us to modAL 0.4's measures. With one class there is nothing to ask: 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labelloop.strategies.arrays import Array, Block, in_blocks, plogp, top, top_two
+
+
+@in_blocks
+def least_confidence(proba: Block) -> Array:
+    """1 - p(most probable); at most 1 - 1/n_classes. Equal to modAL's classifier_uncertainty.
+
+    Lewis and Gale 1994, "A sequential algorithm for training text classifiers", section 3.
+    """
+    return np.subtract(1.0, top(proba), dtype=np.float64)
+
+
+@in_blocks
+def margin(proba: Block) -> Array:
+    """1 - (p(most probable) - p(second)). 1 minus modAL's classifier_margin, which is small where unsure.
+
+    Scheffer, Decomain and Wrobel 2001, "Active hidden Markov models for information extraction", section 4.
+    """
+    if proba.shape[1] == 1:
+        return np.zeros(len(proba))
+    first, second = top_two(proba)
+    return np.asarray(1.0 - np.subtract(first, second, dtype=np.float64))
+
+
+@in_blocks
+def ratio(proba: Block) -> Array:
+    """p(second) / p(most probable): 1 where two are equal. The order differs from margin's with three classes or more.
+
+    Settles 2009, "Active learning literature survey", section 3.1, has it among the measures of the two best labels.
+    """
+    if proba.shape[1] == 1:
+        return np.zeros(len(proba))
+    first, second = top_two(proba)
+    return np.divide(second, first, dtype=np.float64)
+
+
+@in_blocks
+def entropy(proba: Block) -> Array:
+    """Shannon's entropy by log(n_classes), so that 1 is the uniform row. modAL's classifier_entropy by log(n_classes).
+
+    Settles 2009, "Active learning literature survey", section 3.1.
+    """
+    if proba.shape[1] == 1:
+        return np.zeros(len(proba))
+    # As scipy does, rows count as scaled to sum to 1: H(p / s) = log s - sum(p log p) / s.
+    logs, sums = plogp(proba)
+    return np.asarray((np.log(sums) - logs / sums) / np.log(proba.shape[1]))
