@@ -15,12 +15,13 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from labelloop.errors import Retriable, SettingsError, Unreachable
 
 # A peer that vanishes must not hang us for ever: keepalives do not help while data is in flight, tcp_user_timeout does.
+# Compiling a statement (jit) takes half a second, and ours are done in milliseconds.
 DEADLINES: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives": 1,
     "tcp_user_timeout": 10_000,
     "application_name": "labelloop",
-    "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+    "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c jit=off",
 }
 
 Conn = Connection[DictRow]
