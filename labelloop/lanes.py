@@ -2,6 +2,8 @@
 
 holdout   by a hash of the group key, whatever the trigger says: judges models, never teaches one
 rule      the trigger sends it, or the model gave no confidence
+control   by a hash of the key: a random share of what the rule sends. It comes to people too, but is never ranked, so
+          that its answers say what a random order would have taught
 audit     by a hash of the key: a random share of what the trigger lets pass
 pass      nobody is shown it
 """
@@ -12,24 +14,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-
 from labelloop import results, strategies
 from labelloop.outputs import Output, unit_hash
 from labelloop.spec import LoopSpec
+from labelloop.strategies import single
 from labelloop.trigger import Facts, Trigger
 
-Lane = Literal["rule", "audit", "holdout", "pass"]
+Lane = Literal["rule", "control", "audit", "holdout", "pass"]
+
+FALLBACK = "margin"
+"""The strategy of an output that lacks the evidence which the loop's own strategy reads."""
+UNKNOWN = 1e-3
+"""The utilities of outputs of which nothing is known lie this far apart at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     lane: Lane
     inclusion_probability: float
-    """The chance that an item like this one had of being shown to people."""
+    """The chance that an item like this one had of being shown to people: 1 where the trigger sends it, in the rule
+    lane and in the control lane alike.
+    """
     holdout: bool
     utility: float | None
-    """0 to 1; None where nobody is shown it. Random in the audit and hold-out lanes, so that both stay unbiased."""
+    """0 to 1; None where nobody is shown it. In every lane but rule a random number, so that they stay unbiased."""
     label: str | None
     confidence: float | None
 
@@ -41,7 +49,7 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     if holdout:
         lane: Lane = "holdout"
     elif (sends or spec.sends)(_facts(output, spec, label, confidence)):
-        lane = "rule"
+        lane = "control" if unit_hash("control", spec.name, output.key) < spec.queue.control else "rule"
     elif unit_hash("audit", spec.name, output.key) < spec.audit:
         lane = "audit"
     else:
@@ -70,21 +78,34 @@ def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float 
     if output.probabilities is not None:
         top, second = [*sorted(output.probabilities.values(), reverse=True), 0.0][:2]
         margin = top - second
-        entropy = float(strategies.entropy(_row(output.probabilities, spec))[0])
+        entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
     return Facts(confidence, margin, entropy, label, output.model_version)
 
 
 def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:
-    """By the loop's strategy; 1 - confidence without probabilities; 1 where the model said neither."""
-    if spec.queue.strategy == strategies.RANDOM:
+    """By the loop's strategy. Where it reads evidence that the output lacks: the margin of its probabilities, or
+    1 - confidence without them.
+
+    Where the model said neither, nearly 1: before all that has a number, and among themselves in an order of chance, so
+    that the first of them are a fair sample.
+    """
+    strategy = spec.queue.strategy
+    if strategy == strategies.RANDOM:
         return unit_hash("order", spec.name, output.key)
+    if output.evidence is not None:
+        found = strategies.from_evidence(strategy, output.evidence, spec.labels)
+        if found is not None:
+            return found
     if output.probabilities is not None:
-        return float(strategies.utilities(spec.queue.strategy, _row(output.probabilities, spec))[0])
-    return 1.0 if confidence is None else 1.0 - confidence
+        if not strategies.reads_probabilities(strategy):
+            strategy = FALLBACK
+        shares = output.probabilities.values()
+        return min(1.0, max(0.0, single.of_row(strategy, shares, _n_labels(output.probabilities, spec))))
+    if confidence is not None:
+        return 1.0 - confidence
+    return 1.0 - UNKNOWN * unit_hash("order", spec.name, output.key)
 
 
-def _row(probabilities: Mapping[str, float], spec: LoopSpec) -> strategies.Array:
-    """One row that sums to 1; a label of the loop that was not named has 0."""
-    names = spec.labels or tuple(sorted(probabilities))
-    proba = np.array([[probabilities.get(name, 0.0) for name in names]])
-    return np.asarray(proba / proba.sum(), dtype=np.float64)
+def _n_labels(probabilities: Mapping[str, float], spec: LoopSpec) -> int:
+    """A label of the loop that was not named has probability 0."""
+    return len(spec.labels or probabilities)

@@ -1,7 +1,8 @@
 """Task: an output that people see in Label Studio. Which outputs become tasks, in what order they are served, and the
 key and signature that travel in a task's data.
 
-The window is the set of tasks that stand open. Its shares of lanes hold for what was pushed over time.
+The window is the set of tasks that stand open. Its shares of lanes hold for what was pushed over time. Within the
+rule lane selection says who comes in, for the sake of variety; once in, the more useful is served first.
 """
 
 from __future__ import annotations
@@ -17,9 +18,13 @@ from uuid import UUID
 from labelloop.annotations import Annotation
 from labelloop.outputs import unit_hash
 
-LANES = ("rule", "audit", "holdout")
-"""The lanes that people see, in the order in which equals are served."""
-OUTPUT, BATCH, KEY, LABEL, SIGNATURE = (f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig"))
+SECOND = "second"
+"""Answered tasks that are asked once more stand here beside the lanes."""
+LANES = ("rule", "control", "audit", "holdout", "gold", SECOND)
+"""What has a share of the window, in the order in which equals are served."""
+OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY = (
+    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why")
+)
 """Our fields in a task's data. Any member of the project can edit them, so the output's id is signed."""
 MAX_BATCH = 200
 STEP = 1e-12
@@ -28,11 +33,22 @@ EDGE = 1e-6
 """Room at both ends of [0, 1] for those steps."""
 
 
+_DRAWN = {
+    "control": "drawn at random to see whether the order of the others pays",
+    "audit": "drawn at random from what the model is sure of",
+    "holdout": "drawn at random to judge models",
+    "gold": "drawn at random to judge models",
+}
+"""Why what is not of the rule is asked. Gold does not give itself away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ranked:
     """An output that waits or stands open, as far as the window needs to know it."""
 
     output_id: UUID
+    key: str
+    """Of two that are equally useful the first by key comes first."""
     lane: str
     utility: float
     fresh: bool = True
@@ -92,54 +108,66 @@ def sign(signing_key: bytes, output_id: UUID | str) -> str:
     return hmac.new(signing_key, str(output_id).encode(), "sha256").hexdigest()
 
 
-def task_data(data: Mapping[str, Any], output_id: UUID, batch_id: UUID, key: str, label: str | None, sig: str) -> Any:
+def task_data(
+    data: Mapping[str, Any], output_id: UUID, batch_id: UUID, key: str, label: str | None, sig: str, why: str = ""
+) -> Any:
     """The output's data and ours. Label Studio refuses null in a field that the form shows, hence "" for no label."""
-    ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig}
+    ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig, WHY: why}
     return {**data, **ours}
 
 
-def choose(
-    waiting: Sequence[Ranked],
-    open_: Sequence[Ranked],
-    *,
-    window: int,
-    shares: Mapping[str, float],
-    pushed: Mapping[str, int],
-    in_flight: int = 0,
-) -> list[UUID]:
-    """The waiting outputs to push now, best first.
+def asked_because(lane: str, teaches: str | None, differs: str = "") -> str:
+    """Why people are shown it, in one line: what its answer would teach, and what it has that others have not."""
+    return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))
 
-    An open task of the rule lane fills a place only while it is among the `window` best of all that is open or waits:
-    better ones come in at once, and nothing is taken out. `waiting` holds at least the `window` best of each lane.
-    `shares` are of all that is ever pushed, so what `pushed` counts is what a lane has had; a lane that has nothing
-    to give leaves its place to the others. `in_flight` are outputs of batches that are on their way.
+
+def standing(open_: Iterable[Ranked], waiting: Iterable[Ranked], reach: int) -> list[Ranked]:
+    """The open tasks that fill a place of the window.
+
+    One of the rule lane does only while it is among the `reach` best of all that is open or waits, from which new
+    ones are selected: better ones come in beside it at once, and nothing is taken out. `waiting` holds at least the
+    `reach` best that wait.
     """
-    queues = {lane: _best_first(item for item in waiting if item.lane == lane) for lane in LANES}
-    stands = _best_first(item for item in open_ if item.lane == "rule")
-    best = {item.output_id for item in _best_first([*queues["rule"], *stands])[:window]}
-    filled = sum(item.lane != "rule" or item.output_id in best for item in open_)
+    open_ = list(open_)
+    rule = [item for item in (*open_, *waiting) if item.lane == "rule"]
+    best = {item.output_id for item in best_first(rule)[:reach]}
+    return [item for item in open_ if item.lane != "rule" or item.output_id in best]
 
+
+def choose(
+    queues: Mapping[str, Sequence[Ranked]], places: int, *, shares: Mapping[str, float], pushed: Mapping[str, int]
+) -> list[Ranked]:
+    """Who comes into these many places of the window: from each lane's queue the first first.
+
+    `shares` are of all that is ever pushed, so what `pushed` counts is what a lane has had; a lane that has nothing
+    to give leaves its place to the others.
+    """
+    left = {lane: list(reversed(queues.get(lane, ()))) for lane in LANES}
     counts = Counter(pushed)
-    chosen: list[UUID] = []
-    for _ in range(window - filled - in_flight):
-        lanes = [lane for lane in LANES if queues[lane]]
+    chosen: list[Ranked] = []
+    for _ in range(places):
+        lanes = [lane for lane in LANES if left[lane]]
         if not lanes:
             break
         # Webster's method: next is the lane that is furthest behind its share. The first of equals: LANES' order.
         lane = max(lanes, key=lambda lane: shares[lane] / (counts[lane] + 0.5))
         counts[lane] += 1
-        chosen.append(queues[lane].pop(0).output_id)
+        chosen.append(left[lane].pop())
     return chosen
 
 
-def shares(audit: float, holdout: float) -> dict[str, float]:
-    """Share of each lane; what audit and hold-out leave is the rule's."""
-    return {"rule": max(0.0, 1.0 - audit - holdout), "audit": audit, "holdout": holdout}
+def shares(said: Mapping[str, float]) -> dict[str, float]:
+    """Share of each lane; what the others leave is the rule's."""
+    return {"rule": max(0.0, 1.0 - sum(said.values())), **said}
 
 
-def useful(items: Iterable[Ranked], window: int) -> list[float]:
-    """Utilities of the `window` best of the rule lane, lowest first: what people are served while nothing changes."""
-    return sorted((item.utility for item in items if item.lane == "rule"), reverse=True)[:window][::-1]
+def useful(stands: Iterable[Ranked], coming: Iterable[Ranked], window: int) -> list[float]:
+    """Utilities of the rule lane's tasks that people are served while nothing changes, lowest first: of those that
+    stand, and of the first of those that come into the places that are left.
+    """
+    utilities = sorted((item.utility for item in stands if item.lane == "rule"), reverse=True)
+    utilities += [item.utility for item in coming if item.lane == "rule"][: max(0, window - len(utilities))]
+    return sorted(utilities, reverse=True)[:window][::-1]
 
 
 def priorities(
@@ -147,7 +175,7 @@ def priorities(
 ) -> dict[UUID, float]:
     """Place of each item in the served order: in [0, 1], highest first, no two alike and none of those `taken`.
 
-    In the rule lane it follows the utility. An item of the other lanes goes to a random place `among` the useful ones,
+    In the rule lane it follows the utility. An item of any other goes to a random place `among` the useful ones,
     so that it is served like them and yet chosen by chance alone; each `draw` (a version) is another, so none is last
     for ever.
     """
@@ -155,7 +183,7 @@ def priorities(
     wished = {item.output_id: _wish(item, among, draw) for item in items}
     placed: dict[UUID, float] = {}
     used, last = {score(priority) for priority in taken}, 2.0
-    for item in sorted(items, key=lambda item: (-wished[item.output_id], LANES.index(item.lane), item.output_id)):
+    for item in sorted(items, key=lambda item: (-wished[item.output_id], LANES.index(item.lane), item.key)):
         place = min(EDGE + wished[item.output_id] * (1 - 2 * EDGE), last - STEP)
         while score(place) in used:
             place -= STEP
@@ -171,5 +199,6 @@ def _wish(item: Ranked, among: Sequence[float], draw: str) -> float:
     return among[int(chance * len(among))] if among else chance
 
 
-def _best_first(items: Iterable[Ranked]) -> list[Ranked]:
-    return sorted(items, key=lambda item: (not item.fresh, -item.utility, item.output_id))
+def best_first(items: Iterable[Ranked]) -> list[Ranked]:
+    """Those that the versions in force have seen before the others, the more useful first, equals by key."""
+    return sorted(items, key=lambda item: (not item.fresh, -item.utility, item.key))

@@ -34,6 +34,8 @@ class PushReport:
     quarantined: int = 0
     renewed: int = 0
     """Open tasks that got a prediction of the version in force."""
+    asked_again: int = 0
+    """Answered tasks that wait for a second opinion now."""
     unclear: int = 0
     """On their way in a batch whose answer is lost; looked for until the grace is over."""
 

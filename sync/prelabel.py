@@ -15,11 +15,12 @@ from labelloop.errors import Ambiguous, LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
-from labelloop.store import batches, jobs, pool, projects
+from labelloop.store import batches, jobs, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
-from labelloop.tasks import Ranked, priorities, score, useful
+from labelloop.tasks import priorities, score, useful
 from sync.batches import PushReport, in_force
+from sync.window import look, opened
 
 logger = logging.getLogger(__name__)
 
@@ -48,10 +49,10 @@ def prelabel(
     ready = [row for row in lack if row["fresh"] and row["output_id"] not in coming]
 
     with database.transaction() as conn:
-        waiting = pool.best(conn, spec.name, spec.queue.window, target)
+        window = look(conn, spec)
     places = priorities(
-        [_ranked(row) for row in (*have, *ready)],
-        useful([_ranked(row) for row in (*rows, *waiting)], spec.queue.window),
+        [opened(row, spec) for row in (*have, *ready)],
+        useful(window.stands, window.queues["rule"], spec.queue.window),
         [row["priority"] for row in rows if row["shown_version"] == target],
         draw=target,
     )
@@ -82,10 +83,6 @@ def _settle(database: Database, left: list[dict[str, Any]], target: str, lack: s
             batches.end(conn, batch["id"], batch["state"], "abandoned" if missing else "adopted")
             batches.forget_items(conn, batch["id"])
     return coming
-
-
-def _ranked(row: dict[str, Any]) -> Ranked:
-    return Ranked(row["output_id"], row["lane"], row["utility"])
 
 
 def _send(

@@ -8,7 +8,8 @@ do, and an owner that wakes up late finds its right to go on gone.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
@@ -16,19 +17,16 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import batches, pool, projects
-from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
-from labelloop.tasks import MAX_BATCH, Ranked, TaskDraft, choose, priorities, shares, sign, task_data, useful
-from sync.batches import PushReport, adopt, in_force, put_back, settle
+from labelloop.tasks import SECOND, TaskDraft, asked_because, priorities, sign, task_data, useful
+from sync.batches import PushReport, adopt, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
 from sync.project import ensure_project, keep_order, own
+from sync.second import ask, reopen
+from sync.window import look, select
 
 logger = logging.getLogger(__name__)
 
-HOPES_S = 10.0
-"""So long a batch whose answer is lost still fills its part of the window; then people get other tasks."""
-MAX_UNCLEAR = 4
-"""With so many batches whose answer is lost, another one would only be lost too."""
 MANY = 5
 """So many of one batch refused, and none taken: the fault is not theirs."""
 RECORDS_FAULT = frozenset({400, 413, 422})
@@ -47,14 +45,15 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
     else:
         keep_order(gateway, own(gateway, project), project["model_version"])
 
+    reopen(database, gateway, project)
     report = settle(database, gateway, project, settings.push_grace_s)
     late: Retriable | None = None
     try:
         report += prelabel(database, gateway, spec, project, settings.push_grace_s)
     except Retriable as exc:
         late = exc  # new prelabels can wait, people cannot
-    while (batch_id := _claim(database, spec)) is not None:
-        report += _send_all(database, gateway, spec, project, batch_id)
+    while (claimed := _claim(database, spec)) is not None:
+        report += _send_all(database, gateway, spec, project, claimed)
     if late is not None:
         raise late
     report += prelabel(database, gateway, spec, project, settings.push_grace_s)
@@ -63,65 +62,65 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
     return report
 
 
-def _claim(database: Database, spec: LoopSpec) -> UUID | None:
+class Claim(NamedTuple):
+    """What is to be sent now."""
+
+    batch_id: UUID | None
+    """None: nothing but second opinions."""
+    differs: Mapping[UUID, str]
+    """What selection said of these outputs."""
+    again: list[UUID]
+    """Answered outputs that are to be asked once more."""
+
+
+def _claim(database: Database, spec: LoopSpec) -> Claim | None:
     """Write the next batch down; None when the window is full, or nothing waits."""
+    with database.transaction() as conn:
+        window = look(conn, spec)
+    if not window.places:
+        return None
+    picks, places = select(database, spec, window), window.places
     with database.transaction() as conn:
         projects.hold(conn, spec.name, "push")
 
         # gather
         project = projects.get(conn, spec.name)
         assert project is not None
-        target = in_force(conn, spec.name)
-        on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
-        if len(on_the_way) >= MAX_UNCLEAR:
-            return None
-        open_rows = task_store.in_review(conn, spec.name, target)
-        waiting = [_ranked(row) for row in pool.best(conn, spec.name, spec.queue.window, target)]
+        window = look(conn, spec)
 
         # decide
-        # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
-        # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
-        stands = [
-            Ranked(row["output_id"], row["lane"], row["utility"])
-            for row in open_rows
-            if row["annotated"] < spec.overlap
-        ]
-        chosen = choose(
-            waiting,
-            stands,
-            window=spec.queue.window,
-            shares=shares(spec.queue.audit, spec.queue.holdout),
-            pushed=task_store.pushed(conn, spec.name),
-            in_flight=sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S),
-        )[:MAX_BATCH]
-        if not chosen:
-            return None
+        chosen = window.chosen(picks, places)
+        coming = [item for item in chosen if item.lane != SECOND]
+        claim = Claim(None, dict(picks), [item.output_id for item in chosen if item.lane == SECOND])
+        if not coming:
+            return claim if chosen else None
         # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if open_rows else target
-        picked = set(chosen)
-        places = priorities(
-            [item for item in waiting if item.output_id in picked],
-            useful([*waiting, *stands], spec.queue.window),
-            [row["priority"] for row in open_rows],
+        version = project["model_version"] if window.open_rows else window.version
+        placed = priorities(
+            coming,
+            useful(window.stands, coming, spec.queue.window),
+            [row["priority"] for row in window.open_rows],
             draw=version,
         )
 
         # apply
-        batch_id = batches.intend(conn, spec.name, version, len(chosen))
-        if pool.take(conn, batch_id, places) != len(chosen) or batches.start(conn, batch_id) != len(chosen):
+        batch_id = batches.intend(conn, spec.name, version, len(coming))
+        if pool.take(conn, batch_id, placed) != len(coming) or batches.start(conn, batch_id) != len(coming):
             raise Conflict(f"the pool of loop {spec.name!r} and its outputs' states do not fit together")
-        return batch_id
+        return claim._replace(batch_id=batch_id)
 
 
 def _send_all(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID
+    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], claim: Claim
 ) -> PushReport:
-    """Send a batch; where Label Studio refuses it, its halves, down to the outputs that are at fault."""
-    report = PushReport()
-    left, refusals = [batch_id], {}
+    """Send what was claimed; a batch that Label Studio refuses in halves, down to the outputs that are at fault."""
+    report = PushReport(asked_again=ask(database, spec, claim.again)) if claim.again else PushReport()
+    if report.asked_again:
+        reopen(database, gateway, project)
+    left, refusals = [] if claim.batch_id is None else [claim.batch_id], dict[UUID, Refused]()
     while left:
         batch_id = left.pop()
-        done, halves, refusal = _send(database, gateway, spec, project, batch_id)
+        done, halves, refusal = _send(database, gateway, spec, project, batch_id, claim.differs)
         report += done
         left += halves
         if refusal is not None:
@@ -140,7 +139,12 @@ def _send_all(
 
 
 def _send(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID
+    database: Database,
+    gateway: Gateway,
+    spec: LoopSpec,
+    project: dict[str, Any],
+    batch_id: UUID,
+    differs: Mapping[UUID, str],
 ) -> tuple[PushReport, list[UUID], Refused | None]:
     """What was pushed; of a batch that was refused, the halves to try; of a single output, the refusal."""
     with database.transaction() as conn:
@@ -148,7 +152,7 @@ def _send(
             return PushReport(), [], None
         rows = batches.items(conn, batch_id)
         version = batches.get(conn, batch_id)["version"]
-    drafts = [_draft(spec, project, row, version) for row in rows]
+    drafts = [_draft(spec, project, row, version, differs.get(row["output_id"], "")) for row in rows]
     try:
         ids = gateway.import_tasks(project["project_id"], drafts)
     except Unreachable as exc:
@@ -212,17 +216,14 @@ def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused
     return PushReport(quarantined=quarantined)
 
 
-def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version: str) -> TaskDraft:
+def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version: str, differs: str) -> TaskDraft:
     output_id, label = row["output_id"], row["output_label"]
     signature = sign(project["signing_key"], output_id)
+    why = asked_because(row["lane"], row["why"], differs)
     return TaskDraft(
         output_id=output_id,
-        data=task_data(row["data"], output_id, row["batch_id"], row["key"], label, signature),
+        data=task_data(row["data"], output_id, row["batch_id"], row["key"], label, signature, why),
         result=prelabel_result(spec, row),
         priority=row["priority"],
         version=version,
     )
-
-
-def _ranked(row: dict[str, Any]) -> Ranked:
-    return Ranked(row["output_id"], row["lane"], row["utility"], row["fresh"])

@@ -62,10 +62,11 @@ def resolve(
     known = {person: row["id"] for person, row in feedback_store.reviewers(conn, instance).items()}
     feedback_store.replace(conn, list(said), everything, known)
     feedback_store.answer(conn, spec.name, changed)
-    done = [id_ for id_, answer in agreed.items() if answer is not None]
-    undone = [id_ for id_, answer in agreed.items() if answer is None]
+    # Who is asked once more is waited for; until then the first answer stands.
+    done = [output["id"] for output in outputs if _complete(agreed[output["id"]], output["overlap"])]
+    undone = [id_ for id_ in agreed if id_ not in done]
     task_store.set_state(conn, done, ["in_review"], "answered", None)
-    task_store.set_state(conn, undone, ["answered"], "in_review", "its answer was taken back")
+    task_store.set_state(conn, undone, ["answered"], "in_review", "an answer was taken back")
     jobs.ask(conn, jobs.PUSH, spec.name)  # without an answer too: a skipped task leaves its place to another
     if changed:
         _ask_to_retrain(conn, spec)
@@ -93,6 +94,10 @@ def _feedback(spec: LoopSpec, output: Mapping[str, Any], annotation: Annotation)
         created_at=annotation.created_at,
         updated_at=annotation.updated_at,
     )
+
+
+def _complete(answer: Answer | None, overlap: int) -> bool:
+    return answer is not None and answer.reviewers >= overlap
 
 
 def _differs(output: Mapping[str, Any], answer: Answer | None) -> bool:

@@ -30,11 +30,14 @@ def meet(conn: Conn, instance: UUID, users: Mapping[int, str | None]) -> None:
 
 
 def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """Label and state of these outputs, and their newest answer (`answered` null: none ever)."""
+    """Label and state of these outputs, how many people are asked where that is more than the loop's, and their newest
+    answer (`answered` null: none ever).
+    """
     return conn.execute(
         """
-        select o.id, o.label, o.state::text, a.seq as answered, a.label as answer, a.agreement, a.reviewers
-        from outputs o left join lateral (
+        select o.id, o.label, o.state::text, coalesce(t.overlap, 1) as overlap,
+            a.seq as answered, a.label as answer, a.agreement, a.reviewers
+        from outputs o left join tasks t on t.output_id = o.id left join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
         ) a on true
         where o.id = any(%(ids)s) order by o.id

@@ -55,7 +55,8 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
     """What people said and nothing came of, by what the tables of the next hop should hold.
 
     Annotations that count and have no feedback of their reviewer; outputs on which enough reviewers agree and that are
-    not answered with a label; answered outputs of which no answer is written down. A tie is an answer without a label.
+    not answered with a label; answered outputs of which no answer is written down. A tie is an answer without a label;
+    a task that is asked once more waits for that.
     """
     row = conn.execute(
         """
@@ -65,8 +66,9 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
             where o.loop = %(loop)s and a.distrusted is null and not a.was_cancelled
         ), agreed as (
             select f.model_output_id as output_id from feedback f join outputs o on o.id = f.model_output_id
+            left join tasks t on t.output_id = o.id
             where o.loop = %(loop)s and f.label is not null
-            group by 1 having count(*) >= %(overlap)s and count(distinct f.label) = 1
+            group by 1 having count(*) >= greatest(%(overlap)s, max(t.overlap)) and count(distinct f.label) = 1
         ), newest as (
             select distinct on (output_id) output_id, label from answers
             where loop = %(loop)s order by output_id, seq desc
@@ -100,6 +102,8 @@ def stale_tasks(conn: Conn, loop: str, shown: str) -> int:
 
 
 def teachable(conn: Conn, loop: str) -> Sequence[str]:
-    """Keys of the outputs that may teach: those that are no hold-out, in the order of the keys."""
-    rows = conn.execute("select key from outputs where loop = %(loop)s and not holdout order by key", {"loop": loop})
+    """Keys of the outputs that may teach: those that are no hold-out and no gold, in the order of the keys."""
+    rows = conn.execute(
+        "select key from outputs where loop = %(loop)s and not holdout and lane <> 'gold' order by key", {"loop": loop}
+    )
     return [row["key"] for row in rows]

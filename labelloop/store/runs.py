@@ -38,12 +38,12 @@ def latest(conn: Conn, loop: str, limit: int = 20) -> list[dict[str, Any]]:
 
 
 def new_answers(conn: Conn, loop: str) -> int:
-    """Outputs with a clear answer that no run has looked at yet (a run that failed has)."""
+    """Outputs with a clear answer that no run has looked at yet (a run that failed has); gold is nothing new."""
     row = conn.execute(
         """
-        select count(distinct output_id) as n from answers
-        where loop = %(loop)s and label is not null
-        and seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        select count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.label is not null and o.lane <> 'gold'
+        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
         """,
         {"loop": loop},
     ).fetchone()
@@ -149,15 +149,19 @@ def queued_loops(conn: Conn) -> list[str]:
 
 
 def answered(conn: Conn, loop: str, upto: int) -> list[dict[str, Any]]:
-    """The newest clear answer of each output up to the cut, with the output's data, in the order of the keys."""
+    """The newest clear answer of each output up to the cut, with the output's data, in the order of the keys.
+
+    Not of gold: its answers were known before, and check people.
+    """
     return conn.execute(
         """
-        select o.id as output_id, o.key, o.data, o.holdout, o.label as pipeline_label, a.seq as answer_seq, a.label
+        select o.id as output_id, o.key, o.data, o.lane::text, o.holdout, o.label as pipeline_label,
+            a.seq as answer_seq, a.label
         from outputs o join (
             select distinct on (output_id) output_id, seq, label from answers
             where loop = %(loop)s and seq <= %(upto)s order by output_id, seq desc
         ) a on a.output_id = o.id
-        where a.label is not null order by o.key collate "C"
+        where a.label is not null and o.lane <> 'gold' order by o.key collate "C"
         """,
         {"loop": loop, "upto": upto},
     ).fetchall()

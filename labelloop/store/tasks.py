@@ -30,19 +30,57 @@ def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
 
 
 def pushed(conn: Conn, loop: str) -> dict[str, int]:
-    """Lane to the number of outputs that were ever pushed, those on their way too."""
+    """Lane to the number of outputs that were ever pushed, those on their way too; `second`: asked once more."""
     rows = conn.execute(
         """
-        select lane::text, count(*) as n from (
-            select lane from tasks where loop = %(loop)s
+        select lane, count(*) as n from (
+            select lane::text from tasks where loop = %(loop)s
             union all
-            select i.lane from batch_items i join batches b on b.id = i.batch_id
+            select 'second' from tasks where loop = %(loop)s and overlap > 1
+            union all
+            select i.lane::text from batch_items i join batches b on b.id = i.batch_id
             where b.loop = %(loop)s and b.kind = 'tasks'
         ) all_of_them group by lane
         """,
         {"loop": loop},
     ).fetchall()
     return {row["lane"]: row["n"] for row in rows}
+
+
+def recent(conn: Conn, loop: str, limit: int) -> list[UUID]:
+    """The outputs that were pushed last."""
+    rows = conn.execute(
+        "select output_id from tasks where loop = %(loop)s order by pushed_at desc, output_id limit %(limit)s",
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+    return [row["output_id"] for row in rows]
+
+
+def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
+    """Those of these outputs that are answered, and were asked once, wait for a second opinion; returns how many."""
+    return conn.execute(
+        """
+        with reopened as (
+            update outputs o set state = 'in_review', state_reason = 'a second opinion is wanted'
+            from tasks t where t.output_id = o.id and t.overlap = 1 and o.id = any(%(ids)s) and o.state = 'answered'
+            returning o.id
+        )
+        update tasks set overlap = 2 where output_id in (select id from reopened)
+        """,
+        {"ids": list(output_ids)},
+    ).rowcount
+
+
+def asked_again(conn: Conn, loop: str) -> dict[int, int]:
+    """Label Studio's id of each open task that waits for a second opinion, to the number of opinions wanted."""
+    rows = conn.execute(
+        """
+        select t.label_studio_id, t.overlap from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and t.overlap > 1 and o.state = 'in_review'
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {row["label_studio_id"]: row["overlap"] for row in rows}
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:

@@ -83,3 +83,7 @@ comment on column doubts.output_id is 'The output, answered by one person.';
 comment on column doubts.loop is 'The loop.';
 comment on column doubts.doubt is '1 - the probability that the ranker gives the answer''s label.';
 comment on column doubts.version is 'The pair of versions in force when it was worked out, as in pool.';
+
+-- Those pushed last are not to be seen again in other words; those asked twice are few.
+create index tasks_recent on tasks (loop, pushed_at desc, output_id);
+create index tasks_asked_again on tasks (loop) where overlap > 1;
