@@ -1,5 +1,6 @@
 """Lanes: whether an output is shown to people, and why; decided once, at intake, by hashes and the trigger.
 
+gold      it came with a known answer, and checks people: it teaches no model and judges none, whatever its group
 holdout   by a hash of the group key, whatever the trigger says: judges models, never teaches one
 rule      the trigger sends it, or the model gave no confidence
 control   by a hash of the key: a random share of what the rule sends. It comes to people too, but is never ranked, so
@@ -20,7 +21,7 @@ from labelloop.spec import LoopSpec
 from labelloop.strategies import single
 from labelloop.trigger import Facts, Trigger
 
-Lane = Literal["rule", "control", "audit", "holdout", "pass"]
+Lane = Literal["rule", "control", "audit", "holdout", "gold", "pass"]
 
 FALLBACK = "margin"
 """The strategy of an output that lacks the evidence which the loop's own strategy reads."""
@@ -45,9 +46,12 @@ class Placement:
 def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Placement:
     """The lane of an output. `sends` is the trigger as a function, where the caller has it already."""
     label, confidence = headline(output, spec)
-    holdout = unit_hash("holdout", spec.name, output.group_key) < spec.holdout
-    if holdout:
-        lane: Lane = "holdout"
+    gold = output.gold is not None
+    holdout = not gold and unit_hash("holdout", spec.name, output.group_key) < spec.holdout
+    if gold:
+        lane: Lane = "gold"
+    elif holdout:
+        lane = "holdout"
     elif (sends or spec.sends)(_facts(output, spec, label, confidence)):
         lane = "control" if unit_hash("control", spec.name, output.key) < spec.queue.control else "rule"
     elif unit_hash("audit", spec.name, output.key) < spec.audit:
@@ -86,8 +90,7 @@ def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:
     """By the loop's strategy. Where it reads evidence that the output lacks: the margin of its probabilities, or
     1 - confidence without them.
 
-    Where the model said neither, nearly 1: before all that has a number, and among themselves in an order of chance, so
-    that the first of them are a fair sample.
+    Where the model said neither, nearly 1, and among themselves by chance, so that the first ones are a fair sample.
     """
     strategy = spec.queue.strategy
     if strategy == strategies.RANDOM:

@@ -202,6 +202,23 @@ def test_lanes_have_the_shares_that_the_spec_says() -> None:
     assert [p.holdout for p in unsure] == [lane == "holdout" for lane in sure[:400]], "whatever the trigger says"
 
 
+def test_the_control_is_a_random_share_of_what_the_trigger_sends_and_is_not_ranked() -> None:
+    spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"control": 0.2})})
+    unsure = [place(output, spec) for output in many(4000, 0.6)]
+    sent = [p for p in unsure if p.lane != "holdout"]
+    drawn = [p for p in sent if p.lane == "control"]
+    assert abs(len(drawn) / len(sent) - 0.2) < 0.03
+    assert abs(sum(p.utility or 0 for p in drawn) / len(drawn) - 0.5) < 0.05, "by chance, not by the margin"
+    assert {p.inclusion_probability for p in sent} == {1.0}
+    assert {place(output, spec).lane for output in many(400, 0.99)} <= {"audit", "holdout", "pass"}
+
+
+def test_gold_checks_people_and_judges_nothing() -> None:
+    placed = [place(output, SPEC) for p in (0.6, 0.99) for output in many(50, p, gold="cat")]
+    assert {(p.lane, p.holdout) for p in placed} == {("gold", False)}
+    assert len({p.utility for p in placed}) == 50, "in an order of chance"
+
+
 def test_one_group_is_on_one_side() -> None:
     assert len({place(output, SPEC).holdout for output in many(100, 0.6, group="g")}) == 1
 
@@ -217,7 +234,10 @@ def test_the_utility_follows_the_strategy_in_the_rule_lane_and_chance_elsewhere(
 def test_an_output_without_confidence_goes_to_people_first() -> None:
     placed = [place(read(key=f"k/{i}", **LABELLED), SPEC) for i in range(50)]
     assert {p.lane for p in placed} == {"rule", "holdout"}
-    assert {(p.utility, p.label, p.confidence) for p in placed if p.lane == "rule"} == {(1.0, "cat", None)}
+    rule = [p for p in placed if p.lane == "rule"]
+    assert {(p.label, p.confidence) for p in rule} == {("cat", None)}
+    utilities = {p.utility for p in rule if p.utility is not None and 0.999 <= p.utility <= 1}
+    assert len(utilities) == len(rule), "in an order of chance among themselves"
     passed = place(read(key="k/1", **LABELLED, confidence=0.9), SPEC)
     assert (passed.label, passed.confidence) == ("cat", 0.9)
 
