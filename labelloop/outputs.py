@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import Any
 
-from labelloop import strict_json
+from labelloop import evidence as evidence_
+from labelloop import fields, strict_json
 from labelloop.errors import InvalidOutput
+from labelloop.fields import MAX_WORD
 from labelloop.labeling import OURS, LabelingConfig
 
 KEY = re.compile(r"[A-Za-z0-9._:/-]{1,200}", re.ASCII)
-MAX_WORD = 200
-SUM_TOLERANCE = 1e-3
+MAX_EMBEDDING = 4096
+LARGEST_REAL = 3.4028234e38
+"""Postgres keeps embeddings as 32 bits a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,12 @@ class Output:
     """Confidence of `result`."""
     group: str | None = None
     """Items that must not be parted between training and hold-out share it; the key where there is none."""
+    evidence: Mapping[str, Any] | None = None
+    """For the query strategies that read more than one row of probabilities: see labelloop/evidence.py."""
+    embedding: Sequence[float] | None = None
+    """The item as numbers, of the width that the loop says: near ones are alike."""
+    gold: str | None = None
+    """The right label, where it is known: the item checks people."""
 
     @property
     def group_key(self) -> str:
@@ -56,7 +65,7 @@ class Output:
         return said
 
 
-FIELDS = tuple(field.name for field in fields(Output))
+FIELDS = tuple(field.name for field in fields_of(Output))
 _KNOWN = frozenset(FIELDS)
 
 
@@ -85,18 +94,23 @@ def from_json(value: object) -> Output:
         key=_key(value["key"]),
         data=data,
         probabilities=_probabilities(value.get("probabilities")),
-        model_version=_word("model_version", value.get("model_version")) or "",
+        model_version=fields.word("model_version", value.get("model_version")) or "",
         produced_at=_time(value.get("produced_at")),
-        label=_word("label", value.get("label"), empty=False),
-        confidence=_share("confidence", value.get("confidence")),
+        label=fields.word("label", value.get("label"), empty=False),
+        confidence=fields.share("confidence", value.get("confidence")),
         result=_result(value.get("result")),
-        score=_share("score", value.get("score")),
-        group=_word("group", value.get("group"), empty=False),
+        score=fields.share("score", value.get("score")),
+        group=fields.word("group", value.get("group"), empty=False),
+        evidence=evidence_.read(value.get("evidence")),
+        embedding=_embedding(value.get("embedding")),
+        gold=fields.word("gold", value.get("gold"), empty=False),
     )
 
 
-def check(output: Output, config: LabelingConfig, labels: Collection[str]) -> None:
-    """Refuse what does not fit this loop: fields that people would miss, labels and controls that it does not have."""
+def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> None:
+    """Refuse what does not fit this loop: fields that people would miss, labels and controls that it does not have,
+    and an embedding of another width than the loop's; 0 is none.
+    """
     for name in config.data_fields:
         if output.data.get(name) is None and output.data.get(re.split(r"[.\[]", name, maxsplit=1)[0]) is None:
             raise InvalidOutput(f"data.{name}", "is missing; the labeling config shows it")
@@ -106,6 +120,12 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str]) -> No
                 raise InvalidOutput(f"probabilities.{label}", _no_label(labels))
         if output.label is not None and output.label not in labels:
             raise InvalidOutput("label", _no_label(labels))
+        if output.gold is not None and output.gold not in labels:
+            raise InvalidOutput("gold", _no_label(labels))
+        for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
+            if label not in labels:
+                raise InvalidOutput(path, _no_label(labels))
+    _check_width(output.embedding, embedding)
     controls = [control.name for control in config.controls]
     for i, region in enumerate(output.result or ()):
         if region["from_name"] not in controls:
@@ -147,43 +167,29 @@ def _key(value: object) -> str:
 
 
 def _probabilities(value: object) -> dict[str, float] | None:
+    return None if value is None else fields.distribution("probabilities", value)
+
+
+def _embedding(value: object) -> list[float] | None:
     if value is None:
         return None
-    if not isinstance(value, dict):
-        raise InvalidOutput("probabilities", "must be an object: label to probability")
-    if not value:
-        raise InvalidOutput("probabilities", "is empty")
-    shares = {}
-    for label, share in value.items():
-        if not 0 < len(label) <= MAX_WORD:
-            raise InvalidOutput(f"probabilities.{label[:40]}", f"a label is 1 to {MAX_WORD} characters")
-        sound = type(share) is float and 0.0 <= share <= 1.0
-        shares[label] = share if sound else _share(f"probabilities.{label}", share, none=False)
-    total = math.fsum(shares.values())
-    if abs(total - 1.0) > SUM_TOLERANCE:
-        raise InvalidOutput("probabilities", f"must sum to 1 within {SUM_TOLERANCE:g}; they sum to {total:.6g}")
-    return shares
+    numbers = fields.items("embedding", value, 1, MAX_EMBEDDING, "numbers")
+    if not set(map(type, numbers)) <= {float, int}:
+        i = next(i for i, one in enumerate(numbers) if type(one) not in (float, int))
+        raise InvalidOutput(f"embedding[{i}]", "must be a number")
+    if max(map(abs, numbers)) > LARGEST_REAL:
+        i = next(i for i, one in enumerate(numbers) if abs(one) > LARGEST_REAL)
+        raise InvalidOutput(f"embedding[{i}]", f"{numbers[i]:g} is too large; at most {LARGEST_REAL:g} is kept")
+    return list(map(float, numbers))
 
 
-def _share(path: str, value: object, *, none: bool = True) -> Any:
-    """A number from 0 to 1, as a float; None where it may be missing. True is not 1."""
-    if value is None and none:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidOutput(path, "must be a number")
-    if not 0 <= value <= 1:
-        raise InvalidOutput(path, f"must lie between 0 and 1; it is {value:g}")
-    return float(value)
-
-
-def _word(path: str, value: object, *, empty: bool = True) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise InvalidOutput(path, "must be a text")
-    if len(value) > MAX_WORD or not (value or empty):
-        raise InvalidOutput(path, f"must be {0 if empty else 1} to {MAX_WORD} characters; there are {len(value)}")
-    return value
+def _check_width(embedding: Sequence[float] | None, width: int) -> None:
+    if len(embedding or ()) == width:
+        return
+    wants = f"this loop's have {width} (queue.embedding)" if width else "this loop takes none (queue.embedding is 0)"
+    raise InvalidOutput(
+        "embedding", f"{'is missing' if embedding is None else f'has {len(embedding)} numbers'}; {wants}"
+    )
 
 
 def _time(value: object) -> datetime | None:

@@ -48,19 +48,19 @@ def loads(raw: bytes) -> Any:
 def dumps(value: Any) -> str:
     """The one canonical form: sorted keys, no blanks. Raises InvalidOutput for what is no JSON.
 
-    A scalar of numpy is written as the number that it holds.
+    A scalar or array of numpy is written as what it holds.
     """
     try:
         return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_scalar
+            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_of
         )
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidOutput("", f"cannot be written as JSON: {exc}") from None
 
 
-def _scalar(value: Any) -> Any:
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        return value.item()
+def _plain_of(value: Any) -> Any:
+    if hasattr(value, "shape") and hasattr(value, "tolist"):
+        return value.tolist()
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 

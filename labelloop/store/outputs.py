@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +51,7 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         create temporary table incoming (
             key text, body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb, label text,
             confidence float8, model_version text, produced_at timestamptz, lane lane, inclusion float8,
-            holdout boolean, utility float8
+            holdout boolean, utility float8, evidence jsonb, embedding real[], gold text
         ) on commit drop
         """
     )
@@ -63,11 +64,11 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         with fresh as (
             insert into outputs (
                 loop, key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version,
-                produced_at, lane, inclusion_probability, holdout, state
+                produced_at, lane, inclusion_probability, holdout, state, evidence, embedding, gold
             )
             select %(loop)s, key, body_sha256, group_key, data, probabilities, result, label, confidence,
                 model_version, produced_at, lane, inclusion, holdout,
-                (case lane when 'pass' then 'passed' else 'waiting' end)::output_state
+                (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold
             from incoming order by key
             on conflict (loop, key) do nothing
             returning id, key, lane, label, confidence
@@ -181,7 +182,18 @@ def _columns(row: Row) -> tuple[Any, ...]:
         placement.inclusion_probability,
         placement.holdout,
         placement.utility,
+        None if output.evidence is None else Jsonb(output.evidence),
+        None if output.embedding is None else _array(output.embedding),
+        output.gold,
     )
+
+
+def _array(numbers: Sequence[float]) -> str:
+    """As Postgres reads an array, each number rounded to the 32 bits that it keeps: psycopg takes far longer to say it.
+
+    Rounded here, because Postgres refuses a number that is too small for 32 bits instead of taking 0.
+    """
+    return "{" + ",".join(map("{:.9g}".format, array("f", numbers))) + "}"
 
 
 def _stored(row: Row, found: Mapping[str, Any], new: set[UUID]) -> Stored:

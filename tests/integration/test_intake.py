@@ -128,6 +128,25 @@ def test_who_waits_is_in_the_pool_and_a_push_is_asked_for_once(intake: Intake) -
     assert [row["task_name"] for row in intake.sql("select task_name from procrastinate_jobs")] == [jobs.PUSH]
 
 
+def test_evidence_embeddings_and_gold_are_stored_beside_the_output(database: Database) -> None:
+    queue = SPEC.queue.model_copy(update={"embedding": 3, "strategy": "boxes_max"})
+    intake = Intake(database, SPEC.model_copy(update={"holdout": 0.0, "queue": queue}))
+    more = {"evidence": {"boxes": [0.75, 1]}, "embedding": [0.1, 1e-60, -2]}
+    both = [output("a", **more), output("b", **more, gold="cat")]
+    assert intake.post(*both).status_code == 201
+    refused = intake.post(output("c", embedding=[1, 2]))
+    assert (refused.status_code, refused.json["path"]) == (422, "embedding")
+    rows = intake.sql(
+        "select evidence, embedding, o.gold, utility from outputs o join pool on output_id = id order by o.key"
+    )
+    for row in rows:
+        assert row["evidence"] == {"boxes": [0.75, 1.0]}
+        assert row["embedding"] == pytest.approx([0.1, 0, -2], rel=1e-6)
+    assert [row["gold"] for row in rows] == [None, "cat"]
+    assert rows[0]["utility"] == 0.5, "by the loop's strategy; what has a known answer is not ranked"
+    assert intake.post(*both).status_code == 200, "known, with the same body"
+
+
 def test_what_nobody_will_see_asks_for_no_push(database: Database) -> None:
     intake = Intake(database, SPEC.model_copy(update={"audit": 0.0, "holdout": 0.0}))
     assert intake.post(output(confidence=0.9)).json["outputs"][0]["state"] == "passed"

@@ -1,0 +1,74 @@
+"""Fields of what pipelines send: read strictly, or refused by their path; no value is guessed, no number is a text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from labelloop.errors import InvalidOutput
+
+MAX_WORD = 200
+SUM_TOLERANCE = 1e-3
+
+
+def word(path: str, value: object, *, empty: bool = True) -> str | None:
+    """A text of at most MAX_WORD characters; None where it may be missing and is."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidOutput(path, "must be a text")
+    if len(value) > MAX_WORD or not (value or empty):
+        raise InvalidOutput(path, f"must be {0 if empty else 1} to {MAX_WORD} characters; there are {len(value)}")
+    return value
+
+
+def share(path: str, value: object, *, none: bool = True) -> Any:
+    """A number from 0 to 1, as a float; None where it may be missing. True is not 1."""
+    if value is None and none:
+        return None
+    found = number(path, value)
+    if not 0 <= found <= 1:
+        raise InvalidOutput(path, f"must lie between 0 and 1; it is {found:g}")
+    return found
+
+
+def number(path: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise InvalidOutput(path, "must be a number")
+    return float(value)
+
+
+def items(path: str, value: object, lowest: int, most: int, what: str) -> list[Any]:
+    """A list of `lowest` to `most`; `what` names them in the message."""
+    if not isinstance(value, list):
+        raise InvalidOutput(path, f"must be a list of {what}")
+    if not lowest <= len(value) <= most:
+        raise InvalidOutput(path, f"must be {lowest} to {most} {what}; there are {len(value)}")
+    return value
+
+
+def shares(path: str, value: object) -> dict[str, float]:
+    """Label to a number from 0 to 1, one at least."""
+    if not isinstance(value, dict):
+        raise InvalidOutput(path, "must be an object: label to probability")
+    if not value:
+        raise InvalidOutput(path, "is empty")
+    found = {}
+    for label, one in value.items():
+        if not 0 < len(label) <= MAX_WORD:
+            raise InvalidOutput(f"{path}.{label[:40]}", f"a label is 1 to {MAX_WORD} characters")
+        sound = type(one) is float and 0.0 <= one <= 1.0
+        found[label] = one if sound else share(f"{path}.{label}", one, none=False)
+    return found
+
+
+def distribution(path: str, value: object) -> dict[str, float]:
+    """Label to probability: they sum to 1."""
+    found = shares(path, value)
+    sums_to_1(path, math.fsum(found.values()))
+    return found
+
+
+def sums_to_1(path: str, total: float) -> None:
+    if abs(total - 1.0) > SUM_TOLERANCE:
+        raise InvalidOutput(path, f"must sum to 1 within {SUM_TOLERANCE:g}; they sum to {total:.6g}")
