@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from labelloop.cli import doctoring, hops, looking, simulating, starting
+from labelloop.cli import doctoring, hops, looking, simulating, starting, strategies
 from labelloop.cli.door import Door
 
 
@@ -17,5 +17,6 @@ def main() -> None:
     """
 
 
-for command in (*starting.COMMANDS, *doctoring.COMMANDS, *hops.COMMANDS, *looking.COMMANDS, *simulating.COMMANDS):
-    main.add_command(command)
+for topic in (starting, doctoring, hops, looking, simulating, strategies):
+    for command in topic.COMMANDS:
+        main.add_command(command)

@@ -52,12 +52,12 @@ _BY_WHAT_IT_READS: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str
         proba.least_confidence: "the most probable label is improbable",
         proba.margin: "the two most probable labels are close",
         proba.entropy: "the probabilities are spread over many labels",
-        proba.ratio: "the second label is nearly as probable as the first",
+        proba.ratio: "the second label is nearly as probable",
     },
     (Kind.COMMITTEE, "evidence.committee"): {
         committee.vote_entropy: "the members vote for different labels",
-        committee.consensus_entropy: "the mean of the members is spread over many labels",
-        committee.max_disagreement: "one member is far from the mean of the members",
+        committee.consensus_entropy: "the members' mean is spread over many labels",
+        committee.max_disagreement: "one member is far from the members' mean",
     },
     (Kind.MULTILABEL, "evidence.labels"): {
         multilabel.labels_max: "one label may or may not apply",
@@ -66,8 +66,8 @@ _BY_WHAT_IT_READS: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str
         multilabel.avg_confidence: "many labels are likely (modAL)",
         multilabel.max_score: "one label is surely present (modAL)",
         multilabel.avg_score: "many labels are surely present (modAL)",
-        multilabel.max_loss: "other labels than the most probable one are predicted, or none (modAL)",
-        multilabel.mean_max_loss: "as many labels are predicted as one alone fits worst (modAL)",
+        multilabel.max_loss: "not just the most probable label (modAL)",
+        multilabel.mean_max_loss: "many labels are predicted (modAL)",
     },
     (Kind.SEQUENCE, "evidence.tokens"): {
         sequences.tokens_max: "one token is doubtful",
@@ -86,7 +86,7 @@ _BY_WHAT_IT_READS: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str
     (Kind.GENERATION, "evidence.samples"): {
         generation.samples_disagree: "texts drawn for the same input differ",
     },
-    (Kind.RANDOM, ""): {_no_function: "chance: the control that the others must beat"},
+    (Kind.RANDOM, ""): {_no_function: "nowhere: by chance, as a control"},
 }
 REGISTRY: Mapping[str, Strategy] = {
     (name := RANDOM if kind is Kind.RANDOM else function.__name__): Strategy(name, kind, reads, line, function)

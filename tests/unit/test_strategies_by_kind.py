@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -14,6 +16,7 @@ from modAL import disagreement, multilabel
 from scipy.stats import entropy
 
 from labelloop import strategies
+from labelloop.cli import main
 from labelloop.errors import UsageError
 from labelloop.strategies import REGISTRY, Array, Kind, expected_error, from_evidence
 from labelloop.strategies.arrays import BLOCK
@@ -276,5 +279,18 @@ def test_evidence_by_hand() -> None:
 def test_every_strategy_has_a_name_a_kind_and_a_line_of_its_own() -> None:
     lines = [known.line for known in REGISTRY.values()]
     assert len(set(lines)) == len(lines)
-    assert all(10 < len(line) < 80 and not line.endswith(".") for line in lines)
+    assert all(10 < len(line) <= 46 and not line.endswith(".") for line in lines)
     assert strategies.names() == list(REGISTRY)
+
+
+def test_the_command_line_lists_them_all() -> None:
+    listed = json.loads(CliRunner().invoke(main, ["strategies", "--json"]).stdout)
+    assert [one["name"] for one in listed] == strategies.names()
+    assert listed[0] == {
+        "name": "least_confidence",
+        "kind": "proba",
+        "reads": "probabilities",
+        "line": "the most probable label is improbable",
+    }
+    lines = CliRunner().invoke(main, ["strategies"]).stdout.splitlines()
+    assert len(lines) == len(listed) + 1, "one line each, in 80 columns"
