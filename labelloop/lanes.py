@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from labelloop import results, strategies
+from labelloop import results, strategies, why
 from labelloop.outputs import Output, unit_hash
 from labelloop.spec import LoopSpec
 from labelloop.strategies import single
@@ -75,6 +75,28 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
     if output.result is not None:
         return results.read(spec.config, output.result, None).label, output.score
     return output.label, output.confidence
+
+
+def because(
+    spec: LoopSpec,
+    probabilities: Mapping[str, float] | None,
+    evidence: Mapping[str, Any] | None,
+    confidence: float | None,
+) -> str:
+    """What the utility of an output of the rule lane rests on, in words, while no version of ours has ranked it."""
+    strategy = spec.queue.strategy
+    if evidence is not None and strategies.from_evidence(strategy, evidence, spec.labels) is not None:
+        return strategies.get(strategy).line
+    if probabilities is not None:
+        names = spec.labels or tuple(sorted(probabilities))
+        if strategy != strategies.RANDOM and not strategies.reads_probabilities(strategy):
+            strategy = FALLBACK
+        return why.why(strategy, names, [probabilities.get(name, 0.0) for name in names])
+    if strategy == strategies.RANDOM:
+        return why.RANDOM
+    return (
+        "the model does not say how sure it is" if confidence is None else f"the model's confidence is {confidence:.2f}"
+    )
 
 
 def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:

@@ -14,11 +14,13 @@ from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.lanes import because
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import batches, pool, projects
 from labelloop.store.database import Database
 from labelloop.tasks import SECOND, TaskDraft, asked_because, priorities, sign, task_data, useful
+from labelloop.versions import PIPELINE
 from sync.batches import PushReport, adopt, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
 from sync.project import ensure_project, keep_order, own
@@ -219,10 +221,20 @@ def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused
 def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version: str, differs: str) -> TaskDraft:
     output_id, label = row["output_id"], row["output_label"]
     signature = sign(project["signing_key"], output_id)
-    why = asked_because(row["lane"], row["why"], differs)
+    teaches = row["why"]
+    if row["version"] == PIPELINE:
+        teaches = because(spec, row["probabilities"], row["evidence"], row["output_confidence"])
     return TaskDraft(
         output_id=output_id,
-        data=task_data(row["data"], output_id, row["batch_id"], row["key"], label, signature, why),
+        data=task_data(
+            row["data"],
+            output_id,
+            row["batch_id"],
+            row["key"],
+            label,
+            signature,
+            asked_because(row["lane"], teaches, differs),
+        ),
         result=prelabel_result(spec, row),
         priority=row["priority"],
         version=version,

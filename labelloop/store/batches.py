@@ -47,7 +47,8 @@ def items(conn: Conn, batch_id: UUID) -> list[dict[str, Any]]:
     """What the batch carries, with the outputs themselves; the first to be served first."""
     return conn.execute(
         """
-        select i.*, o.key, o.data, o.result, o.label as output_label
+        select i.*, o.key, o.data, o.result, o.label as output_label, o.probabilities, o.evidence,
+            o.confidence as output_confidence
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(id)s order by i.priority desc, i.output_id
         """,

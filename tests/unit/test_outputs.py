@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.errors import InvalidOutput
-from labelloop.lanes import place
+from labelloop.lanes import because, place
 from labelloop.outputs import Output, body_sha256, check, parse, unit_hash
 from labelloop.spec import LoopSpec
 from labelloop.strict_json import MAX_BYTES, dumps, loads
@@ -217,6 +217,14 @@ def test_gold_checks_people_and_judges_nothing() -> None:
     placed = [place(output, SPEC) for p in (0.6, 0.99) for output in many(50, p, gold="cat")]
     assert {(p.lane, p.holdout) for p in placed} == {("gold", False)}
     assert len({p.utility for p in placed}) == 50, "in an order of chance"
+
+
+def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
+    assert because(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52) == "margin 0.04 between cat and dog"
+    assert because(SPEC, None, None, 0.4) == "the model's confidence is 0.40"
+    assert because(SPEC, None, None, None) == "the model does not say how sure it is"
+    chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
+    assert because(chance, {"cat": 1.0}, None, None) == because(chance, None, None, None) == "drawn at random"
 
 
 def test_one_group_is_on_one_side() -> None:
