@@ -15,10 +15,10 @@ from labelloop.spec import LoopSpec
 from labelloop.tasks import BATCH, KEY, OUTPUT, SIGNATURE
 
 DESCRIPTION = (
-    "Filled and read by labelloop. A model works on these items; here are the ones on which your answer teaches it "
-    "most, with its guess filled in. Open the project and press Label All Tasks. Keep this mark: "
+    "Filled and read by labelloop. Open it and press Label All Tasks: you are asked what a model learns most from, "
+    "with its guess filled in. Keep this mark: "
 )
-"""Our mark follows."""
+"""Our mark follows. The list of projects shows about 150 characters."""
 FORMER_DESCRIPTIONS = ("Filled and read by labelloop. Keep this mark: ",)
 INSTRUCTION = (
     "<p>Press <b>Label All Tasks</b>. It serves the task whose answer teaches the model most, to you alone. "

@@ -46,24 +46,30 @@ def work(
 ) -> list[Serving]:
     """All of them take tasks and answer them until there is none; returns what was served, in the order of time.
 
-    While `at_work`, who finds no task asks again. Every other turn asks as the button Label All Tasks does, the rest as
-    a program does that asks for the next task. Nobody takes more than `most` turns.
+    Who finds no task asks again while somebody else has one, or while `at_work`: Label Studio says that there is none
+    also where the last one is just being saved by another. Every other turn asks as the button Label All Tasks does,
+    the rest as a program does that asks for the next task. Nobody takes more than `most` turns.
     """
     served: list[Serving] = []
     start = threading.Barrier(len(people))
+    idle = [False] * len(people)
 
     def one(person: int, web: httpx.Client) -> None:
         start.wait()
-        for turn in range(most):
-            go_on = at_work()
-            task = _next(loop, web) if (turn + person) % 2 else loop.next_task(web)
-            if task is not None:
-                served.append(Serving(person, task["id"], task["data"]["labelloop_key"], time.monotonic()))
-                loop.annotate(task["id"], label(task), web=web)
-            elif not go_on:
-                return
-            else:
-                time.sleep(PAUSE_S)
+        try:
+            for turn in range(most):
+                go_on = at_work()
+                task = _next(loop, web) if (turn + person) % 2 else loop.next_task(web)
+                idle[person] = task is None
+                if task is not None:
+                    served.append(Serving(person, task["id"], task["data"]["labelloop_key"], time.monotonic()))
+                    loop.annotate(task["id"], label(task), web=web)
+                elif all(idle) and not go_on:
+                    return
+                else:
+                    time.sleep(PAUSE_S)
+        finally:
+            idle[person] = True
 
     with ThreadPoolExecutor(len(people)) as threads:
         for done in [threads.submit(one, person, web) for person, web in enumerate(people)]:
