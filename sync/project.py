@@ -159,8 +159,8 @@ def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Setti
     for hook in gateway.webhooks(project.id):
         if not hook.url.endswith(hook_path(spec.name)):
             continue
-        asked = (hook.url, hook.is_active, hook.headers, set(hook.actions or ()))
-        if not standing and asked == (url, True, headers, set(HOOK_ACTIONS)):
+        asked = (hook.url, hook.is_active, hook.headers, set(hook.actions or ()), bool(hook.send_for_all_actions))
+        if not standing and asked == (url, True, headers, set(HOOK_ACTIONS), False):
             standing = True
         else:  # also where the service had another address: every click would wait for nobody to answer there
             gateway.delete_webhook(hook.id)
