@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from backend.learners.refit import Refit
+from labelloop.features import read_text
 
 MAX_FEATURES = 50_000
-MAX_LENGTH = 100_000
 
 
 class Text(Refit):
@@ -36,13 +36,6 @@ class Text(Refit):
 
     def build(self, features: Sequence[Any], seed: int) -> Any:
         return Pipeline([("tfidf", tfidf(self.characters)), ("classify", LogisticRegression(C=10, max_iter=1000))])
-
-
-def read_text(value: object) -> str:
-    """The text, cut at MAX_LENGTH characters. Raises ValueError for anything but a string."""
-    if not isinstance(value, str):
-        raise ValueError(f"is not text but {type(value).__name__}")
-    return value[:MAX_LENGTH]
 
 
 def tfidf(characters: bool) -> FeatureUnion:

@@ -13,8 +13,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from backend.learners import LEARNERS, Learner, make
-from backend.learners.images import open_image
 from labelloop.errors import Failed, SpecError, Unreadable
+from labelloop.features import open_image
 
 Data = list[dict[str, object]]
 

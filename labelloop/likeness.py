@@ -1,0 +1,134 @@
+"""Likeness of texts by their runs of three letters: vectors to compare them by, and near-duplicates.
+
+Letters, not words: they need no language, forgive typing errors, and serve texts that are written without blanks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.clusters import Ints, Vectors
+
+SEEN = 1_000
+"""Texts are compared by so many characters from their beginning."""
+ALIKE = 0.7
+"""Near-duplicates share so much of their runs of letters (Jaccard's index). One typing error leaves more than this in
+98 % of the texts of three sets (intents, questions to a bank, SMS), two do in 80 %; of the pairs this much alike among
+the questions to a bank, 94 % have the same one of 77 labels."""
+DIMENSIONS = 32
+BUCKETS = 4096
+_SKETCH = 512
+"""Width of the signed hashes that say which pairs are worth a closer look."""
+_BLOCK = 256
+
+
+def plain(text: str) -> str:
+    """What is compared of a text: letters and digits, in lower case; anything where it has none (an emoji)."""
+    text = text[:SEEN]
+    return " ".join(re.findall(r"\w+", text.casefold())) or text.strip()
+
+
+def vectors(texts: Sequence[str]) -> Vectors:
+    """Shape (n, at most DIMENSIONS), unit length, comparable within one call: latent axes of sublinear TF-IDF.
+
+    `texts` are plain. Rows do not depend on the order of the texts. Deerwester et al. 1990, "Indexing by latent
+    semantic analysis"; the decomposition is that of Halko, Martinsson and Tropp 2011, section 4.5, seeded.
+    """
+    words = sorted(set(texts))
+    if not words:
+        return np.empty((0, DIMENSIONS), dtype=np.float32)
+    rows, grams = _grams(words)
+    cells = np.bincount(rows * BUCKETS + _bucket(grams, BUCKETS), minlength=len(words) * BUCKETS)
+    counts = cells.reshape(len(words), BUCKETS).astype(np.float32)
+    in_texts = (counts > 0).sum(0)
+    np.log1p(counts, out=counts)
+    counts *= np.log((1 + len(words)) / (1 + in_texts)).astype(np.float32) + 1
+    counts = _unit(counts)
+    reduced = _unit(_reduce(counts, min(DIMENSIONS, len(words))))
+    place = {word: row for row, word in enumerate(words)}
+    return reduced[[place[text] for text in texts]]
+
+
+def duplicates(texts: Sequence[str]) -> Ints:
+    """Equal numbers for texts that are nearly the same; `texts` are plain. The groups do not depend on their order."""
+    words = sorted(set(texts))
+    rows, grams = _grams(words)
+    kinds, number = np.unique(grams, return_inverse=True)
+    owner, kind = np.divmod(np.unique(rows * len(kinds) + number), max(len(kinds), 1))
+    sets = np.split(kind, np.searchsorted(owner, np.arange(1, len(words))))
+    sizes = np.array([len(runs) for runs in sets])
+    group = np.full(len(words), -1)
+    for row, others in enumerate(_worth_a_look(_sketches(owner, kinds[kind], sizes), sizes)):
+        if group[row] >= 0:
+            continue
+        group[row] = row
+        for other in others[group[others] < 0]:
+            if _jaccard(sets[row], sets[other]) >= ALIKE:
+                group[other] = row
+    place = {word: int(number) for word, number in zip(words, group, strict=True)}
+    return np.array([place[text] for text in texts], dtype=np.int64)
+
+
+def _grams(words: Sequence[str]) -> tuple[Ints, Ints]:
+    """Every run of three characters, a blank before and after each text: in which text, and which run."""
+    padded = [f" {word} " for word in words]
+    codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
+    owner = np.repeat(np.arange(len(words)), [len(word) for word in padded])
+    whole = owner[2:] == owner[:-2]
+    # A code point has 21 bits, so three of them fit exactly.
+    grams = (codes[:-2] << 42) | (codes[1:-1] << 21) | codes[2:]
+    return owner[:-2][whole].astype(np.int64), grams[whole]
+
+
+def _bucket(grams: Ints, buckets: int, salt: int = 0x9E3779B97F4A7C15) -> Ints:
+    """Knuth's multiplicative hash: the top bits of a product, the same on every machine."""
+    mixed = grams.astype(np.uint64)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(salt)
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
+    return (mixed >> np.uint64(64 - (buckets - 1).bit_length())).astype(np.int64)
+
+
+def _sketches(owner: Ints, grams: Ints, sizes: Ints) -> npt.NDArray[np.float32]:
+    """Unit rows whose products estimate the cosines of the sets, by signed hashes. Charikar 2002, section 3."""
+    sign = 2.0 * _bucket(grams, 2, 0xC2B2AE3D27D4EB4F) - 1
+    cells = np.bincount(owner * _SKETCH + _bucket(grams, _SKETCH), sign, minlength=len(sizes) * _SKETCH)
+    return np.asarray(cells.reshape(len(sizes), _SKETCH) / np.sqrt(sizes.clip(min=1))[:, None], dtype=np.float32)
+
+
+def _worth_a_look(sketches: npt.NDArray[np.float32], sizes: Ints) -> Iterator[Ints]:
+    """For each text the later ones that may be nearly the same, by the estimate and by the sizes of the sets."""
+    # Jaccard's index J of two sets means a cosine of at least 2J/(1+J); three times the estimate's error below that.
+    least = 2 * ALIKE / (1 + ALIKE) - 3 / np.sqrt(_SKETCH)
+    for start in range(0, len(sizes), _BLOCK):
+        block = sketches[start : start + _BLOCK] @ sketches[start:].T >= least
+        for offset, near in enumerate(block):
+            others = start + offset + 1 + np.flatnonzero(near[offset + 1 :])
+            ours, theirs = sizes[start + offset], sizes[others]
+            yield others[np.minimum(ours, theirs) >= ALIKE * np.maximum(ours, theirs)]
+
+
+def _jaccard(one: Ints, other: Ints) -> float:
+    if not len(one) or not len(other):
+        return 0.0
+    common = len(np.intersect1d(one, other, assume_unique=True))
+    return common / (len(one) + len(other) - common)
+
+
+def _reduce(matrix: Vectors, k: int) -> Vectors:
+    """The k strongest axes; a few more are followed on the way, so that the last of them is right."""
+    width = min(k + 10, *matrix.shape)
+    guess = np.random.default_rng(0).standard_normal((matrix.shape[1], width), dtype=np.float32)
+    basis = np.linalg.qr(matrix @ guess)[0]
+    for _ in range(2):
+        basis = np.linalg.qr(matrix @ np.linalg.qr(matrix.T @ basis)[0])[0]
+    left, strength, _ = np.linalg.svd(basis.T @ matrix, full_matrices=False)
+    return np.asarray((basis @ left[:, :k]) * strength[:k], dtype=np.float32)
+
+
+def _unit(matrix: Vectors) -> Vectors:
+    length = np.sqrt(np.einsum("ij,ij->i", matrix, matrix))
+    return np.asarray(matrix / np.maximum(length, 1e-12)[:, None], dtype=np.float32)
