@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cholesky, solve_triangular
 from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -70,11 +71,12 @@ class Linear:
         if len(rows) >= taught.shape[1] or len(rows) > 3000:
             return _fit(model, taught, self._codes[rows]).classes_, _proba(model.predict_proba(self.features))
         gram = taught @ taught.T
-        values, turn = np.linalg.eigh(gram.toarray() if issparse(gram) else np.asarray(gram, dtype=np.float64))
-        real = values > 1e-10 * max(float(values[-1]), 1e-300)
-        turn, scale = turn[:, real], np.sqrt(values[real])
-        _fit(model, turn * scale, self._codes[rows])
-        model.coef_ = np.asarray((taught.T @ ((turn / scale) @ model.coef_.T)).T)
+        gram = np.asarray(gram.toarray() if issparse(gram) else gram, dtype=np.float64)
+        # Equal texts make it singular; so little on the diagonal changes no answer.
+        gram[np.diag_indices(len(rows))] += 1e-9 * gram.diagonal().mean() + 1e-300
+        root = cholesky(gram, lower=True)
+        _fit(model, root, self._codes[rows])
+        model.coef_ = np.asarray((taught.T @ solve_triangular(root, model.coef_.T, lower=True, trans="T")).T)
         model.n_features_in_ = taught.shape[1]
         return model.classes_, _proba(model.predict_proba(self.features))
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from backend.train import field_of
 from labelloop import strategies
 from labelloop.errors import UsageError
+from labelloop.selection import DIVERSITY
 from labelloop.spec import LoopSpec, load
-
-DEFAULT_DIVERSITY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Defaults:
     """What a loop says where the command line does not."""
 
     strategies: str = "margin,entropy,random"
-    diversity: float = DEFAULT_DIVERSITY
+    diversity: float = DIVERSITY
     learner: str = "text"
     field: str | None = None
 
@@ -60,21 +59,28 @@ def defaults(loops_dir: Path, loop: str | None) -> Defaults:
     return Defaults(",".join(chosen), spec.queue.diversity, spec.learner.name, field_of(spec))
 
 
-def variants(names: str | Sequence[str], diversity: float = DEFAULT_DIVERSITY) -> tuple[Variant, ...]:
+def variants(names: str | Sequence[str], diversity: float = DIVERSITY) -> tuple[Variant, ...]:
     """`margin,margin:0,random`: a name alone gets `diversity`, a name with a number after a colon that one."""
     words = names.split(",") if isinstance(names, str) else names
     found: list[Variant] = []
     for word in filter(None, (word.strip() for word in words)):
         name, colon, number = word.partition(":")
-        if name not in strategies.names():
-            raise UsageError(f"no query strategy {name!r}; there are: {', '.join(strategies.names())}")
+        if not strategies.reads_probabilities(name):
+            raise UsageError(
+                f"{name} reads {strategies.get(name).reads}, which a labelled set does not have; these can be "
+                f"simulated: {', '.join(_simulated())}"
+            )
         variant = Variant(name, 0.0 if name == strategies.RANDOM else _share(word, number) if colon else diversity)
         if variant in found:
             raise UsageError(f"{word!r} is named twice: each strategy once for each diversity")
         found.append(variant)
     if not found:
-        raise UsageError(f"no strategy is named; there are: {', '.join(strategies.names())}")
+        raise UsageError(f"no strategy is named; there are: {', '.join(_simulated())}")
     return tuple(found)
+
+
+def _simulated() -> list[str]:
+    return [name for name in strategies.names() if strategies.reads_probabilities(name)]
 
 
 def _share(word: str, number: str) -> float:

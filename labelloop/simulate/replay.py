@@ -32,17 +32,19 @@ Ask = Callable[[Moment, int], Codes]
 """Which n of the waiting rows to ask next, most useful first."""
 
 
-def replay(labelled: Labelled, study: Study, ask: Ask, seed: int, batch: int, budget: int) -> list[float]:
-    """The score after each batch. The same seed draws the same first batch, whatever the strategy.
+def replay(
+    labelled: Labelled, study: Study, ask: Ask, seed: int, batch: int, budget: int, enough: float = np.inf
+) -> list[float]:
+    """The score after each batch, up to the first that is `enough`. A seed draws one first batch for all strategies.
 
     While all answers are the same label there is no model, and so the next batch is drawn at random too.
     """
     rng = np.random.default_rng([seed, 2])
-    drawn = np.random.default_rng([seed, 3]).permutation(labelled.pool)
+    drawn = random_order(labelled, seed)
     answered = np.empty(0, dtype=np.intp)
     moment: Moment | None = None
-    scores = []
-    while len(answered) < budget:
+    scores: list[float] = []
+    while len(answered) < budget and (not scores or scores[-1] < enough):
         n = min(batch, budget - len(answered))
         if moment is None:
             chosen = drawn[len(answered) : len(answered) + n]
@@ -56,13 +58,23 @@ def replay(labelled: Labelled, study: Study, ask: Ask, seed: int, batch: int, bu
             scores.append(labelled.score(np.full(len(labelled.test), codes[0])))
             continue
         classes, proba = study.learn(answered, seed)
-        scores.append(labelled.score(classes[proba[labelled.test].argmax(axis=1)]))
+        scores.append(judged(labelled, classes, proba))
         waiting = np.setdiff1d(labelled.pool, answered)
         moment = Moment(study, waiting, answered, codes, classes, proba, rng)
     return scores
 
 
+def random_order(labelled: Labelled, seed: int) -> Codes:
+    """The pool's rows as the seed draws them."""
+    drawn: Codes = np.random.default_rng([seed, 3]).permutation(labelled.pool)
+    return drawn
+
+
+def judged(labelled: Labelled, classes: Codes, proba: Proba) -> float:
+    """The score on the test part of a learner that says this of all rows."""
+    return labelled.score(classes[proba[labelled.test].argmax(axis=1)])
+
+
 def full_score(labelled: Labelled, study: Study) -> float:
     """What all labels of the pool come to: what the curves climb to."""
-    classes, proba = study.learn(labelled.pool, 0)
-    return labelled.score(classes[proba[labelled.test].argmax(axis=1)])
+    return judged(labelled, *study.learn(labelled.pool, 0))

@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from labelloop.cli import main as cli
 from labelloop.errors import UsageError
+from labelloop.selection import DIVERSITY
 from labelloop.simulate import SimulateOptions, defaults, files, run, simulate, variants
 from labelloop.simulate.curves import Curve, Needed, needed, ratio
 from labelloop.simulate.labelled import EMBEDDINGS, Labelled, parted
@@ -85,7 +86,7 @@ def test_digits_are_built_in_and_all_is_written(tmp_path: Path) -> None:
     assert set(report) == {"data", "settings", "full", "strategies"}
     assert report["data"]["score"] == "accuracy"
     assert report["full"]["score"] > 0.95
-    margin = report["strategies"]["margin:0.5"]
+    margin = report["strategies"][f"margin:{DIVERSITY:g}"]
     assert set(margin) == {"strategy", "diversity", "curve", "labels_for"}
     assert [point["labels"] for point in margin["curve"]] == [20, 40, 60, 80]
     assert set(margin["curve"][0]) == {"labels", "mean", "low", "high", "scores"}
@@ -187,6 +188,7 @@ def test_embeddings_that_do_not_fit_are_refused(tmp_path: Path, vectors: Vectors
         (["--data", "missing.csv"], "there is no file missing.csv"),
         (["--data", "a.csv", "--text", "body"], "--text is 'body'; the columns of a.csv are: text, label"),
         (["--data", "a.csv", "--strategies", "magin"], "no query strategy 'magin'; there are: "),
+        (["--data", "a.csv", "--strategies", "vote_entropy"], "vote_entropy reads evidence.committee"),
         (["--data", "a.csv", "--strategies", "margin:2"], "a diversity from 0 to 1"),
         (["--data", "a.csv", "--strategies", "margin,margin:0.5", "--diversity", "0.5"], "named twice"),
         (["--data", "a.csv", "--batch", "100"], "90 rows to learn from and a batch is 100"),

@@ -1,0 +1,136 @@
+"""What peers would ask next, on the same moment of the same replay: modAL and scikit-activeml."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from modAL.uncertainty import entropy_sampling, margin_sampling, uncertainty_sampling
+from scipy.sparse import issparse
+from sklearn.decomposition import TruncatedSVD
+
+from labelloop.simulate.learning import Codes
+from labelloop.simulate.replay import Ask, Moment
+
+DIMENSIONS = 64
+MOST = 2_000
+"""Rows that scikit-activeml's slow strategies see: drawn at random anew for each batch."""
+
+
+class Given:
+    """A classifier whose probabilities are known already."""
+
+    def __init__(self, proba: npt.NDArray[np.float64]) -> None:
+        self.proba = proba
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        if len(X) != len(self.proba):
+            raise ValueError(f"{len(X)} rows are asked for, {len(self.proba)} are known")
+        return self.proba
+
+
+def peers(features: Any, slow: bool) -> Mapping[str, Ask]:
+    """Their query strategies for classification, by name. `features`: of all rows of the set."""
+    dense = reduced(features)
+    asks: dict[str, Ask] = {
+        "modAL uncertainty": _modal(uncertainty_sampling),
+        "modAL margin": _modal(margin_sampling),
+        "modAL entropy": _modal(entropy_sampling),
+        "modAL ranked batch": ranked_batch,
+        "scikit-activeml margin": _skactiveml("margin", dense, most=None),
+        "scikit-activeml CoreSet": _skactiveml("CoreSet", dense, most=None),
+        "scikit-activeml Badge": _skactiveml("Badge", dense, most=MOST),
+    }
+    if slow:
+        asks["scikit-activeml TypiClust"] = _skactiveml("TypiClust", dense, most=MOST)
+    return asks
+
+
+def reduced(features: Any) -> npt.NDArray[np.float64]:
+    """As few dimensions as scikit-activeml's distances can bear."""
+    if features.shape[1] <= DIMENSIONS:
+        return np.asarray(features, dtype=np.float64)
+    found: npt.NDArray[np.float64] = TruncatedSVD(DIMENSIONS, random_state=0).fit_transform(features)
+    return found
+
+
+def _modal(query: Callable[..., Any]) -> Ask:
+    def ask(moment: Moment, n: int) -> Codes:
+        proba = moment.proba[moment.waiting]
+        chosen = query(Given(proba), np.empty((len(proba), 1)), n_instances=n)[0]
+        return moment.waiting[np.asarray(chosen, dtype=np.intp)]
+
+    return ask
+
+
+def ranked_batch(moment: Moment, n: int) -> Codes:
+    """modAL's uncertainty_batch_sampling, pick for pick, with distances carried along instead of worked out anew.
+
+    Cardoso et al. 2017, "Ranked batch-mode active learning". A test holds it to modAL's own picks.
+    """
+    pool, taught = moment.study.features[moment.waiting], moment.study.features[moment.answered]
+    unsure = 1 - moment.proba[moment.waiting].max(axis=1)
+    squares, taught_squares = _squares(pool), _squares(taught)
+    cross = pool @ taught.T
+    cross = cross.toarray() if issparse(cross) else np.asarray(cross)
+    nearest = (squares[:, None] + taught_squares[None] - 2 * cross).min(axis=1)
+    left = np.ones(len(squares), dtype=bool)
+    chosen = []
+    for i in range(n):
+        alpha = left.sum() / (left.sum() + len(moment.answered) + i)
+        similar = 1 / (1 + np.sqrt(np.maximum(nearest, 0)))
+        scores = np.where(left, alpha * (1 - similar) + (1 - alpha) * unsure, -np.inf)
+        best = int(scores.argmax())
+        chosen.append(best)
+        left[best] = False
+        row = pool[[best]]
+        inner = pool @ row.T
+        inner = inner.toarray() if issparse(inner) else np.asarray(inner)
+        nearest = np.minimum(nearest, squares + squares[best] - 2 * inner.ravel())
+    return moment.waiting[chosen]
+
+
+def _squares(features: Any) -> npt.NDArray[np.float64]:
+    total = features.multiply(features).sum(axis=1) if issparse(features) else (np.asarray(features) ** 2).sum(axis=1)
+    return np.asarray(total, dtype=np.float64).ravel()
+
+
+def _skactiveml(name: str, dense: npt.NDArray[np.float64], most: int | None) -> Ask:
+    def ask(moment: Moment, n: int) -> Codes:
+        from skactiveml.base import SkactivemlClassifier
+        from skactiveml.pool import Badge, CoreSet, TypiClust, UncertaintySampling
+
+        class Known(SkactivemlClassifier):  # type: ignore[misc]
+            """Given, as scikit-activeml wants it."""
+
+            def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+                raise NotImplementedError("it was taught by the replay")
+
+            def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+                return Given(proba).predict_proba(X)
+
+        waiting = moment.waiting
+        if most is not None and len(waiting) > most:
+            waiting = np.sort(moment.rng.choice(waiting, most, replace=False))
+        proba = moment.proba[waiting]
+        rows = np.concatenate([moment.answered, waiting])
+        y = np.concatenate([moment.codes.astype(np.float64), np.full(len(waiting), np.nan)])
+        seed = int(moment.rng.integers(2**31))
+        given = {"X": dense[rows], "y": y, "batch_size": n}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if name in ("CoreSet", "TypiClust"):
+                chosen = {"CoreSet": CoreSet, "TypiClust": TypiClust}[name](random_state=seed).query(**given)
+            else:
+                strategy = (
+                    Badge(random_state=seed)
+                    if name == "Badge"
+                    else UncertaintySampling(method="margin_sampling", random_state=seed)
+                )
+                chosen = strategy.query(**given, clf=Known(classes=list(moment.classes)), fit_clf=False)
+        return rows[np.asarray(chosen, dtype=np.intp)]
+
+    return ask

@@ -1,0 +1,209 @@
+"""Label efficiency: labels until 90 % and 95 % of the full-data score, beside random order, modAL and scikit-activeml.
+
+`python -m benchmarks.labels [SET...] [--data FOLDER] [--embeddings FOLDER]`. The same learner, the same first batches
+and the same steps for all. The folder (or LABELLOOP_DATA) holds SET.csv with text, label and split; sets that are not
+there are skipped, digits are always there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.askers import peers
+from benchmarks.goals import Goal, Measured, markdown
+from labelloop.selection import DIVERSITY
+from labelloop.simulate import files, variants
+from labelloop.simulate.asking import asker
+from labelloop.simulate.curves import SHARES, ratio
+from labelloop.simulate.labelled import Labelled
+from labelloop.simulate.learning import Study, study
+from labelloop.simulate.picture import needed_words
+from labelloop.simulate.replay import Ask, full_score, judged, random_order, replay
+
+OURS = f"margin:{DIVERSITY:g}"
+VARIANTS = (OURS, "margin:0", "entropy:0", "least_confidence:0")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    batch: int
+    limit: float
+    """Of random's labels that ours may take at most."""
+    most: int
+    """Labels after which a strategy is given up."""
+    slow: bool = True
+    """Whether TypiClust is affordable."""
+
+
+PLANS: Mapping[str, Plan] = {
+    "digits": Plan(10, 0.55, 600),
+    "sms_spam": Plan(10, 0.55, 600),
+    "snips7": Plan(10, 0.55, 600),
+    "banking77": Plan(100, 0.5, 3000, slow=False),
+    "sms_spam, embeddings": Plan(10, 0.55, 600),
+    "snips7, embeddings": Plan(10, 0.55, 600),
+    "banking77, embeddings": Plan(50, 0.5, 1500, slow=False),
+}
+Needs = dict[str, list[int | None]]
+"""By share, "0.90" and "0.95": labels needed, one number a seed."""
+
+
+def load(name: str, data: Path | None, embeddings: Path | None) -> Labelled | None:
+    """None where the files are not there."""
+    stem, _, vectors = name.partition(", ")
+    if stem == files.DIGITS:
+        return files.digits()
+    file = None if data is None else data / f"{stem}.csv"
+    if file is None or not file.exists():
+        return None
+    if not vectors:
+        return files.read(file)
+    numbers = None if embeddings is None else embeddings / f"{stem}.npy"
+    return None if numbers is None or not numbers.exists() else files.read(file, embeddings=numbers)
+
+
+def compare(labelled: Labelled, plan: Plan, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
+    """Labels needed by all strategies; a strategy ends where it reaches 95 %, or where it is given up."""
+    learner = study(labelled)
+    full = full_score(labelled, learner)
+    asks: dict[str, Ask] = {name: asker(variants(name)[0], labelled) for name in VARIANTS}
+    asks |= peers(learner.features, plan.slow)
+    found = {"random": {_key(s): [_random(labelled, learner, s * full, i, plan) for i in range(seeds)] for s in SHARES}}
+    seconds = {}
+    for name, ask in asks.items():
+        if only and name not in only:
+            continue
+        began = time.process_time()
+        found[name] = _needs(labelled, learner, ask, full, seeds, plan)
+        seconds[name] = round(time.process_time() - began, 1)
+        click.echo(f"{labelled.name}: {name} {words(found[name], plan.most)} ({seconds[name]} s)", err=True)
+    return {
+        "score": labelled.score_name,
+        "full": full,
+        "pool": len(labelled.pool),
+        "test": len(labelled.test),
+        "batch": plan.batch,
+        "most": plan.most,
+        "seeds": seeds,
+        "labels": found,
+        "seconds": seconds,
+    }
+
+
+def _needs(labelled: Labelled, learner: Study, ask: Ask, full: float, seeds: int, plan: Plan) -> Needs:
+    needs: Needs = {_key(share): [] for share in SHARES}
+    for seed in range(seeds):
+        scores = np.array(
+            replay(labelled, learner, ask, seed, plan.batch, min(plan.most, len(labelled.pool)), max(SHARES) * full)
+        )
+        for share in SHARES:
+            first = np.flatnonzero(scores >= share * full)
+            needs[_key(share)].append(plan.batch * (int(first[0]) + 1) if len(first) else None)
+    return needs
+
+
+def _random(labelled: Labelled, learner: Study, score: float, seed: int, plan: Plan) -> int | None:
+    """Where a random order reaches the score: doubled until it does, then halved; no step depends on the one before."""
+    order = random_order(labelled, seed)
+
+    def reaches(steps: int) -> bool:
+        rows = order[: steps * plan.batch]
+        codes = labelled.codes[rows]
+        return codes.min() < codes.max() and judged(labelled, *learner.learn(rows, seed)) >= score
+
+    last = len(order) // plan.batch
+    low, high = 0, 1
+    while not reaches(high):
+        if high == last:
+            return None
+        low, high = high, min(2 * high, last)
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reaches(middle) else (middle, high)
+    return high * plan.batch
+
+
+def words(needs: Needs, most: int) -> str:
+    """120 (100 to 150) / 200 (180 to 210)"""
+    shown = []
+    for share in SHARES:
+        numbers = [np.inf if n is None else n for n in needs[_key(share)]]
+        known = [float(x) if np.isfinite(x) else None for x in (np.median(numbers), min(numbers), max(numbers))]
+        shown.append(needed_words(known[0], known[1], known[2], most))
+    return " / ".join(shown)
+
+
+def measured(name: str, found: Mapping[str, Any]) -> list[Measured]:
+    """The two goals of a set: far fewer labels than random order, and none more than the best peer."""
+    labels, limit = found["labels"], PLANS[name].limit
+    ours = labels[OURS]["0.95"]
+    others = {peer: needs["0.95"] for peer, needs in labels.items() if peer.startswith(("modAL", "scikit"))}
+    best = min(others, key=lambda peer: float(np.median([np.inf if n is None else n for n in others[peer]])))
+    rows = []
+    for against, theirs, most in (("a random order", labels["random"]["0.95"], limit), (best, others[best], 1.0)):
+        peer = "a random order" if against == "a random order" else "the best of modAL and scikit-activeml"
+        value = ratio(ours, theirs)
+        facts = f"{name}: {words(labels[OURS], found['most'])}; {against}: "
+        facts += words(labels["random" if against == "a random order" else against], found["pool"])
+        rows.append(Measured(Goal(f"labels to 95 %, {name}", peer, most), [np.inf if value is None else value], facts))
+    return rows
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """A row a strategy, a column a set: labels to 90 % / to 95 %, medians over the seeds."""
+    names = list(dict.fromkeys(name for found in results.values() for name in found["labels"]))
+    lines = ["| labels to 90 % / 95 % | " + " | ".join(results) + " |", "|---" * (len(results) + 1) + "|"]
+    for name in names:
+        cells = []
+        for found in results.values():
+            needs = found["labels"].get(name)
+            cells.append("-" if needs is None else " / ".join(_median(needs[_key(s)], found["most"]) for s in SHARES))
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _key(share: float) -> str:
+    return f"{share:.2f}"
+
+
+def _median(needs: Sequence[int | None], most: int) -> str:
+    middle = float(np.median([np.inf if n is None else n for n in needs]))
+    return f"{middle:,.0f}" if np.isfinite(middle) else f"> {most:,}"
+
+
+@click.command()
+@click.argument("names", nargs=-1, type=click.Choice(list(PLANS)), metavar="[SET]...")
+@click.option("--data", type=click.Path(path_type=Path), default=lambda: os.environ.get("LABELLOOP_DATA"))
+@click.option("--embeddings", type=click.Path(path_type=Path), help="A folder with SET.npy, rows as in SET.csv.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option("--only", multiple=True, help="These strategies only.")
+@click.option("--json", "file", type=click.Path(dir_okay=False, path_type=Path), help="Write the results here too.")
+def main(
+    names: Sequence[str], data: Path | None, embeddings: Path | None, seeds: int, only: Sequence[str], file: Path | None
+) -> None:
+    """Count the labels that each strategy takes; all sets unless some are named."""
+    results = {}
+    for name in names or PLANS:
+        labelled = load(name, data, embeddings)
+        if labelled is None:
+            click.echo(f"{name}: skipped, its files are not in --data (LABELLOOP_DATA) or --embeddings", err=True)
+            continue
+        results[name] = compare(labelled, PLANS[name], seeds, only)
+        if file is not None:
+            file.write_text(json.dumps(results, indent=1) + "\n")
+    click.echo(table(results))
+    if not only:
+        click.echo("\n" + markdown([row for name, found in results.items() for row in measured(name, found)]))
+
+
+if __name__ == "__main__":
+    main()
