@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from labelloop import loop_yaml, strategies
 from labelloop.errors import SpecError
 from labelloop.labeling import LabelingConfig, generate_form
+from labelloop.selection import DIVERSITY
 from labelloop.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
@@ -56,7 +57,7 @@ class Queue(_Strict):
     """Name of a query strategy."""
     window: int = Field(default=50, ge=1, le=10_000)
     """How many of the most useful tasks stand in Label Studio."""
-    diversity: float = Field(default=0.5, ge=0, le=1)
+    diversity: float = Field(default=DIVERSITY, ge=0, le=1)
     """0: the most useful, however alike. 1: as unlike each other as they can be while they are useful."""
     embedding: int = Field(default=0, ge=0, le=4096)
     """How many numbers the `embedding` of each output has; 0: outputs come without."""

@@ -25,7 +25,7 @@ from sync.batches import PushReport, adopt, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
 from sync.project import ensure_project, keep_order, own
 from sync.second import ask, reopen
-from sync.window import look, select
+from sync.window import look, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -77,23 +77,25 @@ class Claim(NamedTuple):
 
 def _claim(database: Database, spec: LoopSpec) -> Claim | None:
     """Write the next batch down; None when the window is full, or nothing waits."""
-    with database.transaction() as conn:
-        window = look(conn, spec)
-    if not window.places:
+    before, picks = prepare(database, spec)
+    if not before.places:
         return None
-    picks, places = select(database, spec, window), window.places
     with database.transaction() as conn:
         projects.hold(conn, spec.name, "push")
 
         # gather
         project = projects.get(conn, spec.name)
         assert project is not None
-        window = look(conn, spec)
+        window = look(conn, spec, before.within)
 
         # decide
-        chosen = window.chosen(picks, places)
+        chosen = window.chosen(picks, before.places)
         coming = [item for item in chosen if item.lane != SECOND]
-        claim = Claim(None, dict(picks), [item.output_id for item in chosen if item.lane == SECOND])
+        claim = Claim(
+            None,
+            {pick.output_id: pick.why_also for pick in picks},
+            [item.output_id for item in chosen if item.lane == SECOND],
+        )
         if not coming:
             return claim if chosen else None
         # Tasks of another version than the others are served last, whatever their score.

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
+from labelloop import features, selection
+from labelloop.features import Features
+from labelloop.selection import Candidate, Pick
 from labelloop.spec import LoopSpec
-from labelloop.store import batches, doubts, pool
+from labelloop.store import batches, doubts, outputs, pool
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
 from labelloop.tasks import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
@@ -26,17 +29,14 @@ RECENT = 200
 """So many of those pushed last are not to be seen again in other words."""
 
 
-class Pick(NamedTuple):
-    output_id: UUID
-    why_also: str
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """As it is at one moment, and what waits before it."""
 
     version: str
     """The pair of versions in force."""
+    within: int
+    """So many of the best of what waits were looked at."""
     open_rows: list[dict[str, Any]]
     stands: list[Ranked]
     """The open tasks that fill a place."""
@@ -53,11 +53,11 @@ class Window:
         return choose(queues, min(places, self.places), shares=self.shares, pushed=self.pushed)
 
 
-def look(conn: Conn, spec: LoopSpec) -> Window:
+def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
+    within = within or _reach(spec)
     version = in_force(conn, spec.name)
     on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
     open_rows = task_store.in_review(conn, spec.name, version)
-    within = reach(spec)
     waiting = [
         Ranked(row["output_id"], row["key"], row["lane"], row["utility"], row["fresh"])
         for row in pool.best(conn, spec.name, within, version)
@@ -76,6 +76,7 @@ def look(conn: Conn, spec: LoopSpec) -> Window:
     ]
     return Window(
         version=version,
+        within=within,
         open_rows=open_rows,
         stands=stands,
         queues=queues,
@@ -85,11 +86,67 @@ def look(conn: Conn, spec: LoopSpec) -> Window:
     )
 
 
-def select(database: Database, spec: LoopSpec, window: Window) -> list[Pick]:
-    """Those of the rule lane that should come in, in this order: useful, and unlike each other and what stands."""
-    # How many each lane gets depends on how many wait, not on who they are.
-    n = sum(item.lane == "rule" for item in window.chosen(_plain(window.queues["rule"]), window.places))
-    return _plain(window.queues["rule"])[:n]
+def prepare(database: Database, spec: LoopSpec) -> tuple[Window, list[Pick]]:
+    """The window, and who of the rule lane should come in, in this order: useful, and unlike what people saw."""
+    within = _reach(spec)
+    while True:
+        with database.transaction() as conn:
+            window = look(conn, spec, within)
+        # How many each lane gets depends on how many wait, not on who they are.
+        plain = [Pick(item.output_id, "") for item in window.queues["rule"]]
+        n = sum(item.lane == "rule" for item in window.chosen(plain, window.places))
+        picks, enough = _select(database, spec, window, n)
+        if enough or len(plain) < within or within >= selection.MOST:
+            return window, picks
+        within = selection.MOST  # what waits first is nearly all the same
+
+
+def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple[list[Pick], bool]:
+    """The picks, and whether so many were there that are unlike each other and what people have seen."""
+    if not n or not spec.queue.diversity:
+        return [Pick(item.output_id, "") for item in window.queues["rule"][:n]], True
+    picks, enough = list[Pick](), True
+    # Those that no version in force has seen come only where the others do not suffice.
+    for fresh in (True, False):
+        waiting = [item for item in window.queues["rule"] if item.fresh is fresh]
+        if not waiting or len(picks) == n:
+            continue
+        candidates = [Candidate(item.output_id, item.key, item.utility) for item in waiting]
+        stands = [item.output_id for item in window.stands if item.lane == "rule"]
+        known, open_, recent = _features(database, spec, [item.output_id for item in waiting], stands)
+        picks += selection.select(
+            candidates,
+            n - len(picks),
+            diversity=spec.queue.diversity,
+            features=known,
+            open_=open_,
+            recent=recent,
+        )
+        enough = known is None or len({*known.groups} - {*_groups(open_), *_groups(recent)}) >= n
+    return picks, enough
+
+
+def _features(
+    database: Database, spec: LoopSpec, candidates: Sequence[UUID], open_: Sequence[UUID]
+) -> tuple[Features | None, ...]:
+    """Of the candidates, of the tasks that stand open, and of those pushed last: in one reading."""
+    fields, width = spec.config.data_fields, spec.queue.embedding
+    field = spec.learner.field or (fields[0] if fields else None)
+    if width and spec.learner.name != "text":
+        field = None  # pictures are large, and there is something better
+    with database.transaction() as conn:
+        recent = [id_ for id_ in task_store.recent(conn, spec.name, RECENT) if id_ not in set(open_)]
+        ids = [*candidates, *open_, *recent]
+        seen = outputs.seen(conn, ids, field, embeddings=width > 0)
+    rows = [seen[id_] for id_ in ids]
+    # One of another width came when the loop said another.
+    embeddings = [row["embedding"] if len(row["embedding"] or ()) == width else None for row in rows] if width else None
+    read = features.read(spec.learner.name, field, [row["data"] for row in rows], embeddings)
+    return features.split(read, len(candidates), len(open_), len(recent))
+
+
+def _groups(known: Features | None) -> Sequence[int]:
+    return [] if known is None else known.groups.tolist()
 
 
 def opened(row: Mapping[str, Any], spec: LoopSpec) -> Ranked:
@@ -98,15 +155,10 @@ def opened(row: Mapping[str, Any], spec: LoopSpec) -> Ranked:
     return Ranked(row["output_id"], row["key"], lane, row["utility"])
 
 
-def reach(spec: LoopSpec) -> int:
-    """So many of the best of what waits are looked at."""
-    return spec.queue.window
+def _reach(spec: LoopSpec) -> int:
+    return selection.reach(spec.queue.window, spec.queue.diversity)
 
 
 def _at_once(spec: LoopSpec) -> int:
     """So many second opinions are open at most: where nobody is there to give them they must not fill the window."""
     return max(1, round(spec.queue.second * spec.queue.window)) if spec.queue.second else 0
-
-
-def _plain(items: Sequence[Ranked]) -> list[Pick]:
-    return [Pick(item.output_id, "") for item in items]

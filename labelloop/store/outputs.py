@@ -117,6 +117,20 @@ def get(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
     ).fetchone()
 
 
+def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, dict[str, Any]]:
+    """What can be compared of these outputs: `data` with this one field in it (none: empty), and `embedding`."""
+    rows = conn.execute(
+        """
+        select id, case when %(field)s::text is null then '{}' else
+                jsonb_build_object(%(field)s::text, data -> %(field)s::text) end as data,
+            case when %(embeddings)s then embedding end as embedding
+        from outputs where id = any(%(ids)s)
+        """,
+        {"ids": list(ids), "field": field, "embeddings": embeddings},
+    ).fetchall()
+    return {row["id"]: row for row in rows}
+
+
 def comments(conn: Conn, output_id: UUID) -> list[str]:
     """What reviewers wrote about it, oldest first."""
     rows = conn.execute(

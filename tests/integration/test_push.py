@@ -57,6 +57,30 @@ def test_the_window_holds_the_most_useful_and_is_filled_again(loop: SyncLoop) ->
     assert {task["data"]["labelloop_key"] for task in loop.tasks()} == {keys[i] for i in (3, 1, 4, 2)}
 
 
+def test_what_is_nearly_the_same_does_not_stand_in_the_window_together(loop: SyncLoop) -> None:
+    """The most useful forty say the same but for a number; twelve others are worth less, and differ."""
+    spec = loop.spec
+    loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 6})})
+    order = "please cancel the order number {} that I placed on your site last week, and send me my money back"
+    alike = [loop.submit(1, confidences=[0.4], data={"text": order.format(1000 + i)})[0] for i in range(40)]
+    subjects = "lions rivers bread chess winter trains violins maps bees glass castles storms".split()
+    for subject in subjects:
+        loop.submit(1, confidences=[0.6], data={"text": f"everything about {subject}: {subject} here, {subject} there"})
+    assert loop.push() == PushReport(pushed=6)
+    tasks = loop.tasks()
+    [one] = [task for task in tasks if task["data"]["labelloop_key"] in alike]
+    assert one["data"]["labelloop_why"] == ("cat is likeliest, at 0.40; 39 nearly the same wait"), (
+        "people read why they are asked"
+    )
+    assert loop.push() == PushReport(), "what is more useful, but nearly the same, is not better"
+
+    for task in tasks:
+        loop.annotate(task["id"], "cat")
+    loop.pull()
+    assert loop.push() == PushReport(pushed=6)
+    assert sum(task["data"]["labelloop_key"] in alike for task in loop.tasks()) == 1, "nor is it asked soon after"
+
+
 def test_what_is_skipped_leaves_its_place_to_another(loop: SyncLoop) -> None:
     spec = loop.spec
     loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 3})})
