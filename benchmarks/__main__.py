@@ -13,7 +13,7 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import intake, predict, pull, push, submit
+from benchmarks import intake, predict, pull, push, ranking, submit
 from benchmarks.goals import Measured, markdown
 from benchmarks.rooms import Servers, servers
 
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "pull": pull.measure,
     "submit": submit.measure,
     "predict": predict.measure,
+    "ranking": ranking.measure,
 }
 NEED_LABEL_STUDIO = {"push", "pull", "submit"}
 

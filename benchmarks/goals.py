@@ -57,6 +57,18 @@ GOALS = (
 )
 """All of them, in the order of the table in docs/performance.md."""
 
+RANKING_GOALS = (
+    LEAST_CONFIDENCE_NUMPY := Goal("least confidence, 1 million x 10", "plain numpy over rows", 4, at_least=True),
+    LEAST_CONFIDENCE_MODAL := Goal("least confidence, the same rows", "modAL's measure", 6, at_least=True),
+    MARGIN_NUMPY := Goal("margin, 1 million x 10", "plain numpy over rows", 4, at_least=True),
+    MARGIN_MODAL := Goal("margin, the same rows", "modAL's measure", 6, at_least=True),
+    ENTROPY_MODAL := Goal("entropy, the same rows", "modAL's measure", 2, at_least=True),
+    WIDE_MARGIN_NUMPY := Goal("margin, 1 million x 100", "plain numpy over rows", 1.5, at_least=True),
+    WIDE_MARGIN_MODAL := Goal("margin, the same 100 columns", "modAL's measure", 2, at_least=True),
+    TOP_K := Goal("the 100 best of 10 million", "np.argpartition", 5, at_least=True),
+)
+"""Of arrays in memory alone: how many times as fast as the peer."""
+
 HEAD = ("what", "measured beside it", "median", "range", "goal", "reached")
 
 
