@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,6 +92,16 @@ def test_a_row_has_the_same_utility_wherever_in_a_large_array_it_stands() -> Non
         whole = utilities(name, proba)
         for start in (1, 777, len(proba) - 5):
             assert np.array_equal(utilities(name, proba[start : start + 5]), whole[start : start + 5])
+
+
+def test_a_large_array_costs_little_memory_beyond_its_result() -> None:
+    proba = random_rows(200_000, 20)
+    for name in strategies.STRATEGIES:
+        tracemalloc.start()
+        utilities(name, proba)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 8 * len(proba) + 6 * 8 * BLOCK, "a few blocks, whatever the length"
 
 
 @given(probas(st.integers(1, 8)))
