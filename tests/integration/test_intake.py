@@ -131,7 +131,7 @@ def test_who_waits_is_in_the_pool_and_a_push_is_asked_for_once(intake: Intake) -
 def test_evidence_embeddings_and_gold_are_stored_beside_the_output(database: Database) -> None:
     queue = SPEC.queue.model_copy(update={"embedding": 3, "strategy": "boxes_max"})
     intake = Intake(database, SPEC.model_copy(update={"holdout": 0.0, "queue": queue}))
-    more = {"evidence": {"boxes": [0.75, 1]}, "embedding": [0.1, 1e-60, -2]}
+    more: dict[str, Any] = {"evidence": {"boxes": [0.75, 1]}, "embedding": [0.1, 1e-60, -2]}
     both = [output("a", **more), output("b", **more, gold="cat")]
     assert intake.post(*both).status_code == 201
     refused = intake.post(output("c", embedding=[1, 2]))
