@@ -74,8 +74,14 @@ def verify(folder: Path | None, version_id: str) -> bytes:
 
 def load(folder: Path | None, version_id: str) -> Learner:
     """The fitted learner. Raises Failed where the file is missing, changed, or holds anything that we do not trust."""
-    raw = verify(folder, version_id)
+    return read(verify(folder, version_id), version_id)
+
+
+def read(raw: bytes, version_id: str) -> Learner:
+    """The fitted learner in these bytes of a version's file, wherever they come from. Raises Failed as `load` does."""
     name = f"the file of version {version_id[:12]}"
+    if hashlib.sha256(raw).hexdigest() != version_id:
+        raise Failed(f"{name} is not what was stored: its SHA-256 is another")
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:

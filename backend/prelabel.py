@@ -4,55 +4,73 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from uuid import UUID
 
 import numpy as np
-import numpy.typing as npt
 
 from backend import models
-from backend.learners import Learner
-from labelloop import strategies
-from labelloop.errors import Unreadable
-from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops, prelabels
+from backend.engines import Engine, engine
+from backend.scoring import Bytes, Chunk, Pair, Scores, doubts, score
+from labelloop.store import doubts as doubt_store
+from labelloop.store import jobs, loops, pool, prelabels
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
 from labelloop.store.prelabels import Prelabel
 from labelloop.versions import short, shown_version
 
-CHUNK = 256
+CHUNK = 4096
 logger = logging.getLogger(__name__)
-Proba = npt.NDArray[np.float64]
+Rows = list[dict[str, Any]]
+T = TypeVar("T")
 
 
-def prelabel(database: Database, loop: str, models_dir: Path | None, stop: threading.Event | None = None) -> int:
-    """Bring up to date what waits; returns how many outputs were. Run again it goes on where it stopped.
+class _Overtaken(Exception):
+    """The champion or the ranker has changed: who changed it has asked for another pass."""
 
-    A chunk is one transaction. When the champion or the ranker changes meanwhile this ends: who changed it has asked
-    for another.
+
+def prelabel(
+    database: Database,
+    loop: str,
+    models_dir: Path | None,
+    stop: threading.Event | None = None,
+    *,
+    on: str = "local",
+    cluster: str = "",
+    workers: int = 0,
+) -> int:
+    """Bring up to date what stands open and what waits; returns how many outputs were. Run again it goes on.
+
+    The open tasks first, then of each lane the most useful by their old utility. A chunk is one transaction; a push is
+    asked for when the first of each lane are done, and at the end. `on`, `cluster` and `workers` say to the engine
+    where the chunks are scored: the result is the same.
     """
     with database.transaction() as conn:
         spec = loops.get(conn, loop)
-        champion_id, ranker_id = who(conn, loop)
+        champion, ranker = who(conn, loop)
     if spec is None:
         return 0
-    champion = None if champion_id is None else models.load(models_dir, champion_id)
-    ranker = None if ranker_id is None else models.load(models_dir, ranker_id)
+    pair = Pair(champion, ranker, shown_version(champion, ranker), spec.queue.strategy)
+    files = {version: _file(models_dir, version) for version in {champion, ranker} if version is not None}
+    stop = stop or threading.Event()
     done = 0
-    while stop is None or not stop.is_set():
+    try:
+        with engine(on, cluster, workers) as found:
+            # Again until nothing is left: what comes in meanwhile is nobody else's.
+            while n := _round(database, loop, pair, files, found, stop):
+                done += n
+        if spec.queue.second and ranker is not None:
+            _doubt(database, loop, pair, files[ranker], stop)
         with database.transaction() as conn:
-            rows = prelabels.stale(conn, loop, shown_version(champion_id, ranker_id), CHUNK)
-        decided = _decide(spec, rows, (champion_id, champion), (ranker_id, ranker)) if rows else []
-        with database.transaction() as conn:
-            if who(conn, loop) != (champion_id, ranker_id):
-                break
-            if not rows:
+            _still(conn, loop, pair)
+            if not stop.is_set():
                 jobs.ask(conn, jobs.PUSH, loop)
-                break
-            prelabels.write(conn, decided)
-        done += len(rows)
+    except _Overtaken:
+        logger.info("loop %s: not %s any more", loop, pair.version)
     logger.info("loop %s: %d outputs prelabelled", loop, done)
     return done
 
@@ -63,44 +81,112 @@ def who(conn: Conn, loop: str) -> tuple[str | None, str | None]:
     return None if champion is None else champion["id"], version_store.ranker(conn, loop)
 
 
-def predict(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Proba]:
-    """Positions of the items that the learner can read, and its probabilities for those."""
-    positions = list(range(len(data)))
-    try:
-        learner.check(data)
-    except Unreadable as exc:
-        positions = [position for position in positions if position not in exc.faults]
-    return positions, learner.predict_proba([data[position] for position in positions])
+def _round(
+    database: Database, loop: str, pair: Pair, files: dict[str, Bytes], found: Engine, stop: threading.Event
+) -> int:
+    """Score what is stale now; returns how many outputs were."""
+    versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
+    stale = _stale(database, loop, pair.version, stop)
+    work = (((rows, first), (pair, *versions, _chunk(pair, rows))) for rows, first in stale)
+    done = 0
+    with closing(_ahead(found.map(score, work))) as scored:
+        for (rows, first), scores in scored:
+            with database.transaction() as conn:
+                _still(conn, loop, pair)
+                prelabels.write(conn, _decide(pair, rows, scores))
+                if first:
+                    jobs.ask(conn, jobs.PUSH, loop)
+            done += len(rows)
+    return done
 
 
-def _decide(
-    spec: LoopSpec,
-    rows: Sequence[Mapping[str, Any]],
-    champion: tuple[str | None, Learner | None],
-    ranker: tuple[str | None, Learner | None],
-) -> list[Prelabel]:
-    """Pure but for the learners. What a learner cannot read keeps what it had, and counts as seen by it."""
-    to_label = [i for i, row in enumerate(rows) if row["version"].partition("+")[0] != short(champion[0])]
-    to_rank = [i for i, row in enumerate(rows) if row["lane"] == "rule"]
-    version = shown_version(champion[0], ranker[0])
-    labels = [(row["label"], row["confidence"]) for row in rows]
-    utilities: list[float | None] = [None] * len(rows)
-    if champion[1] is None:
-        for i in to_label:
-            labels[i] = (rows[i]["pipeline_label"], rows[i]["pipeline_confidence"])
-    else:
-        positions, proba = predict(champion[1], [rows[i]["data"] for i in to_label])
-        for position, p in zip(positions, proba, strict=True):
-            labels[to_label[position]] = (champion[1].classes[int(p.argmax())], float(min(p.max(), 1.0)))
-    if ranker[1] is not None and to_rank:
-        positions, proba = predict(ranker[1], [rows[i]["data"] for i in to_rank])
-        # For `random`: another draw for each chunk, the same whenever it is made.
-        rng = np.random.default_rng(int.from_bytes(rows[0]["output_id"].bytes[:8]))
-        if positions:
-            found = strategies.utilities(spec.queue.strategy, proba, rng)
-            for position, utility in zip(positions, found, strict=True):
-                utilities[to_rank[position]] = float(utility)
-    return [
-        Prelabel(row["output_id"], utility, *label, version)
-        for row, label, utility in zip(rows, labels, utilities, strict=True)
-    ]
+def _still(conn: Conn, loop: str, pair: Pair) -> None:
+    if who(conn, loop) != (pair.champion, pair.ranker):
+        raise _Overtaken
+
+
+def _stale(database: Database, loop: str, version: str, stop: threading.Event) -> Iterator[tuple[Rows, bool]]:
+    """Chunks of what another pair has scored, and whether it is of the first that people may get.
+
+    The open tasks, then a chunk of each lane in turn.
+    """
+    after: UUID | None = None
+    while not stop.is_set():
+        with database.transaction() as conn:
+            rows = prelabels.of_tasks(conn, loop, version, CHUNK, after)
+            lanes = pool.lanes(conn, loop)
+        if not rows:
+            break
+        after = rows[-1]["output_id"]
+        yield rows, True
+    left, first = dict.fromkeys(lanes, prelabels.START), True
+    while left:
+        for lane, bookmark in list(left.items()):
+            if stop.is_set():
+                return
+            with database.transaction() as conn:
+                rows = prelabels.of_pool(conn, loop, lane, version, CHUNK, bookmark)
+            if rows:
+                left[lane] = (rows[-1]["utility"], rows[-1]["key"])
+                yield rows, first
+            else:
+                del left[lane]
+        first = False
+
+
+def _chunk(pair: Pair, rows: Rows) -> Chunk:
+    return Chunk(
+        ids=[row["output_id"] for row in rows],
+        data=[row["data"] for row in rows],
+        to_label=[_to_label(pair, row) for row in rows],
+        to_rank=[row["lane"] == "rule" for row in rows],
+    )
+
+
+def _to_label(pair: Pair, row: dict[str, Any]) -> bool:
+    """Whether another than the champion gave the label: a new ranker alone changes no label."""
+    return bool(row["version"].partition("+")[0] != short(pair.champion))
+
+
+def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
+    """What a learner cannot read keeps what it had, and counts as seen by it."""
+    for i, row in enumerate(rows):
+        label, confidence = scores.labels[i], scores.confidences[i]
+        if label is None:
+            source = "pipeline_" if pair.champion is None and _to_label(pair, row) else ""
+            label, confidence = row[source + "label"], row[source + "confidence"]
+        yield Prelabel(row["output_id"], scores.utilities[i], label, confidence, pair.version, scores.whys[i])
+
+
+def _doubt(database: Database, loop: str, pair: Pair, file: Bytes, stop: threading.Event) -> None:
+    """How much the ranker doubts what one person answered."""
+    assert pair.ranker is not None
+    ranker = models.read(file.tobytes(), pair.ranker)
+    after: UUID | None = None
+    while not stop.is_set():
+        with database.transaction() as conn:
+            rows = doubt_store.unseen(conn, loop, pair.version, CHUNK, after)
+        if not rows:
+            return
+        found = doubts(ranker, [row["data"] for row in rows], [row["label"] for row in rows])
+        with database.transaction() as conn:
+            _still(conn, loop, pair)
+            said = {row["output_id"]: doubt for row, doubt in zip(rows, found, strict=True)}
+            doubt_store.write(conn, loop, pair.version, said)
+        after = rows[-1]["output_id"]
+
+
+def _file(models_dir: Path | None, version: str) -> Bytes:
+    return np.frombuffer(models.verify(models_dir, version), np.uint8)
+
+
+def _ahead(items: Generator[T]) -> Generator[T]:
+    """The same, and while one is used the next is made: Postgres writes while the learner works."""
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            coming = thread.submit(next, items, None)
+            while (item := coming.result()) is not None:
+                coming = thread.submit(next, items, None)
+                yield item
+        finally:
+            thread.submit(items.close).result()

@@ -13,7 +13,7 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
 from backend.champions import Champions, Serving
-from backend.prelabel import predict as read_and_predict
+from backend.scoring import predict as read_and_predict
 from labelloop import results
 from labelloop.settings import Settings
 from labelloop.store import jobs, runs, serving

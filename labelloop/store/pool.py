@@ -59,10 +59,25 @@ def best(conn: Conn, loop: str, limit: int, version: str) -> list[dict[str, Any]
 
 @contextmanager
 def by_index(conn: Conn) -> Iterator[None]:
-    """Whatever the planner believes of the table: just when millions of rows have changed, it believes what was."""
-    conn.execute("set local enable_seqscan = off; set local enable_bitmapscan = off")
+    """Row after row by index, whatever the planner believes of the table: just when most of it has changed, that is
+    what was before.
+    """
+    ways = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
+    conn.execute("; ".join(f"set local {way} = off" for way in ways))
     yield
-    conn.execute("set local enable_seqscan to default; set local enable_bitmapscan to default")
+    conn.execute("; ".join(f"set local {way} to default" for way in ways))
+
+
+def lanes(conn: Conn, loop: str) -> list[str]:
+    """Those in which anything waits."""
+    rows = conn.execute(
+        """
+        select lane::text from unnest(enum_range(null::lane)) as l (lane)
+        where exists (select from pool p where p.loop = %(loop)s and p.lane = l.lane)
+        """,
+        {"loop": loop},
+    )
+    return [row["lane"] for row in rows]
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:

@@ -7,19 +7,43 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from labelloop.store import pool, tasks
+from labelloop.store import pool
 from labelloop.store.database import Conn
 
-# Up to date is: scored by the pair of champion and ranker that is in force.
-_STALE = """
-    select w.output_id, w.lane, o.data, o.key, o.holdout, o.probabilities,
-        o.label as pipeline_label, o.confidence as pipeline_confidence, w.label, w.confidence, w.version
-    from (
-        select output_id, loop, lane, label, confidence, version from pool
-        union all
-        select output_id, loop, lane, label, confidence, version from tasks
-    ) w join outputs o on o.id = w.output_id
-    where w.loop = %(loop)s and o.state in ('waiting', 'in_review') and w.version <> %(version)s
+MAX_BYTES = 32 << 20
+"""Of data that is read at a time, as Postgres keeps it."""
+START = (2.0, "")
+"""A utility and key before all others."""
+
+_OPEN_TASKS = """
+    select t.output_id, t.lane, t.utility, '' as key, t.label, t.confidence, t.version
+    from tasks t join outputs o on o.id = t.output_id
+    where o.loop = %(loop)s and o.state = 'in_review' and t.version <> %(version)s
+    and (%(after)s::uuid is null or t.output_id > %(after)s) order by t.output_id limit %(limit)s
+"""
+# Below the last row that was read, version by version: the others that are as useful, then those that are less so.
+_OF_LANE = f"""
+    select p.* from (select %(lane)s::lane) as l (lane) cross join lateral (
+        {pool.VERSIONS}
+        select p.* from versions v cross join lateral (
+            (
+                select output_id, lane, utility, key, label, confidence, version from pool
+                where loop = %(loop)s and lane = l.lane and version = v.version
+                and utility = %(utility)s and key > %(key)s order by key limit %(limit)s
+            ) union all (
+                select output_id, lane, utility, key, label, confidence, version from pool
+                where loop = %(loop)s and lane = l.lane and version = v.version
+                and utility < %(utility)s order by utility desc, key limit %(limit)s
+            )
+        ) p
+        where v.version <> %(version)s order by p.utility desc, p.key limit %(limit)s
+    ) p
+"""
+_WRITE = """
+    update {} w set label = p.label, confidence = p.confidence, version = p.version,
+        utility = case when w.lane = 'rule' then coalesce(p.utility, w.utility) else w.utility end,
+        why = case when w.lane = 'rule' then coalesce(p.why, w.why) else w.why end
+    from (select * from prelabels order by output_id) p where w.output_id = p.output_id
 """
 
 
@@ -35,15 +59,39 @@ class Prelabel:
     why: str | None = None
 
 
-def stale(conn: Conn, loop: str, version: str, limit: int) -> list[dict[str, Any]]:
-    """Outputs whose prelabel and utility are not of the pair `version`, by their ids."""
-    return conn.execute(
-        _STALE + " order by w.output_id limit %(limit)s", {"loop": loop, "version": version, "limit": limit}
-    ).fetchall()
+def of_tasks(conn: Conn, loop: str, version: str, limit: int, after: UUID | None = None) -> list[dict[str, Any]]:
+    """Open tasks that another pair than `version` has scored, in the order of their ids, from behind `after` on.
+
+    Each with its output's `data` as JSON and what the pipeline said. At most `limit`, and less where the data is large.
+    """
+    values = {"loop": loop, "version": version, "limit": limit, "after": after}
+    return _read(conn, _OPEN_TASKS, "w.output_id", values)
+
+
+def of_pool(
+    conn: Conn, loop: str, lane: str, version: str, limit: int, after: tuple[float, str] = START
+) -> list[dict[str, Any]]:
+    """As of_tasks, of what waits in a lane: the most useful first, from behind the utility and key `after` on.
+
+    By index: rows that were scored anew since, and stand elsewhere in it now, are not read again.
+    """
+    values = {"loop": loop, "lane": lane, "version": version, "limit": limit, "utility": after[0], "key": after[1]}
+    return _read(conn, _OF_LANE, "w.utility desc, w.key", values)
 
 
 def any_stale(conn: Conn, loop: str, version: str) -> bool:
-    row = conn.execute("select exists (" + _STALE + ") as found", {"loop": loop, "version": version}).fetchone()
+    """Whether anything waits or stands open that another pair than `version` has scored."""
+    with pool.by_index(conn):
+        row = conn.execute(
+            f"""
+            select exists (
+                select from unnest(enum_range(null::lane)) as l (lane)
+                where exists (select from pool where loop = %(loop)s and lane = l.lane and version < %(version)s)
+                or exists (select from pool where loop = %(loop)s and lane = l.lane and version > %(version)s)
+            ) or exists ({_OPEN_TASKS}) as found
+            """,
+            {"loop": loop, "version": version, "after": None, "limit": 1},
+        ).fetchone()
     assert row is not None
     return bool(row["found"])
 
@@ -53,10 +101,8 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
 
     The others keep their random number: they are to show what the rule does not choose.
     """
-    prelabels = list(prelabels)
-    ids = [p.output_id for p in prelabels]
-    pool.lock(conn, ids)
-    tasks.lock(conn, ids)
+    # In the order in which everybody takes rows of pool and tasks, see pool.lock: nobody waits in a circle.
+    prelabels = sorted(prelabels, key=lambda p: p.output_id)
     conn.execute(
         """
         create temp table prelabels (
@@ -64,15 +110,27 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
         ) on commit drop
         """
     )
-    with conn.cursor().copy("copy prelabels from stdin") as copy:
+    with conn.cursor().copy("copy prelabels from stdin (format binary)") as copy:
+        copy.set_types(["uuid", "float8", "text", "float8", "text", "text"])
         for p in prelabels:
             copy.write_row((p.output_id, p.utility, p.label, p.confidence, p.version, p.why))
-    for table in ("pool", "tasks"):
-        conn.execute(
+    with pool.by_index(conn):
+        for table in ("pool", "tasks"):
+            conn.execute(_WRITE.format(table))
+
+
+def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+    with pool.by_index(conn):
+        return conn.execute(
             f"""
-            update {table} w set label = p.label, confidence = p.confidence, version = p.version,
-                utility = case when w.lane = 'rule' then coalesce(p.utility, w.utility) else w.utility end,
-                why = case when w.lane = 'rule' then coalesce(p.why, w.why) else w.why end
-            from prelabels p where w.output_id = p.output_id
-            """
-        )
+            select output_id, lane::text, utility, key, label, confidence, version, data::text as data,
+                pipeline_label, pipeline_confidence
+            from (
+                select w.*, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence,
+                    sum(pg_column_size(o.data)) over (order by {order}) - pg_column_size(o.data) as bytes_before
+                from ({which}) w join outputs o on o.id = w.output_id
+            ) w
+            where bytes_before < {MAX_BYTES} order by {order}
+            """,
+            values,
+        ).fetchall()
