@@ -121,17 +121,21 @@ def asked_because(lane: str, teaches: str | None, differs: str = "") -> str:
     return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))
 
 
-def standing(open_: Iterable[Ranked], waiting: Iterable[Ranked], reach: int) -> list[Ranked]:
+def standing(
+    open_: Iterable[Ranked], waiting: Iterable[Ranked], *, window: int, reach: int, outdated: Collection[UUID] = ()
+) -> list[Ranked]:
     """The open tasks that fill a place of the window.
 
-    One of the rule lane does only while it is among the `reach` best of all that is open or waits, from which new
-    ones are selected: better ones come in beside it at once, and nothing is taken out. `waiting` holds at least the
-    `reach` best that wait.
+    One of the rule lane does while it is among the `reach` best of all that is open or waits, from which new ones are
+    selected; one that an earlier version had chosen (`outdated`), only while it is among the `window` best. Better ones
+    come in beside it at once, and nothing is taken out. `waiting` holds at least the `reach` best that wait.
     """
     open_ = list(open_)
-    rule = [item for item in (*open_, *waiting) if item.lane == "rule"]
-    best = {item.output_id for item in best_first(rule)[:reach]}
-    return [item for item in open_ if item.lane != "rule" or item.output_id in best]
+    best = [item.output_id for item in best_first(item for item in (*open_, *waiting) if item.lane == "rule")]
+    near, far = set(best[:window]), set(best[:reach])
+    return [
+        item for item in open_ if item.lane != "rule" or item.output_id in (near if item.output_id in outdated else far)
+    ]
 
 
 def choose(

@@ -15,7 +15,7 @@ from labelloop import features, selection
 from labelloop.features import Features
 from labelloop.selection import Candidate, Pick
 from labelloop.spec import LoopSpec
-from labelloop.store import batches, doubts, outputs, pool
+from labelloop.store import batches, doubts, outputs, pool, versions
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
 from labelloop.tasks import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
@@ -65,7 +65,14 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
     # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
     filling = [opened(row, spec) for row in open_rows if row["annotated"] < max(row["overlap"], spec.overlap)]
-    stands = standing(filling, waiting, within)
+    since = versions.in_force_since(conn, spec.name)
+    stands = standing(
+        filling,
+        waiting,
+        window=spec.queue.window,
+        reach=within,
+        outdated={row["output_id"] for row in open_rows if row["fresh"] and since and row["pushed_at"] < since},
+    )
     in_flight = sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S)
     places = max(0, min(MAX_BATCH, spec.queue.window - len(stands) - in_flight))
     queues = {lane: best_first(item for item in waiting if item.lane == lane) for lane in LANES}

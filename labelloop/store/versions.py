@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from labelloop.store.database import Conn
@@ -57,6 +58,22 @@ def ranker(conn: Conn, loop: str) -> str | None:
         {"loop": loop},
     ).fetchone()
     return None if row is None else row["version_id"]
+
+
+def in_force_since(conn: Conn, loop: str) -> datetime | None:
+    """When who labels or who ranks last changed; None: the pipeline's own outputs have always done both."""
+    row = conn.execute(
+        """
+        select greatest(
+            (select max(at) from promotions where loop = %(loop)s),
+            (select max(finished_at) from retrain_runs
+             where loop = %(loop)s and version_id is not null and status in ('promoted', 'refused'))) as since
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    since: datetime | None = row["since"]
+    return since
 
 
 def epoch(conn: Conn, loop: str) -> int:

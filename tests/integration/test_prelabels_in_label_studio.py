@@ -28,7 +28,8 @@ def faults(label_studio: LabelStudio) -> Iterator[Proxy]:
 @pytest.fixture
 def loop(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
     with sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop:
-        loop.spec = loop.spec.model_copy(update={"queue": loop.spec.queue.model_copy(update={"window": 4})})
+        queue = loop.spec.queue.model_copy(update={"window": 4, "diversity": 0.0})
+        loop.spec = loop.spec.model_copy(update={"queue": queue})
         yield loop
 
 

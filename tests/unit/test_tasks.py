@@ -56,7 +56,8 @@ def test_the_order_of_rows_decides_nothing(waiting: list[Ranked], random: object
     shuffled = list(waiting)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert queues(waiting) == queues(shuffled)
-    assert set(map(str, standing(waiting, [], 7))) == set(map(str, standing(shuffled, [], 7)))
+    stand = [{item.key for item in standing(rows, [], window=3, reach=7)} for rows in (waiting, shuffled)]
+    assert stand[0] == stand[1]
 
 
 def test_equals_come_in_the_order_of_their_keys() -> None:
@@ -101,9 +102,15 @@ def test_what_the_shares_leave_is_the_rules() -> None:
 def test_an_open_task_keeps_its_place_while_it_is_within_reach_of_the_selection() -> None:
     stands, better, worse = items("rule", 0.5, 0.4, 0.3), items("rule", 0.45), items("rule", 0.2)
     others = items("audit", 0.0)
-    assert standing([*stands, *others], [*better, *worse], 3) == [*stands[:2], *others]
-    assert standing(stands, [*better, *worse], 4) == stands
-    assert standing(stands, worse, 3) == stands
+    assert standing([*stands, *others], [*better, *worse], window=3, reach=3) == [*stands[:2], *others]
+    assert standing(stands, [*better, *worse], window=3, reach=4) == stands
+    assert standing(stands, worse, window=3, reach=3) == stands
+
+
+def test_what_an_earlier_version_chose_leaves_its_place_to_what_is_better_now() -> None:
+    stands, better = items("rule", 0.5, 0.4, 0.3), items("rule", 0.45)
+    earlier = {item.output_id for item in stands[1:]}
+    assert standing(stands, better, window=3, reach=30, outdated=earlier) == stands[:2]
 
 
 def test_what_no_version_in_force_has_seen_comes_last() -> None:
