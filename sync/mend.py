@@ -26,7 +26,7 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     if project is None or project["project_id"] is None:
         return 0
     version = project["model_version"]
-    served = studio.served(project["project_id"]) if studio.task_count(project["project_id"]) else []
+    served = studio.served(studio.project(project["project_id"]))
     with database.transaction() as conn:
         rows = {row["label_studio_id"]: row for row in health.open_tasks(conn, spec.name)}
     wrong = to_mend(served, rows, version)
@@ -45,6 +45,6 @@ def to_mend(served: Sequence[Served], rows: Mapping[int, Mapping[str, Any]], ver
         if row is None or row["shown_version"] != version:
             continue
         wanted = score(row["priority"])
-        if task.versions.count(version) != 1 or task.score is None or abs(task.score - wanted) > SAME_SCORE:
+        if version not in task.versions or task.score is None or abs(task.score - wanted) > SAME_SCORE:
             found.append(task.task_id)
     return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +28,10 @@ class Proxy:
         """Set: what is held goes on. A held request is then forwarded, even when the client has gone."""
         self.away = False
         """Every connection is closed without an answer."""
+        self.ahead_s = 0.0
+        """So far its clock is ahead of ours, by the Date that it says."""
+        self.release = ""
+        """The version that it says Label Studio has; empty: the true one."""
         self.imports = 0
         self._server = _server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -54,7 +60,10 @@ class Proxy:
         try:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
-            return answer.status, answer.read(), answer.headers.get("Content-Type", "")
+            said = answer.read()
+            if self.release and path.startswith("/api/version"):
+                said = json.dumps({**json.loads(said), "release": self.release}).encode()
+            return answer.status, said, answer.headers.get("Content-Type", "")
         finally:
             connection.close()
 
@@ -108,6 +117,9 @@ def _server(owner: Proxy) -> ThreadingHTTPServer:
             self.wfile.write(answer)
 
         do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = serve
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string((time.time() if timestamp is None else timestamp) + owner.ahead_s)
 
         def handle_one_request(self) -> None:
             try:

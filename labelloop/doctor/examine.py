@@ -27,7 +27,9 @@ AGAIN_S = 2.0
 Clocks = dict[str, tuple[float, float]]
 
 
-def examine(settings: Settings, loop: str | None = None, *, label_studio_database: str = "") -> list[Finding]:
+def examine(
+    settings: Settings, loop: str | None = None, *, label_studio_database: str = "", again_s: float = AGAIN_S
+) -> list[Finding]:
     """All findings, about all loops or one. Raises UsageError where a setting is missing or there is no such loop."""
     settings.require("database_url", "label_studio_url", "label_studio_token")
     found: list[Finding] = []
@@ -42,12 +44,11 @@ def examine(settings: Settings, loop: str | None = None, *, label_studio_databas
         if clocks:
             found.append(server.clocks(clocks))
         found += _services(settings, specs)
-        for spec in specs:
-            if conn is None or studio is None:
-                break
-            found += _loop(conn, studio, settings, spec, label_studio_database)
-        if studio is not None and conn is not None and specs:
-            found.append(_try("database", lambda: _database(conn, studio, specs)))
+        if conn is not None and studio is not None and specs:
+            standing: list[Project] = []
+            for spec in specs:
+                found += _loop(conn, studio, settings, spec, standing, label_studio_database, again_s)
+            found.append(_try("database", partial(_database, studio, standing)))
     finally:
         if studio is not None:
             studio.close()
@@ -83,7 +84,7 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
     def workers() -> Finding:
         return work.workers(health.workers(conn), health.heartbeats(conn), settings.heartbeat_s)
 
-    yield _try("schema", lambda: work.schema(behind(settings.database_url)))
+    yield _try("schema", lambda: work.schema(behind(conn)))
     yield _try("connections", connections)
     yield _try("workers", workers)
     yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
@@ -142,20 +143,26 @@ def _doorbell(settings: Settings, loop: str) -> Finding:
     return services.doorbell(gather.doorbell(settings, loop), gather.hook_url(settings, loop), loop)
 
 
-def _database(conn: Conn, studio: Inspection, specs: list[LoopSpec]) -> Finding:
+def _database(studio: Inspection, standing: list[Project]) -> Finding:
     """What Label Studio keeps its data in, by any project of ours: one with tasks tells it without an error there."""
-    ids = [row["project_id"] for row in (projects.get(conn, spec.name) for spec in specs) if row and row["project_id"]]
-    counts = {project_id: studio.task_count(project_id) for project_id in ids}
-    if not counts:
+    if not standing:
         return unseen("database", "without a project nothing tells what Label Studio keeps its data in")
-    most = max(counts, key=lambda project_id: counts[project_id])
-    return server.database(studio.database(most, counts[most]))
+    return server.database(studio.database(max(standing, key=lambda project: project.tasks)))
 
 
 # -- one loop ----------------------------------------------------------------------------------------------------------
 
 
-def _loop(conn: Conn, studio: Inspection, settings: Settings, spec: LoopSpec, members_at: str) -> Iterator[Finding]:
+def _loop(
+    conn: Conn,
+    studio: Inspection,
+    settings: Settings,
+    spec: LoopSpec,
+    all_standing: list[Project],
+    members_at: str,
+    again_s: float,
+) -> Iterator[Finding]:
+    """Adds the loop's project to `all_standing`, if it stands."""
     name = spec.name
     row = projects.get(conn, name)
     if row is None or row["project_id"] is None:
@@ -169,6 +176,7 @@ def _loop(conn: Conn, studio: Inspection, settings: Settings, spec: LoopSpec, me
     except LabelloopError as exc:
         yield unseen("project", str(exc), loop=name)
         return
+    all_standing.append(standing)
     yield project.standing(name, standing.id)
     yield project.form(name, spec.labels_xml, standing.labels_xml)
     yield project.sampling(name, standing, spec.overlap)
@@ -178,7 +186,7 @@ def _loop(conn: Conn, studio: Inspection, settings: Settings, spec: LoopSpec, me
     titles = [backend.title for backend in backends]
     ranking = list(_ranking(conn, studio, name, standing, titles))
     if any(finding.level is Level.FAULT for finding in ranking):
-        time.sleep(AGAIN_S)
+        time.sleep(again_s)
         ranking = list(_ranking(conn, studio, name, None, titles))
     yield from ranking
     yield _try("members", lambda: order.members(name, gather.members(settings, members_at, standing.id)), name)
@@ -191,15 +199,15 @@ def _ranking(
         # Label Studio first: what it shows then, Postgres knows by then or a moment later.
         if standing is None:
             standing = studio.project(_row(conn, loop)["project_id"])
-        served = studio.served(standing.id) if studio.task_count(standing.id) else []
+        served = studio.served(standing)
         version = _row(conn, loop)["model_version"]
         ours = order.by_id(health.open_tasks(conn, loop))
     except (LabelloopError, psycopg.Error) as exc:
         yield unseen("order", _line(exc), loop=loop)
         return
     yield project.shown_version(loop, standing, version, titles)
-    yield order.scores(loop, served, ours, standing.model_version)
-    yield order.order(loop, served, ours, standing.model_version)
+    yield order.scores(loop, served, ours, version)
+    yield order.order(loop, served, ours, version)
 
 
 def _row(conn: Conn, loop: str) -> dict[str, Any]:

@@ -26,6 +26,8 @@ class Project:
     overlap: int
     model_version: str
     shows_predictions: bool
+    tasks: int
+    """How many it has, open or not."""
     overlap_first: bool
     """Tasks that several people answer go before all others."""
     evaluates_people: bool
@@ -54,6 +56,8 @@ def project(value: object) -> Project:
         overlap=whole(fields, "maximum_annotations"),
         model_version=text(fields, "model_version"),
         shows_predictions=fields.get("show_collab_predictions") is True,
+        # The answer to its creation has not counted yet.
+        tasks=0 if fields.get("task_number") is None else whole(fields, "task_number"),
         overlap_first=fields.get("show_overlap_first") is True,
         evaluates_people=fields.get("annotator_evaluation_enabled") is True,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
@@ -11,7 +12,7 @@ import httpx
 
 from labelloop.errors import Unreachable
 from labelloop.labelstudio import answers
-from labelloop.labelstudio.answers import Unexpected
+from labelloop.labelstudio.answers import Project, Unexpected
 from labelloop.labelstudio.connection import words
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.tasks import OUTPUT
@@ -32,7 +33,7 @@ class Served:
     score: float | None
     """Of the project's version; the average where a task has several predictions of it."""
     versions: tuple[str, ...]
-    """Of all its predictions; one for each."""
+    """Of its predictions, each once."""
 
 
 class Inspection(Gateway):
@@ -59,37 +60,46 @@ class Inspection(Gateway):
         # The header is cut to whole seconds.
         return when + 0.5 - (before + took / 2), 0.5 + took / 2
 
-    def task_count(self, project_id: int) -> int:
-        """How many tasks the project has, open or not."""
-        return answers.whole(self._get(f"api/projects/{project_id}/"), "task_number")
-
-    def served(self, project_id: int) -> list[Served]:
+    def served(self, project: Project) -> list[Served]:
         """The open tasks in the order that Label Studio itself computes from the predictions of the project's version.
 
         Not by asking for the next task: that would lock one for the token's owner, for 24 hours.
         """
+        if not project.tasks:
+            return []  # asked to order none by their scores, Label Studio knows no scores and answers 500
         params = {
-            "project": project_id,
-            "fields": "all",
+            "project": project.id,
+            "fields": "task_only",
             "include": "id,predictions_score,predictions_model_versions",
             "page_size": MAX_TASKS,
         }
         open_ = {"filter": "filter:tasks:is_labeled", "operator": "equal", "type": "Boolean", "value": "false"}
-        body = {"filters": {"conjunction": "and", "items": [open_]}, "ordering": ["tasks:predictions_score"]}
+        # Leaves nothing out. Of what is not a column of the task it computes only what is filtered or ordered by; asked
+        # for all of it instead, it takes seven times as long.
+        any_version = {
+            "filter": "filter:tasks:predictions_model_versions",
+            "operator": "not_contains",
+            "type": "List",
+            "value": [],
+        }
+        body = {
+            "filters": {"conjunction": "and", "items": [open_, any_version]},
+            "ordering": ["tasks:predictions_score"],
+        }
         with self._clear("the open tasks in their order"):
             answer = answers.mapping(self._request("GET", "api/tasks/", params, body=body), "tasks")
             return [_served(item) for item in answers.items(answer.get("tasks"), "tasks")]
 
-    def database(self, project_id: int, tasks: int) -> Literal["postgres", "sqlite"] | None:
+    def database(self, project: Project) -> Literal["postgres", "sqlite"] | None:
         """What Label Studio keeps its data in; None where its answers do not tell.
 
         Postgres reads a regular expression itself, for SQLite Python does: to the one [[:xdigit:]] is a class of POSIX,
         to the other some letters and a bracket. Without a task to match, Postgres alone refuses a group with a name.
         """
-        if not tasks:
-            status, said = self._matching(project_id, "(?P<name>x)")
+        if not project.tasks:
+            status, said = self._matching(project.id, "(?P<name>x)")
             return "sqlite" if status == 200 else "postgres" if "regular expression" in words(said) else None
-        found = [self._matching(project_id, pattern)[1] for pattern in ("^[0-9a-f]", "^[[:xdigit:]]")]
+        found = [self._matching(project.id, pattern)[1] for pattern in ("^[0-9a-f]", "^[[:xdigit:]]")]
         totals = [said.get("total") if isinstance(said, dict) else None for said in found]
         if not totals[0]:
             return None
@@ -100,11 +110,13 @@ class Inspection(Gateway):
 
         Asked with an event that there is not: the address is judged, and no webhook can come of it.
         """
-        return self._refusal("api/webhooks/", {"url": url, "project": project_id, "actions": [UNKNOWN]})
+        body = {"url": url, "project": project_id, "actions": [UNKNOWN]}
+        return self._refusal("api/webhooks/", body, self.delete_webhook)
 
     def refuses_ml_backend(self, project_id: int, url: str) -> str | None:
         """As refuses_webhook, for an ML backend: Label Studio judges the two by different settings."""
-        return self._refusal("api/ml/", {"url": url, "project": project_id, "auth_method": UNKNOWN})
+        body = {"url": url, "project": project_id, "auth_method": UNKNOWN}
+        return self._refusal("api/ml/", body, self.delete_ml_backend)
 
     def delete_predictions(self, task_id: int, version: str) -> None:
         """Those of `version` that the task has; none left is well. All else here changes nothing."""
@@ -118,7 +130,7 @@ class Inspection(Gateway):
                 if status >= 400 and status != 404:
                     raise Unexpected(f"{status}: {words(said)}")
 
-    def _refusal(self, path: str, body: dict[str, Any]) -> str | None:
+    def _refusal(self, path: str, body: dict[str, Any], undo: Callable[[int], None]) -> str | None:
         with self._clear(f"a look at what {path} takes"):
             status, said = self._connection.attempt("POST", path, body=body)
             if status == 400 and isinstance(said, dict):
@@ -129,12 +141,12 @@ class Inspection(Gateway):
                 raise Unexpected(f"{status}: {words(said)}")
             if status >= 400:
                 return words(said)
-            # Never seen; a later version may be less strict.
-            self._connection.attempt("DELETE", f"{path}{answers.whole(answers.mapping(said, path), 'id')}/", body=None)
-            return None
+            made = answers.whole(answers.mapping(said, path), "id")
+        undo(made)  # never seen; a later version may be less strict
+        return None
 
     def _matching(self, project_id: int, pattern: str) -> tuple[int, Any]:
-        params = {"project": project_id, "fields": "all", "include": "id", "page_size": 1}
+        params = {"project": project_id, "fields": "task_only", "include": "id", "page_size": 1}
         match = {"filter": f"filter:tasks:data.{OUTPUT}", "operator": "regex", "type": "String", "value": pattern}
         body = {"filters": {"conjunction": "and", "items": [match]}, "ordering": ["tasks:id"]}
         with self._clear("a look at the database of Label Studio"):

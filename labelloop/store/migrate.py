@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from labelloop.errors import SettingsError
+from labelloop.store.database import Conn
 from labelloop.store.jobs import open_app
 
 
@@ -37,20 +38,23 @@ def migrate(url: str) -> list[str]:
     return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
 
 
-def behind(url: str) -> list[str]:
-    """The revisions that the database at `url` lacks, oldest first, the job queue's tables among them as `the queue`.
+def behind(conn: Conn) -> list[str]:
+    """The revisions that the database lacks, oldest first, the job queue's tables among them as `the queue`.
 
     Raises SettingsError where it is at a revision that this labelloop does not know.
     """
     script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
-    with create_engine(sqlalchemy_url(url), poolclass=NullPool).connect() as connection:
-        at = _revision(connection)
-        queue_is_there = connection.execute(text("select to_regclass('procrastinate_jobs')")).scalar()
+    there = conn.execute(
+        "select to_regclass('labelloop_migrations') is not null as ours, to_regclass('procrastinate_jobs') as queue"
+    ).fetchone()
+    assert there is not None
+    row = conn.execute("select version_num from labelloop_migrations").fetchone() if there["ours"] else None
+    at = None if row is None else row["version_num"]
     known = [r.revision for r in script.walk_revisions()][::-1]
     if at is not None and at not in known:
         raise SettingsError(f"the database is at {at}, which this labelloop does not know: it is too old")
     lacking = known if at is None else known[known.index(at) + 1 :]
-    return lacking if queue_is_there else [*lacking, "the queue"]
+    return lacking if there["queue"] else [*lacking, "the queue"]
 
 
 def _revision(connection: object) -> str | None:
