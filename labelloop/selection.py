@@ -16,22 +16,21 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.clusters import Ints, Vectors, kmeans, nearest
+from labelloop.clusters import Ints, Vectors
 from labelloop.features import Features
+from labelloop.spread import CROWD, Spread, lay_out
 from labelloop.strategies import top_k
 
 DIVERSITY = 0.7
 """11 candidates a place. Any number from 3 to 30 is as good on digits, intents, questions to a bank and SMS."""
 WIDEST = 30
 """Candidates for each place at diversity 1."""
-MOST = 4_000
+MOST = 2_000
 """Candidates are never more, unless there are more places."""
 FLAT = 2e-3
 """Utilities this close say nothing about what to ask first, as where the pipeline gives neither probabilities nor
 confidence."""
-NEIGHBOURS = 20
-_CROWD = 5
-"""A cluster that is to stand for others has so many members on average."""
+Utilities = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +85,11 @@ def select(
 
     shown = {int(group) for some in (open_, recent) if some is not None for group in some.groups}
     first, again = _once(order, features.groups, shown)
-    first = first[:wide]
-    flat = bool(first) and utilities[first[0]] - utilities[first[-1]] <= FLAT
+    found = _leading(utilities[first], wide)
+    first, flat = first[: len(found)], _flat(found)
     # What an open task will teach is no news. Where nothing is known yet, neither is what was asked before.
     covering = [some for some in (open_, recent if flat else None) if some is not None]
-    spread = _spread(
+    spread = lay_out(
         features.vectors[first],
         features.readable[first],
         n,
@@ -105,7 +104,7 @@ def select(
     def why_also(row: int) -> str:
         if row in late:
             return "nearly the same as another"
-        words = spread.words(places[row], news, recent) if row in places else []
+        words = _words(spread, places[row], news, recent) if row in places else []
         if (others := copies[int(features.groups[row])] - 1) > 0:
             words.append(f"{others} nearly the same {'wait' if others > 1 else 'waits'}")
         return "; ".join(words)
@@ -114,7 +113,7 @@ def select(
 
 
 def diverse(
-    utilities: npt.NDArray[np.floating],
+    utilities: Utilities,
     vectors: npt.NDArray[np.floating],
     n: int,
     *,
@@ -133,81 +132,35 @@ def diverse(
     if open_ is not None and open_.shape[1:] != vectors.shape[1:]:
         raise ValueError(f"vectors have {vectors.shape[1]} numbers, those of open tasks {open_.shape[-1]}")
     covering = np.empty((0, vectors.shape[1]), np.float32) if open_ is None else np.asarray(open_, dtype=np.float32)
-    best = top_k(utilities, reach(n + len(covering), diversity))
+    wide = reach(n + len(covering), diversity)
+    best = top_k(utilities, max(wide, MOST))
     if diversity == 0 or not len(best):
         return np.asarray(best[:n], dtype=np.int64)
+    found = _leading(utilities[best], wide)
+    best, flat = best[: len(found)], _flat(found)
     chosen = np.asarray(vectors[best], dtype=np.float32)
     _finite(chosen, covering)
-    flat = bool(utilities[best[0]] - utilities[best[-1]] <= FLAT)
-    spread = _spread(chosen, np.ones(len(best), dtype=bool), n, covering, seed, typical=flat)
+    spread = lay_out(chosen, np.ones(len(best), dtype=bool), n, covering, seed, typical=flat)
     return np.asarray(best[spread.order[:n]], dtype=np.int64)
 
 
-@dataclass(frozen=True, slots=True)
-class _Spread:
-    """Candidates among clusters; a place is a candidate's position, the most useful first."""
-
-    order: Ints
-    """Places, the first to be picked first."""
-    labels: Ints
-    """The cluster of each place; -1 where the candidate cannot be read."""
-    sizes: Ints
-    """Candidates in each cluster."""
-    centres: Vectors
-
-    def without(self, items: Features | None) -> set[int]:
-        """The clusters in which none of these items lies; none where there are no items."""
-        if items is None or not items.readable.any() or not len(self.centres):
-            return set()
-        return set(range(len(self.centres))) - set(nearest(items.vectors[items.readable], self.centres).tolist())
-
-    def words(self, place: int, news: Collection[int], recent: Features | None) -> list[str]:
-        """What the clusters say of a candidate; `news` are those without recent tasks."""
-        label = int(self.labels[place])
-        words = [f"unlike the last {len(recent)}"] if recent is not None and label in news else []
-        others = int(self.sizes[label]) - 1 if label >= 0 else 0
-        if others >= max(_CROWD, 2 * float(self.sizes.mean())):
-            words.append(f"like {others} others that wait")
-        return words
+def _leading(utilities: Utilities, wide: int) -> Utilities:
+    """The candidates of a descending row: `wide` of them, and what else is as useful where all these are alike."""
+    head = utilities[:wide]
+    return head if not _flat(head) else utilities[: max(len(head), int((utilities[:MOST] >= head[0] - FLAT).sum()))]
 
 
-def _spread(
-    vectors: Vectors, readable: npt.NDArray[np.bool_], n: int, covering: Vectors, seed: int, *, typical: bool
-) -> _Spread:
-    """As many clusters as there will be tasks; an open task counts as picked from its own."""
-    m, k = len(vectors), n + len(covering)
-    labels = np.full(m, -1, dtype=np.int64)
-    if n >= m or not readable.any():
-        return _Spread(np.arange(m), labels, np.empty(0, np.int64), vectors[:0])
-    if typical:
-        k = min(k, max(n, m // _CROWD))
-    found, centres = kmeans(np.concatenate([vectors[readable], covering]), k, np.random.default_rng(seed))
-    mine = int(readable.sum())
-    labels[readable], taken = found[:mine], np.bincount(found[mine:], minlength=len(centres))
-    sizes = np.bincount(found[:mine], minlength=len(centres))
-    value = -np.arange(m, dtype=np.float64)
-    if typical:
-        value[readable] = _typicality(vectors[readable], found[:mine])
-    # What cannot be read is a cluster of its own: nothing of it has been picked yet.
-    level = np.zeros(m, dtype=np.int64)
-    for label in range(len(centres)):
-        members = np.flatnonzero(labels == label)
-        level[members[np.argsort(-value[members], kind="stable")]] = taken[label] + np.arange(len(members))
-    crowd = np.where(labels >= 0, sizes[labels], 1) if typical else np.zeros(m)
-    return _Spread(np.lexsort((np.arange(m), -crowd, level)), labels, sizes, centres)
+def _flat(utilities: Utilities) -> bool:
+    return bool(len(utilities)) and bool(utilities[0] - utilities[-1] <= FLAT)
 
 
-def _typicality(vectors: Vectors, labels: Ints) -> npt.NDArray[np.float64]:
-    """Near to its neighbours in the cluster, hence like many. Hacohen, Dekel and Weinshall 2022, "Active learning on a
-    budget: opposite strategies suit high and low budgets" (TypiClust), section 3."""
-    typicality = np.empty(len(vectors))
-    for label in np.unique(labels):
-        members = vectors[labels == label].astype(np.float64)
-        squares = (members * members).sum(1)
-        away = np.sqrt(np.maximum(squares[:, None] + squares - 2 * members @ members.T, 0))
-        close = np.sort(away, axis=1)[:, 1 : NEIGHBOURS + 1]
-        typicality[labels == label] = 1 / (close.mean(1) + 1e-9) if close.shape[1] else 0
-    return typicality
+def _words(spread: Spread, place: int, news: Collection[int], recent: Features | None) -> list[str]:
+    """What the clusters say of a candidate; `news` are those without recent tasks."""
+    label = int(spread.labels[place])
+    words = [f"unlike the last {len(recent)}"] if recent is not None and label in news else []
+    if label >= 0 and (others := int(spread.sizes[label]) - 1) >= max(CROWD, 2 * float(spread.sizes.mean())):
+        words.append(f"like {others} others that wait")
+    return words
 
 
 def _once(order: Sequence[int], groups: Ints, shown: set[int]) -> tuple[list[int], list[int]]:
@@ -222,7 +175,7 @@ def _once(order: Sequence[int], groups: Ints, shown: set[int]) -> tuple[list[int
     return first, again
 
 
-def _check(n: int, utilities: npt.NDArray[np.float64], features: Features | None, *others: Features | None) -> None:
+def _check(n: int, utilities: Utilities, features: Features | None, *others: Features | None) -> None:
     if n < 0:
         raise ValueError(f"{n} outputs cannot be picked")
     if np.isnan(utilities).any():
