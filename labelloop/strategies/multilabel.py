@@ -59,7 +59,7 @@ def max_loss(proba: Block) -> Array:
     """Share of the labels on which the predictions differ from "only the most probable one".
 
     modAL's by 2 n_labels: it is the hinge loss of predictions of -1 and 1, so that nothing but the predictions counts.
-    Li, Wang and Sung 2004, "Multilabel SVM active learning for image classification", section 3, for an SVM.
+    Li, Wang and Sung 2004, "Multilabel SVM active learning for image classification", for an SVM.
     """
     n, labels = proba.shape
     predicted = proba > 0.5
@@ -71,7 +71,7 @@ def max_loss(proba: Block) -> Array:
 def mean_max_loss(proba: Block) -> Array:
     """The mean over the labels c of max(0, 1 - sum of y z), y = -1 or 1 as predicted, z = 1 for c and -1 elsewhere.
 
-    modAL's by the largest that n_labels labels allow. Li, Wang and Sung 2004, section 3.
+    modAL's by the largest that n_labels labels allow. Li, Wang and Sung 2004.
     """
     labels = proba.shape[1]
     by_count = _mean_max_losses(labels)
