@@ -183,7 +183,8 @@ def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[st
     kind = next(iter(show))
     shown = [f"  <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]
     correction = _correction(labels, kind)
-    reason = [f'  <Header value="${SHOWN_WHY}" size="5"/>'] if "why" in fields else []
+    small = 'size="5" style="font-size: 13px; font-weight: 400"'
+    reason = [f'  <Header value="${SHOWN_WHY}" {small}/>'] if "why" in fields else []
     lines = ["<View>", *reason, *shown, '  <Header value="The model says"/>']
     lines.append(f'  <Text name="{SHOWN_LABEL}" value="${SHOWN_LABEL}"/>')
     if "approval" in fields:

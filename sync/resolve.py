@@ -13,8 +13,8 @@ from labelloop.annotations import Annotation
 from labelloop.feedback import Answer, Feedback, consensus, one_a_reviewer
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
+from labelloop.store import doubts, jobs, runs
 from labelloop.store import feedback as feedback_store
-from labelloop.store import jobs, runs
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn
 
@@ -62,6 +62,7 @@ def resolve(
     known = {person: row["id"] for person, row in feedback_store.reviewers(conn, instance).items()}
     feedback_store.replace(conn, list(said), everything, known)
     feedback_store.answer(conn, spec.name, changed)
+    doubts.forget(conn, [output_id for output_id, _ in changed])
     # Who is asked once more is waited for; until then the first answer stands.
     done = [output["id"] for output in outputs if _complete(agreed[output["id"]], output["overlap"])]
     undone = [id_ for id_ in agreed if id_ not in done]

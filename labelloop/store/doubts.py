@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -62,3 +62,8 @@ def write(conn: Conn, loop: str, version: str, doubts: Mapping[UUID, float | Non
         {"loop": loop, "version": version, "ids": list(said), "doubts": list(said.values())},
     )
     conn.execute("delete from doubts where output_id = any(%(ids)s)", {"ids": [i for i in doubts if i not in said]})
+
+
+def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Their answers are others now."""
+    conn.execute("delete from doubts where output_id = any(%(ids)s)", {"ids": list(output_ids)})
