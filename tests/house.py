@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -76,7 +77,7 @@ class House:
 
     def repair(self, finding: Finding) -> None:
         """Run the printed line."""
-        words = finding.repair.partition("#")[0].split()
+        words = shlex.split(finding.repair.partition("#")[0])
         assert words[0] == "labelloop", finding
         done = CliRunner().invoke(main, words[1:], env=self.settings.to_env())
         assert done.exit_code == 0, done.output
