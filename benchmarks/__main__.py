@@ -13,7 +13,7 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import intake, predict, pull, push, ranking, submit
+from benchmarks import diverse, intake, predict, pull, push, ranking, submit
 from benchmarks.goals import Measured, markdown
 from benchmarks.rooms import Servers, servers
 
@@ -24,6 +24,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "submit": submit.measure,
     "predict": predict.measure,
     "ranking": ranking.measure,
+    "diverse": diverse.measure,
 }
 NEED_LABEL_STUDIO = {"push", "pull", "submit"}
 

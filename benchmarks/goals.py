@@ -69,6 +69,13 @@ RANKING_GOALS = (
 )
 """Of arrays in memory alone: how many times as fast as the peer."""
 
+DIVERSE_GOALS = (
+    DIVERSE_MODAL := Goal("100 diverse of 100,000 x 384", "modAL's ranked batch, 64 columns", 100, at_least=True),
+    DIVERSE_CORESET := Goal("100 diverse, the same rows", "scikit-activeml's CoreSet, 64 columns", 30, at_least=True),
+    DIVERSE_MEMORY := Goal("100 diverse, peak memory", "the vectors of all that waits", 2),
+)
+"""Of what waits, in memory: how many times as fast as the peer."""
+
 HEAD = ("what", "measured beside it", "median", "range", "goal", "reached")
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 ROUNDS = 10
 """Of Lloyd's steps: the best of each cluster hardly changes after a few."""
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
+
+
+def one_thread() -> AbstractContextManager[object]:
+    """Of linear algebra: arrays this small gain nothing from more, and on a busy machine lose ten times the time."""
+    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limits
 
 
 def kmeans(vectors: Vectors, k: int, rng: np.random.Generator) -> tuple[Ints, Vectors]:
@@ -33,25 +42,28 @@ def nearest(vectors: Vectors, centres: Vectors) -> Ints:
 
 def _seeds(vectors: Vectors, k: int, rng: np.random.Generator) -> list[int]:
     """Rows far from each other; the first row is one of them."""
-    seeds, away = [0], _squares(vectors, 0)
+    # Distances by products of rows are fast; around the mean, they are as exact as these numbers can be.
+    rows = vectors - vectors.mean(0)
+    squares = np.einsum("ij,ij->i", rows, rows)
+    rounding = 1e-5 * float(squares.max(initial=0))
+
+    def away_from(chosen: Ints) -> Vectors:
+        """Squared distances of all rows, one line for each chosen one; 0 where only rounding is left."""
+        off = squares + squares[chosen, None] - 2 * (rows[chosen] @ rows.T)
+        return np.where(off > rounding, off, np.float32(0))
+
+    seeds, away = [0], away_from(np.array([0]))[0]
     while len(seeds) < k:
-        reach = np.cumsum(away)
-        # What is left are copies of seeds; differences this small are rounding.
-        if reach[-1] <= 1e-9 * len(vectors):
+        reach = np.cumsum(away, dtype=np.float64)
+        if reach[-1] == 0:
             break
-        draws = np.searchsorted(reach, rng.random(3) * reach[-1], side="right").clip(max=len(vectors) - 1)
-        trials = [(np.minimum(away, _squares(vectors, int(row))), int(row)) for row in draws]
-        away, row = min(trials, key=lambda trial: float(trial[0].sum()))
-        if row in seeds:
-            break
-        seeds.append(row)
+        draws = np.searchsorted(reach, rng.random(3) * reach[-1], side="right").clip(max=len(rows) - 1)
+        trials = np.minimum(away, away_from(draws))
+        best = int(trials.sum(1).argmin())
+        away = trials[best]
+        away[draws[best]] = 0
+        seeds.append(int(draws[best]))
     return seeds
-
-
-def _squares(vectors: Vectors, row: int) -> npt.NDArray[np.float64]:
-    """Squared distances to a row."""
-    off = vectors - vectors[row]
-    return np.asarray(np.einsum("ij,ij->i", off, off), dtype=np.float64)
 
 
 def _means(vectors: Vectors, labels: Ints) -> Vectors:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from labelloop import likeness
-from labelloop.clusters import Ints, Vectors
+from labelloop.clusters import Ints, Vectors, one_thread
 
 MAX_LENGTH = 100_000
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -133,10 +133,12 @@ def open_image(value: object) -> Image.Image:
 def _of_texts(texts: Sequence[str | None]) -> Features:
     readable = np.array([text is not None for text in texts], dtype=bool)
     plain = [likeness.plain(text) for text in texts if text is not None]
-    found, groups = likeness.vectors(plain), np.arange(len(texts))
+    with one_thread():
+        found, alike = likeness.vectors(plain), likeness.duplicates(plain)
     vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
     vectors[readable] = found
-    groups[readable] = likeness.duplicates(plain)
+    groups = np.arange(len(texts))
+    groups[readable] = alike
     # Numbers of groups, and of items that cannot be read, must not meet.
     groups[~readable] += len(texts)
     return Features(vectors, groups, readable)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.clusters import Ints, Vectors, kmeans, nearest
+from labelloop.clusters import Ints, Vectors, kmeans, nearest, one_thread
 from labelloop.features import Features
 
 CROWD = 5
@@ -44,13 +44,14 @@ def lay_out(
         return Spread(np.arange(m), labels, np.empty(0, np.int64), vectors[:0])
     if typical:
         k = min(k, max(n, m // CROWD))
-    found, centres = kmeans(np.concatenate([vectors[readable], covering]), k, np.random.default_rng(seed))
     mine = int(readable.sum())
+    value = -np.arange(m, dtype=np.float64)
+    with one_thread():
+        found, centres = kmeans(np.concatenate([vectors[readable], covering]), k, np.random.default_rng(seed))
+        if typical:
+            value[readable] = typicality(vectors[readable], found[:mine])
     labels[readable], taken = found[:mine], np.bincount(found[mine:], minlength=len(centres))
     sizes = np.bincount(found[:mine], minlength=len(centres))
-    value = -np.arange(m, dtype=np.float64)
-    if typical:
-        value[readable] = typicality(vectors[readable], found[:mine])
     # What cannot be read is a cluster of its own: nothing of it has been picked yet.
     level = np.zeros(m, dtype=np.int64)
     for label in range(len(centres)):

@@ -165,6 +165,20 @@ def test_what_cannot_be_read_is_like_nothing_else() -> None:
     assert len(set(pictures.groups.tolist())) == 3
 
 
+def test_nothing_can_be_read_too() -> None:
+    empty = [
+        of_texts(),
+        of_texts(None, 1),
+        read("images", "x", []),
+        read("own", None, [], []),
+        read("own", None, [{}], [None]),
+    ]
+    for known in empty:
+        assert known is not None
+        assert not known.readable.any()
+        assert len(known) == len(known.groups)
+
+
 def test_a_reading_is_split_into_its_parts() -> None:
     known = of_texts(*TEXTS)
     parts = split(known, 5, 0, 3)

@@ -180,6 +180,14 @@ def test_what_cannot_be_read_comes_where_its_utility_says() -> None:
     assert numbers(select(candidates([0.2, 0.9, 0.5]), 2, diversity=1, features=nothing)) == [1, 2]
 
 
+def test_nothing_can_be_picked_from_nothing() -> None:
+    for texts in ([], [None]):
+        known, stands = split(read("text", "text", [{"text": text} for text in (*texts, "open")]), len(texts), 1)
+        waiting = candidates([0.5] * len(texts))
+        assert len(select(waiting, 3, features=known, open_=stands, recent=stands)) == len(texts)
+        assert select(waiting, 0, features=known) == []
+
+
 def test_the_reason_says_what_the_clusters_say() -> None:
     rows = blobs([40, 4, 4])
     all_ = features(np.concatenate([rows, rows[:3] + 0.01]))
