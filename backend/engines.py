@@ -7,7 +7,6 @@ fetched stays small, whatever there is in all.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import threading
 import time
@@ -63,7 +62,7 @@ def engine(on: str = "local", cluster: str = "", workers: int = 0) -> Iterator[E
     `cluster`: address of dask's scheduler. `workers`: processes of loky; 0: one for each core.
     """
     if on not in ENGINES:
-        raise UsageError(f"no engine {on!r}; there are: {', '.join(ENGINES)}")
+        raise UsageError(f"nothing is scored on {on!r}; there are: {', '.join(ENGINES)}")
     if (on == "dask") != bool(cluster):
         raise UsageError("dask needs the address of a cluster's scheduler, such as tcp://host:8786; no other takes one")
     if on == "local":
@@ -74,6 +73,11 @@ def engine(on: str = "local", cluster: str = "", workers: int = 0) -> Iterator[E
     else:
         with _dask(cluster) as found:
             yield found
+
+
+def named(setting: str) -> tuple[str, str]:
+    """Engine and cluster, as LABELLOOP_RESCORE_ON says them: a name, or the address of dask's scheduler."""
+    return ("dask", setting) if "://" in setting else (setting or "local", "")
 
 
 @contextmanager
@@ -94,9 +98,10 @@ def _loky(workers: int) -> Iterator[Engine]:
 
 @contextmanager
 def _dask(cluster: str) -> Iterator[Engine]:
-    if importlib.util.find_spec("distributed") is None:
-        raise SettingsError("dask is not installed here: pip install 'labelloop[cluster]'")
-    from distributed import Client
+    try:
+        from distributed import Client
+    except ImportError as exc:
+        raise SettingsError("dask is not installed here: pip install 'labelloop[cluster]'") from exc
     from joblib import Parallel, effective_n_jobs, parallel_config
 
     try:

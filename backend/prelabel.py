@@ -60,9 +60,12 @@ def prelabel(
     done = 0
     try:
         with engine(on, cluster, workers) as found:
-            # Again until nothing is left: what comes in meanwhile is nobody else's.
-            while n := _round(database, loop, pair, files, found, stop):
-                done += n
+            before = -1
+            while done > before:  # until nothing is left: what comes in meanwhile is nobody else's
+                before = done
+                with closing(_round(database, loop, pair, files, found, stop)) as counts:
+                    for n in counts:
+                        done += n
         if spec.queue.second and ranker is not None:
             _doubt(database, loop, pair, files[ranker], stop)
         with database.transaction() as conn:
@@ -83,12 +86,11 @@ def who(conn: Conn, loop: str) -> tuple[str | None, str | None]:
 
 def _round(
     database: Database, loop: str, pair: Pair, files: dict[str, Bytes], found: Engine, stop: threading.Event
-) -> int:
-    """Score what is stale now; returns how many outputs were."""
+) -> Generator[int]:
+    """Score what is stale now, chunk by chunk; yields how many outputs each had."""
     versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
     stale = _stale(database, loop, pair.version, stop)
     work = (((rows, first), (pair, *versions, _chunk(pair, rows))) for rows, first in stale)
-    done = 0
     with closing(_ahead(found.map(score, work))) as scored:
         for (rows, first), scores in scored:
             with database.transaction() as conn:
@@ -96,8 +98,7 @@ def _round(
                 prelabels.write(conn, _decide(pair, rows, scores))
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
-            done += len(rows)
-    return done
+            yield len(rows)
 
 
 def _still(conn: Conn, loop: str, pair: Pair) -> None:

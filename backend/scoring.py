@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from joblib import parallel_config
 from threadpoolctl import threadpool_limits
 
 from backend import models
@@ -64,12 +65,13 @@ class Scores:
 
 
 def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk) -> Scores:
-    """The same to the bit wherever it is done, if the machines are alike: the sums are made by one thread."""
+    """The same to the bit wherever it is done, if the machines are alike: each sum by one thread, in one piece."""
     n = len(chunk.ids)
     scores = Scores([None] * n, [None] * n, [None] * n, [None] * n)
     labels, ranks = _learner(pair.champion, champion), _learner(pair.ranker, ranker)
     data = list(map(msgspec.json.decode, chunk.data))
-    with _one_thread:
+    # dask would have scikit-learn cut its matrices into a piece for each of the cluster's cores.
+    with _one_thread, parallel_config("sequential", n_jobs=1):
         if labels is not None and labels is ranks:
             wanted = [a or b for a, b in zip(chunk.to_label, chunk.to_rank, strict=True)]
             positions, proba = _said(labels, data, wanted)

@@ -14,6 +14,7 @@ from contextlib import closing
 from procrastinate import App
 
 from backend.child import Children
+from backend.engines import named
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
 from labelloop import log
@@ -43,7 +44,8 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
 
     @app.task(name=jobs.PRELABEL, queue=jobs.BACKEND_QUEUE)
     def _prelabel(loop: str) -> None:
-        prelabel(database, loop, settings.models_dir, stop)
+        on, cluster = named(settings.rescore_on)
+        prelabel(database, loop, settings.models_dir, stop, on=on, cluster=cluster)
 
     return app
 
