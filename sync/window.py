@@ -25,6 +25,8 @@ HOPES_S = 10.0
 """So long a batch whose answer is lost still fills its part of the window; then people get other tasks."""
 MAX_UNCLEAR = 4
 """With so many batches whose answer is lost, another one would only be lost too."""
+COMPARED = 1_000
+"""With so many open tasks, the most useful ones, are those that come in compared: a larger window is varied enough."""
 RECENT = 200
 """So many of those pushed last are not to be seen again in other words."""
 
@@ -118,8 +120,9 @@ def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple
         waiting = [item for item in window.queues["rule"] if item.fresh is fresh]
         if not waiting or len(picks) == n:
             continue
+        waiting = waiting[: selection.MOST]
         candidates = [Candidate(item.output_id, item.key, item.utility) for item in waiting]
-        stands = [item.output_id for item in window.stands if item.lane == "rule"]
+        stands = [item.output_id for item in best_first(window.stands) if item.lane == "rule"][:COMPARED]
         known, open_, recent = _features(database, spec, [item.output_id for item in waiting], stands)
         picks += selection.select(
             candidates,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,10 @@ def test_a_rule_that_asks_about_everything_but_half_of_the_digits_does_not_pay(d
     found = measure(database, spec, draws=6)
     assert found.verdict.startswith("does not pay: -"), found
     assert (found.taught, found.held_out) == (30, 80)
-    assert found.rule is not None
-    assert found.control is not None
-    assert found.low is not None
-    assert found.high is not None
-    assert found.low < found.rule - found.control == found.difference < found.high < 0
+    assert None not in (found.rule, found.control, found.difference, found.low, found.high)
+    figures = asdict(found)
+    assert figures["low"] < figures["difference"] < figures["high"] < 0
+    assert figures["difference"] == figures["rule"] - figures["control"]
     assert measure(database, spec, draws=6) == found, "the same answers give the same figures"
 
 

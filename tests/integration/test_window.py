@@ -1,0 +1,65 @@
+"""What should come into the window now, on the real Postgres: near-duplicates, embeddings, and what is stale."""
+
+from __future__ import annotations
+
+import pytest
+
+from labelloop import lanes
+from labelloop.outputs import Output
+from labelloop.spec import LoopSpec, parse
+from labelloop.store import loops, outputs
+from labelloop.store.database import Database
+from sync.window import prepare
+
+YAML = (
+    "feedback_loop: {{trigger: model_confidence < 0.9, labels: [cat, dog], holdout: 0, audit: 0, queue: {{{queue}}}}}"
+)
+
+
+def loop(database: Database, queue: str, made: list[Output]) -> LoopSpec:
+    spec = parse("pets", YAML.format(queue=queue))
+    with database.transaction() as conn:
+        loops.register(conn, spec)
+        outputs.insert(conn, spec.name, [outputs.Row.of(one, lanes.place(one, spec)) for one in made])
+    return spec
+
+
+def output(key: str, confidence: float, text: str = "", embedding: list[float] | None = None) -> Output:
+    shares = {"cat": confidence, "dog": 1 - confidence}
+    return Output(key, {"text": text or f"{key} {key} {key}"}, probabilities=shares, embedding=embedding)
+
+
+def picked(database: Database, spec: LoopSpec) -> list[str]:
+    window, picks = prepare(database, spec)
+    key_of = {item.output_id: item.key for item in window.queues["rule"]}
+    return [key_of[pick.output_id] for pick in picks]
+
+
+def test_copies_that_fill_all_that_is_looked_at_do_not_hide_what_waits_behind_them(database: Database) -> None:
+    order = "please cancel the order number {} that I placed on your site last week, and send me my money back"
+    copies = [output(f"copy-{i}", 0.5, order.format(100 + i)) for i in range(60)]
+    others = [output("lions sleep in the sun".replace(" ", "-"), 0.6), output("trains-are-late-in-winter", 0.61)]
+    spec = loop(database, "window: 3", [*copies, *others])
+    assert picked(database, spec) == ["copy-0", others[0].key, others[1].key]
+    plain = spec.model_copy(update={"queue": spec.queue.model_copy(update={"diversity": 0.0})})
+    assert picked(database, plain) == ["copy-0", "copy-1", "copy-10"], "the most useful, equals by key"
+
+
+@pytest.mark.parametrize("width", [2, 3])
+def test_embeddings_say_what_is_alike_and_those_of_another_width_say_nothing(database: Database, width: int) -> None:
+    """The loop said 2 when they came. Where it says 3 now, none can be compared, and the window is filled."""
+    angles = [[1.0, 0.0], [0.999, 0.01], [0.998, 0.02], [0.0, 1.0]]
+    made = [output(f"item-{i}", 0.5 + i / 100, embedding=angle) for i, angle in enumerate(angles)]
+    spec = loop(database, "window: 2, embedding: 2", made)
+    spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"embedding": width})})
+    assert picked(database, spec) == (["item-0", "item-3"] if width == 2 else ["item-0", "item-1"])
+
+
+def test_what_the_version_in_force_has_not_seen_comes_where_the_others_do_not_suffice(database: Database) -> None:
+    texts = "lions sleep all day|trains are late|my soup is cold|bees make honey|glass breaks".split("|")
+    spec = loop(database, "window: 3", [output(f"item-{i}", 0.5 + i / 50, text) for i, text in enumerate(texts)])
+    with database.transaction() as conn:
+        conn.execute("update pool set version = 'other' where key in ('item-0', 'item-1', 'item-2')")
+    first = picked(database, spec)
+    assert set(first[:2]) == {"item-3", "item-4"}
+    assert len(first) == 3
