@@ -6,7 +6,7 @@ import functools
 import logging
 import os
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,8 +91,10 @@ def each_loop(
 
     settings.require("label_studio_url", "label_studio_token")
     rows = []
-    with open_database(settings) as db:
-        gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
+    with (
+        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
+        open_database(settings) as db,
+    ):
         for name in loop_names(db, loop):
             with db.transaction() as conn:
                 spec = loops.get(conn, name)

@@ -110,22 +110,21 @@ def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]
 def _open(settings: Settings, found: list[Finding], clocks: Clocks) -> Inspection | None:
     """The way to Label Studio, and what it says of itself."""
     url = settings.label_studio_url
-    somewhere = "start Label Studio; or set LABELLOOP_LABEL_STUDIO_URL"
+    studio = None
     try:
         studio = Inspection(url, settings.label_studio_token)
         version = studio.version()
         studio.whoami()
         clocks["Label Studio"] = studio.clock()
-    except Refused as exc:
-        refused = exc.status == 401
+    except (LabelloopError, httpx.InvalidURL) as exc:
+        if studio is not None:
+            studio.close()
+        refused = isinstance(exc, Refused) and exc.status == 401
         found.append(
             server.token_refused(settings.label_studio_token, str(exc))
             if refused
-            else unseen("label studio", str(exc), somewhere)
+            else unseen("label studio", str(exc), "start Label Studio; or set LABELLOOP_LABEL_STUDIO_URL")
         )
-        return None
-    except (LabelloopError, httpx.InvalidURL) as exc:
-        found.append(unseen("label studio", str(exc), somewhere))
         return None
     found += [good("label studio", f"answers at {url}, and takes the token"), server.version(version)]
     return studio

@@ -167,7 +167,7 @@ class Start:
         run("sync-worker", "sync.worker")
         run("backend-worker", "backend.worker")
         self._supervisor.until(lambda: _last_worker(database) >= last + 2, 60, "sync-worker", "backend-worker")
-        self._announce("sync, backend and their workers are up")
+        self._announce("sync, backend and their workers are up; `labelloop doctor` looks whether all is well")
 
 
 def _gunicorn(app: str, port: int, *, workers: int) -> list[str]:
