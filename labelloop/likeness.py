@@ -16,9 +16,9 @@ from labelloop.clusters import Ints, Vectors
 SEEN = 1_000
 """Texts are compared by so many characters from their beginning."""
 ALIKE = 0.7
-"""Near-duplicates share so much of their runs of letters (Jaccard's index). One typing error leaves more than this in
-98 % of the texts of three sets (intents, questions to a bank, SMS), two do in 80 %; of the pairs this much alike among
-the questions to a bank, 94 % have the same one of 77 labels."""
+"""Near-duplicates share so much of their runs of letters (Jaccard's index). In three sets (questions to a bank, SMS,
+spoken commands) a text of 20 letters or more keeps this much through one typing error in 99 % of the cases, through two
+in 84 %; of what it puts last among 2,500 questions to a bank, 95 % have the same one of 77 labels as the first."""
 DIMENSIONS = 32
 BUCKETS = 4096
 _SKETCH = 1024
