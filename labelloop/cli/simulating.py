@@ -10,6 +10,8 @@ from labelloop.cli.door import with_settings
 from labelloop.cli.shown import to_stderr
 from labelloop.settings import Settings
 
+WIDTH = 110
+"""Of the table at least: a broken line is worse than one that wraps."""
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
@@ -61,8 +63,8 @@ def simulate(
         labelled = files.read(Path(data), text or given.field, label, learner=given.learner, embeddings=embeddings)
     options = SimulateOptions(chosen, seeds, batch, budget, out, json_file)
     report = run(labelled, options, to_stderr)
-    console = Console(highlight=False)
-    console.print(table(report), width=max(console.width, 100))
+    console = Console(highlight=False, width=max(Console().width, WIDTH))
+    console.print(table(report))
     for note in notes(report):
         console.print(note)
 

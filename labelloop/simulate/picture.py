@@ -13,6 +13,8 @@ from labelloop import strategies
 
 COLOURS = ("#1f5fbf", "#e08a1e", "#2e8b57", "#a0409c", "#c0392b", "#17858f", "#8a6d1f", "#5b5bd6")
 GREY = "#707070"
+COARSE = 4
+"""So few batches say little of what differs."""
 
 
 def draw(report: Mapping[str, Any], path: Path) -> None:
@@ -95,4 +97,9 @@ def needed_words(median: float | None, low: float | None, high: float | None, bu
 
 def notes(report: Mapping[str, Any]) -> list[str]:
     """What a reader of the table should know beside it."""
-    return [f"left out: {n:,} rows, {why}" for why, n in report["data"]["left_out"].items()]
+    found = [f"left out: {n:,} rows, {why}" for why, n in report["data"]["left_out"].items()]
+    batch = report["settings"]["batch"]
+    medians = [one["median"] for each in report["strategies"].values() for one in each["labels_for"].values()]
+    if any(median is not None and median <= COARSE * batch for median in medians):
+        found.append(f"labels are counted in batches of {batch}: a smaller --batch shows finer differences")
+    return found
