@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from labelloop.store import prelabels, versions
 from labelloop.store.database import Database
+from labelloop.store.prelabels import Prelabel
 from sync.batches import PushReport
 from sync.second import ask, reopen
 from tests.conftest import LabelStudio
@@ -144,3 +146,32 @@ def test_an_answer_that_is_taken_back_meanwhile_waits_for_two(loop: SyncLoop, an
     loop.annotate(loop.task_of(key)["id"], "dog", web=anne)
     loop.pull()
     assert (state(loop, key), answers(loop, key)[-1]) == ("answered", ("dog", 2))
+
+
+def test_who_is_asked_again_after_a_promotion_is_shown_what_the_champion_says(
+    loop: SyncLoop, anne: httpx.Client
+) -> None:
+    """While it stood answered nobody renewed its prediction, and Label Studio ranks by those of one version only."""
+    champion = "c" * 64
+    [key, *_] = answered(loop, anne, 2)
+    with loop.database.transaction() as conn:
+        versions.insert(conn, loop.spec.name, champion, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
+        versions.set_stage(conn, champion, "champion")
+        versions.record_promotion(
+            conn, loop.spec.name, epoch=1, version_id=champion, previous_id=None, by="a test", why="to see"
+        )
+    loop.submit(2)
+    loop.do("delete from procrastinate_jobs")
+    assert loop.push() == PushReport(pushed=2, asked_again=1)
+    assert "backend.prelabel" in {row["task_name"] for row in loop.sql("select task_name from procrastinate_jobs")}
+    with loop.database.transaction() as conn:  # as the backend's worker does
+        rows = conn.execute("select id from outputs where state = 'in_review'").fetchall()
+        prelabels.write(conn, [Prelabel(row["id"], 0.5, "dog", 0.9, champion[:12]) for row in rows])
+    assert loop.push() == PushReport(renewed=1)
+    served = []
+    while (task := loop.next_task()) is not None:
+        served.append(task["data"]["labelloop_key"])
+        assert task["predictions"][0]["model_version"] == champion[:12]
+        loop.annotate(task["id"], "dog")
+    assert key in served
+    assert len(served) == 3
