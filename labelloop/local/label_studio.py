@@ -60,6 +60,10 @@ BANNED = (
     "fe80::/10",
     "ff00::/8",
 )
+LOCK_S = 3600
+"""So long a task that somebody was served is served to nobody else; Label Studio's own is a day. Nothing renews it, not
+even a draft: where one answer takes longer than this, a second person is asked too.
+"""
 _DJANGO = {"DJANGO_SETTINGS_MODULE": "core.settings.label_studio", "APP_WEBSERVER": "uwsgi"}
 _RESET = """
 import os, django
@@ -152,6 +156,7 @@ class LabelStudio:
             "ML_BLOCK_LOCAL_IP": "true",
             "USE_DEFAULT_BANNED_SUBNETS": "false",
             "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(BANNED),
+            "TASK_LOCK_TTL": str(LOCK_S),
             # Bulk predictions in a tenth of a second instead of ten, and wrong ones refused instead of logged.
             "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "true",
             "fflag_feat_utc_210_prediction_validation_15082025": "true",

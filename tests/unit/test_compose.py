@@ -57,6 +57,7 @@ def test_what_must_be_said_has_no_default_and_what_has_a_default_is_no_secret() 
         "SYNC_PORT",
         "POSTGRES_IMAGE",
         "PYTHON_IMAGE",
+        "TASK_LOCK_TTL",
     }
     said = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / "compose.env.example").read_text(), re.MULTILINE))
     assert said == set(names)
