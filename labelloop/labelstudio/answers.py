@@ -80,12 +80,14 @@ def task(value: object) -> Task:
     id_ = whole(fields, "id")
     annotations = [annotation(item, id_) for item in items(fields.get("annotations", []), "annotations")]
     counts = [fields.get(name) for name in ("total_annotations", "cancelled_annotations")]
+    # Its counts are set late, set back by an import of predictions, or not set while somebody deletes a project.
+    there = [name for name in text(fields, "annotations_ids").split(",") if name.strip()]
     return Task(
         id=id_,
         data=clean(mapping(fields.get("data", {}), "data")),
         updated_at=time(fields, "updated_at"),
         annotations=annotations,
-        annotated=sum(count for count in counts if isinstance(count, int)),
+        annotated=max(sum(count for count in counts if isinstance(count, int)), len(there), len(annotations)),
     )
 
 

@@ -17,7 +17,7 @@ from labelloop.labelstudio.connection import READ, WRITE, Connection
 from labelloop.tasks import BATCH, Task, TaskDraft
 
 PAGE = 500
-_TASK = "id,data,updated_at,total_annotations,cancelled_annotations"
+_TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
 # `include` also applies to the annotations inside a task, so it names the fields of both.
 _ANNOTATIONS = (
     "annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,parent_prediction,created_at"

@@ -49,6 +49,18 @@ def test_a_task_is_deleted_once_whoever_else_deletes_it(loop: SyncLoop) -> None:
     assert loop.gateway.tasks(project, [task]) == []
 
 
+def test_annotations_are_counted_where_label_studios_own_count_of_them_is_wrong(loop: SyncLoop) -> None:
+    """It sets its count back when predictions come in at that moment, and does not count while a project is deleted."""
+    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)["project_id"]
+    (task,) = loop.gateway.import_tasks(project, [DRAFT])
+    loop.annotate(task, "cat")
+    loop.annotate(task, "dog", skip=True)
+    wrong = loop.web.patch(f"/api/tasks/{task}/", json={"total_annotations": 0, "is_labeled": False})
+    assert wrong.raise_for_status().json()["total_annotations"] == 0
+    for seen in (*loop.gateway.all_tasks(project), *loop.gateway.tasks(project, [task])):
+        assert seen.annotated == 2
+
+
 def test_a_token_that_nobody_can_use_is_a_setting_that_is_wrong() -> None:
     expired = "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjF9.c2ln"
     with pytest.raises(SettingsError, match="LABELLOOP_LABEL_STUDIO_TOKEN"):
