@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import httpx
@@ -43,12 +44,14 @@ def work(
     at_work: Callable[[], bool] = lambda: False,
     label: Callable[[dict[str, Any]], str] = lambda task: "cat",
     most: int = 10_000,
+    pace_s: float = 0.0,
 ) -> list[Serving]:
     """All of them take tasks and answer them until there is none; returns what was served, in the order of time.
 
     Who finds no task asks again while somebody else has one, or while `at_work`: Label Studio says that there is none
     also where the last one is just being saved by another. Every other turn asks as the button Label All Tasks does,
-    the rest as a program does that asks for the next task. Nobody takes more than `most` turns.
+    the rest as a program does that asks for the next task. Nobody answers more than `most`; `pace_s`: how long a person
+    looks at a task.
     """
     served: list[Serving] = []
     start = threading.Barrier(len(people))
@@ -57,13 +60,18 @@ def work(
     def one(person: int, web: httpx.Client) -> None:
         start.wait()
         try:
-            for turn in range(most):
+            taken = 0
+            for turn in count():
                 go_on = at_work()
                 task = _next(loop, web) if (turn + person) % 2 else loop.next_task(web)
                 idle[person] = task is None
                 if task is not None:
                     served.append(Serving(person, task["id"], task["data"]["labelloop_key"], time.monotonic()))
+                    time.sleep(pace_s)
                     loop.annotate(task["id"], label(task), web=web)
+                    taken += 1
+                    if taken == most:
+                        return
                 elif all(idle) and not go_on:
                     return
                 else:

@@ -6,6 +6,7 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,13 +96,13 @@ def test_a_window_that_is_topped_up_while_people_work_keeps_the_order(
             if loop.states() == {"answered": TASKS}:
                 over.set()
 
-    topping_up = threading.Thread(target=top_up)
-    topping_up.start()
-    try:
-        served = work(loop, people[:3], at_work=topping_up.is_alive)
-    finally:
-        over.set()
-        topping_up.join()
+    with ThreadPoolExecutor(1) as beside:
+        topping_up = beside.submit(top_up)
+        try:
+            served = work(loop, people[:3], at_work=lambda: not topping_up.done())
+        finally:
+            over.set()
+        topping_up.result()
     well_served(loop, served, 3)
     assert max(open_) <= 8
 
