@@ -34,7 +34,7 @@ class Study(Protocol):
 def study(labelled: Labelled) -> Study:
     """Raises UsageError where the learner cannot read the items."""
     if labelled.embeddings is not None and labelled.learner == EMBEDDINGS:
-        return Linear(labelled.embeddings, labelled.codes, LogisticRegression(C=10, max_iter=1000))
+        return Linear(labelled.embeddings.astype(np.float64), labelled.codes, LogisticRegression(C=10, max_iter=1000))
     learner: Any = make(labelled.learner, {"field": labelled.field})
     values = []
     for i, item in enumerate(labelled.data):

@@ -113,6 +113,16 @@ def test_few_rows_are_learned_from_exactly_as_by_the_plain_way() -> None:
     np.testing.assert_allclose(proba, plain.predict_proba(wide), atol=1e-9)
 
 
+def test_equal_embeddings_are_learned_from_too() -> None:
+    rng = np.random.default_rng(0)
+    vectors = np.repeat(rng.normal(size=(30, 100)), 10, axis=0).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    rows = [({"text": rng.bytes(8).hex()}, "ab"[i // 10 % 2], None) for i in range(300)]
+    labelled = parted("equal", EMBEDDINGS, "text", rows, 0, vectors)
+    report = simulate(labelled, SimulateOptions(variants("margin:0"), seeds=1, batch=30, budget=90), quiet)
+    assert report["strategies"]["margin:0"]["curve"][-1]["mean"] > 0.9
+
+
 def test_a_batch_of_one_label_is_followed_by_another_at_random() -> None:
     rows = [({"text": f"{i}"}, "rare" if i % 40 == 0 else "usual", None) for i in range(400)]
     vectors = np.array([[float(i % 40 == 0), 1.0, i / 400] for i in range(400)])
