@@ -45,44 +45,61 @@ def prelabel(
     gone = [row for row in old if row["label_studio_id"] not in there]
     have = [row for row in old if target in there.get(row["label_studio_id"], ())]
     lack = [row for row in old if row["label_studio_id"] in there and row not in have]
-    coming = _settle(database, left, target, {row["output_id"] for row in lack}, grace_s)
+    coming, came = _settle(database, left, target, {row["output_id"] for row in lack}, grace_s)
     ready = [row for row in lack if row["fresh"] and row["output_id"] not in coming]
+    # From when this version was in force before, or fetched by somebody's "Retrieve predictions".
+    others = [row for row in have if row["output_id"] not in came]
+    anew = [row for row in others if row["fresh"]]
 
     with database.transaction() as conn:
         window = look(conn, spec)
     places = priorities(
-        [opened(row, spec) for row in (*have, *ready)],
+        [opened(row, spec) for row in (*anew, *ready)],
         useful(window.stands, window.queues["rule"], spec.queue.window),
-        [row["priority"] for row in rows if row["shown_version"] == target],
+        [*(row["priority"] for row in rows if row["shown_version"] == target), *came.values()],
         draw=target,
     )
     with database.transaction() as conn:
-        task_store.show(conn, target, {row["output_id"]: places[row["output_id"]] for row in have})
+        task_store.show(conn, target, {row["output_id"]: came[row["output_id"]] for row in have if row not in others})
         if gone:
             annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
             jobs.ask(conn, jobs.PULL, spec.name)
+    for row in anew:
+        place = places[row["output_id"]]
+        result = prelabel_result(spec, row)
+        gateway.change_predictions(project["project_id"], row["label_studio_id"], target, score(place), result)
+        with database.transaction() as conn:
+            task_store.show(conn, target, {row["output_id"]: place})
     for start in range(0, len(ready), MAX_PREDICTIONS):
         _send(database, gateway, spec, project, ready[start : start + MAX_PREDICTIONS], target, places)
-    if rows and len(lack) == len(ready) and current["model_version"] != target:
+    if rows and len(lack) + len(others) == len(ready) + len(anew) and current["model_version"] != target:
         gateway.update_project(project["project_id"], model_version=target)
         with database.transaction() as conn:
             projects.set_model_version(conn, spec.name, target)
         logger.info("the shown version is new", extra={"loop": spec.name, "version": target})
-    return PushReport(renewed=len(ready))
+    return PushReport(renewed=len(ready) + len(anew))
 
 
-def _settle(database: Database, left: list[dict[str, Any]], target: str, lack: set[UUID], grace_s: float) -> set[UUID]:
-    """End the imports that an earlier push has left; returns the outputs whose prediction may still be coming."""
-    coming = set[UUID]()
+def _settle(
+    database: Database, left: list[dict[str, Any]], target: str, lack: set[UUID], grace_s: float
+) -> tuple[set[UUID], dict[UUID, float]]:
+    """End the imports that an earlier push has left.
+
+    Returns the outputs whose prediction may still be coming, and the priorities with which others were sent.
+    """
+    coming, came = set[UUID](), dict[UUID, float]()
     for batch in left:
         with database.transaction() as conn:
-            missing = {row["output_id"] for row in batches.items(conn, batch["id"])} & lack
+            sent = {row["output_id"]: row["priority"] for row in batches.items(conn, batch["id"])}
+            missing = sent.keys() & lack
+            if batch["version"] == target:
+                came |= {output_id: place for output_id, place in sent.items() if output_id not in lack}
             if missing and batch["version"] == target and batch["age_s"] <= grace_s:
                 coming |= missing
                 continue
             batches.end(conn, batch["id"], batch["state"], "abandoned" if missing else "adopted")
             batches.forget_items(conn, batch["id"])
-    return coming
+    return coming, came
 
 
 def _send(

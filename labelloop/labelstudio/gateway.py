@@ -212,6 +212,18 @@ class Gateway:
             if created != len(predictions):
                 raise Unexpected(f"{created!r} of {len(predictions)} predictions were made")
 
+    def change_predictions(
+        self, project_id: int, task_id: int, version: str, score: float, result: list[dict[str, Any]]
+    ) -> None:
+        """Those of `version` that the task has. They keep their ids: an open page names the one that it began with."""
+        with self._clear(f"the predictions of task {task_id}"):
+            found = answers.items(self._request("GET", "api/predictions/", {"task": task_id}), "predictions")
+            mine = [item for item in found if answers.mapping(item, "prediction").get("model_version") == version]
+        with self._clear(f"a change of the predictions of task {task_id}", write=True):
+            for item in mine:
+                path = f"api/predictions/{answers.whole(item, 'id')}/"
+                self._request("PATCH", path, body={"project": project_id, "score": score, "result": result})
+
     def versions_of_tasks(self, project_id: int, ids: Collection[int]) -> dict[int, set[str]]:
         """Task to the versions of its predictions, for those of these tasks that are there."""
         with self._clear("the predictions of tasks"):

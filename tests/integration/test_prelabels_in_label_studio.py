@@ -78,3 +78,25 @@ def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncL
         assert task["predictions"][0]["result"][0]["value"]["choices"] == ["dog"]
         loop.annotate(task["id"], "dog")
     assert served == [e, a, d, c, f]
+
+
+def test_a_prediction_that_is_there_from_elsewhere_gets_our_score_and_label_and_keeps_its_id(loop: SyncLoop) -> None:
+    """From when the champion served before, or because somebody has pressed "Retrieve predictions"."""
+    a, b, c, d = loop.submit(4)
+    loop.push()
+    there = {}
+    for key, score in zip((a, b, c, d), (0.1, 0.2, 0.3, 0.4), strict=True):
+        made = {"task": loop.task_of(key)["id"], "model_version": CHAMPION[:12], "score": score, "result": []}
+        there[key] = loop.web.post("/api/predictions/", json=made).raise_for_status().json()["id"]
+    promote(loop)
+    say(loop, {a: 0.1, b: 0.9, c: 0.3, d: 0.7})
+    assert loop.push() == PushReport(renewed=4)
+    assert loop.push() == PushReport()
+    served = []
+    while (task := loop.next_task()) is not None:
+        [shown] = task["predictions"]
+        served.append(task["data"]["labelloop_key"])
+        assert shown["id"] == there[served[-1]]
+        assert shown["result"][0]["value"]["choices"] == ["dog"]
+        loop.annotate(task["id"], "dog")
+    assert served == [b, d, c, a]
