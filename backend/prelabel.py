@@ -89,12 +89,14 @@ def _round(
 ) -> Generator[int]:
     """Score what is stale now, chunk by chunk; yields how many outputs each had."""
     versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
-    stale = _stale(database, loop, pair.version, stop)
+    stale = _ahead(_stale(database, loop, pair.version, stop))
     work = (((rows, first), (pair, *versions, _chunk(pair, rows))) for rows, first in stale)
     with closing(_ahead(found.map(score, work))) as scored:
         for (rows, first), scores in scored:
             with database.transaction() as conn:
                 _still(conn, loop, pair)
+                # A chunk that a crash of Postgres takes back is stale again, and found: no need to wait for the disk.
+                conn.execute("set local synchronous_commit = off")
                 prelabels.write(conn, _decide(pair, rows, scores))
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
@@ -106,7 +108,7 @@ def _still(conn: Conn, loop: str, pair: Pair) -> None:
         raise _Overtaken
 
 
-def _stale(database: Database, loop: str, version: str, stop: threading.Event) -> Iterator[tuple[Rows, bool]]:
+def _stale(database: Database, loop: str, version: str, stop: threading.Event) -> Generator[tuple[Rows, bool]]:
     """Chunks of what another pair has scored, and whether it is of the first that people may get.
 
     The open tasks, then a chunk of each lane in turn.
@@ -182,7 +184,7 @@ def _file(models_dir: Path | None, version: str) -> Bytes:
 
 
 def _ahead(items: Generator[T]) -> Generator[T]:
-    """The same, and while one is used the next is made: Postgres writes while the learner works."""
+    """The same, and while one is used the next is made: Postgres reads and writes while the learner works."""
     with ThreadPoolExecutor(1) as thread:
         try:
             coming = thread.submit(next, items, None)

@@ -13,7 +13,7 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import diverse, intake, predict, pull, push, ranking, submit
+from benchmarks import diverse, intake, next_k, predict, pull, push, ranking, rescore, submit
 from benchmarks.goals import Measured, markdown
 from benchmarks.rooms import Servers, servers
 
@@ -25,6 +25,8 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "predict": predict.measure,
     "ranking": ranking.measure,
     "diverse": diverse.measure,
+    "next_k": next_k.measure,
+    "rescore": rescore.measure,
 }
 NEED_LABEL_STUDIO = {"push", "pull", "submit"}
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from labelloop.store import pool
@@ -47,8 +47,7 @@ _WRITE = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Prelabel:
+class Prelabel(NamedTuple):
     """What to write for one output. `utility` or `why` None: it keeps what it has."""
 
     output_id: UUID
@@ -102,7 +101,7 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
     The others keep their random number: they are to show what the rule does not choose.
     """
     # In the order in which everybody takes rows of pool and tasks, see pool.lock: nobody waits in a circle.
-    prelabels = sorted(prelabels, key=lambda p: p.output_id)
+    prelabels = sorted(prelabels, key=itemgetter(0))
     conn.execute(
         """
         create temp table prelabels (
@@ -113,7 +112,7 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
     with conn.cursor().copy("copy prelabels from stdin (format binary)") as copy:
         copy.set_types(["uuid", "float8", "text", "float8", "text", "text"])
         for p in prelabels:
-            copy.write_row((p.output_id, p.utility, p.label, p.confidence, p.version, p.why))
+            copy.write_row(p)
     with pool.by_index(conn):
         for table in ("pool", "tasks"):
             conn.execute(_WRITE.format(table))
@@ -133,4 +132,5 @@ def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[di
             where bytes_before < {MAX_BYTES} order by {order}
             """,
             values,
+            binary=True,
         ).fetchall()
