@@ -17,9 +17,9 @@ from labelloop.tasks import score
 
 
 def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
-    """Take wrong predictions away, so that the next push gives new ones; returns of how many tasks. Twice is once.
+    """No longer believe in wrong predictions, so that the next push sets them right; returns of how many tasks.
 
-    The prediction is gone first and then no longer believed in: killed in between, the next mend finds it missing.
+    None is taken away: Label Studio refuses the answer of a page that began with a prediction which is gone.
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
@@ -30,8 +30,6 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     with database.transaction() as conn:
         rows = {row["label_studio_id"]: row for row in health.open_tasks(conn, spec.name)}
     wrong = to_mend(served, rows, version)
-    for task_id in wrong:
-        studio.delete_predictions(task_id, version)
     with database.transaction() as conn:
         task_store.show(conn, "", {rows[t]["output_id"]: rows[t]["priority"] for t in wrong})
     return len(wrong)

@@ -118,18 +118,6 @@ class Inspection(Gateway):
         body = {"url": url, "project": project_id, "auth_method": UNKNOWN}
         return self._refusal("api/ml/", body, self.delete_ml_backend)
 
-    def delete_predictions(self, task_id: int, version: str) -> None:
-        """Those of `version` that the task has; none left is well. All else here changes nothing."""
-        with self._clear(f"the predictions of task {task_id}"):
-            found = answers.items(self._request("GET", "api/predictions/", {"task": task_id}), "predictions")
-            mine = [answers.mapping(item, "prediction") for item in found]
-            ids = [answers.whole(item, "id") for item in mine if item.get("model_version") == version]
-        with self._clear("the removal of a prediction", write=True):
-            for prediction_id in ids:
-                status, said = self._connection.attempt("DELETE", f"api/predictions/{prediction_id}/", body=None)
-                if status >= 400 and status != 404:
-                    raise Unexpected(f"{status}: {words(said)}")
-
     def _refusal(self, path: str, body: dict[str, Any], undo: Callable[[int], None]) -> str | None:
         with self._clear(f"a look at what {path} takes"):
             status, said = self._connection.attempt("POST", path, body=body)
