@@ -27,7 +27,7 @@ CONCURRENCY = 3
 """A loop that trains does not keep another from its prelabels; each job of a loop has its own lock."""
 LOOK_EVERY_S = 5.0
 SLIPPED_EVERY = 6
-"""Looks, of which one reads the whole pool for outputs without today's prelabel."""
+"""Looks, of which one is for outputs without today's prelabel."""
 ASK_AGAIN_AFTER_S = 60.0
 """Prelabels that cannot be made (a damaged file) are not tried more often than this."""
 logger = logging.getLogger(__name__)
