@@ -83,12 +83,15 @@ def because(
     evidence: Mapping[str, Any] | None,
     confidence: float | None,
 ) -> str:
-    """What the utility of an output of the rule lane rests on, in words, while no version of ours has ranked it."""
+    """What the utility of an output of the rule lane rests on, in words, while no version of ours has ranked it.
+
+    It came when the loop may have had other labels: those that it has no more are named too.
+    """
     strategy = spec.queue.strategy
-    if evidence is not None and strategies.from_evidence(strategy, evidence, spec.labels) is not None:
+    if strategies.get(strategy).reads.removeprefix("evidence.") in (evidence or ()):
         return strategies.get(strategy).line
     if probabilities is not None:
-        names = spec.labels or tuple(sorted(probabilities))
+        names = (*spec.labels, *sorted(probabilities.keys() - set(spec.labels)))
         if strategy != strategies.RANDOM and not strategies.reads_probabilities(strategy):
             strategy = FALLBACK
         return why.why(strategy, names, [probabilities.get(name, 0.0) for name in names])

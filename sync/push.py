@@ -152,11 +152,12 @@ def _send(
 ) -> tuple[PushReport, list[UUID], Refused | None]:
     """What was pushed; of a batch that was refused, the halves to try; of a single output, the refusal."""
     with database.transaction() as conn:
-        if not batches.send(conn, batch_id):
-            return PushReport(), [], None
         rows = batches.items(conn, batch_id)
         version = batches.get(conn, batch_id)["version"]
-    drafts = [_draft(spec, project, row, version, differs.get(row["output_id"], "")) for row in rows]
+        # Before it counts as sent: what goes wrong here has surely not reached Label Studio.
+        drafts = [_draft(spec, project, row, version, differs.get(row["output_id"], "")) for row in rows]
+        if not batches.send(conn, batch_id):
+            return PushReport(), [], None
     try:
         ids = gateway.import_tasks(project["project_id"], drafts)
     except Unreachable as exc:

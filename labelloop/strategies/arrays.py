@@ -22,6 +22,8 @@ BLOCK = 1 << 17
 WIDE = 64
 """From so many classes on a row is long enough for numpy's own loop."""
 SUM_TOLERANCE = 1e-3
+ROUNDING = 1e-6
+"""What the intake has found to sum to 1 within the tolerance does so here too, in whatever order it is added up."""
 
 
 def as_floats(values: npt.ArrayLike) -> Block:
@@ -61,7 +63,7 @@ def check_sums(proba: Block, first: int = 0) -> None:
     for rows in blocks(proba):
         block = proba[rows]
         # NaN is neither above 0 nor below it, so it is refused here too.
-        if not (block.min() >= 0 and np.abs(block @ ones - 1).max() <= SUM_TOLERANCE):
+        if not (block.min() >= 0 and np.abs(block @ ones - 1).max() <= SUM_TOLERANCE + ROUNDING):
             raise ValueError(_fault(block, first + rows.start))
 
 
@@ -167,7 +169,7 @@ def _fault(block: Block, first: int) -> str:
     """Which row is wrong, counted from `first`, and how."""
     for i, rows in enumerate(block, start=first):
         for row in np.atleast_2d(rows):
-            if not (row.min() >= 0 and abs(row.sum() - 1) <= SUM_TOLERANCE):
+            if not (row.min() >= 0 and abs(row.sum() - 1) <= SUM_TOLERANCE + ROUNDING):
                 wrong = [float(p) for p in row if not 0 <= p <= 1]
                 said = f"holds {wrong[0]:g}" if wrong else f"sums to {row.sum():.6g}"
                 return f"row {i} {said}; probabilities are 0 to 1 and sum to 1 within {SUM_TOLERANCE:g}"

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from labelloop import strategies
 from labelloop.errors import InvalidOutput
 from labelloop.lanes import because, place
 from labelloop.outputs import Output, body_sha256, check, parse, unit_hash
@@ -29,6 +30,17 @@ def read(**changes: Any) -> Output:
 
 LABELLED: dict[str, Any] = {"probabilities": ..., "label": "cat"}
 REGION = {"from_name": "verdict", "to_name": "text", "type": "choices", "value": {"choices": ["approve"]}}
+
+
+@pytest.mark.parametrize("strategy", ["entropy", "vote_entropy"])
+def test_shares_that_were_rounded_to_three_digits_are_taken_in_placed_and_explained(strategy: str) -> None:
+    """They sum to 1.001, which in binary is a little more than 1e-3 off or a little less, by the order of the sum."""
+    shares = {"a": 0.099, "b": 0.046, "c": 0.145, "d": 0.485, "e": 0.226}
+    spec = SPEC.with_labels(list(shares))
+    spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"strategy": strategy})})
+    output = read(probabilities=shares, evidence={"committee": [shares, shares]})
+    assert place(output, spec).lane == "rule"
+    assert because(spec, output.probabilities, output.evidence, 0.485)
 
 
 def test_the_three_forms_are_read() -> None:
@@ -225,6 +237,17 @@ def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> N
     assert because(SPEC, None, None, None) == "the model does not say how sure it is"
     chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
     assert because(chance, {"cat": 1.0}, None, None) == because(chance, None, None, None) == "drawn at random"
+
+
+@pytest.mark.parametrize("strategy", strategies.names())
+def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: str) -> None:
+    """A label was renamed while outputs waited: what they say is still to be pushed."""
+    spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": strategy})})
+    committee = {"committee": [{"cat": 1.0}, {"hound": 1.0}]}
+    for shares in ({"hound": 1.0}, {"cat": 0.1, "hound": 0.9}):
+        assert because(spec, shares, None, 0.9)
+        assert because(spec, shares, committee, 0.9)
+    assert because(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9) == "margin 0.80 between hound and cat"
 
 
 def test_one_group_is_on_one_side() -> None:
