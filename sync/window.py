@@ -15,9 +15,10 @@ from labelloop import features, selection
 from labelloop.features import Features
 from labelloop.selection import Candidate, Pick
 from labelloop.spec import LoopSpec
-from labelloop.store import batches, doubts, outputs, pool, versions
+from labelloop.store import batches, doubts, outputs, pool, runs, versions
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
+from labelloop.strategies import RANDOM
 from labelloop.tasks import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
 from sync.batches import in_force
 
@@ -112,7 +113,7 @@ def prepare(database: Database, spec: LoopSpec) -> tuple[Window, list[Pick]]:
 
 def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple[list[Pick], bool]:
     """The picks, and whether so many were there that are unlike each other and what people have seen."""
-    if not n or not spec.queue.diversity:
+    if not n or not spec.queue.diversity or spec.queue.strategy == RANDOM:
         return [Pick(item.output_id, "") for item in window.queues["rule"][:n]], True
     picks, enough = list[Pick](), True
     # Those that no version in force has seen come only where the others do not suffice.
@@ -139,12 +140,15 @@ def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple
 def _features(
     database: Database, spec: LoopSpec, candidates: Sequence[UUID], open_: Sequence[UUID]
 ) -> tuple[Features | None, ...]:
-    """Of the candidates, of the tasks that stand open, and of those pushed last: in one reading."""
+    """Of the candidates, of the tasks that stand open or were answered since a version learned, and of those pushed
+    last: in one reading."""
     fields, width = spec.config.data_fields, spec.queue.embedding
     field = spec.learner.field or (fields[0] if fields else None)
     if width and spec.learner.name != "text":
         field = None  # pictures are large, and there is something better
     with database.transaction() as conn:
+        # What was answered teaches no less than what stands open, and the utilities do not know it yet either.
+        open_ = list(dict.fromkeys([*open_, *runs.unlearned(conn, spec.name, COMPARED)]))[:COMPARED]
         recent = [id_ for id_ in task_store.recent(conn, spec.name, RECENT) if id_ not in set(open_)]
         ids = [*candidates, *open_, *recent]
         seen = outputs.seen(conn, ids, field, embeddings=width > 0)

@@ -51,6 +51,20 @@ def new_answers(conn: Conn, loop: str) -> int:
     return int(row["n"])
 
 
+def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
+    """Outputs of the rule lane that people have answered since the newest version was taught, the last ones first."""
+    rows = conn.execute(
+        """
+        select o.id from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and o.lane = 'rule' and a.seq > coalesce(
+            (select max(feedback_upto) from retrain_runs where loop = %(loop)s and version_id is not null), 0)
+        group by o.id order by max(a.seq) desc limit %(limit)s
+        """,
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
 def hold_answers_still(conn: Conn) -> None:
     """Wait for the writers of answers and keep others out until the transaction ends.
 

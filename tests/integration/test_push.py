@@ -46,7 +46,7 @@ def test_push_twice_is_push_once(loop: SyncLoop) -> None:
 
 def test_the_window_holds_the_most_useful_and_is_filled_again(loop: SyncLoop) -> None:
     spec = loop.spec
-    loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 3})})
+    loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 3, "diversity": 0.0})})
     keys = loop.submit(5, confidences=[0.7, 0.5, 0.6, 0.4, 0.55])
     loop.push()
     assert {task["data"]["labelloop_key"] for task in loop.tasks()} == {keys[i] for i in (3, 1, 4)}

@@ -63,3 +63,24 @@ def test_what_the_version_in_force_has_not_seen_comes_where_the_others_do_not_su
     first = picked(database, spec)
     assert set(first[:2]) == {"item-3", "item-4"}
     assert len(first) == 3
+
+
+def test_a_random_queue_is_not_made_varied(database: Database) -> None:
+    spec = loop(database, "window: 3, strategy: random", [output(f"copy-{i}", 0.5, "the same text") for i in range(9)])
+    window, picks = prepare(database, spec)
+    assert [pick.output_id for pick in picks] == [item.output_id for item in window.queues["rule"][:3]]
+
+
+def test_what_was_answered_since_a_version_learned_is_not_asked_again_in_other_words(database: Database) -> None:
+    """Two kinds of items. One was just answered: the other kind comes first, although the model is surer of it."""
+    near = [output(f"near-{i}", 0.5 + i / 100, embedding=[1.0, i / 100]) for i in range(6)]
+    far = [output(f"far-{i}", 0.6 + i / 100, embedding=[i / 100, 1.0]) for i in range(5)]
+    spec = loop(database, "window: 1, embedding: 2, diversity: 1", [*near, *far])
+    assert picked(database, spec) == ["near-0"]
+    with database.transaction() as conn:
+        conn.execute("delete from pool where key = 'near-0'")
+        conn.execute(
+            "insert into answers (output_id, loop, label, agreement, reviewers) "
+            "select id, loop, 'cat', 1, 1 from outputs where key = 'near-0'"
+        )
+    assert picked(database, spec) == ["far-0"]
