@@ -17,7 +17,7 @@ from backend import models
 from backend.engines import Engine, engine
 from backend.scoring import Bytes, Chunk, Pair, Scores, doubts, score
 from labelloop.store import doubts as doubt_store
-from labelloop.store import jobs, loops, pool, prelabels
+from labelloop.store import jobs, loops, pool, prelabels, projects
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
 from labelloop.store.prelabels import Prelabel
@@ -173,9 +173,10 @@ def _doubt(database: Database, loop: str, pair: Pair, file: Bytes, stop: threadi
             return
         found = doubts(ranker, [row["data"] for row in rows], [row["label"] for row in rows])
         with database.transaction() as conn:
+            projects.hold(conn, loop, "answers")
             _still(conn, loop, pair)
             said = {row["output_id"]: doubt for row, doubt in zip(rows, found, strict=True)}
-            doubt_store.write(conn, loop, pair.version, said)
+            doubt_store.write(conn, loop, pair.version, said, {row["output_id"]: row["seq"] for row in rows})
         after = rows[-1]["output_id"]
 
 

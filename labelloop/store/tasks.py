@@ -58,6 +58,7 @@ def recent(conn: Conn, loop: str, limit: int) -> list[UUID]:
 
 def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
     """Those of these outputs that are answered, and were asked once, wait for a second opinion; returns how many."""
+    lock(conn, output_ids)
     return conn.execute(
         """
         with reopened as (

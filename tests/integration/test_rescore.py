@@ -30,7 +30,7 @@ from labelloop.cli import main
 from labelloop.errors import LabelloopError, SettingsError, Unreachable, UsageError
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
-from labelloop.store import jobs, runs, versions
+from labelloop.store import doubts, jobs, runs, versions
 from labelloop.store.database import Conn, Database
 from labelloop.versions import shown_version
 from tests.backend_factory import answer, digits_spec, put_into_label_studio, scans, settings_for, submit, texts_spec
@@ -392,3 +392,36 @@ def test_what_one_person_answered_is_doubted_and_nothing_else(database: Database
     prelabel(database, spec.name, settings.models_dir)
     with database.transaction() as conn:
         assert set(said(conn)) == set(keys[4:]), "what it cannot doubt any more is forgotten"
+
+
+def test_a_doubt_of_an_answer_that_was_changed_meanwhile_is_not_kept(database: Database, settings: Settings) -> None:
+    spec = text_loop(database, settings, 20, second=0.1)
+    with database.transaction() as conn:
+        ids = [row["id"] for row in conn.execute("select id from outputs where lane = 'rule' order by id")][:2]
+        answer(conn, spec.name, dict.fromkeys(ids, "ham"))
+        for state in ("pushing", "in_review", "answered"):
+            conn.execute("update outputs set state = %s where id = any(%s)", (state, ids))
+        rows = doubts.unseen(conn, spec.name, "v", 10)
+        assert [row["output_id"] for row in rows] == ids
+        answer(conn, spec.name, {ids[0]: "spam"})
+        doubts.write(conn, spec.name, "v", dict.fromkeys(ids, 0.9), {row["output_id"]: row["seq"] for row in rows})
+        assert [row["output_id"] for row in conn.execute("select output_id from doubts")] == ids[1:]
+
+
+def test_of_large_answers_few_are_read_at_a_time(database: Database, settings: Settings) -> None:
+    spec = text_loop(database, settings, 20, second=0.1)
+    with database.transaction() as conn:
+        ids = [row["id"] for row in conn.execute("select id from outputs where lane = 'rule' order by id limit 10")]
+        conn.execute("alter table outputs alter column data set storage external")  # kept as large as it is
+        conn.execute(
+            "update outputs set data = jsonb_build_object('text', repeat('x', 4000000)) where id = any(%s)", (ids,)
+        )
+        answer(conn, spec.name, dict.fromkeys(ids, "ham"))
+        for state in ("pushing", "in_review", "answered"):
+            conn.execute("update outputs set state = %s where id = any(%s)", (state, ids))
+        seen, after = list[UUID](), None
+        while rows := doubts.unseen(conn, spec.name, "v", 100, after):
+            assert len(rows) <= 9, "32 MiB, of 4 MB each"
+            after = rows[-1]["output_id"]
+            seen += [row["output_id"] for row in rows]
+        assert seen == ids
