@@ -79,7 +79,7 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     in_flight = sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S)
     places = max(0, min(MAX_BATCH, spec.queue.window - len(stands) - in_flight))
     queues = {lane: best_first(item for item in waiting if item.lane == lane) for lane in LANES}
-    asked = sum(row["overlap"] > spec.overlap for row in open_rows)
+    asked = sum(item.lane == SECOND for item in filling)  # what the last one there has skipped keeps no other out
     queues[SECOND] = [
         Ranked(row["output_id"], row["key"], SECOND, row["doubt"])
         for row in doubts.most(conn, spec.name, max(0, _at_once(spec) - asked))

@@ -130,6 +130,19 @@ def test_where_nobody_gives_second_opinions_they_do_not_fill_the_window(loop: Sy
     assert loop.push() == PushReport()
 
 
+def test_a_second_opinion_that_is_skipped_keeps_no_other_from_being_asked(loop: SyncLoop, anne: httpx.Client) -> None:
+    first, second, _ = answered(loop, anne)
+    queue = loop.spec.queue.model_copy(update={"second": 0.2, "window": 5})
+    loop.spec = loop.spec.model_copy(update={"queue": queue})
+    assert loop.push() == PushReport(asked_again=1)
+    assert loop.push() == PushReport(), "one at a time"
+    loop.annotate(loop.task_of(first)["id"], "cat", skip=True)
+    loop.pull()
+    assert loop.push() == PushReport(asked_again=1)
+    assert [state(loop, key) for key in (first, second)] == ["in_review", "in_review"]
+    assert loop.push() == PushReport()
+
+
 def test_an_answer_that_is_taken_back_meanwhile_waits_for_two(loop: SyncLoop, anne: httpx.Client) -> None:
     [key, *_] = answered(loop, anne, 2)
     loop.push()
