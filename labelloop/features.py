@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import io
 from base64 import b64decode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import TypeVar
@@ -52,19 +52,20 @@ class Features:
 def read(
     learner: str,
     field: str | None,
-    data: Sequence[Mapping[str, object]],
+    data: Iterable[Mapping[str, object]],
     embeddings: Sequence[Sequence[float] | None] | None = None,
 ) -> Features | None:
     """Features of all items that are to be compared, in one reading: candidates, open and recent tasks together.
 
     By `embeddings` where the loop's pipeline gives them (None for an item without one), else by what the learner of
-    this name reads in `field`: texts, or pictures. None where neither says how items are to be compared.
+    this name reads in `field`: texts, or pictures. None where neither says how items are to be compared. `data` is gone
+    through once at most, and little is kept of each.
     """
     if embeddings is None and (field is None or learner not in ("text", "images")):
         return None
     texts = None
     if learner == "text" and field is not None:
-        texts = [_or_none(read_text, item.get(field)) for item in data]
+        texts = [_or_none(_beginning, item.get(field)) for item in data]
     rows: Sequence[npt.ArrayLike | None]
     if embeddings is not None:
         rows = embeddings
@@ -97,6 +98,11 @@ def read_text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"is not text but {type(value).__name__}")
     return value[:MAX_LENGTH]
+
+
+def _beginning(value: object) -> str:
+    """So much of a text as is compared."""
+    return read_text(value)[: likeness.SEEN]
 
 
 def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:

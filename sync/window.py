@@ -6,7 +6,7 @@ waits for it. What has gone meanwhile falls out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,6 +28,8 @@ MAX_UNCLEAR = 4
 """With so many batches whose answer is lost, another one would only be lost too."""
 COMPARED = 1_000
 """With so many open tasks, the most useful ones, are those that come in compared: a larger window is varied enough."""
+AT_A_TIME = 50
+"""So many outputs are read at a time to be compared; of each little is kept."""
 RECENT = 200
 """So many of those pushed last are not to be seen again in other words."""
 
@@ -150,13 +152,24 @@ def _features(
         # What was answered teaches no less than what stands open, and the utilities do not know it yet either.
         open_ = list(dict.fromkeys([*open_, *runs.unlearned(conn, spec.name, COMPARED)]))[:COMPARED]
         recent = [id_ for id_ in task_store.recent(conn, spec.name, RECENT) if id_ not in set(open_)]
-        ids = [*candidates, *open_, *recent]
-        seen = outputs.seen(conn, ids, field, embeddings=width > 0)
-    rows = [seen[id_] for id_ in ids]
-    # One of another width came when the loop said another.
-    embeddings = [row["embedding"] if len(row["embedding"] or ()) == width else None for row in rows] if width else None
-    read = features.read(spec.learner.name, field, [row["data"] for row in rows], embeddings)
+    ids = [*candidates, *open_, *recent]
+    embeddings = None
+    if width:
+        said = [row["embedding"] for row in _seen(database, ids, None, embeddings=True)]
+        # One of another width came when the loop said another.
+        embeddings = [one if len(one or ()) == width else None for one in said]
+    data = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    read = features.read(spec.learner.name, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
+
+
+def _seen(database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> Iterator[dict[str, Any]]:
+    """In the order of `ids`, few at a time: a picture may be large."""
+    for start in range(0, len(ids), AT_A_TIME):
+        some = ids[start : start + AT_A_TIME]
+        with database.transaction() as conn:
+            seen = outputs.seen(conn, some, field, embeddings=embeddings)
+        yield from (seen[id_] for id_ in some)
 
 
 def _groups(known: Features | None) -> Sequence[int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from labelloop import lanes
@@ -12,12 +14,13 @@ from labelloop.store.database import Database
 from sync.window import prepare
 
 YAML = (
-    "feedback_loop: {{trigger: model_confidence < 0.9, labels: [cat, dog], holdout: 0, audit: 0, queue: {{{queue}}}}}"
+    "feedback_loop: {{trigger: model_confidence < 0.9, labels: [cat, dog], holdout: 0, audit: 0, "
+    "queue: {{{queue}}}{more}}}"
 )
 
 
-def loop(database: Database, queue: str, made: list[Output]) -> LoopSpec:
-    spec = parse("pets", YAML.format(queue=queue))
+def loop(database: Database, queue: str, made: list[Output], more: str = "") -> LoopSpec:
+    spec = parse("pets", YAML.format(queue=queue, more=more))
     with database.transaction() as conn:
         loops.register(conn, spec)
         outputs.insert(conn, spec.name, [outputs.Row.of(one, lanes.place(one, spec)) for one in made])
@@ -84,3 +87,19 @@ def test_what_was_answered_since_a_version_learned_is_not_asked_again_in_other_w
             "select id, loop, 'cat', 1, 1 from outputs where key = 'near-0'"
         )
     assert picked(database, spec) == ["far-0"]
+
+
+def test_pictures_are_compared_without_holding_them_all(database: Database) -> None:
+    pictures = [f"data:image/png;base64,{i:04d}{'A' * 100_000}" for i in range(300)]
+    made = [
+        Output(f"item-{i:03d}", {"image": one}, probabilities={"cat": 0.5, "dog": 0.5})
+        for i, one in enumerate(pictures)
+    ]
+    spec = loop(database, "window: 40", made, ', learner: {name: images}, show: {image: "$image"}')
+    del made, pictures
+    tracemalloc.start()
+    try:
+        assert len(picked(database, spec)) == 40
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000, "of 30 MB"
+    finally:
+        tracemalloc.stop()
