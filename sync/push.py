@@ -14,7 +14,7 @@ from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.lanes import because
+from labelloop.lanes import because, seems
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import batches, pool, projects
@@ -225,7 +225,7 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
     output_id, label = row["output_id"], row["output_label"]
     signature = sign(project["signing_key"], output_id)
     teaches = row["why"]
-    if row["version"] == PIPELINE:
+    if row["version"] == PIPELINE or row["lane"] == "gold":
         teaches = because(spec, row["probabilities"], row["evidence"], row["output_confidence"])
     return TaskDraft(
         output_id=output_id,
@@ -236,7 +236,7 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
             row["key"],
             label,
             signature,
-            asked_because(row["lane"], teaches, differs),
+            asked_because(seems(row["lane"], spec), teaches, differs),
         ),
         result=prelabel_result(spec, row),
         priority=row["priority"],

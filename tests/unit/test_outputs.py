@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from labelloop import strategies
 from labelloop.errors import InvalidOutput
-from labelloop.lanes import because, place
+from labelloop.lanes import because, place, seems
 from labelloop.outputs import Output, body_sha256, check, parse, unit_hash
 from labelloop.spec import LoopSpec
 from labelloop.strict_json import MAX_BYTES, dumps, loads
@@ -229,6 +229,24 @@ def test_gold_checks_people_and_judges_nothing() -> None:
     placed = [place(output, SPEC) for p in (0.6, 0.99) for output in many(50, p, gold="cat")]
     assert {(p.lane, p.holdout) for p in placed} == {("gold", False)}
     assert len({p.utility for p in placed}) == 50, "in an order of chance"
+
+
+@pytest.mark.parametrize(
+    ("chances", "shares", "told"),
+    [
+        ({}, {}, "holdout"),
+        ({"holdout": 0.0}, {}, "audit"),
+        ({}, {"holdout": 0.0}, "audit"),
+        ({"holdout": 0.0, "audit": 0.0}, {"control": 0.1}, "control"),
+        ({"holdout": 0.0, "audit": 0.0}, {}, "rule"),
+    ],
+)
+def test_gold_says_of_itself_what_others_of_its_loop_say(
+    chances: dict[str, float], shares: dict[str, float], told: str
+) -> None:
+    spec = SPEC.model_copy(update={**chances, "queue": SPEC.queue.model_copy(update=shares)})
+    assert seems("gold", spec) == told
+    assert [seems(lane, spec) for lane in ("rule", "control", "audit")] == ["rule", "control", "audit"]
 
 
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
