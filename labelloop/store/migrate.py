@@ -7,12 +7,16 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from psycopg.errors import DeadlockDetected
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from labelloop.errors import SettingsError
 from labelloop.store.database import Conn
 from labelloop.store.jobs import open_app
+
+TRIES = 5
+"""A process at work and a migration may wait for each other in a circle: Postgres breaks one of them off."""
 
 
 def sqlalchemy_url(url: str) -> str:
@@ -25,17 +29,28 @@ def migrate(url: str) -> list[str]:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    for tries_left in reversed(range(TRIES)):
+        try:
+            before, queue_is_there = _upgrade(engine, config)
+            break
+        except DeadlockDetected:
+            if not tries_left:
+                raise
+    if not queue_is_there:
+        with open_app(url) as app:
+            app.schema_manager.apply_schema()
+    script = ScriptDirectory.from_config(config)
+    return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
+
+
+def _upgrade(engine: Engine, config: Config) -> tuple[str | None, bool]:
+    """Ours, in one transaction; returns the revision before, and whether the job queue's tables are there."""
     with engine.connect() as connection:
         before = _revision(connection)
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()
-        queue_is_there = connection.execute(text("select to_regclass('procrastinate_jobs')")).scalar()
-    if queue_is_there is None:
-        with open_app(url) as app:
-            app.schema_manager.apply_schema()
-    script = ScriptDirectory.from_config(config)
-    return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
+        return before, connection.execute(text("select to_regclass('procrastinate_jobs')")).scalar() is not None
 
 
 def behind(conn: Conn) -> list[str]:

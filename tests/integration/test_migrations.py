@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -17,6 +18,7 @@ from sqlalchemy.pool import NullPool
 from labelloop.store import migrate as migrations
 from labelloop.store.migrate import migrate, sqlalchemy_url
 from tests.conftest import a_database
+from tests.sync_loop import wait_until
 
 CHAMPION, RANKER = "c" * 64, "d" * 64
 # One row for each pair that can stand in a database: who gave the label, who gave the utility, and the name of both.
@@ -95,3 +97,26 @@ def test_what_waits_and_what_stands_open_keeps_all_it_had_and_says_which_pair_sc
                 assert row.get("overlap", 1) == 1
         lanes = conn.execute("select enum_range(null::lane)::text as lanes").fetchone()
         assert lanes == {"lanes": "{rule,control,audit,holdout,gold,pass}"}
+
+
+def test_a_process_that_is_at_work_meanwhile_does_not_break_it_off(old: str) -> None:
+    """It has a row of the pool and goes on to the outputs, which the migration holds while it waits for the pool."""
+    with (
+        ThreadPoolExecutor(1) as thread,
+        psycopg.connect(old) as at_work,
+        psycopg.connect(old, autocommit=True) as look,
+    ):
+        at_work.execute(FILL)
+        at_work.execute("insert into pool select id, loop, lane, .5, null, null, 'm', 'm' from outputs")
+        at_work.commit()
+        at_work.execute("select from pool for update")
+        migrated = thread.submit(migrate, old)
+        wait_until(
+            lambda: look.execute("select from pg_locks where not granted and relation = 'pool'::regclass").rowcount
+        )
+        at_work.execute("update outputs set state = 'pushing'")
+        at_work.commit()
+        assert "0002" in migrated.result(60)
+        row = look.execute("select count(*) filter (where state = 'pushing'), count(*) from outputs").fetchone()
+        assert row == (18, 18)
+        assert look.execute("select distinct version from pool").fetchall() == [("pipeline",)]

@@ -1,6 +1,9 @@
 -- The queue: what waits is found by index at any size, says which versions have seen it and why it is worth asking;
 -- lanes that measure the rule and the people; second opinions; what other kinds of model say of themselves.
 
+-- All at once and at first: whom that keeps waiting in a circle is found before the long work, not after it.
+lock table outputs, pool, batch_items, tasks in access exclusive mode;
+
 alter type lane add value 'control' after 'rule';
 alter type lane add value 'gold' before 'pass';
 comment on column outputs.lane is 'Why it is, or is not, shown to people: rule (the trigger), control (a random share of what the trigger sends, never ranked), audit (at random), holdout (judges models), gold (its answer was known: checks people), pass.';
