@@ -30,7 +30,13 @@ def whys(strategy: str, labels: Sequence[str], proba: npt.ArrayLike) -> list[str
         return [""] * len(rows)
     if not len(rows):
         return []
-    return WORDS[strategy](rows, [label if len(label) <= MANY else f"{label[:MANY]}…" for label in labels])
+    return WORDS[strategy](rows, [_short(label) for label in labels])
+
+
+def _short(label: str) -> str:
+    """In one line: where people write the label themselves it may have several."""
+    label = " ".join(label.split())
+    return label if len(label) <= MANY else f"{label[:MANY]}…"
 
 
 def _least_confidence(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:

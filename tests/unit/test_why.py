@@ -43,6 +43,12 @@ def test_a_long_label_is_cut() -> None:
     assert why("margin", ["a" * 200, "b"], [0.6, 0.4]) == f"margin 0.20 between {'a' * 40}… and b"
 
 
+def test_a_label_of_several_lines_is_said_in_one() -> None:
+    assert (
+        why("margin", ["first\nsecond\u2028third", "b"], [0.6, 0.4]) == "margin 0.20 between first second third and b"
+    )
+
+
 def test_as_many_labels_as_columns_are_wanted() -> None:
     with pytest.raises(ValueError, match=r"2 labels for probabilities of the shape \(1, 3\)"):
         why("margin", ["a", "b"], [0.2, 0.3, 0.5])
