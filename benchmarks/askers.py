@@ -32,10 +32,10 @@ class Given:
         return self.proba
 
 
-def peers(features: Any, slow: bool) -> Mapping[str, Ask]:
+def peers(features: Any) -> Mapping[str, Ask]:
     """Their query strategies for classification, by name. `features`: of all rows of the set."""
     dense = reduced(features)
-    asks: dict[str, Ask] = {
+    return {
         "modAL uncertainty": _modal(uncertainty_sampling),
         "modAL margin": _modal(margin_sampling),
         "modAL entropy": _modal(entropy_sampling),
@@ -43,10 +43,8 @@ def peers(features: Any, slow: bool) -> Mapping[str, Ask]:
         "scikit-activeml margin": _skactiveml("margin", dense, most=None),
         "scikit-activeml CoreSet": _skactiveml("CoreSet", dense, most=None),
         "scikit-activeml Badge": _skactiveml("Badge", dense, most=MOST),
+        "scikit-activeml TypiClust": _skactiveml("TypiClust", dense, most=MOST),
     }
-    if slow:
-        asks["scikit-activeml TypiClust"] = _skactiveml("TypiClust", dense, most=MOST)
-    return asks
 
 
 def reduced(features: Any) -> npt.NDArray[np.float64]:

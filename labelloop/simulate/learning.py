@@ -34,7 +34,10 @@ class Study(Protocol):
 def study(labelled: Labelled) -> Study:
     """Raises UsageError where the learner cannot read the items."""
     if labelled.embeddings is not None and labelled.learner == EMBEDDINGS:
-        return Linear(labelled.embeddings.astype(np.float64), labelled.codes, LogisticRegression(C=10, max_iter=1000))
+        vectors = labelled.embeddings.astype(np.float64)
+        # As if they had variance 1: else what the penalty means depends on the scale of somebody's model.
+        variance = max(float(vectors[labelled.pool].var(axis=0).mean()), 1e-12)
+        return Linear(vectors, labelled.codes, LogisticRegression(C=1 / variance, max_iter=1000))
     learner: Any = make(labelled.learner, {"field": labelled.field})
     values = []
     for i, item in enumerate(labelled.data):

@@ -58,7 +58,7 @@ def test_the_fast_ranked_batch_makes_the_picks_of_modal(sparse: bool) -> None:
 
 def test_every_peer_asks_for_waiting_rows_and_for_as_many_as_are_wanted() -> None:
     given = moment(points())
-    for name, ask in peers(given.study.features, slow=True).items():
+    for name, ask in peers(given.study.features).items():
         chosen = ask(given, 7)
         assert len(set(chosen.tolist())) == 7, name
         assert set(chosen.tolist()) <= set(given.waiting.tolist()), name
