@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -18,7 +18,7 @@ from labelloop.store import projects
 from labelloop.store.database import Database
 from labelloop.tasks import Task
 from sync.batches import PushReport
-from sync.push import _claim
+from sync.push import Claim, _claim
 from sync.take_in import Pull
 from tests.conftest import LabelStudio
 from tests.faultproxy import proxy
@@ -131,7 +131,7 @@ def test_what_a_push_has_just_claimed_is_not_adopted_by_a_pull(loop: SyncLoop) -
 
 def test_what_a_pull_is_just_adopting_is_not_claimed_by_a_push(loop: SyncLoop) -> None:
     late = give_up(loop)
-    claimed: list[UUID | None] = []
+    claimed: list[Claim | None] = []
     push = threading.Thread(target=lambda: claimed.append(_claim(loop.database, loop.spec)))
 
     class Slow(Pull):
