@@ -17,7 +17,7 @@ import pytest
 import skops.io
 
 from backend import models
-from backend.learners import make
+from backend.learners import make, text
 from labelloop.errors import Failed
 
 ITEMS: list[dict[str, object]] = [{"t": f"{'good' if i % 2 else 'bad'} thing number {i}"} for i in range(40)]
@@ -58,6 +58,14 @@ def test_a_stored_learner_comes_back_as_it_was(tmp_path: Path) -> None:
     back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
     assert (back.name, back.params, back.classes) == (learner.name, learner.params, learner.classes)
     np.testing.assert_array_equal(back.predict_proba(ITEMS), learner.predict_proba(ITEMS))
+
+
+def test_a_text_learner_that_drops_rare_words_is_not_a_file_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MAX_FEATURES", 30)
+    file = models.path(tmp_path, stored(tmp_path))
+    assert len(zipfile.ZipFile(file).namelist()) < 20
 
 
 def test_two_processes_make_the_same_bytes(tmp_path: Path) -> None:
