@@ -12,7 +12,7 @@ from typing import Any
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec import LoopSpec
-from labelloop.tasks import BATCH, KEY, OUTPUT, SIGNATURE
+from labelloop.tasks import BATCH, KEY, OUTPUT, SIGNATURE, WHY
 
 DESCRIPTION = (
     "Filled and read by labelloop. Open it and press Label All Tasks: you are asked what a model learns most from, "
@@ -43,6 +43,7 @@ OTHERS = (
 )
 """Columns of Label Studio's own that say nothing about what to answer next."""
 TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
+WIDTHS = {f"tasks:data.{WHY}": 320}
 NARROW = ("id", "annotators", "predictions_score")
 """Columns with no room beside a task that is open."""
 
@@ -87,7 +88,7 @@ def keep_tab(gateway: Gateway, project: Project, spec: LoopSpec) -> None:
 
 def _tab(spec: LoopSpec, has: Mapping[str, Any]) -> dict[str, Any]:
     ours = {"type": "list", "target": "tasks", "title": TAB, "ordering": ORDERING, "filters": FILTERS}
-    return {"hiddenColumns": hidden_columns(spec), **has, **ours}
+    return {"hiddenColumns": hidden_columns(spec), "columnsWidth": WIDTHS, **has, **ours}
 
 
 def hidden_columns(spec: LoopSpec) -> dict[str, list[str]]:
