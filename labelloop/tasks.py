@@ -1,7 +1,7 @@
 """Task: an output that people see in Label Studio. Which outputs become tasks, in what order they are served, and the
 key and signature that travel in a task's data.
 
-The window is the set of tasks that stand open. Its shares of lanes hold for what was pushed over time. Within the
+The window is the set of tasks that stand open. Its shares of lanes hold for what was pushed lately. Within the
 rule lane selection says who comes in, for the sake of variety; once in, the more useful is served first.
 """
 
@@ -143,7 +143,7 @@ def choose(
 ) -> list[Ranked]:
     """Who comes into these many places of the window: from each lane's queue the first first.
 
-    `shares` are of all that is ever pushed, so what `pushed` counts is what a lane has had; a lane that has nothing
+    `shares` are of what was pushed lately, so what `pushed` counts is what a lane has had; a lane that has nothing
     to give leaves its place to the others.
     """
     left = {lane: list(reversed(queues.get(lane, ()))) for lane in LANES}

@@ -31,7 +31,8 @@ COMPARED = 1_000
 AT_A_TIME = 50
 """So many outputs are read at a time to be compared; of each little is kept."""
 RECENT = 200
-"""So many of those pushed last are not to be seen again in other words."""
+"""So many of those pushed last are not to be seen again in other words, and have the shares of the lanes among them: a
+lane that is new to an old loop does not make up for the past."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
         stands=stands,
         queues=queues,
         places=places if len(on_the_way) < MAX_UNCLEAR else 0,
-        pushed=task_store.pushed(conn, spec.name),
+        pushed=task_store.pushed(conn, spec.name, RECENT),
         shares=shares(spec.queue.shares),
     )
 

@@ -29,20 +29,24 @@ def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def pushed(conn: Conn, loop: str) -> dict[str, int]:
-    """Lane to the number of outputs that were ever pushed, those on their way too; `second`: asked once more."""
+def pushed(conn: Conn, loop: str, last: int) -> dict[str, int]:
+    """Lane to the number of outputs among the `last` pushed, and those on their way too; `second`: asked once more."""
     rows = conn.execute(
         """
+        with newest as (
+            select lane::text, overlap from tasks where loop = %(loop)s
+            order by pushed_at desc, output_id limit %(last)s
+        )
         select lane, count(*) as n from (
-            select lane::text from tasks where loop = %(loop)s
+            select lane from newest
             union all
-            select 'second' from tasks where loop = %(loop)s and overlap > 1
+            select 'second' from newest where overlap > 1
             union all
             select i.lane::text from batch_items i join batches b on b.id = i.batch_id
             where b.loop = %(loop)s and b.kind = 'tasks'
         ) all_of_them group by lane
         """,
-        {"loop": loop},
+        {"loop": loop, "last": last},
     ).fetchall()
     return {row["lane"]: row["n"] for row in rows}
 

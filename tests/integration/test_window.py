@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
 from labelloop import lanes
 from labelloop.outputs import Output
 from labelloop.spec import LoopSpec, parse
-from labelloop.store import loops, outputs
+from labelloop.store import batches, loops, outputs
 from labelloop.store.database import Database
+from labelloop.tasks import choose
 from sync.window import prepare
 
 YAML = (
@@ -103,3 +105,27 @@ def test_pictures_are_compared_without_holding_them_all(database: Database) -> N
         assert tracemalloc.get_traced_memory()[1] < 20_000_000, "of 30 MB"
     finally:
         tracemalloc.stop()
+
+
+def test_a_lane_that_is_new_to_an_old_loop_does_not_flood_the_window(database: Database) -> None:
+    old = [output(f"old-{i}", 0.5) for i in range(400)]
+    spec = loop(database, "window: 20, gold: 0.1, diversity: 0", old)
+    with database.transaction() as conn:
+        batch = batches.intend(conn, spec.name, "pipeline", len(old))
+        conn.execute(
+            """
+            with gone as (delete from pool returning *)
+            insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, version,
+                               shown_version)
+            select output_id, loop, %s, gen_random_uuid(), row_number() over (), lane, utility, utility, version, ''
+            from gone
+            """,
+            [batch],
+        )
+        new = [output(f"new-{i}", 0.5) for i in range(20)]
+        new += [replace(output(f"gold-{i}", 0.5), gold="cat") for i in range(300)]
+        outputs.insert(conn, spec.name, [outputs.Row.of(one, lanes.place(one, spec)) for one in new])
+    window, _ = prepare(database, spec)
+    assert window.pushed == {"rule": 200}
+    coming = [item.lane for item in choose(window.queues, 40, shares=window.shares, pushed=window.pushed)]
+    assert 0 < coming.index("rule") <= 30, "gold has not had its tenth of the last 200; then the rule has its turn"
