@@ -13,7 +13,7 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import diverse, intake, next_k, predict, pull, push, ranking, rescore, submit
+from benchmarks import diverse, intake, next_k, predict, pull, push, ranking, renewal, rescore, submit
 from benchmarks.goals import Measured, markdown
 from benchmarks.rooms import Servers, servers
 
@@ -27,8 +27,9 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "diverse": diverse.measure,
     "next_k": next_k.measure,
     "rescore": rescore.measure,
+    "renewal": renewal.measure,
 }
-NEED_LABEL_STUDIO = {"push", "pull", "submit"}
+NEED_LABEL_STUDIO = {"push", "pull", "submit", "renewal"}
 
 
 @click.command()

@@ -80,6 +80,7 @@ WAITING_GOALS = (
     NEXT_FRESH := Goal("next 50 of 10 million, all of them fresh", "a fixed limit", 5, "ms"),
     NEXT_HALF := Goal("next 50, half of them fresh", "a fixed limit", 5, "ms"),
     NEXT_STALE := Goal("next 50, none of them fresh", "a fixed limit", 5, "ms"),
+    RENEWAL := Goal("window of 50 renewed after a promotion, 100,000 waiting", "a fixed limit", 10, "s"),
     RESCORE := Goal("re-score 1 million, stored", "predict_proba and COPY of the same rows", 2),
 )
 """Of what waits, in Postgres."""
@@ -90,7 +91,7 @@ HEAD = ("what", "measured beside it", "median", "range", "goal", "reached")
 def row(measured: Measured) -> tuple[str, ...]:
     """As the table shows it."""
     goal, values = measured.goal, measured.values
-    digits = {"x": 2, "ms": 1}.get(goal.unit, 0)
+    digits = {"x": 2, "ms": 1, "s": 1}.get(goal.unit, 0)
     number = f"{{:.{digits}f}} {goal.unit}".format
     spread = f"{number(min(values))} to {number(max(values))}" if len(values) > 1 else "one run"
     # A digit more than the range has, so that a median beside its limit does not look as if it stood on it.
