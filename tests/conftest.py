@@ -115,6 +115,15 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield LabelStudio(server.url, server.account.token, server.account.email, server.account.password)
 
 
+@pytest.fixture(scope="session")
+def label_studio_postgres(request: pytest.FixtureRequest, label_studio: LabelStudio, postgres_url: str) -> str:
+    """URL of an administrator of the server on which `label_studio` has its database."""
+    shared = getattr(request.config, "workerinput", {}).get("shared")
+    if shared is None or os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
+        return postgres_url
+    return wanted(Path(shared))["postgres"]
+
+
 @contextmanager
 def a_database(admin_url: str, name: str, template: str = "template1") -> Iterator[str]:
     """A database for the length of a `with`; yields its URL."""

@@ -33,7 +33,8 @@ class Shared:
                 Postgres(self.folder / "postgres") as postgres,
                 running(self.folder / "label-studio", postgres_url=postgres.url("postgres")) as server,
             ):
-                _write(self.folder / "account", {**asdict(server.account), "url": server.url})
+                where = {"url": server.url, "postgres": postgres.url("postgres")}
+                _write(self.folder / "account", asdict(server.account) | where)
                 self._over.wait()
         except Exception as exc:  # told to the processes that wait for it
             _write(self.folder / "account", {"error": str(exc)})
@@ -45,7 +46,7 @@ class Shared:
 
 
 def wanted(folder: Path) -> dict[str, str]:
-    """In a worker: url, token, email and password, as soon as the server is up."""
+    """In a worker: url, token, email and password, and the Postgres that it is on, as soon as the server is up."""
     (folder / "wanted").touch()
     while not (folder / "account").exists():
         time.sleep(0.2)

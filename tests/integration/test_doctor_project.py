@@ -208,8 +208,8 @@ def test_a_project_that_is_gone(database: Database, label_studio: LabelStudio, p
         assert "backup" in ill["project"].repair
 
 
-def test_a_second_member_is_seen_in_label_studios_database(pets: House, postgres_url: str) -> None:
-    at = _label_studio_database(postgres_url, pets.loop.project["instance"])
+def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_studio_postgres: str) -> None:
+    at = _label_studio_database(label_studio_postgres, pets.loop.project["instance"])
     project = pets.loop.project_id
     with Database(at) as theirs:
 

@@ -220,6 +220,7 @@ def test_a_late_import_is_adopted_and_of_two_tasks_the_answered_one_stays(
         give_up_an_import(loop, faults)
         assert loop.states() == {"waiting": 2}
         assert loop.pull().adopted == 2
+        assert loop.push() == PushReport(renewed=2), "what it shows is ours again, in our order"
         assert loop.push() == PushReport()
 
         give_up_an_import(loop, faults)

@@ -145,6 +145,7 @@ def test_what_a_pull_is_just_adopting_is_not_claimed_by_a_push(loop: SyncLoop) -
     assert Slow(loop.database, loop.gateway, loop.spec, loop.project).take_in(late).adopted == 3
     push.join()
     assert claimed == [None]
+    assert loop.push() == PushReport(renewed=3), "what they show is ours again, in our order"
     assert loop.push() == PushReport()
     assert loop.states() == {"in_review": 3}
 
