@@ -35,9 +35,13 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
     there = Counter(str(task.data.get(OUTPUT)) for task in tasks)
     shown = {str(task.data.get(KEY)) for task in tasks}
     by_person = Counter((a.task_id, a.completed_by) for a in annotations)
-    lost = sum(key not in states for key in accepted)
-    lost += sum(state in ("in_review", "answered") and key not in shown for key, state in states.items())
-    lost += sum(a.id not in stored for a in annotations) + max(0, given - len(annotations)) + unheeded
+    losses = {
+        "outputs": sum(key not in states for key in accepted),
+        "tasks": sum(state in ("in_review", "answered") and key not in shown for key, state in states.items()),
+        "annotations": sum(a.id not in stored for a in annotations),
+        "answers": max(0, given - len(annotations)),
+        "unheeded": unheeded,
+    }
     duplicated = sum(n - 1 for n in there.values()) + sum(n - 1 for n in by_person.values())
     duplicated += len(stored - {a.id for a in annotations})
     return {
@@ -53,7 +57,8 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
             "annotations": counts["annotations"],
             "feedback": counts["feedback"],
         },
-        "lost": lost,
+        "lost": sum(losses.values()),
+        "losses": losses,
         "duplicated": duplicated,
     }
 

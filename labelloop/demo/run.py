@@ -6,7 +6,7 @@ import json
 import random
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ from labelloop.store import jobs, projects, runs
 from labelloop.store import versions as version_store
 from labelloop.store.database import Database
 from labelloop.versions import shown_version
+
+AT_REST_S = 30.0
+"""What has not come by then is lost."""
 
 
 def run(
@@ -108,10 +111,7 @@ class _Demo:
         self.console.print()
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
-        shown = patiently(
-            "the report", lambda: figures.report(self.database, self.gateway, self.spec, keys, self.given)
-        )
-        self._tell(shown | {"rounds": self.rounds}, start)
+        self._tell(self._report(keys) | {"rounds": self.rounds}, start)
 
     # -- hops, as their users drive them -------------------------------------------------------------------------
 
@@ -223,6 +223,17 @@ class _Demo:
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
         return (project is not None and project["model_version"] == shown and stale == 0) or None
+
+    def _report(self, keys: Sequence[str]) -> dict[str, Any]:
+        """What is true when all is at rest: after a crash an answer may come with the next look, seconds later."""
+        until = time.monotonic() + AT_REST_S
+        while True:
+            shown = patiently(
+                "the report", lambda: figures.report(self.database, self.gateway, self.spec, keys, self.given)
+            )
+            if not shown["lost"] or time.monotonic() > until:
+                return shown
+            time.sleep(1)
 
     # -- telling -------------------------------------------------------------------------------------------------
 

@@ -59,7 +59,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
         demo.kill()
         subprocess.run([*command[:3], "down", "--purge", "--data-dir", str(data_dir)], cwd=ROOT, check=True)
 
-    assert (shown["lost"], shown["duplicated"]) == (0, 0)
+    assert (shown["lost"], shown["duplicated"]) == (0, 0), shown["losses"]
     assert shown["submitted"] == 1_400
     assert shown["passed"] > 0
     assert shown["answered"] == shown["label_studio"]["annotations"] == ROUNDS * PER_ROUND
