@@ -34,7 +34,7 @@ class Person:
     rng: random.Random
 
     def answer_next(self) -> bool:
-        """Take the next task of the stream and submit an answer; False when there is no task."""
+        """Take the next task of the stream and submit an answer; False when there is none, or it was gone by then."""
         stream = f"/api/dm/actions/?id=next_task&project={self.project_id}"
         task = self._request("POST", stream, {"project": self.project_id})
         if task is None:
@@ -54,8 +54,8 @@ class Person:
             "unique_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.email}/{task['id']}/{data[OUTPUT]}")),
             "project": str(self.project_id),
         }
-        self._request("POST", f"/api/tasks/{task['id']}/annotations/?project={self.project_id}", body)
-        return True
+        saved = self._request("POST", f"/api/tasks/{task['id']}/annotations/?project={self.project_id}", body)
+        return saved is not None
 
     def _opinion(self, truth: str) -> str:
         if self.rng.random() < self.skill:
@@ -63,13 +63,13 @@ class Person:
         return self.rng.choice([label for label in self.config.labels if label != truth])
 
     def _request(self, method: str, path: str, body: object) -> Any:
-        """The answer; None for 404 (nothing there) and 409 (submitted already). Waits out a server that is away."""
+        """The answer; None for 404 (nothing there), {} for 409 (submitted already). Waits out a server that is away."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
                 answer = self.session.request(method, path, json=body)
                 if answer.status_code in (404, 409):
-                    return None
+                    return None if answer.status_code == 404 else {}
                 if answer.status_code < 500:
                     return answer.raise_for_status().json()
                 said = f"status {answer.status_code}"
