@@ -15,13 +15,13 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 from joblib import parallel_config
-from threadpoolctl import threadpool_limits
 
 from backend import models
 from backend.learners import Learner
 from labelloop import strategies
 from labelloop.errors import Unreadable
 from labelloop.outputs import unit_hash
+from labelloop.threads import one_thread
 from labelloop.why import whys
 
 Proba = npt.NDArray[np.float64]
@@ -71,7 +71,7 @@ def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk
     labels, ranks = _learner(pair.champion, champion), _learner(pair.ranker, ranker)
     data = list(map(msgspec.json.decode, chunk.data))
     # dask would have scikit-learn cut its matrices into a piece for each of the cluster's cores.
-    with _one_thread, parallel_config("sequential", n_jobs=1):
+    with one_thread, parallel_config("sequential", n_jobs=1):
         if labels is not None and labels is ranks:
             wanted = [a or b for a, b in zip(chunk.to_label, chunk.to_rank, strict=True)]
             positions, proba = _said(labels, data, wanted)
@@ -89,7 +89,7 @@ def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence
     """1 - the probability of the answer's label. None where the ranker cannot read the item, or never saw the label."""
     found: list[float | None] = [None] * len(data)
     columns = {label: column for column, label in enumerate(ranker.classes)}
-    with _one_thread:
+    with one_thread:
         positions, proba = predict(ranker, data)
     for position, p in zip(positions, proba, strict=True):
         if answers[position] in columns:
@@ -140,28 +140,6 @@ def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], 
         scores.utilities[positions[row]], scores.whys[positions[row]] = utility, words
 
 
-class _OneThread:
-    """A `with` in which numpy's libraries use one thread: a setting of the whole process, so the last out resets it."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._limit: Any = None
-
-    def __enter__(self) -> None:
-        with self._lock:
-            if self._inside == 0:
-                self._limit = threadpool_limits(1)
-            self._inside += 1
-
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
-            if self._inside == 0:
-                self._limit.unregister()
-
-
-_one_thread = _OneThread()
 _learners: dict[str, Learner] = {}
 _reading = threading.Lock()
 

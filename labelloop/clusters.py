@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
-
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 ROUNDS = 10
 """Of Lloyd's steps: the best of each cluster hardly changes after a few."""
 Vectors = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-
-
-def one_thread() -> AbstractContextManager[object]:
-    """Of linear algebra: arrays this small gain nothing from more, and on a busy machine lose ten times the time."""
-    limits: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
-    return limits
 
 
 def kmeans(vectors: Vectors, k: int, rng: np.random.Generator) -> tuple[Ints, Vectors]:

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from labelloop import likeness
-from labelloop.clusters import Ints, Vectors, one_thread
+from labelloop.clusters import Ints, Vectors
+from labelloop.threads import one_thread
 
 MAX_LENGTH = 100_000
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
@@ -139,7 +140,7 @@ def open_image(value: object) -> Image.Image:
 def _of_texts(texts: Sequence[str | None]) -> Features:
     readable = np.array([text is not None for text in texts], dtype=bool)
     plain = [likeness.plain(text) for text in texts if text is not None]
-    with one_thread():
+    with one_thread:
         found, alike = likeness.vectors(plain), likeness.duplicates(plain)
     vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
     vectors[readable] = found

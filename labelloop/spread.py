@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.clusters import Ints, Vectors, kmeans, nearest, one_thread
+from labelloop.clusters import Ints, Vectors, kmeans, nearest
 from labelloop.features import Features
+from labelloop.threads import one_thread
 
 CROWD = 5
 """A cluster that is to stand for others has so many members on average."""
@@ -46,7 +47,7 @@ def lay_out(
         k = min(k, max(n, m // CROWD))
     mine = int(readable.sum())
     value = -np.arange(m, dtype=np.float64)
-    with one_thread():
+    with one_thread:
         found, centres = kmeans(np.concatenate([vectors[readable], covering]), k, np.random.default_rng(seed))
         if typical:
             value[readable] = typicality(vectors[readable], found[:mine])
