@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import multiprocessing
 import time
-import tracemalloc
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from statistics import median
@@ -18,6 +17,7 @@ import numpy.typing as npt
 
 from benchmarks.goals import DIVERSE_CORESET, DIVERSE_MEMORY, DIVERSE_MODAL, Measured
 from benchmarks.rooms import Servers
+from benchmarks.turns import peak_mb
 from labelloop import strategies
 from labelloop.errors import Failed
 from labelloop.selection import diverse
@@ -37,7 +37,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     peers = {name: _peer_s(name, n) for name in PEERS}
     ours, small, large = (_ours_s(rows, repeats) for rows in (n, n // 10, many))
     given = outputs(n)
-    own_mb, mb = given[1].nbytes / 1e6, _peak_mb(lambda: ask(*given))
+    own_mb, mb = given[1].nbytes / 1e6, peak_mb(lambda: ask(*given))
     facts = f"{median(ours):.3f} s; of {n // 10:,} {median(small):.3f} s, of {many:,} {median(large):.3f} s"
     return [
         Measured(DIVERSE_MODAL, [peers["modAL"][0] / s for s in ours], f"{facts}; beside it {_said(peers['modAL'])}"),
@@ -133,11 +133,3 @@ def _seconds(work: Callable[[], object]) -> float:
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
-
-
-def _peak_mb(work: Callable[[], object]) -> float:
-    tracemalloc.start()
-    work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 1e6

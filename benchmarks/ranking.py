@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
@@ -26,7 +25,7 @@ from benchmarks.goals import (
     Measured,
 )
 from benchmarks.rooms import Servers
-from benchmarks.turns import in_turn, ratios
+from benchmarks.turns import in_turn, peak_mb, ratios
 from labelloop import strategies
 from labelloop.errors import Failed
 from labelloop.strategies import Array
@@ -102,7 +101,7 @@ def _beside(proba: Array, peer: Peer, own: Measure, repeats: int) -> Measured:
         raise Failed(f"{peer.goal.name}: ours is {apart:.2g} from {peer.goal.against}")
     ours, bare = in_turn(repeats, lambda: _seconds(own, proba), lambda: _seconds(peer.measure, proba))
     checked = [_seconds(lambda rows: strategies.utilities(peer.strategy, rows), proba) for _ in range(repeats)]
-    ns, mb = 1e9 / len(proba), _peak_mb(lambda: own(proba))
+    ns, mb = 1e9 / len(proba), peak_mb(lambda: own(proba))
     return Measured(
         peer.goal,
         ratios(bare, ours),  # of rates
@@ -132,11 +131,3 @@ def _seconds(measure: Callable[[Array], Any], values: Array) -> float:
     began = time.process_time()
     measure(values)
     return time.process_time() - began
-
-
-def _peak_mb(work: Callable[[], object]) -> float:
-    tracemalloc.start()
-    work()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return peak / 1e6

@@ -1,7 +1,8 @@
-"""Turns: two sides measured one after the other, each as often first as second, and percentiles of what they took."""
+"""Turns: two sides measured one after the other, each as often first as second; percentiles and peaks of that."""
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -30,3 +31,12 @@ def percentile(values: Sequence[float], share: float) -> float:
     """The value that `share` of them do not exceed: one of them, never a mean of two."""
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def peak_mb(work: Callable[[], object]) -> float:
+    """The most memory that Python's and numpy's allocators held for it at one time, in megabytes."""
+    tracemalloc.start()
+    work()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -47,17 +47,13 @@ def _least_confidence(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> 
 def _margin(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
     if len(labels) == 1:
         return [_only(labels)] * len(proba)
-    first, second = _two(proba)
-    pairs = zip(first.tolist(), second.tolist(), _at(proba, first), _at(proba, second), strict=True)
-    return [f"margin {p - q:.2f} between {labels[i]} and {labels[j]}" for i, j, p, q in pairs]
+    return [f"margin {p - q:.2f} between {labels[i]} and {labels[j]}" for i, j, p, q in _two(proba)]
 
 
 def _ratio(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
     if len(labels) == 1:
         return [_only(labels)] * len(proba)
-    first, second = _two(proba)
-    pairs = zip(first.tolist(), second.tolist(), _at(proba, first), _at(proba, second), strict=True)
-    return [f"{labels[j]} is {q / p:.2f} times as likely as {labels[i]}" for i, j, p, q in pairs]
+    return [f"{labels[j]} is {q / p:.2f} times as likely as {labels[i]}" for i, j, p, q in _two(proba)]
 
 
 def _entropy(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
@@ -71,12 +67,13 @@ def _entropy(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]
     ]
 
 
-def _two(proba: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Columns of the most probable label and of the next; of equals the first."""
+def _two(proba: npt.NDArray[np.float64]) -> Iterator[tuple[int, int, float, float]]:
+    """Of each row the columns of the most probable label and of the next, of equals the first, and both shares."""
     first = proba.argmax(axis=1)
     rest = proba.copy()
     rest[np.arange(len(proba)), first] = -1.0
-    return first, rest.argmax(axis=1)
+    second = rest.argmax(axis=1)
+    return zip(first.tolist(), second.tolist(), _at(proba, first), _at(proba, second), strict=True)
 
 
 def _at(proba: npt.NDArray[np.float64], columns: npt.NDArray[np.intp]) -> list[float]:
