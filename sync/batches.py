@@ -12,7 +12,7 @@ import psycopg
 
 from labelloop.errors import LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.store import batches, pool, versions
+from labelloop.store import batches, pool, projects, versions
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
 from labelloop.tasks import Task
@@ -86,6 +86,8 @@ def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[U
 
     Returns the counts of both; none where somebody else has said already what became of it.
     """
+    # Label Studio serves a task before we know of it: an answer that a pull is just writing down is waited for.
+    projects.hold(conn, project["loop"], "answers")
     if not batches.end(conn, batch_id, "sending", "adopted"):
         return 0, 0
     # On SQLite Label Studio gives the ids of deleted tasks away again.
@@ -96,6 +98,7 @@ def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[U
     task_store.forget(conn, moved)
     batches.adopt(conn, batch_id, project["instance"], ids)
     adopted = batches.in_review(conn, batch_id, list(ids))
+    task_store.answered_before(conn, list(ids))
     pool.put_back(conn, batch_id)
     back = batches.release(conn, batch_id, "waiting", "its import did not make the task")
     batches.forget_items(conn, batch_id)

@@ -193,6 +193,20 @@ def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state:
     return [row["id"] for row in rows]
 
 
+def answered_before(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Those of these open outputs that people answered before we knew of their tasks are answered."""
+    conn.execute(
+        """
+        update outputs o set state = 'answered'
+        from tasks t cross join lateral (
+            select reviewers from answers where output_id = t.output_id order by seq desc limit 1
+        ) a
+        where t.output_id = o.id and o.id = any(%(ids)s) and o.state = 'in_review' and a.reviewers >= t.overlap
+        """,
+        {"ids": list(output_ids)},
+    )
+
+
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
     """Label Studio has no task of these outputs any more."""
     conn.execute("delete from tasks where output_id = any(%(ids)s)", {"ids": list(output_ids)})

@@ -19,7 +19,7 @@ from labelloop.store.database import Database
 from labelloop.tasks import Task
 from sync.batches import PushReport
 from sync.push import Claim, _claim
-from sync.take_in import Pull
+from sync.take_in import Pull, PullReport
 from tests.conftest import LabelStudio
 from tests.faultproxy import proxy
 from tests.sync_loop import SyncLoop, sync_loop
@@ -148,6 +148,54 @@ def test_what_a_pull_is_just_adopting_is_not_claimed_by_a_push(loop: SyncLoop) -
     assert loop.push() == PushReport(renewed=3), "what they show is ours again, in our order"
     assert loop.push() == PushReport()
     assert loop.states() == {"in_review": 3}
+
+
+def test_an_answer_that_is_pulled_before_its_task_is_adopted_counts(
+    database: Database, label_studio: LabelStudio
+) -> None:
+    """Label Studio serves a task as soon as it has it; the answer to the import may be lost, or its reader killed."""
+    with (
+        proxy(label_studio.url) as faults,
+        sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop,
+    ):
+        loop.push()
+        loop.submit(2)
+        faults.arm("drop reply")
+        with pytest.raises(Ambiguous):
+            loop.push()
+        loop.annotate(loop.tasks()[0]["id"], "cat")
+        assert loop.pull().answers == 1
+        assert loop.states() == {"pushing": 2}
+        assert loop.push() == PushReport(adopted=2)
+        assert loop.states() == {"answered": 1, "in_review": 1}
+
+
+def test_a_task_is_adopted_after_the_answer_that_a_pull_is_writing_down(
+    database: Database, label_studio: LabelStudio
+) -> None:
+    with (
+        proxy(label_studio.url) as faults,
+        sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop,
+    ):
+        loop.push()
+        loop.submit(1)
+        faults.arm("drop reply")
+        with pytest.raises(Ambiguous):
+            loop.push()
+        loop.annotate(loop.tasks()[0]["id"], "cat")
+        push = threading.Thread(target=loop.push)
+
+        class Slow(Pull):
+            def _store(self, *args: Any) -> PullReport:
+                report = super()._store(*args)
+                push.start()
+                push.join(1.5)
+                return report
+
+        read = loop.gateway.changed_tasks(loop.project_id, None)
+        Slow(loop.database, loop.gateway, loop.spec, loop.project).take_in(read)
+        push.join()
+        assert loop.states() == {"answered": 1}
 
 
 def test_a_batch_that_cannot_be_settled_does_not_hold_up_the_others(
