@@ -57,7 +57,7 @@ pictures: setup  ## the pictures of the docs, from the running product (needs Ch
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
-	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --no-header --no-annotate -o requirements.lock
+	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o requirements.lock
 	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o runtime.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio.in -o label-studio.lock
 

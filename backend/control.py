@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from backend.learners import Learner, make
-from backend.train import field_of
+from backend.learners import Learner
+from backend.train import learner_of
 from labelloop.errors import Failed, Unreadable
 from labelloop.spec import LoopSpec
 from labelloop.store import runs
@@ -51,7 +51,7 @@ def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 
     """From the answers of this moment; the same answers and seed give the same figures."""
     with database.transaction() as conn:
         rows = runs.answered(conn, spec.name, upto=2**63 - 1)
-    learner = make(spec.learner.name, {"field": field_of(spec)})
+    learner = learner_of(spec)
     rows = _readable(learner, rows)
     rule, control = ([row for row in rows if row["lane"] == lane] for lane in ("rule", "control"))
     judged = [row for row in rows if row["holdout"]]
@@ -109,16 +109,15 @@ def _draw(rows: Sequence[Row], n: int, rng: np.random.Generator) -> list[Row]:
 
 def _right(spec: LoopSpec, taught: Sequence[Row], judged: Sequence[Row]) -> Right:
     """Which of the held-out items a model that was taught these answers has right."""
-    learner = make(spec.learner.name, {"field": field_of(spec)})
+    learner = learner_of(spec)
     labels = [row["label"] for row in taught]
-    said: Sequence[str] = [Counter(labels).most_common(1)[0][0]] * len(judged)
+    said: Sequence[str | None] = [Counter(labels).most_common(1)[0][0]] * len(judged)
     try:
         learner.fit([row["data"] for row in taught], labels, np.random.default_rng(0))
     except Failed:
         pass  # one label only: it is what such a model would always say
     else:
-        proba = learner.predict_proba([row["data"] for row in judged])
-        said = [learner.classes[best] for best in proba.argmax(axis=1)]
+        said = learner.say([row["data"] for row in judged]).labels
     return np.array([label == row["label"] for label, row in zip(said, judged, strict=True)])
 
 

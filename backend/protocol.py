@@ -88,9 +88,9 @@ def answer(database: Database, now: Serving, tasks: Sequence[Mapping[str, Any]])
     """One item a task, in order; an empty result where there is nothing to say. `score`: the confidence, 0 to 1."""
     said: list[tuple[str | None, float]] = [(None, 0.0)] * len(tasks)
     if now.learner is not None:
-        positions, proba = read_and_predict(now.learner, [task["data"] for task in tasks])
-        for position, p in zip(positions, proba, strict=True):
-            said[position] = (now.learner.classes[int(p.argmax())], float(min(p.max(), 1.0)))
+        positions, found = read_and_predict(now.learner, [task["data"] for task in tasks])
+        for position, label, share in zip(positions, found.labels, found.confidences.tolist(), strict=True):
+            said[position] = (label, share)
     else:
         ids = [_uuid(task["data"].get("labelloop_output")) for task in tasks]
         with database.transaction() as conn:

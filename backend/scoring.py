@@ -18,13 +18,13 @@ from joblib import parallel_config
 
 from backend import models
 from backend.learners import Learner
+from backend.learners.said import Said
 from labelloop import strategies
 from labelloop.errors import Unreadable
 from labelloop.outputs import unit_hash
 from labelloop.threads import one_thread
 from labelloop.why import whys
 
-Proba = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
 """Of a version's file. joblib sends an array that is given to many calls once; of a `bytes` it would send as many."""
 LOADED = 4
@@ -74,12 +74,12 @@ def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk
     with one_thread, parallel_config("sequential", n_jobs=1):
         if labels is not None and labels is ranks:
             wanted = [a or b for a, b in zip(chunk.to_label, chunk.to_rank, strict=True)]
-            positions, proba = _said(labels, data, wanted)
-            _label(labels, chunk, positions, proba, scores)
-            _rank(pair, labels, chunk, positions, proba, scores)
+            positions, said = _said(labels, data, wanted)
+            _label(chunk, positions, said, scores)
+            _rank(pair, labels, chunk, positions, said, scores)
             return scores
         if labels is not None:
-            _label(labels, chunk, *_said(labels, data, chunk.to_label), scores)
+            _label(chunk, *_said(labels, data, chunk.to_label), scores)
         if ranks is not None:
             _rank(pair, ranks, chunk, *_said(ranks, data, chunk.to_rank), scores)
     return scores
@@ -90,43 +90,45 @@ def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence
     found: list[float | None] = [None] * len(data)
     columns = {label: column for column, label in enumerate(ranker.classes)}
     with one_thread:
-        positions, proba = predict(ranker, data)
-    for position, p in zip(positions, proba, strict=True):
+        positions, said = predict(ranker, data)
+    if said.proba is None:
+        return found
+    for position, p in zip(positions, said.proba, strict=True):
         if answers[position] in columns:
             found[position] = float(np.clip(1.0 - p[columns[answers[position]]], 0.0, 1.0))
     return found
 
 
-def predict(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Proba]:
-    """Positions of the items that the learner can read, and its probabilities for those."""
+def predict(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Said]:
+    """Positions of the items that the learner can read, and what it says of those."""
     positions = list(range(len(data)))
     try:
-        return positions, learner.predict_proba(data)
+        return positions, learner.say(data)
     except Unreadable:
         pass
     try:
         learner.check(data)
     except Unreadable as exc:
         positions = [position for position in positions if position not in exc.faults]
-    return positions, learner.predict_proba([data[position] for position in positions])
+    return positions, learner.say([data[position] for position in positions])
 
 
-def _said(learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequence[bool]) -> tuple[list[int], Proba]:
+def _said(learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequence[bool]) -> tuple[list[int], Said]:
     """As predict, of the wanted items."""
     asked = [position for position, want in enumerate(wanted) if want]
-    positions, proba = predict(learner, [data[position] for position in asked])
-    return [asked[position] for position in positions], proba
+    positions, said = predict(learner, [data[position] for position in asked])
+    return [asked[position] for position in positions], said
 
 
-def _label(learner: Learner, chunk: Chunk, positions: Sequence[int], proba: Proba, scores: Scores) -> None:
-    columns, shares = proba.argmax(axis=1).tolist(), np.minimum(proba.max(axis=1), 1.0).tolist()
-    for position, column, share in zip(positions, columns, shares, strict=True):
-        if chunk.to_label[position]:
-            scores.labels[position], scores.confidences[position] = learner.classes[column], share
+def _label(chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
+    for position, label, share in zip(positions, said.labels, said.confidences.tolist(), strict=True):
+        if chunk.to_label[position] and label is not None:
+            scores.labels[position], scores.confidences[position] = label, share
 
 
-def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], proba: Proba, scores: Scores) -> None:
-    if not strategies.reads_probabilities(pair.strategy):
+def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
+    proba = said.proba
+    if proba is None or not strategies.reads_probabilities(pair.strategy):
         return  # what such a strategy reads only the pipeline can say: the utility stays
     rows = [row for row, position in enumerate(positions) if chunk.to_rank[position]]
     if not rows:

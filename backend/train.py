@@ -72,7 +72,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
     run, spec, rows = patiently(gather)
     taught = [row for row in rows if not row["holdout"]]
     judged = [row for row in rows if row["holdout"]]
-    learner = make(spec.learner.name, {"field": field_of(spec)})
+    learner = learner_of(spec)
     taught, notes = _readable(learner, taught)
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
     if len(taught) < 2:
@@ -105,6 +105,11 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
     return {"version": stored.id, "trained_on": len(taught), "notes": notes}
 
 
+def learner_of(spec: LoopSpec) -> Learner:
+    """The loop's learner, which knows nothing yet."""
+    return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+
+
 def field_of(spec: LoopSpec) -> str:
     """The field of the data that the loop's learner reads: the first one that annotators see, where none is named."""
     fields = [name for name in spec.config.data_fields if not name.startswith("labelloop_")]
@@ -127,12 +132,8 @@ def _readable(learner: Learner, rows: list[dict[str, Any]]) -> tuple[list[dict[s
 def _say(learner: Learner, rows: list[dict[str, Any]]) -> list[str | None]:
     """The learner's label of each row; None where it cannot read the data, which the gate counts as wrong."""
     good, _ = _readable(learner, rows)
-    proba = learner.predict_proba([row["data"] for row in good])
-    labels = (
-        {row["output_id"]: learner.classes[best] for row, best in zip(good, proba.argmax(axis=1), strict=True)}
-        if good
-        else {}
-    )
+    said = learner.say([row["data"] for row in good])
+    labels = {row["output_id"]: label for row, label in zip(good, said.labels, strict=True)}
     return [labels.get(row["output_id"]) for row in rows]
 
 

@@ -17,6 +17,8 @@ def app(models_dir: str, version_id: str) -> Flask:
     @flask.post("/predict")
     def predict() -> Any:
         data = [task["data"] for task in request.get_json()["tasks"]]
-        return {"proba": learner.predict_proba(data).tolist()}
+        proba = learner.say(data).proba
+        assert proba is not None
+        return {"proba": proba.tolist()}
 
     return flask

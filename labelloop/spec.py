@@ -98,6 +98,8 @@ class LearnerSpec(_Strict):
     """A learner of backend/learners."""
     field: str | None = None
     """The field of `data` that it reads; the first one that annotators see where none is named."""
+    params: dict[str, Any] = {}
+    """What else its constructor takes."""
 
 
 class Retrain(_Strict):

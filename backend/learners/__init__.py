@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from backend.learners.images import Images
+from backend.learners.said import Said
 from backend.learners.text import Text
 from labelloop.errors import SpecError
 
@@ -32,15 +32,22 @@ class Learner(Protocol):
         """Raises Unreadable, naming all the items that cannot be read; nothing is fitted."""
         ...
 
-    def fit(self, data: Sequence[Mapping[str, object]], labels: Sequence[str], rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        data: Sequence[Mapping[str, object]],
+        labels: Sequence[str],
+        rng: np.random.Generator,
+        weights: Sequence[float] | None = None,
+    ) -> Self:
         """Learn from scratch; the same data in the same order and the same state of `rng` give the same model.
 
+        `labels` as answers have them. `weights`: how much each answer counts, 0 < w <= 1; all alike where None.
         Raises Unreadable where items cannot be read, Failed where there is nothing to tell apart.
         """
         ...
 
-    def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:
-        """Shape (n, k), columns as in `classes`, rows sum to 1. Raises Unreadable where items cannot be read."""
+    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+        """What it says of each item. Raises Unreadable where items cannot be read."""
         ...
 
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from backend.learners.said import Said, of_proba
 from labelloop.errors import Failed, Unreadable
 
 
@@ -35,7 +36,13 @@ class Refit(ABC):
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
         self._features(data)
 
-    def fit(self, data: Sequence[Mapping[str, object]], labels: Sequence[str], rng: np.random.Generator) -> Self:
+    def fit(
+        self,
+        data: Sequence[Mapping[str, object]],
+        labels: Sequence[str],
+        rng: np.random.Generator,
+        weights: Sequence[float] | None = None,
+    ) -> Self:
         if len(data) != len(labels):
             raise ValueError(f"{len(data)} items with {len(labels)} labels")
         classes = tuple(sorted(set(labels)))
@@ -45,13 +52,25 @@ class Refit(ABC):
         features = self._features(data)
         estimator = self.build(features, int(rng.integers(2**31)))
         try:
-            estimator.fit(features, np.array([classes.index(label) for label in labels]))
+            self.teach(estimator, features, np.array([classes.index(label) for label in labels]), weights)
         except ValueError as exc:
             raise Failed(f"the {len(data)} items cannot be learned from: {exc}") from exc
         self.classes, self.estimator = classes, estimator
         return self
 
+    def teach(self, estimator: Any, features: Sequence[Any], codes: Any, weights: Sequence[float] | None) -> None:
+        """Fit what `build` made; the weights go to the last step of a pipeline."""
+        if weights is None:
+            estimator.fit(features, codes)
+            return
+        last = f"{estimator.steps[-1][0]}__" if hasattr(estimator, "steps") else ""
+        estimator.fit(features, codes, **{f"{last}sample_weight": np.asarray(weights, dtype=np.float64)})
+
+    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+        return of_proba(self.classes, self.predict_proba(data))
+
     def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:
+        """Shape (n, k), columns as in `classes`, rows sum to 1. Raises Unreadable where items cannot be read."""
         if not data:
             return np.empty((0, len(self.classes)))
         proba = np.asarray(self.estimator.predict_proba(self._features(data)), dtype=np.float64)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -38,13 +37,12 @@ class Text(Refit):
     def build(self, features: Sequence[Any], seed: int) -> Any:
         return Pipeline([("tfidf", tfidf(self.characters)), ("classify", LogisticRegression(C=10, max_iter=1000))])
 
-    def fit(self, data: Sequence[Mapping[str, object]], labels: Sequence[str], rng: np.random.Generator) -> Self:
-        super().fit(data, labels, rng)
-        for _, vectorizer in self.estimator.named_steps["tfidf"].transformer_list:
+    def teach(self, estimator: Any, features: Sequence[Any], codes: Any, weights: Sequence[float] | None) -> None:
+        super().teach(estimator, features, codes, weights)
+        for _, vectorizer in estimator.named_steps["tfidf"].transformer_list:
             # Where there are more than MAX_FEATURES, scikit-learn numbers them with numpy's integers, and skops makes a
             # file of each: minutes to store what is stored in a second.
             vectorizer.vocabulary_ = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
-        return self
 
 
 def tfidf(characters: bool) -> FeatureUnion:

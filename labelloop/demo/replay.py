@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from backend.learners import Learner, make
-from backend.train import field_of
+from backend.learners import Learner
+from backend.train import learner_of
 from labelloop.demo.items import Items
 from labelloop.errors import Failed
 from labelloop.spec import LoopSpec
@@ -49,14 +49,12 @@ def _answer(items: Items, item: int, skill: float, rng: np.random.Generator) -> 
 
 
 def new_learner(spec: LoopSpec) -> Learner:
-    return make(spec.learner.name, {"field": field_of(spec)})
+    return learner_of(spec)
 
 
 def accuracy(learner: Learner, items: Items) -> float:
     """Share of the test part that the learner has right."""
-    proba = learner.predict_proba([items.data[i] for i in items.test])
-    said = [learner.classes[c] for c in proba.argmax(axis=1)]
-    return share_right(said, items)
+    return share_right(learner.say([items.data[i] for i in items.test]).labels, items)
 
 
 def share_right(said: Sequence[str | None], items: Items) -> float:

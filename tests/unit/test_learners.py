@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from backend.learners import LEARNERS, Learner, make
+from backend.learners.said import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.features import open_image
 
@@ -66,6 +67,12 @@ def fitted(case: Case, seed: int = 0) -> Learner:
     return make(case.name, {"field": "item"}).fit(data, labels, np.random.default_rng(seed))
 
 
+def proba_of(learner: Learner, data: Data) -> Floats:
+    found = learner.say(data).proba
+    assert found is not None
+    return found
+
+
 def test_every_learner_has_a_case() -> None:
     assert {case.name for case in CASES} == set(LEARNERS)
 
@@ -73,31 +80,31 @@ def test_every_learner_has_a_case() -> None:
 def test_probabilities_have_a_column_a_class_and_sum_to_one(case: Case) -> None:
     data, labels = case.items()
     learner = fitted(case)
-    proba = learner.predict_proba(data)
+    proba = proba_of(learner, data)
     assert learner.classes == tuple(sorted(set(labels)))
     assert proba.shape == (len(data), len(learner.classes))
     assert proba.dtype == np.float64
     assert (proba >= 0).all()
     np.testing.assert_allclose(proba.sum(axis=1), 1)
-    assert learner.predict_proba([]).shape == (0, len(learner.classes))
+    assert proba_of(learner, []).shape == (0, len(learner.classes))
 
 
 def test_it_learns(case: Case) -> None:
     data, labels = case.items()
     learner = make(case.name, {"field": "item"}).fit(data[:80], labels[:80], np.random.default_rng(0))
-    said = [learner.classes[i] for i in learner.predict_proba(data[80:]).argmax(axis=1)]
+    said = [learner.classes[i] for i in proba_of(learner, data[80:]).argmax(axis=1)]
     assert np.mean([a == b for a, b in zip(said, labels[80:], strict=True)]) > 0.8
 
 
 def test_an_item_is_judged_alike_alone_and_among_others(case: Case) -> None:
     data, _ = case.items()
     learner = fitted(case)
-    np.testing.assert_allclose(learner.predict_proba(data[3:4])[0], learner.predict_proba(data)[3], atol=1e-9)
+    np.testing.assert_allclose(proba_of(learner, data[3:4])[0], proba_of(learner, data)[3], atol=1e-9)
 
 
 def test_the_same_seed_and_data_teach_the_same(case: Case) -> None:
     data, _ = case.items()
-    np.testing.assert_array_equal(fitted(case).predict_proba(data), fitted(case).predict_proba(data))
+    np.testing.assert_array_equal(proba_of(fitted(case), data), proba_of(fitted(case), data))
 
 
 def test_fitting_again_forgets_what_was_learned_before(case: Case) -> None:
@@ -121,7 +128,7 @@ def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
     learner = fitted(case)
     for use in (
         lambda: learner.check(data),
-        lambda: learner.predict_proba(data),
+        lambda: proba_of(learner, data),
         lambda: learner.fit(data, labels, np.random.default_rng(0)),
     ):
         with pytest.raises(Unreadable, match=r"item 4: its field 'item' .*\(and 1 more\)") as raised:
@@ -160,7 +167,7 @@ def test_the_size_of_the_scan_and_a_transparent_background_change_nothing() -> N
     file = io.BytesIO()
     Image.fromarray(ink, "RGBA").save(file, "PNG")
     transparent = f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
-    proba = learner.predict_proba([data[0], {"item": picture(pixels.tolist(), scale=9)}, {"item": transparent}])
+    proba = proba_of(learner, [data[0], {"item": picture(pixels.tolist(), scale=9)}, {"item": transparent}])
     np.testing.assert_allclose(proba[1], proba[0], atol=0.02)
     np.testing.assert_allclose(proba[2], proba[0], atol=0.02)
 
