@@ -25,8 +25,7 @@ def test_eight_better_and_two_worse_may_be_chance() -> None:
     decision = GATE.judge([BOTH] * 33 + [NEITHER] * 5 + [BETTER] * 8 + [WORSE] * 2)
     assert decision.p_value == pytest.approx(56 / 1024)
     assert not decision.promote
-    [reason] = decision.reasons
-    assert reason == (
+    assert decision.reasons[0] == (
         "challenger 41 of 48 right (85.4 %, 72.8 to 92.8), champion 35 of 48 right (72.9 %, 59.0 to 83.4); "
         "8 better, 2 worse, p = 0.055 > 0.05, it may be chance: refused"
     )
@@ -37,9 +36,13 @@ def test_nine_better_and_one_worse_is_evidence() -> None:
     decision = GATE.judge([BOTH] * 20 + [BETTER] * 9 + [WORSE])
     assert decision.p_value == pytest.approx(11 / 1024)
     assert decision.promote
-    assert decision.scores(trained_on=7) == {
+    scores = decision.scores(trained_on=7)
+    assert {
+        k: scores[k] for k in ("holdout", "trained_on", "metric", "champion", "challenger", "better", "worse", "p")
+    } == {
         "holdout": 30,
         "trained_on": 7,
+        "metric": "accuracy",
         "champion": GATE.judge([BOTH] * 21 + [NEITHER] * 9).challenger.as_json(),
         "challenger": GATE.judge([BOTH] * 29 + [NEITHER]).challenger.as_json(),
         "better": 9,
