@@ -17,6 +17,7 @@ from backend.child import Children
 from backend.engines import named
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
+from backend.shadow import ask_for_shadows, in_shadow
 from labelloop import log
 from labelloop.settings import Settings
 from labelloop.store import jobs, loops, prelabels
@@ -34,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 
 def make_app(database: Database, settings: Settings, children: Children, stop: threading.Event) -> App:
-    """The queue's app with the backend's two jobs. Neither is retried by the queue: the periodic look asks anew."""
+    """The queue's app with the backend's jobs. None is retried by the queue: the periodic look asks anew."""
     app = jobs.worker_app(settings.database_url, jobs.BACKEND_QUEUE)
 
     @app.task(name=jobs.RETRAIN, queue=jobs.BACKEND_QUEUE)
@@ -46,6 +47,10 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
     def _prelabel(loop: str) -> None:
         on, cluster = named(settings.rescore_on)
         prelabel(database, loop, settings.models_dir, stop, on=on, cluster=cluster)
+
+    @app.task(name=jobs.SHADOW, queue=jobs.BACKEND_QUEUE)
+    def _shadow(loop: str) -> None:
+        in_shadow(database, loop, settings.models_dir, stop)
 
     return app
 
@@ -100,6 +105,7 @@ async def _look_after(app: App, database: Database, settings: Settings, stopping
         try:
             await jobs.reap(app, jobs.BACKEND_QUEUE, 3 * settings.heartbeat_s)
             await asyncio.to_thread(heal, database)
+            await asyncio.to_thread(ask_for_shadows, database)
             if looks % SLIPPED_EVERY == 0:
                 await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
         except Exception as exc:

@@ -29,7 +29,7 @@ class Bin:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Expected calibration error (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602), over bins of as many items each
+    """Expected calibration error (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602), over bins of equally many items
     (Nixon et al. 2019, arXiv:1904.01685): with bins of equal width most are empty where a model is sure.
     """
 
@@ -50,7 +50,8 @@ class Calibration:
         n = len(confidences)
         if not n:
             return None
-        starts = np.unique(np.linspace(0, n, min(BINS, max(1, n // A_BIN)) + 1).astype(int))[:-1]
+        starts = np.linspace(0, n, min(BINS, max(1, n // A_BIN)) + 1).astype(int)[:-1]
+        starts = np.unique(np.searchsorted(confidences, confidences[starts]))  # equal confidences are never parted
         drawn = rng.random((DRAWN, n)) < confidences
         off = np.abs(np.add.reduceat(drawn - confidences, starts, axis=1)).sum(axis=1) / n
         pieces = list(zip(np.split(confidences, starts[1:]), np.split(scores, starts[1:]), strict=True))

@@ -61,7 +61,7 @@ class GateDecision:
     gain: Gain | None
     """None where there is nothing to judge on."""
     detectable: float | None
-    """The smallest gain that this gate would have seen with a chance of 80 %; None: not even the largest."""
+    """The smallest gain that this gate would have seen with a chance of 80 %; None: none at all."""
     reuse: Reuse
     slices: tuple[Slice, ...]
     calibration: tuple[Calibration | None, Calibration | None]
@@ -127,13 +127,14 @@ class Gate:
         p_value = p_better(differences, rng)
         gain = Gain.of(differences, rng) if items else None
         told = float((differences**2).mean()) if items else 0.0
-        detectable = detectable_gain(len(items), reuse.alpha, told)
+        too_few = len(items) < self.min_holdout
+        detectable = None if too_few else detectable_gain(len(items), reuse.alpha, told)
         cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, alpha=self.alpha, rng=rng)
         sure = np.array([i.confidences for i in items], dtype=float).reshape(-1, 2)
         calibration = tuple(Calibration.of(sure[:, i], scores[:, i], rng) for i in (0, 1))
 
         why = f"p = {p_value:.2g} <= {reuse.alpha:.2g}"
-        refused, too_few = True, len(items) < self.min_holdout
+        refused = True
         if too_few:
             why = f"{len(items)} held-out answers, the gate wants {self.min_holdout}: no verdict"
         elif gain is None or gain.value <= 0:
