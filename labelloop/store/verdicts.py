@@ -83,7 +83,7 @@ def decide(conn: Conn, run_id: UUID, status: str, *reasons: str, shadow: Mapping
         conn.execute(
             """
             update retrain_runs set status = %(status)s::run_status, reasons = %(reasons)s || reasons,
-                scores = scores || coalesce(%(shadow)s, '{}')
+                scores = scores || coalesce(%(shadow)s, '{}'::jsonb)
             where id = %(id)s and status in ('asking', 'shadow')
             """,
             {

@@ -117,31 +117,36 @@ def test_both_are_never_promoted_over_each_other(items: list[Judged], gate: Gate
 # -- rules beside the test ---------------------------------------------------------------------------------------------
 
 
-def items(n: int, accuracy: float, gain: float, rng: np.random.Generator, differ: float = 0.2) -> list[Judged]:
+def drawn(n: int, accuracy: float, gain: float, rng: np.random.Generator, differ: float = 0.2) -> list[Judged]:
     """Items on which a challenger is right more often by `gain`; on a share of `differ` one model alone is right."""
     better, worse = (differ + gain) / 2, (differ - gain) / 2
     both = accuracy - worse
     kinds = rng.choice(4, size=n, p=[both, better, worse, 1 - both - better - worse])
-    facts = {"label": rng.integers(10, size=n), "data.country": rng.integers(4, size=n), "length": rng.random(n)}
+    said = [("a", "a"), ("b", "a"), ("a", "b"), ("b", "b")]
+    return [Judged("a", *said[kind]) for kind in kinds]
+
+
+def with_facts(items: list[Judged], rng: np.random.Generator) -> list[Judged]:
+    facts = zip(
+        rng.integers(10, size=len(items)), rng.integers(4, size=len(items)), rng.random(len(items)), strict=True
+    )
     return [
-        Judged("a", *[("a", "a"), ("b", "a"), ("a", "b"), ("b", "b")][kind],
-               facts={"label": str(facts["label"][i]), "data.country": str(facts["data.country"][i]),
-                      "length": float(facts["length"][i])})
-        for i, kind in enumerate(kinds)
-    ]  # fmt: skip
+        replace(item, facts={"label": str(label), "data.country": str(country), "length": float(length)})
+        for item, (label, country, length) in zip(items, facts, strict=True)
+    ]
 
 
 def test_of_100_worse_challengers_at_most_5_are_promoted() -> None:
     """By half a point only: those that are much worse are no risk."""
     rng = np.random.default_rng(1)
-    assert sum(GATE.judge(items(1000, 0.85, -0.005, rng)).promote for _ in range(100)) <= 5
+    assert sum(GATE.judge(drawn(1000, 0.85, -0.005, rng)).promote for _ in range(100)) <= 5
 
 
 def test_of_100_challengers_that_are_5_points_better_on_1000_answers_80_are_promoted() -> None:
     """With all the slices and their floor; every fifth item is right with one of the two models only."""
     rng = np.random.default_rng(2)
     gate = Gate(min_holdout=20, alpha=0.05, floor=0.02)
-    assert sum(gate.judge(items(1000, 0.85, 0.05, rng)).promote for _ in range(100)) >= 80
+    assert sum(gate.judge(with_facts(drawn(1000, 0.85, 0.05, rng), rng)).promote for _ in range(100)) >= 80
 
 
 def by_luck(replays: int, begin: int, more: int, *, share: bool) -> float:
