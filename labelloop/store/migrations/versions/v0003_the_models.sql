@@ -18,6 +18,12 @@ comment on column retrain_runs.progress is 'While it runs: {"step", "done", "of"
 comment on column retrain_runs.log is 'The end of what the training process printed.';
 comment on column retrain_runs.stop_asked_by is 'Who wants it stopped; null: nobody.';
 comment on column retrain_runs.tried is 'What the search over parameters tried, each with its score, and what it chose.';
+comment on column retrain_runs.feedback_upto is 'The cut: the run saw answers with seq up to this, and none after. Of a run that was stopped while it was queued: what it would have seen.';
+
+-- A run that is going has made its cut: who asks meanwhile asks for the next one.
+drop index one_open_run_a_loop;
+create unique index one_running_run_a_loop on retrain_runs (loop) where status = 'running';
+create unique index one_queued_run_a_loop on retrain_runs (loop) where status = 'queued';
 
 -- ---- gate: confidences, decisions, shadow ------------------------------------------------------------------------
 alter table run_items
