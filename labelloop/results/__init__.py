@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labelloop.labeling import APPROVE, REJECT, ControlTag, LabelingConfig
+from labelloop.labeling import APPROVE, REJECT, ControlTag, Kind, LabelingConfig
 from labelloop.results import choices, labels, number, rating, taxonomy, textarea
 from labelloop.structured import sayable
 
@@ -76,7 +76,9 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     With a verdict, approve makes the model's label the label, and reject the correction. Without one the label is what
     was chosen, and it is an approval when it equals the model's, as far as the form can say that.
     """
-    model = _sayable(config, model_label) or model_label
+    model = _sayable(config, model_label)
+    if model is None and config.kind is Kind.LABEL:
+        model = model_label  # which the form may have no more
     comment = _value(config.comment, result)
     if config.verdict is None:
         label = _value(config.answer, result)
