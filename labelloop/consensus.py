@@ -6,8 +6,8 @@ spans           each exact span that more than half gave; the mean of the F1 of 
                 Hripcsak and Rothschild 2005 (doi:10.1197/jamia.M1733) measure agreement on what may be anywhere
 a number        the median, of two the lower, so that somebody has said it; the share of the reviewers near it
 
-A tie is no answer: labels given equally often, a label or span that exactly half gave, nothing in common where most gave
-something, a median that not more than half are near. Who gave no clear answer counts as a reviewer who agrees with
+A tie is no answer: labels given equally often, a label or span that exactly half gave, nothing in common where most
+gave something, a median that not more than half are near. Who gave no clear answer counts as a reviewer who agrees with
 nobody.
 """
 
