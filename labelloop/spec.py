@@ -171,6 +171,8 @@ class LoopSpec(_Strict):
     """The labels; those of labels.xml where there is one."""
     overlap: int = Field(default=1, ge=1, le=10)
     """How many people answer one task."""
+    tolerance: float | None = Field(default=None, ge=0)
+    """How far from a number or rating another is still the same answer; a twentieth of its range where none is said."""
     queue: Queue = Queue()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
