@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -41,6 +41,12 @@ class ControlTag:
     labels: tuple[str, ...] = ()
     """What can be chosen, as results hold it (the alias where a choice has one); empty for free text."""
     choice: str = "single"
+    predicted: Mapping[str, str] = field(default_factory=dict)
+    """Other words that models use for a label (`predicted_values`) -> the label."""
+
+    def shown(self, said: str) -> str:
+        """The label that stands for what a model said; what the form does not know stays as it is."""
+        return said if said in self.labels else self.predicted.get(said, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,16 +123,21 @@ def _parse(xml: str) -> LabelingConfig:
 
 def _control(element: Element) -> ControlTag:
     labels = []
+    predicted: dict[str, str] = {}
     for choice in element.iter("Choice"):
         label = choice.get("alias") or choice.get("value")
         if label and not label.startswith("$"):
             labels.append(label)
+            for said in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
+                if predicted.setdefault(said, label) != label:
+                    raise SpecError(f"labels.xml: {said!r} is a predicted value of {predicted[said]!r} and of {label!r}")
     return ControlTag(
         tag=element.tag,
         name=element.get("name", ""),
         to_name=element.get("toName", ""),
         labels=tuple(labels),
         choice=element.get("choice", "single"),
+        predicted=predicted,
     )
 
 

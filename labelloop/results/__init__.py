@@ -42,8 +42,9 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
     """`label` as a prediction's result; [] where there is none, or the form cannot say it.
 
     `model_label` is the output's own, which a form with a verdict is about: another label is a reject with a
-    correction.
+    correction. A label may be said in a word of the config's `predicted_values`.
     """
+    label = None if label is None else config.answer.shown(label)
     if label is None or (config.labels and label not in config.labels):
         return []
     if config.verdict is None:

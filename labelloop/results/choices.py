@@ -14,6 +14,6 @@ def encode(control: ControlTag, label: str) -> dict[str, Any]:
 def decode(control: ControlTag, value: dict[str, Any]) -> str | None:
     """None for none, for several, and for a choice that is not in the config (which the API lets through)."""
     match value.get("choices"):
-        case [str() as label] if not control.labels or label in control.labels:
-            return label
+        case [str() as said] if not control.labels or control.shown(said) in control.labels:
+            return control.shown(said)
     return None
