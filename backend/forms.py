@@ -1,7 +1,7 @@
 """Forms: whether Label Studio's labeling config is one that a loop's model can answer in; what differs, in words.
 
-Label Studio sends the project's config with every /setup and /predict; ours is in Postgres. Any member may edit it there,
-and a prediction that it has no place for is stored all the same, and shown to nobody.
+Label Studio sends the project's config with every /setup and /predict; ours is in Postgres. Any member may edit it
+there, and a prediction that it has no place for is stored all the same, and shown to nobody.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ def fit(xml: str, loop: LabelingConfig, field: str | None, says: Collection[str]
         return Fit((f"it cannot be read: {exc}",))
     there = {control.name: control for control in form.controls}
     faults = []
-    for control in dict.fromkeys(c.name for c in (loop.verdict, loop.answer) if c is not None):
-        faults += _of_control(next(c for c in loop.controls if c.name == control), there)
+    for control in {c.name: c for c in (loop.verdict, loop.answer) if c is not None}.values():
+        faults += _of_control(control, there)
     if field is not None and field in loop.data_fields and field not in form.data_fields:
-        faults.append(f"it does not show {'$' + field!r} of the data, which the model reads; {_there(form.data_fields)}")
+        faults.append(f"it does not show the field {field!r}, which the model reads; {_there(form.data_fields)}")
     answer = there.get(loop.answer.name)
-    if faults or answer is None or not answer.labels or not says:
+    # What the loop's own form has no more is never shown; of structured answers the classes may be no labels at all.
+    known = {answer.shown(label) for label in says if label in loop.answer.labels} if answer else set()
+    if answer is None or not answer.labels or not known:
         return Fit(tuple(faults))
-    known = {answer.shown(loop.answer.shown(label)) for label in says}
     missing = [label for label in known if label not in answer.labels]
     unseen = tuple(label for label in answer.labels if label not in known)
     if missing:

@@ -42,8 +42,8 @@ def main() -> int:
     if not run_id:
         return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
-    log.configure()
     settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     try:
         with Database(settings.database_url, size=1) as database:
             outcome = train(database, settings.models_dir, UUID(run_id))

@@ -130,7 +130,9 @@ def _control(element: Element) -> ControlTag:
             labels.append(label)
             for said in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
                 if predicted.setdefault(said, label) != label:
-                    raise SpecError(f"labels.xml: {said!r} is a predicted value of {predicted[said]!r} and of {label!r}")
+                    raise SpecError(
+                        f"labels.xml: {said!r} is a predicted value of {predicted[said]!r} and of {label!r}"
+                    )
     return ControlTag(
         tag=element.tag,
         name=element.get("name", ""),

@@ -105,8 +105,8 @@ def test_what_models_call_a_label_is_shown_and_read_as_the_label() -> None:
         '<View><Image name="i" value="$image"/><Choices name="what" toName="i">'
         '<Choice value="Cat" predicted_values="kitty, dog"/><Choice value="A dog" alias="dog"/></Choices></View>'
     )
-    for said, label in (("kitty", "Cat"), ("Cat", "Cat"), ("dog", "dog"), ("cow", "cow")):
-        assert config.answer.shown(said) == label
+    for word, label in (("kitty", "Cat"), ("Cat", "Cat"), ("dog", "dog"), ("cow", "cow")):
+        assert config.answer.shown(word) == label
     [region] = results.encode(config, "kitty", None)
     assert region["value"] == {"choices": ["Cat"]}
     said = [{**region, "value": {"choices": ["kitty"]}}]
@@ -131,6 +131,10 @@ def test_a_form_that_says_why_asks_nothing_more_of_pipelines_nor_of_people() -> 
     assert (why.data_fields, why.controls) == (plain.data_fields, plain.controls)
 
 
+TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
+  <Choice value="x" predicted_values="p"/><Choice value="y" predicted_values="q, p"/></Choices></View>"""
+
+
 @pytest.mark.parametrize(
     ("xml", "line", "words"),
     [
@@ -146,12 +150,7 @@ def test_a_form_that_says_why_asks_nothing_more_of_pipelines_nor_of_people() -> 
             "several Choices ('a', 'b')",
         ),
         ('<View><Text name="t" value="$t"/><Rating name="r" toName="t"/></View>', None, "Rating 'r'"),
-        (
-            '<View><Text name="t" value="$t"/><Choices name="a" toName="t"><Choice value="x" predicted_values="p"/>'
-            '<Choice value="y" predicted_values="q, p"/></Choices></View>',
-            None,
-            "'p' is a predicted value of 'x' and of 'y'",
-        ),
+        (TWICE, None, "'p' is a predicted value of 'x' and of 'y'"),
     ],
 )
 def test_an_error_of_the_config_says_where(xml: str, line: int | None, words: str) -> None:

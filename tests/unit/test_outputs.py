@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from labelloop import strategies
 from labelloop.errors import InvalidOutput
-from labelloop.lanes import because, place, seems
 from labelloop.labeling import LabelingConfig
+from labelloop.lanes import because, place, seems
 from labelloop.outputs import Output, body_sha256, check, parse, shown, unit_hash
 from labelloop.spec import LoopSpec
 from labelloop.strict_json import MAX_BYTES, dumps, loads
