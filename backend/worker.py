@@ -119,9 +119,8 @@ def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -
                 jobs.ask(conn, jobs.PRELABEL, loop)
 
 
-async def _until_told() -> None:
+async def _until_told(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = Settings.from_env(os.environ)
     settings.require("database_url")
     stop, stopping = threading.Event(), asyncio.Event()
 
@@ -142,9 +141,10 @@ async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
 
 
 def main() -> int:
-    log.configure()
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    asyncio.run(_until_told())
+    asyncio.run(_until_told(settings))
     return 0
 
 
