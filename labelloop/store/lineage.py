@@ -7,6 +7,7 @@ had it. An answer is stale where it says something else now (changed) or nothing
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from labelloop.store.database import Conn
 
@@ -62,7 +63,7 @@ def tally(conn: Conn, version_id: str) -> list[dict[str, Any]]:
 
 
 def reviewers(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """Who stands behind the answers taught: {reviewer, answers}, most first. An answer of two people counts for both."""
+    """Who stands behind the answers taught: {reviewer, answers}, most first. An answer of two counts for both."""
     return conn.execute(
         f"""
         with {_TAUGHT}
@@ -96,6 +97,18 @@ def taught(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[dic
     ).fetchall()
 
 
+def held_out(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
+    """What a run was judged on, by label: {label, n, groups}, most first."""
+    return conn.execute(
+        """
+        select i.label, count(*) as n, count(distinct o.group_key) as groups
+        from run_items i join outputs o on o.id = i.output_id where i.run_id = %(run_id)s and i.part = 'holdout'
+        group by i.label order by n desc, i.label
+        """,
+        {"run_id": run_id},
+    ).fetchall()
+
+
 def stale_by_version(conn: Conn, loop: str) -> dict[str, int]:
     """Version to how many of its answers are stale; versions without any are left out.
 
@@ -121,7 +134,7 @@ def stale_by_version(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def by_output(conn: Conn, loop: str, key: str) -> list[dict[str, Any]]:
-    """Versions that learned from the output's answer, or were judged on it; newest first, one row a version and part."""
+    """Versions that learned from the output's answer, or were judged on it, newest first: one row for each part."""
     return conn.execute(
         """
         select distinct on (v.created_at, v.id, i.part) v.id as version, v.stage::text, i.part, i.label, i.answer_seq,

@@ -1,4 +1,4 @@
-"""Lineage: from a version to the answers that it learned from, to the people behind them, and back; nothing is moved."""
+"""Lineage: from a version to the answers that it learned from, to the people behind them, and back."""
 
 from __future__ import annotations
 
