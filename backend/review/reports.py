@@ -140,6 +140,15 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
     return _report({"loop": loop, "a": _named(one), "b": _named(other), **paired(rows, short(one), short(other))})
 
 
+def versions_by_loop(conn: Conn) -> Report:
+    """Loop to its versions, newest first: {"version", "name", "stage", "trained_on"}; what can be compared."""
+    kept = ("stage", "trained_on")
+    return {
+        loop: [{**_named(row["id"]), **{key: row[key] for key in kept}} for row in version_store.list_(conn, loop)]
+        for loop in loops.names(conn)
+    }
+
+
 # -- parts of reports --------------------------------------------------------------------------------------------------
 
 
