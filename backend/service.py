@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask, jsonify
 from werkzeug.exceptions import HTTPException
 
-from backend import protocol
+from backend import protocol, review
 from backend.champions import Champions
 from labelloop import log
 from labelloop.errors import LabelloopError, Retriable
@@ -21,6 +21,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = protocol.MAX_BODY
     app.register_blueprint(protocol.blueprint(settings, database, Champions(database, settings.models_dir)))
+    review.register(app, settings, database)
     app.register_error_handler(Exception, _as_json)
     return app
 

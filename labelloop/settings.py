@@ -17,6 +17,9 @@ SECRETS = frozenset(
         "hook_secret",
         "backend_password",
         "mlflow_tracking_uri",
+        "review_token",
+        "review_proxy_secret",
+        "secret_key",
     }
 )
 URLS = frozenset({"database_url", "mlflow_tracking_uri"})
@@ -53,6 +56,14 @@ class Settings:
     backend_user: str = "labelloop"
     backend_password: str = ""
     """Basic auth of the ML backend."""
+    secret_key: str = ""
+    """Signs the cookies of the review pages; without it there are none, only HTTP with a token."""
+    review_token: str = ""
+    """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token add`."""
+    review_proxy_header: str = ""
+    """Header in which a proxy that logs people in says who it is; "": no such proxy is trusted."""
+    review_proxy_secret: str = ""
+    """What that proxy must send as X-Labelloop-Proxy, so that nobody else can say who it is."""
     push_grace_s: float = 300.0
     """How long an import whose answer was lost may still take effect; an hour where Label Studio is on SQLite."""
     pull_every_s: float = 10.0
