@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from backend.learners.hosted import Hosted
 from backend.learners.images import Images
 from backend.learners.said import Said
 from backend.learners.text import Text
@@ -51,7 +52,7 @@ class Learner(Protocol):
         ...
 
 
-LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Images, Text)}
+LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Hosted, Images, Text)}
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
