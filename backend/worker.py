@@ -10,10 +10,12 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 from procrastinate import App
 
 from backend.child import Children
+from backend.due import ask_for_due
 from backend.engines import named
 from backend.mlflow_export import export_in_child
 from backend.prelabel import prelabel, who
@@ -29,6 +31,8 @@ CONCURRENCY = 3
 LOOK_EVERY_S = 5.0
 SLIPPED_EVERY = 6
 """Looks, of which one is for outputs without today's prelabel."""
+DUE_EVERY, DRIFT_EVERY = 6, 60
+"""Looks, of which one is for runs that are due, and one for drift too: that reads all outputs."""
 ASK_AGAIN_AFTER_S = 60.0
 """Prelabels that cannot be made (a damaged file), and exports to an MLflow that is away, are not tried more often."""
 logger = logging.getLogger(__name__)
@@ -102,7 +106,7 @@ async def _work(app: App, database: Database, settings: Settings, stopping: asyn
 
 
 async def _look_after(app: App, database: Database, settings: Settings, stopping: asyncio.Event) -> None:
-    """Every few seconds: jobs and runs whose worker died, runs without a job, prelabels that nobody made."""
+    """Every few seconds: jobs and runs whose worker died, runs without a job, runs that are due, prelabels."""
     asked: dict[str, float] = {}
     exports_asked: dict[str, float] = {}
     looks = 0
@@ -114,6 +118,8 @@ async def _look_after(app: App, database: Database, settings: Settings, stopping
                 await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
                 if settings.mlflow_tracking_uri:
                     await asyncio.to_thread(ask_for_exports, database, exports_asked, time.monotonic())
+            if looks % DUE_EVERY == 0:
+                await asyncio.to_thread(ask_for_due, database, datetime.now(UTC), drift=looks % DRIFT_EVERY == 0)
         except Exception as exc:
             logger.warning("could not look after the jobs: %s: %s", type(exc).__name__, exc)
         looks += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -100,6 +101,49 @@ def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
         ).rowcount
         == 1
     )
+
+
+def began(conn: Conn, loop: str) -> datetime | None:
+    """When the last run made its cut; before the first one, when the first answer came; None: neither is there."""
+    row = conn.execute(
+        """
+        select coalesce(
+            (select max(coalesce(started_at, finished_at)) from retrain_runs
+             where loop = %(loop)s and feedback_upto is not null),
+            (select min(resolved_at) from answers where loop = %(loop)s)) as at
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    at: datetime | None = row["at"]
+    return at
+
+
+def new_labels(conn: Conn, loop: str) -> dict[str, int]:
+    """How many outputs that may teach have which answer, of those that no run has looked at yet."""
+    rows = conn.execute(
+        """
+        select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.label is not null and not o.holdout and o.lane <> 'gold'
+        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        group by a.label
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {row["label"]: row["n"] for row in rows}
+
+
+def judged(conn: Conn, loop: str, version_id: str | None) -> dict[str, Any] | None:
+    """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
+    served. With its scores; None: there is none."""
+    return conn.execute(
+        """
+        select * from retrain_runs where loop = %(loop)s and scores is not null
+        and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
+        order by finished_at desc limit 1
+        """,
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
