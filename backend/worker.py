@@ -20,6 +20,7 @@ from backend.engines import named
 from backend.mlflow_export import export_in_child
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
+from backend.shadow import ask_for_shadows, in_shadow
 from labelloop import log
 from labelloop.settings import Settings
 from labelloop.store import exports, jobs, loops, prelabels
@@ -59,6 +60,10 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
     def _export(loop: str) -> None:
         if settings.mlflow_tracking_uri:
             export_in_child(settings, loop, stop)
+
+    @app.task(name=jobs.SHADOW, queue=jobs.BACKEND_QUEUE)
+    def _shadow(loop: str) -> None:
+        in_shadow(database, loop, settings.models_dir, stop)
 
     return app
 
@@ -114,6 +119,7 @@ async def _look_after(app: App, database: Database, settings: Settings, stopping
         try:
             await jobs.reap(app, jobs.BACKEND_QUEUE, 3 * settings.heartbeat_s)
             await asyncio.to_thread(heal, database)
+            await asyncio.to_thread(ask_for_shadows, database)
             if looks % SLIPPED_EVERY == 0:
                 await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
                 if settings.mlflow_tracking_uri:

@@ -21,6 +21,8 @@ NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWN = ("text", "image")
 """What a generated form can show; write a labels.xml for anything else."""
 _MAX_LABELS = 1000
+SLICES = ("label", "source", "reviewer", "length", "time")
+"""What every hold-out can be cut by, beside the fields of the outputs' data."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -147,11 +149,57 @@ class Retrain(_Strict):
         return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
 
 
+class Shadow(_Strict):
+    """How long a challenger predicts beside the champion before the gate judges it on what people answered since."""
+
+    answers: int = Field(default=50, ge=1)
+    """It is judged on so many."""
+    outputs: int = Field(default=1000, ge=1, le=100_000)
+    """It predicts so many at most."""
+    days: float = Field(default=14, gt=0, le=365)
+    """Too few answers by then: refused."""
+    then: Literal["auto", "ask"] = "auto"
+    """What follows where it passes."""
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Shadow:
+        if self.answers > self.outputs:
+            raise ValueError(f"{self.answers} answers on {self.outputs} outputs cannot be: outputs is at least answers")
+        return self
+
+
 class GateSpec(_Strict):
+    """When a challenger may replace the champion, and who says so."""
+
     min_holdout: int = Field(default=20, ge=1)
     """Fewer held-out answers than this: no verdict, the champion stays."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
-    """Promote when the one-sided exact McNemar test is at or below it."""
+    """The paired one-sided test must be at or below it, divided by the verdicts so far on the same answers."""
+    reuse: Literal["share", "ignore"] = "share"
+    """ignore: alpha is not divided, and of many verdicts luck passes some."""
+    min_gain: float = Field(default=0.0, ge=0, lt=1)
+    """A gain that is smaller is not worth a change; a share of 1."""
+    floor: float = Field(default=0.02, ge=0, le=1)
+    """A slice that lost more than this, and not by chance, refuses; a share of 1."""
+    slices: tuple[str, ...] = (*SLICES, "data")
+    """What the hold-out is cut by: label, source, reviewer, length, time; data.x is a field, data all of them."""
+    max_ece: float | None = Field(default=None, gt=0, le=1)
+    """How far confidences may be off (expected calibration error); a share of 1."""
+    max_slowdown: float | None = Field(default=None, gt=0)
+    """How many times the champion's time for an item it may take."""
+    max_size_mb: float | None = Field(default=None, gt=0)
+    """Of its file, in millions of bytes."""
+    promotion: Literal["auto", "ask", "shadow"] = "auto"
+    """What follows where it passes: it serves, a person decides, or it predicts beside the champion first."""
+    shadow: Shadow = Shadow()
+
+    @field_validator("slices")
+    @classmethod
+    def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in SLICES and name != "data" and not name.removeprefix("data.").isidentifier():
+                raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
+        return names
 
 
 class LoopSpec(_Strict):

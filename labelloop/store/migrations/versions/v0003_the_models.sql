@@ -46,10 +46,10 @@ create index decisions_by_run on decisions (run_id);
 comment on column decisions.id is 'Number of the decision.';
 comment on column decisions.run_id is 'The run.';
 comment on column decisions.decision is 'promote, refuse or stop.';
-comment on column decisions.by is 'Who decided.';
+comment on column decisions.by is 'Who decided; gate: after a shadow.';
 comment on column decisions.why is 'The reason that was given.';
 comment on column decisions.at is 'When.';
-comment on table decisions is 'What a person decided about a run, and why; changes of champion are in promotions too.';
+comment on table decisions is 'What was decided about a run beside its first verdict, and why; changes of champion are in promotions too.';
 
 create table shadow_items (
     run_id                 uuid not null references retrain_runs,
