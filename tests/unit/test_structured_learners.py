@@ -45,7 +45,8 @@ def letters(n: int = 120) -> tuple[Data, list[str]]:
     """Who wrote from where, in texts that begin with characters of 1 to 4 bytes."""
     people = ["Anna", "Zoë", "J\u0302o", "Владимир", "Ngozi", "Élodie"]
     places = ["Köln", "São Paulo", "Oslo", "Kraków"]
-    data, answers = [], []
+    data: Data = []
+    answers = []
     for i in range(n):
         who, where = people[i % len(people)], places[i % len(places)]
         before, between = ["😀 ", "", "é: ", "👩\u200d👧 "][i % 4], [" wrote from ", " lives in "][i % 2]
