@@ -22,8 +22,8 @@ from skops.io.exceptions import UntrustedTypesFoundException
 from backend.learners import Learner, make
 from labelloop.errors import Failed, SettingsError
 
-TRUSTED: tuple[str, ...] = ()
-"""Types beyond those of scikit-learn and numpy that skops trusts by itself. None so far."""
+TRUSTED: tuple[str, ...] = ("sklearn.tree._tree.Tree",)
+"""Types beyond those of scikit-learn and numpy that skops trusts by itself."""
 MAX_BYTES = 1 << 30
 """Of a file, and of what it unpacks to."""
 

@@ -9,7 +9,10 @@ import numpy as np
 
 from backend.learners.hosted import Hosted
 from backend.learners.images import Images
+from backend.learners.multilabel import Multilabel
+from backend.learners.numbers import Numbers
 from backend.learners.said import Said
+from backend.learners.spans import Spans
 from backend.learners.text import Text
 from labelloop.errors import SpecError
 
@@ -25,7 +28,7 @@ class Learner(Protocol):
     """What was learned, as a scikit-learn object: the part that skops stores."""
 
     @property
-    def params(self) -> Mapping[str, str | int | float | bool]:
+    def params(self) -> Mapping[str, Any]:
         """What the constructor takes to make the like of this again."""
         ...
 
@@ -52,7 +55,9 @@ class Learner(Protocol):
         ...
 
 
-LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Hosted, Images, Text)}
+LEARNERS: Mapping[str, type[Learner]] = {
+    learner.name: learner for learner in (Hosted, Images, Multilabel, Numbers, Spans, Text)
+}
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
