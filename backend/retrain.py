@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from backend import models
-from backend.child import Children, Stopped, train_in
+from backend.child import Children, Heard, Order, Stopped, train_in
 from backend.patience import patiently
 from backend.promote import switch
 from labelloop.errors import Conflict, LabelloopError, Unreachable
@@ -37,13 +37,19 @@ def retrain(
     if run is None or spec is None:
         return None
     logger.info("loop %s: run %s started, answers up to %d", loop, run["id"], run["feedback_upto"])
+    heard = Heard(settings.hide)
+    child = (children or Children(settings)).take()
     try:
-        child = (children or Children(settings)).take()
-        outcome = train_in(child, run["id"], lambda: _beat(database, run["id"]), stop)
+        outcome = train_in(
+            child, Order(run["id"], spec.retrain), heard, lambda: _beat(database, run["id"], heard), stop
+        )
+        if not patiently(lambda: _beat(database, run["id"], heard)):
+            raise Stopped
     except Stopped:
-        patiently(lambda: _give_back(database, run), for_s=2)
-        return None
+        return patiently(lambda: _leave(database, spec, run), for_s=2)
     status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
+    # A verdict and a wish to stop it at the same moment: the wish is older.
+    status = patiently(lambda: _leave(database, spec, run)) or status
     logger.info("loop %s: run %s %s", loop, run["id"], status)
     return status
 
@@ -52,7 +58,9 @@ def heal(database: Database) -> None:
     """Fail the runs whose worker has died, ask anew for what they were to do, and see that queued runs have a job."""
     with database.transaction() as conn:
         for run in runs.fail_stale(conn):
-            again = try_again([row["status"] for row in runs.latest(conn, run["loop"])])
+            again = run["stop_asked_by"] is None and try_again(
+                [row["status"] for row in runs.latest(conn, run["loop"]) if row["status"] != RunStatus.QUEUED]
+            )
             logger.warning("loop %s: run %s lost its worker%s", run["loop"], run["id"], ", again" if again else "")
             if again:
                 runs.request(conn, run["loop"], run["why"], seed=run["seed"])
@@ -124,14 +132,19 @@ def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
         jobs.ask(conn, jobs.RETRAIN, spec.name)
 
 
-def _give_back(database: Database, run: dict[str, Any]) -> None:
+def _leave(database: Database, spec: LoopSpec, run: dict[str, Any]) -> RunStatus | None:
+    """End a run that is to be stopped; one that only lost its worker is given back. Does nothing to any other."""
     with database.transaction() as conn:
+        if runs.stop_if_asked(conn, run["id"]):
+            _ask_for_more(conn, spec)
+            return RunStatus.STOPPED
         runs.release(conn, run["id"])
+    return None
 
 
-def _beat(database: Database, run_id: UUID) -> bool:
+def _beat(database: Database, run_id: UUID, heard: Heard) -> bool:
     try:
         with database.transaction() as conn:
-            return runs.beat(conn, run_id)
+            return runs.beat(conn, run_id, heard.progress, heard.log)
     except Unreachable:
         return True  # nobody can have taken the run from us while nobody reaches it

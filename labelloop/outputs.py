@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
 from typing import Any
@@ -105,6 +105,20 @@ def from_json(value: object) -> Output:
         embedding=_embedding(value.get("embedding")),
         gold=fields.word("gold", value.get("gold"), empty=False),
     )
+
+
+def shown(output: Output, config: LabelingConfig) -> Output:
+    """The same with the form's labels, where it says other words for them (`predicted_values`); shares add up."""
+    if not config.answer.predicted:
+        return output
+    to_label = config.answer.shown
+    probabilities: dict[str, float] | None = None
+    if output.probabilities is not None:
+        probabilities = {}
+        for said, share in output.probabilities.items():
+            probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
+    label, gold = (None if said is None else to_label(said) for said in (output.label, output.gold))
+    return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 
 def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> None:

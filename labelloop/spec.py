@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +21,8 @@ NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWN = ("text", "image")
 """What a generated form can show; write a labels.xml for anything else."""
 _MAX_LABELS = 1000
+_DURATION = r"[1-9]\d{0,4}[mhdw]"
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
 
 class _Strict(BaseModel):
@@ -103,8 +106,45 @@ class LearnerSpec(_Strict):
 
 
 class Retrain(_Strict):
+    """When a run is asked for, and what it may use."""
+
     after: int = Field(default=50, ge=1)
     """Train when this many answers are new since the last run."""
+    every: str | None = None
+    """Train when the last run began so long ago and any answer is new: `6h`; also m, d and w."""
+    drift: float | Literal[False] = 0.25
+    """Train when what comes in has moved this far (population stability index), or the champion is right less often
+    than it was, and some answers are new; false: do not look. labelloop/drift.py says how it is told."""
+    on_new_label: bool = True
+    """Train when there are a few answers with a label that the newest version does not know."""
+    minutes: float = Field(default=10.0, gt=0, le=24 * 60)
+    """A run that takes longer is ended."""
+    memory_gb: float = Field(default=4.0, ge=1, le=1024)
+    """Address space of the training process, in GiB."""
+    threads: int = Field(default=1, ge=1, le=256)
+    """Of linear algebra. With one, the same cut gives the same version on any machine that is alike."""
+    search: bool = True
+    """Try the learner's few parameters by cross-validation inside the training cut, where there are enough answers."""
+
+    @field_validator("every", mode="before")
+    @classmethod
+    def _is_a_duration(cls, every: object) -> object:
+        if every is not None and (not isinstance(every, str) or not re.fullmatch(_DURATION, every)):
+            raise ValueError(f"takes a duration such as '6h', '30m', '2d' or '1w'; it is {every!r}")
+        return every
+
+    @field_validator("drift", mode="before")
+    @classmethod
+    def _is_a_level(cls, drift: object) -> object:
+        """A whole number is a level too; bool is an int to Python."""
+        if drift is False or (isinstance(drift, int | float) and drift is not True and 0 < drift <= 10):
+            return drift if drift is False else float(drift)
+        raise ValueError(f"takes a level above 0, such as 0.25 (10 at most), or false; it is {drift!r}")
+
+    @property
+    def every_s(self) -> float | None:
+        """`every` in seconds."""
+        return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
 
 
 class GateSpec(_Strict):
@@ -131,6 +171,8 @@ class LoopSpec(_Strict):
     """The labels; those of labels.xml where there is one."""
     overlap: int = Field(default=1, ge=1, le=10)
     """How many people answer one task."""
+    tolerance: float | None = Field(default=None, ge=0)
+    """How far from a number or rating another is still the same answer; a twentieth of its range where none is said."""
     queue: Queue = Queue()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()

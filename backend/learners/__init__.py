@@ -9,6 +9,7 @@ import numpy as np
 
 from backend.learners.committee import Committee
 from backend.learners.estimator import Estimator
+from backend.learners.hosted import Hosted
 from backend.learners.images import Images
 from backend.learners.incremental import Incremental
 from backend.learners.making import construct
@@ -58,7 +59,7 @@ class Learner(Protocol):
 
 
 LEARNERS: Mapping[str, type[Learner]] = {
-    learner.name: learner for learner in (Committee, Estimator, Images, Incremental, Tabular, Text, Vectors)
+    learner.name: learner for learner in (Committee, Estimator, Hosted, Images, Incremental, Tabular, Text, Vectors)
 }
 
 

@@ -13,11 +13,11 @@ from labelloop.store.database import Conn
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
-    """Queue a run; None: folded into the one that is open."""
+    """Queue a run; None: folded into the one that is queued. A run that is going has its cut: it takes nothing in."""
     row = conn.execute(
         """
         insert into retrain_runs (loop, why, seed) values (%(loop)s, %(why)s, %(seed)s)
-        on conflict (loop) where status in ('queued', 'running') do nothing
+        on conflict (loop) where status = 'queued' do nothing
         returning id
         """,
         {"loop": loop, "why": why, "seed": seed},
@@ -27,6 +27,17 @@ def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
 
 def get(conn: Conn, run_id: UUID) -> dict[str, Any] | None:
     return conn.execute("select * from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
+
+
+def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[dict[str, Any]]:
+    """The runs whose id begins so, newest first; of any loop where none is named."""
+    return conn.execute(
+        """
+        select * from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
+        and (%(loop)s::text is null or loop = %(loop)s) order by requested_at desc, id
+        """,
+        {"prefix": prefix, "loop": loop},
+    ).fetchall()
 
 
 def latest(conn: Conn, loop: str, limit: int = 20) -> list[dict[str, Any]]:
@@ -49,6 +60,46 @@ def new_answers(conn: Conn, loop: str) -> int:
     ).fetchone()
     assert row is not None
     return int(row["n"])
+
+
+def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool:
+    """Stop a run: at once where it is queued, by its worker's next heartbeat where it is running; else False.
+
+    What it would have seen counts as looked at, so that it is not asked for again the next moment.
+    """
+    row = conn.execute(
+        """
+        with asked as (
+            update retrain_runs r set stop_asked_by = %(by)s,
+                status = case r.status when 'queued' then 'stopped'::run_status else r.status end,
+                finished_at = case r.status when 'queued' then now() end,
+                reasons = case r.status when 'queued' then array[%(reason)s] else r.reasons end,
+                feedback_upto = coalesce(
+                    r.feedback_upto, (select coalesce(max(seq), 0) from answers where loop = r.loop))
+            where r.id = %(id)s and r.status in ('queued', 'running') and r.stop_asked_by is null
+            returning r.id
+        )
+        insert into decisions (run_id, decision, by, why) select id, 'stop', %(by)s, %(why)s from asked returning id
+        """,
+        {"id": run_id, "by": by, "why": why, "reason": f"stopped by {by} before it began: {why}"},
+    ).fetchone()
+    return row is not None
+
+
+def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
+    """End a running run that somebody wants stopped; False: nobody does, or it has ended."""
+    return (
+        conn.execute(
+            """
+            update retrain_runs r set status = 'stopped', finished_at = now(), reasons = array[(
+                select 'stopped by ' || d.by || ': ' || d.why from decisions d
+                where d.run_id = r.id and d.decision = 'stop' order by d.id limit 1)]
+            where r.id = %(id)s and r.status = 'running' and r.stop_asked_by is not null
+            """,
+            {"id": run_id},
+        ).rowcount
+        == 1
+    )
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
@@ -74,7 +125,7 @@ def hold_answers_still(conn: Conn) -> None:
 
 
 def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | None:
-    """Start the loop's queued run and fix its cut; None where none is queued, or somebody else has just taken it."""
+    """Start the loop's queued run and fix its cut; None where none is queued, or another is still running."""
     return conn.execute(
         """
         update retrain_runs set status = 'running', started_at = now(), heartbeat_at = now(),
@@ -82,30 +133,45 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | No
             feedback_upto = (select coalesce(max(seq), 0) from answers where loop = %(loop)s)
         where id = (
             select id from retrain_runs where loop = %(loop)s and status = 'queued' for update skip locked
-        )
+        ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
         returning *
         """,
         {"loop": loop, "champion_id": champion_id},
     ).fetchone()
 
 
-def beat(conn: Conn, run_id: UUID) -> bool:
-    """Say that the run is alive; False when it is not running any more, so that its worker must stop."""
-    return (
-        conn.execute(
-            "update retrain_runs set heartbeat_at = now() where id = %(id)s and status = 'running'", {"id": run_id}
-        ).rowcount
-        == 1
-    )
+def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
+    """Say that the run is alive, how far it is and what it printed; False when its worker must stop."""
+    row = conn.execute(
+        """
+        update retrain_runs set heartbeat_at = now(), progress = coalesce(%(progress)s, progress),
+            log = coalesce(%(log)s, log)
+        where id = %(id)s and status = 'running' returning stop_asked_by
+        """,
+        {"id": run_id, "progress": None if progress is None else Jsonb(progress), "log": log},
+    ).fetchone()
+    return row is not None and row["stop_asked_by"] is None
 
 
 def release(conn: Conn, run_id: UUID) -> None:
-    """Give a run back that could not be finished: it is queued again, without a cut."""
+    """Give a run back that could not be finished: it is queued again, without a cut.
+
+    Where another has been queued meanwhile, that one has its answers too, and this one ends.
+    """
     conn.execute(
         """
-        update retrain_runs set status = 'queued', started_at = null, heartbeat_at = null, feedback_upto = null,
-            champion_id = null
-        where id = %(id)s and status = 'running'
+        with next as (
+            select exists (
+                select from retrain_runs q join retrain_runs r on r.loop = q.loop
+                where r.id = %(id)s and q.status = 'queued') as waits
+        )
+        update retrain_runs set started_at = null, heartbeat_at = null, feedback_upto = null, champion_id = null,
+            progress = null, log = null,
+            status = case when waits then 'stopped'::run_status else 'queued' end,
+            finished_at = case when waits then now() end,
+            reasons = case when waits then array['its worker ended; the run that was queued next has its answers']
+                else reasons end
+        from next where id = %(id)s and status = 'running'
         """,
         {"id": run_id},
     )
@@ -121,13 +187,13 @@ def finish(
     scores: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> bool:
-    """End a running run; False when it was ended by somebody else, and then nothing is written."""
+    """End a running run; False when it has ended already or is to be stopped, and then nothing is written."""
     return (
         conn.execute(
             """
             update retrain_runs set status = %(status)s::run_status, finished_at = now(), reasons = %(reasons)s,
                 version_id = %(version_id)s, scores = %(scores)s, error = %(error)s
-            where id = %(id)s and status = 'running'
+            where id = %(id)s and status = 'running' and stop_asked_by is null
             """,
             {
                 "id": run_id,
@@ -152,6 +218,14 @@ def fail_stale(conn: Conn) -> list[dict[str, Any]]:
         returning *
         """,
         {"after_s": STALE_AFTER_S},
+    ).fetchall()
+
+
+def open_runs(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """What is running and what is queued: one of each at most."""
+    return conn.execute(
+        "select * from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc",
+        {"loop": loop},
     ).fetchall()
 
 
@@ -187,10 +261,12 @@ def clear_items(conn: Conn, run_id: UUID) -> None:
 
 def write_items(conn: Conn, run_id: UUID, rows: Iterable[Mapping[str, Any]]) -> None:
     """What the run is taught and judged on. `part` follows from the output; the constraints hold us to it."""
-    with conn.cursor().copy("copy run_items (run_id, output_id, part, holdout, answer_seq, label) from stdin") as copy:
+    columns = "run_id, output_id, part, holdout, answer_seq, label, weight"
+    with conn.cursor().copy(f"copy run_items ({columns}) from stdin") as copy:
         for row in rows:
             part = "holdout" if row["holdout"] else "train"
-            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"]))
+            weight = None if row["holdout"] else row["weight"]
+            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"], weight))
 
 
 def write_verdicts(
@@ -209,6 +285,26 @@ def write_verdicts(
         """,
         {"run_id": run_id, "ids": list(output_ids), "champion": list(champion), "challenger": list(challenger)},
     )
+
+
+def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:
+    """What the search over parameters tried; None: there was none."""
+    conn.execute(
+        "update retrain_runs set tried = %(tried)s where id = %(id)s",
+        {"id": run_id, "tried": None if tried is None else Jsonb(tried)},
+    )
+
+
+def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
+    """What the run was taught, with the data, in the order in which it was."""
+    return conn.execute(
+        """
+        select o.key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+        from run_items i join outputs o on o.id = i.output_id
+        where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
+        """,
+        {"run_id": run_id},
+    ).fetchall()
 
 
 def items(conn: Conn, run_id: UUID, part: str) -> list[dict[str, Any]]:
