@@ -122,7 +122,8 @@ def shown(output: Output, config: LabelingConfig) -> Output:
         probabilities = {}
         for said, share in output.probabilities.items():
             probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
-    label, gold = (None if said is None else to_label(said) for said in (output.label, output.gold))
+    # Of a structured answer `check` reads the labels.
+    label, gold = (to_label(said) if isinstance(said, str) else said for said in (output.label, output.gold))
     return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 

@@ -89,6 +89,7 @@ def test_a_run_is_there_with_its_figures_its_card_and_its_version(
 
     registered = client.get_model_version_by_alias("labelloop-texts", "champion")
     assert registered.tags == {VERSION: version}
+    assert registered.source is not None
     (file,) = (Path(registered.source) if "://" not in registered.source else tmp_path).glob("*.skops")
     assert settings.models_dir is not None
     assert file.read_bytes() == (settings.models_dir / f"{version}.skops").read_bytes()
