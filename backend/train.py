@@ -53,16 +53,16 @@ def main() -> int:
     if not order:
         return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
-    log.configure()
     said = json.loads(order)
     limits = Retrain.model_validate(said["limits"])
 
     def say(what: dict[str, Any]) -> None:
         os.write(answer, json.dumps(what, ensure_ascii=False).encode(errors="replace") + b"\n")
 
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     try:
         _limit(limits)
-        settings = Settings.from_env(os.environ)
         with Database(settings.database_url, size=1) as database, threadpool_limits(limits.threads):
             if said["replay"]:
                 outcome = teach_again(database, settings.models_dir, UUID(said["run"]))
