@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.gate.paired import Floats, Gain, holm, p_better
+from labelloop.gate.paired import FEWER, Floats, Gain, holm, p_better
 
 MIN_SLICE = 10
 """A smaller slice is shown and not judged."""
@@ -77,7 +77,7 @@ def cut(
     places = [(by, value, found) for by in names for value, found in _parts(by, [f.get(by) for f in facts])]
     differences = [challenger[found] - incumbent[found] for _, _, found in places]
     judged = [i for i, found in enumerate(differences) if len(found) >= MIN_SLICE]
-    p_values = dict(zip(judged, holm([p_better(-differences[i], rng) for i in judged]), strict=True))
+    p_values = dict(zip(judged, holm([p_better(-differences[i], rng, FEWER) for i in judged]), strict=True))
     slices = []
     for i, (by, value, found) in enumerate(places):
         gain, p_worse = Gain.of(differences[i], rng), p_values.get(i)
