@@ -25,14 +25,17 @@ class Images(Refit):
     """
 
     name: ClassVar[str] = "images"
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"C": (10.0, 100.0), "gamma": (0.5, 1.0, 2.0)}
 
-    def __init__(self, field: str, size: int = SIDE) -> None:
+    def __init__(self, field: str, size: int = SIDE, C: float = 100.0, gamma: float = 1.0) -> None:
         super().__init__(field)
         self.size = size
+        self.C = C
+        self.gamma = gamma
 
     @property
     def params(self) -> Mapping[str, str | int | float | bool]:
-        return {"field": self.field, "size": self.size}
+        return {"field": self.field, "size": self.size, "C": self.C, "gamma": self.gamma}
 
     def read(self, value: object) -> npt.NDArray[np.float64]:
         return pixels(value, self.size)
@@ -40,8 +43,8 @@ class Images(Refit):
     def build(self, features: Sequence[Any], seed: int) -> Any:
         # The width that scikit-learn's SVC calls "scale". With a landmark for each item the kernel is exact.
         pixels = np.asarray(features)
-        gamma = 1 / (pixels.shape[1] * max(float(pixels.var()), 1e-6))
+        gamma = self.gamma / (pixels.shape[1] * max(float(pixels.var()), 1e-6))
         return make_pipeline(
             Nystroem(gamma=gamma, n_components=min(len(features), MAX_LANDMARKS), random_state=seed),
-            LogisticRegression(C=100, max_iter=2000),
+            LogisticRegression(C=self.C, max_iter=2000),
         )

@@ -22,20 +22,22 @@ class Text(Refit):
     """
 
     name: ClassVar[str] = "text"
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"characters": (True, False), "C": (1.0, 10.0, 100.0)}
 
-    def __init__(self, field: str, characters: bool = True) -> None:
+    def __init__(self, field: str, characters: bool = True, C: float = 10.0) -> None:
         super().__init__(field)
         self.characters = characters
+        self.C = C
 
     @property
     def params(self) -> Mapping[str, str | int | float | bool]:
-        return {"field": self.field, "characters": self.characters}
+        return {"field": self.field, "characters": self.characters, "C": self.C}
 
     def read(self, value: object) -> str:
         return read_text(value)
 
     def build(self, features: Sequence[Any], seed: int) -> Any:
-        return Pipeline([("tfidf", tfidf(self.characters)), ("classify", LogisticRegression(C=10, max_iter=1000))])
+        return Pipeline([("tfidf", tfidf(self.characters)), ("classify", LogisticRegression(C=self.C, max_iter=1000))])
 
     def teach(self, estimator: Any, features: Sequence[Any], codes: Any, weights: Sequence[float] | None) -> None:
         super().teach(estimator, features, codes, weights)

@@ -21,9 +21,10 @@ PUSH = "sync.push"
 PULL = "sync.pull"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
+SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
 """At most so many the job queue of one worker holds, beside those of its Database."""
-_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE, RETRAIN: BACKEND_QUEUE, PRELABEL: BACKEND_QUEUE}
+_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE, RETRAIN: BACKEND_QUEUE, PRELABEL: BACKEND_QUEUE, SHADOW: BACKEND_QUEUE}
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
 _asking = App(connector=SyncPsycopgConnector())
