@@ -59,12 +59,7 @@ class Multilabel:
         words = bag(self.characters)
         seen = counted(words, texts)
         given = np.array([[label in one for label in classes] for one in sets])
-        models = [
-            float((len(data) + 1) / (len(data) + 2))
-            if column.all()
-            else LogisticRegression(C=10, max_iter=1000, class_weight="balanced").fit(seen, column, sample_weight=weights)
-            for column in given.T
-        ]
+        models = [_taught(seen, column, weights) for column in given.T]
         self.classes, self.estimator = classes, {"words": words, "labels": models}
         return self
 
@@ -78,6 +73,13 @@ class Multilabel:
             np.maximum(shares, 1.0 - shares).prod(axis=1),
             evidence=[{"labels": dict(zip(self.classes, row, strict=True))} for row in shares.tolist()],
         )
+
+
+def _taught(seen: Any, given: Any, weights: Sequence[float] | None) -> Any:
+    """The regression of one label; its probability where every answer has it."""
+    if given.all():
+        return (len(given) + 1) / (len(given) + 2)
+    return LogisticRegression(C=10, max_iter=1000, class_weight="balanced").fit(seen, given, sample_weight=weights)
 
 
 def _share(model: Any, seen: Any) -> Floats:
