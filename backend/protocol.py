@@ -13,6 +13,7 @@ from uuid import UUID
 from flask import Blueprint, Response, abort, current_app, jsonify, request
 
 from backend.champions import Champions, Serving
+from backend.hosted import hurry
 from backend.scoring import predict as read_and_predict
 from labelloop import results
 from labelloop.settings import Settings
@@ -88,7 +89,8 @@ def answer(database: Database, now: Serving, tasks: Sequence[Mapping[str, Any]])
     """One item a task, in order; an empty result where there is nothing to say. `score`: the confidence, 0 to 1."""
     said: list[tuple[str | None, float]] = [(None, 0.0)] * len(tasks)
     if now.learner is not None:
-        positions, found = read_and_predict(now.learner, [task["data"] for task in tasks])
+        with hurry.within(hurry.ANNOTATOR_S):
+            positions, found = read_and_predict(now.learner, [task["data"] for task in tasks])
         for position, label, share in zip(positions, found.labels, found.confidences.tolist(), strict=True):
             said[position] = (label, share)
     else:

@@ -20,7 +20,7 @@ from uuid import UUID
 import numpy as np
 
 from backend import models
-from backend.learners import Learner, make
+from backend.learners import FROZEN, OF_OTHERS, Learner, make
 from backend.patience import patiently
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError, Unreadable
@@ -75,7 +75,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
     learner = learner_of(spec)
     taught, notes = _readable(learner, taught)
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2:
+    if len(taught) < 2 and learner.name not in FROZEN:
         return {"refused": " ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     try:
         learner.fit([r["data"] for r in taught], [r["label"] for r in taught], np.random.default_rng(run["seed"]))
@@ -107,7 +107,8 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
 
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet."""
-    return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 
 def field_of(spec: LoopSpec) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 
 from backend.learners.hosted import Hosted
 from backend.learners.images import Images
+from backend.learners.remote import Remote
 from backend.learners.said import Said
 from backend.learners.text import Text
 from labelloop.errors import SpecError
@@ -52,7 +53,11 @@ class Learner(Protocol):
         ...
 
 
-LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Hosted, Images, Text)}
+LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Hosted, Images, Remote, Text)}
+OF_OTHERS = frozenset({Hosted.name, Remote.name})
+"""Those that are told the form: `label_config`."""
+FROZEN = frozenset({Remote.name})
+"""Those that need no answer to learn from."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
