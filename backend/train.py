@@ -26,7 +26,7 @@ from threadpoolctl import threadpool_limits
 from backend import models
 from backend.cut import divide, readable
 from backend.identity import identity
-from backend.learners import Learner, make
+from backend.learners import FROZEN, OF_OTHERS, Learner, make
 from backend.patience import patiently
 from backend.replay import teach_again
 from backend.search import TIME_SHARE, search, weights_of
@@ -115,7 +115,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2:
+    if len(taught) < 2 and learner.name not in FROZEN:
         return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     tried = None
     try:
@@ -172,7 +172,8 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
 
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet."""
-    return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 
 def field_of(spec: LoopSpec) -> str:
