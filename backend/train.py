@@ -40,6 +40,7 @@ from labelloop.store.database import Database
 
 Told = Callable[[str, int, int], None]
 """A step, and how many of how many steps are done."""
+logger = logging.getLogger(__name__)
 STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
 SAID = 3
 """Times that a model says the hold-out, to measure how quick it is, unless that takes longer than SAID_S."""
@@ -76,10 +77,10 @@ def main() -> int:
     except LabelloopError as exc:
         outcome = {"error": str(exc)}
     except MemoryError:
-        logging.getLogger(__name__).exception("out of memory")
+        logger.exception("out of memory")
         outcome = {"error": f"out of memory: training may use {limits.memory_gb:g} GiB"}
     except Exception as exc:
-        logging.getLogger(__name__).exception("training failed")
+        logger.exception("training failed")
         outcome = {"error": f"training failed: {type(exc).__name__}: {exc}"}
     say(outcome)
     return 0
@@ -107,7 +108,9 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
             return run, spec, runs.answered(conn, run["loop"], run["feedback_upto"])
 
     def at(step: int, done: int = 0, of: int = 0) -> None:
-        told(STEPS[step] + (f", {done + 1} of {of}" if of else ""), step, len(STEPS))
+        words = STEPS[step] + (f", {done + 1} of {of}" if of else "")
+        logger.info("%s", words)
+        told(words, step, len(STEPS))
 
     at(0)
     run, spec, rows = patiently(gather)
