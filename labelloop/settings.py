@@ -18,11 +18,14 @@ SECRETS = frozenset(
         "intake_token",
         "hook_secret",
         "backend_password",
+        "mlflow_tracking_uri",
         "review_token",
         "review_proxy_secret",
         "secret_key",
     }
 )
+URLS = frozenset({"database_url", "mlflow_tracking_uri"})
+"""Secrets of which only the password is one."""
 FILE = "settings.env"
 
 
@@ -71,6 +74,8 @@ class Settings:
     """Seconds between two signs of life of a worker; its jobs are given to others when three are missing."""
     rescore_on: str = "local"
     """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
+    mlflow_tracking_uri: str = ""
+    """Where runs and versions are written too: http://host:5000, or sqlite:////path/mlflow.db; empty: nowhere."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -156,7 +161,7 @@ def _convert(name: str, kind: str, value: str) -> object:
 def _hidden(name: str, value: str) -> str:
     if name not in SECRETS or not value:
         return value
-    if name == "database_url":
+    if name in URLS:
         scheme, _, rest = value.partition("://")
         credentials, at, host = rest.rpartition("@")
         user, _, _ = credentials.partition(":")
