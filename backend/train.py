@@ -21,6 +21,7 @@ import numpy as np
 
 from backend import models
 from backend.learners import Learner, make
+from backend.learners.calibrate import calibrate
 from backend.patience import patiently
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError, Unreadable
@@ -77,8 +78,10 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
     if len(taught) < 2:
         return {"refused": " ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
+    data, labels, rng = [r["data"] for r in taught], [r["label"] for r in taught], np.random.default_rng(run["seed"])
     try:
-        learner.fit([r["data"] for r in taught], [r["label"] for r in taught], np.random.default_rng(run["seed"]))
+        learner.fit(data, labels, rng)
+        learner = calibrate(learner, data, labels, rng, groups=[r["group_key"] for r in taught])
     except Failed as exc:
         return {"refused": f"{exc}: refused"}
     stored = models.store(models_dir, spec.name, learner)
