@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from backend import models
@@ -29,7 +28,8 @@ from backend.identity import identity
 from backend.learners import FROZEN, OF_OTHERS, Learner, make
 from backend.patience import patiently
 from backend.replay import teach_again
-from backend.search import TIME_SHARE, search, weights_of
+from backend.search import TIME_SHARE, search
+from backend.teach import teach
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError
 from labelloop.settings import Settings
@@ -129,12 +129,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
                 learner, spec.learner.params, taught, run["seed"], limit_s, lambda done, of: at(1, done, of)
             )
         at(2)
-        learner.fit(
-            [r["data"] for r in taught],
-            [r["label"] for r in taught],
-            np.random.default_rng(run["seed"]),
-            weights_of(taught),
-        )
+        learner = teach(learner, taught, run["seed"])
     except Failed as exc:
         return {"refused": "; ".join([f"{exc}: refused", *notes])}
     at(3)
