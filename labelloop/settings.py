@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from labelloop.errors import SettingsError
 
@@ -72,6 +74,8 @@ class Settings:
     """Seconds between two signs of life of a worker; its jobs are given to others when three are missing."""
     rescore_on: str = "local"
     """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
+    log: str = "plain"
+    """How our processes log: plain, or json for one object a line."""
     mlflow_tracking_uri: str = ""
     """Where runs and versions are written too: http://host:5000, or sqlite:////path/mlflow.db; empty: nowhere."""
 
@@ -105,6 +109,14 @@ class Settings:
     def shown(self) -> dict[str, str]:
         """Name to value for people's eyes: secrets are hidden, a database URL keeps all but its password."""
         return {f.name: _hidden(f.name, str(getattr(self, f.name) or "")) for f in fields(self)}
+
+    def hide(self, text: str) -> str:
+        """The text without our secrets, and without the password of any URL."""
+        said = {str(getattr(self, name)) for name in SECRETS}
+        password = urlsplit(self.database_url).password or ""
+        for secret in sorted((said | {password, unquote(password)}) - {""}, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return re.sub(r"(://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
 
     def to_env(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process or for settings.env."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,7 @@ def test_what_is_not_there_is_said(database: Database, tmp_path: Path) -> None:
         ids = submit(conn, spec, [{"text": "a"}, {"text": "b"}], ["ham", "spam"])
         answer(conn, spec.name, dict(zip(ids.values(), ["ham", "spam"], strict=True)))
         champion = reports.run_report(conn, second)["champion"]["name"]
-        for wrong, said in [
+        wrongs: list[tuple[Callable[[], object], str]] = [
             (lambda: reports.loop_report(conn, "nope"), "no loop 'nope'; there are: digits, texts"),
             (lambda: reports.run_report(conn, "../etc"), "no run begins with"),
             (lambda: reports.run_report(conn, "%"), "no run begins with"),
@@ -98,7 +99,8 @@ def test_what_is_not_there_is_said(database: Database, tmp_path: Path) -> None:
             (lambda: reports.version_report(conn, "zz"), "no version begins with 'zz'"),
             (lambda: reports.comparison(conn, champion, champion), "stands on both sides"),
             (lambda: reports.comparison(conn, "pipeline", "pipeline"), "stands on both sides"),
-        ]:
+        ]
+        for wrong, said in wrongs:
             with pytest.raises(UsageError, match=said):
                 wrong()
 

@@ -18,6 +18,12 @@ comment on column retrain_runs.progress is 'While it runs: {"step", "done", "of"
 comment on column retrain_runs.log is 'The end of what the training process printed.';
 comment on column retrain_runs.stop_asked_by is 'Who wants it stopped; null: nobody.';
 comment on column retrain_runs.tried is 'What the search over parameters tried, each with its score, and what it chose.';
+comment on column retrain_runs.feedback_upto is 'The cut: the run saw answers with seq up to this, and none after. Of a run that was stopped while it was queued: what it would have seen.';
+
+-- A run that is going has made its cut: who asks meanwhile asks for the next one.
+drop index one_open_run_a_loop;
+create unique index one_running_run_a_loop on retrain_runs (loop) where status = 'running';
+create unique index one_queued_run_a_loop on retrain_runs (loop) where status = 'queued';
 
 -- ---- gate: confidences, decisions, shadow ------------------------------------------------------------------------
 alter table run_items
@@ -40,10 +46,10 @@ create index decisions_by_run on decisions (run_id);
 comment on column decisions.id is 'Number of the decision.';
 comment on column decisions.run_id is 'The run.';
 comment on column decisions.decision is 'promote, refuse or stop.';
-comment on column decisions.by is 'Who decided.';
+comment on column decisions.by is 'Who decided; gate: after a shadow.';
 comment on column decisions.why is 'The reason that was given.';
 comment on column decisions.at is 'When.';
-comment on table decisions is 'What a person decided about a run, and why; changes of champion are in promotions too.';
+comment on table decisions is 'What was decided about a run beside its first verdict, and why; changes of champion are in promotions too.';
 
 create table shadow_items (
     run_id                 uuid not null references retrain_runs,
