@@ -15,6 +15,7 @@ from backend.learners.incremental import Incremental
 from backend.learners.making import construct
 from backend.learners.multilabel import Multilabel
 from backend.learners.numbers import Numbers
+from backend.learners.remote import Remote
 from backend.learners.said import Said
 from backend.learners.spans import Spans
 from backend.learners.tabular import Tabular
@@ -64,9 +65,15 @@ class Learner(Protocol):
 LEARNERS: Mapping[str, type[Learner]] = {
     learner.name: learner
     for learner in (
-        *(Committee, Estimator, Hosted, Images, Incremental, Multilabel, Numbers, Spans, Tabular, Text, Vectors),
+        *(Committee, Estimator, Images, Incremental, Tabular, Text, Vectors),
+        *(Multilabel, Numbers, Spans),
+        *(Hosted, Remote),
     )
 }
+OF_OTHERS = frozenset({Hosted.name, Remote.name})
+"""Those that are told the form: `label_config`."""
+FROZEN = frozenset({Remote.name})
+"""Those that need no answer to learn from."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
