@@ -30,7 +30,7 @@ from backend.patience import patiently
 from backend.replay import teach_again
 from backend.search import TIME_SHARE, search, weights_of
 from labelloop import log
-from labelloop.errors import Failed, LabelloopError
+from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec, Retrain
 from labelloop.store import loops, runs
@@ -165,6 +165,14 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet."""
     return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+
+
+def check(spec: LoopSpec) -> None:
+    """Raises SpecError, naming the loop, where its learner cannot be made."""
+    try:
+        learner_of(spec)
+    except (Failed, SpecError, SettingsError) as exc:
+        raise SpecError(f"{spec.name}/loop.yaml: {exc}") from exc
 
 
 def field_of(spec: LoopSpec) -> str:

@@ -104,7 +104,9 @@ def weighed_fit(estimator: Any, features: Any, codes: Any, weights: Sequence[flo
     return estimator.fit(features, codes, **weighing(estimator, weights))
 
 
-def weighing(estimator: Any, weights: Sequence[float] | None) -> dict[str, npt.NDArray[np.float64]]:
+def weighing(
+    estimator: Any, weights: Sequence[float] | npt.NDArray[np.float64] | None
+) -> dict[str, npt.NDArray[np.float64]]:
     """The weights as an argument of the estimator's `fit`."""
     name = ""
     while isinstance(estimator, Pipeline):
