@@ -20,6 +20,7 @@ import skops.io
 from skops.io.exceptions import UntrustedTypesFoundException
 
 from backend.learners import Learner, make
+from backend.learners.calibrate import with_temperature
 from labelloop.errors import Failed, SettingsError
 
 TRUSTED: tuple[str, ...] = (
@@ -71,6 +72,7 @@ def store(folder: Path | None, loop: str, learner: Learner) -> Stored:
         "params": dict(learner.params),
         "classes": list(learner.classes),
         "estimator": learner.estimator,
+        "temperature": getattr(learner, "temperature", 1.0),
     }
     raw = _canonical(skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
     identity = hashlib.sha256(raw).hexdigest()
@@ -120,6 +122,7 @@ def read(raw: bytes, version_id: str) -> Learner:
         content = skops.io.loads(raw, trusted=list(TRUSTED))
         learner = make(content["learner"], content["params"])
         learner.classes, learner.estimator = tuple(content["classes"]), content["estimator"]
+        learner = with_temperature(learner, float(content.get("temperature", 1.0)))
     except UntrustedTypesFoundException as exc:
         raise Failed(f"{name} is refused: it holds types that we do not trust: {exc}") from exc
     except Failed:

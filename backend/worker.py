@@ -10,14 +10,17 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 
 from procrastinate import App
 
 from backend.child import Children
+from backend.due import ask_for_due
 from backend.engines import named
 from backend.mlflow_export import export_in_child
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
+from backend.shadow import ask_for_shadows, in_shadow
 from labelloop import log
 from labelloop.settings import Settings
 from labelloop.store import exports, jobs, loops, prelabels
@@ -29,6 +32,8 @@ CONCURRENCY = 3
 LOOK_EVERY_S = 5.0
 SLIPPED_EVERY = 6
 """Looks, of which one is for outputs without today's prelabel."""
+DUE_EVERY, DRIFT_EVERY = 6, 60
+"""Looks, of which one is for runs that are due, and one for drift too: that reads all outputs."""
 ASK_AGAIN_AFTER_S = 60.0
 """Prelabels that cannot be made (a damaged file), and exports to an MLflow that is away, are not tried more often."""
 logger = logging.getLogger(__name__)
@@ -55,6 +60,10 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
     def _export(loop: str) -> None:
         if settings.mlflow_tracking_uri:
             export_in_child(settings, loop, stop)
+
+    @app.task(name=jobs.SHADOW, queue=jobs.BACKEND_QUEUE)
+    def _shadow(loop: str) -> None:
+        in_shadow(database, loop, settings.models_dir, stop)
 
     return app
 
@@ -102,7 +111,7 @@ async def _work(app: App, database: Database, settings: Settings, stopping: asyn
 
 
 async def _look_after(app: App, database: Database, settings: Settings, stopping: asyncio.Event) -> None:
-    """Every few seconds: jobs and runs whose worker died, runs without a job, prelabels that nobody made."""
+    """Every few seconds: jobs and runs whose worker died, runs without a job, runs that are due, prelabels."""
     asked: dict[str, float] = {}
     exports_asked: dict[str, float] = {}
     looks = 0
@@ -110,10 +119,13 @@ async def _look_after(app: App, database: Database, settings: Settings, stopping
         try:
             await jobs.reap(app, jobs.BACKEND_QUEUE, 3 * settings.heartbeat_s)
             await asyncio.to_thread(heal, database)
+            await asyncio.to_thread(ask_for_shadows, database)
             if looks % SLIPPED_EVERY == 0:
                 await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
                 if settings.mlflow_tracking_uri:
                     await asyncio.to_thread(ask_for_exports, database, exports_asked, time.monotonic())
+            if looks % DUE_EVERY == 0:
+                await asyncio.to_thread(ask_for_due, database, datetime.now(UTC), drift=looks % DRIFT_EVERY == 0)
         except Exception as exc:
             logger.warning("could not look after the jobs: %s: %s", type(exc).__name__, exc)
         looks += 1

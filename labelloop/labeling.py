@@ -44,6 +44,10 @@ class Kind(StrEnum):
     """Of a text: where each begins and ends, and its label."""
     NUMBER = "number"
 
+    @property
+    def words(self) -> str:
+        return {"label": "one label", "labels": "several labels", "spans": "spans", "number": "a number"}[self]
+
 
 KINDS = {
     "Choices": Kind.LABEL,

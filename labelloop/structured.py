@@ -78,6 +78,13 @@ def read_number(answer: object) -> float:
     return number
 
 
+def text(answer: object) -> str | None:
+    """An answer that may be given as its JSON value, as a text, canonical or not."""
+    if answer is None or isinstance(answer, str):
+        return answer
+    return write_number(answer) if isinstance(answer, int | float) else strict_json.dumps(answer)
+
+
 def canonical(control: ControlTag, answer: object) -> str:
     """The answer as tables hold it, from its text or its JSON value. Raises ValueError, saying why, where this control
     cannot give it.

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+ANNOTATOR_S = 2.0
+"""How long an annotator waits for a model of others; then the form is empty."""
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 

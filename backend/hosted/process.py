@@ -98,7 +98,13 @@ class Process:
             child = subprocess.Popen(
                 self._command,
                 cwd=self.folder,
-                env={**environ, "MODEL_DIR": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"},
+                env={
+                    **environ,
+                    "MODEL_DIR": str(self.folder),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONHASHSEED": "0",
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,

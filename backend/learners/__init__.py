@@ -13,7 +13,11 @@ from backend.learners.hosted import Hosted
 from backend.learners.images import Images
 from backend.learners.incremental import Incremental
 from backend.learners.making import construct
+from backend.learners.multilabel import Multilabel
+from backend.learners.numbers import Numbers
+from backend.learners.remote import Remote
 from backend.learners.said import Said
+from backend.learners.spans import Spans
 from backend.learners.tabular import Tabular
 from backend.learners.text import Text
 from backend.learners.vectors import Vectors
@@ -59,8 +63,17 @@ class Learner(Protocol):
 
 
 LEARNERS: Mapping[str, type[Learner]] = {
-    learner.name: learner for learner in (Committee, Estimator, Hosted, Images, Incremental, Tabular, Text, Vectors)
+    learner.name: learner
+    for learner in (
+        *(Committee, Estimator, Images, Incremental, Tabular, Text, Vectors),
+        *(Multilabel, Numbers, Spans),
+        *(Hosted, Remote),
+    )
 }
+OF_OTHERS = frozenset({Hosted.name, Remote.name})
+"""Those that are told the form: `label_config`."""
+FROZEN = frozenset({Remote.name})
+"""Those that need no answer to learn from."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:

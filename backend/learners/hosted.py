@@ -170,7 +170,7 @@ class Hosted:
         tasks = []
         for number, (item, label) in enumerate(zip(data, labels, strict=True), 1):
             result = results.encode(self.config, label, None)
-            if not result:
+            if results.read(self.config, result, None).label != label:
                 raise Failed(f"the answer {label[:100]!r} has no place in the labeling config any more")
             annotation = {"id": number, "task": number, "project": 1, "completed_by": 1, "was_cancelled": False}
             tasks.append(

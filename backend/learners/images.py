@@ -28,20 +28,27 @@ class Images(Refit):
     """
 
     name: ClassVar[str] = "images"
+    sees = ("size", "features")
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"C": (10.0, 100.0), "gamma": (0.5, 1.0, 2.0)}
 
     def __init__(
         self,
         field: str,
         size: Annotated[int, Field(ge=4, le=128)] | None = None,
         features: Literal["pixels", "hog"] = "pixels",
+        C: Annotated[float, Field(gt=0)] = 100.0,
+        gamma: Annotated[float, Field(gt=0)] = 1.0,
     ) -> None:
         super().__init__(field)
         self.features = features
         self.size = size or (SIDE if features == "pixels" else HOG_SIDE)
+        self.C = C
+        self.gamma = gamma
 
     @property
     def params(self) -> Mapping[str, Any]:
-        return {"field": self.field, "size": self.size, "features": self.features}
+        own = {"size": self.size, "features": self.features, "C": self.C, "gamma": self.gamma}
+        return {"field": self.field, **own}
 
     def read(self, value: object) -> npt.NDArray[np.float64]:
         grey = pixels(value, self.size)
@@ -50,8 +57,8 @@ class Images(Refit):
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
         # The width that scikit-learn's SVC calls "scale". With a landmark for each item the kernel is exact.
         pixels = np.asarray(features)
-        gamma = 1 / (pixels.shape[1] * max(float(pixels.var()), 1e-6))
+        gamma = self.gamma / (pixels.shape[1] * max(float(pixels.var()), 1e-6))
         return make_pipeline(
             Nystroem(gamma=gamma, n_components=min(len(features), MAX_LANDMARKS), random_state=seed),
-            LogisticRegression(C=100, max_iter=2000, class_weight="balanced"),
+            LogisticRegression(C=self.C, max_iter=2000, class_weight="balanced"),
         )

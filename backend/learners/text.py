@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
@@ -26,17 +27,27 @@ class Text(Refit):
     """
 
     name: ClassVar[str] = "text"
+    sees = ("characters", "embeddings", "embeddings_sha256")
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"characters": (True, False), "C": (1.0, 10.0, 100.0)}
 
-    def __init__(self, field: str, characters: bool = True, embeddings: str = "", embeddings_sha256: str = "") -> None:
+    def __init__(
+        self,
+        field: str,
+        characters: bool = True,
+        embeddings: str = "",
+        embeddings_sha256: str = "",
+        C: Annotated[float, Field(gt=0)] = 10.0,
+    ) -> None:
         super().__init__(field)
         self.characters = characters
+        self.C = C
         self.embeddings = embeddings
         self.embeddings_sha256 = embedding.digest(embeddings, embeddings_sha256) if embeddings else ""
 
     @property
     def params(self) -> Mapping[str, Any]:
         said = {"embeddings": self.embeddings, "embeddings_sha256": self.embeddings_sha256} if self.embeddings else {}
-        return {"field": self.field, "characters": self.characters, **said}
+        return {"field": self.field, "characters": self.characters, "C": self.C, **said}
 
     def read(self, value: object) -> str:
         return read_text(value)
@@ -52,7 +63,7 @@ class Text(Refit):
         return [("tfidf", FeatureUnion(parts))]
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
-        return LogisticRegression(C=10, max_iter=1000, class_weight="balanced")
+        return LogisticRegression(C=self.C, max_iter=1000, class_weight="balanced")
 
 
 class Tfidf(TfidfVectorizer):  # type: ignore[misc]

@@ -21,6 +21,7 @@ class Vectors(Refit):
     """
 
     name: ClassVar[str] = "vectors"
+    sees = ("vector",)
 
     def __init__(self, field: str, vector: str = "") -> None:
         super().__init__(vector or field)

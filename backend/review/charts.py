@@ -13,7 +13,7 @@ from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
-WIDTH_IN, HEIGHT_IN = 6.4, 3.2
+WIDTH_IN, HEIGHT_IN = 5.4, 3.0
 CHAMPION, CHALLENGER = "#d97706", "#3b82f6"
 """Both have a contrast of 3 and more on white and on the page's dark."""
 INK = "#123456"
@@ -54,7 +54,7 @@ def _draw(kind: str, data: str) -> str:
 
     height = 1.5 if kind == "sides" else HEIGHT_IN
     # "none": text stays text. Without a salt ids are drawn by lot.
-    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 10}
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache are of the process
         figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
         axes = figure.add_subplot()
@@ -70,14 +70,14 @@ def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
     y = [100 * p["accuracy"] for p in points]
     low, high = ([100 * (p[end] if p[end] is not None else p["accuracy"]) for p in points] for end in ("low", "high"))
     axes.plot(x, y, color=CHALLENGER, linewidth=1, zorder=1)
-    axes.vlines(x, low, high, color=CHALLENGER, linewidth=1.5)
+    axes.vlines(x, low, high, color=CHALLENGER, linewidth=1.5, zorder=1)
     for promoted, marker, words in ((True, "o", "was promoted"), (False, "X", "was not")):
         chosen = [i for i, p in enumerate(points) if (p["stage"] in ("champion", "retired")) is promoted]
         colour = CHAMPION if promoted else CHALLENGER
         axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
     axes.set_xlabel("answers that taught it")
     axes.set_ylabel("right on the hold-out, %")
-    axes.legend(frameon=False, labelcolor=INK)
+    _legend(axes)
 
 
 def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
@@ -89,7 +89,7 @@ def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
             share, right = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
             axes.plot(share, right, color=colour, marker=marker, linewidth=1, label=side)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="right, %")
-    axes.legend(frameon=False, labelcolor=INK)
+    _legend(axes)
 
 
 def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
@@ -100,6 +100,11 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
     axes.set_xlabel("right on the hold-out, %")
+
+
+def _legend(axes: Any) -> None:
+    """Above, where no point can lie."""
+    axes.legend(frameon=False, labelcolor=INK, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
 
 _KINDS: dict[str, Callable[[Any, Any], None]] = {"curve": _curve, "calibration": _calibration, "sides": _sides}

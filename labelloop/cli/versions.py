@@ -24,20 +24,26 @@ if TYPE_CHECKING:
 @with_settings
 def versions(settings: Settings, version: str | None, loop: str | None, as_json: bool) -> None:
     """The model versions of a loop, newest first; or what is known of VERSION (the first characters will do)."""
+    from backend.review.reports import loop_report, version_report
     from labelloop.store import lineage
     from labelloop.store import versions as store
 
     with open_database(settings) as db:
         if version is not None:
-            from backend.review.reports import version_report
-
             with db.transaction() as conn:
                 report = version_report(conn, version)
             return print_json(report) if as_json else _version(report)
         name = one_loop(db, loop)
         with db.transaction() as conn:
-            stale = lineage.stale_by_version(conn, name)
-            rows = [row | {"stale": stale.get(row["id"], 0)} for row in store.list_(conn, name)]
+            stale, decided = lineage.stale_by_version(conn, name), {row["id"]: row for row in store.list_(conn, name)}
+            rows = [
+                {
+                    **line,
+                    "stale": stale.get(line["version"], 0),
+                    **{key: decided[line["version"]][key] for key in ("by", "why", "decided_at")},
+                }
+                for line in loop_report(conn, name)["versions"]
+            ]
     if as_json:
         return print_json(rows)
     show([_line(row) for row in rows], as_json=False)
@@ -198,7 +204,7 @@ def _taught(row: Mapping[str, Any]) -> dict[str, Any]:
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     scores = row["scores"] or {}
     return {
-        "version": row["id"][:12],
+        "version": row["name"],
         "stage": row["stage"],
         "answers": row["trained_on"],
         "stale": row["stale"],

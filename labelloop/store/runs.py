@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,9 @@ from psycopg.types.json import Jsonb
 
 from labelloop.runs import STALE_AFTER_S
 from labelloop.store.database import Conn
+
+Verdicts = Sequence[tuple[str | None, float | None]]
+"""A label and its confidence, item by item; None where a model said nothing."""
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
@@ -100,6 +104,49 @@ def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
         ).rowcount
         == 1
     )
+
+
+def began(conn: Conn, loop: str) -> datetime | None:
+    """When the last run made its cut; before the first one, when the first answer came; None: neither is there."""
+    row = conn.execute(
+        """
+        select coalesce(
+            (select max(coalesce(started_at, finished_at)) from retrain_runs
+             where loop = %(loop)s and feedback_upto is not null),
+            (select min(resolved_at) from answers where loop = %(loop)s)) as at
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    at: datetime | None = row["at"]
+    return at
+
+
+def new_labels(conn: Conn, loop: str) -> dict[str, int]:
+    """How many outputs that may teach have which answer, of those that no run has looked at yet."""
+    rows = conn.execute(
+        """
+        select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.label is not null and not o.holdout and o.lane <> 'gold'
+        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        group by a.label
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {row["label"]: row["n"] for row in rows}
+
+
+def judged(conn: Conn, loop: str, version_id: str | None) -> dict[str, Any] | None:
+    """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
+    served. With its scores; None: there is none."""
+    return conn.execute(
+        """
+        select * from retrain_runs where loop = %(loop)s and scores is not null
+        and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
+        order by finished_at desc limit 1
+        """,
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
@@ -273,17 +320,27 @@ def write_verdicts(
     conn: Conn,
     run_id: UUID,
     output_ids: Sequence[UUID],
-    champion: Sequence[str | None],
-    challenger: Sequence[str | None],
+    champion: Verdicts,
+    challenger: Verdicts,
 ) -> None:
-    """What both models say of the held-out items."""
+    """What both models say of the held-out items, and how sure they are."""
     conn.execute(
         """
-        update run_items i set champion_label = v.champion, challenger_label = v.challenger
-        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(challenger)s::text[]) as v (id, champion, challenger)
+        update run_items i set champion_label = v.champion, challenger_label = v.challenger,
+            champion_confidence = v.champion_confidence, challenger_confidence = v.challenger_confidence
+        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(champion_confidence)s::float8[], %(challenger)s::text[],
+                    %(challenger_confidence)s::float8[])
+            as v (id, champion, champion_confidence, challenger, challenger_confidence)
         where i.run_id = %(run_id)s and i.output_id = v.id
         """,
-        {"run_id": run_id, "ids": list(output_ids), "champion": list(champion), "challenger": list(challenger)},
+        {
+            "run_id": run_id,
+            "ids": list(output_ids),
+            "champion": [label for label, _ in champion],
+            "champion_confidence": [confidence for _, confidence in champion],
+            "challenger": [label for label, _ in challenger],
+            "challenger_confidence": [confidence for _, confidence in challenger],
+        },
     )
 
 
@@ -299,7 +356,7 @@ def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
     """What the run was taught, with the data, in the order in which it was."""
     return conn.execute(
         """
-        select o.key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+        select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
         from run_items i join outputs o on o.id = i.output_id
         where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
         """,

@@ -182,7 +182,7 @@ def test_the_command_line_counts_first_and_lists_when_it_is_asked(database: Data
     assert len(json.loads(cli(settings, "lineage", version[:8], "--json").stdout)["rows"]) == 10
     assert len(json.loads(cli(settings, "lineage", version[:8], "--stale", "--json").stdout)["rows"]) == 1
     (row,) = json.loads(cli(settings, "versions", "--json").stdout)
-    assert (row["id"], row["stale"], row["stage"]) == (version, 1, "refused")
+    assert (row["version"], row["stale"], row["stage"]) == (version, 1, "refused")
     assert "stale" in cli(settings, "versions").stdout
 
 

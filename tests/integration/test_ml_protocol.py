@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-import time
-from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,14 @@ from flask.testing import FlaskClient
 from werkzeug.serving import make_server
 
 from backend import models
-from backend.promote import promote
 from backend.service import create_app
-from backend.train import train
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, runs
 from labelloop.store.database import Database
-from tests.backend_factory import CONFIGS, PASSWORD, answer, digits_loop, put_into_label_studio, scans, settings_for
+from tests.backend_factory import PASSWORD, digits_loop, put_into_label_studio, scans, settings_for
 from tests.conftest import LabelStudio
-
-PROJECT = "30.1795451333"
-FORM = (CONFIGS / "digits" / "labels.xml").read_text()
+from tests.ml_backend import PROJECT, basic, champion, predict_body, setup_body, tasks, until
 
 
 @pytest.fixture
@@ -47,71 +41,6 @@ def spec(database: Database) -> LoopSpec:
 @pytest.fixture
 def client(settings: Settings, database: Database, spec: LoopSpec) -> FlaskClient:
     return create_app(settings, database).test_client()
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def basic(user: str = "labelloop", password: str = PASSWORD) -> dict[str, str]:
-    return {"Authorization": "Basic " + b64encode(f"{user}:{password}".encode()).decode()}
-
-
-def champion(database: Database, settings: Settings, spec: LoopSpec) -> str:
-    """A trained version, promoted by hand; returns its id. Called again it makes another one."""
-    with database.transaction() as conn:
-        taught = conn.execute("select id from outputs where not holdout order by key limit 1").fetchone()
-        assert taught is not None
-        answer(conn, spec.name, {taught["id"]: str(len(runs.latest(conn, spec.name)))})
-        run_id = runs.request(conn, spec.name, "a test")
-        assert run_id is not None
-        assert runs.claim(conn, spec.name, None) is not None
-    version: str = train(database, settings.models_dir, run_id)["version"]
-    with database.transaction() as conn:
-        runs.finish(conn, run_id, "refused", version_id=version)
-    promote(database, spec.name, version, "a test", "to serve", models_dir=settings.models_dir)
-    return version
-
-
-def tasks(database: Database, n: int) -> list[dict[str, Any]]:
-    """As Label Studio sends them."""
-    with database.transaction() as conn:
-        rows = conn.execute(
-            "select o.id, o.key, o.data, o.label from tasks join outputs o on o.id = output_id limit %s", (n,)
-        ).fetchall()
-    return [
-        {
-            "id": i,
-            "data": {**row["data"], "labelloop_output": str(row["id"]), "labelloop_label": row["label"]},
-            "meta": {},
-            "created_at": "2026-11-23T20:00:00Z",
-            "annotations": [],
-            "predictions": [],
-        }
-        for i, row in enumerate(rows)
-    ]
-
-
-def predict_body(found: list[dict[str, Any]]) -> dict[str, Any]:
-    return {
-        "tasks": found,
-        "project": PROJECT,
-        "label_config": FORM,
-        "params": {"login": None, "password": None, "context": None},
-    }
-
-
-def setup_body() -> dict[str, Any]:
-    return {
-        "project": PROJECT,
-        "schema": FORM,
-        "hostname": "http://localhost:8080",
-        "access_token": "the-owners-token",
-        "extra_params": {"a": 1},
-    }
 
 
 def test_health_is_open_and_all_else_wants_the_password(client: FlaskClient) -> None:

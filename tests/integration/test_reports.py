@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import pytest
 
@@ -14,11 +15,17 @@ from labelloop.errors import UsageError
 from labelloop.store import runs
 from labelloop.store.database import Database
 from tests.backend_factory import answer, digits_loop, submit, texts_spec
-from tests.review_factory import judged_loop
+from tests.integration.conftest import JudgedLoop
 
 
-def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(database: Database, tmp_path: Path) -> None:
-    _, second = judged_loop(database, tmp_path)
+@pytest.fixture
+def judged(judged_loop_copy: JudgedLoop) -> Iterator[tuple[Database, UUID]]:
+    with Database(judged_loop_copy.url) as database:
+        yield database, judged_loop_copy.run
+
+
+def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(judged: tuple[Database, UUID]) -> None:
+    database, second = judged
     with database.transaction() as conn:
         everything = reports.overview(conn)
         loop = reports.loop_report(conn, "digits")
@@ -30,7 +37,7 @@ def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(database: Da
         assert json.loads(json.dumps(report, allow_nan=False)) == report
 
     (summary,) = everything["loops"]
-    assert summary["in_review"] == 20
+    assert summary["in_review"] == 150
     assert summary["champion"]["accuracy"]["run"] == str(second), "the newest measurement, as the champion of that run"
     assert any("asks for your decision" in need["what"] for need in summary["needs_you"])
     assert [r["status"] for r in loop["runs"]] == ["asking", "promoted"]
@@ -50,10 +57,8 @@ def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(database: Da
     assert own["holdout"] < both["holdout"], "the pipeline was judged by the first run alone"
 
 
-def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(
-    database: Database, tmp_path: Path
-) -> None:
-    first, second = judged_loop(database, tmp_path, "refused")
+def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(judged: tuple[Database, UUID]) -> None:
+    database, second = judged
     kept = ("holdout", "trained_on", "champion", "challenger", "better", "worse", "p")
     with database.transaction() as conn:
         conn.execute(
@@ -66,7 +71,7 @@ def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(
         assert run["reviewers"] == {"people": 0, "answered_by_several": 0, "agreement": None}
         conn.execute("update retrain_runs set scores = null, version_id = null, status = 'failed', error = 'x'")
         conn.execute("update retrain_runs set status = 'failed'")
-        assert reports.run_report(conn, first)["challenger"] is None
+        assert reports.run_report(conn, second)["challenger"] is None
         assert reports.loop_report(conn, "digits")["curve"] == []
         assert reports.overview(conn)["loops"][0]["champion"]["accuracy"] is None
 
@@ -83,14 +88,14 @@ def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
     assert run["verdict"] == "It waits for the backend's worker."
 
 
-def test_what_is_not_there_is_said(database: Database, tmp_path: Path) -> None:
-    _, second = judged_loop(database, tmp_path)
+def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:
+    database, second = judged
     spec = texts_spec()
     with database.transaction() as conn:
         ids = submit(conn, spec, [{"text": "a"}, {"text": "b"}], ["ham", "spam"])
         answer(conn, spec.name, dict(zip(ids.values(), ["ham", "spam"], strict=True)))
         champion = reports.run_report(conn, second)["champion"]["name"]
-        for wrong, said in [
+        cases: list[tuple[Callable[[], object], str]] = [
             (lambda: reports.loop_report(conn, "nope"), "no loop 'nope'; there are: digits, texts"),
             (lambda: reports.run_report(conn, "../etc"), "no run begins with"),
             (lambda: reports.run_report(conn, "%"), "no run begins with"),
@@ -98,7 +103,8 @@ def test_what_is_not_there_is_said(database: Database, tmp_path: Path) -> None:
             (lambda: reports.version_report(conn, "zz"), "no version begins with 'zz'"),
             (lambda: reports.comparison(conn, champion, champion), "stands on both sides"),
             (lambda: reports.comparison(conn, "pipeline", "pipeline"), "stands on both sides"),
-        ]:
+        ]
+        for wrong, said in cases:
             with pytest.raises(UsageError, match=said):
                 wrong()
 

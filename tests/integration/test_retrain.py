@@ -262,10 +262,10 @@ def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> Non
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: requested(database, spec.name), range(8)))
     assert sum(run is not None for run in made) == 1
+    two = "insert into retrain_runs (loop, why, status) select %s, 'x', %s from generate_series(1, 2)"
     for status, constraint in (("queued", "one_queued_run_a_loop"), ("running", "one_running_run_a_loop")):
         with pytest.raises(errors.UniqueViolation) as refused, database.transaction() as conn:
-            for _ in range(2):
-                conn.execute("insert into retrain_runs (loop, why, status) values (%s, 'x', %s)", (spec.name, status))
+            conn.execute(two, (spec.name, status))
         assert refused.value.diag.constraint_name == constraint
 
 

@@ -34,6 +34,9 @@ comment on column run_items.weight is 'How much the answer counted when the run 
 comment on column run_items.champion_confidence is 'Of champion_label, 0 to 1.';
 comment on column run_items.challenger_confidence is 'Of challenger_label, 0 to 1.';
 
+comment on column retrain_runs.status is 'queued, running; then the verdict: promoted, refused, asking (a person decides) or shadow (it predicts beside the champion first); or failed, or stopped.';
+comment on column model_versions.stage is 'challenger: waits for the gate, a person or the end of its shadow. champion: serves. refused: by the gate or a person. retired: was champion.';
+
 create table decisions (
     id        bigint generated always as identity primary key,
     run_id    uuid not null references retrain_runs,
@@ -46,10 +49,10 @@ create index decisions_by_run on decisions (run_id);
 comment on column decisions.id is 'Number of the decision.';
 comment on column decisions.run_id is 'The run.';
 comment on column decisions.decision is 'promote, refuse or stop.';
-comment on column decisions.by is 'Who decided.';
+comment on column decisions.by is 'Who decided; gate: after a shadow.';
 comment on column decisions.why is 'The reason that was given.';
 comment on column decisions.at is 'When.';
-comment on table decisions is 'What a person decided about a run, and why; changes of champion are in promotions too.';
+comment on table decisions is 'What was decided about a run beside its first verdict, and why; changes of champion are in promotions too.';
 
 create table shadow_items (
     run_id                 uuid not null references retrain_runs,
