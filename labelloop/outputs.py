@@ -112,6 +112,21 @@ def from_json(value: object) -> Output:
     )
 
 
+def shown(output: Output, config: LabelingConfig) -> Output:
+    """The same with the form's labels, where it says other words for them (`predicted_values`); shares add up."""
+    if not config.answer.predicted:
+        return output
+    to_label = config.answer.shown
+    probabilities: dict[str, float] | None = None
+    if output.probabilities is not None:
+        probabilities = {}
+        for said, share in output.probabilities.items():
+            probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
+    # Of a structured answer `check` reads the labels.
+    label, gold = (to_label(said) if isinstance(said, str) else said for said in (output.label, output.gold))
+    return replace(output, probabilities=probabilities, label=label, gold=gold)
+
+
 def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> Output:
     """Refuse what does not fit this loop: fields that people would miss, labels and controls that it does not have,
     answers of another kind, and an embedding of another width than the loop's; 0 is none.

@@ -92,7 +92,7 @@ def canonical(control: ControlTag, answer: object) -> str:
     if control.kind is Kind.LABELS:
         return write_labels(_known(control, label) for label in read_labels(answer))
     if control.kind is Kind.SPANS:
-        return write_spans(span for span in read_spans(answer) if _known(control, span.label))
+        return write_spans(span._replace(label=_known(control, span.label)) for span in read_spans(answer))
     if control.kind is Kind.NUMBER:
         number = read_number(answer)
         if not (control.low is None or control.low <= number) or not (control.high is None or number <= control.high):
@@ -115,9 +115,10 @@ def sayable(control: ControlTag, answer: str) -> str | None:
             number = max(number, number if control.low is None else control.low)
             return write_number(min(number, number if control.high is None else control.high))
         if control.kind is Kind.LABELS:
-            return write_labels(label for label in read_labels(answer) if _has(control, label))
+            return write_labels(control.shown(label) for label in read_labels(answer) if _has(control, label))
         if control.kind is Kind.SPANS:
-            return write_spans(span for span in read_spans(answer) if _has(control, span.label))
+            spans = (span for span in read_spans(answer) if _has(control, span.label))
+            return write_spans(span._replace(label=control.shown(span.label)) for span in spans)
         return canonical(control, answer)
     except ValueError:
         return None
@@ -129,11 +130,11 @@ def _known(control: ControlTag, label: str) -> str:
         raise ValueError(
             f"no such label{f' {label[:40]!r}' if control.kind is not Kind.LABEL else ''}; there are: {shown}"
         )
-    return label
+    return control.shown(label)
 
 
 def _has(control: ControlTag, label: str) -> bool:
-    return not control.labels or label in control.labels
+    return not control.labels or control.shown(label) in control.labels
 
 
 def _edge(bound: float | None) -> str:

@@ -179,7 +179,7 @@ def _rows(spec: LoopSpec, body: bytes) -> tuple[dict[str, Row], int]:
         value: Any = None
         try:
             value = strict_json.loads(raw)
-            output = outputs.from_json(value)
+            output = outputs.shown(outputs.from_json(value), spec.config)
             output = outputs.check(output, spec.config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             status = exc.status

@@ -152,7 +152,7 @@ def sync_loop(
             gateway.close()
 
 
-def wait_until(true: Callable[[], object], seconds: float = 20.0, what: str = "it") -> None:
+def wait_until(true: Callable[[], object], seconds: float = 90.0, what: str = "it") -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"

@@ -56,7 +56,7 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
 
     What the form can say in part it says: a number is brought to the nearest step within its bounds, labels that
     it does not have are left out. `model_label` is the output's own, which a form with a verdict is about: another
-    label is a reject with a correction.
+    label is a reject with a correction. A label may be said in a word of the config's `predicted_values`.
     """
     answer = _sayable(config, label)
     if answer is None:
