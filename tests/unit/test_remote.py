@@ -1,4 +1,4 @@
-"""Remote models: what is asked over HTTP, what counts as an answer, and servers that are slow, busy, broken or wrong."""
+"""Remote models: what is asked over HTTP, what counts as an answer, and servers that are slow, busy or wrong."""
 
 from __future__ import annotations
 
