@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Iterator
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -98,6 +101,14 @@ def test_a_hosted_model_learns_and_says_labels_with_its_score(line: Line) -> Non
     np.testing.assert_allclose(said.proba.max(axis=1), said.confidences)
 
 
+def test_each_line_is_taught_in_its_other_way_too(lines: dict[str, Line]) -> None:
+    data, labels = tickets(12)
+    for learner in (lines["1x"].learner(model="words:ByEvent"), lines["2x"].learner(event="ANNOTATION_CREATED")):
+        learner.fit(data, labels, np.random.default_rng(0))
+        assert list(learner.say(data[:3]).labels) == labels[:3]
+    assert learner.estimator["version"] == "taught 12"
+
+
 def test_its_version_serves_from_the_file_alone_and_versions_differ(line: Line, tmp_path: Path) -> None:
     data, labels = tickets()
     swapped = [NAMES[(NAMES.index(label) + 1) % 3] for label in labels]
@@ -155,6 +166,22 @@ def test_its_process_knows_nothing_of_ours_and_leaves_nothing(
     learner.close()
     assert not Path(f"/proc/{process}").exists()
     assert not list(temporary.iterdir())
+
+
+def test_when_we_are_killed_it_ends_too_and_its_folder_goes(modern: Line, temporary: Path) -> None:
+    opening = {"folder": str(HOSTED / "words_2x"), "model": "words:Words", "label_config": answer_only(FORM).xml}
+    asks = f"""
+import os
+from backend.hosted.process import Process
+process = Process({str(modern.python)!r}, 1 << 32, lambda _: {opening!r})
+process.ask("predict", 60, tasks=[])
+print(process._child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    environ = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run([sys.executable, "-c", asks], env=environ, check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    wait_until(lambda: has_ended(int(done.stdout)) and not list(temporary.iterdir()))
 
 
 def test_a_killed_process_is_started_again(line: Line) -> None:
@@ -232,7 +259,12 @@ def test_a_model_that_cannot_be_made_is_refused_in_words(modern: Line, params: d
 
 @pytest.mark.parametrize(
     ("params", "reason"),
-    [({"model": "words"}, "'module:Class'"), ({"event": "NOW"}, "one of START_TRAINING"), ({"batch": 0}, "above 0")],
+    [
+        ({"folder": "words"}, "must be a whole path"),
+        ({"model": "words"}, "'module:Class'"),
+        ({"event": "NOW"}, "one of START_TRAINING"),
+        ({"batch": 0}, "above 0"),
+    ],
 )
 def test_parameters_are_checked(modern: Line, params: dict[str, object], reason: str) -> None:
     with pytest.raises(SpecError, match=reason):
@@ -272,3 +304,18 @@ def child_of(learner: Hosted) -> int:
     assert learner._process is not None
     assert learner._process._child is not None
     return learner._process._child.pid
+
+
+def has_ended(pid: int) -> bool:
+    """Even where nobody has asked yet of what it died."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
