@@ -13,9 +13,9 @@ import pytest
 
 from backend.champions import Champions
 from backend.learners import make
+from backend.predict import Predictor
 from backend.prelabel import prelabel
 from backend.promote import promote, rollback
-from backend.protocol import answer as predict
 from backend.retrain import retrain
 from backend.train import train
 from labelloop.settings import Settings
@@ -104,7 +104,7 @@ def test_predict_answers_empty_while_a_remote_model_is_slow(
         put_into_label_studio(conn, spec.name, 5)
     now = Champions(database, settings.models_dir).of(30)
     assert now is not None
-    (found,) = predict(database, now, [{"data": {"text": "slow ham"}}])
+    (found,) = Predictor(database).answer(now, [{"data": {"text": "slow ham"}}])
     assert (found["result"], found["score"], found["model_version"]) == ([], 0.0, now.version)
     assert server.asked["slow ham"] <= 1
 

@@ -257,14 +257,41 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
     assert champion["id"] == first
 
 
-def test_requests_at_the_same_time_are_one_open_run(database: Database) -> None:
+def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> None:
     spec = digits_loop(database, n=1, answered=0)
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: requested(database, spec.name), range(8)))
     assert sum(run is not None for run in made) == 1
-    with pytest.raises(errors.UniqueViolation) as refused, database.transaction() as conn:
-        conn.execute("insert into retrain_runs (loop, why, status) values (%s, 'x', 'running')", (spec.name,))
-    assert refused.value.diag.constraint_name == "one_open_run_a_loop"
+    two = "insert into retrain_runs (loop, why, status) select %s, 'x', %s from generate_series(1, 2)"
+    for status, constraint in (("queued", "one_queued_run_a_loop"), ("running", "one_running_run_a_loop")):
+        with pytest.raises(errors.UniqueViolation) as refused, database.transaction() as conn:
+            conn.execute(two, (spec.name, status))
+        assert refused.value.diag.constraint_name == constraint
+
+
+def test_who_asks_while_a_run_is_going_gets_the_next_and_one_at_a_time(database: Database) -> None:
+    """A run that is going has made its cut: what was answered since, and asked for, would be lost in it."""
+    spec = digits_loop(database, n=1, answered=0)
+    first = claimed(database, spec.name)
+    second = requested(database, spec.name, "by hand")
+    assert second not in (None, first)
+    assert requested(database, spec.name, "by hand, again") is None, "folded into the next"
+    with database.transaction() as conn:
+        assert runs.claim(conn, spec.name, None) is None, "one at a time"
+        assert runs.finish(conn, first, "refused")
+    with database.transaction() as conn:
+        claim = runs.claim(conn, spec.name, None)
+    assert claim is not None
+    assert claim["id"] == second
+
+
+def test_a_run_that_is_given_back_ends_where_another_waits_already(database: Database) -> None:
+    spec = digits_loop(database, n=1, answered=0)
+    first = claimed(database, spec.name)
+    second = requested(database, spec.name)
+    with database.transaction() as conn:
+        runs.release(conn, first)
+        assert {r["id"]: r["status"] for r in runs.latest(conn, spec.name)} == {first: "stopped", second: "queued"}
 
 
 def test_a_run_that_lost_its_worker_fails_and_is_asked_for_again_three_times_at_most(database: Database) -> None:
