@@ -53,6 +53,8 @@ class Hosted:
     ) -> None:
         if model.count(":") != 1 or not all(model.split(":")):
             raise SpecError(f"learner.params.model must be 'module:Class'; it is {model!r}")
+        if not Path(folder).is_absolute():
+            raise SpecError(f"learner.params.folder must be a whole path, beginning with /; it is {folder!r}")
         if event not in EVENTS:
             raise SpecError(f"learner.params.event must be one of {', '.join(EVENTS)}; it is {event!r}")
         if batch < 1 or timeout_s <= 0 or memory_gib <= 0:
@@ -68,7 +70,7 @@ class Hosted:
             "timeout_s": timeout_s,
             "memory_gib": memory_gib,
         }
-        self.field, self.folder, self.python, self.event = field, Path(folder).absolute(), python, event
+        self.field, self.folder, self.python, self.event = field, Path(folder), python, event
         self.batch, self.timeout_s, self.memory = batch, timeout_s, int(memory_gib * (1 << 30))
         self.config = answer_only(label_config)
         self.classes: tuple[str, ...] = ()
