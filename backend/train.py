@@ -14,21 +14,22 @@ import os
 import resource
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from backend import models
 from backend.cut import divide, readable
 from backend.identity import identity
-from backend.learners import Learner, make
+from backend.learners import FROZEN, OF_OTHERS, Learner, make
 from backend.patience import patiently
 from backend.replay import teach_again
-from backend.search import TIME_SHARE, search, weights_of
+from backend.search import TIME_SHARE, search
+from backend.teach import teach
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError
 from labelloop.settings import Settings
@@ -41,6 +42,9 @@ Told = Callable[[str, int, int], None]
 """A step, and how many of how many steps are done."""
 logger = logging.getLogger(__name__)
 STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
+SAID = 3
+"""Times that a model says the hold-out, to measure how quick it is, unless that takes longer than SAID_S."""
+SAID_S = 1.0
 
 
 def main() -> int:
@@ -50,16 +54,16 @@ def main() -> int:
     if not order:
         return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
-    log.configure()
     said = json.loads(order)
     limits = Retrain.model_validate(said["limits"])
 
     def say(what: dict[str, Any]) -> None:
         os.write(answer, json.dumps(what, ensure_ascii=False).encode(errors="replace") + b"\n")
 
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     try:
         _limit(limits)
-        settings = Settings.from_env(os.environ)
         with Database(settings.database_url, size=1) as database, threadpool_limits(limits.threads):
             if said["replay"]:
                 outcome = teach_again(database, settings.models_dir, UUID(said["run"]))
@@ -114,7 +118,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2:
+    if len(taught) < 2 and learner.name not in FROZEN:
         return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     tried = None
     try:
@@ -125,22 +129,19 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
                 learner, spec.learner.params, taught, run["seed"], limit_s, lambda done, of: at(1, done, of)
             )
         at(2)
-        learner.fit(
-            [r["data"] for r in taught],
-            [r["label"] for r in taught],
-            np.random.default_rng(run["seed"]),
-            weights_of(taught),
-        )
+        learner = teach(learner, taught, run["seed"])
     except Failed as exc:
         return {"refused": "; ".join([f"{exc}: refused", *notes])}
     at(3)
     stored = models.store(models_dir, spec.name, learner)
     at(4)
-    challenger = _say(learner, judged)
+    challenger, challenger_ms = _say(learner, judged)
+    incumbent: runs.Verdicts
+    champion_ms = None
     if run["champion_id"] is None:
-        incumbent = [row["pipeline_label"] for row in judged]
+        incumbent = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
     else:
-        incumbent = _say(models.load(models_dir, run["champion_id"]), judged)
+        incumbent, champion_ms = _say(models.load(models_dir, run["champion_id"]), judged)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -157,17 +158,20 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
             runs.write_tried(conn, run_id, tried)
 
     patiently(keep)
+    speed = {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
     return {
         "version": stored.id,
         "trained_on": len(taught),
         "notes": notes,
+        "speed": speed,
         "identity": identity(taught, run["seed"]),
     }
 
 
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet."""
-    return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 
 def field_of(spec: LoopSpec) -> str:
@@ -178,12 +182,24 @@ def field_of(spec: LoopSpec) -> str:
     return spec.learner.field or fields[0]
 
 
-def _say(learner: Learner, rows: list[dict[str, Any]]) -> list[str | None]:
-    """The learner's label of each row; None where it cannot read the data, which the gate counts as wrong."""
+def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[runs.Verdicts, float | None]:
+    """The learner's label of each row and how sure it is, and the milliseconds that it took an item.
+
+    None where it cannot read the data, which the gate counts as wrong.
+    """
     good, _ = readable(learner, rows)
-    said = learner.say([row["data"] for row in good])
-    labels = {row["output_id"]: label for row, label in zip(good, said.labels, strict=True)}
-    return [labels.get(row["output_id"]) for row in rows]
+    data = [row["data"] for row in good]
+    taken = []
+    for _ in range(SAID):  # the quickest counts: what else the machine does makes it only slower
+        began = time.perf_counter()
+        said = learner.say(data)
+        taken.append(time.perf_counter() - began)
+        if sum(taken) > SAID_S:
+            break
+    pairs = zip(said.labels, said.confidences.tolist(), strict=True)
+    found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}
+    verdicts = [found.get(row["output_id"], (None, None)) for row in rows]
+    return verdicts, 1000 * min(taken) / len(good) if good else None
 
 
 def _write_items(database: Database, run_id: UUID, rows: list[dict[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""The commands that do one hop: submit, push, pull, retrain, replay, promote, rollback."""
+"""The commands that do one hop: submit, push, pull, retrain, replay, promote, refuse, rollback."""
 
 from __future__ import annotations
 
@@ -156,6 +156,23 @@ def promote(settings: Settings, version: str, loop: str | None, why: str, by: st
 
 
 @click.command()
+@click.argument("run")
+@one_of_the_loops
+@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@as_json_too
+@with_settings
+def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
+    """Refuse what RUN (its id, or the first characters of it) asks you to promote, or has in shadow."""
+    from backend.promote import refuse as hop
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop)
+        done = hop(db, name, run, by=by, why=why)
+    show({"loop": name, "run": str(done), "status": "refused", "by": by, "why": why}, as_json)
+
+
+@click.command()
 @one_of_the_loops
 @click.option("--to", help="An earlier version; the one before the champion where none is named.")
 @click.option("--why", required=True, help="The reason, for the record.")
@@ -191,5 +208,6 @@ COMMANDS = (
     retrain,
     replay,
     promote,
+    refuse,
     rollback,
 )

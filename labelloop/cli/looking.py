@@ -1,4 +1,4 @@
-"""The commands that look: versions, status, settings; and migrate, which brings the tables up to date."""
+"""The commands that look: status, settings; and migrate, which brings the tables up to date."""
 
 from __future__ import annotations
 
@@ -8,26 +8,11 @@ from labelloop.cli.door import (
     all_or_one,
     as_json_too,
     loop_names,
-    one_loop,
-    one_of_the_loops,
     open_database,
     with_settings,
 )
-from labelloop.cli.shown import plain, show
+from labelloop.cli.shown import show
 from labelloop.settings import Settings
-
-
-@click.command()
-@one_of_the_loops
-@as_json_too
-@with_settings
-def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """The model versions of a loop, newest first."""
-    from labelloop.store import versions as store
-
-    with open_database(settings) as db, db.transaction() as conn:
-        rows = store.list_(conn, one_loop(db, loop))
-    show([plain(row) for row in rows], as_json)
 
 
 @click.command()
@@ -82,7 +67,6 @@ def migrate(settings: Settings, as_json: bool) -> None:
 
 
 COMMANDS = (
-    versions,
     status,
     settings,
     migrate,

@@ -24,11 +24,13 @@ from labelloop.local.postgres import Command, Postgres
 from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
 from labelloop.spec import LoopSpec, load
-from labelloop.store import loops
+from labelloop.store import access, loops
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 
 Announce = Callable[[str], object]
+OWNER = "owner"
+"""Whose the first token of the review pages is: decisions are signed with it."""
 SQLITE_GRACE_S = 3600.0
 """On SQLite Label Studio itself tries a locked import again, long after its answer was lost."""
 
@@ -54,6 +56,8 @@ class Start:
             intake_token=settings.intake_token or secrets.token_urlsafe(24),
             hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
             backend_password=settings.backend_password or secrets.token_urlsafe(24),
+            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            review_token=settings.review_token or secrets.token_urlsafe(32),
         )
         self._supervisor.start()
         settings = replace(settings, database_url=self._postgres())
@@ -68,6 +72,8 @@ class Start:
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
             names = _register(database, self._options.specs or _load_all(settings.loops_dir))
+            with database.transaction() as conn:
+                access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
             self._rooms(settings, database)
         return settings, names
 
@@ -158,8 +164,8 @@ class Start:
         def run(name: str, *words: str) -> None:
             self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env))
 
-        run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2))
-        run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1))
+        run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2, threads=4))
+        run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1, threads=16))
         auth = (settings.backend_user, settings.backend_password)
         self._up("sync", lambda: _answers(self._at("sync") + "/healthz"))
         self._up("backend", lambda: _answers(self._at("backend") + "/health", auth))
@@ -170,9 +176,9 @@ class Start:
         self._announce("sync, backend and their workers are up; `labelloop doctor` looks whether all is well")
 
 
-def _gunicorn(app: str, port: int, *, workers: int) -> list[str]:
+def _gunicorn(app: str, port: int, *, workers: int, threads: int) -> list[str]:
     return [
-        "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", "4",
+        "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
         "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
     ]  # fmt: skip
 

@@ -12,6 +12,9 @@ from psycopg.types.json import Jsonb
 from labelloop.runs import STALE_AFTER_S
 from labelloop.store.database import Conn
 
+Verdicts = Sequence[tuple[str | None, float | None]]
+"""A label and its confidence, item by item; None where a model said nothing."""
+
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
     """Queue a run; None: folded into the one that is queued. A run that is going has its cut: it takes nothing in."""
@@ -317,17 +320,27 @@ def write_verdicts(
     conn: Conn,
     run_id: UUID,
     output_ids: Sequence[UUID],
-    champion: Sequence[str | None],
-    challenger: Sequence[str | None],
+    champion: Verdicts,
+    challenger: Verdicts,
 ) -> None:
-    """What both models say of the held-out items."""
+    """What both models say of the held-out items, and how sure they are."""
     conn.execute(
         """
-        update run_items i set champion_label = v.champion, challenger_label = v.challenger
-        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(challenger)s::text[]) as v (id, champion, challenger)
+        update run_items i set champion_label = v.champion, challenger_label = v.challenger,
+            champion_confidence = v.champion_confidence, challenger_confidence = v.challenger_confidence
+        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(champion_confidence)s::float8[], %(challenger)s::text[],
+                    %(challenger_confidence)s::float8[])
+            as v (id, champion, champion_confidence, challenger, challenger_confidence)
         where i.run_id = %(run_id)s and i.output_id = v.id
         """,
-        {"run_id": run_id, "ids": list(output_ids), "champion": list(champion), "challenger": list(challenger)},
+        {
+            "run_id": run_id,
+            "ids": list(output_ids),
+            "champion": [label for label, _ in champion],
+            "champion_confidence": [confidence for _, confidence in champion],
+            "challenger": [label for label, _ in challenger],
+            "challenger_confidence": [confidence for _, confidence in challenger],
+        },
     )
 
 
@@ -343,7 +356,7 @@ def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
     """What the run was taught, with the data, in the order in which it was."""
     return conn.execute(
         """
-        select o.key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+        select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
         from run_items i join outputs o on o.id = i.output_id
         where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
         """,

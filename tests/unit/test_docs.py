@@ -62,6 +62,11 @@ def test_every_command_and_every_make_target_is_on_a_page() -> None:
     assert set(re.findall(r"`?make ([a-z]+)(?=[`\s,.)]|$)", "\n".join(_code(page) for page in PAGES))) <= targets
 
 
+def test_every_command_stands_in_the_table_of_the_readme() -> None:
+    table = "\n".join(re.findall(r"^\| (`.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert set(cli.commands) - set(re.findall(r"`([a-z]+)\b", table)) == set()
+
+
 def _code(page: Path) -> str:
     return "\n".join([*fences(page, "sh"), *re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text())])
 
