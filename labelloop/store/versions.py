@@ -30,10 +30,6 @@ def insert(
     )
 
 
-def get(conn: Conn, version_id: str) -> dict[str, Any] | None:
-    return conn.execute("select * from model_versions where id = %(id)s", {"id": version_id}).fetchone()
-
-
 def champion(conn: Conn, loop: str) -> dict[str, Any] | None:
     """The version that serves, with its epoch, by and why; None: the pipeline's own outputs."""
     return conn.execute(
