@@ -1,7 +1,8 @@
 """Champions: what serves now, in memory. The pointer in Postgres is read once a second at most; a swap is by reference.
 
 A request takes one `Serving` and answers from that alone, so no answer mixes two versions. What cannot be loaded, and a
-Postgres that is away, leave in place what served before.
+Postgres that is away, leave in place what served before. A new champion is read beside the requests: until it is there,
+the old one answers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from backend import models
 from backend.learners import Learner
-from labelloop.errors import Failed, Retriable
+from labelloop.errors import Failed, LabelloopError, Retriable
 from labelloop.spec import LoopSpec
 from labelloop.store import loops, serving
 from labelloop.store import versions as version_store
@@ -23,6 +24,8 @@ from labelloop.store.database import Database
 from labelloop.versions import short
 
 LOOK_EVERY_S = 1.0
+PATIENCE_S = 0.05
+"""How long the request that looks waits for what it finds: enough for Postgres, not for a large file."""
 logger = logging.getLogger(__name__)
 
 
@@ -51,35 +54,59 @@ class Champions:
         self._database = database
         self._models_dir = models_dir
         self._clock = clock
-        self._looking = threading.Lock()
+        # Projects share them by chance: what is asked for may be no project at all, so they are a fixed number.
+        self._looking = [threading.Lock() for _ in range(16)]
         self._serving: dict[int, Serving] = {}
         self._looked: dict[int, float] = {}
 
     def of(self, project_id: int) -> Serving | None:
         """Who serves this project; None: no loop of ours is there. Raises Retriable only before a first answer."""
-        known = self._serving.get(project_id)
-        if known is not None and self._clock() - self._looked[project_id] < LOOK_EVERY_S:
-            return known
-        # One request looks; the others go on with what they have, and wait only where they have nothing.
-        if not self._looking.acquire(blocking=known is None):
-            return known
+        looking = self._looking[project_id % len(self._looking)]
+        if project_id not in self._serving:
+            with looking:  # one request looks, the others wait for what it finds
+                if project_id not in self._serving:
+                    self._renew(project_id)
+        elif self._clock() - self._looked[project_id] >= LOOK_EVERY_S and looking.acquire(blocking=False):
+            done = threading.Event()
+            threading.Thread(target=self._renew_beside, args=(project_id, looking, done), daemon=True).start()
+            done.wait(PATIENCE_S)
+        return self._serving.get(project_id)
+
+    def warm(self) -> None:
+        """Read all champions before anybody asks for them."""
         try:
-            found = self._look(project_id, self._serving.get(project_id))
+            with self._database.transaction() as conn:
+                projects = serving.project_ids(conn)
+            for project_id in projects:
+                self.of(project_id)
+        except LabelloopError as exc:
+            logger.warning("the champions could not be read ahead: %s", exc)
+
+    def serving(self) -> list[Serving]:
+        """Who serves, of the loops that were asked for so far."""
+        return list(self._serving.values())
+
+    def troubles(self) -> list[str]:
+        return sorted({f"{s.loop}: {s.trouble}" for s in self.serving() if s.trouble})
+
+    def _renew_beside(self, project_id: int, looking: threading.Lock, done: threading.Event) -> None:
+        try:
+            self._renew(project_id)
         except Retriable:
-            if known is None:
-                raise
-            found = known
+            self._looked[project_id] = self._clock()  # Postgres is away: what served before goes on
+        except Exception:
+            logger.exception("could not look who serves project %d", project_id)
         finally:
-            self._looking.release()
+            looking.release()
+            done.set()
+
+    def _renew(self, project_id: int) -> None:
+        found = self._look(project_id, self._serving.get(project_id))
         if found is None:
             self._serving.pop(project_id, None)
         else:
-            self._serving[project_id] = found
             self._looked[project_id] = self._clock()
-        return found
-
-    def troubles(self) -> list[str]:
-        return sorted({f"{s.loop}: {s.trouble}" for s in list(self._serving.values()) if s.trouble})
+            self._serving[project_id] = found
 
     def _look(self, project_id: int, known: Serving | None) -> Serving | None:
         with self._database.transaction() as conn:
@@ -96,7 +123,8 @@ class Champions:
             learner = models.load(self._models_dir, champion["id"])
         except Failed as exc:
             trouble = f"version {short(champion['id'])} cannot be loaded"
-            logger.error("loop %s: %s", loop, exc)
+            if known is None or known.trouble != trouble:  # said once, not with every look
+                logger.error("loop %s: %s", loop, exc)
             if known is None or known.loop != loop:
                 return Serving(loop, spec, None, None, trouble)
             return replace(known, spec=spec, trouble=trouble)

@@ -36,6 +36,8 @@ from labelloop.store.database import Database
 TIME_LIMIT_S = 600.0
 MANNERS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # we come again ourselves
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }

@@ -1,20 +1,20 @@
 """Label Studio's ML backend protocol, as of 1.23: /health /setup /predict /webhook /versions. Nothing here trains.
 
-What Label Studio sends to /setup holds the API token of the project's owner: it is neither logged nor kept.
+What Label Studio sends to /setup holds the API token of the project's owner: it is neither logged nor kept. A refused
+/setup keeps a form that does not fit from being connected; a refused /predict costs an annotator the prelabel only.
 """
 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping, Sequence
+import logging
 from typing import Any
-from uuid import UUID
 
-from flask import Blueprint, Response, abort, current_app, jsonify, request
+from flask import Blueprint, Response, abort, g, jsonify, request
 
 from backend.champions import Champions, Serving
-from backend.scoring import predict as read_and_predict
-from labelloop import results
+from backend.predict import Predictor
+from labelloop.metrics import Metrics
 from labelloop.settings import Settings
 from labelloop.store import jobs, runs, serving
 from labelloop.store import versions as version_store
@@ -26,9 +26,12 @@ MAX_BODY = 32 << 20
 MAX_TASKS = 1000
 OPEN = {"health", "ready"}
 """What needs no password: it says nothing but whether we live."""
+logger = logging.getLogger(__name__)
 
 
-def blueprint(settings: Settings, database: Database, champions: Champions) -> Blueprint:
+def blueprint(
+    settings: Settings, database: Database, champions: Champions, predictor: Predictor, metrics: Metrics
+) -> Blueprint:
     settings.require("backend_user", "backend_password")
     bp = Blueprint("ml", __name__)
 
@@ -51,15 +54,27 @@ def blueprint(settings: Settings, database: Database, champions: Champions) -> B
         troubles = champions.troubles()
         return {"status": "degraded" if troubles else "ready", "troubles": troubles}
 
+    @bp.get("/metrics")
+    def measured() -> Response:
+        return metrics.page()
+
     @bp.post("/setup")
     def setup() -> Any:
-        return {"model_version": _serving(champions, _body().get("project")).version}
+        body = _body()
+        now = _serving(champions, body.get("project"))
+        _fits(predictor, now, body.get("schema"), "schema")
+        return {"model_version": now.version}
 
     @bp.post("/predict")
     def predict() -> Any:
-        body = _body()
-        tasks = _tasks(body.get("tasks"))
-        return {"results": answer(database, _serving(champions, body.get("project")), tasks)}
+        """With `params.context` an interactive request: one task, answered as any other."""
+        with predictor.place():  # before the body is read
+            body = _body()
+            tasks = _tasks(body.get("tasks"))
+            now = _serving(champions, body.get("project"))
+            g.facts |= {"tasks": len(tasks), "interactive": _interactive(body)}
+            _fits(predictor, now, body.get("label_config"), "label_config")
+            return {"results": predictor.answer(now, tasks), "model_version": now.version}
 
     @bp.post("/webhook")
     def webhook() -> Any:
@@ -82,30 +97,6 @@ def blueprint(settings: Settings, database: Database, champions: Champions) -> B
             return {"versions": [*(short(i) for i in version_store.all_ids(conn)), PIPELINE]}
 
     return bp
-
-
-def answer(database: Database, now: Serving, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One item a task, in order; an empty result where there is nothing to say. `score`: the confidence, 0 to 1."""
-    said: list[tuple[str | None, float]] = [(None, 0.0)] * len(tasks)
-    if now.learner is not None:
-        positions, found = read_and_predict(now.learner, [task["data"] for task in tasks])
-        for position, label, share in zip(positions, found.labels, found.confidences.tolist(), strict=True):
-            said[position] = (label, share)
-    else:
-        ids = [_uuid(task["data"].get("labelloop_output")) for task in tasks]
-        with database.transaction() as conn:
-            known = serving.pipeline_labels(conn, now.loop, [i for i in ids if i is not None])
-        for position, output_id in enumerate(ids):
-            if (row := known.get(str(output_id))) is not None:
-                said[position] = (row["label"], row["confidence"] or 0.0)
-    return [
-        {
-            "result": results.encode(now.spec.config, label, task["data"].get("labelloop_label") or None),
-            "score": score,
-            "model_version": now.version,
-        }
-        for task, (label, score) in zip(tasks, said, strict=True)
-    ]
 
 
 def _authorized(settings: Settings) -> bool:
@@ -146,19 +137,29 @@ def _serving(champions: Champions, project: object) -> Serving:
         abort(400, f"project must be '<id>.<created at>'; it is {str(project)[:100]!r}")
     now = champions.of(project_id)
     if now is None:
-        current_app.logger.warning("asked for project %d, which is none of ours", project_id)
+        logger.warning("asked for project %d, which is none of ours", project_id)
         abort(404, f"no loop of ours stands in Label Studio's project {project_id}")
+    g.facts = {"loop": now.loop, "version": now.version}
     return now
+
+
+def _fits(predictor: Predictor, now: Serving, xml: object, name: str) -> None:
+    """Answers 409 where the model cannot answer in this form. Label Studio always sends one; others need not."""
+    if not xml:
+        return
+    if not isinstance(xml, str):
+        abort(400, f"{name} must be a text")
+    faults = predictor.faults(now, xml)
+    if faults:
+        abort(409, f"the label config is not one that {now.loop}'s model {now.version} knows: {'; '.join(faults)}")
+
+
+def _interactive(body: dict[str, Any]) -> bool:
+    params = body.get("params")
+    return isinstance(params, dict) and params.get("context") is not None
 
 
 def _project_id(project: object) -> int | None:
     """Of `30.1795451333`, and of 30."""
     digits = str(project).partition(".")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
-
-
-def _uuid(value: object) -> UUID | None:
-    try:
-        return UUID(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
-
 from backend import models
 from backend.child import Children, Heard, Order, train_in
 from backend.identity import differences, identity
 from backend.learners import make
-from backend.search import weights_of
+from backend.teach import teach
 from labelloop.errors import Failed, UsageError
 from labelloop.settings import Settings
 from labelloop.store import loops, runs
@@ -68,12 +66,7 @@ def teach_again(database: Database, models_dir: Path | None, run_id: UUID) -> di
             raise Failed(f"no run {run_id} with a version")
         taught = runs.taught(conn, run_id)
     made = models.load(models_dir, run["version_id"])
-    learner = make(made.name, made.params).fit(
-        [row["data"] for row in taught],
-        [row["label"] for row in taught],
-        np.random.default_rng(run["seed"]),
-        weights_of(taught),
-    )
+    learner = teach(make(made.name, made.params), taught, run["seed"])
     with tempfile.TemporaryDirectory() as folder:  # what differs is no version of ours
         stored = models.store(Path(folder), run["loop"], learner)
     return {"version": stored.id, "identity": identity(taught, run["seed"])}

@@ -20,7 +20,7 @@ from labelloop.threads import one_thread
 
 Row = Mapping[str, Any]
 Told = Callable[[int, int], None]
-MIN_ANSWERS = 200
+MIN_ANSWERS = 300
 MAX_ANSWERS = 2_000
 """Of more, evenly spaced ones are tried: what is best of the few that are tried changes slowly."""
 FOLDS = 3

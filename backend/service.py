@@ -4,40 +4,54 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 from typing import Any
 
 from flask import Flask, jsonify
+from threadpoolctl import threadpool_limits
 from werkzeug.exceptions import HTTPException
 
 from backend import protocol, review
 from backend.champions import Champions
+from backend.gauges import Gauges
+from backend.predict import Predictor
 from labelloop import log
-from labelloop.errors import LabelloopError, Retriable
+from labelloop.errors import Busy, LabelloopError, Retriable
+from labelloop.metrics import Metrics
 from labelloop.settings import Settings
 from labelloop.store.database import Database
+
+RETRY_AFTER_S = "1"
 
 
 def create_app(settings: Settings, database: Database) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = protocol.MAX_BODY
-    app.register_blueprint(protocol.blueprint(settings, database, Champions(database, settings.models_dir)))
+    champions, predictor = Champions(database, settings.models_dir), Predictor(database)
+    app.extensions["labelloop.champions"] = champions
+    metrics = Metrics(app, [Gauges(database, champions, predictor)])
+    app.register_blueprint(protocol.blueprint(settings, database, champions, predictor, metrics))
     review.register(app, settings, database)
     app.register_error_handler(Exception, _as_json)
     return app
 
 
 def from_env() -> Flask:
-    log.configure()
     settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     settings.require("database_url", "backend_password")
-    return create_app(settings, Database(settings.database_url))
+    threadpool_limits(1)  # for good: to set and reset it with each request takes longer than most answers
+    app = create_app(settings, Database(settings.database_url))
+    threading.Thread(target=app.extensions["labelloop.champions"].warm, daemon=True).start()
+    return app
 
 
-def _as_json(error: Exception) -> tuple[Any, int]:
+def _as_json(error: Exception) -> tuple[Any, int] | tuple[Any, int, dict[str, str]]:
     """Errors go out as JSON, ours in our words, others without any detail."""
     if isinstance(error, HTTPException):
         return jsonify(error=error.description), error.code or 500
     if isinstance(error, Retriable):
-        return jsonify(error="Postgres does not answer; try again"), 503
+        words = str(error) if isinstance(error, Busy) else "Postgres does not answer; try again"
+        return jsonify(error=words), 503, {"Retry-After": RETRY_AFTER_S}
     logging.getLogger(__name__).error("request failed", exc_info=error)
     return jsonify(error=str(error) if isinstance(error, LabelloopError) else "internal error"), 500

@@ -20,16 +20,16 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
 from backend import models
 from backend.cut import divide, readable
 from backend.identity import identity
-from backend.learners import Learner, make
+from backend.learners import FROZEN, OF_OTHERS, Learner, make
 from backend.patience import patiently
 from backend.replay import teach_again
-from backend.search import TIME_SHARE, search, weights_of
+from backend.search import TIME_SHARE, search
+from backend.teach import teach
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError
 from labelloop.settings import Settings
@@ -40,6 +40,7 @@ from labelloop.store.database import Database
 
 Told = Callable[[str, int, int], None]
 """A step, and how many of how many steps are done."""
+logger = logging.getLogger(__name__)
 STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
 SAID = 3
 """Times that a model says the hold-out, to measure how quick it is, unless that takes longer than SAID_S."""
@@ -53,16 +54,16 @@ def main() -> int:
     if not order:
         return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
-    log.configure()
     said = json.loads(order)
     limits = Retrain.model_validate(said["limits"])
 
     def say(what: dict[str, Any]) -> None:
         os.write(answer, json.dumps(what, ensure_ascii=False).encode(errors="replace") + b"\n")
 
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     try:
         _limit(limits)
-        settings = Settings.from_env(os.environ)
         with Database(settings.database_url, size=1) as database, threadpool_limits(limits.threads):
             if said["replay"]:
                 outcome = teach_again(database, settings.models_dir, UUID(said["run"]))
@@ -76,10 +77,10 @@ def main() -> int:
     except LabelloopError as exc:
         outcome = {"error": str(exc)}
     except MemoryError:
-        logging.getLogger(__name__).exception("out of memory")
+        logger.exception("out of memory")
         outcome = {"error": f"out of memory: training may use {limits.memory_gb:g} GiB"}
     except Exception as exc:
-        logging.getLogger(__name__).exception("training failed")
+        logger.exception("training failed")
         outcome = {"error": f"training failed: {type(exc).__name__}: {exc}"}
     say(outcome)
     return 0
@@ -107,7 +108,9 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
             return run, spec, runs.answered(conn, run["loop"], run["feedback_upto"])
 
     def at(step: int, done: int = 0, of: int = 0) -> None:
-        told(STEPS[step] + (f", {done + 1} of {of}" if of else ""), step, len(STEPS))
+        words = STEPS[step] + (f", {done + 1} of {of}" if of else "")
+        logger.info("%s", words)
+        told(words, step, len(STEPS))
 
     at(0)
     run, spec, rows = patiently(gather)
@@ -115,7 +118,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2:
+    if len(taught) < 2 and learner.name not in FROZEN:
         return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     tried = None
     try:
@@ -126,12 +129,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
                 learner, spec.learner.params, taught, run["seed"], limit_s, lambda done, of: at(1, done, of)
             )
         at(2)
-        learner.fit(
-            [r["data"] for r in taught],
-            [r["label"] for r in taught],
-            np.random.default_rng(run["seed"]),
-            weights_of(taught),
-        )
+        learner = teach(learner, taught, run["seed"])
     except Failed as exc:
         return {"refused": "; ".join([f"{exc}: refused", *notes])}
     at(3)
@@ -172,7 +170,8 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
 
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet."""
-    return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 
 def field_of(spec: LoopSpec) -> str:

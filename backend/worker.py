@@ -56,14 +56,14 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
         on, cluster = named(settings.rescore_on)
         prelabel(database, loop, settings.models_dir, stop, on=on, cluster=cluster)
 
-    @app.task(name=jobs.SHADOW, queue=jobs.BACKEND_QUEUE)
-    def _shadow(loop: str) -> None:
-        in_shadow(database, loop, settings.models_dir, stop)
-
     @app.task(name=jobs.EXPORT, queue=jobs.BACKEND_QUEUE)
     def _export(loop: str) -> None:
         if settings.mlflow_tracking_uri:
             export_in_child(settings, loop, stop)
+
+    @app.task(name=jobs.SHADOW, queue=jobs.BACKEND_QUEUE)
+    def _shadow(loop: str) -> None:
+        in_shadow(database, loop, settings.models_dir, stop)
 
     return app
 
@@ -152,9 +152,8 @@ def ask_for_exports(database: Database, asked: dict[str, float], now: float) -> 
                 jobs.ask(conn, jobs.EXPORT, loop)
 
 
-async def _until_told() -> None:
+async def _until_told(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = Settings.from_env(os.environ)
     settings.require("database_url")
     stop, stopping = threading.Event(), asyncio.Event()
 
@@ -175,9 +174,10 @@ async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
 
 
 def main() -> int:
-    log.configure()
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
-    asyncio.run(_until_told())
+    asyncio.run(_until_told(settings))
     return 0
 
 

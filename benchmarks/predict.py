@@ -1,58 +1,97 @@
-"""/predict for one task, idle and while a training run goes on, against a bare route around the same model."""
+"""/predict for one task and for many, idle, while a training run goes on and under load, against a bare route."""
 
 from __future__ import annotations
 
 import http.client
 import json
+import threading
 import time
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from statistics import median
 from urllib.parse import urlsplit
 
 import numpy as np
 
 from backend import models
-from backend.learners import make
+from backend.learners import Learner, make
 from backend.promote import promote
 from benchmarks import training
-from benchmarks.goals import BUSY_P50, BUSY_P99, PREDICT_P50, PREDICT_P99, Goal, Measured
-from benchmarks.items import digits, digits_loop
+from benchmarks.goals import (
+    BUSY_P50,
+    BUSY_P99,
+    PREDICT_BESIDE,
+    PREDICT_EIGHT,
+    PREDICT_HUNDRED,
+    PREDICT_P50,
+    PREDICT_P99,
+    PREDICT_TEXT,
+    PREDICT_THOUSAND,
+    Goal,
+    Measured,
+)
+from benchmarks.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
+from benchmarks.items import texts as generated
 from benchmarks.rooms import BACKEND, House, Servers, house
 from benchmarks.turns import percentile, ratios
 from labelloop.errors import Failed
 from labelloop.local.places import free_port
+from labelloop.spec import LoopSpec
 from labelloop.store import projects
 from labelloop.store import versions as version_store
 
-LOOP, PROJECT = "served", 7
 TAUGHT = 300
+LONG = 100_000
+"""Characters of the long text."""
 Turns = list[tuple[list[float], list[float]]]
 """For each repeat the seconds of our requests, and those of the bare ones."""
+Ask = Callable[[], float]
+"""One request; its seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A champion that the backend serves in a project of Label Studio, and the tasks that it is asked about."""
+
+    loop: str
+    project: int
+    version: str
+    data: Sequence[Mapping[str, object]]
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     n, repeats = (100, 1) if quick else (600, 4)
     with house(servers) as our:
-        version = _champion(our)
+        scans, texts = _digits(our), _texts(our)
         training.prepare(our)
-        bare_url = f"http://127.0.0.1:{free_port()}"
-        bare_app = f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {version!r})"
-        with (
-            our.serving(BACKEND, our.settings.backend_url, workers=1),
-            our.serving(bare_app, bare_url, workers=1),
-        ):
-            _turns(our, bare_url, 50)
-            idle = [_turns(our, bare_url, n) for _ in range(repeats)]
+        with our.serving(BACKEND, our.settings.backend_url, workers=1), _bare(our, scans) as bare:
+            one = _pair(our, bare, scans, 1)
+            _turns(one, 50)
+            idle = [_turns(one, n) for _ in range(repeats)]
             with training.training(our):
-                busy = [_turns(our, bare_url, n) for _ in range(repeats)]
+                busy = [_turns(one, n) for _ in range(repeats)]
                 done = training.runs_done(our)
+            hundred = [_turns(_pair(our, bare, scans, 100), max(5, n // 20)) for _ in range(repeats)]
+            thousand = [_turns(_pair(our, bare, scans, 1000), max(3, n // 60)) for _ in range(repeats)]
+            beside = [_beside(_pair(our, bare, scans, 1000), one, max(20, n // 6)) for _ in range(repeats)]
+            eight = [[_rate(our, url, scans, n // 2) for url in (None, bare)] for _ in range(repeats)]
+            with _bare(our, texts) as bare_texts:
+                long = [_turns(_pair(our, bare_texts, texts, 1), max(5, n // 20)) for _ in range(repeats)]
     during = f"during {done} runs on {training.ANSWERS} answers"
+    rates = f"{median(a for a, _ in eight):.0f} requests/s, bare {median(b for _, b in eight):.0f}"
     return [
         _compared(PREDICT_P50, 0.5, idle, idle, f"{n} requests a repeat"),
         _compared(PREDICT_P99, 0.99, idle, idle, f"{n} requests a repeat"),
         _compared(BUSY_P50, 0.5, busy, idle, f"{during}, in which the bare route takes {_ms(busy, 1, 0.5)}"),
         _compared(BUSY_P99, 0.99, busy, idle, f"{during}, in which the bare route takes {_ms(busy, 1, 0.99)}"),
+        _compared(PREDICT_HUNDRED, 0.5, hundred, hundred, "digits"),
+        _compared(PREDICT_THOUSAND, 0.5, thousand, thousand, "digits"),
+        _compared(PREDICT_TEXT, 0.5, long, long, "words and runs of letters"),
+        _compared(PREDICT_BESIDE, 0.5, beside, beside, "one asker for 1,000 digits at a time"),
+        Measured(PREDICT_EIGHT, [a / b for a, b in eight], rates),
     ]
 
 
@@ -67,33 +106,63 @@ def _ms(turns: Turns, side: int, share: float) -> str:
     return f"{median(percentile(turn[side], share) for turn in turns) * 1000:.1f} ms"
 
 
-def _champion(our: House) -> str:
-    """A loop with a champion, as if it stood in a project of Label Studio."""
+def _digits(our: House) -> Served:
     items = digits()
-    with our.database.transaction() as conn:
-        spec = digits_loop(conn, LOOP, 10, 0)
-        projects.intend(conn, LOOP, "http://127.0.0.1", b"")
-        projects.made(conn, LOOP, PROJECT, "http://127.0.0.1")
-    learner = make(spec.learner.name, {"field": "image"})
     taught = items.pool[:TAUGHT]
-    learner.fit([items.data[i] for i in taught], [items.truth[i] for i in taught], np.random.default_rng(0))
-    stored = models.store(our.settings.models_dir, LOOP, learner)
     with our.database.transaction() as conn:
+        spec = digits_loop(conn, "served", 10, 0)
+    learner = make(spec.learner.name, {"field": "image"})
+    learner.fit([items.data[i] for i in taught], [items.truth[i] for i in taught], np.random.default_rng(0))
+    return _served(our, spec, 7, learner, [items.data[i] for i in items.pool[-1000:]])
+
+
+def _texts(our: House) -> Served:
+    rng = np.random.default_rng(0)
+    spec = texts_spec("texts")
+    taught = generated(TAUGHT, rng)
+    with our.database.transaction() as conn:
+        submit(conn, spec, taught[:10])
+    learner = make("text", {"field": "text"})
+    learner.fit([output.data for output in taught], [LABELS[i % len(LABELS)] for i in range(TAUGHT)], rng)
+    return _served(our, spec, 8, learner, [{"text": " ".join(rng.choice(WORDS, LONG // 5))[:LONG]}])
+
+
+def _served(our: House, spec: LoopSpec, project: int, learner: Learner, data: Sequence[Mapping[str, object]]) -> Served:
+    """The learner as champion of a loop that stands in a project of Label Studio, as far as Postgres knows."""
+    stored = models.store(our.settings.models_dir, spec.name, learner)
+    with our.database.transaction() as conn:
+        projects.intend(conn, spec.name, "http://127.0.0.1", b"")
+        projects.made(conn, spec.name, project, "http://127.0.0.1")
         version_store.insert(
-            conn, LOOP, stored.id, learner=learner.name, classes=learner.classes, size_bytes=stored.size_bytes,
+            conn, spec.name, stored.id, learner=learner.name, classes=learner.classes, size_bytes=stored.size_bytes,
             trained_on=TAUGHT,
         )  # fmt: skip
-    promote(our.database, LOOP, stored.id, "benchmark", "it is the only one", models_dir=our.settings.models_dir)
-    return stored.id
+    promote(our.database, spec.name, stored.id, "benchmark", "it is the only one", models_dir=our.settings.models_dir)
+    return Served(spec.name, project, stored.id, data)
 
 
-def _asker(url: str, headers: Mapping[str, str]) -> Callable[[], float]:
-    """Ask for one task's prediction over a connection that stays; seconds."""
+@contextmanager
+def _bare(our: House, served: Served) -> Iterator[str]:
+    """The bare route around the same model; yields its URL."""
+    url = f"http://127.0.0.1:{free_port()}"
+    with our.serving(f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})", url, workers=1):
+        yield url
+
+
+def _pair(our: House, bare_url: str, served: Served, n: int) -> tuple[Ask, Ask]:
+    """To ask ours, and to ask the bare route, for the same `n` tasks."""
+    return _asker(our, None, served, n), _asker(our, bare_url, served, n)
+
+
+def _asker(our: House, bare_url: str | None, served: Served, n: int) -> Ask:
+    """Ask for `n` tasks' predictions over a connection that stays; None: ours."""
+    url = bare_url or our.settings.backend_url
     at = urlsplit(url)
-    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=30)
-    data = {**digits().data[0], "labelloop_label": "3"}
-    body = json.dumps({"tasks": [{"id": 1, "data": data}], "project": f"{PROJECT}.1700000000"})
-    said = {"Content-Type": "application/json", **headers}
+    connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=100)
+    tasks = [{"id": i, "data": {**item, "labelloop_label": "3"}} for i, item in enumerate(served.data[:n])]
+    body = json.dumps({"tasks": tasks, "project": f"{served.project}.1700000000"})
+    word = b64encode(f"{our.settings.backend_user}:{our.settings.backend_password}".encode()).decode()
+    said = {"Content-Type": "application/json", "Authorization": f"Basic {word}"}
 
     def ask() -> float:
         began = time.perf_counter()
@@ -107,9 +176,40 @@ def _asker(url: str, headers: Mapping[str, str]) -> Callable[[], float]:
     return ask
 
 
-def _turns(our: House, bare_url: str, n: int) -> tuple[list[float], list[float]]:
+def _turns(pair: tuple[Ask, Ask], n: int) -> tuple[list[float], list[float]]:
     """Seconds of `n` requests each, one after the other in turn."""
-    word = b64encode(f"{our.settings.backend_user}:{our.settings.backend_password}".encode()).decode()
-    ours, bare = _asker(our.settings.backend_url, {"Authorization": f"Basic {word}"}), _asker(bare_url, {})
+    ours, bare = pair
     times = [(ours(), bare()) for _ in range(n)]
     return [a for a, _ in times], [b for _, b in times]
+
+
+def _beside(large: tuple[Ask, Ask], one: tuple[Ask, Ask], n: int) -> tuple[list[float], list[float]]:
+    """Seconds of `n` requests each for one task, while the same side is asked for many all the time."""
+    ours, bare = (_while(load, ask, n) for load, ask in zip(large, one, strict=True))
+    return ours, bare
+
+
+def _while(load: Ask, ask: Ask, n: int) -> list[float]:
+    stop = threading.Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            load()
+
+    with ThreadPoolExecutor(1) as thread:
+        loading = thread.submit(go_on)
+        try:
+            times = [ask() for _ in range(n)]
+        finally:
+            stop.set()
+        loading.result()
+    return times
+
+
+def _rate(our: House, bare_url: str | None, served: Served, n: int) -> float:
+    """Requests a second of eight askers, `n` for one task in all."""
+    askers = [_asker(our, bare_url, served, 1) for _ in range(8)]
+    began = time.perf_counter()
+    with ThreadPoolExecutor(len(askers)) as threads:
+        list(threads.map(lambda ask: [ask() for _ in range(n // len(askers))], askers))
+    return len(askers) * (n // len(askers)) / (time.perf_counter() - began)

@@ -89,8 +89,9 @@ class House:
     def serving(self, app: str, url: str, *, workers: int) -> Iterator[psutil.Popen]:
         """gunicorn with `app` at `url`, with the options of `labelloop up`."""
         port = urlsplit(url).port
+        threads = 16 if workers == 1 else 4
         options = [
-            "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", "4",
+            "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
             "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
         ]  # fmt: skip
         with self._process(*options) as process:

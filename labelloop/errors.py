@@ -6,6 +6,7 @@ LabelloopError
 │   └── SpecError         edit loop.yaml or labels.xml: carries the line and the column
 ├── Retriable             wait and try again: nothing is wrong with the record
 │   ├── Unreachable       Postgres, Label Studio or our own service does not answer
+│   ├── Busy              we have more to do than we can bear
 │   └── Ambiguous         a write was sent and its answer is lost: it may or may not have happened
 ├── Skippable             this record only: the next one may well be fine
 │   ├── InvalidOutput     an output breaks the rules of the intake: carries the field's path
@@ -49,6 +50,10 @@ class Retriable(LabelloopError):
 
 class Unreachable(Retriable):
     """A service that we depend on does not answer; the message names it."""
+
+
+class Busy(Retriable):
+    """More is asked of us than we can bear at the moment."""
 
 
 class Ambiguous(Retriable):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -44,6 +44,10 @@ class Kind(StrEnum):
     """Of a text: where each begins and ends, and its label."""
     NUMBER = "number"
 
+    @property
+    def words(self) -> str:
+        return {"label": "one label", "labels": "several labels", "spans": "spans", "number": "a number"}[self]
+
 
 KINDS = {
     "Choices": Kind.LABEL,
@@ -75,11 +79,17 @@ class ControlTag:
     low: float | None = None
     high: float | None = None
     """The bounds of a number, both included; None: there is none."""
+    predicted: Mapping[str, str] = field(default_factory=dict)
+    """Other words that models use for a label (`predicted_values`) -> the label."""
 
     @property
     def kind(self) -> Kind:
         several = self.tag == "Choices" and self.choice.startswith("multiple")
         return Kind.LABELS if several else KINDS.get(self.tag, Kind.LABEL)
+
+    def shown(self, said: str) -> str:
+        """The label that stands for what a model said; what the form does not know stays as it is."""
+        return said if said in self.labels else self.predicted.get(said, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +177,8 @@ def _control(element: Element, line: int) -> ControlTag:
         low, high = 1.0, _bound(element, "maxRating", line) or 5.0
     if low is not None and high is not None and low >= high:
         raise SpecError(f"labels.xml: {name!r} takes numbers from {low:g} to {high:g}: there are none", line=line)
-    labels = (
-        _paths(element, line) if tag == "Taxonomy" else _labels(element.iter("Label" if tag == "Labels" else "Choice"))
-    )
+    choices = list(element.iter("Label" if tag == "Labels" else "Choice"))
+    labels = _paths(element, line) if tag == "Taxonomy" else _labels(choices)
     return ControlTag(
         tag=tag,
         name=name,
@@ -180,12 +189,26 @@ def _control(element: Element, line: int) -> ControlTag:
         per_region=element.get("perRegion") == "true",
         low=low,
         high=high,
+        predicted={} if tag == "Taxonomy" else _predicted(choices, line),
     )
 
 
 def _labels(elements: Iterable[Element]) -> list[str]:
     found = [element.get("alias") or element.get("value") for element in elements]
     return [label for label in found if label and not label.startswith("$")]
+
+
+def _predicted(choices: Iterable[Element], line: int) -> dict[str, str]:
+    """Other words -> the label that they stand for."""
+    found: dict[str, str] = {}
+    for choice in choices:
+        for label in _labels([choice]):
+            for said in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
+                if found.setdefault(said, label) != label:
+                    raise SpecError(
+                        f"labels.xml: {said!r} is a predicted value of {found[said]!r} and of {label!r}", line=line
+                    )
+    return found
 
 
 def _paths(element: Element, line: int, above: str = "") -> list[str]:

@@ -86,13 +86,9 @@ def near(texts: Sequence[str], others: Sequence[str]) -> list[Ints]:
     sizes, found = _sizes(theirs), []
     for start in range(0, len(texts), _BLOCK):
         ours, sketch = _sets(texts[start : start + _BLOCK])
-        for text, runs, likely in zip(texts[start:], ours, sketch @ sketches.T >= _LEAST, strict=False):
+        for runs, likely in zip(ours, sketch @ sketches.T >= _LEAST, strict=True):
             fits = likely & (np.minimum(len(runs), sizes) >= ALIKE * np.maximum(len(runs), sizes))
-            alike = [
-                other
-                for other in np.flatnonzero(fits).tolist()
-                if text == others[other] or _jaccard(runs, theirs[other]) >= ALIKE
-            ]
+            alike = [other for other in np.flatnonzero(fits).tolist() if _jaccard(runs, theirs[other]) >= ALIKE]
             found.append(np.array(alike, dtype=np.int64))
     return found
 

@@ -74,6 +74,8 @@ class Settings:
     """Seconds between two signs of life of a worker; its jobs are given to others when three are missing."""
     rescore_on: str = "local"
     """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
+    log: str = "plain"
+    """How our processes log: plain, or json for one object a line."""
     mlflow_tracking_uri: str = ""
     """Where runs and versions are written too: http://host:5000, or sqlite:////path/mlflow.db; empty: nowhere."""
 

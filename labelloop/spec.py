@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from labelloop import loop_yaml, strategies
 from labelloop.errors import SpecError
-from labelloop.labeling import LabelingConfig, generate_form
+from labelloop.labeling import Kind, LabelingConfig, generate_form
 from labelloop.selection import DIVERSITY
 from labelloop.trigger import Trigger, compile_trigger
 
@@ -25,6 +26,10 @@ SLICES = ("label", "source", "reviewer", "length", "time")
 """What every hold-out can be cut by, beside the fields of the outputs' data."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
+"""The learner of each kind of answer, where none is named."""
+OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
+"""Other learners, which give one label and no more. Who is not named here is asked when it is taught."""
 
 
 class _Strict(BaseModel):
@@ -100,9 +105,11 @@ class Queue(_Strict):
 
 class LearnerSpec(_Strict):
     name: str = "text"
-    """A learner of backend/learners."""
+    """A learner of backend/learners; where none is named, the one in LEARNERS for the loop's kind of answer."""
     field: str | None = None
-    """The field of `data` that it reads; the first one that annotators see where none is named."""
+    """The field of `data` that it reads; where none is named the first one that annotators see, or the text that spans
+    are marked in.
+    """
     params: dict[str, Any] = {}
     """What else its constructor takes."""
 
@@ -219,6 +226,8 @@ class LoopSpec(_Strict):
     """The labels; those of labels.xml where there is one."""
     overlap: int = Field(default=1, ge=1, le=10)
     """How many people answer one task."""
+    tolerance: float | None = Field(default=None, ge=0)
+    """How far from a number or rating another is still the same answer; a twentieth of its range where none is said."""
     queue: Queue = Queue()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
@@ -255,8 +264,6 @@ class LoopSpec(_Strict):
                 raise ValueError(f"Label Studio reads {label!r} as a field of the data; no label can begin with $")
         if len(set(labels)) < len(labels):
             raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
-        if len(labels) == 1:
-            raise ValueError("one label leaves nothing to choose; name two at least")
         return labels
 
     @classmethod
@@ -321,13 +328,22 @@ def _complete(values: Mapping[str, Any]) -> LoopSpec:
     if not spec.labels_xml:
         xml = generate_form(spec.labels, spec.actions[0].fields, spec.show)
         return spec.model_copy(update={"labels_xml": xml})
-    labels = spec.config.labels
-    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": labels})
+    config, learner = spec.config, spec.learner
+    named = learner.name if "name" in learner.model_fields_set else LEARNERS[config.kind]
+    learner = learner.model_copy(update={"name": named, "field": learner.field or config.text_field})
+    spec = spec.model_copy(update={"learner": learner})
+    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
 
 
 def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """The labels of loop.yaml and labels.xml are the same, and what the learner reads is shown to people."""
+    """The labels of loop.yaml and labels.xml are the same, what the learner reads is shown to people, and it learns the
+    kind of answer that they give.
+    """
     config = spec.config
+    if len(spec.labels) == 1 and config.kind is Kind.LABEL:
+        raise document.error(("labels",), "labels: one label leaves nothing to choose; name two at least")
+    if spec.labels and config.kind is Kind.NUMBER:
+        raise document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
     if config.labels and set(config.labels) != set(spec.labels):
         raise document.error(
             ("labels",), f"labels: {', '.join(spec.labels)} here, but labels.xml has {', '.join(config.labels)}"
@@ -338,6 +354,35 @@ def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
             ("learner", "field"),
             f"learner.field: annotators do not see {field!r}; they see: {', '.join(config.data_fields) or 'nothing'}",
         )
+
+    if field is not None and config.text_field not in (None, field):
+        raise document.error(
+            ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
+        )
+    _fits(document, spec, config.kind)
+
+
+def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
+    """The learner and the trigger are such as this kind of answer allows."""
+    name = spec.learner.name
+    gives = next((of for of, learner in LEARNERS.items() if learner == name), None)
+    if name in OF_ONE_LABEL or "." in name:
+        gives = Kind.LABEL
+    if gives not in (None, kind):
+        answer = spec.config.answer
+        raise document.error(
+            ("learner", "name"),
+            f"learner.name: {name!r} gives {gives.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
+            f"{kind.words}: {LEARNERS[kind]!r} does",
+        )
+    if kind is Kind.LABEL:
+        return
+    for node in ast.walk(ast.parse(spec.trigger.strip(), mode="eval")):
+        if isinstance(node, ast.Name) and node.id in ("label", "margin", "entropy"):
+            raise document.error(
+                ("trigger",),
+                f"trigger: {node.id} is of one label, and the answer is {kind.words}: use model_confidence",
+            )
 
 
 def _words(error: Any) -> str:

@@ -78,6 +78,13 @@ def read_number(answer: object) -> float:
     return number
 
 
+def text(answer: object) -> str | None:
+    """An answer that may be given as its JSON value, as a text, canonical or not."""
+    if answer is None or isinstance(answer, str):
+        return answer
+    return write_number(answer) if isinstance(answer, int | float) else strict_json.dumps(answer)
+
+
 def canonical(control: ControlTag, answer: object) -> str:
     """The answer as tables hold it, from its text or its JSON value. Raises ValueError, saying why, where this control
     cannot give it.
@@ -85,7 +92,7 @@ def canonical(control: ControlTag, answer: object) -> str:
     if control.kind is Kind.LABELS:
         return write_labels(_known(control, label) for label in read_labels(answer))
     if control.kind is Kind.SPANS:
-        return write_spans(span for span in read_spans(answer) if _known(control, span.label))
+        return write_spans(span._replace(label=_known(control, span.label)) for span in read_spans(answer))
     if control.kind is Kind.NUMBER:
         number = read_number(answer)
         if not (control.low is None or control.low <= number) or not (control.high is None or number <= control.high):
@@ -96,13 +103,37 @@ def canonical(control: ControlTag, answer: object) -> str:
     return _known(control, answer)
 
 
+def sayable(control: ControlTag, answer: str) -> str | None:
+    """The nearest answer that this control can give: a number within its bounds, in whole stars for a Rating; labels
+    without those that it does not have. None where there is none.
+    """
+    try:
+        if control.kind is Kind.NUMBER:
+            number = read_number(answer)
+            number = max(number, number if control.low is None else control.low)
+            number = min(number, number if control.high is None else control.high)
+            return write_number(math.floor(number + 0.5) if control.tag == "Rating" else number)
+        if control.kind is Kind.LABELS:
+            return write_labels(control.shown(label) for label in read_labels(answer) if _has(control, label))
+        if control.kind is Kind.SPANS:
+            spans = (span for span in read_spans(answer) if _has(control, span.label))
+            return write_spans(span._replace(label=control.shown(span.label)) for span in spans)
+        return canonical(control, answer)
+    except ValueError:
+        return None
+
+
 def _known(control: ControlTag, label: str) -> str:
-    if control.labels and label not in control.labels:
+    if not _has(control, label):
         shown = ", ".join(control.labels[:20]) + (", ..." if len(control.labels) > 20 else "")
         raise ValueError(
             f"no such label{f' {label[:40]!r}' if control.kind is not Kind.LABEL else ''}; there are: {shown}"
         )
-    return label
+    return control.shown(label)
+
+
+def _has(control: ControlTag, label: str) -> bool:
+    return not control.labels or control.shown(label) in control.labels
 
 
 def _edge(bound: float | None) -> str:

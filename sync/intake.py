@@ -179,8 +179,8 @@ def _rows(spec: LoopSpec, body: bytes) -> tuple[dict[str, Row], int]:
         value: Any = None
         try:
             value = strict_json.loads(raw)
-            output = outputs.from_json(value)
-            outputs.check(output, spec.config, labels, spec.queue.embedding)
+            output = outputs.shown(outputs.from_json(value), spec.config)
+            output = outputs.check(output, spec.config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             status = exc.status
             problems.append(_problem(exc, number, value))

@@ -53,8 +53,8 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
 def from_env() -> Flask:
     """The service of this environment."""
-    log.configure()
     settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     settings.require("database_url", "intake_token")
     return create_app(settings, Database(settings.database_url))
 

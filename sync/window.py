@@ -147,7 +147,7 @@ def _features(
     last: in one reading."""
     fields, width = spec.config.data_fields, spec.queue.embedding
     field = spec.learner.field or (fields[0] if fields else None)
-    if width and spec.learner.name != "text":
+    if width and spec.learner.name not in features.TEXTS:
         field = None  # pictures are large, and there is something better
     with database.transaction() as conn:
         # What was answered teaches no less than what stands open, and the utilities do not know it yet either.

@@ -211,10 +211,10 @@ async def _sleep(stopping: asyncio.Event, seconds: float) -> None:
 
 
 def main() -> int:
-    log.configure()
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     for noisy in ("procrastinate", "psycopg.pool"):  # what they say of a Postgres that is away fills pages
         logging.getLogger(noisy).setLevel(logging.CRITICAL)
-    settings = Settings.from_env(os.environ)
     settings.require("database_url", "label_studio_url", "label_studio_token")
     gateway = Gateway(settings.label_studio_url, settings.label_studio_token)
     with Database(settings.database_url) as database:

@@ -40,7 +40,7 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
         made = {
             "use": _use(spec),
             "data": _data(conn, version),
-            "metrics": _metrics(version, scores),
+            "metrics": {**_metrics(version, scores), "max_ece": spec.gate.max_ece},
             **{key: scores.get(key) for key in ("slices", "calibration", "confusion", "speed")},
             "identity": _identity(version, scores, lineage.runs_of(conn, version["id"])),
         }

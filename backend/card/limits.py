@@ -9,7 +9,7 @@ FEW_TAUGHT = 20
 FEW_HELD_OUT = 10
 """Fewer held-out answers of a label say next to nothing: with 10 the interval is some 50 points wide."""
 MOST_ECE = 0.1
-"""An expected calibration error above this is named."""
+"""An expected calibration error above this is named, where the loop's gate has no limit of its own."""
 NAMED = 10
 Card = Mapping[str, Any]
 
@@ -62,7 +62,7 @@ def _judged(card: Card) -> Iterator[str]:
     if len(fell) > NAMED:
         yield f"It is worse in {len(fell) - NAMED} slices more."
     ece = ((card["calibration"] or {}).get("challenger") or {}).get("ece")
-    if ece is not None and ece > MOST_ECE:
+    if ece is not None and ece > (metrics["max_ece"] or MOST_ECE):
         yield (
             f"Its confidence is not to be taken as a probability: on average it is {100 * ece:.1f} points off "
             "the share of right answers."
@@ -74,10 +74,11 @@ def _labels(card: Card) -> Iterator[str]:
     if not asked or not card["data"]["answers"]:
         return  # numbers and free texts: each is rare
     counted = {row["label"]: row for row in card["data"]["labels"] if row["label"] is not None}
-    never = [label for label in asked if not counted.get(label, {}).get("taught")]
+    classes = card["model"]["classes"]
+    never = [label for label in asked if label not in classes]
     if never:
         yield f"It can never say {_named(never)}: no answer that it learned from does."
-    gone = [label for label in card["model"]["classes"] if label not in asked]
+    gone = [label for label in classes if label not in asked]
     if gone:
         yield f"It may say {_named(gone)}, which the loop does not ask for any more."
     few = [f"{label} ({row['taught']})" for label, row in counted.items() if 0 < row["taught"] < FEW_TAUGHT]

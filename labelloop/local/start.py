@@ -164,8 +164,8 @@ class Start:
         def run(name: str, *words: str) -> None:
             self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env))
 
-        run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2))
-        run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1))
+        run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2, threads=4))
+        run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1, threads=16))
         auth = (settings.backend_user, settings.backend_password)
         self._up("sync", lambda: _answers(self._at("sync") + "/healthz"))
         self._up("backend", lambda: _answers(self._at("backend") + "/health", auth))
@@ -176,9 +176,9 @@ class Start:
         self._announce("sync, backend and their workers are up; `labelloop doctor` looks whether all is well")
 
 
-def _gunicorn(app: str, port: int, *, workers: int) -> list[str]:
+def _gunicorn(app: str, port: int, *, workers: int, threads: int) -> list[str]:
     return [
-        "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", "4",
+        "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
         "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
     ]  # fmt: skip
 

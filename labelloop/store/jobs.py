@@ -21,14 +21,11 @@ PUSH = "sync.push"
 PULL = "sync.pull"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
-SHADOW = "backend.shadow"
 EXPORT = "backend.export"
+SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
 """At most so many the job queue of one worker holds, beside those of its Database."""
-_QUEUES = {
-    **dict.fromkeys((PUSH, PULL), SYNC_QUEUE),
-    **dict.fromkeys((RETRAIN, PRELABEL, SHADOW, EXPORT), BACKEND_QUEUE),
-}
+_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABEL, EXPORT, SHADOW), BACKEND_QUEUE)
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
 _asking = App(connector=SyncPsycopgConnector())

@@ -356,7 +356,7 @@ def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
     """What the run was taught, with the data, in the order in which it was."""
     return conn.execute(
         """
-        select o.key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+        select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
         from run_items i join outputs o on o.id = i.output_id
         where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
         """,

@@ -18,6 +18,12 @@ def loop_of(conn: Conn, project_id: int) -> str | None:
     return None if row is None else row["loop"]
 
 
+def project_ids(conn: Conn) -> list[int]:
+    """Label Studio's projects in which a loop stands."""
+    rows = conn.execute("select project_id from projects where project_id is not null order by project_id").fetchall()
+    return [row["project_id"] for row in rows]
+
+
 def pipeline_labels(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[str, dict[str, Any]]:
     """Output id to the label and confidence that the pipeline gave; ids that are none of this loop's are left out."""
     rows = conn.execute(

@@ -269,7 +269,7 @@ def test_down_ends_a_running_up_and_with_purge_nothing_is_left(both: dict[str, U
     assert outside.is_relative_to(OUTSIDE if os.geteuid() == 0 else running.data_dir)
     assert _down(running) == 0
     assert running.process is not None
-    assert running.process.wait(10) == 0
+    assert running.process.wait(60) == 0
     assert left_behind(running.data_dir) == []
     assert not running.data_dir.exists()
     assert not outside.exists()

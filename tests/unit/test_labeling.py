@@ -100,6 +100,20 @@ def test_a_label_that_the_form_cannot_say_is_no_prelabel() -> None:
     assert results.encode(PLAIN, "cow", None) == results.encode(PLAIN, None, None) == []
 
 
+def test_what_models_call_a_label_is_shown_and_read_as_the_label() -> None:
+    config = LabelingConfig.parse(
+        '<View><Image name="i" value="$image"/><Choices name="what" toName="i">'
+        '<Choice value="Cat" predicted_values="kitty, dog"/><Choice value="A dog" alias="dog"/></Choices></View>'
+    )
+    for word, label in (("kitty", "Cat"), ("Cat", "Cat"), ("dog", "dog"), ("cow", "cow")):
+        assert config.answer.shown(word) == label
+    [region] = results.encode(config, "kitty", None)
+    assert region["value"] == {"choices": ["Cat"]}
+    said = [{**region, "value": {"choices": ["kitty"]}}]
+    assert results.read(config, said, None).label == "Cat"
+    assert results.encode(config, "cow", None) == []
+
+
 def test_the_config_is_read_as_far_as_we_need_it() -> None:
     assert PLAIN.labels == ("cat", "dog")
     assert PLAIN.data_fields == ("image",)
@@ -115,6 +129,10 @@ def test_a_form_that_says_why_asks_nothing_more_of_pipelines_nor_of_people() -> 
     assert "$labelloop_why" in why.xml
     assert "$labelloop_why" not in plain.xml
     assert (why.data_fields, why.controls) == (plain.data_fields, plain.controls)
+
+
+TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
+  <Choice value="x" predicted_values="p"/><Choice value="y" predicted_values="q, p"/></Choices></View>"""
 
 
 @pytest.mark.parametrize(
@@ -139,11 +157,11 @@ def test_a_form_that_says_why_asks_nothing_more_of_pipelines_nor_of_people() -> 
         ),
         ('<View><Audio name="a" value="$a"/><Labels name="l" toName="a"/></View>', None, "over Audio a"),
         (
-            '<View><Text name="t" value="$t"/>\n'
-            '<Taxonomy name="x" toName="t"><Choice value="a / b"/></Taxonomy></View>',
+            '<View><Text name="t" value="$t"/>\n<Taxonomy name="x" toName="t"><Choice value="a / "/></Taxonomy></View>',
             2,
             "parts the steps",
         ),
+        (TWICE, 1, "'p' is a predicted value of 'x' and of 'y'"),
     ],
 )
 def test_an_error_of_the_config_says_where(xml: str, line: int | None, words: str) -> None:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from labelloop import strategies
 from labelloop.errors import InvalidOutput
+from labelloop.labeling import LabelingConfig
 from labelloop.lanes import because, place, seems
-from labelloop.outputs import Output, body_sha256, check, parse, unit_hash
+from labelloop.outputs import Output, body_sha256, check, parse, shown, unit_hash
 from labelloop.spec import LoopSpec
 from labelloop.strict_json import MAX_BYTES, dumps, loads
 
@@ -203,6 +204,20 @@ def test_an_output_must_fit_its_loop() -> None:
 
 def many(n: int, p: float, **changes: Any) -> list[Output]:
     return [read(key=f"k/{i}", probabilities={"cat": p, "dog": 1 - p}, **changes) for i in range(n)]
+
+
+def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
+    config = LabelingConfig.parse(
+        '<View><Text name="t" value="$t"/><Choices name="label" toName="t">'
+        '<Choice value="Cat" predicted_values="kitty,tomcat"/><Choice value="Dog"/></Choices></View>'
+    )
+    said = Output("a", {"t": "x"}, probabilities={"kitty": 0.25, "tomcat": 0.5, "Dog": 0.25}, gold="kitty")
+    found = shown(said, config)
+    check(found, config, config.labels)
+    assert (found.probabilities, found.gold) == ({"Cat": 0.75, "Dog": 0.25}, "Cat")
+    assert shown(Output("a", {"t": "x"}, label="kitty"), config).label == "Cat"
+    with pytest.raises(InvalidOutput, match=r"probabilities.puma: no such label; there are: Cat, Dog"):
+        check(shown(Output("a", {"t": "x"}, probabilities={"puma": 1.0}), config), config, config.labels)
 
 
 def test_lanes_have_the_shares_that_the_spec_says() -> None:

@@ -34,6 +34,9 @@ comment on column run_items.weight is 'How much the answer counted when the run 
 comment on column run_items.champion_confidence is 'Of champion_label, 0 to 1.';
 comment on column run_items.challenger_confidence is 'Of challenger_label, 0 to 1.';
 
+comment on column retrain_runs.status is 'queued, running; then the verdict: promoted, refused, asking (a person decides) or shadow (it predicts beside the champion first); or failed, or stopped.';
+comment on column model_versions.stage is 'challenger: waits for the gate, a person or the end of its shadow. champion: serves. refused: by the gate or a person. retired: was champion.';
+
 create table decisions (
     id        bigint generated always as identity primary key,
     run_id    uuid not null references retrain_runs,

@@ -1,0 +1,95 @@
+"""Gauges: who serves, what runs and how far prelabels lag behind, looked up when Prometheus asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from backend.champions import Champions
+from backend.predict import Predictor
+from backend.prelabel import who
+from labelloop.errors import LabelloopError
+from labelloop.store import gauges, prelabels
+from labelloop.store import versions as version_store
+from labelloop.store.database import Conn, Database
+from labelloop.versions import short, shown_version
+
+KEPT_S = 5.0
+"""What Postgres said is not asked again before."""
+
+
+class Gauges(Collector):
+    """Safe for threads. Loops are folders and versions are promoted one at a time: no caller can add to the series."""
+
+    def __init__(self, database: Database, champions: Champions, predictor: Predictor) -> None:
+        self._database = database
+        self._champions = champions
+        self._predictor = predictor
+        self._lock = threading.Lock()
+        self._found: Sequence[Metric] = ()
+        self._asked = -KEPT_S
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._here()
+        with self._lock:
+            if time.monotonic() - self._asked >= KEPT_S:
+                self._found = list(self._postgres())
+                self._asked = time.monotonic()
+            yield from self._found
+
+    def _here(self) -> Iterator[Metric]:
+        troubles = GaugeMetricFamily("labelloop_champion_trouble", "1: not the champion serves", labels=["loop"])
+        unseen = GaugeMetricFamily(
+            "labelloop_form_unseen_labels", "Labels of the form that the version was never taught", labels=["loop"]
+        )
+        for now in self._champions.serving():
+            troubles.add_metric([now.loop], float(now.trouble is not None))
+            unseen.add_metric([now.loop], self._predictor.unseen.get(now.loop, 0))
+        yield troubles
+        yield unseen
+        running = GaugeMetricFamily("labelloop_predictions_running", "Requests for predictions, at work or waiting")
+        running.add_metric([], self._predictor.running)
+        yield running
+
+    def _postgres(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily("labelloop_postgres_up", "1: Postgres answers")
+        try:
+            with self._database.transaction() as conn:
+                found = list(_loops(conn))
+        except LabelloopError:
+            found = []
+        up.add_metric([], float(bool(found)))
+        yield up
+        yield from found
+
+
+def _loops(conn: Conn) -> Iterator[Metric]:
+    champion = GaugeMetricFamily("labelloop_champion", "The version that serves, by record", labels=["loop", "version"])
+    changes = CounterMetricFamily("labelloop_champion_changes", "Promotions and roll-backs", labels=["loop"])
+    lag = GaugeMetricFamily(
+        "labelloop_prelabel_lag_seconds",
+        "Since the champion or the ranker changed, while anything still has the old prelabels",
+        labels=["loop"],
+    )
+    for row in gauges.epochs(conn):
+        loop = row["loop"]
+        champion.add_metric([loop, short(row["version_id"])], 1)
+        changes.add_metric([loop], row["epoch"])
+        since = version_store.in_force_since(conn, loop)
+        behind = since is not None and prelabels.any_stale(conn, loop, shown_version(*who(conn, loop)))
+        lag.add_metric([loop], (datetime.now(UTC) - since).total_seconds() if behind and since is not None else 0)
+    yield from (champion, changes, lag)
+    runs = GaugeMetricFamily("labelloop_retrain_runs", "Runs, by what became of them", labels=["loop", "status"])
+    for row in gauges.runs(conn):
+        runs.add_metric([row["loop"], row["status"]], row["n"])
+    yield runs
+    jobs = GaugeMetricFamily("labelloop_jobs", "Jobs that wait or are being done", labels=["job", "status"])
+    for row in gauges.jobs(conn):
+        jobs.add_metric([row["job"], row["status"]], row["n"])
+    yield jobs

@@ -1,0 +1,82 @@
+"""Metrics: what a service of ours does, as Prometheus reads it, and a line in the log for each request.
+
+A request is known by the name of its route, never by its path: whoever calls cannot make new series. Several processes
+of one service count together where PROMETHEUS_MULTIPROC_DIR names a folder of theirs, empty when they start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+QUIET = frozenset({"health", "healthz", "ready", "readyz", "metrics", "static"})
+"""Routes that are asked all the time; only their failures are worth a line."""
+SHARED = "PROMETHEUS_MULTIPROC_DIR"
+logger = logging.getLogger(__name__)
+
+
+class Metrics:
+    """Of one application, in a registry of its own. `collectors` give what is looked up when Prometheus asks."""
+
+    def __init__(self, app: Flask, collectors: Iterable[Collector] = ()) -> None:
+        self._own = CollectorRegistry()
+        self._collectors = tuple(collectors)
+        self._requests = self.counter("labelloop_requests", "Requests that were answered", "route", "status")
+        self._seconds = Histogram(
+            "labelloop_request_seconds",
+            "From the request's head to its answer",
+            ("route",),
+            buckets=SECONDS,
+            registry=self._own,
+        )
+        self._running = Gauge(
+            "labelloop_requests_running",
+            "Requests that are being answered",
+            multiprocess_mode="livesum",
+            registry=self._own,
+        )
+        app.before_request(self._begin)
+        app.after_request(self._end)
+        app.teardown_request(self._over)
+
+    def counter(self, name: str, words: str, *labels: str) -> Counter:
+        """A counter of this application. Never with a label whose values a caller can choose."""
+        return Counter(name, words, labels, registry=self._own)
+
+    def page(self) -> Response:
+        """What Prometheus reads."""
+        registry = CollectorRegistry() if os.environ.get(SHARED) else self._own
+        if registry is not self._own:
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        lines = generate_latest(registry)
+        looked_up = CollectorRegistry()
+        for collector in self._collectors:
+            looked_up.register(collector)
+        return Response(lines + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)
+
+    def _begin(self) -> None:
+        g.began = time.perf_counter()
+        g.facts = {}
+        self._running.inc()
+
+    def _end(self, response: Response) -> Response:
+        took = time.perf_counter() - g.began
+        route = (request.endpoint or "none").rpartition(".")[2]
+        self._requests.labels(route, str(response.status_code)).inc()
+        self._seconds.labels(route).observe(took)
+        if route not in QUIET or response.status_code >= 400:
+            facts: dict[str, Any] = {"route": route, "status": response.status_code, "ms": round(took * 1000, 1)}
+            logger.info("request", extra={**facts, **g.facts})
+        return response
+
+    def _over(self, _: BaseException | None) -> None:
+        self._running.dec()
