@@ -14,7 +14,7 @@ import numpy as np
 from backend.hosted import folder as folders
 from backend.hosted import hurry
 from backend.hosted.form import answer_only
-from backend.hosted.others import said_of
+from backend.hosted.others import classes_of, said_of
 from backend.hosted.process import Ended, ModelError, Process
 from backend.learners.said import Said
 from labelloop import results
@@ -115,7 +115,7 @@ class Hosted:
         process = Process(self.python, self.memory, self._open)
         try:
             learned = process.ask("fit", FIT_S, event=self.event, tasks=self._answered(data, labels))
-            self.classes = tuple(sorted(self.config.labels or set(labels)))
+            self.classes = classes_of(self.config, labels)
             self.estimator = {
                 "files": dict(folders.pack(process.folder)),
                 "train_output": json.dumps(folders.without_place(learned["train_output"], process.folder)),

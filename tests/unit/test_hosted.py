@@ -20,6 +20,7 @@ from backend import models
 from backend.hosted import folder as folders
 from backend.hosted import hurry
 from backend.hosted.form import answer_only
+from backend.hosted.others import classes_of, said_of
 from backend.learners import make
 from backend.learners.hosted import Hosted
 from labelloop.errors import Failed, SpecError, Unreadable
@@ -283,6 +284,30 @@ def test_a_model_is_shown_the_control_that_holds_the_answer_and_no_verdict() -> 
     assert "labelloop_label" not in shown.xml
     with pytest.raises(SpecError, match="people only approve here"):
         answer_only(generate_form(NAMES, ("approval",), {"text": "$text"}))
+
+
+@pytest.mark.parametrize(
+    ("control", "answers", "classes"),
+    [
+        ('<Choices name="label" toName="t" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>',
+         ['["a","b"]', '["b"]', "[]"], ("a", "b")),
+        ('<Labels name="label" toName="t"><Label value="a"/><Label value="b"/></Labels>',
+         ['[[0,2,"a"],[3,5,"b"]]', "[]"], ("a", "b")),
+        ('<Number name="label" toName="t"/>', ["3.5", "4"], ()),
+        ('<Rating name="label" toName="t"/>', ["3", "5"], ()),
+    ],
+)  # fmt: skip
+def test_structured_answers_go_to_a_model_and_come_back_as_they_were(
+    control: str, answers: list[str], classes: tuple[str, ...]
+) -> None:
+    config = answer_only(f'<View><Text name="t" value="$text"/>{control}</View>')
+    learner = Hosted("text", config.xml, "a:B", "/nowhere")
+    tasks = learner._answered([{"text": "ab cd"}] * len(answers), answers)
+    echoed = [{"result": task["annotations"][0]["result"], "score": 0.5} for task in tasks]
+    said = said_of(config, classes_of(config, answers), echoed)
+    assert list(said.labels) == answers
+    assert (said.confidences.tolist(), said.proba) == ([0.5] * len(answers), None)
+    assert classes_of(config, answers) == classes
 
 
 def test_what_a_model_leaves_must_be_files_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
