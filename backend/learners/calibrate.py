@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -43,7 +44,10 @@ class Calibrated:
 
     def say(self, data: Data) -> Said:
         said = self.learner.say(data)
-        return said if said.proba is None else of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        if said.proba is None:
+            return said
+        sure = of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        return replace(sure, evidence=said.evidence)  # what a committee's members dispute stays as they said it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)
