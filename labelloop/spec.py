@@ -210,7 +210,7 @@ class GateSpec(_Strict):
     @classmethod
     def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in SLICES and name != "data" and not name.removeprefix("data.").isidentifier():
+            if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
                 raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
         return names
 
