@@ -72,5 +72,5 @@ def test_groups_and_near_duplicates_are_never_parted() -> None:
 
 
 def test_weights_are_none_where_all_count_alike() -> None:
-    assert weights_of([{"weight": 1.0}, {"weight": 1.0}]) is None
+    assert weights_of([{"weight": 0.75}, {"weight": 0.75}]) is None
     assert weights_of([{"weight": 1.0}, {"weight": 0.5}]) == [1.0, 0.5]
