@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -28,6 +29,8 @@ class Metrics:
     """Of one application, in a registry of its own. `collectors` give what is looked up when Prometheus asks."""
 
     def __init__(self, app: Flask, collectors: Iterable[Collector] = ()) -> None:
+        if folder := os.environ.get(SHARED):
+            _without_the_dead(Path(folder))
         self._own = CollectorRegistry()
         self._collectors = tuple(collectors)
         self._requests = self.counter("labelloop_requests", "Requests that were answered", "route", "status")
@@ -80,3 +83,15 @@ class Metrics:
 
     def _over(self, _: BaseException | None) -> None:
         self._running.dec()
+
+
+def _without_the_dead(folder: Path) -> None:
+    """What processes that are gone were doing is not being done any more; what they did stays counted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(file.stem.rpartition("_")[2]), 0)
+        except (ValueError, ProcessLookupError):
+            file.unlink(missing_ok=True)
+        except PermissionError:
+            continue  # it is alive, and somebody else's

@@ -14,7 +14,6 @@ from typing import Any
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from prometheus_client.parser import text_string_to_metric_families
 from psycopg.conninfo import make_conninfo
 
 from backend import models, predict
@@ -24,7 +23,7 @@ from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store.database import Database
 from tests.backend_factory import PASSWORD, digits_loop, put_into_label_studio, settings_for
-from tests.ml_backend import FORM, basic, champion, gunicorn, predict_body, setup_body, tasks, until
+from tests.ml_backend import FORM, basic, champion, gunicorn, predict_body, series, setup_body, tasks, until
 
 
 @pytest.fixture
@@ -43,15 +42,6 @@ def spec(database: Database) -> LoopSpec:
 @pytest.fixture
 def client(settings: Settings, database: Database, spec: LoopSpec) -> FlaskClient:
     return create_app(settings, database).test_client()
-
-
-def series(text: str) -> dict[str, float]:
-    """Name and labels to value, of a page of metrics."""
-    return {
-        " ".join([sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))]): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
 
 
 def test_a_form_that_the_model_does_not_know_is_refused_with_the_difference_and_said_once(
