@@ -82,9 +82,8 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
                 answer = _store(conn, _spec(conn, loop), body)
         except _Refusal as exc:
             if exc.status != 404:  # the loop is one of ours, so nobody can make up series
-                outputs_counted.labels(loop, "refused").inc(
-                    len(exc.body.get("problems", exc.body.get("keys", ["one"])))
-                )
+                named = exc.body.get("problems") or exc.body.get("keys") or [exc]
+                outputs_counted.labels(loop, "refused").inc(len(named))
             raise
         for became in ("new", "known"):
             outputs_counted.labels(loop, became).inc(answer[became])

@@ -59,7 +59,11 @@ def test_a_form_that_the_model_does_not_know_is_refused_with_the_difference_and_
             assert response.status_code == 409
             assert "'label' lacks '7', which the model says" in response.get_json()["error"]
             assert "it has 'seven', which the model was never taught" in response.get_json()["error"]
+            assert response.status.startswith("409 the label config is not one that digits's model")
     assert caplog.text.count("does not fit") == 1
+    odd = FORM.replace('value="7"', 'value="&lt;b&gt;&#10;é"')
+    response = client.post("/setup", json={**setup_body(), "schema": odd}, headers=basic())
+    assert "it has '?b??n?', which" in response.status
     for form, status in ((None, 200), ("", 200), (7, 400), ("<View>", 409)):
         body = {**predict_body([]), "label_config": form}
         assert client.post("/predict", json=body, headers=basic()).status_code == status
@@ -75,7 +79,7 @@ def test_a_label_that_the_model_has_never_seen_stops_nothing_and_is_counted(
         body = {**predict_body(tasks(database, 2)), "label_config": more}
         response = client.post("/predict", json=body, headers=basic())
         assert [bool(item["result"]) for item in response.get_json()["results"]] == [True, True]
-    assert caplog.text.count("was never taught: ten") == 1
+    assert caplog.text.count("was never taught: 'ten'") == 1
     said = series(client.get("/metrics", headers=basic()).text)
     assert said["labelloop_form_unseen_labels loop=digits"] == 1
 

@@ -36,9 +36,7 @@ def test_two_processes_count_together_and_the_dead_are_forgotten(
     env = {**python_env(), **settings.to_env(), "PROMETHEUS_MULTIPROC_DIR": str(shared)}
     log = tmp_path / "sync.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *words], cwd=ROOT, env=env, stdout=out, stderr=out
-        )
+        process = subprocess.Popen([*gunicorn, "sync.service:from_env()"], cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
         until(lambda: _answers(f"http://{address}/healthz"))
         headers = {"Authorization": f"Bearer {TOKEN}"}
