@@ -57,14 +57,14 @@ class Metrics:
 
     def page(self) -> Response:
         """What Prometheus reads."""
-        registry = CollectorRegistry() if os.environ.get(SHARED) else self._own
-        if registry is not self._own:
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        lines = generate_latest(registry)
+        counted = self._own
+        if os.environ.get(SHARED):
+            counted = CollectorRegistry()
+            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
         looked_up = CollectorRegistry()
         for collector in self._collectors:
             looked_up.register(collector)
-        return Response(lines + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(counted) + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)
 
     def _begin(self) -> None:
         g.began = time.perf_counter()

@@ -253,6 +253,11 @@ def test_the_real_label_studio_connects_retrieves_predictions_and_starts_trainin
             assert said["data"]["result"][0]["from_name"] == "label"
             known = studio.get(f"/api/ml/{connected['id']}/versions").raise_for_status().json()
             assert known["versions"] == [version[:12], "pipeline"]
+            # A form that does not fit costs people the prelabel and nothing else.
+            studio.patch(f"/api/projects/{project}/", json={"label_config": renamed}).raise_for_status()
+            studio.post("/api/dm/actions", params=action, json=every).raise_for_status()
+            assert studio.get(f"/api/projects/{project}/next").raise_for_status().json()["id"]
+            assert "lacks '7'" in studio.get(f"/api/ml/{connected['id']}").raise_for_status().json()["error_message"]
             studio.post(f"/api/ml/{connected['id']}/train").raise_for_status()
             with database.transaction() as conn:
                 assert runs.latest(conn, spec.name)[0]["why"] == "Start training in Label Studio"
