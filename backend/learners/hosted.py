@@ -14,7 +14,7 @@ import numpy as np
 from backend.hosted import folder as folders
 from backend.hosted import hurry
 from backend.hosted.form import answer_only
-from backend.hosted.others import said_of
+from backend.hosted.others import classes_of, said_of
 from backend.hosted.process import Ended, ModelError, Process
 from backend.learners.said import Said
 from labelloop import results
@@ -53,6 +53,8 @@ class Hosted:
     ) -> None:
         if model.count(":") != 1 or not all(model.split(":")):
             raise SpecError(f"learner.params.model must be 'module:Class'; it is {model!r}")
+        if not Path(folder).is_absolute():
+            raise SpecError(f"learner.params.folder must be a whole path, beginning with /; it is {folder!r}")
         if event not in EVENTS:
             raise SpecError(f"learner.params.event must be one of {', '.join(EVENTS)}; it is {event!r}")
         if batch < 1 or timeout_s <= 0 or memory_gib <= 0:
@@ -68,7 +70,7 @@ class Hosted:
             "timeout_s": timeout_s,
             "memory_gib": memory_gib,
         }
-        self.field, self.folder, self.python, self.event = field, Path(folder).absolute(), python, event
+        self.field, self.folder, self.python, self.event = field, Path(folder), python, event
         self.batch, self.timeout_s, self.memory = batch, timeout_s, int(memory_gib * (1 << 30))
         self.config = answer_only(label_config)
         self.classes: tuple[str, ...] = ()
@@ -113,7 +115,7 @@ class Hosted:
         process = Process(self.python, self.memory, self._open)
         try:
             learned = process.ask("fit", FIT_S, event=self.event, tasks=self._answered(data, labels))
-            self.classes = tuple(sorted(self.config.labels or set(labels)))
+            self.classes = classes_of(self.config, labels)
             self.estimator = {
                 "files": dict(folders.pack(process.folder)),
                 "train_output": json.dumps(folders.without_place(learned["train_output"], process.folder)),

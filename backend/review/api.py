@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, abort, request
 
+from backend import card as cards
 from backend.review import decide, reports
 from backend.review.guard import found, need
 from labelloop.settings import Settings
@@ -40,6 +41,10 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/versions/<version_id>")
     def version(version_id: str) -> Any:
         return ask(lambda conn: reports.version_report(conn, version_id))
+
+    @bp.get("/versions/<version_id>/card")
+    def card(version_id: str) -> Any:
+        return found(lambda: cards.card(database, version_id, settings.models_dir))
 
     @bp.get("/compare")
     def compare() -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, session, url_for
 from markupsafe import Markup
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Response as AnyResponse
 
+from backend import card as cards
 from backend.review import charts, decide, reports, words
 from backend.review.guard import Tries, csrf_token, found, identity, need
 from labelloop.settings import Settings
@@ -16,6 +17,8 @@ from labelloop.store import access
 from labelloop.store.database import Conn, Database
 
 HOME = "/review/"
+CARDS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+"""A card stands alone, with its style inside it, and runs nothing."""
 DEEDS = "any(promote, refuse, stop, rollback, retrain)"
 
 
@@ -59,6 +62,13 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
             "review/version.html", version=ask(lambda conn: reports.version_report(conn, version_id))
         )
 
+    @bp.get("/versions/<version_id>/card")
+    def card(version_id: str) -> Response:
+        made = found(lambda: cards.card(database, version_id, settings.models_dir))
+        answer = make_response(cards.card_html(made))
+        answer.headers["Content-Security-Policy"] = CARDS_POLICY
+        return answer
+
     @bp.get("/compare")
     def compare() -> str:
         a, b = request.args.get("a", "").strip(), request.args.get("b", "").strip()
@@ -72,7 +82,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         return render_template("review/look.html", look=ask(lambda conn: decide.look(conn, what, subject)))
 
     @bp.post(f"/<{DEEDS}:what>/<subject>")
-    def do(what: str, subject: str) -> Response:
+    def do(what: str, subject: str) -> AnyResponse:
         by = need(access.PROMOTE).name
         asked = ask(lambda conn: decide.look(conn, what, subject))
         epoch, to = request.form.get("epoch", type=int), request.form.get("to")
@@ -102,7 +112,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         return redirect(onward, 303)
 
     @bp.post("/logout")
-    def log_out() -> Response:
+    def log_out() -> AnyResponse:
         session.clear()
         return redirect(url_for("review.login"), 303)
 

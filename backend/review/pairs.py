@@ -2,31 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scipy.stats import binomtest
+import numpy as np
 
-from labelloop.gate import Accuracy
+from labelloop.gate import Accuracy, Gain
+from labelloop.gate.paired import p_better
+from labelloop.item_scores import item_score
+from labelloop.labeling import LabelingConfig
 
-Z = 1.959963984540054
-"""Of a 95 % interval."""
 
-
-def paired(rows: Sequence[Mapping[str, Any]], a: str, b: str) -> dict[str, Any]:
+def paired(config: LabelingConfig, rows: Sequence[Mapping[str, Any]], a: str, b: str) -> dict[str, Any]:
     """`rows` have label, one (what `a` said) and other (what `b` said); both names are for the sentence `said`.
 
-    The test is McNemar's, exact and two-sided, since nobody said beforehand which is to be better; the gain is b - a
-    with its 95 % interval after Bonett and Price (2012, doi:10.3102/1076998611411915). Without rows all are null.
+    Interval and test are the gate's, but the test is two-sided, since nobody said beforehand which is to be better.
+    The gain is b - a. Without rows what cannot be told is null.
     """
     n = len(rows)
-    right = [(row["one"] == row["label"], row["other"] == row["label"]) for row in rows]
-    better, worse = sum(b and not a for a, b in right), sum(a and not b for a, b in right)
+    scores = np.array([[item_score(config, r["label"], r[side]) for side in ("one", "other")] for r in rows])
+    scores = scores.reshape(n, 2)  # also of none
+    metric = "accuracy" if np.isin(scores, (0.0, 1.0)).all() else "score"
+    differences = scores[:, 1] - scores[:, 0]
+    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+    # The same rows give the same figures.
+    both = [Accuracy.of_scores(scores[:, side], metric, np.random.default_rng(0)).as_json() for side in (0, 1)]
     found: dict[str, Any] = {
         "holdout": n,
-        "accuracy_a": Accuracy.of(sum(a for a, _ in right), n).as_json(),
-        "accuracy_b": Accuracy.of(sum(b for _, b in right), n).as_json(),
+        "metric": metric,
+        "accuracy_a": both[0],
+        "accuracy_b": both[1],
         "better": better,
         "worse": worse,
         "differ": sum(row["one"] != row["other"] for row in rows),
@@ -35,20 +40,11 @@ def paired(rows: Sequence[Mapping[str, Any]], a: str, b: str) -> dict[str, Any]:
     }
     if n == 0:
         return {**found, "said": f"no held-out answer was used to judge both {a} and {b}: they cannot be compared"}
-    p = float(binomtest(better, better + worse, 0.5).pvalue) if better + worse else 1.0
-    low, high = interval(better, worse, n)
-    value = (better - worse) / n
-    gain = {"value": value, "low": low, "high": high}
-    words = "no difference can be told" if p > 0.05 else f"{b if better > worse else a} is better"
+    p = min(1.0, 2 * min(p_better(sign * differences, np.random.default_rng(0)) for sign in (1, -1)))
+    gain = Gain.of(differences, np.random.default_rng(0))
+    words = "no difference can be told" if p > 0.05 else f"{b if gain.value > 0 else a} is better"
     said = (
-        f"{words}: of {n} held-out answers that judged both, {better} only {b} has right and {worse} only {a}; "
-        f"{b} gains {100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}), p = {p:.2g}"
+        f"{words}: of {n} held-out answers that judged both, {b} does better on {better} and {a} on {worse}; "
+        f"{b} gains {gain}, p = {p:.2g}"
     )
-    return {**found, "p": p, "gain": gain, "said": said}
-
-
-def interval(better: int, worse: int, n: int) -> tuple[float, float]:
-    """95 % of the paired difference of two shares of `n` > 0, within -1 to 1."""
-    up, down = (better + 1) / (n + 2), (worse + 1) / (n + 2)
-    reach = Z * math.sqrt((up + down - (up - down) ** 2) / (n + 2))
-    return max(up - down - reach, -1.0), min(up - down + reach, 1.0)
+    return {**found, "p": p, "gain": gain.as_json(), "said": said}

@@ -104,7 +104,7 @@ def version_report(conn: Conn, version_id: str) -> Report:
 
     `version_id` may be the first characters of one. Raises UsageError where it names none, or several.
     """
-    row = review.version(conn, find(version_id, version_store.all_ids(conn)))
+    row = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
     assert row is not None
     judging = review.runs_of(conn, row["id"])
     return _report(
@@ -130,14 +130,13 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
     one, other = (None if name == PIPELINE else str(find(name, known)) for name in (a, b))
     if one == other:
         raise UsageError(f"{short(one)} stands on both sides: name two versions")
-    found = [row for name in (one, other) if name is not None and (row := review.version(conn, name))]
-    loop = found[0]["loop"]
-    if found[-1]["loop"] != loop:
-        raise UsageError(
-            f"{short(one)} is of the loop {loop} and {short(other)} of {found[-1]['loop']}: name two of one"
-        )
-    rows = review.in_common(conn, loop, one, other)
-    return _report({"loop": loop, "a": _named(one), "b": _named(other), **paired(rows, short(one), short(other))})
+    of = [row["loop"] for name in (one, other) if name is not None and (row := version_store.get(conn, name))]
+    if of[0] != of[-1]:
+        raise UsageError(f"{short(one)} is of the loop {of[0]} and {short(other)} of {of[-1]}: name two of one")
+    spec = loops.get(conn, of[0])
+    assert spec is not None
+    found = paired(spec.config, review.in_common(conn, of[0], one, other), short(one), short(other))
+    return _report({"loop": of[0], "a": _named(one), "b": _named(other), **found})
 
 
 def versions_by_loop(conn: Conn) -> Report:

@@ -96,10 +96,6 @@ def runs_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def version(conn: Conn, version_id: str) -> dict[str, Any] | None:
-    return conn.execute("select * from model_versions where id = %(id)s", {"id": version_id}).fetchone()
-
-
 def promotions_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
     """The changes of champion that a version came or went by, newest first."""
     return conn.execute(

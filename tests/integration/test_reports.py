@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
 
 from backend.review import reports
-from backend.review.pairs import interval, paired
+from backend.review.pairs import paired
 from backend.review.shown import excerpts, is_picture, task_url
 from labelloop.errors import UsageError
+from labelloop.labeling import LabelingConfig
 from labelloop.store import runs
 from labelloop.store.database import Database
-from tests.backend_factory import answer, digits_loop, submit, texts_spec
+from tests.backend_factory import answer, digits_loop, digits_spec, submit, texts_spec
 from tests.integration.conftest import JudgedLoop
 
 
@@ -109,27 +111,40 @@ def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:
                 wrong()
 
 
+def compared(rows: list[dict[str, str]]) -> dict[str, Any]:
+    return paired(digits_spec().config, rows, "aaa", "bbb")
+
+
 def test_versions_without_a_common_hold_out_are_not_compared() -> None:
-    found = paired([], "aaa", "bbb")
+    found = compared([])
     assert found["holdout"] == 0
     assert found["p"] is found["gain"] is found["accuracy_a"]["accuracy"] is None
     assert "cannot be compared" in found["said"]
 
 
 def test_a_paired_comparison_counts_only_where_one_is_right() -> None:
-    rows = [{"label": "x", "one": "x", "other": "x"}] * 5 + [{"label": "x", "one": "y", "other": "x"}] * 9
-    found = paired(rows, "aaa", "bbb")
+    rows = [{"label": "1", "one": "1", "other": "1"}] * 5 + [{"label": "1", "one": "7", "other": "1"}] * 9
+    found = compared(rows)
     assert (found["better"], found["worse"], found["differ"]) == (9, 0, 9)
     assert found["p"] == pytest.approx(2 * 0.5**9)
-    assert found["said"].startswith("bbb is better: of 14 held-out answers that judged both, 9 only bbb has right")
-    assert paired(rows[:6], "aaa", "bbb")["said"].startswith("no difference can be told")
+    assert found["said"].startswith("bbb is better: of 14 held-out answers that judged both, bbb does better on 9")
+    assert compared(rows[:6])["said"].startswith("no difference can be told")
+    other_way = compared([{**row, "one": row["other"], "other": row["one"]} for row in rows])
+    assert other_way["p"] == found["p"], "two-sided"
+    assert other_way["said"].startswith("aaa is better")
 
 
-def test_the_interval_of_a_paired_gain_is_what_a_hand_finds_and_stays_within_bounds() -> None:
-    # (10 - 4) / 52 = 0.1154, and 1.96 * sqrt((14 / 52 - 0.1154 ** 2) / 52) = 0.1375
-    assert interval(9, 3, 50) == pytest.approx((-0.0221, 0.2529), abs=1e-4)
-    assert interval(0, 0, 10)[0] < 0 < interval(0, 0, 10)[1]
-    assert interval(1, 0, 1)[1] <= 1
+def test_answers_of_several_labels_are_compared_by_how_near_they_are() -> None:
+    config = LabelingConfig.parse(
+        '<View><Text name="t" value="$t"/><Choices name="label" toName="t" choice="multiple">'
+        '<Choice value="a"/><Choice value="b"/></Choices></View>'
+    )
+    rows = [{"label": '["a", "b"]', "one": '["a"]', "other": '["a", "b"]'}] * 8
+    found = paired(config, rows, "aaa", "bbb")
+    assert found["metric"] == "score"
+    assert found["accuracy_a"]["accuracy"] == pytest.approx(0.5)
+    assert found["gain"]["value"] == pytest.approx(0.5)
+    assert found["better"] == 8
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_every_page_can_be_read_by_all_on_a_laptop_and_a_phone_in_light_and_dark
             "loops/digits",
             f"runs/{desk.run}",
             f"versions/{desk.champion}",
+            f"versions/{desk.champion}/card",
             f"compare?a={desk.champion}&b={desk.challenger}",
             f"promote/{desk.challenger}",
             "rollback/digits",

@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from backend.card import card
 from backend.review import reports
 from backend.service import create_app
 from labelloop.errors import UsageError
@@ -313,6 +314,7 @@ def test_http_gives_the_reports_and_takes_the_same_decisions(house: House, judge
             f"runs/{judged}": run,
             f"runs/{run['name']}/progress": reports.progress(conn, judged),
             f"versions/{b[:12]}": reports.version_report(conn, b),
+            f"versions/{b[:12]}/card": card(house.database, b, house.settings.models_dir),
             f"compare?a={a[:12]}&b={b[:12]}": reports.comparison(conn, a, b),
         }
     for path, report in wanted.items():
@@ -338,6 +340,7 @@ def test_what_is_not_there_is_404_in_words(house: House) -> None:
         ("runs/zz", "no run begins with"),
         ("runs/00000000-0000-0000-0000-000000000000", "no run begins with"),
         ("versions/zz", "no version begins with"),
+        ("versions/zz/card", "no version begins with"),
         ("compare?a=zz&b=yy", "no version begins with"),
         ("promote/zz", "no version begins with"),
         ("retrain/nope", "no loop"),
@@ -364,6 +367,7 @@ def plant(database: Database) -> None:
             {"x": XSS},
         )
         conn.execute("update promotions set by = %s, why = %s", (XSS, XSS))
+        conn.execute("alter table model_versions disable trigger user")
         conn.execute("update model_versions set learner = %s, classes = array[%s]", (XSS, XSS))
         conn.execute("insert into decisions (run_id, decision, by, why) select id, 'refuse', %s, %s from retrain_runs",
                      (XSS, XSS))  # fmt: skip

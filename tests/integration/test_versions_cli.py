@@ -84,9 +84,10 @@ def test_a_card_says_what_a_version_is_worth(database: Database, settings: Setti
     assert (made["identity"]["run"], made["identity"]["cut"]) == (str(second), report["cut"])
     assert made["identity"]["packages"] == report["identity"]["packages"]
     assert made["metrics"]["against"] == report["champion"]["name"]
-    assert "a gain below 9.4 points" in str(made["limits"])
-    assert "label is '8'" in str(made["limits"])
-    assert "a gain below 9.4 points" in run("card", version).stdout
+    unseen = f"a gain below {100 * report['detectable']:.1f} points"
+    assert unseen in str(made["limits"])
+    assert "source is 'scanner 2'" in str(made["limits"])
+    assert unseen in run("card", version).stdout
 
     file = settings.models_dir / f"{version}.skops"
     file.write_bytes(file.read_bytes() + b"x")
