@@ -10,6 +10,7 @@ from typing import Any
 
 from backend.learners import Learner
 from labelloop import likeness
+from labelloop.consensus import certainty
 from labelloop.errors import Unreadable
 from labelloop.spec import LoopSpec
 from labelloop.threads import one_thread
@@ -48,8 +49,8 @@ def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) ->
 
 
 def weight(row: Mapping[str, Any]) -> float:
-    """How much an answer counts: the share of its reviewers who gave it."""
-    return float(row["agreement"]) if row["agreement"] else 1.0
+    """How much an answer counts: how sure it is that most people would give it."""
+    return certainty(row["agreement"], row["reviewers"])
 
 
 def readable(learner: Learner, rows: list[Row]) -> tuple[list[Row], list[str]]:

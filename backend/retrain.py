@@ -118,6 +118,7 @@ def _pass(
         elif version_store.epoch(conn, spec.name) != epoch:
             raise Conflict("the champion has changed meanwhile")
         else:
+            version_store.reconsider(conn, what["version_id"])
             for waits in older:
                 close(conn, waits, f"run {run['id']} passed the gate with newer answers and takes its place: refused")
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # whatever is decided, from now on it ranks

@@ -79,6 +79,8 @@ class ControlTag:
     low: float | None = None
     high: float | None = None
     """The bounds of a number, both included; None: there is none."""
+    step: float | None = None
+    """Numbers go up from `low` (from 0, where there is none) by this; None: any between the bounds."""
     predicted: Mapping[str, str] = field(default_factory=dict)
     """Other words that models use for a label (`predicted_values`) -> the label."""
 
@@ -172,9 +174,9 @@ def _parse(xml: str) -> LabelingConfig:
 
 def _control(element: Element, line: int) -> ControlTag:
     tag, name = element.tag, element.get("name", "")
-    low, high = _bound(element, "min", line), _bound(element, "max", line)
+    low, high, step = (_number(element, attribute, line) for attribute in ("min", "max", "step"))
     if tag == "Rating":
-        low, high = 1.0, _bound(element, "maxRating", line) or 5.0
+        low, high, step = 1.0, _number(element, "maxRating", line) or 5.0, 1.0
     if low is not None and high is not None and low >= high:
         raise SpecError(f"labels.xml: {name!r} takes numbers from {low:g} to {high:g}: there are none", line=line)
     choices = list(element.iter("Label" if tag == "Labels" else "Choice"))
@@ -189,6 +191,7 @@ def _control(element: Element, line: int) -> ControlTag:
         per_region=element.get("perRegion") == "true",
         low=low,
         high=high,
+        step=step if step and step > 0 else None,
         predicted={} if tag == "Taxonomy" else _predicted(choices, line),
     )
 
@@ -222,7 +225,7 @@ def _paths(element: Element, line: int, above: str = "") -> list[str]:
     return found
 
 
-def _bound(element: Element, name: str, line: int) -> float | None:
+def _number(element: Element, name: str, line: int) -> float | None:
     if element.tag not in ("Number", "Rating") or (said := element.get(name)) is None:
         return None
     try:

@@ -113,6 +113,12 @@ class LearnerSpec(_Strict):
     params: dict[str, Any] = {}
     """What else its constructor takes."""
 
+    @property
+    def reads(self) -> str:
+        """As what it sees the items: text, images, or another name of backend/learners."""
+        of_others = ("committee", "estimator", "incremental")
+        return str(self.params.get("reads", "text" if "." in self.name or self.name in of_others else self.name))
+
 
 class Retrain(_Strict):
     """When a run is asked for, and what it may use."""
@@ -204,7 +210,7 @@ class GateSpec(_Strict):
     @classmethod
     def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in SLICES and name != "data" and not name.removeprefix("data.").isidentifier():
+            if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
                 raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
         return names
 

@@ -104,15 +104,16 @@ def canonical(control: ControlTag, answer: object) -> str:
 
 
 def sayable(control: ControlTag, answer: str) -> str | None:
-    """The nearest answer that this control can give: a number within its bounds, in whole stars for a Rating; labels
+    """The nearest answer that this control can give: a number within its bounds and at one of its steps; labels
     without those that it does not have. None where there is none.
     """
     try:
         if control.kind is Kind.NUMBER:
-            number = read_number(answer)
+            number, first = read_number(answer), control.low or 0.0
+            if control.step:
+                number = round(first + math.floor((number - first) / control.step + 0.5) * control.step, 9)
             number = max(number, number if control.low is None else control.low)
-            number = min(number, number if control.high is None else control.high)
-            return write_number(math.floor(number + 0.5) if control.tag == "Rating" else number)
+            return write_number(min(number, number if control.high is None else control.high))
         if control.kind is Kind.LABELS:
             return write_labels(control.shown(label) for label in read_labels(answer) if _has(control, label))
         if control.kind is Kind.SPANS:

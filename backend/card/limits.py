@@ -45,7 +45,7 @@ def _judged(card: Card) -> Iterator[str]:
     if metrics["detectable"] is not None:
         yield (
             f"The hold-out cannot show small differences: a gain below {100 * metrics['detectable']:.1f} points "
-            "over the model before it would probably have gone unseen."
+            "over the model before it would have been seen with a chance of less than 80 %."
         )
     looks = (metrics["reuse"] or {}).get("looks")
     if looks:
@@ -92,7 +92,9 @@ def _labels(card: Card) -> Iterator[str]:
 
 def _people(card: Card) -> Iterator[str]:
     people, answers = card["data"]["reviewers"]["people"], card["data"]["answers"]
-    if people == 1:
+    if answers and not people:
+        yield "Whose the answers are that it learned from is not on record."
+    elif people == 1:
         yield "One person gave all answers that it learned from: it has that person's habits."
     elif people and card["data"]["reviewers"]["most_by_one"] > 0.8 * answers:
         share = card["data"]["reviewers"]["most_by_one"] / answers

@@ -14,6 +14,7 @@ import json
 import os
 import queue
 import resource
+import secrets
 import shutil
 import signal
 import sys
@@ -81,7 +82,7 @@ class Host:
     def do_fit(self, request: Json) -> Json:
         """Teach it the tasks. Its state is what it leaves in MODEL_DIR, and what `fit` returns where it is 1.x."""
         tasks = request["tasks"]
-        LabelStudio.tasks, LabelStudio.label_config = tasks, self.label_config
+        LabelStudio.label_config = self.label_config
         output = None
         if request["event"] == "START_TRAINING":
             output = self._fit(tasks, self._event("START_TRAINING", tasks[-1], tasks))
@@ -104,6 +105,7 @@ class Host:
         return [(one[0] if one else None) if isinstance(one, list) else one for one in found]
 
     def _fit(self, tasks: list[Json], data: Json) -> Any:
+        LabelStudio.tasks = tasks
         event = data["action"]
         further: Json = {"job_id": "labelloop"}
         if self.modern:
@@ -137,12 +139,15 @@ class LabelStudio(BaseHTTPRequestHandler):
     tasks: ClassVar[list[Json]] = []
     """All that it has."""
     label_config = ""
+    token = ""
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
         query = {name: values[-1] for name, values in parse_qs(url.query).items()}
         path = url.path.strip("/").split("/")
+        if self.headers.get("Authorization") not in (f"Token {self.token}", f"Bearer {self.token}"):
+            return self._answer({"detail": "the token is in LABEL_STUDIO_API_KEY"}, 401)
         if path in (["health"], ["api", "version"]):
             return self._answer({"status": "UP", "release": "1.23.2"})
         if path[:2] == ["api", "projects"] and path[3:] == ["export"]:
@@ -203,13 +208,14 @@ def _listen(requests: Any, waiting: queue.SimpleQueue[bytes]) -> None:
 
 
 def _serve_label_studio() -> None:
+    LabelStudio.token = secrets.token_hex(20)
     server = ThreadingHTTPServer(("127.0.0.1", 0), LabelStudio)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_HOST"):
         os.environ[name] = f"http://127.0.0.1:{server.server_port}"
     for name in ("LABEL_STUDIO_API_KEY", "LABEL_STUDIO_ACCESS_TOKEN"):
-        os.environ[name] = "labelloop"
+        os.environ[name] = LabelStudio.token
 
 
 if __name__ == "__main__":

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from backend.learners.said import Said
 from labelloop import results
-from labelloop.labeling import LabelingConfig
+from labelloop.labeling import Kind, LabelingConfig
+
+
+def classes_of(config: LabelingConfig, labels: Iterable[str]) -> tuple[str, ...]:
+    """What such a model may say, sorted: the form's labels; where it has none, those among the answers; no numbers."""
+    return () if config.kind is Kind.NUMBER else tuple(sorted(config.labels or set(labels)))
 
 
 def said_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequence[Any]) -> Said:

@@ -102,6 +102,8 @@ class Wire:
 
     def _once(self, path: str, body: Mapping[str, Any], until: float) -> tuple[int, httpx.Headers, bytes]:
         end = min(until, time.monotonic() + self._timeout_s)
+        if end <= time.monotonic():
+            raise Unreachable(f"{self.url} was not asked: the time was over")
         raw = bytearray()
         try:
             # A server that sends a byte now and then would never reach a limit between two bytes.

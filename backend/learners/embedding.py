@@ -29,11 +29,11 @@ class Embedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.sha256 = sha256
 
     def fit(self, texts: Sequence[str], y: object = None) -> Self:
-        self.width_ = int(_model(self.folder, self.sha256).dim)
+        self.width_ = int(model(self.folder, self.sha256).dim)
         return self
 
     def transform(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
-        found = np.asarray(_model(self.folder, self.sha256).encode(list(texts)), dtype=np.float64)
+        found = np.asarray(model(self.folder, self.sha256).encode(list(texts)), dtype=np.float64)
         unit: npt.NDArray[np.float64] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return unit
 
@@ -66,7 +66,7 @@ def digest(folder: str, expected: str = "") -> str:
 
 
 @cache
-def _model(folder: str, sha256: str) -> Any:
+def model(folder: str, sha256: str) -> Any:
     """Read once a process."""
     digest(folder, sha256)
     from model2vec import StaticModel

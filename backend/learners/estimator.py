@@ -12,7 +12,7 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from backend.learners.refit import weighed_fit
-from backend.learners.through import Through, eyes_params
+from backend.learners.through import EYES, Through
 from labelloop.errors import SpecError
 
 PUBLIC = re.compile(r"sklearn(\.[a-z][a-z_]*)+\.[A-Z]\w*")
@@ -29,8 +29,9 @@ class Estimator(Through):
     name: ClassVar[str] = "estimator"
 
     def __init__(self, field: str, path: str, reads: str = "text", **params: Any) -> None:
-        eyes, self.own = eyes_params(reads, params)
-        super().__init__(field, reads, eyes)
+        sees = EYES[reads].sees if reads in EYES else ()
+        super().__init__(field, reads, {name: value for name, value in params.items() if name in sees})
+        self.own = {name: value for name, value in params.items() if name not in sees}
         self.path = path
         made = self._made()
         if not hasattr(made, "predict_proba"):
@@ -42,7 +43,8 @@ class Estimator(Through):
 
     @property
     def params(self) -> Mapping[str, Any]:
-        return {**super().params, "path": self.path, **self.own}
+        seen = {name: value for name, value in super().params.items() if name in ("field", "reads", *self.eyes.sees)}
+        return {**seen, "path": self.path, **self.own}
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
         made = self._made()

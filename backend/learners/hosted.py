@@ -14,7 +14,7 @@ import numpy as np
 from backend.hosted import folder as folders
 from backend.hosted import hurry
 from backend.hosted.form import answer_only
-from backend.hosted.others import said_of
+from backend.hosted.others import classes_of, said_of
 from backend.hosted.process import Ended, ModelError, Process
 from backend.learners.said import Said
 from labelloop import results
@@ -53,6 +53,8 @@ class Hosted:
     ) -> None:
         if model.count(":") != 1 or not all(model.split(":")):
             raise SpecError(f"learner.params.model must be 'module:Class'; it is {model!r}")
+        if not Path(folder).is_absolute():
+            raise SpecError(f"learner.params.folder must be a whole path, beginning with /; it is {folder!r}")
         if event not in EVENTS:
             raise SpecError(f"learner.params.event must be one of {', '.join(EVENTS)}; it is {event!r}")
         if batch < 1 or timeout_s <= 0 or memory_gib <= 0:
@@ -68,7 +70,7 @@ class Hosted:
             "timeout_s": timeout_s,
             "memory_gib": memory_gib,
         }
-        self.field, self.folder, self.python, self.event = field, Path(folder).absolute(), python, event
+        self.field, self.folder, self.python, self.event = field, Path(folder), python, event
         self.batch, self.timeout_s, self.memory = batch, timeout_s, int(memory_gib * (1 << 30))
         self.config = answer_only(label_config)
         self.classes: tuple[str, ...] = ()
@@ -113,7 +115,7 @@ class Hosted:
         process = Process(self.python, self.memory, self._open)
         try:
             learned = process.ask("fit", FIT_S, event=self.event, tasks=self._answered(data, labels))
-            self.classes = tuple(sorted(self.config.labels or set(labels)))
+            self.classes = classes_of(self.config, labels)
             self.estimator = {
                 "files": dict(folders.pack(process.folder)),
                 "train_output": json.dumps(folders.without_place(learned["train_output"], process.folder)),
@@ -125,17 +127,22 @@ class Hosted:
         return self
 
     def say(self, data: Sequence[Mapping[str, object]]) -> Said:
-        """Of an item that the model fails on it says nothing. Raises Failed where it fails on all of several."""
+        """Of an item that the model fails on it says nothing.
+
+        Raises Failed where it fails on all of several, or cannot be made; in a hurry it says nothing then either.
+        """
         self.check(data)
         predictions: list[Any] = []
         try:
             for start in range(0, len(data), self.batch):
                 predictions += self._predict(data[start : start + self.batch])
-        except Unreachable as exc:  # only in a hurry
+        except (Unreachable, Failed) as exc:
+            if not hurry.hurried():
+                raise
             logger.warning("%s: %s", self.params["model"], exc)
         predictions += [None] * (len(data) - len(predictions))
         errors = [one for one in predictions if isinstance(one, Failed)]
-        if len(errors) == len(data) > 1:
+        if len(errors) == len(data) > 1 and not hurry.hurried():
             raise errors[0]
         return said_of(self.config, self.classes, predictions)
 
@@ -156,7 +163,7 @@ class Hosted:
             return found
         except (ModelError, Ended) as exc:
             logger.warning("%s: %s", self.params["model"], exc)
-            if len(data) == 1 or hurry.hurried():
+            if len(data) == 1 or (isinstance(exc, Ended) and hurry.hurried()):
                 return [exc] * len(data)
         alone: list[Any] = []
         for item in data:

@@ -28,6 +28,7 @@ class Images(Refit):
     """
 
     name: ClassVar[str] = "images"
+    sees = ("size", "features")
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {"C": (10.0, 100.0), "gamma": (0.5, 1.0, 2.0)}
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from labelloop.errors import Failed, Unreadable
 
 class Refit(ABC):
     """Reads one field of the data. The pipeline sees classes as numbers, positions in `classes`."""
+
+    sees: ClassVar[tuple[str, ...]] = ()
+    """The parameters that say what is seen of an item, and not what is made of it."""
 
     def __init__(self, field: str) -> None:
         self.field = field
@@ -104,7 +107,9 @@ def weighed_fit(estimator: Any, features: Any, codes: Any, weights: Sequence[flo
     return estimator.fit(features, codes, **weighing(estimator, weights))
 
 
-def weighing(estimator: Any, weights: Sequence[float] | None) -> dict[str, npt.NDArray[np.float64]]:
+def weighing(
+    estimator: Any, weights: Sequence[float] | npt.NDArray[np.float64] | None
+) -> dict[str, npt.NDArray[np.float64]]:
     """The weights as an argument of the estimator's `fit`."""
     name = ""
     while isinstance(estimator, Pipeline):

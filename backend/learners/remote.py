@@ -11,10 +11,11 @@ import numpy as np
 
 from backend.hosted import chat
 from backend.hosted.form import answer_only
-from backend.hosted.others import said_of, with_confidences
+from backend.hosted.others import classes_of, said_of, with_confidences
 from backend.hosted.wire import Wire
 from backend.learners.said import Said
 from labelloop.errors import Failed, SpecError, Unreadable
+from labelloop.labeling import Kind
 
 PROTOCOLS = ("chat", "ml-backend")
 BATCH = 32
@@ -80,6 +81,8 @@ class Remote:
             "at_once": at_once,
         }
         self.field, self.config = field, answer_only(label_config)
+        if protocol == "chat" and self.config.kind is not Kind.LABEL:
+            raise SpecError(f"a chat endpoint is asked for one label; here people answer with {self.config.kind.words}")
         self.protocol, self.model, self.prompt, self.project = protocol, model, prompt, project
         self.shots, self.samples, self.logprobs = shots, samples, logprobs
         key = {"key": key_env} if protocol == "chat" and key_env else {}
@@ -111,8 +114,8 @@ class Remote:
         if len(data) != len(labels):
             raise ValueError(f"{len(data)} items with {len(labels)} labels")
         self.check(data)
-        classes = tuple(sorted(self.config.labels or set(labels)))
-        if len(classes) < 2:
+        classes = classes_of(self.config, labels)
+        if len(classes) < 2 and self.protocol == "chat":
             raise Failed("a remote model is asked for one of the labels: the form names none, and answers fewer than 2")
         drawn = [position for position in _one_of_each(labels, rng) if labels[position] in classes][: self.shots]
         self.classes = classes

@@ -38,7 +38,7 @@ class Spans:
 
     name: ClassVar[str] = "spans"
 
-    def __init__(self, field: str, c1: float = 0.05, c2: float = 0.05, iterations: int = 100) -> None:
+    def __init__(self, field: str, c1: float = 0.2, c2: float = 0.002, iterations: int = 100) -> None:
         self.field = field
         self.c1, self.c2, self.iterations = c1, c2, iterations
         self.classes: tuple[str, ...] = ()

@@ -25,6 +25,7 @@ class Tabular(Refit):
     """
 
     name: ClassVar[str] = "tabular"
+    sees = ("fields",)
 
     def __init__(self, field: str, fields: Sequence[str] = (), balanced: bool = False) -> None:
         super().__init__(field)

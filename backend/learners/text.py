@@ -27,6 +27,7 @@ class Text(Refit):
     """
 
     name: ClassVar[str] = "text"
+    sees = ("characters", "embeddings", "embeddings_sha256")
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {"characters": (True, False), "C": (1.0, 10.0, 100.0)}
 
     def __init__(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ EYES: Mapping[str, type[Refit]] = {eyes.name: eyes for eyes in (Images, Tabular,
 
 
 class Through(Refit):
-    """`reads` names the learner whose eyes are used; what it takes itself, `characters` or `fields`, is its own."""
+    """`reads` names the learner whose eyes are used; `eyes` is what that one takes."""
 
     def __init__(self, field: str, reads: str, eyes: Mapping[str, Any]) -> None:
         if reads not in EYES:
@@ -39,10 +38,3 @@ class Through(Refit):
 
     def numbers(self, features: Sequence[Any]) -> list[tuple[str, Any]]:
         return self.eyes.numbers(features)
-
-
-def eyes_params(reads: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Which of the parameters are the eyes' own, and which are not."""
-    known = inspect.signature(EYES[reads]).parameters if reads in EYES else {}
-    own = {name: value for name, value in params.items() if name in known}
-    return own, {name: value for name, value in params.items() if name not in known}

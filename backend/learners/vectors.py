@@ -21,6 +21,7 @@ class Vectors(Refit):
     """
 
     name: ClassVar[str] = "vectors"
+    sees = ("vector",)
 
     def __init__(self, field: str, vector: str = "") -> None:
         super().__init__(vector or field)
@@ -53,4 +54,4 @@ class Vectors(Refit):
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
         # As if they had variance 1: else what the penalty means depends on the scale of somebody's model.
         variance = max(float(np.asarray(features).var(axis=0).mean()), 1e-12)
-        return LogisticRegression(C=1 / variance, max_iter=1000)
+        return LogisticRegression(C=1 / variance, max_iter=1000, class_weight="balanced")

@@ -84,12 +84,15 @@ def settings(settings: Settings, as_json: bool) -> None:
 @with_settings
 def migrate(settings: Settings, as_json: bool) -> None:
     """Bring the database to the newest schema and register the loops of the loops folder. Twice is once."""
+    from backend.train import check
     from labelloop.spec import load
     from labelloop.store import loops
     from labelloop.store.migrate import migrate as apply
 
     settings.require("database_url")
     specs = [load(p.parent) for p in sorted(settings.loops_dir.glob("*/loop.yaml"))]
+    for spec in specs:
+        check(spec)
     applied = apply(settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
         for spec in specs:

@@ -12,8 +12,13 @@ from scipy.stats import binomtest, norm
 
 Floats = npt.NDArray[np.float64]
 FLIPS = 100_000
-"""The p-value of structured answers is known to one in so many."""
-RESAMPLED = 2_000
+"""The p-value of structured answers is known to one in so many; of very many answers, to one in FEWER."""
+FEWER = 10_000
+DRAWS = 100_000_000
+"""Signs that one test draws at most, unless FEWER flips need more: a second's work."""
+RESAMPLED = 1_000
+PIECE = 1_000_000
+"""Numbers that are drawn at a time: they stay where the processor is quick."""
 Z = float(norm.isf(0.025))
 
 
@@ -83,7 +88,7 @@ class Gain:
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
-def p_better(differences: Floats, rng: np.random.Generator) -> float:
+def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) -> float:
     """Chance of at least this gain if neither model were better; the order of the items makes no difference.
 
     Exact McNemar where each item is right or wrong (McNemar 1947, doi:10.1007/BF02295996): items on which both are
@@ -96,14 +101,15 @@ def p_better(differences: Floats, rng: np.random.Generator) -> float:
         return 1.0
     if _whole(told):
         return float(binomtest(int((told > 0).sum()), len(told), 0.5, alternative="greater").pvalue)
+    flips = min(flips, max(FEWER, DRAWS // len(told)))
     seen = told.sum() - 1e-9
     as_large = 0
-    piece = max(1, 4_000_000 // len(told))
-    for start in range(0, FLIPS, piece):
-        rows = min(piece, FLIPS - start)
+    piece = max(1, PIECE // len(told))
+    for start in range(0, flips, piece):
+        rows = min(piece, flips - start)
         kept = np.unpackbits(np.frombuffer(rng.bytes((rows * len(told) + 7) // 8), np.uint8), count=rows * len(told))
-        as_large += int((2.0 * (kept.reshape(rows, -1) @ told) - told.sum() >= seen).sum())
-    return (1 + as_large) / (1 + FLIPS)
+        as_large += int((2 * (kept.reshape(rows, -1).astype(float) @ told) - told.sum() >= seen).sum())
+    return (1 + as_large) / (1 + flips)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -118,8 +124,10 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def bootstrap(values: Floats, rng: np.random.Generator) -> tuple[float, float]:
     """95 % interval of their mean (percentiles, Efron 1979, doi:10.1214/aos/1176344552), whatever their order."""
     values = np.sort(values)
-    means = [values[rng.integers(len(values), size=len(values))].mean() for _ in range(RESAMPLED)]
-    low, high = np.quantile(means, [0.025, 0.975])
+    piece = max(1, PIECE // len(values))
+    pieces = [min(piece, RESAMPLED - start) for start in range(0, RESAMPLED, piece)]
+    means = [values[rng.integers(len(values), size=(n, len(values)), dtype=np.int32)].mean(axis=1) for n in pieces]
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.gate.paired import Floats, Gain, holm, p_better
+from labelloop.gate.paired import FEWER, Floats, Gain, holm, p_better
 
 MIN_SLICE = 10
 """A smaller slice is shown and not judged."""
@@ -18,6 +18,8 @@ MOST_VALUES = 20
 """A field of more words than this, or of hardly two items a word, divides nothing; of numbers there are quartiles."""
 MOST_SLICES = 50
 """Of labels, sources and people the most frequent so many."""
+MOST_FIELDS = 20
+"""Of data, the first by name: among very many slices none could be seen to fall. `gate.slices` can name others."""
 _FIELD = "data."
 """What the names of fields of the outputs' data begin with."""
 _QUARTERS = [0.25, 0.5, 0.75]
@@ -74,10 +76,12 @@ def cut(
     `incumbent`, `challenger`: scores of the items, shape (n,), 0 to 1.
     """
     names = dict.fromkeys(name for item in facts for name in item)
-    places = [(by, value, found) for by in names for value, found in _parts(by, [f.get(by) for f in facts])]
+    parts = {by: some for by in names if (some := _parts(by, [item.get(by) for item in facts]))}
+    too_many = [by for by in parts if by.startswith(_FIELD)][MOST_FIELDS:]
+    places = [(by, value, found) for by in parts if by not in too_many for value, found in parts[by]]
     differences = [challenger[found] - incumbent[found] for _, _, found in places]
     judged = [i for i, found in enumerate(differences) if len(found) >= MIN_SLICE]
-    p_values = dict(zip(judged, holm([p_better(-differences[i], rng) for i in judged]), strict=True))
+    p_values = dict(zip(judged, holm([p_better(-differences[i], rng, FEWER) for i in judged]), strict=True))
     slices = []
     for i, (by, value, found) in enumerate(places):
         gain, p_worse = Gain.of(differences[i], rng), p_values.get(i)

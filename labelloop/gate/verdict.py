@@ -14,6 +14,7 @@ from labelloop.gate.paired import Accuracy, Gain, p_better
 from labelloop.gate.reuse import Reuse
 from labelloop.gate.slices import Fact, Slice
 from labelloop.power import detectable_gain
+from labelloop.threads import one_thread
 
 MOST_NAMED = 5
 """Slices that one sentence names."""
@@ -120,41 +121,28 @@ class Gate:
         rng, reuse, cost = np.random.default_rng(seed), reuse or Reuse.of(self.alpha), cost or Cost()
         items = sorted(items, key=_place)
         scores = np.array([_scores(item) for item in items]).reshape(-1, 2)
-        metric = "accuracy" if np.isin(scores, (0.0, 1.0)).all() else "score"
-        incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in scores.T)
+        sure = np.array([item.confidences for item in items], dtype=float).reshape(-1, 2)
         differences = scores[:, 1] - scores[:, 0]
+        metric = "accuracy" if np.isin(scores, (0.0, 1.0)).all() else "score"
+        with one_thread:
+            incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in scores.T)
+            p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
+            cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, alpha=self.alpha, rng=rng)
+            calibration = [Calibration.of(sure[:, i], scores[:, i], rng) for i in (0, 1)]
+        too_few = gain is None or len(items) < self.min_holdout
+        detectable = None if too_few else detectable_gain(len(items), reuse.alpha, float((differences**2).mean()))
         better, worse = int((differences > 0).sum()), int((differences < 0).sum())
-        p_value = p_better(differences, rng)
-        gain = Gain.of(differences, rng) if items else None
-        told = float((differences**2).mean()) if items else 0.0
-        too_few = len(items) < self.min_holdout
-        detectable = None if too_few else detectable_gain(len(items), reuse.alpha, told)
-        cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, alpha=self.alpha, rng=rng)
-        sure = np.array([i.confidences for i in items], dtype=float).reshape(-1, 2)
-        calibration = tuple(Calibration.of(sure[:, i], scores[:, i], rng) for i in (0, 1))
 
-        why = f"p = {p_value:.2g} <= {reuse.alpha:.2g}"
-        refused = True
-        if too_few:
-            why = f"{len(items)} held-out answers, the gate wants {self.min_holdout}: no verdict"
-        elif gain is None or gain.value <= 0:
-            why = "not better"
-        elif p_value > reuse.alpha:
-            why = f"p = {p_value:.2g} > {reuse.alpha:.2g}, it may be chance"
-        elif gain.value < self.min_gain:
-            why = f"a gain of {100 * gain.value:.1f} points, the gate wants {100 * self.min_gain:g}"
-        else:
-            refused = False
+        promote, why = self._better(len(items), gain, p_value, reuse)
         against, notes = self._rules(cut, calibration[1], cost)
-        if not refused and against:
-            refused, why = True, f"{why}, but {against[0]}"
-            against = against[1:]
+        if promote and against:
+            promote, why = False, f"{why}, but {against.pop(0)}"
         evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
-        first = f"{evidence}, {why}{', ' if too_few else ': '}{'refused' if refused else 'promoted'}"
+        first = f"{evidence}, {why}{', ' if too_few else ': '}{'promoted' if promote else 'refused'}"
         seen = "no gain at all" if detectable is None else f"a gain of {100 * detectable:.1f} points"
         held = [] if too_few else [f"gain {gain}; {seen} would have been seen with a chance of 80 %", str(reuse)]
         return GateDecision(
-            not refused,
+            promote,
             (first, *against, *held, *notes),
             incumbent,
             challenger,
@@ -168,6 +156,18 @@ class Gate:
             (calibration[0], calibration[1]),
             cost,
         )
+
+    def _better(self, n: int, gain: Gain | None, p_value: float, reuse: Reuse) -> tuple[bool, str]:
+        """Whether it is better on enough answers, and not by chance; and why."""
+        if gain is None or n < self.min_holdout:
+            return False, f"{n} held-out answers, the gate wants {self.min_holdout}: no verdict"
+        if gain.value <= 0:
+            return False, "not better"
+        if p_value > reuse.alpha:
+            return False, f"p = {p_value:.2g} > {reuse.alpha:.2g}, it may be chance"
+        if gain.value < self.min_gain:
+            return False, f"a gain of {100 * gain.value:.1f} points, the gate wants {100 * self.min_gain:g}"
+        return True, f"p = {p_value:.2g} <= {reuse.alpha:.2g}"
 
     def _rules(self, cut: Sequence[Slice], sure: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
         """Sentences that refuse, and sentences of the rules that have nothing against it."""

@@ -54,7 +54,7 @@ class Reading:
 def encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
     """`label` as a prediction's result; [] where there is none, or the form cannot say it.
 
-    What the form can say in part it says: a number is brought within its bounds and rounded to whole stars, labels that
+    What the form can say in part it says: a number is brought to the nearest step within its bounds, labels that
     it does not have are left out. `model_label` is the output's own, which a form with a verdict is about: another
     label is a reject with a correction. A label may be said in a word of the config's `predicted_values`.
     """

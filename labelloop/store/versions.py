@@ -139,9 +139,22 @@ def set_stage(conn: Conn, version_id: str, stage: str) -> None:
 
 
 def refuse(conn: Conn, version_id: str) -> None:
-    """A challenger that the gate refused; one that serves, or has served, stays what it is."""
+    """A challenger that the gate or a person refused; one that serves or has served, or that another run still asks
+    about, stays what it is.
+    """
     conn.execute(
-        "update model_versions set stage = 'refused' where id = %(id)s and stage = 'challenger'", {"id": version_id}
+        """
+        update model_versions v set stage = 'refused' where id = %(id)s and stage = 'challenger' and not exists (
+            select from retrain_runs where version_id = v.id and status in ('asking', 'shadow'))
+        """,
+        {"id": version_id},
+    )
+
+
+def reconsider(conn: Conn, version_id: str) -> None:
+    """A version that was refused and has passed with newer answers is a challenger again."""
+    conn.execute(
+        "update model_versions set stage = 'challenger' where id = %(id)s and stage = 'refused'", {"id": version_id}
     )
 
 

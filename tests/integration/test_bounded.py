@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,12 @@ from tests.integration.test_backend_worker import children, gone, until
 LOOP = "texts"
 CHARACTERS = 30_000
 """Of a long text: sixty of them keep a run busy for so long that it is caught in the middle, and need gigabytes."""
+
+
+@pytest.fixture(autouse=True)
+def _as_quick_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere training gives way; here it is what is waited for, on a machine that may be busy."""
+    monkeypatch.setattr("backend.child.NICE", 0)
 
 
 @pytest.fixture
@@ -76,28 +83,33 @@ def latest(database: Database) -> dict[str, Any]:
         return runs.latest(conn, LOOP, 1)[0]
 
 
-def run(database: Database, settings: Settings) -> dict[str, Any]:
+def run(database: Database, settings: Settings, stop: threading.Event | None = None) -> dict[str, Any]:
     """A whole run with its own process; its row."""
     with database.transaction() as conn:
         runs.request(conn, LOOP, "a test")
-    retrain(database, settings, LOOP, threading.Event())
+    retrain(database, settings, LOOP, stop or threading.Event())
     return latest(database)
 
 
-def begun(pool: ThreadPoolExecutor, database: Database, settings: Settings) -> Future[dict[str, Any]]:
-    """A run whose process is in the middle of its work."""
+@contextmanager
+def begun(database: Database, settings: Settings) -> Iterator[tuple[int, Future[dict[str, Any]]]]:
+    """A run whose process, of this id, is in the middle of its work."""
     lengthen(database)
-    going = pool.submit(run, database, settings)
-    until(lambda: latest(database)["progress"])
-    return going
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(run, database, settings, stop)
+        try:
+            until(lambda: latest(database)["progress"] or going.done())
+            (child,) = children(os.getpid())
+            yield child, going
+        finally:
+            stop.set()
 
 
 def test_a_training_process_that_is_killed_fails_the_run(
     database: Database, settings: Settings, spec: LoopSpec
 ) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        going = begun(pool, database, settings)
-        (child,) = children(os.getpid())
+    with begun(database, settings) as (child, going):
         os.kill(child, signal.SIGKILL)
         ended = going.result(timeout=60)
     assert (ended["status"], ended["version_id"]) == ("failed", None)
@@ -140,11 +152,9 @@ def test_a_crash_is_told_with_its_traceback_and_without_secrets(
 def test_a_run_is_stopped_in_the_middle_and_says_who_did_it_and_why(
     database: Database, settings: Settings, spec: LoopSpec
 ) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        going = begun(pool, database, settings)
+    with begun(database, settings) as (child, going):
         progress = latest(database)["progress"]
         assert 0 <= progress["done"] < progress["of"], progress
-        (child,) = children(os.getpid())
         stop = ["retrain", "--stop", "--loop", LOOP, "--by", "ann", "--why", "labels are being renamed"]
         said = CliRunner().invoke(main, stop, env=settings.to_env(), catch_exceptions=False)
         assert "stops within seconds" in said.output

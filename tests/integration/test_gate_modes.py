@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ from typing import Any
 import pytest
 
 from backend import models
+from backend.child import Children
 from backend.promote import promote, refuse, rollback
 from backend.retrain import _apply
-from backend.shadow import in_shadow
+from backend.shadow import ask_for_shadows, in_shadow
 from backend.train import train
+from backend.worker import make_app
 from labelloop.errors import Conflict, Failed, UsageError
 from labelloop.settings import Settings
 from labelloop.spec import GateSpec, LoopSpec, Retrain, Shadow
-from labelloop.store import loops, runs, versions
+from labelloop.store import jobs, loops, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import answer, put_into_label_studio, settings_for, submit, texts_spec
 
@@ -117,7 +120,7 @@ def test_earlier_verdicts_on_the_same_answers_are_counted(database: Database, se
     reuse, share = second["scores"]["reuse"], first["scores"]["holdout"] / second["scores"]["holdout"]
     assert reuse["looks"] == 1
     assert reuse["alpha"] == pytest.approx(1e-12 / (1 + share))
-    assert any("1 earlier verdict on these held-out answers" in reason for reason in second["reasons"])
+    assert any("1 earlier verdict on these answers" in reason for reason in second["reasons"])
     promote(database, "texts", second["version_id"], "ann", "checked", models_dir=settings.models_dir)
     answer_more(database, 0, 3, lambda i: LABELS[0])
     assert judged(database, settings)["scores"]["reuse"]["looks"] == 0, "another champion, another question"
@@ -171,6 +174,21 @@ def test_a_newer_challenger_that_passes_takes_the_place_of_the_one_that_asks(
     assert after["reasons"][0] == f"run {newer['id']} passed the gate with newer answers and takes its place: refused"
 
 
+def test_the_same_version_made_again_still_asks(database: Database, settings: Settings) -> None:
+    texts_loop(database, promotion="ask", reuse="ignore")
+    older = judged(database, settings)
+    newer = judged(database, settings)
+    assert newer["version_id"] == older["version_id"]
+    assert (row_of(database, older)["status"], newer["status"]) == ("refused", "asking")
+    with database.transaction() as conn:
+        assert [v["stage"] for v in versions.list_(conn, "texts")] == ["challenger"]
+    refuse(database, "texts", newer["id"], "ann", "no")
+    again = judged(database, settings)
+    with database.transaction() as conn:
+        assert [v["stage"] for v in versions.list_(conn, "texts")] == ["challenger"], "refused once, and asks again"
+    assert again["status"] == "asking"
+
+
 def test_who_was_judged_against_another_champion_asks_no_more(database: Database, settings: Settings) -> None:
     texts_loop(database, promotion="ask")
     older = judged(database, settings)
@@ -215,6 +233,23 @@ def test_a_version_in_shadow_is_promoted_by_what_people_answer_later(database: D
     assert after["scores"]["shadow"]["holdout"] == 30
     assert after["scores"]["holdout"] == run["scores"]["holdout"]
     assert [row[1:3] for row in decisions(database)] == [("promote", "gate")]
+
+
+def test_the_worker_looks_after_versions_in_shadow(database: Database, settings: Settings) -> None:
+    in_shadow_of(database, settings)
+    app = make_app(database, settings, Children(settings), threading.Event())
+    assert {jobs.RETRAIN, jobs.PRELABEL, jobs.SHADOW} <= set(app.tasks)
+
+    def asked() -> int:
+        with database.transaction() as conn:
+            return conn.execute("select from procrastinate_jobs where task_name = %s", (jobs.SHADOW,)).rowcount
+
+    assert asked() == 1, "by the run that has just been judged"
+    with database.transaction() as conn:
+        conn.execute("delete from procrastinate_jobs")
+    ask_for_shadows(database)
+    ask_for_shadows(database)
+    assert asked() == 1, "and by the periodic look"
 
 
 def test_a_version_in_shadow_that_live_answers_speak_against_is_refused(database: Database, settings: Settings) -> None:

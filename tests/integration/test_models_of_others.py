@@ -1,4 +1,4 @@
-"""Models of others in a loop: a cold start without answers, a run, the gate, a rollback, /predict."""
+"""Models of others in a loop on the real Postgres: a cold start without answers, the gate, a rollback, /predict."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from backend.predict import Predictor
 from backend.prelabel import prelabel
 from backend.promote import promote, rollback
 from backend.retrain import retrain
+from backend.train import train
+from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.spec import LearnerSpec, LoopSpec
 from labelloop.store import runs, versions
@@ -53,6 +55,18 @@ def a_loop(database: Database, learner: LearnerSpec, n: int = 120, answered: int
     return spec
 
 
+def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
+    """What the training child would say, without a child: where its outcome is not the subject."""
+    with database.transaction() as conn:
+        run_id = runs.request(conn, loop, "a test")
+        assert runs.claim(conn, loop, None) is not None
+    assert run_id is not None
+    outcome = train(database, settings.models_dir, run_id)
+    with database.transaction() as conn:
+        runs.finish(conn, run_id, "refused", version_id=outcome.get("version"))
+    return outcome
+
+
 def run(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
     with database.transaction() as conn:
         assert runs.request(conn, loop, "a test") is not None
@@ -66,18 +80,25 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
 ) -> None:
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "prompt": "One of:\n{labels}"}
     spec = a_loop(database, LearnerSpec(name="remote", field="text", params=params), n=20)
-    done = run(database, settings, spec.name)
-    assert (done["status"], done["error"]) == ("refused", None), "nothing is held out: a person decides"
+    version = taught(database, settings, spec.name)["version"]
     assert not server.bodies, "to make it nobody is asked"
-    promote(database, spec.name, done["version_id"], "me", "to begin with", models_dir=settings.models_dir)
+    promote(database, spec.name, version, "me", "to begin with", models_dir=settings.models_dir)
     assert prelabel(database, spec.name, settings.models_dir) == 20
     with database.transaction() as conn:
         waiting = conn.execute(
-            "select label, confidence, o.data from pool join outputs o on o.id = output_id"
+            "select p.label, p.confidence, o.data from pool p join outputs o on o.id = p.output_id"
         ).fetchall()
     for row in waiting:
         assert row["label"] == next((label for label in ("ham", "spam") if label in row["data"]["text"]), row["label"])
     assert {round(row["confidence"], 6) for row in waiting} >= {0.9}
+
+
+def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Database, settings: Settings) -> None:
+    spec = a_loop(database, LearnerSpec(name="remote", params={"url": "http://127.0.0.1:9", "model": "m"}), answered=30)
+    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        taught(database, settings, spec.name)
+    with database.transaction() as conn:
+        assert versions.champion(conn, spec.name) is None
 
 
 def test_predict_answers_empty_while_a_remote_model_is_slow(
@@ -86,8 +107,8 @@ def test_predict_answers_empty_while_a_remote_model_is_slow(
     monkeypatch.setattr("backend.hosted.hurry.ANNOTATOR_S", 0.3)
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "timeout_s": 20}
     spec = a_loop(database, LearnerSpec(name="remote", params=params), n=20)
-    done = run(database, settings, spec.name)
-    promote(database, spec.name, done["version_id"], "me", "to begin with", models_dir=settings.models_dir)
+    version = taught(database, settings, spec.name)["version"]
+    promote(database, spec.name, version, "me", "to begin with", models_dir=settings.models_dir)
     with database.transaction() as conn:
         put_into_label_studio(conn, spec.name, 5)
     now = Champions(database, settings.models_dir).of(30)
@@ -120,18 +141,14 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
         assert versions.champion(conn, spec.name) is None
 
 
-def test_a_hosted_model_that_fails_leaves_the_champion_serving(
+def test_a_hosted_model_that_cannot_be_made_is_a_verdict(
     database: Database, settings: Settings, tmp_path: Path
 ) -> None:
     (tmp_path / "words.py").write_text("from label_studio_ml.model import LabelStudioMLBase\nclass Words: pass\n")
     python = line_2x(tmp_path / "environment")
     params = {"model": "words:Words", "folder": str(tmp_path), "python": str(python)}
     spec = a_loop(database, LearnerSpec(name="label-studio-ml", params=params), answered=40)
-    done = run(database, settings, spec.name)
-    assert done["status"] == "refused"
-    assert "no subclass of label_studio_ml.model.LabelStudioMLBase" in " ".join(done["reasons"])
-    with database.transaction() as conn:
-        assert versions.champion(conn, spec.name) is None
+    assert "no subclass of label_studio_ml.model.LabelStudioMLBase" in taught(database, settings, spec.name)["refused"]
 
 
 def test_our_own_backend_is_another_ml_backend(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -146,6 +147,39 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
                 (part, holdout, run_id, judged[0]["output_id"]),
             )
         assert refused.value.diag.constraint_name == constraint
+
+
+def test_no_copy_no_group_and_no_label_that_left_is_on_the_wrong_side_of_a_run(
+    database: Database, settings: Settings
+) -> None:
+    """Read from run_items: neither near-duplicates nor groups of held-out items teach; labels that left do nothing."""
+    spec = texts_spec(holdout=0.4)
+    truths = ["spam" if i % 2 else "ham" for i in range(40)]
+    texts = [f"{truth} {sha256(str(i).encode()).hexdigest()}" for i, truth in enumerate(truths)]
+    with database.transaction() as conn:
+        ids = submit(conn, spec, [{"text": text} for text in texts], truths)
+        held, free = (
+            [row["key"] for row in conn.execute("select key from outputs where holdout = %s order by key", (is_held,))]
+            for is_held in (True, False)
+        )
+        text, group = "update outputs set data = %s where key = %s", "update outputs set group_key = %s where key = %s"
+        conn.execute(text, ('{"text": "A letter, word for word: pay 100 pounds."}', held[0]))
+        conn.execute(text, ('{"text": "a letter word for word; pay 1000 pounds"}', free[0]))
+        conn.execute(group, ("the same customer", held[1]))
+        conn.execute(group, ("the same customer", free[1]))
+        labels = {ids[f"item-{i}"]: truth for i, truth in enumerate(truths)}
+        answer(conn, spec.name, labels | {ids[held[2]]: "eggs", ids[free[2]]: "eggs"})
+    run_id = claimed(database, spec.name)
+    outcome = train(database, settings.models_dir, run_id)
+    with database.transaction() as conn:
+        taught = {item["key"] for item in runs.items(conn, run_id, "train")}
+        judged = {item["key"] for item in runs.items(conn, run_id, "holdout")}
+    assert judged == set(held) - {held[2]}
+    assert taught.isdisjoint(free[:3])
+    notes = " ".join(outcome["notes"])
+    assert f"{free[0]} of {held[0]}" in notes
+    assert "1 share a group with held-out items" in notes
+    assert "2 answers left out, their labels are not in the labeling config any more: eggs (2)" in notes
 
 
 def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Database, settings: Settings) -> None:

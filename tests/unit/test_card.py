@@ -128,6 +128,7 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
                          {"label": "delivery", "taught": 90, "held_out": 90}], "has seen little of billing (7)"),
         ("data.labels", [{"label": "billing", "taught": 90, "held_out": 2},
                          {"label": "delivery", "taught": 90, "held_out": 90}], "it tells 'billing' is not known"),
+        ("data.reviewers", {"people": 0, "most_by_one": None}, "Whose the answers are"),
         ("data.reviewers", {"people": 1, "most_by_one": 400}, "One person gave all answers"),
         ("data.reviewers", {"people": 2, "most_by_one": 380}, "One of its 2 reviewers stands behind 95 %"),
         ("metrics.reviewers", {"agreement": 0.6}, "People agree on 60 % of the held-out answers"),

@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,7 @@ from backend import models
 from backend.hosted import folder as folders
 from backend.hosted import hurry
 from backend.hosted.form import answer_only
+from backend.hosted.others import classes_of, said_of
 from backend.learners import make
 from backend.learners.hosted import Hosted
 from labelloop.errors import Failed, SpecError, Unreadable
@@ -36,10 +42,15 @@ def tickets(n: int = 60) -> tuple[Data, list[str]]:
     return [{"text": f"Hello, about my {TOPICS[label][i % 4]}"} for i, label in enumerate(labels)], labels
 
 
-@dataclass(frozen=True)
+@dataclass
 class Line:
     name: str
     python: Path
+
+    @cached_property
+    def shared(self) -> Hosted:
+        """One that has learned, for tests that only ask it."""
+        return self.fitted()
 
     def learner(self, **params: object) -> Hosted:
         own = {"model": "words:Words", "folder": str(HOSTED / f"words_{self.name}"), "python": str(self.python)}
@@ -52,10 +63,13 @@ class Line:
         return self.learner(**params).fit(data, labels, np.random.default_rng(0))
 
 
-@pytest.fixture(scope="session")
-def lines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Line]:
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Line]]:
     folder = tmp_path_factory.mktemp("environments")
-    return {"1x": Line("1x", line_1x(folder / "1x")), "2x": Line("2x", line_2x(folder / "2x"))}
+    made = {"1x": Line("1x", line_1x(folder / "1x")), "2x": Line("2x", line_2x(folder / "2x"))}
+    yield made
+    for line in made.values():
+        line.shared.close()
 
 
 @pytest.fixture(params=["1x", "2x"])
@@ -68,7 +82,7 @@ def modern(lines: dict[str, Line]) -> Line:
     return lines["2x"]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the private folders are made."""
     folder = tmp_path / "temporary"
@@ -79,13 +93,21 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_hosted_model_learns_and_says_labels_with_its_score(line: Line) -> None:
     data, labels = tickets()
-    said = line.fitted().say(data)
+    said = line.shared.say(data)
     assert list(said.labels) == labels
     assert ((said.confidences > 1 / 3) & (said.confidences <= 1)).all()
     assert said.proba is not None
     np.testing.assert_allclose(said.proba.sum(axis=1), 1)
     assert [NAMES[column] for column in said.proba.argmax(axis=1)] == labels
     np.testing.assert_allclose(said.proba.max(axis=1), said.confidences)
+
+
+def test_each_line_is_taught_in_its_other_way_too(lines: dict[str, Line]) -> None:
+    data, labels = tickets(12)
+    for learner in (lines["1x"].learner(model="words:ByEvent"), lines["2x"].learner(event="ANNOTATION_CREATED")):
+        learner.fit(data, labels, np.random.default_rng(0))
+        assert list(learner.say(data[:3]).labels) == labels[:3]
+    assert learner.estimator["version"] == "taught 12"
 
 
 def test_its_version_serves_from_the_file_alone_and_versions_differ(line: Line, tmp_path: Path) -> None:
@@ -106,7 +128,7 @@ def test_the_same_answers_give_the_same_bytes(line: Line, tmp_path: Path) -> Non
 
 def test_an_item_is_judged_alike_alone_and_among_others(line: Line) -> None:
     data, _ = tickets()
-    learner = line.fitted()
+    learner = line.shared
     among = learner.say(data).confidences[3]
     np.testing.assert_array_equal(learner.say(data[3:4]).confidences, [among])
     assert len(learner.say([])) == 0
@@ -147,24 +169,44 @@ def test_its_process_knows_nothing_of_ours_and_leaves_nothing(
     assert not list(temporary.iterdir())
 
 
+def test_when_we_are_killed_it_ends_too_and_its_folder_goes(modern: Line, temporary: Path) -> None:
+    opening = {"folder": str(HOSTED / "words_2x"), "model": "words:Words", "label_config": answer_only(FORM).xml}
+    asks = f"""
+import os
+from backend.hosted.process import Process
+process = Process({str(modern.python)!r}, 1 << 32, lambda _: {opening!r})
+process.ask("predict", 60, tasks=[])
+print(process._child.pid, flush=True)
+os.kill(os.getpid(), 9)
+"""
+    environ = {**os.environ, "TMPDIR": str(temporary)}
+    done = subprocess.run([sys.executable, "-c", asks], env=environ, check=False, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    wait_until(lambda: has_ended(int(done.stdout)) and not list(temporary.iterdir()))
+
+
 def test_a_killed_process_is_started_again(line: Line) -> None:
     data, labels = tickets()
-    learner = line.fitted()
+    learner = line.shared
     learner.say(data)
     os.kill(child_of(learner), signal.SIGKILL)
     assert list(learner.say(data).labels) == labels
 
 
 def test_of_an_item_on_which_it_fails_it_says_nothing(modern: Line) -> None:
-    learner = modern.fitted()
+    learner = modern.shared
     said = learner.say([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
+    two: Data = [{"text": "fail"}, {"text": "fail too"}]
     with pytest.raises(Failed, match="ValueError: it fails on this one"):
-        learner.say([{"text": "fail"}, {"text": "fail too"}])
+        learner.say(two)
+    with hurry.within(60):
+        assert list(learner.say(two).labels) == [None, None]
+        assert list(learner.say([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
 
 
 def test_an_item_that_ends_the_process_costs_no_other_its_label(modern: Line) -> None:
-    learner = modern.fitted()
+    learner = modern.shared
     said = learner.say([{"text": "my parcel"}, {"text": "crash now"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
     with pytest.raises(Failed, match="ended, with status 3"):
@@ -178,13 +220,14 @@ def test_a_model_that_takes_too_long_is_ended(modern: Line) -> None:
 
 
 def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
-    learner = modern.fitted()
+    learner = modern.shared
     assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
     with hurry.within(0.2):
         assert list(learner.say([{"text": "sleep well"}]).labels) == [None]
         assert list(learner.say([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
     assert child_of(learner) == child, "it goes on"
+    learner.close()
 
 
 def test_memory_is_bounded(modern: Line) -> None:
@@ -221,7 +264,12 @@ def test_a_model_that_cannot_be_made_is_refused_in_words(modern: Line, params: d
 
 @pytest.mark.parametrize(
     ("params", "reason"),
-    [({"model": "words"}, "'module:Class'"), ({"event": "NOW"}, "one of START_TRAINING"), ({"batch": 0}, "above 0")],
+    [
+        ({"folder": "words"}, "must be a whole path"),
+        ({"model": "words"}, "'module:Class'"),
+        ({"event": "NOW"}, "one of START_TRAINING"),
+        ({"batch": 0}, "above 0"),
+    ],
 )
 def test_parameters_are_checked(modern: Line, params: dict[str, object], reason: str) -> None:
     with pytest.raises(SpecError, match=reason):
@@ -240,6 +288,30 @@ def test_a_model_is_shown_the_control_that_holds_the_answer_and_no_verdict() -> 
     assert "labelloop_label" not in shown.xml
     with pytest.raises(SpecError, match="people only approve here"):
         answer_only(generate_form(NAMES, ("approval",), {"text": "$text"}))
+
+
+@pytest.mark.parametrize(
+    ("control", "answers", "classes"),
+    [
+        ('<Choices name="label" toName="t" choice="multiple"><Choice value="a"/><Choice value="b"/></Choices>',
+         ['["a","b"]', '["b"]', "[]"], ("a", "b")),
+        ('<Labels name="label" toName="t"><Label value="a"/><Label value="b"/></Labels>',
+         ['[[0,2,"a"],[3,5,"b"]]', "[]"], ("a", "b")),
+        ('<Number name="label" toName="t"/>', ["3.5", "4"], ()),
+        ('<Rating name="label" toName="t"/>', ["3", "5"], ()),
+    ],
+)  # fmt: skip
+def test_structured_answers_go_to_a_model_and_come_back_as_they_were(
+    control: str, answers: list[str], classes: tuple[str, ...]
+) -> None:
+    config = answer_only(f'<View><Text name="t" value="$text"/>{control}</View>')
+    learner = Hosted("text", config.xml, "a:B", "/nowhere")
+    tasks = learner._answered([{"text": "ab cd"}] * len(answers), answers)
+    echoed = [{"result": task["annotations"][0]["result"], "score": 0.5} for task in tasks]
+    said = said_of(config, classes_of(config, answers), echoed)
+    assert list(said.labels) == answers
+    assert (said.confidences.tolist(), said.proba) == ([0.5] * len(answers), None)
+    assert classes_of(config, answers) == classes
 
 
 def test_what_a_model_leaves_must_be_files_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,3 +333,18 @@ def child_of(learner: Hosted) -> int:
     assert learner._process is not None
     assert learner._process._child is not None
     return learner._process._child.pid
+
+
+def has_ended(pid: int) -> bool:
+    """Even where nobody has asked yet of what it died."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

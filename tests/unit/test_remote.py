@@ -168,6 +168,12 @@ def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
         remote(server, label_config=free).fit([], [], RNG(0))
 
 
+def test_a_chat_endpoint_is_not_asked_for_spans(server: ChatServer) -> None:
+    spans = '<View><Labels name="label" toName="t"><Label value="a"/></Labels><Text name="t" value="$text"/></View>'
+    with pytest.raises(SpecError, match="is asked for one label; here people answer with spans"):
+        remote(server, label_config=spans)
+
+
 @pytest.mark.parametrize(
     ("params", "reason"),
     [

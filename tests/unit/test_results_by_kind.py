@@ -141,6 +141,9 @@ def test_a_prelabel_is_what_the_form_can_say_of_it() -> None:
     assert results.encode(config("rating"), "3.7", None)[0]["value"] == {"rating": 4}
     assert results.encode(config("rating"), "9", None)[0]["value"] == {"rating": 7}
     assert results.encode(config("number"), "-12", None)[0]["value"] == {"number": -10}
+    tenths = LabelingConfig.parse(config("number").xml.replace("min=", 'step="0.1" min='))
+    assert results.encode(tenths, "0.333", None)[0]["value"] == {"number": 0.3}
+    assert results.encode(tenths, "1e15", None)[0]["value"] == {"number": 1000}
     assert results.encode(config("labels"), '["a","left"]', None)[0]["value"] == {"choices": ["a"]}
     assert results.encode(config("labels"), "[]", None) == []
     assert results.encode(config("spans"), "a text", None) == results.encode(config("number"), "many", None) == []

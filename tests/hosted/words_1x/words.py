@@ -43,3 +43,10 @@ class Words(LabelStudioMLBase):  # type: ignore[misc]
         best = max(total, key=lambda label: total[label])
         where = {"from_name": self.from_name, "to_name": self.to_name, "type": "choices"}
         return {"result": [{**where, "value": {"choices": [best]}}], "score": total[best] / sum(total.values())}
+
+
+class ByEvent(Words):
+    """One that takes events itself, as 1.x calls it from a webhook."""
+
+    def process_event(self, event: str, data: dict[str, Any], job_id: str, additional_params: dict[str, Any]) -> Any:
+        return super().fit(data["tasks"], **additional_params)

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from label_studio_ml.model import LabelStudioMLBase
 from label_studio_ml.response import ModelResponse
@@ -27,7 +27,8 @@ class Words(LabelStudioMLBase):  # type: ignore[misc]
         print("what a model prints must not reach the channel")
         project = data["annotation"]["project"]
         url = f"{os.environ['LABEL_STUDIO_URL']}/api/tasks?project={project}&page_size=10000"
-        with urlopen(url) as response:
+        token = {"Authorization": f"Token {os.environ['LABEL_STUDIO_API_KEY']}"}
+        with urlopen(Request(url, headers=token)) as response:
             tasks = json.load(response)["tasks"]
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for task in tasks:
