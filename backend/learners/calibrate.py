@@ -66,6 +66,8 @@ def calibrate(
     `groups`: what must not be parted; each answer is its own where None. It takes FOLDS fits to most of the answers,
     and one where there are many.
     """
+    if learner.say(data[:1]).proba is None:
+        return learner  # before the like of it is fitted, which may be dear
     logs: list[tuple[Floats, npt.NDArray[np.intp]]] = []
     for taught, left in _folds(labels, groups, int(rng.integers(2**31))):
         if sum(len(right) for _, right in logs) >= ENOUGH:
@@ -78,10 +80,9 @@ def calibrate(
             continue
         columns = {label: column for column, label in enumerate(like.classes)}
         held = [i for i in left if labels[i] in columns]
-        said = like.say([data[i] for i in held])
-        if said.proba is None:
-            return learner
-        logs.append((_log(said.proba), np.array([columns[labels[i]] for i in held], dtype=np.intp)))
+        proba = like.say([data[i] for i in held]).proba
+        assert proba is not None
+        logs.append((_log(proba), np.array([columns[labels[i]] for i in held], dtype=np.intp)))
     return with_temperature(learner, _temperature(logs)) if logs else learner
 
 
