@@ -43,8 +43,8 @@ def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: thre
     if spec is None or run is None:
         return
     try:
-        said = _say(database, spec, run, models_dir, stop or threading.Event())
-        logger.info("loop %s: run %s in shadow, %d outputs said", loop, run["id"], said)
+        if said := _say(database, spec, run, models_dir, stop or threading.Event()):
+            logger.info("loop %s: run %s in shadow, %d outputs said", loop, run["id"], said)
         _judge(database, spec, run, models_dir)
     except Failed as exc:
         with database.transaction() as conn:
@@ -53,7 +53,7 @@ def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: thre
 
 
 def _say(database: Database, spec: LoopSpec, run: Run, models_dir: Path | None, stop: threading.Event) -> int:
-    """How many outputs both have said now."""
+    """Have both say what came in and nobody has answered; returns of how many outputs."""
     challenger: Learner | None = None
     champion: Learner | None = None
     done = 0

@@ -36,8 +36,8 @@ class Reuse:
 
     def __str__(self) -> str:
         if not self.looks:
-            return f"no earlier verdict on these held-out answers: judged at alpha {self.asked:g}"
-        seen = f"{self.looks} earlier verdict{'s' * (self.looks > 1)} on these held-out answers"
+            return f"no earlier verdict on these answers: judged at alpha {self.asked:g}"
+        seen = f"{self.looks} earlier verdict{'s' * (self.looks > 1)} on these answers"
         if self.alpha == self.asked:
             return f"{seen}, not counted (gate.reuse is ignore)"
         return (

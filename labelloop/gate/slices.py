@@ -76,7 +76,7 @@ def cut(
     `incumbent`, `challenger`: scores of the items, shape (n,), 0 to 1.
     """
     names = dict.fromkeys(name for item in facts for name in item)
-    parts = {by: found for by in names if (found := _parts(by, [item.get(by) for item in facts]))}
+    parts = {by: some for by in names if (some := _parts(by, [item.get(by) for item in facts]))}
     too_many = [by for by in parts if by.startswith(_FIELD)][MOST_FIELDS:]
     places = [(by, value, found) for by in parts if by not in too_many for value, found in parts[by]]
     differences = [challenger[found] - incumbent[found] for _, _, found in places]

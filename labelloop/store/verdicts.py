@@ -13,7 +13,7 @@ from labelloop.store.database import Conn
 FACTS = """
     o.id as output_id, o.model_version as source, a.label, a.resolved_at, a.agreement, a.reviewers,
     (
-        select coalesce(array_agg(coalesce(r.email, 'user ' || r.label_studio_user_id)), '{}')
+        select coalesce(array_agg('user ' || r.label_studio_user_id), '{}')
         from feedback f join reviewers r on r.id = f.reviewer_id where f.model_output_id = o.id
     ) as people,
     case when o.data ->> %(field)s !~ '^(data:|https?://|/)' then length(o.data ->> %(field)s) end as length,
@@ -22,7 +22,9 @@ FACTS = """
         where jsonb_typeof(value) in ('string', 'number', 'boolean') and length(value #>> '{}') <= 100
     ) as fields
 """
-"""Of an output `o` with its answer `a`: what slices are cut by. A long word or a whole text divides nothing."""
+"""Of an output `o` with its answer `a`: what slices are cut by. A long word or a whole text divides nothing; people go
+by Label Studio's id of them, since verdicts are kept, and cards are passed on.
+"""
 
 
 def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]]:

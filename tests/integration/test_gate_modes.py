@@ -120,7 +120,7 @@ def test_earlier_verdicts_on_the_same_answers_are_counted(database: Database, se
     reuse, share = second["scores"]["reuse"], first["scores"]["holdout"] / second["scores"]["holdout"]
     assert reuse["looks"] == 1
     assert reuse["alpha"] == pytest.approx(1e-12 / (1 + share))
-    assert any("1 earlier verdict on these held-out answers" in reason for reason in second["reasons"])
+    assert any("1 earlier verdict on these answers" in reason for reason in second["reasons"])
     promote(database, "texts", second["version_id"], "ann", "checked", models_dir=settings.models_dir)
     answer_more(database, 0, 3, lambda i: LABELS[0])
     assert judged(database, settings)["scores"]["reuse"]["looks"] == 0, "another champion, another question"

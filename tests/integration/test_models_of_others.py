@@ -18,6 +18,7 @@ from backend.prelabel import prelabel
 from backend.promote import promote, rollback
 from backend.retrain import retrain
 from backend.train import train
+from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.spec import LearnerSpec, LoopSpec
 from labelloop.store import runs, versions
@@ -90,6 +91,14 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
     for row in waiting:
         assert row["label"] == next((label for label in ("ham", "spam") if label in row["data"]["text"]), row["label"])
     assert {round(row["confidence"], 6) for row in waiting} >= {0.9}
+
+
+def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Database, settings: Settings) -> None:
+    spec = a_loop(database, LearnerSpec(name="remote", params={"url": "http://127.0.0.1:9", "model": "m"}), answered=30)
+    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        taught(database, settings, spec.name)
+    with database.transaction() as conn:
+        assert versions.champion(conn, spec.name) is None
 
 
 def test_predict_answers_empty_while_a_remote_model_is_slow(
