@@ -66,7 +66,7 @@ class Heard:
     @property
     def log(self) -> str:
         """The end of what it printed, without our secrets."""
-        return self._clean(self._printed)[-LOG_CHARACTERS:]
+        return str(self._clean(self._printed.decode(errors="replace")))[-LOG_CHARACTERS:]
 
     def listen(self, child: Child) -> None:
         """Take what is there; never wait."""
@@ -80,15 +80,19 @@ class Heard:
             self._printed = (self._printed + printed)[-8 * LOG_CHARACTERS :]
         *lines, self._said = (self._said + _read(child.stdout.fileno())).split(b"\n")
         for line in lines:
-            said = json.loads(self._clean(line))
+            said = self._clean(json.loads(line))
             if "step" in said:
                 self.progress = {**said, "at": datetime.now(UTC).isoformat()}
             else:
                 self.outcome = said
 
-    def _clean(self, raw: bytes) -> str:
-        """Postgres keeps no NUL, and no half of a character."""
-        return self._hide(raw.decode(errors="replace").replace("\0", ""))
+    def _clean(self, said: Any) -> Any:
+        """Any JSON without our secrets and without NUL, which Postgres does not keep."""
+        if isinstance(said, str):
+            return self._hide(said.replace("\0", ""))
+        if isinstance(said, list):
+            return [self._clean(one) for one in said]
+        return {name: self._clean(one) for name, one in said.items()} if isinstance(said, dict) else said
 
 
 class Children:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from backend.cut import labels_in
+from backend.learners import FROZEN
 from labelloop.drift import less_often_right, shift, words
 from labelloop.spec import LoopSpec
 from labelloop.store import drift as drift_store
@@ -29,14 +30,16 @@ logger = logging.getLogger(__name__)
 def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> None:
     """Ask for the runs that are due at `now`. `drift`: look for that too, which reads all outputs of the loop.
 
-    Nothing is due without a new answer, which alone could make another version; nor where a run is open.
+    Nothing is due without a new answer, which alone could make another version; nor where a run is open, or nothing is
+    ever taught.
     """
     with database.transaction() as conn:
         names = loops.names(conn)
     for loop in names:
         with database.transaction() as conn:
             spec = loops.get(conn, loop)
-            new = 0 if spec is None or runs.open_runs(conn, loop) else runs.new_answers(conn, loop)
+            idle = spec is None or spec.learner.name in FROZEN or runs.open_runs(conn, loop)
+            new = 0 if idle else runs.new_answers(conn, loop)
             why = None
             if spec is not None and new:
                 why = _too_long_ago(conn, spec, new, now) or _unknown_label(conn, spec)
@@ -62,7 +65,7 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
     classes = next(row["classes"] for row in version_store.list_(conn, spec.name) if row["id"] == newest)
     known = {label for one in classes for label in labels_in(one, spec.labels)}
     unknown = [label for label in spec.labels if label not in known]
-    if not unknown:
+    if not unknown or not known:  # numbers know no labels
         return None
     given: Counter[str] = Counter()
     for answer, n in runs.new_labels(conn, spec.name).items():

@@ -50,8 +50,8 @@ def fit(xml: str, loop: LabelingConfig, field: str | None, says: Collection[str]
     missing = [label for label in known if label not in answer.labels]
     unseen = tuple(label for label in answer.labels if label not in known)
     if missing:
-        more = f"; it has {_list(unseen)}, which the model was never taught" if unseen else ""
-        faults.append(f"{answer.name!r} lacks {_list(sorted(missing))}, which the model says{more}")
+        more = f"; it has {named(unseen)}, which the model was never taught" if unseen else ""
+        faults.append(f"{answer.name!r} lacks {named(sorted(missing))}, which the model says{more}")
     return Fit(tuple(faults), unseen)
 
 
@@ -73,7 +73,8 @@ def _there(names: Collection[str]) -> str:
     return f"there are: {', '.join(names) or 'none'}"
 
 
-def _list(labels: Sequence[str]) -> str:
+def named(labels: Sequence[str]) -> str:
+    """The labels, or how many they are."""
     if len(labels) > NAMED:
         return f"{len(labels)} labels ({', '.join(map(repr, labels[:3]))}, ...)"
     return ", ".join(map(repr, labels))

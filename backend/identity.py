@@ -16,7 +16,7 @@ PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python",
 _HERE = Path(__file__).parents[1]
 
 
-def identity(taught: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
+def identity(taught: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict[str, Any]:
     """As `retrain_runs.scores` keeps it. `taught` in the order in which it was taught."""
     return {
         "data_sha256": data_sha256(taught),
@@ -24,14 +24,15 @@ def identity(taught: Sequence[Mapping[str, Any]], seed: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": packages(),
         "seed": seed,
+        "threads": threads,
     }
 
 
 def data_sha256(taught: Sequence[Mapping[str, Any]]) -> str:
-    """Of one line of canonical JSON for each row: key, answer_seq, label, weight, data."""
+    """Of one line of canonical JSON for each row: key, group_key, answer_seq, label, weight, data."""
     digest = hashlib.sha256()
     for row in taught:
-        line = [row["key"], row["answer_seq"], row["label"], row["weight"], row["data"]]
+        line = [row[name] for name in ("key", "group_key", "answer_seq", "label", "weight", "data")]
         digest.update(json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
 

@@ -46,6 +46,8 @@ NO_REGISTRY = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMEN
 """Error codes of servers that keep runs and no models."""
 RUN, VERSION = "labelloop.run", "labelloop.version"
 """Tags by which a run and a version are found again."""
+GIVE_UP_AFTER = 3
+"""Runs that could not be written: it is MLflow that is away, and not these runs."""
 LONGEST = 500
 """Characters of a parameter that any MLflow takes; of a description more than enough."""
 ENDS = {"failed": "FAILED", "stopped": "KILLED"}
@@ -56,7 +58,7 @@ def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> boo
     """Write what MLflow lacks of the loop, in a child process; whether all went well. `stop` ends it."""
     child = subprocess.Popen(
         [sys.executable, "-m", "backend.mlflow_export", loop],
-        env={**MANNERS, **os.environ, **settings.to_env()},
+        env={**os.environ, **settings.to_env()},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -73,10 +75,10 @@ def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> boo
 def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | None) -> int:
     """Write the runs of the loop that MLflow lacks, and set the aliases; returns how many runs were written.
 
-    Raises whatever MLflow raises; what was written until then is noted, and a run that it refuses stops no other.
+    Raises whatever MLflow raised first; what was written is noted, and a run that cannot be written (its file is larger
+    than the server takes) stops no other.
     """
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     # Said twice: for some stores MLflow would else keep the models in a file of the folder where we happen to be.
     client = MlflowClient(tracking_uri, os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri)
@@ -84,14 +86,14 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
     experiment_id = client.create_experiment(_name(loop)) if experiment is None else experiment.experiment_id
     with database.transaction() as conn:
         rows = exports.pending(conn, loop)
-    refused: list[MlflowException] = []
+    troubles: list[Exception] = []
     for row in rows:
+        if len(troubles) == GIVE_UP_AFTER:
+            break
         try:
             _write(client, experiment_id, database, loop, row, models_dir)
-        except MlflowException as exc:
-            if exc.error_code != "INVALID_PARAMETER_VALUE":
-                raise
-            refused.append(exc)
+        except Exception as exc:
+            troubles.append(exc)
             continue
         with database.transaction() as conn:
             exports.exported(conn, row["id"], row["status"])
@@ -103,8 +105,8 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
     _where_it_can(lambda: _alias(client, loop, "challenger", challenger))
     with database.transaction() as conn:
         exports.exported_promotions(conn, loop, epoch)
-    if refused:
-        raise refused[0]
+    if troubles:
+        raise troubles[0]
     return len(rows)
 
 
@@ -226,13 +228,13 @@ def _ms(at: datetime) -> int:
 
 
 def main() -> int:
-    log.configure()
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.nice(10)
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
-    settings = Settings.from_env(os.environ)
     try:
         settings.require("database_url", "mlflow_tracking_uri")
         with Database(settings.database_url, size=1) as database:

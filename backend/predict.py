@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from backend.champions import Serving
-from backend.forms import Fit, fit
+from backend.forms import Fit, fit, named
 from backend.hosted import hurry
 from backend.turns import Label, Turns
 from labelloop import results
@@ -97,17 +97,16 @@ class Predictor:
 
     def _log(self, now: Serving, found: Fit) -> None:
         """Each difference once, not with every request."""
-        for what in (found.faults, found.unseen):
-            difference = (now.loop, now.version, *what)
-            if not what or difference in self._said:
-                continue
-            if len(self._said) >= SAID:
-                self._said.clear()
-            self._said.add(difference)
-            if what is found.faults:
-                logger.warning("loop %s: the form in Label Studio does not fit: %s", now.loop, "; ".join(what))
-            else:
-                logger.warning("loop %s: version %s was never taught: %s", now.loop, now.version, ", ".join(what))
+        difference = (now.loop, now.version, *found.faults, *found.unseen)
+        if not (found.faults or found.unseen) or difference in self._said:
+            return
+        if len(self._said) >= SAID:
+            self._said.clear()
+        self._said.add(difference)
+        if found.faults:
+            logger.warning("loop %s: the form in Label Studio does not fit: %s", now.loop, "; ".join(found.faults))
+        else:
+            logger.warning("loop %s: version %s was never taught: %s", now.loop, now.version, named(found.unseen))
 
 
 def _uuid(value: object) -> UUID | None:

@@ -37,16 +37,25 @@ class Promotion:
     why: str
 
 
-def promote(database: Database, loop: str, version_id: str, by: str, why: str, *, models_dir: Path | None) -> Promotion:
+def promote(
+    database: Database,
+    loop: str,
+    version_id: str,
+    by: str,
+    why: str,
+    *,
+    models_dir: Path | None,
+    epoch: int | None = None,
+) -> Promotion:
     """Make a version champion, whatever the gate said; `version_id` may be the first characters of one.
 
     A run that asks for this decision, or has the version in shadow, ends as promoted. Raises UsageError for an unknown
     or ambiguous version, Failed where its file is missing or damaged, Conflict where it is champion already or somebody
-    else was quicker.
+    else was quicker: since `epoch`, if whoever decides has seen one.
     """
     with database.transaction() as conn:
         version = find(version_id, [row["id"] for row in version_store.list_(conn, loop)])
-        epoch = version_store.epoch(conn, loop)
+        epoch = version_store.epoch(conn, loop) if epoch is None else epoch
     models.load(models_dir, version)
     with database.transaction() as conn:
         promotion = switch(conn, loop, version, by=by, why=why, epoch=epoch)
@@ -79,11 +88,21 @@ def refuse(database: Database, loop: str, run_id: UUID | str, by: str, why: str)
 
 
 def rollback(
-    database: Database, loop: str, by: str, why: str, to: str | None = None, *, models_dir: Path | None
+    database: Database,
+    loop: str,
+    by: str,
+    why: str,
+    to: str | None = None,
+    *,
+    models_dir: Path | None,
+    epoch: int | None = None,
 ) -> Promotion:
-    """Go back to the previous champion, or to the earlier one named by `to` (`pipeline`: its own outputs)."""
+    """Go back to the previous champion, or to the earlier one named by `to` (`pipeline`: its own outputs).
+
+    `epoch` as in promote.
+    """
     with database.transaction() as conn:
-        epoch = version_store.epoch(conn, loop)
+        epoch = version_store.epoch(conn, loop) if epoch is None else epoch
         history = [row["version_id"] for row in reversed(version_store.promotions(conn, loop))]
         known = [row["id"] for row in version_store.list_(conn, loop)]
     if to is None:

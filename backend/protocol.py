@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import re
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, request
@@ -26,6 +27,8 @@ MAX_BODY = 32 << 20
 MAX_TASKS = 1000
 OPEN = {"health", "ready"}
 """What needs no password: it says nothing but whether we live."""
+MAX_REASON = 300
+_UNSAFE = re.compile(r"[^\w .,;:'()$-]", re.ASCII)
 logger = logging.getLogger(__name__)
 
 
@@ -144,14 +147,21 @@ def _serving(champions: Champions, project: object) -> Serving:
 
 
 def _fits(predictor: Predictor, now: Serving, xml: object, name: str) -> None:
-    """Answers 409 where the model cannot answer in this form. Label Studio always sends one; others need not."""
+    """Answers 409 where the model cannot answer in this form. Label Studio always sends one; others need not.
+
+    Of a refusal Label Studio shows and keeps nothing but the status line, so the difference stands there too, without
+    anything that its page could take for markup.
+    """
     if not xml:
         return
     if not isinstance(xml, str):
         abort(400, f"{name} must be a text")
     faults = predictor.faults(now, xml)
     if faults:
-        abort(409, f"the label config is not one that {now.loop}'s model {now.version} knows: {'; '.join(faults)}")
+        words = f"the label config is not one that {now.loop}'s model {now.version} knows: {'; '.join(faults)}"
+        response = jsonify(error=words)
+        response.status = f"409 {_UNSAFE.sub('?', words)[:MAX_REASON]}"
+        abort(response)
 
 
 def _interactive(body: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from threadpoolctl import threadpool_limits
+
 from backend import models
 from backend.child import Children, Heard, Order, train_in
 from backend.identity import differences, identity
@@ -42,23 +44,24 @@ def replay(database: Database, settings: Settings, loop: str | None, run: str) -
         spec = loops.get(conn, row["loop"])
     if row["version_id"] is None or spec is None:
         raise UsageError(f"run {row['id']} made no version (it is {row['status']}): there is nothing to compare with")
+    then = (row["scores"] or {}).get("identity") or {}
+    limits = spec.retrain.model_copy(update={"threads": then.get("threads", spec.retrain.threads)})
     heard = Heard(settings.hide)
     outcome = train_in(
         Children(settings).take(),
-        Order(row["id"], spec.retrain, replay=True),
+        Order(row["id"], limits, replay=True),
         heard,
         lambda: True,
         threading.Event(),
     )
     if "error" in outcome:
         raise Failed(f"run {row['id']} cannot be replayed: {outcome['error']}")
-    then = (row["scores"] or {}).get("identity")
     differs = differences(then, outcome["identity"]) if then else ["the run's identity was not kept"]
     same = outcome["version"] == row["version_id"]
     return Replayed(str(row["id"]), row["version_id"], outcome["version"], same, tuple(differs))
 
 
-def teach_again(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str, Any]:
+def teach_again(database: Database, models_dir: Path | None, run_id: UUID, threads: int) -> dict[str, Any]:
     """In the child: {"version", "identity"} of what the run taught with its seed and the parameters of its version."""
     with database.transaction() as conn:
         run = runs.get(conn, run_id)
@@ -66,10 +69,11 @@ def teach_again(database: Database, models_dir: Path | None, run_id: UUID) -> di
             raise Failed(f"no run {run_id} with a version")
         taught = runs.taught(conn, run_id)
     made = models.load(models_dir, run["version_id"])
-    learner = teach(make(made.name, made.params), taught, run["seed"])
+    with threadpool_limits(threads):
+        learner = teach(make(made.name, made.params), taught, run["seed"])
     with tempfile.TemporaryDirectory() as folder:  # what differs is no version of ours
         stored = models.store(Path(folder), run["loop"], learner)
-    return {"version": stored.id, "identity": identity(taught, run["seed"])}
+    return {"version": stored.id, "identity": identity(taught, run["seed"], threads)}
 
 
 def _find(found: list[dict[str, Any]], run: str) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def _right(
 def weights_of(rows: Sequence[Row]) -> list[float] | None:
     """What `fit` takes; None where all count alike."""
     weights = [row["weight"] for row in rows]
-    return None if all(weight == 1 for weight in weights) else weights
+    return None if len(set(weights)) < 2 else weights
 
 
 def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:

@@ -46,8 +46,10 @@ def from_env() -> Flask:
     return app
 
 
-def _as_json(error: Exception) -> tuple[Any, int] | tuple[Any, int, dict[str, str]]:
+def _as_json(error: Exception) -> Any:
     """Errors go out as JSON, ours in our words, others without any detail."""
+    if isinstance(error, HTTPException) and error.response is not None:
+        return error.get_response()
     if isinstance(error, HTTPException):
         return jsonify(error=error.description), error.code or 500
     if isinstance(error, Retriable):

@@ -64,9 +64,9 @@ def main() -> int:
     log.configure(settings.log)
     try:
         _limit(limits)
-        with Database(settings.database_url, size=1) as database, threadpool_limits(limits.threads):
+        with Database(settings.database_url, size=1) as database:
             if said["replay"]:
-                outcome = teach_again(database, settings.models_dir, UUID(said["run"]))
+                outcome = teach_again(database, settings.models_dir, UUID(said["run"]), limits.threads)
             else:
                 outcome = train(
                     database,
@@ -107,14 +107,26 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
                 raise Failed(f"no run {run_id} that was started")
             return run, spec, runs.answered(conn, run["loop"], run["feedback_upto"])
 
+    run, spec, rows = patiently(gather)
+    with threadpool_limits(spec.retrain.threads):
+        return _train(database, models_dir, run, spec, rows, told)
+
+
+def _train(
+    database: Database,
+    models_dir: Path | None,
+    run: dict[str, Any],
+    spec: LoopSpec,
+    rows: list[dict[str, Any]],
+    told: Told,
+) -> dict[str, Any]:
     def at(step: int, done: int = 0, of: int = 0) -> None:
         words = STEPS[step] + (f", {done + 1} of {of}" if of else "")
         logger.info("%s", words)
         told(words, step, len(STEPS))
 
     at(0)
-    run, spec, rows = patiently(gather)
-    learner = learner_of(spec)
+    run_id, learner = run["id"], learner_of(spec)
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
@@ -164,7 +176,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
         "trained_on": len(taught),
         "notes": notes,
         "speed": speed,
-        "identity": identity(taught, run["seed"]),
+        "identity": identity(taught, run["seed"], spec.retrain.threads),
     }
 
 

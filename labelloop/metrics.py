@@ -10,6 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g, request
@@ -28,6 +29,8 @@ class Metrics:
     """Of one application, in a registry of its own. `collectors` give what is looked up when Prometheus asks."""
 
     def __init__(self, app: Flask, collectors: Iterable[Collector] = ()) -> None:
+        if folder := os.environ.get(SHARED):
+            _without_the_dead(Path(folder))
         self._own = CollectorRegistry()
         self._collectors = tuple(collectors)
         self._requests = self.counter("labelloop_requests", "Requests that were answered", "route", "status")
@@ -54,14 +57,14 @@ class Metrics:
 
     def page(self) -> Response:
         """What Prometheus reads."""
-        registry = CollectorRegistry() if os.environ.get(SHARED) else self._own
-        if registry is not self._own:
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        lines = generate_latest(registry)
+        counted = self._own
+        if os.environ.get(SHARED):
+            counted = CollectorRegistry()
+            MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
         looked_up = CollectorRegistry()
         for collector in self._collectors:
             looked_up.register(collector)
-        return Response(lines + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(counted) + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)
 
     def _begin(self) -> None:
         g.began = time.perf_counter()
@@ -80,3 +83,15 @@ class Metrics:
 
     def _over(self, _: BaseException | None) -> None:
         self._running.dec()
+
+
+def _without_the_dead(folder: Path) -> None:
+    """What processes that are gone were doing is not being done any more; what they did stays counted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(file.stem.rpartition("_")[2]), 0)
+        except (ValueError, ProcessLookupError):
+            file.unlink(missing_ok=True)
+        except PermissionError:
+            continue  # it is alive, and somebody else's

@@ -17,6 +17,7 @@ from werkzeug.routing import BaseConverter
 
 from labelloop import lanes, outputs, strict_json
 from labelloop.errors import InvalidOutput, Retriable
+from labelloop.metrics import Metrics
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, versions
@@ -31,6 +32,7 @@ MAX_LINES = 5_000
 MAX_PROBLEMS = 100
 JSON, NDJSON = "application/json", "application/x-ndjson"
 RETRY_AFTER_S = 2
+NO_TOKEN = "this needs the header `Authorization: Bearer <the intake's token>`"
 
 
 class _Refusal(Exception):
@@ -49,17 +51,16 @@ class _Key(BaseConverter):
     part_isolating = False
 
 
-def blueprint(settings: Settings, database: Database) -> Blueprint:
+def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Blueprint:
     """The routes below /v1; every one wants the intake's token."""
+    outputs_counted = metrics.counter("labelloop_intake_outputs", "Outputs handed in", "loop", "became")
     bp = Blueprint("intake", __name__, url_prefix="/v1/loops")
     bp.record(_know_keys)
 
     @bp.before_request
     def only_with_the_token() -> None:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        fits = hmac.compare_digest(token.strip().encode(errors="replace"), settings.intake_token.encode())
-        if scheme.lower() != "bearer" or not fits:
-            raise _Refusal(401, "this needs the header `Authorization: Bearer <the intake's token>`")
+        if not has_token(settings):
+            raise _Refusal(401, NO_TOKEN)
 
     @bp.get("")
     def list_loops() -> Response:
@@ -76,8 +77,16 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.post("/<loop>/outputs")
     def submit(loop: str) -> tuple[Response, int]:
         body = _body()
-        with database.transaction() as conn:
-            answer = _store(conn, _spec(conn, loop), body)
+        try:
+            with database.transaction() as conn:
+                answer = _store(conn, _spec(conn, loop), body)
+        except _Refusal as exc:
+            if exc.status != 404:  # the loop is one of ours, so nobody can make up series
+                named = exc.body.get("problems") or exc.body.get("keys") or [exc]
+                outputs_counted.labels(loop, "refused").inc(len(named))
+            raise
+        for became in ("new", "known"):
+            outputs_counted.labels(loop, became).inc(answer[became])
         logger.info("outputs stored", extra={"loop": loop, "new": answer["new"], "known": answer["known"]})
         return jsonify(answer), 201 if answer["new"] else 200
 
@@ -99,6 +108,13 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         return jsonify(error="Postgres does not answer; try again"), 503, {"Retry-After": str(RETRY_AFTER_S)}
 
     return bp
+
+
+def has_token(settings: Settings) -> bool:
+    """Whether the request carries the intake's token."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    fits = hmac.compare_digest(token.strip().encode(errors="replace"), settings.intake_token.encode())
+    return scheme.lower() == "bearer" and fits
 
 
 def _know_keys(state: BlueprintSetupState) -> None:

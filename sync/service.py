@@ -11,9 +11,11 @@ from werkzeug.exceptions import HTTPException
 
 from labelloop import log
 from labelloop.errors import Retriable
+from labelloop.metrics import Metrics
 from labelloop.settings import Settings
 from labelloop.store.database import Database
 from sync import doorbell, intake
+from sync.gauges import Window
 
 logger = logging.getLogger(__name__)
 LOOK_S = 3.0
@@ -24,7 +26,8 @@ def create_app(settings: Settings, database: Database) -> Flask:
     settings.require("intake_token")
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_blueprint(intake.blueprint(settings, database))
+    metrics = Metrics(app, [Window(database)])
+    app.register_blueprint(intake.blueprint(settings, database, metrics))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")
@@ -38,6 +41,12 @@ def create_app(settings: Settings, database: Database) -> Flask:
         found = {"postgres": _postgres(database), "label_studio": _label_studio(settings)}
         ready = all(state == "ok" for state in found.values())
         return jsonify(status="ok" if ready else "not ready", **found), 200 if ready else 503
+
+    @app.get("/metrics")
+    def measured() -> Response | tuple[Response, int]:
+        if not intake.has_token(settings):
+            return jsonify(error=intake.NO_TOKEN), 401
+        return metrics.page()
 
     @app.errorhandler(HTTPException)
     def refused(exc: HTTPException) -> tuple[Response, int]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.serving import make_server
 
 from backend import champions
@@ -81,6 +82,15 @@ def gunicorn(settings: Settings, log: Path, **environ: str) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def series(text: str) -> dict[str, float]:
+    """Name and labels to value, of a page of metrics."""
+    return {
+        " ".join([sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
 
 
 def until(true: Callable[[], bool]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,17 @@ def _points(share: float | None) -> str:
 
 def _interval(found: Mapping[str, Any] | None, of: str = "accuracy") -> str:
     """A figure with its 95 % interval: `of` accuracy (a share) or value (a difference)."""
-    shown = _percent if of == "accuracy" else _points
     if not found or found.get(of) is None:
         return "not measured"
+    shown = _percent(found[of]) if of == "accuracy" else _points(found[of])
     if found.get("low") is None or found.get("high") is None:
-        return shown(found[of])
-    return f"{shown(found[of])} ({shown(found['low'])} to {shown(found['high'])})"
+        return shown
+    sign = "" if of == "accuracy" else "+"
+    return f"{shown} ({100 * found['low']:{sign}.1f} to {100 * found['high']:{sign}.1f})"
 
 
-_TEMPLATES.filters |= {"percent": _percent, "points": _points, "interval": _interval}
+def _time(at: str | None) -> str:
+    return "not on record" if at is None else f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
+
+
+_TEMPLATES.filters |= {"percent": _percent, "points": _points, "interval": _interval, "time": _time}

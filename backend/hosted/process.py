@@ -55,11 +55,15 @@ class Process:
         self.folder = Path()
 
     def ask(self, do: str, seconds: float, **what: Any) -> Any:
-        """Its answer. Raises ModelError where the model's code fails, Ended where it dies or the time is over.
+        """Its answer.
+
+        Raises ModelError where the model's code fails, Failed where the model cannot be made, Ended where it dies or
+        the time is over.
 
         In a hurry raises Unreachable when the time is over; the model goes on, and is asked again when it is done.
         """
-        if not self._lock.acquire(timeout=hurry.left(seconds + START_S)):
+        time_left = hurry.left(seconds + START_S)
+        if not time_left or not self._lock.acquire(timeout=time_left):
             raise Unreachable("the model is busy with others")
         try:
             if self._child is None or self._child.poll() is not None:
@@ -69,7 +73,7 @@ class Process:
                 error = self._receive(time.monotonic() + hurry.left(most)).get("error")
                 if owed == "open" and error is not None:
                     self.close()
-                    raise ModelError(f"the model cannot be made: {error}")
+                    raise Failed(f"the model cannot be made: {error}")
             deadline = time.monotonic() + hurry.left(seconds)
             self._send({"do": do, **what}, deadline)
             answer = self._receive(deadline)
@@ -153,7 +157,11 @@ class Process:
         line = bytes(self._buffer)
         self._buffer.clear()
         self._owed = None
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer: dict[str, Any] = json.loads(line)
+        except ValueError:
+            self.close()
+            raise ModelError(f"the model's process has said {line[:100]!r}, which is no answer") from None
         return answer
 
     def _died(self) -> Ended:

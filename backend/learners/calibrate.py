@@ -49,7 +49,8 @@ class Calibrated:
         said = self.learner.say(data)
         if said.proba is None:
             return replace(said, confidences=said.confidences ** (1.0 / self.temperature))
-        return of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        sure = of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        return replace(sure, evidence=said.evidence)  # what a committee's members dispute stays as they said it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)

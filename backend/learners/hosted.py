@@ -127,17 +127,22 @@ class Hosted:
         return self
 
     def say(self, data: Sequence[Mapping[str, object]]) -> Said:
-        """Of an item that the model fails on it says nothing. Raises Failed where it fails on all of several."""
+        """Of an item that the model fails on it says nothing.
+
+        Raises Failed where it fails on all of several, or cannot be made; in a hurry it says nothing then either.
+        """
         self.check(data)
         predictions: list[Any] = []
         try:
             for start in range(0, len(data), self.batch):
                 predictions += self._predict(data[start : start + self.batch])
-        except Unreachable as exc:  # only in a hurry
+        except (Unreachable, Failed) as exc:
+            if not hurry.hurried():
+                raise
             logger.warning("%s: %s", self.params["model"], exc)
         predictions += [None] * (len(data) - len(predictions))
         errors = [one for one in predictions if isinstance(one, Failed)]
-        if len(errors) == len(data) > 1:
+        if len(errors) == len(data) > 1 and not hurry.hurried():
             raise errors[0]
         return said_of(self.config, self.classes, predictions)
 
@@ -158,7 +163,7 @@ class Hosted:
             return found
         except (ModelError, Ended) as exc:
             logger.warning("%s: %s", self.params["model"], exc)
-            if len(data) == 1 or hurry.hurried():
+            if len(data) == 1 or (isinstance(exc, Ended) and hurry.hurried()):
                 return [exc] * len(data)
         alone: list[Any] = []
         for item in data:

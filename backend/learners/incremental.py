@@ -1,6 +1,9 @@
 """Incremental: texts, learned a few answers at a time in their order; it can go on from where it stands.
 
 By modAL's `teach`, over scikit-learn's `partial_fit` (stochastic gradient descent on hashed words and runs of letters).
+Beside a refit of the learner `text`, after 150, 350 and 1,050 answers (3 orders): SMS spam 95.7, 96.9 and 98.0 % right
+for 94.0, 97.8 and 98.8; seven intents 93.2, 94.9 and 96.9 for 94.5, 96.0 and 97.5; 77 intents after 850 answers 63 for
+75. Fifty more answers cost a third to a 23rd of the refit. So it is for few labels and answers without end.
 """
 
 from __future__ import annotations

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, abort, request
 
 from backend import card as cards
 from backend.review import decide, reports
-from backend.review.guard import found, need
+from backend.review.guard import asker, found, need
 from labelloop.settings import Settings
 from labelloop.store import access
-from labelloop.store.database import Conn, Database
+from labelloop.store.database import Database
 
 
 def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp = Blueprint("review_api", __name__, url_prefix="/v1/review")
-
-    def ask(report: Callable[[Conn], Any]) -> Any:
-        with database.transaction() as conn:
-            return found(lambda: report(conn))
+    ask = asker(database)
 
     @bp.get("/overview")
     def overview() -> Any:

@@ -79,24 +79,27 @@ def do(database: Database, models_dir: Path | None, asked: Look, deed: Deed) -> 
     why = deed.why.strip()
     if not why or len(why) > LONGEST_WHY:
         raise UsageError(f"a decision needs a reason of 1 to {LONGEST_WHY} characters; it has {len(why)}")
+    if "\0" in why or any("\ud800" <= character <= "\udfff" for character in why):
+        raise UsageError("the reason holds characters that are no text, which Postgres does not keep")
     if deed.epoch is not None and deed.epoch != asked.epoch:
         raise Conflict(f"the champion of {asked.loop} has changed since you looked: nothing was done, look again")
+    by, seen = deed.by, deed.epoch
     match asked.what:
         case "promote":
-            done = hop.promote(database, asked.loop, asked.subject, by=deed.by, why=why, models_dir=models_dir)
+            done = hop.promote(database, asked.loop, asked.subject, by, why, models_dir=models_dir, epoch=seen)
             return f"{done.version} is champion of {done.loop} now; before it was {done.previous}."
         case "rollback":
-            done = hop.rollback(database, asked.loop, by=deed.by, why=why, to=deed.to or None, models_dir=models_dir)
+            done = hop.rollback(database, asked.loop, by, why, deed.to or None, models_dir=models_dir, epoch=seen)
             return f"{done.loop} went back from {done.previous} to {done.version}."
         case "refuse":
-            hop.refuse(database, asked.loop, UUID(asked.subject), by=deed.by, why=why)
+            hop.refuse(database, asked.loop, asked.subject, by, why)
             return f"Run {asked.subject[:8]} is refused; the champion stays."
     with database.transaction() as conn:
         if asked.what == "stop":
-            if not runs.ask_to_stop(conn, UUID(asked.subject), deed.by, why):
+            if not runs.ask_to_stop(conn, UUID(asked.subject), by, why):
                 raise Conflict(f"run {asked.subject[:8]} has ended, or is being stopped already")
             return f"Run {asked.subject[:8]} is asked to stop; the champion stays."
-        made = runs.request(conn, asked.loop, f"{deed.by}: {why}")
+        made = runs.request(conn, asked.loop, f"{by}: {why}")
         jobs.ask(conn, jobs.RETRAIN, asked.loop)
     return "A run was open already: it covers this." if made is None else f"Run {str(made)[:8]} is asked for."
 

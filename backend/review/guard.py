@@ -16,6 +16,7 @@ from flask.sessions import SecureCookieSessionInterface
 from backend.review.identity import Authenticator, Identity, who
 from labelloop.errors import UsageError
 from labelloop.store import access
+from labelloop.store.database import Conn, Database
 
 T = TypeVar("T")
 LOGIN_LASTS_S = 12 * 3600
@@ -39,6 +40,16 @@ class _Cookies(SecureCookieSessionInterface):
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
+
+
+def asker(database: Database) -> Callable[[Callable[[Conn], T]], T]:
+    """A way to ask for a report, in a transaction of its own; 404 as in `found`."""
+
+    def ask(report: Callable[[Conn], T]) -> T:
+        with database.transaction() as conn:
+            return found(lambda: report(conn))
+
+    return ask
 
 
 def prepare(app: Flask, secret_key: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, session, url_for
@@ -11,10 +10,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend import card as cards
 from backend.review import charts, decide, reports, words
-from backend.review.guard import Tries, csrf_token, found, identity, need
+from backend.review.guard import Tries, asker, csrf_token, found, identity, need
 from labelloop.settings import Settings
 from labelloop.store import access
-from labelloop.store.database import Conn, Database
+from labelloop.store.database import Database
 
 HOME = "/review/"
 CARDS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
@@ -24,14 +23,10 @@ DEEDS = "any(promote, refuse, stop, rollback, retrain)"
 
 def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp = Blueprint("review", __name__, url_prefix="/review", template_folder="templates", static_folder="static")
-    tries = Tries()
+    tries, ask = Tries(), asker(database)
     for function in words.FILTERS:
         bp.add_app_template_filter(function)
     bp.context_processor(lambda: {"identity": identity(), "csrf_token": csrf_token})
-
-    def ask(report: Callable[[Conn], Any]) -> Any:
-        with database.transaction() as conn:
-            return found(lambda: report(conn))
 
     @bp.get("/")
     def overview() -> str:

@@ -40,6 +40,37 @@ def status(settings: Settings, loop: str | None, as_json: bool) -> None:
     show(rows, as_json)
 
 
+@click.command("loops")
+@as_json_too
+@with_settings
+def at_a_glance(settings: Settings, as_json: bool) -> None:
+    """All loops at a glance, as the review pages show them: how fast and alike people answer, and what needs you."""
+    from backend.review.reports import overview
+    from backend.review.words import duration, interval, percent
+
+    with open_database(settings) as db, db.transaction() as conn:
+        loops = overview(conn)["loops"]
+    if as_json:
+        return show(loops, as_json)
+    show(
+        [
+            {
+                "loop": loop["loop"],
+                "waiting": loop["waiting"],
+                "in review": loop["in_review"],
+                "answered": loop["answered"],
+                "a person takes": duration(loop["response"]["person_median_s"]),
+                "agreement": percent(loop["agreement"]["agreement"]),
+                "champion": loop["champion"]["name"],
+                "is right, %": interval(loop["champion"]["accuracy"]) or "not measured",
+                "needs you": "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
+            }
+            for loop in loops
+        ],
+        as_json,
+    )
+
+
 @click.command()
 @as_json_too
 @with_settings
@@ -71,6 +102,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
 
 COMMANDS = (
     status,
+    at_a_glance,
     settings,
     migrate,
 )

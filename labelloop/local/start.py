@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -161,10 +162,13 @@ class Start:
     def _rooms(self, settings: Settings, database: Database) -> None:
         env = python_env() | settings.to_env()
 
-        def run(name: str, *words: str) -> None:
-            self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env))
+        def run(name: str, *words: str, **more: str) -> None:
+            self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env | more))
 
-        run("sync", *_gunicorn("sync.service:from_env()", self._ports["sync"], workers=2, threads=4))
+        shared = self._data_dir / "metrics"  # sync is two processes, which count together
+        shutil.rmtree(shared, ignore_errors=True)
+        sync = _gunicorn("sync.service:from_env()", self._ports["sync"], workers=2, threads=4)
+        run("sync", *sync, PROMETHEUS_MULTIPROC_DIR=str(shared))
         run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1, threads=16))
         auth = (settings.backend_user, settings.backend_password)
         self._up("sync", lambda: _answers(self._at("sync") + "/healthz"))

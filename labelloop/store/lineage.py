@@ -17,9 +17,13 @@ _TAUGHT = """
         from run_items i join retrain_runs r on r.id = i.run_id
         where r.version_id = %(version)s and i.part = 'train' order by i.output_id, r.requested_at desc
     )"""
-_NOW = "lateral (select seq, label from answers where output_id = t.output_id order by seq desc limit 1) now"
-_STALE = """case when now.label is not distinct from t.label then null
-                 when now.label is null then 'withdrawn' else 'changed' end"""
+_NEWER = """
+    newer as (
+        select a.output_id, (array_agg(a.label order by a.seq desc))[1] as label
+        from taught t join answers a on a.output_id = t.output_id and a.seq > t.answer_seq group by a.output_id
+    )"""
+_STALE = """case when n.output_id is null or n.label is not distinct from t.label then null
+                 when n.label is null then 'withdrawn' else 'changed' end"""
 
 
 def runs_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
@@ -37,12 +41,13 @@ def counts(conn: Conn, version_id: str) -> dict[str, Any]:
     """What the version learned from: answers, groups, the first and the last of them, and how many are stale."""
     row = conn.execute(
         f"""
-        with {_TAUGHT}
+        with {_TAUGHT}, {_NEWER}
         select count(*) as answers, count(distinct o.group_key) as groups,
                min(a.resolved_at) as first_at, max(a.resolved_at) as last_at,
                count(*) filter (where {_STALE} = 'changed') as changed,
                count(*) filter (where {_STALE} = 'withdrawn') as withdrawn
-        from taught t join outputs o on o.id = t.output_id join answers a on a.seq = t.answer_seq cross join {_NOW}
+        from taught t join outputs o on o.id = t.output_id join answers a on a.seq = t.answer_seq
+        left join newer n on n.output_id = t.output_id
         """,
         {"version": version_id},
     ).fetchone()
@@ -81,14 +86,16 @@ def taught(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[dic
     """
     return conn.execute(
         f"""
-        with {_TAUGHT}, behind as (
+        with {_TAUGHT}, {_NEWER}, behind as (
             select s.answer_seq, jsonb_agg(jsonb_build_object('reviewer', s.reviewer, 'annotation', s.annotation_id,
                 'annotation_version', s.annotation_version, 'at', s.updated_at) order by s.annotation_id) as said
             from taught t join answer_sources s on s.answer_seq = t.answer_seq group by s.answer_seq
         )
         select o.key, t.label, t.answer_seq, a.resolved_at, a.agreement, t.weight, o.lane::text,
-               {_STALE} as stale, now.label as now_label, coalesce(b.said, '[]') as said
-        from taught t join outputs o on o.id = t.output_id join answers a on a.seq = t.answer_seq cross join {_NOW}
+               {_STALE} as stale, case when n.output_id is null then t.label else n.label end as now_label,
+               coalesce(b.said, '[]') as said
+        from taught t join outputs o on o.id = t.output_id join answers a on a.seq = t.answer_seq
+        left join newer n on n.output_id = t.output_id
         left join behind b on b.answer_seq = t.answer_seq
         where not %(stale_only)s or {_STALE} is not null
         order by o.key collate "C"

@@ -16,8 +16,10 @@ def response(conn: Conn, loop: str) -> dict[str, Any]:
     row = conn.execute(
         """
         with last as (
-            select a.output_id, min(a.resolved_at) as at from answers a
-            where a.loop = %(loop)s and a.label is not null group by 1 order by 2 desc limit %(last)s
+            select output_id, min(resolved_at) as at from (
+                select output_id, resolved_at from answers
+                where loop = %(loop)s and label is not null order by seq desc limit %(last)s
+            ) newest group by 1
         )
         select (select count(*) from last) as answers,
             percentile_cont(0.5) within group (order by f.lead_time_s) as person_median_s,
@@ -36,10 +38,12 @@ def agreement(conn: Conn, loop: str) -> dict[str, Any]:
     """Of the last outputs that several people answered: how many, their mean share of one mind, and how many tie."""
     row = conn.execute(
         """
-        with newest as (
-            select distinct on (output_id) output_id, seq, label, agreement, reviewers from answers
-            where loop = %(loop)s order by output_id, seq desc
-        ), last as (select * from newest where reviewers > 1 order by seq desc limit %(last)s)
+        with last as (
+            select distinct on (output_id) label, agreement from (
+                select output_id, seq, label, agreement from answers
+                where loop = %(loop)s and reviewers > 1 order by seq desc limit %(last)s
+            ) newest order by output_id, seq desc
+        )
         select count(*) as outputs, avg(agreement) as agreement, count(*) filter (where label is null) as ties from last
         """,
         {"loop": loop, "last": LAST},

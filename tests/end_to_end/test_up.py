@@ -145,9 +145,13 @@ def test_everything_answers_and_the_loops_are_known(running: Up) -> None:
     assert httpx.get(settings.sync_url + "/readyz", timeout=30).is_success
     auth = (settings.backend_user, settings.backend_password)
     assert httpx.get(settings.backend_url + "/health", auth=auth).is_success
+    review = settings.backend_url + "/v1/review/overview"
+    looked = httpx.get(review, headers={"Authorization": f"Bearer {settings.review_token}"}, timeout=30)
+    assert httpx.get(review).status_code == 401
     with psycopg.connect(settings.database_url) as conn:
         names = {row[0] for row in conn.execute("select name from loops")}
     assert names == {file.parent.name for file in (ROOT / "labeling_configs").glob("*/loop.yaml")}
+    assert {loop["loop"] for loop in looked.raise_for_status().json()["loops"]} == names
 
 
 def test_label_studio_is_on_postgres_where_that_can_serve_it_and_else_says_so(running: Up) -> None:

@@ -231,7 +231,13 @@ def test_the_real_label_studio_connects_retrieves_predictions_and_starts_trainin
             }
             refused = studio.post("/api/ml/", json={**backend, "basic_auth_pass": "wrong"})
             assert refused.status_code == 400
-            connected = studio.post("/api/ml/", json=backend).raise_for_status().json()
+            renamed = spec.labels_xml.replace('value="7"', 'value="seven"')
+            studio.patch(f"/api/projects/{project}/", json={"label_config": renamed}).raise_for_status()
+            refused = studio.post("/api/ml/", json=backend)
+            assert refused.status_code == 400
+            assert "'label' lacks '7', which the model says" in refused.text
+            studio.patch(f"/api/projects/{project}/", json={"label_config": spec.labels_xml}).raise_for_status()
+            connected = studio.post("/api/ml/", json={**backend, "is_interactive": True}).raise_for_status().json()
             assert connected["model_version"] == version[:12]
             every = {"selectedItems": {"all": True, "excluded": []}}
             action = {"id": "retrieve_tasks_predictions", "project": project}
@@ -240,8 +246,18 @@ def test_the_real_label_studio_connects_retrieves_predictions_and_starts_trainin
             assert len(predictions) == 3
             assert {p["model_version"] for p in predictions} == {version[:12]}
             assert all(p["result"][0]["from_name"] == "label" and 0 <= p["score"] <= 1 for p in predictions)
+            asked = {"task": predictions[0]["task"], "context": {"result": []}}
+            said = (
+                studio.post(f"/api/ml/{connected['id']}/interactive-annotating", json=asked).raise_for_status().json()
+            )
+            assert said["data"]["result"][0]["from_name"] == "label"
             known = studio.get(f"/api/ml/{connected['id']}/versions").raise_for_status().json()
             assert known["versions"] == [version[:12], "pipeline"]
+            # A form that does not fit costs people the prelabel and nothing else.
+            studio.patch(f"/api/projects/{project}/", json={"label_config": renamed}).raise_for_status()
+            studio.post("/api/dm/actions", params=action, json=every).raise_for_status()
+            assert studio.get(f"/api/projects/{project}/next").raise_for_status().json()["id"]
+            assert "lacks '7'" in studio.get(f"/api/ml/{connected['id']}").raise_for_status().json()["error_message"]
             studio.post(f"/api/ml/{connected['id']}/train").raise_for_status()
             with database.transaction() as conn:
                 assert runs.latest(conn, spec.name)[0]["why"] == "Start training in Label Studio"

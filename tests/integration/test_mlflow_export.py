@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.protos import databricks_pb2
 
-from backend.mlflow_export import RUN, VERSION, export, export_in_child
+from backend.mlflow_export import NO_REGISTRY, RUN, VERSION, _where_it_can, export, export_in_child
 from backend.promote import rollback
 from backend.worker import ASK_AGAIN_AFTER_S, ask_for_exports
 from labelloop.settings import Settings
@@ -144,6 +146,41 @@ def test_runs_that_made_nothing_or_the_same_again_are_there_too(database: Databa
     assert len({run.data.tags[RUN] for run in found}) == 4
     assert len(client.search_model_versions("name = 'labelloop-texts'")) == 1
     assert sum(bool(client.list_artifacts(run.info.run_id, "model")) for run in found) == 1, "one copy of the file"
+
+
+def test_a_run_that_cannot_be_written_keeps_no_other_out(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    """Here the store has no room for files, so only a run without a version can be there whole."""
+    (tmp_path / "file").touch()
+    client, _ = written(settings)
+    client.create_experiment("labelloop-texts", artifact_location=f"file://{tmp_path}/file/below")
+    version = champion(database, settings)
+    with database.transaction() as conn:
+        run_id = runs.request(conn, "texts", "a test")
+        assert run_id is not None
+        runs.claim(conn, "texts", version)
+        runs.finish(conn, run_id, "stopped")
+    with pytest.raises(OSError, match="Not a directory"):
+        write(database, settings)
+    assert [run.info.status for run in written(settings)[1]] == ["KILLED", "RUNNING"]
+    assert pending(database)
+
+
+@pytest.mark.parametrize("code", sorted(NO_REGISTRY))
+def test_a_server_without_a_registry_keeps_the_runs(code: str) -> None:
+    def refused() -> None:
+        raise MlflowException("no models here", getattr(databricks_pb2, code))
+
+    _where_it_can(refused)
+
+
+def test_a_registry_that_fails_is_tried_again() -> None:
+    def failed() -> None:
+        raise MlflowException("away")
+
+    with pytest.raises(MlflowException, match="away"):
+        _where_it_can(failed)
 
 
 def test_an_mlflow_that_is_away_loses_nothing_and_keeps_nobody(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from backend.prelabel import prelabel
 from backend.promote import promote, rollback
 from backend.retrain import retrain
 from backend.train import train
+from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.spec import LearnerSpec, LoopSpec
 from labelloop.store import runs, versions
@@ -47,11 +49,17 @@ def a_loop(database: Database, learner: LearnerSpec, n: int = 120, answered: int
     """Texts of which `answered` have their true answer."""
     spec = texts(holdout=0.4).model_copy(update={"learner": learner})
     truths = [("ham", "spam")[i % 2] for i in range(n)]
-    data = [{"text": f"mail {i} with {WORDS[truth][i % 3]}"} for i, truth in enumerate(truths)]
+    data = [{"text": f"{WORDS[truth][i % 3]} {unlike(i)}"} for i, truth in enumerate(truths)]
     with database.transaction() as conn:
         ids = submit(conn, spec, data, truths)
         answer(conn, spec.name, {ids[f"item-{i}"]: truths[i] for i in range(answered)})
     return spec
+
+
+def unlike(i: int) -> str:
+    """Words that no other has: what is alike is kept apart from the hold-out."""
+    noise = hashlib.sha256(str(i).encode()).hexdigest()
+    return " ".join(noise[at : at + 8] for at in range(0, 64, 8))
 
 
 def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
@@ -90,6 +98,14 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
     for row in waiting:
         assert row["label"] == next((label for label in ("ham", "spam") if label in row["data"]["text"]), row["label"])
     assert {round(row["confidence"], 6) for row in waiting} >= {0.9}
+
+
+def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Database, settings: Settings) -> None:
+    spec = a_loop(database, LearnerSpec(name="remote", params={"url": "http://127.0.0.1:9", "model": "m"}), answered=30)
+    with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):
+        taught(database, settings, spec.name)
+    with database.transaction() as conn:
+        assert versions.champion(conn, spec.name) is None
 
 
 def test_predict_answers_empty_while_a_remote_model_is_slow(

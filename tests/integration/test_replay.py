@@ -88,12 +88,19 @@ def test_what_cannot_be_replayed_is_asked_wrongly(database: Database, settings: 
 
 
 def test_an_identity_says_what_differs() -> None:
-    row = {"key": "a", "answer_seq": 1, "label": "ham", "weight": 1.0, "data": {"text": "ä", "n": 1}}
-    then = identity([row], 0)
-    assert then == identity([{**row, "data": {"n": 1, "text": "ä"}}], 0), "the order of the fields is none"
+    row = {"key": "a", "group_key": "a", "answer_seq": 1, "label": "ham", "weight": 1.0, "data": {"text": "ä", "n": 1}}
+    then = identity([row], 0, 1)
+    assert then == identity([{**row, "data": {"n": 1, "text": "ä"}}], 0, 1), "the order of the fields is none"
     assert differences(then, then) == []
-    for field, value in [("answer_seq", 2), ("label", "spam"), ("weight", 0.5), ("data", {"text": "a"}), ("key", "b")]:
-        (word,) = differences(then, identity([{**row, field: value}], 0))
+    for field, value in [
+        ("answer_seq", 2),
+        ("label", "spam"),
+        ("weight", 0.5),
+        ("data", {"text": "a"}),
+        ("key", "b"),
+        ("group_key", "b"),
+    ]:
+        (word,) = differences(then, identity([{**row, field: value}], 0, 1))
         assert word.startswith("what was taught ("), field
     other = {**then, "seed": 1, "packages": {**then["packages"], "numpy": "0.1"}, "code": "0"}
     assert [word.split(" (")[0] for word in differences(then, other)] == ["the code", "the seed", "numpy"]

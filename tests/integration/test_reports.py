@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from click.testing import CliRunner
 
 from backend.review import reports
 from backend.review.pairs import paired
 from backend.review.shown import excerpts, is_picture, task_url
+from labelloop.cli import main
 from labelloop.errors import UsageError
 from labelloop.labeling import LabelingConfig
 from labelloop.store import runs
@@ -57,6 +59,17 @@ def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(judged: tupl
     assert {r["as"] for r in version["runs"]} == {"challenger"}
     assert (both["better"], both["worse"], both["holdout"]) == (run["better"], run["worse"], run["held_out"])
     assert own["holdout"] < both["holdout"], "the pipeline was judged by the first run alone"
+
+
+def test_the_command_line_shows_the_loops_at_a_glance(
+    judged: tuple[Database, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, _ = judged
+    monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
+    with database.transaction() as conn:
+        wanted = reports.overview(conn)["loops"]
+    assert json.loads(CliRunner().invoke(main, ["loops", "--json"]).stdout) == wanted
+    assert "asks for your decision" in " ".join(CliRunner().invoke(main, ["loops"]).stdout.split())
 
 
 def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(judged: tuple[Database, UUID]) -> None:

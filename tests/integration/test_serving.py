@@ -14,17 +14,16 @@ from typing import Any
 import httpx
 import pytest
 from flask.testing import FlaskClient
-from prometheus_client.parser import text_string_to_metric_families
 from psycopg.conninfo import make_conninfo
 
-from backend import models, predict
+from backend import champions, models, predict
 from backend.promote import promote, rollback
 from backend.service import create_app
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store.database import Database
 from tests.backend_factory import PASSWORD, digits_loop, put_into_label_studio, settings_for
-from tests.ml_backend import FORM, basic, champion, gunicorn, predict_body, setup_body, tasks, until
+from tests.ml_backend import FORM, basic, champion, gunicorn, predict_body, series, setup_body, tasks, until
 
 
 @pytest.fixture
@@ -45,15 +44,6 @@ def client(settings: Settings, database: Database, spec: LoopSpec) -> FlaskClien
     return create_app(settings, database).test_client()
 
 
-def series(text: str) -> dict[str, float]:
-    """Name and labels to value, of a page of metrics."""
-    return {
-        " ".join([sample.name, *(f"{k}={v}" for k, v in sorted(sample.labels.items()))]): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
 def test_a_form_that_the_model_does_not_know_is_refused_with_the_difference_and_said_once(
     client: FlaskClient, database: Database, settings: Settings, spec: LoopSpec, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -69,7 +59,11 @@ def test_a_form_that_the_model_does_not_know_is_refused_with_the_difference_and_
             assert response.status_code == 409
             assert "'label' lacks '7', which the model says" in response.get_json()["error"]
             assert "it has 'seven', which the model was never taught" in response.get_json()["error"]
+            assert response.status.startswith("409 the label config is not one that digits's model")
     assert caplog.text.count("does not fit") == 1
+    odd = FORM.replace('value="7"', 'value="&lt;b&gt;&#10;é"')
+    response = client.post("/setup", json={**setup_body(), "schema": odd}, headers=basic())
+    assert "it has '?b??n?', which" in response.status
     for form, status in ((None, 200), ("", 200), (7, 400), ("<View>", 409)):
         body = {**predict_body([]), "label_config": form}
         assert client.post("/predict", json=body, headers=basic()).status_code == status
@@ -85,7 +79,7 @@ def test_a_label_that_the_model_has_never_seen_stops_nothing_and_is_counted(
         body = {**predict_body(tasks(database, 2)), "label_config": more}
         response = client.post("/predict", json=body, headers=basic())
         assert [bool(item["result"]) for item in response.get_json()["results"]] == [True, True]
-    assert caplog.text.count("was never taught: ten") == 1
+    assert caplog.text.count("was never taught: 'ten'") == 1
     said = series(client.get("/metrics", headers=basic()).text)
     assert said["labelloop_form_unseen_labels loop=digits"] == 1
 
@@ -203,6 +197,32 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
         assert response.json()["model_version"] == new[:12]
     assert seen.keys() == {old[:12], new[:12]}
     assert "ERROR" not in (tmp_path / "backend.log").read_text()
+
+
+def test_while_a_new_champion_is_read_the_old_one_answers(
+    settings: Settings, database: Database, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(champions, "LOOK_EVERY_S", 0.0)
+    app = create_app(settings, database)
+    may, load = threading.Event(), models.load
+
+    def serves() -> str:
+        response = app.test_client().post("/predict", json=predict_body(tasks(database, 2)), headers=basic())
+        assert response.status_code == 200
+        return str(response.get_json()["model_version"])
+
+    def slowly(folder: Path | None, version_id: str) -> Any:
+        assert may.wait(60)
+        return load(folder, version_id)
+
+    old = champion(database, settings, spec)
+    assert serves() == old[:12]
+    new = champion(database, settings, spec)
+    with monkeypatch.context() as slow:
+        slow.setattr(models, "load", slowly)
+        assert [serves() for _ in range(5)] == [old[:12]] * 5
+        may.set()
+        until(lambda: serves() == new[:12])
 
 
 SECRETS = {"the-owners-token", PASSWORD, "the-intake-token", "a-hook-secret", "a-label-studio-token", "a-pg-password"}

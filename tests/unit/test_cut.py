@@ -13,9 +13,8 @@ HELD_OUT = "Please cancel my subscription before the end of the month, thank you
 
 
 def row(key: str, text: str, label: str = "ham", *, holdout: bool = False, **more: Any) -> dict[str, Any]:
-    return {
-        "key": key, "group_key": key, "data": {"text": text}, "label": label, "holdout": holdout, "agreement": 1.0
-    } | more  # fmt: skip
+    own = {"key": key, "group_key": key, "data": {"text": text}, "label": label, "holdout": holdout}
+    return {**own, "agreement": 1.0, "reviewers": 1, **more}
 
 
 def divided(*rows: dict[str, Any], labels: tuple[str, ...] = ("ham", "spam")) -> Any:
@@ -98,6 +97,9 @@ def test_answers_of_several_labels_and_of_spans_name_theirs() -> None:
     assert labels_in("[]", ["ham"]) == []
 
 
-def test_an_answer_counts_as_much_as_its_reviewers_agree() -> None:
-    cut = divided(row("a", "one text", agreement=2 / 3), row("b", "other words", agreement=None))
-    assert [taught["weight"] for taught in cut.taught] == [2 / 3, 1.0]
+def test_an_answer_counts_as_much_as_it_is_sure() -> None:
+    cut = divided(
+        row("a", "one text"), row("b", "other words", reviewers=3), row("c", "third", agreement=2 / 3, reviewers=3)
+    )
+    alone, three, two_of_three = (taught["weight"] for taught in cut.taught)
+    assert three > alone > two_of_three > 0

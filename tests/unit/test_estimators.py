@@ -90,6 +90,7 @@ def test_a_classifier_without_probabilities_learns_inside_one_that_has_them(tmp_
         ("sklearn.neighbors.KNeighborsClassifier", {"algorithm": "ball_tree"}),
         ("sklearn.neural_network.MLPClassifier", {"hidden_layer_sizes": [4], "max_iter": 5}),
         ("sklearn.naive_bayes.GaussianNB", {}),
+        ("sklearn.linear_model.LogisticRegression", {"C": 3.0}),
         ("sklearn.discriminant_analysis.LinearDiscriminantAnalysis", {}),
     ],
 )
@@ -99,6 +100,8 @@ def test_usual_classifiers_are_stored_and_come_back(path: str, params: dict[str,
     learner = make(path, {"field": "item", "reads": "vectors", **params}).fit(data, labels, np.random.default_rng(0))
     back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
     np.testing.assert_array_equal(back.say(data).proba, learner.say(data).proba)
+    assert back.params == learner.params
+    assert {**params, "path": path}.items() <= back.params.items(), "its own, not those of the learner that sees"
 
 
 def test_what_may_not_be_loaded_is_named_before_it_can_serve_and_leaves_no_file(tmp_path: Path) -> None:

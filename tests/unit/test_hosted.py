@@ -197,8 +197,12 @@ def test_of_an_item_on_which_it_fails_it_says_nothing(modern: Line) -> None:
     learner = modern.shared
     said = learner.say([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
+    two: Data = [{"text": "fail"}, {"text": "fail too"}]
     with pytest.raises(Failed, match="ValueError: it fails on this one"):
-        learner.say([{"text": "fail"}, {"text": "fail too"}])
+        learner.say(two)
+    with hurry.within(60):
+        assert list(learner.say(two).labels) == [None, None]
+        assert list(learner.say([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
 
 
 def test_an_item_that_ends_the_process_costs_no_other_its_label(modern: Line) -> None:

@@ -14,6 +14,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from backend import models
 from backend.learners import embedding, make
+from backend.learners.calibrate import with_temperature
 from backend.learners.hog import hog
 from backend.learners.incremental import AT_A_TIME, Incremental
 from labelloop import evidence, strategies
@@ -84,6 +85,9 @@ def test_a_committee_disagrees_most_where_least_is_known_and_strategies_read_it(
     assert utilities[between].max() > 0
     assert not utilities[~between].any()
     assert learner.say([]).proba.shape == (0, 3)
+    tempered = with_temperature(learner, 2.0).say([{"item": [0.5] * 4}])
+    assert tempered.evidence == learner.say([{"item": [0.5] * 4}]).evidence
+    assert tempered.confidences[0] < learner.say([{"item": [0.5] * 4}]).confidences[0]
 
 
 def test_an_incremental_learner_that_goes_on_is_one_that_learned_all_at_once() -> None:

@@ -6,6 +6,7 @@ import tempfile
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def sizes(n: int = 120) -> tuple[Data, list[str]]:
 
 @dataclass(frozen=True)
 class Case:
-    name: str
+    learner: str
     items: Callable[[], tuple[Data, list[str]]]
     bad: object
     control: ControlTag
@@ -86,21 +87,30 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=list(CASES))
-def case(request: pytest.FixtureRequest) -> Case:
-    found: Case = request.param
-    return found
+@pytest.fixture(params=CASES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
-def taught(case: Case, n: int = 120, weights: list[float] | None = None) -> Learner:
+@pytest.fixture
+def case(name: str) -> Case:
+    return CASES[name]
+
+
+def taught(case: Case, n: int = 120) -> Learner:
     data, answers = case.items()
-    learner = make(case.name, {"field": "item"})
-    return learner.fit(data[:n], answers[:n], np.random.default_rng(0), weights)
+    return make(case.learner, {"field": "item"}).fit(data[:n], answers[:n], np.random.default_rng(0))
+
+
+@cache
+def ready(name: str) -> Learner:
+    """The case's learner, for tests that only ask it."""
+    return taught(CASES[name])
 
 
 def test_every_structured_learner_has_a_case_and_every_learner_a_kind() -> None:
     structured = {name for kind, name in OF_KIND.items() if kind is not Kind.LABEL}
-    assert {case.name for case in CASES.values()} == structured
+    assert {case.learner for case in CASES.values()} == structured
     assert structured <= set(LEARNERS)
     assert not structured & set(OF_ONE_LABEL)
 
@@ -113,9 +123,9 @@ def test_it_learns(case: Case) -> None:
     )
 
 
-def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: Case) -> None:
+def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: Case, name: str) -> None:
     data, answers = case.items()
-    learner = taught(case)
+    learner = ready(name)
     said = learner.say(data)
     assert len(said) == len(data)
     assert [canonical(case.control, label) for label in said.labels] == said.labels
@@ -127,23 +137,23 @@ def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: C
         read_evidence(dict(evidence))
     assert learner.classes == tuple(sorted(learner.classes))
     assert len(learner.say([])) == 0
-    if case.name == "multilabel":
+    if name == "multilabel":
         assert learner.classes == tuple(sorted({label for answer in answers for label in read_labels(answer)}))
-    if case.name == "spans":
+    if name == "spans":
         assert learner.classes == ("person", "place")
 
 
-def test_an_item_is_judged_alike_alone_and_among_others(case: Case) -> None:
+def test_an_item_is_judged_alike_alone_and_among_others(case: Case, name: str) -> None:
     data, _ = case.items()
-    learner = taught(case)
+    learner = ready(name)
     alone, among = learner.say(data[3:4]), learner.say(data)
     assert alone.labels[0] == among.labels[3]
     assert alone.confidences[0] == pytest.approx(among.confidences[3], abs=1e-9)
 
 
-def test_the_same_seed_and_data_give_the_same_file_which_says_the_same(case: Case, tmp_path: Path) -> None:
+def test_the_same_seed_and_data_give_the_same_file_which_says_the_same(case: Case, name: str, tmp_path: Path) -> None:
     data, _ = case.items()
-    one, other = taught(case), taught(case)
+    one, other = ready(name), taught(case)
     stored = models.store(tmp_path, "a-loop", one)
     assert models.store(tmp_path, "a-loop", other) == stored
     read = models.load(tmp_path, stored.id)
@@ -163,19 +173,19 @@ def test_fitting_again_forgets_what_was_learned_before(case: Case) -> None:
 def test_nothing_to_tell_apart_is_refused_in_words(case: Case, n: int) -> None:
     data, answers = case.items()
     with pytest.raises(Failed, match="at least 2 different labels"):
-        make(case.name, {"field": "item"}).fit(data[:n], answers[:1] * n, np.random.default_rng(0))
+        make(case.learner, {"field": "item"}).fit(data[:n], answers[:1] * n, np.random.default_rng(0))
 
 
 def test_two_answers_are_enough(case: Case) -> None:
     data, answers = case.items()
-    learner = make(case.name, {"field": "item"}).fit(data[1:3], answers[1:3], np.random.default_rng(0))
+    learner = make(case.learner, {"field": "item"}).fit(data[1:3], answers[1:3], np.random.default_rng(0))
     assert len(learner.say(data)) == len(data)
 
 
 def test_answers_of_another_kind_are_refused_in_words(case: Case) -> None:
     data, answers = case.items()
     with pytest.raises(Failed, match="an answer is of another kind"):
-        make(case.name, {"field": "item"}).fit(data, [*answers[1:], "a plain label"], np.random.default_rng(0))
+        make(case.learner, {"field": "item"}).fit(data, [*answers[1:], "a plain label"], np.random.default_rng(0))
 
 
 def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
@@ -184,7 +194,7 @@ def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
     learner = taught(case)
     for use in (
         lambda: learner.check(data),
-        lambda: make(case.name, {"field": "item"}).check(data),
+        lambda: make(case.learner, {"field": "item"}).check(data),
         lambda: learner.say(data),
         lambda: learner.fit(data, answers, np.random.default_rng(0)),
     ):
@@ -200,20 +210,19 @@ def test_answers_that_weigh_little_are_outvoted_by_fewer_that_weigh_much(case: C
     wrong = [*answers[1:], answers[0]]
 
     def right(weights: list[float] | None) -> float:
-        learner = make(case.name, {"field": "item"})
+        learner = make(case.learner, {"field": "item"})
         said = learner.fit(data * 3, answers + wrong * 2, np.random.default_rng(0), weights).say(data).labels
         return float(np.mean([score(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)]))
 
     assert right([1.0] * 120 + [0.01] * 240) > right(None)
 
 
-def test_a_text_of_a_megabyte_is_learned_from_and_judged() -> None:
-    for name in ("multilabel", "spans", "numbers"):
-        case = next(case for case in CASES.values() if case.name == name)
-        data, answers = case.items()
-        data[0] = {"item": str(data[0]["item"]) + " and so on" * 100_000}
-        learner = make(name, {"field": "item"}).fit(data[:20], answers[:20], np.random.default_rng(0))
-        assert len(learner.say(data[:2])) == 2
+@pytest.mark.parametrize("name", ["multilabel", "spans", "numbers of text"])
+def test_a_text_of_a_megabyte_is_learned_from_and_judged(case: Case) -> None:
+    data, answers = case.items()
+    data[1] = {"item": str(data[1]["item"]) + " and so on" * 100_000}
+    learner = make(case.learner, {"field": "item"}).fit(data[1:4], answers[1:4], np.random.default_rng(0))
+    assert len(learner.say(data[:2])) == 2
 
 
 def test_no_file_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -236,7 +245,7 @@ def test_a_label_that_was_always_given_is_likely_and_one_that_never_was_unknown(
 
 def test_a_confidence_of_several_labels_is_the_chance_of_them_all() -> None:
     data, _ = complaints()
-    said = taught(CASES["multilabel"]).say(data)
+    said = ready("multilabel").say(data)
     shares = np.array([list(one["labels"].values()) for one in said.evidence or ()])
     np.testing.assert_allclose(said.confidences, np.maximum(shares, 1 - shares).prod(axis=1))
 
@@ -271,7 +280,7 @@ def test_tokens_are_words_in_every_script(text: str, words: list[str]) -> None:
 @settings(max_examples=25, deadline=None)
 @given(st.text(max_size=30))
 def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
-    learner = _LETTERS or _learned_letters()
+    learner = ready("spans")
     (label,) = learner.say([{"item": text}]).labels
     tokens = tokens_of(text)
     for span in read_spans(label):
@@ -279,24 +288,15 @@ def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
         assert span.end in {token.end for token in tokens}
 
 
-_LETTERS: Learner | None = None
-
-
-def _learned_letters() -> Learner:
-    global _LETTERS
-    _LETTERS = taught(CASES["spans"])
-    return _LETTERS
-
-
 def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from_as_far_as_they_can_be() -> None:
     data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
-    answers = ['[[0,6,"person"],[0,99,"person"],[5,8,"person"],[20,30,"person"]]', "[]"] * 5
+    answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
     learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
-    assert learner.say(data[:2]).labels == ['[[0,14,"person"]]', "[]"]
+    assert learner.say(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
 
 
 def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
-    learner = taught(CASES["spans"])
+    learner = ready("spans")
     text = "so it goes. " * 400 + "Anna wrote from Oslo."
     (label,) = learner.say([{"item": text}]).labels
     assert {text[span.start : span.end] for span in read_spans(label)} >= {"Anna", "Oslo"}

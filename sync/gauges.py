@@ -1,0 +1,32 @@
+"""Gauges: the window of each loop, looked up when Prometheus asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from labelloop.errors import LabelloopError
+from labelloop.store import gauges
+from labelloop.store.database import Database
+
+
+class Window(Collector):
+    """Tasks that stand open in Label Studio, by what Postgres knows."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def collect(self) -> Iterable[Metric]:
+        up = GaugeMetricFamily("labelloop_postgres_up", "1: Postgres answers")
+        tasks = GaugeMetricFamily("labelloop_open_tasks", "Tasks that stand open in Label Studio", labels=["loop"])
+        try:
+            with self._database.transaction() as conn:
+                for row in gauges.open_tasks(conn):
+                    tasks.add_metric([row["loop"]], row["n"])
+            up.add_metric([], 1)
+        except LabelloopError:
+            up.add_metric([], 0)
+        return up, tasks
