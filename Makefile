@@ -60,6 +60,7 @@ lock: $(UV)  ## renew the locks
 	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o requirements.lock
 	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o runtime.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio.in -o label-studio.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio-ml.in -o label-studio-ml.lock
 
 clean:  ## leave nothing behind
 	-[ ! -x .venv/bin/labelloop ] || .venv/bin/labelloop down --purge

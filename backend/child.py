@@ -14,21 +14,85 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from labelloop.settings import Settings
+from labelloop.spec import Retrain
 
 Child = subprocess.Popen[bytes]
-TIME_LIMIT_S = 600.0
 BEAT_EVERY_S = 2.0
 NICE = 10
 """Of 19: annotators and predictions come first."""
 
 
+LOG_CHARACTERS = 16_000
+"""Of what a child prints, the end is kept."""
+ERROR_CHARACTERS = 1_000
+
+
 class Stopped(Exception):
-    """The worker is to end, or the run is no longer ours: the child was killed."""
+    """The worker is to end, the run is to be stopped, or it is no longer ours: the child was killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a child is to do, and what it may use: one line of JSON on its standard input."""
+
+    run: UUID
+    limits: Retrain
+    replay: bool = False
+    """Teach once more what the run taught, and say what comes of it; nothing is written."""
+
+    def line(self) -> bytes:
+        what = {"run": str(self.run), "limits": self.limits.model_dump(mode="json"), "replay": self.replay}
+        return json.dumps(what).encode() + b"\n"
+
+
+class Heard:
+    """What a child has said so far."""
+
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        self._hide = hide
+        self._said, self._printed = b"", b""
+        self.progress: dict[str, Any] | None = None
+        """{"step", "done", "of", "at"}"""
+        self.outcome: dict[str, Any] | None = None
+        """What backend.train says: {"version", "trained_on", "notes", ..}, {"refused": why} or {"error": why}."""
+
+    @property
+    def log(self) -> str:
+        """The end of what it printed, without our secrets."""
+        return str(self._clean(self._printed.decode(errors="replace")))[-LOG_CHARACTERS:]
+
+    def listen(self, child: Child) -> None:
+        """Take what is there; never wait."""
+        assert child.stdout is not None
+        assert child.stderr is not None
+        printed = _read(child.stderr.fileno())
+        if printed:
+            with contextlib.suppress(OSError):
+                os.write(2, printed)
+            # Longer than what is shown: a secret that is cut in two at its beginning is not in that.
+            self._printed = (self._printed + printed)[-8 * LOG_CHARACTERS :]
+        *lines, self._said = (self._said + _read(child.stdout.fileno())).split(b"\n")
+        for line in lines:
+            said = self._clean(json.loads(line))
+            if "step" in said:
+                self.progress = {**said, "at": datetime.now(UTC).isoformat()}
+            else:
+                self.outcome = said
+
+    def _clean(self, said: Any) -> Any:
+        """Any JSON without our secrets and without NUL, which Postgres does not keep."""
+        if isinstance(said, str):
+            return self._hide(said.replace("\0", ""))
+        if isinstance(said, list):
+            return [self._clean(one) for one in said]
+        return {name: self._clean(one) for name, one in said.items()} if isinstance(said, dict) else said
 
 
 class Children:
@@ -70,6 +134,7 @@ class Children:
             env={**os.environ, **self._settings.to_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             start_new_session=True,
         )
         # Linux divides the processor among sessions first: niceness alone counts only inside the child's own. From the
@@ -80,32 +145,28 @@ class Children:
         return child
 
 
-def train_in(child: Child, run_id: UUID, beat: Callable[[], bool], stop: threading.Event) -> dict[str, Any]:
-    """What backend.train says: {"version", "trained_on", "notes"}, {"refused": why} or {"error": why}.
+def train_in(
+    child: Child, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event
+) -> dict[str, Any]:
+    """What backend.train says, or {"error": why it could not; at most ERROR_CHARACTERS}.
 
     `beat` is called every few seconds; False from it, or `stop`, and Stopped is raised. The child is gone in any case.
     """
     assert child.stdin is not None
-    assert child.stdout is not None
     try:
         with contextlib.suppress(BrokenPipeError):  # it has died already: the status says of what
-            child.stdin.write(f"{run_id}\n".encode())
+            child.stdin.write(order.line())
             child.stdin.flush()
-        if not _watch(child, beat, stop):
-            return {"error": f"training took longer than {TIME_LIMIT_S:g} s and was ended"}
-        said = child.stdout.read()
+        in_time = _watch(child, order.limits.minutes * 60, heard, beat, stop)
+        if not in_time:
+            return {"error": f"training took longer than {order.limits.minutes:g} minutes and was ended"}
     finally:
         kill(child)
-    if child.returncode < 0:
-        name = signal.Signals(-child.returncode).name
-        return {
-            "error": f"the training process was killed by {name}" + (", out of memory?" if name == "SIGKILL" else "")
-        }
-    try:
-        outcome: dict[str, Any] = json.loads(said)
-    except ValueError:
-        return {"error": f"the training process ended with status {child.returncode} and said nothing"}
-    return outcome
+    if heard.outcome is None:
+        return {"error": _died_of(child.returncode, order.limits)}
+    if "error" in heard.outcome:
+        return {"error": heard.outcome["error"][:ERROR_CHARACTERS]}
+    return heard.outcome
 
 
 def kill(child: Child) -> None:
@@ -113,18 +174,22 @@ def kill(child: Child) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    for pipe in (child.stdin, child.stdout):
+    for pipe in (child.stdin, child.stdout, child.stderr):
         if pipe is not None:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
 
-def _watch(child: Child, beat: Callable[[], bool], stop: threading.Event) -> bool:
+def _watch(child: Child, limit_s: float, heard: Heard, beat: Callable[[], bool], stop: threading.Event) -> bool:
     """Wait for the child's end; False: its time is up."""
+    for pipe in (child.stdout, child.stderr):
+        assert pipe is not None
+        os.set_blocking(pipe.fileno(), False)
     began = beaten = time.monotonic()
     while child.poll() is None:
+        heard.listen(child)
         now = time.monotonic()
-        if now - began > TIME_LIMIT_S:
+        if now - began > limit_s:
             return False
         if now - beaten > BEAT_EVERY_S:
             beaten = now
@@ -132,4 +197,26 @@ def _watch(child: Child, beat: Callable[[], bool], stop: threading.Event) -> boo
                 raise Stopped
         if stop.wait(0.05):
             raise Stopped
+    heard.listen(child)
     return True
+
+
+def _read(pipe: int) -> bytes:
+    """What is in a pipe that does not block; a MiB of it at most, since who prints without end must not hold us."""
+    found = b""
+    with contextlib.suppress(BlockingIOError):
+        while len(found) < 1 << 20 and (some := os.read(pipe, 1 << 16)):
+            found += some
+    return found
+
+
+def _died_of(status: int, limits: Retrain) -> str:
+    if status >= 0:
+        return f"the training process ended with status {status} and said nothing"
+    name = signal.Signals(-status).name
+    why = ""
+    if name == "SIGKILL":
+        why = ", out of memory?"
+    elif name == "SIGXCPU":
+        why = f": it used more than {limits.minutes:g} minutes of {limits.threads} processors"
+    return f"the training process was killed by {name}{why}"

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from backend.learners import Learner
 from backend.train import learner_of
 from labelloop.errors import Failed, Unreadable
+from labelloop.item_scores import item_score
 from labelloop.spec import LoopSpec
 from labelloop.store import runs
 from labelloop.store.database import Database
@@ -26,7 +27,8 @@ from labelloop.store.database import Database
 MIN_TAUGHT = 20
 """Fewer answers than this teach so little that the difference would be chance."""
 RESAMPLED = 2000
-Right = npt.NDArray[np.bool_]
+Right = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
+"""Item scores: 0 or 1 where the answer is one label."""
 Row = dict[str, Any]
 
 
@@ -72,7 +74,7 @@ def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 
 
 
 def interval(rule: Right, control: Right, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % of the difference of two accuracies. Shape (models, held-out items): which items each model has right."""
+    """95 % of the difference of two mean scores. Shape (models, held-out items)."""
     items = rule.shape[1]
     found = np.empty(RESAMPLED)
     for i in range(RESAMPLED):
@@ -108,7 +110,7 @@ def _draw(rows: Sequence[Row], n: int, rng: np.random.Generator) -> list[Row]:
 
 
 def _right(spec: LoopSpec, taught: Sequence[Row], judged: Sequence[Row]) -> Right:
-    """Which of the held-out items a model that was taught these answers has right."""
+    """How right a model that was taught these answers is on each of the held-out items."""
     learner = learner_of(spec)
     labels = [row["label"] for row in taught]
     said: Sequence[str | None] = [Counter(labels).most_common(1)[0][0]] * len(judged)
@@ -118,7 +120,8 @@ def _right(spec: LoopSpec, taught: Sequence[Row], judged: Sequence[Row]) -> Righ
         pass  # one label only: it is what such a model would always say
     else:
         said = learner.say([row["data"] for row in judged]).labels
-    return np.array([label == row["label"] for label, row in zip(said, judged, strict=True)])
+    config = spec.config
+    return np.array([item_score(config, row["label"], label) for label, row in zip(said, judged, strict=True)])
 
 
 def _readable(learner: Learner, rows: list[Row]) -> list[Row]:

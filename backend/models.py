@@ -23,8 +23,38 @@ from backend.learners import Learner, make
 from backend.learners.calibrate import with_temperature
 from labelloop.errors import Failed, SettingsError
 
-TRUSTED: tuple[str, ...] = ()
-"""Types beyond those of scikit-learn and numpy that skops trusts by itself. None so far."""
+TRUSTED: tuple[str, ...] = (
+    # Our own, which hold plain values.
+    "backend.learners.embedding.Embedding",
+    "backend.learners.incremental.Onward",
+    "backend.learners.table.Table",
+    "backend.learners.text.Tfidf",
+    # modAL's: what a committee is made of. The functions are its members' query strategies, which nobody asks.
+    "modAL.disagreement.vote_entropy_sampling",
+    "modAL.models.learners.ActiveLearner",
+    "modAL.models.learners.Committee",
+    "modAL.uncertainty.uncertainty_sampling",
+    # Of scikit-learn's estimators: arrays with a few methods.
+    "numpy.dtype",
+    "scipy.sparse._csr.csr_matrix",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.metrics._dist_metrics.EuclideanDistance64",
+    "sklearn.neighbors._ball_tree.BallTree",
+    "sklearn.neighbors._kd_tree.KDTree",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.tree._tree.Tree",
+    # How gradient boosting passes numbers on: one of the functions named here, with arguments.
+    "functools.partial",
+    "sklearn.utils.validation.check_array",
+)
+"""Types and functions beyond those that skops trusts by itself.
+
+None of them runs what a file says. A tree made with malice may make scikit-learn read beyond its memory: the digest,
+and who can write to Postgres, stand before that.
+"""
 MAX_BYTES = 1 << 30
 """Of a file, and of what it unpacks to."""
 
@@ -46,8 +76,9 @@ def store(folder: Path | None, loop: str, learner: Learner) -> Stored:
     }
     raw = _canonical(skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
     identity = hashlib.sha256(raw).hexdigest()
+    read(raw, identity)  # what cannot be read back must fail here, not when it is to serve
     _write(path(folder, identity), raw)
-    load(folder, identity)  # what cannot be read back must fail here, not when it is to serve
+    verify(folder, identity)
     return Stored(identity, len(raw))
 
 
@@ -96,6 +127,8 @@ def read(raw: bytes, version_id: str) -> Learner:
         raise Failed(f"{name} is refused: it holds types that we do not trust: {exc}") from exc
     except Failed:
         raise
+    except SettingsError as exc:
+        raise Failed(f"{name} cannot serve here: {exc}") from exc
     except Exception as exc:  # whatever a malformed file makes the reader trip over
         raise Failed(f"{name} is refused: it is not a model of ours ({type(exc).__name__}: {exc})") from exc
     return learner

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from backend.champions import Serving
 from backend.forms import Fit, fit, named
+from backend.hosted import hurry
 from backend.turns import Label, Turns
 from labelloop import results
 from labelloop.errors import Busy
@@ -76,7 +77,8 @@ class Predictor:
         else:
             until = time.monotonic() + BUDGET_S + BUDGET_TASK_S * len(tasks)
             turns = self._turns.setdefault(now.loop, Turns())
-            said = turns.say(now.learner, [task["data"] for task in tasks], until)
+            with hurry.within(hurry.ANNOTATOR_S):
+                said = turns.say(now.learner, [task["data"] for task in tasks], until)
         return [
             {
                 "result": results.encode(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),

@@ -8,19 +8,22 @@ from typing import Any
 from uuid import UUID
 
 from backend import models
-from backend.child import Children, Stopped, train_in
+from backend.child import Children, Heard, Order, Stopped, train_in
+from backend.judge import judge
 from backend.patience import patiently
-from backend.promote import switch
+from backend.promote import close, switch
 from labelloop.errors import Conflict, LabelloopError, Unreachable
-from labelloop.gate import Gate, GateDecision, Judged
 from labelloop.runs import RunStatus, try_again
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops, runs
+from labelloop.store import jobs, loops, runs, verdicts
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
-from labelloop.versions import PIPELINE, short
 
+WAITS = {
+    RunStatus.ASKING: "if a person says so",
+    RunStatus.SHADOW: "if it holds in shadow, on what people answer from now on",
+}
 logger = logging.getLogger(__name__)
 
 
@@ -37,13 +40,19 @@ def retrain(
     if run is None or spec is None:
         return None
     logger.info("loop %s: run %s started, answers up to %d", loop, run["id"], run["feedback_upto"])
+    heard = Heard(settings.hide)
+    child = (children or Children(settings)).take()
     try:
-        child = (children or Children(settings)).take()
-        outcome = train_in(child, run["id"], lambda: _beat(database, run["id"]), stop)
+        outcome = train_in(
+            child, Order(run["id"], spec.retrain), heard, lambda: _beat(database, run["id"], heard), stop
+        )
+        if not patiently(lambda: _beat(database, run["id"], heard)):
+            raise Stopped
     except Stopped:
-        patiently(lambda: _give_back(database, run), for_s=2)
-        return None
+        return patiently(lambda: _leave(database, spec, run), for_s=2)
     status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
+    # A verdict and a wish to stop it at the same moment: the wish is older.
+    status = patiently(lambda: _leave(database, spec, run)) or status
     logger.info("loop %s: run %s %s", loop, run["id"], status)
     return status
 
@@ -52,7 +61,9 @@ def heal(database: Database) -> None:
     """Fail the runs whose worker has died, ask anew for what they were to do, and see that queued runs have a job."""
     with database.transaction() as conn:
         for run in runs.fail_stale(conn):
-            again = try_again([row["status"] for row in runs.latest(conn, run["loop"])])
+            again = run["stop_asked_by"] is None and try_again(
+                [row["status"] for row in runs.latest(conn, run["loop"]) if row["status"] != RunStatus.QUEUED]
+            )
             logger.warning("loop %s: run %s lost its worker%s", run["loop"], run["id"], ", again" if again else "")
             if again:
                 runs.request(conn, run["loop"], run["why"], seed=run["seed"])
@@ -73,23 +84,14 @@ def _apply(
     if "refused" in outcome:
         return _end(database, spec, run, RunStatus.REFUSED, reasons=[outcome["refused"]])
     version_id, notes = outcome["version"], outcome["notes"]
-    with database.transaction() as conn:
-        held_out = runs.items(conn, run["id"], "holdout")
-    decision = _judge(spec, run, held_out)
-    reasons, scores = [*decision.reasons, *notes], decision.scores(outcome["trained_on"])
+    decision, scores = judge(database, spec, run, outcome)
+    reasons = [*decision.reasons, *notes]
     if version_id == run["champion_id"]:
         reasons = ["the challenger is the champion, byte for byte: refused", *notes]
     elif decision.promote:
         try:
             models.load(settings.models_dir, version_id)  # a fresh process, and the bytes that will serve
-            with database.transaction() as conn:
-                if not runs.finish(
-                    conn, run["id"], RunStatus.PROMOTED, reasons=reasons, version_id=version_id, scores=scores
-                ):
-                    return RunStatus.FAILED
-                switch(conn, spec.name, version_id, by="gate", why=reasons[0], epoch=epoch)
-                _ask_for_more(conn, spec)
-            return RunStatus.PROMOTED
+            return _pass(database, spec, run, epoch, reasons=reasons, version_id=version_id, scores=scores)
         except Conflict as exc:
             reasons = [f"it passed the gate, but {exc}: refused", *reasons]
         except Unreachable:
@@ -99,11 +101,31 @@ def _apply(
     return _end(database, spec, run, RunStatus.REFUSED, reasons=reasons, version_id=version_id, scores=scores)
 
 
-def _judge(spec: LoopSpec, run: dict[str, Any], held_out: list[dict[str, Any]]) -> GateDecision:
-    items = [Judged(i["label"], i["champion_label"], i["challenger_label"]) for i in held_out]
-    champion_id = run["champion_id"]
-    incumbent = f"champion {short(champion_id)}" if champion_id else f"the {PIPELINE}'s own outputs"
-    return Gate(spec.gate.min_holdout, spec.gate.alpha).judge(items, incumbent)
+def _pass(
+    database: Database, spec: LoopSpec, run: dict[str, Any], epoch: int, *, reasons: list[str], **what: Any
+) -> RunStatus:
+    """What the loop wants done with a challenger that passed: it serves, a person is asked, or it goes into shadow."""
+    status = {"auto": RunStatus.PROMOTED, "ask": RunStatus.ASKING, "shadow": RunStatus.SHADOW}[spec.gate.promotion]
+    with database.transaction() as conn:
+        verdicts.hold(conn, spec.name)
+        older = verdicts.undecided(conn, spec.name)
+        if status != RunStatus.PROMOTED:
+            reasons = [f"{reasons[0]}, {WAITS[status]}", *reasons[1:]]
+        if not runs.finish(conn, run["id"], status, reasons=reasons, **what):
+            return RunStatus.FAILED
+        if status == RunStatus.PROMOTED:
+            switch(conn, spec.name, what["version_id"], by="gate", why=reasons[0], epoch=epoch)
+        elif version_store.epoch(conn, spec.name) != epoch:
+            raise Conflict("the champion has changed meanwhile")
+        else:
+            version_store.reconsider(conn, what["version_id"])
+            for waits in older:
+                close(conn, waits, f"run {run['id']} passed the gate with newer answers and takes its place: refused")
+            jobs.ask(conn, jobs.PRELABEL, spec.name)  # whatever is decided, from now on it ranks
+        if status == RunStatus.SHADOW:
+            jobs.ask(conn, jobs.SHADOW, spec.name)
+        _ask_for_more(conn, spec)
+    return status
 
 
 def _end(database: Database, spec: LoopSpec, run: dict[str, Any], status: RunStatus, **what: Any) -> RunStatus:
@@ -124,14 +146,19 @@ def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
         jobs.ask(conn, jobs.RETRAIN, spec.name)
 
 
-def _give_back(database: Database, run: dict[str, Any]) -> None:
+def _leave(database: Database, spec: LoopSpec, run: dict[str, Any]) -> RunStatus | None:
+    """End a run that is to be stopped; one that only lost its worker is given back. Does nothing to any other."""
     with database.transaction() as conn:
+        if runs.stop_if_asked(conn, run["id"]):
+            _ask_for_more(conn, spec)
+            return RunStatus.STOPPED
         runs.release(conn, run["id"])
+    return None
 
 
-def _beat(database: Database, run_id: UUID) -> bool:
+def _beat(database: Database, run_id: UUID, heard: Heard) -> bool:
     try:
         with database.transaction() as conn:
-            return runs.beat(conn, run_id)
+            return runs.beat(conn, run_id, heard.progress, heard.log)
     except Unreachable:
         return True  # nobody can have taken the run from us while nobody reaches it

@@ -22,8 +22,9 @@ from backend.learners.said import Said
 from labelloop import strategies
 from labelloop.errors import Unreadable
 from labelloop.outputs import unit_hash
+from labelloop.structured import read_labels
 from labelloop.threads import one_thread
-from labelloop.why import whys
+from labelloop.why import RANDOM, of_confidence, of_evidence, whys
 
 Bytes = npt.NDArray[np.uint8]
 """Of a version's file. joblib sends an array that is given to many calls once; of a `bytes` it would send as many."""
@@ -86,17 +87,34 @@ def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk
 
 
 def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence[str]) -> list[float | None]:
-    """1 - the probability of the answer's label. None where the ranker cannot read the item, or never saw the label."""
+    """How much the ranker doubts each answer, 0 to 1; None where it cannot read the item, or never saw the label.
+
+    Of one label 1 - its probability; of several the largest chance that the answer has one too many or too few. Of
+    other answers the ranker's confidence in its own, where that is another.
+    """
     found: list[float | None] = [None] * len(data)
     columns = {label: column for column, label in enumerate(ranker.classes)}
     with one_thread:
         positions, said = predict(ranker, data)
-    if said.proba is None:
-        return found
-    for position, p in zip(positions, said.proba, strict=True):
-        if answers[position] in columns:
-            found[position] = float(np.clip(1.0 - p[columns[answers[position]]], 0.0, 1.0))
+    for row, position in enumerate(positions):
+        answer = answers[position]
+        if said.proba is None:
+            found[position] = _doubt(said, row, answer)
+        elif answer in columns:
+            found[position] = float(np.clip(1.0 - said.proba[row, columns[answer]], 0.0, 1.0))
     return found
+
+
+def _doubt(said: Said, row: int, answer: str) -> float | None:
+    if said.labels[row] is None:
+        return None
+    if said.evidence is not None and (shares := said.evidence[row].get("labels")) is not None:
+        try:
+            given = set(read_labels(answer))
+        except ValueError:  # the loop's answers were of another kind
+            return None
+        return max((1.0 - p if label in given else p for label, p in shares.items()), default=None)
+    return 0.0 if said.labels[row] == answer else float(said.confidences[row])
 
 
 def predict(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Said]:
@@ -127,19 +145,30 @@ def _label(chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -
 
 
 def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
-    proba = said.proba
-    if proba is None or not strategies.reads_probabilities(pair.strategy):
-        return  # what such a strategy reads only the pipeline can say: the utility stays
-    rows = [row for row, position in enumerate(positions) if chunk.to_rank[position]]
+    """By what the ranker says in the form that the strategy reads. Of a ranker without probabilities a strategy that
+    reads those takes 1 - confidence; what else it reads only the pipeline can say, and the utility stays.
+    """
+    rows = [row for row, position in enumerate(positions) if chunk.to_rank[position] and said.labels[row] is not None]
     if not rows:
         return
+    found: Sequence[float | None]
     if pair.strategy == strategies.RANDOM:
         # Another draw for each version, the same whenever and wherever it is made.
         found = [unit_hash("order", pair.version, str(chunk.ids[positions[row]])) for row in rows]
+        words = [RANDOM] * len(rows)
+    elif not strategies.reads_probabilities(pair.strategy):
+        evidence = [{} if said.evidence is None else said.evidence[row] for row in rows]
+        found = [strategies.from_evidence(pair.strategy, one, learner.classes) for one in evidence]
+        words = [of_evidence(pair.strategy, one) for one in evidence]
+    elif said.proba is not None:
+        found = strategies.utilities(pair.strategy, said.proba[rows]).tolist()
+        words = whys(pair.strategy, learner.classes, said.proba[rows])
     else:
-        found = strategies.utilities(pair.strategy, proba[rows]).tolist()
-    for row, utility, words in zip(rows, found, whys(pair.strategy, learner.classes, proba[rows]), strict=True):
-        scores.utilities[positions[row]], scores.whys[positions[row]] = utility, words
+        sure = [float(said.confidences[row]) for row in rows]
+        found, words = [1.0 - share for share in sure], [of_confidence(share) for share in sure]
+    for row, utility, reason in zip(rows, found, words, strict=True):
+        if utility is not None:
+            scores.utilities[positions[row]], scores.whys[positions[row]] = utility, reason
 
 
 _learners: dict[str, Learner] = {}

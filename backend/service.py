@@ -11,7 +11,7 @@ from flask import Flask, jsonify
 from threadpoolctl import threadpool_limits
 from werkzeug.exceptions import HTTPException
 
-from backend import protocol
+from backend import protocol, review
 from backend.champions import Champions
 from backend.gauges import Gauges
 from backend.predict import Predictor
@@ -31,6 +31,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.extensions["labelloop.champions"] = champions
     metrics = Metrics(app, [Gauges(database, champions, predictor)])
     app.register_blueprint(protocol.blueprint(settings, database, champions, predictor, metrics))
+    review.register(app, settings, database)
     app.register_error_handler(Exception, _as_json)
     return app
 

@@ -1,65 +1,102 @@
-"""The training child: `python -m backend.train`, with a run's id on standard input.
+"""The training child: `python -m backend.train`, with an order (backend/child.py) on standard input.
 
 It reads the cut, fits, predicts the hold-out and keeps the file. It never touches the run's status nor the champion;
-what it made is one line of JSON on standard output. Its memory is limited, and it ends when its standard
-input does, so a worker that is killed leaves no child behind.
+how far it is and what it made are lines of JSON on standard output. What it may use is limited, and it ends when its
+standard input does, so a worker that is killed leaves no child behind.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import resource
 import sys
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
+from threadpoolctl import threadpool_limits
 
 from backend import models
-from backend.learners import Learner, make
-from backend.learners.calibrate import calibrate
+from backend.cut import divide, readable
+from backend.identity import identity
+from backend.learners import FROZEN, OF_OTHERS, Learner, make
 from backend.patience import patiently
+from backend.replay import teach_again
+from backend.search import TIME_SHARE, search
+from backend.teach import teach
 from labelloop import log
-from labelloop.errors import Failed, LabelloopError, Unreadable
+from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
 from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
+from labelloop.spec import LoopSpec, Retrain
 from labelloop.store import loops, runs
 from labelloop.store import versions as version_store
 from labelloop.store.database import Database
 
-MEMORY_LIMIT = 4 << 30
+Told = Callable[[str, int, int], None]
+"""A step, and how many of how many steps are done."""
+logger = logging.getLogger(__name__)
+STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
+SAID = 3
+"""Times that a model says the hold-out, to measure how quick it is, unless that takes longer than SAID_S."""
+SAID_S = 0.25
 
 
 def main() -> int:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_LIMIT, MEMORY_LIMIT))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answer = os.dup(1)
     os.dup2(2, 1)  # whatever a library prints is a log line, not our answer
-    run_id = os.read(0, 1024).decode().strip()
-    if not run_id:
+    order = os.read(0, 4096)
+    if not order:
         return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
+    said = json.loads(order)
+    limits = Retrain.model_validate(said["limits"])
+
+    def say(what: dict[str, Any]) -> None:
+        os.write(answer, json.dumps(what, ensure_ascii=False).encode(errors="replace") + b"\n")
+
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     try:
+        _limit(limits)
         with Database(settings.database_url, size=1) as database:
-            outcome = train(database, settings.models_dir, UUID(run_id))
+            if said["replay"]:
+                outcome = teach_again(database, settings.models_dir, UUID(said["run"]), limits.threads)
+            else:
+                outcome = train(
+                    database,
+                    settings.models_dir,
+                    UUID(said["run"]),
+                    lambda step, done, of: say({"step": step, "done": done, "of": of}),
+                )
     except LabelloopError as exc:
         outcome = {"error": str(exc)}
     except MemoryError:
-        outcome = {"error": f"out of memory: training may use {MEMORY_LIMIT >> 30} GiB"}
+        logger.exception("out of memory")
+        outcome = {"error": f"out of memory: training may use {limits.memory_gb:g} GiB"}
     except Exception as exc:
-        logging.getLogger(__name__).exception("training failed")
+        logger.exception("training failed")
         outcome = {"error": f"training failed: {type(exc).__name__}: {exc}"}
-    os.write(answer, json.dumps(outcome).encode())
+    say(outcome)
     return 0
 
 
-def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str, Any]:
+def _limit(limits: Retrain) -> None:
+    """Memory, and the processor time that its threads can use in its minutes: more only more threads would take."""
+    memory = int(limits.memory_gb * 2**30)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = math.ceil(used.ru_utime + used.ru_stime + limits.minutes * 60 * limits.threads) + 1
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+
+
+def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told = lambda *_: None) -> dict[str, Any]:
     """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
 
     def gather() -> tuple[dict[str, Any], LoopSpec, list[dict[str, Any]]]:
@@ -71,25 +108,52 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
             return run, spec, runs.answered(conn, run["loop"], run["feedback_upto"])
 
     run, spec, rows = patiently(gather)
-    taught = [row for row in rows if not row["holdout"]]
-    judged = [row for row in rows if row["holdout"]]
-    learner = learner_of(spec)
-    taught, notes = _readable(learner, taught)
+    with threadpool_limits(spec.retrain.threads):
+        return _train(database, models_dir, run, spec, rows, told)
+
+
+def _train(
+    database: Database,
+    models_dir: Path | None,
+    run: dict[str, Any],
+    spec: LoopSpec,
+    rows: list[dict[str, Any]],
+    told: Told,
+) -> dict[str, Any]:
+    def at(step: int, done: int = 0, of: int = 0) -> None:
+        words = STEPS[step] + (f", {done + 1} of {of}" if of else "")
+        logger.info("%s", words)
+        told(words, step, len(STEPS))
+
+    at(0)
+    run_id, learner = run["id"], learner_of(spec)
+    cut = divide(spec, learner, field_of(spec), rows)
+    taught, judged, notes = cut.taught, cut.judged, cut.notes
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2:
-        return {"refused": " ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
-    data, labels, rng = [r["data"] for r in taught], [r["label"] for r in taught], np.random.default_rng(run["seed"])
+    if len(taught) < 2 and learner.name not in FROZEN:
+        return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
+    tried = None
     try:
-        learner.fit(data, labels, rng)
-        learner = calibrate(learner, data, labels, rng, groups=[r["group_key"] for r in taught])
+        if spec.retrain.search:
+            at(1)
+            limit_s = TIME_SHARE * 60 * spec.retrain.minutes
+            learner, tried = search(
+                learner, spec.learner.params, taught, run["seed"], limit_s, lambda done, of: at(1, done, of)
+            )
+        at(2)
+        learner = teach(learner, taught, run["seed"])
     except Failed as exc:
-        return {"refused": f"{exc}: refused"}
+        return {"refused": "; ".join([f"{exc}: refused", *notes])}
+    at(3)
     stored = models.store(models_dir, spec.name, learner)
-    challenger = _say(learner, judged)
+    at(4)
+    challenger, challenger_ms = _say(learner, judged)
+    incumbent: runs.Verdicts
+    champion_ms = None
     if run["champion_id"] is None:
-        incumbent = [row["pipeline_label"] for row in judged]
+        incumbent = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
     else:
-        incumbent = _say(models.load(models_dir, run["champion_id"]), judged)
+        incumbent, champion_ms = _say(models.load(models_dir, run["champion_id"]), judged)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -103,14 +167,31 @@ def train(database: Database, models_dir: Path | None, run_id: UUID) -> dict[str
                 trained_on=len(taught),
             )
             runs.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
+            runs.write_tried(conn, run_id, tried)
 
     patiently(keep)
-    return {"version": stored.id, "trained_on": len(taught), "notes": notes}
+    speed = {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
+    return {
+        "version": stored.id,
+        "trained_on": len(taught),
+        "notes": notes,
+        "speed": speed,
+        "identity": identity(taught, run["seed"], spec.retrain.threads),
+    }
 
 
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet."""
-    return make(spec.learner.name, {"field": field_of(spec), **spec.learner.params})
+    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
+
+
+def check(spec: LoopSpec) -> None:
+    """Raises SpecError, naming the loop, where its learner cannot be made."""
+    try:
+        learner_of(spec)
+    except (Failed, SpecError, SettingsError) as exc:
+        raise SpecError(f"{spec.name}/loop.yaml: {exc}") from exc
 
 
 def field_of(spec: LoopSpec) -> str:
@@ -121,23 +202,24 @@ def field_of(spec: LoopSpec) -> str:
     return spec.learner.field or fields[0]
 
 
-def _readable(learner: Learner, rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The rows that the learner can read, and a note about the others: one bad item must not stop the loop for good."""
-    try:
-        learner.check([row["data"] for row in rows])
-    except Unreadable as exc:
-        named = Unreadable(exc.faults, [row["key"] for row in rows])
-        good = [row for position, row in enumerate(rows) if position not in exc.faults]
-        return good, [f"{len(exc.faults)} of {len(rows)} answers left out, they cannot be read: {named}"]
-    return rows, []
+def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[runs.Verdicts, float | None]:
+    """The learner's label of each row and how sure it is, and the milliseconds that it took an item.
 
-
-def _say(learner: Learner, rows: list[dict[str, Any]]) -> list[str | None]:
-    """The learner's label of each row; None where it cannot read the data, which the gate counts as wrong."""
-    good, _ = _readable(learner, rows)
-    said = learner.say([row["data"] for row in good])
-    labels = {row["output_id"]: label for row, label in zip(good, said.labels, strict=True)}
-    return [labels.get(row["output_id"]) for row in rows]
+    None where it cannot read the data, which the gate counts as wrong.
+    """
+    good, _ = readable(learner, rows)
+    data = [row["data"] for row in good]
+    taken = []
+    for _ in range(SAID):  # the quickest counts: what else the machine does makes it only slower
+        began = time.perf_counter()
+        said = learner.say(data)
+        taken.append(time.perf_counter() - began)
+        if sum(taken) > SAID_S or learner.name in FROZEN:  # whose every answer may cost money
+            break
+    pairs = zip(said.labels, said.confidences.tolist(), strict=True)
+    found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}
+    verdicts = [found.get(row["output_id"], (None, None)) for row in rows]
+    return verdicts, 1000 * min(taken) / len(good) if good else None
 
 
 def _write_items(database: Database, run_id: UUID, rows: list[dict[str, Any]]) -> None:

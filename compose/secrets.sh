@@ -8,7 +8,7 @@ mkdir -p secrets && chmod 700 secrets
 random() { od -An -N20 -tx1 /dev/urandom | tr -d ' \n'; }
 keep() { [ -s "secrets/$1" ] || printf '%s\n' "$2" > "secrets/$1"; chmod 444 "secrets/$1"; }
 for name in postgres_password label_studio_database_password label_studio_secret_key label_studio_password \
-    label_studio_token intake_token hook_secret backend_password; do
+    label_studio_token intake_token hook_secret backend_password secret_key; do
     keep "$name" "$(random)"
 done
 keep database_url "postgresql://labelloop:$(random)@postgres:5432/labelloop"

@@ -44,6 +44,7 @@ def main() -> int:
             page = chromium.new_page(viewport={"width": 1280, "height": 800})
             _log_in(page, running)
             _annotate(page, running)
+            _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
             _terminal(terminal, console)
             chromium.close()
@@ -71,6 +72,17 @@ def _annotate(page: Page, running: Running) -> None:
     page.get_by_role("button", name="Label All Tasks").click()
     page.wait_for_timeout(6000)
     page.screenshot(path=PICTURES / "annotator.png")
+
+
+def _review(page: Page, running: Running) -> None:
+    """The page of the last run that was promoted."""
+    page.goto(running.addresses["review"])
+    page.fill("#token", running.settings.review_token)
+    page.click("main button")
+    page.goto(f"{running.addresses['review']}loops/digits")
+    page.locator("tr:has(.status.promoted) th a").first.click()
+    page.locator("#verdict").wait_for()
+    page.screenshot(path=PICTURES / "review.png")
 
 
 def _terminal(page: Page, console: Console) -> None:

@@ -23,6 +23,8 @@ from labelloop.clusters import Ints, Vectors
 from labelloop.threads import one_thread
 
 MAX_LENGTH = 100_000
+TEXTS = ("text", "multilabel", "numbers", "spans")
+"""Learners whose items are compared by their texts."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_PIXELS = 20_000_000
 SIDE = 8
@@ -62,10 +64,10 @@ def read(
     this name reads in `field`: texts, or pictures. None where neither says how items are to be compared. `data` is gone
     through once at most, and little is kept of each.
     """
-    if embeddings is None and (field is None or learner not in ("text", "images")):
+    if embeddings is None and (field is None or learner not in (*TEXTS, "images")):
         return None
     texts = None
-    if learner == "text" and field is not None:
+    if learner in TEXTS and field is not None:
         texts = [_or_none(_beginning, item.get(field)) for item in data]
     rows: Sequence[npt.ArrayLike | None]
     if embeddings is not None:

@@ -1,9 +1,8 @@
-"""Feedback: what each reviewer says about an output; and the answer that the reviewers agree on."""
+"""Feedback: what each reviewer says about an output; and Answer, what they agree on."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -34,7 +33,7 @@ class Answer:
 
     label: str | None
     agreement: float | None
-    """Share of the reviewers who gave the label."""
+    """How far the reviewers agree on it, 0 to 1: of one label the share who gave it; see labelloop/consensus.py."""
     reviewers: int
 
 
@@ -45,17 +44,3 @@ def one_a_reviewer(annotations: Iterable[Annotation]) -> list[Annotation]:
         if annotation.reviewer is not None and not annotation.was_cancelled:
             newest[annotation.reviewer] = annotation
     return list(newest.values())
-
-
-def consensus(labels: Sequence[str | None], overlap: int) -> Answer | None:
-    """What the reviewers' labels (None: no clear one) come to; None before `overlap` of them have answered.
-
-    The label that most of them gave; a tie gives none.
-    """
-    if len(labels) < overlap or not labels:
-        return None
-    counts = Counter(label for label in labels if label is not None).most_common(2)
-    if not counts or (len(counts) == 2 and counts[0][1] == counts[1][1]):
-        return Answer(None, None, len(labels))
-    label, count = counts[0]
-    return Answer(label, count / len(labels), len(labels))

@@ -1,15 +1,18 @@
 """LabelingConfig: Label Studio's labels.xml as far as we read it, and the form that we generate where there is none.
 
-The control that holds the label is the Choices named `label` or `correction`, else the only Choices there is, else the
-TextArea named `label` or `correction`. A Choices named `verdict` with approve and reject makes the label a
-correction: it counts on a reject only. A TextArea named `comment` holds the comment.
+The control that holds the answer is the one of a tag in KINDS that is named `label` or `correction`, else the only
+Choices there is, else the only one of the next tag; a TextArea must be named so. A Choices named `verdict` with approve
+and reject makes the answer a correction: it counts on a reject only. A TextArea named `comment` holds the comment. What
+is asked of a region (`perRegion`) is no answer about the item.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from functools import lru_cache
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -27,6 +30,34 @@ SHOWN_WHY = OURS + "why"
 MAX_BYTES = 1 << 20
 _LABEL_NAMES = ("label", "correction")
 _FIELD = re.compile(r"\$([\w.\[\]]+)")
+PATH = " / "
+"""Between the steps of a label of a Taxonomy."""
+
+
+class Kind(StrEnum):
+    """What an answer is; labelloop/structured.py says how each is written as a text."""
+
+    LABEL = "label"
+    LABELS = "labels"
+    """Any number of labels at once, none included."""
+    SPANS = "spans"
+    """Of a text: where each begins and ends, and its label."""
+    NUMBER = "number"
+
+    @property
+    def words(self) -> str:
+        return {"label": "one label", "labels": "several labels", "spans": "spans", "number": "a number"}[self]
+
+
+KINDS = {
+    "Choices": Kind.LABEL,
+    "Labels": Kind.SPANS,
+    "Taxonomy": Kind.LABELS,
+    "Number": Kind.NUMBER,
+    "Rating": Kind.NUMBER,
+    "TextArea": Kind.LABEL,
+}
+"""The tags that an answer is read from, in the order in which they are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +70,24 @@ class ControlTag:
     """`from_name` in a result."""
     to_name: str
     labels: tuple[str, ...] = ()
-    """What can be chosen, as results hold it (the alias where a choice has one); empty for free text."""
+    """What can be chosen, as results hold it (the alias where a choice has one; in a Taxonomy the path, joined by
+    PATH); empty for free text and numbers.
+    """
     choice: str = "single"
+    required: bool = False
+    per_region: bool = False
+    low: float | None = None
+    high: float | None = None
+    """The bounds of a number, both included; None: there is none."""
+    step: float | None = None
+    """Numbers go up from `low` (from 0, where there is none) by this; None: any between the bounds."""
     predicted: Mapping[str, str] = field(default_factory=dict)
     """Other words that models use for a label (`predicted_values`) -> the label."""
+
+    @property
+    def kind(self) -> Kind:
+        several = self.tag == "Choices" and self.choice.startswith("multiple")
+        return Kind.LABELS if several else KINDS.get(self.tag, Kind.LABEL)
 
     def shown(self, said: str) -> str:
         """The label that stands for what a model said; what the form does not know stays as it is."""
@@ -60,6 +105,12 @@ class LabelingConfig:
     comment: ControlTag | None
     data_fields: tuple[str, ...]
     """Fields of `data` that annotators see, in the order of the page; our own (`labelloop_...`) are left out."""
+    text_field: str | None = None
+    """The field whose text spans are marked in; None where the answer is none."""
+
+    @property
+    def kind(self) -> Kind:
+        return self.answer.kind
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -75,7 +126,7 @@ class LabelingConfig:
 @lru_cache(maxsize=64)
 def _parse(xml: str) -> LabelingConfig:
     root, places = _read_xml(xml)
-    objects: set[str] = set()
+    objects: dict[str, Element] = {}
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
     for element in root.iter():
@@ -86,9 +137,9 @@ def _parse(xml: str) -> LabelingConfig:
         if name in objects or name in controls:
             raise SpecError(f"labels.xml: two tags are named {name!r}", line=places[element])
         if element.get("toName") is None:
-            objects.add(name)
+            objects[name] = element
         else:
-            controls[name] = _control(element)
+            controls[name] = _control(element, places[element])
     for element in root.iter():
         for to_name in filter(None, element.get("toName", "").split(",")):
             if to_name not in objects and to_name not in controls:
@@ -105,11 +156,10 @@ def _parse(xml: str) -> LabelingConfig:
         answer = verdict  # people only say whether the model was right
     if answer is None:
         raise SpecError(
-            "labels.xml: the label is read from one Choices, or from a TextArea named label; found: "
+            f"labels.xml: the answer is read from one {_words(KINDS)}, which must be named label; found: "
             + (", ".join(f"{c.tag} {c.name!r}" for c in controls.values()) or "no control")
         )
-    if answer.choice.startswith("multiple"):
-        raise SpecError(f"labels.xml: {answer.name!r} takes several choices; the label is one: choice='single'")
+    text = None if answer.kind is not Kind.SPANS else _text(answer, objects)
     return LabelingConfig(
         xml=xml,
         controls=tuple(controls.values()),
@@ -118,44 +168,108 @@ def _parse(xml: str) -> LabelingConfig:
         correction=answer if verdict is not None and answer is not verdict else None,
         comment=comment if comment is not None and comment.tag == "TextArea" else None,
         data_fields=tuple(fields),
+        text_field=text,
     )
 
 
-def _control(element: Element) -> ControlTag:
-    labels = []
-    predicted: dict[str, str] = {}
-    for choice in element.iter("Choice"):
-        label = choice.get("alias") or choice.get("value")
-        if label and not label.startswith("$"):
-            labels.append(label)
-            for said in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
-                if predicted.setdefault(said, label) != label:
-                    raise SpecError(
-                        f"labels.xml: {said!r} is a predicted value of {predicted[said]!r} and of {label!r}"
-                    )
+def _control(element: Element, line: int) -> ControlTag:
+    tag, name = element.tag, element.get("name", "")
+    low, high, step = (_number(element, attribute, line) for attribute in ("min", "max", "step"))
+    if tag == "Rating":
+        low, high, step = 1.0, _number(element, "maxRating", line) or 5.0, 1.0
+    if low is not None and high is not None and low >= high:
+        raise SpecError(f"labels.xml: {name!r} takes numbers from {low:g} to {high:g}: there are none", line=line)
+    choices = list(element.iter("Label" if tag == "Labels" else "Choice"))
+    labels = _paths(element, line) if tag == "Taxonomy" else _labels(choices)
     return ControlTag(
-        tag=element.tag,
-        name=element.get("name", ""),
+        tag=tag,
+        name=name,
         to_name=element.get("toName", ""),
         labels=tuple(labels),
         choice=element.get("choice", "single"),
-        predicted=predicted,
+        required=element.get("required") == "true",
+        per_region=element.get("perRegion") == "true",
+        low=low,
+        high=high,
+        step=step if step and step > 0 else None,
+        predicted={} if tag == "Taxonomy" else _predicted(choices, line),
     )
 
 
+def _labels(elements: Iterable[Element]) -> list[str]:
+    found = [element.get("alias") or element.get("value") for element in elements]
+    return [label for label in found if label and not label.startswith("$")]
+
+
+def _predicted(choices: Iterable[Element], line: int) -> dict[str, str]:
+    """Other words -> the label that they stand for."""
+    found: dict[str, str] = {}
+    for choice in choices:
+        for label in _labels([choice]):
+            for said in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
+                if found.setdefault(said, label) != label:
+                    raise SpecError(
+                        f"labels.xml: {said!r} is a predicted value of {found[said]!r} and of {label!r}", line=line
+                    )
+    return found
+
+
+def _paths(element: Element, line: int, above: str = "") -> list[str]:
+    """Every choice of a Taxonomy, each before those below it."""
+    found = []
+    for child in element.findall("Choice"):
+        for step in _labels([child]):
+            if PATH in step:
+                raise SpecError(f"labels.xml: the choice {step!r} holds {PATH!r}, which parts the steps", line=line)
+            found += [above + step, *_paths(child, line, above + step + PATH)]
+    return found
+
+
+def _number(element: Element, name: str, line: int) -> float | None:
+    if element.tag not in ("Number", "Rating") or (said := element.get(name)) is None:
+        return None
+    try:
+        bound = float(said)
+    except ValueError:
+        bound = math.nan
+    if not math.isfinite(bound):
+        raise SpecError(f"labels.xml: {name} of {element.get('name')!r} must be a number; it is {said!r}", line=line)
+    return bound
+
+
 def _answer(controls: Iterable[ControlTag]) -> ControlTag | None:
-    found = [c for c in controls if c.name != "verdict"]
-    for tag in ("Choices", "TextArea"):
+    found = [c for c in controls if c.tag in KINDS and c.name != "verdict" and not c.per_region]
+    for control in found:
+        if control.name in _LABEL_NAMES and control.tag != "TextArea":
+            return control
+    for tag in KINDS:
         of_tag = [c for c in found if c.tag == tag]
-        named = [c for c in of_tag if c.name in _LABEL_NAMES]
-        if named:
-            return named[0]
-        if tag == "Choices" and len(of_tag) == 1:
-            return of_tag[0]
-        if tag == "Choices" and len(of_tag) > 1:
+        if tag == "TextArea":
+            return next((c for c in of_tag if c.name in _LABEL_NAMES), None)
+        if len(of_tag) > 1:
             names = ", ".join(repr(c.name) for c in of_tag)
-            raise SpecError(f"labels.xml: several Choices ({names}); name the one that holds the label `label`")
+            raise SpecError(f"labels.xml: several {tag} ({names}); name the one that holds the label `label`")
+        if of_tag:
+            return of_tag[0]
     return None
+
+
+def _text(answer: ControlTag, objects: Mapping[str, Element]) -> str:
+    """The field of the Text that these Labels stand over."""
+    over = objects.get(answer.to_name)
+    fields = [] if over is None or over.tag != "Text" else _FIELD.findall(over.get("value", ""))
+    if len(fields) != 1:
+        what = answer.to_name if over is None else f"{over.tag} {answer.to_name}"
+        raise SpecError(
+            f"labels.xml: Labels {answer.name!r} stands over {what}; spans are read over one Text that shows one field "
+            "of the data, such as value='$text'"
+        )
+    return str(fields[0])
+
+
+def _words(names: Iterable[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} or {last}"
 
 
 def _read_xml(xml: str) -> tuple[Element, dict[Element, int]]:

@@ -11,11 +11,12 @@ pass      nobody is shown it
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from labelloop import results, strategies, why
+from labelloop import results, strategies, structured, why
 from labelloop.outputs import Output, unit_hash
 from labelloop.spec import LoopSpec
 from labelloop.strategies import single
@@ -68,13 +69,21 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
 
 
 def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
-    """The model's label and its confidence. Equally probable labels: the first by name, whatever order they came in."""
+    """The model's label and its confidence. Equally probable labels: the first by name, whatever order they came in.
+
+    Of several labels at once, where only their probabilities are said: those above 0.5, and the chance that all of them
+    are right, each by itself.
+    """
     if output.probabilities is not None:
         label, share = min(output.probabilities.items(), key=lambda item: (-item[1], item[0]))
         return label, share
     if output.result is not None:
         return results.read(spec.config, output.result, None).label, output.score
-    return output.label, output.confidence
+    if output.label is None and output.evidence is not None:
+        shares = output.evidence["labels"]
+        likely = structured.write_labels(label for label, share in shares.items() if share > 0.5)
+        return likely, math.prod(max(share, 1.0 - share) for share in shares.values())
+    return structured.text(output.label), output.confidence
 
 
 def because(
@@ -89,7 +98,7 @@ def because(
     """
     strategy = spec.queue.strategy
     if strategies.get(strategy).reads.removeprefix("evidence.") in (evidence or ()):
-        return strategies.get(strategy).line
+        return why.of_evidence(strategy, evidence or {})
     if probabilities is not None:
         names = (*spec.labels, *sorted(probabilities.keys() - set(spec.labels)))
         if strategy != strategies.RANDOM and not strategies.reads_probabilities(strategy):
@@ -97,9 +106,7 @@ def because(
         return why.why(strategy, names, [probabilities.get(name, 0.0) for name in names])
     if strategy == strategies.RANDOM:
         return why.RANDOM
-    return (
-        "the model does not say how sure it is" if confidence is None else f"the model's confidence is {confidence:.2f}"
-    )
+    return why.of_confidence(confidence)
 
 
 def seems(lane: str, spec: LoopSpec) -> str:

@@ -23,6 +23,8 @@ DIMENSIONS = 32
 BUCKETS = 4096
 _SKETCH = 1024
 """Width of the signed hashes that say which pairs are worth a closer look."""
+_LEAST = 2 * ALIKE / (1 + ALIKE) - 4 * (2 / _SKETCH) ** 0.5
+"""Jaccard's index J of two sets means a cosine of at least 2J/(1+J); four times the estimate's error below that."""
 _BLOCK = 256
 
 
@@ -59,13 +61,10 @@ def duplicates(texts: Sequence[str]) -> Ints:
     words = sorted(set(texts))
     if not words:
         return np.empty(0, dtype=np.int64)
-    rows, grams = _grams(words)
-    kinds, number = np.unique(grams, return_inverse=True)
-    owner, kind = np.divmod(np.unique(rows * len(kinds) + number), max(len(kinds), 1))
-    sets = np.split(kind, np.searchsorted(owner, np.arange(1, len(words))))
-    sizes = np.array([len(runs) for runs in sets])
+    sets, sketches = _sets(words)
+    sizes = _sizes(sets)
     group = np.full(len(words), -1)
-    for row, others in enumerate(_worth_a_look(_sketches(owner, kinds[kind], sizes), sizes)):
+    for row, others in enumerate(_worth_a_look(sketches, sizes)):
         if group[row] >= 0:
             continue
         group[row] = row
@@ -74,6 +73,37 @@ def duplicates(texts: Sequence[str]) -> Ints:
                 group[other] = row
     place = {word: int(number) for word, number in zip(words, group, strict=True)}
     return np.array([place[text] for text in texts], dtype=np.int64)
+
+
+def near(texts: Sequence[str], others: Sequence[str]) -> list[Ints]:
+    """For each text the positions of the `others` that are nearly the same, every one of them; all are plain.
+
+    `duplicates` makes groups around one text each, so that two that are alike may be in two of them.
+    """
+    if not texts or not others:
+        return [np.empty(0, dtype=np.int64)] * len(texts)
+    theirs, sketches = _sets(others)
+    sizes, found = _sizes(theirs), []
+    for start in range(0, len(texts), _BLOCK):
+        ours, sketch = _sets(texts[start : start + _BLOCK])
+        for runs, likely in zip(ours, sketch @ sketches.T >= _LEAST, strict=True):
+            fits = likely & (np.minimum(len(runs), sizes) >= ALIKE * np.maximum(len(runs), sizes))
+            alike = [other for other in np.flatnonzero(fits).tolist() if _jaccard(runs, theirs[other]) >= ALIKE]
+            found.append(np.array(alike, dtype=np.int64))
+    return found
+
+
+def _sets(words: Sequence[str]) -> tuple[list[Ints], npt.NDArray[np.float32]]:
+    """The runs of letters of each text, sorted, and a sketch of them."""
+    rows, grams = _grams(words)
+    kinds, number = np.unique(grams, return_inverse=True)
+    owner, kind = np.divmod(np.unique(rows * len(kinds) + number), max(len(kinds), 1))
+    sets = np.split(kinds[kind], np.searchsorted(owner, np.arange(1, len(words))))
+    return sets, _sketches(owner, kinds[kind], _sizes(sets))
+
+
+def _sizes(sets: Sequence[Ints]) -> Ints:
+    return np.array([len(runs) for runs in sets])
 
 
 def _grams(words: Sequence[str]) -> tuple[Ints, Ints]:
@@ -104,10 +134,8 @@ def _sketches(owner: Ints, grams: Ints, sizes: Ints) -> npt.NDArray[np.float32]:
 
 def _worth_a_look(sketches: npt.NDArray[np.float32], sizes: Ints) -> Iterator[Ints]:
     """For each text the later ones that may be nearly the same, by the estimate and by the sizes of the sets."""
-    # Jaccard's index J of two sets means a cosine of at least 2J/(1+J); four times the estimate's error below that.
-    least = 2 * ALIKE / (1 + ALIKE) - 4 * np.sqrt(2 / _SKETCH)
     for start in range(0, len(sizes), _BLOCK):
-        block = sketches[start : start + _BLOCK] @ sketches[start:].T >= least
+        block = sketches[start : start + _BLOCK] @ sketches[start:].T >= _LEAST
         for offset, near in enumerate(block):
             others = start + offset + 1 + np.flatnonzero(near[offset + 1 :])
             ours, theirs = sizes[start + offset], sizes[others]

@@ -11,31 +11,36 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop import evidence as evidence_
-from labelloop import fields, strict_json
+from labelloop import fields, strict_json, structured
 from labelloop.errors import InvalidOutput
 from labelloop.fields import MAX_WORD
-from labelloop.labeling import OURS, LabelingConfig
+from labelloop.labeling import OURS, Kind, LabelingConfig
 
 KEY = re.compile(r"[A-Za-z0-9._:/-]{1,200}", re.ASCII)
 MAX_EMBEDDING = 4096
 LARGEST_REAL = 3.4028234e38
 """Postgres keeps embeddings as 32 bits a number."""
+_WANTED = "exactly one of probabilities, label (with confidence) and result (with score) is wanted"
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a pipeline's model said about one item: exactly one of `probabilities`, `label` and `result`."""
+    """What a pipeline's model said about one item: exactly one of `probabilities`, `label` and `result`.
+
+    Of several labels at once `evidence` may say it alone, by the probability of each.
+    """
 
     key: str
     """The pipeline's own name for the item: submitting it twice is submitting it once."""
     data: Mapping[str, Any]
     """What annotators see of the item: the fields that the labeling config shows, and any others."""
     probabilities: Mapping[str, float] | None = None
-    """By label; they sum to 1."""
+    """Of one label; they sum to 1."""
     model_version: str = ""
     produced_at: datetime | str | None = None
     """With an offset; ISO 8601 where it is a text."""
-    label: str | None = None
+    label: str | float | Sequence[Any] | None = None
+    """A label; or a list of labels, a list of spans [start, end, label], a number: as labelloop/structured.py says."""
     confidence: float | None = None
     """Of `label`, 0 to 1. Without it the item goes to people."""
     result: Sequence[Mapping[str, Any]] | None = None
@@ -48,8 +53,8 @@ class Output:
     """For the query strategies that read more than one row of probabilities: see labelloop/evidence.py."""
     embedding: Sequence[float] | None = None
     """The item as numbers, of the width that the loop says: near ones are alike."""
-    gold: str | None = None
-    """The right label, where it is known: the item checks people."""
+    gold: str | float | Sequence[Any] | None = None
+    """The right label, as `label` says it, where it is known: the item checks people."""
 
     @property
     def group_key(self) -> str:
@@ -96,14 +101,14 @@ def from_json(value: object) -> Output:
         probabilities=_probabilities(value.get("probabilities")),
         model_version=fields.word("model_version", value.get("model_version")) or "",
         produced_at=_time(value.get("produced_at")),
-        label=fields.word("label", value.get("label"), empty=False),
+        label=_answer("label", value.get("label")),
         confidence=fields.share("confidence", value.get("confidence")),
         result=_result(value.get("result")),
         score=fields.share("score", value.get("score")),
         group=fields.word("group", value.get("group"), empty=False),
         evidence=evidence_.read(value.get("evidence")),
         embedding=_embedding(value.get("embedding")),
-        gold=fields.word("gold", value.get("gold"), empty=False),
+        gold=_answer("gold", value.get("gold")),
     )
 
 
@@ -117,13 +122,16 @@ def shown(output: Output, config: LabelingConfig) -> Output:
         probabilities = {}
         for said, share in output.probabilities.items():
             probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
-    label, gold = (None if said is None else to_label(said) for said in (output.label, output.gold))
+    # Of a structured answer `check` reads the labels.
+    label, gold = (to_label(said) if isinstance(said, str) else said for said in (output.label, output.gold))
     return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 
-def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> None:
+def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> Output:
     """Refuse what does not fit this loop: fields that people would miss, labels and controls that it does not have,
-    and an embedding of another width than the loop's; 0 is none.
+    answers of another kind, and an embedding of another width than the loop's; 0 is none.
+
+    Returns the output with its answers as tables hold them.
     """
     for name in config.data_fields:
         if output.data.get(name) is None and output.data.get(re.split(r"[.\[]", name, maxsplit=1)[0]) is None:
@@ -132,10 +140,6 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
         for label in output.probabilities or ():
             if label not in labels:
                 raise InvalidOutput(f"probabilities.{label}", _no_label(labels))
-        if output.label is not None and output.label not in labels:
-            raise InvalidOutput("label", _no_label(labels))
-        if output.gold is not None and output.gold not in labels:
-            raise InvalidOutput("gold", _no_label(labels))
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
                 raise InvalidOutput(path, _no_label(labels))
@@ -144,6 +148,48 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
     for i, region in enumerate(output.result or ()):
         if region["from_name"] not in controls:
             raise InvalidOutput(f"result[{i}].from_name", f"no such control; there are: {', '.join(controls)}")
+    if config.kind is not Kind.LABEL:
+        return _structured(output, config)
+    if output.probabilities is None and output.label is None and output.result is None:
+        raise InvalidOutput("probabilities", _WANTED)
+    for name in ("label", "gold"):
+        if (said := getattr(output, name)) is not None:
+            _check_label(name, said, labels)
+    return output
+
+
+def _check_label(name: str, said: object, labels: Collection[str]) -> None:
+    if fields.word(name, said, empty=False) not in (labels or (said,)):
+        raise InvalidOutput(name, _no_label(labels))
+
+
+def _structured(output: Output, config: LabelingConfig) -> Output:
+    """The output of a loop whose answers are no single labels, each answer as tables hold it."""
+    if output.probabilities is not None:
+        instead = "evidence.labels" if config.kind is Kind.LABELS else "label with confidence, or result with score"
+        raise InvalidOutput(
+            "probabilities", f"are of one label; here the answer is {config.kind.words}: send {instead}"
+        )
+    return replace(output, label=_fitting("label", output, config), gold=_fitting("gold", output, config))
+
+
+def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
+    """The output's label or gold as tables hold it, where the form can give it and spans end within the text."""
+    said = getattr(output, name)
+    if said is None:
+        return None
+    try:
+        answer = structured.canonical(config.answer, said)
+    except ValueError as exc:
+        raise InvalidOutput(name, str(exc)) from None
+    text = output.data.get(config.text_field) if config.text_field is not None else None
+    if (
+        isinstance(text, str)
+        and (ends := [span.end for span in structured.read_spans(answer)])
+        and max(ends) > len(text)
+    ):
+        raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")
+    return answer
 
 
 def body_sha256(output: Output) -> bytes:
@@ -163,15 +209,22 @@ def unit_hash(*parts: str) -> float:
 
 def _one_form(value: Mapping[str, Any]) -> None:
     forms = [name for name in ("probabilities", "label", "result") if value.get(name) is not None]
-    if len(forms) != 1:
+    evidence = value.get("evidence")
+    if len(forms) != 1 and (forms or not isinstance(evidence, dict) or "labels" not in evidence):
         said = f"; there are {' and '.join(forms)}" if forms else ""
-        raise InvalidOutput(
-            forms[1] if forms else "probabilities",
-            f"exactly one of probabilities, label (with confidence) and result (with score) is wanted{said}",
-        )
+        raise InvalidOutput(forms[1] if forms else "probabilities", f"{_WANTED}{said}")
     for name, needs in (("confidence", "label"), ("score", "result")):
         if value.get(name) is not None and forms != [needs]:
             raise InvalidOutput(name, f"goes with {needs} only")
+
+
+def _answer(path: str, value: object) -> Any:
+    """A label, or a structured answer as its text or its JSON value."""
+    if value is None or (isinstance(value, str) and not value.startswith("[")):
+        return fields.word(path, value, empty=False)
+    if isinstance(value, bool | dict):
+        raise InvalidOutput(path, "must be a text, a number or a list")
+    return value
 
 
 def _key(value: object) -> str:

@@ -1,4 +1,4 @@
-"""RetrainRun: one attempt to train a better model. Queued, running, and then promoted, refused or failed."""
+"""RetrainRun: one attempt to train a better model. Queued, running, and then judged, failed or stopped."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ class RunStatus(StrEnum):
     PROMOTED = "promoted"
     REFUSED = "refused"
     FAILED = "failed"
+    STOPPED = "stopped"
+    """By a person, or because its worker ended and another run was waiting already."""
+    ASKING = "asking"
+    """It passed the gate, and a person decides."""
+    SHADOW = "shadow"
+    """It predicts beside the champion first."""
 
 
 def try_again(latest: Sequence[str]) -> bool:

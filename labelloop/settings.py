@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from labelloop.errors import SettingsError
 
 SECRETS = frozenset(
-    {"database_url", "label_studio_token", "label_studio_password", "intake_token", "hook_secret", "backend_password"}
+    {
+        "database_url",
+        "label_studio_token",
+        "label_studio_password",
+        "intake_token",
+        "hook_secret",
+        "backend_password",
+        "mlflow_tracking_uri",
+        "review_token",
+        "review_proxy_secret",
+        "secret_key",
+    }
 )
+URLS = frozenset({"database_url", "mlflow_tracking_uri"})
+"""Secrets of which only the password is one."""
 FILE = "settings.env"
 
 
@@ -43,6 +58,14 @@ class Settings:
     backend_user: str = "labelloop"
     backend_password: str = ""
     """Basic auth of the ML backend."""
+    secret_key: str = ""
+    """Signs the cookies of the review pages; without it there are none, only HTTP with a token."""
+    review_token: str = ""
+    """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token add`."""
+    review_proxy_header: str = ""
+    """Header in which a proxy that logs people in says who it is; "": no such proxy is trusted."""
+    review_proxy_secret: str = ""
+    """What that proxy must send as X-Labelloop-Proxy, so that nobody else can say who it is."""
     push_grace_s: float = 300.0
     """How long an import whose answer was lost may still take effect; an hour where Label Studio is on SQLite."""
     pull_every_s: float = 10.0
@@ -53,6 +76,8 @@ class Settings:
     """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
     log: str = "plain"
     """How our processes log: plain, or json for one object a line."""
+    mlflow_tracking_uri: str = ""
+    """Where runs and versions are written too: http://host:5000, or sqlite:////path/mlflow.db; empty: nowhere."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -84,6 +109,14 @@ class Settings:
     def shown(self) -> dict[str, str]:
         """Name to value for people's eyes: secrets are hidden, a database URL keeps all but its password."""
         return {f.name: _hidden(f.name, str(getattr(self, f.name) or "")) for f in fields(self)}
+
+    def hide(self, text: str) -> str:
+        """The text without our secrets, and without the password of any URL."""
+        said = {str(getattr(self, name)) for name in SECRETS}
+        password = urlsplit(self.database_url).password or ""
+        for secret in sorted((said | {password, unquote(password)}) - {""}, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        return re.sub(r"(://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
 
     def to_env(self) -> dict[str, str]:
         """The same settings as environment variables, for a child process or for settings.env."""
@@ -130,7 +163,7 @@ def _convert(name: str, kind: str, value: str) -> object:
 def _hidden(name: str, value: str) -> str:
     if name not in SECRETS or not value:
         return value
-    if name == "database_url":
+    if name in URLS:
         scheme, _, rest = value.partition("://")
         credentials, at, host = rest.rpartition("@")
         user, _, _ = credentials.partition(":")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from labelloop import loop_yaml, strategies
 from labelloop.errors import SpecError
-from labelloop.labeling import LabelingConfig, generate_form
+from labelloop.labeling import Kind, LabelingConfig, generate_form
 from labelloop.selection import DIVERSITY
 from labelloop.trigger import Trigger, compile_trigger
 
@@ -20,6 +22,14 @@ NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWN = ("text", "image")
 """What a generated form can show; write a labels.xml for anything else."""
 _MAX_LABELS = 1000
+SLICES = ("label", "source", "reviewer", "length", "time")
+"""What every hold-out can be cut by, beside the fields of the outputs' data."""
+_DURATION = r"[1-9]\d{0,4}[mhdw]"
+_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
+"""The learner of each kind of answer, where none is named."""
+OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
+"""Other learners, which give one label and no more. Who is not named here is asked when it is taught."""
 
 
 class _Strict(BaseModel):
@@ -95,23 +105,114 @@ class Queue(_Strict):
 
 class LearnerSpec(_Strict):
     name: str = "text"
-    """A learner of backend/learners."""
+    """A learner of backend/learners; where none is named, the one in LEARNERS for the loop's kind of answer."""
     field: str | None = None
-    """The field of `data` that it reads; the first one that annotators see where none is named."""
+    """The field of `data` that it reads; where none is named the first one that annotators see, or the text that spans
+    are marked in.
+    """
     params: dict[str, Any] = {}
     """What else its constructor takes."""
 
+    @property
+    def reads(self) -> str:
+        """As what it sees the items: text, images, or another name of backend/learners."""
+        of_others = ("committee", "estimator", "incremental")
+        return str(self.params.get("reads", "text" if "." in self.name or self.name in of_others else self.name))
+
 
 class Retrain(_Strict):
+    """When a run is asked for, and what it may use."""
+
     after: int = Field(default=50, ge=1)
     """Train when this many answers are new since the last run."""
+    every: str | None = None
+    """Train when the last run began so long ago and any answer is new: `6h`; also m, d and w."""
+    drift: float | Literal[False] = 0.25
+    """Train when what comes in has moved this far (population stability index), or the champion is right less often
+    than it was, and some answers are new; false: do not look. labelloop/drift.py says how it is told."""
+    on_new_label: bool = True
+    """Train when there are a few answers with a label that the newest version does not know."""
+    minutes: float = Field(default=10.0, gt=0, le=24 * 60)
+    """A run that takes longer is ended."""
+    memory_gb: float = Field(default=4.0, ge=1, le=1024)
+    """Address space of the training process, in GiB."""
+    threads: int = Field(default=1, ge=1, le=256)
+    """Of linear algebra. With one, the same cut gives the same version on any machine that is alike."""
+    search: bool = True
+    """Try the learner's few parameters by cross-validation inside the training cut, where there are enough answers."""
+
+    @field_validator("every", mode="before")
+    @classmethod
+    def _is_a_duration(cls, every: object) -> object:
+        if every is not None and (not isinstance(every, str) or not re.fullmatch(_DURATION, every)):
+            raise ValueError(f"takes a duration such as '6h', '30m', '2d' or '1w'; it is {every!r}")
+        return every
+
+    @field_validator("drift", mode="before")
+    @classmethod
+    def _is_a_level(cls, drift: object) -> object:
+        """A whole number is a level too; bool is an int to Python."""
+        if drift is False or (isinstance(drift, int | float) and drift is not True and 0 < drift <= 10):
+            return drift if drift is False else float(drift)
+        raise ValueError(f"takes a level above 0, such as 0.25 (10 at most), or false; it is {drift!r}")
+
+    @property
+    def every_s(self) -> float | None:
+        """`every` in seconds."""
+        return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
+
+
+class Shadow(_Strict):
+    """How long a challenger predicts beside the champion before the gate judges it on what people answered since."""
+
+    answers: int = Field(default=50, ge=1)
+    """It is judged on so many."""
+    outputs: int = Field(default=1000, ge=1, le=100_000)
+    """It predicts so many at most."""
+    days: float = Field(default=14, gt=0, le=365)
+    """Too few answers by then: refused."""
+    then: Literal["auto", "ask"] = "auto"
+    """What follows where it passes."""
+
+    @model_validator(mode="after")
+    def _can_end(self) -> Shadow:
+        if self.answers > self.outputs:
+            raise ValueError(f"{self.answers} answers on {self.outputs} outputs cannot be: outputs is at least answers")
+        return self
 
 
 class GateSpec(_Strict):
+    """When a challenger may replace the champion, and who says so."""
+
     min_holdout: int = Field(default=20, ge=1)
     """Fewer held-out answers than this: no verdict, the champion stays."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
-    """Promote when the one-sided exact McNemar test is at or below it."""
+    """The paired one-sided test must be at or below it, divided by the verdicts so far on the same answers."""
+    reuse: Literal["share", "ignore"] = "share"
+    """ignore: alpha is not divided, and of many verdicts luck passes some."""
+    min_gain: float = Field(default=0.0, ge=0, lt=1)
+    """A gain that is smaller is not worth a change; a share of 1."""
+    floor: float = Field(default=0.02, ge=0, le=1)
+    """A slice that lost more than this, and not by chance, refuses; a share of 1."""
+    slices: tuple[str, ...] = (*SLICES, "data")
+    """What the hold-out is cut by: label, source, reviewer, length, time; data.x is a field, data all of them."""
+    max_ece: float | None = Field(default=None, gt=0, le=1)
+    """How far confidences may be off (expected calibration error); a share of 1."""
+    max_slowdown: float | None = Field(default=None, gt=0)
+    """How many times the champion's time for an item it may take."""
+    max_size_mb: float | None = Field(default=None, gt=0)
+    """Of its file, in millions of bytes."""
+    promotion: Literal["auto", "ask", "shadow"] = "auto"
+    """What follows where it passes: it serves, a person decides, or it predicts beside the champion first."""
+    shadow: Shadow = Shadow()
+
+    @field_validator("slices")
+    @classmethod
+    def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
+                raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
+        return names
 
 
 class LoopSpec(_Strict):
@@ -131,6 +232,8 @@ class LoopSpec(_Strict):
     """The labels; those of labels.xml where there is one."""
     overlap: int = Field(default=1, ge=1, le=10)
     """How many people answer one task."""
+    tolerance: float | None = Field(default=None, ge=0)
+    """How far from a number or rating another is still the same answer; a twentieth of its range where none is said."""
     queue: Queue = Queue()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
@@ -167,8 +270,6 @@ class LoopSpec(_Strict):
                 raise ValueError(f"Label Studio reads {label!r} as a field of the data; no label can begin with $")
         if len(set(labels)) < len(labels):
             raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
-        if len(labels) == 1:
-            raise ValueError("one label leaves nothing to choose; name two at least")
         return labels
 
     @classmethod
@@ -233,13 +334,22 @@ def _complete(values: Mapping[str, Any]) -> LoopSpec:
     if not spec.labels_xml:
         xml = generate_form(spec.labels, spec.actions[0].fields, spec.show)
         return spec.model_copy(update={"labels_xml": xml})
-    labels = spec.config.labels
-    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": labels})
+    config, learner = spec.config, spec.learner
+    named = learner.name if "name" in learner.model_fields_set else LEARNERS[config.kind]
+    learner = learner.model_copy(update={"name": named, "field": learner.field or config.text_field})
+    spec = spec.model_copy(update={"learner": learner})
+    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
 
 
 def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """The labels of loop.yaml and labels.xml are the same, and what the learner reads is shown to people."""
+    """The labels of loop.yaml and labels.xml are the same, what the learner reads is shown to people, and it learns the
+    kind of answer that they give.
+    """
     config = spec.config
+    if len(spec.labels) == 1 and config.kind is Kind.LABEL:
+        raise document.error(("labels",), "labels: one label leaves nothing to choose; name two at least")
+    if spec.labels and config.kind is Kind.NUMBER:
+        raise document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
     if config.labels and set(config.labels) != set(spec.labels):
         raise document.error(
             ("labels",), f"labels: {', '.join(spec.labels)} here, but labels.xml has {', '.join(config.labels)}"
@@ -250,6 +360,35 @@ def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
             ("learner", "field"),
             f"learner.field: annotators do not see {field!r}; they see: {', '.join(config.data_fields) or 'nothing'}",
         )
+
+    if field is not None and config.text_field not in (None, field):
+        raise document.error(
+            ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
+        )
+    _fits(document, spec, config.kind)
+
+
+def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
+    """The learner and the trigger are such as this kind of answer allows."""
+    name = spec.learner.name
+    gives = next((of for of, learner in LEARNERS.items() if learner == name), None)
+    if name in OF_ONE_LABEL or "." in name:
+        gives = Kind.LABEL
+    if gives not in (None, kind):
+        answer = spec.config.answer
+        raise document.error(
+            ("learner", "name"),
+            f"learner.name: {name!r} gives {gives.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
+            f"{kind.words}: {LEARNERS[kind]!r} does",
+        )
+    if kind is Kind.LABEL:
+        return
+    for node in ast.walk(ast.parse(spec.trigger.strip(), mode="eval")):
+        if isinstance(node, ast.Name) and node.id in ("label", "margin", "entropy"):
+            raise document.error(
+                ("trigger",),
+                f"trigger: {node.id} is of one label, and the answer is {kind.words}: use model_confidence",
+            )
 
 
 def _words(error: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,25 @@ def whys(strategy: str, labels: Sequence[str], proba: npt.ArrayLike) -> list[str
     if not len(rows):
         return []
     return WORDS[strategy](rows, [_short(label) for label in labels])
+
+
+def of_evidence(strategy: str, evidence: Mapping[str, Any]) -> str:
+    """One line for evidence that the strategy reads: what it asks for, and which label or token is least sure."""
+    line = strategies.get(strategy).line
+    if shares := evidence.get("labels"):
+        label, share = min(shares.items(), key=lambda item: (abs(item[1] - 0.5), item[0]))
+        return f"{line}; least sure is {_short(label)}, at {share:.2f}"
+    if tokens := evidence.get("tokens"):
+        least = min(strategies.confidence(token) for token in tokens)
+        return f"{line}; the least sure of {len(tokens)} at {least:.2f}"
+    return line
+
+
+def of_confidence(confidence: float | None) -> str:
+    """One line for a model that says no more than how sure it is, or not even that."""
+    if confidence is None:
+        return "the model does not say how sure it is"
+    return f"the model's confidence is {confidence:.2f}"
 
 
 def _short(label: str) -> str:

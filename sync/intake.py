@@ -196,7 +196,7 @@ def _rows(spec: LoopSpec, body: bytes) -> tuple[dict[str, Row], int]:
         try:
             value = strict_json.loads(raw)
             output = outputs.shown(outputs.from_json(value), spec.config)
-            outputs.check(output, spec.config, labels, spec.queue.embedding)
+            output = outputs.check(output, spec.config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             status = exc.status
             problems.append(_problem(exc, number, value))

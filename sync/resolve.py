@@ -10,7 +10,8 @@ from uuid import UUID
 
 from labelloop import results
 from labelloop.annotations import Annotation
-from labelloop.feedback import Answer, Feedback, consensus, one_a_reviewer
+from labelloop.consensus import consensus
+from labelloop.feedback import Answer, Feedback, one_a_reviewer
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
 from labelloop.store import doubts, jobs, runs
@@ -49,7 +50,10 @@ def resolve(
         output["id"]: [_feedback(spec, output, annotation) for annotation in one_a_reviewer(annotations[output["id"]])]
         for output in outputs
     }
-    agreed = {id_: consensus([row.label for row in rows], spec.overlap) for id_, rows in said.items()}
+    agreed = {
+        id_: consensus([row.label for row in rows], spec.overlap, spec.config.answer, spec.tolerance)
+        for id_, rows in said.items()
+    }
     changed = [
         (output["id"], agreed[output["id"]] or NO_ANSWER)
         for output in outputs

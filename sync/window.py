@@ -147,7 +147,7 @@ def _features(
     last: in one reading."""
     fields, width = spec.config.data_fields, spec.queue.embedding
     field = spec.learner.field or (fields[0] if fields else None)
-    if width and spec.learner.name != "text":
+    if width and spec.learner.reads not in features.TEXTS:
         field = None  # pictures are large, and there is something better
     with database.transaction() as conn:
         # What was answered teaches no less than what stands open, and the utilities do not know it yet either.
@@ -160,7 +160,7 @@ def _features(
         # One of another width came when the loop said another.
         embeddings = [one if len(one or ()) == width else None for one in said]
     data = (row["data"] for row in _seen(database, ids, field, embeddings=False))
-    read = features.read(spec.learner.name, field, data, embeddings)
+    read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 
 

@@ -131,10 +131,12 @@ def region(label: str) -> list[Row]:
 
 @contextmanager
 def sync_loop(
-    database: Database, url: str, token: str, *, through: str | None = None, **spec: Any
+    database: Database, url: str, token: str, *, through: str | None = None, of: LoopSpec | None = None, **spec: Any
 ) -> Iterator[SyncLoop]:
-    """`through`: the address at which ours see Label Studio, where that is a proxy. `spec`: changes of the loop."""
-    changed = parse("pets", YAML, XML).model_copy(update=spec)
+    """`through`: the address at which ours see Label Studio, where that is a proxy. `of`: another loop than that of
+    pets. `spec`: changes of the loop.
+    """
+    changed = (of or parse("pets", YAML, XML)).model_copy(update=spec)
     settings = Settings(
         database_url=database.url, label_studio_url=through or url, label_studio_token=token, push_grace_s=1.0
     )
@@ -150,7 +152,7 @@ def sync_loop(
             gateway.close()
 
 
-def wait_until(true: Callable[[], object], seconds: float = 20.0, what: str = "it") -> None:
+def wait_until(true: Callable[[], object], seconds: float = 90.0, what: str = "it") -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"{what} did not happen within {seconds:g} s"

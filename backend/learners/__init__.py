@@ -7,9 +7,20 @@ from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
+from backend.learners.committee import Committee
+from backend.learners.estimator import Estimator
+from backend.learners.hosted import Hosted
 from backend.learners.images import Images
+from backend.learners.incremental import Incremental
+from backend.learners.making import construct
+from backend.learners.multilabel import Multilabel
+from backend.learners.numbers import Numbers
+from backend.learners.remote import Remote
 from backend.learners.said import Said
+from backend.learners.spans import Spans
+from backend.learners.tabular import Tabular
 from backend.learners.text import Text
+from backend.learners.vectors import Vectors
 from labelloop.errors import SpecError
 
 
@@ -24,8 +35,8 @@ class Learner(Protocol):
     """What was learned, as a scikit-learn object: the part that skops stores."""
 
     @property
-    def params(self) -> Mapping[str, str | int | float | bool]:
-        """What the constructor takes to make the like of this again."""
+    def params(self) -> Mapping[str, Any]:
+        """What the constructor takes to make the like of this again; plain JSON."""
         ...
 
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
@@ -51,13 +62,31 @@ class Learner(Protocol):
         ...
 
 
-LEARNERS: Mapping[str, type[Learner]] = {learner.name: learner for learner in (Images, Text)}
+LEARNERS: Mapping[str, type[Learner]] = {
+    learner.name: learner
+    for learner in (
+        *(Committee, Estimator, Images, Incremental, Tabular, Text, Vectors),
+        *(Multilabel, Numbers, Spans),
+        *(Hosted, Remote),
+    )
+}
+OF_OTHERS = frozenset({Hosted.name, Remote.name})
+"""Those that are told the form: `label_config`."""
+FROZEN = frozenset({Remote.name})
+"""Those that need no answer to learn from."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
-    """A learner that knows nothing yet. Raises SpecError for an unknown name."""
+    """A learner that knows nothing yet; a name with a dot is the import path of a scikit-learn classifier.
+
+    Raises SpecError for an unknown name and for parameters that it does not take, SettingsError where something that
+    they ask for is not there.
+    """
+    if "." in name:
+        name, params = Estimator.name, {**params, "path": name}
     try:
         learner = LEARNERS[name]
     except KeyError:
-        raise SpecError(f"no learner {name!r}; there are: {', '.join(sorted(LEARNERS))}") from None
-    return learner(**params)
+        there = f"{', '.join(sorted(LEARNERS))}, and scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
+        raise SpecError(f"no learner {name!r}; there are: {there}") from None
+    return construct(learner, params)

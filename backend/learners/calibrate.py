@@ -3,6 +3,9 @@
 Temperature scaling: the logarithms of the probabilities are divided by one number, which changes no label. It is fitted
 to what the like of the learner says of answers that it was not taught, by cross-validation within the training cut; the
 hold-out has no part in it. Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
+
+Of several labels and of spans it is the logarithm of the confidence, the chance that the whole answer is right. Numbers
+say their own chance, from answers that members of the ensemble were not taught.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -43,7 +47,10 @@ class Calibrated:
 
     def say(self, data: Data) -> Said:
         said = self.learner.say(data)
-        return said if said.proba is None else of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        if said.proba is None:
+            return replace(said, confidences=said.confidences ** (1.0 / self.temperature))
+        sure = of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        return replace(sure, evidence=said.evidence)  # what a committee's members dispute stays as they said it
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)
@@ -61,13 +68,15 @@ def calibrate(
     weights: Sequence[float] | None = None,
     groups: Sequence[str] | None = None,
 ) -> Learner:
-    """The fitted learner, calibrated on what it was taught; itself where that is too little, or it has no `proba`.
+    """The fitted learner, calibrated on what it was taught; itself where that is too little, or it has neither `proba`
+    nor evidence.
 
     `groups`: what must not be parted; each answer is its own where None. It takes FOLDS fits to most of the answers,
     and one where there are many.
     """
-    if learner.say(data[:1]).proba is None:
-        return learner  # before the like of it is fitted, which may be dear
+    first = learner.say(data[:1])
+    if first.proba is None and first.evidence is None:
+        return learner
     logs: list[tuple[Floats, npt.NDArray[np.intp]]] = []
     for taught, left in _folds(labels, groups, int(rng.integers(2**31))):
         if sum(len(right) for _, right in logs) >= ENOUGH:
@@ -79,10 +88,13 @@ def calibrate(
         except Failed:
             continue
         columns = {label: column for column, label in enumerate(like.classes)}
-        held = [i for i in left if labels[i] in columns]
-        proba = like.say([data[i] for i in held]).proba
-        assert proba is not None
-        logs.append((_log(proba), np.array([columns[labels[i]] for i in held], dtype=np.intp)))
+        held = [i for i in left if first.proba is None or labels[i] in columns]
+        said = like.say([data[i] for i in held])
+        if said.proba is not None:
+            logs.append((_log(said.proba), np.array([columns[labels[i]] for i in held], dtype=np.intp)))
+        else:
+            wrong = [label != labels[i] for i, label in zip(held, said.labels, strict=True)]
+            logs.append((_log(said.confidences), np.array(wrong, dtype=np.intp)))
     return with_temperature(learner, _temperature(logs)) if logs else learner
 
 
@@ -95,12 +107,16 @@ def tempered(proba: Floats, temperature: float) -> Floats:
 
 
 def _temperature(logs: Sequence[tuple[Floats, npt.NDArray[np.intp]]]) -> float:
-    """That which makes the right labels most likely, to four digits."""
+    """That which makes what was right most likely, to four digits: of a row of labels the label, of a confidence 0 for
+    right and 1 for wrong.
+    """
 
     def unlikely(log_temperature: float) -> float:
         total = 0.0
         for log, right in logs:
             scaled = log / np.exp(log_temperature)
+            if log.ndim == 1:
+                scaled = np.column_stack([scaled, _log(-np.expm1(scaled))])
             total -= float((scaled[np.arange(len(right)), right] - logsumexp(scaled, axis=1)).sum())
         return total
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
+from pydantic import Field
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.pipeline import FeatureUnion
 
+from backend.learners import embedding
 from backend.learners.refit import Refit
 from labelloop.features import read_text
 
@@ -19,36 +21,59 @@ class Text(Refit):
     """Reads a string; words and pairs of words, and with `characters` also runs of 2 to 4 letters within a word.
 
     Characters cost about five times the time, and pay with few answers, with typing errors and with inflection.
+
+    `embeddings`: the folder of a model2vec model, whose vector of the text is seen beside the words. It stays where it
+    is; a version keeps its SHA-256 and answers by no other.
     """
 
     name: ClassVar[str] = "text"
+    sees = ("characters", "embeddings", "embeddings_sha256")
+    grid: ClassVar[Mapping[str, Sequence[Any]]] = {"characters": (True, False), "C": (1.0, 10.0, 100.0)}
 
-    def __init__(self, field: str, characters: bool = True) -> None:
+    def __init__(
+        self,
+        field: str,
+        characters: bool = True,
+        embeddings: str = "",
+        embeddings_sha256: str = "",
+        C: Annotated[float, Field(gt=0)] = 10.0,
+    ) -> None:
         super().__init__(field)
         self.characters = characters
+        self.C = C
+        self.embeddings = embeddings
+        self.embeddings_sha256 = embedding.digest(embeddings, embeddings_sha256) if embeddings else ""
 
     @property
-    def params(self) -> Mapping[str, str | int | float | bool]:
-        return {"field": self.field, "characters": self.characters}
+    def params(self) -> Mapping[str, Any]:
+        said = {"embeddings": self.embeddings, "embeddings_sha256": self.embeddings_sha256} if self.embeddings else {}
+        return {"field": self.field, "characters": self.characters, "C": self.C, **said}
 
     def read(self, value: object) -> str:
         return read_text(value)
 
-    def build(self, features: Sequence[Any], seed: int) -> Any:
-        return Pipeline([("tfidf", tfidf(self.characters)), ("classify", LogisticRegression(C=10, max_iter=1000))])
+    def numbers(self, features: Sequence[Any]) -> list[tuple[str, Any]]:
+        words = Tfidf(ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b")
+        letters = Tfidf(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
+        parts: list[tuple[str, Any]] = [("words", words)]
+        if self.characters:
+            parts.append(("letters", letters))
+        if self.embeddings:
+            parts.append(("embedding", embedding.Embedding(self.embeddings, self.embeddings_sha256)))
+        return [("tfidf", FeatureUnion(parts))]
 
-    def teach(self, estimator: Any, features: Sequence[Any], codes: Any, weights: Sequence[float] | None) -> None:
-        super().teach(estimator, features, codes, weights)
-        for _, vectorizer in estimator.named_steps["tfidf"].transformer_list:
-            # Where there are more than MAX_FEATURES, scikit-learn numbers them with numpy's integers, and skops makes a
-            # file of each: minutes to store what is stored in a second.
-            vectorizer.vocabulary_ = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
+    def classifier(self, features: Sequence[Any], seed: int) -> Any:
+        return LogisticRegression(C=self.C, max_iter=1000, class_weight="balanced")
 
 
-def tfidf(characters: bool) -> FeatureUnion:
-    """Sublinear term frequencies, so that a word that is said ten times does not weigh ten words."""
-    words = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b"
-    )
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
-    return FeatureUnion([("words", words)] + ([("letters", letters)] if characters else []))
+class Tfidf(TfidfVectorizer):  # type: ignore[misc]
+    """Sublinear term frequencies, so that a word that is said ten times does not weigh ten words.
+
+    Where there are more than MAX_FEATURES, scikit-learn numbers them with numpy's integers, and skops makes a file of
+    each: minutes to store what is stored in a second.
+    """
+
+    def fit_transform(self, raw_documents: Any, y: Any = None) -> Any:
+        counted = super().fit_transform(raw_documents, y)
+        self.vocabulary_: dict[str, int] = {term: int(column) for term, column in self.vocabulary_.items()}
+        return counted

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import click
 
-from labelloop.cli import doctoring, hops, looking, people, rescoring, simulating, starting, strategies
+from labelloop.cli import (
+    access,
+    doctoring,
+    hops,
+    looking,
+    people,
+    rescoring,
+    simulating,
+    starting,
+    strategies,
+    versions,
+)
 from labelloop.cli.door import Door
 
 
@@ -17,6 +28,6 @@ def main() -> None:
     """
 
 
-for topic in (starting, doctoring, hops, looking, people, rescoring, simulating, strategies):
+for topic in (starting, doctoring, hops, looking, people, versions, access, rescoring, simulating, strategies):
     for command in topic.COMMANDS:
         main.add_command(command)

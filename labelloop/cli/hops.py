@@ -1,4 +1,4 @@
-"""The commands that do one hop: submit, push, pull, retrain, promote, rollback."""
+"""The commands that do one hop: submit, push, pull, retrain, replay, promote, refuse, rollback."""
 
 from __future__ import annotations
 
@@ -87,26 +87,56 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 
 @click.command()
 @one_of_the_loops
-@click.option("--why", default="asked for on the command line", show_default=True)
+@click.option("--why", default="asked for on the command line", show_default=True, help="The reason, for the record.")
+@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="With --stop: who stops it.")
 @click.option("--wait", is_flag=True, help="Wait for the verdict.")
+@click.option("--stop", is_flag=True, help="Stop the run that is going, and the one that waits; the champion stays.")
 @as_json_too
 @with_settings
-def retrain(settings: Settings, loop: str | None, why: str, wait: bool, as_json: bool) -> None:
-    """Ask the backend to train a challenger and to judge it."""
+def retrain(settings: Settings, loop: str | None, why: str, by: str, wait: bool, stop: bool, as_json: bool) -> None:
+    """Ask the backend to train a challenger and to judge it; or stop it."""
     from labelloop.store import jobs, runs
 
+    if stop and wait:
+        raise UsageError("--stop and --wait: one of the two")
     with open_database(settings) as db:
         name = one_loop(db, loop)
+        if stop:
+            with db.transaction() as conn:
+                ended = [run for run in runs.open_runs(conn, name) if runs.ask_to_stop(conn, run["id"], by, why)]
+            if not ended:
+                raise UsageError(f"no run of {name} is queued or running: there is nothing to stop")
+            said = {"running": "stops within seconds", "queued": "stopped"}
+            return show([{"loop": name, "run": str(run["id"]), "now": said[run["status"]]} for run in ended], as_json)
         with db.transaction() as conn:
             run = runs.request(conn, name, why)
             jobs.ask(conn, jobs.RETRAIN, name)
         if not wait:
-            said = "folded into the run that is open already" if run is None else str(run)
-            return show({"loop": name, "run": said}, as_json)
+            said_run = "folded into the run that is queued already" if run is None else str(run)
+            return show({"loop": name, "run": said_run}, as_json)
         done = _wait_for_verdict(db, name)
     show({k: done[k] for k in ("id", "status", "reasons", "error")}, as_json)
     if done["status"] == "failed":
         raise Failed(f"the run failed: {done['error']}")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--loop", help="Name of the loop, where the first characters of RUN do not tell.")
+@as_json_too
+@with_settings
+def replay(settings: Settings, run: str, loop: str | None, as_json: bool) -> None:
+    """Train RUN (its id, or the first characters of it) again and say whether the same version comes of it.
+
+    The same answers, seed and parameters, in a fresh process; nothing is kept. Exit status 1: another version.
+    """
+    from backend.replay import replay as again
+
+    with open_database(settings) as db:
+        done = again(db, settings, loop, run)
+    show(plain(done), as_json)
+    if not done.same:
+        raise Failed(f"another version came of it; what differs: {', '.join(done.differs) or 'nothing that is known'}")
 
 
 @click.command()
@@ -123,6 +153,23 @@ def promote(settings: Settings, version: str, loop: str | None, why: str, by: st
     with open_database(settings) as db:
         done = hop(db, one_loop(db, loop), version, by=by, why=why, models_dir=settings.models_dir)
     show(plain(done), as_json)
+
+
+@click.command()
+@click.argument("run")
+@one_of_the_loops
+@click.option("--why", required=True, help="The reason, for the record.")
+@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@as_json_too
+@with_settings
+def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
+    """Refuse what RUN (its id, or the first characters of it) asks you to promote, or has in shadow."""
+    from backend.promote import refuse as hop
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop)
+        done = hop(db, name, run, by=by, why=why)
+    show({"loop": name, "run": str(done), "status": "refused", "by": by, "why": why}, as_json)
 
 
 @click.command()
@@ -159,6 +206,8 @@ COMMANDS = (
     push,
     pull,
     retrain,
+    replay,
     promote,
+    refuse,
     rollback,
 )

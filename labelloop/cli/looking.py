@@ -1,4 +1,4 @@
-"""The commands that look: versions, status, settings; and migrate, which brings the tables up to date."""
+"""The commands that look: status, settings; and migrate, which brings the tables up to date."""
 
 from __future__ import annotations
 
@@ -8,26 +8,11 @@ from labelloop.cli.door import (
     all_or_one,
     as_json_too,
     loop_names,
-    one_loop,
-    one_of_the_loops,
     open_database,
     with_settings,
 )
-from labelloop.cli.shown import plain, show
+from labelloop.cli.shown import show
 from labelloop.settings import Settings
-
-
-@click.command()
-@one_of_the_loops
-@as_json_too
-@with_settings
-def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """The model versions of a loop, newest first."""
-    from labelloop.store import versions as store
-
-    with open_database(settings) as db, db.transaction() as conn:
-        rows = store.list_(conn, one_loop(db, loop))
-    show([plain(row) for row in rows], as_json)
 
 
 @click.command()
@@ -55,6 +40,37 @@ def status(settings: Settings, loop: str | None, as_json: bool) -> None:
     show(rows, as_json)
 
 
+@click.command("loops")
+@as_json_too
+@with_settings
+def at_a_glance(settings: Settings, as_json: bool) -> None:
+    """All loops at a glance, as the review pages show them: how fast and alike people answer, and what needs you."""
+    from backend.review.reports import overview
+    from backend.review.words import duration, interval, percent
+
+    with open_database(settings) as db, db.transaction() as conn:
+        loops = overview(conn)["loops"]
+    if as_json:
+        return show(loops, as_json)
+    show(
+        [
+            {
+                "loop": loop["loop"],
+                "waiting": loop["waiting"],
+                "in review": loop["in_review"],
+                "answered": loop["answered"],
+                "a person takes": duration(loop["response"]["person_median_s"]),
+                "agreement": percent(loop["agreement"]["agreement"]),
+                "champion": loop["champion"]["name"],
+                "is right, %": interval(loop["champion"]["accuracy"]) or "not measured",
+                "needs you": "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
+            }
+            for loop in loops
+        ],
+        as_json,
+    )
+
+
 @click.command()
 @as_json_too
 @with_settings
@@ -68,12 +84,15 @@ def settings(settings: Settings, as_json: bool) -> None:
 @with_settings
 def migrate(settings: Settings, as_json: bool) -> None:
     """Bring the database to the newest schema and register the loops of the loops folder. Twice is once."""
+    from backend.train import check
     from labelloop.spec import load
     from labelloop.store import loops
     from labelloop.store.migrate import migrate as apply
 
     settings.require("database_url")
     specs = [load(p.parent) for p in sorted(settings.loops_dir.glob("*/loop.yaml"))]
+    for spec in specs:
+        check(spec)
     applied = apply(settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
         for spec in specs:
@@ -82,8 +101,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
 
 
 COMMANDS = (
-    versions,
     status,
+    at_a_glance,
     settings,
     migrate,
 )

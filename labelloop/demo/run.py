@@ -178,8 +178,7 @@ class _Demo:
             patiently("the window", self._window_is_renewed)
         row = patiently("the figures of the round", lambda: self.measure.row(run))
         verdict = "promoted" if row["promoted"] else run["status"]
-        said = "; ".join(row["reasons"]) or run["error"]
-        self.console.print(f"Round {number}: {row['answers']} answers. [bold]{verdict}[/]: {said}")
+        self.console.print(f"Round {number}: {row['answers']} answers. [bold]{verdict}[/]: {row['reasons'][0]}")
         return row
 
     # -- what is true now ----------------------------------------------------------------------------------------
@@ -206,7 +205,7 @@ class _Demo:
         """The newest run that was not there before and has ended; a run is asked for where none comes by itself."""
         with self.database.transaction() as conn:
             latest = [run for run in runs.latest(conn, self.spec.name, 5) if run["id"] not in known]
-            if latest and all(run["status"] in ("promoted", "refused", "failed") for run in latest):
+            if latest and all(run["status"] not in ("queued", "running") for run in latest):
                 return latest[0]
             if not latest and runs.new_answers(conn, self.spec.name) < self.spec.retrain.after:
                 # A task that was served twice, or an answer nobody could read: the round has an answer less.

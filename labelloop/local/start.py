@@ -25,11 +25,13 @@ from labelloop.local.postgres import Command, Postgres
 from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
 from labelloop.spec import LoopSpec, load
-from labelloop.store import loops
+from labelloop.store import access, loops
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 
 Announce = Callable[[str], object]
+OWNER = "owner"
+"""Whose the first token of the review pages is: decisions are signed with it."""
 SQLITE_GRACE_S = 3600.0
 """On SQLite Label Studio itself tries a locked import again, long after its answer was lost."""
 
@@ -55,6 +57,8 @@ class Start:
             intake_token=settings.intake_token or secrets.token_urlsafe(24),
             hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
             backend_password=settings.backend_password or secrets.token_urlsafe(24),
+            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            review_token=settings.review_token or secrets.token_urlsafe(32),
         )
         self._supervisor.start()
         settings = replace(settings, database_url=self._postgres())
@@ -69,6 +73,8 @@ class Start:
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
             names = _register(database, self._options.specs or _load_all(settings.loops_dir))
+            with database.transaction() as conn:
+                access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
             self._rooms(settings, database)
         return settings, names
 

@@ -42,6 +42,7 @@ class Running:
             "label_studio": self.settings.label_studio_url,
             "sync": self.settings.sync_url,
             "backend": self.settings.backend_url,
+            "review": f"{self.settings.backend_url}/review/",
             "postgres": f"{at.hostname}:{at.port or 5432}{at.path}",
         }
 
@@ -103,6 +104,7 @@ def _summary(running: Running, seconds: float) -> str:
     lines += [
         f"  intake        {at['sync']}  (its token: LABELLOOP_INTAKE_TOKEN, same file)",
         f"  ML backend    {at['backend']}",
+        f"  review        {at['review']}  (log in with LABELLOOP_REVIEW_TOKEN, same file)",
         f"  Postgres      {at['postgres']}",
         f"  logs          {settings.data_dir / 'logs'}",
         "Next: `labelloop submit FILE` sends outputs, `labelloop status` shows the loop; Ctrl-C stops everything.",

@@ -6,24 +6,37 @@ labeling config is no answer, never an error.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labelloop.labeling import APPROVE, REJECT, ControlTag, LabelingConfig
-from labelloop.results import choices, textarea
+from labelloop.labeling import APPROVE, REJECT, ControlTag, Kind, LabelingConfig
+from labelloop.results import choices, labels, number, rating, taxonomy, textarea
+from labelloop.structured import sayable
 
 
 class Codec(Protocol):
-    """What a file of this folder gives. decode(control, encode(control, label)) == label."""
+    """What a file of this folder gives. decode(control, values of encode(control, answer)) == answer, for every answer
+    that the control can give.
+    """
 
-    def encode(self, control: ControlTag, label: str) -> dict[str, Any]:
-        """The region's type and value."""
+    def encode(self, control: ControlTag, answer: str) -> list[dict[str, Any]]:
+        """Type and value of each region; [] where the answer is that there is none."""
 
-    def decode(self, control: ControlTag, value: dict[str, Any]) -> str | None:
-        """None where the value is not one answer that this control can give."""
+    def decode(self, control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
+        """`values` of the control's regions, the newest last. None, or a ValueError, where they are no answer that this
+        control can give.
+        """
 
 
-CODECS: dict[str, Codec] = {"Choices": choices, "TextArea": textarea}
+CODECS: dict[str, Codec] = {
+    "Choices": choices,
+    "Labels": labels,
+    "Number": number,
+    "Rating": rating,
+    "Taxonomy": taxonomy,
+    "TextArea": textarea,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,55 +54,69 @@ class Reading:
 def encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
     """`label` as a prediction's result; [] where there is none, or the form cannot say it.
 
-    `model_label` is the output's own, which a form with a verdict is about: another label is a reject with a
-    correction. A label may be said in a word of the config's `predicted_values`.
+    What the form can say in part it says: a number is brought to the nearest step within its bounds, labels that
+    it does not have are left out. `model_label` is the output's own, which a form with a verdict is about: another
+    label is a reject with a correction. A label may be said in a word of the config's `predicted_values`.
     """
-    label = None if label is None else config.answer.shown(label)
-    if label is None or (config.labels and label not in config.labels):
+    answer = _sayable(config, label)
+    if answer is None:
         return []
     if config.verdict is None:
-        return [_region(config.answer, label)]
-    if label == model_label:
-        return [_region(config.verdict, APPROVE)]
+        return _regions(config.answer, answer)
+    if answer == _sayable(config, model_label):
+        return _regions(config.verdict, APPROVE)
     if config.correction is None:
-        return [_region(config.verdict, REJECT)]
-    return [_region(config.verdict, REJECT), _region(config.correction, label)]
+        return _regions(config.verdict, REJECT)
+    return _regions(config.verdict, REJECT) + _regions(config.correction, answer)
 
 
 def read(config: LabelingConfig, result: object, model_label: str | None) -> Reading:
     """What a result says. `model_label` is the output's own label: None, and there is nothing to approve.
 
     With a verdict, approve makes the model's label the label, and reject the correction. Without one the label is what
-    was chosen, and it is an approval when it equals the model's.
+    was chosen, and it is an approval when it equals the model's, as far as the form can say that.
     """
+    model = _sayable(config, model_label)
+    if model is None and config.kind is Kind.LABEL:
+        model = model_label  # which the form may have no more
     comment = _value(config.comment, result)
     if config.verdict is None:
         label = _value(config.answer, result)
-        if label is None or model_label is None:
+        if label is None or model is None:
             return Reading(label=label, comment=comment)
-        approval = label == model_label
+        approval = label == model
         return Reading(label, approval, None if approval else label, comment)
     verdict = _value(config.verdict, result)
     if verdict == APPROVE:
-        return Reading(model_label, True, None, comment)
+        return Reading(model, True, None, comment)
     if verdict == REJECT:
         correction = _value(config.correction, result)
         return Reading(correction, False, correction, comment)
     return Reading(comment=comment)
 
 
-def _region(control: ControlTag, label: str) -> dict[str, Any]:
+def _sayable(config: LabelingConfig, label: str | None) -> str | None:
+    if label is None or config.answer is config.verdict:  # whose choices are no labels
+        return label
+    return sayable(config.answer, label)
+
+
+def _regions(control: ControlTag, answer: str) -> list[dict[str, Any]]:
+    where = {"from_name": control.name, "to_name": control.to_name}
     # The id only has to be its own within one result; Label Studio keeps it on the annotation.
-    where = {"id": f"labelloop-{control.name}", "from_name": control.name, "to_name": control.to_name}
-    return {**where, **CODECS[control.tag].encode(control, label)}
+    return [
+        {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", **where, **region}
+        for i, region in enumerate(CODECS[control.tag].encode(control, answer))
+    ]
 
 
 def _value(control: ControlTag | None, result: object) -> str | None:
-    """The newest answer of this control; a later region replaces an earlier one."""
+    """The answer of this control; of one that has one region a later one replaces an earlier one."""
     if control is None or not isinstance(result, list):
         return None
-    for region in reversed(result):
-        if isinstance(region, dict) and region.get("from_name") == control.name:
-            value = region.get("value")
-            return CODECS[control.tag].decode(control, value) if isinstance(value, dict) else None
-    return None
+    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == control.name]
+    values = [value if isinstance(value := region.get("value"), dict) else {} for region in regions]
+    try:
+        return CODECS[control.tag].decode(control, values)
+    except ValueError:
+        return None

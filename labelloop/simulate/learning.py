@@ -38,6 +38,10 @@ def study(labelled: Labelled) -> Study:
         # As if they had variance 1: else what the penalty means depends on the scale of somebody's model.
         variance = max(float(vectors[labelled.pool].var(axis=0).mean()), 1e-12)
         return Linear(vectors, labelled.codes, LogisticRegression(C=1 / variance, max_iter=1000))
+    if labelled.learner not in ("images", "text"):
+        raise UsageError(
+            f"simulate learns from texts, pictures or --embeddings, not as the learner {labelled.learner!r}"
+        )
     learner: Any = make(labelled.learner, {"field": labelled.field})
     values = []
     for i, item in enumerate(labelled.data):

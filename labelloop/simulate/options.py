@@ -56,7 +56,7 @@ def defaults(loops_dir: Path, loop: str | None) -> Defaults:
         raise UsageError(f"no loop {loop!r} in {loops_dir}; there are: {', '.join(known) or 'none'}")
     spec: LoopSpec = load(loops_dir / loop)
     chosen = dict.fromkeys((spec.queue.strategy, strategies.RANDOM))
-    return Defaults(",".join(chosen), spec.queue.diversity, spec.learner.name, field_of(spec))
+    return Defaults(",".join(chosen), spec.queue.diversity, spec.learner.reads, field_of(spec))
 
 
 def variants(names: str | Sequence[str], diversity: float = DIVERSITY) -> tuple[Variant, ...]:

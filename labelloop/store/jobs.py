@@ -21,9 +21,11 @@ PUSH = "sync.push"
 PULL = "sync.pull"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
+EXPORT = "backend.export"
+SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
 """At most so many the job queue of one worker holds, beside those of its Database."""
-_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE, RETRAIN: BACKEND_QUEUE, PRELABEL: BACKEND_QUEUE}
+_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABEL, EXPORT, SHADOW), BACKEND_QUEUE)
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
 _asking = App(connector=SyncPsycopgConnector())
@@ -31,10 +33,12 @@ _asking = App(connector=SyncPsycopgConnector())
 
 def ask(conn: Conn, job: str, loop: str) -> bool:
     """Ask for `job` on `loop` when the caller's transaction commits; False when it is asked for already."""
-    lock = f"{job}:{loop}"
+    asked = f"{job}:{loop}"
+    # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
+    lock = EXPORT if job == EXPORT else asked
     try:
         with conn.transaction():  # a savepoint: the refusal is a unique violation
-            _asking.configure_task(job, queue=_QUEUES[job], queueing_lock=lock, lock=lock, connection=conn).defer(
+            _asking.configure_task(job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, connection=conn).defer(
                 loop=loop
             )
     except AlreadyEnqueued:

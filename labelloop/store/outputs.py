@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from labelloop import structured
 from labelloop.lanes import Placement
 from labelloop.outputs import Output, body_sha256
 from labelloop.store.database import Conn
@@ -198,7 +199,7 @@ def _columns(row: Row) -> tuple[Any, ...]:
         placement.utility,
         None if output.evidence is None else Jsonb(output.evidence),
         None if output.embedding is None else _array(output.embedding),
-        output.gold,
+        structured.text(output.gold),
     )
 
 

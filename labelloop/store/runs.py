@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,16 @@ from psycopg.types.json import Jsonb
 from labelloop.runs import STALE_AFTER_S
 from labelloop.store.database import Conn
 
+Verdicts = Sequence[tuple[str | None, float | None]]
+"""A label and its confidence, item by item; None where a model said nothing."""
+
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
-    """Queue a run; None: folded into the one that is open."""
+    """Queue a run; None: folded into the one that is queued. A run that is going has its cut: it takes nothing in."""
     row = conn.execute(
         """
         insert into retrain_runs (loop, why, seed) values (%(loop)s, %(why)s, %(seed)s)
-        on conflict (loop) where status in ('queued', 'running') do nothing
+        on conflict (loop) where status = 'queued' do nothing
         returning id
         """,
         {"loop": loop, "why": why, "seed": seed},
@@ -27,6 +31,17 @@ def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
 
 def get(conn: Conn, run_id: UUID) -> dict[str, Any] | None:
     return conn.execute("select * from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
+
+
+def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[dict[str, Any]]:
+    """The runs whose id begins so, newest first; of any loop where none is named."""
+    return conn.execute(
+        """
+        select * from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
+        and (%(loop)s::text is null or loop = %(loop)s) order by requested_at desc, id
+        """,
+        {"prefix": prefix, "loop": loop},
+    ).fetchall()
 
 
 def latest(conn: Conn, loop: str, limit: int = 20) -> list[dict[str, Any]]:
@@ -49,6 +64,89 @@ def new_answers(conn: Conn, loop: str) -> int:
     ).fetchone()
     assert row is not None
     return int(row["n"])
+
+
+def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool:
+    """Stop a run: at once where it is queued, by its worker's next heartbeat where it is running; else False.
+
+    What it would have seen counts as looked at, so that it is not asked for again the next moment.
+    """
+    row = conn.execute(
+        """
+        with asked as (
+            update retrain_runs r set stop_asked_by = %(by)s,
+                status = case r.status when 'queued' then 'stopped'::run_status else r.status end,
+                finished_at = case r.status when 'queued' then now() end,
+                reasons = case r.status when 'queued' then array[%(reason)s] else r.reasons end,
+                feedback_upto = coalesce(
+                    r.feedback_upto, (select coalesce(max(seq), 0) from answers where loop = r.loop))
+            where r.id = %(id)s and r.status in ('queued', 'running') and r.stop_asked_by is null
+            returning r.id
+        )
+        insert into decisions (run_id, decision, by, why) select id, 'stop', %(by)s, %(why)s from asked returning id
+        """,
+        {"id": run_id, "by": by, "why": why, "reason": f"stopped by {by} before it began: {why}"},
+    ).fetchone()
+    return row is not None
+
+
+def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
+    """End a running run that somebody wants stopped; False: nobody does, or it has ended."""
+    return (
+        conn.execute(
+            """
+            update retrain_runs r set status = 'stopped', finished_at = now(), reasons = array[(
+                select 'stopped by ' || d.by || ': ' || d.why from decisions d
+                where d.run_id = r.id and d.decision = 'stop' order by d.id limit 1)]
+            where r.id = %(id)s and r.status = 'running' and r.stop_asked_by is not null
+            """,
+            {"id": run_id},
+        ).rowcount
+        == 1
+    )
+
+
+def began(conn: Conn, loop: str) -> datetime | None:
+    """When the last run made its cut; before the first one, when the first answer came; None: neither is there."""
+    row = conn.execute(
+        """
+        select coalesce(
+            (select max(coalesce(started_at, finished_at)) from retrain_runs
+             where loop = %(loop)s and feedback_upto is not null),
+            (select min(resolved_at) from answers where loop = %(loop)s)) as at
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    at: datetime | None = row["at"]
+    return at
+
+
+def new_labels(conn: Conn, loop: str) -> dict[str, int]:
+    """How many outputs that may teach have which answer, of those that no run has looked at yet."""
+    rows = conn.execute(
+        """
+        select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.label is not null and not o.holdout and o.lane <> 'gold'
+        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        group by a.label
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {row["label"]: row["n"] for row in rows}
+
+
+def judged(conn: Conn, loop: str, version_id: str | None) -> dict[str, Any] | None:
+    """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
+    served. With its scores; None: there is none."""
+    return conn.execute(
+        """
+        select * from retrain_runs where loop = %(loop)s and scores is not null
+        and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
+        order by finished_at desc limit 1
+        """,
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
@@ -74,7 +172,7 @@ def hold_answers_still(conn: Conn) -> None:
 
 
 def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | None:
-    """Start the loop's queued run and fix its cut; None where none is queued, or somebody else has just taken it."""
+    """Start the loop's queued run and fix its cut; None where none is queued, or another is still running."""
     return conn.execute(
         """
         update retrain_runs set status = 'running', started_at = now(), heartbeat_at = now(),
@@ -82,30 +180,45 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | No
             feedback_upto = (select coalesce(max(seq), 0) from answers where loop = %(loop)s)
         where id = (
             select id from retrain_runs where loop = %(loop)s and status = 'queued' for update skip locked
-        )
+        ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
         returning *
         """,
         {"loop": loop, "champion_id": champion_id},
     ).fetchone()
 
 
-def beat(conn: Conn, run_id: UUID) -> bool:
-    """Say that the run is alive; False when it is not running any more, so that its worker must stop."""
-    return (
-        conn.execute(
-            "update retrain_runs set heartbeat_at = now() where id = %(id)s and status = 'running'", {"id": run_id}
-        ).rowcount
-        == 1
-    )
+def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
+    """Say that the run is alive, how far it is and what it printed; False when its worker must stop."""
+    row = conn.execute(
+        """
+        update retrain_runs set heartbeat_at = now(), progress = coalesce(%(progress)s, progress),
+            log = coalesce(%(log)s, log)
+        where id = %(id)s and status = 'running' returning stop_asked_by
+        """,
+        {"id": run_id, "progress": None if progress is None else Jsonb(progress), "log": log},
+    ).fetchone()
+    return row is not None and row["stop_asked_by"] is None
 
 
 def release(conn: Conn, run_id: UUID) -> None:
-    """Give a run back that could not be finished: it is queued again, without a cut."""
+    """Give a run back that could not be finished: it is queued again, without a cut.
+
+    Where another has been queued meanwhile, that one has its answers too, and this one ends.
+    """
     conn.execute(
         """
-        update retrain_runs set status = 'queued', started_at = null, heartbeat_at = null, feedback_upto = null,
-            champion_id = null
-        where id = %(id)s and status = 'running'
+        with next as (
+            select exists (
+                select from retrain_runs q join retrain_runs r on r.loop = q.loop
+                where r.id = %(id)s and q.status = 'queued') as waits
+        )
+        update retrain_runs set started_at = null, heartbeat_at = null, feedback_upto = null, champion_id = null,
+            progress = null, log = null,
+            status = case when waits then 'stopped'::run_status else 'queued' end,
+            finished_at = case when waits then now() end,
+            reasons = case when waits then array['its worker ended; the run that was queued next has its answers']
+                else reasons end
+        from next where id = %(id)s and status = 'running'
         """,
         {"id": run_id},
     )
@@ -121,13 +234,13 @@ def finish(
     scores: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> bool:
-    """End a running run; False when it was ended by somebody else, and then nothing is written."""
+    """End a running run; False when it has ended already or is to be stopped, and then nothing is written."""
     return (
         conn.execute(
             """
             update retrain_runs set status = %(status)s::run_status, finished_at = now(), reasons = %(reasons)s,
                 version_id = %(version_id)s, scores = %(scores)s, error = %(error)s
-            where id = %(id)s and status = 'running'
+            where id = %(id)s and status = 'running' and stop_asked_by is null
             """,
             {
                 "id": run_id,
@@ -152,6 +265,14 @@ def fail_stale(conn: Conn) -> list[dict[str, Any]]:
         returning *
         """,
         {"after_s": STALE_AFTER_S},
+    ).fetchall()
+
+
+def open_runs(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """What is running and what is queued: one of each at most."""
+    return conn.execute(
+        "select * from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc",
+        {"loop": loop},
     ).fetchall()
 
 
@@ -187,28 +308,60 @@ def clear_items(conn: Conn, run_id: UUID) -> None:
 
 def write_items(conn: Conn, run_id: UUID, rows: Iterable[Mapping[str, Any]]) -> None:
     """What the run is taught and judged on. `part` follows from the output; the constraints hold us to it."""
-    with conn.cursor().copy("copy run_items (run_id, output_id, part, holdout, answer_seq, label) from stdin") as copy:
+    columns = "run_id, output_id, part, holdout, answer_seq, label, weight"
+    with conn.cursor().copy(f"copy run_items ({columns}) from stdin") as copy:
         for row in rows:
             part = "holdout" if row["holdout"] else "train"
-            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"]))
+            weight = None if row["holdout"] else row["weight"]
+            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"], weight))
 
 
 def write_verdicts(
     conn: Conn,
     run_id: UUID,
     output_ids: Sequence[UUID],
-    champion: Sequence[str | None],
-    challenger: Sequence[str | None],
+    champion: Verdicts,
+    challenger: Verdicts,
 ) -> None:
-    """What both models say of the held-out items."""
+    """What both models say of the held-out items, and how sure they are."""
     conn.execute(
         """
-        update run_items i set champion_label = v.champion, challenger_label = v.challenger
-        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(challenger)s::text[]) as v (id, champion, challenger)
+        update run_items i set champion_label = v.champion, challenger_label = v.challenger,
+            champion_confidence = v.champion_confidence, challenger_confidence = v.challenger_confidence
+        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(champion_confidence)s::float8[], %(challenger)s::text[],
+                    %(challenger_confidence)s::float8[])
+            as v (id, champion, champion_confidence, challenger, challenger_confidence)
         where i.run_id = %(run_id)s and i.output_id = v.id
         """,
-        {"run_id": run_id, "ids": list(output_ids), "champion": list(champion), "challenger": list(challenger)},
+        {
+            "run_id": run_id,
+            "ids": list(output_ids),
+            "champion": [label for label, _ in champion],
+            "champion_confidence": [confidence for _, confidence in champion],
+            "challenger": [label for label, _ in challenger],
+            "challenger_confidence": [confidence for _, confidence in challenger],
+        },
     )
+
+
+def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:
+    """What the search over parameters tried; None: there was none."""
+    conn.execute(
+        "update retrain_runs set tried = %(tried)s where id = %(id)s",
+        {"id": run_id, "tried": None if tried is None else Jsonb(tried)},
+    )
+
+
+def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
+    """What the run was taught, with the data, in the order in which it was."""
+    return conn.execute(
+        """
+        select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
+        from run_items i join outputs o on o.id = i.output_id
+        where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
+        """,
+        {"run_id": run_id},
+    ).fetchall()
 
 
 def items(conn: Conn, run_id: UUID, part: str) -> list[dict[str, Any]]:

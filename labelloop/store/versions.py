@@ -52,7 +52,8 @@ def ranker(conn: Conn, loop: str) -> str | None:
     row = conn.execute(
         """
         select version_id from retrain_runs
-        where loop = %(loop)s and version_id is not null and status in ('promoted', 'refused')
+        where loop = %(loop)s and version_id is not null
+        and status in ('promoted', 'refused', 'asking', 'shadow')
         order by finished_at desc limit 1
         """,
         {"loop": loop},
@@ -67,7 +68,8 @@ def in_force_since(conn: Conn, loop: str) -> datetime | None:
         select greatest(
             (select max(at) from promotions where loop = %(loop)s),
             (select max(finished_at) from retrain_runs
-             where loop = %(loop)s and version_id is not null and status in ('promoted', 'refused'))) as since
+             where loop = %(loop)s and version_id is not null
+             and status in ('promoted', 'refused', 'asking', 'shadow'))) as since
         """,
         {"loop": loop},
     ).fetchone()
@@ -86,18 +88,32 @@ def epoch(conn: Conn, loop: str) -> int:
 
 
 def list_(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """All versions, newest first, each with the scores of the newest run that judged it."""
+    """All versions, newest first, each as `get` has it."""
     return conn.execute(
-        """
-        select v.*, r.scores, r.reasons
-        from model_versions v left join lateral (
-            select scores, reasons from retrain_runs
-            where version_id = v.id order by finished_at desc nulls last limit 1
-        ) r on true
-        where v.loop = %(loop)s order by v.created_at desc, v.id
-        """,
-        {"loop": loop},
+        f"{_JUDGED} where v.loop = %(loop)s order by v.created_at desc, v.id", {"loop": loop}
     ).fetchall()
+
+
+def get(conn: Conn, version_id: str) -> dict[str, Any] | None:
+    """The version with the run that judged it last (run_id, scores, ...) and who decided on it last (by, why,
+    decided_at); null where none did.
+
+    A run that made the champion again judges nothing new, so one against another model comes first.
+    """
+    return conn.execute(f"{_JUDGED} where v.id = %(id)s", {"id": version_id}).fetchone()
+
+
+_JUDGED = """
+    select v.*, r.id as run_id, r.scores, r.reasons, r.champion_id as judged_against, d.by, d.why, d.at as decided_at
+    from model_versions v left join lateral (
+        select id, scores, reasons, champion_id from retrain_runs where version_id = v.id
+        order by scores is null, champion_id is not distinct from v.id, finished_at desc nulls last limit 1
+    ) r on true left join lateral (
+        select by, why, at from promotions where loop = v.loop and version_id = v.id
+        union all
+        select d.by, d.why, d.at from decisions d join retrain_runs x on x.id = d.run_id where x.version_id = v.id
+        order by at desc limit 1
+    ) d on true"""
 
 
 def promotions(conn: Conn, loop: str) -> list[dict[str, Any]]:
@@ -123,9 +139,22 @@ def set_stage(conn: Conn, version_id: str, stage: str) -> None:
 
 
 def refuse(conn: Conn, version_id: str) -> None:
-    """A challenger that the gate refused; one that serves, or has served, stays what it is."""
+    """A challenger that the gate or a person refused; one that serves or has served, or that another run still asks
+    about, stays what it is.
+    """
     conn.execute(
-        "update model_versions set stage = 'refused' where id = %(id)s and stage = 'challenger'", {"id": version_id}
+        """
+        update model_versions v set stage = 'refused' where id = %(id)s and stage = 'challenger' and not exists (
+            select from retrain_runs where version_id = v.id and status in ('asking', 'shadow'))
+        """,
+        {"id": version_id},
+    )
+
+
+def reconsider(conn: Conn, version_id: str) -> None:
+    """A version that was refused and has passed with newer answers is a challenger again."""
+    conn.execute(
+        "update model_versions set stage = 'challenger' where id = %(id)s and stage = 'refused'", {"id": version_id}
     )
 
 

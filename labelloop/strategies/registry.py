@@ -19,7 +19,7 @@ class Kind(StrEnum):
     """What a strategy reads."""
 
     PROBA = "proba"
-    """The probabilities of an output, or of our own models: the only kind that re-scoring can renew."""
+    """The probabilities of an output, or of our own models."""
     COMMITTEE = "committee"
     MULTILABEL = "multilabel"
     SEQUENCE = "sequence"
@@ -113,7 +113,7 @@ def get(name: str) -> Strategy:
 
 
 def reads_probabilities(name: str) -> bool:
-    """Whether the probabilities of a model of ours are enough for it, so that a new model can rank anew."""
+    """Whether it reads one row of probabilities, or nothing; the others read evidence."""
     return get(name).kind in (Kind.PROBA, Kind.RANDOM)
 
 
@@ -163,11 +163,11 @@ def _one_sample(kind: Kind, said: Any, labels: Sequence[str]) -> Any:
         check_range(shares, "the probability of a label")
         return shares
     if kind is Kind.SEQUENCE:
-        return [[_confidence(token) for token in said]]
+        return [[confidence(token) for token in said]]
     return [said]
 
 
-def _confidence(token: Any) -> float:
+def confidence(token: Any) -> float:
     """Of one token: the number itself, or the largest of its probabilities, as an object by label or a list."""
     if isinstance(token, int | float):
         return float(token)

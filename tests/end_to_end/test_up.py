@@ -145,9 +145,13 @@ def test_everything_answers_and_the_loops_are_known(running: Up) -> None:
     assert httpx.get(settings.sync_url + "/readyz", timeout=30).is_success
     auth = (settings.backend_user, settings.backend_password)
     assert httpx.get(settings.backend_url + "/health", auth=auth).is_success
+    review = settings.backend_url + "/v1/review/overview"
+    looked = httpx.get(review, headers={"Authorization": f"Bearer {settings.review_token}"}, timeout=30)
+    assert httpx.get(review).status_code == 401
     with psycopg.connect(settings.database_url) as conn:
         names = {row[0] for row in conn.execute("select name from loops")}
     assert names == {file.parent.name for file in (ROOT / "labeling_configs").glob("*/loop.yaml")}
+    assert {loop["loop"] for loop in looked.raise_for_status().json()["loops"]} == names
 
 
 def test_label_studio_is_on_postgres_where_that_can_serve_it_and_else_says_so(running: Up) -> None:
@@ -269,7 +273,7 @@ def test_down_ends_a_running_up_and_with_purge_nothing_is_left(both: dict[str, U
     assert outside.is_relative_to(OUTSIDE if os.geteuid() == 0 else running.data_dir)
     assert _down(running) == 0
     assert running.process is not None
-    assert running.process.wait(10) == 0
+    assert running.process.wait(60) == 0
     assert left_behind(running.data_dir) == []
     assert not running.data_dir.exists()
     assert not outside.exists()

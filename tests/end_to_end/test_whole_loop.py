@@ -30,7 +30,7 @@ VICTIMS = ("backend.worker", "sync.worker", "core.wsgi:application", "sync.servi
 """A word in the command of each child, in the order in which they are killed; the last is Postgres."""
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> None:
     data_dir, figures = tmp_path / "data", tmp_path / "figures.json"
     tmp_path.chmod(0o711)

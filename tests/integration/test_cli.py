@@ -46,6 +46,18 @@ def test_migrating_twice_applies_nothing_and_keeps_the_loops(run: Run) -> None:
     assert migrate.sqlalchemy_url("postgresql://u@h/d") == "postgresql+psycopg://u@h/d"
 
 
+def test_a_learner_that_cannot_be_is_refused_before_the_loop_is_registered(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "loops" / "mail"
+    folder.mkdir(parents=True)
+    (folder / "loop.yaml").write_text(
+        'feedback_loop: {trigger: "model_confidence < 1", labels: [a, b], learner: {name: sklearn.svm.LinearSVC}}'
+    )
+    refused = run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent))
+    assert refused.exit_code == 2
+    assert "mail/loop.yaml: learner: sklearn.svm.LinearSVC with these parameters has no predict_proba" in refused.stderr
+    assert "mail" not in run("status").stdout
+
+
 def test_status_names_every_loop_and_who_serves(run: Run) -> None:
     rows = json.loads(run("status", "--json").stdout)
     assert [(row["loop"], row["champion"]) for row in rows] == [("digits", "pipeline"), ("tickets", "pipeline")]

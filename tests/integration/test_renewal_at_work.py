@@ -115,7 +115,7 @@ def test_what_people_have_open_begun_and_submitted_survives_a_renewal(
     faults.arm("hold reply")
     with ThreadPoolExecutor(1) as beside:
         renewal = beside.submit(loop.push)
-        assert faults.struck.wait(20), "the predictions are there, and the version is not yet shown"
+        assert faults.struck.wait(60), "the predictions are there, and the version is not yet shown"
         loop.annotate(given["id"], "dog", web=cleo)
         assert only([loop.next_task(anne) or {}])["id"] == seen["id"]
         faults.let_go.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
 
@@ -148,6 +149,39 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
         assert refused.value.diag.constraint_name == constraint
 
 
+def test_no_copy_no_group_and_no_label_that_left_is_on_the_wrong_side_of_a_run(
+    database: Database, settings: Settings
+) -> None:
+    """Read from run_items: neither near-duplicates nor groups of held-out items teach; labels that left do nothing."""
+    spec = texts_spec(holdout=0.4)
+    truths = ["spam" if i % 2 else "ham" for i in range(40)]
+    texts = [f"{truth} {sha256(str(i).encode()).hexdigest()}" for i, truth in enumerate(truths)]
+    with database.transaction() as conn:
+        ids = submit(conn, spec, [{"text": text} for text in texts], truths)
+        held, free = (
+            [row["key"] for row in conn.execute("select key from outputs where holdout = %s order by key", (is_held,))]
+            for is_held in (True, False)
+        )
+        text, group = "update outputs set data = %s where key = %s", "update outputs set group_key = %s where key = %s"
+        conn.execute(text, ('{"text": "A letter, word for word: pay 100 pounds."}', held[0]))
+        conn.execute(text, ('{"text": "a letter word for word; pay 1000 pounds"}', free[0]))
+        conn.execute(group, ("the same customer", held[1]))
+        conn.execute(group, ("the same customer", free[1]))
+        labels = {ids[f"item-{i}"]: truth for i, truth in enumerate(truths)}
+        answer(conn, spec.name, labels | {ids[held[2]]: "eggs", ids[free[2]]: "eggs"})
+    run_id = claimed(database, spec.name)
+    outcome = train(database, settings.models_dir, run_id)
+    with database.transaction() as conn:
+        taught = {item["key"] for item in runs.items(conn, run_id, "train")}
+        judged = {item["key"] for item in runs.items(conn, run_id, "holdout")}
+    assert judged == set(held) - {held[2]}
+    assert taught.isdisjoint(free[:3])
+    notes = " ".join(outcome["notes"])
+    assert f"{free[0]} of {held[0]}" in notes
+    assert "1 share a group with held-out items" in notes
+    assert "2 answers left out, their labels are not in the labeling config any more: eggs (2)" in notes
+
+
 def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Database, settings: Settings) -> None:
     spec = digits_spec(holdout=0.0)
     images, truths = scans()
@@ -257,14 +291,41 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
     assert champion["id"] == first
 
 
-def test_requests_at_the_same_time_are_one_open_run(database: Database) -> None:
+def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> None:
     spec = digits_loop(database, n=1, answered=0)
     with ThreadPoolExecutor(4) as pool:
         made = list(pool.map(lambda _: requested(database, spec.name), range(8)))
     assert sum(run is not None for run in made) == 1
-    with pytest.raises(errors.UniqueViolation) as refused, database.transaction() as conn:
-        conn.execute("insert into retrain_runs (loop, why, status) values (%s, 'x', 'running')", (spec.name,))
-    assert refused.value.diag.constraint_name == "one_open_run_a_loop"
+    two = "insert into retrain_runs (loop, why, status) select %s, 'x', %s from generate_series(1, 2)"
+    for status, constraint in (("queued", "one_queued_run_a_loop"), ("running", "one_running_run_a_loop")):
+        with pytest.raises(errors.UniqueViolation) as refused, database.transaction() as conn:
+            conn.execute(two, (spec.name, status))
+        assert refused.value.diag.constraint_name == constraint
+
+
+def test_who_asks_while_a_run_is_going_gets_the_next_and_one_at_a_time(database: Database) -> None:
+    """A run that is going has made its cut: what was answered since, and asked for, would be lost in it."""
+    spec = digits_loop(database, n=1, answered=0)
+    first = claimed(database, spec.name)
+    second = requested(database, spec.name, "by hand")
+    assert second not in (None, first)
+    assert requested(database, spec.name, "by hand, again") is None, "folded into the next"
+    with database.transaction() as conn:
+        assert runs.claim(conn, spec.name, None) is None, "one at a time"
+        assert runs.finish(conn, first, "refused")
+    with database.transaction() as conn:
+        claim = runs.claim(conn, spec.name, None)
+    assert claim is not None
+    assert claim["id"] == second
+
+
+def test_a_run_that_is_given_back_ends_where_another_waits_already(database: Database) -> None:
+    spec = digits_loop(database, n=1, answered=0)
+    first = claimed(database, spec.name)
+    second = requested(database, spec.name)
+    with database.transaction() as conn:
+        runs.release(conn, first)
+        assert {r["id"]: r["status"] for r in runs.latest(conn, spec.name)} == {first: "stopped", second: "queued"}
 
 
 def test_a_run_that_lost_its_worker_fails_and_is_asked_for_again_three_times_at_most(database: Database) -> None:

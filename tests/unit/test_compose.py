@@ -57,6 +57,7 @@ def test_what_must_be_said_has_no_default_and_what_has_a_default_is_no_secret() 
         "SYNC_PORT",
         "POSTGRES_IMAGE",
         "PYTHON_IMAGE",
+        "REVIEW_PORT",
         "TASK_LOCK_TTL",
     }
     said = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / "compose.env.example").read_text(), re.MULTILINE))
@@ -140,7 +141,7 @@ def test_what_a_service_names_is_there(name: str) -> None:
 
 def test_ports_are_open_on_the_loopback_only() -> None:
     ports = {name: port for name, service in SERVICES.items() for port in service.get("ports", [])}
-    assert set(ports) == {"label-studio", "sync"}
+    assert set(ports) == {"label-studio", "sync", "backend"}
     assert all(port.startswith("127.0.0.1:") for port in ports.values())
 
 

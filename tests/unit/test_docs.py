@@ -47,6 +47,9 @@ def test_every_command_that_is_shown_exists_with_its_options(page: Path) -> None
         for name, rest in re.findall(r"(?:^|\s)labelloop ([a-z]+)((?: [^|&]*)?)", line):
             command = cli.commands.get(name)
             assert command is not None, f"no command `labelloop {name}`"
+            if isinstance(command, click.Group) and (word := next(iter(rest.split()), None)):  # `labelloop token add`
+                assert word in command.commands, f"no command `labelloop {name} {word}`"
+                command = command.commands[word]
             known = {option for param in command.params for option in param.opts} | {"--help"}
             options = {word.partition("=")[0] for word in shlex.split(rest) if word.startswith("--")}
             assert options <= known, f"`labelloop {name}` has no {options - known}"
@@ -60,6 +63,11 @@ def test_every_command_and_every_make_target_is_on_a_page() -> None:
     targets = set(re.findall(r"^([a-z]+):.*##", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"demo", "test", "help"} <= targets
     assert set(re.findall(r"`?make ([a-z]+)(?=[`\s,.)]|$)", "\n".join(_code(page) for page in PAGES))) <= targets
+
+
+def test_every_command_stands_in_the_table_of_the_readme() -> None:
+    table = "\n".join(re.findall(r"^\| (`.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE))
+    assert set(cli.commands) - set(re.findall(r"`([a-z]+)\b", table)) == set()
 
 
 def _code(page: Path) -> str:

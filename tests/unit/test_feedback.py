@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.annotations import Annotation, clean, digest
-from labelloop.feedback import Answer, consensus, one_a_reviewer
+from labelloop.consensus import consensus
+from labelloop.feedback import Answer, one_a_reviewer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LABELS = st.lists(st.sampled_from(["a", "b", "c", None]), max_size=7)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.gate import Accuracy, Gate, Judged
+from labelloop.gate import Accuracy, Cost, Gain, Gate, Judged, Reuse
+from labelloop.gate.calibration import Calibration
+from labelloop.gate.paired import holm, p_better
+from labelloop.gate.slices import cut
 
 BOTH, NEITHER = Judged("a", "a", "a"), Judged("a", "b", "b")
 BETTER, WORSE = Judged("a", "b", "a"), Judged("a", "a", "b")
@@ -25,8 +33,7 @@ def test_eight_better_and_two_worse_may_be_chance() -> None:
     decision = GATE.judge([BOTH] * 33 + [NEITHER] * 5 + [BETTER] * 8 + [WORSE] * 2)
     assert decision.p_value == pytest.approx(56 / 1024)
     assert not decision.promote
-    [reason] = decision.reasons
-    assert reason == (
+    assert decision.reasons[0] == (
         "challenger 41 of 48 right (85.4 %, 72.8 to 92.8), champion 35 of 48 right (72.9 %, 59.0 to 83.4); "
         "8 better, 2 worse, p = 0.055 > 0.05, it may be chance: refused"
     )
@@ -37,9 +44,13 @@ def test_nine_better_and_one_worse_is_evidence() -> None:
     decision = GATE.judge([BOTH] * 20 + [BETTER] * 9 + [WORSE])
     assert decision.p_value == pytest.approx(11 / 1024)
     assert decision.promote
-    assert decision.scores(trained_on=7) == {
+    scores = decision.scores(trained_on=7)
+    assert {
+        k: scores[k] for k in ("holdout", "trained_on", "metric", "champion", "challenger", "better", "worse", "p")
+    } == {
         "holdout": 30,
         "trained_on": 7,
+        "metric": "accuracy",
         "champion": GATE.judge([BOTH] * 21 + [NEITHER] * 9).challenger.as_json(),
         "challenger": GATE.judge([BOTH] * 29 + [NEITHER]).challenger.as_json(),
         "better": 9,
@@ -101,3 +112,197 @@ def test_the_order_of_the_answers_does_not_matter(items: list[Judged], gate: Gat
 def test_both_are_never_promoted_over_each_other(items: list[Judged], gate: Gate) -> None:
     swapped = [Judged(item.answer, item.challenger, item.incumbent) for item in items]
     assert not (gate.judge(items).promote and gate.judge(swapped).promote)
+
+
+# -- rules beside the test ---------------------------------------------------------------------------------------------
+
+
+def drawn(n: int, accuracy: float, gain: float, rng: np.random.Generator, differ: float = 0.2) -> list[Judged]:
+    """Items on which a challenger is right more often by `gain`; on a share of `differ` one model alone is right."""
+    better, worse = (differ + gain) / 2, (differ - gain) / 2
+    both = accuracy - worse
+    kinds = rng.choice(4, size=n, p=[both, better, worse, 1 - both - better - worse])
+    said = [("a", "a"), ("b", "a"), ("a", "b"), ("b", "b")]
+    return [Judged("a", *said[kind]) for kind in kinds]
+
+
+def with_facts(items: list[Judged], rng: np.random.Generator) -> list[Judged]:
+    facts = zip(
+        rng.integers(10, size=len(items)), rng.integers(4, size=len(items)), rng.random(len(items)), strict=True
+    )
+    return [
+        replace(item, facts={"label": str(label), "data.country": str(country), "length": float(length)})
+        for item, (label, country, length) in zip(items, facts, strict=True)
+    ]
+
+
+def test_of_100_worse_challengers_at_most_5_are_promoted() -> None:
+    """By half a point only: those that are much worse are no risk."""
+    rng = np.random.default_rng(1)
+    assert sum(GATE.judge(drawn(1000, 0.85, -0.005, rng)).promote for _ in range(100)) <= 5
+
+
+def test_of_100_challengers_that_are_5_points_better_on_1000_answers_80_are_promoted() -> None:
+    """With all the slices and their floor; every fifth item is right with one of the two models only."""
+    rng = np.random.default_rng(2)
+    gate = Gate(min_holdout=20, alpha=0.05, floor=0.02)
+    assert sum(gate.judge(with_facts(drawn(1000, 0.85, 0.05, rng), rng)).promote for _ in range(100)) >= 80
+
+
+def by_luck(replays: int, begin: int, more: int, *, share: bool) -> float:
+    """False promotions in 100 verdicts on the same hold-out, if each challenger is as good as its champion; the mean.
+
+    The hold-out begins with `begin` answers and gets `more` for each verdict. Items differ in how hard they are.
+    """
+    rng, found = np.random.default_rng(3), 0
+    for _ in range(replays):
+        chance = 1 / (1 + np.exp(-rng.normal(1.7, 1.5, begin + 100 * more)))
+        champion, looks = rng.random(len(chance)) < chance, list[int]()
+        for verdict in range(100):
+            n, challenger = begin + verdict * more, rng.random(len(chance)) < chance
+            alpha = Reuse.of(0.05, [seen / n for seen in looks], ignored=not share).alpha
+            differences = challenger[:n].astype(float) - champion[:n]
+            looks.append(n)
+            if differences.sum() > 0 and p_better(differences, rng) <= alpha:
+                champion, looks, found = challenger, [], found + 1
+    return found / replays
+
+
+@pytest.mark.parametrize(("begin", "more"), [(200, 0), (20, 10)])
+def test_a_hold_out_that_is_used_again_and_again_promotes_hardly_anybody_by_luck(begin: int, more: int) -> None:
+    """Where re-use is not counted, the better half of such loops has such a champion after 100 verdicts."""
+    assert by_luck(40, begin, more, share=True) < 0.25
+    assert by_luck(40, begin, more, share=False) > 0.4
+
+
+def test_reuse_counts_a_look_by_what_it_saw_of_todays_answers() -> None:
+    reuse = Reuse.of(0.06, [0.5, 0.5, 0.0])
+    assert (reuse.looks, reuse.counted, reuse.alpha) == (2, 1.0, 0.03)
+    assert "2 earlier verdicts" in str(reuse)
+    assert "alpha 0.03 instead of 0.06" in str(reuse)
+    assert Reuse.of(0.06).alpha == 0.06
+    assert Reuse.of(0.06, [1.0], ignored=True).alpha == 0.06
+    better = [BOTH] * 20 + [BETTER] * 9 + [WORSE]  # p = 0.0107
+    assert GATE.judge(better, reuse=Reuse.of(0.05, [1.0] * 3)).promote
+    refused = GATE.judge(better, reuse=Reuse.of(0.05, [1.0] * 4))
+    assert "p = 0.011 > 0.01, it may be chance: refused" in refused.reasons[0]
+
+
+def test_a_slice_that_fell_refuses_and_is_named() -> None:
+    here = [replace(item, facts={"data.country": "chile"}) for item in [WORSE] * 9 + [BOTH] * 11]
+    there = [replace(item, facts={"data.country": "peru"}) for item in [BETTER] * 60 + [BOTH] * 40]
+    decision = Gate(20, 0.05, floor=0.02).judge([*here, *there])
+    assert not decision.promote
+    assert "data.country chile fell by 45.0 points, from 100.0 to 55.0 % on 20 (p = 0.0039 among" in decision.reasons[0]
+    first, second = decision.scores(1)["slices"]
+    assert (first["value"], first["fell"], first["gain"]) == ("chile", True, -0.45)
+    assert (second["value"], second["fell"], second["n"]) == ("peru", False, 100)
+    assert Gate(20, 0.05, floor=0.5).judge([*here, *there]).promote, "its floor lets it lose as much"
+    few = [replace(item, facts={"data.country": "chile"}) for item in [WORSE] * 9]
+    assert Gate(20, 0.05).judge([*few, *there]).promote, "nine answers are too few to judge a slice by"
+
+
+def test_slices_are_words_quartiles_and_several_words_an_item() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    facts = [
+        {"length": float(i), "time": start + timedelta(hours=i), "label": ("x", "y") if i % 2 else ("x",),
+         "data.id": str(i), "data.flag": "true" if i < 20 else "false", "data.one": "same", "data.none": None}
+        for i in range(40)
+    ]  # fmt: skip
+    found = cut(facts, np.ones(40), np.ones(40), floor=0.0, rng=np.random.default_rng(0))
+    sizes = {f"{s.by} {s.value}": s.n for s in found}
+    assert sizes == {
+        "length 0 to 9": 10, "length 10 to 19": 10, "length 20 to 29": 10, "length 30 to 39": 10,
+        "time 2026-01-01 00:00 to 2026-01-01 09:00": 10, "time 2026-01-01 10:00 to 2026-01-01 19:00": 10,
+        "time 2026-01-01 20:00 to 2026-01-02 05:00": 10, "time 2026-01-02 06:00 to 2026-01-02 15:00": 10,
+        "label x": 40, "label y": 20, "data.flag false": 20, "data.flag true": 20,
+    }  # fmt: skip
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([]) == []
+
+
+def test_the_interval_of_the_gain_is_tangos() -> None:
+    """The example of Fagerland, Lydersen & Laake 2014, doi:10.1002/sim.6148: 1, 1, 7 and 12 of 21 children."""
+    differences = np.array([1.0] + [-1.0] * 7 + [0.0] * 13)
+    gain = Gain.of(differences, np.random.default_rng(0))
+    assert (gain.value, gain.low, gain.high) == pytest.approx((-6 / 21, -0.517, -0.026), abs=5e-4)
+    certain = Gain.of(np.ones(10), np.random.default_rng(0))
+    assert certain.high == 1.0
+    assert 0 < certain.low < 1
+
+
+def test_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
+    """Of the 2**4 ways to set the signs of these differences one sums to as much, and of 2**6 four do."""
+    rng = np.random.default_rng(0)
+    assert p_better(np.array([0.1, 0.2, 0.3, 0.45]), rng) == pytest.approx(1 / 16, abs=0.004)
+    assert p_better(np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.5]), rng) == pytest.approx(8 / 128, abs=0.004)
+    assert p_better(np.zeros(5), rng) == 1.0
+
+
+def test_a_better_score_of_structured_answers_is_promoted() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.random((100, 2)) * 0.5
+    decision = GATE.judge([Judged("[]", "[]", "[]", scores=(float(a), float(b + 0.3))) for a, b in scores])
+    assert decision.promote
+    assert decision.scores(5)["metric"] == "score"
+    assert "challenger score 5" in decision.reasons[0]
+    assert decision.gain is not None
+    assert decision.gain.low < 0.3 < decision.gain.high
+
+
+def test_calibration_is_the_distance_of_confidence_and_accuracy() -> None:
+    """15 items at 0.6 of which 9 are right, and 15 at 0.9 of which 9 are: off by 0 and by 0.3, 0.15 in the mean."""
+    right = np.array([1.0] * 9 + [0.0] * 6)
+    both = Calibration.of(np.repeat([0.6, 0.9], 15), np.tile(right, 2), np.random.default_rng(0))
+    assert both is not None
+    assert both.ece == pytest.approx(0.15)
+    assert [(b.low, b.n, round(b.accuracy, 9)) for b in both.bins] == [(0.6, 15, 0.6), (0.9, 15, 0.6)]
+    assert both.ece > both.by_luck / 2
+    assert Calibration.of(np.full(3, np.nan), np.ones(3), np.random.default_rng(0)) is None
+
+
+def better_with(**more: Any) -> list[Judged]:
+    return [replace(item, **more) for item in [BOTH] * 60 + [BETTER] * 30 + [NEITHER] * 10]
+
+
+@pytest.mark.parametrize(
+    ("limit", "cost", "says"),
+    [
+        ({"min_gain": 0.4}, Cost(), "a gain of 30.0 points, the gate wants 40: refused"),
+        ({"max_ece": 0.1}, Cost(), "but confidences are 40.0 points off (ECE), the limit is 10: refused"),
+        ({"max_slowdown": 3}, Cost(0.5, 2.0), "but 2 ms an item, 4.0 times the champion's 0.5, the limit is 3 times"),
+        ({"max_size_mb": 10}, Cost(size_bytes=12_300_000), "but its file has 12.3 MB, the limit is 10: refused"),
+    ],
+)
+def test_each_limit_refuses_a_better_challenger_and_says_so(limit: dict[str, Any], cost: Cost, says: str) -> None:
+    found = better_with(confidences=(0.5, 0.5))
+    assert GATE.judge(found, cost=cost).promote
+    decision = replace(GATE, **limit).judge(found, cost=cost)
+    assert not decision.promote
+    assert says in decision.reasons[0]
+    assert len(decision.reasons) >= 3, "the other rules have their sentences too"
+
+
+def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
+    decision = replace(GATE, max_slowdown=2.0).judge(better_with(), cost=Cost(None, 3.0))
+    assert decision.promote
+    assert "its speed is compared with nobody's" in " ".join(decision.reasons)
+    lucky = replace(GATE, max_ece=0.01).judge(better_with(confidences=(None, 0.88)))
+    assert lucky.promote
+    assert "the limit is 1, but chance alone may do that" in " ".join(lucky.reasons)
+
+
+def test_what_it_could_have_seen_is_said() -> None:
+    [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been seen" in reason]
+    assert re.fullmatch(r"gain \+30.0 points \(95 %: \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said)
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40))
+def test_the_interval_holds_the_gain_and_agrees_with_the_other_side(found: list[float]) -> None:
+    gain, other = (Gain.of(sign * np.array(found), np.random.default_rng(0)) for sign in (1, -1))
+    assert -1 <= gain.low <= gain.value + 1e-9
+    assert gain.value - 1e-9 <= gain.high <= 1
+    assert (gain.low, gain.high) == pytest.approx((-other.high, -other.low), abs=1e-6)

@@ -143,14 +143,25 @@ TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
         ("<View/>", None, "found: no control"),
         ('<View>\n<Choices name="a" toName="zz"><Choice value="x"/></Choices></View>', 2, "toName 'zz'"),
         ('<View><Text name="a" value="$t"/>\n<Choices name="a" toName="a"/></View>', 2, "two tags are named 'a'"),
-        ('<View><Text name="t" value="$t"/><Choices name="a" toName="t" choice="multiple"/></View>', None, "several"),
         (
             '<View><Text name="t" value="$t"/><Choices name="a" toName="t"/><Choices name="b" toName="t"/></View>',
             None,
             "several Choices ('a', 'b')",
         ),
-        ('<View><Text name="t" value="$t"/><Rating name="r" toName="t"/></View>', None, "Rating 'r'"),
-        (TWICE, None, "'p' is a predicted value of 'x' and of 'y'"),
+        ('<View><Text name="t" value="$t"/><Pairwise name="p" toName="t"/></View>', None, "Pairwise 'p'"),
+        ('<View>\n<Text name="t" value="$t"/>\n<Number name="n" toName="t" min="few"/></View>', 3, "min of 'n'"),
+        (
+            '<View><Text name="t" value="$t"/>\n<Number name="n" toName="t" min="3" max="3"/></View>',
+            2,
+            "there are none",
+        ),
+        ('<View><Audio name="a" value="$a"/><Labels name="l" toName="a"/></View>', None, "over Audio a"),
+        (
+            '<View><Text name="t" value="$t"/>\n<Taxonomy name="x" toName="t"><Choice value="a / "/></Taxonomy></View>',
+            2,
+            "parts the steps",
+        ),
+        (TWICE, 1, "'p' is a predicted value of 'x' and of 'y'"),
     ],
 )
 def test_an_error_of_the_config_says_where(xml: str, line: int | None, words: str) -> None:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from backend import models
 from backend.learners import LEARNERS, Learner, make
 from backend.learners.said import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
@@ -46,17 +52,52 @@ def tickets(n: int = 120) -> tuple[Data, list[str]]:
     return [{"item": text} for text in texts], labels
 
 
+def parcels(n: int = 120) -> tuple[Data, list[str]]:
+    """Numbers and words, some of them missing."""
+    rng = np.random.default_rng(0)
+    data: Data = []
+    labels = []
+    for i in range(n):
+        weight, colour = round(float(rng.uniform(0, 9)), 2), ["red", "green", "blue"][i % 3]
+        labels.append("heavy" if weight > 6 else colour)
+        data.append({"item": weight, "colour": colour, "note": None if i % 5 else "fragile"})
+    return data, labels
+
+
+def points(n: int = 120) -> tuple[Data, list[str]]:
+    rng = np.random.default_rng(0)
+    labels = [["a", "b", "c"][i % 3] for i in range(n)]
+    return [{"item": [round(float(v), 3) for v in rng.normal("abc".index(x), 0.2, 4)]} for x in labels], labels
+
+
 @dataclass(frozen=True)
 class Case:
     name: str
     items: Callable[[], tuple[Data, list[str]]]
     bad: object
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+    def make(self) -> Learner:
+        return make(self.name, {"field": "item", **self.params})
 
 
-CASES = [Case("images", digits, "data:image/png;base64,AAAA"), Case("text", tickets, 12)]
+NO_IMAGE = "data:image/png;base64,AAAA"
+TABLE = {"fields": ["item", "colour", "note"]}
+CASES = [
+    Case("committee", tickets, 12, {"members": 3}),
+    Case("committee", points, ["a"], {"members": 2, "reads": "vectors"}),
+    Case("estimator", parcels, "much", {"path": "sklearn.tree.DecisionTreeClassifier", "reads": "tabular", **TABLE}),
+    Case("sklearn.ensemble.RandomForestClassifier", digits, NO_IMAGE, {"n_estimators": 20, "reads": "images"}),
+    Case("images", digits, NO_IMAGE),
+    Case("images", digits, NO_IMAGE, {"features": "hog"}),
+    Case("incremental", tickets, 12),
+    Case("tabular", parcels, "much", TABLE),
+    Case("text", tickets, 12),
+    Case("vectors", points, [1.0, "a"]),
+]
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.name)
+@pytest.fixture(params=CASES, ids=lambda case: " ".join([case.name, *map(str, case.params.values())]))
 def case(request: pytest.FixtureRequest) -> Case:
     found: Case = request.param
     return found
@@ -64,7 +105,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 
 def fitted(case: Case, seed: int = 0) -> Learner:
     data, labels = case.items()
-    return make(case.name, {"field": "item"}).fit(data, labels, np.random.default_rng(seed))
+    return case.make().fit(data, labels, np.random.default_rng(seed))
 
 
 def proba_of(learner: Learner, data: Data) -> Floats:
@@ -74,7 +115,9 @@ def proba_of(learner: Learner, data: Data) -> Floats:
 
 
 def test_every_learner_has_a_case() -> None:
-    assert {case.name for case in CASES} == set(LEARNERS)
+    of_others = {"label-studio-ml", "remote"}  # test_hosted.py and test_remote.py
+    structured = {"multilabel", "numbers", "spans"}  # test_structured_learners.py
+    assert {case.make().name for case in CASES} == set(LEARNERS) - of_others - structured
 
 
 def test_probabilities_have_a_column_a_class_and_sum_to_one(case: Case) -> None:
@@ -91,7 +134,7 @@ def test_probabilities_have_a_column_a_class_and_sum_to_one(case: Case) -> None:
 
 def test_it_learns(case: Case) -> None:
     data, labels = case.items()
-    learner = make(case.name, {"field": "item"}).fit(data[:80], labels[:80], np.random.default_rng(0))
+    learner = case.make().fit(data[:80], labels[:80], np.random.default_rng(0))
     said = [learner.classes[i] for i in proba_of(learner, data[80:]).argmax(axis=1)]
     assert np.mean([a == b for a, b in zip(said, labels[80:], strict=True)]) > 0.8
 
@@ -115,11 +158,61 @@ def test_fitting_again_forgets_what_was_learned_before(case: Case) -> None:
     assert learner.classes == tuple(sorted({labels[i] for i in kept}))
 
 
+def test_weights_change_what_is_learned(case: Case) -> None:
+    """Of two answers about the same items, the one that counts more is learned."""
+    data, labels = case.items()
+    classes = sorted(set(labels))
+    other = dict(zip(classes, [*classes[1:], classes[0]], strict=True))
+    swapped = [other[label] for label in labels]
+    many, few = [1.0] * len(data), [0.05] * len(data)
+    for weights, wanted in (([*many, *few], labels), ([*few, *many], swapped)):
+        said = case.make().fit([*data, *data], [*labels, *swapped], np.random.default_rng(0), weights).say(data).labels
+        assert np.mean([a == b for a, b in zip(said, wanted, strict=True)]) > 0.7
+
+
+def test_a_rare_label_is_still_found(case: Case) -> None:
+    data, labels = case.items()
+    rare = max(labels)
+    kept = [i for i, label in enumerate(labels) if label != rare] + [i for i, x in enumerate(labels) if x == rare][:5]
+    learner = case.make().fit([data[i] for i in kept], [labels[i] for i in kept], np.random.default_rng(0))
+    found = [s == rare for s, label in zip(learner.say(data).labels, labels, strict=True) if label == rare]
+    assert np.mean(found) > 0.5
+
+
+ELSEWHERE = """
+import json, pathlib, tempfile
+from backend import models
+from tests.unit.test_learners import CASES, fitted
+folder = pathlib.Path(tempfile.mkdtemp())
+print(json.dumps([models.store(folder, "loop", fitted(case)).id for case in CASES]))
+"""
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> list[str]:
+    """The version that another process makes of each case."""
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], capture_output=True, check=True, text=True)
+    versions: list[str] = json.loads(done.stdout)
+    return versions
+
+
+def test_another_process_makes_the_same_bytes_and_they_come_back_as_it_was(
+    case: Case, elsewhere: list[str], tmp_path: Path
+) -> None:
+    data, _ = case.items()
+    learner = fitted(case)
+    version = models.store(tmp_path, "loop", learner).id
+    assert version == elsewhere[CASES.index(case)]
+    back = models.load(tmp_path, version)
+    assert (back.name, back.params, back.classes) == (learner.name, learner.params, learner.classes)
+    np.testing.assert_array_equal(proba_of(back, data), proba_of(learner, data))
+
+
 @pytest.mark.parametrize("labels", [[], ["a"], ["a", "a"]])
 def test_nothing_to_tell_apart_is_refused_in_words(case: Case, labels: list[str]) -> None:
     data, _ = case.items()
     with pytest.raises(Failed, match="at least 2 different labels"):
-        make(case.name, {"field": "item"}).fit(data[: len(labels)], labels, np.random.default_rng(0))
+        case.make().fit(data[: len(labels)], labels, np.random.default_rng(0))
 
 
 def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
@@ -137,7 +230,7 @@ def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
 
 
 def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SpecError, match=r"no learner 'magic'; there are: images, text"):
+    with pytest.raises(SpecError, match=r"no learner 'magic'; there are: committee, .*such as sklearn.svm.SVC"):
         make("magic", {})
 
 

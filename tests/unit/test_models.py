@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import os
 import pickle
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -22,17 +19,6 @@ from labelloop.errors import Failed
 
 ITEMS: list[dict[str, object]] = [{"t": f"{'good' if i % 2 else 'bad'} thing number {i}"} for i in range(40)]
 LABELS = ["good" if i % 2 else "bad" for i in range(40)]
-
-FIT = """
-import pathlib, numpy
-from backend import models
-from backend.learners import make
-from tests.unit.test_models import ITEMS, LABELS
-from tests.unit.test_learners import digits
-text = make("text", {"field": "t"}).fit(ITEMS, LABELS, numpy.random.default_rng(0))
-images = make("images", {"field": "item"}).fit(*digits(60), numpy.random.default_rng(0))
-print([models.store(pathlib.Path(folder), "loop", learner).id for learner in (text, images)])
-"""
 
 
 def stored(folder: Path) -> str:
@@ -66,17 +52,6 @@ def test_a_text_learner_that_drops_rare_words_is_not_a_file_a_word(
     monkeypatch.setattr(text, "MAX_FEATURES", 30)
     file = models.path(tmp_path, stored(tmp_path))
     assert len(zipfile.ZipFile(file).namelist()) < 20
-
-
-def test_two_processes_make_the_same_bytes(tmp_path: Path) -> None:
-    here = io.StringIO()
-    with contextlib.redirect_stdout(here):
-        exec(FIT, {"folder": str(tmp_path)})
-    there = subprocess.run(
-        [sys.executable, "-c", f"folder = {str(tmp_path)!r}\n{FIT}"], capture_output=True, check=True, text=True
-    )
-    assert here.getvalue() == there.stdout
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_two_loops_never_share_a_version(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Models of others: a user's LabelStudioMLBase in a process of its own, and models that answer over HTTP."""

@@ -1,0 +1,30 @@
+"""Making a learner from what loop.yaml says: parameters are checked against the constructor, and named if wrong."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import pydantic
+
+from labelloop.errors import SpecError
+
+T = TypeVar("T")
+
+
+def construct(learner: type[T], params: Mapping[str, Any]) -> T:
+    """Raises SpecError, naming the parameter and what would do; whatever else the constructor raises goes on."""
+    made = learner.__new__(learner)
+    checked = pydantic.validate_call(config={"strict": True, "arbitrary_types_allowed": True})(learner.__init__)
+    try:
+        checked(made, **params)
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function"))
+        takes = ", ".join(p for p, v in inspect.signature(learner).parameters.items() if v.kind is not v.VAR_KEYWORD)
+        if first["type"] == "unexpected_keyword_argument":
+            raise SpecError(f"learner.params: no {name!r} here; there are: {takes}") from None
+        said = str(first["msg"]).replace("Input should", "should")
+        raise SpecError(f"learner.params.{name}: {said}, not {first['input']!r}") from None
+    return made

@@ -1,0 +1,110 @@
+"""Multilabel: any number of labels of a text at once, each by itself: words and characters (TF-IDF), and a logistic
+regression a label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion
+
+from backend.learners.reading import different, parsed, read_field
+from backend.learners.said import Floats, Said
+from labelloop.errors import Failed
+from labelloop.features import read_text
+from labelloop.structured import read_labels, write_labels
+
+MAX_FEATURES = 50_000
+
+
+class Multilabel:
+    """Says the labels whose probability is above 0.5. One confidence for all: the chance that every label is right, if
+    they are independent.
+
+    Labels that never, or always, were given leave nothing to learn: the first are unknown, the others have the
+    probability (n + 1) / (n + 2) of Laplace's rule. Whether a label is given and whether it is not weigh alike in all,
+    however few have it: with few answers that gave better labels and better probabilities.
+    """
+
+    name: ClassVar[str] = "multilabel"
+
+    def __init__(self, field: str, characters: bool = True) -> None:
+        self.field = field
+        self.characters = characters
+        self.classes: tuple[str, ...] = ()
+        self.estimator: Any = None
+        """{"words": the vectorizers, "labels": of each class the regression, or its probability}"""
+
+    @property
+    def params(self) -> Mapping[str, Any]:
+        return {"field": self.field, "characters": self.characters}
+
+    def check(self, data: Sequence[Mapping[str, object]]) -> None:
+        read_field(data, self.field, read_text)
+
+    def fit(
+        self,
+        data: Sequence[Mapping[str, object]],
+        labels: Sequence[str],
+        rng: np.random.Generator,
+        weights: Sequence[float] | None = None,
+    ) -> Self:
+        different(data, labels)
+        texts, sets = read_field(data, self.field, read_text), parsed(labels, read_labels)
+        classes = tuple(sorted({label for one in sets for label in one}))
+        words = bag(self.characters)
+        seen = counted(words, texts)
+        given = np.array([[label in one for label in classes] for one in sets])
+        models = [_taught(seen, column, weights) for column in given.T]
+        self.classes, self.estimator = classes, {"words": words, "labels": models}
+        return self
+
+    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+        if not data:
+            return Said([], np.empty(0), evidence=[])
+        seen = self.estimator["words"].transform(read_field(data, self.field, read_text))
+        shares = np.column_stack([_share(model, seen) for model in self.estimator["labels"]])
+        return Said(
+            [write_labels(label for label, p in zip(self.classes, row, strict=True) if p > 0.5) for row in shares],
+            np.maximum(shares, 1.0 - shares).prod(axis=1),
+            evidence=[{"labels": dict(zip(self.classes, row, strict=True))} for row in shares.tolist()],
+        )
+
+
+def _taught(seen: Any, given: Any, weights: Sequence[float] | None) -> Any:
+    """The regression of one label; its probability where every answer has it."""
+    if given.all():
+        return (len(given) + 1) / (len(given) + 2)
+    return LogisticRegression(C=10, max_iter=1000, class_weight="balanced").fit(seen, given, sample_weight=weights)
+
+
+def _share(model: Any, seen: Any) -> Floats:
+    if isinstance(model, float):
+        return np.full(seen.shape[0], model)
+    found: Floats = model.predict_proba(seen)[:, 1]
+    return found
+
+
+def bag(characters: bool) -> FeatureUnion:
+    """Words and pairs of words, and with `characters` also runs of 2 to 4 letters within a word; not fitted yet."""
+    words = TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b"
+    )
+    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
+    return FeatureUnion([("words", words)] + ([("letters", letters)] if characters else []))
+
+
+def counted(words: FeatureUnion, texts: Sequence[str]) -> Any:
+    """Fit what `bag` made; its numbers of the texts. Raises Failed where there is not a word in them."""
+    try:
+        seen = words.fit_transform(texts)
+    except ValueError as exc:
+        raise Failed(f"the {len(texts)} items cannot be learned from: {exc}") from exc
+    for _, vectorizer in words.transformer_list:
+        # numpy's integers, which scikit-learn gives where there are more than MAX_FEATURES, cost skops a file each.
+        vectorizer.vocabulary_ = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
+    return seen

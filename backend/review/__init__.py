@@ -1,0 +1,73 @@
+"""Review: the reports of loops, runs and versions, as pages for people and as JSON for programs; and who may decide."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, jsonify, redirect, render_template, request, url_for
+from werkzeug.exceptions import HTTPException
+
+from backend.review import api, guard, pages
+from backend.review.identity import Authenticator, authenticators
+from labelloop.errors import Conflict, LabelloopError, Retriable, UsageError
+from labelloop.settings import Settings
+from labelloop.store.database import Database
+
+__all__ = ["register"]
+
+OPEN = {"login", "log_in", "static"}
+
+
+def register(app: Flask, settings: Settings, database: Database, *more: Authenticator) -> None:
+    """Serve /review and /v1/review in `app`. `more` ways to know who asks, beside those of the settings."""
+    ways = [*authenticators(settings, database), *more]
+    programs = api.blueprint(settings, database)
+    guard.stand_before(programs, ways, lambda _: False)
+    programs.register_error_handler(Exception, _as_json)
+    app.register_blueprint(programs)
+
+    people = pages.blueprint(settings, database)
+    if settings.secret_key:
+        guard.prepare(app, settings.secret_key)
+        guard.stand_before(people, ways, OPEN.__contains__)
+    else:
+        people.before_request(_not_set_up)
+    people.register_error_handler(Exception, _as_page)
+    app.register_blueprint(people)
+
+
+def _not_set_up() -> tuple[str, int]:
+    return "The review pages need LABELLOOP_SECRET_KEY, a long random text that signs their cookies.\n", 503
+
+
+def _as_json(error: Exception) -> Any:
+    status, said = _said(error)
+    response = jsonify(error=said)
+    response.status_code = status
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="labelloop"'
+    return response
+
+
+def _as_page(error: Exception) -> Any:
+    status, said = _said(error)
+    if status == 401:
+        onward = request.full_path.rstrip("?") if request.method == "GET" else None
+        return redirect(url_for("review.login", next=onward), 303)
+    return render_template("review/error.html", status=status, said=said), status
+
+
+def _said(error: Exception) -> tuple[int, str]:
+    """Status and words: ours where the error is ours, none of the others' details."""
+    match error:
+        case HTTPException():
+            return error.code or 500, error.description or error.name
+        case UsageError():
+            return 400, str(error)
+        case Conflict():
+            return 409, str(error)
+        case Retriable():
+            return 503, "Postgres does not answer; try again"
+    logging.getLogger(__name__).error("request failed", exc_info=error)
+    return 500, str(error) if isinstance(error, LabelloopError) else "internal error"

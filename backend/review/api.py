@@ -1,0 +1,63 @@
+"""The same reports and decisions for programs: JSON below /v1/review, with a bearer token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, abort, request
+
+from backend import card as cards
+from backend.review import decide, reports
+from backend.review.guard import asker, found, need
+from labelloop.settings import Settings
+from labelloop.store import access
+from labelloop.store.database import Database
+
+
+def blueprint(settings: Settings, database: Database) -> Blueprint:
+    bp = Blueprint("review_api", __name__, url_prefix="/v1/review")
+    ask = asker(database)
+
+    @bp.get("/overview")
+    def overview() -> Any:
+        return ask(reports.overview)
+
+    @bp.get("/loops/<loop>")
+    def loop(loop: str) -> Any:
+        return ask(lambda conn: reports.loop_report(conn, loop))
+
+    @bp.get("/runs/<run_id>")
+    def run(run_id: str) -> Any:
+        return ask(lambda conn: reports.run_report(conn, run_id, label_studio_url=settings.label_studio_url))
+
+    @bp.get("/runs/<run_id>/progress")
+    def progress(run_id: str) -> Any:
+        return ask(lambda conn: reports.progress(conn, run_id))
+
+    @bp.get("/versions/<version_id>")
+    def version(version_id: str) -> Any:
+        return ask(lambda conn: reports.version_report(conn, version_id))
+
+    @bp.get("/versions/<version_id>/card")
+    def card(version_id: str) -> Any:
+        return found(lambda: cards.card(database, version_id, settings.models_dir))
+
+    @bp.get("/compare")
+    def compare() -> Any:
+        a, b = request.args.get("a", ""), request.args.get("b", "")
+        return ask(lambda conn: reports.comparison(conn, a, b))
+
+    @bp.post("/<what>/<subject>")
+    def do(what: str, subject: str) -> Any:
+        """`why`, for a roll-back `to`, and `epoch` where it matters that nobody has changed the champion meanwhile."""
+        by = need(access.PROMOTE).name
+        body = request.get_json()
+        if not isinstance(body, dict) or not isinstance(why := body.get("why"), str):
+            abort(400, 'the body must be a JSON object with the reason, {"why": ".."}')
+        to, epoch = body.get("to"), body.get("epoch")
+        if not isinstance(to, str | None) or not isinstance(epoch, int | None) or isinstance(epoch, bool):
+            abort(400, "to must be a version's id, and epoch a number")
+        asked = ask(lambda conn: decide.look(conn, what, subject))
+        return {"done": decide.do(database, settings.models_dir, asked, decide.Deed(by, why, epoch, to))}
+
+    return bp

@@ -1,0 +1,150 @@
+"""Charts of the review pages: drawn by matplotlib into SVG that takes its colour from the page, dark or light.
+
+The page's Content-Security-Policy allows no style inside it, so every style becomes an attribute, and text stays text.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from io import StringIO
+from typing import Any
+from xml.etree import ElementTree
+
+WIDTH_IN, HEIGHT_IN = 5.4, 3.0
+CHAMPION, CHALLENGER = "#d97706", "#3b82f6"
+"""Both have a contrast of 3 and more on white and on the page's dark."""
+INK = "#123456"
+"""Stands for the colour of the page's text until the SVG is made."""
+SVG = "http://www.w3.org/2000/svg"
+XLINK = "{http://www.w3.org/1999/xlink}href"
+_drawing = threading.Lock()
+
+
+def learning_curve(curve: Sequence[Mapping[str, Any]]) -> str:
+    """Accuracy of each version over the answers that taught it; "" where none was measured."""
+    return _cached("curve", [p for p in curve if p.get("accuracy") is not None])
+
+
+def calibration(found: Mapping[str, Any] | None) -> str:
+    """Share that was right over confidence, for both sides; "" where neither has bins."""
+    bins = {side: ((found or {}).get(side) or {}).get("bins") or [] for side in ("champion", "challenger")}
+    return _cached("calibration", bins if any(bins.values()) else None)
+
+
+def side_by_side(report: Mapping[str, Any]) -> str:
+    """Accuracy of champion and challenger with their intervals; "" where one was not measured."""
+    sides = [report["champion"], report["challenger"]]
+    known = all(side and side.get("accuracy") is not None and side.get("low") is not None for side in sides)
+    kept = ("name", "accuracy", "low", "high")
+    return _cached("sides", [{key: side[key] for key in kept} for side in sides] if known else None)
+
+
+def _cached(kind: str, data: object) -> str:
+    return _draw(kind, json.dumps(data, default=str)) if data else ""
+
+
+@lru_cache(maxsize=64)
+def _draw(kind: str, data: str) -> str:
+    """Drawn once for each content: a page that is looked at again costs nothing."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    height = 1.5 if kind == "sides" else HEIGHT_IN
+    # "none": text stays text. Without a salt ids are drawn by lot.
+    style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
+    with _drawing, matplotlib.rc_context(style):  # settings and font cache are of the process
+        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+        axes = figure.add_subplot()
+        _KINDS[kind](axes, json.loads(data))
+        _plain(axes)
+        file = StringIO()
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return _for_the_page(file.getvalue(), kind)
+
+
+def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
+    x = [p["trained_on"] for p in points]
+    y = [100 * p["accuracy"] for p in points]
+    low, high = ([100 * (p[end] if p[end] is not None else p["accuracy"]) for p in points] for end in ("low", "high"))
+    axes.plot(x, y, color=CHALLENGER, linewidth=1, zorder=1)
+    axes.vlines(x, low, high, color=CHALLENGER, linewidth=1.5, zorder=1)
+    for promoted, marker, words in ((True, "o", "was promoted"), (False, "X", "was not")):
+        chosen = [i for i, p in enumerate(points) if (p["stage"] in ("champion", "retired")) is promoted]
+        colour = CHAMPION if promoted else CHALLENGER
+        axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
+    axes.set_xlabel("answers that taught it")
+    axes.set_ylabel("right on the hold-out, %")
+    _legend(axes)
+
+
+def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
+    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=":", label="as sure as right")
+    for side, colour, marker in (("champion", CHAMPION, "o"), ("challenger", CHALLENGER, "s")):
+        # A bin without items has no share.
+        seen = [b for b in bins[side] if b["n"] and b["confidence"] is not None and b["accuracy"] is not None]
+        if seen:
+            share, right = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
+            axes.plot(share, right, color=colour, marker=marker, linewidth=1, label=side)
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="right, %")
+    _legend(axes)
+
+
+def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
+    for row, (side, colour, marker) in enumerate(zip(sides, (CHAMPION, CHALLENGER), "os", strict=True)):
+        axes.hlines(row, 100 * side["low"], 100 * side["high"], color=colour, linewidth=3)
+        axes.scatter([100 * side["accuracy"]], [row], color=colour, marker=marker, s=60)
+    names = [f"{who} {side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
+    axes.set_yticks([0, 1], names)
+    axes.set_ylim(1.6, -0.6)
+    axes.set_xlabel("right on the hold-out, %")
+
+
+def _legend(axes: Any) -> None:
+    """Above, where no point can lie."""
+    axes.legend(frameon=False, labelcolor=INK, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
+
+
+_KINDS: dict[str, Callable[[Any, Any], None]] = {"curve": _curve, "calibration": _calibration, "sides": _sides}
+
+
+def _plain(axes: Any) -> None:
+    """Two axes in the ink's colour, and a faint grid."""
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_edgecolor(INK)
+    axes.tick_params(colors=INK, which="both")
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    axes.grid(color=INK, alpha=0.15, linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def _for_the_page(svg: str, kind: str) -> str:
+    """Styles as attributes, ids that only this chart has, no size of its own, and the page's colour for its ink."""
+    ElementTree.register_namespace("", SVG)
+    root = ElementTree.fromstring(svg)
+    for name in ("metadata", "defs"):
+        for child in root.findall(f"{{{SVG}}}{name}"):
+            if name == "metadata" or child.find(f"{{{SVG}}}style") is not None:
+                root.remove(child)
+    for element in root.iter():
+        for declaration in element.attrib.pop("style", "").split(";"):
+            name, _, value = (part.strip() for part in declaration.partition(":"))
+            if name == "font":  # "10px 'DejaVu Sans', ..": the size is ours, the face is the page's
+                element.set("font-size", next(word for word in value.split() if word.endswith("px")))
+            elif name:
+                element.set(name, value)
+        if XLINK in element.attrib:
+            element.set("href", f"#{kind}-{element.attrib.pop(XLINK).lstrip('#')}")
+        if clip := element.get("clip-path"):
+            element.set("clip-path", clip.replace("url(#", f"url(#{kind}-"))
+        if own := element.get("id"):
+            element.set("id", f"{kind}-{own}")
+    for size in ("width", "height"):
+        root.attrib.pop(size, None)
+    root.set("aria-hidden", "true")  # the table beside it says the same
+    root.set("focusable", "false")
+    return ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor")

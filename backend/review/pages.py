@@ -1,0 +1,123 @@
+"""The review pages: loops, runs, versions, comparisons; and the buttons, each behind a second look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, session, url_for
+from markupsafe import Markup
+from werkzeug.wrappers import Response as AnyResponse
+
+from backend import card as cards
+from backend.review import charts, decide, reports, words
+from backend.review.guard import Tries, asker, csrf_token, found, identity, need
+from labelloop.settings import Settings
+from labelloop.store import access
+from labelloop.store.database import Database
+
+HOME = "/review/"
+CARDS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
+"""A card stands alone, with its style inside it, and runs nothing."""
+DEEDS = "any(promote, refuse, stop, rollback, retrain)"
+
+
+def blueprint(settings: Settings, database: Database) -> Blueprint:
+    bp = Blueprint("review", __name__, url_prefix="/review", template_folder="templates", static_folder="static")
+    tries, ask = Tries(), asker(database)
+    for function in words.FILTERS:
+        bp.add_app_template_filter(function)
+    bp.context_processor(lambda: {"identity": identity(), "csrf_token": csrf_token})
+
+    @bp.get("/")
+    def overview() -> str:
+        return render_template("review/overview.html", **ask(reports.overview))
+
+    @bp.get("/loops/<loop>")
+    def loop(loop: str) -> str:
+        report = ask(lambda conn: reports.loop_report(conn, loop))
+        return render_template("review/loop.html", l=report, curve=Markup(charts.learning_curve(report["curve"])))
+
+    @bp.get("/runs/<run_id>")
+    def run(run_id: str) -> str:
+        report = ask(lambda conn: reports.run_report(conn, run_id, label_studio_url=settings.label_studio_url))
+        drawn = {
+            "curve": charts.learning_curve(report["curve"]),
+            "calibration": charts.calibration(report["calibration"]),
+            "sides": charts.side_by_side(report),
+        }
+        return render_template("review/run.html", run=report, charts={k: Markup(v) for k, v in drawn.items()})
+
+    @bp.get("/runs/<run_id>/progress")
+    def progress(run_id: str) -> Any:
+        return ask(lambda conn: reports.progress(conn, run_id))
+
+    @bp.get("/versions/<version_id>")
+    def version(version_id: str) -> str:
+        return render_template(
+            "review/version.html", version=ask(lambda conn: reports.version_report(conn, version_id))
+        )
+
+    @bp.get("/versions/<version_id>/card")
+    def card(version_id: str) -> Response:
+        made = found(lambda: cards.card(database, version_id, settings.models_dir))
+        answer = make_response(cards.card_html(made))
+        answer.headers["Content-Security-Policy"] = CARDS_POLICY
+        return answer
+
+    @bp.get("/compare")
+    def compare() -> str:
+        a, b = request.args.get("a", "").strip(), request.args.get("b", "").strip()
+        both = ask(lambda conn: reports.comparison(conn, a, b)) if a and b else None
+        choices = ask(reports.versions_by_loop)
+        return render_template("review/compare.html", both=both, a=a, b=b, choices=choices)
+
+    @bp.get(f"/<{DEEDS}:what>/<subject>")
+    def look(what: str, subject: str) -> str:
+        need(access.PROMOTE)
+        return render_template("review/look.html", look=ask(lambda conn: decide.look(conn, what, subject)))
+
+    @bp.post(f"/<{DEEDS}:what>/<subject>")
+    def do(what: str, subject: str) -> AnyResponse:
+        by = need(access.PROMOTE).name
+        asked = ask(lambda conn: decide.look(conn, what, subject))
+        epoch, to = request.form.get("epoch", type=int), request.form.get("to")
+        deed = decide.Deed(by, request.form.get("why", ""), -1 if epoch is None else epoch, to)
+        flash(decide.do(database, settings.models_dir, asked, deed))
+        return redirect(HOME + asked.back, 303)
+
+    @bp.get("/login")
+    def login() -> str:
+        return render_template("review/login.html", next=_local(request.args.get("next")))
+
+    @bp.post("/login")
+    def log_in() -> Any:
+        onward = _local(request.form.get("next"))
+        if tries.too_many(request):
+            said = "Too many wrong tokens from this address: wait a minute."
+            return render_template("review/login.html", next=onward, said=said), 429
+        with database.transaction() as conn:
+            row = access.of_token(conn, request.form.get("token", "").strip())
+        if row is None:
+            tries.wrong(request)
+            said = "This token opens nothing: it is mistyped, or was revoked."
+            return render_template("review/login.html", next=onward, said=said), 401
+        session.clear()  # nothing that somebody else may have planted in this browser lives on
+        session.permanent = True
+        session["token"] = str(row["id"])
+        return redirect(onward, 303)
+
+    @bp.post("/logout")
+    def log_out() -> AnyResponse:
+        session.clear()
+        return redirect(url_for("review.login"), 303)
+
+    @bp.get("/<path:_>")
+    def nothing(_: str) -> str:
+        abort(404, "There is no such page.")
+
+    return bp
+
+
+def _local(path: str | None) -> str:
+    """Where to go after the login: a page of ours, whatever the link said."""
+    return path if path and path.startswith(HOME) and "\\" not in path and "//" not in path else HOME

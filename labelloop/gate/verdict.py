@@ -1,0 +1,215 @@
+"""The verdict: rule after rule, each with a sentence; the challenger is promoted where none refuses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from labelloop.gate import slices
+from labelloop.gate.calibration import Calibration
+from labelloop.gate.paired import Accuracy, Gain, p_better
+from labelloop.gate.reuse import Reuse
+from labelloop.gate.slices import Fact, Slice
+from labelloop.power import detectable_gain
+from labelloop.threads import one_thread
+
+MOST_NAMED = 5
+"""Slices that one sentence names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A held-out item: what people said, and what each model says; None where a model said nothing."""
+
+    answer: str
+    incumbent: str | None
+    challenger: str | None
+    scores: tuple[float, float] | None = None
+    """How right the incumbent is, and the challenger, 0 to 1; None: 1 where its label is the answer, else 0."""
+    confidences: tuple[float | None, float | None] = (None, None)
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    """What the slices are cut by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What it takes to serve. None: not measured, or nothing to measure."""
+
+    champion_ms: float | None = None
+    """An item, on the hold-out, in the same process one after the other."""
+    challenger_ms: float | None = None
+    size_bytes: int | None = None
+    """Of the challenger's file."""
+
+
+@dataclass(frozen=True, slots=True)
+class GateDecision:
+    """The verdict and what it rests on."""
+
+    promote: bool
+    reasons: tuple[str, ...]
+    """In plain words, the deciding one first."""
+    incumbent: Accuracy
+    challenger: Accuracy
+    better: int
+    """Items on which the challenger is more right; of plain labels, those that only it has right."""
+    worse: int
+    """Items on which the incumbent is."""
+    p_value: float
+    gain: Gain | None
+    """None where there is nothing to judge on."""
+    detectable: float | None
+    """The smallest gain that this gate would have seen with a chance of 80 %; None: none at all."""
+    reuse: Reuse
+    slices: tuple[Slice, ...]
+    calibration: tuple[Calibration | None, Calibration | None]
+    """Of the incumbent and of the challenger; None without confidences."""
+    cost: Cost
+
+    def scores(self, trained_on: int) -> dict[str, Any]:
+        """As `retrain_runs.scores` keeps it."""
+        champion, challenger = (None if c is None else c.as_json() for c in self.calibration)
+        return {
+            "holdout": self.challenger.n,
+            "trained_on": trained_on,
+            "metric": self.challenger.metric,
+            "champion": self.incumbent.as_json(),
+            "challenger": self.challenger.as_json(),
+            "better": self.better,
+            "worse": self.worse,
+            "p": self.p_value,
+            "gain": None if self.gain is None else self.gain.as_json(),
+            "detectable": self.detectable,
+            "reuse": self.reuse.as_json(),
+            "slices": [one.as_json() for one in self.slices],
+            "calibration": {"champion": champion, "challenger": challenger},
+            "speed": {"champion_ms": self.cost.champion_ms, "challenger_ms": self.cost.challenger_ms},
+            "size_bytes": self.cost.size_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """The rules. Enough held-out answers, and a challenger that is better beyond chance; then what it may cost."""
+
+    min_holdout: int
+    alpha: float
+    floor: float = 0.0
+    """A slice that lost more than this, and not by chance, refuses; 0 to 1."""
+    min_gain: float = 0.0
+    """A smaller gain is not worth a change; 0 to 1."""
+    max_ece: float | None = None
+    """Of the challenger, 0 to 1, where it is more than chance."""
+    max_slowdown: float | None = None
+    """Times the champion's time for an item."""
+    max_size_mb: float | None = None
+    """Of a million bytes each."""
+
+    def judge(
+        self,
+        items: Sequence[Judged],
+        incumbent_name: str = "champion",
+        *,
+        reuse: Reuse | None = None,
+        cost: Cost | None = None,
+        seed: int = 0,
+    ) -> GateDecision:
+        """Pure: the same items and seed give the same verdict, in any order. Without `reuse` the answers are new."""
+        rng, reuse, cost = np.random.default_rng(seed), reuse or Reuse.of(self.alpha), cost or Cost()
+        items = sorted(items, key=_place)
+        scores = np.array([_scores(item) for item in items]).reshape(-1, 2)
+        sure = np.array([item.confidences for item in items], dtype=float).reshape(-1, 2)
+        differences = scores[:, 1] - scores[:, 0]
+        metric = "accuracy" if np.isin(scores, (0.0, 1.0)).all() else "score"
+        with one_thread:
+            incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in scores.T)
+            p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
+            cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, rng=rng)
+            calibration = [Calibration.of(sure[:, i], scores[:, i], rng) for i in (0, 1)]
+        too_few = gain is None or len(items) < self.min_holdout
+        detectable = None if too_few else detectable_gain(len(items), reuse.alpha, float((differences**2).mean()))
+        better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+
+        promote, why = self._better(len(items), gain, p_value, reuse)
+        against, notes = self._rules(cut, calibration[1], cost)
+        if promote and against:
+            promote, why = False, f"{why}, but {against.pop(0)}"
+        evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
+        first = f"{evidence}, {why}{', ' if too_few else ': '}{'promoted' if promote else 'refused'}"
+        seen = "no gain at all" if detectable is None else f"a gain of {100 * detectable:.1f} points"
+        held = [] if too_few else [f"gain {gain}; {seen} would have been seen with a chance of 80 %", str(reuse)]
+        return GateDecision(
+            promote,
+            (first, *against, *held, *notes),
+            incumbent,
+            challenger,
+            better,
+            worse,
+            p_value,
+            gain,
+            detectable,
+            reuse,
+            tuple(cut),
+            (calibration[0], calibration[1]),
+            cost,
+        )
+
+    def _better(self, n: int, gain: Gain | None, p_value: float, reuse: Reuse) -> tuple[bool, str]:
+        """Whether it is better on enough answers, and not by chance; and why."""
+        if gain is None or n < self.min_holdout:
+            return False, f"{n} held-out answers, the gate wants {self.min_holdout}: no verdict"
+        if gain.value <= 0:
+            return False, "not better"
+        if p_value > reuse.alpha:
+            return False, f"p = {p_value:.2g} > {reuse.alpha:.2g}, it may be chance"
+        if gain.value < self.min_gain:
+            return False, f"a gain of {100 * gain.value:.1f} points, the gate wants {100 * self.min_gain:g}"
+        return True, f"p = {p_value:.2g} <= {reuse.alpha:.2g}"
+
+    def _rules(self, cut: Sequence[Slice], sure: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
+        """Sentences that refuse, and sentences of the rules that have nothing against it."""
+        against: list[str] = []
+        notes: list[str] = []
+
+        def rule(broken: bool, sentence: str) -> None:
+            (against if broken else notes).append(sentence)
+
+        judged = [one for one in cut if one.p_worse is not None]
+        if fell := [one for one in judged if one.fell]:
+            more = f"; and {len(fell) - MOST_NAMED} slices more" if len(fell) > MOST_NAMED else ""
+            rule(True, "; ".join(map(str, fell[:MOST_NAMED])) + more)
+        elif judged:
+            floor = f"by more than {100 * self.floor:g} points and " if self.floor else ""
+            rule(False, f"none of {len(judged)} slices fell {floor}beyond chance")
+        elif cut:
+            rule(False, f"no slice has {slices.MIN_SLICE} held-out answers: none was judged")
+        if sure is not None:
+            limit, off = self.max_ece, f"confidences are {100 * sure.ece:.1f} points off (ECE)"
+            if limit is None or sure.ece <= limit:
+                rule(False, off)
+            else:
+                lucky = sure.ece <= sure.by_luck
+                rule(not lucky, f"{off}, the limit is {100 * limit:g}" + ", but chance alone may do that" * lucky)
+        if self.max_slowdown is not None:
+            if cost.champion_ms and cost.challenger_ms is not None:
+                times = cost.challenger_ms / cost.champion_ms
+                ours, theirs = round(cost.challenger_ms, 2), round(cost.champion_ms, 2)
+                said = f"{ours:g} ms an item, {times:.1f} times the champion's {theirs:g}"
+                rule(times > self.max_slowdown, f"{said}, the limit is {self.max_slowdown:g} times")
+            else:
+                rule(False, "its speed is compared with nobody's: no version of ours serves, or nothing was measured")
+        if self.max_size_mb is not None and cost.size_bytes is not None:
+            size = cost.size_bytes / 1e6
+            rule(size > self.max_size_mb, f"its file has {size:.1f} MB, the limit is {self.max_size_mb:g}")
+        return against, notes
+
+
+def _scores(item: Judged) -> tuple[float, float]:
+    return item.scores or (float(item.incumbent == item.answer), float(item.challenger == item.answer))
+
+
+def _place(item: Judged) -> tuple[Any, ...]:
+    return item.answer, item.incumbent or "", item.challenger or "", _scores(item), repr(item.confidences)

@@ -1,0 +1,48 @@
+"""Power: which gain the gate could have seen at all on so many held-out answers."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import binom
+
+PRECISION = 1e-4
+"""Of a gain; a hundredth of a point."""
+
+
+def chance_to_see(n: int, alpha: float, discordant: float, gain: float) -> float:
+    """Chance that the one-sided exact McNemar test on `n` items is at or below `alpha`; exact, unconditional.
+
+    `discordant`: share of items on which exactly one of two models is right, at least `gain`; `gain`: share of right
+    answers that the challenger has more, 0 to 1. Duffy 1984, "Asymptotic and exact power for the McNemar test",
+    Biometrics 40:1005: the test's power for each number of discordant items, weighted by that number's chance.
+    """
+    if discordant <= 0:
+        return 0.0
+    # What lies further out than this has a chance below 1e-9.
+    low, high = binom.ppf([1e-9, 1 - 1e-9], n, discordant)
+    pairs = np.arange(int(low), int(high) + 1)
+    needed = binom.isf(alpha, pairs, 0.5) + 1
+    seen = binom.sf(needed - 1, pairs, (discordant + gain) / (2 * discordant))
+    return float(binom.pmf(pairs, n, discordant) @ seen)
+
+
+def detectable_gain(n: int, alpha: float, discordant: float, power: float = 0.8) -> float | None:
+    """The smallest gain that the gate sees with a chance of `power` on `n` held-out answers; None: not even 1.
+
+    `discordant`: the share of items on which exactly one of the two models is right, as it was or as one expects it; it
+    is taken to be as large as the gain where that is larger. Raises ValueError for shares that are none.
+    """
+    for name, share in (("alpha", alpha), ("discordant", discordant), ("power", power)):
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} is a share, 0 to 1; it is {share!r}")
+
+    def seen(gain: float) -> bool:
+        return chance_to_see(n, alpha, max(discordant, gain), gain) >= power
+
+    if n < 1 or not seen(1.0):
+        return None
+    low, high = 0.0, 1.0
+    while high - low > PRECISION:
+        middle = (low + high) / 2
+        low, high = (low, middle) if seen(middle) else (middle, high)
+    return high

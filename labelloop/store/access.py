@@ -1,0 +1,105 @@
+"""Tokens of the review pages: who may look, who may decide. Only hashes are kept; the caller owns the transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from labelloop.errors import UsageError
+from labelloop.store.database import Conn
+
+REVIEW = "review"
+"""May look."""
+PROMOTE = "promote"
+"""May decide."""
+SCOPES = (REVIEW, PROMOTE)
+LONGEST_NAME = 100
+
+
+def add(conn: Conn, name: str, scopes: Sequence[str]) -> str:
+    """A new token, told this once. A revoked one of the same name is replaced, a valid one is not: UsageError."""
+    _check(name, scopes)
+    token = secrets.token_urlsafe(32)
+    if not _write(conn, name, token, scopes):
+        raise UsageError(f"there is a token {name!r} already; `labelloop token revoke` ends it")
+    return token
+
+
+def ensure(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> None:
+    """See that this token is known under this name; one that was revoked stays so. Twice is once."""
+    row = conn.execute("select sha256 from access_tokens where name = %(name)s", {"name": name}).fetchone()
+    if row is None or bytes(row["sha256"]) != sha256(token):
+        revoke(conn, name)  # the one of settings that are lost
+        _write(conn, name, token, scopes)
+
+
+def revoke(conn: Conn, name: str) -> bool:
+    """From now on it opens nothing, and whoever is logged in with it is not any more; False: no valid one had it."""
+    return (
+        conn.execute(
+            "update access_tokens set revoked_at = now() where name = %(name)s and revoked_at is null", {"name": name}
+        ).rowcount
+        == 1
+    )
+
+
+def list_(conn: Conn) -> list[dict[str, Any]]:
+    """All tokens by name, revoked ones too; never what they are."""
+    return conn.execute("select name, scopes, created_at, revoked_at from access_tokens order by name").fetchall()
+
+
+def of_token(conn: Conn, token: str) -> dict[str, Any] | None:
+    """The valid token that this is: {"id", "name", "scopes"}. Compared in constant time with each that is valid."""
+    given = sha256(token)
+    found = None
+    for row in conn.execute("select id, name, scopes, sha256 from access_tokens where revoked_at is null"):
+        if hmac.compare_digest(bytes(row.pop("sha256")), given):
+            found = row
+    return found
+
+
+def of_id(conn: Conn, token_id: UUID) -> dict[str, Any] | None:
+    """The valid token with this id: somebody has logged in with it."""
+    return conn.execute(
+        "select id, name, scopes from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id}
+    ).fetchone()
+
+
+def of_name(conn: Conn, name: str) -> dict[str, Any] | None:
+    """The valid token of this name: an identity provider says who it is, and this what they may do."""
+    return conn.execute(
+        "select id, name, scopes from access_tokens where name = %(name)s and revoked_at is null", {"name": name}
+    ).fetchone()
+
+
+def sha256(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+def _write(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> bool:
+    """False: a valid one has the name. The id is new each time, so that no login with the one before holds again."""
+    return (
+        conn.execute(
+            """
+            insert into access_tokens (name, sha256, scopes) values (%(name)s, %(sha256)s, %(scopes)s)
+            on conflict (name) do update set id = gen_random_uuid(), sha256 = excluded.sha256,
+                scopes = excluded.scopes, created_at = now(), revoked_at = null
+            where access_tokens.revoked_at is not null
+            """,
+            {"name": name, "sha256": sha256(token), "scopes": list(scopes)},
+        ).rowcount
+        == 1
+    )
+
+
+def _check(name: str, scopes: Sequence[str]) -> None:
+    if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise UsageError(f"a name is 1 to {LONGEST_NAME} printable characters without blanks around; it is {name!r}")
+    if unknown := set(scopes) - set(SCOPES):
+        raise UsageError(f"no scope {', '.join(sorted(unknown))}; there are: {', '.join(SCOPES)}")
+    if REVIEW not in scopes:
+        raise UsageError("who decides must be able to look: name the scope review too")

@@ -1,0 +1,63 @@
+"""What MLflow does not have yet: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from labelloop.store.database import Conn
+
+
+def any_pending(conn: Conn, loop: str) -> bool:
+    """Whether a run has ended otherwise than it was written down, or the champion has changed since."""
+    row = conn.execute(
+        """
+        select exists (
+            select 1 from retrain_runs where loop = %(loop)s and status not in ('queued', 'running')
+            and exported is distinct from status::text
+        ) or coalesce((
+            select not exported from promotions where loop = %(loop)s order by epoch desc limit 1), false) as pending
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return bool(row["pending"])
+
+
+def pending(conn: Conn, loop: str, limit: int = 1000) -> list[dict[str, Any]]:
+    """Runs that have ended and are not written down as they ended, oldest first."""
+    return conn.execute(
+        """
+        select id, status::text, why, seed, feedback_upto, champion_id, version_id, requested_at, started_at,
+               finished_at, reasons, scores, error
+        from retrain_runs
+        where loop = %(loop)s and status not in ('queued', 'running') and exported is distinct from status::text
+        order by requested_at, id limit %(limit)s
+        """,
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+
+
+def exported(conn: Conn, run_id: UUID, status: str) -> None:
+    """It is written down as it stood with this status; where it has another by now, it is pending again."""
+    conn.execute("update retrain_runs set exported = %(status)s where id = %(id)s", {"id": run_id, "status": status})
+
+
+def exported_promotions(conn: Conn, loop: str, epoch: int) -> None:
+    """The alias champion stands where the change of this epoch put it."""
+    conn.execute(
+        "update promotions set exported = true where loop = %(loop)s and epoch <= %(epoch)s and not exported",
+        {"loop": loop, "epoch": epoch},
+    )
+
+
+def challenger(conn: Conn, loop: str) -> str | None:
+    """The newest version that may still be promoted: it asks a person, or is in shadow."""
+    row = conn.execute(
+        """
+        select version_id from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')
+        order by requested_at desc limit 1
+        """,
+        {"loop": loop},
+    ).fetchone()
+    return None if row is None else row["version_id"]
