@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backend import models
+from backend.judge import judge
 from backend.prelabel import prelabel
+from backend.train import train
 from labelloop import lanes, outputs, results, structured
 from labelloop.spec import LoopSpec, parse
-from labelloop.store import jobs
+from labelloop.store import jobs, loops, runs
 from labelloop.store import outputs as output_store
 from labelloop.store.database import Database
-from tests.backend_factory import new_champion
+from tests.backend_factory import answer, new_champion
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
 
@@ -158,3 +161,36 @@ def _annotate_as_the_editor_does(loop: SyncLoop, task: dict[str, Any], truth: st
     body = {"result": regions, "lead_time": 2.5, "draft_id": 0, "parent_prediction": shown["id"]}
     answer = loop.web.post(f"/api/tasks/{task['id']}/annotations/?project={loop.project_id}", json=body)
     answer.raise_for_status()
+
+
+def test_a_challenger_is_judged_by_how_much_of_each_answer_it_has(database: Database, tmp_path: Path) -> None:
+    """The pipeline finds one span of two in every text; the first version finds nearly all."""
+    spec = CASES["spans"].spec.model_copy(update={"holdout": 0.4})
+    rng = np.random.default_rng(0)
+    words = "then again nobody here could say why it took so long before they came back with bread and news".split()
+    rows, truths = [], {}
+    for i in range(150):
+        before, after = (" ".join(rng.choice(words, 8)) for _ in range(2))
+        who, where = rng.choice(["Anna", "Zoë", "Bo", "Владимир"]), rng.choice(["Köln", "Oslo", "Wien"])
+        text = f"{before} {who} wrote from {where} {after}"
+        spans = [
+            [text.index(word), text.index(word) + len(word), label]
+            for word, label in ((who, "person"), (where, "place"))
+        ]
+        output = outputs.from_json({"key": f"item-{i}", "data": {"text": text}, "label": spans[:1], "confidence": 0.5})
+        output = outputs.check(output, spec.config, spec.labels)
+        rows.append(output_store.Row.of(output, lanes.place(output, spec)))
+        truths[output.key] = structured.canonical(spec.config.answer, spans)
+    with database.transaction() as conn:
+        loops.register(conn, spec)
+        new, _, _ = output_store.insert(conn, spec.name, rows)
+        answer(conn, spec.name, {stored.id: truths[stored.key] for stored in new})
+        run_id = runs.request(conn, spec.name, "a test")
+        run = runs.claim(conn, spec.name, None)
+    assert run_id is not None
+    assert run is not None
+    decision, scores = judge(database, spec, run, train(database, tmp_path, run_id))
+    assert decision.promote, decision.reasons
+    assert scores["metric"] == "score"
+    assert scores["champion"]["accuracy"] == pytest.approx(2 / 3), "F1 of one span of two"
+    assert scores["challenger"]["accuracy"] > 0.9
