@@ -58,7 +58,7 @@ def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> boo
     """Write what MLflow lacks of the loop, in a child process; whether all went well. `stop` ends it."""
     child = subprocess.Popen(
         [sys.executable, "-m", "backend.mlflow_export", loop],
-        env={**MANNERS, **os.environ, **settings.to_env()},
+        env={**os.environ, **settings.to_env()},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -228,13 +228,13 @@ def _ms(at: datetime) -> int:
 
 
 def main() -> int:
-    log.configure()
+    settings = Settings.from_env(os.environ)
+    log.configure(settings.log)
     for noisy in ("mlflow", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     os.nice(10)
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)
-    settings = Settings.from_env(os.environ)
     try:
         settings.require("database_url", "mlflow_tracking_uri")
         with Database(settings.database_url, size=1) as database:
