@@ -90,13 +90,15 @@ class Champions:
         return sorted({f"{s.loop}: {s.trouble}" for s in self.serving() if s.trouble})
 
     def _renew_beside(self, project_id: int, looking: threading.Lock, done: threading.Event) -> None:
+        """What served before goes on where Postgres is away, or anything else fails."""
         try:
             self._renew(project_id)
         except Retriable:
-            self._looked[project_id] = self._clock()  # Postgres is away: what served before goes on
+            pass
         except Exception:
             logger.exception("could not look who serves project %d", project_id)
         finally:
+            self._looked[project_id] = self._clock()
             looking.release()
             done.set()
 

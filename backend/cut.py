@@ -50,7 +50,7 @@ def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) ->
 
 def weight(row: Mapping[str, Any]) -> float:
     """How much an answer counts: how sure it is that most people would give it."""
-    return certainty(row["agreement"], row["reviewers"])
+    return certainty(1.0 if row["agreement"] is None else row["agreement"], row["reviewers"])
 
 
 def readable(learner: Learner, rows: list[Row]) -> tuple[list[Row], list[str]]:

@@ -35,9 +35,11 @@ def loop_report(conn: Conn, loop: str) -> Report:
 
     Raises UsageError where there is no such loop.
     """
-    spec = loops.get(conn, loop)
+    names = loops.names(conn)
+    # Looked for here: Postgres takes no text with a NUL in it.
+    spec = loops.get(conn, loop) if loop in names else None
     if spec is None:
-        raise UsageError(f"no loop {loop!r}; there are: {', '.join(loops.names(conn)) or 'none'}")
+        raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
     return _report(
         {
             **_summary(conn, loop),

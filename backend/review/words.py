@@ -60,7 +60,7 @@ def said(label: str | None) -> str:
         return label
     try:
         parts = json.loads(label)
-    except ValueError:
+    except (ValueError, RecursionError):
         return label
     if not isinstance(parts, list):
         return label

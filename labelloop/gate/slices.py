@@ -12,6 +12,8 @@ import numpy as np
 
 from labelloop.gate.paired import FEWER, Floats, Gain, holm, p_better
 
+ALPHA = 0.05
+"""Of all slices of a verdict together, whatever the gate's own is: who wants bold promotions wants no blind ones."""
 MIN_SLICE = 10
 """A smaller slice is shown and not judged."""
 MOST_VALUES = 20
@@ -68,7 +70,6 @@ def cut(
     challenger: Floats,
     *,
     floor: float,
-    alpha: float,
     rng: np.random.Generator,
 ) -> list[Slice]:
     """Every slice of the items, those that fell first, then as the facts name them.
@@ -85,7 +86,7 @@ def cut(
     slices = []
     for i, (by, value, found) in enumerate(places):
         gain, p_worse = Gain.of(differences[i], rng), p_values.get(i)
-        fell = p_worse is not None and p_worse <= alpha and gain.value < -floor
+        fell = p_worse is not None and p_worse <= ALPHA and gain.value < -floor
         means = float(incumbent[found].mean()), float(challenger[found].mean())
         slices.append(Slice(by, value, len(found), *means, gain, p_worse, fell))
     return sorted(slices, key=lambda s: not s.fell)

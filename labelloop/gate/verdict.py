@@ -127,7 +127,7 @@ class Gate:
         with one_thread:
             incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in scores.T)
             p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
-            cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, alpha=self.alpha, rng=rng)
+            cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, rng=rng)
             calibration = [Calibration.of(sure[:, i], scores[:, i], rng) for i in (0, 1)]
         too_few = gain is None or len(items) < self.min_holdout
         detectable = None if too_few else detectable_gain(len(items), reuse.alpha, float((differences**2).mean()))
@@ -179,7 +179,8 @@ class Gate:
 
         judged = [one for one in cut if one.p_worse is not None]
         if fell := [one for one in judged if one.fell]:
-            rule(True, "; ".join(map(str, fell[:MOST_NAMED])))
+            more = f"; and {len(fell) - MOST_NAMED} slices more" if len(fell) > MOST_NAMED else ""
+            rule(True, "; ".join(map(str, fell[:MOST_NAMED])) + more)
         elif judged:
             floor = f"by more than {100 * self.floor:g} points and " if self.floor else ""
             rule(False, f"none of {len(judged)} slices fell {floor}beyond chance")
@@ -195,7 +196,8 @@ class Gate:
         if self.max_slowdown is not None:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms
-                said = f"{cost.challenger_ms:.2g} ms an item, {times:.1f} times the champion's {cost.champion_ms:.2g}"
+                ours, theirs = round(cost.challenger_ms, 2), round(cost.champion_ms, 2)
+                said = f"{ours:g} ms an item, {times:.1f} times the champion's {theirs:g}"
                 rule(times > self.max_slowdown, f"{said}, the limit is {self.max_slowdown:g} times")
             else:
                 rule(False, "its speed is compared with nobody's: no version of ours serves, or nothing was measured")

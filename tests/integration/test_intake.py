@@ -299,3 +299,16 @@ def test_ready_says_which_of_the_two_does_not_answer(line: tuple[Line, Database]
     lonely = Intake(database, label_studio_url="http://127.0.0.1:9").get("/readyz")
     assert (lonely.status_code, lonely.json["postgres"]) == (503, "ok")
     assert "does not answer" in lonely.json["label_studio"]
+
+
+def test_an_output_may_say_what_its_model_calls_the_labels(database: Database) -> None:
+    xml = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
+      <Choice value="Cat" predicted_values="kitty,tomcat"/><Choice value="Dog"/></Choices></View>"""
+    spec = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, holdout: 0}", xml)
+    intake = Intake(database, spec)
+    said = output(probabilities={"kitty": 0.3, "tomcat": 0.3, "Dog": 0.4})
+    assert intake.post(said).status_code == 201
+    assert intake.post(output(probabilities={"Cat": 0.6, "Dog": 0.4})).json["known"] == 1
+    stored = intake.get(f"{URL}/a/1").json
+    assert (stored["model_label"], stored["model_confidence"]) == ("Cat", 0.6)
+    assert intake.post(output("b", probabilities={"puma": 1.0})).status_code == 422

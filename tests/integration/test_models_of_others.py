@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,11 +49,17 @@ def a_loop(database: Database, learner: LearnerSpec, n: int = 120, answered: int
     """Texts of which `answered` have their true answer."""
     spec = texts(holdout=0.4).model_copy(update={"learner": learner})
     truths = [("ham", "spam")[i % 2] for i in range(n)]
-    data = [{"text": f"mail {i} with {WORDS[truth][i % 3]}"} for i, truth in enumerate(truths)]
+    data = [{"text": f"{WORDS[truth][i % 3]} {unlike(i)}"} for i, truth in enumerate(truths)]
     with database.transaction() as conn:
         ids = submit(conn, spec, data, truths)
         answer(conn, spec.name, {ids[f"item-{i}"]: truths[i] for i in range(answered)})
     return spec
+
+
+def unlike(i: int) -> str:
+    """Words that no other has: what is alike is kept apart from the hold-out."""
+    noise = hashlib.sha256(str(i).encode()).hexdigest()
+    return " ".join(noise[at : at + 8] for at in range(0, 64, 8))
 
 
 def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:

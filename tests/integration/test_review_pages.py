@@ -323,7 +323,16 @@ def test_http_gives_the_reports_and_takes_the_same_decisions(house: House, judge
     def post(path: str, body: object) -> TestResponse:
         return client.post(f"/v1/review/{path}", json=body, headers=house.bearer())
 
-    unreadable: list[object] = [{}, [], {"why": 3}, {"why": "x", "epoch": "1"}, {"why": "x", "to": 3}, {"why": " "}]
+    unreadable: list[object] = [
+        {},
+        [],
+        {"why": 3},
+        {"why": "x", "epoch": "1"},
+        {"why": "x", "to": 3},
+        {"why": " "},
+        {"why": "\0"},
+        {"why": "\ud800"},
+    ]
     for wrong in unreadable:
         assert post(f"promote/{b}", wrong).status_code == 400
     assert post(f"promote/{b}", {"why": "x", "epoch": 7}).status_code == 409
@@ -337,6 +346,8 @@ def test_what_is_not_there_is_404_in_words(house: House) -> None:
     client = house.logged_in()
     for path, said in [
         ("loops/nope", "no loop &#39;nope&#39;; there are: digits"),
+        ("loops/%00", "no loop"),
+        ("runs/%00", "no run begins with"),
         ("runs/zz", "no run begins with"),
         ("runs/00000000-0000-0000-0000-000000000000", "no run begins with"),
         ("versions/zz", "no version begins with"),

@@ -16,7 +16,7 @@ import pytest
 from flask.testing import FlaskClient
 from psycopg.conninfo import make_conninfo
 
-from backend import models, predict
+from backend import champions, models, predict
 from backend.promote import promote, rollback
 from backend.service import create_app
 from labelloop.settings import Settings
@@ -197,6 +197,32 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
         assert response.json()["model_version"] == new[:12]
     assert seen.keys() == {old[:12], new[:12]}
     assert "ERROR" not in (tmp_path / "backend.log").read_text()
+
+
+def test_while_a_new_champion_is_read_the_old_one_answers(
+    settings: Settings, database: Database, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(champions, "LOOK_EVERY_S", 0.0)
+    app = create_app(settings, database)
+    may, load = threading.Event(), models.load
+
+    def serves() -> str:
+        response = app.test_client().post("/predict", json=predict_body(tasks(database, 2)), headers=basic())
+        assert response.status_code == 200
+        return str(response.get_json()["model_version"])
+
+    def slowly(folder: Path | None, version_id: str) -> Any:
+        assert may.wait(60)
+        return load(folder, version_id)
+
+    old = champion(database, settings, spec)
+    assert serves() == old[:12]
+    new = champion(database, settings, spec)
+    with monkeypatch.context() as slow:
+        slow.setattr(models, "load", slowly)
+        assert [serves() for _ in range(5)] == [old[:12]] * 5
+        may.set()
+        until(lambda: serves() == new[:12])
 
 
 SECRETS = {"the-owners-token", PASSWORD, "the-intake-token", "a-hook-secret", "a-label-studio-token", "a-pg-password"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.consensus import consensus
+from labelloop.consensus import certainty, consensus
 from labelloop.feedback import Answer
 from labelloop.structured import canonical, write_labels
 from tests.unit.test_item_scores import LABELS, SPANS, config
@@ -67,3 +67,17 @@ def test_whoever_says_the_same_agrees_wholly(spans: list[object], n: int) -> Non
     control = config("spans").answer
     answer = canonical(control, spans)
     assert consensus([answer] * n, 1, control) == Answer(answer, 1.0, n)
+
+
+@pytest.mark.parametrize(
+    ("agree", "reviewers", "sure"), [(1, 1, 3 / 4), (2, 2, 7 / 8), (3, 3, 15 / 16), (2, 3, 11 / 16), (1, 3, 5 / 16)]
+)
+def test_an_answer_is_surer_the_more_people_give_it_and_the_fewer_do_not(
+    agree: int, reviewers: int, sure: float
+) -> None:
+    assert certainty(agree / reviewers, reviewers) == sure
+
+
+@given(st.integers(1, 50), st.integers(0, 50))
+def test_certainty_is_a_weight(reviewers: int, agree: int) -> None:
+    assert 0 < certainty(min(agree, reviewers) / reviewers, reviewers) <= 1

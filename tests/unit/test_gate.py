@@ -209,7 +209,7 @@ def test_slices_are_words_quartiles_and_several_words_an_item() -> None:
          "data.id": str(i), "data.flag": "true" if i < 20 else "false", "data.one": "same", "data.none": None}
         for i in range(40)
     ]  # fmt: skip
-    found = cut(facts, np.ones(40), np.ones(40), floor=0.0, alpha=0.05, rng=np.random.default_rng(0))
+    found = cut(facts, np.ones(40), np.ones(40), floor=0.0, rng=np.random.default_rng(0))
     sizes = {f"{s.by} {s.value}": s.n for s in found}
     assert sizes == {
         "length 0 to 9": 10, "length 10 to 19": 10, "length 20 to 29": 10, "length 30 to 39": 10,
@@ -298,3 +298,11 @@ def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
 def test_what_it_could_have_seen_is_said() -> None:
     [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been seen" in reason]
     assert re.fullmatch(r"gain \+30.0 points \(95 %: \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said)
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40))
+def test_the_interval_holds_the_gain_and_agrees_with_the_other_side(found: list[float]) -> None:
+    gain, other = (Gain.of(sign * np.array(found), np.random.default_rng(0)) for sign in (1, -1))
+    assert -1 <= gain.low <= gain.value + 1e-9
+    assert gain.value - 1e-9 <= gain.high <= 1
+    assert (gain.low, gain.high) == pytest.approx((-other.high, -other.low), abs=1e-6)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+import pytest
 
 from backend.learners import make
 from backend.learners.images import Images
 from backend.learners.text import Text
 from backend.search import FOLDS, MIN_ANSWERS, _groups, search, weights_of
+from labelloop.threads import one_thread
 from tests.backend_factory import scans
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_run() -> Iterator[None]:
+    with one_thread:
+        yield
 
 
 def rows_of(n: int) -> list[dict[str, Any]]:

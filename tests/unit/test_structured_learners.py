@@ -290,9 +290,9 @@ def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
 
 def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from_as_far_as_they_can_be() -> None:
     data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
-    answers = ['[[0,6,"person"],[0,99,"person"],[5,8,"person"],[20,30,"person"]]', "[]"] * 5
+    answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
     learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
-    assert learner.say(data[:2]).labels == ['[[0,14,"person"]]', "[]"]
+    assert learner.say(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
 
 
 def test_a_long_text_is_read_in_pieces_to_its_end() -> None:

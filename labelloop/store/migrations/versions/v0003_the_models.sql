@@ -125,3 +125,6 @@ alter table retrain_runs add column exported text;
 comment on column retrain_runs.exported is 'The status with which MLflow has it; null: MLflow does not have it.';
 alter table promotions add column exported boolean not null default false;
 comment on column promotions.exported is 'Whether MLflow''s alias champion was set by it.';
+
+comment on column outputs.label is 'The model''s most probable label; several labels, spans or a number as the text that labelloop/structured.py describes; null where it named none.';
+comment on column answers.agreement is 'How far the reviewers agree on the label, 0 to 1: of one label the share who gave it, of others see labelloop/consensus.py.';
