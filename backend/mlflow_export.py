@@ -38,6 +38,7 @@ MANNERS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # we come again ourselves
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
@@ -230,8 +231,6 @@ def _ms(at: datetime) -> int:
 def main() -> int:
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
-    for noisy in ("mlflow", "alembic"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
     os.nice(10)
     for name, value in MANNERS.items():
         os.environ.setdefault(name, value)

@@ -163,7 +163,7 @@ def test_a_run_is_stopped_in_the_middle_and_says_who_did_it_and_why(
     assert (ended["status"], ended["version_id"]) == ("stopped", None)
     assert ended["reasons"] == ["stopped by ann: labels are being renamed"]
     with database.transaction() as conn:
-        assert conn.execute("select run_id, decision, by, why from decisions").fetchall() == [
+        assert conn.execute("select run_id, decision, by, why from decisions where decision = 'stop'").fetchall() == [
             {"run_id": ended["id"], "decision": "stop", "by": "ann", "why": "labels are being renamed"}
         ]
         assert not runs.ask_to_stop(conn, ended["id"], "bob"), "it has ended"

@@ -19,7 +19,7 @@ def faults(xml: str) -> str:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("Choices", "Labels", "cannot be read: labels.xml: the label is read from one Choices"),
+        ("Choices", "TextArea", "'label' is a TextArea, the model answers in a Choices"),
         ('name="label"', 'name="what"', "it has no Choices named 'label'; there are: what"),
         ('"image"', '"picture"', "'label' is about 'picture', the model answers about 'image'"),
         ("$image", "$scan", "it does not show the field 'image', which the model reads; there are: scan"),
