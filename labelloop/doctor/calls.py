@@ -83,6 +83,8 @@ def ml_backend(loop: str, backends: Sequence[Backend], title: str, url: str | No
         says = "it is not connected to the project"
     elif not here:
         says = f"Label Studio asks at {ours[0].url}, ours is {url}"
+    elif here[0].state not in CONNECTED and "409" in here[0].said:
+        says = f"it refuses the form in Label Studio: {here[0].said}"
     elif here[0].state not in CONNECTED:
         says = f"Label Studio does not reach it at {url}" + (f": {here[0].said}" if here[0].said else "")
         return fault(

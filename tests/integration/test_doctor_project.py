@@ -135,7 +135,7 @@ FORMS = [
     (_redraw('<Choice value="dog"/>', ""), {"form"}, "the label 'dog' is gone"),
     (_redraw('"dog"', '"hound"'), {"form"}, "the label 'dog' is now 'hound'"),
     (_redraw("$text", "$body"), {"form"}, "the field $text is now $body"),
-    (_redraw('name="label"', 'name="labels"'), {"form"}, "is called 'labels'"),
+    (_redraw('name="label"', 'name="labels"'), {"form", "ml backend"}, "is called 'labels'"),
 ]
 SAMPLING = [
     (lambda pets: pets.change(sampling="Sequential sampling"), {"sampling"}, "'Sequential sampling'"),

@@ -253,7 +253,7 @@ def test_the_shown_version_is_ours_and_shown(change: dict[str, object], says: st
         ("<View>", '<View className="wide">', "what people only look at"),
         ("</Choices>", '</Choices><TextArea name="comment" toName="text"/>', "new TextArea 'comment'"),
         ("</Choices>", "", "cannot be read"),
-        ("single-radio", "multiple", "cannot be read"),
+        ("single-radio", "multiple", "takes 'multiple'"),
     ],
 )
 def test_a_changed_form_is_named_by_its_difference(was: str, now: str, says: str) -> None:

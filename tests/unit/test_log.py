@@ -26,7 +26,7 @@ def said(style: str, capsys: pytest.CaptureFixture[str]) -> str:
         raise ValueError("no\nsuch")
     except ValueError:
         logging.getLogger("backend.x").exception("failed", extra={"loop": "digits"})
-    logging.getLogger("werkzeug").info("a library's")
+    logging.getLogger("a.library").info("its own")
     return capsys.readouterr().err
 
 
