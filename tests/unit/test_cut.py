@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from backend.cut import divide, labels_in
 from backend.learners import make
 from labelloop import likeness
+from labelloop.spec import LearnerSpec
 from tests.backend_factory import texts_spec
 
 HELD_OUT = "Please cancel my subscription before the end of the month, thank you."
@@ -62,6 +65,22 @@ def test_long_texts_with_the_same_head_are_no_copies() -> None:
 def test_the_same_picture_under_another_key_teaches_nothing() -> None:
     cut = divided(row("judged", "data:image/png;base64,AAAA", holdout=True), row("b", "data:image/png;base64,AAAA"))
     assert cut.taught == []
+
+
+@pytest.mark.parametrize(
+    "place", ["https://cdn.example/images/2024/", "/data/upload/1/scan-", "s3://bucket/images/call-"]
+)
+def test_addresses_that_are_nearly_the_same_are_not_the_same_picture(place: str) -> None:
+    cut = divided(row("judged", f"{place}00017.png", holdout=True), row("same", f"{place}00017.png"),
+                  row("other", f"{place}00018.png"))  # fmt: skip
+    assert keys(cut.taught) == ["other"]
+
+
+def test_rows_of_a_table_are_no_copies_where_annotators_see_the_same_word() -> None:
+    spec = texts_spec(learner=LearnerSpec(name="tabular", params={"fields": ["age"]}))
+    rows = [row(f"{age}", "Berlin", holdout=age > 40, data={"text": "Berlin", "age": age}) for age in (30, 40, 50)]
+    cut = divide(spec, make("tabular", {"field": "text", "fields": ["age"]}), "text", rows)
+    assert (keys(cut.taught), keys(cut.judged)) == (["30", "40"], ["50"])
 
 
 def test_a_group_is_on_one_side_even_where_its_share_of_the_hold_out_was_changed_on_the_way() -> None:
