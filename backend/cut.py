@@ -132,8 +132,8 @@ def _copies(taught: Sequence[object], judged: Sequence[object]) -> list[int | No
     texts, others = [str(taught[i]) for i in ours], [str(judged[i]) for i in theirs]
     with one_thread:
         near = likeness.near(list(map(likeness.plain, texts)), list(map(likeness.plain, others)))
-    for i, text, close in zip(ours, texts, near, strict=True):
-        found[i] = next((theirs[other] for other in close if _ends_alike(text, others[other])), None)
+        for i, text, close in zip(ours, texts, near, strict=True):
+            found[i] = next((theirs[other] for other in close if _ends_alike(text, others[other])), None)
     return found
 
 
@@ -146,7 +146,7 @@ def _ends_alike(text: str, other: str) -> bool:
     if max(len(text), len(other)) <= likeness.SEEN:
         return True
     ends = (likeness.plain(text[-likeness.SEEN :]), likeness.plain(other[-likeness.SEEN :]))
-    return bool(len(likeness.near(ends[:1], ends[1:])[0]))
+    return any(True for found in likeness.near(ends[:1], ends[1:]) for _ in found)
 
 
 def _rare(spec: LoopSpec, judged: Sequence[Row]) -> list[str]:

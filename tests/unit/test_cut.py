@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -22,6 +23,10 @@ def row(key: str, text: str, label: str = "ham", *, holdout: bool = False, **mor
 
 def divided(*rows: dict[str, Any], labels: tuple[str, ...] = ("ham", "spam")) -> Any:
     return divide(texts_spec(labels), make("text", {"field": "text"}), "text", rows)
+
+
+def near(texts: list[str], others: list[str]) -> list[list[int]]:
+    return [list(found) for found in likeness.near(texts, others)]
 
 
 def keys(rows: list[dict[str, Any]]) -> list[str]:
@@ -46,10 +51,21 @@ def test_copies_and_near_duplicates_of_held_out_texts_teach_nothing_and_are_name
 def test_every_near_duplicate_is_found_though_groups_of_duplicates_are_made_around_one_text_each() -> None:
     """b is nearly a, and c nearly b, but c is not nearly a: by groups b belongs to a, and c would stand alone."""
     a, b, c = "abcdefghijklmnopqrst", "abcdefghijklmnopqrstuv", "abcdefghijklmnopqrstuvwxyz1"
-    assert [len(found) for found in likeness.near([a, b, c], [a])] == [1, 1, 0]
-    assert [len(found) for found in likeness.near([b, c], [b])] == [1, 1]
-    assert [len(found) for found in likeness.near(["", "x"], ["", "y"])] == [0, 0]
-    assert likeness.near([], [a]) == []
+    assert near([a, b, c], [a]) == [[0], [0], []]
+    assert near([b, c], [b]) == [[0], [0]]
+    assert near(["", "x"], ["", "y"]) == [[], []]
+    assert near([], [a]) == []
+    assert near([a], []) == [[]]
+
+
+def test_of_lines_by_one_pattern_no_more_are_compared_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is nearly the same as all others: compared with all, ten thousand would take a run's time."""
+    compare = Mock(wraps=likeness._jaccard)
+    monkeypatch.setattr(likeness, "_jaccard", compare)
+    line = "connection to the service was closed by the firewall after seconds, number "
+    rows = [row(f"{i}", f"{line}{i}", holdout=i < 50) for i in range(150)]
+    assert divided(*rows).taught == []
+    assert compare.call_count == 100
 
 
 def test_long_texts_with_the_same_head_are_no_copies() -> None:
