@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ FEW = 5
 down to 51 % (Wilson)."""
 NAMED = 5
 """Labels or items that a note names; of more it says how many."""
+_ADDRESS = re.compile(r"data:|([a-z][a-z0-9+.-]*:/)?/\S+$")
+"""Of a picture, a sound or a file, or the picture itself: those of quite different ones are nearly the same text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) ->
     rows, notes = _still_asked(spec, rows)
     judged = [row for row in rows if row["holdout"]]
     taught = [row for row in rows if not row["holdout"]]
-    taught, more = _apart(taught, judged, field)
+    # What annotators see of a row of a table is no copy where it is the same in another row.
+    taught, more = _apart(taught, judged, None if spec.learner.reads == "tabular" else field)
     notes += more
     taught, more = readable(learner, taught)
     notes += more
@@ -94,10 +98,15 @@ def _still_asked(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[s
     ]
 
 
-def _apart(taught: list[Row], judged: list[Row], field: str) -> tuple[list[Row], list[str]]:
-    """What may teach: without the groups of the hold-out, and without copies and near-duplicates of its items."""
+def _apart(taught: list[Row], judged: list[Row], field: str | None) -> tuple[list[Row], list[str]]:
+    """What may teach: without the groups of the hold-out, and without copies and near-duplicates of its items.
+
+    `field`: what copies are known by; None: by nothing.
+    """
     groups = {row["group_key"] for row in judged}
-    copies = _copies([row["data"].get(field) for row in taught], [row["data"].get(field) for row in judged])
+    copies = _copies(
+        *([None if field is None else row["data"].get(field) for row in rows] for rows in (taught, judged))
+    )
     kept = [row for row, copy in zip(taught, copies, strict=True) if copy is None and row["group_key"] not in groups]
     if len(kept) == len(taught):
         return taught, []
@@ -123,13 +132,13 @@ def _copies(taught: Sequence[object], judged: Sequence[object]) -> list[int | No
     texts, others = [str(taught[i]) for i in ours], [str(judged[i]) for i in theirs]
     with one_thread:
         near = likeness.near(list(map(likeness.plain, texts)), list(map(likeness.plain, others)))
-    for i, text, close in zip(ours, texts, near, strict=True):
-        found[i] = next((theirs[other] for other in close if _ends_alike(text, others[other])), None)
+        for i, text, close in zip(ours, texts, near, strict=True):
+            found[i] = next((theirs[other] for other in close if _ends_alike(text, others[other])), None)
     return found
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not value.startswith("data:")
+    return isinstance(value, str) and not _ADDRESS.match(value)
 
 
 def _ends_alike(text: str, other: str) -> bool:
@@ -137,7 +146,7 @@ def _ends_alike(text: str, other: str) -> bool:
     if max(len(text), len(other)) <= likeness.SEEN:
         return True
     ends = (likeness.plain(text[-likeness.SEEN :]), likeness.plain(other[-likeness.SEEN :]))
-    return bool(len(likeness.near(ends[:1], ends[1:])[0]))
+    return any(True for found in likeness.near(ends[:1], ends[1:]) for _ in found)
 
 
 def _rare(spec: LoopSpec, judged: Sequence[Row]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from backend.cut import labels_in
 from backend.learners import FROZEN
 from labelloop.drift import less_often_right, shift, words
+from labelloop.errors import Unreachable
 from labelloop.spec import LoopSpec
 from labelloop.store import drift as drift_store
 from labelloop.store import jobs, loops, runs
@@ -36,18 +37,27 @@ def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> Non
     with database.transaction() as conn:
         names = loops.names(conn)
     for loop in names:
-        with database.transaction() as conn:
-            spec = loops.get(conn, loop)
-            idle = spec is None or spec.learner.name in FROZEN or runs.open_runs(conn, loop)
-            new = 0 if idle else runs.new_answers(conn, loop)
-            why = None
-            if spec is not None and new:
-                why = _too_long_ago(conn, spec, new, now) or _unknown_label(conn, spec)
-                if why is None and drift and spec.retrain.drift and new >= DRIFT_ANSWERS:
-                    why = _drift(conn, spec, spec.retrain.drift)
-            if why and runs.request(conn, loop, why) is not None:
-                logger.info("loop %s: %s: a run is due", loop, why)
-                jobs.ask(conn, jobs.RETRAIN, loop)
+        try:
+            with database.transaction() as conn:
+                _ask_if_due(conn, loop, now, drift)
+        except Unreachable:
+            raise
+        except Exception as exc:  # it keeps none of the others waiting
+            logger.warning("loop %s: could not tell whether a run is due: %s: %s", loop, type(exc).__name__, exc)
+
+
+def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
+    spec = loops.get(conn, loop)
+    idle = spec is None or spec.learner.name in FROZEN or runs.open_runs(conn, loop)
+    new = 0 if idle else runs.new_answers(conn, loop)
+    why = None
+    if spec is not None and new:
+        why = _too_long_ago(conn, spec, new, now) or _unknown_label(conn, spec)
+        if why is None and drift and spec.retrain.drift and new >= DRIFT_ANSWERS:
+            why = _drift(conn, spec, spec.retrain.drift)
+    if why and runs.request(conn, loop, why) is not None:
+        logger.info("loop %s: %s: a run is due", loop, why)
+        jobs.ask(conn, jobs.RETRAIN, loop)
 
 
 def _too_long_ago(conn: Conn, spec: LoopSpec, new: int, now: datetime) -> str | None:

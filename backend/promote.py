@@ -72,6 +72,7 @@ def refuse(database: Database, loop: str, run_id: UUID | str, by: str, why: str)
     """
     _say_why(by, why)
     with database.transaction() as conn:
+        verdicts.hold(conn, loop)
         waiting = verdicts.undecided(conn, loop)
         found = [run for run in waiting if str(run["id"]).startswith(str(run_id).lower())]
         if len(found) != 1 or not str(run_id):

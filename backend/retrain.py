@@ -8,11 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from backend import models
-from backend.child import Children, Heard, Order, Stopped, train_in
+from backend.child import ERROR_CHARACTERS, Children, Heard, Order, Stopped, train_in
 from backend.judge import judge
 from backend.patience import patiently
 from backend.promote import close, switch
-from labelloop.errors import Conflict, LabelloopError, Unreachable
+from labelloop.errors import Conflict, LabelloopError, Retriable, Unreachable
 from labelloop.runs import RunStatus, try_again
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -34,8 +34,9 @@ def retrain(
     with database.transaction() as conn:
         spec = loops.get(conn, loop)
         runs.hold_answers_still(conn)
-        champion = version_store.champion(conn, loop)
+        # In this order: a change of champion between the two is found at the end, and never overlooked.
         epoch = version_store.epoch(conn, loop)
+        champion = version_store.champion(conn, loop)
         run = runs.claim(conn, loop, None if champion is None else champion["id"])
     if run is None or spec is None:
         return None
@@ -50,7 +51,14 @@ def retrain(
             raise Stopped
     except Stopped:
         return patiently(lambda: _leave(database, spec, run), for_s=2)
-    status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
+    try:
+        status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
+    except Retriable:
+        raise  # nothing is wrong with the run: who looks after the jobs asks for it anew
+    except Exception as exc:
+        logger.exception("loop %s: run %s cannot be judged", loop, run["id"])
+        error = settings.hide(f"it cannot be judged: {type(exc).__name__}: {exc}")[:ERROR_CHARACTERS]
+        status = patiently(lambda: _end(database, spec, run, RunStatus.FAILED, error=error))
     # A verdict and a wish to stop it at the same moment: the wish is older.
     status = patiently(lambda: _leave(database, spec, run)) or status
     logger.info("loop %s: run %s %s", loop, run["id"], status)
@@ -58,7 +66,10 @@ def retrain(
 
 
 def heal(database: Database) -> None:
-    """Fail the runs whose worker has died, ask anew for what they were to do, and see that queued runs have a job."""
+    """Fail the runs whose worker has died, ask anew for what they were to do, and see that queued runs have a job.
+
+    A loop that cannot be read keeps none of the others waiting.
+    """
     with database.transaction() as conn:
         for run in runs.fail_stale(conn):
             again = run["stop_asked_by"] is None and try_again(
@@ -67,12 +78,19 @@ def heal(database: Database) -> None:
             logger.warning("loop %s: run %s lost its worker%s", run["loop"], run["id"], ", again" if again else "")
             if again:
                 runs.request(conn, run["loop"], run["why"], seed=run["seed"])
-        # Answers that were committed just when the last run ended were folded into it, and are in none.
-        for loop in loops.names(conn):
-            if spec := loops.get(conn, loop):
-                _ask_for_more(conn, spec)
+        names = loops.names(conn)
         for loop in runs.queued_loops(conn):
             jobs.ask(conn, jobs.RETRAIN, loop)
+    # Answers that were committed just when the last run ended were folded into it, and are in none.
+    for loop in names:
+        try:
+            with database.transaction() as conn:
+                if spec := loops.get(conn, loop):
+                    _ask_for_more(conn, spec)
+        except Unreachable:
+            raise
+        except Exception as exc:
+            logger.warning("loop %s: could not look for new answers: %s: %s", loop, type(exc).__name__, exc)
 
 
 def _apply(

@@ -41,8 +41,12 @@ def search(
     if not grid or len(rows) < MIN_ANSWERS:
         return learner, None
     rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(len(rows), MAX_ANSWERS))]
+    groups = _groups(rows, learner.params.get("field"))
+    if (n := len(set(groups.tolist()))) < FOLDS:
+        why = f"they hang together in {n} groups; {FOLDS} at least are needed"
+        return learner, {"answers": len(rows), "given_up": why}
     candidates = _candidates(learner, grid)
-    folds = list(GroupKFold(FOLDS).split(rows, groups=_groups(rows, learner.params.get("field"))))
+    folds = list(GroupKFold(FOLDS).split(rows, groups=groups))
     ends, right = time.monotonic() + limit_s, []
     for done, candidate in enumerate(candidates):
         told(done, len(candidates))

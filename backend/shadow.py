@@ -16,7 +16,7 @@ from backend.learners import Learner
 from backend.prelabel import who
 from backend.promote import close, switch
 from backend.scoring import predict
-from labelloop.errors import Failed
+from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
 from labelloop.runs import RunStatus
 from labelloop.spec import LoopSpec
@@ -43,8 +43,11 @@ def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: thre
     if spec is None or run is None:
         return
     try:
-        if said := _say(database, spec, run, models_dir, stop or threading.Event()):
-            logger.info("loop %s: run %s in shadow, %d outputs said", loop, run["id"], said)
+        try:
+            if said := _say(database, spec, run, models_dir, stop or threading.Event()):
+                logger.info("loop %s: run %s in shadow, %d outputs said", loop, run["id"], said)
+        except Retriable as exc:  # a remote model that is away must not keep the shadow from its end
+            logger.warning("loop %s: run %s in shadow: %s", loop, run["id"], exc)
         _judge(database, spec, run, models_dir)
     except Failed as exc:
         with database.transaction() as conn:

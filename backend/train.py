@@ -152,6 +152,8 @@ def _train(
     champion_ms = None
     if run["champion_id"] is None:
         incumbent = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
+    elif run["champion_id"] == stored.id:  # asked once: its answers may cost money
+        incumbent, champion_ms = challenger, challenger_ms
     else:
         incumbent, champion_ms = _say(models.load(models_dir, run["champion_id"]), judged)
 

@@ -9,7 +9,8 @@ import signal
 import sys
 import threading
 import time
-from contextlib import closing
+from collections.abc import Awaitable
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 
 from procrastinate import App
@@ -22,6 +23,7 @@ from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
 from backend.shadow import ask_for_shadows, in_shadow
 from labelloop import log
+from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.store import exports, jobs, loops, prelabels
 from labelloop.store.database import Database
@@ -116,20 +118,29 @@ async def _look_after(app: App, database: Database, settings: Settings, stopping
     exports_asked: dict[str, float] = {}
     looks = 0
     while not stopping.is_set():
-        try:
-            await jobs.reap(app, jobs.BACKEND_QUEUE, 3 * settings.heartbeat_s)
-            await asyncio.to_thread(heal, database)
-            await asyncio.to_thread(ask_for_shadows, database)
+        with suppress(Unreachable):  # then the others need not be tried
+            await _try(jobs.reap(app, jobs.BACKEND_QUEUE, 3 * settings.heartbeat_s))
+            await _try(asyncio.to_thread(heal, database))
+            await _try(asyncio.to_thread(ask_for_shadows, database))
             if looks % SLIPPED_EVERY == 0:
-                await asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic())
+                await _try(asyncio.to_thread(ask_for_prelabels, database, asked, time.monotonic()))
                 if settings.mlflow_tracking_uri:
-                    await asyncio.to_thread(ask_for_exports, database, exports_asked, time.monotonic())
+                    await _try(asyncio.to_thread(ask_for_exports, database, exports_asked, time.monotonic()))
             if looks % DUE_EVERY == 0:
-                await asyncio.to_thread(ask_for_due, database, datetime.now(UTC), drift=looks % DRIFT_EVERY == 0)
-        except Exception as exc:
-            logger.warning("could not look after the jobs: %s: %s", type(exc).__name__, exc)
+                drift = looks % DRIFT_EVERY == 0
+                await _try(asyncio.to_thread(ask_for_due, database, datetime.now(UTC), drift=drift))
         looks += 1
         await _sleep(stopping, LOOK_EVERY_S)
+
+
+async def _try(look: Awaitable[object]) -> None:
+    """A look that fails keeps none of the others from theirs. Raises Unreachable where Postgres is away."""
+    try:
+        await look
+    except Exception as exc:
+        logger.warning("could not look after the jobs: %s: %s", type(exc).__name__, exc)
+        if isinstance(exc, Unreachable):
+            raise
 
 
 def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -> None:

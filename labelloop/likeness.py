@@ -75,22 +75,26 @@ def duplicates(texts: Sequence[str]) -> Ints:
     return np.array([place[text] for text in texts], dtype=np.int64)
 
 
-def near(texts: Sequence[str], others: Sequence[str]) -> list[Ints]:
+def near(texts: Sequence[str], others: Sequence[str]) -> Iterator[Iterator[int]]:
     """For each text the positions of the `others` that are nearly the same, every one of them; all are plain.
 
-    `duplicates` makes groups around one text each, so that two that are alike may be in two of them.
+    They are looked for as they are asked for: of lines by one pattern each is alike to nearly all others. `duplicates`
+    makes groups around one text each, so that two that are alike may be in two of them.
     """
-    if not texts or not others:
-        return [np.empty(0, dtype=np.int64)] * len(texts)
+    if not others:
+        yield from (iter(()) for _ in texts)
+        return
     theirs, sketches = _sets(others)
-    sizes, found = _sizes(theirs), []
+    sizes = _sizes(theirs)
     for start in range(0, len(texts), _BLOCK):
         ours, sketch = _sets(texts[start : start + _BLOCK])
         for runs, likely in zip(ours, sketch @ sketches.T >= _LEAST, strict=True):
             fits = likely & (np.minimum(len(runs), sizes) >= ALIKE * np.maximum(len(runs), sizes))
-            alike = [other for other in np.flatnonzero(fits).tolist() if _jaccard(runs, theirs[other]) >= ALIKE]
-            found.append(np.array(alike, dtype=np.int64))
-    return found
+            yield _alike(runs, theirs, np.flatnonzero(fits).tolist())
+
+
+def _alike(runs: Ints, theirs: Sequence[Ints], places: Sequence[int]) -> Iterator[int]:
+    return (place for place in places if _jaccard(runs, theirs[place]) >= ALIKE)
 
 
 def _sets(words: Sequence[str]) -> tuple[list[Ints], npt.NDArray[np.float32]]:

@@ -24,7 +24,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from backend.learners import Learner, make
 from backend.learners.said import Floats, Said, of_proba
-from labelloop.errors import Failed
+from labelloop.errors import Failed, Unreadable
 
 MIN_ANSWERS = 60
 """Fewer say too little of how sure is too sure."""
@@ -85,17 +85,26 @@ def calibrate(
         like = make(learner.name, learner.params)
         try:
             like.fit([data[i] for i in taught], [labels[i] for i in taught], rng, some)
-        except Failed:
+        except (Failed, Unreadable):
             continue
         columns = {label: column for column, label in enumerate(like.classes)}
         held = [i for i in left if first.proba is None or labels[i] in columns]
-        said = like.say([data[i] for i in held])
+        held, said = _readable(like, data, held)
         if said.proba is not None:
             logs.append((_log(said.proba), np.array([columns[labels[i]] for i in held], dtype=np.intp)))
         else:
             wrong = [label != labels[i] for i, label in zip(held, said.labels, strict=True)]
             logs.append((_log(said.confidences), np.array(wrong, dtype=np.intp)))
     return with_temperature(learner, _temperature(logs)) if logs else learner
+
+
+def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Said]:
+    """What it says of those that it can read: a table that was seen in part has other columns than all of it."""
+    try:
+        return positions, learner.say([data[i] for i in positions])
+    except Unreadable as exc:
+        positions = [i for place, i in enumerate(positions) if place not in exc.faults]
+    return positions, learner.say([data[i] for i in positions])
 
 
 def tempered(proba: Floats, temperature: float) -> Floats:

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from backend.worker import serve
+from backend.worker import _look_after, serve
 from labelloop.settings import Settings
 from labelloop.store import jobs, runs, versions
 from labelloop.store.database import Database
@@ -185,3 +185,30 @@ def jobs_left(database: Database) -> int:
         ).fetchone()
     assert row is not None
     return int(row["n"])
+
+
+def test_a_look_that_fails_keeps_none_of_the_others_from_theirs(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    async def look_once() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def fails(name: str) -> Callable[..., None]:
+            def look(*_: object, **__: object) -> None:
+                looked.append(name)
+                if name == "ask_for_due":
+                    loop.call_soon_threadsafe(stopping.set)
+                raise ValueError(name)
+
+            return look
+
+        for name in ("heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"):
+            monkeypatch.setattr(f"backend.worker.{name}", fails(name))
+        async with jobs.worker_app(settings.database_url, jobs.BACKEND_QUEUE).open_async() as app:
+            await asyncio.wait_for(_look_after(app, database, settings, stopping), 60)
+
+    asyncio.run(look_once())
+    assert looked == ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]

@@ -17,7 +17,7 @@ from backend.retrain import _apply
 from backend.shadow import ask_for_shadows, in_shadow
 from backend.train import train
 from backend.worker import make_app
-from labelloop.errors import Conflict, Failed, UsageError
+from labelloop.errors import Conflict, Failed, Unreachable, UsageError
 from labelloop.settings import Settings
 from labelloop.spec import GateSpec, LoopSpec, Retrain, Shadow
 from labelloop.store import jobs, loops, runs, versions
@@ -281,6 +281,20 @@ def test_a_shadow_without_answers_ends_as_refused(database: Database, settings: 
         "refused",
         "in shadow for 3 days 0 answers came, 20 are wanted (gate.shadow): refused",
     )
+
+
+def test_a_shadow_ends_in_time_though_a_remote_model_is_away(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise Unreachable("http://model does not answer")
+
+    run = in_shadow_of(database, settings, days=3)
+    with database.transaction() as conn:
+        conn.execute("update retrain_runs set finished_at = now() - interval '3 days 1 minute'")
+    monkeypatch.setattr("backend.shadow._say", away)
+    in_shadow(database, "texts", settings.models_dir)
+    assert row_of(database, run)["status"] == "refused"
 
 
 def test_a_version_in_shadow_whose_file_is_damaged_is_refused(database: Database, settings: Settings) -> None:

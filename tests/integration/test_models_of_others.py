@@ -100,6 +100,26 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
     assert {round(row["confidence"], 6) for row in waiting} >= {0.9}
 
 
+def test_a_run_that_makes_the_champion_again_asks_a_remote_model_once_an_item(
+    database: Database, settings: Settings, server: ChatServer
+) -> None:
+    params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "prompt": "One of:\n{labels}"}
+    spec = a_loop(database, LearnerSpec(name="remote", field="text", params=params), n=20, answered=20)
+    version = new_champion(database, spec.name, settings.models_dir)  # type: ignore[arg-type]
+    server.asked.clear()
+    with database.transaction() as conn:
+        run_id = runs.request(conn, spec.name, "a test")
+        assert runs.claim(conn, spec.name, version) is not None
+    assert run_id is not None
+    assert train(database, settings.models_dir, run_id)["version"] == version
+    with database.transaction() as conn:
+        judged = runs.items(conn, run_id, "holdout")
+    assert sorted(server.asked.values()) == [1] * len(judged)
+    said = [(item["champion_label"], item["challenger_label"]) for item in judged]
+    assert ("ham", "ham") in said
+    assert all(champion == challenger for champion, challenger in said)
+
+
 def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Database, settings: Settings) -> None:
     spec = a_loop(database, LearnerSpec(name="remote", params={"url": "http://127.0.0.1:9", "model": "m"}), answered=30)
     with pytest.raises(Unreachable, match=r"http://127\.0\.0\.1:9 cannot be reached"):

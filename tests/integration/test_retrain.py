@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,7 @@ import pytest
 from psycopg import errors
 
 from backend import models
+from backend.due import ask_for_due
 from backend.prelabel import prelabel
 from backend.promote import promote, rollback
 from backend.retrain import heal, retrain
@@ -21,7 +23,7 @@ from labelloop.errors import Conflict, Failed, UsageError
 from labelloop.outputs import unit_hash
 from labelloop.settings import Settings
 from labelloop.store import jobs, runs, versions
-from labelloop.store.database import Database
+from labelloop.store.database import Conn, Database
 from tests.backend_factory import (
     answer,
     digits_loop,
@@ -457,3 +459,56 @@ def test_answers_that_no_run_has_seen_get_one_even_where_nobody_asked(database: 
         assert runs.queued_loops(conn) == [spec.name]
         assert runs.latest(conn, spec.name)[0]["why"] == "50 new answers"
     assert asked(database, jobs.RETRAIN) == 1
+
+
+def test_a_loop_that_cannot_be_read_keeps_no_other_from_its_runs(database: Database) -> None:
+    """As after a downgrade: what its spec says is not known here, and by name it comes first."""
+    spec = digits_loop(database, n=60, answered=50)
+    with database.transaction() as conn:
+        conn.execute("insert into loops (name, spec, labels_xml) values ('a-newer-one', '{\"unheard\": 1}', '')")
+    heal(database)
+    ask_for_due(database, datetime.now(UTC))
+    with database.transaction() as conn:
+        assert runs.queued_loops(conn) == [spec.name]
+
+
+class NoChild:
+    """In place of the children where nothing is trained."""
+
+    def take(self) -> None: ...
+
+
+def test_a_champion_that_changes_while_a_run_begins_is_not_overlooked(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is judged against the old one: with the new one's epoch it would take the new one's place."""
+    spec = digits_loop(database, n=60, answered=50)
+    requested(database, spec.name)
+    champion, seen = versions.champion, []
+
+    def changed_right_after(conn: Conn, loop: str) -> dict[str, object] | None:
+        found = champion(conn, loop)
+        with database.transaction() as other:
+            versions.record_promotion(other, loop, epoch=1, version_id=None, previous_id=None, by="b", why="w")
+        return found
+
+    monkeypatch.setattr(versions, "champion", changed_right_after)
+    monkeypatch.setattr("backend.retrain.train_in", lambda *_: {})
+    monkeypatch.setattr("backend.retrain._apply", lambda _, __, ___, run, epoch, ____: seen.append((run, epoch)))
+    retrain(database, settings, spec.name, threading.Event(), NoChild())  # type: ignore[arg-type]
+    ((run, epoch),) = seen
+    assert (run["champion_id"], epoch) == (None, 0)
+
+
+def test_a_run_that_cannot_be_judged_says_so_and_is_not_tried_again(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = digits_loop(database, n=60, answered=50)
+    requested(database, spec.name)
+    monkeypatch.setattr("backend.retrain.train_in", lambda *_: {"version": "of nothing", "notes": []})
+    monkeypatch.setattr("backend.retrain.judge", lambda *_: 1 / 0)
+    retrain(database, settings, spec.name, threading.Event(), NoChild())  # type: ignore[arg-type]
+    heal(database)
+    with database.transaction() as conn:
+        (run,) = runs.latest(conn, spec.name)
+    assert (run["status"], run["error"]) == ("failed", "it cannot be judged: ZeroDivisionError: division by zero")

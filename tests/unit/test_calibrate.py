@@ -114,3 +114,13 @@ def test_numbers_keep_the_confidence_that_they_have() -> None:
     data = [{"x": i} for i in range(100)]
     learner = make("numbers", {"field": "x"}).fit(data, [str(i) for i in range(100)], np.random.default_rng(0))
     assert calibrate(learner, data, [str(i) for i in range(100)], np.random.default_rng(0)) is learner
+
+
+def test_an_item_that_only_the_whole_table_can_read_is_left_out_of_the_calibration() -> None:
+    """Without the one list `size` is a column of numbers, and the list is none; in the whole table it is no column."""
+    data = [{"age": i % 40, "size": i} for i in range(MIN_ANSWERS)]
+    data[7]["size"] = [1, 2]  # type: ignore[assignment]
+    labels = ["old" if item["age"] > 20 else "young" for item in data]
+    learner = make("tabular", {"field": "age"}).fit(data, labels, np.random.default_rng(0))
+    calibrated = calibrate(learner, data, labels, np.random.default_rng(0))
+    assert len(calibrated.say(data)) == MIN_ANSWERS

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import Mock
+
+import pytest
 
 from backend.cut import divide, labels_in
 from backend.learners import make
 from labelloop import likeness
+from labelloop.spec import LearnerSpec
 from tests.backend_factory import texts_spec
 
 HELD_OUT = "Please cancel my subscription before the end of the month, thank you."
@@ -19,6 +23,10 @@ def row(key: str, text: str, label: str = "ham", *, holdout: bool = False, **mor
 
 def divided(*rows: dict[str, Any], labels: tuple[str, ...] = ("ham", "spam")) -> Any:
     return divide(texts_spec(labels), make("text", {"field": "text"}), "text", rows)
+
+
+def near(texts: list[str], others: list[str]) -> list[list[int]]:
+    return [list(found) for found in likeness.near(texts, others)]
 
 
 def keys(rows: list[dict[str, Any]]) -> list[str]:
@@ -43,10 +51,21 @@ def test_copies_and_near_duplicates_of_held_out_texts_teach_nothing_and_are_name
 def test_every_near_duplicate_is_found_though_groups_of_duplicates_are_made_around_one_text_each() -> None:
     """b is nearly a, and c nearly b, but c is not nearly a: by groups b belongs to a, and c would stand alone."""
     a, b, c = "abcdefghijklmnopqrst", "abcdefghijklmnopqrstuv", "abcdefghijklmnopqrstuvwxyz1"
-    assert [len(found) for found in likeness.near([a, b, c], [a])] == [1, 1, 0]
-    assert [len(found) for found in likeness.near([b, c], [b])] == [1, 1]
-    assert [len(found) for found in likeness.near(["", "x"], ["", "y"])] == [0, 0]
-    assert likeness.near([], [a]) == []
+    assert near([a, b, c], [a]) == [[0], [0], []]
+    assert near([b, c], [b]) == [[0], [0]]
+    assert near(["", "x"], ["", "y"]) == [[], []]
+    assert near([], [a]) == []
+    assert near([a], []) == [[]]
+
+
+def test_of_lines_by_one_pattern_no_more_are_compared_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is nearly the same as all others: compared with all, ten thousand would take a run's time."""
+    compare = Mock(wraps=likeness._jaccard)
+    monkeypatch.setattr(likeness, "_jaccard", compare)
+    line = "connection to the service was closed by the firewall after seconds, number "
+    rows = [row(f"{i}", f"{line}{i}", holdout=i < 50) for i in range(150)]
+    assert divided(*rows).taught == []
+    assert compare.call_count == 100
 
 
 def test_long_texts_with_the_same_head_are_no_copies() -> None:
@@ -62,6 +81,22 @@ def test_long_texts_with_the_same_head_are_no_copies() -> None:
 def test_the_same_picture_under_another_key_teaches_nothing() -> None:
     cut = divided(row("judged", "data:image/png;base64,AAAA", holdout=True), row("b", "data:image/png;base64,AAAA"))
     assert cut.taught == []
+
+
+@pytest.mark.parametrize(
+    "place", ["https://cdn.example/images/2024/", "/data/upload/1/scan-", "s3://bucket/images/call-"]
+)
+def test_addresses_that_are_nearly_the_same_are_not_the_same_picture(place: str) -> None:
+    cut = divided(row("judged", f"{place}00017.png", holdout=True), row("same", f"{place}00017.png"),
+                  row("other", f"{place}00018.png"))  # fmt: skip
+    assert keys(cut.taught) == ["other"]
+
+
+def test_rows_of_a_table_are_no_copies_where_annotators_see_the_same_word() -> None:
+    spec = texts_spec(learner=LearnerSpec(name="tabular", params={"fields": ["age"]}))
+    rows = [row(f"{age}", "Berlin", holdout=age > 40, data={"text": "Berlin", "age": age}) for age in (30, 40, 50)]
+    cut = divide(spec, make("tabular", {"field": "text", "fields": ["age"]}), "text", rows)
+    assert (keys(cut.taught), keys(cut.judged)) == (["30", "40"], ["50"])
 
 
 def test_a_group_is_on_one_side_even_where_its_share_of_the_hold_out_was_changed_on_the_way() -> None:

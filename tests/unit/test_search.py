@@ -81,6 +81,13 @@ def test_groups_and_near_duplicates_are_never_parted() -> None:
     assert groups[4] not in groups[:4]
 
 
+def test_answers_of_too_few_groups_for_the_folds_are_taught_without_a_search() -> None:
+    rows = [{**row, "group_key": str(i % 2)} for i, row in enumerate(rows_of(MIN_ANSWERS))]
+    learner = make("images", {"field": "image"})
+    given_up = {"answers": MIN_ANSWERS, "given_up": "they hang together in 2 groups; 3 at least are needed"}
+    assert search(learner, {}, rows, 0, 1e9, lambda *_: None) == (learner, given_up)
+
+
 def test_weights_are_none_where_all_count_alike() -> None:
     assert weights_of([{"weight": 0.75}, {"weight": 0.75}]) is None
     assert weights_of([{"weight": 1.0}, {"weight": 0.5}]) == [1.0, 0.5]
