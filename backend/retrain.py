@@ -15,7 +15,7 @@ from backend.promote import close, switch
 from labelloop.errors import Conflict, LabelloopError, Retriable, Unreachable
 from labelloop.runs import RunStatus, try_again
 from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
+from labelloop.spec import FROZEN, LoopSpec
 from labelloop.store import jobs, loops, runs, verdicts
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
@@ -159,6 +159,8 @@ def _end(database: Database, spec: LoopSpec, run: dict[str, Any], status: RunSta
 
 def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
     """Answers that came while the run was going, and were folded into it, are for the next."""
+    if spec.learner.name in FROZEN:
+        return
     n = runs.new_answers(conn, spec.name)
     if n >= spec.retrain.after and runs.request(conn, spec.name, f"{n} new answers"):
         jobs.ask(conn, jobs.RETRAIN, spec.name)

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from backend import models
 from backend.cut import divide, readable
 from backend.identity import identity
-from backend.learners import FROZEN, OF_OTHERS, Learner, make
+from backend.learners import OF_OTHERS, Learner, make
 from backend.patience import patiently
 from backend.replay import teach_again
 from backend.search import TIME_SHARE, search
@@ -33,7 +33,7 @@ from backend.teach import teach
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
 from labelloop.settings import Settings
-from labelloop.spec import LoopSpec, Retrain
+from labelloop.spec import FROZEN, LoopSpec, Retrain
 from labelloop.store import loops, runs
 from labelloop.store import versions as version_store
 from labelloop.store.database import Database

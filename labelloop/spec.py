@@ -28,6 +28,8 @@ _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
 """The learner of each kind of answer, where none is named."""
+FROZEN = frozenset({"remote"})
+"""Learners that no answer teaches: a run needs none, and none is asked for because there are more of them."""
 OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
 """Other learners, which give one label and no more. Who is not named here is asked when it is taught."""
 

@@ -12,7 +12,7 @@ from labelloop import results
 from labelloop.annotations import Annotation
 from labelloop.consensus import consensus
 from labelloop.feedback import Answer, Feedback, one_a_reviewer
-from labelloop.spec import LoopSpec
+from labelloop.spec import FROZEN, LoopSpec
 from labelloop.store import annotations as annotation_store
 from labelloop.store import doubts, jobs, runs
 from labelloop.store import feedback as feedback_store
@@ -79,6 +79,8 @@ def resolve(
 
 
 def _ask_to_retrain(conn: Conn, spec: LoopSpec) -> None:
+    if spec.learner.name in FROZEN:
+        return
     new = runs.new_answers(conn, spec.name)
     if new >= spec.retrain.after and runs.request(conn, spec.name, f"{new} new answers") is not None:
         jobs.ask(conn, jobs.RETRAIN, spec.name)

@@ -72,8 +72,6 @@ LEARNERS: Mapping[str, type[Learner]] = {
 }
 OF_OTHERS = frozenset({Hosted.name, Remote.name})
 """Those that are told the form: `label_config`."""
-FROZEN = frozenset({Remote.name})
-"""Those that need no answer to learn from."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:

@@ -17,7 +17,7 @@ from backend.learners import make
 from backend.predict import Predictor
 from backend.prelabel import prelabel
 from backend.promote import promote, rollback
-from backend.retrain import retrain
+from backend.retrain import heal, retrain
 from backend.train import train
 from labelloop.errors import Unreachable
 from labelloop.settings import Settings
@@ -86,11 +86,16 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
     database: Database, settings: Settings, server: ChatServer
 ) -> None:
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "prompt": "One of:\n{labels}"}
-    spec = a_loop(database, LearnerSpec(name="remote", field="text", params=params), n=20)
+    spec = a_loop(database, LearnerSpec(name="remote", field="text", params=params), n=60)
     version = taught(database, settings, spec.name)["version"]
     assert not server.bodies, "to make it nobody is asked"
+    with database.transaction() as conn:
+        answer(conn, spec.name, {row["id"]: "ham" for row in conn.execute("select id from outputs")})
+    heal(database)
+    with database.transaction() as conn:
+        assert [row["status"] for row in runs.latest(conn, spec.name)] == ["refused"], "answers do not teach it"
     promote(database, spec.name, version, "me", "to begin with", models_dir=settings.models_dir)
-    assert prelabel(database, spec.name, settings.models_dir) == 20
+    assert prelabel(database, spec.name, settings.models_dir) == 60
     with database.transaction() as conn:
         waiting = conn.execute(
             "select p.label, p.confidence, o.data from pool p join outputs o on o.id = p.output_id"
