@@ -335,6 +335,8 @@ def test_http_gives_the_reports_and_takes_the_same_decisions(house: House, judge
     ]
     for wrong in unreadable:
         assert post(f"promote/{b}", wrong).status_code == 400
+    deep = {"data": b"[" * 100_000, "content_type": "application/json"}
+    assert client.post(f"/v1/review/promote/{b}", headers=house.bearer(), **deep).status_code == 400
     assert post(f"promote/{b}", {"why": "x", "epoch": 7}).status_code == 409
     assert post(f"promote/{b[:12]}", {"why": "from a script", "epoch": 1}).get_json()["done"].startswith(b[:12])
     assert post("rollback/digits", {"why": "back", "to": a}).status_code == 200
