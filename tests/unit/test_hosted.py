@@ -232,7 +232,7 @@ def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
 
 
 def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: Line) -> None:
-    learner = modern.fitted(timeout_s=1.0)
+    learner = modern.fitted(timeout_s=3.0)
     assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
     with hurry.within(0.2):
