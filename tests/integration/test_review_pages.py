@@ -124,7 +124,11 @@ def test_a_login_opens_the_pages_and_a_logout_closes_them(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "onward", ["https://evil.example/", "//evil.example/", "/review//evil.example", "/review/\\evil", "/predict", ""]
+    "onward",
+    [
+        *("https://evil.example/", "//evil.example/", "/review//evil.example", "/review/\\evil", "/predict", ""),
+        *("/review/\t/evil.example", "/review/\r\nSet-Cookie: a=b"),
+    ],
 )
 def test_a_login_leads_to_our_own_pages_only(house: House, onward: str) -> None:
     assert log_in(house.client(), house.tokens["mira"], onward).location == "/review/"
