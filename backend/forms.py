@@ -36,6 +36,8 @@ def fit(xml: str, loop: LabelingConfig, field: str | None, says: Collection[str]
         form = LabelingConfig.parse(xml)
     except SpecError as exc:
         return Fit((f"it cannot be read: {exc}",))
+    except RecursionError:
+        return Fit(("it cannot be read: its choices are nested too deeply",))
     there = {control.name: control for control in form.controls}
     faults = []
     for control in {c.name: c for c in (loop.verdict, loop.answer) if c is not None}.values():

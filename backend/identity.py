@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import labelloop
+
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec")
 """What shapes a fit; those that are installed are named."""
 _HERE = Path(__file__).parents[1]
@@ -57,8 +59,10 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def code() -> str:
     """Version of the package, revision of the checkout where there is one, and 12 digits of the sources' SHA-256."""
     digest = hashlib.sha256()
-    for file in sorted(path for room in ("labelloop", "backend") for path in (_HERE / room).rglob("*.py")):
-        digest.update(f"{file.relative_to(_HERE).as_posix()}\0".encode() + file.read_bytes() + b"\0")
+    rooms = (Path(__file__).parent, Path(labelloop.__file__).parent)  # in the image they lie apart
+    files = {file.relative_to(room.parent).as_posix(): file for room in rooms for file in room.rglob("*.py")}
+    for name, file in sorted(files.items()):
+        digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
     revision = _revision(_HERE / ".git")
     return f"{metadata.version('labelloop')}{f' {revision[:12]}' if revision else ''} ({digest.hexdigest()[:12]})"
 

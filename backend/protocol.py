@@ -81,7 +81,10 @@ def blueprint(
 
     @bp.post("/webhook")
     def webhook() -> Any:
-        event = request.get_json(silent=True)
+        try:
+            event = request.get_json(silent=True)
+        except RecursionError:
+            event = None
         if not isinstance(event, dict) or event.get("action") != "START_TRAINING":
             return {"status": "ignored"}
         project = event.get("project")

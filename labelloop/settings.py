@@ -26,6 +26,8 @@ SECRETS = frozenset(
 )
 URLS = frozenset({"database_url", "mlflow_tracking_uri"})
 """Secrets of which only the password is one."""
+_IN_QUERY = re.compile(r"\b((?:ssl)?password|token|key)=('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
+"""A password beside the address: in a URL's query, or in Postgres's own way to say where it is."""
 FILE = "settings.env"
 
 
@@ -107,14 +109,15 @@ class Settings:
             )
 
     def shown(self) -> dict[str, str]:
-        """Name to value for people's eyes: secrets are hidden, a database URL keeps all but its password."""
+        """Name to value for people's eyes: secrets are hidden, an address keeps all but its password."""
         return {f.name: _hidden(f.name, str(getattr(self, f.name) or "")) for f in fields(self)}
 
     def hide(self, text: str) -> str:
         """The text without our secrets, and without the password of any URL."""
         said = {str(getattr(self, name)) for name in SECRETS}
-        password = urlsplit(self.database_url).password or ""
-        for secret in sorted((said | {password, unquote(password)}) - {""}, key=len, reverse=True):
+        passwords = {found[2].strip("'") for name in URLS for found in _IN_QUERY.finditer(str(getattr(self, name)))}
+        passwords.add(urlsplit(self.database_url).password or "")
+        for secret in sorted({*said, *passwords, *map(unquote, passwords)} - {""}, key=len, reverse=True):
             text = text.replace(secret, "***")
         return re.sub(r"(://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
 
@@ -161,11 +164,6 @@ def _convert(name: str, kind: str, value: str) -> object:
 
 
 def _hidden(name: str, value: str) -> str:
-    if name not in SECRETS or not value:
-        return value
-    if name in URLS:
-        scheme, _, rest = value.partition("://")
-        credentials, at, host = rest.rpartition("@")
-        user, _, _ = credentials.partition(":")
-        return f"{scheme}://{user}:***{at}{host}" if at else value
-    return "***"
+    if name in SECRETS - URLS and value:
+        return "***"
+    return re.sub(r"(://[^\s:/@]*):\S*@", r"\1:***@", _IN_QUERY.sub(r"\1=***", value))

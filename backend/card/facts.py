@@ -146,7 +146,7 @@ def _labels_of(answer: str) -> list[str]:
         return [answer]
     try:
         parts = json.loads(answer)
-    except ValueError:
+    except (ValueError, RecursionError):
         return [answer]
     if not isinstance(parts, list):
         return [answer]

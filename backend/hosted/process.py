@@ -52,6 +52,8 @@ class Process:
         self._buffer = bytearray()
         self._owed: str | None = None
         """A question whose answer has not come yet."""
+        self._due = 0.0
+        """When that answer must have come, however much of a hurry there was."""
         self.folder = Path()
 
     def ask(self, do: str, seconds: float, **what: Any) -> Any:
@@ -60,7 +62,8 @@ class Process:
         Raises ModelError where the model's code fails, Failed where the model cannot be made, Ended where it dies or
         the time is over.
 
-        In a hurry raises Unreachable when the time is over; the model goes on, and is asked again when it is done.
+        In a hurry raises Unreachable when the time is over; the model goes on, and is asked again when it is done. What
+        it was asked then has `seconds` all the same: after that it is ended.
         """
         time_left = hurry.left(seconds + START_S)
         if not time_left or not self._lock.acquire(timeout=time_left):
@@ -75,10 +78,11 @@ class Process:
                     self.close()
                     raise Failed(f"the model cannot be made: {error}")
             deadline = time.monotonic() + hurry.left(seconds)
+            self._due = time.monotonic() + seconds
             self._send({"do": do, **what}, deadline)
             answer = self._receive(deadline)
         except TimeoutError:
-            if hurry.hurried() and self._owed is not None:
+            if hurry.hurried() and self._owed is not None and time.monotonic() < self._due:
                 raise Unreachable("the model is still at work") from None
             self.close()
             raise Ended(f"the model took longer than {seconds:g} s to {do} and was ended") from None
@@ -124,7 +128,8 @@ class Process:
         for pipe in (child.stdin, child.stdout):
             assert pipe is not None
             os.set_blocking(pipe.fileno(), False)
-        self._send({"do": "open", **opening}, time.monotonic() + START_S)
+        self._due = time.monotonic() + START_S
+        self._send({"do": "open", **opening}, self._due)
 
     def _send(self, question: dict[str, Any], deadline: float) -> None:
         assert self._child is not None

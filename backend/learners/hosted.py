@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -92,7 +93,8 @@ class Hosted:
         self._estimator = learned
         if self._process is not None:
             self._process.close()
-        self._process = Process(self.python, self.memory, self._unpack)
+        # Without a way back to us: who is no more wanted is gone at once, and its process with it.
+        self._process = Process(self.python, self.memory, partial(_unpack, self._opening(), learned))
 
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
         faults = {i: f"its field {self.field!r} is missing" for i, item in enumerate(data) if self.field not in item}
@@ -112,7 +114,8 @@ class Hosted:
             raise Failed("answers are needed to learn; there is none")
         self.check(data)
         code = folders.code_sha256(self.folder)
-        process = Process(self.python, self.memory, self._open)
+        opening = self._opening()
+        process = Process(self.python, self.memory, lambda _: opening)
         try:
             learned = process.ask("fit", FIT_S, event=self.event, tasks=self._answered(data, labels))
             self.classes = classes_of(self.config, labels)
@@ -190,15 +193,15 @@ class Hosted:
             )
         return tasks
 
-    def _open(self, folder: Path) -> dict[str, Any]:
+    def _opening(self) -> dict[str, Any]:
         what = {"folder": str(self.folder), "model": self.params["model"], "label_config": self.config.xml}
         return {**what, "train_output": None}
 
-    def _unpack(self, folder: Path) -> dict[str, Any]:
-        assert self._estimator is not None
-        folders.unpack(self._estimator["files"], folder)
-        output = json.loads(self._estimator["train_output"])
-        return {**self._open(folder), "train_output": folders.with_place(output, folder)}
+
+def _unpack(opening: Mapping[str, Any], learned: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    folders.unpack(learned["files"], folder)
+    output = json.loads(learned["train_output"])
+    return {**opening, "train_output": folders.with_place(output, folder)}
 
 
 def _task(number: int, item: Mapping[str, object]) -> dict[str, Any]:

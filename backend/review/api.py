@@ -51,7 +51,10 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     def do(what: str, subject: str) -> Any:
         """`why`, for a roll-back `to`, and `epoch` where it matters that nobody has changed the champion meanwhile."""
         by = need(access.PROMOTE).name
-        body = request.get_json()
+        try:
+            body = request.get_json()
+        except RecursionError:
+            abort(400, "the body is nested too deeply")
         if not isinstance(body, dict) or not isinstance(why := body.get("why"), str):
             abort(400, 'the body must be a JSON object with the reason, {"why": ".."}')
         to, epoch = body.get("to"), body.get("epoch")

@@ -20,6 +20,8 @@ from labelloop.store.database import Conn, Database
 
 T = TypeVar("T")
 LOGIN_LASTS_S = 12 * 3600
+MAX_BODY = 1 << 20
+"""Strangers may send a login: it is not to fill the memory that predictions need."""
 TRIES, TRIES_IN_S, REMEMBERED = 10, 60.0, 10_000
 HEADERS = {
     # Nothing from elsewhere, nothing inline: text that got past the templates' escaping still runs nothing.
@@ -70,6 +72,7 @@ def stand_before(bp: Blueprint, ways: Sequence[Authenticator], is_open: Callable
 
     @bp.before_request
     def _let_in() -> None:
+        request.max_content_length = MAX_BODY
         g.identity = who(request, ways)
         if not is_open((request.endpoint or "").removeprefix(f"{bp.name}.")):
             need(access.REVIEW)

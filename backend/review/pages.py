@@ -120,4 +120,6 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
 def _local(path: str | None) -> str:
     """Where to go after the login: a page of ours, whatever the link said."""
-    return path if path and path.startswith(HOME) and "\\" not in path and "//" not in path else HOME
+    if not path or not path.startswith(HOME) or not path.isprintable():
+        return HOME
+    return HOME if "\\" in path or "//" in path else path

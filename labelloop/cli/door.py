@@ -36,6 +36,9 @@ class Door(click.Group):
         except LabelloopError as exc:
             click.echo(f"labelloop: {exc}", err=True)
             ctx.exit(2 if isinstance(exc, UsageError) else 1)
+        except UnicodeEncodeError as exc:  # bytes of the command line that are no text reach Postgres as surrogates
+            click.echo(f"labelloop: no text that can be kept: {exc.object[:80]!r}", err=True)
+            ctx.exit(2)
 
 
 def with_settings(command: Command) -> Command:

@@ -47,7 +47,7 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
             table.add_row(*(_cell(field) for field in row.values()))
     else:
         return click.echo("none")
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)  # text of others is text
     if not isinstance(value, Mapping) and console.measure(table).maximum > console.width:
         table = Table(box=None, show_header=False, pad_edge=False)
         for row in value:

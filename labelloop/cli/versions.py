@@ -155,7 +155,10 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
     with open_database(settings) as db:
         made = make(db, version, settings.models_dir)
     if html is not None:
-        html.write_text(card_html(made), encoding="utf-8")
+        try:
+            html.write_text(card_html(made), encoding="utf-8")
+        except OSError as exc:
+            raise UsageError(f"{html} cannot be written: {exc.strerror}") from exc
         to_stderr(f"written: {html}")
     if as_json:
         return print_json(made)

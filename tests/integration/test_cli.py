@@ -86,6 +86,8 @@ def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
         (["versions"], {}, 2, "say which loop with --loop"),
         (["promote", "abc", "--loop", "digits", "--why", "test"], {}, 2, "no version begins with 'abc'"),
         (["promote", "abc", "--loop", "digits"], {}, 2, "--why"),
+        (["retrain", "--loop", "digits", "--why", "\udcff"], {}, 2, "no text that can be kept: '\\udcff'"),
+        (["token", "revoke", "\udcff"], {}, 2, "no text that can be kept"),
         (["refuse", "abc", "--loop", "digits", "--why", "test"], {}, 2, "'abc' names no run of digits that waits"),
         (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
         (["push"], {}, 2, "LABELLOOP_LABEL_STUDIO_URL"),

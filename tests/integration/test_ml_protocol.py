@@ -137,6 +137,8 @@ def test_a_bad_request_is_refused_in_words_and_the_next_one_works(
 def test_start_training_asks_for_a_run_once_and_nothing_else_does(client: FlaskClient, database: Database) -> None:
     for event in ({"action": "ANNOTATION_CREATED", "project": {"id": 30}}, {"action": "START_TRAINING"}, ["x"], None):
         assert client.post("/webhook", json=event, headers=basic()).json == {"status": "ignored"}
+    deep = {"data": b"[" * 100_000, "content_type": "application/json"}
+    assert client.post("/webhook", headers=basic(), **deep).json == {"status": "ignored"}
     start = {"action": "START_TRAINING", "project": {"id": 30, "title": "digits"}}
     assert client.post("/webhook", json={**start, "project": {"id": 31}}, headers=basic()).json == {"status": "ignored"}
     said = [client.post("/webhook", json=start, headers=basic()).json for _ in range(2)]

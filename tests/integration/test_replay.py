@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,9 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner, Result
 
+import labelloop
 from backend import models
-from backend.identity import differences, identity
+from backend.identity import code, differences, identity
 from backend.train import train
 from labelloop.cli import main
 from labelloop.settings import Settings
@@ -104,3 +106,13 @@ def test_an_identity_says_what_differs() -> None:
         assert word.startswith("what was taught ("), field
     other = {**then, "seed": 1, "packages": {**then["packages"], "numpy": "0.1"}, "code": "0"}
     assert [word.split(" (")[0] for word in differences(then, other)] == ["the code", "the seed", "numpy"]
+
+
+def test_the_code_of_both_packages_counts_wherever_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the image, where one is installed and the other is not."""
+    there = tmp_path / "labelloop"
+    shutil.copytree(Path(labelloop.__file__).parent, there, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(labelloop, "__file__", str(there / "__init__.py"))
+    assert code.__wrapped__() == code()
+    (there / "gate" / "paired.py").write_text("another = True")
+    assert code.__wrapped__() != code()

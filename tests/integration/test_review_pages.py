@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from backend.card import card
 from backend.review import reports
+from backend.review.guard import MAX_BODY
 from backend.service import create_app
 from labelloop.errors import UsageError
 from labelloop.settings import Settings
@@ -122,7 +124,11 @@ def test_a_login_opens_the_pages_and_a_logout_closes_them(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "onward", ["https://evil.example/", "//evil.example/", "/review//evil.example", "/review/\\evil", "/predict", ""]
+    "onward",
+    [
+        *("https://evil.example/", "//evil.example/", "/review//evil.example", "/review/\\evil", "/predict", ""),
+        *("/review/\t/evil.example", "/review/\r\nSet-Cookie: a=b"),
+    ],
 )
 def test_a_login_leads_to_our_own_pages_only(house: House, onward: str) -> None:
     assert log_in(house.client(), house.tokens["mira"], onward).location == "/review/"
@@ -151,6 +157,18 @@ def test_guessing_is_slowed_down(house: House) -> None:
     client = house.client()
     assert [log_in(client, "wrong").status_code for _ in range(11)] == [401] * 10 + [429]
     assert log_in(client, house.tokens["mira"]).status_code == 429
+
+
+def test_a_stranger_cannot_send_more_than_a_login_needs(house: House) -> None:
+    client = house.client()
+    large = "x" * (MAX_BODY + 1)
+    files = {"file": (io.BytesIO(large.encode()), "large.bin")}
+    for answer in (
+        client.post("/review/login", data={"token": large}),
+        client.post("/review/login", data=files, content_type="multipart/form-data"),
+        client.post("/v1/review/retrain/digits", json={"why": large}, headers=house.bearer()),
+    ):
+        assert answer.status_code == 413
 
 
 def test_a_name_from_a_proxy_counts_only_where_it_was_set_up_and_proves_itself(house: House) -> None:
@@ -335,6 +353,8 @@ def test_http_gives_the_reports_and_takes_the_same_decisions(house: House, judge
     ]
     for wrong in unreadable:
         assert post(f"promote/{b}", wrong).status_code == 400
+    deep = {"data": b"[" * 100_000, "content_type": "application/json"}
+    assert client.post(f"/v1/review/promote/{b}", headers=house.bearer(), **deep).status_code == 400
     assert post(f"promote/{b}", {"why": "x", "epoch": 7}).status_code == 409
     assert post(f"promote/{b[:12]}", {"why": "from a script", "epoch": 1}).get_json()["done"].startswith(b[:12])
     assert post("rollback/digits", {"why": "back", "to": a}).status_code == 200

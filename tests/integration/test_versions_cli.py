@@ -42,6 +42,7 @@ def test_the_command_line_says_what_the_pages_say(database: Database, settings: 
     assert settings.models_dir is not None
     first, second = judged_loop(database, settings.models_dir)
     with database.transaction() as conn:
+        conn.execute("update retrain_runs set error = 'no [bold] and no [/end] :smile:' where id = %s", (first,))
         loop, report = reports.loop_report(conn, "digits"), reports.run_report(conn, second)
         a, b = report["champion"]["name"], report["challenger"]["name"]
         version, both = reports.version_report(conn, a), reports.comparison(conn, a, b)
@@ -64,6 +65,7 @@ def test_the_command_line_says_what_the_pages_say(database: Database, settings: 
     for words in (["runs"], ["versions"], ["versions", a]):
         assert a in run(*words).stdout
     assert str(first)[:8] in run("runs").stdout
+    assert "no [bold] and no [/end] :smile:" in run("runs").stdout, "text of others is text"
 
 
 def test_a_card_says_what_a_version_is_worth(database: Database, settings: Settings, run: Run, tmp_path: Path) -> None:
@@ -75,6 +77,9 @@ def test_a_card_says_what_a_version_is_worth(database: Database, settings: Setti
     made = asked(run, "card", version[:8], "--html", str(tmp_path / "card.html"))
     assert made == json.loads(json.dumps(card(database, version, settings.models_dir), allow_nan=False))
     assert (tmp_path / "card.html").read_text() == card_html(made)
+    nowhere = run("card", version, "--html", str(tmp_path / "nowhere" / "card.html"))
+    assert nowhere.exit_code == 2
+    assert "card.html cannot be written: No such file or directory" in nowhere.stderr
 
     assert made["model"]["params"]["field"] == "image"
     assert made["model"]["file"] == {"checked": True, "trouble": None}

@@ -189,6 +189,11 @@ def test_the_page_says_what_a_screen_reader_needs() -> None:
     assert {"scope", "aria-labelledby"} <= set(seen.attributes)
 
 
+def test_a_text_that_only_looks_like_labels_is_one() -> None:
+    for text in ("[", "[" * 100_000, "[1"):
+        assert _by_label([(text, 2)]) == {text: 2}
+
+
 def test_in_an_answer_of_several_labels_or_of_spans_each_counts() -> None:
     answers = [("cat", 2), ('["cat", "dog"]', 1), ('[[0, 3, "dog"], [5, 9, "dog"]]', 1), ("[]", 4), ("[sic", 1)]
     assert _by_label(answers) == {"cat": 3, "dog": 3, "none of them": 4, "[sic": 1}

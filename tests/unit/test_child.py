@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import subprocess
 import sys
@@ -77,6 +78,8 @@ print(json.dumps({"error": said + "y" * 5000}, ensure_ascii=False).encode(errors
 
 def test_a_process_that_prints_without_end_is_ended_in_time_and_only_the_end_is_kept(play: Play) -> None:
     child = play("while True: sys.stderr.write('again and again\\n')")
+    assert child.stderr is not None
+    assert select.select([child.stderr], [], [], 60)[0], "it has begun to print"
     known, outcome = heard(child, Order(uuid.uuid4(), Retrain(minutes=0.01)))
     assert outcome == {"error": "training took longer than 0.01 minutes and was ended"}
     assert 0 < len(known.log) <= LOG_CHARACTERS

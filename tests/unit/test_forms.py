@@ -32,6 +32,12 @@ def test_a_difference_that_matters_is_named(old: str, new: str, words: str) -> N
     assert words in faults(FORM.replace(old, new))
 
 
+def test_a_form_that_is_nested_without_end_is_one_that_cannot_be_read() -> None:
+    deep = '<Choice value="a">' * 5000 + "</Choice>" * 5000
+    form = f'<View><Image name="image" value="$image"/><Taxonomy name="label" toName="image">{deep}</Taxonomy></View>'
+    assert "cannot be read" in faults(form)
+
+
 def test_what_does_not_matter_is_none() -> None:
     for old, new in (
         ("<View>", '<View><Header value="Look"/>'),

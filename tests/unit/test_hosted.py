@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import signal
@@ -228,6 +229,34 @@ def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
         assert list(learner.say([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
     assert child_of(learner) == child, "it goes on"
     learner.close()
+
+
+def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: Line) -> None:
+    learner = modern.fitted(timeout_s=3.0)
+    assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
+    child = child_of(learner)
+    with hurry.within(0.2):
+        assert list(learner.say([{"text": "sleep well"}]).labels) == [None]
+
+    def says() -> list[str | None]:
+        with hurry.within(0.2):
+            return list(learner.say([{"text": "my parcel"}]).labels)
+
+    wait_until(lambda: says() == ["shipping"])
+    assert has_ended(child)
+    learner.close()
+
+
+def test_who_is_forgotten_is_ended_at_once(modern: Line) -> None:
+    learner = modern.fitted()
+    learner.say([{"text": "my parcel"}])
+    child = child_of(learner)
+    gc.disable()
+    try:
+        del learner
+        assert has_ended(child)
+    finally:
+        gc.enable()
 
 
 def test_memory_is_bounded(modern: Line) -> None:

@@ -47,3 +47,26 @@ def test_a_child_process_may_be_given_both_the_files_and_what_was_read_from_them
 def test_a_file_that_is_not_there_is_named_in_the_refusal(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"LABELLOOP_INTAKE_TOKEN_FILE names .*nowhere"):
         settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "nowhere"))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "shown"),
+    [
+        ("database_url", "postgresql://me:p@ss@h:5432/x", "postgresql://me:***@h:5432/x"),
+        ("database_url", "postgresql://h/x?user=me&password=p%40ss&a=b", "postgresql://h/x?user=me&password=***&a=b"),
+        ("database_url", "host=h password='p @ss' dbname=x", "host=h password=*** dbname=x"),
+        ("database_url", "postgresql://h:5432/x", "postgresql://h:5432/x"),
+        ("mlflow_tracking_uri", "http://me:p@ss@h:5000", "http://me:***@h:5000"),
+        ("label_studio_url", "https://me:p@ss@h/studio", "https://me:***@h/studio"),
+        ("label_studio_url", "https://h/studio", "https://h/studio"),
+        ("hook_secret", "p@ss", "***"),
+    ],
+)
+def test_a_password_is_shown_nowhere_however_an_address_holds_it(name: str, said: str, shown: str) -> None:
+    assert Settings(**{name: said}).shown()[name] == shown  # type: ignore[arg-type]
+
+
+def test_a_password_beside_the_address_is_hidden_in_logs_too() -> None:
+    said = "cannot connect with geheim%21, which is geheim!: http://me:theirs@h"
+    for address in ("postgresql://h/x?password=geheim%21", "host=h password='geheim%21'"):
+        assert Settings(database_url=address).hide(said) == "cannot connect with ***, which is ***: http://me:***@h"
