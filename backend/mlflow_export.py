@@ -48,7 +48,7 @@ NO_REGISTRY = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMEN
 RUN, VERSION = "labelloop.run", "labelloop.version"
 """Tags by which a run and a version are found again."""
 GIVE_UP_AFTER = 3
-"""Runs that could not be written: it is MLflow that is away, and not these runs."""
+"""Runs in a row that could not be written: it is MLflow that is away, and not these runs."""
 LONGEST = 500
 """Characters of a parameter that any MLflow takes; of a description more than enough."""
 ENDS = {"failed": "FAILED", "stopped": "KILLED"}
@@ -88,14 +88,17 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
     with database.transaction() as conn:
         rows = exports.pending(conn, loop)
     troubles: list[Exception] = []
-    for row in rows:
-        if len(troubles) == GIVE_UP_AFTER:
+    in_a_row = 0
+    for row in reversed(rows):  # the newest first: old ones that can never be written keep no other out
+        if in_a_row == GIVE_UP_AFTER:
             break
         try:
             _write(client, experiment_id, database, loop, row, models_dir)
         except Exception as exc:
             troubles.append(exc)
+            in_a_row += 1
             continue
+        in_a_row = 0
         with database.transaction() as conn:
             exports.exported(conn, row["id"], row["status"])
     with database.transaction() as conn:
