@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.said import Floats, Said
+from backend.learners.text import bag
 from labelloop.errors import Failed
 from labelloop.features import read_text
 from labelloop.structured import read_labels, write_labels
-
-MAX_FEATURES = 50_000
 
 
 class Multilabel:
@@ -56,7 +54,7 @@ class Multilabel:
         different(data, labels)
         texts, sets = read_field(data, self.field, read_text), parsed(labels, read_labels)
         classes = tuple(sorted({label for one in sets for label in one}))
-        words = bag(self.characters)
+        words = FeatureUnion(bag(self.characters))
         seen = counted(words, texts)
         given = np.array([[label in one for label in classes] for one in sets])
         models = [_taught(seen, column, weights) for column in given.T]
@@ -89,22 +87,9 @@ def _share(model: Any, seen: Any) -> Floats:
     return found
 
 
-def bag(characters: bool) -> FeatureUnion:
-    """Words and pairs of words, and with `characters` also runs of 2 to 4 letters within a word; not fitted yet."""
-    words = TfidfVectorizer(
-        ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b"
-    )
-    letters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
-    return FeatureUnion([("words", words)] + ([("letters", letters)] if characters else []))
-
-
 def counted(words: FeatureUnion, texts: Sequence[str]) -> Any:
-    """Fit what `bag` made; its numbers of the texts. Raises Failed where there is not a word in them."""
+    """Fit the bag of words; its numbers of the texts. Raises Failed where there is not a word in them."""
     try:
-        seen = words.fit_transform(texts)
+        return words.fit_transform(texts)
     except ValueError as exc:
         raise Failed(f"the {len(texts)} items cannot be learned from: {exc}") from exc
-    for _, vectorizer in words.transformer_list:
-        # numpy's integers, which scikit-learn gives where there are more than MAX_FEATURES, cost skops a file each.
-        vectorizer.vocabulary_ = {term: int(column) for term, column in vectorizer.vocabulary_.items()}
-    return seen

@@ -9,11 +9,13 @@ import numpy as np
 from scipy import sparse
 from scipy.special import erf
 from sklearn.linear_model import Ridge
+from sklearn.pipeline import FeatureUnion
 from sklearn.tree import DecisionTreeRegressor
 
-from backend.learners.multilabel import bag, counted
+from backend.learners.multilabel import counted
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.said import Floats, Said
+from backend.learners.text import bag
 from labelloop.errors import Unreadable
 from labelloop.features import read_text
 from labelloop.structured import read_number, write_number
@@ -133,7 +135,7 @@ def _value(value: object) -> str | float:
 def _learned(column: Sequence[Any]) -> dict[str, Any]:
     """What turns the field into columns of a matrix."""
     if isinstance(column[0], str):
-        words = bag(characters=True)
+        words = FeatureUnion(bag(characters=True))
         counted(words, column)
         return {"words": words}
     return {"mean": float(np.mean(column)), "scale": float(np.std(column)) or 1.0}

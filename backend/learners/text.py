@@ -53,17 +53,20 @@ class Text(Refit):
         return read_text(value)
 
     def numbers(self, features: Sequence[Any]) -> list[tuple[str, Any]]:
-        words = Tfidf(ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b")
-        letters = Tfidf(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
-        parts: list[tuple[str, Any]] = [("words", words)]
-        if self.characters:
-            parts.append(("letters", letters))
+        parts = bag(self.characters)
         if self.embeddings:
             parts.append(("embedding", embedding.Embedding(self.embeddings, self.embeddings_sha256)))
         return [("tfidf", FeatureUnion(parts))]
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
         return LogisticRegression(C=self.C, max_iter=1000, class_weight="balanced")
+
+
+def bag(characters: bool) -> list[tuple[str, Any]]:
+    """Parts of a FeatureUnion: words and pairs of words, and with `characters` runs of 2 to 4 letters within a word."""
+    words = Tfidf(ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b")
+    letters = Tfidf(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
+    return [("words", words), ("letters", letters)] if characters else [("words", words)]
 
 
 class Tfidf(TfidfVectorizer):  # type: ignore[misc]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -150,19 +151,25 @@ def test_what_a_pull_is_just_adopting_is_not_claimed_by_a_push(loop: SyncLoop) -
     assert loop.states() == {"in_review": 3}
 
 
-def test_an_answer_that_is_pulled_before_its_task_is_adopted_counts(
-    database: Database, label_studio: LabelStudio
-) -> None:
-    """Label Studio serves a task as soon as it has it; the answer to the import may be lost, or its reader killed."""
+@contextmanager
+def unheard(database: Database, label_studio: LabelStudio, n: int) -> Iterator[SyncLoop]:
+    """A loop with `n` outputs that Label Studio has imported and serves, and the answer to the import is lost."""
     with (
         proxy(label_studio.url) as faults,
         sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop,
     ):
         loop.push()
-        loop.submit(2)
+        loop.submit(n)
         faults.arm("drop reply")
         with pytest.raises(Ambiguous):
             loop.push()
+        yield loop
+
+
+def test_an_answer_that_is_pulled_before_its_task_is_adopted_counts(
+    database: Database, label_studio: LabelStudio
+) -> None:
+    with unheard(database, label_studio, 2) as loop:
         loop.annotate(loop.tasks()[0]["id"], "cat")
         assert loop.pull().answers == 1
         assert loop.states() == {"pushing": 2}
@@ -173,15 +180,7 @@ def test_an_answer_that_is_pulled_before_its_task_is_adopted_counts(
 def test_a_task_is_adopted_after_the_answer_that_a_pull_is_writing_down(
     database: Database, label_studio: LabelStudio
 ) -> None:
-    with (
-        proxy(label_studio.url) as faults,
-        sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop,
-    ):
-        loop.push()
-        loop.submit(1)
-        faults.arm("drop reply")
-        with pytest.raises(Ambiguous):
-            loop.push()
+    with unheard(database, label_studio, 1) as loop:
         loop.annotate(loop.tasks()[0]["id"], "cat")
         push = threading.Thread(target=loop.push)
 
