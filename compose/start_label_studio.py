@@ -47,7 +47,7 @@ def command(what: str) -> list[str]:
         return ["label-studio", "init", "--quiet"]
     if what == "serve":
         options = "--preload --workers 2 --threads 4 --bind 0.0.0.0:8080 --timeout 300 --worker-tmp-dir /dev/shm"
-        options += " --no-control-socket"
+        options += " --no-control-socket --keep-alive 15"
         return ["gunicorn", "core.wsgi:application", *options.split()]
     raise SystemExit(f"start_label_studio takes init or serve, not {what!r}")
 

@@ -23,6 +23,7 @@ from backend import champions
 from backend.promote import promote
 from backend.service import create_app, from_env
 from backend.train import train
+from labelloop.local.places import KEEP_ALIVE
 from labelloop.local.supervisor import ROOT, python_env
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -62,10 +63,10 @@ def gunicorn(settings: Settings, log: Path, **environ: str) -> Iterator[str]:
     """The backend as `labelloop up` runs it, for the length of a `with`; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    words = ["--bind", address, "--worker-class", "gthread", "--threads", "16", "tests.ml_backend:impatient()"]
+    words = ["--bind", address, "--worker-class", "gthread", "--threads", "16", *KEEP_ALIVE]
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *words],
+            [sys.executable, "-m", "gunicorn", *words, "tests.ml_backend:impatient()"],
             cwd=ROOT, env={**python_env(), **settings.to_env(), **environ}, stdout=out, stderr=out,
         )  # fmt: skip
 

@@ -23,7 +23,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.errors import Failed, UsageError
-from labelloop.local.places import free_port, write_secret
+from labelloop.local.places import KEEP_ALIVE, free_port, write_secret
 from labelloop.local.postgres import Command, create_database, has_contrib
 
 ADMINISTRATOR = "admin@labelloop.local"
@@ -182,7 +182,7 @@ class LabelStudio:
         argv = [
             str(self.python), "-m", "gunicorn", "core.wsgi:application", "--preload", "-k", "gthread",
             "--workers", workers, "--threads", threads, "--bind", f"127.0.0.1:{self.port}",
-            "--timeout", "300", "--graceful-timeout", "5", "--no-control-socket",
+            "--timeout", "300", "--graceful-timeout", "5", "--no-control-socket", *KEEP_ALIVE,
         ]  # fmt: skip
         # Its modules are found by the folder that it runs in.
         return Command(argv, str(package), self.env() | _DJANGO)

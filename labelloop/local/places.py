@@ -14,6 +14,8 @@ from labelloop.errors import Failed
 
 OUTSIDE = Path("/var/lib/labelloop")
 """Where a server's files go when its user cannot enter the data folder."""
+KEEP_ALIVE = ("--keep-alive", "15")
+"""Of gunicorn. Its own 2 s are less than clients keep a connection (httpx: 5 s): it would close it just as they ask."""
 
 
 def write_secret(file: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from labelloop.local import ports
 from labelloop.local.label_studio import LabelStudio, database_for
 from labelloop.local.leftovers import mark
 from labelloop.local.options import UpOptions
-from labelloop.local.places import write_secret
+from labelloop.local.places import KEEP_ALIVE, write_secret
 from labelloop.local.postgres import Command, Postgres
 from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
@@ -184,6 +184,7 @@ def _gunicorn(app: str, port: int, *, workers: int, threads: int) -> list[str]:
     return [
         "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
         "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
+        *KEEP_ALIVE,
     ]  # fmt: skip
 
 
