@@ -162,7 +162,11 @@ def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
     if spec.learner.name in FROZEN:
         return
     n = runs.new_answers(conn, spec.name)
-    if n >= spec.retrain.after and runs.request(conn, spec.name, f"{n} new answers"):
+    if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
+        return
+    if runs.new_answers(conn, spec.name) < spec.retrain.after:
+        runs.take_back(conn, run)  # the run that waited was claimed just now, and has looked at them
+    else:
         jobs.ask(conn, jobs.RETRAIN, spec.name)
 
 

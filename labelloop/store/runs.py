@@ -29,6 +29,11 @@ def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
     return None if row is None else row["id"]
 
 
+def take_back(conn: Conn, run_id: UUID) -> None:
+    """Of a run that the caller's own transaction has asked for, and that is not wanted after all."""
+    conn.execute("delete from retrain_runs where id = %(id)s and status = 'queued'", {"id": run_id})
+
+
 def get(conn: Conn, run_id: UUID) -> dict[str, Any] | None:
     return conn.execute("select * from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
 
