@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from backend.retrain import heal
 from backend.worker import _look_after, serve
 from labelloop.settings import Settings
 from labelloop.store import jobs, runs, versions
@@ -109,10 +110,30 @@ def test_a_worker_that_is_killed_while_it_trains_is_healed_by_the_next(database:
     with worker(settings):
         until(lambda: latest(database, loop)["status"] in ("promoted", "refused"))
     with database.transaction() as conn:
-        again, died = [run for run in runs.latest(conn, loop) if run["status"] not in ("queued", "running")][-2:]
+        again, died = runs.latest(conn, loop)
     assert (died["id"], died["status"]) == (dead["id"], "failed")
     assert "the worker that trained it is gone" in died["error"]
     assert again["status"] == "promoted", again
+
+
+def test_a_run_that_is_claimed_while_more_are_asked_for_gets_no_twin(database: Database, settings: Settings) -> None:
+    loop = texts_loop(database, length=3)
+    with database.transaction() as conn:
+        assert runs.claim(conn, loop, None) is not None
+        look = threading.Thread(target=heal, args=(database,))
+        look.start()  # it counts the answers as if nobody had looked at them, and waits for the claim
+        until(lambda: waits_for_a_run(database))
+    look.join()
+    with database.transaction() as conn:
+        assert [run["status"] for run in runs.latest(conn, loop)] == ["running"]
+
+
+def waits_for_a_run(database: Database) -> bool:
+    with database.transaction() as conn:
+        row = conn.execute(
+            "select count(*) as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ).fetchone()
+    return row is not None and row["n"] > 0
 
 
 def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
