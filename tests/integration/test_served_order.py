@@ -64,7 +64,7 @@ def well_served(loop: SyncLoop, served: list[Serving], number: int, opinions: in
     assert len({(one.task, one.person) for one in served}) == len(served)
     assert Counter(one.task for one in served) == dict.fromkeys(priorities(loop), opinions)
     assert {one.person for one in served} == set(range(number))
-    assert {task["total_annotations"] for task in loop.tasks()} == {opinions}
+    assert {len(task["annotations"]) for task in loop.tasks()} == {opinions}
 
 
 @pytest.mark.parametrize("overlap", [1, 2])
