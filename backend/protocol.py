@@ -95,7 +95,7 @@ def blueprint(
                 return {"status": "ignored"}
             run = runs.request(conn, loop, "Start training in Label Studio")
             jobs.ask(conn, jobs.RETRAIN, loop)
-        return {"status": "folded into the open run" if run is None else "queued"}
+        return {"status": "folded into the queued run" if run is None else "queued"}
 
     @bp.get("/versions")
     def versions() -> Any:

@@ -142,7 +142,7 @@ def test_start_training_asks_for_a_run_once_and_nothing_else_does(client: FlaskC
     start = {"action": "START_TRAINING", "project": {"id": 30, "title": "digits"}}
     assert client.post("/webhook", json={**start, "project": {"id": 31}}, headers=basic()).json == {"status": "ignored"}
     said = [client.post("/webhook", json=start, headers=basic()).json for _ in range(2)]
-    assert said == [{"status": "queued"}, {"status": "folded into the open run"}]
+    assert said == [{"status": "queued"}, {"status": "folded into the queued run"}]
     with database.transaction() as conn:
         assert [run["status"] for run in runs.latest(conn, "digits")] == ["queued"]
         asked = conn.execute("select task_name from procrastinate_jobs where task_name = %s", (jobs.RETRAIN,))

@@ -46,6 +46,12 @@ def test_the_environment_holds_no_secret_and_no_default_password() -> None:
                 assert value.removeprefix("/run/secrets/") in service["secrets"]
 
 
+def test_only_the_service_of_the_pages_has_the_key_of_their_cookies() -> None:
+    """The worker runs people's own models beside it."""
+    having = [name for name, service in COMPOSE["services"].items() if "secret_key" in service.get("secrets", [])]
+    assert having == ["backend"]
+
+
 def test_what_must_be_said_has_no_default_and_what_has_a_default_is_no_secret() -> None:
     names = {match.split(":", 1)[0]: match for match in re.findall(r"\$\{([^}]+)\}", TEXT)}
     assert {name for name, match in names.items() if f"{name}:?" in match} == {
