@@ -135,6 +135,9 @@ def _pass(
             switch(conn, spec.name, what["version_id"], by="gate", why=reasons[0], epoch=epoch)
         elif version_store.epoch(conn, spec.name) != epoch:
             raise Conflict("the champion has changed meanwhile")
+        elif status == RunStatus.SHADOW and (first := [one for one in older if one["status"] == RunStatus.SHADOW]):
+            # Else runs that come oftener than a shadow lasts would let none of them end.
+            raise Conflict(f"run {first[0]['id']} is in shadow and is judged first")
         else:
             version_store.reconsider(conn, what["version_id"])
             for waits in older:

@@ -261,6 +261,21 @@ def test_a_version_in_shadow_that_live_answers_speak_against_is_refused(database
     assert "not better: refused" in after["reasons"][0]
 
 
+def test_runs_that_come_oftener_than_a_shadow_lasts_do_not_keep_it_from_its_end(
+    database: Database, settings: Settings
+) -> None:
+    run = in_shadow_of(database, settings)
+    answer_more(database, 60, 79)
+    newer = judged(database, settings)
+    assert newer["status"] == "refused"
+    assert newer["reasons"][0] == f"it passed the gate, but run {run['id']} is in shadow and is judged first: refused"
+    with database.transaction() as conn:
+        assert versions.ranker(conn, "texts") == newer["version_id"], "it ranks all the same"
+    answer_more(database, 79, 90)
+    in_shadow(database, "texts", settings.models_dir)
+    assert champion_of(database) == run["version_id"]
+
+
 def test_a_shadow_can_end_in_a_question(database: Database, settings: Settings) -> None:
     run = in_shadow_of(database, settings, then="ask")
     answer_more(database, 60, 90)
