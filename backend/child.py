@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from labelloop.sections import Retrain
 from labelloop.settings import Settings
-from labelloop.spec import Retrain
 
 Child = subprocess.Popen[bytes]
 BEAT_EVERY_S = 2.0

@@ -21,7 +21,7 @@ from backend.train import learner_of
 from labelloop.errors import Failed, Unreadable
 from labelloop.item_scores import item_score
 from labelloop.spec import LoopSpec
-from labelloop.store import runs
+from labelloop.store import run_items
 from labelloop.store.database import Database
 
 MIN_TAUGHT = 20
@@ -52,7 +52,7 @@ class Control:
 def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 0) -> Control:
     """From the answers of this moment; the same answers and seed give the same figures."""
     with database.transaction() as conn:
-        rows = runs.answered(conn, spec.name, upto=2**63 - 1)
+        rows = run_items.answered(conn, spec.name, upto=2**63 - 1)
     learner = learner_of(spec)
     rows = _readable(learner, rows)
     rule, control = ([row for row in rows if row["lane"] == lane] for lane in ("rule", "control"))

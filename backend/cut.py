@@ -36,7 +36,7 @@ class Cut:
 
 
 def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) -> Cut:
-    """The answers up to the cut, in the order of the keys, as `runs.answered` has them.
+    """The answers up to the cut, in the order of the keys, as `run_items.answered` has them.
 
     The hold-out was fixed by a hash before any answer was there, so whatever is alike on both sides goes from training.
     """

@@ -11,7 +11,8 @@ from typing import Any
 from backend.cut import labels_in
 from labelloop.drift import less_often_right, shift, words
 from labelloop.errors import Unreachable
-from labelloop.spec import FROZEN, LoopSpec
+from labelloop.sections import FROZEN
+from labelloop.spec import LoopSpec
 from labelloop.store import drift as drift_store
 from labelloop.store import jobs, loops, runs
 from labelloop.store import versions as version_store

@@ -18,7 +18,7 @@ from backend.learners import make
 from backend.teach import teach
 from labelloop.errors import Failed, UsageError
 from labelloop.settings import Settings
-from labelloop.store import loops, runs
+from labelloop.store import loops, run_items, runs
 from labelloop.store.database import Database
 
 
@@ -67,7 +67,7 @@ def teach_again(database: Database, models_dir: Path | None, run_id: UUID, threa
         run = runs.get(conn, run_id)
         if run is None or run["version_id"] is None:
             raise Failed(f"no run {run_id} with a version")
-        taught = runs.taught(conn, run_id)
+        taught = run_items.taught(conn, run_id)
     made = models.load(models_dir, run["version_id"])
     with threadpool_limits(threads):
         learner = teach(make(made.name, made.params), taught, run["seed"])

@@ -14,8 +14,9 @@ from backend.patience import patiently
 from backend.promote import close, switch
 from labelloop.errors import Conflict, LabelloopError, Retriable, Unreachable
 from labelloop.runs import RunStatus, try_again
+from labelloop.sections import FROZEN
 from labelloop.settings import Settings
-from labelloop.spec import FROZEN, LoopSpec
+from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, runs, verdicts
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database

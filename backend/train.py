@@ -32,9 +32,10 @@ from backend.search import TIME_SHARE, search
 from backend.teach import teach
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
+from labelloop.sections import FROZEN, Retrain
 from labelloop.settings import Settings
-from labelloop.spec import FROZEN, LoopSpec, Retrain
-from labelloop.store import loops, runs
+from labelloop.spec import LoopSpec
+from labelloop.store import loops, run_items, runs
 from labelloop.store import versions as version_store
 from labelloop.store.database import Database
 
@@ -105,7 +106,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
             spec = None if run is None else loops.get(conn, run["loop"])
             if run is None or spec is None or run["feedback_upto"] is None:
                 raise Failed(f"no run {run_id} that was started")
-            return run, spec, runs.answered(conn, run["loop"], run["feedback_upto"])
+            return run, spec, run_items.answered(conn, run["loop"], run["feedback_upto"])
 
     run, spec, rows = patiently(gather)
     with threadpool_limits(spec.retrain.threads):
@@ -148,7 +149,7 @@ def _train(
     stored = models.store(models_dir, spec.name, learner)
     at(4)
     challenger, challenger_ms = _say(learner, judged)
-    incumbent: runs.Verdicts
+    incumbent: run_items.Verdicts
     champion_ms = None
     if run["champion_id"] is None:
         incumbent = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
@@ -168,7 +169,7 @@ def _train(
                 size_bytes=stored.size_bytes,
                 trained_on=len(taught),
             )
-            runs.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
+            run_items.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
             runs.write_tried(conn, run_id, tried)
 
     patiently(keep)
@@ -204,7 +205,7 @@ def field_of(spec: LoopSpec) -> str:
     return spec.learner.field or fields[0]
 
 
-def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[runs.Verdicts, float | None]:
+def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdicts, float | None]:
     """The learner's label of each row and how sure it is, and the milliseconds that it took an item.
 
     None where it cannot read the data, which the gate counts as wrong.
@@ -226,8 +227,8 @@ def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[runs.Verdicts, f
 
 def _write_items(database: Database, run_id: UUID, rows: list[dict[str, Any]]) -> None:
     with database.transaction() as conn:
-        runs.clear_items(conn, run_id)
-        runs.write_items(conn, run_id, rows)
+        run_items.clear(conn, run_id)
+        run_items.write(conn, run_id, rows)
 
 
 def _end_with_the_worker() -> None:

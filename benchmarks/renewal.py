@@ -15,7 +15,8 @@ from benchmarks.items import texts_spec
 from benchmarks.rescore import LENGTH, SUBMIT, VOCABULARY, a_learner, take_over
 from benchmarks.rooms import House, Servers, house, quiet, wait_until
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.spec import LoopSpec, Queue
+from labelloop.sections import Queue
+from labelloop.spec import LoopSpec
 from labelloop.store import loops
 from labelloop.versions import short
 from sync.push import push

@@ -15,7 +15,8 @@ from benchmarks.push import Batches, Noting
 from benchmarks.rooms import BACKEND, SYNC, House, Servers, house, wait_until
 from benchmarks.turns import in_turn, percentile, ratios
 from labelloop import results
-from labelloop.spec import LoopSpec, Queue
+from labelloop.sections import Queue
+from labelloop.spec import LoopSpec
 from sync.project import SAMPLING, ensure_project
 from sync.push import push
 

@@ -12,7 +12,8 @@ from labelloop import results
 from labelloop.annotations import Annotation
 from labelloop.consensus import consensus
 from labelloop.feedback import Answer, Feedback, one_a_reviewer
-from labelloop.spec import FROZEN, LoopSpec
+from labelloop.sections import FROZEN
+from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
 from labelloop.store import doubts, jobs, runs
 from labelloop.store import feedback as feedback_store

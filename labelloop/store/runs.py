@@ -1,8 +1,8 @@
-"""Retrain runs and what they were taught: one statement a function; the caller owns the transaction."""
+"""Retrain runs, from being asked for to their end: one statement a function; the caller owns the transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +11,6 @@ from psycopg.types.json import Jsonb
 
 from labelloop.runs import STALE_AFTER_S
 from labelloop.store.database import Conn
-
-Verdicts = Sequence[tuple[str | None, float | None]]
-"""A label and its confidence, item by item; None where a model said nothing."""
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
@@ -285,96 +282,9 @@ def queued_loops(conn: Conn) -> list[str]:
     return [row["loop"] for row in conn.execute("select loop from retrain_runs where status = 'queued'").fetchall()]
 
 
-# -- what a run was taught, and judged on ----------------------------------------------------------------------------
-
-
-def answered(conn: Conn, loop: str, upto: int) -> list[dict[str, Any]]:
-    """The newest clear answer of each output up to the cut, with the output's data, in the order of the keys.
-
-    Not of gold: its answers were known before, and check people.
-    """
-    return conn.execute(
-        """
-        select o.id as output_id, o.key, o.group_key, o.data, o.lane::text, o.holdout, o.label as pipeline_label,
-            o.confidence as pipeline_confidence, a.seq as answer_seq, a.label, a.agreement, a.reviewers
-        from outputs o join (
-            select distinct on (output_id) output_id, seq, label, agreement, reviewers from answers
-            where loop = %(loop)s and seq <= %(upto)s order by output_id, seq desc
-        ) a on a.output_id = o.id
-        where a.label is not null and o.lane <> 'gold' order by o.key collate "C"
-        """,
-        {"loop": loop, "upto": upto},
-    ).fetchall()
-
-
-def clear_items(conn: Conn, run_id: UUID) -> None:
-    conn.execute("delete from run_items where run_id = %(run_id)s", {"run_id": run_id})
-
-
-def write_items(conn: Conn, run_id: UUID, rows: Iterable[Mapping[str, Any]]) -> None:
-    """What the run is taught and judged on. `part` follows from the output; the constraints hold us to it."""
-    columns = "run_id, output_id, part, holdout, answer_seq, label, weight"
-    with conn.cursor().copy(f"copy run_items ({columns}) from stdin") as copy:
-        for row in rows:
-            part = "holdout" if row["holdout"] else "train"
-            weight = None if row["holdout"] else row["weight"]
-            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"], weight))
-
-
-def write_verdicts(
-    conn: Conn,
-    run_id: UUID,
-    output_ids: Sequence[UUID],
-    champion: Verdicts,
-    challenger: Verdicts,
-) -> None:
-    """What both models say of the held-out items, and how sure they are."""
-    conn.execute(
-        """
-        update run_items i set champion_label = v.champion, challenger_label = v.challenger,
-            champion_confidence = v.champion_confidence, challenger_confidence = v.challenger_confidence
-        from unnest(%(ids)s::uuid[], %(champion)s::text[], %(champion_confidence)s::float8[], %(challenger)s::text[],
-                    %(challenger_confidence)s::float8[])
-            as v (id, champion, champion_confidence, challenger, challenger_confidence)
-        where i.run_id = %(run_id)s and i.output_id = v.id
-        """,
-        {
-            "run_id": run_id,
-            "ids": list(output_ids),
-            "champion": [label for label, _ in champion],
-            "champion_confidence": [confidence for _, confidence in champion],
-            "challenger": [label for label, _ in challenger],
-            "challenger_confidence": [confidence for _, confidence in challenger],
-        },
-    )
-
-
 def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:
     """What the search over parameters tried; None: there was none."""
     conn.execute(
         "update retrain_runs set tried = %(tried)s where id = %(id)s",
         {"id": run_id, "tried": None if tried is None else Jsonb(tried)},
     )
-
-
-def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
-    """What the run was taught, with the data, in the order in which it was."""
-    return conn.execute(
-        """
-        select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
-        from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
-        """,
-        {"run_id": run_id},
-    ).fetchall()
-
-
-def items(conn: Conn, run_id: UUID, part: str) -> list[dict[str, Any]]:
-    """`part`: train or holdout; in the order of the keys."""
-    return conn.execute(
-        """
-        select i.*, o.key from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = %(part)s order by o.key collate "C"
-        """,
-        {"run_id": run_id, "part": part},
-    ).fetchall()

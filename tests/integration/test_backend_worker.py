@@ -20,7 +20,7 @@ import pytest
 from backend.retrain import heal
 from backend.worker import _look_after, serve
 from labelloop.settings import Settings
-from labelloop.store import jobs, runs, versions
+from labelloop.store import jobs, run_items, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import answer, settings_for, submit, texts_spec
 from tests.tcp import Line
@@ -75,7 +75,7 @@ def in_the_middle_of_training(database: Database, loop: str) -> bool:
     """The child has read its answers, and has not made a version yet."""
     with database.transaction() as conn:
         run = runs.latest(conn, loop, 1)[0]
-        return run["status"] == "running" and bool(runs.items(conn, run["id"], "train"))
+        return run["status"] == "running" and bool(run_items.of_part(conn, run["id"], "train"))
 
 
 def children(pid: int) -> list[int]:

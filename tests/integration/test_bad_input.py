@@ -14,8 +14,9 @@ from backend import models
 from backend.champions import Champions
 from backend.train import train
 from labelloop.errors import Failed, LabelloopError
+from labelloop.sections import LearnerSpec
 from labelloop.settings import Settings
-from labelloop.spec import LearnerSpec, LoopSpec
+from labelloop.spec import LoopSpec
 from labelloop.store import loops, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import answer, new_champion, put_into_label_studio, settings_for, submit, texts_spec

@@ -20,8 +20,9 @@ from backend import models
 from backend.retrain import retrain
 from labelloop.cli import main
 from labelloop.runs import RunStatus
+from labelloop.sections import Retrain
 from labelloop.settings import Settings
-from labelloop.spec import LoopSpec, Retrain
+from labelloop.spec import LoopSpec
 from labelloop.store import loops, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 
 from backend.due import ask_for_due
-from labelloop.spec import LoopSpec, Retrain
+from labelloop.sections import Retrain
+from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, runs, versions
 from labelloop.store.database import Conn, Database
 from tests.backend_factory import answer, submit, texts_spec

@@ -18,8 +18,9 @@ from backend.shadow import ask_for_shadows, in_shadow
 from backend.train import train
 from backend.worker import make_app
 from labelloop.errors import Conflict, Failed, Unreachable, UsageError
+from labelloop.sections import GateSpec, Retrain, Shadow
 from labelloop.settings import Settings
-from labelloop.spec import GateSpec, LoopSpec, Retrain, Shadow
+from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import answer, put_into_label_studio, settings_for, submit, texts_spec

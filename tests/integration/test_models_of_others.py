@@ -20,9 +20,10 @@ from backend.promote import promote, rollback
 from backend.retrain import heal, retrain
 from backend.train import train
 from labelloop.errors import Unreachable
+from labelloop.sections import LearnerSpec
 from labelloop.settings import Settings
-from labelloop.spec import LearnerSpec, LoopSpec
-from labelloop.store import runs, versions
+from labelloop.spec import LoopSpec
+from labelloop.store import run_items, runs, versions
 from labelloop.store.database import Database
 from tests.backend_factory import answer, digits_loop, new_champion, put_into_label_studio, scans, settings_for, submit
 from tests.backend_factory import texts_spec as texts
@@ -118,7 +119,7 @@ def test_a_run_that_makes_the_champion_again_asks_a_remote_model_once_an_item(
     assert run_id is not None
     assert train(database, settings.models_dir, run_id)["version"] == version
     with database.transaction() as conn:
-        judged = runs.items(conn, run_id, "holdout")
+        judged = run_items.of_part(conn, run_id, "holdout")
     assert sorted(server.asked.values()) == [1] * len(judged)
     said = [(item["champion_label"], item["challenger_label"]) for item in judged]
     assert ("ham", "ham") in said

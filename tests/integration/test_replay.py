@@ -17,7 +17,7 @@ from backend.identity import code, differences, identity
 from backend.train import train
 from labelloop.cli import main
 from labelloop.settings import Settings
-from labelloop.store import runs
+from labelloop.store import run_items, runs
 from labelloop.store.database import Database
 from tests.backend_factory import digits_loop, settings_for
 
@@ -70,7 +70,7 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
     }
 
     with database.transaction() as conn:
-        one, other = (item["output_id"] for item in runs.items(conn, run_id, "train")[:2])
+        one, other = (item["output_id"] for item in run_items.of_part(conn, run_id, "train")[:2])
         conn.execute("update outputs set data = (select data from outputs where id = %s) where id = %s", (one, other))
     said = replay(settings, run_id)
     assert said.exit_code == 1

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from backend.child import ERROR_CHARACTERS, LOG_CHARACTERS, Child, Heard, Order, Stopped, kill, train_in
+from labelloop.sections import Retrain
 from labelloop.settings import Settings
-from labelloop.spec import Retrain
 
 SETTINGS = Settings(database_url="postgresql://me:p%40ss-word@db:5432/x", backend_password="other-secret")
 ORDER = Order(uuid.uuid4(), Retrain(minutes=1.0))

@@ -10,7 +10,7 @@ import pytest
 from backend.cut import divide, labels_in
 from backend.learners import make
 from labelloop import likeness
-from labelloop.spec import LearnerSpec
+from labelloop.sections import LearnerSpec
 from tests.backend_factory import texts_spec
 
 HELD_OUT = "Please cancel my subscription before the end of the month, thank you."

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop import spec as spec_module
+from labelloop import sections
 from labelloop.errors import SpecError
 from labelloop.spec import LoopSpec, load, parse
 from labelloop.strategies import names
@@ -74,7 +74,7 @@ SPECS = st.builds(
     lambda strategy, window, diversity, shares, labels, show, fields: LoopSpec(
         name="x",
         trigger="margin < 0.5",
-        queue=spec_module.Queue(
+        queue=sections.Queue(
             strategy=strategy,
             window=window,
             diversity=diversity,
@@ -83,8 +83,8 @@ SPECS = st.builds(
         audit=shares["audit"],
         labels=tuple(labels),
         show=show,
-        actions=(spec_module.Action(fields=tuple(fields)),),
-        targets=(spec_module.Target.model_validate({"metric": "m", "goal": 0.5, "by": "summer"}),),
+        actions=(sections.Action(fields=tuple(fields)),),
+        targets=(sections.Target.model_validate({"metric": "m", "goal": 0.5, "by": "summer"}),),
     ),
     st.sampled_from(names()),
     st.integers(1, 10_000),
