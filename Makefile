@@ -47,7 +47,7 @@ lint: .venv/.ready  ## style, types and import floors
 	.venv/bin/lint-imports
 
 test: setup lint  ## everything that guards us, on a real Label Studio and a real Postgres
-	$(RUN) pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
 bench: setup  ## speed and memory, each against a peer or a limit
 	$(RUN) benchmarks $(ARGS)

@@ -176,7 +176,8 @@ def test_workers_killed_in_the_middle_of_a_renewal_lose_and_double_nothing(
         over.set()
         given = ANSWERED + len(at_work.result())
         wait_until(lambda: loop.states()["answered"] == given, 60, "every answer")
-        wait_until(lambda: loop.states()["in_review"] == min(OPEN, TOTAL - given), 60, "the window full again")
+        # Or one more: what the old version chose and the new one finds less useful gives up its place, and stays.
+        wait_until(lambda: loop.states()["in_review"] >= min(OPEN, TOTAL - given), 60, "the window full again")
         worker.end()
     loop.push()
     assert sum(loop.states().values()) == TOTAL
