@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -61,7 +62,9 @@ def test_a_doorbell_that_answers_late(pets: House) -> None:
     ill = pets.ill()
     pets.sync.late_s = 0.0
     assert set(ill) == {"doorbell"}
-    assert "answers after 0.6 s" in ill["doorbell"].says
+    said = re.search(r"answers after (\d+\.\d) s", ill["doorbell"].says)
+    assert said, ill["doorbell"].says
+    assert 0.6 <= float(said[1]) < 10
     assert pets.ill() == {}
 
 
