@@ -14,12 +14,11 @@ from backend.patience import patiently
 from backend.promote import close, switch
 from labelloop.errors import Conflict, LabelloopError, Retriable, Unreachable
 from labelloop.runs import RunStatus, try_again
-from labelloop.sections import FROZEN
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, runs, verdicts
 from labelloop.store import versions as version_store
-from labelloop.store.database import Conn, Database
+from labelloop.store.database import Database
 
 WAITS = {
     RunStatus.ASKING: "if a person says so",
@@ -87,7 +86,7 @@ def heal(database: Database) -> None:
         try:
             with database.transaction() as conn:
                 if spec := loops.get(conn, loop):
-                    _ask_for_more(conn, spec)
+                    jobs.ask_for_more(conn, spec)
         except Unreachable:
             raise
         except Exception as exc:
@@ -146,7 +145,7 @@ def _pass(
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # whatever is decided, from now on it ranks
         if status == RunStatus.SHADOW:
             jobs.ask(conn, jobs.SHADOW, spec.name)
-        _ask_for_more(conn, spec)
+        jobs.ask_for_more(conn, spec)
     return status
 
 
@@ -157,28 +156,15 @@ def _end(database: Database, spec: LoopSpec, run: dict[str, Any], status: RunSta
         if version_id := what.get("version_id"):
             version_store.refuse(conn, version_id)
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # refused as champion, but from now on it ranks
-        _ask_for_more(conn, spec)
+        jobs.ask_for_more(conn, spec)
     return status
-
-
-def _ask_for_more(conn: Conn, spec: LoopSpec) -> None:
-    """Answers that came while the run was going, and were folded into it, are for the next."""
-    if spec.learner.name in FROZEN:
-        return
-    n = runs.new_answers(conn, spec.name)
-    if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
-        return
-    if runs.new_answers(conn, spec.name) < spec.retrain.after:
-        runs.take_back(conn, run)  # the run that waited was claimed just now, and has looked at them
-    else:
-        jobs.ask(conn, jobs.RETRAIN, spec.name)
 
 
 def _leave(database: Database, spec: LoopSpec, run: dict[str, Any]) -> RunStatus | None:
     """End a run that is to be stopped; one that only lost its worker is given back. Does nothing to any other."""
     with database.transaction() as conn:
         if runs.stop_if_asked(conn, run["id"]):
-            _ask_for_more(conn, spec)
+            jobs.ask_for_more(conn, spec)
             return RunStatus.STOPPED
         runs.release(conn, run["id"])
     return None

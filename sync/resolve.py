@@ -12,10 +12,9 @@ from labelloop import results
 from labelloop.annotations import Annotation
 from labelloop.consensus import consensus
 from labelloop.feedback import Answer, Feedback, one_a_reviewer
-from labelloop.sections import FROZEN
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
-from labelloop.store import doubts, jobs, runs
+from labelloop.store import doubts, jobs
 from labelloop.store import feedback as feedback_store
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn
@@ -75,16 +74,8 @@ def resolve(
     task_store.set_state(conn, undone, ["answered"], "in_review", "an answer was taken back")
     jobs.ask(conn, jobs.PUSH, spec.name)  # without an answer too: a skipped task leaves its place to another
     if changed:
-        _ask_to_retrain(conn, spec)
+        jobs.ask_for_more(conn, spec)
     return Resolved(len(everything), len(changed))
-
-
-def _ask_to_retrain(conn: Conn, spec: LoopSpec) -> None:
-    if spec.learner.name in FROZEN:
-        return
-    new = runs.new_answers(conn, spec.name)
-    if new >= spec.retrain.after and runs.request(conn, spec.name, f"{new} new answers") is not None:
-        jobs.ask(conn, jobs.RETRAIN, spec.name)
 
 
 def _feedback(spec: LoopSpec, output: Mapping[str, Any], annotation: Annotation) -> Feedback:

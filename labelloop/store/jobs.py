@@ -13,6 +13,9 @@ from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
+from labelloop.sections import FROZEN
+from labelloop.spec import LoopSpec
+from labelloop.store import runs
 from labelloop.store.database import DEADLINES, Conn
 
 SYNC_QUEUE = "sync"
@@ -44,6 +47,19 @@ def ask(conn: Conn, job: str, loop: str) -> bool:
     except AlreadyEnqueued:
         return False
     return True
+
+
+def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
+    """Ask for a run where enough answers (`retrain.after`) are in none yet."""
+    if spec.learner.name in FROZEN:
+        return
+    n = runs.new_answers(conn, spec.name)
+    if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
+        return
+    if runs.new_answers(conn, spec.name) < spec.retrain.after:
+        runs.take_back(conn, run)  # the run that waited was claimed just now, and has looked at them
+    else:
+        ask(conn, RETRAIN, spec.name)
 
 
 def worker_name(queue: str) -> str:
