@@ -17,6 +17,7 @@ from backend.hosted import hurry
 from backend.hosted.form import answer_only
 from backend.hosted.others import classes_of, said_of
 from backend.hosted.process import Ended, ModelError, Process
+from backend.learners.reading import one_each
 from backend.learners.said import Said
 from labelloop import results
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
@@ -108,8 +109,7 @@ class Hosted:
         rng: np.random.Generator,
         weights: Sequence[float] | None = None,
     ) -> Self:
-        if len(data) != len(labels):
-            raise ValueError(f"{len(data)} items with {len(labels)} labels")
+        one_each(data, labels)
         if not data:
             raise Failed("answers are needed to learn; there is none")
         self.check(data)

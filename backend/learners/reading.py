@@ -25,10 +25,15 @@ def read_field(data: Sequence[Mapping[str, object]], field: str, read: Callable[
     return found
 
 
-def different(data: Sequence[object], labels: Sequence[str]) -> None:
-    """Raises Failed where the answers leave nothing to tell apart."""
+def one_each(data: Sequence[object], labels: Sequence[str]) -> None:
+    """Raises ValueError unless there is a label for each item."""
     if len(data) != len(labels):
         raise ValueError(f"{len(data)} items with {len(labels)} labels")
+
+
+def different(data: Sequence[object], labels: Sequence[str]) -> None:
+    """Raises Failed where the answers leave nothing to tell apart, ValueError where they are not one each."""
+    one_each(data, labels)
     if len(set(labels)) < 2:
         said = f"all {len(labels)} say {labels[0]!r}" if labels else "there is none"
         raise Failed(f"answers with at least 2 different labels are needed to learn; {said}")

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from backend.learners.reading import different
 from backend.learners.said import Said, of_proba
 from labelloop.errors import Failed, Unreadable
 
@@ -56,12 +57,8 @@ class Refit(ABC):
         rng: np.random.Generator,
         weights: Sequence[float] | None = None,
     ) -> Self:
-        if len(data) != len(labels):
-            raise ValueError(f"{len(data)} items with {len(labels)} labels")
+        different(data, labels)
         classes = tuple(sorted(set(labels)))
-        if len(classes) < 2:
-            said = f"all {len(labels)} say {classes[0]!r}" if classes else "there is none"
-            raise Failed(f"answers with at least 2 different labels are needed to learn; {said}")
         self.classes, self.estimator = (), None
         features = self.see(data)
         codes = np.searchsorted(classes, labels)

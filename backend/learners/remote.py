@@ -13,6 +13,7 @@ from backend.hosted import chat
 from backend.hosted.form import answer_only
 from backend.hosted.others import classes_of, said_of, with_confidences
 from backend.hosted.wire import Wire
+from backend.learners.reading import one_each
 from backend.learners.said import Said
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling import Kind
@@ -111,8 +112,7 @@ class Remote:
         weights: Sequence[float] | None = None,
     ) -> Self:
         """Keeps the labels and draws the examples; asks nobody anything."""
-        if len(data) != len(labels):
-            raise ValueError(f"{len(data)} items with {len(labels)} labels")
+        one_each(data, labels)
         self.check(data)
         classes = classes_of(self.config, labels)
         if len(classes) < 2 and self.protocol == "chat":
