@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +25,16 @@ from labelloop.settings import Settings
 if TYPE_CHECKING:
     from labelloop.spec import LoopSpec
     from labelloop.store.database import Database
+
+
+def _me() -> str:
+    return os.environ.get("USER", "somebody")
+
+
+def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --why and --by: a decision is on record with both."""
+    by = click.option("--by", default=_me, help="Who decides.")
+    return click.option("--why", required=True, help="The reason, for the record.")(by(command))
 
 
 @click.command()
@@ -88,7 +98,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 @click.command()
 @one_of_the_loops
 @click.option("--why", default="asked for on the command line", show_default=True, help="The reason, for the record.")
-@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="With --stop: who stops it.")
+@click.option("--by", default=_me, help="With --stop: who stops it.")
 @click.option("--wait", is_flag=True, help="Wait for the verdict.")
 @click.option("--stop", is_flag=True, help="Stop the run that is going, and the one that waits; the champion stays.")
 @as_json_too
@@ -142,8 +152,7 @@ def replay(settings: Settings, run: str, loop: str | None, as_json: bool) -> Non
 @click.command()
 @click.argument("version")
 @one_of_the_loops
-@click.option("--why", required=True, help="The reason, for the record.")
-@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@with_a_reason
 @as_json_too
 @with_settings
 def promote(settings: Settings, version: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
@@ -158,8 +167,7 @@ def promote(settings: Settings, version: str, loop: str | None, why: str, by: st
 @click.command()
 @click.argument("run")
 @one_of_the_loops
-@click.option("--why", required=True, help="The reason, for the record.")
-@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@with_a_reason
 @as_json_too
 @with_settings
 def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
@@ -175,8 +183,7 @@ def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as
 @click.command()
 @one_of_the_loops
 @click.option("--to", help="An earlier version; the one before the champion where none is named.")
-@click.option("--why", required=True, help="The reason, for the record.")
-@click.option("--by", default=lambda: os.environ.get("USER", "somebody"), help="Who decides.")
+@with_a_reason
 @as_json_too
 @with_settings
 def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by: str, as_json: bool) -> None:
