@@ -81,7 +81,7 @@ class Predictor:
                 said = turns.say(now.learner, [task["data"] for task in tasks], until)
         return [
             {
-                "result": results.encode(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),
+                "result": results.preselect(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),
                 "score": score,
                 "model_version": now.version,
             }

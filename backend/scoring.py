@@ -162,7 +162,7 @@ def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], 
         words = [of_evidence(pair.strategy, one) for one in evidence]
     elif said.proba is not None:
         found = strategies.utilities(pair.strategy, said.proba[rows]).tolist()
-        words = whys(pair.strategy, learner.classes, said.proba[rows])
+        words = whys(pair.strategy, said.proba[rows])
     else:
         sure = [float(said.confidences[row]) for row in rows]
         found, words = [1.0 - share for share in sure], [of_confidence(share) for share in sure]

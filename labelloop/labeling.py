@@ -29,6 +29,11 @@ SHOWN_WHY = OURS + "why"
 """The field that says in one line why the item is asked."""
 MAX_BYTES = 1 << 20
 _LABEL_NAMES = ("label", "correction")
+_STYLE = (
+    ".labelloop-item { margin-bottom: 16px } .labelloop-item * { font-size: 20px; line-height: 1.5 } "
+    ".labelloop-why * { font-size: 13px; font-weight: 400; opacity: 0.8 }"
+)
+"""Of the generated form: the item is larger than all else, the reason for asking is smaller."""
 _FIELD = re.compile(r"\$([\w.\[\]]+)")
 PATH = " / "
 """Between the steps of a label of a Taxonomy."""
@@ -302,41 +307,51 @@ def _read_xml(xml: str) -> tuple[Element, dict[Element, int]]:
 
 
 def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str]) -> str:
-    """The form for approval, correction and comment (`fields`), over what `show` names: {"text": "$text"}.
+    """Return the form for approval, correction and comment (`fields`), over what `show` names: {"text": "$text"}.
 
-    With `why` among the fields it says above the item why it is asked. The correction is a choice among `labels`, or
-    free text where they are not known. Without approval the correction is simply the label.
+    The item comes first and is the largest thing on the page. With `why` among the fields the reason for asking is the
+    last line. The correction is a choice among `labels`, or free text where they are not known. With approval the page
+    shows the pipeline's answer and asks whether it is right. Without approval people simply choose the label.
     """
     kind = next(iter(show))
-    shown = [f"  <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]
-    correction = _correction(labels, kind)
-    small = 'size="5" style="font-size: 13px; font-weight: 400"'
-    reason = [f'  <Header value="${SHOWN_WHY}" {small}/>'] if "why" in fields else []
-    lines = ["<View>", *reason, *shown, '  <Header value="The model says"/>']
-    lines.append(f'  <Text name="{SHOWN_LABEL}" value="${SHOWN_LABEL}"/>')
+    shown = [f"    <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]
+    lines = ["<View>", f"  <Style>{_STYLE}</Style>", '  <View className="labelloop-item">', *shown, "  </View>"]
     if "approval" in fields:
         lines += [
+            f"  {_header('The pipeline says')}",
+            f'  <Text name="{SHOWN_LABEL}" value="${SHOWN_LABEL}"/>',
             f'  <Choices name="verdict" toName="{kind}" choice="single-radio" required="true" showInline="true">',
             f'    <Choice value="{APPROVE}"/><Choice value="{REJECT}"/>',
             "  </Choices>",
         ]
-    if "approval" in fields and "correction" in fields:
-        visible = f'visibleWhen="choice-selected" whenTagName="verdict" whenChoiceValue="{REJECT}"'
-        lines += [f"  <View {visible}>", *("  " + line for line in correction), "  </View>"]
-    elif "correction" in fields:
-        lines += correction
+    if "correction" in fields:
+        guess = "learns from your answers" if "approval" in fields else "is in use"
+        correction = [
+            _header(f"What is right? If an answer is filled in, it is the guess of the model that {guess}."),
+            *_correction(labels, kind),
+        ]
+        if "approval" in fields:
+            visible = f'visibleWhen="choice-selected" whenTagName="verdict" whenChoiceValue="{REJECT}"'
+            correction = [f"<View {visible}>", *("  " + line for line in correction), "</View>"]
+        lines += ["  " + line for line in correction]
     if "comment" in fields:
         extra = 'rows="2" maxSubmissions="1" editable="true" placeholder="Comment (optional)"'
         lines.append(f'  <TextArea name="comment" toName="{kind}" {extra}/>')
+    if "why" in fields:
+        lines.append(f'  <View className="labelloop-why"><Header value="${SHOWN_WHY}" size="5"/></View>')
     return "\n".join([*lines, "</View>", ""])
+
+
+def _header(words: str) -> str:
+    return f'<Header value={quoteattr(words)} size="5" style="font-size: 14px"/>'
 
 
 def _correction(labels: Sequence[str], kind: str) -> list[str]:
     if not labels:
         extra = 'required="true" rows="1" maxSubmissions="1" editable="true" placeholder="What it should be"'
-        return [f'  <TextArea name="correction" toName="{kind}" {extra}/>']
+        return [f'<TextArea name="correction" toName="{kind}" {extra}/>']
     return [
-        f'  <Choices name="correction" toName="{kind}" choice="single-radio" required="true" showInline="true">',
-        *(f"    <Choice value={quoteattr(label)}/>" for label in labels),
-        "  </Choices>",
+        f'<Choices name="correction" toName="{kind}" choice="single-radio" required="true" showInline="true">',
+        *(f"  <Choice value={quoteattr(label)}/>" for label in labels),
+        "</Choices>",
     ]

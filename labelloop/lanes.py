@@ -94,7 +94,7 @@ def because(
 ) -> str:
     """What the utility of an output of the rule lane rests on, in words, while no version of ours has ranked it.
 
-    It came when the loop may have had other labels: those that it has no more are named too.
+    Labels that the loop had when the output came, and has no more, count too.
     """
     strategy = spec.queue.strategy
     if strategies.get(strategy).reads.removeprefix("evidence.") in (evidence or ()):
@@ -103,7 +103,7 @@ def because(
         names = (*spec.labels, *sorted(probabilities.keys() - set(spec.labels)))
         if strategy != strategies.RANDOM and not strategies.reads_probabilities(strategy):
             strategy = FALLBACK
-        return why.why(strategy, names, [probabilities.get(name, 0.0) for name in names])
+        return why.why(strategy, [probabilities.get(name, 0.0) for name in names])
     if strategy == strategies.RANDOM:
         return why.RANDOM
     return why.of_confidence(confidence)

@@ -34,10 +34,10 @@ EDGE = 1e-6
 
 
 _DRAWN = {
-    "control": "drawn at random to see whether the order of the others pays",
-    "audit": "drawn at random from what the model is sure of",
-    "holdout": "drawn at random to judge models",
-    "gold": "drawn at random to judge models",
+    "control": "Drawn at random, to see whether the order of the others pays",
+    "audit": "Drawn at random from what the model is sure of",
+    "holdout": "Drawn at random, to judge models",
+    "gold": "Drawn at random, to judge models",
 }
 """Why what is not of the rule is asked. Gold does not give itself away."""
 

@@ -1,8 +1,8 @@
-"""Why an answer would teach: what a query strategy saw in a row of probabilities, in words for annotators; pure."""
+"""Why an item is asked: what a query strategy saw in a row of probabilities, in words for annotators. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,102 +10,80 @@ import numpy.typing as npt
 
 from labelloop import strategies
 
-Words = Callable[[npt.NDArray[np.float64], Sequence[str]], list[str]]
-MANY = 40
-"""Characters of a label that are shown."""
+Words = Callable[[npt.NDArray[np.float64]], list[str]]
 
 
-def why(strategy: str, labels: Sequence[str], row: npt.ArrayLike) -> str:
-    """One line for one row; `labels` name its columns. "" where the strategy reads no probabilities."""
-    return whys(strategy, labels, np.asarray(row)[None, :])[0]
+def why(strategy: str, row: npt.ArrayLike) -> str:
+    """Return one line for one row of probabilities; "" where the strategy reads no probabilities."""
+    return whys(strategy, np.asarray(row)[None, :])[0]
 
 
-def whys(strategy: str, labels: Sequence[str], proba: npt.ArrayLike) -> list[str]:
-    """One line for each row, shape (n_samples, n_classes)."""
+def whys(strategy: str, proba: npt.ArrayLike) -> list[str]:
+    """Return one line for each row, shape (n_samples, n_classes). No line names a label: people read the item first."""
     rows = np.asarray(proba, dtype=np.float64)
-    if rows.ndim != 2 or rows.shape[1] != len(labels):
-        raise ValueError(f"{len(labels)} labels for probabilities of the shape {rows.shape}")
+    if rows.ndim != 2:
+        raise ValueError(f"probabilities of the shape {rows.shape}; (n_samples, n_classes) is wanted")
     if strategy == strategies.RANDOM:
         return [RANDOM] * len(rows)
     if strategy not in WORDS:
         return [""] * len(rows)
     if not len(rows):
         return []
-    return WORDS[strategy](rows, [_short(label) for label in labels])
+    if rows.shape[1] == 1:
+        return ["The model knows only one answer"] * len(rows)
+    return WORDS[strategy](rows)
 
 
 def of_evidence(strategy: str, evidence: Mapping[str, Any]) -> str:
-    """One line for evidence that the strategy reads: what it asks for, and which label or token is least sure."""
-    line = strategies.get(strategy).line
+    """Return one line for evidence that the strategy reads: what it asks for, and how unsure the least sure part is."""
+    line = strategies.get(strategy).line.removesuffix(" (modAL)")
+    line = line[0].upper() + line[1:]
     if shares := evidence.get("labels"):
-        label, share = min(shares.items(), key=lambda item: (abs(item[1] - 0.5), item[0]))
-        return f"{line}; least sure is {_short(label)}, at {share:.2f}"
+        least = min(shares.values(), key=lambda share: (abs(share - 0.5), share))
+        return f"{line}; the least certain one is at {_percent(least)}"
     if tokens := evidence.get("tokens"):
         least = min(strategies.confidence(token) for token in tokens)
-        return f"{line}; the least sure of {len(tokens)} at {least:.2f}"
+        return f"{line}; the least certain of {len(tokens)} is at {_percent(least)}"
     return line
 
 
 def of_confidence(confidence: float | None) -> str:
-    """One line for a model that says no more than how sure it is, or not even that."""
+    """Return one line for a model that gives a confidence only, or none."""
     if confidence is None:
-        return "the model does not say how sure it is"
-    return f"the model's confidence is {confidence:.2f}"
+        return "The model does not say how sure it is"
+    return f"The model is {_percent(confidence)} sure of its answer"
 
 
-def _short(label: str) -> str:
-    """In one line: where people write the label themselves it may have several."""
-    label = " ".join(label.split())
-    return label if len(label) <= MANY else f"{label[:MANY]}…"
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
-def _least_confidence(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
-    first = proba.argmax(axis=1)
-    return [f"{labels[i]} is likeliest, at {p:.2f}" for i, p in zip(first.tolist(), _at(proba, first), strict=True)]
+def _least_confidence(proba: npt.NDArray[np.float64]) -> list[str]:
+    return [of_confidence(float(share)) for share in proba.max(axis=1)]
 
 
-def _margin(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
-    if len(labels) == 1:
-        return [_only(labels)] * len(proba)
-    return [f"margin {p - q:.2f} between {labels[i]} and {labels[j]}" for i, j, p, q in _two(proba)]
+def _margin(proba: npt.NDArray[np.float64]) -> list[str]:
+    return [f"The model's two likeliest answers are {100 * (p - q):.0f} points apart" for p, q in _two(proba)]
 
 
-def _ratio(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
-    if len(labels) == 1:
-        return [_only(labels)] * len(proba)
-    return [f"{labels[j]} is {q / p:.2f} times as likely as {labels[i]}" for i, j, p, q in _two(proba)]
+def _ratio(proba: npt.NDArray[np.float64]) -> list[str]:
+    return [f"The model's second answer is {_percent(q / p)} as likely as its first" for p, q in _two(proba)]
 
 
-def _entropy(proba: npt.NDArray[np.float64], labels: Sequence[str]) -> list[str]:
-    if len(labels) == 1:
-        return [_only(labels)] * len(proba)
-    first = proba.argmax(axis=1)
+def _entropy(proba: npt.NDArray[np.float64]) -> list[str]:
     spread = strategies.utilities("entropy", proba).tolist()
     return [
-        f"entropy {h:.2f} of 1 over {len(labels)} labels, {labels[i]} is likeliest"
-        for i, h in zip(first.tolist(), spread, strict=True)
+        f"The model is undecided among {proba.shape[1]} answers: {_percent(h)} of the most it can be" for h in spread
     ]
 
 
-def _two(proba: npt.NDArray[np.float64]) -> Iterator[tuple[int, int, float, float]]:
-    """Of each row the columns of the most probable label and of the next, of equals the first, and both shares."""
-    first = proba.argmax(axis=1)
-    rest = proba.copy()
-    rest[np.arange(len(proba)), first] = -1.0
-    second = rest.argmax(axis=1)
-    return zip(first.tolist(), second.tolist(), _at(proba, first), _at(proba, second), strict=True)
+def _two(proba: npt.NDArray[np.float64]) -> list[list[float]]:
+    """Return the two highest probabilities of each row, the higher one first."""
+    pairs: list[list[float]] = np.sort(np.partition(proba, -2, axis=1)[:, -2:], axis=1)[:, ::-1].tolist()
+    return pairs
 
 
-def _at(proba: npt.NDArray[np.float64], columns: npt.NDArray[np.intp]) -> list[float]:
-    found: list[float] = proba[np.arange(len(proba)), columns].tolist()
-    return found
-
-
-def _only(labels: Sequence[str]) -> str:
-    return f"{labels[0]} is the only label that the model knows"
-
-
-RANDOM = "drawn at random"
+RANDOM = "Drawn at random"
 WORDS: Mapping[str, Words] = {
     "least_confidence": _least_confidence,
     "margin": _margin,

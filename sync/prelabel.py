@@ -143,4 +143,4 @@ def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]
     """The prelabel as Label Studio's result: the pipeline's own result while it is the pipeline's label."""
     if row["result"] is not None and row["label"] == row["output_label"]:
         return list(row["result"])
-    return results.encode(spec.config, row["label"], row["output_label"])
+    return results.preselect(spec.config, row["label"], row["output_label"])

@@ -30,7 +30,9 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
     others = loop.submit(4)
     loop.push()
     seen = loop.task_of(known[0])
-    assert seen["data"]["labelloop_why"] == "cat is likeliest, at 0.70", "nothing else is drawn at random here"
+    assert seen["data"]["labelloop_why"] == "The model is 70 % sure of its answer", (
+        "nothing else is drawn at random here"
+    )
     assert "dog" not in json.dumps(seen["data"]), "nothing gives the answer away"
     assert seen["predictions"][0]["result"][0]["value"] == {"choices": ["cat"]}, "it is prelabelled like the others"
 

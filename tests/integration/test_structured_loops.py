@@ -66,20 +66,20 @@ CASES = {
         '<Choice value="torn"/></Choices>',
         "labels_max",
         [_parcels(i) for i in range(8)],
-        "one label may or may not apply; least sure is",
+        "One label may or may not apply; the least certain one is at",
     ),
     "spans": Case(
         '<Labels name="who" toName="text"><Label value="person"/><Label value="place"/></Labels>',
         "tokens_max",
         [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")],
-        "one token is doubtful; the least sure of",
+        "One token is doubtful; the least certain of",
     ),
     "rating": Case(
         '<Rating name="stars" toName="text" maxRating="5"/>',
         "margin",
         [(f"{word} service, order {i}", stars) for i in range(2) for word, stars in
          (("awful", 1), ("poor", 2), ("good", 4), ("excellent", 5))],
-        "the model's confidence is",
+        "The model is",
     ),
 }  # fmt: skip
 

@@ -55,6 +55,28 @@ def test_what_was_encoded_is_read_back_and_fits_the_sdks_rules(
     assert oracle.validate_prediction(prediction, return_errors=True) == []
 
 
+def test_a_guess_that_is_not_the_pipelines_leaves_the_verdict_to_the_person() -> None:
+    config = generated(["cat", "dog"])
+    assert results.preselect(config, "cat", "cat") == results.encode(config, "cat", "cat"), "approve"
+    [ticked] = results.preselect(config, "dog", "cat")
+    assert (ticked["from_name"], ticked["value"]) == ("correction", {"choices": ["dog"]})
+    assert results.read(config, [ticked], "cat") == Reading(), "what nobody touched says nothing about the output"
+    assert results.preselect(generated([], ("approval",)), "dog", "cat") == []
+    plain = generated(["cat", "dog"], ("correction",))
+    assert results.preselect(plain, "dog", "cat") == results.encode(plain, "dog", "cat") != []
+
+
+def test_the_generated_form_shows_the_item_first_and_the_reason_last() -> None:
+    form = generate_form(["cat", "dog"], ("approval", "comment", "correction", "why"), SHOW)
+    order = [
+        form.index(part) for part in ("$text", "$labelloop_label", "verdict", "correction", "comment", "$labelloop_why")
+    ]
+    assert order == sorted(order)
+    assert "$labelloop_label" not in generate_form(["cat", "dog"], ("correction",), SHOW), (
+        "one guess: the one that is ticked"
+    )
+
+
 @given(LABEL, LABEL)
 def test_free_text_is_read_back(label: str, model_label: str) -> None:
     config = generated([])

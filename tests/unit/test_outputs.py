@@ -265,11 +265,13 @@ def test_gold_says_of_itself_what_others_of_its_loop_say(
 
 
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
-    assert because(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52) == "margin 0.04 between cat and dog"
-    assert because(SPEC, None, None, 0.4) == "the model's confidence is 0.40"
-    assert because(SPEC, None, None, None) == "the model does not say how sure it is"
+    assert (
+        because(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52) == "The model's two likeliest answers are 4 points apart"
+    )
+    assert because(SPEC, None, None, 0.4) == "The model is 40 % sure of its answer"
+    assert because(SPEC, None, None, None) == "The model does not say how sure it is"
     chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
-    assert because(chance, {"cat": 1.0}, None, None) == because(chance, None, None, None) == "drawn at random"
+    assert because(chance, {"cat": 1.0}, None, None) == because(chance, None, None, None) == "Drawn at random"
 
 
 @pytest.mark.parametrize("strategy", strategies.names())
@@ -280,7 +282,9 @@ def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: 
     for shares in ({"hound": 1.0}, {"cat": 0.1, "hound": 0.9}):
         assert because(spec, shares, None, 0.9)
         assert because(spec, shares, committee, 0.9)
-    assert because(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9) == "margin 0.80 between hound and cat"
+    assert (
+        because(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9) == "The model's two likeliest answers are 80 points apart"
+    )
 
 
 def test_one_group_is_on_one_side() -> None:

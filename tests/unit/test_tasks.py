@@ -162,7 +162,7 @@ def test_people_read_why_they_are_asked_and_not_that_the_answer_is_known() -> No
     )
     assert asked_because("rule", None) == ""
     random = {lane: asked_because(lane, "margin 0.04", "unlike") for lane in ("control", "audit", "holdout", "gold")}
-    assert all(words.startswith("drawn at random") for words in random.values())
+    assert all(words.startswith("Drawn at random") for words in random.values())
     assert random["gold"] == random["holdout"]
 
 
