@@ -154,11 +154,12 @@ def _to_label(pair: Pair, row: dict[str, Any]) -> bool:
 def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
     """What a learner cannot read keeps what it had, and counts as seen by it."""
     for i, row in enumerate(rows):
-        label, confidence = scores.labels[i], scores.confidences[i]
-        if label is None:
-            source = "pipeline_" if pair.champion is None and _to_label(pair, row) else ""
-            label, confidence = row[source + "label"], row[source + "confidence"]
-        yield Prelabel(row["output_id"], scores.utilities[i], label, confidence, pair.version, scores.whys[i])
+        label, confidence, margin = scores.labels[i], scores.confidences[i], scores.margins[i]
+        if label is None and pair.champion is None and _to_label(pair, row):
+            label, confidence = row["pipeline_label"], row["pipeline_confidence"]
+        elif label is None:
+            label, confidence, margin = row["label"], row["confidence"], row["margin"]
+        yield Prelabel(row["output_id"], scores.utilities[i], label, confidence, pair.version, scores.whys[i], margin)
 
 
 def _doubt(database: Database, loop: str, pair: Pair, file: Bytes, stop: threading.Event) -> None:

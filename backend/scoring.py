@@ -63,12 +63,14 @@ class Scores:
     confidences: list[float | None]
     utilities: list[float | None]
     whys: list[str | None]
+    margins: list[float | None]
+    """Of `labels`: the probability of each less that of the next likeliest label."""
 
 
 def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk) -> Scores:
     """The same to the bit wherever it is done, if the machines are alike: each sum by one thread, in one piece."""
     n = len(chunk.ids)
-    scores = Scores([None] * n, [None] * n, [None] * n, [None] * n)
+    scores = Scores([None] * n, [None] * n, [None] * n, [None] * n, [None] * n)
     labels, ranks = _learner(pair.champion, champion), _learner(pair.ranker, ranker)
     data = list(map(msgspec.json.decode, chunk.data))
     # dask would have scikit-learn cut its matrices into a piece for each of the cluster's cores.
@@ -139,9 +141,14 @@ def _said(learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequen
 
 
 def _label(chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
-    for position, label, share in zip(positions, said.labels, said.confidences.tolist(), strict=True):
+    margins: Sequence[float | None] = [None] * len(positions)
+    if said.proba is not None and positions and said.proba.shape[1] > 1:
+        highest = np.partition(said.proba, -2, axis=1)
+        margins = (highest[:, -1] - highest[:, -2]).tolist()
+    for position, label, share, margin in zip(positions, said.labels, said.confidences.tolist(), margins, strict=True):
         if chunk.to_label[position] and label is not None:
             scores.labels[position], scores.confidences[position] = label, share
+            scores.margins[position] = margin
 
 
 def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:

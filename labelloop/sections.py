@@ -89,6 +89,13 @@ class Queue(Strict):
         return {name: getattr(self, name) for name in ("control", "audit", "holdout", "gold", "second")}
 
 
+class PrelabelSpec(Strict):
+    """What is filled in before a person answers."""
+
+    min_margin: float = Field(default=0.1, ge=0, le=1)
+    """Nothing is filled in where the two likeliest labels are closer than this: such a guess is a coin toss."""
+
+
 class LearnerSpec(Strict):
     name: str = "text"
     """A learner of backend/learners; where none is named, the one in spec.LEARNERS for the loop's kind of answer."""

@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 from labelloop import loop_yaml
 from labelloop.errors import SpecError
 from labelloop.labeling import Kind, LabelingConfig, generate_form
-from labelloop.sections import Action, GateSpec, LearnerSpec, Queue, Retrain, Strict, Target
+from labelloop.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
@@ -46,7 +46,14 @@ class LoopSpec(Strict):
     """How many people answer one task."""
     tolerance: float | None = Field(default=None, ge=0)
     """How far from a number or rating another is still the same answer; a twentieth of its range where none is said."""
+    title: str = Field(default="", max_length=50)
+    """Name of the project in Label Studio; "": the loop's name."""
+    description: str = Field(default="", max_length=500)
+    """What the list of projects says of it, in a sentence or two; "": what to press."""
+    instruction: str = Field(default="", max_length=10_000)
+    """What annotators read before they begin, in plain text or HTML; what to press follows."""
     queue: Queue = Queue()
+    prelabel: PrelabelSpec = PrelabelSpec()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
     gate: GateSpec = GateSpec()
@@ -71,6 +78,13 @@ class LoopSpec(Strict):
                 "one about every task: one of the two"
             )
         return self
+
+    @field_validator("title")
+    @classmethod
+    def _is_long_enough(cls, title: str) -> str:
+        if title and len(title.strip()) < 3:
+            raise ValueError(f"Label Studio wants 3 to 50 characters; it is {title!r}")
+        return title.strip()
 
     @field_validator("labels")
     @classmethod

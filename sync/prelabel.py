@@ -19,6 +19,7 @@ from labelloop.store import batches, jobs, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from labelloop.tasks import priorities, score, useful
+from labelloop.versions import PIPELINE
 from sync.batches import PushReport, in_force
 from sync.window import look, opened
 
@@ -140,7 +141,16 @@ def _send(
 
 
 def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The prelabel as Label Studio's result: the pipeline's own result while it is the pipeline's label."""
+    """Return the prelabel as Label Studio's result: the pipeline's own result while it is the pipeline's label.
+
+    Empty where the model could as well have tossed a coin: people then begin with an open form.
+    """
+    margin = row["margin"]
+    if row["version"].partition("+")[0] == PIPELINE and row["probabilities"]:
+        first, second = [*sorted(row["probabilities"].values(), reverse=True), 0.0][:2]
+        margin = first - second
+    if margin is not None and margin < spec.prelabel.min_margin - 1e-9:  # 0.6 - 0.5 is a little less than 0.1
+        return []
     if row["result"] is not None and row["label"] == row["output_label"]:
         return list(row["result"])
     return results.preselect(spec.config, row["label"], row["output_label"])

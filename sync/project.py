@@ -12,9 +12,9 @@ from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
-from labelloop.store import projects
+from labelloop.store import pool, projects
 from labelloop.store.database import Database
-from sync.signposts import INSTRUCTION, description, keep_tab, words
+from sync import signposts
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     """
     row = _stand(database, gateway, spec)
     project = own(gateway, row)
-    project = _as_the_spec_says(gateway, project, spec)
+    project = _as_the_spec_says(database, gateway, project, spec, row)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]
@@ -82,10 +82,8 @@ def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> dict[str, An
 def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: LoopSpec) -> Project:
     try:
         return gateway.create_project(
-            title=spec.name if len(spec.name) >= 3 else f"loop {spec.name}",  # Label Studio wants three letters
-            description=description(_mark(row)),
+            **_words(database, row, spec)[0],
             label_config=spec.labels_xml,
-            expert_instruction=INSTRUCTION,
             sampling=SAMPLING,
             maximum_annotations=spec.overlap,
             show_collab_predictions=True,
@@ -136,13 +134,35 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
             logger.debug("no prediction yet of version %s", version)
 
 
-def _as_the_spec_says(gateway: Gateway, project: Project, spec: LoopSpec) -> Project:
+def _as_the_spec_says(
+    database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: Mapping[str, Any]
+) -> Project:
     wanted = {
         "label_config": (project.labels_xml, spec.labels_xml),
         "maximum_annotations": (project.overlap, spec.overlap),
     }
-    changes = {**_changes(wanted), **words(project)}
-    return gateway.update_project(project.id, **changes) if changes else project
+    words, written = _words(database, row, spec)
+    changes = {**_changes(wanted), **signposts.changed(spec, project, words, written)}
+    if changes:
+        project = gateway.update_project(project.id, **changes)
+    if words != written:
+        with database.transaction() as conn:
+            projects.set_words(conn, spec.name, words)
+    return project
+
+
+def _words(database: Database, row: Mapping[str, Any], spec: LoopSpec) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what the project is to say, and what labelloop wrote last."""
+    with database.transaction() as conn:
+        waiting = pool.waiting(conn, spec.name, signposts.MANY + 1)
+        current = projects.get(conn, spec.name)
+    return signposts.words(spec, _mark(row), waiting), {} if current is None else current["words"]
+
+
+def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: Mapping[str, Any]) -> None:
+    """Set the project's words and tab right when its first tasks have come, and not at the next look."""
+    project = gateway.project(row["project_id"])
+    signposts.keep_tab(gateway, _as_the_spec_says(database, gateway, project, spec, row), spec)
 
 
 def _changes(wanted: Mapping[str, tuple[object, object]]) -> dict[str, object]:
@@ -173,7 +193,7 @@ def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Setti
 
 
 def _tab(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
-    keep_tab(gateway, project, spec)
+    signposts.keep_tab(gateway, project, spec)
     return True
 
 

@@ -18,12 +18,13 @@ from labelloop.lanes import because, seems
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import batches, pool, projects
+from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from labelloop.tasks import SECOND, TaskDraft, asked_because, priorities, sign, task_data, useful
 from labelloop.versions import PIPELINE
 from sync.batches import PushReport, adopt, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
-from sync.project import ensure_project, keep_order, own
+from sync.project import ensure_project, first_tasks, keep_order, own
 from sync.second import ask, reopen
 from sync.window import look, prepare
 
@@ -42,6 +43,7 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
+        empty = not task_store.any_yet(conn, spec.name)
     if project is None or project["project_id"] is None:
         project = ensure_project(database, gateway, spec, settings)
     else:
@@ -59,6 +61,8 @@ def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Setting
     if late is not None:
         raise late
     report += prelabel(database, gateway, spec, project, settings.push_grace_s)
+    if empty and report.pushed:
+        first_tasks(database, gateway, spec, project)
     if report != PushReport():
         logger.info("push", extra={"loop": spec.name, "report": report})
     return report

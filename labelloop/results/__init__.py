@@ -73,8 +73,8 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
 def preselect(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
     """Return what the form shows before a person answers: the guess `label` as a prediction's result.
 
-    As `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). Where the guess is
-    another label, the verdict is left to the person, and the guess is ticked in the correction, which a reject opens.
+    As `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). Where the guess
+    is another label, the verdict is left to the person, and the guess is ticked in the correction that a reject opens.
     So a page shows one guess, and nobody rejects an output by submitting an untouched page.
     """
     if config.verdict is None or _sayable(config, label) == _sayable(config, model_label):

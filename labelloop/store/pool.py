@@ -80,6 +80,16 @@ def lanes(conn: Conn, loop: str) -> list[str]:
     return [row["lane"] for row in rows]
 
 
+def waiting(conn: Conn, loop: str, most: int) -> int:
+    """How many outputs wait, counted up to `most`."""
+    row = conn.execute(
+        "select count(*) as n from (select from pool where loop = %(loop)s limit %(most)s) p",
+        {"loop": loop, "most": most},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
     """Hold these rows. Whoever changes several takes them in this order, and so nobody waits in a circle."""
     conn.execute(
@@ -93,8 +103,8 @@ def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
     return conn.execute(
         """
         with taken as (delete from pool where output_id = any(%(ids)s) returning *)
-        insert into batch_items (batch_id, output_id, lane, utility, priority, label, confidence, version, why)
-        select %(batch)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.version, t.why
+        insert into batch_items (batch_id, output_id, lane, utility, priority, label, confidence, version, why, margin)
+        select %(batch)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.version, t.why, t.margin
         from taken t join unnest(%(ids)s, %(priorities)s::float8[]) as p (output_id, priority) using (output_id)
         """,
         {"batch": batch_id, "ids": list(places), "priorities": list(places.values())},
@@ -105,8 +115,8 @@ def put_back(conn: Conn, batch_id: UUID) -> None:
     """Copy a batch's rows back to the pool; what is there already is newer and stays."""
     conn.execute(
         """
-        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why)
-        select i.output_id, o.loop, i.lane, i.utility, o.key, i.label, i.confidence, i.version, i.why
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why, margin)
+        select i.output_id, o.loop, i.lane, i.utility, o.key, i.label, i.confidence, i.version, i.why, i.margin
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(batch)s and o.batch_id = %(batch)s and o.state = 'pushing'
         on conflict (output_id) do nothing

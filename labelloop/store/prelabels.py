@@ -16,7 +16,7 @@ START = (2.0, "")
 """A utility and key before all others."""
 
 _OPEN_TASKS = """
-    select t.output_id, t.lane, t.utility, '' as key, t.label, t.confidence, t.version
+    select t.output_id, t.lane, t.utility, '' as key, t.label, t.confidence, t.version, t.margin
     from tasks t join outputs o on o.id = t.output_id
     where o.loop = %(loop)s and o.state = 'in_review' and t.version <> %(version)s
     and (%(after)s::uuid is null or t.output_id > %(after)s) order by t.output_id limit %(limit)s
@@ -27,11 +27,11 @@ _OF_LANE = f"""
         {pool.VERSIONS}
         select p.* from versions v cross join lateral (
             (
-                select output_id, lane, utility, key, label, confidence, version from pool
+                select output_id, lane, utility, key, label, confidence, version, margin from pool
                 where loop = %(loop)s and lane = l.lane and version = v.version
                 and utility = %(utility)s and key > %(key)s order by key limit %(limit)s
             ) union all (
-                select output_id, lane, utility, key, label, confidence, version from pool
+                select output_id, lane, utility, key, label, confidence, version, margin from pool
                 where loop = %(loop)s and lane = l.lane and version = v.version
                 and utility < %(utility)s order by utility desc, key limit %(limit)s
             )
@@ -40,7 +40,7 @@ _OF_LANE = f"""
     ) p
 """
 _WRITE = """
-    update {} w set label = p.label, confidence = p.confidence, version = p.version,
+    update {} w set label = p.label, confidence = p.confidence, margin = p.margin, version = p.version,
         utility = case when w.lane = 'rule' then coalesce(p.utility, w.utility) else w.utility end,
         why = case when w.lane = 'rule' then coalesce(p.why, w.why) else w.why end
     from (select * from prelabels order by output_id) p where w.output_id = p.output_id
@@ -56,6 +56,8 @@ class Prelabel(NamedTuple):
     confidence: float | None
     version: str
     why: str | None = None
+    margin: float | None = None
+    """Probability of `label` less that of the next likeliest one; None where the version gives no probabilities."""
 
 
 def of_tasks(conn: Conn, loop: str, version: str, limit: int, after: UUID | None = None) -> list[dict[str, Any]]:
@@ -105,12 +107,13 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
     conn.execute(
         """
         create temp table prelabels (
-            output_id uuid, utility float8, label text, confidence float8, version text, why text
+            output_id uuid, utility float8, label text, confidence float8, version text, why text,
+            margin float8
         ) on commit drop
         """
     )
     with conn.cursor().copy("copy prelabels from stdin (format binary)") as copy:
-        copy.set_types(["uuid", "float8", "text", "float8", "text", "text"])
+        copy.set_types(["uuid", "float8", "text", "float8", "text", "text", "float8"])
         for p in prelabels:
             copy.write_row(p)
     with pool.by_index(conn):
@@ -122,7 +125,7 @@ def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[di
     with pool.by_index(conn):
         return conn.execute(
             f"""
-            select output_id, lane::text, utility, key, label, confidence, version, data::text as data,
+            select output_id, lane::text, utility, key, label, confidence, version, margin, data::text as data,
                 pipeline_label, pipeline_confidence
             from (
                 select w.*, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+
+from psycopg.types.json import Jsonb
 
 from labelloop.store.database import Conn
 
@@ -58,6 +61,11 @@ def set_model_version(conn: Conn, loop: str, version: str) -> None:
     conn.execute(
         "update projects set model_version = %(version)s where loop = %(loop)s", {"loop": loop, "version": version}
     )
+
+
+def set_words(conn: Conn, loop: str, words: Mapping[str, str]) -> None:
+    """Remember what labelloop wrote: words in Label Studio that differ later are a person's."""
+    conn.execute("update projects set words = %(words)s where loop = %(loop)s", {"loop": loop, "words": Jsonb(words)})
 
 
 def set_bookmark(conn: Conn, loop: str, bookmark: datetime | None) -> None:

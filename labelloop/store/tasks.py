@@ -15,7 +15,8 @@ def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
     """
     return conn.execute(
         """
-        select t.*, o.key, o.label as output_label, o.result, a.annotated, t.version = %(version)s as fresh
+        select t.*, o.key, o.label as output_label, o.result, o.probabilities, a.annotated,
+            t.version = %(version)s as fresh
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
             where instance = t.instance and task_id = t.label_studio_id
@@ -27,6 +28,13 @@ def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
         """,
         {"loop": loop, "version": version},
     ).fetchall()
+
+
+def any_yet(conn: Conn, loop: str) -> bool:
+    """Whether the loop ever had a task."""
+    row = conn.execute("select exists (select from tasks where loop = %(loop)s) as found", {"loop": loop}).fetchone()
+    assert row is not None
+    return bool(row["found"])
 
 
 def pushed(conn: Conn, loop: str, last: int) -> dict[str, int]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from labelloop.store.database import Database
 from sync.project import ensure_project
-from sync.signposts import DESCRIPTION, FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, TAB
+from sync.signposts import FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, KEEP, PRESS, TAB
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
 
@@ -34,18 +35,36 @@ def tab(loop: SyncLoop) -> Any:
     return view
 
 
-def test_the_words_of_a_project_are_ours_once_and_survive_what_people_add(loop: SyncLoop) -> None:
+def words(loop: SyncLoop) -> tuple[str, str, str]:
     project = loop.gateway.project(loop.project_id)
-    assert (project.description, project.instruction) == (f"{DESCRIPTION}{mark(loop)}", INSTRUCTION)
+    return project.title, project.description, project.instruction
 
-    theirs = {
-        "description": f"Ask Anne. {project.description} Or ask Ben.",
-        "expert_instruction": f"{project.instruction}<p>A <b>torn</b> page is a skip.</p>",
-    }
-    change(loop, **theirs)
+
+def test_the_words_of_a_project_are_ours_once_and_survive_what_people_add(loop: SyncLoop) -> None:
+    title, description, instruction = words(loop)
+    assert (title, description) == ("pets", f"All that waits is here. {PRESS} {KEEP}{mark(loop)}")
+    assert instruction == INSTRUCTION
+
+    added = f"{instruction}<p>A <b>torn</b> page is a skip.</p>"
+    change(loop, description=f"Ask Anne. {description} Or ask Ben.", expert_instruction=added, title="Pets of March")
     ensure(loop)
-    again = loop.gateway.project(loop.project_id)
-    assert {"description": again.description, "expert_instruction": again.instruction} == theirs
+    assert words(loop) == ("Pets of March", f"Ask Anne. {description} Or ask Ben.", added)
+    loop.submit(300)
+    ensure(loop)
+    assert words(loop)[1] == f"Ask Anne. About 300 items wait. {PRESS} {KEEP}{mark(loop)} Or ask Ben."
+
+
+def test_the_loop_says_its_title_description_and_instruction(loop: SyncLoop) -> None:
+    loop.spec = loop.spec.model_copy(
+        update={"title": "Animals", "description": "Which animal is it?", "instruction": "Tails do not count."}
+    )
+    ensure(loop)
+    title, description, instruction = words(loop)
+    assert (title, instruction) == ("Animals", f"<p>Tails do not count.</p>{INSTRUCTION}")
+    assert description == f"All that waits is here. Which animal is it? {KEEP}{mark(loop)}"
+    loop.spec = loop.spec.model_copy(update={"title": "Beasts", "instruction": "<ul><li>No tails.</li></ul>"})
+    ensure(loop)
+    assert (words(loop)[0], words(loop)[2]) == ("Beasts", f"<ul><li>No tails.</li></ul>{INSTRUCTION}")
 
 
 def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> None:
@@ -55,19 +74,28 @@ def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> N
         expert_instruction=f"{FORMER_INSTRUCTIONS[0]}<p>A torn page is a skip.</p>",
     )
     ensure(loop)
-    project = loop.gateway.project(loop.project_id)
-    assert project.description == f"Ask Anne. {DESCRIPTION}{mark(loop)}"
-    assert project.instruction == f"{INSTRUCTION}<p>A torn page is a skip.</p>"
+    _, description, instruction = words(loop)
+    assert description == f"Ask Anne. All that waits is here. {PRESS} {KEEP}{mark(loop)}"
+    assert instruction == f"{INSTRUCTION}<p>A torn page is a skip.</p>"
 
 
 def test_words_of_ours_that_people_rewrote_are_theirs_and_an_empty_instruction_is_filled(loop: SyncLoop) -> None:
     change(loop, description=f"Our own words. {mark(loop)}", expert_instruction="<p>Guess.</p>")
     ensure(loop)
-    project = loop.gateway.project(loop.project_id)
-    assert (project.description, project.instruction) == (f"Our own words. {mark(loop)}", "<p>Guess.</p>")
+    assert words(loop)[1:] == (f"Our own words. {mark(loop)}", "<p>Guess.</p>")
     change(loop, expert_instruction="")
     ensure(loop)
-    assert loop.gateway.project(loop.project_id).instruction == INSTRUCTION
+    assert words(loop)[2] == INSTRUCTION
+
+
+def test_the_tab_of_a_project_without_tasks_shows_no_error_and_the_first_push_orders_it(loop: SyncLoop) -> None:
+    def listed() -> httpx.Response:
+        return loop.web.get("/api/tasks/", params={"view": tab(loop).id, "fields": "all"})
+
+    assert listed().raise_for_status().json()["tasks"] == []
+    keys = loop.submit(3, confidences=[0.7, 0.4, 0.6])
+    loop.push()
+    assert [t["data"]["labelloop_key"] for t in listed().json()["tasks"]] == [keys[1], keys[2], keys[0]]
 
 
 def test_the_tab_lists_what_is_still_asked_most_informative_first(loop: SyncLoop) -> None:
@@ -104,6 +132,8 @@ def test_a_tab_that_is_gone_is_made_again_and_one_too_many_is_removed(loop: Sync
 
 
 def test_the_order_and_the_filter_of_the_tab_are_kept_and_its_columns_are_peoples(loop: SyncLoop) -> None:
+    loop.submit(1)
+    loop.push()
     first = tab(loop)
     columns = {"explore": ["tasks:id"], "labeling": []}
     changed = {**first.data, "hiddenColumns": columns, "columnsWidth": {"tasks:id": 50}}
