@@ -128,7 +128,9 @@ def test_people_are_served_the_most_useful_first_with_its_prelabel(loop: SyncLoo
     served = []
     while (task := loop.next_task()) is not None:
         served.append(task["data"]["labelloop_key"])
-        assert [region["value"]["choices"] for region in task["predictions"][0]["result"]] == [["cat"]]
+        filled_in = [region["value"]["choices"] for region in task["predictions"][0]["result"]]
+        # Of cat 0.40 and dog 0.36 neither is filled in.
+        assert filled_in == ([] if served == [keys[5]] else [["cat"]])
         loop.annotate(task["id"], "cat")
     assert served == [key for _, key in sorted(zip(confidences, keys, strict=True))]
 

@@ -95,9 +95,9 @@ def waiting(database: Database) -> Rows:
         return {
             row["key"]: row
             for row in conn.execute(
-                "select o.key, o.lane::text, w.label, w.confidence, w.utility, w.version, w.why, w.place from ("
-                " select output_id, label, confidence, utility, version, why, 'pool' as place from pool union all"
-                " select output_id, label, confidence, utility, version, why, 'tasks' from tasks) w"
+                "select o.key, o.lane::text, w.label, w.confidence, w.utility, w.version, w.why, w.margin, w.place from ("
+                " select output_id, label, confidence, utility, version, why, margin, 'pool' as place from pool union all"
+                " select output_id, label, confidence, utility, version, why, margin, 'tasks' from tasks) w"
                 " join outputs o on o.id = w.output_id"
             )
         }
@@ -115,7 +115,7 @@ def as_before(database: Database, rows: Rows) -> None:
         for key, row in rows.items():
             conn.execute(
                 f"update {row['place']} w set label = %(label)s, confidence = %(confidence)s, utility = %(utility)s,"
-                " version = %(version)s, why = %(why)s from outputs o where o.id = w.output_id and o.key = %(of)s",
+                " version = %(version)s, why = %(why)s, margin = %(margin)s from outputs o where o.id = w.output_id and o.key = %(of)s",
                 row | {"of": key},
             )
 
@@ -250,6 +250,10 @@ def test_a_result_is_the_same_to_the_bit_on_every_engine(database: Database, set
     assert prelabel(database, spec.name, settings.models_dir) == 160
     local = waiting(database)
     assert local["item-159"] == before["item-159"] | {"version": target(database, spec.name)}, "it cannot be read"
+    champion_says = fitted("images", data[:60], truths[:60], field="image").say(data[:-1]).proba
+    assert champion_says is not None
+    second, first = np.sort(champion_says, axis=1)[:, -2:].T
+    assert [local[f"item-{i}"]["margin"] for i in range(159)] == pytest.approx((first - second).tolist(), abs=1e-6)
 
     as_before(database, before)
     assert prelabel(database, spec.name, settings.models_dir, on="loky", workers=2) == 160
