@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from xml.etree.ElementTree import Element, TreeBuilder
@@ -27,6 +27,10 @@ SHOWN_LABEL = OURS + "label"
 """The field of a task's data that holds the label of the pipeline's model, for people to see."""
 SHOWN_WHY = OURS + "why"
 """The field that says in one line why the item is asked."""
+SHOWN_BEST = OURS + "best"
+"""The field that holds the likeliest labels of an item, the likeliest first, as choices."""
+MANY_LABELS = 9
+"""A generated form with more labels than digit keys shows the likeliest ones first."""
 MAX_BYTES = 1 << 20
 _LABEL_NAMES = ("label", "correction")
 _STYLE = (
@@ -108,6 +112,8 @@ class LabelingConfig:
     verdict: ControlTag | None
     correction: ControlTag | None
     comment: ControlTag | None
+    quick: ControlTag | None
+    """The likeliest few of the answer's labels once more, by a field of the task; chosen there, it is the answer."""
     data_fields: tuple[str, ...]
     """Fields of `data` that annotators see, in the order of the page; our own (`labelloop_...`) are left out."""
     text_field: str | None = None
@@ -156,6 +162,7 @@ def _parse(xml: str) -> LabelingConfig:
     if verdict is not None and (verdict.tag != "Choices" or set(verdict.labels) != {APPROVE, REJECT}):
         raise SpecError(f"labels.xml: the control named verdict must be a Choices of {APPROVE} and {REJECT}")
     comment = controls.get("comment")
+    quick = next((c for c in controls.values() if (c.name, c.tag, c.labels) == ("quick", "Choices", ())), None)
     answer = _answer(controls.values())
     if answer is None and verdict is not None:
         answer = verdict  # people only say whether the model was right
@@ -172,6 +179,7 @@ def _parse(xml: str) -> LabelingConfig:
         verdict=verdict,
         correction=answer if verdict is not None and answer is not verdict else None,
         comment=comment if comment is not None and comment.tag == "TextArea" else None,
+        quick=None if quick is None or quick is answer else replace(quick, labels=answer.labels),
         data_fields=tuple(fields),
         text_field=text,
     )
@@ -310,7 +318,8 @@ def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[st
     """Return the form for approval, correction and comment (`fields`), over what `show` names: {"text": "$text"}.
 
     The item comes first and is the largest thing on the page. With `why` among the fields the reason for asking is the
-    last line. The correction is a choice among `labels`, or free text where they are not known. With approval the page
+    last line. The correction is a choice among `labels`, the likeliest three first where there are many, or free text
+    where they are not known. With approval the page
     shows the pipeline's answer and asks whether it is right. Without approval people simply choose the label.
     """
     kind = next(iter(show))
@@ -350,8 +359,16 @@ def _correction(labels: Sequence[str], kind: str) -> list[str]:
     if not labels:
         extra = 'required="true" rows="1" maxSubmissions="1" editable="true" placeholder="What it should be"'
         return [f'<TextArea name="correction" toName="{kind}" {extra}/>']
-    return [
+    choices = [
         f'<Choices name="correction" toName="{kind}" choice="single-radio" required="true" showInline="true">',
         *(f"  <Choice value={quoteattr(label)}/>" for label in labels),
         "</Choices>",
+    ]
+    if len(labels) <= MANY_LABELS:
+        return choices
+    return [
+        f'<Choices name="quick" toName="{kind}" choice="single-radio" showInline="true" value="${SHOWN_BEST}"/>',
+        '<View visibleWhen="choice-unselected" whenTagName="quick">',
+        *("  " + line for line in choices),
+        "</View>",
     ]

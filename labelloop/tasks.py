@@ -22,8 +22,8 @@ SECOND = "second"
 """Answered tasks that are asked once more stand here beside the lanes."""
 LANES = ("rule", "control", "audit", "holdout", "gold", SECOND)
 """What has a share of the window, in the order in which equals are served."""
-OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY = (
-    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why")
+OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
+    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best")
 )
 """Our fields in a task's data. Any member of the project can edit them, so the output's id is signed."""
 MAX_BATCH = 200
@@ -114,6 +114,12 @@ def task_data(
     """The output's data and ours. Label Studio refuses null in a field that the form shows, hence "" for no label."""
     ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig, WHY: why}
     return {**data, **ours}
+
+
+def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: int = 3) -> list[str]:
+    """The `n` most probable of these labels, the most probable first, ties by name."""
+    known = [label for label in probabilities if label in set(labels)]
+    return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
 def asked_because(lane: str, teaches: str | None, differs: str = "") -> str:

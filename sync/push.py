@@ -20,7 +20,7 @@ from labelloop.spec import LoopSpec
 from labelloop.store import batches, pool, projects
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
-from labelloop.tasks import SECOND, TaskDraft, asked_because, priorities, sign, task_data, useful
+from labelloop.tasks import BEST, SECOND, TaskDraft, asked_because, likeliest, priorities, sign, task_data, useful
 from labelloop.versions import PIPELINE
 from sync.batches import PushReport, adopt, put_back, settle
 from sync.prelabel import prelabel, prelabel_result
@@ -231,17 +231,13 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
     teaches = row["why"]
     if row["version"] == PIPELINE or row["lane"] == "gold":
         teaches = because(spec, row["probabilities"], row["evidence"], row["output_confidence"])
+    why = asked_because(seems(row["lane"], spec), teaches, differs)
+    data = task_data(row["data"], output_id, row["batch_id"], row["key"], label, signature, why)
+    if spec.config.quick is not None:
+        data[BEST] = [{"value": label} for label in likeliest(row["probabilities"] or {}, spec.labels)]
     return TaskDraft(
         output_id=output_id,
-        data=task_data(
-            row["data"],
-            output_id,
-            row["batch_id"],
-            row["key"],
-            label,
-            signature,
-            asked_because(seems(row["lane"], spec), teaches, differs),
-        ),
+        data=data,
         result=prelabel_result(spec, row),
         priority=row["priority"],
         version=version,

@@ -13,7 +13,7 @@ from typing import Any
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec import LoopSpec
-from labelloop.tasks import BATCH, KEY, OUTPUT, SIGNATURE, WHY
+from labelloop.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, WHY
 
 PRESS = "Press Label All Tasks: you are asked what a model learns most from."
 KEEP = "Filled and read by labelloop. Keep this mark: "
@@ -52,7 +52,7 @@ OTHERS = (
     *("created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists"),
 )
 """Columns of Label Studio's own that say nothing about what to answer next."""
-TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
+TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE, BEST)
 WIDTHS = {f"tasks:data.{WHY}": 320}
 NARROW = ("id", "annotators", "predictions_score")
 """Columns with no room beside a task that is open."""

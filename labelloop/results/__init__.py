@@ -94,7 +94,7 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
         model = model_label  # which the form may have no more
     comment = _value(config.comment, result)
     if config.verdict is None:
-        label = _value(config.answer, result)
+        label = _chosen(config, result)
         if label is None or model is None:
             return Reading(label=label, comment=comment)
         approval = label == model
@@ -103,9 +103,14 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     if verdict == APPROVE:
         return Reading(model, True, None, comment)
     if verdict == REJECT:
-        correction = _value(config.correction, result)
+        correction = None if config.correction is None else _chosen(config, result)
         return Reading(correction, False, correction, comment)
     return Reading(comment=comment)
+
+
+def _chosen(config: LabelingConfig, result: object) -> str | None:
+    label = _value(config.answer, result)
+    return label if label is not None else _value(config.quick, result)
 
 
 def _sayable(config: LabelingConfig, label: str | None) -> str | None:

@@ -95,9 +95,9 @@ def waiting(database: Database) -> Rows:
         return {
             row["key"]: row
             for row in conn.execute(
-                "select o.key, o.lane::text, w.label, w.confidence, w.utility, w.version, w.why, w.margin, w.place from ("
-                " select output_id, label, confidence, utility, version, why, margin, 'pool' as place from pool union all"
-                " select output_id, label, confidence, utility, version, why, margin, 'tasks' from tasks) w"
+                "select o.key, o.lane::text, w.* from ("
+                " select output_id, label, confidence, utility, version, why, margin, 'pool' as place from pool"
+                " union all select output_id, label, confidence, utility, version, why, margin, 'tasks' from tasks) w"
                 " join outputs o on o.id = w.output_id"
             )
         }
@@ -115,7 +115,8 @@ def as_before(database: Database, rows: Rows) -> None:
         for key, row in rows.items():
             conn.execute(
                 f"update {row['place']} w set label = %(label)s, confidence = %(confidence)s, utility = %(utility)s,"
-                " version = %(version)s, why = %(why)s, margin = %(margin)s from outputs o where o.id = w.output_id and o.key = %(of)s",
+                " version = %(version)s, why = %(why)s, margin = %(margin)s from outputs o"
+                " where o.id = w.output_id and o.key = %(of)s",
                 row | {"of": key},
             )
 

@@ -13,6 +13,7 @@ from labelloop import results
 from labelloop.errors import SpecError
 from labelloop.labeling import LabelingConfig, generate_form
 from labelloop.results import Reading
+from labelloop.tasks import likeliest
 
 ALL = ("approval", "comment", "correction")
 SHOW = {"text": "$text"}
@@ -75,6 +76,21 @@ def test_the_generated_form_shows_the_item_first_and_the_reason_last() -> None:
     assert "$labelloop_label" not in generate_form(["cat", "dog"], ("correction",), SHOW), (
         "one guess: the one that is ticked"
     )
+
+
+def test_with_many_labels_the_likeliest_three_can_be_chosen_first() -> None:
+    labels = [f"intent {i}" for i in range(77)]
+    assert generated(labels[:9]).quick is None, "each label has a digit of its own"
+    for fields, before in ((("correction",), []), (ALL, [region("verdict", choices=["reject"])])):
+        config = generated(labels, fields)
+        quick = [*before, region("quick", choices=["intent 7"])]
+        assert results.read(config, quick, "intent 3") == Reading("intent 7", False, "intent 7")
+        assert results.read(config, [*before, region("quick", choices=["intent 78"])], "intent 3").label is None
+        assert config.labels == tuple(labels)
+        assert "labelloop_best" not in config.data_fields
+    assert likeliest({"intent 1": 0.2, "intent 2": 0.2, "gone": 0.4, "intent 0": 0.1, "intent 5": 0.1}, labels) == [
+        *("intent 1", "intent 2", "intent 0")
+    ]
 
 
 @given(LABEL, LABEL)
