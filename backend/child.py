@@ -139,11 +139,11 @@ class Children:
         )
         # From the start, since its imports take seconds. Linux divides the processor among sessions first: without that
         # of its session its niceness would count only inside it.
-        _yield_to_all(child.pid)
+        yield_to_all(child.pid)
         return child
 
 
-def _yield_to_all(pid: int) -> None:
+def yield_to_all(pid: int) -> None:
     """Only time that nothing else wants, of the processor and, which follows from it, of the disk; Linux alone can."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, NICE)

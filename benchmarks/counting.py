@@ -19,12 +19,11 @@ Cpu = Mapping[str, float]
 
 
 @contextmanager
-def counted(url: str) -> Iterator[tuple[str, Counter[str]]]:
-    """An address that passes every request on to `url`, and the number of requests by method and path.
+def counted(url: str, seen: Counter[str]) -> Iterator[str]:
+    """An address that passes every request on to `url`; `seen` counts them by method and path.
 
     Numbers in a path count as one: `GET /api/projects/7/` and `GET /api/projects/8/` are the same request.
     """
-    seen: Counter[str] = Counter()
     with httpx.Client(base_url=url, timeout=150) as web:
 
         class Passing(BaseHTTPRequestHandler):
@@ -52,7 +51,7 @@ def counted(url: str) -> Iterator[tuple[str, Counter[str]]]:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}", seen
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -62,9 +61,8 @@ def counted(url: str) -> Iterator[tuple[str, Counter[str]]]:
 def label_studio(url: str) -> Callable[[], float]:
     """Reads the processor seconds of the processes that listen at `url`, on this machine."""
     port = urlsplit(url).port
-    listening = {
-        c.pid for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.laddr.port == port
-    }
+    sockets = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    listening = {c.pid for c in sockets if tuple(c.laddr)[1:] == (port,)}
     processes = [psutil.Process(pid) for pid in listening if pid is not None]
     return lambda: sum(_own(process) for process in processes)
 
