@@ -61,7 +61,7 @@ def push(
     checked = cache(partial(_check, gateway, project))
     if check and not made:
         checked()
-        reopen(database, gateway, project)
+    reopen(database, gateway, project)
     report = settle(database, gateway, project, settings.push_grace_s)
     late: Retriable | None = None
     try:
