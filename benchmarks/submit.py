@@ -15,6 +15,7 @@ from functools import partial
 from statistics import median
 from uuid import uuid4
 
+import click
 import httpx
 
 from benchmarks import counting, training
@@ -83,7 +84,8 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
             blocks: dict[str, list[Block]] = {side: [] for side in SIDES}
             for i in range(repeats):
                 for side in SIDES[i % 3 :] + SIDES[: i % 3]:
-                    blocks[side].append(bench.block(side))
+                    blocks[side].append(block := bench.block(side))
+                    click.echo(f"{side}: {percentile(block.times, 0.5):.3f} s, {dict(block.cpu)}", err=True)
             with our.database.transaction() as conn:
                 late = [row["s"] for row in conn.execute(LATE, {"loop": LOOP})]
             servers.remove_project(web, alone)

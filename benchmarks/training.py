@@ -31,7 +31,7 @@ def training(our: House) -> Iterator[psutil.Popen]:
         asking = threading.Thread(target=_ask, args=(our, stop))
         asking.start()
         try:
-            wait_until(lambda: _status(our) == "running", what="the training run")
+            wait_until(lambda: _status(our) == "running", 300, what="the training run")
             yield worker
         finally:
             stop.set()

@@ -18,11 +18,6 @@ from labelloop.tasks import BATCH, Task, TaskDraft
 
 PAGE = 500
 CHANGES = 2_000
-_PROJECT = (
-    "id,title,description,expert_instruction,label_config,sampling,maximum_annotations,model_version,task_number,"
-    "show_collab_predictions,show_overlap_first,annotator_evaluation_enabled"
-)
-"""What is read of a project. Label Studio would count and parse for the others, which takes twice the time."""
 _TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
 # `include` also applies to the annotations inside a task, so it names the fields of both.
 _ANNOTATIONS = (
@@ -78,7 +73,7 @@ class Gateway:
         """Raises Refused with status 404 where there is none."""
         path = f"api/projects/{project_id}/"
         with self._clear(f"GET {path}"):
-            return answers.project(self._request("GET", path, {"include": _PROJECT}))
+            return answers.project(self._request("GET", path, {"include": answers.PROJECT_FIELDS}))
 
     def find_projects(self, marker: str) -> list[int]:
         """Ids of the projects whose description has `marker` in it, lowest first."""
