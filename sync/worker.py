@@ -72,7 +72,7 @@ class Room:
         since = time.monotonic() - 0.8 * self.settings.pull_every_s
         with self.database.transaction() as conn:
             for loop in loops.names(conn):
-                if self._looked_at.get(loop, 0.0) <= since:
+                if self._looked_at.get(loop, -math.inf) <= since:
                     jobs.ask(conn, jobs.PULL, loop)
                 jobs.ask(conn, jobs.PUSH, loop)
 
