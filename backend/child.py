@@ -25,8 +25,8 @@ from labelloop.settings import Settings
 
 Child = subprocess.Popen[bytes]
 BEAT_EVERY_S = 2.0
-NICE = 10
-"""Of 19: annotators and predictions come first."""
+NICE = 19
+"""The lowest: annotators and predictions come first. With 0 the child is a process like all others."""
 
 
 LOG_CHARACTERS = 16_000
@@ -137,12 +137,20 @@ class Children:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        # Linux divides the processor among sessions first: niceness alone counts only inside the child's own. From the
-        # start, since its imports take seconds.
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
-            Path(f"/proc/{child.pid}/autogroup").write_text(str(NICE))
+        # From the start, since its imports take seconds. Linux divides the processor among sessions first: without that
+        # of its session its niceness would count only inside it.
+        yield_to_all(child.pid)
         return child
+
+
+def yield_to_all(pid: int) -> None:
+    """Only time that nothing else wants, of the processor and, which follows from it, of the disk; Linux alone can."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, NICE)
+        Path(f"/proc/{pid}/autogroup").write_text(str(NICE))
+    # Niceness alone leaves it its slice of time when Label Studio wakes up; an idle process is pushed aside at once.
+    with contextlib.suppress(OSError, AttributeError):
+        os.sched_setscheduler(pid, os.SCHED_IDLE if NICE else os.SCHED_OTHER, os.sched_param(0))
 
 
 def train_in(

@@ -1,19 +1,40 @@
-"""Submit by an annotator: with all of labelloop connected and training, against the same tasks without labelloop."""
+"""Submit by an annotator: with all of labelloop connected, training or not, against the same tasks without labelloop.
+
+Three sides in turn, in short blocks, since other work on the machine comes and goes. Beside the time of a click: the
+processor seconds of Label Studio, Postgres and our processes, and the requests that labelloop sends, for each Submit.
+"""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from uuid import uuid4
 
+import click
 import httpx
 
-from benchmarks import training
-from benchmarks.goals import SUBMIT_P50, SUBMIT_P95, Goal, Measured
+from benchmarks import counting, training
+from benchmarks.counting import Cpu
+from benchmarks.goals import (
+    QUIET_CPU,
+    QUIET_P50,
+    QUIET_P95,
+    SUBMIT_ARRIVES,
+    SUBMIT_CPU,
+    SUBMIT_P50,
+    SUBMIT_P95,
+    Goal,
+    Measured,
+)
 from benchmarks.items import digits_loop
 from benchmarks.push import Batches, Noting
 from benchmarks.rooms import BACKEND, SYNC, House, Servers, house, wait_until
-from benchmarks.turns import in_turn, percentile, ratios
+from benchmarks.turns import percentile, ratios
 from labelloop import results
 from labelloop.sections import Queue
 from labelloop.spec import LoopSpec
@@ -22,32 +43,65 @@ from sync.push import push
 
 LOOP = "submitted"
 THINKS_S = 0.2
-"""Between being served a task and answering it: quicker than any person."""
+"""Between being served a task and answering it: one who is as quick as five people together."""
 SETTLES_S = 3.0
 """After a start the worker looks at everything once; that is no annotator's day."""
-Times = list[float]
+LATE = """
+    select extract(epoch from a.resolved_at - v.updated_at)::float8 as s
+    from answers a join annotation_versions v on v.output_id = a.output_id where a.loop = %(loop)s order by a.seq
+"""
+SIDES = ("bare", "quiet", "training")
+OURS = ("sync service", "sync worker", "backend service", "backend worker and its training")
+METERS = ("Label Studio", "Postgres", *OURS)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One side's turn."""
+
+    times: Sequence[float]
+    """Seconds of each Submit."""
+    cpu: Cpu
+    """Processor seconds a Submit, by process; what is left to do after the last one is in it."""
+    requests: Mapping[str, float]
+    """Requests of labelloop to Label Studio a Submit, by method and path."""
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     n, repeats = (10, 1) if quick else (30, 4)
-    with house(servers) as our, servers.http() as web:
+    seen: Counter[str] = Counter()
+    with house(servers) as whole, servers.http() as web, counting.counted(servers.label_studio, seen) as url:
+        our = replace(whole, settings=replace(whole.settings, label_studio_url=url))
         with our.database.transaction() as conn:
-            spec = digits_loop(conn, LOOP, 1_000, 0, queue=Queue(window=200))
+            spec = digits_loop(conn, LOOP, 3 * n * (repeats + 1), 0, queue=Queue())
         training.prepare(our)
         try:
             batches = _push(our, spec)
-            connected, alone = our.project_id(LOOP), _bare_project(web, spec, batches)
-            _answer(web, alone, spec, 5)
-            ours, bare = in_turn(
-                repeats,
-                lambda: _answer_connected(our, web, connected, spec, n),
-                lambda: _answer(web, alone, spec, n),
-            )
+            connected, alone = our.project_id(LOOP), _bare_project(web, spec, batches, n * (repeats + 1))
+            bench = _Bench(our, web, spec, seen, {"bare": alone, "quiet": connected, "training": connected}, n)
+            for side in SIDES:
+                bench.block(side)  # not counted: everything is loaded, and cached, afterwards
+            blocks: dict[str, list[Block]] = {side: [] for side in SIDES}
+            for i in range(repeats):
+                for side in SIDES[i % 3 :] + SIDES[: i % 3]:
+                    blocks[side].append(block := bench.block(side))
+                    click.echo(f"{side}: {percentile(block.times, 0.5):.3f} s, {dict(block.cpu)}", err=True)
+            with our.database.transaction() as conn:
+                late = [row["s"] for row in conn.execute(LATE, {"loop": LOOP})]
             servers.remove_project(web, alone)
         finally:
             our.remove_projects(web)
-        facts = f"{n} submits a repeat; {training.runs_done(our)} training runs were finished meanwhile"
-    return [_compared(SUBMIT_P50, 0.5, ours, bare, facts), _compared(SUBMIT_P95, 0.95, ours, bare, facts)]
+        trained = f"; {training.runs_done(our)} training runs ended meanwhile"
+    bare = blocks["bare"]
+    return [
+        _times(SUBMIT_P50, 0.5, blocks["training"], bare, trained),
+        _times(SUBMIT_P95, 0.95, blocks["training"], bare, trained),
+        _times(QUIET_P50, 0.5, blocks["quiet"], bare),
+        _times(QUIET_P95, 0.95, blocks["quiet"], bare),
+        _cpu(SUBMIT_CPU, blocks["training"], bare),
+        _cpu(QUIET_CPU, blocks["quiet"], bare),
+        Measured(SUBMIT_ARRIVES, [max(late)], f"of {len(late)} answers; the median {median(late):.1f} s"),
+    ]
 
 
 def _push(our: House, spec: LoopSpec) -> Batches:
@@ -60,37 +114,72 @@ def _push(our: House, spec: LoopSpec) -> Batches:
     return gateway.batches
 
 
-def _bare_project(web: httpx.Client, spec: LoopSpec, batches: Batches) -> int:
-    """The same tasks in the same order, in a project that nothing is connected to."""
+def _bare_project(web: httpx.Client, spec: LoopSpec, batches: Batches, n: int) -> int:
+    """Tasks like those of the window, at least `n`, in a project that nothing is connected to."""
     fields = {
         "title": "bare submit", "label_config": spec.labels_xml, "sampling": SAMPLING, "maximum_annotations": 1,
         "show_collab_predictions": True,
     }  # fmt: skip
     project_id = int(web.post("/api/projects/", json=fields).raise_for_status().json()["id"])
-    for batch in batches:
-        web.post(f"/api/projects/{project_id}/import", json=batch).raise_for_status()
+    for _ in range(1 + n // sum(map(len, batches))):
+        for batch in batches:
+            web.post(f"/api/projects/{project_id}/import", json=batch).raise_for_status()
     version = batches[0][0]["predictions"][0]["model_version"]
     web.patch(f"/api/projects/{project_id}/", json={"model_version": version}).raise_for_status()
     return project_id
 
 
-def _answer_connected(our: House, web: httpx.Client, project_id: int, spec: LoopSpec, n: int) -> Times:
-    """As `_answer`, with every process of labelloop up and a training run going on."""
-    before = _arrived(our)
-    with (
-        our.serving(SYNC, our.settings.sync_url, workers=2),
-        our.serving(BACKEND, our.settings.backend_url, workers=1),
-        our.working("sync.worker"),
-        training.training(our),
-    ):
-        time.sleep(SETTLES_S)
-        times = _answer(web, project_id, spec, n)
-        wait_until(lambda: _arrived(our) == before + n, what="the last answer")
-    return times
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    our: House
+    web: httpx.Client
+    spec: LoopSpec
+    seen: Counter[str]
+    projects: Mapping[str, int]
+    n: int
+
+    def block(self, side: str) -> Block:
+        """One turn: bare, or with every process of labelloop up, with a training run going on or without."""
+        servers = self.our.servers
+        meters = {
+            "Label Studio": counting.label_studio(servers.label_studio),
+            "Postgres": counting.postgres(servers.postgres),
+        }
+        before = self._arrived()
+        with ExitStack() as stack:
+            if side != "bare":
+                up = [
+                    stack.enter_context(self.our.serving(SYNC, self.our.settings.sync_url, workers=2)),
+                    stack.enter_context(self.our.working("sync.worker")),
+                    stack.enter_context(self.our.serving(BACKEND, self.our.settings.backend_url, workers=1)),
+                    stack.enter_context(
+                        training.training(self.our) if side == "training" else self.our.working("backend.worker")
+                    ),
+                ]
+                meters |= {
+                    name: partial(counting.with_children, process) for name, process in zip(OURS, up, strict=True)
+                }
+                time.sleep(SETTLES_S)
+            asked, began = Counter(self.seen), counting.read(meters)
+            times = _answer(self.web, self.projects[side], self.spec, self.n)
+            if side != "bare":
+                wait_until(lambda: self._arrived() == before + self.n, what="the last answer")
+            ended = counting.read(meters)
+            sent = Counter(self.seen) - asked
+        return Block(
+            times,
+            {name: (ended[name] - began[name]) / self.n for name in meters},
+            {name: count / self.n for name, count in sent.items()},
+        )
+
+    def _arrived(self) -> int:
+        with self.our.database.transaction() as conn:
+            row = conn.execute("select count(*) as n from answers where loop = %(loop)s", {"loop": LOOP}).fetchone()
+        return int(row["n"]) if row else 0
 
 
-def _answer(web: httpx.Client, project_id: int, spec: LoopSpec, n: int) -> Times:
-    """Seconds of each submit, of `n` tasks that the stream serves one after the other."""
+def _answer(web: httpx.Client, project_id: int, spec: LoopSpec, n: int) -> list[float]:
+    """Seconds of each submit, of `n` tasks that the stream serves one after the other. Raises where it runs dry."""
     times = []
     for _ in range(n):
         served = web.post(f"/api/dm/actions/?id=next_task&project={project_id}", json={"project": project_id})
@@ -111,14 +200,26 @@ def _answer(web: httpx.Client, project_id: int, spec: LoopSpec, n: int) -> Times
     return times
 
 
-def _arrived(our: House) -> int:
-    with our.database.transaction() as conn:
-        row = conn.execute("select count(*) as n from answers where loop = %(loop)s", {"loop": LOOP}).fetchone()
-    return int(row["n"]) if row else 0
-
-
-def _compared(goal: Goal, share: float, ours: list[Times], bare: list[Times], facts: str) -> Measured:
+def _times(goal: Goal, share: float, ours: Sequence[Block], bare: Sequence[Block], more: str = "") -> Measured:
     """One ratio a repeat, of the percentile `share`."""
-    own, peer = [percentile(a, share) for a in ours], [percentile(b, share) for b in bare]
-    said = f"{median(own) * 1000:.0f} ms, bare {median(peer) * 1000:.0f} ms; {facts}"
-    return Measured(goal, ratios(own, peer), said)
+    own, peer = ([percentile(block.times, share) for block in blocks] for blocks in (ours, bare))
+    said = f"{median(own) * 1000:.0f} ms, bare {median(peer) * 1000:.0f} ms; {len(ours[0].times)} submits a repeat"
+    return Measured(goal, ratios(own, peer), said + more)
+
+
+def _cpu(goal: Goal, ours: Sequence[Block], bare: Sequence[Block]) -> Measured:
+    """One ratio a repeat; the facts are medians a Submit, by process, and the requests behind them."""
+    own, peer = ([block.cpu["Label Studio"] for block in blocks] for blocks in (ours, bare))
+    spent = [
+        f"{name} {_ms(ours, name)}" + (f" (bare {_ms(bare, name)})" if name in bare[0].cpu else "") for name in METERS
+    ]
+    sent = sorted({path for block in ours for path in block.requests})
+    requests = {path: median(block.requests.get(path, 0.0) for block in ours) for path in sent}
+    total = median(sum(block.requests.values()) for block in ours)
+    most = sorted(requests.items(), key=lambda item: -item[1])[:6]
+    asked = ", ".join(f"{path} {count:.2f}" for path, count in most if count)
+    return Measured(goal, ratios(own, peer), f"{', '.join(spent)}; {total:.2f} requests of ours: {asked}")
+
+
+def _ms(blocks: Sequence[Block], name: str) -> str:
+    return f"{median(block.cpu[name] for block in blocks) * 1000:.0f} ms"

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import psutil
+
 from benchmarks.items import digits_loop
 from benchmarks.rooms import House, wait_until
 from labelloop.store import jobs, runs
@@ -22,15 +24,15 @@ def prepare(our: House) -> None:
 
 
 @contextmanager
-def training(our: House) -> Iterator[None]:
+def training(our: House) -> Iterator[psutil.Popen]:
     """The backend's worker, with one run after the other for the length of the `with`."""
-    with our.working("backend.worker"):
+    with our.working("backend.worker") as worker:
         stop = threading.Event()
         asking = threading.Thread(target=_ask, args=(our, stop))
         asking.start()
         try:
-            wait_until(lambda: _status(our) == "running", what="the training run")
-            yield
+            wait_until(lambda: _status(our) == "running", 300, what="the training run")
+            yield worker
         finally:
             stop.set()
             asking.join()

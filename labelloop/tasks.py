@@ -130,11 +130,12 @@ def asked_because(lane: str, teaches: str | None, differs: str = "") -> str:
 def standing(
     open_: Iterable[Ranked], waiting: Iterable[Ranked], *, window: int, reach: int, outdated: Collection[UUID] = ()
 ) -> list[Ranked]:
-    """The open tasks that fill a place of the window.
+    """The open tasks that are served soon.
 
-    One of the rule lane does while it is among the `reach` best of all that is open or waits, from which new ones are
-    selected; one that an earlier version had chosen (`outdated`), only while it is among the `window` best. Better ones
-    come in beside it at once, and nothing is taken out. `waiting` holds at least the `reach` best that wait.
+    One of the rule lane is while it is among the `reach` best of all that is open or waits, from which new ones are
+    selected; one that an earlier version had chosen (`outdated`), only while it is among the `window` best. The others
+    keep their places, but better ones that come in are served before them. `waiting` holds at least the `reach` best
+    that wait.
     """
     open_ = list(open_)
     best = [item.output_id for item in best_first(item for item in (*open_, *waiting) if item.lane == "rule")]

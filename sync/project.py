@@ -180,14 +180,14 @@ def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Setti
         if not hook.url.endswith(hook_path(spec.name)):
             continue
         asked = (hook.url, hook.is_active, hook.headers, set(hook.actions or ()), bool(hook.send_for_all_actions))
-        if not standing and asked == (url, True, headers, set(HOOK_ACTIONS), False):
+        if not standing and not hook.send_payload and asked == (url, True, headers, set(HOOK_ACTIONS), False):
             standing = True
         else:  # also where the service had another address: every click would wait for nobody to answer there
             gateway.delete_webhook(hook.id)
     if standing:
         return True
     gateway.create_webhook(
-        project.id, url=url, headers=headers, actions=list(HOOK_ACTIONS), send_payload=True, send_for_all_actions=False
+        project.id, url=url, headers=headers, actions=list(HOOK_ACTIONS), send_payload=False, send_for_all_actions=False
     )
     return True
 

@@ -8,7 +8,8 @@ do, and an owner that wakes up late finds its right to go on gone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache, partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -36,36 +37,53 @@ RECORDS_FAULT = frozenset({400, 413, 422})
 """Refusals that say something about what was sent; others are about us, or about the project."""
 
 
-def push(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> PushReport:
+def push(
+    database: Database,
+    gateway: Gateway,
+    spec: LoopSpec,
+    settings: Settings,
+    *,
+    check: bool = True,
+    at_least: int = 1,
+) -> PushReport:
     """Fill the window. Twice is once; killed at any point, the next push brings it to the same end.
 
-    Raises Retriable after having done what could be done.
+    `check`: look at the project in any case; otherwise only before something is written to it. `at_least`: leave the
+    window as it is while fewer places are free. Raises Retriable after having done what could be done.
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
         empty = not task_store.any_yet(conn, spec.name)
-    if project is None or project["project_id"] is None:
+    made = project is None or project["project_id"] is None
+    if made:
         project = ensure_project(database, gateway, spec, settings)
-    else:
-        keep_order(gateway, own(gateway, project), project["model_version"])
-
+    assert project is not None
+    checked = cache(partial(_check, gateway, project))
+    if check and not made:
+        checked()
     reopen(database, gateway, project)
     report = settle(database, gateway, project, settings.push_grace_s)
     late: Retriable | None = None
     try:
-        report += prelabel(database, gateway, spec, project, settings.push_grace_s)
+        report += prelabel(database, gateway, spec, project, settings.push_grace_s, checked)
     except Retriable as exc:
         late = exc  # new prelabels can wait, people cannot
-    while (claimed := _claim(database, spec)) is not None:
+    while (claimed := _claim(database, spec, checked, at_least)) is not None:
         report += _send_all(database, gateway, spec, project, claimed)
+        at_least = 1
     if late is not None:
         raise late
-    report += prelabel(database, gateway, spec, project, settings.push_grace_s)
+    report += prelabel(database, gateway, spec, project, settings.push_grace_s, checked)
     if empty and report.pushed:
         first_tasks(database, gateway, spec, project)
     if report != PushReport():
         logger.info("push", extra={"loop": spec.name, "report": report})
     return report
+
+
+def _check(gateway: Gateway, project: Mapping[str, Any]) -> None:
+    """Raise unless the project is ours; what people changed of its order is put back."""
+    keep_order(gateway, own(gateway, project), project["model_version"])
 
 
 class Claim(NamedTuple):
@@ -79,11 +97,12 @@ class Claim(NamedTuple):
     """Answered outputs that are to be asked once more."""
 
 
-def _claim(database: Database, spec: LoopSpec) -> Claim | None:
-    """Write the next batch down; None when the window is full, or nothing waits."""
+def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int) -> Claim | None:
+    """Write the next batch down; None when fewer than `at_least` places are free, or nothing waits."""
     before, picks = prepare(database, spec)
-    if not before.places:
+    if before.places < at_least or not before.chosen(picks, before.places):
         return None
+    checked()
     with database.transaction() as conn:
         projects.hold(conn, spec.name, "push")
 

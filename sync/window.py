@@ -45,7 +45,7 @@ class Window:
     """So many of the best of what waits were looked at."""
     open_rows: list[dict[str, Any]]
     stands: list[Ranked]
-    """The open tasks that fill a place."""
+    """The open tasks that people are served soon: nothing better waits, or is open."""
     queues: Mapping[str, Sequence[Ranked]]
     """What could come in, best first."""
     places: int
@@ -80,7 +80,8 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
         outdated={row["output_id"] for row in open_rows if row["fresh"] and since and row["pushed_at"] < since},
     )
     in_flight = sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S)
-    places = max(0, min(MAX_BATCH, spec.queue.window - len(stands) - in_flight))
+    # Every one of them, whatever it is worth by now: new ones wait, or the window would grow with each promotion.
+    places = max(0, min(MAX_BATCH, spec.queue.window - len(filling) - in_flight))
     queues = {lane: best_first(item for item in waiting if item.lane == lane) for lane in LANES}
     asked = sum(item.lane == SECOND for item in filling)  # what the last one there has skipped keeps no other out
     queues[SECOND] = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops
 from labelloop.store.database import Database
 from sync.project import ensure_project
-from sync.pull import pull
+from sync.pull import CHECK_EVERY_S, Memory, pull
 from sync.push import push
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,11 @@ BEATS_MISSED = 3
 SWEEP_EVERY_S = 900.0
 CONNECT_EVERY_S = 30.0
 """Between two tries to connect what could not be connected at once, such as a backend that starts later than we do."""
+REFILL = 0.3
+"""While people answer, the window is filled again when this share of it is free: an import of 15 tasks costs Label
+Studio twice what an import of one does."""
+QUIET_S = 20.0
+"""Nobody has answered for so long: then it is filled to the last place."""
 END_WITHIN_S = 8.0
 """After SIGTERM a job may finish within this time. What is cut off is found again as if it had been killed."""
 PAUSE_S = 2.0
@@ -49,8 +55,11 @@ class Room:
     def __init__(self, settings: Settings, database: Database, gateway: Gateway) -> None:
         self.settings, self.database, self.gateway = settings, database, gateway
         self._connect_at: dict[str, float] = {}
-        self._look_at: dict[str, float] = {}
+        self._check_at: dict[str, float] = {}
         self._sweep_at: dict[str, float] = {}
+        self._memories: dict[str, Memory] = {}
+        self._looked_at: dict[str, float] = {}
+        self._answered_at: dict[str, float] = {}
 
     def push(self, loop: str) -> None:
         self._do(jobs.PUSH, loop, self._push)
@@ -59,15 +68,29 @@ class Room:
         self._do(jobs.PULL, loop, self._pull)
 
     def ask_for_all(self) -> None:
-        """One look at every loop, in case that a doorbell or a job was lost."""
+        """One look at every loop, in case that a doorbell or a job was lost; none where one was taken just now."""
+        since = time.monotonic() - 0.8 * self.settings.pull_every_s
         with self.database.transaction() as conn:
             for loop in loops.names(conn):
-                jobs.ask(conn, jobs.PULL, loop)
+                if self._looked_at.get(loop, -math.inf) <= since:
+                    jobs.ask(conn, jobs.PULL, loop)
                 jobs.ask(conn, jobs.PUSH, loop)
 
     def _push(self, spec: LoopSpec) -> None:
+        check = _due(self._check_at, spec.name, CHECK_EVERY_S)
+        busy = time.monotonic() - self._answered_at.get(spec.name, -math.inf) < QUIET_S
         try:
-            push(self.database, self.gateway, spec, self.settings)
+            push(
+                self.database,
+                self.gateway,
+                spec,
+                self.settings,
+                check=check,
+                at_least=math.ceil(REFILL * spec.queue.window) if busy else 1,
+            )
+        except Exception:
+            self._check_at.pop(spec.name, None)
+            raise
         finally:
             if _due(self._connect_at, spec.name, CONNECT_EVERY_S):
                 self._connect(spec)
@@ -81,14 +104,16 @@ class Room:
             self._connect_at[spec.name] = time.monotonic() + SWEEP_EVERY_S
 
     def _pull(self, spec: LoopSpec) -> None:
-        # A doorbell alone costs a look at the tasks that it names; what it does not name is looked for in between.
-        look = _due(self._look_at, spec.name, 0.8 * self.settings.pull_every_s)
         full = _due(self._sweep_at, spec.name, SWEEP_EVERY_S)
+        memory = self._memories.setdefault(spec.name, Memory())
+        self._looked_at[spec.name] = time.monotonic()  # before the look: what rings meanwhile asks for another
         try:
-            pull(self.database, self.gateway, spec, full=full, only_rung=not (look or full))
-        except Retriable:
-            self._look_at.pop(spec.name, None)
-            if full:
+            if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
+                self._answered_at[spec.name] = time.monotonic()
+        except Exception as exc:
+            del self._memories[spec.name]
+            self._looked_at.pop(spec.name, None)
+            if full and isinstance(exc, Retriable):
                 self._sweep_at.pop(spec.name, None)
             raise
 

@@ -67,10 +67,13 @@ class SyncLoop:
         shares = {"cat": confidence, "dog": rest * 0.6, "eel": rest * 0.4}
         return Output(**{"key": key, "data": {"text": f"item {key}"}, "probabilities": shares, **fields})
 
-    def push(self, gateway: Gateway | None = None, **changes: Any) -> PushReport:
-        return push(self.database, gateway or self.gateway, self.spec, replace(self.settings, **changes))
+    def push(
+        self, gateway: Gateway | None = None, *, check: bool = True, at_least: int = 1, **changes: Any
+    ) -> PushReport:
+        settings = replace(self.settings, **changes)
+        return push(self.database, gateway or self.gateway, self.spec, settings, check=check, at_least=at_least)
 
-    def pull(self, **how: bool) -> PullReport:
+    def pull(self, **how: Any) -> PullReport:
         return pull(self.database, self.gateway, self.spec, **how)
 
     def sql(self, statement: str, **values: Any) -> list[Row]:

@@ -67,7 +67,7 @@ def backend(settings: Settings) -> tuple[Answer, list[str]]:
 
 def hooks(studio: Inspection, project_id: int) -> list[Hook]:
     return [
-        Hook(hook.url, bool(hook.is_active), dict(hook.headers or {}), _actions(hook))
+        Hook(hook.url, bool(hook.is_active), dict(hook.headers or {}), _actions(hook), bool(hook.send_payload))
         for hook in studio.webhooks(project_id)
     ]
 

@@ -17,6 +17,7 @@ from labelloop.labelstudio.connection import READ, WRITE, Connection
 from labelloop.tasks import BATCH, Task, TaskDraft
 
 PAGE = 500
+CHANGES = 2_000
 _TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
 # `include` also applies to the annotations inside a task, so it names the fields of both.
 _ANNOTATIONS = (
@@ -70,7 +71,9 @@ class Gateway:
 
     def project(self, project_id: int) -> Project:
         """Raises Refused with status 404 where there is none."""
-        return self._project("GET", f"api/projects/{project_id}/", None)
+        path = f"api/projects/{project_id}/"
+        with self._clear(f"GET {path}"):
+            return answers.project(self._request("GET", path, {"include": answers.PROJECT_FIELDS}))
 
     def find_projects(self, marker: str) -> list[int]:
         """Ids of the projects whose description has `marker` in it, lowest first."""
@@ -128,6 +131,28 @@ class Gateway:
     def all_tasks(self, project_id: int) -> Iterator[Task]:
         """Every task, without its annotations; complete unless it raises."""
         return self._tasks(project_id, [], _TASK)
+
+    def changes(self, project_id: int, since: datetime) -> dict[int, datetime]:
+        """Task to the time of its last change, of those that changed after `since`: at most CHANGES of them.
+
+        A fifth of what the tasks themselves cost Label Studio.
+        """
+        query = _query([_filter("updated_at", "greater", _time(since), "Datetime")])
+        params = {"project": project_id, "include": "id,updated_at", "page_size": CHANGES, "resolve_uri": "false"}
+        with self._clear("the changes"):
+            found = answers.tasks(self._request("GET", "api/tasks/", params, body=query))
+            return {task.id: task.updated_at for task in found}
+
+    def there(self, project_id: int, ids: Collection[int]) -> set[int]:
+        """Those of these tasks that are there."""
+        wanted, found = sorted(ids), set[int]()
+        params = {"project": project_id, "include": "id", "page_size": PAGE, "resolve_uri": "false"}
+        with self._clear("the tasks that are there"):
+            for start in range(0, len(wanted), PAGE):
+                query = _query([_filter("id", "in_list", wanted[start : start + PAGE], "Number")])
+                answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
+                found |= {answers.whole(item, "id") for item in answers.items(answer.get("tasks"), "tasks")}
+        return found
 
     def newest_change(self, project_id: int) -> datetime | None:
         """When the task that changed last did, by Label Studio's clock; None in an empty project."""

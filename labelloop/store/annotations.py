@@ -114,7 +114,7 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[d
 
 
 def rung(conn: Conn, loop: str) -> dict[int, datetime]:
-    """Tasks whose doorbell rang, and when it last did."""
+    """Tasks of which somebody asked whether they are still there, and when it was last asked."""
     rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()
     return {row["task_id"]: row["requested_at"] for row in rows}
 
@@ -138,18 +138,6 @@ def answer_doorbells(conn: Conn, loop: str, rung: Mapping[int, datetime]) -> Non
         """,
         {"loop": loop, "ids": list(rung), "times": list(rung.values())},
     )
-
-
-def tasks_of(conn: Conn, instance: UUID, annotation_ids: Sequence[int]) -> list[int]:
-    """The tasks of these annotations, as far as we have seen them."""
-    rows = conn.execute(
-        """
-        select distinct task_id from annotation_versions
-        where instance = %(instance)s and annotation_id = any(%(ids)s)
-        """,
-        {"instance": instance, "ids": list(annotation_ids)},
-    ).fetchall()
-    return [row["task_id"] for row in rows]
 
 
 def _row(annotation: Annotation, output_id: UUID | None, distrusted: str | None) -> dict[str, Any]:

@@ -34,16 +34,19 @@ _QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABE
 _asking = App(connector=SyncPsycopgConnector())
 
 
-def ask(conn: Conn, job: str, loop: str) -> bool:
-    """Ask for `job` on `loop` when the caller's transaction commits; False when it is asked for already."""
+def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
+    """Ask for `job` on `loop` when the caller's transaction commits, to be done `in_s` seconds later or at the next
+    look; False when it is asked for already.
+    """
     asked = f"{job}:{loop}"
     # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
     lock = EXPORT if job == EXPORT else asked
     try:
         with conn.transaction():  # a savepoint: the refusal is a unique violation
-            _asking.configure_task(job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, connection=conn).defer(
-                loop=loop
-            )
+            later = {"seconds": in_s} if in_s else None
+            _asking.configure_task(
+                job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, schedule_in=later, connection=conn
+            ).defer(loop=loop)
     except AlreadyEnqueued:
         return False
     return True

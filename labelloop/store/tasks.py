@@ -215,6 +215,19 @@ def answered_before(conn: Conn, output_ids: Sequence[UUID]) -> None:
     )
 
 
+def doubt_open(conn: Conn, loop: str) -> None:
+    """The next pull looks whether the loop's open tasks are still there: some task was deleted."""
+    conn.execute(
+        """
+        insert into pull_requests (loop, task_id)
+        select t.loop, t.label_studio_id from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' order by t.label_studio_id
+        on conflict (loop, task_id) do update set requested_at = clock_timestamp()
+        """,
+        {"loop": loop},
+    )
+
+
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
     """Label Studio has no task of these outputs any more."""
     conn.execute("delete from tasks where output_id = any(%(ids)s)", {"ids": list(output_ids)})

@@ -33,20 +33,23 @@ def loop(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterat
         yield loop
 
 
-def promote(loop: SyncLoop) -> None:
+def promote(loop: SyncLoop, version_id: str = CHAMPION, epoch: int = 1) -> None:
     with loop.database.transaction() as conn:
-        versions.insert(conn, loop.spec.name, CHAMPION, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
-        versions.set_stage(conn, CHAMPION, "champion")
+        before = versions.champion(conn, loop.spec.name)
+        if before is not None:
+            versions.set_stage(conn, before["id"], "retired")
+        versions.insert(conn, loop.spec.name, version_id, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
+        versions.set_stage(conn, version_id, "champion")
         versions.record_promotion(
-            conn, loop.spec.name, epoch=1, version_id=CHAMPION, previous_id=None, by="a test", why="to see"
+            conn, loop.spec.name, epoch=epoch, version_id=version_id, previous_id=None, by="a test", why="to see"
         )
 
 
-def say(loop: SyncLoop, utilities: dict[str, float]) -> None:
+def say(loop: SyncLoop, utilities: dict[str, float], version_id: str = CHAMPION) -> None:
     """The champion calls everything a dog, and finds it as useful as said."""
     ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
     with loop.database.transaction() as conn:
-        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, CHAMPION[:12]) for key, u in utilities.items()])
+        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, version_id[:12]) for key, u in utilities.items()])
 
 
 def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:
@@ -68,7 +71,7 @@ def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncL
 
     assert loop.project["model_version"] == loop.gateway.project(loop.project_id).model_version == CHAMPION[:12]
     tasks = {task["data"]["labelloop_key"]: task for task in loop.tasks()}
-    assert set(tasks) == {a, c, d, e, f}, "the better one came in, and nothing was taken out"
+    assert set(tasks) == {c, d, e, f}, "nothing is taken out, so the better one waits for a place"
     for key in (c, d, e, f):
         said = Counter(prediction["model_version"] for prediction in tasks[key]["predictions"])
         assert said == {"pipeline": 1, CHAMPION[:12]: 1}
@@ -77,7 +80,9 @@ def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncL
         served.append(task["data"]["labelloop_key"])
         assert task["predictions"][0]["result"][0]["value"]["choices"] == ["dog"]
         loop.annotate(task["id"], "dog")
-    assert served == [e, a, d, c, f]
+        loop.pull()
+        loop.push()
+    assert served == [e, a, d, c, b, f], "the first answer made room for it, and it was served next"
 
 
 def test_a_prediction_that_is_there_from_elsewhere_gets_our_score_and_label_and_keeps_its_id(loop: SyncLoop) -> None:
@@ -100,3 +105,27 @@ def test_a_prediction_that_is_there_from_elsewhere_gets_our_score_and_label_and_
         assert shown["result"][0]["value"]["choices"] == ["dog"]
         loop.annotate(task["id"], "dog")
     assert served == [b, d, c, a]
+
+
+def test_the_window_stays_as_large_as_the_loop_says_through_promotions_and_answers(loop: SyncLoop) -> None:
+    """Each version finds those useful that no version before it did, and an answer makes room for the best of them."""
+    keys = loop.submit(20)
+    loop.push()
+    for epoch in range(1, 5):
+        promote(loop, version_id := str(epoch) * 64, epoch)
+        useful = {key: (i % 5 == epoch) * 0.5 + i / 100 for i, key in enumerate(keys)}
+        say(loop, useful, version_id)
+        loop.push()
+        assert loop.project["model_version"] == version_id[:12]
+        assert loop.states()["in_review"] == 4
+
+        waiting = [row["key"] for row in loop.sql("select key from outputs where state = 'waiting'")]
+        before = {task["id"] for task in loop.tasks()}
+        task = loop.next_task()
+        assert task is not None
+        loop.annotate(task["id"], "dog")
+        loop.pull()
+        loop.push()
+        assert loop.states() == {"in_review": 4, "answered": epoch, "waiting": 16 - epoch}
+        [new] = [task["data"]["labelloop_key"] for task in loop.tasks() if task["id"] not in before]
+        assert new == max(waiting, key=lambda key: useful[key])

@@ -16,6 +16,7 @@ import psycopg
 import pytest
 
 from labelloop.settings import Settings
+from labelloop.store import jobs
 from labelloop.store.database import Database
 from tests.conftest import LabelStudio
 from tests.faultproxy import Proxy, proxy
@@ -169,3 +170,18 @@ def test_a_worker_lives_through_the_absence_of_label_studio_and_of_postgres(loop
     finally:
         worker.process.kill()
         line.close()
+
+
+def test_a_worker_looks_a_while_after_a_ring_whether_or_not_it_looks_by_itself(loop: SyncLoop) -> None:
+    worker = Worker(replace(loop.settings, pull_every_s=3600.0))
+    try:
+        loop.submit(2)
+        wait_until(lambda: loop.states() == {"in_review": 2}, what="the push")
+        looks = "select 1 from procrastinate_jobs where task_name = %(job)s"
+        wait_until(lambda: not loop.sql(looks, job=jobs.PULL), what="the only look by itself")
+        loop.annotate(loop.tasks()[0]["id"], "dog")
+        with loop.database.transaction() as conn:
+            assert jobs.ask(conn, jobs.PULL, loop.spec.name, in_s=0.5)
+        wait_until(lambda: loop.states()["answered"] == 1, what="the answer")
+    finally:
+        worker.kill()
