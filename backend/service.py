@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Flask, jsonify
@@ -18,6 +20,7 @@ from backend.predict import Predictor
 from labelloop import log
 from labelloop.errors import Busy, LabelloopError, Retriable
 from labelloop.metrics import Metrics
+from labelloop.serving import BODY_LIMIT, SMALL_BODY
 from labelloop.settings import Settings
 from labelloop.store.database import Database
 
@@ -29,11 +32,16 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = protocol.MAX_BODY
     champions, predictor = Champions(database, settings.models_dir), Predictor(database)
     app.extensions["labelloop.champions"] = champions
+    app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
     metrics = Metrics(app, [Gauges(database, champions, predictor)])
     app.register_blueprint(protocol.blueprint(settings, database, champions, predictor, metrics))
     review.register(app, settings, database)
     app.register_error_handler(Exception, _as_json)
     return app
+
+
+def _body_limit(settings: Settings, head: Mapping[str, str]) -> int:
+    return protocol.MAX_BODY if protocol.is_caller(settings, head.get("AUTHORIZATION", "")) else SMALL_BODY
 
 
 def from_env() -> Flask:

@@ -36,10 +36,11 @@ from benchmarks.goals import (
 )
 from benchmarks.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
 from benchmarks.items import texts as generated
-from benchmarks.rooms import BACKEND, House, Servers, house
+from benchmarks.rooms import House, Servers, house
 from benchmarks.turns import percentile, ratios
 from labelloop.errors import Failed
 from labelloop.local.places import free_port
+from labelloop.local.services import BACKEND
 from labelloop.spec import LoopSpec
 from labelloop.store import projects
 from labelloop.store import versions as version_store
@@ -68,7 +69,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     with house(servers) as our:
         scans, texts = _digits(our), _texts(our)
         training.prepare(our)
-        with our.serving(BACKEND, our.settings.backend_url, workers=1), _bare(our, scans) as bare:
+        with our.serving(BACKEND, our.settings.backend_url), _bare(our, scans) as bare:
             one = partial(_pair, our, bare, scans, 1)
             _turns(one(), 50)
             idle = [_turns(one(), n) for _ in range(repeats)]
@@ -146,7 +147,15 @@ def _served(our: House, spec: LoopSpec, project: int, learner: Learner, data: Se
 def _bare(our: House, served: Served) -> Iterator[str]:
     """The bare route around the same model; yields its URL."""
     url = f"http://127.0.0.1:{free_port()}"
-    with our.serving(f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})", url, workers=1):
+    app = f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})"
+    words = [
+        "gunicorn",
+        app,
+        "--threads=16",
+        f"--bind={urlsplit(url).netloc}",
+        "--no-control-socket",
+    ]
+    with our.answering(words, url):
         yield url
 
 

@@ -12,9 +12,10 @@ from benchmarks import training
 from benchmarks.goals import SUBMIT_P50, SUBMIT_P95, Goal, Measured
 from benchmarks.items import digits_loop
 from benchmarks.push import Batches, Noting
-from benchmarks.rooms import BACKEND, SYNC, House, Servers, house, wait_until
+from benchmarks.rooms import House, Servers, house, wait_until
 from benchmarks.turns import in_turn, percentile, ratios
 from labelloop import results
+from labelloop.local.services import BACKEND, SYNC
 from labelloop.sections import Queue
 from labelloop.spec import LoopSpec
 from sync.project import SAMPLING, ensure_project
@@ -53,7 +54,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
 def _push(our: House, spec: LoopSpec) -> Batches:
     """Fill the window, with everything of labelloop connected to the project; what was sent."""
     gateway = Noting(our.settings.label_studio_url, our.settings.label_studio_token)
-    with our.serving(BACKEND, our.settings.backend_url, workers=1):  # Label Studio looks for it
+    with our.serving(BACKEND, our.settings.backend_url):  # Label Studio looks for it
         ensure_project(our.database, gateway, spec, our.settings)
     push(our.database, gateway, spec, our.settings)
     gateway.close()
@@ -78,8 +79,8 @@ def _answer_connected(our: House, web: httpx.Client, project_id: int, spec: Loop
     """As `_answer`, with every process of labelloop up and a training run going on."""
     before = _arrived(our)
     with (
-        our.serving(SYNC, our.settings.sync_url, workers=2),
-        our.serving(BACKEND, our.settings.backend_url, workers=1),
+        our.serving(SYNC, our.settings.sync_url),
+        our.serving(BACKEND, our.settings.backend_url),
         our.working("sync.worker"),
         training.training(our),
     ):

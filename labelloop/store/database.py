@@ -47,13 +47,14 @@ class Database:
             # The default backs off for up to five minutes: so long would a Postgres that is back stay unseen.
             reconnect_timeout=wait_s,
             check=ConnectionPool.check_connection,
-            open=True,
+            open=False,
         )
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
         """A connection inside one transaction: committed at the end, rolled back on any exception."""
         try:
+            self._pool.open()  # at first use: its threads would not live on in a forked process
             with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as exc:
