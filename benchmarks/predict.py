@@ -67,7 +67,7 @@ class Served:
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     n, repeats = (100, 1) if quick else (600, 4)
     with house(servers) as our:
-        scans, texts = _digits(our), _texts(our)
+        scans, texts = champion_of_digits(our), _texts(our)
         training.prepare(our)
         with our.serving(BACKEND, our.settings.backend_url), _bare(our, scans) as bare:
             one = partial(_pair, our, bare, scans, 1)
@@ -108,7 +108,8 @@ def _ms(turns: Turns, side: int, share: float) -> str:
     return f"{median(percentile(turn[side], share) for turn in turns) * 1000:.1f} ms"
 
 
-def _digits(our: House) -> Served:
+def champion_of_digits(our: House) -> Served:
+    """A loop whose champion knows handwritten digits."""
     items = digits()
     taught = items.pool[:TAUGHT]
     with our.database.transaction() as conn:
@@ -190,6 +191,11 @@ def _asker(our: House, bare_url: str | None, served: Served, n: int) -> Ask:
         return last - began
 
     return ask
+
+
+def ask_once(our: House, served: Served) -> None:
+    """One prediction for one task."""
+    _asker(our, None, served, 1)()
 
 
 def _turns(pair: tuple[Ask, Ask], n: int) -> tuple[list[float], list[float]]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from flask import Flask, abort, request
 from gunicorn.workers import base
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
@@ -28,6 +30,10 @@ BodyLimit = Callable[[Mapping[str, str]], int]
 """Header names are in capitals with _ for -. Beyond the limit nothing is read: the application sees a body that breaks
 off, and what it answers closes the connection.
 """
+AT_START = "labelloop.at_start"
+"""Key of `app.extensions`: what each process does beside its first requests. gunicorn may load the application before
+the processes part, and threads stay behind in the first one.
+"""
 SMALL_BODY = 64 << 10
 """Limit in bytes for a caller who shows no secret: a login, or the words of a decision."""
 SECONDS = {"idle": 15.0, "head": 10.0, "body": 60.0, "answer": 60.0, "rest": 2.0}
@@ -41,6 +47,17 @@ CROWDED, HURRY_S = 0.75, 1.0
 """With more than this share of them open, those that have asked nothing yet have a second."""
 MAX_HEAD = 32 << 10
 LOOK_S = 1.0
+
+
+def refuse_broken_queries(app: Flask) -> None:
+    """Answer 400 where the query of an address holds raw bytes that are no text: Werkzeug fails at them."""
+
+    @app.before_request
+    def _is_text() -> None:
+        try:
+            request.query_string.decode()
+        except UnicodeDecodeError:
+            abort(400, "the query of the address is not UTF-8")
 
 
 class _Request(HTTPRequestParser):  # type: ignore[misc]
@@ -183,7 +200,8 @@ class Worker(base.Worker):  # type: ignore[misc]
         )
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(self.cfg.threads)
-        may_send = getattr(self.wsgi, "extensions", {}).get(BODY_LIMIT)
+        extensions = getattr(self.wsgi, "extensions", {})
+        may_send = extensions.get(BODY_LIMIT)
         request_class: Any = type("Request", (_Request,), {"may_send": staticmethod(may_send)} if may_send else {})
         channel_class: Any = type("Channel", (_Channel,), {"parser_class": request_class})
         self.map: dict[int, Any] = {}
@@ -197,6 +215,8 @@ class Worker(base.Worker):  # type: ignore[misc]
             )  # fmt: skip
             server.channel_class = channel_class
             self.servers.append(server)
+        if at_start := extensions.get(AT_START):
+            threading.Thread(target=at_start, daemon=True).start()
         while self.alive and self.ppid == os.getppid():
             self._turn()
         self._finish()

@@ -12,9 +12,9 @@ from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from labelloop import log
-from labelloop.errors import Retriable
+from labelloop.errors import Retriable, Unstorable
 from labelloop.metrics import Metrics
-from labelloop.serving import BODY_LIMIT, SMALL_BODY
+from labelloop.serving import BODY_LIMIT, SMALL_BODY, refuse_broken_queries
 from labelloop.settings import Settings
 from labelloop.store.database import Database
 from sync import doorbell, intake
@@ -32,6 +32,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     settings.require("intake_token")
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    refuse_broken_queries(app)
     app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
     metrics = Metrics(app, [Window(database)])
     app.register_blueprint(intake.blueprint(settings, database, metrics))
@@ -58,6 +59,10 @@ def create_app(settings: Settings, database: Database) -> Flask:
     @app.errorhandler(HTTPException)
     def refused(exc: HTTPException) -> tuple[Response, int]:
         return jsonify(error=exc.description), exc.code or 500
+
+    @app.errorhandler(Unstorable)
+    def unstorable(exc: Unstorable) -> tuple[Response, int]:
+        return jsonify(error=str(exc)), 400
 
     @app.errorhandler(Exception)
     def failed(exc: Exception) -> tuple[Response, int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 SYNC, BACKEND = "sync", "backend"
 WORKER_CLASS = "labelloop.serving.Worker"
 _EACH = {
-    # The processes of sync share what they load before they part; a process of its own answers the doorbell while
-    # another one parses outputs. The backend has each model in memory once.
+    # Of sync one process answers the doorbell while another one parses outputs; what is loaded before they part
+    # (--preload) is in memory once. The backend has each model in memory once.
     SYNC: ["sync.service:from_env()", "--workers=2", "--threads=4", "--preload"],
     BACKEND: ["backend.service:from_env()", "--workers=1", "--threads=16"],
 }
