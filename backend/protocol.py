@@ -58,7 +58,7 @@ def blueprint(
     def ready() -> Any:
         database.ping()
         troubles = champions.troubles()
-        return {"status": "degraded" if troubles else "ready", "troubles": troubles}
+        return {"status": "degraded" if troubles else "ready", "troubles": troubles}, 503 if troubles else 200
 
     @bp.get("/metrics")
     def measured() -> Response:

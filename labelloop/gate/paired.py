@@ -140,7 +140,7 @@ def _heads(k: int, n: int) -> float:
     for heads in range(k, n + 1):
         found += ways
         ways = ways * (n - heads) // (heads + 1)
-    return found / 2**n
+    return float(found / 2**n)
 
 
 def _whole(differences: Floats) -> bool:

@@ -162,6 +162,7 @@ class Start:
 
     def _rooms(self, settings: Settings, database: Database) -> None:
         env = python_env() | settings.to_env()
+        del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # it is read from settings.env, where another may stand later
 
         def run(name: str, *words: str, **more: str) -> None:
             self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env | more))
