@@ -28,11 +28,11 @@ RETRY_AFTER_S = "1"
 def create_app(settings: Settings, database: Database) -> Flask:
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = protocol.MAX_BODY
-    refuse_broken_queries(app)
     champions, predictor = Champions(database, settings.models_dir), Predictor(database)
     app.extensions["labelloop.champions"] = champions
     app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
     metrics = Metrics(app, [Gauges(database, champions, predictor)])
+    refuse_broken_queries(app)
     app.register_blueprint(protocol.blueprint(settings, database, champions, predictor, metrics))
     review.register(app, settings, database)
     app.register_error_handler(Exception, _as_json)

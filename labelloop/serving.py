@@ -100,7 +100,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self.rests = True
         super().service()
         self.answers += 1
-        self.close_when_flushed = self.close_when_flushed or self.sends_no_more
+        if self.sends_no_more:
+            self.close_when_flushed = True
+            self.server.pull_trigger()
 
     def is_overdue(self, now: float, crowded: bool) -> bool:
         phase = self._now(), self.request, self.answers

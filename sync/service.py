@@ -32,9 +32,9 @@ def create_app(settings: Settings, database: Database) -> Flask:
     settings.require("intake_token")
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    refuse_broken_queries(app)
     app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
     metrics = Metrics(app, [Window(database)])
+    refuse_broken_queries(app)
     app.register_blueprint(intake.blueprint(settings, database, metrics))
     app.register_blueprint(doorbell.blueprint(settings, database))
 

@@ -131,6 +131,8 @@ class Room:
             logger.error("the new settings cannot be used: %s", exc)
             return False
         self._token = now.label_studio_token
+        for at in (self._connect_at, self._look_at, self._sweep_at):
+            at.clear()  # what was refused is due again
         logger.info("Label Studio refuses the token; the new one is used from now on")
         return True
 

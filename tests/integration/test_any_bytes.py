@@ -39,7 +39,7 @@ PIECES = (
     b"1e999", b"9" * 20, b"00000000-0000-0000-0000-000000000000", b"'\"<>;--", b"a/b", b"/", b"digits", b"pipeline",
 )  # fmt: skip
 """Of paths, queries and forms."""
-DEEDS = ("promote", "refuse", "stop", "rollback", "retrain")
+DEEDS = ("promote", "rollback")
 DEEP = b"[" * 20_000
 BODIES = (
     b"", b"\xff\0", DEEP, b'{"a":' + DEEP, b"null", b"[[]]", b'"\\ud800"',
@@ -48,8 +48,8 @@ BODIES = (
     b'{"key": "a", "data": {"image": "\\u0000"}, "probabilities": {"\\ud800": 1}}',
 )  # fmt: skip
 KINDS = (
-    "",
     "application/json",
+    "",
     "application/x-ndjson",
     "application/x-www-form-urlencoded",
     "multipart/form-data; boundary=x",
@@ -151,10 +151,12 @@ def services(judged_loop_copy: JudgedLoop, tmp_path: Path) -> Iterator[list[Serv
 def test_every_route_takes_every_piece_of_a_path_and_a_query(services: list[Service]) -> None:
     for service in services:
         assert service.rules
-        for rule, piece in itertools.product(service.rules, [*PIECES, *service.known[::2]]):
+        pieces = [*PIECES, *service.known[::2]]
+        takes = [(rule, piece) for rule in service.rules for piece in (pieces if _reads(rule) else pieces[:1])]
+        for rule, piece in takes:
             query = b"a=%s&b=%s&next=%s" % ((quote_from_bytes(piece).encode(),) * 3)
             body = json.dumps({"why": piece.decode("latin-1"), "project": piece.decode("latin-1")}).encode()
-            for path, method, caller in itertools.product(_paths(rule, piece), _methods(rule), service.callers):
+            for path, method, caller in itertools.product(_paths(rule, piece), _methods(rule), service.callers[1:]):
                 headers = {**caller, "CONTENT_TYPE": "application/json"}
                 service.ask(method, path, query=query, headers=headers, body=body)
 
@@ -171,11 +173,8 @@ def test_every_header_takes_every_value(services: list[Service]) -> None:
     basic, browser = backend.callers[1], backend.callers[-1]
     asked = [
         (sync, "POST", b"/v1/loops/digits/outputs", sync.callers[1]),
-        (sync, "POST", hook_path("digits").encode(), sync.callers[1]),
         (backend, "POST", b"/predict", basic),
-        (backend, "POST", b"/review/login", {}),
         (backend, "GET", b"/review/", browser),
-        (backend, "GET", b"/review/static/review.css", {}),
     ]
     for (service, method, path, caller), header, value in itertools.product(asked, HEADERS, VALUES):
         service.ask(method, path, headers={**caller, header: value.decode("latin-1")}, body=b"a=1")
@@ -183,15 +182,15 @@ def test_every_header_takes_every_value(services: list[Service]) -> None:
 
 def test_every_route_takes_every_body(services: list[Service]) -> None:
     for service in services:
-        for rule, body, kind in itertools.product(service.rules, BODIES, KINDS):
-            if "POST" not in _methods(rule):
-                continue
-            for path, caller in itertools.product(_paths(rule, service.known[0]), service.callers):
+        takers = [rule for rule in service.rules if "POST" in _methods(rule)]
+        sent = [(body, kind) for n, body in enumerate(BODIES) for kind in (KINDS[0], KINDS[1 + n % (len(KINDS) - 1)])]
+        for rule, (body, kind) in itertools.product(takers, sent):
+            for path, caller in itertools.product(_paths(rule, service.known[0]), service.callers[1:]):
                 service.ask("POST", path, headers={**caller, "CONTENT_TYPE": kind}, body=body)
 
 
 def test_whatever_comes_nobody_gets_a_5xx(services: list[Service]) -> None:
-    @settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def anything(data: st.DataObject) -> None:
         service = data.draw(st.sampled_from(services))
@@ -224,6 +223,11 @@ def test_the_hook_is_among_the_routes(services: list[Service]) -> None:
     path = hook_path("digits").encode()
     assert sync.ask("POST", path, headers={"HTTP_X_LABELLOOP_SECRET": "\xff"}) == 401
     assert sync.ask("POST", path, headers={"HTTP_X_LABELLOOP_SECRET": HOOK}, body=b"{}") == 400
+
+
+def _reads(rule: Rule) -> bool:
+    """Whether it takes anything from the path or the query."""
+    return bool(rule.arguments) or rule.rule.endswith(("compare", "login"))
 
 
 def _methods(rule: Rule) -> set[str]:

@@ -38,8 +38,12 @@ def _answer(pets: House, n: int) -> None:
 
 
 def _answers(pets: House) -> list[tuple[str, str]]:
-    rows = pets.loop.sql("select o.key, o.answer_label from outputs o where state = 'answered' order by key")
-    return [(row["key"], row["answer_label"]) for row in rows]
+    rows = pets.loop.sql(
+        "select o.key, a.label from outputs o cross join lateral"
+        " (select label from answers where output_id = o.id order by seq desc limit 1) a"
+        " where o.state = 'answered' order by o.key"
+    )
+    return [(row["key"], row["label"]) for row in rows]
 
 
 def test_a_project_whose_tasks_are_all_deleted_is_told_and_recreated_with_its_answers(pets: House) -> None:

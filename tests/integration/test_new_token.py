@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,8 @@ from labelloop.store.database import Database
 from sync.worker import TOKEN, Room
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
+
+OLD = "0" * 40
 
 
 @pytest.fixture
@@ -31,7 +34,8 @@ def loop(
 
 def revoked(loop: SyncLoop) -> Room:
     """A worker whose token Label Studio does not know any more."""
-    return Room(loop.settings, loop.database, Gateway(loop.settings.label_studio_url, "0" * 40))
+    settings = replace(loop.settings, label_studio_token=OLD)
+    return Room(settings, loop.database, Gateway(settings.label_studio_url, OLD))
 
 
 @pytest.mark.parametrize("kept_in", ["settings.env", "a secret's file"])
@@ -43,11 +47,10 @@ def test_a_new_token_is_taken_from_the_file_that_holds_it(
     if kept_in != FILE:
         monkeypatch.setenv(TOKEN + "_FILE", str(file))
     room = revoked(loop)
-    room._token = "0" * 40
-    file.write_text(line + "0" * 40 + "\n")
+    file.write_text(f"{line}{OLD}\n")
     room.pull("pets")
     assert loop.states()["answered"] == 0
-    file.write_text(line + label_studio.token + "\n")
+    file.write_text(f"{line}{label_studio.token}\n")
     room.pull("pets")
     room.pull("pets")
     assert loop.states()["answered"] == 1
@@ -56,8 +59,8 @@ def test_a_new_token_is_taken_from_the_file_that_holds_it(
 def test_a_token_of_the_environment_alone_is_said_to_need_a_restart(
     loop: SyncLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv(TOKEN, loop.settings.label_studio_token)
+    monkeypatch.setenv(TOKEN, OLD)
     with caplog.at_level(logging.ERROR):
         revoked(loop).pull("pets")
     assert "start this worker again" in caplog.text
-    assert loop.settings.label_studio_token not in caplog.text
+    assert OLD not in caplog.text
