@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from backend import models
 from backend.learners import Learner
 from labelloop.errors import Failed, LabelloopError, Retriable
@@ -123,6 +125,8 @@ class Champions:
             return replace(known, spec=spec, trouble=None)
         try:
             learner = models.load(self._models_dir, champion["id"])
+            # For good, once what it needs is loaded: to set and reset it with each request takes longer than an answer.
+            threadpool_limits(1)
         except Failed as exc:
             trouble = f"version {short(champion['id'])} cannot be loaded"
             if known is None or known.trouble != trouble:  # said once, not with every look

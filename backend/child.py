@@ -96,37 +96,12 @@ class Heard:
 
 
 class Children:
-    """Gives out children, each for one run. Safe for threads."""
+    """Starts children, each for one run."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._lock = threading.Lock()
-        self._waiting: Child | None = None
-        self._closed = False
 
     def take(self) -> Child:
-        """A child without a run: the one that waits, or a new one."""
-        with self._lock:
-            child, self._waiting = self._waiting, None
-        if child is not None and child.poll() is None:
-            return child
-        if child is not None:
-            kill(child)
-        return self._start()
-
-    def prepare(self) -> None:
-        """See that one waits."""
-        with self._lock:
-            if self._waiting is None and not self._closed:
-                self._waiting = self._start()
-
-    def close(self) -> None:
-        with self._lock:
-            child, self._waiting, self._closed = self._waiting, None, True
-        if child is not None:
-            kill(child)
-
-    def _start(self) -> Child:
         """In a process group of its own; it ends by itself when its standard input does: with us."""
         child = subprocess.Popen(
             [sys.executable, "-m", "backend.train"],

@@ -16,11 +16,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import skops.io
-from skops.io.exceptions import UntrustedTypesFoundException
-
-from backend.learners import Learner, make
-from backend.learners.calibrate import with_temperature
+from backend.learners import Learner, load_sklearn, make
 from labelloop.errors import Failed, SettingsError
 
 TRUSTED: tuple[str, ...] = (
@@ -66,6 +62,9 @@ class Stored(NamedTuple):
 
 def store(folder: Path | None, loop: str, learner: Learner) -> Stored:
     """Keep a fitted learner. The loop is part of the bytes, so two loops never share a version. Twice is once."""
+    load_sklearn()
+    import skops.io
+
     content = {
         "loop": loop,
         "learner": learner.name,
@@ -115,6 +114,12 @@ def read(raw: bytes, version_id: str) -> Learner:
     name = f"the file of version {version_id[:12]}"
     if hashlib.sha256(raw).hexdigest() != version_id:
         raise Failed(f"{name} is not what was stored: its SHA-256 is another")
+    load_sklearn()  # only who has a model in memory needs what models are made of
+    import skops.io
+    from skops.io.exceptions import UntrustedTypesFoundException
+
+    from backend.learners.calibrate import with_temperature
+
     try:
         with zipfile.ZipFile(io.BytesIO(raw)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:

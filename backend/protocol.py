@@ -15,6 +15,7 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 
 from backend.champions import Champions, Serving
 from backend.predict import Predictor
+from labelloop import credentials
 from labelloop.metrics import Metrics
 from labelloop.settings import Settings
 from labelloop.store import jobs, runs, serving
@@ -40,7 +41,9 @@ def blueprint(
 
     @bp.before_request
     def _known_callers_only() -> Response | None:
-        if (request.endpoint or "").removeprefix("ml.") in OPEN or _authorized(settings):
+        if (request.endpoint or "").removeprefix("ml.") in OPEN or is_caller(
+            settings, request.headers.get("Authorization", "")
+        ):
             return None
         response = jsonify(error="basic auth is required")
         response.status_code = 401
@@ -55,7 +58,7 @@ def blueprint(
     def ready() -> Any:
         database.ping()
         troubles = champions.troubles()
-        return {"status": "degraded" if troubles else "ready", "troubles": troubles}
+        return {"status": "degraded" if troubles else "ready", "troubles": troubles}, 503 if troubles else 200
 
     @bp.get("/metrics")
     def measured() -> Response:
@@ -105,13 +108,12 @@ def blueprint(
     return bp
 
 
-def _authorized(settings: Settings) -> bool:
-    """Both compared as bytes in constant time: compare_digest takes no text beyond ASCII."""
-    given = request.authorization
-    user, password = (given.username, given.password) if given is not None and given.type == "basic" else ("", "")
+def is_caller(settings: Settings, authorization: str) -> bool:
+    """Whether this Authorization header carries the backend's user and password; compared in constant time."""
+    user, password = credentials.basic(authorization)
     right = [
-        hmac.compare_digest((said or "").encode("utf-8", "surrogatepass"), expected.encode())
-        for said, expected in ((user, settings.backend_user), (password, settings.backend_password))
+        hmac.compare_digest(user, settings.backend_user.encode()),
+        hmac.compare_digest(password, settings.backend_password.encode()),
     ]
     return all(right)
 

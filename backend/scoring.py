@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from joblib import parallel_config
 
 from backend import models
 from backend.learners import Learner
@@ -73,6 +72,8 @@ def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk
     scores = Scores([None] * n, [None] * n, [None] * n, [None] * n, [None] * n)
     labels, ranks = _learner(pair.champion, champion), _learner(pair.ranker, ranker)
     data = list(map(msgspec.json.decode, chunk.data))
+    from joblib import parallel_config
+
     # dask would have scikit-learn cut its matrices into a piece for each of the cluster's cores.
     with one_thread, parallel_config("sequential", n_jobs=1):
         if labels is not None and labels is ranks:

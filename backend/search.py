@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import GroupKFold
 
 from backend.learners import Learner, make
 from labelloop import likeness
@@ -46,6 +43,8 @@ def search(
         why = f"they hang together in {n} groups; {FOLDS} at least are needed"
         return learner, {"answers": len(rows), "given_up": why}
     candidates = _candidates(learner, grid)
+    from sklearn.model_selection import GroupKFold
+
     folds = list(GroupKFold(FOLDS).split(rows, groups=groups))
     ends, right = time.monotonic() + limit_s, []
     for done, candidate in enumerate(candidates):
@@ -100,6 +99,9 @@ def weights_of(rows: Sequence[Row]) -> list[float] | None:
 
 def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:
     """Equal numbers for rows that belong together: by their group, or as near-duplicates."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     n = len(rows)
     _, named = np.unique([row["group_key"] for row in rows], return_inverse=True)
     texts = [row["data"].get(field) for row in rows]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from flask import Flask, jsonify
-from threadpoolctl import threadpool_limits
 from werkzeug.exceptions import HTTPException
 
 from backend import protocol, review
@@ -16,8 +16,9 @@ from backend.champions import Champions
 from backend.gauges import Gauges
 from backend.predict import Predictor
 from labelloop import log
-from labelloop.errors import Busy, LabelloopError, Retriable
+from labelloop.errors import Busy, LabelloopError, Retriable, Unstorable
 from labelloop.metrics import Metrics
+from labelloop.serving import AT_START, BODY_LIMIT, SMALL_BODY, refuse_broken_queries
 from labelloop.settings import Settings
 from labelloop.store.database import Database
 
@@ -29,20 +30,25 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = protocol.MAX_BODY
     champions, predictor = Champions(database, settings.models_dir), Predictor(database)
     app.extensions["labelloop.champions"] = champions
+    app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
     metrics = Metrics(app, [Gauges(database, champions, predictor)])
+    refuse_broken_queries(app)
     app.register_blueprint(protocol.blueprint(settings, database, champions, predictor, metrics))
     review.register(app, settings, database)
     app.register_error_handler(Exception, _as_json)
     return app
 
 
+def _body_limit(settings: Settings, head: Mapping[str, str]) -> int:
+    return protocol.MAX_BODY if protocol.is_caller(settings, head.get("AUTHORIZATION", "")) else SMALL_BODY
+
+
 def from_env() -> Flask:
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     settings.require("database_url", "backend_password")
-    threadpool_limits(1)  # for good: to set and reset it with each request takes longer than most answers
     app = create_app(settings, Database(settings.database_url))
-    threading.Thread(target=app.extensions["labelloop.champions"].warm, daemon=True).start()
+    app.extensions[AT_START] = app.extensions["labelloop.champions"].warm
     return app
 
 
@@ -55,5 +61,7 @@ def _as_json(error: Exception) -> Any:
     if isinstance(error, Retriable):
         words = str(error) if isinstance(error, Busy) else "Postgres does not answer; try again"
         return jsonify(error=words), 503, {"Retry-After": RETRY_AFTER_S}
+    if isinstance(error, Unstorable):
+        return jsonify(error=str(error)), 400
     logging.getLogger(__name__).error("request failed", exc_info=error)
     return jsonify(error=str(error) if isinstance(error, LabelloopError) else "internal error"), 500

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from backend.learners import OF_OTHERS, Learner
-from backend.learners.calibrate import calibrate
 from backend.search import weights_of
 
 
@@ -17,6 +16,8 @@ def teach(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Lea
 
     Raises Failed where there is nothing to learn. A model of others says itself how sure it is.
     """
+    from backend.learners.calibrate import calibrate
+
     data, labels = [row["data"] for row in rows], [row["label"] for row in rows]
     rng, weights = np.random.default_rng(seed), weights_of(rows)
     learner.fit(data, labels, rng, weights)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Awaitable
-from contextlib import closing, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from procrastinate import App
@@ -48,7 +48,6 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
     @app.task(name=jobs.RETRAIN, queue=jobs.BACKEND_QUEUE)
     def _retrain(loop: str) -> None:
         retrain(database, settings, loop, stop, children)
-        children.prepare()
         if settings.mlflow_tracking_uri:
             with database.transaction() as conn:
                 jobs.ask(conn, jobs.EXPORT, loop)
@@ -75,8 +74,8 @@ async def serve(settings: Settings, stop: threading.Event, stopping: asyncio.Eve
 
     `stop` says the same to the threads of the jobs: they kill their children and give their runs back.
     """
-    with Database(settings.database_url) as database, closing(Children(settings)) as children:
-        children.prepare()
+    with Database(settings.database_url) as database:
+        children = Children(settings)
         while not stopping.is_set():
             try:
                 await _work(make_app(database, settings, children, stop), database, settings, stopping)

@@ -13,7 +13,7 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import diverse, intake, next_k, predict, pull, push, ranking, renewal, rescore, submit
+from benchmarks import diverse, intake, memory, next_k, predict, pull, push, ranking, renewal, rescore, submit
 from benchmarks.goals import Measured, markdown
 from benchmarks.rooms import Servers, servers
 
@@ -23,13 +23,14 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "pull": pull.measure,
     "submit": submit.measure,
     "predict": predict.measure,
+    "memory": memory.measure,
     "ranking": ranking.measure,
     "diverse": diverse.measure,
     "next_k": next_k.measure,
     "rescore": rescore.measure,
     "renewal": renewal.measure,
 }
-NEED_LABEL_STUDIO = {"push", "pull", "submit", "renewal"}
+NEED_LABEL_STUDIO = {"push", "pull", "submit", "memory", "renewal"}
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The bare peer of /predict: one Flask route around `predict_proba`. gunicorn runs it as it runs the backend."""
+"""The bare peer of /predict: a Flask route around `predict_proba`, under plain gunicorn with the backend's threads."""
 
 from __future__ import annotations
 

@@ -64,6 +64,7 @@ SERVICE_GOALS = (
     PREDICT_TEXT := Goal("/predict for a text of 100,000 characters, p50", "a bare route around that model", 2),
     PREDICT_BESIDE := Goal("/predict for one task beside 1,000, p50", "the bare route under the same load", 2),
     PREDICT_EIGHT := Goal("/predict, eight askers at once, rate", "the same bare route", 1, at_least=True),
+    MEMORY := Goal("memory at rest, one loop with a champion (PSS)", "Label Studio's own", 1),
 )
 """Of the services and the hops."""
 

@@ -13,10 +13,11 @@ import psycopg
 
 from benchmarks.goals import INTAKE_MEMORY, INTAKE_RATE, Measured
 from benchmarks.items import texts, texts_spec
-from benchmarks.rooms import SYNC, House, Servers, house, peak_mb
+from benchmarks.rooms import House, Servers, house, peak_mb
 from benchmarks.turns import in_turn, ratios
 from labelloop.client import CHUNK_LINES, Client
 from labelloop.lanes import place
+from labelloop.local.services import SYNC
 from labelloop.outputs import Output, body_sha256
 from labelloop.spec import LoopSpec
 from labelloop.store import loops
@@ -32,7 +33,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     with house(servers) as our:
         with our.database.transaction() as conn:
             loops.register(conn, spec)
-        with our.serving(SYNC, our.settings.sync_url, workers=2) as service, _http(our) as http:
+        with our.serving(SYNC, our.settings.sync_url) as service, _http(our) as http:
             _send(http, _lines(texts(1_000, rng)))  # both workers have their connection
             items = texts(n, rng)
             lines, rows = _lines(items), [_row(item, spec) for item in items]

@@ -36,10 +36,11 @@ from benchmarks.goals import (
 )
 from benchmarks.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
 from benchmarks.items import texts as generated
-from benchmarks.rooms import BACKEND, House, Servers, house
+from benchmarks.rooms import House, Servers, house
 from benchmarks.turns import percentile, ratios
 from labelloop.errors import Failed
 from labelloop.local.places import free_port
+from labelloop.local.services import BACKEND
 from labelloop.spec import LoopSpec
 from labelloop.store import projects
 from labelloop.store import versions as version_store
@@ -66,9 +67,9 @@ class Served:
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     n, repeats = (100, 1) if quick else (600, 4)
     with house(servers) as our:
-        scans, texts = _digits(our), _texts(our)
+        scans, texts = champion_of_digits(our), _texts(our)
         training.prepare(our)
-        with our.serving(BACKEND, our.settings.backend_url, workers=1), _bare(our, scans) as bare:
+        with our.serving(BACKEND, our.settings.backend_url), _bare(our, scans) as bare:
             one = partial(_pair, our, bare, scans, 1)
             _turns(one(), 50)
             idle = [_turns(one(), n) for _ in range(repeats)]
@@ -107,7 +108,8 @@ def _ms(turns: Turns, side: int, share: float) -> str:
     return f"{median(percentile(turn[side], share) for turn in turns) * 1000:.1f} ms"
 
 
-def _digits(our: House) -> Served:
+def champion_of_digits(our: House) -> Served:
+    """A loop whose champion knows handwritten digits."""
     items = digits()
     taught = items.pool[:TAUGHT]
     with our.database.transaction() as conn:
@@ -146,7 +148,15 @@ def _served(our: House, spec: LoopSpec, project: int, learner: Learner, data: Se
 def _bare(our: House, served: Served) -> Iterator[str]:
     """The bare route around the same model; yields its URL."""
     url = f"http://127.0.0.1:{free_port()}"
-    with our.serving(f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})", url, workers=1):
+    app = f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})"
+    words = [
+        "gunicorn",
+        app,
+        "--threads=16",
+        f"--bind={urlsplit(url).netloc}",
+        "--no-control-socket",
+    ]
+    with our.answering(words, url):
         yield url
 
 
@@ -181,6 +191,11 @@ def _asker(our: House, bare_url: str | None, served: Served, n: int) -> Ask:
         return last - began
 
     return ask
+
+
+def ask_once(our: House, served: Served) -> None:
+    """One prediction for one task."""
+    _asker(our, None, served, 1)()
 
 
 def _turns(pair: tuple[Ask, Ask], n: int) -> tuple[list[float], list[float]]:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from psycopg import sql
 
 from labelloop.errors import Failed
 from labelloop.local import label_studio as local_label_studio
+from labelloop.local import services
 from labelloop.local.places import free_port
 from labelloop.local.postgres import Postgres
 from labelloop.local.supervisor import ROOT, python_env
@@ -30,8 +31,6 @@ from labelloop.settings import Settings
 from labelloop.store import projects
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
-
-SYNC, BACKEND = "sync.service:from_env()", "backend.service:from_env()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +85,16 @@ class House:
     database: Database
 
     @contextmanager
-    def serving(self, app: str, url: str, *, workers: int) -> Iterator[psutil.Popen]:
-        """gunicorn with `app` at `url`, with the options of `labelloop up`."""
-        port = urlsplit(url).port
-        threads = 16 if workers == 1 else 4
-        options = [
-            "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
-            "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
-        ]  # fmt: skip
-        with self._process(*options) as process:
-            wait_until(lambda: _answers(url), what=app)
+    def serving(self, service: str, url: str) -> Iterator[psutil.Popen]:
+        """The service at `url`, as `labelloop up` starts it."""
+        with self.answering(services.gunicorn(service, urlsplit(url).netloc), url) as process:
+            yield process
+
+    @contextmanager
+    def answering(self, words: Sequence[str], url: str) -> Iterator[psutil.Popen]:
+        """`python -m` and these words, once `url` answers."""
+        with self._process(*words) as process:
+            wait_until(lambda: _answers(url), what=words[1])
             yield process
 
     @contextmanager

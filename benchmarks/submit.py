@@ -33,9 +33,10 @@ from benchmarks.goals import (
 )
 from benchmarks.items import digits_loop
 from benchmarks.push import Batches, Noting
-from benchmarks.rooms import BACKEND, SYNC, House, Servers, house, wait_until
+from benchmarks.rooms import House, Servers, house, wait_until
 from benchmarks.turns import percentile, ratios
 from labelloop import results
+from labelloop.local.services import BACKEND, SYNC
 from labelloop.sections import Queue
 from labelloop.spec import LoopSpec
 from sync.project import SAMPLING, ensure_project
@@ -107,7 +108,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
 def _push(our: House, spec: LoopSpec) -> Batches:
     """Fill the window, with everything of labelloop connected to the project; what was sent."""
     gateway = Noting(our.settings.label_studio_url, our.settings.label_studio_token)
-    with our.serving(BACKEND, our.settings.backend_url, workers=1):  # Label Studio looks for it
+    with our.serving(BACKEND, our.settings.backend_url):  # Label Studio looks for it
         ensure_project(our.database, gateway, spec, our.settings)
     push(our.database, gateway, spec, our.settings)
     gateway.close()
@@ -149,9 +150,9 @@ class _Bench:
         with ExitStack() as stack:
             if side != "bare":
                 up = [
-                    stack.enter_context(self.our.serving(SYNC, self.our.settings.sync_url, workers=2)),
+                    stack.enter_context(self.our.serving(SYNC, self.our.settings.sync_url)),
                     stack.enter_context(self.our.working("sync.worker")),
-                    stack.enter_context(self.our.serving(BACKEND, self.our.settings.backend_url, workers=1)),
+                    stack.enter_context(self.our.serving(BACKEND, self.our.settings.backend_url)),
                     stack.enter_context(
                         training.training(self.our) if side == "training" else self.our.working("backend.worker")
                     ),

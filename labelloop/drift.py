@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import chi2, fisher_exact
 
 MIN_OUTPUTS = 200
 """On each side; fewer say nothing."""
@@ -57,6 +56,8 @@ def shift(before: Mapping[Any, int], recent: Mapping[Any, int]) -> Shift | None:
         return None
     # Half a count more in each cell: an empty one would make the index infinite.
     shares = (counts + 0.5) / (counts + 0.5).sum(1, keepdims=True)
+    from scipy.stats import chi2  # 70 MB, which only a check for drift needs
+
     terms = (shares[1] - shares[0]) * np.log(shares[1] / shares[0])
     index, most = float(terms.sum()), int(terms.argmax())
     by_chance = (1 / n + 1 / m) * float(chi2.isf(CHANCE, len(names) - 1))
@@ -72,6 +73,8 @@ def less_often_right(before: tuple[int, int], lately: tuple[int, int]) -> float 
     (right, n), (right_lately, m) = before, lately
     if min(n, m) < MIN_ANSWERS or right / n - right_lately / m < DROP:
         return None
+    from scipy.stats import fisher_exact
+
     p = float(fisher_exact([[right_lately, m - right_lately], [right, n - right]], alternative="less").pvalue)
     return p if p <= CHANCE else None
 

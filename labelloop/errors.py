@@ -3,6 +3,7 @@
 LabelloopError
 ├── UsageError            you asked for something that cannot be (exit status 2)
 │   ├── SettingsError     a setting is missing or wrong
+│   ├── Unstorable        Postgres cannot keep what was given, a NUL in a text perhaps
 │   └── SpecError         edit loop.yaml or labels.xml: carries the line and the column
 ├── Retriable             wait and try again: nothing is wrong with the record
 │   ├── Unreachable       Postgres, Label Studio or our own service does not answer
@@ -31,6 +32,10 @@ class UsageError(LabelloopError):
 
 class SettingsError(UsageError):
     """A setting is missing or wrong; the message names its variable."""
+
+
+class Unstorable(UsageError):
+    """Postgres cannot keep or look up what was given: a NUL or half a character in a text, too large a number."""
 
 
 class SpecError(UsageError):

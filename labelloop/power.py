@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import binom
 
 PRECISION = 1e-4
 """Of a gain; a hundredth of a point."""
@@ -18,6 +17,8 @@ def chance_to_see(n: int, alpha: float, discordant: float, gain: float) -> float
     """
     if discordant <= 0:
         return 0.0
+    from scipy.stats import binom  # 70 MB, which the services do not need
+
     # What lies further out than this has a chance below 1e-9.
     low, high = binom.ppf([1e-9, 1 - 1e-9], n, discordant)
     pairs = np.arange(int(low), int(high) + 1)

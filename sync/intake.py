@@ -15,7 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from labelloop import lanes, outputs, strict_json
+from labelloop import credentials, lanes, outputs, strict_json
 from labelloop.errors import InvalidOutput, Retriable
 from labelloop.metrics import Metrics
 from labelloop.settings import Settings
@@ -59,7 +59,7 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
 
     @bp.before_request
     def only_with_the_token() -> None:
-        if not has_token(settings):
+        if not is_token(settings, request.headers.get("Authorization", "")):
             raise _Refusal(401, NO_TOKEN)
 
     @bp.get("")
@@ -110,11 +110,10 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
     return bp
 
 
-def has_token(settings: Settings) -> bool:
-    """Whether the request carries the intake's token."""
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    fits = hmac.compare_digest(token.strip().encode(errors="replace"), settings.intake_token.encode())
-    return scheme.lower() == "bearer" and fits
+def is_token(settings: Settings, authorization: str) -> bool:
+    """Whether this Authorization header carries the intake's token."""
+    given = credentials.bearer(authorization).encode(errors="replace")
+    return hmac.compare_digest(given, settings.intake_token.encode())
 
 
 def _know_keys(state: BlueprintSetupState) -> None:

@@ -105,7 +105,8 @@ def own(gateway: Gateway, row: Mapping[str, Any]) -> Project:
             raise
         raise Failed(
             f"project {row['project_id']} of loop {row['loop']!r} is gone from Label Studio at {gateway.url}; restore "
-            "it there: every answer that was pulled is still in Postgres"
+            f"it there, or make a new one: labelloop project recreate --loop {row['loop']}. Every answer that was "
+            "pulled is still in Postgres"
         ) from exc
     if _mark(row) not in project.description:
         raise Failed(

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from functools import partial
 
 import httpx
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
 from labelloop import log
-from labelloop.errors import Retriable
+from labelloop.errors import Retriable, Unstorable
 from labelloop.metrics import Metrics
+from labelloop.serving import BODY_LIMIT, SMALL_BODY, refuse_broken_queries
 from labelloop.settings import Settings
 from labelloop.store.database import Database
 from sync import doorbell, intake
 from sync.gauges import Window
+from sync.project import HOOK_HEADER
 
 logger = logging.getLogger(__name__)
 LOOK_S = 3.0
+MAX_RING = 32 << 20
+"""Label Studio may send a task's data along, an image perhaps."""
 
 
 def create_app(settings: Settings, database: Database) -> Flask:
@@ -26,7 +32,9 @@ def create_app(settings: Settings, database: Database) -> Flask:
     settings.require("intake_token")
     app = Flask(__name__)
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
     metrics = Metrics(app, [Window(database)])
+    refuse_broken_queries(app)
     app.register_blueprint(intake.blueprint(settings, database, metrics))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
@@ -44,13 +52,17 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
     @app.get("/metrics")
     def measured() -> Response | tuple[Response, int]:
-        if not intake.has_token(settings):
+        if not intake.is_token(settings, request.headers.get("Authorization", "")):
             return jsonify(error=intake.NO_TOKEN), 401
         return metrics.page()
 
     @app.errorhandler(HTTPException)
     def refused(exc: HTTPException) -> tuple[Response, int]:
         return jsonify(error=exc.description), exc.code or 500
+
+    @app.errorhandler(Unstorable)
+    def unstorable(exc: Unstorable) -> tuple[Response, int]:
+        return jsonify(error=str(exc)), 400
 
     @app.errorhandler(Exception)
     def failed(exc: Exception) -> tuple[Response, int]:
@@ -66,6 +78,14 @@ def from_env() -> Flask:
     log.configure(settings.log)
     settings.require("database_url", "intake_token")
     return create_app(settings, Database(settings.database_url))
+
+
+def _body_limit(settings: Settings, head: Mapping[str, str]) -> int:
+    if intake.is_token(settings, head.get("AUTHORIZATION", "")):
+        return intake.MAX_BYTES
+    if doorbell.is_secret(settings, head.get(HOOK_HEADER.upper().replace("-", "_"), "")):
+        return MAX_RING
+    return SMALL_BODY
 
 
 def _postgres(database: Database) -> str:

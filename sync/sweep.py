@@ -47,14 +47,14 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     confirm(pull)
 
     # decide
-    ours = _by_output(standing)
-    gone = _gone(rows, standing, ours)
+    ours = by_output(standing)
+    gone = gone_from(rows, standing, ours)
     if not confirm_deletions and too_many(len(gone), len(rows)):
         raise Failed(
             f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio; that is more "
             f"than people delete (at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If that was done on "
             f"purpose, say so: labelloop pull --full --confirm-deletions --loop {pull.spec.name}; if not, restore "
-            "Label Studio's database"
+            f"Label Studio's database, or ask everything again: labelloop project recreate --loop {pull.spec.name}"
         )
     counted = {row["label_studio_id"]: row["annotated"] for row in rows}
     # Annotated otherwise than we know, or not written down at all: a late import, perhaps, or somebody's own task.
@@ -95,7 +95,7 @@ def reduce(tasks: Iterable[Task], signing_key: bytes) -> list[Standing]:
     return [Standing(task.id, task.annotated, task.output_id(signing_key)) for task in tasks]
 
 
-def _by_output(tasks: Sequence[Standing]) -> dict[UUID, list[Standing]]:
+def by_output(tasks: Iterable[Standing]) -> dict[UUID, list[Standing]]:
     ours: dict[UUID, list[Standing]] = defaultdict(list)
     for task in tasks:
         if task.output_id is not None:
@@ -103,7 +103,7 @@ def _by_output(tasks: Sequence[Standing]) -> dict[UUID, list[Standing]]:
     return ours
 
 
-def _gone(
+def gone_from(
     rows: Sequence[Mapping[str, Any]], standing: Sequence[Standing], ours: Mapping[UUID, list[Standing]]
 ) -> list[dict[str, Any]]:
     """Rows whose task is not there; `reused` where its id is another output's now (on SQLite ids come again)."""

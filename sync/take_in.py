@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
@@ -55,6 +56,8 @@ class Pull:
         with self.database.transaction() as conn:
             # One at a time, so that answers are committed in the order of their seq.
             projects.hold(conn, self.spec.name, "answers")
+            if (projects.get(conn, self.spec.name) or {}).get("instance") != self.instance:
+                raise Unreachable(f"loop {self.spec.name!r} has just been given another project")
             report = self._store(conn, tasks, users)
             projects.set_bookmark(conn, self.spec.name, bookmark)
         return report

@@ -19,7 +19,7 @@ from typing import Any
 from procrastinate import App
 
 from labelloop import log
-from labelloop.errors import LabelloopError, Retriable
+from labelloop.errors import LabelloopError, Refused, Retriable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -31,6 +31,7 @@ from sync.push import push
 
 logger = logging.getLogger(__name__)
 
+TOKEN = "LABELLOOP_LABEL_STUDIO_TOKEN"
 CONCURRENCY = 4
 BEATS_MISSED = 3
 """A worker that missed so many heartbeats is dead, and its jobs are given to others."""
@@ -54,6 +55,7 @@ class Room:
 
     def __init__(self, settings: Settings, database: Database, gateway: Gateway) -> None:
         self.settings, self.database, self.gateway = settings, database, gateway
+        self._token = settings.label_studio_token
         self._connect_at: dict[str, float] = {}
         self._check_at: dict[str, float] = {}
         self._sweep_at: dict[str, float] = {}
@@ -127,9 +129,37 @@ class Room:
         except Retriable as exc:
             logger.warning("%s of loop %s is tried again: %s", job, loop, _line(exc))
         except LabelloopError as exc:
+            if isinstance(exc, Refused) and exc.status == 401 and self._take_new_token():
+                return
             logger.error("%s of loop %s cannot go on: %s", job, loop, exc)
         except Exception:
             logger.exception("%s of loop %s failed", job, loop)
+
+    def _take_new_token(self) -> bool:
+        """Whether another token than the one that Label Studio refuses stands where settings are read; it is used now.
+
+        What only the environment says cannot change while the process runs.
+        """
+        try:
+            now = Settings.from_env(os.environ)
+            if now.label_studio_token == self._token:
+                only_here = TOKEN in os.environ and TOKEN + "_FILE" not in os.environ
+                logger.error(
+                    "Label Studio refuses LABELLOOP_LABEL_STUDIO_TOKEN: %s",
+                    "set another and start this worker again, because only its environment names it"
+                    if only_here
+                    else "put another where it stands, in settings.env or the secret's file; it is taken by itself",
+                )
+                return False
+            self.gateway = Gateway(now.label_studio_url, now.label_studio_token)
+        except LabelloopError as exc:
+            logger.error("the new settings cannot be used: %s", exc)
+            return False
+        self._token = now.label_studio_token
+        for at in (self._connect_at, self._check_at, self._looked_at, self._sweep_at):
+            at.clear()  # what was refused is due again
+        logger.info("Label Studio refuses the token; the new one is used from now on")
+        return True
 
 
 def _due(at: dict[str, float], loop: str, every_s: float) -> bool:

@@ -23,7 +23,7 @@ from backend import champions
 from backend.promote import promote
 from backend.service import create_app, from_env
 from backend.train import train
-from labelloop.local.places import KEEP_ALIVE
+from labelloop.local import services
 from labelloop.local.supervisor import ROOT, python_env
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -63,10 +63,11 @@ def gunicorn(settings: Settings, log: Path, **environ: str) -> Iterator[str]:
     """The backend as `labelloop up` runs it, for the length of a `with`; yields its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    words = ["--bind", address, "--worker-class", "gthread", "--threads", "16", *KEEP_ALIVE]
+    words = services.gunicorn(services.BACKEND, address)
+    words[1] = "tests.ml_backend:impatient()"
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", *words, "tests.ml_backend:impatient()"],
+            [sys.executable, "-m", *words],
             cwd=ROOT, env={**python_env(), **settings.to_env(), **environ}, stdout=out, stderr=out,
         )  # fmt: skip
 

@@ -17,6 +17,8 @@ class Line:
         self._open: list[socket.socket] = []
         self._lock = threading.Lock()
         self._is_cut = False
+        self._passes = threading.Event()
+        self._passes.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
@@ -29,11 +31,17 @@ class Line:
                 end.close()
             self._open.clear()
 
+    def hush(self) -> None:
+        """Take everything, connections too, and pass nothing on: a server that is stopped, or lost packets."""
+        self._passes.clear()
+
     def mend(self) -> None:
         self._is_cut = False
+        self._passes.set()
 
     def close(self) -> None:
         self.cut()
+        self._passes.set()
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -51,12 +59,13 @@ class Line:
                 far = socket.create_connection(self._target)
                 self._open += [near, far]
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
+                threading.Thread(target=_pass_on, args=(source, sink, self._passes), daemon=True).start()
 
 
-def _pass_on(source: socket.socket, sink: socket.socket) -> None:
+def _pass_on(source: socket.socket, sink: socket.socket, passes: threading.Event) -> None:
     with suppress(OSError):
         while data := source.recv(1 << 16):
+            passes.wait()
             sink.sendall(data)
     for end in (source, sink):
         with suppress(OSError):

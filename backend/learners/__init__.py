@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
-from backend.learners.committee import Committee
-from backend.learners.estimator import Estimator
-from backend.learners.hosted import Hosted
-from backend.learners.images import Images
-from backend.learners.incremental import Incremental
 from backend.learners.making import construct
-from backend.learners.multilabel import Multilabel
-from backend.learners.numbers import Numbers
-from backend.learners.remote import Remote
 from backend.learners.said import Said
-from backend.learners.spans import Spans
-from backend.learners.tabular import Tabular
-from backend.learners.text import Text
-from backend.learners.vectors import Vectors
 from labelloop.errors import SpecError
 
 
@@ -62,15 +52,23 @@ class Learner(Protocol):
         ...
 
 
-LEARNERS: Mapping[str, type[Learner]] = {
-    learner.name: learner
-    for learner in (
-        *(Committee, Estimator, Images, Incremental, Tabular, Text, Vectors),
-        *(Multilabel, Numbers, Spans),
-        *(Hosted, Remote),
-    )
+LEARNERS: Mapping[str, str] = {
+    "committee": "committee.Committee",
+    "estimator": "estimator.Estimator",
+    "images": "images.Images",
+    "incremental": "incremental.Incremental",
+    "tabular": "tabular.Tabular",
+    "text": "text.Text",
+    "vectors": "vectors.Vectors",
+    "multilabel": "multilabel.Multilabel",
+    "numbers": "numbers.Numbers",
+    "spans": "spans.Spans",
+    "label-studio-ml": "hosted.Hosted",
+    "remote": "remote.Remote",
 }
-OF_OTHERS = frozenset({Hosted.name, Remote.name})
+"""Name to its class, module first. It is imported when a learner is made, because scikit-learn takes 130 MB."""
+ESTIMATOR = "estimator"
+OF_OTHERS = frozenset({"label-studio-ml", "remote"})
 """Those that are told the form: `label_config`."""
 
 
@@ -81,10 +79,25 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
     they ask for is not there.
     """
     if "." in name:
-        name, params = Estimator.name, {**params, "path": name}
-    try:
-        learner = LEARNERS[name]
-    except KeyError:
+        name, params = ESTIMATOR, {**params, "path": name}
+    if name not in LEARNERS:
         there = f"{', '.join(sorted(LEARNERS))}, and scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
-        raise SpecError(f"no learner {name!r}; there are: {there}") from None
+        raise SpecError(f"no learner {name!r}; there are: {there}")
+    load_sklearn()
+    module, _, found = LEARNERS[name].partition(".")
+    learner: type[Learner] = getattr(import_module(f"{__name__}.{module}"), found)
     return construct(learner, params)
+
+
+def load_sklearn() -> None:
+    """Import scikit-learn without pandas, which it loads wherever it is installed: 40 MB that no learner here needs.
+
+    Whoever imports pandas later gets it.
+    """
+    if "sklearn" in sys.modules or "pandas" in sys.modules:
+        return
+    sys.modules["pandas"] = None  # type: ignore[assignment]
+    try:
+        import_module("sklearn.utils.fixes")
+    finally:
+        del sys.modules["pandas"]

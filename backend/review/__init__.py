@@ -53,7 +53,8 @@ def _as_json(error: Exception) -> Any:
 def _as_page(error: Exception) -> Any:
     status, said = _said(error)
     if status == 401:
-        onward = request.full_path.rstrip("?") if request.method == "GET" else None
+        query = request.query_string.decode(errors="replace")
+        onward = f"{request.path}?{query}".rstrip("?") if request.method == "GET" else None
         return redirect(url_for("review.login", next=onward), 303)
     return render_template("review/error.html", status=status, said=said), status
 

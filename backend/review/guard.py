@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from flask import Blueprint, Flask, Request, Response, abort, g, request, session
+from flask import Blueprint, Flask, Response, abort, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
 from backend.review.identity import Authenticator, Identity, who
@@ -125,24 +125,27 @@ def check_csrf(identity: Identity | None) -> None:
 
 
 class Tries:
-    """Wrong tokens by address, so that nobody guesses quickly. In memory of this process. Safe for threads."""
+    """Wrong tokens by browser session. In memory of this process. Safe for threads.
+
+    Not by address: behind a proxy everybody has the same, and ten slips of one person would keep all others out. It is
+    for people who mistype; what keeps a guesser out is that a token has 256 random bits.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._wrong: OrderedDict[str, list[float]] = OrderedDict()
 
-    def too_many(self, request: Request) -> bool:
+    def too_many(self, session: str) -> bool:
         with self._lock:
-            return len(self._recent(str(request.remote_addr))) >= TRIES
+            return len(self._recent(session)) >= TRIES
 
-    def wrong(self, request: Request) -> None:
+    def wrong(self, session: str) -> None:
         with self._lock:
-            address = str(request.remote_addr)
-            self._wrong[address] = [*self._recent(address), self._clock()]
-            self._wrong.move_to_end(address)
+            self._wrong[session] = [*self._recent(session), self._clock()]
+            self._wrong.move_to_end(session)
             while len(self._wrong) > REMEMBERED:
                 self._wrong.popitem(last=False)
 
-    def _recent(self, address: str) -> list[float]:
-        return [at for at in self._wrong.get(address, []) if self._clock() - at < TRIES_IN_S]
+    def _recent(self, session: str) -> list[float]:
+        return [at for at in self._wrong.get(session, []) if self._clock() - at < TRIES_IN_S]

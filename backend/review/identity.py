@@ -13,6 +13,7 @@ from uuid import UUID
 
 from flask import Request, session
 
+from labelloop import credentials
 from labelloop.settings import Settings
 from labelloop.store import access
 from labelloop.store.database import Database
@@ -55,11 +56,11 @@ def by_bearer(database: Database) -> Authenticator:
     """A token in the Authorization header."""
 
     def way(request: Request) -> Identity | None:
-        given = request.authorization
-        if given is None or given.type != "bearer" or not given.token:
+        token = credentials.bearer(request.headers.get("Authorization", ""))
+        if not token:
             return None
         with database.transaction() as conn:
-            return _identity(access.of_token(conn, given.token), sent_by_browser=False)
+            return _identity(access.of_token(conn, token), sent_by_browser=False)
 
     return way
 

@@ -92,13 +92,13 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.post("/login")
     def log_in() -> Any:
         onward = _local(request.form.get("next"))
-        if tries.too_many(request):
-            said = "Too many wrong tokens from this address: wait a minute."
+        if tries.too_many(csrf_token()):
+            said = "Too many wrong tokens from this browser: wait a minute."
             return render_template("review/login.html", next=onward, said=said), 429
         with database.transaction() as conn:
             row = access.of_token(conn, request.form.get("token", "").strip())
         if row is None:
-            tries.wrong(request)
+            tries.wrong(csrf_token())
             said = "This token opens nothing: it is mistyped, or was revoked."
             return render_template("review/login.html", next=onward, said=said), 401
         session.clear()  # nothing that somebody else may have planted in this browser lives on

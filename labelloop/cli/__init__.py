@@ -10,6 +10,7 @@ from labelloop.cli import (
     hops,
     looking,
     people,
+    projects,
     rescoring,
     simulating,
     starting,
@@ -28,6 +29,18 @@ def main() -> None:
     """
 
 
-for topic in (starting, doctoring, hops, looking, people, versions, access, rescoring, simulating, strategies):
+for topic in (
+    starting,
+    doctoring,
+    hops,
+    looking,
+    people,
+    projects,
+    versions,
+    access,
+    rescoring,
+    simulating,
+    strategies,
+):
     for command in topic.COMMANDS:
         main.add_command(command)

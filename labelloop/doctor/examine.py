@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from labelloop.doctor import calls, gather, order, project, server, services, work
+from labelloop.doctor import calls, gather, order, project, server, services, tasks, work
 from labelloop.doctor.findings import Finding, Level, good, unseen
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.answers import Project
@@ -188,6 +188,7 @@ def _loop(
         time.sleep(again_s)
         ranking = list(_ranking(conn, studio, name, None, titles))
     yield from ranking
+    yield from _tasks(conn, studio, name, row, again_s)
     yield _try("members", lambda: order.members(name, gather.members(settings, members_at, standing.id)), name)
 
 
@@ -207,6 +208,20 @@ def _ranking(
     yield project.shown_version(loop, standing, version, titles)
     yield order.scores(loop, served, ours, version)
     yield order.order(loop, served, ours, version)
+
+
+def _tasks(conn: Conn, studio: Inspection, loop: str, row: dict[str, Any], again_s: float) -> Iterator[Finding]:
+    """A difference is believed when it is there twice: a push or a pull may be in the middle."""
+    try:
+        known, found = gather.tasks(conn, studio, loop, row)
+        if found != tasks.Differences():
+            time.sleep(again_s)
+            known, again = gather.tasks(conn, studio, loop, row)
+            found &= again
+    except (LabelloopError, psycopg.Error) as exc:
+        yield unseen("tasks", _line(exc), loop=loop)
+        return
+    yield from tasks.tasks(loop, found, known)
 
 
 def _row(conn: Conn, loop: str) -> dict[str, Any]:

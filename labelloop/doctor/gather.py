@@ -14,10 +14,13 @@ from psycopg.rows import dict_row
 
 from labelloop.doctor.calls import Backend, Hook
 from labelloop.doctor.services import LATE_S, Answer
+from labelloop.doctor.tasks import Differences, differences
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.settings import Settings
+from labelloop.store import tasks as task_store
 from labelloop.store.database import DEADLINES, Conn
 from sync.project import HOOK_ACTIONS, HOOK_HEADER, hook_path
+from sync.sweep import reduce
 
 PATIENCE_S = 10.0
 NOBODYS = {"action": "DOCTOR", "project": {"id": 0}}
@@ -84,6 +87,15 @@ def backends(studio: Inspection, project_id: int) -> list[Backend]:
         Backend(one.title or "", one.url or "", str(one.state or ""), (one.error_message or "").strip()[:300])
         for one in studio.ml_backends(project_id)
     ]
+
+
+def tasks(conn: Conn, studio: Inspection, loop: str, project: Mapping[str, Any]) -> tuple[int, Differences]:
+    """How many tasks Postgres knows of, and how Label Studio differs. Of each task there only its key is kept."""
+    standing = reduce(studio.all_tasks(project["project_id"]), project["signing_key"])
+    rows = task_store.ids(conn, loop)
+    outputs = [task.output_id for task in standing if task.output_id is not None]
+    states = {output_id: row["state"] for output_id, row in task_store.known(conn, loop, outputs).items()}
+    return len(rows), differences(rows, standing, states)
 
 
 def members(settings: Settings, given: str, project_id: int) -> int | None:

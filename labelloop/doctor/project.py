@@ -19,7 +19,7 @@ def push_it(loop: str) -> str:
 def not_there(loop: str, said: str, *, gone: bool) -> Finding:
     """`said`: what sync would say; of a project that is gone, or of one that is not ours."""
     if gone:
-        why, repair = "its tasks went with it", "restore the database of Label Studio from its backup"
+        why, repair = "its tasks went with it", f"labelloop project recreate --loop {loop}  # or restore Label Studio"
     else:
         why = "sync writes to no project that is not surely its own, so nothing is pushed or pulled"
         repair = "put that mark back into its description; or set LABELLOOP_LABEL_STUDIO_URL, if this is another server"

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binomtest, norm
 
 Floats = npt.NDArray[np.float64]
 FLIPS = 100_000
@@ -19,7 +19,8 @@ DRAWS = 100_000_000
 RESAMPLED = 1_000
 PIECE = 1_000_000
 """Numbers that are drawn at a time: they stay where the processor is quick."""
-Z = float(norm.isf(0.025))
+Z = 1.9599639845400545
+"""Of the standard normal distribution, the value that 2.5 % exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,10 @@ class Accuracy:
     def of(cls, correct: int, n: int) -> Accuracy:
         if n == 0:
             return cls(0, 0, None, None, None)
-        interval = binomtest(correct, n).proportion_ci(method="wilson")
-        return cls(correct, n, correct / n, float(interval.low), float(interval.high))
+        share = correct / n  # Wilson 1927
+        middle, half = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+        low, high = ((middle + side) / (1 + Z**2 / n) for side in (-half, half))
+        return cls(correct, n, share, 0.0 if correct == 0 else low, 1.0 if correct == n else high)
 
     @classmethod
     def of_scores(cls, scores: Floats, metric: str, rng: np.random.Generator) -> Accuracy:
@@ -100,7 +103,7 @@ def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) 
     if not len(told):
         return 1.0
     if _whole(told):
-        return float(binomtest(int((told > 0).sum()), len(told), 0.5, alternative="greater").pvalue)
+        return _heads(int((told > 0).sum()), len(told))
     flips = min(flips, max(FEWER, DRAWS // len(told)))
     seen = told.sum() - 1e-9
     as_large = 0
@@ -129,6 +132,15 @@ def bootstrap(values: Floats, rng: np.random.Generator) -> tuple[float, float]:
     means = [values[rng.integers(len(values), size=(n, len(values)), dtype=np.int32)].mean(axis=1) for n in pieces]
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
+
+
+def _heads(k: int, n: int) -> float:
+    """The chance of at least `k` heads in `n` tosses of a fair coin, exactly (the binomial test, one-sided)."""
+    ways, found = math.comb(n, k), 0
+    for heads in range(k, n + 1):
+        found += ways
+        ways = ways * (n - heads) // (heads + 1)
+    return float(found / 2**n)
 
 
 def _whole(differences: Floats) -> bool:

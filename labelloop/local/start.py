@@ -20,8 +20,9 @@ from labelloop.local import ports
 from labelloop.local.label_studio import LabelStudio, database_for
 from labelloop.local.leftovers import mark
 from labelloop.local.options import UpOptions
-from labelloop.local.places import KEEP_ALIVE, write_secret
+from labelloop.local.places import write_secret
 from labelloop.local.postgres import Command, Postgres
+from labelloop.local.services import BACKEND, SYNC, gunicorn
 from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
 from labelloop.spec import LoopSpec, load
@@ -161,15 +162,15 @@ class Start:
 
     def _rooms(self, settings: Settings, database: Database) -> None:
         env = python_env() | settings.to_env()
+        del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # it is read from settings.env, where another may stand later
 
         def run(name: str, *words: str, **more: str) -> None:
             self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env | more))
 
         shared = self._data_dir / "metrics"  # sync is two processes, which count together
         shutil.rmtree(shared, ignore_errors=True)
-        sync = _gunicorn("sync.service:from_env()", self._ports["sync"], workers=2, threads=4)
-        run("sync", *sync, PROMETHEUS_MULTIPROC_DIR=str(shared))
-        run("backend", *_gunicorn("backend.service:from_env()", self._ports["backend"], workers=1, threads=16))
+        run("sync", *gunicorn(SYNC, f"127.0.0.1:{self._ports['sync']}"), PROMETHEUS_MULTIPROC_DIR=str(shared))
+        run("backend", *gunicorn(BACKEND, f"127.0.0.1:{self._ports['backend']}"))
         auth = (settings.backend_user, settings.backend_password)
         self._up("sync", lambda: _answers(self._at("sync") + "/healthz"))
         self._up("backend", lambda: _answers(self._at("backend") + "/health", auth))
@@ -178,14 +179,6 @@ class Start:
         run("backend-worker", "backend.worker")
         self._supervisor.until(lambda: _last_worker(database) >= last + 2, 60, "sync-worker", "backend-worker")
         self._announce("sync, backend and their workers are up; `labelloop doctor` looks whether all is well")
-
-
-def _gunicorn(app: str, port: int, *, workers: int, threads: int) -> list[str]:
-    return [
-        "gunicorn", app, "--worker-class", "gthread", "--workers", str(workers), "--threads", str(threads),
-        "--bind", f"127.0.0.1:{port}", "--timeout", "60", "--graceful-timeout", "5", "--no-control-socket",
-        *KEEP_ALIVE,
-    ]  # fmt: skip
 
 
 def _answers(url: str, auth: tuple[str, str] | None = None) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +14,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from labelloop.errors import Retriable, SettingsError, Unreachable
+from labelloop.errors import Retriable, SettingsError, Unreachable, Unstorable
 
 # A peer that vanishes must not hang us for ever: keepalives do not help while data is in flight, tcp_user_timeout does.
 # Compiling a statement (jit) takes half a second, and ours are done in milliseconds.
@@ -24,7 +26,63 @@ DEADLINES: dict[str, Any] = {
     "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c jit=off",
 }
 
+QUIET_S = 4.0
+"""After this long without an answer to a statement, look whether Postgres answers at all."""
+LOOK_S = 3
+"""How long a new connection may take then. Together they are less than the 10 s in which a request gets its 503."""
 Conn = Connection[DictRow]
+
+
+class _Watched(Connection[DictRow]):
+    """A connection that gives up when Postgres is there but mute: stopped, or behind a network that swallows packets.
+
+    libpq waits for ever then, because the kernel at the other end still acknowledges what we send. A statement that is
+    only slow goes on, as a new connection is answered meanwhile.
+    """
+
+    answers: Callable[[], bool]
+
+    def wait(self, gen: Generator[Any, Any, Any], *args: Any, **named: Any) -> Any:
+        return super().wait(self._watch(gen), *args, **named)
+
+    def _watch(self, gen: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        heard = time.monotonic()
+        try:
+            wanted = next(gen)
+            while True:
+                ready = yield wanted
+                if ready:
+                    heard = time.monotonic()
+                elif time.monotonic() - heard > QUIET_S:
+                    if not self.answers():
+                        self.pgconn.finish()
+                        raise psycopg.OperationalError("it is silent, and takes no new connection")
+                    heard = time.monotonic()
+                wanted = gen.send(ready)
+        except StopIteration as done:
+            return done.value
+
+
+class _Look:
+    """Whether a Postgres answers, asked by one thread at a time; what one finds the others believe for a second."""
+
+    def __init__(self, url: str) -> None:
+        self._url = make_conninfo(url, **{**DEADLINES, "connect_timeout": LOOK_S})
+        self._lock = threading.Lock()
+        self._found, self._at = True, float("-inf")
+
+    def __call__(self) -> bool:
+        with self._lock:
+            if time.monotonic() - self._at > 1:
+                self._found, self._at = self._ask(), time.monotonic()
+            return self._found
+
+    def _ask(self) -> bool:
+        try:
+            psycopg.connect(self._url).close()
+        except psycopg.Error as exc:
+            return "FATAL" in str(exc)  # the server's own word, such as that it has no place for one more
+        return True
 
 
 class Database:
@@ -37,9 +95,10 @@ class Database:
     def __init__(self, url: str, *, size: int = 8, wait_s: float = 5.0) -> None:
         self.url = url
         self._wait_s = wait_s
+        watched: type[Conn] = type("Watched", (_Watched,), {"answers": staticmethod(_Look(url))})
         self._pool: ConnectionPool[Conn] = ConnectionPool(
             make_conninfo(url, **DEADLINES),
-            connection_class=Connection[DictRow],
+            connection_class=watched,
             kwargs={"row_factory": dict_row},
             min_size=0,
             max_size=size,
@@ -47,13 +106,14 @@ class Database:
             # The default backs off for up to five minutes: so long would a Postgres that is back stay unseen.
             reconnect_timeout=wait_s,
             check=ConnectionPool.check_connection,
-            open=True,
+            open=False,
         )
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
         """A connection inside one transaction: committed at the end, rolled back on any exception."""
         try:
+            self._pool.open()  # at first use: its threads would not live on in a forked process
             with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as exc:
@@ -62,6 +122,8 @@ class Database:
             raise Retriable(f"a statement took too long, and Postgres broke it off: {exc}") from exc
         except psycopg.OperationalError as exc:
             raise Unreachable(f"Postgres does not answer: {exc}") from exc
+        except (psycopg.DataError, UnicodeEncodeError) as exc:
+            raise Unstorable(f"Postgres cannot take what was given: {exc}") from exc
         except psycopg.errors.UndefinedTable as exc:
             raise SettingsError("the database has not labelloop's tables: `labelloop migrate` makes them") from exc
 

@@ -57,6 +57,21 @@ def made(conn: Conn, loop: str, project_id: int, label_studio_url: str) -> None:
     )
 
 
+def replace(conn: Conn, loop: str, signing_key: bytes) -> None:
+    """The loop shall have another project, which is not made yet; what is known of the one before stays under its
+    instance.
+    """
+    conn.execute(
+        """
+        update projects set project_id = null, instance = gen_random_uuid(), signing_key = %(key)s,
+            creating_since = null, model_version = default, bookmark = null, swept_at = null
+        where loop = %(loop)s
+        """,
+        {"loop": loop, "key": signing_key},
+    )
+    conn.execute("delete from pull_requests where loop = %(loop)s", {"loop": loop})
+
+
 def set_model_version(conn: Conn, loop: str, version: str) -> None:
     conn.execute(
         "update projects set model_version = %(version)s where loop = %(loop)s", {"loop": loop, "version": version}

@@ -201,6 +201,29 @@ def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state:
     return [row["id"] for row in rows]
 
 
+def wait_again(conn: Conn, loop: str, reason: str) -> int:
+    """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
+
+    What is answered stays so.
+    """
+    conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
+    conn.execute(
+        """
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why)
+        select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why
+        from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' on conflict (output_id) do nothing
+        """,
+        {"loop": loop},
+    )
+    n = conn.execute(
+        "update outputs set state = 'waiting', state_reason = %(reason)s where loop = %(loop)s and state = 'in_review'",
+        {"loop": loop, "reason": reason},
+    ).rowcount
+    conn.execute("delete from tasks where loop = %(loop)s", {"loop": loop})
+    return n
+
+
 def answered_before(conn: Conn, output_ids: Sequence[UUID]) -> None:
     """Those of these open outputs that people answered before we knew of their tasks are answered."""
     conn.execute(

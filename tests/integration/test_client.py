@@ -22,7 +22,7 @@ import pytest
 from psycopg import sql
 
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
-from labelloop.local.places import KEEP_ALIVE
+from labelloop.local import services
 from labelloop.spec import parse
 from labelloop.store import loops
 from labelloop.store import outputs as output_store
@@ -84,8 +84,7 @@ def running(database_url: str, folder: Path) -> Iterator[str]:
         "LABELLOOP_DATA_DIR": str(folder),
         "HOME": str(folder),
     }
-    options = ["--bind", address, "--worker-class", "gthread", "--threads", "4", *KEEP_ALIVE]
-    command = ["gunicorn", *options, "sync.service:from_env()"]
+    command = services.gunicorn(services.SYNC, address)
     with (folder / "service.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", *command], env=env, stderr=log, stdout=log)
     try:

@@ -171,6 +171,7 @@ def test_a_new_champion_serves_within_seconds_and_a_damaged_one_never(
     models.path(settings.models_dir, second).write_bytes(kept[:-1] + b"?")
     degraded = {"status": "degraded", "troubles": [f"digits: version {second[:12]} cannot be loaded"]}
     until(lambda: serves(first) and client.get("/readyz").get_json() == degraded)
+    assert client.get("/readyz").status_code == 503
     models.path(settings.models_dir, second).write_bytes(kept)
     until(lambda: serves(second))
     assert client.get("/readyz").get_json()["status"] == "ready"

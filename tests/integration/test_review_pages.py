@@ -153,10 +153,12 @@ def test_a_revoked_token_closes_the_page_that_is_open(house: House) -> None:
     )
 
 
-def test_guessing_is_slowed_down(house: House) -> None:
-    client = house.client()
+def test_ten_wrong_tokens_stop_the_browser_that_sent_them_and_nobody_else_at_its_address(house: House) -> None:
+    app = house.client().application
+    client, other = app.test_client(), app.test_client()
     assert [log_in(client, "wrong").status_code for _ in range(11)] == [401] * 10 + [429]
     assert log_in(client, house.tokens["mira"]).status_code == 429
+    assert log_in(other, house.tokens["mira"]).status_code == 303
 
 
 def test_a_stranger_cannot_send_more_than_a_login_needs(house: House) -> None:

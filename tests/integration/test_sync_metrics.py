@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 
+from labelloop.local import services
 from labelloop.local.supervisor import ROOT, python_env
 from labelloop.store import loops
 from labelloop.store.database import Database
@@ -32,11 +33,11 @@ def test_two_processes_count_together_and_the_dead_are_forgotten(
     settings = replace(settings_for(database_url, tmp_path), intake_token=TOKEN)
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    gunicorn = [sys.executable, "-m", "gunicorn", "--worker-class", "gthread", "--workers", "2", "--bind", address]
+    command = [sys.executable, "-m", *services.gunicorn(services.SYNC, address)]
     env = {**python_env(), **settings.to_env(), "PROMETHEUS_MULTIPROC_DIR": str(shared)}
     log = tmp_path / "sync.log"
     with log.open("wb") as out:
-        process = subprocess.Popen([*gunicorn, "sync.service:from_env()"], cwd=ROOT, env=env, stdout=out, stderr=out)
+        process = subprocess.Popen(command, cwd=ROOT, env=env, stdout=out, stderr=out)
     try:
         until(lambda: _answers(f"http://{address}/healthz"))
         headers = {"Authorization": f"Bearer {TOKEN}"}

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from compose.ban_list import default_list, without
 from compose.start_label_studio import environment
 from labelloop.cli import main as cli
+from labelloop.local import services
 from labelloop.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parents[2]
@@ -246,6 +247,9 @@ def test_what_the_containers_start_can_be_imported() -> None:
         if command[0] == "gunicorn":
             module, factory = command[1].removesuffix("()").split(":")
             assert callable(getattr(importlib.import_module(module), factory))
+            bind = next(word for word in command if word.startswith("--bind=")).removeprefix("--bind=")
+            ours = services.gunicorn(module.partition(".")[0], bind)
+            assert command == [*ours, "--worker-tmp-dir=/dev/shm"]  # as `labelloop up` starts it
         elif command[:2] == ["python", "-m"]:
             assert importlib.util.find_spec(command[2])
         elif command[0] == "labelloop":

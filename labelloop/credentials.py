@@ -1,0 +1,23 @@
+"""Credentials in an Authorization header. It may hold any bytes: what is no credential is "" or b"", never an error."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+
+
+def bearer(header: str) -> str:
+    """The token of `Bearer <token>`; "" in any other header."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def basic(header: str) -> tuple[bytes, bytes]:
+    """User and password of `Basic <base64>`; both empty in any other header."""
+    scheme, _, given = header.partition(" ")
+    if scheme.lower() != "basic":
+        return b"", b""
+    try:
+        user, _, password = b64decode(given.strip()).partition(b":")
+    except ValueError:
+        return b"", b""
+    return user, password

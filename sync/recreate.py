@@ -1,0 +1,98 @@
+"""Recreate: a loop whose project or tasks are lost gets a new project, in which what is open is asked again.
+
+Answers stay: they are in Postgres, and count. What still comes from the old project is nobody's any more: its webhook
+names a project that is not the loop's.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from labelloop.errors import Failed, LabelloopError, Refused, UsageError
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
+from labelloop.store import batches, projects
+from labelloop.store import tasks as task_store
+from labelloop.store.database import Conn, Database
+from sync.batches import put_back
+from sync.project import HOOK_HEADER, ensure_project, hook_path, own
+from sync.pull import pull
+from sync.push import push
+from sync.sweep import by_output, gone_from, reduce, too_many
+
+logger = logging.getLogger(__name__)
+REASON = "its project in Label Studio was lost"
+
+
+def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> dict[str, Any]:
+    """{"project", "recreated", "waits", "pushed"}. Where the project stands with its tasks, nothing is replaced.
+
+    Killed at any point, another call brings it to the same end.
+    """
+    with database.transaction() as conn:
+        project = projects.get(conn, spec.name)
+    waits, lost = 0, False
+    if project is not None and project["project_id"] is not None:
+        stands, lost = _look(database, gateway, spec, project)
+        if lost:
+            if stands:
+                pull(database, gateway, spec)  # what was answered last
+            with database.transaction() as conn:
+                waits = _let_go(conn, spec.name)
+            if stands:
+                _silence(gateway, project["project_id"], spec.name)
+    made = ensure_project(database, gateway, spec, settings)
+    pushed = push(database, gateway, spec, settings)
+    logger.info("recreate", extra={"loop": spec.name, "project": made["project_id"], "recreated": lost})
+    return {"project": made["project_id"], "recreated": lost, "waits": waits, "pushed": pushed.pushed}
+
+
+def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether the project stands, and whether it or most of its tasks are lost. Raises where that cannot be known."""
+    if project["label_studio_url"].rstrip("/") != gateway.url:
+        raise UsageError(
+            f"loop {spec.name!r} stands in Label Studio at {project['label_studio_url']}, and this is {gateway.url}: "
+            "what is missing here may be there. Set LABELLOOP_LABEL_STUDIO_URL"
+        )
+    gateway.whoami()
+    try:
+        own(gateway, project)
+    except Failed as exc:
+        if isinstance(exc.__cause__, Refused):
+            return False, True
+        raise
+    with database.transaction() as conn:
+        rows = task_store.ids(conn, spec.name)
+    standing = reduce(gateway.all_tasks(project["project_id"]), project["signing_key"])
+    gone = gone_from(rows, standing, by_output(standing))
+    return True, too_many(len(gone), len(rows))
+
+
+def _let_go(conn: Conn, loop: str) -> int:
+    """Everything that is open or on its way waits again; returns how many outputs."""
+    for hop in ("push", "answers"):  # in the order in which a push takes them
+        projects.hold(conn, loop, hop)
+    n = 0
+    for batch in batches.open_(conn, loop):
+        if batch["kind"] == "tasks":
+            n += put_back(conn, batch["id"], batch["state"], "abandoned", REASON)
+        else:
+            batches.end(conn, batch["id"], batch["state"], "abandoned", REASON)
+            batches.forget_items(conn, batch["id"])
+    n += task_store.wait_again(conn, loop, REASON)
+    projects.replace(conn, loop, secrets.token_bytes(32))
+    return n
+
+
+def _silence(gateway: Gateway, project_id: int, loop: str) -> None:
+    """Take our webhook out of the old project, so that nobody's click waits for us; nothing hangs on it."""
+    try:
+        for hook in gateway.webhooks(project_id):
+            if hook.url.endswith(hook_path(loop)) and HOOK_HEADER in (hook.headers or {}):
+                gateway.delete_webhook(hook.id)
+    except LabelloopError as exc:
+        logger.warning("the webhook of the old project %d stays: %s", project_id, exc)
