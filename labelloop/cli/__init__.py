@@ -6,6 +6,7 @@ import click
 
 from labelloop.cli import (
     access,
+    completing,
     doctoring,
     hops,
     looking,
@@ -28,6 +29,7 @@ def main() -> None:
     """
 
 
-for topic in (starting, doctoring, hops, looking, people, versions, access, rescoring, simulating, strategies):
+for topic in (starting, doctoring, hops, looking, people, versions, access, rescoring, simulating, strategies,
+              completing):  # fmt: skip
     for command in topic.COMMANDS:
         main.add_command(command)

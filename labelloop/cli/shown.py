@@ -29,8 +29,11 @@ def plain(value: Any) -> dict[str, Any]:
 
 
 def to_stderr(text: str) -> None:
-    """Words for people go to stderr, so that stdout stays for programs."""
-    click.echo(text, err=True)
+    """Words for people go to stderr, so that stdout stays for programs.
+
+    By sys.stderr as it is at this moment: while a bar is shown, lines come above it.
+    """
+    print(text, file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:

@@ -60,6 +60,11 @@ class Gateway:
         link = answers.text(self._get("api/invite"), "invite_url")
         return link if "://" in link else f"{self.url}/{link.lstrip('/')}"
 
+    def reset_invite(self) -> None:
+        """Make a new sign-up link; the one before it opens nothing any more."""
+        with self._clear("a new sign-up link"):
+            self._ls.organizations.reset_token(request_options=WRITE)
+
     # -- projects --------------------------------------------------------------------------------------------------
 
     def create_project(self, **fields: Any) -> Project:
