@@ -50,7 +50,7 @@ def prelabel(
     where the chunks are scored: the result is the same.
     """
     with database.transaction() as conn:
-        spec = loops.get(conn, loop)
+        spec = loops.at_work(conn, loop)
         champion, ranker = who(conn, loop)
     if spec is None:
         return 0

@@ -8,6 +8,7 @@ from labelloop.cli import (
     access,
     completing,
     doctoring,
+    ending,
     hops,
     looking,
     people,
@@ -29,7 +30,20 @@ def main() -> None:
     """
 
 
-for topic in (starting, doctoring, hops, looking, people, versions, access, rescoring, simulating, strategies,
-              completing):  # fmt: skip
+TOPICS = (
+    starting,
+    doctoring,
+    ending,
+    hops,
+    looking,
+    people,
+    versions,
+    access,
+    rescoring,
+    simulating,
+    strategies,
+    completing,
+)
+for topic in TOPICS:
     for command in topic.COMMANDS:
         main.add_command(command)

@@ -79,18 +79,23 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield db
 
 
-def loop_names(db: Database, loop: str | None) -> list[str]:
+def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> list[str]:
+    """All loops that are at work, or the one that is named; `archived`: that may be one that only can be looked at."""
     from labelloop.store import loops
 
     with db.transaction() as conn:
-        names = loops.names(conn)
-    if loop is not None and loop not in names:
-        raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
-    return names if loop is None else [loop]
+        names, resting = loops.names(conn), loops.resting(conn)
+        readable = loops.names(conn, archived=True)
+    if loop is None or loop in names or (archived and loop in readable):
+        return names if loop is None else [loop]
+    if loop in resting:
+        raise UsageError(f"loop {loop!r} was {resting[loop]}: `labelloop loop restore {loop}` takes it up again")
+    raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
 
 
-def one_loop(db: Database, loop: str | None) -> str:
-    names = loop_names(db, loop)
+def one_loop(db: Database, loop: str | None, *, archived: bool = False) -> str:
+    """The loop that is named, else the only one; `archived` as in loop_names."""
+    names = loop_names(db, loop, archived=archived)
     if len(names) != 1:
         raise UsageError(f"say which loop with --loop; there are: {', '.join(names) or 'none'}")
     return names[0]

@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from labelloop.store.database import Database
 
 
-def _me() -> str:
+def me() -> str:
+    """Who decides where nobody says so."""
     return os.environ.get("USER", "somebody")
 
 
 def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --why and --by: a decision is on record with both."""
-    by = click.option("--by", default=_me, help="Who decides.")
+    by = click.option("--by", default=me, help="Who decides.")
     return click.option("--why", required=True, help="The reason, for the record.")(by(command))
 
 
@@ -98,7 +99,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 @click.command()
 @one_of_the_loops
 @click.option("--why", default="asked for on the command line", show_default=True, help="The reason, for the record.")
-@click.option("--by", default=_me, help="With --stop: who stops it.")
+@click.option("--by", default=me, help="With --stop: who stops it.")
 @click.option("--wait", is_flag=True, help="Wait for the verdict.")
 @click.option("--stop", is_flag=True, help="Stop the run that is going, and the one that waits; the champion stays.")
 @as_json_too

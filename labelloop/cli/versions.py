@@ -33,7 +33,7 @@ def versions(settings: Settings, version: str | None, loop: str | None, as_json:
             with db.transaction() as conn:
                 report = version_report(conn, version)
             return print_json(report) if as_json else _version(report)
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             stale, decided = lineage.stale_by_version(conn, name), {row["id"]: row for row in store.list_(conn, name)}
             rows = [
@@ -63,7 +63,7 @@ def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -
             with db.transaction() as conn:
                 report = run_report(conn, run)
             return print_json(report) if as_json else _run(report)
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             rows = loop_report(conn, name)["runs"]
     if as_json:
@@ -128,7 +128,7 @@ def lineage(
             with db.transaction() as conn:
                 report = _learned_from(conn, version, rows=rows or as_json, stale_only=stale)
             return print_json(report) if as_json else _lineage(report)
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             if output is not None:
                 if not store.known_output(conn, name, output):

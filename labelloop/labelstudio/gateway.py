@@ -73,6 +73,11 @@ class Gateway:
     def update_project(self, project_id: int, **fields: Any) -> Project:
         return self._project("PATCH", f"api/projects/{project_id}/", fields)
 
+    def delete_project(self, project_id: int) -> None:
+        """With its tasks and annotations. Raises Refused with status 404 where there is none."""
+        with self._clear("the deletion of a project", write=True):
+            self._ls.projects.delete(project_id, request_options=WRITE)
+
     def project(self, project_id: int) -> Project:
         """Raises Refused with status 404 where there is none."""
         return self._project("GET", f"api/projects/{project_id}/", None)

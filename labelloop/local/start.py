@@ -79,7 +79,7 @@ class Start:
         )
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
-            names = _register(database, self._options.specs or _load_all(settings.loops_dir))
+            names = _register(database, self._options.specs or _load_all(settings.loops_dir), self._steps.announce)
             with database.transaction() as conn:
                 access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
             self._rooms(settings, database)
@@ -229,9 +229,15 @@ def _load_all(loops_dir: Path) -> list[LoopSpec]:
     return [load(file.parent) for file in sorted(loops_dir.glob("*/loop.yaml"))]
 
 
-def _register(database: Database, specs: Sequence[LoopSpec]) -> list[str]:
-    """Make the loops known to the database; their names."""
+def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:
+    """Make the loops known to the database; the names of those that are at work."""
     with database.transaction() as conn:
         for spec in specs:
             loops.register(conn, spec)
-    return [spec.name for spec in specs]
+        resting = loops.resting(conn)
+    for spec in specs:
+        if spec.name in resting:
+            announce(
+                f"loop {spec.name!r} was {resting[spec.name]}: `labelloop loop restore {spec.name}` takes it up again"
+            )
+    return [spec.name for spec in specs if spec.name not in resting]

@@ -117,20 +117,20 @@ def down(data_dir: Path, purge: bool = False, announce: Announce = print) -> Non
 
 def _summary(running: Running, seconds: float) -> str:
     settings, at = running.settings, running.addresses
-    administrator = [f"log in as {running.login} with LABELLOOP_LABEL_STUDIO_PASSWORD"] if running.login else []
+    administrator = [f"{running.login}, LABELLOOP_LABEL_STUDIO_PASSWORD"] if running.login else []
     places = {
         "Label Studio": [at["label_studio"], *administrator],
-        "review pages": [at["review"], "log in with LABELLOOP_REVIEW_TOKEN"],
-        "intake": [at["sync"], "its token is LABELLOOP_INTAKE_TOKEN"],
-        "these values": [str(settings.data_dir / FILE)],
+        "review pages": [at["review"], "LABELLOOP_REVIEW_TOKEN"],
+        "intake": [at["sync"], "LABELLOOP_INTAKE_TOKEN"],
+        "secrets": [str(settings.data_dir / FILE)],
     }
     lines = [f"labelloop is up after {seconds:.0f} s. Loops: {', '.join(running.loops) or 'none yet'}"]
     for name, (place, *more) in places.items():
         lines += [f"  {name:<13} {place}", *(f"  {'':<13} {words}" for words in more)]
     lines += ["In another terminal these lines make `labelloop` work:"]
     lines += [f"  {line}" for line in usable(settings.data_dir)]
-    lines += ["Next: `labelloop invite` prints the link by which people sign up, `labelloop submit FILE` sends"]
-    lines += ["outputs, `labelloop status` shows the loops. Ctrl-C here, or `labelloop down`, ends everything."]
+    lines += ["Next: `labelloop invite` prints the link by which people sign up, `labelloop"]
+    lines += ["submit FILE` sends outputs. Ctrl-C here, or `labelloop down`, ends everything."]
     return "\n".join(lines)
 
 
