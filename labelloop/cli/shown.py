@@ -95,6 +95,8 @@ def _table(**how: Any) -> Table:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_cell(field)}" for name, field in value.items()) or "-"
     if isinstance(value, str) or not isinstance(value, Iterable):
         return str(value)
     return ", ".join(map(str, value)) or "-"

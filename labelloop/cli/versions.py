@@ -163,7 +163,7 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
     if as_json:
         return print_json(made)
     if html is None:
-        show({**made["model"], "accuracy": _accuracy(made["metrics"]["accuracy"])}, as_json=False)
+        show(_card(made["model"]) | {"accuracy": _accuracy(made["metrics"]["accuracy"])}, as_json=False)
         for sentence in made["limits"]:
             click.echo(f"- {sentence}")
 
@@ -202,6 +202,19 @@ def _taught(row: Mapping[str, Any]) -> dict[str, Any]:
     said = [f"{s['reviewer']} (annotation {s['annotation']})" for s in row["said"]]
     now = {None: "as taught", "withdrawn": "withdrawn", "changed": f"changed to {row['now_label']}"}[row["stale"]]
     return {"key": row["key"], "label": row["label"], "answer": row["answer_seq"], "said by": said, "now": now}
+
+
+def _card(model: Mapping[str, Any]) -> dict[str, Any]:
+    decided, file = model["decided"], model["file"]
+    state = file["trouble"] or ("as it was made" if file["checked"] else "not looked at")
+    return {
+        **{key: model[key] for key in ("loop", "version", "stage", "learner")},
+        "parameters": model["params"],
+        "classes": model["classes"],
+        "file": f"{model['size_bytes']:,} bytes, {state}",
+        "created": model["created_at"],
+        "decided": f"by {decided['by']} at {decided['at']}: {decided['why']}" if decided["by"] else None,
+    }
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:
