@@ -18,6 +18,7 @@ from labelloop.cli.door import (
     open_database,
     with_settings,
 )
+from labelloop.cli.progress import Tick, counted, progress
 from labelloop.cli.shown import plain, show
 from labelloop.errors import Failed, Unreachable, UsageError
 from labelloop.settings import Settings
@@ -48,8 +49,8 @@ def submit(settings: Settings, file: Any, loop: str | None, as_json: bool) -> No
     from labelloop.client import Client
 
     settings.require("sync_url", "intake_token")
-    with Client(settings.sync_url, settings.intake_token) as client:
-        receipt = client.submit_lines(file, loop=loop)
+    with Client(settings.sync_url, settings.intake_token) as client, progress() as tick:
+        receipt = client.submit_lines(counted(file, tick), loop=loop)
     show({"new": receipt.new, "known": receipt.known}, as_json)
 
 
@@ -125,7 +126,8 @@ def retrain(settings: Settings, loop: str | None, why: str, by: str, wait: bool,
         if not wait:
             said_run = "folded into the run that is queued already" if run is None else str(run)
             return show({"loop": name, "run": said_run}, as_json)
-        done = _wait_for_verdict(db, name)
+        with progress() as tick:
+            done = _wait_for_verdict(db, name, tick)
     show({k: done[k] for k in ("id", "status", "reasons", "error")}, as_json)
     if done["status"] == "failed":
         raise Failed(f"the run failed: {done['error']}")
@@ -196,7 +198,7 @@ def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by:
     show(plain(done), as_json)
 
 
-def _wait_for_verdict(db: Database, loop: str) -> Mapping[str, Any]:
+def _wait_for_verdict(db: Database, loop: str, tick: Tick) -> Mapping[str, Any]:
     from labelloop.store import runs
 
     deadline = time.monotonic() + 900
@@ -205,6 +207,9 @@ def _wait_for_verdict(db: Database, loop: str) -> Mapping[str, Any]:
             latest = runs.latest(conn, loop, 1)
         if latest and latest[0]["status"] not in ("queued", "running"):
             return latest[0]
+        for run in latest:
+            at = run["progress"] or {"step": run["status"], "done": 0, "of": 0}
+            tick(f"run {str(run['id'])[:8]}: {at['step']}", at["done"], at["of"])
         time.sleep(0.5)
     raise Unreachable("no verdict within 15 minutes: is the backend's worker running?")
 

@@ -14,6 +14,8 @@ from labelloop.cli.door import (
 from labelloop.cli.shown import show, to_stderr
 from labelloop.settings import Settings
 
+RARE = ("pushing", "quarantined", "withdrawn", "unreadable")
+"""States that few outputs are in."""
 with_archived = click.option("--archived", is_flag=True, help="The archived loops too.")
 
 
@@ -42,6 +44,9 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "last_run": latest[0]["status"] if latest else None,
                 }
             )
+    if not as_json:  # what is rare has a column only where there is some
+        rare = {state for state in RARE if not any(row.get(state) for row in rows)}
+        rows = [{name: value for name, value in row.items() if name not in rare} for row in rows]
     show(rows, as_json)
 
 
@@ -65,16 +70,21 @@ def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
                 "waiting": loop["waiting"],
                 "in review": loop["in_review"],
                 "answered": loop["answered"],
-                "a person takes": duration(loop["response"]["person_median_s"]),
-                "agreement": percent(loop["agreement"]["agreement"]),
+                "median": _measured(duration(loop["response"]["person_median_s"])),
+                "agreement": _measured(percent(loop["agreement"]["agreement"])),
                 "champion": loop["champion"]["name"],
-                "is right, %": interval(loop["champion"]["accuracy"]) or "not measured",
+                "accuracy, %": interval(loop["champion"]["accuracy"]) or None,
                 "needs you": loop["resting"] or "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
             }
             for loop in loops
         ],
         as_json,
     )
+
+
+def _measured(words: str) -> str | None:
+    """In a table a dash is enough."""
+    return None if words == "not measured" else words
 
 
 @click.command()

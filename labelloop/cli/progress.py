@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import IO
 
 Tick = Callable[[str, int, int], object]
 
@@ -34,3 +37,15 @@ def progress() -> Iterator[Tick]:
             bar.update(task, description=words, completed=done, total=of or None)
 
         yield tick
+
+
+def counted(file: IO[bytes], tick: Tick) -> Iterator[bytes]:
+    """The lines of a file, and how many of its bytes are read; of a pipe nobody knows of how many."""
+    done = of = 0
+    with suppress(OSError):  # it may be no file at all
+        about = os.fstat(file.fileno())
+        of = about.st_size if stat.S_ISREG(about.st_mode) else 0
+    for line in file:
+        done += len(line)
+        tick("outputs are sent", done, of)
+        yield line

@@ -48,21 +48,30 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
         return click.echo("none")
     console = a_console()
     if isinstance(value, Mapping):
-        return console.print(_pairs(value))
+        return _print(console, _pairs(value))
     rows = [{name: _cell(field) for name, field in row.items()} for row in value]
     widest = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
     wraps = {name for name in widest if any(len(row[name]) > PROSE and " " in row[name] for row in rows)}
-    least = sum(PROSE if name in wraps else width for name, width in widest.items()) + len(widest) - 1
+    least = sum(PROSE if name in wraps else width for name, width in widest.items()) + 2 * len(widest) - 2
     if least > console.width:
         for row in rows:
-            console.print(_pairs(row), end="\n\n")
+            _print(console, _pairs(row))
+            click.echo()
         return None
     table = _table()
     for name in widest:
         table.add_column(name, no_wrap=name not in wraps, min_width=PROSE if name in wraps else None)
     for row in rows:
         table.add_row(*row.values())
-    console.print(table)
+    _print(console, table)
+
+
+def _print(console: Console, table: Table) -> None:
+    if console.is_terminal:
+        return console.print(table)
+    with console.capture() as said:  # each cell is as wide as its column: of the last one nobody needs the blanks
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in said.get().splitlines()))
 
 
 def a_console(least: int = 0) -> Console:

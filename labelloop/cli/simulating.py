@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from labelloop.cli.door import with_settings
+from labelloop.cli.progress import progress
 from labelloop.cli.shown import a_console, to_stderr
 from labelloop.settings import Settings
 
@@ -60,7 +61,8 @@ def simulate(
     else:
         labelled = files.read(Path(data), text or given.field, label, learner=given.learner, embeddings=embeddings)
     options = SimulateOptions(chosen, seeds, batch, budget, out, json_file)
-    report = run(labelled, options, to_stderr)
+    with progress() as tick:
+        report = run(labelled, options, to_stderr, tick)
     console = a_console(WIDTH)
     console.print(table(report))
     for note in notes(report):
