@@ -94,13 +94,16 @@ def _tell(
 ) -> None:
     shown = {
         "outputs": counts.get("outputs", 0),
-        "versions of people's annotations": counts.get("annotation_versions", 0),
+        "annotations, in all their versions": counts.get("annotation_versions", 0),
         "answers": counts.get("answers", 0),
         "runs": counts.get("retrain_runs", 0),
-        f"model versions ({len(files)} files)": counts.get("model_versions", 0),
+        "model versions": counts.get("model_versions", 0),
+        "model files": len(files),
+        "rows in all": sum(counts.values()),
     }
-    said = ", ".join(f"{n:,} {what}" for what, n in shown.items())
-    to_stderr(f"to be deleted of loop {name!r}: {said}; {sum(counts.values()):,} rows in all")
+    to_stderr(f"this deletes of loop {name!r}, for good:")
+    for what, n in shown.items():
+        to_stderr(f"  {n:>9,}  {what}")
     if project is not None and project["project_id"] is not None:
         at = f"project {project['project_id']} of Label Studio at {project['label_studio_url']}"
         to_stderr(f"{at} {'is deleted too, with its tasks and annotations' if with_project else 'stays as it is'}")
@@ -110,7 +113,7 @@ def _confirm(name: str, confirmed: str | None) -> None:
     if confirmed is None:
         if not sys.stdin.isatty():
             raise UsageError(f"nothing is removed: say --yes {name}")
-        confirmed = click.prompt("Type its name to remove it", default="", show_default=False, err=True)
+        confirmed = click.prompt(f"Type {name} to remove it", default="", show_default=False, err=True)
     if confirmed != name:
         raise UsageError(f"nothing is removed: {confirmed!r} is not {name!r}")
 

@@ -69,7 +69,7 @@ class Start:
         settings = replace(settings, database_url=self._postgres())
         self._steps.begin("labelloop's tables")
         made = migrate(settings.database_url)
-        self._steps.done(f"labelloop's tables are {'made' if made else 'the newest'}")
+        self._steps.done(f"labelloop's tables are {'brought up to date' if made else 'up to date'}")
         settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
         self._choose_ports("sync", "backend")
         settings = replace(
@@ -150,7 +150,7 @@ class Start:
             database_url=url,
             extra_env=mark(self._data_dir),
         )
-        tables = "are the newest"
+        tables = "are up to date"
         if not server.is_prepared():
             made_so_far = self._steps.begin("Label Studio makes its tables (once)")
             server.prepare(made_so_far)

@@ -52,7 +52,9 @@ class Watch:
 
 
 def _lines(conn: Conn) -> Iterator[tuple[str, str]]:
-    """Of each loop its project and its newest run, as a subject and a line about it."""
+    """Of each loop its project and its newest run, or why it rests: a subject, and a line about it."""
+    for loop, words in loops.resting(conn).items():
+        yield f"{loop} rests", f"{loop}: it was {words}"
     for loop in loops.names(conn):
         project = projects.get(conn, loop)
         if project is not None and project["project_id"] is not None:

@@ -176,7 +176,8 @@ def test_a_removed_loop_leaves_its_name_alone_and_no_other_loop_a_row_less(
     run("loop", "archive", "digits")
     unsure = run("loop", "remove", "digits")
     assert unsure.exit_code == 2
-    assert f"{before['outputs']:,} outputs" in unsure.stderr
+    assert f"{before['outputs']:,}  outputs\n" in unsure.stderr
+    assert f"{sum(before.values()):,}  rows in all" in unsure.stderr
     assert "nothing is removed: say --yes digits" in unsure.stderr
     assert "'digit' is not 'digits'" in run("loop", "remove", "digits", "--yes", "digit").stderr
     assert rows(db)["outputs"] == before["outputs"]
