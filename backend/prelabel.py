@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -42,15 +42,16 @@ def prelabel(
     on: str = "local",
     cluster: str = "",
     workers: int = 0,
+    told: Callable[[int], object] = lambda done: None,
 ) -> int:
     """Bring up to date what stands open and what waits; returns how many outputs were. Run again it goes on.
 
     The open tasks first, then of each lane the most useful by their old utility. A chunk is one transaction; a push is
     asked for when the first of each lane are done, and at the end. `on`, `cluster` and `workers` say to the engine
-    where the chunks are scored: the result is the same.
+    where the chunks are scored: the result is the same. `told` is called with how many are done so far.
     """
     with database.transaction() as conn:
-        spec = loops.get(conn, loop)
+        spec = loops.at_work(conn, loop)
         champion, ranker = who(conn, loop)
     if spec is None:
         return 0
@@ -66,6 +67,7 @@ def prelabel(
                 with closing(_round(database, loop, pair, files, found, stop)) as counts:
                     for n in counts:
                         done += n
+                        told(done)
         if spec.queue.second and ranker is not None:
             _doubt(database, loop, pair, files[ranker], stop)
         with database.transaction() as conn:

@@ -32,13 +32,15 @@ def retrain(
 ) -> RunStatus | None:
     """Do the queued run of the loop, if there is one. Returns how it ended; None: nothing to do, or given back."""
     with database.transaction() as conn:
-        spec = loops.get(conn, loop)
+        spec = loops.at_work(conn, loop)
+        if spec is None:
+            return None
         runs.hold_answers_still(conn)
         # In this order: a change of champion between the two is found at the end, and never overlooked.
         epoch = version_store.epoch(conn, loop)
         champion = version_store.champion(conn, loop)
         run = runs.claim(conn, loop, None if champion is None else champion["id"])
-    if run is None or spec is None:
+    if run is None:
         return None
     logger.info("loop %s: run %s started, answers up to %d", loop, run["id"], run["feedback_upto"])
     heard = Heard(settings.hide)

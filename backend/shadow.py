@@ -38,7 +38,7 @@ def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: thre
     Twice is once. Where a file cannot be loaded the run ends as refused: what cannot predict cannot serve.
     """
     with database.transaction() as conn:
-        spec = loops.get(conn, loop)
+        spec = loops.at_work(conn, loop)
         run = next((run for run in verdicts.undecided(conn, loop) if run["status"] == RunStatus.SHADOW), None)
     if spec is None or run is None:
         return

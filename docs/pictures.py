@@ -51,7 +51,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="labelloop-pictures-") as folder:
         os.chmod(folder, 0o755)
-        options = UpOptions.from_env(os.environ, logs_to_terminal=False, data_dir=Path(folder) / "data")
+        options = UpOptions.from_env(os.environ, data_dir=Path(folder) / "data")
         run(DemoOptions(leave=True), options, console, look)
     return 0
 

@@ -79,7 +79,10 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
         body = _body()
         try:
             with database.transaction() as conn:
-                answer = _store(conn, _spec(conn, loop), body)
+                spec = _spec(conn, loop)
+                if loop in (resting := loops.resting(conn)):
+                    raise _Refusal(410, f"loop {loop!r} takes no outputs: it was {resting[loop]}", path="loop")
+                answer = _store(conn, spec, body)
         except _Refusal as exc:
             if exc.status != 404:  # the loop is one of ours, so nobody can make up series
                 named = exc.body.get("problems") or exc.body.get("keys") or [exc]

@@ -123,7 +123,7 @@ class Room:
         """A job that cannot be done now is not tried again by itself: the next look asks for it."""
         try:
             with self.database.transaction() as conn:
-                spec = loops.get(conn, loop)
+                spec = loops.at_work(conn, loop)
             if spec is not None:
                 hop(spec)
         except Retriable as exc:

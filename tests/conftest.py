@@ -44,6 +44,14 @@ class LabelStudio:
         return session.get("/api/current-user/token").raise_for_status().json()["token"], session
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_up_of_ours_is_the_users_last(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands outside the tests must not find an `up` of a test, and tests none of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 def pytest_configure_node(node: Any) -> None:
     """Run in the controller of a parallel run, for each of its processes."""
     if not hasattr(node.config, "shared"):

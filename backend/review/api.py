@@ -20,7 +20,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
     @bp.get("/overview")
     def overview() -> Any:
-        return ask(reports.overview)
+        archived = "archived" in request.args
+        return ask(lambda conn: reports.overview(conn, archived=archived))
 
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> Any:

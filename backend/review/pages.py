@@ -30,7 +30,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
     @bp.get("/")
     def overview() -> str:
-        return render_template("review/overview.html", **ask(reports.overview))
+        archived = "archived" in request.args
+        return render_template("review/overview.html", **ask(lambda conn: reports.overview(conn, archived=archived)))
 
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> str:

@@ -25,9 +25,15 @@ SHOWN_ITEMS = 100
 Report = dict[str, Any]
 
 
-def overview(conn: Conn) -> Report:
-    """{"loops": [...]}: of each loop what waits, who serves and how well, and what needs a person."""
-    return _report({"loops": [_summary(conn, name) for name in loops.names(conn)]})
+def overview(conn: Conn, *, archived: bool = False) -> Report:
+    """{"loops": [...], "archived": [names]}: of each loop what waits, who serves and how well, and what needs a person.
+
+    With `archived` those are among the loops too.
+    """
+    at_work = loops.names(conn)
+    known = loops.names(conn, archived=True)
+    resting = [name for name in known if name not in at_work]
+    return _report({"loops": [_summary(conn, name) for name in (known if archived else at_work)], "archived": resting})
 
 
 def loop_report(conn: Conn, loop: str) -> Report:
@@ -35,7 +41,7 @@ def loop_report(conn: Conn, loop: str) -> Report:
 
     Raises UsageError where there is no such loop.
     """
-    names = loops.names(conn)
+    names = loops.names(conn, archived=True)
     # Looked for here: Postgres takes no text with a NUL in it.
     spec = loops.get(conn, loop) if loop in names else None
     if spec is None:
@@ -161,6 +167,7 @@ def _summary(conn: Conn, loop: str) -> Report:
     assert spec is not None
     found: Report = {
         "loop": loop,
+        "resting": loops.resting(conn).get(loop),
         "outputs": sum(states.values()),
         "waiting": states["waiting"] + states["pushing"],
         "in_review": states["in_review"],
@@ -180,7 +187,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,
     }
-    return {**found, "needs_you": needs(found, latest)}
+    return {**found, "needs_you": [] if found["resting"] else needs(found, latest)}
 
 
 def _accuracy(conn: Conn, loop: str, version_id: str | None) -> Report | None:

@@ -6,7 +6,9 @@ import click
 
 from labelloop.cli import (
     access,
+    completing,
     doctoring,
+    ending,
     hops,
     looking,
     people,
@@ -25,13 +27,14 @@ from labelloop.cli.door import Door
 def main() -> None:
     """Closes the loop around Label Studio: uncertain outputs in, people's answers out, a better model back.
 
-    Exit status: 0 done, 1 it failed, 2 it was asked wrongly.
+    Exit status: 0 success, 1 failure, 2 usage error.
     """
 
 
-for topic in (
+TOPICS = (
     starting,
     doctoring,
+    ending,
     hops,
     looking,
     people,
@@ -41,6 +44,8 @@ for topic in (
     rescoring,
     simulating,
     strategies,
-):
+    completing,
+)
+for topic in TOPICS:
     for command in topic.COMMANDS:
         main.add_command(command)

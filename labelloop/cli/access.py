@@ -1,6 +1,10 @@
-"""The command that says who may look at the review pages, and who may decide there: token add, list, revoke."""
+"""The commands that let people in: invite to Label Studio; token add, list, revoke to the review pages."""
 
 from __future__ import annotations
+
+from contextlib import closing, suppress
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import click
 
@@ -59,4 +63,41 @@ def revoke(settings: Settings, name: str) -> None:
     to_stderr(f"The token of {name} opens nothing any more.")
 
 
-COMMANDS = (token,)
+@click.command()
+@click.option("--reset", is_flag=True, help="Make a new link first: the one before it opens nothing any more.")
+@as_json_too
+@with_settings
+def invite(settings: Settings, reset: bool, as_json: bool) -> None:
+    """Print the link by which annotators make themselves an account in Label Studio.
+
+    There is one link for all. Whoever has it can sign up, until `--reset` makes another; accounts stay.
+    """
+    from labelloop.labelstudio.gateway import Gateway
+
+    settings.require("label_studio_url", "label_studio_token")
+    with closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway:
+        if reset:
+            gateway.reset_invite()
+        url = gateway.invite_url()
+    if as_json:
+        return print_json({"url": url})
+    click.echo(url)
+    to_stderr(
+        "Whoever has this link can sign up, as often as they like. `labelloop invite --reset` makes another, and this "
+        "one then opens nothing."
+    )
+    if is_loopback(url):
+        to_stderr(
+            "It leads to this machine only: from another one its address must be reached through a tunnel or proxy."
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether only this machine can open the address."""
+    host = urlsplit(url).hostname or ""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    return host == "localhost"
+
+
+COMMANDS = (invite, token)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labelloop.cli.data_folder import DATA_DIR, found_data_dir
+from labelloop.cli.roles import ROLES
 from labelloop.cli.shown import plain, show
 from labelloop.errors import LabelloopError, UsageError
 from labelloop.settings import Settings
@@ -27,6 +29,16 @@ Command = Callable[..., Any]
 
 class Door(click.Group):
     """Turns our errors into a sentence on stderr and an exit status: 1 it failed, 2 you asked wrongly."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By role; a command that no role names stands below the others."""
+        listed = {name for names in ROLES.values() for name in names}
+        others = {name: self.commands[name].get_short_help_str(60) for name in self.commands if name not in listed}
+        widest = max(map(len, self.commands))
+        for role, names in {**ROLES, "More": others}.items():
+            if known := [(name.ljust(widest), line) for name, line in names.items() if name in self.commands]:
+                with formatter.section(role):
+                    formatter.write_dl(known)
 
     def invoke(self, ctx: click.Context) -> Any:
         # The pool says each failed try; the sentence at the end is enough.
@@ -44,12 +56,10 @@ class Door(click.Group):
 def with_settings(command: Command) -> Command:
     """Adds --data-dir, which only moves the place where the settings are looked for."""
 
-    @click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of `labelloop up`  [.labelloop]")
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of `labelloop up`  [the last one]")
     @functools.wraps(command)
     def wrapped(data_dir: Path | None, **kwargs: Any) -> Any:
-        environ = dict(os.environ)
-        if data_dir is not None:
-            environ["LABELLOOP_DATA_DIR"] = str(data_dir)
+        environ = {**os.environ, DATA_DIR: str(data_dir or found_data_dir(os.environ))}
         return command(settings=Settings.from_env(environ), **kwargs)
 
     return wrapped
@@ -69,18 +79,23 @@ def open_database(settings: Settings) -> Iterator[Database]:
         yield db
 
 
-def loop_names(db: Database, loop: str | None) -> list[str]:
+def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> list[str]:
+    """All loops that are at work, or the one that is named; `archived`: that may be one that only can be looked at."""
     from labelloop.store import loops
 
     with db.transaction() as conn:
-        names = loops.names(conn)
-    if loop is not None and loop not in names:
-        raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
-    return names if loop is None else [loop]
+        names, resting = loops.names(conn), loops.resting(conn)
+        readable = loops.names(conn, archived=True)
+    if loop is None or loop in names or (archived and loop in readable):
+        return names if loop is None else [loop]
+    if loop in resting:
+        raise UsageError(f"loop {loop!r} was {resting[loop]}: `labelloop loop restore {loop}` takes it up again")
+    raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
 
 
-def one_loop(db: Database, loop: str | None) -> str:
-    names = loop_names(db, loop)
+def one_loop(db: Database, loop: str | None, *, archived: bool = False) -> str:
+    """The loop that is named, else the only one; `archived` as in loop_names."""
+    names = loop_names(db, loop, archived=archived)
     if len(names) != 1:
         raise UsageError(f"say which loop with --loop; there are: {', '.join(names) or 'none'}")
     return names[0]

@@ -18,6 +18,7 @@ from labelloop.cli.door import (
     open_database,
     with_settings,
 )
+from labelloop.cli.progress import Tick, counted, progress
 from labelloop.cli.shown import plain, show
 from labelloop.errors import Failed, Unreachable, UsageError
 from labelloop.settings import Settings
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
     from labelloop.store.database import Database
 
 
-def _me() -> str:
+def me() -> str:
+    """Who decides where nobody says so."""
     return os.environ.get("USER", "somebody")
 
 
 def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --why and --by: a decision is on record with both."""
-    by = click.option("--by", default=_me, help="Who decides.")
+    by = click.option("--by", default=me, help="Who decides.")
     return click.option("--why", required=True, help="The reason, for the record.")(by(command))
 
 
@@ -47,8 +49,8 @@ def submit(settings: Settings, file: Any, loop: str | None, as_json: bool) -> No
     from labelloop.client import Client
 
     settings.require("sync_url", "intake_token")
-    with Client(settings.sync_url, settings.intake_token) as client:
-        receipt = client.submit_lines(file, loop=loop)
+    with Client(settings.sync_url, settings.intake_token) as client, progress() as tick:
+        receipt = client.submit_lines(counted(file, tick), loop=loop)
     show({"new": receipt.new, "known": receipt.known}, as_json)
 
 
@@ -98,7 +100,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 @click.command()
 @one_of_the_loops
 @click.option("--why", default="asked for on the command line", show_default=True, help="The reason, for the record.")
-@click.option("--by", default=_me, help="With --stop: who stops it.")
+@click.option("--by", default=me, help="With --stop: who stops it.")
 @click.option("--wait", is_flag=True, help="Wait for the verdict.")
 @click.option("--stop", is_flag=True, help="Stop the run that is going, and the one that waits; the champion stays.")
 @as_json_too
@@ -124,7 +126,8 @@ def retrain(settings: Settings, loop: str | None, why: str, by: str, wait: bool,
         if not wait:
             said_run = "folded into the run that is queued already" if run is None else str(run)
             return show({"loop": name, "run": said_run}, as_json)
-        done = _wait_for_verdict(db, name)
+        with progress() as tick:
+            done = _wait_for_verdict(db, name, tick)
     show({k: done[k] for k in ("id", "status", "reasons", "error")}, as_json)
     if done["status"] == "failed":
         raise Failed(f"the run failed: {done['error']}")
@@ -195,7 +198,7 @@ def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by:
     show(plain(done), as_json)
 
 
-def _wait_for_verdict(db: Database, loop: str) -> Mapping[str, Any]:
+def _wait_for_verdict(db: Database, loop: str, tick: Tick) -> Mapping[str, Any]:
     from labelloop.store import runs
 
     deadline = time.monotonic() + 900
@@ -204,6 +207,9 @@ def _wait_for_verdict(db: Database, loop: str) -> Mapping[str, Any]:
             latest = runs.latest(conn, loop, 1)
         if latest and latest[0]["status"] not in ("queued", "running"):
             return latest[0]
+        for run in latest:
+            at = run["progress"] or {"step": run["status"], "done": 0, "of": 0}
+            tick(f"run {str(run['id'])[:8]}: {at['step']}", at["done"], at["of"])
         time.sleep(0.5)
     raise Unreachable("no verdict within 15 minutes: is the backend's worker running?")
 

@@ -11,22 +11,29 @@ from labelloop.cli.door import (
     open_database,
     with_settings,
 )
-from labelloop.cli.shown import show
+from labelloop.cli.shown import show, to_stderr
 from labelloop.settings import Settings
+
+RARE = ("pushing", "quarantined", "withdrawn", "unreadable")
+"""States that few outputs are in."""
+with_archived = click.option("--archived", is_flag=True, help="The archived loops too.")
 
 
 @click.command()
 @all_or_one
+@with_archived
 @as_json_too
 @with_settings
-def status(settings: Settings, loop: str | None, as_json: bool) -> None:
+def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
     """What waits, what people have, what they answered, and who serves."""
+    from labelloop.store import loops as store
     from labelloop.store import outputs, runs
     from labelloop.store import versions as version_store
 
     rows = []
     with open_database(settings) as db, db.transaction() as conn:
-        for name in loop_names(db, loop):
+        names = store.names(conn, archived=True) if archived and loop is None else loop_names(db, loop, archived=True)
+        for name in names:
             champion = version_store.champion(conn, name)
             latest = runs.latest(conn, name, 1)
             rows.append(
@@ -37,19 +44,23 @@ def status(settings: Settings, loop: str | None, as_json: bool) -> None:
                     "last_run": latest[0]["status"] if latest else None,
                 }
             )
+    if not as_json:  # what is rare has a column only where there is some
+        rare = {state for state in RARE if not any(row.get(state) for row in rows)}
+        rows = [{name: value for name, value in row.items() if name not in rare} for row in rows]
     show(rows, as_json)
 
 
 @click.command("loops")
+@with_archived
 @as_json_too
 @with_settings
-def at_a_glance(settings: Settings, as_json: bool) -> None:
+def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
     """All loops at a glance, as the review pages show them: how fast and alike people answer, and what needs you."""
     from backend.review.reports import overview
     from backend.review.words import duration, interval, percent
 
     with open_database(settings) as db, db.transaction() as conn:
-        loops = overview(conn)["loops"]
+        loops = overview(conn, archived=archived)["loops"]
     if as_json:
         return show(loops, as_json)
     show(
@@ -59,16 +70,21 @@ def at_a_glance(settings: Settings, as_json: bool) -> None:
                 "waiting": loop["waiting"],
                 "in review": loop["in_review"],
                 "answered": loop["answered"],
-                "a person takes": duration(loop["response"]["person_median_s"]),
-                "agreement": percent(loop["agreement"]["agreement"]),
+                "median": _measured(duration(loop["response"]["person_median_s"])),
+                "agreement": _measured(percent(loop["agreement"]["agreement"])),
                 "champion": loop["champion"]["name"],
-                "is right, %": interval(loop["champion"]["accuracy"]) or "not measured",
-                "needs you": "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
+                "accuracy, %": interval(loop["champion"]["accuracy"]) or None,
+                "needs you": loop["resting"] or "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
             }
             for loop in loops
         ],
         as_json,
     )
+
+
+def _measured(words: str) -> str | None:
+    """In a table a dash is enough."""
+    return None if words == "not measured" else words
 
 
 @click.command()
@@ -97,7 +113,11 @@ def migrate(settings: Settings, as_json: bool) -> None:
     with open_database(settings) as db, db.transaction() as conn:
         for spec in specs:
             loops.register(conn, spec)
-    show({"applied": applied, "loops": [spec.name for spec in specs]}, as_json)
+        resting = loops.resting(conn)
+    at_rest = [spec.name for spec in specs if spec.name in resting]
+    for name in at_rest:
+        to_stderr(f"loop {name!r} was {resting[name]}, and stays so: `labelloop loop restore {name}` takes it up again")
+    show({"applied": applied, "loops": [spec.name for spec in specs if spec.name not in at_rest]}, as_json)
 
 
 COMMANDS = (

@@ -23,7 +23,7 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
     from labelloop.store import people as store
 
     with open_database(settings) as db, db.transaction() as conn:
-        rows = store.work(conn, one_loop(db, loop))
+        rows = store.work(conn, one_loop(db, loop, archived=True))
     found = [(row, Accuracy.of(row["gold_right"], row["gold_asked"])) for row in rows]
     if as_json:
         return print_json([row | {"gold": gold.as_json()} for row, gold in found])
@@ -50,7 +50,7 @@ def control(settings: Settings, loop: str | None, draws: int, as_json: bool) -> 
     from labelloop.store import loops
 
     with open_database(settings) as db:
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             spec = loops.get(conn, name)
         if spec is None:

@@ -7,6 +7,7 @@ import time
 import click
 
 from labelloop.cli.door import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
+from labelloop.cli.progress import progress
 from labelloop.cli.shown import show
 from labelloop.settings import Settings
 
@@ -21,12 +22,21 @@ from labelloop.settings import Settings
 @with_settings
 def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers: int | None, as_json: bool) -> None:
     """Give what waits today's labels and utilities, now. The backend does it by itself after each new version."""
-    from backend.prelabel import prelabel
+    from backend.prelabel import prelabel, who
+    from labelloop.store import prelabels
+    from labelloop.versions import shown_version
 
-    with open_database(settings) as db:
+    with open_database(settings) as db, progress() as tick:
         name = one_loop(db, loop)
         began = time.monotonic()
-        n = prelabel(db, name, settings.models_dir, on=on, cluster=cluster, workers=workers or 0)
+        with db.transaction() as conn:
+            of = prelabels.count_stale(conn, name, shown_version(*who(conn, name)))
+
+        def told(done: int) -> None:
+            tick(f"outputs of {name} scored", done, of)
+
+        told(0)
+        n = prelabel(db, name, settings.models_dir, on=on, cluster=cluster, workers=workers or 0, told=told)
     show({"loop": name, "outputs": n, "seconds": round(time.monotonic() - began, 1)}, as_json)
 
 

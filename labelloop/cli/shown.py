@@ -5,9 +5,18 @@ from __future__ import annotations
 import json as jsonlib
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+PROSE = 30
+"""Characters of a cell that never wraps; one that is longer and has several words wraps, at this width or more."""
+UNBOUNDED = 100_000
+"""Columns of a line where stdout is no terminal: a program, or a file, has no edge."""
 
 
 def plain(value: Any) -> dict[str, Any]:
@@ -20,8 +29,11 @@ def plain(value: Any) -> dict[str, Any]:
 
 
 def to_stderr(text: str) -> None:
-    """Words for people go to stderr, so that stdout stays for programs."""
-    click.echo(text, err=True)
+    """Words for people go to stderr, so that stdout stays for programs.
+
+    By sys.stderr as it is at this moment: while a bar is shown, lines come above it.
+    """
+    print(text, file=sys.stderr, flush=True)
 
 
 def print_json(value: object) -> None:
@@ -32,34 +44,68 @@ def print_json(value: object) -> None:
 def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) -> None:
     if as_json:
         return print_json(value)
+    if not value:
+        return click.echo("none")
+    console = a_console()
+    if isinstance(value, Mapping):
+        return _print(console, _pairs(value))
+    rows = [{name: _cell(field) for name, field in row.items()} for row in value]
+    widest = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
+    wraps = {name for name in widest if any(len(row[name]) > PROSE and " " in row[name] for row in rows)}
+    least = sum(PROSE if name in wraps else width for name, width in widest.items()) + 2 * len(widest) - 2
+    if least > console.width:
+        for row in rows:
+            _print(console, _pairs(row))
+            click.echo()
+        return None
+    table = _table()
+    for name in widest:
+        table.add_column(name, no_wrap=name not in wraps, min_width=PROSE if name in wraps else None)
+    for row in rows:
+        table.add_row(*row.values())
+    _print(console, table)
+
+
+def _print(console: Console, table: Table) -> None:
+    if console.is_terminal:
+        return console.print(table)
+    with console.capture() as said:  # each cell is as wide as its column: of the last one nobody needs the blanks
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in said.get().splitlines()))
+
+
+def a_console(least: int = 0) -> Console:
+    """As wide as the terminal, and at least as wide as `least`; without a terminal each row is one line.
+
+    Text of others is text: no markup, no emoji.
+    """
     from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    console.width = max(least, console.width if console.is_terminal else UNBOUNDED)
+    return console
+
+
+def _pairs(value: Mapping[str, Any]) -> Table:
+    table = _table(show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, field in value.items():
+        table.add_row(name, _cell(field))
+    return table
+
+
+def _table(**how: Any) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    if isinstance(value, Mapping):
-        table.show_header = False
-        for name, field in value.items():
-            table.add_row(name, _cell(field))
-    elif value:
-        for name in value[0]:
-            table.add_column(name)
-        for row in value:
-            table.add_row(*(_cell(field) for field in row.values()))
-    else:
-        return click.echo("none")
-    console = Console(highlight=False, markup=False, emoji=False)  # text of others is text
-    if not isinstance(value, Mapping) and console.measure(table).maximum > console.width:
-        table = Table(box=None, show_header=False, pad_edge=False)
-        for row in value:
-            for name, field in row.items():
-                table.add_row(name, _cell(field))
-            table.add_row()
-    console.print(table)
+    return Table(box=None, header_style="bold", pad_edge=False, **how)
 
 
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_cell(field)}" for name, field in value.items()) or "-"
     if isinstance(value, str) or not isinstance(value, Iterable):
         return str(value)
     return ", ".join(map(str, value)) or "-"

@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from labelloop.cli.door import with_settings
-from labelloop.cli.shown import to_stderr
+from labelloop.cli.progress import progress
+from labelloop.cli.shown import a_console, to_stderr
 from labelloop.settings import Settings
 
 WIDTH = 110
@@ -47,8 +48,6 @@ def simulate(
     json_file: Path | None,
 ) -> None:
     """Say what each query strategy would have brought on a labelled set, with curves and labels needed."""
-    from rich.console import Console
-
     from labelloop.errors import UsageError
     from labelloop.simulate import SimulateOptions, defaults, files, run, variants
     from labelloop.simulate.picture import notes, table
@@ -62,8 +61,9 @@ def simulate(
     else:
         labelled = files.read(Path(data), text or given.field, label, learner=given.learner, embeddings=embeddings)
     options = SimulateOptions(chosen, seeds, batch, budget, out, json_file)
-    report = run(labelled, options, to_stderr)
-    console = Console(highlight=False, width=max(Console().width, WIDTH))
+    with progress() as tick:
+        report = run(labelled, options, to_stderr, tick)
+    console = a_console(WIDTH)
     console.print(table(report))
     for note in notes(report):
         console.print(note)

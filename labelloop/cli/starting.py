@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labelloop.cli.data_folder import found_data_dir, given_data_dir
 from labelloop.cli.door import Command, as_json_too
+from labelloop.cli.progress import progress
 from labelloop.cli.shown import print_json, to_stderr
+from labelloop.errors import UsageError
 
 if TYPE_CHECKING:
     from labelloop.local.up import UpOptions
@@ -35,37 +38,43 @@ def up_options(command: Command) -> Command:
     return command
 
 
-def _up(logs_to_terminal: bool, **given: Any) -> UpOptions:
+def _up(**given: Any) -> UpOptions:
     from labelloop.local.up import UpOptions
 
     environ = dict(os.environ)
     if given["data_dir"] is not None:
         environ["LABELLOOP_DATA_DIR"] = str(given["data_dir"])
     said = {k: v for k, v in given.items() if v is not None}
-    return UpOptions.from_env(environ, logs_to_terminal=logs_to_terminal, **said)
+    return UpOptions.from_env(environ, **said)
 
 
 @click.command()
 @up_options
 @as_json_too
 def up(as_json: bool, **given: Any) -> None:
-    """Start Postgres, Label Studio, sync and backend, and keep them up until Ctrl-C."""
+    """Start Postgres, Label Studio, sync and backend, and keep them up until Ctrl-C.
+
+    The terminal says what changes, a line each; the logs are in the folder `logs` of the data folder.
+    """
     from labelloop.local.up import up as start
 
-    with start(_up(not as_json, **given), announce=to_stderr) as running:
+    with start(_up(**given), announce=to_stderr, progress=progress) as running:
         if as_json:
             print_json({"addresses": running.addresses, "data_dir": str(running.settings.data_dir)})
-        running.wait()
+        running.wait(to_stderr)
 
 
 @click.command()
-@click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".labelloop"), show_default=True)
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of the `up` to end  [the last one]")
 @click.option("--purge", is_flag=True, help="Remove the data folder too, with everything in it.")
-def down(data_dir: Path, purge: bool) -> None:
-    """End whatever an `up` that was killed has left behind."""
+def down(data_dir: Path | None, purge: bool) -> None:
+    """End an `up`, wherever it runs, or what a killed one has left behind."""
     from labelloop.local.up import down as stop
 
-    stop(data_dir, purge=purge)
+    named = data_dir or given_data_dir(os.environ)
+    if named is None and purge:
+        raise UsageError("--purge removes a folder with everything in it: say which with --data-dir")
+    stop(named or found_data_dir(os.environ), purge=purge, announce=to_stderr)
 
 
 @click.command()
@@ -111,7 +120,7 @@ def demo(
         leave=leave,
         json_file=json_file,
     )
-    run(options, _up(False, **given))
+    run(options, _up(**given), progress=progress)
 
 
 COMMANDS = (

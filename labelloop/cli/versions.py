@@ -33,7 +33,7 @@ def versions(settings: Settings, version: str | None, loop: str | None, as_json:
             with db.transaction() as conn:
                 report = version_report(conn, version)
             return print_json(report) if as_json else _version(report)
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             stale, decided = lineage.stale_by_version(conn, name), {row["id"]: row for row in store.list_(conn, name)}
             rows = [
@@ -63,7 +63,7 @@ def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -
             with db.transaction() as conn:
                 report = run_report(conn, run)
             return print_json(report) if as_json else _run(report)
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             rows = loop_report(conn, name)["runs"]
     if as_json:
@@ -128,7 +128,7 @@ def lineage(
             with db.transaction() as conn:
                 report = _learned_from(conn, version, rows=rows or as_json, stale_only=stale)
             return print_json(report) if as_json else _lineage(report)
-        name = one_loop(db, loop)
+        name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             if output is not None:
                 if not store.known_output(conn, name, output):
@@ -163,7 +163,7 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
     if as_json:
         return print_json(made)
     if html is None:
-        show({**made["model"], "accuracy": _accuracy(made["metrics"]["accuracy"])}, as_json=False)
+        show(_card(made["model"]) | {"accuracy": _accuracy(made["metrics"]["accuracy"])}, as_json=False)
         for sentence in made["limits"]:
             click.echo(f"- {sentence}")
 
@@ -202,6 +202,19 @@ def _taught(row: Mapping[str, Any]) -> dict[str, Any]:
     said = [f"{s['reviewer']} (annotation {s['annotation']})" for s in row["said"]]
     now = {None: "as taught", "withdrawn": "withdrawn", "changed": f"changed to {row['now_label']}"}[row["stale"]]
     return {"key": row["key"], "label": row["label"], "answer": row["answer_seq"], "said by": said, "now": now}
+
+
+def _card(model: Mapping[str, Any]) -> dict[str, Any]:
+    decided, file = model["decided"], model["file"]
+    state = file["trouble"] or ("as it was made" if file["checked"] else "not looked at")
+    return {
+        **{key: model[key] for key in ("loop", "version", "stage", "learner")},
+        "parameters": model["params"],
+        "classes": model["classes"],
+        "file": f"{model['size_bytes']:,} bytes, {state}",
+        "created": model["created_at"],
+        "decided": f"by {decided['by']} at {decided['at']}: {decided['why']}" if decided["by"] else None,
+    }
 
 
 def _line(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from labelloop.errors import Conflict, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.local.people import sign_up
 from labelloop.local.start import find_loops_dir
+from labelloop.local.steps import Progress, silent
 from labelloop.local.up import Running, UpOptions, up
 from labelloop.spec import LoopSpec, load
 from labelloop.store import figures as figure_store
@@ -43,6 +44,7 @@ def run(
     up_options: UpOptions,
     console: Console | None = None,
     then: Callable[[Running], None] | None = None,
+    progress: Progress = silent,
 ) -> None:
     """Run the demo; returns when it is over (`leave`), or on Ctrl-C. `then` is called while everything is still up."""
     # A log file has no width of its own; 118 is what the table takes.
@@ -50,7 +52,7 @@ def run(
     if options.json_file is not None and not options.json_file.absolute().parent.is_dir():
         raise UsageError(f"--json is {options.json_file}; there is no folder {options.json_file.absolute().parent}")
     items, spec = _prepare(options, find_loops_dir(up_options.loops_dir))
-    with up(replace(up_options, specs=(spec,)), announce=console.print) as running:
+    with up(replace(up_options, specs=(spec,)), announce=console.print, progress=progress) as running:
         with Database(running.settings.database_url, size=4) as database:
             demo = _Demo(options, items, spec, running, database, console)
             try:
@@ -61,7 +63,7 @@ def run(
             then(running)
         if not options.leave:
             console.print(f"\nEverything stays up: {running.settings.label_studio_url} (login above). Ctrl-C ends it.")
-            running.wait()
+            running.wait(console.print)
 
 
 def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from labelloop.doctor.findings import Finding, fault, good
+from labelloop.doctor.findings import Finding, fault, good, hint
 
 LATE_S = 0.5
-"""Label Studio waits for a webhook for a second, and the annotator with it."""
+"""Later than this the annotator feels it: the click waits for the webhook."""
+TOO_LATE_S = 1.0
+"""After this Label Studio hangs up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +60,17 @@ def doorbell(answer: Answer, url: str, loop: str) -> Finding:
             repair=_start(url, "sync"),
             loop=loop,
         )
-    if answer.took_s > LATE_S:
+    if answer.took_s > TOO_LATE_S:
         return fault(
             "doorbell",
             f"{url} answers after {answer.took_s:.1f} s",
             why="people wait for it with every click, and Label Studio hangs up after 1 s",
             repair=f"gunicorn 'sync.service:from_env()' --bind {_host(url)} --workers 4 --threads 4  # nearer",
             loop=loop,
+        )
+    if answer.took_s > LATE_S:
+        return hint(
+            "doorbell", f"answers after {answer.took_s:.1f} s: the machine is busy, and each click waits for it", loop
         )
     return good("doorbell", f"answers within {answer.took_s * 1000:.0f} ms", loop)
 

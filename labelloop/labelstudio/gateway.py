@@ -61,6 +61,11 @@ class Gateway:
         link = answers.text(self._get("api/invite"), "invite_url")
         return link if "://" in link else f"{self.url}/{link.lstrip('/')}"
 
+    def reset_invite(self) -> None:
+        """Make a new sign-up link; the one before it opens nothing any more."""
+        with self._clear("a new sign-up link"):
+            self._ls.organizations.reset_token(request_options=WRITE)
+
     # -- projects --------------------------------------------------------------------------------------------------
 
     def create_project(self, **fields: Any) -> Project:
@@ -68,6 +73,11 @@ class Gateway:
 
     def update_project(self, project_id: int, **fields: Any) -> Project:
         return self._project("PATCH", f"api/projects/{project_id}/", fields)
+
+    def delete_project(self, project_id: int) -> None:
+        """With its tasks and annotations. Raises Refused with status 404 where there is none."""
+        with self._clear("the deletion of a project", write=True):
+            self._ls.projects.delete(project_id, request_options=WRITE)
 
     def project(self, project_id: int) -> Project:
         """Raises Refused with status 404 where there is none."""

@@ -33,10 +33,14 @@ def held(data_dir: Path) -> Iterator[None]:
     # The server's user of Postgres must come through; the names of what is inside stay ours.
     data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
     with file.open("a+") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"labelloop runs on {data_dir} already (process {holder(data_dir)})") from None
+        for tries_left in reversed(range(5)):
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not tries_left:
+                    raise UsageError(f"labelloop runs on {data_dir} already (process {holder(data_dir)})") from None
+                time.sleep(0.05)  # somebody may only be looking whether it is held
         handle.truncate(0)
         handle.write(json.dumps({"pid": os.getpid()}))
         handle.flush()
@@ -51,11 +55,14 @@ def holder(data_dir: Path) -> int | None:
         return None
 
 
-def end_holder(data_dir: Path, seconds: float = 40.0) -> None:
-    """Ask a running `up` on this folder to stop, and wait until it lets go of the folder."""
+def end_holder(data_dir: Path, seconds: float = 40.0) -> int | None:
+    """Ask a running `up` on this folder to stop, and wait until it lets go of the folder.
+
+    Returns its process; None where none runs.
+    """
     deadline = time.monotonic() + seconds
-    asked = False
-    while _is_held(data_dir):
+    asked, pid = False, None
+    while is_held(data_dir):
         pid = holder(data_dir)
         if pid is not None and not asked:
             with suppress(ProcessLookupError):
@@ -64,17 +71,18 @@ def end_holder(data_dir: Path, seconds: float = 40.0) -> None:
         if time.monotonic() > deadline:
             raise Failed(f"process {pid}, which runs labelloop on {data_dir}, does not end")
         time.sleep(0.1)
+    return pid
 
 
-def _is_held(data_dir: Path) -> bool:
-    """The lock tells, not the number of the process: that may be somebody else's by now."""
+def is_held(data_dir: Path) -> bool:
+    """Whether an `up` runs on the folder. The lock tells: the number of a process may be another process's by now."""
     try:
         with (data_dir / HOLDER).open("r+") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two who look at once do not see each other
     except BlockingIOError:
         return True
+    except OSError:  # there is none, or it is another user's
+        return False
     return False
 
 

@@ -12,10 +12,11 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -64,6 +65,8 @@ LOCK_S = 3600
 """So long a task that somebody was served is served to nobody else; Label Studio's own is a day. Nothing renews it, not
 even a draft: where one answer takes longer than this, a second person is asked too.
 """
+MIGRATIONS = 396
+"""Rows of django_migrations once the tables of Label Studio 1.23.2 are made: what a bar shows rests on it, no more."""
 _DJANGO = {"DJANGO_SETTINGS_MODULE": "core.settings.label_studio", "APP_WEBSERVER": "uwsgi"}
 _RESET = """
 import os, django
@@ -114,15 +117,18 @@ class LabelStudio:
             write_secret(file, json.dumps({name: getattr(made, name) for name in Account.__slots__}))
         return Account(**json.loads(file.read_text()))
 
-    def prepare(self) -> bool:
-        """Its folder, tables, administrator and token; False when all of it was there already."""
+    def prepare(self, tick: Callable[[int, int], object] = lambda done, of: None) -> bool:
+        """Its folder, tables, administrator and token; False when all of it was there already.
+
+        `tick` is told now and then how many migrations are done, and of how many.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         if self.is_prepared():
             return False
         log = self.folder / "init.log"
         init = [str(self.python.with_name("label-studio")), "init", "--quiet"]
-        self._run("label-studio init", init, self.env(), log)
+        self._run("label-studio init", init, self.env(), log, lambda: tick(self._migrated(), MIGRATIONS))
         if not self._has_account():
             # The account is older than our file: an earlier init was killed half way, or the folder was made anew.
             django = self.env() | _DJANGO | {"PYTHONPATH": str(self._package())}
@@ -200,13 +206,24 @@ class LabelStudio:
                 raise Failed(f"Label Studio does not answer at {self.url} after {seconds:g} s")
             time.sleep(0.2)
 
-    def _run(self, what: str, argv: list[str], env: dict[str, str], log: Path) -> None:
-        with log.open("ab") as out:
-            ended = subprocess.run(
-                argv, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out, check=False
-            )
-        if ended.returncode != 0:
-            raise Failed(f"Label Studio cannot be set up: {what} ended with {ended.returncode}; its log is {log}")
+    def _run(
+        self, what: str, argv: list[str], env: dict[str, str], log: Path, meanwhile: Callable[[], object] = lambda: None
+    ) -> None:
+        with (
+            log.open("ab") as out,
+            subprocess.Popen(
+                argv, env=env, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            ) as process,
+        ):
+            try:
+                while process.poll() is None:
+                    meanwhile()
+                    time.sleep(0.5)
+            except BaseException:
+                process.kill()  # as subprocess.run does
+                raise
+        if process.returncode != 0:
+            raise Failed(f"Label Studio cannot be set up: {what} ended with {process.returncode}; its log is {log}")
 
     def _package(self) -> Path:
         return next(self._site_packages().glob("label_studio"))
@@ -221,15 +238,24 @@ class LabelStudio:
         raise UsageError(f"there is no Label Studio in the environment of {self.python}")
 
     def _has_account(self) -> bool:
-        query, token = "select 1 from authtoken_token where key = %s", self.account.token
+        return self._ask("select 1 from authtoken_token where key = %s", self.account.token) is not None
+
+    def _migrated(self) -> int:
+        """Migrations done so far; 0 while there is no table of them, or it is locked."""
+        if self.database_url and self._ask("select to_regclass('django_migrations')") in (None, (None,)):
+            return 0  # not asked for: Postgres would write an error into its log each time
+        return int((self._ask("select count(*) from django_migrations") or [0])[0])
+
+    def _ask(self, query: str, *values: str) -> Any:
+        """The first row of its database; None where there is none, or no such table."""
         try:
             if self.database_url:
                 with psycopg.connect(self.database_url) as conn:
-                    return conn.execute(query, [token]).fetchone() is not None
-            with closing(sqlite3.connect(self.folder / "label_studio.sqlite3")) as lite:
-                return lite.execute(query.replace("%s", "?"), [token]).fetchone() is not None
+                    return conn.execute(query, values).fetchone()
+            with closing(sqlite3.connect(self.folder / "label_studio.sqlite3", timeout=0.2)) as lite:
+                return lite.execute(query.replace("%s", "?"), values).fetchone()
         except (psycopg.Error, sqlite3.Error):
-            return False
+            return None
 
 
 def find_python() -> Path:

@@ -28,7 +28,6 @@ class UpOptions:
     label_studio_token: str = ""
     port_base: int | None = None
     postgres: Kind = "auto"
-    logs_to_terminal: bool = True
     environ: Mapping[str, str] = field(default_factory=dict)
     """Where further settings come from (`LABELLOOP_*`)."""
 

@@ -23,6 +23,7 @@ from labelloop.local.options import UpOptions
 from labelloop.local.places import write_secret
 from labelloop.local.postgres import Command, Postgres
 from labelloop.local.services import BACKEND, SYNC, gunicorn
+from labelloop.local.steps import Announce, Steps, Tick
 from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
 from labelloop.spec import LoopSpec, load
@@ -30,7 +31,6 @@ from labelloop.store import access, loops
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 
-Announce = Callable[[str], object]
 OWNER = "owner"
 """Whose the first token of the review pages is: decisions are signed with it."""
 SQLITE_GRACE_S = 3600.0
@@ -40,13 +40,17 @@ SQLITE_GRACE_S = 3600.0
 class Start:
     """One start, part by part, under `supervisor`."""
 
-    def __init__(self, options: UpOptions, data_dir: Path, supervisor: Supervisor, announce: Announce) -> None:
+    def __init__(
+        self, options: UpOptions, data_dir: Path, supervisor: Supervisor, announce: Announce, tick: Tick
+    ) -> None:
         self._options = options
         self._data_dir = data_dir
         self._supervisor = supervisor
-        self._announce = announce
+        own = self._own()
+        # Postgres, its tables and our services; of a Label Studio of ours its tables and the server.
+        self._steps = Steps(announce, tick, 3 + 2 * ("label-studio" in own))
         self._ports: dict[str, int] = {}
-        self._choose_ports(*self._own())  # a busy port that the user asked for is said at once
+        self._choose_ports(*own)  # a busy port that the user asked for is said at once
 
     def everything(self) -> tuple[Settings, list[str]]:
         """Start what is ours to start; the settings that hold then, and the names of the loops."""
@@ -61,9 +65,12 @@ class Start:
             secret_key=settings.secret_key or secrets.token_urlsafe(32),
             review_token=settings.review_token or secrets.token_urlsafe(32),
         )
+        self._steps.begin("Postgres starts")
         self._supervisor.start()
         settings = replace(settings, database_url=self._postgres())
-        migrate(settings.database_url)
+        self._steps.begin("labelloop's tables")
+        made = migrate(settings.database_url)
+        self._steps.done(f"labelloop's tables are {'brought up to date' if made else 'up to date'}")
         settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
         self._choose_ports("sync", "backend")
         settings = replace(
@@ -73,7 +80,7 @@ class Start:
         )
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
-            names = _register(database, self._options.specs or _load_all(settings.loops_dir))
+            names = _register(database, self._options.specs or _load_all(settings.loops_dir), self._steps.announce)
             with database.transaction() as conn:
                 access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
             self._rooms(settings, database)
@@ -93,7 +100,7 @@ class Start:
 
     def _choose_ports(self, *names: str) -> None:
         """Looked at again right before each start: what comes before may take a minute."""
-        self._ports |= ports.choose(self._data_dir / "ports.json", names, self._options.port_base, self._announce)
+        self._ports |= ports.choose(self._data_dir / "ports.json", names, self._options.port_base, self._steps.announce)
 
     def _up(self, name: str, answers: Callable[[], bool], seconds: float = 60) -> None:
         """Wait until it answers, and it is ours that does."""
@@ -108,12 +115,14 @@ class Start:
                 psycopg.connect(self._options.database_url, connect_timeout=10).close()
             except psycopg.Error as exc:
                 raise UsageError(f"no way to the Postgres of --database-url: {exc}") from exc
+            self._steps.done("your Postgres answers")
             return self._options.database_url
         server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
         server.prepare()
         self._supervisor.add("postgres", server.command(), stop_signal=signal.SIGINT)
         self._up("postgres", server.is_up)
-        self._announce(f"Postgres {server.binaries.version} ({server.binaries.kind}) is up")
+        programs = "of this system" if server.binaries.kind == "system" else "of a wheel"
+        self._steps.done(f"Postgres {server.binaries.version} {programs} is up")
         return server.create_database("labelloop")
 
     def _label_studio(self, settings: Settings, *, grace_is_given: bool) -> Settings:
@@ -133,7 +142,7 @@ class Start:
         name = urlsplit(settings.database_url).path.strip("/") + "_label_studio"
         url = database_for(settings.database_url, name)
         if not url:
-            self._announce(
+            self._steps.announce(
                 "Label Studio keeps its own SQLite: this Postgres has no pg_trgm and btree_gin for it, or lets us make "
                 "no database. Good for one person; for more, install the system's `postgresql` and a new data folder"
             )
@@ -142,14 +151,18 @@ class Start:
             database_url=url,
             extra_env=mark(self._data_dir),
         )
+        tables = "are up to date"
         if not server.is_prepared():
-            self._announce("Label Studio is being set up; this first time takes about a minute")
-        server.prepare()
+            made_so_far = self._steps.begin("Label Studio makes its tables (once)")
+            server.prepare(made_so_far)
+            tables = "are made, and its administrator"
+        self._steps.done(f"Label Studio's tables {tables}")
+        self._steps.begin("Label Studio starts")
         self._choose_ports("label-studio")
         server.port = self._ports["label-studio"]
         self._supervisor.add("label-studio", server.command())
         self._up("label-studio", server.is_up, 180)
-        self._announce(f"Label Studio is up at {server.url}")
+        self._steps.done(f"Label Studio is up at {server.url}")
         grace = settings.push_grace_s if grace_is_given else Settings().push_grace_s if url else SQLITE_GRACE_S
         return replace(
             settings,
@@ -161,6 +174,7 @@ class Start:
         )
 
     def _rooms(self, settings: Settings, database: Database) -> None:
+        self._steps.begin("sync, backend and their workers start")
         env = python_env() | settings.to_env()
         del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # it is read from settings.env, where another may stand later
 
@@ -178,7 +192,7 @@ class Start:
         run("sync-worker", "sync.worker")
         run("backend-worker", "backend.worker")
         self._supervisor.until(lambda: _last_worker(database) >= last + 2, 60, "sync-worker", "backend-worker")
-        self._announce("sync, backend and their workers are up; `labelloop doctor` looks whether all is well")
+        self._steps.done("sync, backend and their workers are up")
 
 
 def _answers(url: str, auth: tuple[str, str] | None = None) -> bool:
@@ -208,9 +222,15 @@ def _load_all(loops_dir: Path) -> list[LoopSpec]:
     return [load(file.parent) for file in sorted(loops_dir.glob("*/loop.yaml"))]
 
 
-def _register(database: Database, specs: Sequence[LoopSpec]) -> list[str]:
-    """Make the loops known to the database; their names."""
+def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:
+    """Make the loops known to the database; the names of those that are at work."""
     with database.transaction() as conn:
         for spec in specs:
             loops.register(conn, spec)
-    return [spec.name for spec in specs]
+        resting = loops.resting(conn)
+    for spec in specs:
+        if spec.name in resting:
+            announce(
+                f"loop {spec.name!r} was {resting[spec.name]}: `labelloop loop restore {spec.name}` takes it up again"
+            )
+    return [spec.name for spec in specs if spec.name not in resting]

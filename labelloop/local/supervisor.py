@@ -44,11 +44,11 @@ def python_env() -> dict[str, str]:
 
 
 class Supervisor:
-    """Runs commands in `data_dir`; the logs are in its folder `logs`, and on the terminal too with `echo`."""
+    """Runs commands in `data_dir`; the logs are in its folder `logs`."""
 
-    def __init__(self, data_dir: Path, *, echo: bool = False) -> None:
+    def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir.absolute()
-        self._logs = Logs(self._data_dir / "logs", echo=echo)
+        self._logs = Logs(self._data_dir / "logs")
         self._sockets = Path()
         self._process: subprocess.Popen[bytes] | None = None
         self._events: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.SUB)
@@ -113,7 +113,7 @@ class Supervisor:
         while not ready():
             if not self.is_alive():
                 raise Failed(f"the supervisor has ended. {self._last_words('supervisor')}")
-            ends = self._ends()
+            ends = self.ends()
             for name in names:
                 if ends[name] > MOST_ENDS:
                     raise Failed(f"{name} ends as soon as it starts. {self._last_words(name)}")
@@ -161,8 +161,8 @@ class Supervisor:
             self._process = None
         self._logs.stop()
 
-    def _ends(self) -> Counter[str]:
-        """How often each command has ended so far. Most that do live too short to be seen by looking."""
+    def ends(self) -> Counter[str]:
+        """How often each command has ended so far, by its name. Most that do live too short to be seen by looking."""
         while self._events.poll(0):
             topic, *_ = self._events.recv_multipart()
             _, name, event = topic.decode().split(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ from labelloop.simulate.learning import Study, study
 from labelloop.simulate.options import SimulateOptions
 from labelloop.simulate.replay import Ask, full_score, replay
 
+Tick = Callable[[str, int, int], object]
 BATCHES = 20
 """Of the default budget."""
 
 
-def run(labelled: Labelled, options: SimulateOptions, announce: Callable[[str], None]) -> dict[str, Any]:
+def run(
+    labelled: Labelled, options: SimulateOptions, announce: Callable[[str], None], tick: Tick = lambda *_: None
+) -> dict[str, Any]:
     """Simulate, and write the picture and the figures where `options` want them."""
     picture_file, figures_file = _files(options.out)
-    report = simulate(labelled, options, announce)
+    report = simulate(labelled, options, announce, tick)
     if picture_file is not None:
         picture.draw(report, picture_file)
     text = json.dumps(report, indent=2) + "\n"
@@ -34,16 +38,23 @@ def run(labelled: Labelled, options: SimulateOptions, announce: Callable[[str], 
     return report
 
 
-def simulate(labelled: Labelled, options: SimulateOptions, announce: Callable[[str], None]) -> dict[str, Any]:
-    """The report, as plain JSON. The same set, options and versions of the libraries give the same report."""
+def simulate(
+    labelled: Labelled, options: SimulateOptions, announce: Callable[[str], None], tick: Tick = lambda *_: None
+) -> dict[str, Any]:
+    """The report, as plain JSON. The same set, options and versions of the libraries give the same report.
+
+    `tick` takes the strategy at hand, how many replays are done, and of how many.
+    """
     budget = budget_of(labelled, options)
     learner = study(labelled)
     asks = {variant.name: asker(variant, labelled) for variant in options.variants}
     full = full_score(labelled, learner)
     announce(f"{labelled.name}: {labelled.score_name} {full:.3f} with all {len(labelled.pool)} labels")
-    found = {}
+    found: dict[str, curves.Curve] = {}
     for name, ask in asks.items():
-        found[name] = curve(labelled, learner, ask, range(options.seeds), options.batch, budget)
+        before, of = len(found) * options.seeds, len(asks) * options.seeds
+        told = partial(_told, tick, name, before, of)
+        found[name] = curve(labelled, learner, ask, range(options.seeds), options.batch, budget, told)
         announce(f"{name}: {found[name].mean[-1]:.3f} with {budget}")
     reached = {name: curves.needed(one, full) for name, one in found.items()}
     return {
@@ -65,10 +76,25 @@ def simulate(labelled: Labelled, options: SimulateOptions, announce: Callable[[s
     }
 
 
-def curve(labelled: Labelled, learner: Study, ask: Ask, seeds: Sequence[int], batch: int, budget: int) -> curves.Curve:
-    """One strategy's replays."""
-    scores = [replay(labelled, learner, ask, seed, batch, budget) for seed in seeds]
+def curve(
+    labelled: Labelled,
+    learner: Study,
+    ask: Ask,
+    seeds: Sequence[int],
+    batch: int,
+    budget: int,
+    told: Callable[[int], object] = lambda done: None,
+) -> curves.Curve:
+    """One strategy's replays; `told` how many of them are done."""
+    scores: list[list[float]] = []
+    for seed in seeds:
+        told(len(scores))
+        scores.append(replay(labelled, learner, ask, seed, batch, budget))
     return curves.Curve(curves.steps(budget, batch), np.array(scores))
+
+
+def _told(tick: Tick, name: str, before: int, of: int, done: int) -> None:
+    tick(f"replays, now {name}", before + done, of)
 
 
 def budget_of(labelled: Labelled, options: SimulateOptions) -> int:

@@ -21,7 +21,7 @@ def epochs(conn: Conn) -> list[dict[str, Any]]:
         select l.name as loop, coalesce(p.epoch, 0) as epoch, p.version_id
         from loops l left join lateral (
             select epoch, version_id from promotions where loop = l.name order by epoch desc limit 1
-        ) p on true order by 1
+        ) p on true where l.archived_at is null order by 1
         """
     ).fetchall()
 
@@ -42,6 +42,6 @@ def open_tasks(conn: Conn) -> list[dict[str, Any]]:
         """
         select l.name as loop,
             (select count(*) from outputs o where o.loop = l.name and o.state = 'in_review') as n
-        from loops l order by 1
+        from loops l where l.archived_at is null order by 1
         """
     ).fetchall()

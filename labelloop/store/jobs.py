@@ -39,10 +39,16 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
     look; False when it is asked for already.
     """
     asked = f"{job}:{loop}"
+    # Looked for first: each unique violation, though it does no harm, is an error in Postgres's log. And without a
+    # statement before it, the block below would be a transaction of its own and not a savepoint of the caller's.
+    if conn.execute(
+        "select 1 from procrastinate_jobs where queueing_lock = %s and status = 'todo'", [asked]
+    ).fetchone():
+        return False
     # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
     lock = EXPORT if job == EXPORT else asked
     try:
-        with conn.transaction():  # a savepoint: the refusal is a unique violation
+        with conn.transaction():  # a savepoint: another transaction may ask for the same at this moment
             later = {"seconds": in_s} if in_s else None
             _asking.configure_task(
                 job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, schedule_in=later, connection=conn

@@ -97,6 +97,19 @@ def any_stale(conn: Conn, loop: str, version: str) -> bool:
     return bool(row["found"])
 
 
+def count_stale(conn: Conn, loop: str, version: str) -> int:
+    """How many waiting outputs and open tasks another pair than `version` has scored; reads all of them."""
+    row = conn.execute(
+        """
+        select (select count(*) from pool where loop = %(loop)s and version <> %(version)s)
+             + (select count(*) from tasks t join outputs o on o.id = t.output_id
+                where t.loop = %(loop)s and t.version <> %(version)s and o.state = 'in_review') as n
+        """,
+        {"loop": loop, "version": version},
+    ).fetchone()
+    return int(row["n"]) if row else 0
+
+
 def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
     """Wherever the output is by now, in the pool or in Label Studio. Only the rule lane takes utility and reason.
 

@@ -14,10 +14,14 @@ from labelloop.store.database import Conn
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
-    """Queue a run; None: folded into the one that is queued. A run that is going has its cut: it takes nothing in."""
+    """Queue a run; None: folded into the one that is queued, or the loop is archived.
+
+    A run that is going has its cut: it takes nothing in.
+    """
     row = conn.execute(
         """
-        insert into retrain_runs (loop, why, seed) values (%(loop)s, %(why)s, %(seed)s)
+        insert into retrain_runs (loop, why, seed) select %(loop)s, %(why)s, %(seed)s
+        where not exists (select from loops where name = %(loop)s and archived_at is not null)
         on conflict (loop) where status = 'queued' do nothing
         returning id
         """,

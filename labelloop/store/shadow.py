@@ -21,8 +21,14 @@ class Said(NamedTuple):
 
 
 def loops(conn: Conn) -> list[str]:
-    """Those with a version in shadow."""
-    return [row["loop"] for row in conn.execute("select loop from retrain_runs where status = 'shadow'").fetchall()]
+    """Those at work with a version in shadow."""
+    rows = conn.execute(
+        """
+        select r.loop from retrain_runs r join loops l on l.name = r.loop
+        where r.status = 'shadow' and l.archived_at is null
+        """
+    )
+    return [row["loop"] for row in rows]
 
 
 def open_outputs(conn: Conn, loop: str) -> list[UUID]:

@@ -20,7 +20,9 @@ import psutil
 import psycopg
 import pytest
 
+from labelloop.errors import Failed
 from labelloop.local.leftovers import left_behind
+from labelloop.local.people import sign_up
 from labelloop.local.places import OUTSIDE, is_free
 from labelloop.local.postgres import has_contrib
 from labelloop.local.supervisor import ROOT
@@ -192,6 +194,43 @@ def test_secrets_are_in_no_command_line_and_in_no_file_that_others_read(running:
     assert readable == []
 
 
+def test_the_terminal_has_a_line_for_each_step_and_no_log(running: Up) -> None:
+    words = running.words.read_text()
+    steps = [line for line in words.splitlines() if line[:6].endswith(" of 5 ")]
+    assert [line[0] for line in steps[:5]] == list("12345")
+    assert f"everything is kept in {running.data_dir}" in words
+    assert f"export LABELLOOP_DATA_DIR={running.data_dir}" in words
+    assert len(words.splitlines()) < 40
+    logs = {file.stem for file in (running.data_dir / "logs").glob("*.log")}
+    assert logs >= set(CHILDREN)
+    assert "queueing_lock" not in (running.data_dir / "logs/postgres.log").read_text()
+
+
+def test_commands_find_the_newest_up_from_any_folder_and_say_which(both: dict[str, Up], tmp_path: Path) -> None:
+    env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")} | {"PYTHONPATH": str(ROOT)}
+    said = subprocess.run(
+        _cli("status", "--json"), cwd=tmp_path, env=env, check=True, capture_output=True, text=True, timeout=120
+    )
+    assert {row["loop"] for row in json.loads(said.stdout)} >= {"digits", "tickets"}
+    assert any(f"on the last `labelloop up`, {each.data_dir}; 1 more" in said.stderr for each in both.values())
+
+
+def test_who_has_the_link_that_invite_prints_can_sign_up_until_it_is_reset(running: Up) -> None:
+    def link(*options: str) -> str:
+        words = _cli("invite", *options, "--data-dir", str(running.data_dir))
+        return subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT, timeout=120).stdout.strip()
+
+    first = link()
+    url = running.settings.label_studio_url
+    sign_up(url, first.removeprefix(url), "ada@example.org", "password-1").close()
+    second = link("--reset")
+    assert second != first
+    assert link() == second
+    with pytest.raises(Failed, match="makes no account"):
+        sign_up(url, first.removeprefix(url), "bob@example.org", "password-1")
+    sign_up(url, second.removeprefix(url), "bob@example.org", "password-1").close()
+
+
 def test_sign_up_is_closed_and_label_studio_calls_this_machine_only(running: Up) -> None:
     settings = running.settings
     with httpx.Client(base_url=settings.label_studio_url, headers={"Referer": settings.label_studio_url}) as stranger:
@@ -225,6 +264,7 @@ def test_a_child_that_is_killed_comes_back(name: str, on_postgres: Up) -> None:
     before.kill()
     _until(lambda: on_postgres.child(name) not in (None, before), f"{name} is started again")
     _until(lambda: not any(_lives(orphan) for orphan in orphans), f"what {name} had started has ended")
+    _until(lambda: f"{name} has ended and is started again" in on_postgres.words.read_text(), "the terminal says so")
     if name.endswith("worker"):
         _until(lambda: _newest_worker(on_postgres) > workers, f"{name} works again")
     _until(lambda: _all_work(on_postgres), f"all work after {name} was killed")

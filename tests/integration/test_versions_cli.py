@@ -92,7 +92,11 @@ def test_a_card_says_what_a_version_is_worth(database: Database, settings: Setti
     unseen = f"a gain below {100 * report['detectable']:.1f} points"
     assert unseen in str(made["limits"])
     assert "source is 'scanner 2'" in str(made["limits"])
-    assert unseen in run("card", version).stdout
+    shown = run("card", version).stdout
+    assert unseen in shown
+    assert "field image" in shown
+    assert "bytes, as it was made" in shown
+    assert "checked, trouble" not in shown
 
     file = settings.models_dir / f"{version}.skops"
     file.write_bytes(file.read_bytes() + b"x")

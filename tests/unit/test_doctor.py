@@ -188,11 +188,16 @@ NOT_OURS = "not the project of this loop"
         (services.Answer(204), "it answers 204"),
         (services.Answer(503, "Postgres does not answer"), "Postgres does not answer"),
         (services.Answer(0, "ConnectError"), "ConnectError"),
-        (services.Answer(404, NOT_OURS, 0.7), "after 0.7 s"),
+        (services.Answer(404, NOT_OURS, 1.1), "after 1.1 s"),
     ],
 )
 def test_a_doorbell_that_does_not_ring_in_time_is_a_fault(answer: services.Answer, says: str) -> None:
     assert is_fault(services.doorbell(answer, URL, "pets"), says)
+
+
+def test_a_doorbell_that_is_slow_but_in_time_is_a_hint_and_no_fault() -> None:
+    found = services.doorbell(services.Answer(404, NOT_OURS, 0.6), URL, "pets")
+    assert (found.level, "after 0.6 s" in found.says) == (Level.HINT, True)
 
 
 def test_services_that_answer_as_they_should_are_well() -> None:
