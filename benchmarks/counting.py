@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
@@ -59,12 +60,14 @@ def counted(url: str, seen: Counter[str]) -> Iterator[str]:
 
 
 def label_studio(url: str) -> Callable[[], float]:
-    """Reads the processor seconds of the processes that listen at `url`, on this machine."""
+    """Reads the processor seconds of gunicorn and its workers, which listen at `url`, on this machine."""
     port = urlsplit(url).port
     sockets = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
-    listening = {c.pid for c in sockets if tuple(c.laddr)[1:] == (port,)}
-    processes = [psutil.Process(pid) for pid in listening if pid is not None]
-    return lambda: sum(_own(process) for process in processes)
+    # They share the socket, and psutil names only one of them for it.
+    one = psutil.Process(next(c.pid for c in sockets if tuple(c.laddr)[1:] == (port,)))
+    parent = one.parent()
+    first = parent if parent is not None and parent.cmdline() == one.cmdline() else one
+    return partial(with_children, first)
 
 
 def postgres(url: str) -> Callable[[], float]:
@@ -72,7 +75,7 @@ def postgres(url: str) -> Callable[[], float]:
     with psycopg.connect(url) as conn:
         server = psutil.Process(conn.info.backend_pid).parent()
     assert server is not None
-    return lambda: with_children(server)
+    return partial(with_children, server)
 
 
 def with_children(process: psutil.Process) -> float:
@@ -83,11 +86,6 @@ def with_children(process: psutil.Process) -> float:
         spent += times.user + times.system + times.children_user + times.children_system
         spent += sum(with_children(child) for child in process.children())
     return spent
-
-
-def _own(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
 
 
 def read(meters: Mapping[str, Callable[[], float]]) -> Cpu:
