@@ -170,10 +170,9 @@ def test_every_route_takes_every_authorization(services: list[Service]) -> None:
 
 def test_every_header_takes_every_value(services: list[Service]) -> None:
     sync, backend = services
-    basic, browser = backend.callers[1], backend.callers[-1]
+    browser = backend.callers[-1]
     asked = [
         (sync, "POST", b"/v1/loops/digits/outputs", sync.callers[1]),
-        (backend, "POST", b"/predict", basic),
         (backend, "GET", b"/review/", browser),
     ]
     for (service, method, path, caller), header, value in itertools.product(asked, HEADERS, VALUES):
@@ -190,7 +189,7 @@ def test_every_route_takes_every_body(services: list[Service]) -> None:
 
 
 def test_whatever_comes_nobody_gets_a_5xx(services: list[Service]) -> None:
-    @settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def anything(data: st.DataObject) -> None:
         service = data.draw(st.sampled_from(services))

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from labelloop.doctor import Finding
 from labelloop.doctor.tasks import Differences, differences
 from labelloop.errors import Failed, UsageError
 from labelloop.labelstudio.gateway import Gateway
@@ -28,6 +29,11 @@ def pets(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Itera
         pets.loop.submit(N)
         pets.repair(next(finding for finding in pets.examine() if finding.check == "project"))
         yield pets
+
+
+def _ill(pets: House) -> dict[str, Finding]:
+    """Without the doorbell's time, which is the machine's."""
+    return {check: finding for check, finding in pets.ill().items() if check != "doorbell"}
 
 
 def _answer(pets: House, n: int) -> None:
@@ -53,12 +59,12 @@ def test_a_project_whose_tasks_are_all_deleted_is_told_and_recreated_with_its_an
     with pytest.raises(Failed, match="project recreate --loop pets"):
         pets.loop.pull(full=True)
 
-    ill = pets.ill()
+    ill = _ill(pets)
     assert set(ill) == {"tasks"}
     assert f"{N} of {N} tasks are gone from Label Studio (2 of them answered)" in ill["tasks"].says
     pets.repair(ill["tasks"])
 
-    assert pets.ill() == {}
+    assert _ill(pets) == {}
     assert pets.loop.project_id != old
     assert _answers(pets) == answers
     assert pets.loop.states() == {"answered": 2, "in_review": N - 2}
@@ -122,7 +128,7 @@ def test_missing_doubled_and_foreign_tasks_are_told_and_gone_after_the_printed_r
     data = {**changed["data"], "labelloop_output": twin["data"]["labelloop_output"]}
     web.patch(f"/api/tasks/{changed['id']}/", json={"data": data}).raise_for_status()
 
-    ill = pets.ill()
+    ill = _ill(pets)
     assert set(ill) >= {"tasks", "tasks twice", "tasks of others"}
     assert answered["data"]["labelloop_output"] in ill["tasks"].says
     assert open_["data"]["labelloop_output"] in ill["tasks"].says
@@ -135,7 +141,7 @@ def test_missing_doubled_and_foreign_tasks_are_told_and_gone_after_the_printed_r
     web.delete(f"/api/tasks/{foreign['id']}/").raise_for_status()
     for check in ("tasks", "tasks twice"):
         pets.repair(ill[check])
-    assert not {"tasks", "tasks twice", "tasks of others"} & set(pets.ill())
+    assert not {"tasks", "tasks twice", "tasks of others"} & set(_ill(pets))
 
 
 def test_what_is_seen_once_only_is_no_difference() -> None:
