@@ -38,13 +38,15 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: Mappin
     if not rows:
         return
     there = gateway.opinions(project["project_id"], [row["label_studio_id"] for row in rows])
+    rows = [row for row in rows if row["label_studio_id"] in there]  # the others' tasks were deleted
+    # Written down before more people are asked, and after fewer are: so a push that is killed is made up for.
+    with database.transaction() as conn:
+        task_store.told(conn, {row["output_id"]: row["more"] for row in rows if row["more"] > row["asked_more"]})
     for row in rows:
-        if row["label_studio_id"] not in there:
-            continue
         (overlap, given, done), wanted = there[row["label_studio_id"]], row["wanted"]
         if given < wanted and (done or overlap < wanted):
             gateway.reopen_task(row["label_studio_id"], wanted)
         elif overlap > wanted and row["asked_more"] > row["more"]:
             gateway.reopen_task(row["label_studio_id"], wanted, done=given >= wanted)
     with database.transaction() as conn:
-        task_store.told(conn, {row["output_id"]: row["more"] for row in rows if row["more"] != row["asked_more"]})
+        task_store.told(conn, {row["output_id"]: row["more"] for row in rows if row["more"] < row["asked_more"]})

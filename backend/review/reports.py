@@ -177,6 +177,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "waiting": states["waiting"] + states["pushing"],
         "in_review": states["in_review"],
         "unreadable": unreadable.outputs(conn, loop),
+        "unreadable_left": next((row["stuck"] for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
         "set_aside": states["quarantined"] + states["withdrawn"],

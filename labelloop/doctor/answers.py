@@ -18,10 +18,11 @@ def unreadable(loop: str, rows: Sequence[Mapping[str, Any]]) -> Finding:
     if not rows:
         return good("answers", "each can be read", loop)
     total, stuck = rows[0]["total"], rows[0]["stuck"]
-    if not stuck:
-        return hint("answers", f"{total} cannot be read, and somebody else is asked: {_reasons(rows)}", loop)
     first = rows[0]
     where = f"{first['label_studio_url']}/projects/{first['project_id']}/data?task={first['label_studio_id']}"
+    if not stuck:
+        alone = f"where nobody else works, update the first at {where}"
+        return hint("answers", f"{total} cannot be read, and somebody else is asked: {_reasons(rows)}; {alone}", loop)
     return fault(
         "answers",
         f"{stuck} cannot be read, and nobody else is asked: {_reasons([row for row in rows if not row['again']])}",

@@ -115,7 +115,9 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[dict[str, Any]]:
 
 
 def told(conn: Conn, more: Mapping[UUID, int]) -> None:
-    """Label Studio asks so many people more about these outputs now, because that many answers cannot be read."""
+    """Label Studio asks so many people more about these outputs, or is about to, because that many answers cannot be
+    read.
+    """
     lock(conn, more)
     conn.execute(
         """
