@@ -36,13 +36,16 @@ def why_unreadable(config: LabelingConfig, result: object, reading: Reading) -> 
         # No region is an answer where nothing may be marked; but not if the answer is there under another name.
         return foreign if not _regions(config.answer, regions) and config.verdict is None else None
     if config.verdict is None:
-        return _why(config.answer, regions, foreign)
+        return _why(_given_in(config, config.answer, regions), regions, foreign)
     if reading.approval is None:
         return _why(config.verdict, regions, foreign)
     if reading.approval:
         return Unreadable("the model's label was approved, and the pipeline's output has none", ask=False)
     correction = config.correction
-    if correction is None or not (correction.required or _regions(correction, regions)):
+    if correction is None:
+        return None
+    correction = _given_in(config, correction, regions)
+    if not correction.required and not _regions(correction, regions):
         return None
     return _why(correction, regions, foreign)
 
@@ -50,6 +53,12 @@ def why_unreadable(config: LabelingConfig, result: object, reading: Reading) -> 
 def empty_is_an_answer(config: LabelingConfig) -> bool:
     """Whether a submit with nothing in it says something: no label, or no span."""
     return read(config, [], None).label is not None
+
+
+def _given_in(config: LabelingConfig, control: ControlTag, regions: Iterable[dict[str, Any]]) -> ControlTag:
+    """The control that the answer was given in: the likeliest few labels stand apart from the others."""
+    quick = config.quick
+    return quick if quick is not None and not _regions(control, regions) and _regions(quick, regions) else control
 
 
 def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None) -> Unreadable:

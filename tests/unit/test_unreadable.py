@@ -33,6 +33,10 @@ FORMS = {
 FORMS["generated"] = generate_form(["a", "b"], ["approval", "correction", "comment"], {"text": "$text"})
 
 
+MANY = [str(i) for i in range(12)]
+FORMS["many"] = generate_form(MANY, ["approval", "correction", "comment"], {"text": "$text"})
+
+
 def config(form: str) -> LabelingConfig:
     xml = FORMS[form]
     return LabelingConfig.parse(xml if xml.startswith("<View>") else TEXT % xml)
@@ -77,6 +81,13 @@ def why(form: str, result: object, model: str | None = "a") -> Unreadable | None
             "Choices 'correction': 'c' was given, and labels.xml has no such label",
             False,
         ),
+        (
+            "many",
+            [region("choices", "verdict", choices=["reject"]), region("choices", "quick", choices=["12"])],
+            "Choices 'quick': '12' was given, and labels.xml has no such label",
+            False,
+        ),
+        ("many", [region("choices", "verdict", choices=["reject"])], "'correction': nothing was given", True),
     ],
 )
 def test_what_cannot_be_read_says_what_was_given_and_in_which_control(
@@ -101,6 +112,7 @@ def test_what_cannot_be_read_says_what_was_given_and_in_which_control(
         ("number", [region("number", number=0)]),
         ("verdict", [region("choices", "verdict", choices=["reject"])]),
         ("generated", [region("choices", "verdict", choices=["approve"])]),
+        ("many", [region("choices", "verdict", choices=["reject"]), region("choices", "quick", choices=["7"])]),
         (
             "generated",
             [region("choices", "verdict", choices=["reject"]), region("choices", "correction", choices=["b"])],
@@ -183,3 +195,15 @@ def test_a_comment_does_not_change_what_was_preselected() -> None:
     kept = region("choices", "verdict", choices=["approve"], origin="prediction")
     said = region("textarea", "comment", text=["hm"], origin="manual")
     assert prelabel_kept(config("generated"), annotation(kept, said), shown) is True
+
+
+def test_a_guess_that_stood_in_the_correction_is_kept_by_a_reject_and_not_by_an_approval() -> None:
+    shown = [region("choices", "correction", choices=["b"])]
+    reject = region("choices", "verdict", choices=["reject"], origin="manual")
+    approve = region("choices", "verdict", choices=["approve"], origin="manual")
+    kept = region("choices", "correction", choices=["b"], origin="prediction")
+    assert prelabel_kept(config("generated"), annotation(reject, kept), shown) is True
+    assert (
+        prelabel_kept(config("generated"), annotation(reject, {**kept, "origin": "prediction-changed"}), shown) is False
+    )
+    assert prelabel_kept(config("generated"), annotation(approve), shown) is False
