@@ -236,7 +236,7 @@ def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state:
 def wait_again(conn: Conn, loop: str, reason: str) -> int:
     """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
 
-    What is answered stays so.
+    What is answered stays so. What could not be read is nobody's any more: the output is asked anew.
     """
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(
@@ -245,6 +245,13 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
         select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why
         from tasks t join outputs o on o.id = t.output_id
         where t.loop = %(loop)s and o.state = 'in_review' on conflict (output_id) do nothing
+        """,
+        {"loop": loop},
+    )
+    conn.execute(
+        """
+        update unreadable u set until = now() from outputs o
+        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and o.state = 'in_review'
         """,
         {"loop": loop},
     )
