@@ -62,6 +62,8 @@ class Status:
     agreement: float | None = None
     """Share of the reviewers who gave the label."""
     reviewers: int = 0
+    unreadable: tuple[str, ...] = ()
+    """Why answers that people gave cannot be read and do not count; a reason each."""
     received_at: str = ""
     answered_at: str | None = None
 
@@ -117,7 +119,8 @@ class Client:
         if response.status_code == 404 and _json(response).get("path") == "key":
             return None
         said = self._answer(response)
-        said["comments"] = tuple(said.get("comments", ()))
+        for several in ("comments", "unreadable"):
+            said[several] = tuple(said.get(several, ()))
         return Status(**{name: said[name] for name in _STATUS_FIELDS if name in said})
 
     def wait(

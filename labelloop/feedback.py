@@ -23,6 +23,8 @@ class Feedback:
     """What the reviewer says the label is: the model's own, or the correction."""
     annotation_id: int
     lead_time_s: float | None
+    prelabel_kept: bool | None
+    """Whether what was preselected was submitted untouched. None: nothing was preselected."""
     created_at: datetime
     updated_at: datetime
 

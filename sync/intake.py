@@ -15,12 +15,12 @@ from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from labelloop import credentials, lanes, outputs, strict_json
+from labelloop import credentials, lanes, outputs, results, strict_json
 from labelloop.errors import InvalidOutput, Retriable
 from labelloop.metrics import Metrics
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops, versions
+from labelloop.store import jobs, loops, unreadable, versions
 from labelloop.store import outputs as output_store
 from labelloop.store.database import Conn, Database
 from labelloop.store.outputs import Row
@@ -96,11 +96,12 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
     @bp.get("/<loop>/outputs/<key:key>")
     def look(loop: str, key: str) -> Response:
         with database.transaction() as conn:
-            _spec(conn, loop)
+            spec = _spec(conn, loop)
             row = output_store.get(conn, loop, key)
             if row is None:
                 raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
-            return jsonify(_shown(row, output_store.comments(conn, row["id"])))
+            not_read = unreadable.of_output(conn, row["id"])
+            return jsonify(_shown(spec, row, output_store.comments(conn, row["id"]), not_read))
 
     @bp.errorhandler(_Refusal)
     def refused(exc: _Refusal) -> tuple[Response, int]:
@@ -253,11 +254,13 @@ def _refuse_conflicts(keys: list[str]) -> None:
 # -- look --------------------------------------------------------------------------------------------------------
 
 
-def _shown(row: Mapping[str, Any], comments: list[str]) -> dict[str, Any]:
+def _shown(spec: LoopSpec, row: Mapping[str, Any], comments: list[str], not_read: list[str]) -> dict[str, Any]:
     """An output as a pipeline sees it; what people said only while their answer stands."""
     answered = row["state"] == "answered"
     label = row["answer_label"] if answered else None
-    approval = None if label is None or row["label"] is None else label == row["label"]
+    approval = _approval(spec, label, row["label"])
+    if answered and label is None and row["rejected"]:
+        approval = False
     return {
         "key": row["key"],
         "id": row["id"],
@@ -273,6 +276,15 @@ def _shown(row: Mapping[str, Any], comments: list[str]) -> dict[str, Any]:
         "comments": comments if answered else [],
         "agreement": row["agreement"] if answered else None,
         "reviewers": row["reviewers"] if answered else 0,
+        "unreadable": not_read,
         "received_at": row["received_at"].isoformat(),
         "answered_at": row["resolved_at"].isoformat() if answered and row["resolved_at"] else None,
     }
+
+
+def _approval(spec: LoopSpec, label: str | None, model_label: str | None) -> bool | None:
+    """Whether the final label is the model's, as feedback has it: by what the form can say of both."""
+    if label is None or model_label is None:
+        return None
+    said = results.read(spec.config, results.encode(spec.config, label, model_label), model_label).approval
+    return label == model_label if said is None else said

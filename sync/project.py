@@ -14,6 +14,7 @@ from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import pool, projects
 from labelloop.store.database import Database
+from labelloop.unreadable import empty_is_an_answer
 from sync import signposts
 
 logger = logging.getLogger(__name__)
@@ -87,7 +88,7 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
             sampling=SAMPLING,
             maximum_annotations=spec.overlap,
             show_collab_predictions=True,
-            enable_empty_annotation=False,
+            enable_empty_annotation=empty_is_an_answer(spec.config),
             model_version=row["model_version"],
         )
     except (Unreachable, Refused):
@@ -141,6 +142,7 @@ def _as_the_spec_says(
     wanted = {
         "label_config": (project.labels_xml, spec.labels_xml),
         "maximum_annotations": (project.overlap, spec.overlap),
+        "enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config)),
     }
     words, written = _words(database, row, spec)
     changes = {**_changes(wanted), **signposts.changed(spec, project, words, written)}

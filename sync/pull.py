@@ -87,7 +87,8 @@ def pull(
         own(gateway, project)
         memory.checked_at = time.monotonic()
     pull = Pull(database, gateway, spec, project)
-    report = _changed(pull, memory)
+    report = pull.read_again()
+    report += _changed(pull, memory)
     if rung:
         report += _rung(pull, rung)
     if full:

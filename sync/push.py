@@ -61,7 +61,7 @@ def push(
     checked = cache(partial(_check, gateway, project))
     if check and not made:
         checked()
-    reopen(database, gateway, project)
+    reopen(database, gateway, spec, project)
     report = settle(database, gateway, project, settings.push_grace_s)
     late: Retriable | None = None
     try:
@@ -143,7 +143,7 @@ def _send_all(
     """Send what was claimed; a batch that Label Studio refuses in halves, down to the outputs that are at fault."""
     report = PushReport(asked_again=ask(database, spec, claim.again)) if claim.again else PushReport()
     if report.asked_again:
-        reopen(database, gateway, project)
+        reopen(database, gateway, spec, project)
     left, refusals = [] if claim.batch_id is None else [claim.batch_id], dict[UUID, Refused]()
     while left:
         batch_id = left.pop()

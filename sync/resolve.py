@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,11 @@ from labelloop.store import annotations as annotation_store
 from labelloop.store import doubts, jobs
 from labelloop.store import feedback as feedback_store
 from labelloop.store import tasks as task_store
+from labelloop.store import unreadable as unreadable_store
 from labelloop.store.database import Conn
+from labelloop.unreadable import NAMELESS, Unreadable, why_unreadable
+from labelloop.untouched import prelabel_kept
+from sync.prelabel import prelabel_result
 
 NO_ANSWER = Answer(None, None, 0)
 
@@ -42,17 +47,14 @@ def resolve(
     if not output_ids:
         return Resolved()
     outputs = feedback_store.outputs(conn, list(output_ids))
-    annotations: dict[UUID, list[Annotation]] = defaultdict(list)
+    annotations: dict[UUID, list[Mapping[str, Any]]] = defaultdict(list)
     for row in annotation_store.of_outputs(conn, instance, list(output_ids)):
-        annotations[row["output_id"]].append(_annotation(row))
+        annotations[row["output_id"]].append(row)
 
-    said = {
-        output["id"]: [_feedback(spec, output, annotation) for annotation in one_a_reviewer(annotations[output["id"]])]
-        for output in outputs
-    }
+    read = {output["id"]: _read(spec, output, annotations[output["id"]]) for output in outputs}
     agreed = {
-        id_: consensus([row.label for row in rows], spec.overlap, spec.config.answer, spec.tolerance)
-        for id_, rows in said.items()
+        id_: consensus([row.label for row in said], spec.overlap, spec.config.answer, spec.tolerance)
+        for id_, (said, _) in read.items()
     }
     changed = [
         (output["id"], agreed[output["id"]] or NO_ANSWER)
@@ -60,39 +62,99 @@ def resolve(
         if _differs(output, agreed[output["id"]])
     ]
 
-    everything = [row for rows in said.values() for row in rows]
-    people = {row.reviewer for row in everything}
+    everything = [row for said, _ in read.values() for row in said]
+    not_read = [row for _, rows in read.values() for row in rows]
+    people = {row.reviewer for row in everything} | {row.reviewer for row in not_read if row.reviewer is not None}
     feedback_store.meet(conn, instance, {person: users.get(person) for person in sorted(people)})
     known = {person: row["id"] for person, row in feedback_store.reviewers(conn, instance).items()}
-    feedback_store.replace(conn, list(said), everything, known)
+    feedback_store.replace(conn, list(read), everything, known)
+    found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
+    unreadable_store.replace(conn, spec.name, form_hash(spec), list(read), found)
     feedback_store.answer(conn, spec.name, changed)
     doubts.forget(conn, [output_id for output_id, _ in changed])
-    # Who is asked once more is waited for; until then the first answer stands.
+    # An output that is asked of one person more waits for that answer; until then the first answer stands.
     done = [output["id"] for output in outputs if _complete(agreed[output["id"]], output["overlap"])]
     undone = [id_ for id_ in agreed if id_ not in done]
     task_store.set_state(conn, done, ["in_review"], "answered", None)
-    task_store.set_state(conn, undone, ["answered"], "in_review", "an answer was taken back")
+    if task_store.set_state(conn, undone, ["answered"], "in_review", "an answer was taken back, or cannot be read"):
+        jobs.ask(conn, jobs.PRELABEL, spec.name)  # while they stood answered nobody renewed their predictions
     jobs.ask(conn, jobs.PUSH, spec.name)  # without an answer too: a skipped task leaves its place to another
     if changed:
         jobs.ask_for_more(conn, spec)
     return Resolved(len(everything), len(changed))
 
 
-def _feedback(spec: LoopSpec, output: Mapping[str, Any], annotation: Annotation) -> Feedback:
-    reading = results.read(spec.config, annotation.result, output["label"])
+def form_hash(spec: LoopSpec) -> bytes:
+    """What says whether an answer that could not be read is worth reading again: SHA-256 of the labeling config."""
+    return hashlib.sha256(spec.labels_xml.encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class NotRead:
+    """An annotation that is no answer."""
+
+    output_id: UUID
+    annotation_version: int
+    reviewer: int | None
+    why: Unreadable
+    comment: str | None = None
+
+    def stored(self, reviewer_id: UUID | None) -> unreadable_store.Row:
+        return unreadable_store.Row(
+            self.output_id, self.annotation_version, reviewer_id, self.why.reason, self.why.ask, self.comment
+        )
+
+
+def _read(
+    spec: LoopSpec, output: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> tuple[list[Feedback], list[NotRead]]:
+    """What the annotations of an output say, and those that nobody can read."""
+    said, not_read = list[Feedback](), list[NotRead]()
+    versions = {row["annotation_id"]: row["seq"] for row in rows}
+    for row in rows:
+        if row["distrusted"] is not None:
+            why = Unreadable(row["distrusted"], ask=False)
+            not_read.append(NotRead(output["id"], row["seq"], _annotation(row).reviewer, why))
+    trusted = [_annotation(row) for row in rows if row["distrusted"] is None]
+    for annotation in trusted:
+        if annotation.reviewer is None:
+            not_read.append(NotRead(output["id"], versions[annotation.id], None, Unreadable(NAMELESS, ask=True)))
+    for annotation in one_a_reviewer(trusted):
+        reading = results.read(spec.config, annotation.result, output["label"])
+        found = why_unreadable(spec.config, annotation.result, reading)
+        if found is None:
+            said.append(_feedback(spec, output, annotation, reading))
+        else:
+            version = versions[annotation.id]
+            not_read.append(NotRead(output["id"], version, annotation.reviewer, found, reading.comment))
+    return said, not_read
+
+
+def _feedback(spec: LoopSpec, output: Mapping[str, Any], annotation: Annotation, reading: results.Reading) -> Feedback:
     assert annotation.reviewer is not None
+    # A reject that names the very label that it rejects says, in the end, that the output stands.
+    stands = reading.label is not None and reading.label == output["label"]
     return Feedback(
         output_id=output["id"],
         reviewer=annotation.reviewer,
-        approval=reading.approval,
-        correction=reading.correction,
+        approval=True if stands else reading.approval,
+        correction=None if stands else reading.correction,
         comment=reading.comment,
         label=reading.label,
         annotation_id=annotation.id,
         lead_time_s=annotation.lead_time_s,
+        prelabel_kept=prelabel_kept(spec.config, annotation, _preselected(spec, output)),
         created_at=annotation.created_at,
         updated_at=annotation.updated_at,
     )
+
+
+def _preselected(spec: LoopSpec, output: Mapping[str, Any]) -> list[Any]:
+    """What the task was last given as its prediction."""
+    if output["task"] is None:
+        return []
+    of_output = {"output_label": output["label"], "result": output["result"], "probabilities": output["probabilities"]}
+    return prelabel_result(spec, {**output["task"], **of_output})
 
 
 def _complete(answer: Answer | None, overlap: int) -> bool:

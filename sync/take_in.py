@@ -13,11 +13,11 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
 from labelloop.store import feedback as feedback_store
-from labelloop.store import jobs, projects
+from labelloop.store import jobs, projects, unreadable
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Conn, Database
 from labelloop.tasks import BATCH, Task
-from sync.resolve import resolve
+from sync.resolve import form_hash, resolve
 
 TAMPERED = "the signature in the task's data does not fit"
 
@@ -61,6 +61,16 @@ class Pull:
             report = self._store(conn, tasks, users)
             projects.set_bookmark(conn, self.spec.name, bookmark)
         return report
+
+    def read_again(self) -> PullReport:
+        """What could not be read with another form than the loop has now is read once more."""
+        with self.database.transaction() as conn:
+            if not unreadable.of_another_form(conn, self.spec.name, form_hash(self.spec)):
+                return PullReport()
+            projects.hold(conn, self.spec.name, "answers")
+            outputs = unreadable.of_another_form(conn, self.spec.name, form_hash(self.spec))
+            done = resolve(conn, self.spec, self.instance, outputs, {})
+            return PullReport(outputs=len(outputs), answers=done.answers)
 
     def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
         """Label Studio surely has no task of these outputs any more: their answers no longer count."""

@@ -70,7 +70,9 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     ]
     # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
     # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
-    filling = [opened(row, spec) for row in open_rows if row["annotated"] < max(row["overlap"], spec.overlap)]
+    filling = [
+        opened(row, spec) for row in open_rows if row["annotated"] < max(row["overlap"], spec.overlap) + row["more"]
+    ]
     since = versions.in_force_since(conn, spec.name)
     stands = standing(
         filling,

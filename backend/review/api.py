@@ -25,7 +25,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> Any:
-        return ask(lambda conn: reports.loop_report(conn, loop))
+        return ask(lambda conn: reports.loop_report(conn, loop, label_studio_url=settings.label_studio_url))
 
     @bp.get("/runs/<run_id>")
     def run(run_id: str) -> Any:

@@ -35,7 +35,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> str:
-        report = ask(lambda conn: reports.loop_report(conn, loop))
+        report = ask(lambda conn: reports.loop_report(conn, loop, label_studio_url=settings.label_studio_url))
         return render_template("review/loop.html", l=report, curve=Markup(charts.learning_curve(report["curve"])))
 
     @bp.get("/runs/<run_id>")

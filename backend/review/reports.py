@@ -15,7 +15,7 @@ from uuid import UUID
 from backend.review.pairs import paired
 from backend.review.shown import excerpts, needs, task_url, verdict
 from labelloop.errors import UsageError
-from labelloop.store import loops, outputs, people, review, runs
+from labelloop.store import loops, outputs, people, review, runs, unreadable
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn
 from labelloop.versions import PIPELINE, find, short
@@ -36,10 +36,12 @@ def overview(conn: Conn, *, archived: bool = False) -> Report:
     return _report({"loops": [_summary(conn, name) for name in (known if archived else at_work)], "archived": resting})
 
 
-def loop_report(conn: Conn, loop: str) -> Report:
-    """One loop: its summary, runs, versions, learning curve, changes of champion and reviewers.
+def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
+    """One loop: its summary, runs, versions, learning curve, changes of champion, reviewers, and the answers that
+    nobody can read (at most SHOWN_ITEMS).
 
-    Raises UsageError where there is no such loop.
+    `label_studio_url` is where people open Label Studio, if that is another address than ours. Raises UsageError where
+    there is no such loop.
     """
     names = loops.names(conn, archived=True)
     # Looked for here: Postgres takes no text with a NUL in it.
@@ -55,6 +57,9 @@ def loop_report(conn: Conn, loop: str) -> Report:
             "curve": _curve(conn, loop),
             "promotions": [_promotion(row) for row in version_store.promotions(conn, loop)],
             "people": people.work(conn, loop),
+            "unreadable_answers": [
+                _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
+            ],
         }
     )
 
@@ -171,6 +176,8 @@ def _summary(conn: Conn, loop: str) -> Report:
         "outputs": sum(states.values()),
         "waiting": states["waiting"] + states["pushing"],
         "in_review": states["in_review"],
+        "unreadable": unreadable.outputs(conn, loop),
+        "unreadable_left": next((row["stuck"] for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
         "set_aside": states["quarantined"] + states["withdrawn"],
@@ -270,6 +277,15 @@ def _item(row: Mapping[str, Any], label_studio_url: str) -> Report:
         "right": right[0] if right else None,
         "task": task_url(label_studio_url or row["label_studio_url"], row["project_id"], row["label_studio_id"]),
         "data": excerpts(row["data"]),
+    }
+
+
+def _unreadable(row: Mapping[str, Any], label_studio_url: str) -> Report:
+    kept = ("key", "reviewer", "reason", "comment", "again")
+    return {
+        **{key: row[key] for key in kept},
+        "at": row["updated_at"],
+        "task": task_url(label_studio_url or row["label_studio_url"], row["project_id"], row["label_studio_id"]),
     }
 
 

@@ -63,6 +63,9 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         found.append(
             {"what": "outputs wait, and no task stands open in Label Studio: `labelloop doctor` says why", "run": None}
         )
+    if n := loop["unreadable_left"]:
+        what = "1 answer cannot be read" if n == 1 else f"{n} answers cannot be read"
+        found.append({"what": f"{what}, and nobody else is asked: the loop's page says why", "run": None})
     if ties := loop["agreement"]["ties"]:
         found.append({"what": f"{ties} outputs have no answer, because people disagree", "run": None})
     return found

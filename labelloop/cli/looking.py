@@ -25,9 +25,12 @@ with_archived = click.option("--archived", is_flag=True, help="The archived loop
 @as_json_too
 @with_settings
 def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
-    """What waits, what people have, what they answered, and who serves."""
+    """What waits, what people have, what they answered, and who serves.
+
+    unreadable: outputs in review with an answer that nobody can read.
+    """
     from labelloop.store import loops as store
-    from labelloop.store import outputs, runs
+    from labelloop.store import outputs, runs, unreadable
     from labelloop.store import versions as version_store
 
     rows = []
@@ -40,6 +43,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                 {
                     "loop": name,
                     **outputs.state_counts(conn, name),
+                    "unreadable": unreadable.outputs(conn, name),
                     "champion": champion["id"][:12] if champion else "pipeline",
                     "last_run": latest[0]["status"] if latest else None,
                 }

@@ -18,7 +18,11 @@ from labelloop.settings import Settings
 @as_json_too
 @with_settings
 def people(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Who answered how much, how fast, and how often right where the answer was known (gold)."""
+    """Who answered how much, how fast, and how often right where the answer was known (gold).
+
+    unreadable: answers that nobody can read; they count nowhere else. kept: how often what was preselected was
+    submitted untouched.
+    """
     from labelloop.gate import Accuracy
     from labelloop.store import people as store
 
@@ -32,10 +36,12 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 def _line(row: Mapping[str, Any], gold: Any) -> dict[str, Any]:
     return {
-        "reviewer": row["reviewer"],
+        "reviewer": row["reviewer"] or "nobody (deleted in Label Studio)",
         "answered": row["answered"],
+        "unreadable": row["unreadable"],
         "median": None if row["median_s"] is None else f"{row['median_s']:.1f} s",
         "gold": gold if gold.n else None,
+        "kept": f"{row['kept']} of {row['preselected']}" if row["preselected"] else None,
     }
 
 

@@ -10,16 +10,17 @@ from typing import Any
 import httpx
 import psycopg
 
-from labelloop.doctor import calls, gather, order, project, server, services, tasks, work
+from labelloop.doctor import answers, calls, gather, order, project, server, services, tasks, work
 from labelloop.doctor.findings import Finding, Level, good, unseen
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
-from labelloop.store import health, loops, projects
+from labelloop.store import health, loops, projects, unreadable
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
+from labelloop.unreadable import empty_is_an_answer
 from sync.project import ML_TITLE, hook_path, own
 
 AGAIN_S = 2.0
@@ -179,6 +180,8 @@ def _loop(
     yield project.standing(name, standing.id)
     yield project.form(name, spec.labels_xml, standing.labels_xml)
     yield project.sampling(name, standing, spec.overlap)
+    yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
+    yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
     yield from _webhook(studio, settings, name, standing.id)
     backends: list[calls.Backend] = []
     yield from _ml_backend(studio, settings, name, standing.id, backends)

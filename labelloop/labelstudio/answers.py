@@ -32,6 +32,8 @@ class Project:
     """Tasks that several people answer go before all others."""
     evaluates_people: bool
     """Tasks whose answer is known go before all others, at random."""
+    takes_empty: bool
+    """The editor lets people submit without having given anything; the API always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,7 @@ def project(value: object) -> Project:
         tasks=0 if fields.get("task_number") is None else whole(fields, "task_number"),
         overlap_first=fields.get("show_overlap_first") is True,
         evaluates_people=fields.get("annotator_evaluation_enabled") is True,
+        takes_empty=fields.get("enable_empty_annotation") is True,
     )
 
 

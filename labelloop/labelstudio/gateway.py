@@ -194,11 +194,13 @@ class Gateway:
                 for item in self._fields(project_id, ids, "id,overlap,total_annotations,is_labeled")
             }
 
-    def reopen_task(self, task_id: int, overlap: int) -> None:
-        """Ask so many people about it, and serve it again. Twice is once; a task that is gone stays gone."""
+    def reopen_task(self, task_id: int, overlap: int, *, done: bool = False) -> None:
+        """Ask so many people about it, and serve it again unless it is `done`. Twice is once; a task that is gone stays
+        gone.
+        """
         try:
             with self._clear(f"the opening of task {task_id}", write=True):
-                self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": False})
+                self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": done})
         except Refused as exc:
             if exc.status != 404:
                 raise

@@ -101,11 +101,11 @@ def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None
 
 
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """The annotations that count, of these outputs."""
+    """The annotations of these outputs that are no skip; of one that does not count `distrusted` says why."""
     return conn.execute(
         """
         select * from annotations
-        where instance = %(instance)s and output_id = any(%(ids)s) and distrusted is null and not was_cancelled
+        where instance = %(instance)s and output_id = any(%(ids)s) and not was_cancelled
         and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
         order by annotation_id
         """,

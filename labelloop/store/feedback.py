@@ -30,12 +30,13 @@ def meet(conn: Conn, instance: UUID, users: Mapping[int, str | None]) -> None:
 
 
 def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """Label and state of these outputs, how many people are asked where that is more than the loop's, and their newest
-    answer (`answered` null: none ever).
+    """Label, result and state of these outputs, their task (null: none), how many people are asked where that is more
+    than the loop's, and their newest answer (`answered` null: none ever).
     """
     return conn.execute(
         """
-        select o.id, o.label, o.state::text, coalesce(t.overlap, 1) as overlap,
+        select o.id, o.label, o.result, o.probabilities, o.state::text, to_jsonb(t) as task,
+            coalesce(t.overlap, 1) as overlap,
             a.seq as answered, a.label as answer, a.agreement, a.reviewers
         from outputs o left join tasks t on t.output_id = o.id left join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
@@ -65,13 +66,14 @@ def replace(conn: Conn, output_ids: Sequence[UUID], rows: Iterable[Feedback], re
         cursor.executemany(
             """
             insert into feedback (model_output_id, reviewer_id, approval, correction, comment, label, annotation_id,
-                                  lead_time_s, created_at, updated_at)
+                                  lead_time_s, prelabel_kept, created_at, updated_at)
             values (%(output)s, %(reviewer)s, %(approval)s, %(correction)s, %(comment)s, %(label)s, %(annotation)s,
-                    %(lead_time_s)s, %(created_at)s, %(updated_at)s)
+                    %(lead_time_s)s, %(prelabel_kept)s, %(created_at)s, %(updated_at)s)
             on conflict on constraint one_feedback_a_reviewer do update set
                 approval = excluded.approval, correction = excluded.correction, comment = excluded.comment,
                 label = excluded.label, annotation_id = excluded.annotation_id, lead_time_s = excluded.lead_time_s,
-                created_at = excluded.created_at, updated_at = excluded.updated_at
+                prelabel_kept = excluded.prelabel_kept, created_at = excluded.created_at,
+                updated_at = excluded.updated_at
             """,
             [
                 {
@@ -83,6 +85,7 @@ def replace(conn: Conn, output_ids: Sequence[UUID], rows: Iterable[Feedback], re
                     "label": row.label,
                     "annotation": row.annotation_id,
                     "lead_time_s": row.lead_time_s,
+                    "prelabel_kept": row.prelabel_kept,
                     "created_at": row.created_at,
                     "updated_at": row.updated_at,
                 }

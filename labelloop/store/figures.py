@@ -54,9 +54,9 @@ def task_ids(conn: Conn, loop: str) -> set[int]:
 def unheeded(conn: Conn, loop: str, overlap: int) -> int:
     """What people said and nothing came of, by what the tables of the next hop should hold.
 
-    Annotations that count and have no feedback of their reviewer; outputs on which enough reviewers agree and that are
-    not answered with a label; answered outputs of which no answer is written down. A tie is an answer without a label;
-    a task that is asked once more waits for that.
+    Annotations that count, of whose reviewer there is neither feedback nor a note that they cannot be read; outputs on
+    which enough reviewers agree and that are not answered with a label; answered outputs of which no answer is written
+    down. A tie is an answer without a label; a task that is asked once more waits for that.
     """
     row = conn.execute(
         """
@@ -64,6 +64,7 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
             select distinct a.output_id, a.instance, coalesce(a.updated_by, a.completed_by) as who
             from annotations a join outputs o on o.id = a.output_id
             where o.loop = %(loop)s and a.distrusted is null and not a.was_cancelled
+            and not exists (select from unreadable u where u.annotation_version = a.seq and u.until is null)
         ), agreed as (
             select f.model_output_id as output_id from feedback f join outputs o on o.id = f.model_output_id
             left join tasks t on t.output_id = o.id

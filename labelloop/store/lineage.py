@@ -88,8 +88,12 @@ def taught(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[dic
         f"""
         with {_TAUGHT}, {_NEWER}, behind as (
             select s.answer_seq, jsonb_agg(jsonb_build_object('reviewer', s.reviewer, 'annotation', s.annotation_id,
-                'annotation_version', s.annotation_version, 'at', s.updated_at) order by s.annotation_id) as said
-            from taught t join answer_sources s on s.answer_seq = t.answer_seq group by s.answer_seq
+                'annotation_version', s.annotation_version, 'at', s.updated_at, 'prelabel_kept', f.prelabel_kept)
+                order by s.annotation_id) as said
+            from taught t join answer_sources s on s.answer_seq = t.answer_seq
+            left join feedback f on f.model_output_id = t.output_id and f.reviewer_id = s.reviewer_id
+                and f.annotation_id = s.annotation_id and f.updated_at = s.updated_at
+            group by s.answer_seq
         )
         select o.key, t.label, t.answer_seq, a.resolved_at, a.agreement, t.weight, o.lane::text,
                {_STALE} as stale, case when n.output_id is null then t.label else n.label end as now_label,

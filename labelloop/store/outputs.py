@@ -103,10 +103,13 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
 
 
 def get(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
-    """The output with its newest answer (answer_label, agreement, reviewers, resolved_at; null without one)."""
+    """The output with its newest answer (answer_label, agreement, reviewers, resolved_at; null without one), and
+    whether every reviewer rejected it (null without feedback).
+    """
     return conn.execute(
         """
-        select o.*, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at
+        select o.*, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
+            (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
         from outputs o
         left join lateral (
             select label, agreement, reviewers, resolved_at from answers

@@ -20,6 +20,7 @@ ROWS = {
     "answers": "loop = %(loop)s",
     "feedback": f"model_output_id {_OUTPUTS}",
     "doubts": "loop = %(loop)s",
+    "unreadable": "loop = %(loop)s",
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",

@@ -7,16 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.store.database import Conn
+from labelloop.unreadable import MOST_ASKED
 
 
 def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
     """The open tasks, with the output's key and label and how many annotations stand on each, skipped ones too;
-    `fresh` as in the pool.
+    `more`: how many people are asked beside, because that many answers cannot be read; `fresh` as in the pool.
     """
     return conn.execute(
-        """
+        f"""
         select t.*, o.key, o.label as output_label, o.result, o.probabilities, a.annotated,
-            t.version = %(version)s as fresh
+            t.version = %(version)s as fresh,
+            (select least(count(*), {MOST_ASKED}) from unreadable
+             where output_id = t.output_id and until is null and ask) as more
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
             where instance = t.instance and task_id = t.label_studio_id
@@ -84,16 +87,45 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
     ).rowcount
 
 
-def asked_again(conn: Conn, loop: str) -> dict[int, int]:
-    """Label Studio's id of each open task that waits for a second opinion, to the number of opinions wanted."""
-    rows = conn.execute(
-        """
-        select t.label_studio_id, t.overlap from tasks t join outputs o on o.id = t.output_id
-        where t.loop = %(loop)s and t.overlap > 1 and o.state = 'in_review'
+def asked_again(conn: Conn, loop: str, overlap: int) -> list[dict[str, Any]]:
+    """The tasks of which Label Studio should ask another number of people than all others: output_id, label_studio_id,
+    `wanted`, how many of them are asked because answers cannot be read (`more`), and what it was told of those
+    (`asked_more`). `overlap`: how many the loop asks.
+
+    Open tasks that wait for a second opinion, or have an answer that cannot be read; and any whose `more` has fallen.
+    """
+    return conn.execute(
+        f"""
+        with those as (
+            select output_id from tasks where loop = %(loop)s and overlap > 1
+            union select output_id from tasks where loop = %(loop)s and asked_more > 0
+            union select output_id from unreadable where loop = %(loop)s and until is null and ask
+        )
+        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more, t.asked_more
+        from those join tasks t using (output_id) join outputs o on o.id = t.output_id
+        cross join lateral (
+            select least(count(*), {MOST_ASKED})::integer as more from unreadable
+            where output_id = t.output_id and until is null and ask
+        ) u
+        where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
+        order by t.label_studio_id
         """,
-        {"loop": loop},
+        {"loop": loop, "overlap": overlap},
     ).fetchall()
-    return {row["label_studio_id"]: row["overlap"] for row in rows}
+
+
+def told(conn: Conn, more: Mapping[UUID, int]) -> None:
+    """Label Studio asks so many people more about these outputs, or is about to, because that many answers cannot be
+    read.
+    """
+    lock(conn, more)
+    conn.execute(
+        """
+        update tasks t set asked_more = m.more from unnest(%(ids)s::uuid[], %(more)s::integer[]) as m (output_id, more)
+        where t.output_id = m.output_id and t.asked_more <> m.more
+        """,
+        {"ids": list(more), "more": list(more.values())},
+    )
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
@@ -204,7 +236,7 @@ def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state:
 def wait_again(conn: Conn, loop: str, reason: str) -> int:
     """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
 
-    What is answered stays so.
+    What is answered stays so. What could not be read is nobody's any more: the output is asked anew.
     """
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(
@@ -213,6 +245,13 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
         select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why
         from tasks t join outputs o on o.id = t.output_id
         where t.loop = %(loop)s and o.state = 'in_review' on conflict (output_id) do nothing
+        """,
+        {"loop": loop},
+    )
+    conn.execute(
+        """
+        update unreadable u set until = now() from outputs o
+        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and o.state = 'in_review'
         """,
         {"loop": loop},
     )

@@ -201,6 +201,51 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     assert intake.get(f"{URL}/a/1").json["label"] is None
 
 
+STARS = '<View><Text name="text" value="$text"/><Rating name="stars" toName="text"/></View>'
+VERDICT = """<View><Text name="text" value="$text"/><Choices name="verdict" toName="text">
+<Choice value="approve"/><Choice value="reject"/></Choices></View>"""
+
+
+@pytest.mark.parametrize(
+    ("xml", "said", "answer", "approval", "shown"),
+    [
+        (STARS, 3.7, "4", True, (True, None)),
+        (STARS, 3.7, "2", False, (False, "2")),
+        (VERDICT, "cat", None, False, (False, None)),
+        (VERDICT, "cat", None, None, (None, None)),
+    ],
+)
+def test_approval_is_what_feedback_has(
+    database: Database, xml: str, said: object, answer: str | None, approval: bool | None, shown: object
+) -> None:
+    """Nobody chooses 3.7 stars; and whoever only rejects names no label."""
+    intake = Intake(database, parse("pets", "feedback_loop: {trigger: model_confidence < 0.8}", xml))
+    new = {"key": "a/1", "data": {"text": "miaow"}, "label": said, "confidence": 0.5}
+    assert intake.post(new).status_code == 201
+    with database.transaction() as conn:
+        conn.execute(
+            """
+            insert into reviewers (instance, label_studio_user_id) values (gen_random_uuid(), 1);
+            update outputs set state = 'pushing';
+            update outputs set state = 'in_review';
+            update outputs set state = 'answered'
+            """
+        )
+        conn.execute(
+            "insert into answers (output_id, loop, label, agreement, reviewers) select id, loop, %s, 1, 1 from outputs",
+            [answer],
+        )
+        conn.execute(
+            """
+            insert into feedback (model_output_id, reviewer_id, approval, label, annotation_id, created_at, updated_at)
+            select o.id, r.id, %s, %s, 1, now(), now() from outputs o, reviewers r
+            """,
+            [approval, answer],
+        )
+    status = intake.get(f"{URL}/a/1").json
+    assert (status["approval"], status["correction"]) == shown
+
+
 # -- what is refused ---------------------------------------------------------------------------------------------
 
 

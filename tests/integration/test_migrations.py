@@ -120,3 +120,29 @@ def test_a_process_that_is_at_work_meanwhile_does_not_break_it_off(old: str) -> 
         row = look.execute("select count(*) filter (where state = 'pushing'), count(*) from outputs").fetchone()
         assert row == (18, 18)
         assert look.execute("select distinct version from pool").fetchall() == [("pipeline",)]
+
+
+def test_an_answer_without_a_label_is_noted_to_be_read_again(old: str) -> None:
+    with psycopg.connect(old) as conn:
+        conn.execute(FILL)
+        conn.execute(
+            """
+            insert into reviewers (instance, label_studio_user_id) select instance, 9 from projects;
+            insert into annotation_versions (instance, annotation_id, task_id, output_id, sha256, result, updated_by,
+                                             was_cancelled, created_at, updated_at)
+            select p.instance, n.id, 1, o.id, '', '[]', 9, false, now(), now() + n.later * interval '1 s'
+            from projects p, outputs o, (values (1, 'k1', 0), (1, 'k1', 1), (2, 'k2', 0)) n (id, key, later)
+            where o.key = n.key order by n.id, n.later;
+            insert into feedback (model_output_id, reviewer_id, label, annotation_id, created_at, updated_at)
+            select o.id, r.id, n.label, n.id, now(), now()
+            from reviewers r, outputs o, (values (1, 'k1', null), (2, 'k2', 'cat')) n (id, key, label)
+            where o.key = n.key
+            """
+        )
+    migrate(old)
+    with psycopg.connect(old) as conn:
+        rows = conn.execute(
+            "select o.key, v.annotation_id, v.seq, u.form, u.until from unreadable u join outputs o on o.id = output_id"
+            " join annotation_versions v on v.seq = annotation_version"
+        ).fetchall()
+    assert rows == [("k1", 1, 2, b"", None)], "with its newest version, and none that has a label"

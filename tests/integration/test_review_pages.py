@@ -89,6 +89,32 @@ def champion(database: Database) -> str | None:
     return None if row is None else str(row["id"])
 
 
+def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:
+    path = "/review/loops/digits"
+    assert "nobody can read" not in house.logged_in().get(path).text
+    with house.database.transaction() as conn:
+        conn.execute(
+            """
+            with asked as (select id, key from outputs where state = 'in_review' order by key limit 1), version as (
+                insert into annotation_versions (instance, annotation_id, task_id, output_id, sha256, result,
+                    was_cancelled, created_at, updated_at)
+                select gen_random_uuid(), 1, 1, id, '', '[]', false, now(), now() from asked returning seq, output_id
+            )
+            insert into unreadable (loop, output_id, annotation_version, reason, ask, comment, form)
+            select 'digits', output_id, seq, 'Choices ' || %(xss)s, false, 'torn', '' from version
+            """,
+            {"xss": XSS},
+        )
+    page = house.logged_in().get(path).text
+    assert "Answers that nobody can read" in page
+    assert "1 answer cannot be read, and nobody else is asked" in page
+    assert "the comment: torn" in page
+    assert "<script>alert" not in page
+    report = house.client().get("/v1/review/loops/digits", headers=house.bearer()).get_json()
+    (answer,) = report["unreadable_answers"]
+    assert (answer["again"], answer["reviewer"]) == (False, None)
+
+
 # -- who may look ----------------------------------------------------------------------------------------------------
 
 

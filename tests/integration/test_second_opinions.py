@@ -96,7 +96,7 @@ def test_what_label_studio_was_not_told_or_has_undone_it_is_told_again(loop: Syn
     assert (loop.task_of(key)["overlap"], loop.task_of(key)["is_labeled"]) == (2, False)
 
     told = loop.task_of(key)["updated_at"]
-    reopen(loop.database, loop.gateway, loop.project)
+    reopen(loop.database, loop.gateway, loop.spec, loop.project)
     assert loop.task_of(key)["updated_at"] == told, "it is not told what it knows"
 
     for overlap in (3, 1):  # somebody changes it for the whole project

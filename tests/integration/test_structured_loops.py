@@ -71,7 +71,8 @@ CASES = {
     "spans": Case(
         '<Labels name="who" toName="text"><Label value="person"/><Label value="place"/></Labels>',
         "tokens_max",
-        [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")],
+        [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")]
+        + [("Nobody is at home.", [])],
         "One token is doubtful; the least certain of",
     ),
     "rating": Case(
@@ -97,7 +98,8 @@ def test_structured_answers_go_all_the_way_round(
         loop.pull()
 
         answers = {row["key"]: row for row in loop.sql(
-            "select o.key, a.label, a.agreement, f.approval, f.correction, f.comment from outputs o"
+            "select o.key, a.label, a.agreement, f.approval, f.correction, f.comment, f.prelabel_kept"
+            " from outputs o"
             " join answers a on a.output_id = o.id join feedback f on f.model_output_id = o.id"
         )}  # fmt: skip
         assert {key: row["label"] for key, row in answers.items()} == truths
@@ -106,6 +108,9 @@ def test_structured_answers_go_all_the_way_round(
         assert answers["asked-0"]["correction"] == truths["asked-0"]
         assert all(row["approval"] and row["correction"] is None for key, row in answers.items() if key != "asked-0")
         assert {row["comment"] for row in answers.values()} == {"seen"}
+        assert {key: row["prelabel_kept"] for key, row in answers.items()} == {
+            key: False if key == "asked-0" else None if truth == "[]" else True for key, truth in truths.items()
+        }
 
         version = new_champion(database, loop.spec.name, tmp_path)
         _submit(loop, "new", case.items[:4], wrong_at=0)

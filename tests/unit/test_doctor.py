@@ -33,6 +33,7 @@ WELL = Project(
     tasks=3,
     overlap_first=False,
     evaluates_people=False,
+    takes_empty=False,
 )
 HOOK = calls.Hook("http://sync:1/hooks/pets", True, {"X": "secret"}, {"ANNOTATION_CREATED", "TASKS_DELETED"})
 URL = "http://127.0.0.1:8602"
