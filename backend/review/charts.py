@@ -8,14 +8,31 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
-WIDTH_IN, HEIGHT_IN = 5.4, 3.0
+from backend.review.words import duration
+
+SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.2)}
+"""Inches. Each chart is drawn twice, so that it is as wide as the page, and its words can be read, on a laptop and on a
+phone; the style sheet shows one.
+"""
+LOW_IN = 1.5
+"""Height of a chart of two rows."""
 CHAMPION, CHALLENGER = "#d97706", "#3b82f6"
 """Both have a contrast of 3 and more on white and on the page's dark."""
+BY_DAY = {
+    "intake": ("outputs", "for_people"),
+    "answers": ("answers", "held_out"),
+    "accuracy": ("accuracy", "low", "high", "held_out"),
+    "times": ("person_median_s", "person_p90_s", "task_median_s"),
+}
+"""Chart to the columns of a day that it shows."""
+MOST_NUMBERED = 20
+"""Days of which the number of answers stands beside the accuracy."""
 INK = "#123456"
 """Stands for the colour of the page's text until the SVG is made."""
 SVG = "http://www.w3.org/2000/svg"
@@ -28,8 +45,18 @@ def learning_curve(curve: Sequence[Mapping[str, Any]]) -> str:
     return _cached("curve", [p for p in curve if p.get("accuracy") is not None])
 
 
+def by_day(days: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Intake, answers, accuracy and response time by day; "" each where fewer than two days have such data."""
+    return {kind: _days(kind, days, columns) for kind, columns in BY_DAY.items()}
+
+
+def _days(kind: str, days: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    kept = [{c: row[c] for c in ("day", *columns)} for row in days if any(row[c] is not None for c in columns)]
+    return _cached(kind, kept if len(kept) > 1 else None)
+
+
 def calibration(found: Mapping[str, Any] | None) -> str:
-    """Share that was right over confidence, for both sides; "" where neither has bins."""
+    """Accuracy over confidence, for both sides; "" where neither has bins."""
     bins = {side: ((found or {}).get(side) or {}).get("bins") or [] for side in ("champion", "challenger")}
     return _cached("calibration", bins if any(bins.values()) else None)
 
@@ -43,26 +70,30 @@ def side_by_side(report: Mapping[str, Any]) -> str:
 
 
 def _cached(kind: str, data: object) -> str:
-    return _draw(kind, json.dumps(data, default=str)) if data else ""
+    if not data:
+        return ""
+    drawn = [(size, _draw(kind, size, json.dumps(data, default=str))) for size in SIZES]
+    return "".join(f'<div class="chart {size}">{svg}</div>' for size, svg in drawn)
 
 
-@lru_cache(maxsize=64)
-def _draw(kind: str, data: str) -> str:
+@lru_cache(maxsize=128)
+def _draw(kind: str, size: str, data: str) -> str:
     """Drawn once for each content: a page that is looked at again costs nothing."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    height = 1.5 if kind == "sides" else HEIGHT_IN
+    width, height = SIZES[size]
+    height = LOW_IN if kind == "sides" else height
     # "none": text stays text. Without a salt ids are drawn by lot.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache are of the process
-        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.add_subplot()
         _KINDS[kind](axes, json.loads(data))
         _plain(axes)
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return _for_the_page(file.getvalue(), kind)
+    return _for_the_page(file.getvalue(), f"{kind}-{size}")
 
 
 def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
@@ -76,19 +107,19 @@ def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
         colour = CHAMPION if promoted else CHALLENGER
         axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
     axes.set_xlabel("answers that taught it")
-    axes.set_ylabel("right on the hold-out, %")
+    axes.set_ylabel("accuracy on the hold-out, %")
     _legend(axes)
 
 
 def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
-    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=":", label="as sure as right")
+    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=":", label="confidence = accuracy")
     for side, colour, marker in (("champion", CHAMPION, "o"), ("challenger", CHALLENGER, "s")):
         # A bin without items has no share.
         seen = [b for b in bins[side] if b["n"] and b["confidence"] is not None and b["accuracy"] is not None]
         if seen:
             share, right = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
             axes.plot(share, right, color=colour, marker=marker, linewidth=1, label=side)
-    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="right, %")
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="accuracy, %")
     _legend(axes)
 
 
@@ -99,7 +130,87 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     names = [f"{who} {side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
-    axes.set_xlabel("right on the hold-out, %")
+    axes.set_xlabel("accuracy on the hold-out, %, with 95 % CI")
+
+
+def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
+    at, all_ = _points(days, "outputs")
+    axes.bar(at, all_, width=0.8, color=CHAMPION, label="all that came in")
+    at, some = _points(days, "for_people")
+    axes.bar(at, some, width=0.4, color=CHALLENGER, label="of those for people")
+    _by_day(axes, "outputs a day")
+
+
+def _answers(axes: Any, days: list[dict[str, Any]]) -> None:
+    axes.bar(*_points(days, "answers"), width=0.8, color=CHALLENGER, label="outputs answered")
+    at, some = _points(days, "held_out")
+    axes.bar(at, some, width=0.4, color=CHAMPION, label="of those held out")
+    _by_day(axes, "outputs a day")
+
+
+def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
+    (at, y), (_, low), (_, high) = (_points(days, name, 100) for name in ("accuracy", "low", "high"))
+    axes.vlines(at, low, high, color=CHALLENGER, linewidth=1.5, label="95 % CI")
+    axes.plot(*_with_gaps(at, y), color=CHALLENGER, linewidth=1)
+    axes.scatter(at, y, color=CHALLENGER, s=24, label="accuracy of the shown labels")
+    _, n = _points(days, "held_out")
+    if len(at) <= MOST_NUMBERED:
+        for x, top, count in zip(at, high, n, strict=True):
+            axes.annotate(
+                f"{count:g}", (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8, color=INK
+            )
+    axes.set_ylim(0, 108)
+    _by_day(axes, "%; above: held-out answers" if len(at) <= MOST_NUMBERED else "%")
+
+
+def _times(axes: Any, days: list[dict[str, Any]]) -> None:
+    named = {
+        "person_median_s": ("a person, median", CHALLENGER, "o"),
+        "person_p90_s": ("a person, 90 % within", CHALLENGER, "^"),
+        "task_median_s": ("task to answer, median", CHAMPION, "s"),
+    }
+    for name, (words, colour, marker) in named.items():
+        at, y = _points(days, name)
+        if at:
+            style = "--" if marker == "^" else "-"
+            axes.plot(*_with_gaps(at, y), color=colour, linewidth=1, linestyle=style)
+            axes.scatter(at, y, color=colour, marker=marker, s=24, label=words)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda seconds, _: duration(seconds))
+    axes.yaxis.set_minor_formatter("")
+    _by_day(axes, "time (log scale)")
+
+
+def _points(days: list[dict[str, Any]], column: str, times: float = 1) -> tuple[list[int], list[float]]:
+    """Day numbers and values of the days that have one."""
+    have = [
+        (date.fromisoformat(row["day"]).toordinal(), times * row[column]) for row in days if row[column] is not None
+    ]
+    return [at for at, _ in have], [value for _, value in have]
+
+
+def _with_gaps(at: list[int], values: list[float]) -> tuple[list[float], list[float]]:
+    """The same with a hole wherever a day is missing, so that no line is drawn over it."""
+    x: list[float] = []
+    y: list[float] = []
+    for day, value in zip(at, values, strict=True):
+        if x and day - x[-1] > 1:
+            x.append(x[-1] + 1)
+            y.append(float("nan"))
+        x.append(day)
+        y.append(value)
+    return x, y
+
+
+def _by_day(axes: Any, unit: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axes.dataLim.intervalx
+    axes.set_xlim(low - 0.6, high + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(lambda day, _: f"{date.fromordinal(int(day)):%-d %b}" if day >= 1 else "")
+    axes.set(xlabel="day (UTC)", ylabel=unit)
+    _legend(axes)
 
 
 def _legend(axes: Any) -> None:
@@ -107,7 +218,10 @@ def _legend(axes: Any) -> None:
     axes.legend(frameon=False, labelcolor=INK, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
 
-_KINDS: dict[str, Callable[[Any, Any], None]] = {"curve": _curve, "calibration": _calibration, "sides": _sides}
+_KINDS: dict[str, Callable[[Any, Any], None]] = {
+    "curve": _curve, "calibration": _calibration, "sides": _sides,
+    "intake": _intake, "answers": _answers, "accuracy": _accuracy, "times": _times,
+}  # fmt: skip
 
 
 def _plain(axes: Any) -> None:

@@ -23,7 +23,7 @@ from tests.backend_factory import settings_for
 from tests.browser import a_browser
 from tests.integration.conftest import JudgedLoop
 
-LAPTOP: ViewportSize = {"width": 1280, "height": 800}
+LAPTOP: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_MS = 30_000
 
@@ -140,7 +140,7 @@ def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
         desk.log_in(page)
         page.get_by_role("link", name="look at the run").click()
         expect(page.locator("#verdict")).to_contain_text("It passed the gate")
-        assert page.locator(".chart svg").count() == 3
+        assert page.locator(".chart.wide svg:visible").count() == 3
         task = page.get_by_role("link", name="in Label Studio").first.get_attribute("href")
         assert task is not None
         assert task.startswith("http://test/projects/30/data?task=")
