@@ -104,7 +104,7 @@ def test_a_line_is_broken_where_a_day_has_no_data_and_the_axis_says_utc() -> Non
         assert "day (UTC)" in wide
         assert "95 % CI" in wide
         (path,) = re.findall(r'<path d="([^"]*)"[^>]*stroke="#3b82f6" stroke-linecap="square"', wide)
-        return path.count("M")
+        return str(path).count("M")
 
     measured = {"accuracy": 0.8, "low": 0.6, "high": 0.9, "held_out": 20}
     together = [row(f"2026-07-0{i}", **measured) for i in (1, 2, 3)]

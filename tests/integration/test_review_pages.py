@@ -460,7 +460,8 @@ def test_only_who_may_decide_describes_a_version_and_no_other_site_does(house: H
     api = f"/v1/review/versions/{version}/description"
     client = house.client()
     assert client.post(api, json={"name": "x"}, headers=house.bearer("otto")).status_code == 403
-    for wrong in ([], {"name": 3}, {"tags": "x"}, {"tags": [3]}, {"note": []}, {"name": "\ud800"}):
+    unreadable: list[object] = [[], {"name": 3}, {"tags": "x"}, {"tags": [3]}, {"note": []}, {"name": "\ud800"}]
+    for wrong in unreadable:
         assert client.post(api, json=wrong, headers=house.bearer()).status_code == 400
     done = client.post(api, json={"name": "Sevens", "tags": ["eu"]}, headers=house.bearer()).get_json()
     assert (done["called"], done["tags"], done["note"]) == ("Sevens", ["eu"], None)
