@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from backend.review.words import duration
 
-SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.2)}
+SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.6)}
 """Inches. Each chart is drawn twice, so that it is as wide as the page, and its words can be read, on a laptop and on a
 phone; the style sheet shows one.
 """
@@ -127,7 +127,8 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     for row, (side, colour, marker) in enumerate(zip(sides, (CHAMPION, CHALLENGER), "os", strict=True)):
         axes.hlines(row, 100 * side["low"], 100 * side["high"], color=colour, linewidth=3)
         axes.scatter([100 * side["accuracy"]], [row], color=colour, marker=marker, s=60)
-    names = [f"{who} {side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
+    between = " " if axes.figure.get_figwidth() > SIZES["narrow"][0] else "\n"
+    names = [f"{who}{between}{side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
     axes.set_xlabel("accuracy on the hold-out, %, with 95 % CI")
@@ -138,14 +139,14 @@ def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
     axes.bar(at, all_, width=0.8, color=CHAMPION, label="all that came in")
     at, some = _points(days, "for_people")
     axes.bar(at, some, width=0.4, color=CHALLENGER, label="of those for people")
-    _by_day(axes, "outputs a day")
+    _by_day(axes, "outputs a day", whole=True)
 
 
 def _answers(axes: Any, days: list[dict[str, Any]]) -> None:
     axes.bar(*_points(days, "answers"), width=0.8, color=CHALLENGER, label="outputs answered")
     at, some = _points(days, "held_out")
     axes.bar(at, some, width=0.4, color=CHAMPION, label="of those held out")
-    _by_day(axes, "outputs a day")
+    _by_day(axes, "outputs a day", whole=True)
 
 
 def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
@@ -202,20 +203,24 @@ def _with_gaps(at: list[int], values: list[float]) -> tuple[list[float], list[fl
     return x, y
 
 
-def _by_day(axes: Any, unit: str) -> None:
+def _by_day(axes: Any, unit: str, *, whole: bool = False) -> None:
+    """`whole`: the numbers of the upright axis are counts."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = axes.dataLim.intervalx
     axes.set_xlim(low - 0.6, high + 0.6)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
     axes.xaxis.set_major_formatter(lambda day, _: f"{date.fromordinal(int(day)):%-d %b}" if day >= 1 else "")
+    if whole:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set(xlabel="day (UTC)", ylabel=unit)
     _legend(axes)
 
 
 def _legend(axes: Any) -> None:
     """Above, where no point can lie."""
-    axes.legend(frameon=False, labelcolor=INK, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
+    columns = 3 if axes.figure.get_figwidth() > SIZES["narrow"][0] else 1
+    axes.legend(frameon=False, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
 
 _KINDS: dict[str, Callable[[Any, Any], None]] = {
