@@ -22,6 +22,9 @@ phone; the style sheet shows one.
 """
 LOW_IN = 1.5
 """Height of a chart of two rows."""
+LEFT_IN, SIDES_LEFT_IN = {"wide": 0.85, "narrow": 0.85}, {"wide": 2.4, "narrow": 1.4}
+TOP_IN = {"wide": 0.35, "narrow": 0.75}
+"""Room for the legend: one row, or three."""
 CHAMPION, CHALLENGER = "#d97706", "#3b82f6"
 """Both have a contrast of 3 and more on white and on the page's dark."""
 BY_DAY = {
@@ -87,8 +90,10 @@ def _draw(kind: str, size: str, data: str) -> str:
     # "none": text stays text. Without a salt ids are drawn by lot.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache are of the process
-        figure = Figure(figsize=(width, height), layout="constrained")
-        axes = figure.add_subplot()
+        # Margins in inches: to find them, matplotlib would draw everything once more.
+        left, top = (SIDES_LEFT_IN if kind == "sides" else LEFT_IN)[size], 0.1 if kind == "sides" else TOP_IN[size]
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, 1 - (0.6 + top) / height))
         _KINDS[kind](axes, json.loads(data))
         _plain(axes)
         file = StringIO()
@@ -136,24 +141,25 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
 
 def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
     at, all_ = _points(days, "outputs")
-    axes.bar(at, all_, width=0.8, color=CHAMPION, label="all that came in")
+    _bars(axes, at, all_, 0.8, CHAMPION, "all that came in")
     at, some = _points(days, "for_people")
-    axes.bar(at, some, width=0.4, color=CHALLENGER, label="of those for people")
+    _bars(axes, at, some, 0.4, CHALLENGER, "of those for people")
     _by_day(axes, "outputs a day", whole=True)
 
 
 def _answers(axes: Any, days: list[dict[str, Any]]) -> None:
-    axes.bar(*_points(days, "answers"), width=0.8, color=CHALLENGER, label="outputs answered")
+    _bars(axes, *_points(days, "answers"), 0.8, CHALLENGER, "outputs answered")
     at, some = _points(days, "held_out")
-    axes.bar(at, some, width=0.4, color=CHAMPION, label="of those held out")
+    _bars(axes, at, some, 0.4, CHAMPION, "of those held out")
     _by_day(axes, "outputs a day", whole=True)
 
 
 def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
     (at, y), (_, low), (_, high) = (_points(days, name, 100) for name in ("accuracy", "low", "high"))
-    axes.vlines(at, low, high, color=CHALLENGER, linewidth=1.5, label="95 % CI")
-    axes.plot(*_with_gaps(at, y), color=CHALLENGER, linewidth=1)
-    axes.scatter(at, y, color=CHALLENGER, s=24, label="accuracy of the shown labels")
+    ends = [end for pair in zip(low, high, strict=True) for end in (*pair, float("nan"))]
+    axes.plot([day for day in at for _ in range(3)], ends, color=CHALLENGER, linewidth=1.5, label="95 % CI")
+    line = _with_gaps(at, y)
+    axes.plot(*line, color=CHALLENGER, linewidth=1, marker="o", markersize=5, label="accuracy of the shown labels")
     _, n = _points(days, "held_out")
     if len(at) <= MOST_NUMBERED:
         for x, top, count in zip(at, high, n, strict=True):
@@ -165,6 +171,8 @@ def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
 
 
 def _times(axes: Any, days: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import NullLocator
+
     named = {
         "person_median_s": ("a person, median", CHALLENGER, "o"),
         "person_p90_s": ("a person, 90 % within", CHALLENGER, "^"),
@@ -174,12 +182,20 @@ def _times(axes: Any, days: list[dict[str, Any]]) -> None:
         at, y = _points(days, name)
         if at:
             style = "--" if marker == "^" else "-"
-            axes.plot(*_with_gaps(at, y), color=colour, linewidth=1, linestyle=style)
-            axes.scatter(at, y, color=colour, marker=marker, s=24, label=words)
+            line = _with_gaps(at, y)
+            axes.plot(*line, color=colour, linewidth=1, linestyle=style, marker=marker, markersize=5, label=words)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(lambda seconds, _: duration(seconds))
-    axes.yaxis.set_minor_formatter("")
+    axes.yaxis.set_minor_locator(NullLocator())
     _by_day(axes, "time (log scale)")
+
+
+def _bars(axes: Any, at: list[int], heights: list[float], width: float, colour: str, words: str) -> None:
+    """All in one path, which takes a tenth of the time of as many rectangles; no day has a bar of no height."""
+    x = [edge for day in at for edge in (day - width / 2, day - width / 2, day + width / 2, day + width / 2)]
+    y = [edge for height in heights for edge in (0.0, height, height, 0.0)]
+    axes.fill(x, y, color=colour, linewidth=0, label=words)
+    axes.set_ylim(0, max([*heights, axes.get_ylim()[1] / 1.05]) * 1.05)
 
 
 def _points(days: list[dict[str, Any]], column: str, times: float = 1) -> tuple[list[int], list[float]]:

@@ -103,7 +103,7 @@ def test_a_line_is_broken_where_a_day_has_no_data_and_the_axis_says_utc() -> Non
         wide = drawn.partition('<div class="chart narrow">')[0]
         assert "day (UTC)" in wide
         assert "95 % CI" in wide
-        (path,) = re.findall(r'<path d="([^"]*)"[^>]*stroke="#3b82f6" stroke-linecap="square"', wide)
+        (path,) = re.findall(r'<path d="([^"]*)" clip-path[^>]*stroke="#3b82f6" stroke-linecap="square"', wide)
         return str(path).count("M")
 
     measured = {"accuracy": 0.8, "low": 0.6, "high": 0.9, "held_out": 20}
