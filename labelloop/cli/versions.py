@@ -54,7 +54,7 @@ def versions(
         if version is not None:
             if described:
                 with db.transaction() as conn:
-                    _describe(conn, version, name, tags, note, by or hops._me())
+                    _describe(conn, version, name, tags, note, by or hops.me())
             with db.transaction() as conn:
                 report = version_report(conn, version)
             return print_json(report) if as_json else _version(report)
