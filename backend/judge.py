@@ -18,8 +18,8 @@ from labelloop.store import versions as version_store
 from labelloop.store.database import Database
 from labelloop.versions import PIPELINE, short
 
-MOST_LABELS = 50
-"""Of a confusion matrix that people can read."""
+MOST_LABELS = 100
+"""Of a confusion matrix that is shown whole and can be read."""
 Row = Mapping[str, Any]
 
 

@@ -104,6 +104,20 @@ def verify(folder: Path | None, version_id: str) -> bytes:
     return raw
 
 
+def intact(folder: Path | None, version_id: str) -> Path:
+    """Where the version's file is, once its bytes were read a piece at a time. Raises Failed as `verify` does."""
+    file = path(folder, version_id)
+    name = f"the file of version {version_id[:12]}"
+    try:
+        with file.open("rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as exc:
+        raise Failed(f"{name} cannot be read: {exc.strerror}: {file}") from exc
+    if digest != version_id:
+        raise Failed(f"{name} is damaged or was changed (its SHA-256 is not its name): {file}")
+    return file
+
+
 def load(folder: Path | None, version_id: str) -> Learner:
     """The fitted learner. Raises Failed where the file is missing, changed, or holds anything that we do not trust."""
     return read(verify(folder, version_id), version_id)

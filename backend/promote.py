@@ -15,7 +15,8 @@ from uuid import UUID
 from psycopg.errors import UniqueViolation
 
 from backend import models
-from labelloop.errors import Conflict, UsageError
+from backend.again import ask_again
+from labelloop.errors import ChampionChanged, Conflict, UsageError
 from labelloop.runs import RunStatus
 from labelloop.store import jobs, verdicts
 from labelloop.store import versions as version_store
@@ -121,14 +122,14 @@ def rollback(
 def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, epoch: int) -> Promotion:
     """Make it champion in the caller's transaction, if nothing has changed since `epoch`.
 
-    The runs that wait for a decision end: as promoted with this version, else refused, since they were judged
-    against a champion that serves no more.
+    The runs that wait for a decision end: as promoted with this version, else as refused, since they were judged
+    against a champion that serves no more. Those are judged again, against this one.
     """
     verdicts.hold(conn, loop)
     champion = version_store.champion(conn, loop)
     champion_id = None if champion is None else champion["id"]
     if version_store.epoch(conn, loop) != epoch:
-        raise Conflict(f"the champion of {loop} has changed meanwhile; it is {short(champion_id)}: look again")
+        raise ChampionChanged(f"the champion of {loop} has changed meanwhile; it is {short(champion_id)}: look again")
     if champion_id == version_id:
         raise Conflict(f"{short(version_id)} is champion of {loop} already")
     _say_why(by, why)
@@ -146,7 +147,8 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
         if run["version_id"] == version_id:
             verdicts.decide(conn, run["id"], RunStatus.PROMOTED, f"promoted by {by}: {why}")
         else:
-            close(conn, run, f"it was judged against {short(champion_id)}, which serves no more: refused")
+            close(conn, run, f"it was judged against {short(champion_id)}, which serves no more: it is judged again")
+            ask_again(conn, run, run["version_id"], version_id)
     jobs.ask(conn, jobs.PRELABEL, loop)
     logger.info("loop %s: champion %s, before that %s, by %s", loop, short(version_id), short(champion_id), by)
     return Promotion(loop, epoch + 1, short(version_id), short(champion_id), by, why)

@@ -8,11 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from backend import models
+from backend.again import ask_again
 from backend.child import ERROR_CHARACTERS, Children, Heard, Order, Stopped, train_in
 from backend.judge import judge
 from backend.patience import patiently
 from backend.promote import close, switch
-from labelloop.errors import Conflict, LabelloopError, Retriable, Unreachable
+from labelloop.errors import ChampionChanged, Conflict, LabelloopError, Retriable, Unreachable
 from labelloop.runs import RunStatus, try_again
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -78,7 +79,9 @@ def heal(database: Database) -> None:
                 [row["status"] for row in runs.latest(conn, run["loop"]) if row["status"] != RunStatus.QUEUED]
             )
             logger.warning("loop %s: run %s lost its worker%s", run["loop"], run["id"], ", again" if again else "")
-            if again:
+            if again and run["judges"] is not None:
+                runs.request_again(conn, {**run, "id": run["judges"]}, run["why"])
+            elif again:
                 runs.request(conn, run["loop"], run["why"], seed=run["seed"])
         names = loops.names(conn)
         for loop in runs.queued_loops(conn):
@@ -112,6 +115,10 @@ def _apply(
         try:
             models.load(settings.models_dir, version_id)  # a fresh process, and the bytes that will serve
             return _pass(database, spec, run, epoch, reasons=reasons, version_id=version_id, scores=scores)
+        except ChampionChanged:
+            reasons = ["it passed the gate, but the champion changed meanwhile: it is judged again", *reasons]
+            what = {"reasons": reasons, "version_id": version_id, "scores": scores}
+            return _end(database, spec, run, RunStatus.REFUSED, again=True, **what)
         except Conflict as exc:
             reasons = [f"it passed the gate, but {exc}: refused", *reasons]
         except Unreachable:
@@ -129,14 +136,17 @@ def _pass(
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
         older = verdicts.undecided(conn, spec.name)
+        if version_store.epoch(conn, spec.name) != epoch:
+            raise ChampionChanged(f"the champion of {spec.name} has changed meanwhile")
+        # Only of a run that judges again: its answers are as old as those of the run whose version it judges.
+        if newer := [one for one in older if one["feedback_upto"] > run["feedback_upto"]]:
+            raise Conflict(f"run {newer[0]['id']} passed it with newer answers and waits")
         if status != RunStatus.PROMOTED:
             reasons = [f"{reasons[0]}, {WAITS[status]}", *reasons[1:]]
         if not runs.finish(conn, run["id"], status, reasons=reasons, **what):
             return RunStatus.FAILED
         if status == RunStatus.PROMOTED:
             switch(conn, spec.name, what["version_id"], by="gate", why=reasons[0], epoch=epoch)
-        elif version_store.epoch(conn, spec.name) != epoch:
-            raise Conflict("the champion has changed meanwhile")
         elif status == RunStatus.SHADOW and (first := [one for one in older if one["status"] == RunStatus.SHADOW]):
             # Else runs that come oftener than a shadow lasts would let none of them end.
             raise Conflict(f"run {first[0]['id']} is in shadow and is judged first")
@@ -151,13 +161,19 @@ def _pass(
     return status
 
 
-def _end(database: Database, spec: LoopSpec, run: dict[str, Any], status: RunStatus, **what: Any) -> RunStatus:
+def _end(
+    database: Database, spec: LoopSpec, run: dict[str, Any], status: RunStatus, *, again: bool = False, **what: Any
+) -> RunStatus:
+    """`again`: its version is to be judged once more, against the champion of now."""
     with database.transaction() as conn:
         if not runs.finish(conn, run["id"], status, **what):
             return RunStatus.FAILED  # somebody else has ended it
         if version_id := what.get("version_id"):
             version_store.refuse(conn, version_id)
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # refused as champion, but from now on it ranks
+            if again:
+                champion = version_store.champion(conn, spec.name)
+                ask_again(conn, run, version_id, None if champion is None else champion["id"])
         jobs.ask_for_more(conn, spec)
     return status
 

@@ -23,6 +23,7 @@ from uuid import UUID
 from threadpoolctl import threadpool_limits
 
 from backend import models
+from backend.again import judged_before
 from backend.cut import divide, readable
 from backend.identity import identity
 from backend.learners import OF_OTHERS, Learner, make
@@ -110,6 +111,8 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
 
     run, spec, rows = patiently(gather)
     with threadpool_limits(spec.retrain.threads):
+        if run["judges"] is not None:
+            return _judge_again(database, models_dir, run, told)
         return _train(database, models_dir, run, spec, rows, told)
 
 
@@ -148,15 +151,7 @@ def _train(
     at(3)
     stored = models.store(models_dir, spec.name, learner)
     at(4)
-    challenger, challenger_ms = _say(learner, judged)
-    incumbent: run_items.Verdicts
-    champion_ms = None
-    if run["champion_id"] is None:
-        incumbent = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
-    elif run["champion_id"] == stored.id:  # asked once: its answers may cost money
-        incumbent, champion_ms = challenger, challenger_ms
-    else:
-        incumbent, champion_ms = _say(models.load(models_dir, run["champion_id"]), judged)
+    incumbent, challenger, speed = _both_say(models_dir, run, learner, stored.id, judged)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -173,7 +168,6 @@ def _train(
             runs.write_tried(conn, run_id, tried)
 
     patiently(keep)
-    speed = {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
     return {
         "version": stored.id,
         "trained_on": len(taught),
@@ -181,6 +175,48 @@ def _train(
         "speed": speed,
         "identity": identity(taught, run["seed"], spec.retrain.threads),
     }
+
+
+def _judge_again(database: Database, models_dir: Path | None, run: dict[str, Any], told: Told) -> dict[str, Any]:
+    """What `train` returns, of the version of an earlier run; only the verdict is new."""
+
+    def gather() -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        with database.transaction() as conn:
+            return judged_before(conn, run)
+
+    version, judged = patiently(gather)
+    told(STEPS[4], 4, len(STEPS))
+    learner = models.load(models_dir, version["id"])
+    incumbent, challenger, speed = _both_say(models_dir, run, learner, version["id"], judged)
+
+    def keep() -> None:
+        with database.transaction() as conn:
+            run_items.write_verdicts(conn, run["id"], [row["output_id"] for row in judged], incumbent, challenger)
+
+    patiently(keep)
+    return {
+        "version": version["id"],
+        "trained_on": version["trained_on"],
+        "notes": [],
+        "speed": speed,
+        "identity": version["identity"],
+    }
+
+
+def _both_say(
+    models_dir: Path | None, run: dict[str, Any], learner: Learner, version_id: str, judged: list[dict[str, Any]]
+) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
+    """What the champion and the challenger say of the held-out items, and milliseconds an item of each."""
+    challenger, challenger_ms = _say(learner, judged)
+    champion: run_items.Verdicts
+    champion_ms = None
+    if run["champion_id"] is None:
+        champion = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
+    elif run["champion_id"] == version_id:  # asked once: its answers may cost money
+        champion, champion_ms = challenger, challenger_ms
+    else:
+        champion, champion_ms = _say(models.load(models_dir, run["champion_id"]), judged)
+    return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
 
 
 def learner_of(spec: LoopSpec) -> Learner:

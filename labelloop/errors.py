@@ -13,6 +13,7 @@ LabelloopError
 │   ├── InvalidOutput     an output breaks the rules of the intake: carries the field's path
 │   ├── Unreadable        the data of some items cannot be read by a learner: names each
 │   ├── Conflict          the same key with another body, or a state that somebody else has changed
+│   │   └── ChampionChanged   another version serves than the one that was judged or looked at
 │   └── Refused           Label Studio refuses a request for good: carries its words
 └── Failed                the work was tried and did not succeed (exit status 1)
 """
@@ -94,6 +95,10 @@ class Unreadable(Skippable):
 
 class Conflict(Skippable):
     """The same key was given with another body, or somebody else changed the state first."""
+
+
+class ChampionChanged(Conflict):
+    """Another version serves now than the one that a verdict or a person went by."""
 
 
 class Refused(Skippable):

@@ -92,6 +92,7 @@ def pull(
     if rung:
         report += _rung(pull, rung)
     if full:
+        pull.meet_again()
         report += sweep(pull, confirm_deletions)
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})

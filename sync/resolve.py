@@ -13,6 +13,7 @@ from labelloop import results
 from labelloop.annotations import Annotation
 from labelloop.consensus import consensus
 from labelloop.feedback import Answer, Feedback, one_a_reviewer
+from labelloop.people import Person
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
 from labelloop.store import doubts, jobs
@@ -38,11 +39,11 @@ class Resolved:
 
 
 def resolve(
-    conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[int, str]
+    conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[int, Person]
 ) -> Resolved:
     """Bring feedback, answers and states of these outputs up to date, in the caller's transaction; twice is once.
 
-    The caller holds the loop's answers. `users`: addresses of Label Studio's users, as far as they are known.
+    The caller holds the loop's answers. `users`: Label Studio's users, as far as they are known.
     """
     if not output_ids:
         return Resolved()

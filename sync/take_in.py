@@ -10,6 +10,7 @@ from uuid import UUID
 
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.people import Person
 from labelloop.spec import LoopSpec
 from labelloop.store import annotations as annotation_store
 from labelloop.store import feedback as feedback_store
@@ -48,7 +49,7 @@ class Pull:
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
         self.project_id: int = project["project_id"]
         self.instance: UUID = project["instance"]
-        self._users: dict[int, str] = {}
+        self._users: dict[int, Person] = {}
 
     def take_in(self, tasks: Sequence[Task], *, bookmark: datetime | None = None) -> PullReport:
         """Store what these tasks show, and what follows from it, with the bookmark, in one transaction."""
@@ -83,7 +84,7 @@ class Pull:
         jobs.ask(conn, jobs.PUSH, self.spec.name)
         return PullReport(withdrawn=len(withdrawn), answers=done.answers)
 
-    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[int, str]) -> PullReport:
+    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[int, Person]) -> PullReport:
         key = self.project["signing_key"]
         signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
         known = task_store.known(conn, self.spec.name, list(signed.values()))
@@ -126,13 +127,20 @@ class Pull:
         task_store.set_state(conn, [output["id"]], ["pushing", "withdrawn"], "in_review", "found in Label Studio")
         return True
 
-    def _users_of(self, tasks: Sequence[Task]) -> Mapping[int, str]:
-        """Addresses of Label Studio's users; asked for once, when somebody is new to us."""
+    def meet_again(self) -> None:
+        """Bring the names of those who have answered up to date: people change them. Who was deleted keeps theirs."""
+        self._users = self.gateway.users()
+        with self.database.transaction() as conn:
+            known = feedback_store.reviewers(conn, self.instance)
+            feedback_store.meet(conn, self.instance, {id_: self._users[id_] for id_ in known if id_ in self._users})
+
+    def _users_of(self, tasks: Sequence[Task]) -> Mapping[int, Person]:
+        """Label Studio's users; asked for once, when somebody is new to us."""
         people = {annotation.reviewer for task in tasks for annotation in task.annotations} - {None}
         if not people or self._users:
             return self._users
         with self.database.transaction() as conn:
-            met = {person for person, row in feedback_store.reviewers(conn, self.instance).items() if row["email"]}
+            met = {person for person, row in feedback_store.reviewers(conn, self.instance).items() if row["name"]}
         if not people <= met:
             self._users = self.gateway.users()
         return self._users

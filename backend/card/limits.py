@@ -56,16 +56,16 @@ def _judged(card: Card) -> Iterator[str]:
     fell = [slice_ for slice_ in card["slices"] or [] if slice_.get("fell")]
     for slice_ in fell[:NAMED]:
         yield (
-            f"It is worse than the model before it where {slice_['by']} is {slice_['value']!r}: "
+            f"It is worse, beyond chance, than the model before it where {slice_['by']} is {slice_['value']!r}: "
             f"{100 * slice_['gain']:+.1f} points on {slice_['n']} held-out answers."
         )
     if len(fell) > NAMED:
-        yield f"It is worse in {len(fell) - NAMED} slices more."
+        yield f"It is worse, beyond chance, in {len(fell) - NAMED} slices more."
     ece = ((card["calibration"] or {}).get("challenger") or {}).get("ece")
     if ece is not None and ece > (metrics["max_ece"] or MOST_ECE):
         yield (
-            f"Its confidence is not to be taken as a probability: on average it is {100 * ece:.1f} points off "
-            "the share of right answers."
+            f"Its confidence is not to be taken as a probability: calibration error (ECE) {100 * ece:.1f} %, the mean "
+            "distance of confidence and accuracy."
         )
 
 

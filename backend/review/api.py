@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, abort, request
+from flask import Blueprint, Response, abort, request
 
 from backend import card as cards
 from backend.review import decide, reports
+from backend.review.download import model_file
 from backend.review.guard import asker, found, need
+from labelloop.descriptions import Description
 from labelloop.settings import Settings
-from labelloop.store import access
+from labelloop.store import access, descriptions
 from labelloop.store.database import Database
 
 
@@ -43,6 +45,26 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     def card(version_id: str) -> Any:
         return found(lambda: cards.card(database, version_id, settings.models_dir))
 
+    @bp.get("/versions/<version_id>/file")
+    def file(version_id: str) -> Response:
+        need(access.PROMOTE)
+        return model_file(settings.models_dir, ask(lambda conn: reports.version_id(conn, version_id)))
+
+    @bp.post("/versions/<version_id>/description")
+    def describe(version_id: str) -> Any:
+        """`name`, `tags` and `note`, all three; what is left out is empty from then on."""
+        by, body = need(access.PROMOTE).name, _json()
+        name, tags, note = body.get("name"), body.get("tags") or [], body.get("note")
+        if not isinstance(name, str | None) or not isinstance(note, str | None) or not isinstance(tags, list):
+            abort(400, "name and note must be texts, and tags a list of texts")
+        if not all(isinstance(tag, str) for tag in tags):
+            abort(400, "name and note must be texts, and tags a list of texts")
+        description = Description.of(name, tags, note)
+        version = ask(lambda conn: reports.version_id(conn, version_id))
+        with database.transaction() as conn:
+            descriptions.write(conn, version, description, by)
+            return reports.version_report(conn, version)
+
     @bp.get("/compare")
     def compare() -> Any:
         a, b = request.args.get("a", ""), request.args.get("b", "")
@@ -51,12 +73,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.post("/<what>/<subject>")
     def do(what: str, subject: str) -> Any:
         """`why`, for a roll-back `to`, and `epoch` where it matters that nobody has changed the champion meanwhile."""
-        by = need(access.PROMOTE).name
-        try:
-            body = request.get_json()
-        except RecursionError:
-            abort(400, "the body is nested too deeply")
-        if not isinstance(body, dict) or not isinstance(why := body.get("why"), str):
+        by, body = need(access.PROMOTE).name, _json()
+        if not isinstance(why := body.get("why"), str):
             abort(400, 'the body must be a JSON object with the reason, {"why": ".."}')
         to, epoch = body.get("to"), body.get("epoch")
         if not isinstance(to, str | None) or not isinstance(epoch, int | None) or isinstance(epoch, bool):
@@ -65,3 +83,14 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         return {"done": decide.do(database, settings.models_dir, asked, decide.Deed(by, why, epoch, to))}
 
     return bp
+
+
+def _json() -> dict[str, Any]:
+    """The body; 400 where it is no JSON object."""
+    try:
+        body = request.get_json()
+    except RecursionError:
+        abort(400, "the body is nested too deeply")
+    if not isinstance(body, dict):
+        abort(400, "the body must be a JSON object")
+    return body

@@ -8,14 +8,34 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from functools import lru_cache
 from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
-WIDTH_IN, HEIGHT_IN = 5.4, 3.0
+from backend.review.words import duration
+
+SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.6)}
+"""Inches. Each chart is drawn twice, so that it is as wide as the page, and its words can be read, on a laptop and on a
+phone; the style sheet shows one.
+"""
+LOW_IN = 1.5
+"""Height of a chart of two rows."""
+LEFT_IN, SIDES_LEFT_IN = {"wide": 0.85, "narrow": 0.85}, {"wide": 2.4, "narrow": 1.4}
+TOP_IN = {"wide": 0.35, "narrow": 0.75}
+"""Room for the legend: one row, or three."""
 CHAMPION, CHALLENGER = "#d97706", "#3b82f6"
 """Both have a contrast of 3 and more on white and on the page's dark."""
+BY_DAY = {
+    "intake": ("outputs", "for_people"),
+    "answers": ("answers", "held_out"),
+    "accuracy": ("accuracy", "low", "high", "held_out"),
+    "times": ("person_median_s", "person_p90_s", "task_median_s"),
+}
+"""Chart to the columns of a day that it shows."""
+MOST_NUMBERED = 20
+"""Days of which the number of answers stands beside the accuracy."""
 INK = "#123456"
 """Stands for the colour of the page's text until the SVG is made."""
 SVG = "http://www.w3.org/2000/svg"
@@ -28,8 +48,18 @@ def learning_curve(curve: Sequence[Mapping[str, Any]]) -> str:
     return _cached("curve", [p for p in curve if p.get("accuracy") is not None])
 
 
+def by_day(days: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Intake, answers, accuracy and response time by day; "" each where fewer than two days have such data."""
+    return {kind: _days(kind, days, columns) for kind, columns in BY_DAY.items()}
+
+
+def _days(kind: str, days: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    kept = [{c: row[c] for c in ("day", *columns)} for row in days if any(row[c] is not None for c in columns)]
+    return _cached(kind, kept if len(kept) > 1 else None)
+
+
 def calibration(found: Mapping[str, Any] | None) -> str:
-    """Share that was right over confidence, for both sides; "" where neither has bins."""
+    """Accuracy over confidence, for both sides; "" where neither has bins."""
     bins = {side: ((found or {}).get(side) or {}).get("bins") or [] for side in ("champion", "challenger")}
     return _cached("calibration", bins if any(bins.values()) else None)
 
@@ -43,26 +73,32 @@ def side_by_side(report: Mapping[str, Any]) -> str:
 
 
 def _cached(kind: str, data: object) -> str:
-    return _draw(kind, json.dumps(data, default=str)) if data else ""
+    if not data:
+        return ""
+    drawn = [(size, _draw(kind, size, json.dumps(data, default=str))) for size in SIZES]
+    return "".join(f'<div class="chart {size}">{svg}</div>' for size, svg in drawn)
 
 
-@lru_cache(maxsize=64)
-def _draw(kind: str, data: str) -> str:
+@lru_cache(maxsize=128)
+def _draw(kind: str, size: str, data: str) -> str:
     """Drawn once for each content: a page that is looked at again costs nothing."""
     import matplotlib
     from matplotlib.figure import Figure
 
-    height = 1.5 if kind == "sides" else HEIGHT_IN
+    width, height = SIZES[size]
+    height = LOW_IN if kind == "sides" else height
     # "none": text stays text. Without a salt ids are drawn by lot.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
     with _drawing, matplotlib.rc_context(style):  # settings and font cache are of the process
-        figure = Figure(figsize=(WIDTH_IN, height), layout="constrained")
-        axes = figure.add_subplot()
+        # Margins in inches: to find them, matplotlib would draw everything once more.
+        left, top = (SIDES_LEFT_IN if kind == "sides" else LEFT_IN)[size], 0.1 if kind == "sides" else TOP_IN[size]
+        figure = Figure(figsize=(width, height))
+        axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, 1 - (0.6 + top) / height))
         _KINDS[kind](axes, json.loads(data))
         _plain(axes)
         file = StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return _for_the_page(file.getvalue(), kind)
+    return _for_the_page(file.getvalue(), f"{kind}-{size}")
 
 
 def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
@@ -76,19 +112,19 @@ def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
         colour = CHAMPION if promoted else CHALLENGER
         axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
     axes.set_xlabel("answers that taught it")
-    axes.set_ylabel("right on the hold-out, %")
+    axes.set_ylabel("accuracy on the hold-out, %")
     _legend(axes)
 
 
 def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
-    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=":", label="as sure as right")
+    axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=":", label="confidence = accuracy")
     for side, colour, marker in (("champion", CHAMPION, "o"), ("challenger", CHALLENGER, "s")):
         # A bin without items has no share.
         seen = [b for b in bins[side] if b["n"] and b["confidence"] is not None and b["accuracy"] is not None]
         if seen:
             share, right = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
             axes.plot(share, right, color=colour, marker=marker, linewidth=1, label=side)
-    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="right, %")
+    axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="accuracy, %")
     _legend(axes)
 
 
@@ -96,18 +132,117 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     for row, (side, colour, marker) in enumerate(zip(sides, (CHAMPION, CHALLENGER), "os", strict=True)):
         axes.hlines(row, 100 * side["low"], 100 * side["high"], color=colour, linewidth=3)
         axes.scatter([100 * side["accuracy"]], [row], color=colour, marker=marker, s=60)
-    names = [f"{who} {side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
+    between = " " if axes.figure.get_figwidth() > SIZES["narrow"][0] else "\n"
+    names = [f"{who}{between}{side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
-    axes.set_xlabel("right on the hold-out, %")
+    axes.set_xlabel("accuracy on the hold-out, %, with 95 % CI")
+
+
+def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
+    at, all_ = _points(days, "outputs")
+    _bars(axes, at, all_, 0.8, CHAMPION, "all that came in")
+    at, some = _points(days, "for_people")
+    _bars(axes, at, some, 0.4, CHALLENGER, "of those for people")
+    _by_day(axes, "outputs a day", whole=True)
+
+
+def _answers(axes: Any, days: list[dict[str, Any]]) -> None:
+    _bars(axes, *_points(days, "answers"), 0.8, CHALLENGER, "outputs answered")
+    at, some = _points(days, "held_out")
+    _bars(axes, at, some, 0.4, CHAMPION, "of those held out")
+    _by_day(axes, "outputs a day", whole=True)
+
+
+def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
+    (at, y), (_, low), (_, high) = (_points(days, name, 100) for name in ("accuracy", "low", "high"))
+    ends = [end for pair in zip(low, high, strict=True) for end in (*pair, float("nan"))]
+    axes.plot([day for day in at for _ in range(3)], ends, color=CHALLENGER, linewidth=1.5, label="95 % CI")
+    line = _with_gaps(at, y)
+    axes.plot(*line, color=CHALLENGER, linewidth=1, marker="o", markersize=5, label="accuracy of the shown labels")
+    _, n = _points(days, "held_out")
+    if len(at) <= MOST_NUMBERED:
+        for x, top, count in zip(at, high, n, strict=True):
+            axes.annotate(
+                f"{count:g}", (x, top), (0, 2), textcoords="offset points", ha="center", fontsize=8, color=INK
+            )
+    axes.set_ylim(0, 108)
+    _by_day(axes, "%; above: held-out answers" if len(at) <= MOST_NUMBERED else "%")
+
+
+def _times(axes: Any, days: list[dict[str, Any]]) -> None:
+    from matplotlib.ticker import NullLocator
+
+    named = {
+        "person_median_s": ("a person, median", CHALLENGER, "o"),
+        "person_p90_s": ("a person, 90 % within", CHALLENGER, "^"),
+        "task_median_s": ("task to answer, median", CHAMPION, "s"),
+    }
+    for name, (words, colour, marker) in named.items():
+        at, y = _points(days, name)
+        if at:
+            style = "--" if marker == "^" else "-"
+            line = _with_gaps(at, y)
+            axes.plot(*line, color=colour, linewidth=1, linestyle=style, marker=marker, markersize=5, label=words)
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(lambda seconds, _: duration(seconds))
+    axes.yaxis.set_minor_locator(NullLocator())
+    _by_day(axes, "time (log scale)")
+
+
+def _bars(axes: Any, at: list[int], heights: list[float], width: float, colour: str, words: str) -> None:
+    """All in one path, which takes a tenth of the time of as many rectangles; no day has a bar of no height."""
+    x = [edge for day in at for edge in (day - width / 2, day - width / 2, day + width / 2, day + width / 2)]
+    y = [edge for height in heights for edge in (0.0, height, height, 0.0)]
+    axes.fill(x, y, color=colour, linewidth=0, label=words)
+    axes.set_ylim(0, max([*heights, axes.get_ylim()[1] / 1.05]) * 1.05)
+
+
+def _points(days: list[dict[str, Any]], column: str, times: float = 1) -> tuple[list[int], list[float]]:
+    """Day numbers and values of the days that have one."""
+    have = [
+        (date.fromisoformat(row["day"]).toordinal(), times * row[column]) for row in days if row[column] is not None
+    ]
+    return [at for at, _ in have], [value for _, value in have]
+
+
+def _with_gaps(at: list[int], values: list[float]) -> tuple[list[float], list[float]]:
+    """The same with a hole wherever a day is missing, so that no line is drawn over it."""
+    x: list[float] = []
+    y: list[float] = []
+    for day, value in zip(at, values, strict=True):
+        if x and day - x[-1] > 1:
+            x.append(x[-1] + 1)
+            y.append(float("nan"))
+        x.append(day)
+        y.append(value)
+    return x, y
+
+
+def _by_day(axes: Any, unit: str, *, whole: bool = False) -> None:
+    """`whole`: the numbers of the upright axis are counts."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = axes.dataLim.intervalx
+    axes.set_xlim(low - 0.6, high + 0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter(lambda day, _: f"{date.fromordinal(int(day)):%-d %b}" if day >= 1 else "")
+    if whole:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.set(xlabel="day (UTC)", ylabel=unit)
+    _legend(axes)
 
 
 def _legend(axes: Any) -> None:
     """Above, where no point can lie."""
-    axes.legend(frameon=False, labelcolor=INK, ncols=3, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
+    columns = 3 if axes.figure.get_figwidth() > SIZES["narrow"][0] else 1
+    axes.legend(frameon=False, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
 
-_KINDS: dict[str, Callable[[Any, Any], None]] = {"curve": _curve, "calibration": _calibration, "sides": _sides}
+_KINDS: dict[str, Callable[[Any, Any], None]] = {
+    "curve": _curve, "calibration": _calibration, "sides": _sides,
+    "intake": _intake, "answers": _answers, "accuracy": _accuracy, "times": _times,
+}  # fmt: skip
 
 
 def _plain(axes: Any) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 from uuid import UUID
 
 from backend import promote as hop
-from backend.review import reports
+from backend.review import reports, shown
+from backend.review.words import with_names
 from labelloop.errors import Conflict, UsageError
-from labelloop.store import jobs, loops, runs
+from labelloop.store import jobs, loops, people, review, runs, verdicts
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
 from labelloop.versions import PIPELINE, previous, short
@@ -43,6 +44,10 @@ class Look:
     """What can be gone back to: value and words."""
     suggested: str = ""
     """The reason, where one goes without saying."""
+    warning: str = ""
+    """What speaks against it; read first."""
+    against: Sequence[str] = ()
+    """The verdict in its own words, behind the warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,17 +115,37 @@ def _promote(conn: Conn, version_id: str) -> Look:
     champion = _serves(conn, loop)
     if champion == report["version"]:
         raise Conflict(f"{name} is champion of {loop} already")
+    warning, against, button = _against(conn, report["version"], champion)
     return Look(
         loop=loop,
         what="promote",
         subject=report["version"],
-        title=f"Promote version {name}?",
-        button=f"Promote {name}",
+        title=f"Promote version {name} although {button}?" if button else f"Promote version {name}?",
+        button=f"Promote although {button}" if button else f"Promote {name}",
+        warning=warning,
+        against=against,
         changes=(f"{name} becomes the champion of {loop}, in place of {short(champion)}.", *FOLLOWS),
         undo=f"Roll back on the page of the loop {loop}: {short(champion)} serves again.",
         back=f"versions/{report['version']}",
         epoch=report["epoch"],
     )
+
+
+def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str, Sequence[str], str]:
+    """What speaks against promoting a version that was refused: a warning, the verdict's sentences, and the clause that
+    follows `although`; all empty where nothing does.
+    """
+    run = verdicts.newest_run(conn, version_id)
+    if run is None or (by := shown.refusal(run, review.decisions(conn, run["id"]))) is None:
+        return "", (), ""
+    figures, names = shown.figures(run), people.names(conn, run["loop"])
+    against = [with_names(reason, names) for reason in run["reasons"]]
+    if not by:
+        return f"It passed the gate, and was refused all the same: {figures}.", against, "it was refused"
+    warning = f"{by[0].upper()}{by[1:]} refused it: {figures}." if by == "the gate" else f"{by} refused it: {figures}."
+    if run["champion_id"] != champion_id:
+        warning += f" It was judged against {short(run['champion_id'])}, which does not serve any more."
+    return warning, against, f"{by} refused it"
 
 
 def _end(conn: Conn, what: str, run_id: str) -> Look:

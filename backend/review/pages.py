@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, session, url_for
@@ -10,9 +11,13 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend import card as cards
 from backend.review import charts, decide, reports, words
+from backend.review.days import DAYS
+from backend.review.download import model_file
 from backend.review.guard import Tries, asker, csrf_token, found, identity, need
+from labelloop.descriptions import Description
+from labelloop.gate.slices import MIN_SLICE
 from labelloop.settings import Settings
-from labelloop.store import access
+from labelloop.store import access, descriptions
 from labelloop.store.database import Database
 
 HOME = "/review/"
@@ -36,7 +41,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> str:
         report = ask(lambda conn: reports.loop_report(conn, loop, label_studio_url=settings.label_studio_url))
-        return render_template("review/loop.html", l=report, curve=Markup(charts.learning_curve(report["curve"])))
+        drawn = {"curve": charts.learning_curve(report["curve"]), **charts.by_day(report["days"])}
+        return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
 
     @bp.get("/runs/<run_id>")
     def run(run_id: str) -> str:
@@ -46,7 +52,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
             "calibration": charts.calibration(report["calibration"]),
             "sides": charts.side_by_side(report),
         }
-        return render_template("review/run.html", run=report, charts={k: Markup(v) for k, v in drawn.items()})
+        return render_template("review/run.html", run=report, charts=_markup(drawn), min_slice=MIN_SLICE)
 
     @bp.get("/runs/<run_id>/progress")
     def progress(run_id: str) -> Any:
@@ -64,6 +70,22 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         answer = make_response(cards.card_html(made))
         answer.headers["Content-Security-Policy"] = CARDS_POLICY
         return answer
+
+    @bp.get("/versions/<version_id>/file")
+    def file(version_id: str) -> Response:
+        need(access.PROMOTE)
+        return model_file(settings.models_dir, ask(lambda conn: reports.version_id(conn, version_id)))
+
+    @bp.post("/versions/<version_id>/description")
+    def describe(version_id: str) -> AnyResponse:
+        by, form = need(access.PROMOTE).name, request.form
+        description = Description.of(form.get("name"), form.get("tags", "").split(","), form.get("note"))
+        version = ask(lambda conn: reports.version_id(conn, version_id))
+        with database.transaction() as conn:
+            # A form that does not say what it has seen has seen nothing.
+            descriptions.write(conn, version, description, by, seen=form.get("seen", -1, type=int))
+        flash("Name, tags and note are saved.")
+        return redirect(url_for("review.version", version_id=version), 303)
 
     @bp.get("/compare")
     def compare() -> str:
@@ -117,6 +139,10 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         abort(404, "There is no such page.")
 
     return bp
+
+
+def _markup(drawn: Mapping[str, str]) -> dict[str, Markup]:
+    return {name: Markup(chart) for name, chart in drawn.items()}
 
 
 def _local(path: str | None) -> str:

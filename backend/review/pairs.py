@@ -42,7 +42,7 @@ def paired(config: LabelingConfig, rows: Sequence[Mapping[str, Any]], a: str, b:
         return {**found, "said": f"no held-out answer was used to judge both {a} and {b}: they cannot be compared"}
     p = min(1.0, 2 * min(p_better(sign * differences, np.random.default_rng(0)) for sign in (1, -1)))
     gain = Gain.of(differences, np.random.default_rng(0))
-    words = "no difference can be told" if p > 0.05 else f"{b if gain.value > 0 else a} is better"
+    words = "no difference beyond chance" if p > 0.05 else f"{b if gain.value > 0 else a} is better"
     said = (
         f"{words}: of {n} held-out answers that judged both, {b} does better on {better} and {a} on {worse}; "
         f"{b} gains {gain}, p = {p:.2g}"

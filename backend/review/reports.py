@@ -1,21 +1,23 @@
 """Reports: what is known of loops, runs and versions, as plain dicts of JSON's own types.
 
 The one source of the pages, of HTTP and of the command line. Shares are of 1, times are ISO 8601 in UTC, versions are
-whole ids (null: the pipeline's own outputs) with a `name` for people. Runs of an older labelloop have fewer scores:
-what was not measured is null.
+whole ids (null: the pipeline's own outputs) with a `name` for people, and what they `called` it (null: nothing). Runs
+of an older labelloop have fewer scores: what was not measured is null.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from backend.review.days import days
 from backend.review.pairs import paired
-from backend.review.shown import excerpts, needs, task_url, verdict
+from backend.review.shown import QUIET, excerpts, needs, refusal, task_url, urgency, verdict
+from backend.review.words import with_names
 from labelloop.errors import UsageError
-from labelloop.store import loops, outputs, people, review, runs, unreadable
+from labelloop.store import descriptions, loops, outputs, people, review, runs, unreadable, verdicts
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn
 from labelloop.versions import PIPELINE, find, short
@@ -28,17 +30,20 @@ Report = dict[str, Any]
 def overview(conn: Conn, *, archived: bool = False) -> Report:
     """{"loops": [...], "archived": [names]}: of each loop what waits, who serves and how well, and what needs a person.
 
-    With `archived` those are among the loops too.
+    What needs somebody most comes first; `idle` is a loop that needs nobody. With `archived` those are among the loops
+    too.
     """
     at_work = loops.names(conn)
     known = loops.names(conn, archived=True)
     resting = [name for name in known if name not in at_work]
-    return _report({"loops": [_summary(conn, name) for name in (known if archived else at_work)], "archived": resting})
+    found = [_summary(conn, name) for name in (known if archived else at_work)]
+    found.sort(key=lambda loop: (min(map(urgency, loop["needs_you"]), default=99), loop["loop"]))
+    return _report({"loops": found, "archived": resting}, descriptions.newest(conn))
 
 
 def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
-    """One loop: its summary, runs, versions, learning curve, changes of champion, reviewers, and the answers that
-    nobody can read (at most SHOWN_ITEMS).
+    """One loop: its summary, runs, versions, learning curve, changes of champion, reviewers, figures by day, and the
+    answers that nobody can read (at most SHOWN_ITEMS).
 
     `label_studio_url` is where people open Label Studio, if that is another address than ours. Raises UsageError where
     there is no such loop.
@@ -48,19 +53,25 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     spec = loops.get(conn, loop) if loop in names else None
     if spec is None:
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
+    called, whose = descriptions.newest(conn, loop), people.names(conn, loop)
     return _report(
         {
             **_summary(conn, loop),
             "targets": [target.model_dump() for target in spec.targets],
-            "runs": [_run_line(run) for run in runs.latest(conn, loop, 50)],
-            "versions": [_version_line(version) for version in version_store.list_(conn, loop)],
+            "runs": [_run_line(run, whose) for run in runs.latest(conn, loop, 50)],
+            "versions": [
+                {**_version_line(version), **_described(called.get(version["id"]))}
+                for version in version_store.list_(conn, loop)
+            ],
             "curve": _curve(conn, loop),
             "promotions": [_promotion(row) for row in version_store.promotions(conn, loop)],
             "people": people.work(conn, loop),
             "unreadable_answers": [
                 _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
             ],
-        }
+            "days": days(conn, loop, datetime.now(UTC)),
+        },
+        called,
     )
 
 
@@ -75,20 +86,25 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
     champion, parts = version_store.champion(conn, run["loop"]), review.parts(conn, run["id"])
     rows = review.disagreements(conn, run["id"], SHOWN_ITEMS)
     serves = None if champion is None else champion["id"]
+    decisions, again = review.decisions(conn, run["id"]), review.judged_again(conn, run["id"])
+    names = people.names(conn, run["loop"])
     return _report(
         {
-            **_run_line(run),
+            **_run_line(run, names),
             **{key: run[key] for key in ("seed", "heartbeat_at", "error", "log", "stop_asked_by", "tried", "progress")},
             "cut": run["feedback_upto"],
-            "verdict": verdict(run),
-            "decisions": review.decisions(conn, run["id"]),
+            "verdict": verdict({**run, "judged_again": again}),
+            "decisions": decisions,
+            "refused_by": refusal(run, decisions),
+            "judges": run["judges"],
+            "judged_again": again,
             "taught": parts["taught"],
             "held_out": parts["held_out"],
             "champion": _side(run["champion_id"], scores, "champion"),
             "challenger": None if run["version_id"] is None else _side(run["version_id"], scores, "challenger"),
             **{key: scores.get(key) for key in ("better", "worse", "p", "gain", "detectable", "reuse", "confusion")},
             "metric": scores.get("metric", "accuracy") if scores else None,
-            "slices": scores.get("slices"),
+            "slices": _slices(scores.get("slices"), names),
             "calibration": scores.get("calibration"),
             "speed": scores.get("speed"),
             "size_bytes": scores.get("size_bytes"),
@@ -102,7 +118,8 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
             "curve": _curve(conn, run["loop"]),
             "serves": _named(serves),
             "epoch": version_store.epoch(conn, run["loop"]),
-        }
+        },
+        descriptions.newest(conn, run["loop"]),
     )
 
 
@@ -119,19 +136,29 @@ def version_report(conn: Conn, version_id: str) -> Report:
     """
     row = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
     assert row is not None
-    judging = review.runs_of(conn, row["id"])
+    judging, names = review.runs_of(conn, row["id"]), people.names(conn, row["loop"])
+    history, newest = descriptions.history(conn, row["id"]), verdicts.newest_run(conn, row["id"])
     return _report(
         {
             **_version_line(row),
+            **_described(next(iter(history), None)),
+            "descriptions": history,
+            "refused_by": None if newest is None else refusal(newest, review.decisions(conn, newest["id"])),
             "accuracy": _accuracy(conn, row["loop"], row["id"]),
             "runs": [
-                {**_run_line(run), "as": "challenger" if run["version_id"] == row["id"] else "champion"}
+                {**_run_line(run, names), "as": "challenger" if run["version_id"] == row["id"] else "champion"}
                 for run in judging
             ],
             "promotions": [_promotion(p) for p in review.promotions_of(conn, row["id"])],
             "epoch": version_store.epoch(conn, row["loop"]),
-        }
+        },
+        descriptions.newest(conn, row["loop"]),
     )
+
+
+def version_id(conn: Conn, wanted: str) -> str:
+    """The whole id of the version that `wanted` begins. Raises UsageError where it names none, or several."""
+    return find(wanted, version_store.all_ids(conn))
 
 
 def comparison(conn: Conn, a: str, b: str) -> Report:
@@ -149,16 +176,17 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
     spec = loops.get(conn, of[0])
     assert spec is not None
     found = paired(spec.config, review.in_common(conn, of[0], one, other), short(one), short(other))
-    return _report({"loop": of[0], "a": _named(one), "b": _named(other), **found})
+    return _report({"loop": of[0], "a": _named(one), "b": _named(other), **found}, descriptions.newest(conn, of[0]))
 
 
 def versions_by_loop(conn: Conn) -> Report:
     """Loop to its versions, newest first: {"version", "name", "stage", "trained_on"}; what can be compared."""
     kept = ("stage", "trained_on")
-    return {
+    found = {
         loop: [{**_named(row["id"]), **{key: row[key] for key in kept}} for row in version_store.list_(conn, loop)]
         for loop in loops.names(conn)
     }
+    return _report(found, descriptions.newest(conn))
 
 
 # -- parts of reports --------------------------------------------------------------------------------------------------
@@ -181,6 +209,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "answered": states["answered"],
         "passed": states["passed"],
         "set_aside": states["quarantined"] + states["withdrawn"],
+        "quarantined": states["quarantined"],
         "response": review.response(conn, loop),
         "agreement": review.agreement(conn, loop),
         "champion": {
@@ -194,7 +223,8 @@ def _summary(conn: Conn, loop: str) -> Report:
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,
     }
-    return {**found, "needs_you": [] if found["resting"] else needs(found, latest)}
+    wanted = [] if found["resting"] else needs(found, latest)
+    return {**found, "needs_you": wanted, "idle": all(need["kind"] in QUIET for need in wanted)}
 
 
 def _accuracy(conn: Conn, loop: str, version_id: str | None) -> Report | None:
@@ -225,7 +255,8 @@ def _side(version_id: str | None, scores: Mapping[str, Any], side: str) -> Repor
     return {**_named(version_id), **dict.fromkeys(("correct", "accuracy", "low", "high")), **(scores.get(side) or {})}
 
 
-def _run_line(run: Mapping[str, Any]) -> Report:
+def _run_line(run: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Report:
+    """`names`: what verdicts call a reviewer to the name."""
     scores = run["scores"] or {}
     kept = ("id", "loop", "why", "status", "requested_at", "started_at", "finished_at", "error", "progress")
     return {
@@ -233,7 +264,7 @@ def _run_line(run: Mapping[str, Any]) -> Report:
         "name": str(run["id"])[:8],
         "version": None if run["version_id"] is None else _named(run["version_id"]),
         "champion": _named(run["champion_id"]),
-        "reasons": run["reasons"],
+        "reasons": [with_names(reason, names or {}) for reason in run["reasons"]],
         "holdout": scores.get("holdout"),
         "trained_on": scores.get("trained_on"),
         "gain": scores.get("gain"),
@@ -245,6 +276,17 @@ def _version_line(row: Mapping[str, Any]) -> Report:
     kept = ("loop", "stage", "learner", "classes", "size_bytes", "trained_on", "created_at")
     line = {**_named(row["id"]), **{key: row[key] for key in kept}}
     return {**line, "scores": row["scores"], "reasons": row["reasons"]} if "scores" in row else line
+
+
+def _described(found: Mapping[str, Any] | None) -> Report:
+    return {"tags": [] if found is None else found["tags"], "note": None if found is None else found["note"]}
+
+
+def _slices(found: Sequence[Mapping[str, Any]] | None, names: Mapping[str, str]) -> list[Report] | None:
+    """With `shown`, the value as people read it: of a reviewer the name."""
+    if found is None:
+        return None
+    return [{**s, "shown": names.get(s["value"], s["value"]) if s["by"] == "reviewer" else s["value"]} for s in found]
 
 
 def _curve(conn: Conn, loop: str) -> list[Report]:
@@ -290,21 +332,25 @@ def _unreadable(row: Mapping[str, Any], label_studio_url: str) -> Report:
 
 
 def _named(version_id: str | None) -> Report:
-    return {"version": version_id, "name": short(version_id)}
+    return {"version": version_id, "name": short(version_id), "called": None}
 
 
-def _report(parts: Mapping[str, Any]) -> Report:
-    """The same in JSON's own types."""
-    return {name: _plain(value) for name, value in parts.items()}
+def _report(parts: Mapping[str, Any], called: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
+    """The same in JSON's own types, each version with what people call it. `called`: version to its description."""
+    plain: Report = _plain(parts, called or {})
+    return plain
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, called: Mapping[str, Mapping[str, Any]]) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        plain = {str(key): _plain(item, called) for key, item in value.items()}
+        if "called" in plain and plain["version"] in called:
+            plain["called"] = called[plain["version"]]["name"]
+        return plain
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, Sequence) and not isinstance(value, str):
-        return [_plain(item) for item in value]
+        return [_plain(item, called) for item in value]
     return value

@@ -15,8 +15,13 @@ RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,
 """An SVG can hold programs, so it is none of these."""
 
 
+NEEDS = ("decision", "failed", "fault", "drift", "unreadable", "disagreement", "shadow", "answers")
+"""What a loop may need, the most urgent first. The last two need nobody yet: time and people's answers see to them."""
+QUIET = ("shadow", "answers")
+
+
 def verdict(run: Mapping[str, Any]) -> str:
-    """How a run stands, in one sentence."""
+    """How a run stands, in one sentence. `judged_again`: id of the run that judges its version again, if one does."""
     name = "the challenger" if run["version_id"] is None else f"version {run['version_id'][:12]}"
     match run["status"]:
         case "queued":
@@ -26,6 +31,8 @@ def verdict(run: Mapping[str, Any]) -> str:
             return f"It trains.{asked}"
         case "promoted":
             return f"Promoted: {name} became champion."
+        case "refused" if run["judged_again"]:
+            return f"The champion changed after its verdict: run {str(run['judged_again'])[:8]} judges {name} again."
         case "refused":
             return "Refused: the champion stays."
         case "asking":
@@ -39,36 +46,73 @@ def verdict(run: Mapping[str, Any]) -> str:
     return str(run["status"])
 
 
+def refusal(run: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> str | None:
+    """Who refused a run: `the gate`, a person's name, or "" where it passed the gate and was refused for another reason
+    (the champion changed, a newer run took its place); None: it is not refused.
+    """
+    if run["status"] != "refused":
+        return None
+    if by := next((made["by"] for made in decisions if made["decision"] == "refuse" and made["by"] != "gate"), None):
+        return str(by)
+    scores = run["scores"] or {}
+    passed = scores.get("passed") and (scores.get("shadow") or {}).get("passed", True)
+    return "" if passed else "the gate"
+
+
+def figures(run: Mapping[str, Any]) -> str:
+    """What a run measured last of both models: "accuracy 4 of 9, the champion 5 of 9"."""
+    scores = run["scores"] or {}
+    scores = scores.get("shadow") or scores
+    mine, theirs, n = scores.get("challenger"), scores.get("champion"), scores.get("holdout") or 0
+    if not mine or not theirs or not n:
+        return "no held-out answer judged it"
+    other = "the champion" if run["champion_id"] else "the pipeline's own outputs"
+    if scores.get("metric") == "score":
+        both = [f"{100 * side['accuracy']:.1f}" for side in (mine, theirs)]
+        return f"mean score {both[0]} of 100 on {n} answers, {other} {both[1]}"
+    return f"accuracy {mine['correct']} of {n}, {other} {theirs['correct']} of {n}"
+
+
 def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What waits for the reader: {"what": a sentence, "run": id of the run that it is about, or null}."""
+    """What a loop needs, the most urgent first: {"kind": one of NEEDS, "what": a sentence, "run": id of the run that it
+    is about, or null}. `latest`: its last runs, newest first.
+    """
     found: list[dict[str, Any]] = []
+
+    def need(kind: str, what: str, run: object = None) -> None:
+        found.append({"kind": kind, "what": what, "run": run})
+
     for run in latest:
         if run["status"] == "asking":
-            found.append({"what": f"run {run['name']} passed the gate and asks for your decision", "run": run["id"]})
+            need("decision", f"run {run['name']} passed the gate and asks for your decision", run["id"])
         if run["status"] == "shadow":
-            found.append(
-                {
-                    "what": f"run {run['name']} is in shadow: promote or refuse it when enough is answered",
-                    "run": run["id"],
-                }
-            )
-    if latest and latest[0]["status"] == "failed":
-        found.append({"what": f"the last run failed: {latest[0]['error']}", "run": latest[0]["id"]})
+            need("shadow", f"run {run['name']} is in shadow: it is judged when enough is answered", run["id"])
+    ended = [run for run in latest if run["status"] not in ("queued", "running")]
+    if ended and ended[0]["status"] == "failed":
+        need("failed", f"the last run failed: {ended[0]['error']}", ended[0]["id"])
+    if loop["waiting"] and not loop["in_review"]:
+        need("fault", "outputs wait, and no task stands open in Label Studio: `labelloop doctor` says why")
+    if n := loop["quarantined"]:
+        need("fault", f"Label Studio refused {n} {'output' if n == 1 else 'outputs'}: `labelloop doctor` says why")
+    # A run that drift asked for mends it by being promoted.
+    for run in ended[: next((i for i, run in enumerate(ended) if run["status"] == "promoted"), None)]:
+        if run["why"].startswith("drift: "):
+            need("drift", f"{run['why']}; no version was promoted since", run["id"])
+            break
+    if ties := loop["agreement"]["ties"]:
+        need("disagreement", f"{ties} {'output has' if ties == 1 else 'outputs have'} no answer: people disagree")
     has, wants = loop["held_out_answers"], loop["min_holdout"]
     if loop["answered"] and has < wants:
-        found.append(
-            {"what": f"{has} held-out answers, the gate wants {wants}: until then nothing is promoted", "run": None}
-        )
-    if loop["waiting"] and not loop["in_review"]:
-        found.append(
-            {"what": "outputs wait, and no task stands open in Label Studio: `labelloop doctor` says why", "run": None}
-        )
+        need("answers", f"{has} held-out answers, the gate wants {wants}: until then nothing is promoted")
     if n := loop["unreadable_left"]:
         what = "1 answer cannot be read" if n == 1 else f"{n} answers cannot be read"
-        found.append({"what": f"{what}, and nobody else is asked: the loop's page says why", "run": None})
-    if ties := loop["agreement"]["ties"]:
-        found.append({"what": f"{ties} outputs have no answer, because people disagree", "run": None})
-    return found
+        need("unreadable", f"{what}, and nobody else is asked: the loop's page says why")
+    return sorted(found, key=urgency)
+
+
+def urgency(need: Mapping[str, Any]) -> int:
+    """0 is the most urgent."""
+    return NEEDS.index(need["kind"])
 
 
 def task_url(base: str | None, project: int | None, task: int | None) -> str | None:

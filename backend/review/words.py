@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
@@ -67,6 +68,16 @@ def said(label: str | None) -> str:
     return ", ".join(_part(part) for part in parts) or "none of them"
 
 
+def with_names(sentence: str, names: Mapping[str, str]) -> str:
+    """A sentence of a verdict that names a slice by its reviewer, with the person's name for the number."""
+    return re.sub(r"(?<=\breviewer )user \d+\b", lambda found: names.get(found[0], found[0]), sentence)
+
+
+def day(iso: str) -> str:
+    """A day as people read it: 2026-07-01 is Wed 1 Jul 2026."""
+    return f"{datetime.fromisoformat(iso):%a %-d %b %Y}"
+
+
 def heat(n: int, total: int) -> int:
     """0 to 5: how dark a cell of a confusion matrix is, by its share of the row."""
     return 0 if not n or not total else 1 + min(4, int(5 * n / total))
@@ -83,5 +94,5 @@ def _part(part: object) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
-    percent, points, interval, when, duration, size, milliseconds, said, heat, picture,
+    percent, points, interval, when, duration, size, milliseconds, said, heat, picture, day,
 )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from labelloop.cli import hops
 from labelloop.cli.door import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.cli.shown import print_json, show, to_stderr
 from labelloop.errors import UsageError
@@ -19,30 +20,55 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version", required=False)
+@click.option("--name", help="Call VERSION so; an empty text takes its name away.")
+@click.option("--tag", "tags", multiple=True, help="Tag VERSION; all its tags, each with its own --tag. Empty: none.")
+@click.option("--note", help="Note this about VERSION; an empty text takes its note away.")
+@click.option("--by", help="With --name, --tag or --note: who writes it.")
 @one_of_the_loops
 @as_json_too
 @with_settings
-def versions(settings: Settings, version: str | None, loop: str | None, as_json: bool) -> None:
-    """The model versions of a loop, newest first; or what is known of VERSION (the first characters will do)."""
+def versions(
+    settings: Settings,
+    version: str | None,
+    name: str | None,
+    tags: tuple[str, ...],
+    note: str | None,
+    by: str | None,
+    loop: str | None,
+    as_json: bool,
+) -> None:
+    """The model versions of a loop, newest first; or what is known of VERSION (the first characters will do).
+
+    Name, tags and note are kept beside a version, which itself never changes; what they were before stays on record.
+    """
     from backend.review.reports import loop_report, version_report
     from labelloop.store import lineage
     from labelloop.store import versions as store
 
+    described = name is not None or note is not None or bool(tags)
+    if described and version is None:
+        raise UsageError(
+            "--name, --tag and --note are of one version: name it, as in `labelloop versions 3f9a --name ..`"
+        )
     with open_database(settings) as db:
         if version is not None:
+            if described:
+                with db.transaction() as conn:
+                    _describe(conn, version, name, tags, note, by or hops.me())
             with db.transaction() as conn:
                 report = version_report(conn, version)
             return print_json(report) if as_json else _version(report)
-        name = one_loop(db, loop, archived=True)
+        wanted = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
-            stale, decided = lineage.stale_by_version(conn, name), {row["id"]: row for row in store.list_(conn, name)}
+            stale = lineage.stale_by_version(conn, wanted)
+            decided = {row["id"]: row for row in store.list_(conn, wanted)}
             rows = [
                 {
                     **line,
                     "stale": stale.get(line["version"], 0),
                     **{key: decided[line["version"]][key] for key in ("by", "why", "decided_at")},
                 }
-                for line in loop_report(conn, name)["versions"]
+                for line in loop_report(conn, wanted)["versions"]
             ]
     if as_json:
         return print_json(rows)
@@ -168,6 +194,22 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
             click.echo(f"- {sentence}")
 
 
+def _describe(conn: Conn, version: str, name: str | None, tags: tuple[str, ...], note: str | None, by: str) -> None:
+    """Write what was given; what was not given stays as it is."""
+    from backend.review.reports import version_id
+    from labelloop.descriptions import Description
+    from labelloop.store import descriptions
+
+    of = version_id(conn, version)
+    now = next(iter(descriptions.history(conn, of)), {})
+    made = Description.of(
+        now.get("name") if name is None else name,
+        tags or now.get("tags", ()),
+        now.get("note") if note is None else note,
+    )
+    descriptions.write(conn, of, made, by)
+
+
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
@@ -221,6 +263,7 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
     scores = row["scores"] or {}
     return {
         "version": row["name"],
+        "name": row["called"],
         "stage": row["stage"],
         "answers": row["trained_on"],
         "stale": row["stale"],
@@ -232,8 +275,8 @@ def _line(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _version(report: Mapping[str, Any]) -> None:
-    shown = {key: report[key] for key in ("version", "loop", "stage", "learner", "classes", "size_bytes", "trained_on",
-                                          "created_at")}  # fmt: skip
+    kept = ("version", "called", "tags", "note", "loop", "stage", "learner", "classes", "size_bytes", "trained_on")
+    shown = {key: report[key] for key in (*kept, "created_at")}
     show({**shown, "accuracy": _accuracy(report["accuracy"])}, as_json=False)
     show([_run_line(run) | {"as": run["as"]} for run in report["runs"]], as_json=False)
 
@@ -281,12 +324,12 @@ def _run(report: Mapping[str, Any]) -> None:
 
 def _slice(found: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "slice": f"{found['by']} {found['value']}",
+        "slice": f"{found['by']} {found['shown']}",
         "n": found["n"],
         "champion": _percent(found["champion"]),
         "challenger": _percent(found["challenger"]),
         "gain": _gain({"value": found["gain"], "low": found["low"], "high": found["high"]}),
-        "": "fell" if found["fell"] else None,
+        "": "got worse" if found["fell"] else None,
     }
 
 

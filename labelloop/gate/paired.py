@@ -60,11 +60,11 @@ class Accuracy:
 
     def __str__(self) -> str:
         if self.accuracy is None or self.low is None or self.high is None:
-            return "0 of 0 right"
-        bounds = f"{100 * self.low:.1f} to {100 * self.high:.1f}"
+            return "accuracy not measured (0 of 0)"
+        bounds = f"95 % CI {100 * self.low:.1f} to {100 * self.high:.1f}"
         if self.metric == "accuracy":
-            return f"{self.correct} of {self.n} right ({100 * self.accuracy:.1f} %, {bounds})"
-        return f"score {100 * self.accuracy:.1f} of 100 on {self.n} ({bounds})"
+            return f"accuracy {100 * self.accuracy:.1f} % ({self.correct} of {self.n}; {bounds})"
+        return f"mean score {100 * self.accuracy:.1f} of 100 ({self.n} answers; {bounds})"
 
     def as_json(self) -> dict[str, Any]:
         return {"correct": self.correct, "accuracy": self.accuracy, "low": self.low, "high": self.high}
@@ -85,7 +85,7 @@ class Gain:
         return cls(float(differences.mean()), low, high)
 
     def __str__(self) -> str:
-        return f"{100 * self.value:+.1f} points (95 %: {100 * self.low:+.1f} to {100 * self.high:+.1f})"
+        return f"{100 * self.value:+.1f} points (95 % CI {100 * self.low:+.1f} to {100 * self.high:+.1f})"
 
     def as_json(self) -> dict[str, float]:
         return {"value": self.value, "low": self.low, "high": self.high}

@@ -46,8 +46,8 @@ class Slice:
 
     def __str__(self) -> str:
         return (
-            f"{self.by} {self.value} fell by {-100 * self.gain.value:.1f} points, from {100 * self.champion:.1f} to "
-            f"{100 * self.challenger:.1f} % on {self.n} (p = {self.p_worse:.2g} among all slices)"
+            f"{self.by} {self.value} got worse by {-100 * self.gain.value:.1f} points, from {100 * self.champion:.1f} "
+            f"to {100 * self.challenger:.1f} % on {self.n} (p = {self.p_worse:.2g} among all slices)"
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -73,6 +73,7 @@ class GateDecision:
         """As `retrain_runs.scores` keeps it."""
         champion, challenger = (None if c is None else c.as_json() for c in self.calibration)
         return {
+            "passed": self.promote,
             "holdout": self.challenger.n,
             "trained_on": trained_on,
             "metric": self.challenger.metric,
@@ -183,16 +184,16 @@ class Gate:
             rule(True, "; ".join(map(str, fell[:MOST_NAMED])) + more)
         elif judged:
             floor = f"by more than {100 * self.floor:g} points and " if self.floor else ""
-            rule(False, f"none of {len(judged)} slices fell {floor}beyond chance")
+            rule(False, f"none of {len(judged)} slices got worse {floor}beyond chance")
         elif cut:
             rule(False, f"no slice has {slices.MIN_SLICE} held-out answers: none was judged")
         if sure is not None:
-            limit, off = self.max_ece, f"confidences are {100 * sure.ece:.1f} points off (ECE)"
+            limit, off = self.max_ece, f"calibration error (ECE) {100 * sure.ece:.1f} %"
             if limit is None or sure.ece <= limit:
                 rule(False, off)
             else:
                 lucky = sure.ece <= sure.by_luck
-                rule(not lucky, f"{off}, the limit is {100 * limit:g}" + ", but chance alone may do that" * lucky)
+                rule(not lucky, f"{off}, the limit is {100 * limit:g} %" + ", but chance alone may do that" * lucky)
         if self.max_slowdown is not None:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms

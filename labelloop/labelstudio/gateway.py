@@ -14,6 +14,7 @@ from labelloop.errors import Refused
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, Unexpected, View
 from labelloop.labelstudio.connection import READ, WRITE, Connection
+from labelloop.people import Person, person
 from labelloop.tasks import BATCH, Task, TaskDraft
 
 PAGE = 500
@@ -51,10 +52,13 @@ class Gateway:
         """Label Studio's id of the token's owner."""
         return answers.whole(self._get("api/current-user/whoami"), "id")
 
-    def users(self) -> dict[int, str]:
-        """Id to address of everybody in the organisation."""
+    def users(self) -> dict[int, Person]:
+        """Id to address and name of everybody in the organisation."""
         with self._clear("the list of users"):
-            return {int(user.id): str(user.email) for user in self._ls.users.list(request_options=READ)}
+            return {
+                int(user.id): person(int(user.id), str(user.email), user.first_name, user.last_name)
+                for user in self._ls.users.list(request_options=READ)
+            }
 
     def invite_url(self) -> str:
         """Where a person signs up while sign-up is closed."""

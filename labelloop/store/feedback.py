@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.feedback import Answer, Feedback
+from labelloop.people import Person
 from labelloop.store.database import Conn
 
 
@@ -16,16 +17,23 @@ def reviewers(conn: Conn, instance: UUID) -> dict[int, dict[str, Any]]:
     return {row["label_studio_user_id"]: row for row in rows}
 
 
-def meet(conn: Conn, instance: UUID, users: Mapping[int, str | None]) -> None:
-    """Write down who they are; an address that is known is kept where none is given."""
+def meet(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
+    """Write down who they are; address and name that are known are kept where None is given."""
     conn.execute(
         """
-        insert into reviewers (instance, label_studio_user_id, email)
-        select %(instance)s, u.id, u.email from unnest(%(ids)s::bigint[], %(emails)s::text[]) as u (id, email)
-        on conflict on constraint one_reviewer_a_user do update set email = excluded.email
-        where excluded.email is not null and reviewers.email is distinct from excluded.email
+        insert into reviewers (instance, label_studio_user_id, email, name)
+        select %(instance)s, u.id, u.email, u.name
+        from unnest(%(ids)s::bigint[], %(emails)s::text[], %(names)s::text[]) as u (id, email, name)
+        on conflict on constraint one_reviewer_a_user do update set email = excluded.email, name = excluded.name
+        where excluded.email is not null
+        and (reviewers.email, reviewers.name) is distinct from (excluded.email, excluded.name)
         """,
-        {"instance": instance, "ids": list(users), "emails": list(users.values())},
+        {
+            "instance": instance,
+            "ids": list(users),
+            "emails": [known and known.email for known in users.values()],
+            "names": [known and known.name for known in users.values()],
+        },
     )
 
 

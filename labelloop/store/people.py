@@ -1,19 +1,23 @@
-"""What each reviewer of a loop has answered, and how often the known answers were met; the caller's transaction."""
+"""Who the reviewers of a loop are, what each has answered, and how often the known answers were met; the caller's
+transaction.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from labelloop.people import told_apart
 from labelloop.store.database import Conn
 
 
 def work(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """A row a reviewer, who answered most first: outputs answered, how many of the answers cannot be read (and are in
-    none of the other counts), median seconds, gold right of gold asked, preselected answers kept of preselected.
+    """A row a reviewer, the busiest first: the name (`reviewer`, made by people.told_apart), outputs answered, how
+    many of the answers cannot be read (and are in none of the other counts), median seconds, gold right of gold asked,
+    preselected answers kept of preselected.
 
     Without a clear label a gold answer is not right. Answers without a name are in the row whose reviewer is null.
     """
-    return conn.execute(
+    rows = conn.execute(
         """
         with said as (
             select f.reviewer_id, count(*) as answered,
@@ -27,13 +31,31 @@ def work(conn: Conn, loop: str) -> list[dict[str, Any]]:
             select reviewer_id, count(*) as unreadable from unreadable
             where loop = %(loop)s and until is null group by reviewer_id
         )
-        select coalesce(r.email, 'user ' || r.label_studio_user_id) as reviewer, coalesce(s.answered, 0) as answered,
+        select r.label_studio_user_id, r.email, r.name, coalesce(s.answered, 0) as answered,
             coalesce(n.unreadable, 0) as unreadable, s.median_s, coalesce(s.gold_right, 0) as gold_right,
             coalesce(s.gold_asked, 0) as gold_asked, coalesce(s.kept, 0) as kept,
             coalesce(s.preselected, 0) as preselected
         from said s full join not_read n on n.reviewer_id = s.reviewer_id
         left join reviewers r on r.id = coalesce(s.reviewer_id, n.reviewer_id)
-        order by answered desc, unreadable desc, reviewer
+        order by answered desc, unreadable desc, r.name, r.label_studio_user_id
         """,
         {"loop": loop},
     ).fetchall()
+    return [
+        {"reviewer": None if row["label_studio_user_id"] is None else called, **row}
+        for called, row in zip(told_apart(rows), rows, strict=True)
+    ]
+
+
+def names(conn: Conn, loop: str) -> dict[str, str]:
+    """What verdicts call a reviewer of the loop (`user 7`) to the name. Verdicts and cards keep the number, since they
+    are passed on; pages say the name.
+    """
+    rows = conn.execute(
+        """
+        select r.label_studio_user_id, r.email, r.name from reviewers r join projects p on p.instance = r.instance
+        where p.loop = %(loop)s order by r.label_studio_user_id
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, told_apart(rows), strict=True)}

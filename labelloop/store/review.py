@@ -115,6 +115,14 @@ def decisions(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
     ).fetchall()
 
 
+def judged_again(conn: Conn, run_id: UUID) -> UUID | None:
+    """The last run that judges the version of this run again, against another champion; None: none does."""
+    row = conn.execute(
+        "select id from retrain_runs where judges = %(id)s order by requested_at desc limit 1", {"id": run_id}
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
 def disagreements(conn: Conn, run_id: UUID, limit: int) -> list[dict[str, Any]]:
     """Held-out items of which champion and challenger say different things, with the task that people answered.
 

@@ -73,6 +73,29 @@ def write_verdicts(
     )
 
 
+def copy(conn: Conn, run_id: UUID, of: UUID) -> None:
+    """Give the run the items of the run `of`, without what any model said of them."""
+    conn.execute(
+        """
+        insert into run_items (run_id, output_id, part, holdout, answer_seq, label, weight)
+        select %(run_id)s, output_id, part, holdout, answer_seq, label, weight from run_items where run_id = %(of)s
+        """,
+        {"run_id": run_id, "of": of},
+    )
+
+
+def held_out(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
+    """What the run is judged on, with the data and what the pipeline said, in the order of the keys."""
+    return conn.execute(
+        """
+        select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
+        from run_items i join outputs o on o.id = i.output_id
+        where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
+        """,
+        {"run_id": run_id},
+    ).fetchall()
+
+
 def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
     """What the run was taught, with the data, in the order in which it was."""
     return conn.execute(

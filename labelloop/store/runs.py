@@ -22,10 +22,28 @@ def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
         """
         insert into retrain_runs (loop, why, seed) select %(loop)s, %(why)s, %(seed)s
         where not exists (select from loops where name = %(loop)s and archived_at is not null)
-        on conflict (loop) where status = 'queued' do nothing
+        on conflict (loop) where status = 'queued' and judges is null do nothing
         returning id
         """,
         {"loop": loop, "why": why, "seed": seed},
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
+def request_again(conn: Conn, run: Mapping[str, Any], why: str) -> UUID | None:
+    """Queue another verdict on the version of `run`, against the champion of that moment; None: one is open already,
+    or the loop is archived.
+
+    Nothing is trained. It has the cut of `run` and its items, so no answer counts as looked at because of it.
+    """
+    row = conn.execute(
+        """
+        insert into retrain_runs (loop, why, seed, judges) select %(loop)s, %(why)s, %(seed)s, %(judges)s
+        where not exists (select from loops where name = %(loop)s and archived_at is not null)
+        on conflict (judges) where status in ('queued', 'running') do nothing
+        returning id
+        """,
+        {"loop": run["loop"], "why": why, "seed": run["seed"], "judges": run["id"]},
     ).fetchone()
     return None if row is None else row["id"]
 
@@ -84,8 +102,8 @@ def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool
                 status = case r.status when 'queued' then 'stopped'::run_status else r.status end,
                 finished_at = case r.status when 'queued' then now() end,
                 reasons = case r.status when 'queued' then array[%(reason)s] else r.reasons end,
-                feedback_upto = coalesce(
-                    r.feedback_upto, (select coalesce(max(seq), 0) from answers where loop = r.loop))
+                feedback_upto = coalesce(r.feedback_upto, case when r.judges is null then
+                    (select coalesce(max(seq), 0) from answers where loop = r.loop) end)
             where r.id = %(id)s and r.status in ('queued', 'running') and r.stop_asked_by is null
             returning r.id
         )
@@ -113,12 +131,12 @@ def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
 
 
 def began(conn: Conn, loop: str) -> datetime | None:
-    """When the last run made its cut; before the first one, when the first answer came; None: neither is there."""
+    """When the last run that trains made its cut; before the first one, when the first answer came; None: neither."""
     row = conn.execute(
         """
         select coalesce(
             (select max(coalesce(started_at, finished_at)) from retrain_runs
-             where loop = %(loop)s and feedback_upto is not null),
+             where loop = %(loop)s and feedback_upto is not null and judges is null),
             (select min(resolved_at) from answers where loop = %(loop)s)) as at
         """,
         {"loop": loop},
@@ -178,14 +196,20 @@ def hold_answers_still(conn: Conn) -> None:
 
 
 def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | None:
-    """Start the loop's queued run and fix its cut; None where none is queued, or another is still running."""
+    """Start a queued run of the loop and fix its cut; None where none is queued, or another is still running.
+
+    A run that only judges again comes first, with the cut of the run whose version it judges.
+    """
     return conn.execute(
         """
-        update retrain_runs set status = 'running', started_at = now(), heartbeat_at = now(),
+        update retrain_runs r set status = 'running', started_at = now(), heartbeat_at = now(),
             champion_id = %(champion_id)s,
-            feedback_upto = (select coalesce(max(seq), 0) from answers where loop = %(loop)s)
+            feedback_upto = case when r.judges is null
+                then (select coalesce(max(seq), 0) from answers where loop = %(loop)s)
+                else (select feedback_upto from retrain_runs where id = r.judges) end
         where id = (
-            select id from retrain_runs where loop = %(loop)s and status = 'queued' for update skip locked
+            select id from retrain_runs where loop = %(loop)s and status = 'queued'
+            order by judges is null, requested_at limit 1 for update skip locked
         ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
         returning *
         """,
@@ -216,7 +240,7 @@ def release(conn: Conn, run_id: UUID) -> None:
         with next as (
             select exists (
                 select from retrain_runs q join retrain_runs r on r.loop = q.loop
-                where r.id = %(id)s and q.status = 'queued') as waits
+                where r.id = %(id)s and q.status = 'queued' and r.judges is null and q.judges is null) as waits
         )
         update retrain_runs set started_at = null, heartbeat_at = null, feedback_upto = null, champion_id = null,
             progress = null, log = null,
@@ -275,7 +299,7 @@ def fail_stale(conn: Conn) -> list[dict[str, Any]]:
 
 
 def open_runs(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """What is running and what is queued: one of each at most."""
+    """What is running, one at most; then what is queued: one that trains at most."""
     return conn.execute(
         "select * from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc",
         {"loop": loop},
@@ -283,7 +307,8 @@ def open_runs(conn: Conn, loop: str) -> list[dict[str, Any]]:
 
 
 def queued_loops(conn: Conn) -> list[str]:
-    return [row["loop"] for row in conn.execute("select loop from retrain_runs where status = 'queued'").fetchall()]
+    rows = conn.execute("select distinct loop from retrain_runs where status = 'queued' order by loop").fetchall()
+    return [row["loop"] for row in rows]
 
 
 def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:

@@ -52,7 +52,7 @@ def ranker(conn: Conn, loop: str) -> str | None:
     row = conn.execute(
         """
         select version_id from retrain_runs
-        where loop = %(loop)s and version_id is not null
+        where loop = %(loop)s and version_id is not null and judges is null
         and status in ('promoted', 'refused', 'asking', 'shadow')
         order by finished_at desc limit 1
         """,
@@ -68,7 +68,7 @@ def in_force_since(conn: Conn, loop: str) -> datetime | None:
         select greatest(
             (select max(at) from promotions where loop = %(loop)s),
             (select max(finished_at) from retrain_runs
-             where loop = %(loop)s and version_id is not null
+             where loop = %(loop)s and version_id is not null and judges is null
              and status in ('promoted', 'refused', 'asking', 'shadow'))) as since
         """,
         {"loop": loop},

@@ -199,7 +199,7 @@ def test_who_was_judged_against_another_champion_asks_no_more(database: Database
     rollback(database, "texts", "bob", "no", models_dir=settings.models_dir)
     after = row_of(database, older)
     assert after["status"] == "refused"
-    assert "which serves no more: refused" in after["reasons"][0]
+    assert "which serves no more: it is judged again" in after["reasons"][0]
 
 
 def in_shadow_of(database: Database, settings: Settings, **shadow: Any) -> dict[str, Any]:
@@ -230,7 +230,9 @@ def test_a_version_in_shadow_is_promoted_by_what_people_answer_later(database: D
     in_shadow(database, "texts", settings.models_dir)
     after = row_of(database, run)
     assert (after["status"], champion_of(database)) == ("promoted", run["version_id"])
-    assert after["reasons"][0].startswith("in shadow, on answers to what came in: challenger 30 of 30 right")
+    assert after["reasons"][0].startswith(
+        "in shadow, on answers to what came in: challenger accuracy 100.0 % (30 of 30;"
+    )
     assert after["scores"]["shadow"]["holdout"] == 30
     assert after["scores"]["holdout"] == run["scores"]["holdout"]
     assert [row[1:3] for row in decisions(database)] == [("promote", "gate")]

@@ -65,4 +65,4 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
         ["people", "--loop", loop.spec.name],
         env={"LABELLOOP_DATABASE_URL": loop.database.url, "LABELLOOP_DATA_DIR": str(tmp_path), "COLUMNS": "160"},
     )
-    assert "2 of 3 right" in table.stdout
+    assert "(2 of 3;" in table.stdout

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -17,7 +18,7 @@ from labelloop.errors import Failed
 from labelloop.settings import Settings
 from labelloop.spec import parse
 from labelloop.store import annotations as annotation_store
-from labelloop.store import batches, jobs, loops
+from labelloop.store import batches, jobs, loops, people
 from labelloop.store.database import Database
 from sync import doorbell
 from sync.batches import PushReport, put_back
@@ -135,6 +136,36 @@ def test_it_counts_who_wrote_it_not_whom_he_named(database: Database, label_stud
         loop.pull()
         assert answers(loop)[1:] == [("dog", 1.0, 2)]
         assert "anne@pull.example.org" not in [row["email"] for row in feedback(loop)]
+
+
+def test_people_are_known_by_name_after_a_change_and_after_they_are_deleted(
+    loop: SyncLoop, label_studio: LabelStudio
+) -> None:
+    email = f"zoe-{uuid4().hex}@pull.example.org"
+    zoe = label_studio.sign_up(email)[1]
+    number = zoe.get("/api/current-user/whoami").raise_for_status().json()["id"]
+
+    def called() -> list[tuple[str, str]]:
+        with loop.database.transaction() as conn:
+            shown = people.names(conn, loop.spec.name)
+            return [(row["reviewer"], shown[f"user {number}"]) for row in people.work(conn, loop.spec.name)]
+
+    loop.submit(2)
+    loop.push()
+    first, second = loop.tasks()
+    loop.annotate(first["id"], "cat", web=zoe)
+    loop.pull()
+    local_part = email.partition("@")[0]
+    assert called() == [(local_part, local_part)]
+    loop.web.patch(f"/api/users/{number}/", json={"first_name": "Zoë", "last_name": "Li"}).raise_for_status()
+    loop.pull(full=True)
+    assert called() == [("Zoë Li", "Zoë Li")]
+    loop.annotate(second["id"], "cat", web=zoe)
+    loop.pull()
+    loop.web.delete(f"/api/users/{number}/").raise_for_status()
+    assert number not in loop.gateway.users()
+    loop.pull(full=True)
+    assert called() == [("Zoë Li", "Zoë Li")]
 
 
 def test_a_task_whose_key_was_edited_is_distrusted_not_lost(loop: SyncLoop) -> None:

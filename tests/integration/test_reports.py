@@ -141,7 +141,7 @@ def test_a_paired_comparison_counts_only_where_one_is_right() -> None:
     assert (found["better"], found["worse"], found["differ"]) == (9, 0, 9)
     assert found["p"] == pytest.approx(2 * 0.5**9)
     assert found["said"].startswith("bbb is better: of 14 held-out answers that judged both, bbb does better on 9")
-    assert compared(rows[:6])["said"].startswith("no difference can be told")
+    assert compared(rows[:6])["said"].startswith("no difference beyond chance")
     other_way = compared([{**row, "one": row["other"], "other": row["one"]} for row in rows])
     assert other_way["p"] == found["p"], "two-sided"
     assert other_way["said"].startswith("aaa is better")

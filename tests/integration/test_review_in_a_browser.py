@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +19,14 @@ from werkzeug.serving import make_server
 
 from backend.review import reports
 from backend.service import create_app
-from labelloop.store import access, runs
+from labelloop.descriptions import Description
+from labelloop.store import access, descriptions, runs
 from labelloop.store.database import Database
 from tests.backend_factory import settings_for
 from tests.browser import a_browser
 from tests.integration.conftest import JudgedLoop
 
-LAPTOP: ViewportSize = {"width": 1280, "height": 800}
+LAPTOP: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE_MS = 30_000
 
@@ -108,6 +111,11 @@ def desk(browser: Browser, judged_loop_copy: JudgedLoop, tmp_path: Path) -> Iter
 def test_every_page_can_be_read_by_all_on_a_laptop_and_a_phone_in_light_and_dark(
     desk: Desk, viewport: ViewportSize, scheme: Literal["light", "dark"]
 ) -> None:
+    with_labels(desk, 14)
+    with desk.database.transaction() as conn:
+        descriptions.write(conn, desk.champion, Description("Sevens", ("audited", "eu"), "a note"), "mira")
+        conn.execute("update outputs set received_at = received_at - interval '1 day' where key < 'item-2'")
+        conn.execute("update answers set resolved_at = resolved_at - interval '1 day' where seq % 2 = 0")
     with desk.page(viewport, scheme) as page:
         page.goto(f"{desk.base}/review/login")
         check(page)
@@ -132,6 +140,10 @@ def check(page: Page) -> None:
     """No violation of WCAG that axe can find, and no scrolling sideways."""
     found = Axe().run(page)
     assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
+    check_width(page)
+
+
+def check_width(page: Page) -> None:
     assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
 
 
@@ -140,14 +152,14 @@ def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
         desk.log_in(page)
         page.get_by_role("link", name="look at the run").click()
         expect(page.locator("#verdict")).to_contain_text("It passed the gate")
-        assert page.locator(".chart svg").count() == 3
+        assert page.locator(".chart.wide svg:visible").count() == 3
         task = page.get_by_role("link", name="in Label Studio").first.get_attribute("href")
         assert task is not None
         assert task.startswith("http://test/projects/30/data?task=")
         drawn = page.locator("td img").first
         assert drawn.evaluate("image => image.complete && image.naturalWidth") == 8
         assert len(page.locator("tr.fell").all()) == 1
-        assert "fell" in page.locator("tr.fell").inner_text()
+        assert "got worse" in page.locator("tr.fell").inner_text()
 
         page.get_by_role("link", name=f"Promote {desk.challenger[:12]}").click()
         expect(page.locator("h1")).to_have_text(f"Promote version {desk.challenger[:12]}?")
@@ -164,6 +176,101 @@ def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
         expect(page.get_by_role("status")).to_contain_text(f"went back from {desk.challenger[:12]}")
         page.get_by_role("button", name="Log out").click()
         expect(page.locator("h1")).to_have_text("Log in")
+
+
+def with_labels(desk: Desk, n: int) -> None:
+    """The run's confusion matrix as of a loop with so many labels, as long as those of banking77."""
+    labels = [f"label_{i:03}_{'with_a_long_name_of_its_own'[: i % 28]}" for i in range(n)]
+    counts = [[7 if row == column else int(column == (row * 5) % n) for column in range(n + 1)] for row in range(n)]
+    confusion = {"labels": labels, "champion": counts, "challenger": counts}
+    with desk.database.transaction() as conn:
+        conn.execute("update retrain_runs set scores = scores || %s", (Jsonb({"confusion": confusion}),))
+
+
+def test_a_confusion_matrix_of_77_labels_is_whole_on_a_laptop_and_scrolls_in_its_frame_on_less(desk: Desk) -> None:
+    with_labels(desk, 77)
+    matrix = "table.confusion.many >> nth=0"
+    frame = "node => [node.parentElement.scrollWidth, node.parentElement.clientWidth]"
+    with desk.page() as page:
+        desk.log_in(page, f"/review/runs/{desk.run}")
+        wide, room = page.locator(matrix).evaluate(frame)
+        assert wide <= room, "the whole matrix is seen at once"
+        size = "node => parseFloat(getComputedStyle(node).fontSize)"
+        heads = page.locator(matrix).locator("thead th span")
+        assert heads.count() == 78, "every label, and nothing"
+        assert heads.first.evaluate(size) >= 11
+        cut = "nodes => nodes.filter(node => node.scrollHeight > node.clientHeight + 1).length"
+        assert heads.evaluate_all(cut) == 0, "every label can be read to its end"
+        boxes = heads.evaluate_all("nodes => nodes.map(node => node.getBoundingClientRect())")
+        assert all(right["left"] >= left["right"] - 1 for left, right in pairwise(boxes)), (
+            "no label lies over the next one"
+        )
+        for width in (1000, 390):
+            page.set_viewport_size({"width": width, "height": 844})
+            wide, room = page.locator(matrix).evaluate(frame)
+            assert wide > room
+            check_width(page)
+
+
+def test_charts_are_as_wide_as_the_page(desk: Desk) -> None:
+    with desk.page() as page:
+        desk.log_in(page, f"/review/runs/{desk.run}")
+        for width, kind in ((1440, "wide"), (390, "narrow")):
+            page.set_viewport_size({"width": width, "height": 844})
+            room = page.locator("main").evaluate(
+                "node => node.clientWidth - parseFloat(getComputedStyle(node).paddingLeft) * 2"
+            )
+            drawn = page.locator(f".chart.{kind} svg").evaluate_all(
+                "nodes => nodes.map(n => n.getBoundingClientRect().width)"
+            )
+            assert drawn == [pytest.approx(room, abs=1)] * 3
+            other = {"wide": "narrow", "narrow": "wide"}[kind]
+            assert not page.locator(f".chart.{other}").first.is_visible()
+            text = page.locator(f".chart.{kind} svg text").first.evaluate("node => node.getBoundingClientRect().height")
+            assert text >= 10
+
+
+def test_a_phone_shows_the_verdict_and_its_reason_first(desk: Desk) -> None:
+    with desk.page(PHONE) as page:
+        desk.log_in(page, f"/review/runs/{desk.run}")
+        for part in ("#verdict", ".verdict .reason"):
+            box = page.locator(part).bounding_box()
+            assert box is not None
+            assert box["y"] + box["height"] < PHONE["height"], "without scrolling"
+
+
+def test_what_the_gate_refused_is_promoted_in_two_steps_with_a_reason(desk: Desk) -> None:
+    with desk.database.transaction() as conn:
+        conn.execute(
+            "update retrain_runs set status = 'refused', scores = scores || '{\"passed\": false}' where id = %s",
+            (desk.run,),
+        )
+    with desk.page(java_script_enabled=False) as page:
+        desk.log_in(page, f"/review/runs/{desk.run}")
+        promote = page.get_by_role("link", name="Promote although the gate refused it")
+        expect(promote).not_to_be_visible()
+        page.get_by_text("Promote it all the same").click()
+        promote.click()
+        expect(page.locator("main .bad").first).to_contain_text("The gate refused it: accuracy ")
+        page.get_by_label("Reason").fill("checked by hand")
+        page.get_by_role("button", name="Promote although the gate refused it").click()
+        expect(page.get_by_role("status")).to_contain_text("is champion of digits now")
+
+
+def test_a_version_is_named_and_its_model_downloaded_without_scripts(desk: Desk) -> None:
+    with desk.page(java_script_enabled=False) as page:
+        desk.log_in(page, f"/review/versions/{desk.challenger}")
+        page.get_by_text("Give it a name, tags and note").click()
+        page.get_by_label("Name").fill("Sevens fixed")
+        page.get_by_label("Tags").fill("audited, eu")
+        page.get_by_label("Note").fill("after the scanner was changed")
+        page.get_by_role("button", name="Save").click()
+        expect(page.get_by_role("status")).to_have_text("Name, tags and note are saved.")
+        expect(page.locator("h1")).to_contain_text("Sevens fixed, version")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download the model").click()
+        assert download.value.suggested_filename == f"{desk.challenger}.skops"
+        assert hashlib.sha256(Path(download.value.path()).read_bytes()).hexdigest() == desk.challenger
 
 
 def test_a_decision_needs_no_mouse(desk: Desk) -> None:

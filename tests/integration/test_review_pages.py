@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from uuid import UUID
 
 import pytest
 from flask.testing import FlaskClient
+from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
 from backend.card import card
@@ -18,10 +20,11 @@ from backend.review import reports
 from backend.review.guard import MAX_BODY
 from backend.service import create_app
 from labelloop.errors import UsageError
+from labelloop.gate import Accuracy
 from labelloop.settings import Settings
 from labelloop.store import access, runs, versions
 from labelloop.store.database import Database
-from tests.backend_factory import settings_for
+from tests.backend_factory import digits_spec, settings_for, submit
 from tests.integration.conftest import JudgedLoop
 
 SECRET = "a-secret-of-tests"
@@ -288,6 +291,51 @@ def test_a_version_is_promoted_and_rolled_back_each_with_name_and_reason(house: 
     assert signed[:3] == [("mira", "by hand"), ("mira", "by hand"), ("mira", "looked at the eights")]
 
 
+def test_what_the_gate_refused_is_promoted_only_behind_a_second_step_that_begins_with_its_figures(
+    house: House, judged: UUID
+) -> None:
+    client = house.logged_in()
+    scores = {"passed": False, "holdout": 9, "champion": Accuracy.of(5, 9).as_json(),
+              "challenger": Accuracy.of(4, 9).as_json()}  # fmt: skip
+    with house.database.transaction() as conn:
+        conn.execute(
+            "update retrain_runs set status = 'refused', reasons = array['not better: refused'], scores = scores || %s"
+            " where id = %s",
+            (Jsonb(scores), judged),
+        )
+        version = reports.run_report(conn, judged)["challenger"]["version"]
+        conn.execute("update model_versions set stage = 'refused' where id = %s", (version,))
+    for path in (f"runs/{judged}", f"versions/{version}"):
+        page = client.get(f"/review/{path}").text
+        before, _, behind = page.partition('<details class="second">')
+        assert f"/review/promote/{version}" not in before
+        link = re.search(rf'<a class="button quiet" href="/review/promote/{version}">([^<]+)</a>', behind)
+        assert link is not None
+        assert link[1] == "Promote although the gate refused it"
+    look = client.get(f"/review/promote/{version}").text
+    main = look.partition("<main")[2]
+    words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main.partition(">")[2])).strip()
+    said = f"Promote version {version[:12]} although the gate refused it? "
+    assert words.startswith(f"{said}The gate refused it: accuracy 4 of 9, the champion 5 of 9. Not better: refused.")
+    assert ">Promote although the gate refused it</button>" in look
+    assert decide(client, f"/review/promote/{version}", why=" ").status_code == 400
+    assert decide(client, f"/review/promote/{version}", why="checked by hand").status_code == 303
+    assert champion(house.database) == version
+
+
+def test_what_a_person_refused_names_the_person_and_another_champion_is_said(house: House, judged: UUID) -> None:
+    client = house.logged_in()
+    with house.database.transaction() as conn:
+        run = reports.run_report(conn, judged)
+    assert decide(client, f"/review/refuse/{judged}", why="worse on sevens").status_code == 303
+    assert "Promote although mira refused it" in client.get(f"/review/runs/{judged}").text
+    assert decide(client, "/review/rollback/digits", to="pipeline").status_code == 303
+    look = client.get(f"/review/promote/{run['challenger']['version']}").text
+    correct, n = run["challenger"]["correct"], run["held_out"]
+    assert f"mira refused it: accuracy {correct} of {n}, the champion {run['champion']['correct']} of {n}." in look
+    assert f"It was judged against {run['champion']['name']}, which does not serve any more." in look
+
+
 def test_a_run_that_asks_is_refused_with_a_reason_and_the_champion_stays(house: House, judged: UUID) -> None:
     client = house.logged_in()
     before = champion(house.database)
@@ -344,6 +392,141 @@ def test_a_form_that_another_site_sends_changes_nothing(house: House) -> None:
     assert house.client().post("/review/login", data={"token": house.tokens["mira"]}).status_code == 400
     with house.database.transaction() as conn:
         assert len(runs.latest(conn, "digits")) == 2
+
+
+def test_the_loop_that_needs_somebody_most_comes_first_and_idle_ones_take_a_line(house: House, judged: UUID) -> None:
+    with house.database.transaction() as conn:
+        for name in ("a-quiet", "b-failed", "c-refused-outputs"):
+            submit(conn, digits_spec(name=name), [{"image": "x"}], ["1"])
+            conn.execute("update outputs set state = 'pushing' where loop = %s", (name,))
+            conn.execute("update outputs set state = 'in_review' where loop = %s", (name,))
+        run = runs.request(conn, "b-failed", "a test")
+        conn.execute(
+            "update retrain_runs set status = 'failed', error = 'no room', finished_at = now() where id = %s", (run,)
+        )
+        conn.execute(
+            "insert into outputs select (jsonb_populate_record(o, jsonb_build_object("
+            "'id', gen_random_uuid(), 'key', 'other', 'state', 'quarantined'))).*"
+            " from outputs o where loop = 'c-refused-outputs'"
+        )
+        found = reports.overview(conn)["loops"]
+    assert [loop["loop"] for loop in found] == ["digits", "b-failed", "c-refused-outputs", "a-quiet"]
+    assert [loop["needs_you"][0]["kind"] for loop in found[:3]] == ["decision", "failed", "fault"]
+    assert [loop["idle"] for loop in found] == [False, False, False, True]
+    page = house.logged_in().get("/review/").text
+    cards, _, lines = page.partition('<ul class="idle">')
+    assert re.findall(r'aria-labelledby="loop-([^"]+)"', cards) == ["digits", "b-failed", "c-refused-outputs"]
+    assert re.findall(r"<li><a [^>]*>([^<]+)</a>", lines) == ["a-quiet"]
+    assert "Label Studio refused 1 output" in cards
+
+
+def test_drift_needs_somebody_until_a_version_is_promoted(house: House, judged: UUID) -> None:
+    def kinds() -> list[str]:
+        with house.database.transaction() as conn:
+            return [need["kind"] for need in reports.overview(conn)["loops"][0]["needs_you"]]
+
+    with house.database.transaction() as conn:
+        conn.execute(
+            "update retrain_runs set why = 'drift: the labels came apart', status = 'refused' where id = %s", (judged,)
+        )
+    assert "drift" in kinds()
+    with house.database.transaction() as conn:
+        conn.execute("update retrain_runs set status = 'promoted' where id = %s", (judged,))
+    assert "drift" not in kinds()
+
+
+# -- what a version is called, and its file --------------------------------------------------------------------------
+
+
+def described(client: FlaskClient, version: str, **form: str) -> TestResponse:
+    page = client.get(f"/review/versions/{version}")
+    seen = re.search(r'name="seen" value="(\d+)"', page.text)
+    assert seen is not None
+    return client.post(f"/review/versions/{version}/description", data={"csrf": csrf(page), "seen": seen[1], **form})
+
+
+def test_a_version_is_named_tagged_and_noted_and_every_change_is_on_record(house: House, judged: UUID) -> None:
+    client = house.logged_in()
+    with house.database.transaction() as conn:
+        version = reports.run_report(conn, judged)["challenger"]["version"]
+    stale = client.get(f"/review/versions/{version}")
+    assert described(client, version, name="Sevens", tags="audited, eu,,audited", note="one\r\ntwo").status_code == 303
+    page = client.get(f"/review/versions/{version}").text
+    assert "<h1>Sevens, version" in page
+    assert re.findall(r"<li>([^<]+)</li>", page.partition('class="tags"')[2])[:2] == ["audited", "eu"]
+    late = {"csrf": csrf(stale), "seen": "0", "name": "Mine"}
+    assert client.post(f"/review/versions/{version}/description", data=late).status_code == 409
+    unseen = client.post(f"/review/versions/{version}/description", data={**late, "seen": ""})
+    assert unseen.status_code == 409, "a form that does not say what it has seen has seen nothing"
+    assert described(client, version, name=XSS[:60], tags="<b>", note=XSS).status_code == 303
+    page = client.get(f"/review/versions/{version}").text
+    assert "<script>alert" not in page
+    assert "<b>" not in page
+    assert "Sevens; tags: audited, eu; one" in page, "what it was called before"
+    for path in ("loops/digits", f"runs/{judged}", "compare", ""):
+        assert "<script>alert" not in client.get(f"/review/{path}").text
+    assert "&lt;script&gt;" in client.get("/review/loops/digits").text
+    with house.database.transaction() as conn:
+        report = reports.version_report(conn, version)
+        assert [d["by"] for d in report["descriptions"]] == ["mira", "mira"]
+        assert report["descriptions"][1]["note"] == "one\ntwo"
+
+
+def test_only_who_may_decide_describes_a_version_and_no_other_site_does(house: House, judged: UUID) -> None:
+    with house.database.transaction() as conn:
+        version = reports.run_report(conn, judged)["challenger"]["version"]
+    otto, mira = house.logged_in("otto"), house.logged_in()
+    path = f"/review/versions/{version}/description"
+    page = otto.get(f"/review/versions/{version}")
+    assert "description" not in page.text
+    assert otto.post(path, data={"csrf": csrf(page), "seen": "0", "name": "x"}).status_code == 403
+    assert mira.post(path, data={"seen": "0", "name": "x"}).status_code == 400
+    assert described(mira, version, name="x" * 61).status_code == 400
+    assert described(mira, version, note="a\0b").status_code == 400
+    api = f"/v1/review/versions/{version}/description"
+    client = house.client()
+    assert client.post(api, json={"name": "x"}, headers=house.bearer("otto")).status_code == 403
+    unreadable: list[object] = [[], {"name": 3}, {"tags": "x"}, {"tags": [3]}, {"note": []}, {"name": "\ud800"}]
+    for wrong in unreadable:
+        assert client.post(api, json=wrong, headers=house.bearer()).status_code == 400
+    done = client.post(api, json={"name": "Sevens", "tags": ["eu"]}, headers=house.bearer()).get_json()
+    assert (done["called"], done["tags"], done["note"]) == ("Sevens", ["eu"], None)
+    assert client.post("/v1/review/versions/zz/description", json={}, headers=house.bearer()).status_code == 404
+
+
+def test_the_model_is_downloaded_by_who_may_decide_as_it_was_stored(house: House, judged: UUID) -> None:
+    with house.database.transaction() as conn:
+        version = reports.run_report(conn, judged)["challenger"]["version"]
+    otto, mira = house.logged_in("otto"), house.logged_in()
+    assert otto.get(f"/review/versions/{version}/file").status_code == 403
+    assert "Download the model" not in otto.get(f"/review/versions/{version}").text
+    path = f"/v1/review/versions/{version[:12]}/file"
+    assert house.client().get(path, headers=house.bearer("otto")).status_code == 403
+    for answer in (mira.get(f"/review/versions/{version}/file"), house.client().get(path, headers=house.bearer())):
+        assert answer.status_code == 200
+        assert answer.is_streamed
+        assert hashlib.sha256(answer.data).hexdigest() == version
+        assert answer.headers["Content-Disposition"] == f"attachment; filename={version}.skops"
+        assert answer.headers["Content-Length"] == str(len(answer.data))
+        assert answer.headers["Content-Type"] == "application/zip"
+        assert answer.headers["ETag"] == f'"{version}"'
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    part = mira.get(f"/review/versions/{version}/file", headers={"Range": "bytes=0-3"})
+    assert (part.status_code, part.data) == (206, b"PK\x03\x04")
+    assert mira.get("/review/versions/zz/file").status_code == 404
+
+
+def test_a_damaged_model_does_not_leave_under_its_name(house: House, judged: UUID, tmp_path: Path) -> None:
+    with house.database.transaction() as conn:
+        version = reports.run_report(conn, judged)["challenger"]["version"]
+    client = house.client(models_dir=tmp_path)
+    path = f"/v1/review/versions/{version}/file"
+    assert client.get(path, headers=house.bearer()).status_code == 404
+    (tmp_path / f"{version}.skops").write_bytes(b"PK something else")
+    answer = client.get(path, headers=house.bearer())
+    assert answer.status_code == 404
+    assert "damaged or was changed" in answer.get_json()["error"]
 
 
 # -- what they are told ----------------------------------------------------------------------------------------------

@@ -120,8 +120,8 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
         ("metrics.detectable", 0.052, "a gain below 5.2 points"),
         ("metrics.reuse", {"looks": 4}, "had judged 4 runs before this one"),
         ("metrics.reuse", {"looks": 1}, "had judged 1 run before this one"),
-        ("calibration", {"challenger": {"ece": 0.17}}, "on average it is 17.0 points off"),
-        ("metrics.max_ece", 0.02, "on average it is 3.0 points off"),
+        ("calibration", {"challenger": {"ece": 0.17}}, "calibration error (ECE) 17.0 %"),
+        ("metrics.max_ece", 0.02, "calibration error (ECE) 3.0 %"),
         ("use.labels", ["billing", "delivery", "other"], "It can never say 'other'"),
         ("use.labels", ["billing"], "It may say 'delivery', which the loop does not ask for any more"),
         ("data.labels", [{"label": "billing", "taught": 7, "held_out": 90},
@@ -134,7 +134,7 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
         ("metrics.reviewers", {"agreement": 0.6}, "People agree on 60 % of the held-out answers"),
         ("data.lanes", {"rule": 300, "audit": 100}, "75 % of what it learned from was chosen"),
         ("slices", [{"by": "source", "value": "v6", "n": 40, "champion": 0.9, "challenger": 0.8, "gain": -0.1,
-                     "low": -0.2, "high": 0.0, "fell": True}], "worse than the model before it where source is 'v6'"),
+                     "low": -0.2, "high": 0.0, "fell": True}], "than the model before it where source is 'v6'"),
     ],
 )  # fmt: skip
 def test_each_weakness_of_the_figures_is_said(path: str, value: Any, says: str) -> None:

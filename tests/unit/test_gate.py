@@ -34,7 +34,8 @@ def test_eight_better_and_two_worse_may_be_chance() -> None:
     assert decision.p_value == pytest.approx(56 / 1024)
     assert not decision.promote
     assert decision.reasons[0] == (
-        "challenger 41 of 48 right (85.4 %, 72.8 to 92.8), champion 35 of 48 right (72.9 %, 59.0 to 83.4); "
+        "challenger accuracy 85.4 % (41 of 48; 95 % CI 72.8 to 92.8), "
+        "champion accuracy 72.9 % (35 of 48; 95 % CI 59.0 to 83.4); "
         "8 better, 2 worse, p = 0.055 > 0.05, it may be chance: refused"
     )
 
@@ -193,7 +194,10 @@ def test_a_slice_that_fell_refuses_and_is_named() -> None:
     there = [replace(item, facts={"data.country": "peru"}) for item in [BETTER] * 60 + [BOTH] * 40]
     decision = Gate(20, 0.05, floor=0.02).judge([*here, *there])
     assert not decision.promote
-    assert "data.country chile fell by 45.0 points, from 100.0 to 55.0 % on 20 (p = 0.0039 among" in decision.reasons[0]
+    assert (
+        "data.country chile got worse by 45.0 points, from 100.0 to 55.0 % on 20 (p = 0.0039 among"
+        in decision.reasons[0]
+    )
     first, second = decision.scores(1)["slices"]
     assert (first["value"], first["fell"], first["gain"]) == ("chile", True, -0.45)
     assert (second["value"], second["fell"], second["n"]) == ("peru", False, 100)
@@ -248,7 +252,7 @@ def test_a_better_score_of_structured_answers_is_promoted() -> None:
     decision = GATE.judge([Judged("[]", "[]", "[]", scores=(float(a), float(b + 0.3))) for a, b in scores])
     assert decision.promote
     assert decision.scores(5)["metric"] == "score"
-    assert "challenger score 5" in decision.reasons[0]
+    assert "challenger mean score 5" in decision.reasons[0]
     assert decision.gain is not None
     assert decision.gain.low < 0.3 < decision.gain.high
 
@@ -272,7 +276,7 @@ def better_with(**more: Any) -> list[Judged]:
     ("limit", "cost", "says"),
     [
         ({"min_gain": 0.4}, Cost(), "a gain of 30.0 points, the gate wants 40: refused"),
-        ({"max_ece": 0.1}, Cost(), "but confidences are 40.0 points off (ECE), the limit is 10: refused"),
+        ({"max_ece": 0.1}, Cost(), "but calibration error (ECE) 40.0 %, the limit is 10 %: refused"),
         ({"max_slowdown": 3}, Cost(0.5, 2.0), "but 2 ms an item, 4.0 times the champion's 0.5, the limit is 3 times"),
         ({"max_size_mb": 10}, Cost(size_bytes=12_300_000), "but its file has 12.3 MB, the limit is 10: refused"),
     ],
@@ -292,12 +296,14 @@ def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
     assert "its speed is compared with nobody's" in " ".join(decision.reasons)
     lucky = replace(GATE, max_ece=0.01).judge(better_with(confidences=(None, 0.88)))
     assert lucky.promote
-    assert "the limit is 1, but chance alone may do that" in " ".join(lucky.reasons)
+    assert "the limit is 1 %, but chance alone may do that" in " ".join(lucky.reasons)
 
 
 def test_what_it_could_have_seen_is_said() -> None:
     [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been seen" in reason]
-    assert re.fullmatch(r"gain \+30.0 points \(95 %: \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said)
+    assert re.fullmatch(
+        r"gain \+30.0 points \(95 % CI \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said
+    )
 
 
 @given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40))

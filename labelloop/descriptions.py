@@ -1,0 +1,43 @@
+"""Description: what people call a version, its tags and a note. The version itself never changes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from labelloop.errors import UsageError
+
+LONGEST_NAME = 60
+MOST_TAGS, LONGEST_TAG = 10, 30
+LONGEST_NOTE = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    name: str | None = None
+    """None: nobody has named it."""
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+
+    @classmethod
+    def of(cls, name: str | None, tags: Iterable[str], note: str | None) -> Description:
+        """What was typed, without blanks at the ends; an empty name or note is None, a tag given twice is there once.
+
+        Raises UsageError for what is too long, or holds characters that are no text.
+        """
+        name, note = _text("name", name, LONGEST_NAME), _text("note", note, LONGEST_NOTE, lines=True)
+        kept = dict.fromkeys(tag for given in tags if (tag := _text("tag", given, LONGEST_TAG)) is not None)
+        if len(kept) > MOST_TAGS:
+            raise UsageError(f"a version has at most {MOST_TAGS} tags; {len(kept)} were given")
+        if cut := [tag for tag in kept if "," in tag]:
+            raise UsageError(f"a tag holds no comma, which separates tags; {cut[0]!r} was given")
+        return cls(name, tuple(kept), note)
+
+
+def _text(what: str, given: str | None, longest: int, *, lines: bool = False) -> str | None:
+    text = (given or "").replace("\r\n", "\n").strip()
+    if len(text) > longest:
+        raise UsageError(f"a {what} has at most {longest} characters; {len(text)} were given")
+    if not all(character.isprintable() or (lines and character in "\n\t") for character in text):
+        raise UsageError(f"the {what} {text[:40]!r} holds characters that cannot be seen")
+    return text or None
