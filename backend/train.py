@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,7 +27,7 @@ from backend import models
 from backend.again import judged_before
 from backend.cut import divide, readable
 from backend.identity import identity
-from backend.learners import OF_OTHERS, Learner, make
+from backend.learners import OF_OTHERS, Learner, load_sklearn, make
 from backend.patience import patiently
 from backend.replay import teach_again
 from backend.search import TIME_SHARE, search
@@ -56,6 +57,7 @@ def main() -> int:
     if not order:
         return 0
     threading.Thread(target=_end_with_the_worker, daemon=True).start()
+    _load()  # before its memory and its time are limited
     said = json.loads(order)
     limits = Retrain.model_validate(said["limits"])
 
@@ -86,6 +88,13 @@ def main() -> int:
         outcome = {"error": f"training failed: {type(exc).__name__}: {exc}"}
     say(outcome)
     return 0
+
+
+def _load() -> None:
+    """Import what any training needs."""
+    load_sklearn()
+    for name in ("skops.io", "backend.learners.calibrate"):
+        import_module(name)
 
 
 def _limit(limits: Retrain) -> None:

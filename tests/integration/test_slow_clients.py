@@ -25,7 +25,8 @@ from tests.backend_factory import settings_for, texts_spec
 from tests.ml_backend import basic, until
 
 TOKEN = "token-of-slow-clients"
-LINES = 2_000
+LINES = 300
+"""Of a submission: its answer is larger than what the kernel keeps for a client that reads nothing."""
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def prediction() -> bytes:
     ("service", "good", "headers", "body", "asked"),
     [
         (services.SYNC, "/v1/loops", {"Authorization": f"Bearer {TOKEN}"}, submission(), submission()),
-        (services.BACKEND, "/versions", basic(), prediction(), b"GET /review/login HTTP/1.1\r\nHost: x\r\n\r\n" * 400),
+        (services.BACKEND, "/versions", basic(), prediction(), b"GET /review/login HTTP/1.1\r\nHost: x\r\n\r\n" * 40),
     ],
     ids=["sync", "backend"],
 )
@@ -110,7 +111,7 @@ def test_forty_slow_clients_hold_up_nobody_and_are_sent_away(
             slow(at, stack, body[:-20])
         for _ in range(13):
             slow(at, stack, asked)
-        time.sleep(1)  # what they did ask is answered as far as they read it
+        time.sleep(3)  # what they asked is answered, as far as they read it
         beside = p99(http, good)
         # 500 ms beside a machine that is at rest; this one may be at work for others too.
         assert beside < 0.5 + alone
@@ -144,11 +145,12 @@ def test_a_body_without_credentials_is_answered_before_it_is_sent(settings: Sett
             f"http://{at[0]}:{at[1]}/v1/loops/texts/outputs",
             content=b"x" * 6_000_000,
             headers={"Authorization": "Bearer x"},
+            timeout=60,
         )
         assert wrong.status_code == 401
         right = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
         large = httpx.post(
-            f"http://{at[0]}:{at[1]}/v1/loops/texts/outputs", content=b"x" * 9_000_000, headers=right, timeout=30
+            f"http://{at[0]}:{at[1]}/v1/loops/texts/outputs", content=b"x" * 9_000_000, headers=right, timeout=60
         )
         assert (large.status_code, "8388608" in large.json()["error"]) == (413, True)
 
