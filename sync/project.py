@@ -23,6 +23,8 @@ CREATION_GRACE_S = 30.0
 """How long a creation whose answer was lost may still take effect."""
 SAMPLING = "Uncertainty sampling"
 ML_TITLE = "labelloop"
+DISCONNECTED = "DI"
+"""Label Studio's state of an ML backend that does not answer."""
 UNAUTHORIZED = "401 Client Error"
 """Stands in the error that Label Studio lists for an ML backend that refuses its password."""
 HOOK_HEADER = "X-Labelloop-Secret"
@@ -231,6 +233,8 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
         if exc.status != 400:
             raise
         return False
+    if any(str(backend.state) == DISCONNECTED for backend in here):
+        return False  # it may have another password when it is back
     # Label Studio connects a webhook of its own, with every payload and without the password. Ours is the doorbell.
     for hook in gateway.webhooks(project.id):
         if hook.url.rstrip("/") == f"{url}/webhook":

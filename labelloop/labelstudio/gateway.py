@@ -327,7 +327,7 @@ class Gateway:
             self._ls.ml.create(project=project_id, **fields, request_options=WRITE)
 
     def update_ml_backend(self, backend_id: int, **fields: Any) -> None:
-        """Label Studio checks the connection with the new fields first. Raises Refused with status 400 if that fails."""
+        """Label Studio tries the connection with the new fields first. Raises Refused, status 400, if that fails."""
         with self._clear(f"the change of ML backend {backend_id}", write=True):
             self._ls.ml.update(backend_id, **fields, request_options=WRITE)
 

@@ -150,7 +150,7 @@ def test_a_new_password_of_the_ml_backend_reaches_label_studio(loop: SyncLoop, t
         with_the_old_one = ensure_project(loop.database, loop.gateway, loop.spec, settings)
         rotated = ensure_project(loop.database, loop.gateway, loop.spec, replace(settings, backend_password="new"))
         (after,) = loop.gateway.ml_backends(loop.project_id)
-    assert away["missing"] == []  # nothing to change yet: a backend that is away refuses no password
+    assert away["missing"] == ["ML backend"]  # looked at again soon: a backend that is away refuses no password
     assert (str(before.state), "401" in str(before.error_message)) == ("ER", True)
     assert with_the_old_one["missing"] == ["ML backend"]  # Label Studio tries it and refuses
     assert rotated["missing"] == []
