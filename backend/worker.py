@@ -22,7 +22,7 @@ from backend.mlflow_export import export_in_child
 from backend.prelabel import prelabel, who
 from backend.retrain import heal, retrain
 from backend.shadow import ask_for_shadows, in_shadow
-from labelloop import log
+from labelloop import heartbeat, log
 from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.store import exports, jobs, loops, prelabels
@@ -100,11 +100,14 @@ async def _work(app: App, database: Database, settings: Settings, stopping: asyn
             ),
             asyncio.create_task(stopping.wait()),
         ]
-        looking = asyncio.create_task(_look_after(app, database, settings, stopping))
+        beside = [
+            asyncio.create_task(_look_after(app, database, settings, stopping)),
+            asyncio.create_task(heartbeat.beat(settings.heartbeat_file, settings.heartbeat_s)),
+        ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in [*tasks, looking]:
+            for task in [*tasks, *beside]:
                 task.cancel()
             ended = await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(ended[0], Exception):

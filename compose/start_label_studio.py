@@ -1,4 +1,5 @@
-"""Starts Label Studio in its container: `init` (tables and the administrator, then exit) or `serve` (gunicorn).
+"""Starts Label Studio in its container: `init` (tables and the administrator, then exit), `serve` (gunicorn), or
+`password` (gives the administrator the password of the secret, then exit).
 
 Label Studio takes secrets from the environment only. They are read from files here, so that they stand in no image, no
 compose file and no `docker inspect`, only in the environment of this one process.
@@ -41,6 +42,17 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+SET_PASSWORD = """
+import django, os
+django.setup()
+from users.models import User
+user = User.objects.get(email__iexact=os.environ["LABEL_STUDIO_USERNAME"])
+user.set_password(os.environ["LABEL_STUDIO_PASSWORD"])
+user.save()
+"""
+"""`label-studio reset_password` takes the password as an argument, which every process of the machine can read."""
+
+
 def command(what: str) -> list[str]:
     """The program to become; Label Studio's package must be the working folder of the second one."""
     if what == "init":
@@ -49,7 +61,9 @@ def command(what: str) -> list[str]:
         options = "--preload --workers 2 --threads 4 --bind 0.0.0.0:8080 --timeout 300 --worker-tmp-dir /dev/shm"
         options += " --no-control-socket --keep-alive 15"
         return ["gunicorn", "core.wsgi:application", *options.split()]
-    raise SystemExit(f"start_label_studio takes init or serve, not {what!r}")
+    if what == "password":
+        return ["python", "-c", SET_PASSWORD]
+    raise SystemExit(f"start_label_studio takes init, serve or password, not {what!r}")
 
 
 def main(arguments: list[str]) -> None:

@@ -74,6 +74,8 @@ class Settings:
     """Seconds between two looks at Label Studio when no doorbell rings."""
     heartbeat_s: float = 5.0
     """Seconds between two signs of life of a worker; its jobs are given to others when three are missing."""
+    heartbeat_file: Path | None = None
+    """A file that the worker of this environment touches at each heartbeat, for a health check; None for none."""
     rescore_on: str = "local"
     """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
     log: str = "plain"

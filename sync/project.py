@@ -23,6 +23,10 @@ CREATION_GRACE_S = 30.0
 """How long a creation whose answer was lost may still take effect."""
 SAMPLING = "Uncertainty sampling"
 ML_TITLE = "labelloop"
+DISCONNECTED = "DI"
+"""Label Studio's state of an ML backend that does not answer."""
+UNAUTHORIZED = "401 Client Error"
+"""Stands in the error that Label Studio lists for an ML backend that refuses its password."""
 HOOK_HEADER = "X-Labelloop-Secret"
 HOOK_ACTIONS = (
     "ANNOTATION_CREATED",
@@ -205,25 +209,32 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
     if not settings.backend_password:
         return True
     url = settings.backend_url.rstrip("/")
+    fields = {
+        "url": url,
+        "title": ML_TITLE,
+        "is_interactive": False,
+        "auth_method": "BASIC_AUTH",
+        "basic_auth_user": settings.backend_user,
+        "basic_auth_pass": settings.backend_password,
+    }
     standing = [backend for backend in gateway.ml_backends(project.id) if backend.title == ML_TITLE]
+    here = [backend for backend in standing if backend.url.rstrip("/") == url]
     for backend in standing:
-        if backend.url.rstrip("/") != url:  # where the backend was before: Label Studio would go on asking there
+        if backend not in here:  # where the backend was before: Label Studio would go on asking there
             gateway.delete_ml_backend(backend.id)
-    if all(backend.url.rstrip("/") != url for backend in standing):
-        try:
-            gateway.create_ml_backend(
-                project.id,
-                url=url,
-                title=ML_TITLE,
-                is_interactive=False,
-                auth_method="BASIC_AUTH",
-                basic_auth_user=settings.backend_user,
-                basic_auth_pass=settings.backend_password,
-            )
-        except Refused as exc:
-            if exc.status != 400:
-                raise
-            return False
+    try:
+        if not here:
+            gateway.create_ml_backend(project.id, **fields)
+        for backend in here:
+            # Label Studio never shows the password it holds, but lists the backend's answer to it.
+            if UNAUTHORIZED in (backend.error_message or ""):
+                gateway.update_ml_backend(backend.id, project=project.id, **fields)
+    except Refused as exc:
+        if exc.status != 400:
+            raise
+        return False
+    if any(str(backend.state) == DISCONNECTED for backend in here):
+        return False  # it may have another password when it is back
     # Label Studio connects a webhook of its own, with every payload and without the password. Ours is the doorbell.
     for hook in gateway.webhooks(project.id):
         if hook.url.rstrip("/") == f"{url}/webhook":

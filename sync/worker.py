@@ -18,7 +18,7 @@ from typing import Any
 
 from procrastinate import App
 
-from labelloop import log
+from labelloop import heartbeat, log
 from labelloop.errors import LabelloopError, Refused, Retriable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.settings import Settings
@@ -218,6 +218,7 @@ async def _work(room: Room, stopping: asyncio.Event) -> None:
         others = [
             asyncio.create_task(_every(stopping, room.settings.pull_every_s, _ask, room)),
             asyncio.create_task(_every(stopping, beat_s, _reap, app, beat_s)),
+            asyncio.create_task(heartbeat.beat(room.settings.heartbeat_file, beat_s)),
             asyncio.create_task(stopping.wait()),
         ]
         try:

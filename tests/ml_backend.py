@@ -38,10 +38,12 @@ FORM = (CONFIGS / "digits" / "labels.xml").read_text()
 
 
 @contextmanager
-def ml_backend(settings: Settings, database: Database, models_dir: Path) -> Iterator[str]:
-    """Yields its URL; its password is PASSWORD."""
-    app = create_app(replace(settings, backend_password=PASSWORD, models_dir=models_dir), database)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+def ml_backend(
+    settings: Settings, database: Database, models_dir: Path, *, password: str = PASSWORD, port: int = 0
+) -> Iterator[str]:
+    """Yields its URL. `port`: 0 for a free one."""
+    app = create_app(replace(settings, backend_password=password, models_dir=models_dir), database)
+    server = make_server("127.0.0.1", port, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from labelloop.cli.door import open_database, with_settings
-from labelloop.cli.hops import me
+from labelloop.cli.hops import signed_by
 from labelloop.cli.shown import to_stderr
 from labelloop.errors import Refused, UsageError
 from labelloop.settings import Settings
@@ -24,7 +24,7 @@ def loop() -> None:
 
 @loop.command()
 @click.argument("name")
-@click.option("--by", default=me, help="Who archives it.")
+@signed_by("Who archives it.")
 @with_settings
 def archive(settings: Settings, name: str, by: str) -> None:
     """Let the loop NAME rest: nothing is taken in, pushed, pulled or trained. Nothing is deleted.

@@ -29,13 +29,23 @@ if TYPE_CHECKING:
 
 
 def me() -> str:
-    """Who decides where nobody says so."""
-    return os.environ.get("USER", "somebody")
+    """The login name on this machine: a container has none, and a decision is never signed by nobody."""
+    name = os.environ.get("USER", "")
+    if not name:
+        raise UsageError("who decides? Say --by NAME, or set LABELLOOP_BY: the name goes on record with the decision")
+    return name
+
+
+def signed_by(text: str, *, always: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Adds --by. `always`: the command is refused without a name; else `by` may be None."""
+    said = f"{text} Your login name, or LABELLOOP_BY, unless it is given."
+    name = (lambda _, __, given: given or me()) if always else None
+    return click.option("--by", envvar="LABELLOOP_BY", metavar="NAME", help=said, callback=name)
 
 
 def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --why and --by: a decision is on record with both."""
-    by = click.option("--by", default=me, help="Who decides.")
+    by = signed_by("Who decides.")
     return click.option("--why", required=True, help="The reason, for the record.")(by(command))
 
 
@@ -100,12 +110,14 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 @click.command()
 @one_of_the_loops
 @click.option("--why", default="asked for on the command line", show_default=True, help="The reason, for the record.")
-@click.option("--by", default=me, help="With --stop: who stops it.")
+@signed_by("With --stop: who stops it.", always=False)
 @click.option("--wait", is_flag=True, help="Wait for the verdict.")
 @click.option("--stop", is_flag=True, help="Stop the run that is going, and the one that waits; the champion stays.")
 @as_json_too
 @with_settings
-def retrain(settings: Settings, loop: str | None, why: str, by: str, wait: bool, stop: bool, as_json: bool) -> None:
+def retrain(
+    settings: Settings, loop: str | None, why: str, by: str | None, wait: bool, stop: bool, as_json: bool
+) -> None:
     """Ask the backend to train a challenger and to judge it; or stop it."""
     from labelloop.store import jobs, runs
 
@@ -114,6 +126,7 @@ def retrain(settings: Settings, loop: str | None, why: str, by: str, wait: bool,
     with open_database(settings) as db:
         name = one_loop(db, loop)
         if stop:
+            by = by or me()
             with db.transaction() as conn:
                 ended = [run for run in runs.open_runs(conn, name) if runs.ask_to_stop(conn, run["id"], by, why)]
             if not ended:

@@ -326,6 +326,11 @@ class Gateway:
         with self._clear("the connection of the ML backend", write=True):
             self._ls.ml.create(project=project_id, **fields, request_options=WRITE)
 
+    def update_ml_backend(self, backend_id: int, **fields: Any) -> None:
+        """Label Studio tries the connection with the new fields first. Raises Refused, status 400, if that fails."""
+        with self._clear(f"the change of ML backend {backend_id}", write=True):
+            self._ls.ml.update(backend_id, **fields, request_options=WRITE)
+
     def delete_ml_backend(self, backend_id: int) -> None:
         with self._clear(f"the removal of ML backend {backend_id}", write=True):
             self._ls.ml.delete(backend_id, request_options=WRITE)

@@ -24,6 +24,7 @@ def run(database_url: str, tmp_path: Path) -> Run:
         "LABELLOOP_LOOPS_DIR": str(LOOPS),
         "LABELLOOP_DATA_DIR": str(tmp_path),
         "LABELLOOP_INTAKE_TOKEN": "an-intake-token",
+        "USER": "ann",
     }
 
     def invoke(*words: str, **more: str) -> Result:
@@ -72,6 +73,10 @@ def test_a_retrain_is_asked_for_once(run: Run) -> None:
     assert "folded" in again["run"]
 
 
+def test_a_run_that_nobody_stops_needs_no_name(run: Run) -> None:
+    assert run("retrain", "--loop", "digits", USER="").exit_code == 0
+
+
 def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
     said = run("settings").stdout
     assert "an-intake-token" not in said
@@ -90,6 +95,21 @@ def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
         (["token", "revoke", "\udcff"], {}, 2, "no text that can be kept"),
         (["refuse", "abc", "--loop", "digits", "--why", "test"], {}, 2, "'abc' names no run of digits that waits"),
         (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
+        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (["promote", "abc", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (
+            ["promote", "abc", "--loop", "digits", "--why", "t", "--by", "ann"],
+            {"USER": ""},
+            2,
+            "no version begins with",
+        ),
+        (
+            ["rollback", "--loop", "digits", "--why", "t"],
+            {"USER": "", "LABELLOOP_BY": "ann"},
+            2,
+            "nothing to go back to",
+        ),
         (["push"], {}, 2, "LABELLOOP_LABEL_STUDIO_URL"),
         (["status"], {"LABELLOOP_DATABASE_URL": ""}, 2, "LABELLOOP_DATABASE_URL"),
         (["status"], {"LABELLOOP_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/x"}, 1, "Postgres does not answer"),

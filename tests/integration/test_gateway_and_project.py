@@ -138,6 +138,25 @@ def test_a_service_that_has_moved_is_called_at_its_new_address_alone(loop: SyncL
     ]
 
 
+def test_a_new_password_of_the_ml_backend_reaches_label_studio(loop: SyncLoop, tmp_path: Path) -> None:
+    with ml_backend(loop.settings, loop.database, tmp_path) as url:
+        settings = replace(loop.settings, backend_url=url, backend_password="p")
+        ensure_project(loop.database, loop.gateway, loop.spec, settings)
+        (first,) = loop.gateway.ml_backends(loop.project_id)
+    away = ensure_project(loop.database, loop.gateway, loop.spec, replace(settings, backend_password="new"))
+    port = int(url.rsplit(":", 1)[1])
+    with ml_backend(loop.settings, loop.database, tmp_path, password="new", port=port):
+        (before,) = loop.gateway.ml_backends(loop.project_id)
+        with_the_old_one = ensure_project(loop.database, loop.gateway, loop.spec, settings)
+        rotated = ensure_project(loop.database, loop.gateway, loop.spec, replace(settings, backend_password="new"))
+        (after,) = loop.gateway.ml_backends(loop.project_id)
+    assert away["missing"] == ["ML backend"]  # looked at again soon: a backend that is away refuses no password
+    assert (str(before.state), "401" in str(before.error_message)) == ("ER", True)
+    assert with_the_old_one["missing"] == ["ML backend"]  # Label Studio tries it and refuses
+    assert rotated["missing"] == []
+    assert (after.id, str(after.state)) == (first.id, "CO")
+
+
 def test_a_project_that_is_not_ours_is_left_alone(loop: SyncLoop) -> None:
     """A Label Studio that was set up anew gives the same ids to others."""
     loop.push()

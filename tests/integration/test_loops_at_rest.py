@@ -222,7 +222,7 @@ def test_the_project_goes_only_where_that_is_asked_for_and_only_if_it_is_ours(
         loop.submit(2)
         loop.push()
         at = f"/api/projects/{loop.project_id}/"
-        env = replace(loop.settings, data_dir=Path("/nonexistent")).to_env()
+        env = replace(loop.settings, data_dir=Path("/nonexistent")).to_env() | {"USER": "ada"}
 
         def invoke(*words: str) -> Result:
             return CliRunner().invoke(main, ["loop", *words], env=env)
