@@ -40,11 +40,16 @@ class Unstorable(UsageError):
 
 
 class SpecError(UsageError):
-    """A loop's files are wrong. `line` and `column` count from 1, None where no place can be named."""
+    """A loop's files are wrong. `line` and `column` count from 1, None where no place can be named.
 
-    def __init__(self, message: str, *, line: int | None = None, column: int | None = None) -> None:
+    `loop`: the name of the loop, where the message is to name it.
+    """
+
+    def __init__(
+        self, message: str, *, line: int | None = None, column: int | None = None, loop: str | None = None
+    ) -> None:
         place = "" if line is None else f"line {line}, column {column or 1}: "
-        super().__init__(place + message)
+        super().__init__(("" if loop is None else f"loop {loop!r}: ") + place + message)
         self.reason = message
         self.line = line
         self.column = column

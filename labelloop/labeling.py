@@ -9,20 +9,17 @@ is asked of a region (`perRegion`) is no answer about the item.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
-from xml.etree.ElementTree import Element, TreeBuilder
-from xml.parsers import expat
+from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
 from labelloop.errors import SpecError
+from labelloop.form_xml import OURS, Places, fields_of, read_xml
 
 APPROVE, REJECT = "approve", "reject"
-OURS = "labelloop_"
-"""Fields of a task's data that begin with this are our own."""
 SHOWN_LABEL = OURS + "label"
 """The field of a task's data that holds the label of the pipeline's model, for people to see."""
 SHOWN_WHY = OURS + "why"
@@ -31,16 +28,14 @@ SHOWN_BEST = OURS + "best"
 """The field that holds the likeliest labels of an item, the likeliest first, as choices."""
 MANY_LABELS = 9
 """A generated form with more labels than digit keys shows the likeliest ones first."""
-MAX_BYTES = 1 << 20
 _LABEL_NAMES = ("label", "correction")
 _STYLE = (
     ".labelloop-item { margin-bottom: 16px } .labelloop-item * { font-size: 20px; line-height: 1.5 } "
     ".labelloop-why * { font-size: 13px; font-weight: 400; opacity: 0.8 }"
 )
 """Of the generated form: the item is larger than all else, the reason for asking is smaller."""
-_FIELD = re.compile(r"\$([\w.\[\]]+)")
 PATH = " / "
-"""Between the steps of a label of a Taxonomy."""
+"""Between the steps of a label of a Taxonomy, and of Choices that are nested."""
 
 
 class Kind(StrEnum):
@@ -78,10 +73,13 @@ class ControlTag:
     name: str
     """`from_name` in a result."""
     to_name: str
+    """What it is about, as the form says it; several names are parted by commas."""
     labels: tuple[str, ...] = ()
-    """What can be chosen, as results hold it (the alias where a choice has one; in a Taxonomy the path, joined by
-    PATH); empty for free text and numbers.
+    """What can be chosen, as results hold it (the alias where a choice has one; in a Taxonomy and in nested Choices the
+    path, joined by PATH); empty for free text and numbers.
     """
+    nested: bool = False
+    """Choices with allowNested: results hold the path of each choice, as a list."""
     choice: str = "single"
     required: bool = False
     per_region: bool = False
@@ -91,7 +89,19 @@ class ControlTag:
     step: float | None = None
     """Numbers go up from `low` (from 0, where there is none) by this; None: any between the bounds."""
     predicted: Mapping[str, str] = field(default_factory=dict)
-    """Other words that models use for a label (`predicted_values`) -> the label."""
+    """Other words for a label -> the label: `predicted_values`, the value of a choice that has an alias, and in nested
+    Choices the last step of a path that no other path ends in. None in a Taxonomy.
+    """
+    known: frozenset[str] = field(init=False, repr=False, compare=False)
+    """The labels as a set."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", frozenset(self.labels))
+
+    @property
+    def objects(self) -> tuple[str, ...]:
+        """The names of what it is about. A region of a result names one of them."""
+        return tuple(self.to_name.split(","))
 
     @property
     def kind(self) -> Kind:
@@ -100,7 +110,7 @@ class ControlTag:
 
     def shown(self, said: str) -> str:
         """The label that stands for what a model said; what the form does not know stays as it is."""
-        return said if said in self.labels else self.predicted.get(said, said)
+        return said if said in self.known else self.predicted.get(said, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,42 +146,41 @@ class LabelingConfig:
 
 @lru_cache(maxsize=64)
 def _parse(xml: str) -> LabelingConfig:
-    root, places = _read_xml(xml)
+    root, places = read_xml(xml)
     objects: dict[str, Element] = {}
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
     for element in root.iter():
-        fields.update(dict.fromkeys(f for f in _FIELD.findall(element.get("value", "")) if not f.startswith(OURS)))
+        fields.update(dict.fromkeys(f for f in fields_of(element) if not f.startswith(OURS)))
         name = element.get("name")
         if not name or element.tag == "Style":
             continue
         if name in objects or name in controls:
-            raise SpecError(f"labels.xml: two tags are named {name!r}", line=places[element])
+            raise fault(f"two tags are named {name!r}", places, element)
         if element.get("toName") is None:
             objects[name] = element
         else:
-            controls[name] = _control(element, places[element])
+            controls[name] = _control(element, places)
+    by_name = {element.get("name"): element for element in root.iter()}
     for element in root.iter():
         for to_name in filter(None, element.get("toName", "").split(",")):
             if to_name not in objects and to_name not in controls:
-                raise SpecError(
-                    f"labels.xml: {element.get('name')!r} has toName {to_name!r}; there are: {', '.join(objects)}",
-                    line=places[element],
+                raise fault(
+                    f"{element.get('name')!r} has toName {to_name!r}; there are: {', '.join(objects)}", places, element
                 )
     verdict = controls.get("verdict")
     if verdict is not None and (verdict.tag != "Choices" or set(verdict.labels) != {APPROVE, REJECT}):
-        raise SpecError(f"labels.xml: the control named verdict must be a Choices of {APPROVE} and {REJECT}")
+        raise fault(
+            f"the control named verdict must be a Choices of {APPROVE} and {REJECT}", places, by_name[verdict.name]
+        )
     comment = controls.get("comment")
     quick = next((c for c in controls.values() if (c.name, c.tag, c.labels) == ("quick", "Choices", ())), None)
-    answer = _answer(controls.values())
+    answer = _answer(controls.values(), places, by_name)
     if answer is None and verdict is not None:
         answer = verdict  # people only say whether the model was right
     if answer is None:
-        raise SpecError(
-            f"labels.xml: the answer is read from one {_words(KINDS)}, which must be named label; found: "
-            + (", ".join(f"{c.tag} {c.name!r}" for c in controls.values()) or "no control")
-        )
-    text = None if answer.kind is not Kind.SPANS else _text(answer, objects)
+        raise _no_answer(controls.values(), places, by_name, root)
+    text = None if answer.kind is not Kind.SPANS else _text(answer, objects, places, by_name)
     return LabelingConfig(
         xml=xml,
         controls=tuple(controls.values()),
@@ -185,60 +194,78 @@ def _parse(xml: str) -> LabelingConfig:
     )
 
 
-def _control(element: Element, line: int) -> ControlTag:
+def fault(message: str, places: Places, element: Element) -> SpecError:
+    """A fault of labels.xml at the place of this tag."""
+    line, column = places[element]
+    return SpecError(f"labels.xml: {message}", line=line, column=column)
+
+
+def _control(element: Element, places: Places) -> ControlTag:
     tag, name = element.tag, element.get("name", "")
-    low, high, step = (_number(element, attribute, line) for attribute in ("min", "max", "step"))
+    low, high, step = (_number(element, attribute, places) for attribute in ("min", "max", "step"))
     if tag == "Rating":
-        low, high, step = 1.0, _number(element, "maxRating", line) or 5.0, 1.0
+        low, high, step = 1.0, _number(element, "maxRating", places) or 5.0, 1.0
     if low is not None and high is not None and low >= high:
-        raise SpecError(f"labels.xml: {name!r} takes numbers from {low:g} to {high:g}: there are none", line=line)
-    choices = list(element.iter("Label" if tag == "Labels" else "Choice"))
-    labels = _paths(element, line) if tag == "Taxonomy" else _labels(choices)
+        raise fault(f"{name!r} takes numbers from {low:g} to {high:g}: there are none", places, element)
+    choices = choices_of(element, places)
     return ControlTag(
         tag=tag,
         name=name,
         to_name=element.get("toName", ""),
-        labels=tuple(labels),
+        labels=tuple(label for label, _ in choices),
+        nested=tag == "Choices" and element.get("allowNested") == "true",
         choice=element.get("choice", "single"),
         required=element.get("required") == "true",
         per_region=element.get("perRegion") == "true",
         low=low,
         high=high,
         step=step if step and step > 0 else None,
-        predicted={} if tag == "Taxonomy" else _predicted(choices, line),
+        predicted={} if tag == "Taxonomy" else _predicted(choices, places),
     )
 
 
-def _labels(elements: Iterable[Element]) -> list[str]:
-    found = [element.get("alias") or element.get("value") for element in elements]
-    return [label for label in found if label and not label.startswith("$")]
+def choices_of(element: Element, places: Places) -> list[tuple[str, Element]]:
+    """The labels that a control offers, each with its tag; of a path each step before those below it."""
+    if element.tag == "Taxonomy" or (element.tag == "Choices" and element.get("allowNested") == "true"):
+        return _paths(element, places)
+    tags = element.iter("Label" if element.tag == "Labels" else "Choice")
+    return [(label, tag) for tag in tags if (label := _label(tag))]
 
 
-def _predicted(choices: Iterable[Element], line: int) -> dict[str, str]:
-    """Other words -> the label that they stand for."""
-    found: dict[str, str] = {}
-    for choice in choices:
-        for label in _labels([choice]):
-            for said in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
-                if found.setdefault(said, label) != label:
-                    raise SpecError(
-                        f"labels.xml: {said!r} is a predicted value of {found[said]!r} and of {label!r}", line=line
-                    )
-    return found
+def _label(choice: Element) -> str | None:
+    """None of a choice that comes with the data."""
+    label = choice.get("alias") or choice.get("value") or ""
+    return None if label.startswith("$") else label or None
 
 
-def _paths(element: Element, line: int, above: str = "") -> list[str]:
-    """Every choice of a Taxonomy, each before those below it."""
+def _paths(element: Element, places: Places, above: str = "") -> list[tuple[str, Element]]:
     found = []
-    for child in element.findall("Choice"):
-        for step in _labels([child]):
+    for child in element:
+        if child.tag != "Choice":  # Choices may be laid out in a View
+            found += _paths(child, places, above)
+        elif step := _label(child):
             if PATH in step:
-                raise SpecError(f"labels.xml: the choice {step!r} holds {PATH!r}, which parts the steps", line=line)
-            found += [above + step, *_paths(child, line, above + step + PATH)]
+                raise fault(f"the choice {step!r} holds {PATH!r}, which parts the steps", places, child)
+            found += [(above + step, child), *_paths(child, places, above + step + PATH)]
     return found
 
 
-def _number(element: Element, name: str, line: int) -> float | None:
+def _predicted(choices: Sequence[tuple[str, Element]], places: Places) -> dict[str, str]:
+    """Other words -> the label that they stand for. Only words in `predicted_values` may not stand for two."""
+    said: dict[str, str] = {}
+    implied: dict[str, set[str]] = {}
+    for label, choice in choices:
+        for word in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
+            if said.setdefault(word, label) != label:
+                raise fault(f"{word!r} is a predicted value of {said[word]!r} and of {label!r}", places, choice)
+        for word in (choice.get("value", ""), label.rpartition(PATH)[2]):
+            implied.setdefault(word, set()).add(label)
+    labels = {label for label, _ in choices}
+    alone = {word: next(iter(of)) for word, of in implied.items() if len(of) == 1 and word not in labels}
+    return {**alone, **said}
+
+
+def _number(element: Element, name: str, places: Places) -> float | None:
     if element.tag not in ("Number", "Rating") or (said := element.get(name)) is None:
         return None
     try:
@@ -246,11 +273,11 @@ def _number(element: Element, name: str, line: int) -> float | None:
     except ValueError:
         bound = math.nan
     if not math.isfinite(bound):
-        raise SpecError(f"labels.xml: {name} of {element.get('name')!r} must be a number; it is {said!r}", line=line)
+        raise fault(f"{name} of {element.get('name')!r} must be a number; it is {said!r}", places, element)
     return bound
 
 
-def _answer(controls: Iterable[ControlTag]) -> ControlTag | None:
+def _answer(controls: Iterable[ControlTag], places: Places, by_name: Mapping[str | None, Element]) -> ControlTag | None:
     found = [c for c in controls if c.tag in KINDS and c.name != "verdict" and not c.per_region]
     for control in found:
         if control.name in _LABEL_NAMES and control.tag != "TextArea":
@@ -261,57 +288,51 @@ def _answer(controls: Iterable[ControlTag]) -> ControlTag | None:
             return next((c for c in of_tag if c.name in _LABEL_NAMES), None)
         if len(of_tag) > 1:
             names = ", ".join(repr(c.name) for c in of_tag)
-            raise SpecError(f"labels.xml: several {tag} ({names}); name the one that holds the label `label`")
+            raise fault(
+                f"several {tag} ({names}); name the one that holds the label `label`", places, by_name[of_tag[1].name]
+            )
         if of_tag:
             return of_tag[0]
     return None
 
 
-def _text(answer: ControlTag, objects: Mapping[str, Element]) -> str:
+def _no_answer(
+    controls: Iterable[ControlTag], places: Places, by_name: Mapping[str | None, Element], root: Element
+) -> SpecError:
+    """What keeps the first control from holding the answer."""
+    control = next(iter(controls), None)
+    wanted = f"the answer is read from one {_words(KINDS)}"
+    if control is None:
+        return fault(f"no control, that is, no tag with name and toName; {wanted}", places, root)
+    if control.tag not in KINDS:
+        why = f"{control.tag} is no control whose answers labelloop reads: {wanted}"
+    elif control.per_region:
+        why = f"{control.tag} {control.name!r} asks about regions (perRegion); {wanted}, which asks about the item"
+    else:
+        why = f"{control.tag} {control.name!r} holds the label only where it is named {' or '.join(_LABEL_NAMES)}"
+    return fault(why, places, by_name[control.name])
+
+
+def _text(
+    answer: ControlTag, objects: Mapping[str, Element], places: Places, by_name: Mapping[str | None, Element]
+) -> str:
     """The field of the Text that these Labels stand over."""
     over = objects.get(answer.to_name)
-    fields = [] if over is None or over.tag != "Text" else _FIELD.findall(over.get("value", ""))
+    fields = [] if over is None or over.tag != "Text" else fields_of(over)
     if len(fields) != 1:
         what = answer.to_name if over is None else f"{over.tag} {answer.to_name}"
-        raise SpecError(
-            f"labels.xml: Labels {answer.name!r} stands over {what}; spans are read over one Text that shows one field "
-            "of the data, such as value='$text'"
+        raise fault(
+            f"Labels {answer.name!r} stands over {what}; spans are read over one Text that shows one field "
+            "of the data, such as value='$text'",
+            places,
+            by_name[answer.name],
         )
-    return str(fields[0])
+    return fields[0]
 
 
 def _words(names: Iterable[str]) -> str:
     *first, last = names
     return f"{', '.join(first)} or {last}"
-
-
-def _read_xml(xml: str) -> tuple[Element, dict[Element, int]]:
-    """The tree, and the line of every element. Entities cannot be declared: a few of them can fill any memory."""
-    if len(xml.encode(errors="replace")) > MAX_BYTES:
-        raise SpecError(f"labels.xml: more than {MAX_BYTES} bytes")
-    builder, places = TreeBuilder(), {}
-    parser = expat.ParserCreate("utf-8")
-
-    def start(tag: str, attributes: Mapping[str, str]) -> None:
-        places[builder.start(tag, dict(attributes))] = parser.CurrentLineNumber
-
-    def refuse(*_: object) -> None:
-        raise SpecError(
-            "labels.xml: a DOCTYPE and entities are not read",
-            line=parser.CurrentLineNumber,
-            column=parser.CurrentColumnNumber + 1,
-        )
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
-    try:
-        parser.Parse(xml.encode(), True)
-    except (expat.ExpatError, UnicodeEncodeError) as exc:
-        line, column = getattr(exc, "lineno", 1), getattr(exc, "offset", 0) + 1
-        raise SpecError(f"labels.xml: {exc}", line=line, column=column) from None
-    return builder.close(), places
 
 
 def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str]) -> str:

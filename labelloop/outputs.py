@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop import evidence as evidence_
-from labelloop import fields, strict_json, structured
+from labelloop import fields, fitting, strict_json, structured
 from labelloop.errors import InvalidOutput
 from labelloop.fields import MAX_WORD
-from labelloop.labeling import OURS, Kind, LabelingConfig
+from labelloop.form_xml import OURS
+from labelloop.labeling import Kind, LabelingConfig
 
 KEY = re.compile(r"[A-Za-z0-9._:/-]{1,200}", re.ASCII)
 MAX_EMBEDDING = 4096
@@ -139,15 +140,12 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
     if labels:
         for label in output.probabilities or ():
             if label not in labels:
-                raise InvalidOutput(f"probabilities.{label}", _no_label(labels))
+                raise InvalidOutput(f"probabilities.{label}", fitting.no_label(labels))
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
-                raise InvalidOutput(path, _no_label(labels))
+                raise InvalidOutput(path, fitting.no_label(labels))
     _check_width(output.embedding, embedding)
-    controls = [control.name for control in config.controls]
-    for i, region in enumerate(output.result or ()):
-        if region["from_name"] not in controls:
-            raise InvalidOutput(f"result[{i}].from_name", f"no such control; there are: {', '.join(controls)}")
+    fitting.check(output.result or (), config)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
     if output.probabilities is None and output.label is None and output.result is None:
@@ -160,7 +158,7 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
 
 def _check_label(name: str, said: object, labels: Collection[str]) -> None:
     if fields.word(name, said, empty=False) not in (labels or (said,)):
-        raise InvalidOutput(name, _no_label(labels))
+        raise InvalidOutput(name, fitting.no_label(labels))
 
 
 def _structured(output: Output, config: LabelingConfig) -> Output:
@@ -279,12 +277,8 @@ def _result(value: object) -> list[dict[str, Any]] | None:
     for i, region in enumerate(value):
         if not isinstance(region, dict):
             raise InvalidOutput(f"result[{i}]", "must be an object")
-        for name, kind in (("from_name", str), ("to_name", str), ("type", str), ("value", dict)):
+        relation = region.get("type") == fitting.RELATION  # which names two regions, and no control
+        for name, kind in () if relation else (("from_name", str), ("to_name", str), ("type", str), ("value", dict)):
             if not isinstance(region.get(name), kind):
                 raise InvalidOutput(f"result[{i}].{name}", "must be " + ("a text" if kind is str else "an object"))
     return value
-
-
-def _no_label(labels: Collection[str]) -> str:
-    shown = list(labels)[:20]
-    return f"no such label; there are: {', '.join(shown)}{', ...' if len(labels) > len(shown) else ''}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
 from pydantic import Field, field_validator, model_validator
 
-from labelloop import loop_yaml
+from labelloop import form_checks, loop_yaml
 from labelloop.errors import SpecError
+from labelloop.form_checks import MAX_LABELS, label_fault
+from labelloop.form_xml import plain
 from labelloop.labeling import Kind, LabelingConfig, generate_form
 from labelloop.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.trigger import Trigger, compile_trigger
@@ -20,7 +22,6 @@ from labelloop.trigger import Trigger, compile_trigger
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWN = ("text", "image")
 """What a generated form can show; write a labels.xml for anything else."""
-_MAX_LABELS = 1000
 LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
 """The learner of each kind of answer, where none is named."""
 OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
@@ -40,7 +41,7 @@ class LoopSpec(Strict):
     """Chance of an item that the trigger lets pass to be shown to people all the same."""
     holdout: float = Field(default=0.2, ge=0, lt=1)
     """Share of the groups whose answers judge models and never teach one."""
-    labels: tuple[str, ...] = Field(default=(), max_length=_MAX_LABELS)
+    labels: tuple[str, ...] = Field(default=(), max_length=MAX_LABELS)
     """The labels; those of labels.xml where there is one."""
     overlap: int = Field(default=1, ge=1, le=10)
     """How many people answer one task."""
@@ -90,8 +91,8 @@ class LoopSpec(Strict):
     @classmethod
     def _can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
         for label in labels:
-            if label != label.strip() or not label.isprintable() or not 0 < len(label) <= 200:
-                raise ValueError(f"a label is 1 to 200 printable characters without blanks around; found {label!r}")
+            if wrong := label_fault(label):
+                raise ValueError(wrong)
             if label.startswith("$"):
                 raise ValueError(f"Label Studio reads {label!r} as a field of the data; no label can begin with $")
         if len(set(labels)) < len(labels):
@@ -122,16 +123,41 @@ class LoopSpec(Strict):
 
 
 def load(folder: Path) -> LoopSpec:
-    """The loop of this folder, named as the folder is. Raises SpecError with the line and column of what is wrong."""
+    """The loop of this folder, named as the folder is. Raises SpecError with the loop, the file, the line and column of
+    what is wrong.
+    """
+    name, file = folder.absolute().name, folder / "loop.yaml"
     try:
-        text = (folder / "loop.yaml").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SpecError(f"{folder / 'loop.yaml'} cannot be read: {exc}") from exc
-    xml = folder / "labels.xml"
+        text = _read(file)
+        file = folder / "labels.xml"
+        return parse(name, text, _read(file) if file.exists() else "")
+    except SpecError as exc:
+        raise SpecError(exc.reason, line=exc.line, column=exc.column, loop=name) from exc
+
+
+def load_all(
+    loops_dir: Path, check: Callable[[LoopSpec], None] = lambda _: None
+) -> tuple[list[LoopSpec], list[SpecError]]:
+    """The loops of a folder of loops, by name; and what is wrong with those that cannot be loaded, one error for each.
+
+    A loop that is wrong keeps no other from being loaded. `check` may find more wrong with one; it raises SpecError.
+    """
+    specs, faults = [], []
+    for file in sorted(loops_dir.glob("*/loop.yaml")):
+        try:
+            spec = load(file.parent)
+            check(spec)
+            specs.append(spec)
+        except SpecError as exc:
+            faults.append(exc)
+    return specs, faults
+
+
+def _read(file: Path) -> str:
     try:
-        return parse(folder.absolute().name, text, xml.read_text(encoding="utf-8") if xml.exists() else "")
+        return file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
-        raise SpecError(f"{xml} cannot be read: {exc}") from exc
+        raise SpecError(f"{file} cannot be read: {exc}") from exc
 
 
 def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
@@ -141,10 +167,14 @@ def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
     for own in ("name", "labels_xml"):
         if own in body:
             raise document.error((own,), f"{own}: is not said here: the folder gives it", at_key=True)
+    if labels_xml:
+        form_checks.check(labels_xml)
     try:
-        spec = _complete({**body, "name": name, "labels_xml": labels_xml})
+        spec = _complete({**body, "name": name, "labels_xml": plain(labels_xml)})
     except pydantic.ValidationError as exc:
         first = exc.errors(include_url=False)[0]
+        if first["loc"][:1] == ("name",):
+            raise SpecError(_name_fault(name)) from None
         raise document.error(first["loc"], _words(first), at_key=first["type"] == "extra_forbidden") from None
     try:
         compile_trigger(spec.trigger, spec.labels)
@@ -215,6 +245,11 @@ def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
                 ("trigger",),
                 f"trigger: {node.id} is of one label, and the answer is {kind.words}: use model_confidence",
             )
+
+
+def _name_fault(name: str) -> str:
+    rule = "1 to 41 small letters, digits, _ and -, the first a letter"
+    return f"the folder gives the loop its name: {rule}; it is {name!r}"
 
 
 def _words(error: Any) -> str:

@@ -134,7 +134,7 @@ def _known(control: ControlTag, label: str) -> str:
 
 
 def _has(control: ControlTag, label: str) -> bool:
-    return not control.labels or control.shown(label) in control.labels
+    return not control.labels or control.shown(label) in control.known
 
 
 def _edge(bound: float | None) -> str:

@@ -118,7 +118,8 @@ def task_data(
 
 def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: int = 3) -> list[str]:
     """The `n` most probable of these labels, the most probable first, ties by name."""
-    known = [label for label in probabilities if label in set(labels)]
+    of_the_form = set(labels)
+    known = [label for label in probabilities if label in of_the_form]
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 

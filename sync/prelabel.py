@@ -175,5 +175,5 @@ def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]
     if margin is not None and margin < spec.prelabel.min_margin - 1e-9:  # 0.6 - 0.5 is a little less than 0.1
         return []
     if row["result"] is not None and row["label"] == row["output_label"]:
-        return list(row["result"])
+        return results.imported(spec.config, row["result"])
     return results.preselect(spec.config, row["label"], row["output_label"])

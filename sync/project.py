@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from labelloop.errors import Ambiguous, Failed, Refused, Unreachable
+from labelloop.form_xml import same_form, sent
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.settings import Settings
@@ -88,7 +89,7 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
     try:
         return gateway.create_project(
             **_words(database, row, spec)[0],
-            label_config=spec.labels_xml,
+            label_config=sent(spec.labels_xml),
             sampling=SAMPLING,
             maximum_annotations=spec.overlap,
             show_collab_predictions=True,
@@ -144,12 +145,13 @@ def _as_the_spec_says(
     database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: Mapping[str, Any]
 ) -> Project:
     wanted = {
-        "label_config": (project.labels_xml, spec.labels_xml),
         "maximum_annotations": (project.overlap, spec.overlap),
         "enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config)),
     }
     words, written = _words(database, row, spec)
     changes = {**_changes(wanted), **signposts.changed(spec, project, words, written)}
+    if not same_form(spec.labels_xml, project.labels_xml):
+        changes["label_config"] = sent(spec.labels_xml)
     if changes:
         project = gateway.update_project(project.id, **changes)
     if words != written:

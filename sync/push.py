@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
+from labelloop.form_xml import same_form, shown_data
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.lanes import because, seems
 from labelloop.settings import Settings
@@ -207,7 +208,7 @@ def _same_config(
     database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID, why: Refused
 ) -> None:
     """Raise Failed, the outputs waiting again, when they were refused by a form that is not ours any more."""
-    if gateway.project(project["project_id"]).labels_xml == spec.labels_xml:
+    if same_form(spec.labels_xml, gateway.project(project["project_id"]).labels_xml):
         return
     with database.transaction() as conn:
         put_back(conn, batch_id, "sending", "refused", str(why))
@@ -251,7 +252,8 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
     if row["version"] == PIPELINE or row["lane"] == "gold":
         teaches = because(spec, row["probabilities"], row["evidence"], row["output_confidence"])
     why = asked_because(seems(row["lane"], spec), teaches, differs)
-    data = task_data(row["data"], output_id, row["batch_id"], row["key"], label, signature, why)
+    shown = shown_data(spec.config.data_fields, row["data"])
+    data = task_data(shown, output_id, row["batch_id"], row["key"], label, signature, why)
     if spec.config.quick is not None:
         data[BEST] = [{"value": label} for label in likeliest(row["probabilities"] or {}, spec.labels)]
     return TaskDraft(

@@ -18,6 +18,7 @@ from backend.service import create_app as backend_app
 from labelloop.cli import main
 from labelloop.doctor import Finding, Level, examine
 from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
 from labelloop.store.database import Database
 from sync.service import create_app as sync_app
 from tests.sync_loop import SyncLoop, sync_loop
@@ -68,7 +69,7 @@ class House:
 
     def examine(self, *, label_studio_database: str = "", **changes: Any) -> list[Finding]:
         settings = replace(self.settings, **changes)
-        return examine(settings, LOOP, label_studio_database=label_studio_database, again_s=0.1)
+        return examine(settings, self.loop.spec.name, label_studio_database=label_studio_database, again_s=0.1)
 
     def ill(self, **changes: Any) -> dict[str, Finding]:
         """By check: what is not well, but for what depends on others than this house."""
@@ -104,9 +105,12 @@ class House:
 
 
 @contextmanager
-def house(database: Database, url: str, token: str, models: Path, *, through: str | None = None) -> Iterator[House]:
+def house(
+    database: Database, url: str, token: str, models: Path, *, through: str | None = None, of: LoopSpec | None = None
+) -> Iterator[House]:
+    """`of`: another loop than that of pets."""
     with ExitStack() as stack:
-        loop = stack.enter_context(sync_loop(database, url, token, through=through))
+        loop = stack.enter_context(sync_loop(database, url, token, through=through, of=of))
         secrets = replace(
             loop.settings,
             hook_secret="a-hook-secret",

@@ -9,7 +9,8 @@ from functools import lru_cache
 from xml.etree import ElementTree
 
 from labelloop.errors import SpecError
-from labelloop.labeling import OURS, LabelingConfig
+from labelloop.form_xml import OURS
+from labelloop.labeling import LabelingConfig
 
 _LAYOUT = {"View", "Style", "Header", "Collapse", "Panel"}
 

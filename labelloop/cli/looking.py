@@ -12,6 +12,7 @@ from labelloop.cli.door import (
     with_settings,
 )
 from labelloop.cli.shown import show, to_stderr
+from labelloop.errors import Failed
 from labelloop.settings import Settings
 
 RARE = ("pushing", "quarantined", "withdrawn", "unreadable")
@@ -103,16 +104,18 @@ def settings(settings: Settings, as_json: bool) -> None:
 @as_json_too
 @with_settings
 def migrate(settings: Settings, as_json: bool) -> None:
-    """Bring the database to the newest schema and register the loops of the loops folder. Twice is once."""
+    """Bring the database to the newest schema and register the loops of the loops folder. Twice is once.
+
+    A loop that is wrong is named, and stays as it was registered before; the others are registered, and the exit status
+    is 1.
+    """
     from backend.train import check
-    from labelloop.spec import load
+    from labelloop.spec import load_all
     from labelloop.store import loops
     from labelloop.store.migrate import migrate as apply
 
     settings.require("database_url")
-    specs = [load(p.parent) for p in sorted(settings.loops_dir.glob("*/loop.yaml"))]
-    for spec in specs:
-        check(spec)
+    specs, faults = load_all(settings.loops_dir, check)
     applied = apply(settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
         for spec in specs:
@@ -121,7 +124,12 @@ def migrate(settings: Settings, as_json: bool) -> None:
     at_rest = [spec.name for spec in specs if spec.name in resting]
     for name in at_rest:
         to_stderr(f"loop {name!r} was {resting[name]}, and stays so: `labelloop loop restore {name}` takes it up again")
-    show({"applied": applied, "loops": [spec.name for spec in specs if spec.name not in at_rest]}, as_json)
+    registered = [spec.name for spec in specs if spec.name not in at_rest]
+    refused = {"refused": [str(fault) for fault in faults]} if faults else {}
+    show({"applied": applied, "loops": registered, **refused}, as_json)
+    if faults:
+        found = f"{len(faults)} of {len(specs) + len(faults)} loops not registered:"
+        raise Failed("\n".join([found, *map(str, faults)]))
 
 
 COMMANDS = (

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from labelloop.doctor.findings import Finding, fault, good
 from labelloop.errors import SpecError
+from labelloop.form_xml import same_form
 from labelloop.labeling import ControlTag, LabelingConfig
 from labelloop.labelstudio.answers import Project
 from sync.project import SAMPLING
@@ -84,7 +85,7 @@ def shown_version(loop: str, project: Project, ours: str, titles: Sequence[str])
 
 def form(loop: str, ours: str, theirs: str) -> Finding:
     """The labeling config that Label Studio has, held against the loop's."""
-    if theirs == ours:
+    if same_form(ours, theirs):
         return good("form", "as the loop says", loop)
     try:
         changes = _differences(LabelingConfig.parse(ours), LabelingConfig.parse(theirs))

@@ -26,7 +26,7 @@ from labelloop.local.services import BACKEND, SYNC, gunicorn
 from labelloop.local.steps import Announce, Steps, Tick
 from labelloop.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.settings import FILE, Settings
-from labelloop.spec import LoopSpec, load
+from labelloop.spec import LoopSpec, load_all
 from labelloop.store import access, loops
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
@@ -80,11 +80,23 @@ class Start:
         )
         write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
         with Database(settings.database_url) as database:
-            names = _register(database, self._options.specs or _load_all(settings.loops_dir), self._steps.announce)
+            names = _register(database, self._options.specs or self._load(settings.loops_dir), self._steps.announce)
             with database.transaction() as conn:
                 access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
             self._rooms(settings, database)
         return settings, names
+
+    def _load(self, loops_dir: Path) -> list[LoopSpec]:
+        """The loops of the folder. One that is wrong is announced and left as it was registered before.
+
+        Raises the first SpecError where no loop can be loaded.
+        """
+        specs, faults = load_all(loops_dir)
+        if faults and not specs:
+            raise faults[0]
+        for fault in faults:
+            self._steps.announce(f"NOT REGISTERED, mend it and run `labelloop migrate`: {fault}")
+        return specs
 
     def _own(self) -> list[str]:
         own = ["sync", "backend"]
@@ -216,10 +228,6 @@ def find_loops_dir(said: Path | None) -> Path:
         return said.absolute()
     here = Path("labeling_configs").absolute()
     return here if here.is_dir() else ROOT / "labeling_configs"
-
-
-def _load_all(loops_dir: Path) -> list[LoopSpec]:
-    return [load(file.parent) for file in sorted(loops_dir.glob("*/loop.yaml"))]
 
 
 def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:

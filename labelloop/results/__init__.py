@@ -83,6 +83,20 @@ def preselect(config: LabelingConfig, label: str | None, model_label: str | None
     return [] if answer is None or config.correction is None else _regions(config.correction, answer)
 
 
+def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A pipeline's own result as Label Studio imports it and its editor shows it: nested choices are put both ways."""
+    nested = {control.name: control for control in config.controls if control.nested}
+    return [_imported(nested.get(region.get("from_name", "")), region) for region in result]
+
+
+def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str, Any]:
+    chosen = None if control is None else _value(control, [region])
+    if control is None or not chosen:
+        return dict(region)
+    regions = CODECS[control.tag].encode(control, chosen)
+    return {**region, "value": {**region["value"], **(regions[0]["value"] if regions else {})}}
+
+
 def read(config: LabelingConfig, result: object, model_label: str | None) -> Reading:
     """What a result says. `model_label` is the output's own label: None, and there is nothing to approve.
 
@@ -120,7 +134,7 @@ def _sayable(config: LabelingConfig, label: str | None) -> str | None:
 
 
 def _regions(control: ControlTag, answer: str) -> list[dict[str, Any]]:
-    where = {"from_name": control.name, "to_name": control.to_name}
+    where = {"from_name": control.name, "to_name": control.objects[0]}
     # The id only has to be its own within one result; Label Studio keeps it on the annotation.
     return [
         {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", **where, **region}

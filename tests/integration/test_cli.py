@@ -54,9 +54,33 @@ def test_a_learner_that_cannot_be_is_refused_before_the_loop_is_registered(run: 
         'feedback_loop: {trigger: "model_confidence < 1", labels: [a, b], learner: {name: sklearn.svm.LinearSVC}}'
     )
     refused = run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent))
-    assert refused.exit_code == 2
+    assert refused.exit_code == 1
     assert "mail/loop.yaml: learner: sklearn.svm.LinearSVC with these parameters has no predict_proba" in refused.stderr
     assert "mail" not in run("status").stdout
+
+
+def test_a_loop_that_is_wrong_keeps_no_other_from_being_registered(run: Run, tmp_path: Path) -> None:
+    loops = tmp_path / "loops"
+    for name, form in {
+        "good": "",
+        "bad": '<View>\n<Text name="t" value="$text"/>\n  <Choices name="label" toName="t">\n'
+        '    <Choice value="a"/>\n    <Choice value="a"/></Choices></View>',
+        "late": "",
+    }.items():
+        (loops / name).mkdir(parents=True)
+        (loops / name / "loop.yaml").write_text('feedback_loop: {trigger: "model_confidence < 1"}')
+        if form:
+            (loops / name / "labels.xml").write_text(form)
+    result = run("migrate", "--json", LABELLOOP_LOOPS_DIR=str(loops))
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["loops"] == ["good", "late"]
+    assert said["refused"] == ["loop 'bad': line 5, column 5: labels.xml: 'label' has 'a' twice"]
+    assert "1 of 3 loops not registered:\nloop 'bad': line 5, column 5: labels.xml" in result.stderr
+    listed = run("status").stdout
+    assert "good" in listed
+    assert "late" in listed
+    assert "bad" not in listed
 
 
 def test_status_names_every_loop_and_who_serves(run: Run) -> None:

@@ -178,28 +178,28 @@ TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
     [
         ('<!DOCTYPE a [<!ENTITY b "c">]>\n<View/>', 1, "DOCTYPE"),
         ("<View>\n<Text", 2, "unclosed token"),
-        ("<View/>", None, "found: no control"),
+        ("<View/>", 1, "no control, that is"),
         ('<View>\n<Choices name="a" toName="zz"><Choice value="x"/></Choices></View>', 2, "toName 'zz'"),
         ('<View><Text name="a" value="$t"/>\n<Choices name="a" toName="a"/></View>', 2, "two tags are named 'a'"),
         (
             '<View><Text name="t" value="$t"/><Choices name="a" toName="t"/><Choices name="b" toName="t"/></View>',
-            None,
+            1,
             "several Choices ('a', 'b')",
         ),
-        ('<View><Text name="t" value="$t"/><Pairwise name="p" toName="t"/></View>', None, "Pairwise 'p'"),
+        ('<View><Text name="t" value="$t"/><Pairwise name="p" toName="t"/></View>', 1, "Pairwise is no control"),
         ('<View>\n<Text name="t" value="$t"/>\n<Number name="n" toName="t" min="few"/></View>', 3, "min of 'n'"),
         (
             '<View><Text name="t" value="$t"/>\n<Number name="n" toName="t" min="3" max="3"/></View>',
             2,
             "there are none",
         ),
-        ('<View><Audio name="a" value="$a"/><Labels name="l" toName="a"/></View>', None, "over Audio a"),
+        ('<View><Audio name="a" value="$a"/><Labels name="l" toName="a"/></View>', 1, "over Audio a"),
         (
             '<View><Text name="t" value="$t"/>\n<Taxonomy name="x" toName="t"><Choice value="a / "/></Taxonomy></View>',
             2,
             "parts the steps",
         ),
-        (TWICE, 1, "'p' is a predicted value of 'x' and of 'y'"),
+        (TWICE, 2, "'p' is a predicted value of 'x' and of 'y'"),
     ],
 )
 def test_an_error_of_the_config_says_where(xml: str, line: int | None, words: str) -> None:

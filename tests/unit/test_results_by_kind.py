@@ -165,3 +165,66 @@ def test_the_answer_is_read_from_the_control_that_is_named_for_it() -> None:
     per_region = both.replace("<Choices", '<Choices perRegion="true"')
     assert LabelingConfig.parse(f"{per_region}{plain}</View>").answer.tag == "Labels"
     assert LabelingConfig.parse(f"{per_region}{plain}</View>").text_field == "text"
+
+
+def nested(choice: str) -> LabelingConfig:
+    return LabelingConfig.parse(
+        f'<View><Text name="t" value="$text"/><Choices name="label" toName="t" {choice} allowNested="true">'
+        '<Choice value="A"><View><Choice value="A one" alias="A1"/><Choice value="A2"/></View></Choice>'
+        '<Choice value="B"><Choice value="A2"/></Choice></Choices></View>'
+    )
+
+
+SEVERAL, ONE = nested('choice="multiple"'), nested("")
+
+
+@pytest.mark.parametrize(
+    ("form", "chosen", "answer"),
+    [
+        (SEVERAL, [["A", "A1"], ["B"]], '["A / A1","B"]'),
+        (SEVERAL, [["A"], ["A", "A1"], ["A", "A2"]], '["A","A / A1","A / A2"]'),
+        (SEVERAL, ["A1"], '["A / A1"]'),
+        (SEVERAL, ["A2"], None),
+        (SEVERAL, [["A", "Z"]], None),
+        (ONE, [["A", "A1"]], "A / A1"),
+        (ONE, [["A"], ["A", "A1"], ["A", "A2"]], "A"),
+        (ONE, [["A", "A1"], ["B"]], None),
+        (ONE, [["A", ["A1"]]], None),
+    ],
+)
+def test_nested_choices_are_read_by_their_paths(form: LabelingConfig, chosen: object, answer: str | None) -> None:
+    assert form.labels == ("A", "A / A1", "A / A2", "B", "B / A2")
+    assert results.read(form, [region("choices", choices=chosen)], None).label == answer
+
+
+@pytest.mark.parametrize(("form", "answer"), [(SEVERAL, '["A / A1","B"]'), (SEVERAL, "[]"), (ONE, "B / A2")])
+def test_a_prelabel_of_nested_choices_is_read_back_and_taken_by_the_sdk(form: LabelingConfig, answer: str) -> None:
+    result = results.encode(form, answer, None)
+    assert oracle(form, result) == []
+    assert results.read(form, result, None).label == answer
+    written = [region("choices", choices=[["A", "A1"]])]
+    assert oracle(form, written) != [], "the SDK refuses what the editor writes"
+    [brought] = results.imported(form, written)
+    assert oracle(form, [brought]) == []
+    assert brought["value"]["choices"] == [["A", "A1"]]
+
+
+def test_the_value_of_a_choice_with_an_alias_is_read_as_that_choice() -> None:
+    assert results.read(config("labels"), [region("choices", choices=["B"])], None).label == '["b"]'
+    assert results.read(config("spans"), [region("labels", start=0, end=1, labels=["B"])], None).label == '[[0,1,"b"]]'
+    form = LabelingConfig.parse(
+        '<View><Text name="t" value="$text"/><Choices name="label" toName="t"><Choice value="one" alias="two"/>'
+        '<Choice value="two" alias="three"/></Choices></View>'
+    )
+    for chosen, answer in (("one", "two"), ("two", "two"), ("three", "three")):
+        assert results.read(form, [region("choices", choices=[chosen])], None).label == answer, "an alias comes first"
+
+
+def test_a_control_about_two_things_prelabels_the_first_and_is_read_from_either() -> None:
+    form = LabelingConfig.parse(
+        '<View><Image name="i1" value="$a"/><Image name="i2" value="$b"/><Rating name="label" toName="i1,i2"/></View>'
+    )
+    result = results.encode(form, "4", None)
+    assert oracle(form, result) == []
+    assert result[0]["to_name"] == "i1"
+    assert results.read(form, [{**result[0], "to_name": "i2"}], None).label == "4"

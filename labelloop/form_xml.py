@@ -1,0 +1,129 @@
+"""The text of a labeling config: read as XML with the place of every tag, and held against what Label Studio keeps.
+
+Label Studio's server and its editor read `value="$my-text"` differently: the server wants the field `my-text`, and the
+editor shows the field `my` followed by "-text". A field with such a name is therefore shown under a name of ours, which
+both read alike: `sent` puts it into the form, `shown_data` into the data of each task.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from html import unescape
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from labelloop.errors import SpecError
+
+MAX_BYTES = 1 << 20
+OURS = "labelloop_"
+"""Fields of a task's data that begin with this are our own."""
+_SHOWS = OURS + "shows_"
+"""Begins the name of ours under which a field is shown whose own name the editor cannot read."""
+_DECLARATION = re.compile(r"\A\ufeff?(\s*)(<\?xml\b[^>]*\?>)?")
+_IN_EDITOR = re.compile(r"\$([\w.\[\]]+)", re.ASCII)
+"""Fields in a value as Label Studio's editor finds them."""
+_ONE_WORD = re.compile(r"\$[\w.\[\]-]+")
+_VALUE = re.compile(r"""(\bvalue(?:List)?\s*=\s*(["']))\$(.*?)\2""", re.IGNORECASE | re.DOTALL)
+
+Places = Mapping[Element, tuple[int, int]]
+"""Line and column of each tag, from 1."""
+
+
+def read_xml(xml: str) -> tuple[Element, Places]:
+    """The tree, and where each tag begins. Entities cannot be declared: a few of them can fill any memory.
+
+    Raises SpecError for what is no XML.
+    """
+    if len(xml.encode(errors="replace")) > MAX_BYTES:
+        raise SpecError(f"labels.xml: more than {MAX_BYTES} bytes")
+    builder, places = TreeBuilder(), {}
+    parser = expat.ParserCreate("utf-8")
+
+    def start(tag: str, attributes: Mapping[str, str]) -> None:
+        at = parser.CurrentLineNumber, parser.CurrentColumnNumber + 1
+        places[builder.start(tag, dict(attributes))] = at
+
+    def refuse(*_: object) -> None:
+        raise SpecError(
+            "labels.xml: a DOCTYPE and entities are not read",
+            line=parser.CurrentLineNumber,
+            column=parser.CurrentColumnNumber + 1,
+        )
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
+    try:
+        parser.Parse(plain(xml).encode(), True)
+    except (expat.ExpatError, UnicodeEncodeError) as exc:
+        line, column = getattr(exc, "lineno", 1), getattr(exc, "offset", 0) + 1
+        raise SpecError(f"labels.xml: {exc}", line=line, column=column) from None
+    return builder.close(), places
+
+
+def plain(xml: str) -> str:
+    """The form without a byte order mark and an XML declaration: Label Studio fails at one that names an encoding.
+
+    Blanks stand in place of the declaration, so that lines and columns stay what they are in the file.
+    """
+    return _DECLARATION.sub(lambda m: m[1] + re.sub(r"[^\n]", " ", m[2] or ""), xml, count=1)
+
+
+def fields_of(element: Element) -> list[str]:
+    """The fields of the data that a tag shows, as Label Studio reads them, each by the name that pipelines give it.
+
+    In a tag with a name, all that follows a leading $ is one field; elsewhere fields stand in other text.
+    """
+    value = element.get("value") or element.get("valueList") or ""
+    if not value.startswith("$") or not (element.get("name") or _ONE_WORD.fullmatch(value)):
+        return _IN_EDITOR.findall(value)
+    return [_given(value[1:])] if len(value) > 1 else []
+
+
+def editor_reads(field: str) -> bool:
+    """Whether Label Studio's editor takes `$field` as this one field."""
+    return _IN_EDITOR.fullmatch(f"${field}") is not None
+
+
+def renamed(field: str) -> bool:
+    """Whether a field is shown under a name of ours. A path is not: both sides read its dots and brackets."""
+    return not editor_reads(field) and not set(field) & set("$.[]{}")
+
+
+def shown_data(fields: Iterable[str], data: Mapping[str, Any]) -> dict[str, Any]:
+    """The data of a task, with the fields whose names the editor cannot read under a name that it can, too."""
+    return {**data, **{_ours(field): data[field] for field in fields if renamed(field) and field in data}}
+
+
+@lru_cache(maxsize=64)
+def sent(xml: str) -> str:
+    """The form as Label Studio is given it, and as it keeps it: it takes off the white space at both ends."""
+    root, _ = read_xml(xml)
+    unread = {field for tag in root.iter() for field in fields_of(tag) if renamed(field)}
+
+    def shown(found: re.Match[str]) -> str:
+        field = _given(unescape(found[3]))
+        return f"{found[1]}${_ours(field)}{found[2]}" if field in unread else found[0]
+
+    return (_VALUE.sub(shown, plain(xml)) if unread else plain(xml)).strip()
+
+
+def same_form(ours: str, theirs: str) -> bool:
+    """Whether a form that Label Studio has is still the one that it was given: the one place where this is decided."""
+    return sent(ours) == theirs.strip()
+
+
+def _ours(field: str) -> str:
+    """`my-text` as labelloop_shows_my_2d_text: letters and digits stay, other characters become their number."""
+    return _SHOWS + re.sub(r"[^A-Za-z0-9]", lambda m: f"_{ord(m[0]):x}_", field)
+
+
+def _given(field: str) -> str:
+    """The name that _ours was made of; any other stays as it is."""
+    if not field.startswith(_SHOWS):
+        return field
+    return re.sub(r"_([0-9a-f]{1,6})_", lambda m: chr(int(m[1], 16)), field.removeprefix(_SHOWS))
