@@ -20,6 +20,7 @@ from backend.learners import Learner
 from backend.train import learner_of
 from labelloop.errors import Failed, Unreadable
 from labelloop.item_scores import item_score
+from labelloop.pictures.kept import with_pictures_in
 from labelloop.spec import LoopSpec
 from labelloop.store import run_items
 from labelloop.store.database import Database
@@ -54,7 +55,7 @@ def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 
     with database.transaction() as conn:
         rows = run_items.answered(conn, spec.name, upto=2**63 - 1)
     learner = learner_of(spec)
-    rows = _readable(learner, rows)
+    rows = _readable(learner, with_pictures_in(database, None, spec, rows))
     rule, control = ([row for row in rows if row["lane"] == lane] for lane in ("rule", "control"))
     judged = [row for row in rows if row["holdout"]]
     n = min(len(control), len(rule) // 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,10 @@ from typing import Any
 
 from backend.learners import Learner
 from labelloop import likeness
+from labelloop.addresses import looks_like_address
 from labelloop.consensus import certainty
 from labelloop.errors import Unreadable
+from labelloop.paths import value_at
 from labelloop.spec import LoopSpec
 from labelloop.threads import one_thread
 
@@ -22,8 +23,6 @@ FEW = 5
 down to 51 % (Wilson)."""
 NAMED = 5
 """Labels or items that a note names; of more it says how many."""
-_ADDRESS = re.compile(r"data:|([a-z][a-z0-9+.-]*:/)?/\S+$")
-"""Of a picture, a sound or a file, or the picture itself: those of quite different ones are nearly the same text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +104,7 @@ def _apart(taught: list[Row], judged: list[Row], field: str | None) -> tuple[lis
     """
     groups = {row["group_key"] for row in judged}
     copies = _copies(
-        *([None if field is None else row["data"].get(field) for row in rows] for rows in (taught, judged))
+        *([None if field is None else value_at(row["data"], field) for row in rows] for rows in (taught, judged))
     )
     kept = [row for row, copy in zip(taught, copies, strict=True) if copy is None and row["group_key"] not in groups]
     if len(kept) == len(taught):
@@ -138,7 +137,7 @@ def _copies(taught: Sequence[object], judged: Sequence[object]) -> list[int | No
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and not _ADDRESS.match(value)
+    return isinstance(value, str) and not looks_like_address(value)
 
 
 def _ends_alike(text: str, other: str) -> bool:

@@ -11,7 +11,6 @@ from typing import Any
 from backend.cut import labels_in
 from labelloop.drift import less_often_right, shift, words
 from labelloop.errors import Unreachable
-from labelloop.sections import FROZEN
 from labelloop.spec import LoopSpec
 from labelloop.store import drift as drift_store
 from labelloop.store import jobs, loops, runs
@@ -48,7 +47,7 @@ def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> Non
 
 def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
     spec = loops.get(conn, loop)
-    idle = spec is None or spec.learner.name in FROZEN or runs.open_runs(conn, loop)
+    idle = spec is None or not spec.learner.is_trained or runs.open_runs(conn, loop)
     new = 0 if idle else runs.new_answers(conn, loop)
     why = None
     if spec is not None and new:

@@ -17,6 +17,7 @@ from backend.turns import Label, Turns
 from labelloop import results
 from labelloop.errors import Busy
 from labelloop.labeling import SHOWN_LABEL
+from labelloop.pictures.kept import with_pictures
 from labelloop.store import serving
 from labelloop.store.database import Database
 
@@ -77,8 +78,10 @@ class Predictor:
         else:
             until = time.monotonic() + BUDGET_S + BUDGET_TASK_S * len(tasks)
             turns = self._turns.setdefault(now.loop, Turns())
+            # What is shown was scored before, so its picture is kept; no click waits for one to be fetched.
+            data = with_pictures(self._database, None, now.spec, [task["data"] for task in tasks])
             with hurry.within(hurry.ANNOTATOR_S):
-                said = turns.say(now.learner, [task["data"] for task in tasks], until)
+                said = turns.say(now.learner, data, until)
         return [
             {
                 "result": results.preselect(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 import numpy as np
 
 from backend import models
 from backend.engines import Engine, engine
 from backend.scoring import Bytes, Chunk, Pair, Scores, doubts, score
+from labelloop.pictures.kept import with_pictures
+from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
 from labelloop.store import doubts as doubt_store
 from labelloop.store import jobs, loops, pool, prelabels, projects
 from labelloop.store import versions as version_store
@@ -43,12 +49,14 @@ def prelabel(
     cluster: str = "",
     workers: int = 0,
     told: Callable[[int], object] = lambda done: None,
+    settings: Settings | None = None,
 ) -> int:
     """Bring up to date what stands open and what waits; returns how many outputs were. Run again it goes on.
 
     The open tasks first, then of each lane the most useful by their old utility. A chunk is one transaction; a push is
     asked for when the first of each lane are done, and at the end. `on`, `cluster` and `workers` say to the engine
-    where the chunks are scored: the result is the same. `told` is called with how many are done so far.
+    where the chunks are scored: the result is the same. `told` is called with how many are done so far. Without
+    `settings` no picture is fetched.
     """
     with database.transaction() as conn:
         spec = loops.at_work(conn, loop)
@@ -64,12 +72,12 @@ def prelabel(
             before = -1
             while done > before:  # until nothing is left: what comes in meanwhile is nobody else's
                 before = done
-                with closing(_round(database, loop, pair, files, found, stop)) as counts:
+                with closing(_round(database, settings, spec, pair, files, found, stop)) as counts:
                     for n in counts:
                         done += n
                         told(done)
         if spec.queue.second and ranker is not None:
-            _doubt(database, loop, pair, files[ranker], stop)
+            _doubt(database, settings, spec, pair, files[ranker], stop)
         with database.transaction() as conn:
             _still(conn, loop, pair)
             if not stop.is_set():
@@ -87,12 +95,21 @@ def who(conn: Conn, loop: str) -> tuple[str | None, str | None]:
 
 
 def _round(
-    database: Database, loop: str, pair: Pair, files: dict[str, Bytes], found: Engine, stop: threading.Event
+    database: Database,
+    settings: Settings | None,
+    spec: LoopSpec,
+    pair: Pair,
+    files: dict[str, Bytes],
+    found: Engine,
+    stop: threading.Event,
 ) -> Generator[int]:
     """Score what is stale now, chunk by chunk; yields how many outputs each had."""
+    loop = spec.name
     versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
     stale = _ahead(_stale(database, loop, pair.version, stop))
-    work = (((rows, first), (pair, *versions, _chunk(pair, rows))) for rows, first in stale)
+    work = (
+        ((rows, first), (pair, *versions, _seen(database, settings, spec, _chunk(pair, rows)))) for rows, first in stale
+    )
     with closing(_ahead(found.map(score, work))) as scored:
         for (rows, first), scores in scored:
             with database.transaction() as conn:
@@ -148,6 +165,14 @@ def _chunk(pair: Pair, rows: Rows) -> Chunk:
     )
 
 
+def _seen(database: Database, settings: Settings | None, spec: LoopSpec, chunk: Chunk) -> Chunk:
+    """The chunk with the pictures that its addresses lead to."""
+    if not spec.learner.fetch:
+        return chunk
+    items = with_pictures(database, settings, spec, list(map(msgspec.json.decode, chunk.data)))
+    return replace(chunk, data=[json.dumps(item) for item in items])
+
+
 def _to_label(pair: Pair, row: dict[str, Any]) -> bool:
     """Whether another than the champion gave the label: a new ranker alone changes no label."""
     return bool(row["version"].partition("+")[0] != short(pair.champion))
@@ -164,8 +189,11 @@ def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
         yield Prelabel(row["output_id"], scores.utilities[i], label, confidence, pair.version, scores.whys[i], margin)
 
 
-def _doubt(database: Database, loop: str, pair: Pair, file: Bytes, stop: threading.Event) -> None:
+def _doubt(
+    database: Database, settings: Settings | None, spec: LoopSpec, pair: Pair, file: Bytes, stop: threading.Event
+) -> None:
     """How much the ranker doubts what one person answered."""
+    loop = spec.name
     assert pair.ranker is not None
     ranker = models.read(file.tobytes(), pair.ranker)
     after: UUID | None = None
@@ -174,7 +202,8 @@ def _doubt(database: Database, loop: str, pair: Pair, file: Bytes, stop: threadi
             rows = doubt_store.unseen(conn, loop, pair.version, CHUNK, after)
         if not rows:
             return
-        found = doubts(ranker, [row["data"] for row in rows], [row["label"] for row in rows])
+        data = with_pictures(database, settings, spec, [row["data"] for row in rows])
+        found = doubts(ranker, data, [row["label"] for row in rows])
         with database.transaction() as conn:
             projects.hold(conn, loop, "answers")
             _still(conn, loop, pair)

@@ -18,7 +18,7 @@ from backend.predict import Predictor
 from labelloop import credentials
 from labelloop.metrics import Metrics
 from labelloop.settings import Settings
-from labelloop.store import jobs, runs, serving
+from labelloop.store import jobs, loops, runs, serving
 from labelloop.store import versions as version_store
 from labelloop.store.database import Database
 from labelloop.versions import PIPELINE, short
@@ -96,6 +96,8 @@ def blueprint(
             loop = None if project_id is None else serving.loop_of(conn, project_id)
             if loop is None:
                 return {"status": "ignored"}
+            if (spec := loops.get(conn, loop)) is not None and spec.without_learner is not None:
+                return {"status": "ignored", "reason": spec.without_learner}
             run = runs.request(conn, loop, "Start training in Label Studio")
             jobs.ask(conn, jobs.RETRAIN, loop)
         return {"status": "folded into the queued run" if run is None else "queued"}

@@ -17,6 +17,7 @@ from backend.identity import differences, identity
 from backend.learners import make
 from backend.teach import teach
 from labelloop.errors import Failed, UsageError
+from labelloop.pictures.kept import with_pictures_in
 from labelloop.settings import Settings
 from labelloop.store import loops, run_items, runs
 from labelloop.store.database import Database
@@ -67,7 +68,10 @@ def teach_again(database: Database, models_dir: Path | None, run_id: UUID, threa
         run = runs.get(conn, run_id)
         if run is None or run["version_id"] is None:
             raise Failed(f"no run {run_id} with a version")
+        spec = loops.get(conn, run["loop"])
         taught = run_items.taught(conn, run_id)
+    if spec is not None:  # only what is kept: what the run saw
+        taught = with_pictures_in(database, None, spec, taught)
     made = models.load(models_dir, run["version_id"])
     with threadpool_limits(threads):
         learner = teach(make(made.name, made.params), taught, run["seed"])

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from backend.learners import Learner, make
 from labelloop import likeness
 from labelloop.errors import Failed
+from labelloop.paths import value_at
 from labelloop.threads import one_thread
 
 Row = Mapping[str, Any]
@@ -104,7 +105,7 @@ def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:
 
     n = len(rows)
     _, named = np.unique([row["group_key"] for row in rows], return_inverse=True)
-    texts = [row["data"].get(field) for row in rows]
+    texts = [value_at(row["data"], str(field)) for row in rows]
     alike = np.arange(n)
     if all(isinstance(text, str) and not text.startswith("data:") for text in texts):
         with one_thread:

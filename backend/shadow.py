@@ -18,7 +18,9 @@ from backend.promote import close, switch
 from backend.scoring import predict
 from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
+from labelloop.pictures.kept import with_pictures_in
 from labelloop.runs import RunStatus
+from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops, pool, shadow, verdicts
 from labelloop.store import versions as version_store
@@ -32,7 +34,13 @@ Run = dict[str, Any]
 Verdict = tuple[str | None, float | None]
 
 
-def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: threading.Event | None = None) -> None:
+def in_shadow(
+    database: Database,
+    loop: str,
+    models_dir: Path | None,
+    stop: threading.Event | None = None,
+    settings: Settings | None = None,
+) -> None:
     """Let the version in shadow and the champion say what came in, then judge it, if enough of that is answered.
 
     Twice is once. Where a file cannot be loaded the run ends as refused: what cannot predict cannot serve.
@@ -44,7 +52,7 @@ def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: thre
         return
     try:
         try:
-            if said := _say(database, spec, run, models_dir, stop or threading.Event()):
+            if said := _say(database, settings, spec, run, models_dir, stop or threading.Event()):
                 logger.info("loop %s: run %s in shadow, %d outputs said", loop, run["id"], said)
         except Retriable as exc:  # a remote model that is away must not keep the shadow from its end
             logger.warning("loop %s: run %s in shadow: %s", loop, run["id"], exc)
@@ -55,7 +63,14 @@ def in_shadow(database: Database, loop: str, models_dir: Path | None, stop: thre
             close(conn, run, f"in shadow it could not go on: {exc}: refused")
 
 
-def _say(database: Database, spec: LoopSpec, run: Run, models_dir: Path | None, stop: threading.Event) -> int:
+def _say(
+    database: Database,
+    settings: Settings | None,
+    spec: LoopSpec,
+    run: Run,
+    models_dir: Path | None,
+    stop: threading.Event,
+) -> int:
     """Have both say what came in and nobody has answered; returns of how many outputs."""
     challenger: Learner | None = None
     champion: Learner | None = None
@@ -66,6 +81,7 @@ def _say(database: Database, spec: LoopSpec, run: Run, models_dir: Path | None, 
             rows = shadow.unsaid(conn, run["id"], _next(conn, spec.name, room), min(CHUNK, room)) if room > 0 else []
         if not rows:
             break
+        rows = with_pictures_in(database, settings, spec, rows)
         if challenger is None:
             challenger = models.load(models_dir, run["version_id"])
             champion = None if run["champion_id"] is None else models.load(models_dir, run["champion_id"])

@@ -34,6 +34,7 @@ from backend.search import TIME_SHARE, search
 from backend.teach import teach
 from labelloop import log
 from labelloop.errors import Failed, LabelloopError, SettingsError, SpecError
+from labelloop.pictures.kept import with_pictures_in
 from labelloop.sections import FROZEN, Retrain
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
@@ -77,6 +78,7 @@ def main() -> int:
                     settings.models_dir,
                     UUID(said["run"]),
                     lambda step, done, of: say({"step": step, "done": done, "of": of}),
+                    settings,
                 )
     except LabelloopError as exc:
         outcome = {"error": str(exc)}
@@ -107,7 +109,13 @@ def _limit(limits: Retrain) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
 
 
-def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told = lambda *_: None) -> dict[str, Any]:
+def train(
+    database: Database,
+    models_dir: Path | None,
+    run_id: UUID,
+    told: Told = lambda *_: None,
+    settings: Settings | None = None,
+) -> dict[str, Any]:
     """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
 
     def gather() -> tuple[dict[str, Any], LoopSpec, list[dict[str, Any]]]:
@@ -119,6 +127,7 @@ def train(database: Database, models_dir: Path | None, run_id: UUID, told: Told 
             return run, spec, run_items.answered(conn, run["loop"], run["feedback_upto"])
 
     run, spec, rows = patiently(gather)
+    rows = with_pictures_in(database, settings, spec, rows)
     with threadpool_limits(spec.retrain.threads):
         if run["judges"] is not None:
             return _judge_again(database, models_dir, run, told)
@@ -229,13 +238,16 @@ def _both_say(
 
 
 def learner_of(spec: LoopSpec) -> Learner:
-    """The loop's learner, which knows nothing yet."""
+    """The loop's learner, which knows nothing yet. Raises UsageError where the loop has none."""
+    spec.require_learner()
     form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
     return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 
 def check(spec: LoopSpec) -> None:
     """Raises SpecError, naming the loop, where its learner cannot be made."""
+    if spec.without_learner is not None:
+        return
     try:
         learner_of(spec)
     except (Failed, SpecError, SettingsError) as exc:
@@ -243,11 +255,12 @@ def check(spec: LoopSpec) -> None:
 
 
 def field_of(spec: LoopSpec) -> str:
-    """The field of the data that the loop's learner reads: the first one that annotators see, where none is named."""
-    fields = [name for name in spec.config.data_fields if not name.startswith("labelloop_")]
-    if spec.learner.field is None and not fields:
-        raise Failed(f"the labeling config of {spec.name} shows no field of the data: name one in learner.field")
-    return spec.learner.field or fields[0]
+    """The field of the data that the loop's learner reads. Raises Failed where there is none."""
+    if (field := spec.field) is None:
+        raise Failed(
+            f"the labeling config of {spec.name} shows no field that its learner can read: name one in learner.field"
+        )
+    return field
 
 
 def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdicts, float | None]:

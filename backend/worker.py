@@ -55,7 +55,7 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
     @app.task(name=jobs.PRELABEL, queue=jobs.BACKEND_QUEUE)
     def _prelabel(loop: str) -> None:
         on, cluster = named(settings.rescore_on)
-        prelabel(database, loop, settings.models_dir, stop, on=on, cluster=cluster)
+        prelabel(database, loop, settings.models_dir, stop, on=on, cluster=cluster, settings=settings)
 
     @app.task(name=jobs.EXPORT, queue=jobs.BACKEND_QUEUE)
     def _export(loop: str) -> None:
@@ -64,7 +64,7 @@ def make_app(database: Database, settings: Settings, children: Children, stop: t
 
     @app.task(name=jobs.SHADOW, queue=jobs.BACKEND_QUEUE)
     def _shadow(loop: str) -> None:
-        in_shadow(database, loop, settings.models_dir, stop)
+        in_shadow(database, loop, settings.models_dir, stop, settings)
 
     return app
 

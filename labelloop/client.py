@@ -19,7 +19,8 @@ import httpx
 
 from labelloop import strict_json
 from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
-from labelloop.outputs import Output, parse
+from labelloop.outputs import MAX_KEY, Output, parse, read_key
+from labelloop.plain import plain
 
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
@@ -100,19 +101,24 @@ class Client:
         self._rng = rng or random.Random()
         self._http = httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=timeout_s)
 
-    def submit(self, outputs: Iterable[Output | Mapping[str, Any]], loop: str | None = None) -> Receipt:
-        """Hand outputs in; any iterable, read as it goes. Every one is checked before it is sent.
+    def submit(
+        self, outputs: Output | Mapping[str, Any] | Iterable[Output | Mapping[str, Any]], loop: str | None = None
+    ) -> Receipt:
+        """Submit one output, or any iterable of them, read as it goes. Each one is checked before it is sent.
 
-        After an error what was sent before it is stored: mend the output and submit all of it again.
+        Values of numpy, pandas, datetime and Decimal are taken as labelloop/plain.py says. If one output is refused,
+        those before it are stored: mend it and submit all of them again.
         """
-        return self._submit((_line(output) for output in outputs), loop)
+        several = [outputs] if isinstance(outputs, Output | Mapping) else outputs
+        return self._submit((_line(output) for output in several), loop)
 
     def submit_lines(self, lines: Iterable[bytes], loop: str | None = None) -> Receipt:
         """Hand in NDJSON, such as a file opened in binary mode: one output a line, blank lines passed over."""
         return self._submit(_checked(lines), loop)
 
     def get(self, key: str, loop: str | None = None) -> Status | None:
-        """Where this output stands; None where nobody has handed it in."""
+        """Where this output stands; None where nobody has handed it in. Raises InvalidOutput for what is no key."""
+        key = read_key(key)
         # Dots too: a key may hold "..", which every client of HTTP would resolve.
         path = f"/v1/loops/{self._name(loop)}/outputs/{quote(key, safe='').replace('.', '%2E')}"
         response = self._send("GET", path)
@@ -224,12 +230,12 @@ def _line(output: Output | Mapping[str, Any]) -> bytes:
     """The output as one line of NDJSON; raises InvalidOutput with the key named."""
     said = output.to_json() if isinstance(output, Output) else output
     try:
-        line = strict_json.dumps(said).encode()
+        line = strict_json.dumps(plain(said)).encode()
         parse(line)
     except InvalidOutput as exc:
-        raise _named(exc, f"output {said.get('key')!r}") from None
+        raise _named(exc, f"output {str(said.get('key'))[:MAX_KEY]!r}") from None
     except UnicodeEncodeError:
-        raise InvalidOutput("", f"holds half of a surrogate pair (output {said.get('key')!r})") from None
+        raise InvalidOutput("", f"holds half of a surrogate pair (output {str(said.get('key'))[:MAX_KEY]!r})") from None
     return line
 
 

@@ -19,12 +19,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from labelloop import likeness
+from labelloop.addresses import looks_like_address
 from labelloop.clusters import Ints, Vectors
+from labelloop.paths import value_at
 from labelloop.threads import one_thread
 
 MAX_LENGTH = 100_000
 TEXTS = ("text", "multilabel", "numbers", "spans")
-"""Learners whose items are compared by their texts."""
+"""Learners that read a text, and by whose texts items are compared."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_PIXELS = 20_000_000
 SIDE = 8
@@ -35,6 +37,17 @@ T = TypeVar("T")
 _REMEMBERED = 10_000
 _pictures: dict[bytes, Vectors | None] = {}
 """By their hash: decoding is what pictures cost, and from one push to the next nearly all are the same."""
+
+
+class Unfetched(str):
+    """An address whose picture could not be had."""
+
+    why: str
+
+    def __new__(cls, address: str, why: str) -> Unfetched:
+        made = super().__new__(cls, address)
+        made.why = why
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +81,14 @@ def read(
         return None
     texts = None
     if learner in TEXTS and field is not None:
-        texts = [_or_none(_beginning, item.get(field)) for item in data]
+        texts = [_or_none(_beginning, value_at(item, field)) for item in data]
     rows: Sequence[npt.ArrayLike | None]
     if embeddings is not None:
         rows = embeddings
     elif texts is not None:
         return _of_texts(texts)
     else:
-        rows = [_picture(item.get(str(field))) for item in data]
+        rows = [_picture(value_at(item, str(field))) for item in data]
     found = _of_vectors(rows, unit=embeddings is not None)
     if texts is None:
         return found
@@ -116,6 +129,10 @@ def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:
 
 def open_image(value: object) -> Image.Image:
     """The picture of a `data:` URI in grey, transparency as white paper. Raises ValueError, saying what is wrong."""
+    if isinstance(value, Unfetched):
+        raise ValueError(value.why)
+    if looks_like_address(value) and not str(value).startswith("data:"):
+        raise ValueError("is an address that is not fetched: learner.fetch in loop.yaml says which are")
     if not isinstance(value, str) or not value.startswith("data:"):
         raise ValueError("is not a data: URI with an image")
     head, _, body = value.partition(",")
@@ -125,6 +142,11 @@ def open_image(value: object) -> Image.Image:
         raw = b64decode(body, validate=True)
     except binascii.Error as exc:
         raise ValueError(f"is not valid base64: {exc}") from None
+    return grey_of(raw)
+
+
+def grey_of(raw: bytes) -> Image.Image:
+    """The picture in these bytes in grey, transparency as white paper. Raises ValueError, saying what is wrong."""
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:

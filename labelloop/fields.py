@@ -1,4 +1,4 @@
-"""Fields of what pipelines send: read strictly, or refused by their path; no value is guessed, no number is a text."""
+"""Fields of what pipelines send: read strictly, or refused by their path; no value is guessed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from labelloop.errors import InvalidOutput
 
 MAX_WORD = 200
 SUM_TOLERANCE = 1e-3
+"""How far probabilities may be from a sum of 1, and one of them outside 0 to 1: 32 bits a number give 1.0000001."""
 
 
 def word(path: str, value: object, *, empty: bool = True) -> str | None:
@@ -23,13 +24,16 @@ def word(path: str, value: object, *, empty: bool = True) -> str | None:
 
 
 def share(path: str, value: object, *, none: bool = True) -> Any:
-    """A number from 0 to 1, as a float; None where it may be missing. True is not 1."""
+    """A number from 0 to 1, as a float; None where it may be missing. True is not 1.
+
+    A number that is outside by at most SUM_TOLERANCE becomes 0 or 1.
+    """
     if value is None and none:
         return None
     found = number(path, value)
-    if not 0 <= found <= 1:
-        raise InvalidOutput(path, f"must lie between 0 and 1; it is {found:g}")
-    return found
+    if not -SUM_TOLERANCE <= found <= 1 + SUM_TOLERANCE:
+        raise InvalidOutput(path, f"must lie between 0 and 1; it is {found:.9g}")
+    return min(max(found, 0.0), 1.0)
 
 
 def number(path: str, value: object) -> float:

@@ -56,7 +56,7 @@ def _relation(path: str, relation: Mapping[str, Any], result: Sequence[Mapping[s
     for name in ("from_id", "to_id"):
         if not isinstance(relation.get(name), str | int) or relation[name] not in ids:
             raise InvalidOutput(f"{path}.{name}", "must be the id of a region of this result")
-    if relation.get("direction") not in DIRECTIONS:
+    if relation.get("direction", "right") not in DIRECTIONS:
         raise InvalidOutput(f"{path}.direction", f"must be one of: {', '.join(DIRECTIONS)}")
 
 

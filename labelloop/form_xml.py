@@ -78,8 +78,12 @@ def fields_of(element: Element) -> list[str]:
 
     In a tag with a name, all that follows a leading $ is one field; elsewhere fields stand in other text.
     """
-    value = element.get("value") or element.get("valueList") or ""
-    if not value.startswith("$") or not (element.get("name") or _ONE_WORD.fullmatch(value)):
+    return fields_in(element.get("value") or element.get("valueList") or "", named=bool(element.get("name")))
+
+
+def fields_in(value: str, *, named: bool) -> list[str]:
+    """As `fields_of`, for one attribute of a tag that is `named` or not."""
+    if not value.startswith("$") or not (named or _ONE_WORD.fullmatch(value)):
         return _IN_EDITOR.findall(value)
     return [_given(value[1:])] if len(value) > 1 else []
 

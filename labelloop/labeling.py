@@ -16,8 +16,9 @@ from functools import lru_cache
 from xml.etree.ElementTree import Element
 from xml.sax.saxutils import quoteattr
 
+from labelloop.addresses import PICTURE, address_values
 from labelloop.errors import SpecError
-from labelloop.form_xml import OURS, Places, fields_of, read_xml
+from labelloop.form_xml import OURS, Places, fields_in, fields_of, read_xml
 
 APPROVE, REJECT = "approve", "reject"
 SHOWN_LABEL = OURS + "label"
@@ -128,6 +129,10 @@ class LabelingConfig:
     """Fields of `data` that annotators see, in the order of the page; our own (`labelloop_...`) are left out."""
     text_field: str | None = None
     """The field whose text spans are marked in; None where the answer is none."""
+    addresses: tuple[str, ...] = ()
+    """Fields of `data` that hold an address, of a picture, a sound or a file; labelloop/addresses.py says which."""
+    pictures: tuple[str, ...] = ()
+    """Those of them that an Image shows."""
 
     @property
     def kind(self) -> Kind:
@@ -150,8 +155,11 @@ def _parse(xml: str) -> LabelingConfig:
     objects: dict[str, Element] = {}
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
+    addresses: dict[str, bool] = {}
     for element in root.iter():
         fields.update(dict.fromkeys(f for f in fields_of(element) if not f.startswith(OURS)))
+        for value in address_values(element.tag, element.attrib):
+            addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
         if not name or element.tag == "Style":
             continue
@@ -191,6 +199,8 @@ def _parse(xml: str) -> LabelingConfig:
         quick=None if quick is None or quick is answer else replace(quick, labels=answer.labels),
         data_fields=tuple(fields),
         text_field=text,
+        addresses=tuple(addresses),
+        pictures=tuple(field for field, is_picture in addresses.items() if is_picture),
     )
 
 

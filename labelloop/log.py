@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 
 from labelloop.errors import SettingsError
 
 STYLES = ("plain", "json")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        facts = " ".join(f"{name}={value}" for name, value in _facts(record).items())
+        facts = " ".join(f"{name}={_one_line(str(value))}" for name, value in _facts(record).items())
         line = super().format(record)
         return f"{line} {facts}" if facts and not record.exc_info else line
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        record.message = _one_line(record.message)
+        return super().formatMessage(record)
 
 
 class _Json(logging.Formatter):
@@ -43,6 +49,11 @@ def configure(style: str = "plain", level: int = logging.INFO) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     for room in ("labelloop", "sync", "backend", "__main__"):
         logging.getLogger(room).setLevel(level)
+
+
+def _one_line(text: str) -> str:
+    """The text with control characters and ends of lines written out: what somebody sends cannot begin a line."""
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _facts(record: logging.LogRecord) -> dict[str, object]:

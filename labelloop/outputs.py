@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from dataclasses import fields as fields_of
@@ -11,16 +12,21 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop import evidence as evidence_
-from labelloop import fields, fitting, strict_json, structured
+from labelloop import fields, fitting, paths, strict_json, structured
 from labelloop.errors import InvalidOutput
 from labelloop.fields import MAX_WORD
 from labelloop.form_xml import OURS
 from labelloop.labeling import Kind, LabelingConfig
 
-KEY = re.compile(r"[A-Za-z0-9._:/-]{1,200}", re.ASCII)
+MAX_KEY = 500
+"""Bytes of a key in UTF-8."""
+_IN_NO_KEY = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, ends of lines, and what turns the direction of a text: they would garble logs and pages."""
 MAX_EMBEDDING = 4096
 LARGEST_REAL = 3.4028234e38
 """Postgres keeps embeddings as 32 bits a number."""
+_OF_REGION = {"from_name": str, "to_name": str, "type": str, "value": dict}
+_OF_RELATION = {"type": str, "from_id": str, "to_id": str}
 _WANTED = "exactly one of probabilities, label (with confidence) and result (with score) is wanted"
 
 
@@ -32,20 +38,24 @@ class Output:
     """
 
     key: str
-    """The pipeline's own name for the item: submitting it twice is submitting it once."""
+    """The pipeline's own name for the item: submitting it twice is submitting it once. 1 to MAX_KEY bytes of any
+    language, without control characters and without blanks around; kept in Unicode's form NFC.
+    """
     data: Mapping[str, Any]
     """What annotators see of the item: the fields that the labeling config shows, and any others."""
     probabilities: Mapping[str, float] | None = None
     """Of one label; they sum to 1."""
-    model_version: str = ""
+    model_version: str | None = ""
     produced_at: datetime | str | None = None
     """With an offset; ISO 8601 where it is a text."""
     label: str | float | Sequence[Any] | None = None
-    """A label; or a list of labels, a list of spans [start, end, label], a number: as labelloop/structured.py says."""
+    """A label, as a text, an integer or a boolean; or a list of labels, a list of spans [start, end, label], a number:
+    as labelloop/structured.py says.
+    """
     confidence: float | None = None
     """Of `label`, 0 to 1. Without it the item goes to people."""
     result: Sequence[Mapping[str, Any]] | None = None
-    """As Label Studio has it, for a model that speaks its format."""
+    """As Label Studio has it, for a model that speaks its format; relations between its regions too."""
     score: float | None = None
     """Confidence of `result`."""
     group: str | None = None
@@ -65,7 +75,7 @@ class Output:
         """What travels: the fields that were said."""
         said = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
         if not self.model_version:
-            said.pop("model_version")
+            said.pop("model_version", None)
         if isinstance(self.produced_at, datetime):
             said["produced_at"] = self.produced_at.isoformat()
         return said
@@ -97,7 +107,7 @@ def from_json(value: object) -> Output:
             raise InvalidOutput(f"data.{name}", f"names that begin with {OURS} are our own")
     _one_form(value)
     return Output(
-        key=_key(value["key"]),
+        key=read_key(value["key"]),
         data=data,
         probabilities=_probabilities(value.get("probabilities")),
         model_version=fields.word("model_version", value.get("model_version")) or "",
@@ -113,6 +123,20 @@ def from_json(value: object) -> Output:
     )
 
 
+def read_key(value: object) -> str:
+    """The key in Unicode's form NFC, so that one name has one spelling. Raises InvalidOutput, saying what is wrong."""
+    if not isinstance(value, str):
+        raise InvalidOutput("key", f"must be a text of 1 to {MAX_KEY} bytes")
+    key = value if value.isascii() else unicodedata.normalize("NFC", value)
+    if bad := _IN_NO_KEY.search(key):
+        raise InvalidOutput("key", f"holds the control character U+{ord(bad[0]):04X}")
+    if key != key.strip():
+        raise InvalidOutput("key", "has blanks around it")
+    if not 0 < len(key.encode()) <= MAX_KEY:
+        raise InvalidOutput("key", f"must be 1 to {MAX_KEY} bytes in UTF-8; there are {len(key.encode())}")
+    return key
+
+
 def shown(output: Output, config: LabelingConfig) -> Output:
     """The same with the form's labels, where it says other words for them (`predicted_values`); shares add up."""
     if not config.answer.predicted:
@@ -124,7 +148,9 @@ def shown(output: Output, config: LabelingConfig) -> Output:
         for said, share in output.probabilities.items():
             probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
     # Of a structured answer `check` reads the labels.
-    label, gold = (to_label(said) if isinstance(said, str) else said for said in (output.label, output.gold))
+    plain = config.kind is Kind.LABEL
+    answers = (str(said) if plain and type(said) is int else said for said in (output.label, output.gold))
+    label, gold = (to_label(said) if isinstance(said, str) else said for said in answers)
     return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 
@@ -135,8 +161,15 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
     Returns the output with its answers as tables hold them.
     """
     for name in config.data_fields:
-        if output.data.get(name) is None and output.data.get(re.split(r"[.\[]", name, maxsplit=1)[0]) is None:
-            raise InvalidOutput(f"data.{name}", "is missing; the labeling config shows it")
+        # As Label Studio's server checks a task: of a list it does not look at the length.
+        upper, bracket, _ = name.partition("[")
+        found = paths.below(output.data, upper) if "." in upper else output.data.get(upper)
+        if found is None:
+            raise InvalidOutput(
+                f"data.{upper}", f"is missing; the labeling config shows {'it' if name == upper else f'${name}'}"
+            )
+        if bracket and not isinstance(found, list):
+            raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")
     if labels:
         for label in output.probabilities or ():
             if label not in labels:
@@ -150,15 +183,26 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
         return _structured(output, config)
     if output.probabilities is None and output.label is None and output.result is None:
         raise InvalidOutput("probabilities", _WANTED)
-    for name in ("label", "gold"):
-        if (said := getattr(output, name)) is not None:
-            _check_label(name, said, labels)
-    return output
+    if output.label is None and output.gold is None:
+        return output
+    return replace(output, label=_label("label", output.label, labels), gold=_label("gold", output.gold, labels))
 
 
-def _check_label(name: str, said: object, labels: Collection[str]) -> None:
-    if fields.word(name, said, empty=False) not in (labels or (said,)):
+def _label(name: str, said: object, labels: Collection[str]) -> str | None:
+    """One label as a text. Raises InvalidOutput where the loop has no such label; a loop without labels takes any."""
+    if said is None:
+        return None
+    label = fields.word(name, _as_text(said, labels), empty=False)
+    if label not in (labels or (label,)):
         raise InvalidOutput(name, fitting.no_label(labels))
+    return label
+
+
+def _as_text(label: object, labels: Collection[str]) -> object:
+    """An integer or a boolean as the label that it is written as: 3 as "3", true as "True" or "true"."""
+    if isinstance(label, bool):
+        return "true" if "true" in labels and "True" not in labels else str(label)
+    return str(label) if isinstance(label, int) else label
 
 
 def _structured(output: Output, config: LabelingConfig) -> Output:
@@ -176,11 +220,14 @@ def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
     said = getattr(output, name)
     if said is None:
         return None
+    if isinstance(said, list) and config.kind is Kind.LABELS:
+        said = [_as_text(one, config.labels) for one in said]
     try:
         answer = structured.canonical(config.answer, said)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
-    text = output.data.get(config.text_field) if config.text_field is not None else None
+    shown = config.text_field
+    text = None if shown is None or shown in config.addresses else paths.value_at(output.data, shown)
     if (
         isinstance(text, str)
         and (ends := [span.end for span in structured.read_spans(answer)])
@@ -220,14 +267,8 @@ def _answer(path: str, value: object) -> Any:
     """A label, or a structured answer as its text or its JSON value."""
     if value is None or (isinstance(value, str) and not value.startswith("[")):
         return fields.word(path, value, empty=False)
-    if isinstance(value, bool | dict):
-        raise InvalidOutput(path, "must be a text, a number or a list")
-    return value
-
-
-def _key(value: object) -> str:
-    if not isinstance(value, str) or not KEY.fullmatch(value):
-        raise InvalidOutput("key", "must be 1 to 200 of the characters A-Z a-z 0-9 . _ : / -")
+    if isinstance(value, dict):
+        raise InvalidOutput(path, "must be a text, a number, a boolean or a list")
     return value
 
 
@@ -277,8 +318,8 @@ def _result(value: object) -> list[dict[str, Any]] | None:
     for i, region in enumerate(value):
         if not isinstance(region, dict):
             raise InvalidOutput(f"result[{i}]", "must be an object")
-        relation = region.get("type") == fitting.RELATION  # which names two regions, and no control
-        for name, kind in () if relation else (("from_name", str), ("to_name", str), ("type", str), ("value", dict)):
+        wanted = _OF_RELATION if region.get("type") == fitting.RELATION else _OF_REGION
+        for name, kind in wanted.items():
             if not isinstance(region.get(name), kind):
                 raise InvalidOutput(f"result[{i}].{name}", "must be " + ("a text" if kind is str else "an object"))
     return value

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from labelloop import strategies
+from labelloop.pictures.allowed import check_beginning
 from labelloop.selection import DIVERSITY
 
 SLICES = ("label", "source", "reviewer", "length", "time")
@@ -15,7 +16,9 @@ SLICES = ("label", "source", "reviewer", "length", "time")
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 FROZEN = frozenset({"remote"})
-"""Learners that no answer teaches: a run needs none, and none is asked for because there are more of them."""
+"""Learners that do not train. New answers never trigger a run for them."""
+NONE = "none"
+"""The name of a learner that is not there: nothing is trained, and the pipeline's own confidence ranks the outputs."""
 
 
 class Strict(BaseModel):
@@ -98,13 +101,28 @@ class PrelabelSpec(Strict):
 
 class LearnerSpec(Strict):
     name: str = "text"
-    """A learner of backend/learners; where none is named, the one in spec.LEARNERS for the loop's kind of answer."""
-    field: str | None = None
-    """The field of `data` that it reads; where none is named the first one that annotators see, or the text that spans
-    are marked in.
+    """A learner of backend/learners; where none is named, the one in spec.LEARNERS for the loop's kind of answer, and
+    NONE where the form shows an address.
     """
+    field: str | None = None
+    """The field of `data` that it reads; where none is named the one that LoopSpec.field finds."""
     params: dict[str, Any] = {}
     """What else its constructor takes."""
+
+    fetch: tuple[str, ...] = ()
+    """How the addresses begin whose pictures are fetched, `https://photos.example.com/`, `s3://scans/`, `/data/`; of a
+    learner that reads images. None: only `data:` URIs are read.
+    """
+
+    @field_validator("fetch")
+    @classmethod
+    def _are_beginnings(cls, fetch: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_beginning, fetch))
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether answers teach it, so that runs are started for it."""
+        return self.name not in (*FROZEN, NONE)
 
     @property
     def reads(self) -> str:

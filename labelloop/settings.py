@@ -80,6 +80,8 @@ class Settings:
     """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
     log: str = "plain"
     """How our processes log: plain, or json for one object a line."""
+    fetch_private: str = ""
+    """Private hosts and networks from which `learner.fetch` may fetch, with commas: minio:9000,10.1.0.0/16"""
     mlflow_tracking_uri: str = ""
     """Where runs and versions are written too: http://host:5000, or sqlite:////path/mlflow.db; empty: nowhere."""
 

@@ -12,11 +12,12 @@ import pydantic
 from pydantic import Field, field_validator, model_validator
 
 from labelloop import form_checks, loop_yaml
-from labelloop.errors import SpecError
+from labelloop.errors import SpecError, UsageError
+from labelloop.features import TEXTS
 from labelloop.form_checks import MAX_LABELS, label_fault
 from labelloop.form_xml import plain
 from labelloop.labeling import Kind, LabelingConfig, generate_form
-from labelloop.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
+from labelloop.sections import NONE, Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
@@ -25,7 +26,7 @@ SHOWN = ("text", "image")
 LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
 """The learner of each kind of answer, where none is named."""
 OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
-"""Other learners, which give one label and no more. Who is not named here is asked when it is taught."""
+"""Other learners, which give one label and no more. Any other learner is checked when training starts."""
 
 
 class LoopSpec(Strict):
@@ -113,6 +114,36 @@ class LoopSpec(Strict):
         return LabelingConfig.parse(self.labels_xml)
 
     @property
+    def field(self) -> str | None:
+        """The field of `data` that the learner reads: the one that is named, or the text that spans are marked in; else
+        the first one that annotators see and that it can read. None where there is none.
+        """
+        if self.learner.field is not None:
+            return self.learner.field
+        config = self.config
+        if self.learner.reads == "images" and config.pictures:
+            return config.pictures[0]
+        reads_text = self.learner.reads in TEXTS
+        return next((name for name in config.data_fields if not (reads_text and name in config.addresses)), None)
+
+    @property
+    def without_learner(self) -> str | None:
+        """Why nothing is trained here, in a sentence for people; None where something is."""
+        if self.learner.name != NONE:
+            return None
+        shown = ", ".join(self.config.addresses)
+        why = f" (the form shows addresses: {shown})" if shown else ""
+        return (
+            f"loop {self.name} has no learner{why}: no run is started, and the pipeline's confidence ranks its "
+            "outputs. `learner: {name: images}` learns from pictures, `learner: {field: ...}` from a text"
+        )
+
+    def require_learner(self) -> None:
+        """Raises UsageError where there is nothing to train."""
+        if self.without_learner is not None:
+            raise UsageError(self.without_learner)
+
+    @property
     def sends(self) -> Trigger:
         """The trigger as a function."""
         return compile_trigger(self.trigger, self.labels)
@@ -169,6 +200,8 @@ def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
             raise document.error((own,), f"{own}: is not said here: the folder gives it", at_key=True)
     if labels_xml:
         form_checks.check(labels_xml)
+    if isinstance(learner := body.get("learner"), str):  # `learner: none`, in short
+        body = {**body, "learner": {"name": learner}}
     try:
         spec = _complete({**body, "name": name, "labels_xml": plain(labels_xml)})
     except pydantic.ValidationError as exc:
@@ -187,13 +220,20 @@ def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
 def _complete(values: Mapping[str, Any]) -> LoopSpec:
     """A checked spec whose labeling config is there: its own, or the generated form."""
     spec = LoopSpec.model_validate(values)
-    if not spec.labels_xml:
+    generated = not spec.labels_xml
+    if generated:
         xml = generate_form(spec.labels, spec.actions[0].fields, spec.show)
-        return spec.model_copy(update={"labels_xml": xml})
+        spec = spec.model_copy(update={"labels_xml": xml})
     config, learner = spec.config, spec.learner
-    named = learner.name if "name" in learner.model_fields_set else LEARNERS[config.kind]
-    learner = learner.model_copy(update={"name": named, "field": learner.field or config.text_field})
+    if "name" not in learner.model_fields_set:
+        looks = config.addresses if learner.field is None else [learner.field]
+        name = NONE if set(looks) & set(config.addresses) else LEARNERS[config.kind]
+        learner = learner.model_copy(update={"name": name})
+    if learner.name != NONE:
+        learner = learner.model_copy(update={"field": learner.field or config.text_field})
     spec = spec.model_copy(update={"learner": learner})
+    if generated:
+        return spec
     return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
 
 
@@ -221,7 +261,32 @@ def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
         raise document.error(
             ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
         )
+    _reads(document, spec)
     _fits(document, spec, config.kind)
+
+
+def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
+    """A learner of texts reads a text, and not the address of a picture, a sound or a file."""
+    learner, addresses = spec.learner, spec.config.addresses
+    if learner.fetch and learner.reads != "images":
+        raise document.error(
+            ("learner", "fetch"), f"learner.fetch: pictures are fetched, and {learner.name!r} does not read any"
+        )
+    if learner.name == NONE:
+        if learner.params:
+            raise document.error(("learner", "params"), "learner.params: there is no learner; name one in learner.name")
+        return
+    as_text = learner.reads in TEXTS or (learner.name == "remote" and learner.params.get("protocol") == "chat")
+    read = [spec.field] if as_text else []
+    if learner.name in ("tabular", "numbers"):
+        read += learner.params.get("fields", ())
+    for field in (name for name in read if name in addresses or name is None):
+        what = f"annotators see {', '.join(addresses)} only" if field is None else f"{field!r} is one in labels.xml"
+        raise document.error(
+            ("learner",),
+            f"learner: {learner.name!r} would learn the text of an address, and {what}: name `images` for pictures, "
+            "`none`, or a text in learner.field",
+        )
 
 
 def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:

@@ -15,7 +15,6 @@ from labelloop.errors import InvalidOutput
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
-MAX_STRING = 100_000
 MAX_NODES = 50_000
 MAX_PATH = 200
 INT64 = 1 << 63
@@ -26,10 +25,10 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 def loads(raw: bytes) -> Any:
     """The value of `raw`: no NaN or infinity, no integer beyond 64 bits, no NUL, no lone surrogate, no key twice.
 
-    At most MAX_BYTES, MAX_DEPTH deep, MAX_NODES values and keys, MAX_STRING characters a text. Raises InvalidOutput.
+    At most MAX_BYTES, MAX_DEPTH deep, MAX_NODES values and keys. Raises InvalidOutput.
     """
     if len(raw) > MAX_BYTES:
-        raise InvalidOutput("", f"{len(raw)} bytes; at most {MAX_BYTES} are taken", status=413)
+        raise InvalidOutput("", f"{len(raw)} bytes; at most {MAX_BYTES} an output are taken", status=413)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as exc:
@@ -39,6 +38,8 @@ def loads(raw: bytes) -> Any:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as exc:
         raise InvalidOutput("", f"is not JSON: {exc.msg} at character {exc.pos + 1}") from None
+    except _NoNumber as exc:
+        raise InvalidOutput(_where(text), f"{exc} is no JSON number; give null where the value is missing") from None
     # Below these sizes, and without an escape, nothing that the walk looks for can be there.
     if len(raw) > MAX_NODES or b"\\u" in raw:
         _walk(value)
@@ -82,7 +83,7 @@ def _refuse_depth(raw: bytes) -> None:
 
 
 def _walk(value: Any) -> None:
-    """Refuse NUL, surrogates, long texts and too many nodes; breadth is bounded by the bytes, depth by the scan."""
+    """Refuse NUL, surrogates and too many nodes; breadth is bounded by the bytes, depth by the scan."""
     nodes = 1
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
@@ -108,8 +109,6 @@ def _refuse_text(path: str, text: str) -> None:
         raise InvalidOutput(path, "holds the character NUL (\\u0000)")
     if _SURROGATE.search(text):
         raise InvalidOutput(path, "holds half of a surrogate pair (\\ud800 to \\udfff)")
-    if len(text) > MAX_STRING:
-        raise InvalidOutput(path, f"is a text of {len(text)} characters; at most {MAX_STRING} are taken")
 
 
 def _too_many() -> InvalidOutput:
@@ -138,8 +137,33 @@ def _int(digits: str) -> int:
     return value
 
 
+class _NoNumber(Exception):
+    """A NaN or an infinity, by the name under which it stands in the text."""
+
+
 def _constant(name: str) -> NoReturn:
-    raise InvalidOutput("", f"{name} is no JSON number")
+    raise _NoNumber(name)
+
+
+def _where(text: str) -> str:
+    """The path of the first NaN or infinity in `text`; "" where the rest of it is no JSON either."""
+    try:
+        value = json.loads(text, parse_constant=lambda _: _NoNumber, parse_float=str, parse_int=str)
+    except ValueError:
+        return ""
+    stack: list[tuple[str, Any]] = [("", value)]
+    while stack:
+        path, node = stack.pop()
+        if node is _NoNumber:
+            return path
+        stack += reversed([(below[:MAX_PATH], child) for below, child in _children(path, node)])
+    return ""
+
+
+def _children(path: str, node: Any) -> list[tuple[str, Any]]:
+    if isinstance(node, dict):
+        return [(f"{path}.{_plain(key)}" if path else _plain(key), child) for key, child in node.items()]
+    return [(f"{path}[{i}]", child) for i, child in enumerate(node)] if isinstance(node, list) else []
 
 
 def _plain(text: str) -> str:

@@ -97,7 +97,7 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
     def look(loop: str, key: str) -> Response:
         with database.transaction() as conn:
             spec = _spec(conn, loop)
-            row = output_store.get(conn, loop, key)
+            row = _look(conn, loop, key)
             if row is None:
                 raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
             not_read = unreadable.of_output(conn, row["id"])
@@ -236,8 +236,10 @@ def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _problem(exc: InvalidOutput, line: int, value: object) -> dict[str, Any]:
-    key = value.get("key") if isinstance(value, dict) else None
-    named = key if isinstance(key, str) and outputs.KEY.fullmatch(key) else None
+    try:
+        named = outputs.read_key(value.get("key") if isinstance(value, dict) else None)
+    except InvalidOutput:
+        named = None
     return {"error": str(exc), "path": exc.path, "line": line, "key": named}
 
 
@@ -252,6 +254,14 @@ def _refuse_conflicts(keys: list[str]) -> None:
 
 
 # -- look --------------------------------------------------------------------------------------------------------
+
+
+def _look(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
+    """The output; None where there is none, or where no output can have this key."""
+    try:
+        return output_store.get(conn, loop, outputs.read_key(key))
+    except InvalidOutput:
+        return None
 
 
 def _shown(spec: LoopSpec, row: Mapping[str, Any], comments: list[str], not_read: list[str]) -> dict[str, Any]:

@@ -6,13 +6,14 @@ waits for it. What has gone meanwhile falls out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from labelloop import features, selection
 from labelloop.features import Features
+from labelloop.pictures.kept import with_pictures
 from labelloop.selection import Candidate, Pick
 from labelloop.spec import LoopSpec
 from labelloop.store import batches, doubts, outputs, pool, runs, versions
@@ -148,8 +149,7 @@ def _features(
 ) -> tuple[Features | None, ...]:
     """Of the candidates, of the tasks that stand open or were answered since a version learned, and of those pushed
     last: in one reading."""
-    fields, width = spec.config.data_fields, spec.queue.embedding
-    field = spec.learner.field or (fields[0] if fields else None)
+    field, width = spec.field, spec.queue.embedding
     if width and spec.learner.reads not in features.TEXTS:
         field = None  # pictures are large, and there is something better
     with database.transaction() as conn:
@@ -162,7 +162,9 @@ def _features(
         said = [row["embedding"] for row in _seen(database, ids, None, embeddings=True)]
         # One of another width came when the loop said another.
         embeddings = [one if len(one or ()) == width else None for one in said]
-    data = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    data: Iterable[Mapping[str, Any]] = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    if spec.learner.fetch:
+        data = with_pictures(database, None, spec, list(data))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 

@@ -21,6 +21,7 @@ from backend.learners.reading import one_each
 from backend.learners.said import Said
 from labelloop import results
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
+from labelloop.paths import value_at
 
 FIT_S = 3600.0
 """More than a run may take: the run's own limit ends it."""
@@ -98,7 +99,11 @@ class Hosted:
         self._process = Process(self.python, self.memory, partial(_unpack, self._opening(), learned))
 
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
-        faults = {i: f"its field {self.field!r} is missing" for i, item in enumerate(data) if self.field not in item}
+        faults = {
+            i: f"its field {self.field!r} is missing"
+            for i, item in enumerate(data)
+            if value_at(item, self.field) is None
+        }
         if faults:
             raise Unreadable(faults)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from labelloop.errors import Failed, Unreadable
+from labelloop.paths import value_at
 
 T = TypeVar("T")
 
@@ -15,9 +16,9 @@ def read_field(data: Sequence[Mapping[str, object]], field: str, read: Callable[
     found, faults = [], {}
     for position, item in enumerate(data):
         try:
-            if field not in item:
+            if (value := value_at(item, field)) is None:
                 raise ValueError("is missing")
-            found.append(read(item[field]))
+            found.append(read(value))
         except ValueError as exc:
             faults[position] = f"its field {field!r} {exc}"
     if faults:

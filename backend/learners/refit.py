@@ -11,9 +11,9 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
-from backend.learners.reading import different
+from backend.learners.reading import different, read_field
 from backend.learners.said import Said, of_proba
-from labelloop.errors import Failed, Unreadable
+from labelloop.errors import Failed
 
 
 class Refit(ABC):
@@ -86,17 +86,7 @@ class Refit(ABC):
 
     def see(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
         """What the pipeline is to see of the items. Raises Unreadable, naming all that it cannot."""
-        features, faults = [], {}
-        for position, item in enumerate(data):
-            try:
-                if self.field not in item:
-                    raise ValueError("is missing")
-                features.append(self.read(item[self.field]))
-            except ValueError as exc:
-                faults[position] = f"its field {self.field!r} {exc}"
-        if faults:
-            raise Unreadable(faults)
-        return features
+        return read_field(data, self.field, self.read)
 
 
 def weighed_fit(estimator: Any, features: Any, codes: Any, weights: Sequence[float] | None) -> Any:

@@ -17,6 +17,7 @@ from backend.learners.reading import one_each
 from backend.learners.said import Said
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling import Kind
+from labelloop.paths import value_at
 
 PROTOCOLS = ("chat", "ml-backend")
 BATCH = 32
@@ -97,9 +98,9 @@ class Remote:
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
         faults = {}
         for position, item in enumerate(data):
-            if self.field not in item:
+            if (value := value_at(item, self.field)) is None:
                 faults[position] = f"its field {self.field!r} is missing"
-            elif self.protocol == "chat" and not isinstance(item[self.field], str):
+            elif self.protocol == "chat" and not isinstance(value, str):
                 faults[position] = f"its field {self.field!r} is not a text"
         if faults:
             raise Unreadable(faults)
@@ -119,7 +120,7 @@ class Remote:
             raise Failed("a remote model is asked for one of the labels: the form names none, and answers fewer than 2")
         drawn = [position for position in _one_of_each(labels, rng) if labels[position] in classes][: self.shots]
         self.classes = classes
-        self.estimator = {"shots": json.dumps([[data[i][self.field], labels[i]] for i in drawn])}
+        self.estimator = {"shots": json.dumps([[value_at(data[i], self.field), labels[i]] for i in drawn])}
         return self
 
     def say(self, data: Sequence[Mapping[str, object]]) -> Said:
@@ -134,7 +135,7 @@ class Remote:
             found = self._wire.each(self._predict, batches)
             predictions = [one for n, batch in enumerate(found) for one in batch or [None] * len(batches[n])]
             return said_of(self.config, self.classes, predictions)
-        asked = [str(item[self.field]) for item in data for _ in range(self.samples)]
+        asked = [str(value_at(item, self.field)) for item in data for _ in range(self.samples)]
         answers = [one or (None, None) for one in self._wire.each(self._chat, asked)]
         if self.samples > 1:
             runs = range(0, len(answers), self.samples)

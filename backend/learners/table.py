@@ -10,6 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
+from labelloop.addresses import looks_like_address
+from labelloop.paths import value_at
+
 MOST_WORDS = 250
 """Of one column: as many as gradient boosting tells apart, with a few to spare."""
 LONGEST = 200
@@ -21,7 +24,7 @@ class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Columns: first the numbers, then the words as positions in `words_`. NaN: missing, or a word seen only once.
 
     A column is of numbers where at least half of its values are (true is 1). Without `fields` it takes all that hold
-    no lists or objects, except Label Studio's and ours, which begin with labelloop_.
+    no lists or objects, except addresses (of pictures and the like) and ours, which begin with labelloop_.
     """
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
@@ -31,9 +34,11 @@ class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.numbers_: list[str] = []
         self.words_: dict[str, list[str]] = {}
         for name in self.fields or sorted({name for row in rows for name in row if not name.startswith("labelloop_")}):
-            values = [row[name] for row in rows if row.get(name) is not None]
+            values = [value for row in rows if (value := value_at(row, name)) is not None]
             plain = [value for value in values if isinstance(value, int | float | str)]
             if not plain or (not self.fields and len(plain) < len(values)):
+                continue
+            if not self.fields and 2 * sum(map(looks_like_address, plain)) > len(plain):
                 continue
             words = Counter(value[:LONGEST] for value in plain if isinstance(value, str))
             if 2 * words.total() <= len(plain):
@@ -49,22 +54,22 @@ class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         found = np.full((len(rows), len(self.numbers_) + len(self.words_)), np.nan)
         for column, name in enumerate(self.numbers_):
             for place, row in enumerate(rows):
-                if (value := row.get(name)) is not None:
+                if (value := value_at(row, name)) is not None:
                     found[place, column] = value
         for column, (name, words) in enumerate(self.words_.items(), len(self.numbers_)):
             known = {word: float(position) for position, word in enumerate(words)}
             for place, row in enumerate(rows):
-                if (value := row.get(name)) is not None:
+                if (value := value_at(row, name)) is not None:
                     found[place, column] = known.get(str(value)[:LONGEST], np.nan)
         return found
 
     def fault(self, row: Mapping[str, object]) -> str | None:
         """Why the row cannot be read; None: it can."""
         names = [*self.numbers_, *self.words_]
-        if all(row.get(name) is None for name in names):
+        if all(value_at(row, name) is None for name in names):
             return f"it has none of the fields {', '.join(names)}"[:500]
         for name in names:
-            value, wanted = row.get(name), "a word" if name in self.words_ else "a number"
+            value, wanted = value_at(row, name), "a word" if name in self.words_ else "a number"
             if value is not None and (
                 not isinstance(value, int | float | str) or (isinstance(value, str) != (name in self.words_))
             ):

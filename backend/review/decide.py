@@ -104,6 +104,8 @@ def do(database: Database, models_dir: Path | None, asked: Look, deed: Deed) -> 
             if not runs.ask_to_stop(conn, UUID(asked.subject), by, why):
                 raise Conflict(f"run {asked.subject[:8]} has ended, or is being stopped already")
             return f"Run {asked.subject[:8]} is asked to stop; the champion stays."
+        if (spec := loops.get(conn, asked.loop)) is not None:
+            spec.require_learner()
         made = runs.request(conn, asked.loop, f"{by}: {why}")
         jobs.ask(conn, jobs.RETRAIN, asked.loop)
     return "A run was open already: it covers this." if made is None else f"Run {str(made)[:8]} is asked for."

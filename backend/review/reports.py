@@ -219,6 +219,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         },
         "new_answers": runs.new_answers(conn, loop),
         "retrain_after": spec.retrain.after,
+        "without_learner": spec.without_learner,
         "held_out_answers": review.held_out_answers(conn, loop),
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,

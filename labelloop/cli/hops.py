@@ -51,16 +51,18 @@ def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
+@click.option("--encoding", help="Of FILE, such as cp1252; UTF-8, or what its first bytes say, where not given.")
 @one_of_the_loops
 @as_json_too
 @with_settings
-def submit(settings: Settings, file: Any, loop: str | None, as_json: bool) -> None:
+def submit(settings: Settings, file: Any, encoding: str | None, loop: str | None, as_json: bool) -> None:
     """Submit the outputs in FILE (one JSON object a line; - for standard input). Twice is once."""
     from labelloop.client import Client
+    from labelloop.tables import outputs_of
 
     settings.require("sync_url", "intake_token")
     with Client(settings.sync_url, settings.intake_token) as client, progress() as tick:
-        receipt = client.submit_lines(counted(file, tick), loop=loop)
+        receipt = client.submit_lines(counted(file, outputs_of(file, file.name, encoding), tick), loop=loop)
     show({"new": receipt.new, "known": receipt.known}, as_json)
 
 
@@ -119,7 +121,7 @@ def retrain(
     settings: Settings, loop: str | None, why: str, by: str | None, wait: bool, stop: bool, as_json: bool
 ) -> None:
     """Ask the backend to train a challenger and to judge it; or stop it."""
-    from labelloop.store import jobs, runs
+    from labelloop.store import jobs, loops, runs
 
     if stop and wait:
         raise UsageError("--stop and --wait: one of the two")
@@ -134,6 +136,8 @@ def retrain(
             said = {"running": "stops within seconds", "queued": "stopped"}
             return show([{"loop": name, "run": str(run["id"]), "now": said[run["status"]]} for run in ended], as_json)
         with db.transaction() as conn:
+            if (spec := loops.get(conn, name)) is not None:
+                spec.require_learner()
             run = runs.request(conn, name, why)
             jobs.ask(conn, jobs.RETRAIN, name)
         if not wait:

@@ -45,6 +45,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
                     "champion": champion["id"][:12] if champion else "pipeline",
                     "last_run": latest[0]["status"] if latest else None,
                 }
@@ -124,6 +125,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
     at_rest = [spec.name for spec in specs if spec.name in resting]
     for name in at_rest:
         to_stderr(f"loop {name!r} was {resting[name]}, and stays so: `labelloop loop restore {name}` takes it up again")
+    for said in filter(None, (spec.without_learner for spec in specs if spec.name not in at_rest)):
+        to_stderr(said)
     registered = [spec.name for spec in specs if spec.name not in at_rest]
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)

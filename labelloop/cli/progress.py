@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
@@ -39,13 +39,13 @@ def progress() -> Iterator[Tick]:
         yield tick
 
 
-def counted(file: IO[bytes], tick: Tick) -> Iterator[bytes]:
-    """The lines of a file, and how many of its bytes are read; of a pipe nobody knows of how many."""
+def counted(file: IO[bytes], lines: Iterable[bytes], tick: Tick) -> Iterator[bytes]:
+    """The `lines` that are read from a file, and how many of its bytes are read; of a pipe nobody knows of how many."""
     done = of = 0
     with suppress(OSError):  # it may be no file at all
         about = os.fstat(file.fileno())
         of = about.st_size if stat.S_ISREG(about.st_mode) else 0
-    for line in file:
-        done += len(line)
+    for line in lines:
+        done = file.tell() if of else done + len(line)
         tick("outputs are sent", done, of)
         yield line

@@ -36,7 +36,9 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
             tick(f"outputs of {name} scored", done, of)
 
         told(0)
-        n = prelabel(db, name, settings.models_dir, on=on, cluster=cluster, workers=workers or 0, told=told)
+        n = prelabel(
+            db, name, settings.models_dir, on=on, cluster=cluster, workers=workers or 0, told=told, settings=settings
+        )
     show({"loop": name, "outputs": n, "seconds": round(time.monotonic() - began, 1)}, as_json)
 
 

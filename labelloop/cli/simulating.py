@@ -20,6 +20,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 @click.option("--data", required=True, help="A labelled .csv, .jsonl or .parquet; or `digits`, which is built in.")
 @click.option("--text", help="The column of the text; with --loop the field that its learner reads  [text]")
 @click.option("--label", help="The column of the true label  [label]")
+@click.option("--encoding", help="Of the file, such as cp1252; UTF-8, or what its first bytes say, where not given.")
 @click.option("--loop", help="Take learner, field, strategy and diversity from this loop's loop.yaml.")
 @click.option("--strategies", "names", help="Such as margin,margin:0,random: after the colon a diversity of its own.")
 @click.option("--diversity", type=click.FloatRange(0, 1), help="0 the most useful, 1 the most different among them.")
@@ -37,6 +38,7 @@ def simulate(
     data: str,
     text: str | None,
     label: str | None,
+    encoding: str | None,
     loop: str | None,
     names: str | None,
     diversity: float | None,
@@ -59,7 +61,9 @@ def simulate(
             raise UsageError(f"--data {data} is built in: it takes no --text, --label or --embeddings")
         labelled = files.digits()
     else:
-        labelled = files.read(Path(data), text or given.field, label, learner=given.learner, embeddings=embeddings)
+        labelled = files.read(
+            Path(data), text or given.field, label, learner=given.learner, embeddings=embeddings, encoding=encoding
+        )
     options = SimulateOptions(chosen, seeds, batch, budget, out, json_file)
     with progress() as tick:
         report = run(labelled, options, to_stderr, tick)

@@ -87,6 +87,7 @@ def down(data_dir: Path | None, purge: bool) -> None:
 @click.option("--csv", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own labelled texts.")
 @click.option("--text", help="With --csv: the column of the text.")
 @click.option("--label", help="With --csv: the column of the true label.")
+@click.option("--encoding", help="With --csv: of the file, such as cp1252; UTF-8, or what its first bytes say.")
 @click.option("--exit", "leave", is_flag=True, help="Stop everything at the end instead of staying up.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
 @up_options
@@ -100,6 +101,7 @@ def demo(
     csv: Path | None,
     text: str | None,
     label: str | None,
+    encoding: str | None,
     leave: bool,
     json_file: Path | None,
     **given: Any,
@@ -117,6 +119,7 @@ def demo(
         csv=csv,
         text=text,
         label=label,
+        encoding=encoding,
         leave=leave,
         json_file=json_file,
     )

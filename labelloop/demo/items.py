@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from labelloop.errors import UsageError
 from labelloop.outputs import Output
+from labelloop.tables import contradictions, rows_of
 
 SUBMITTED = 1_400
 SCALE = 16
@@ -32,6 +33,8 @@ class Items:
     few: list[int]
     pool: list[int]
     test: list[int]
+    contradicted: int = 0
+    """Texts that stand in the file with two labels or more."""
 
     def truth_of(self) -> Mapping[str, str]:
         return dict(zip(self.keys, self.truth, strict=True))
@@ -49,19 +52,18 @@ def digits(seed: int) -> Items:
     return _parted(keys, data, truth, features, tuple(map(str, range(10))), seed, few=20)
 
 
-def texts(path: Path, text: str | None, label: str | None, field: str, seed: int) -> Items:
-    """The user's labelled texts. Raises UsageError naming what is wrong with the file or the columns."""
-    import pandas as pd
+def texts(path: Path, text: str | None, label: str | None, field: str, seed: int, encoding: str | None = None) -> Items:
+    """The user's labelled texts; one that stands in the file several times has the label of its last row.
 
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as exc:
-        raise UsageError(f"{path} cannot be read as CSV: {exc}") from exc
+    Raises UsageError naming what is wrong with the file or the columns.
+    """
+    table = rows_of(path, encoding)
+    columns = list(table[0]) if table else []
     for option, column in (("--text", text), ("--label", label)):
-        if column is None or column not in frame.columns:
-            raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(frame.columns)}")
-    rows = [(t.strip(), y.strip()) for t, y in zip(frame[text], frame[label], strict=True)]
-    rows = [(t, y) for t, y in dict(rows).items() if t and y]
+        if column not in columns:
+            raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
+    pairs = [(str(row[str(text)]).strip(), str(row[str(label)]).strip()) for row in table]
+    rows = [(t, y) for t, y in dict(pairs).items() if t and y]
     labels = tuple(sorted({y for _, y in rows}))
     if len(labels) < 2 or len(rows) < 20 * len(labels):
         raise UsageError(
@@ -71,7 +73,8 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
     keys = [f"{path.stem[:40]}-{i:06d}" for i in range(len(rows))]
     keys = ["".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in key) for key in keys]
     data = [{field: t} for t, _ in rows]
-    return _parted(keys, data, [y for _, y in rows], [t for t, _ in rows], labels, seed, few=4 * len(labels))
+    items = _parted(keys, data, [y for _, y in rows], [t for t, _ in rows], labels, seed, few=4 * len(labels))
+    return replace(items, contradicted=contradictions((t, y) for t, y in pairs if t and y))
 
 
 def weak_outputs(items: Items, seed: int) -> tuple[list[Output], list[str]]:

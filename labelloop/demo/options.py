@@ -17,5 +17,7 @@ class DemoOptions:
     csv: Path | None = None
     text: str | None = None
     label: str | None = None
+    encoding: str | None = None
+    """Of the file `csv`; None: UTF-8, or what its first bytes say."""
     leave: bool = False
     json_file: Path | None = None

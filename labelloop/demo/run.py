@@ -76,7 +76,12 @@ def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:
     spec = spec.model_copy(update={"retrain": spec.retrain.model_copy(update={"after": options.per_round})})
     if options.csv is None:
         return inputs.digits(options.seed), spec
-    items = inputs.texts(options.csv, options.text, options.label, spec.config.data_fields[0], options.seed)
+    items = inputs.texts(
+        options.csv, options.text, options.label, spec.config.data_fields[0], options.seed, options.encoding
+    )
+    if items.contradicted:
+        said = f"{items.contradicted:,} texts of {options.csv} have two labels or more: the last one is taken as true"
+        print(said, file=sys.stderr)
     return items, spec.with_labels(items.labels)
 
 

@@ -41,6 +41,10 @@ class Connection:
     def close(self) -> None:
         self._http.close()
 
+    def authorization(self) -> str:
+        """What the header Authorization must be now: the SDK trades a personal token for one of a few minutes."""
+        return str(self.sdk._client_wrapper.get_headers()["Authorization"])
+
     def request(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any = None) -> Any:
         """Through the SDK's own client, so that it keeps the token fresh. Only a GET may be repeated."""
         response = self._send(method, path, params, body, READ if method == "GET" else WRITE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.errors import UsageError
+from labelloop.paths import value_at
 from labelloop.simulate.labelled import EMBEDDINGS, Labelled, parted
+from labelloop.tables import rows_of
 
 DIGITS = "digits"
 
@@ -32,54 +33,46 @@ def read(
     learner: str = "text",
     embeddings: Path | None = None,
     seed: int = 0,
+    encoding: str | None = None,
 ) -> Labelled:
     """The labelled set of a file, its columns `text` and `label` where no others are named.
 
     A column `split` that says train or test parts it. With `embeddings`, a .npy with a row for each of the file's,
     logistic regression learns from those and not the loop's learner from the text.
     """
-    rows = _rows(path)
+    rows = _rows(path, encoding)
     columns = list(dict.fromkeys(name for row in rows[:1000] for name in row))
     text, label = text or "text", label or "label"
     for option, column in (("--text", text), ("--label", label)):
-        if column not in columns:
+        if column not in columns and not any(value_at(row, column) is not None for row in rows[:1000]):
             raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
     vectors = None if embeddings is None else _vectors(embeddings)
-    taken = [({text: _text(row.get(text))}, _text(row.get(label)), _split(row)) for row in rows]
+    taken = [({text: _text(value_at(row, text))}, _text(value_at(row, label)), _split(row)) for row in rows]
     return parted(path.stem, learner if vectors is None else EMBEDDINGS, text, taken, seed, vectors)
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    import pandas as pd
-
+def _rows(path: Path, encoding: str | None) -> list[dict[str, Any]]:
     if not path.is_file():
         raise UsageError(f"there is no file {path}; name a .csv, .jsonl or .parquet, or the built-in set {DIGITS!r}")
+    match path.suffix.lower():
+        case ".csv" | ".tsv" | ".jsonl" | ".ndjson":
+            return rows_of(path, encoding)
+        case ".parquet":
+            return _parquet(path)
+        case other:
+            raise UsageError(f"{path}: {other or 'no ending'} is not known; there are: .csv, .tsv, .jsonl, .parquet")
+
+
+def _parquet(path: Path) -> list[dict[str, Any]]:
+    import pandas as pd
+
     try:
-        match path.suffix.lower():
-            case ".csv":
-                frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-            case ".jsonl" | ".ndjson":
-                return [_line(path, n, line) for n, line in enumerate(path.open(encoding="utf-8"), 1) if line.strip()]
-            case ".parquet":
-                frame = pd.read_parquet(path)
-            case other:
-                raise UsageError(f"{path}: {other or 'no ending'} is not known; there are: .csv, .jsonl, .parquet")
+        rows: list[dict[str, Any]] = pd.read_parquet(path).to_dict("records")
     except ImportError as exc:
         raise UsageError(f"{path}: pandas reads parquet with pyarrow installed (`pip install pyarrow`)") from exc
-    except (ValueError, OSError, pd.errors.ParserError) as exc:
-        raise UsageError(f"{path} cannot be read as {path.suffix[1:]}: {exc}") from exc
-    rows: list[dict[str, Any]] = frame.to_dict("records")
+    except (ValueError, OSError) as exc:
+        raise UsageError(f"{path} cannot be read as parquet: {exc}") from exc
     return rows
-
-
-def _line(path: Path, n: int, line: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as exc:
-        raise UsageError(f"{path}, line {n}: {exc}") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{path}, line {n}: an object is wanted, not {type(row).__name__}")
-    return row
 
 
 def _text(value: object) -> str:

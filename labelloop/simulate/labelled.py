@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.errors import UsageError
+from labelloop.tables import contradictions
 
 RARE = 0.25
 """Two classes of which one has a smaller share than this are judged by F1: always naming the other one is no skill."""
@@ -33,6 +34,8 @@ class Labelled:
     embeddings: npt.NDArray[np.float32] | None = None
     left_out: Mapping[str, int] | None = None
     """Why rows of the file are not in it -> how many."""
+    contradicted: int = 0
+    """Different items that stand in the file with two labels or more; their rows count like all others."""
 
     @property
     def rare(self) -> int | None:
@@ -90,6 +93,7 @@ def parted(
     if all(rows[i][2] is None for i in kept):
         order = np.random.default_rng([seed, 1]).permutation(kept)
         test = set(order[: max(1, int(TEST_SHARE * len(kept)))].tolist())
+    contradicted = contradictions((rows[i][0][field], rows[i][1]) for i in kept)
     seen = {rows[i][0][field] for i in test}
     common = {i for i in kept if i not in test and rows[i][0][field] in seen}
     if common:
@@ -107,6 +111,7 @@ def parted(
         test=np.array([place[i] for i in kept if i in test], dtype=np.intp),
         embeddings=None if vectors is None else vectors[kept],
         left_out=dict(left_out),
+        contradicted=contradicted,
     )
     for part, rows_of in (("to learn from", found.pool), ("in the test part", found.test)):
         if len(np.unique(found.codes[rows_of])) < 2:

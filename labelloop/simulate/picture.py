@@ -98,6 +98,10 @@ def needed_words(median: float | None, low: float | None, high: float | None, bu
 def notes(report: Mapping[str, Any]) -> list[str]:
     """What a reader of the table should know beside it."""
     found = [f"left out: {n:,} rows, {why}" for why, n in report["data"]["left_out"].items()]
+    if n := report["data"].get("contradicted", 0):
+        found.append(
+            f"{n:,} items stand in the file with two labels or more: no model can be correct on all of their rows"
+        )
     batch = report["settings"]["batch"]
     medians = [one["median"] for each in report["strategies"].values() for one in each["labels_for"].values()]
     if any(median is not None and median <= COARSE * batch for median in medians):

@@ -132,6 +132,7 @@ def _data(labelled: Labelled) -> dict[str, Any]:
         "pool": len(labelled.pool),
         "test": len(labelled.test),
         "left_out": dict(labelled.left_out or {}),
+        "contradicted": labelled.contradicted,
     }
 
 

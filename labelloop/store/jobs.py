@@ -13,7 +13,6 @@ from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
 from procrastinate.jobs import Status
 
-from labelloop.sections import FROZEN
 from labelloop.spec import LoopSpec
 from labelloop.store import runs
 from labelloop.store.database import DEADLINES, Conn
@@ -60,7 +59,7 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
 
 def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
     """Ask for a run where enough answers (`retrain.after`) are in none yet."""
-    if spec.learner.name in FROZEN:
+    if not spec.learner.is_trained:
         return
     n = runs.new_answers(conn, spec.name)
     if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from labelloop import structured
+from labelloop import paths, structured
 from labelloop.lanes import Placement
 from labelloop.outputs import Output, body_sha256
 from labelloop.store.database import Conn
@@ -126,11 +126,13 @@ def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool
     rows = conn.execute(
         """
         select id, case when %(field)s::text is null then '{}' else
-                jsonb_build_object(%(field)s::text, data -> %(field)s::text) end as data,
+                jsonb_build_object(
+                    %(field)s::text, coalesce(data -> %(field)s::text, data #> %(path)s::text[])
+                ) end as data,
             case when %(embeddings)s then embedding end as embedding
         from outputs where id = any(%(ids)s)
         """,
-        {"ids": list(ids), "field": field, "embeddings": embeddings},
+        {"ids": list(ids), "field": field, "path": paths.steps(field or ""), "embeddings": embeddings},
     ).fetchall()
     return {row["id"]: row for row in rows}
 

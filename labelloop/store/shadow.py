@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from labelloop import paths
 from labelloop.store.database import Conn
 from labelloop.store.verdicts import FACTS
 
@@ -88,7 +89,7 @@ def answered(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]
         ) a
         where s.run_id = %(run_id)s and a.label is not null order by o.key collate "C"
         """,
-        {"run_id": run_id, "field": field},
+        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
     ).fetchall()
 
 

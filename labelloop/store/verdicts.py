@@ -8,6 +8,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from labelloop import paths
 from labelloop.store.database import Conn
 
 FACTS = """
@@ -16,7 +17,10 @@ FACTS = """
         select coalesce(array_agg('user ' || r.label_studio_user_id), '{}')
         from feedback f join reviewers r on r.id = f.reviewer_id where f.model_output_id = o.id
     ) as people,
-    case when o.data ->> %(field)s !~ '^(data:|https?://|/)' then length(o.data ->> %(field)s) end as length,
+    (
+        select length(text) from coalesce(o.data ->> %(field)s, o.data #>> %(path)s::text[]) as text
+        where text !~ '^(data:|[a-z][a-z0-9+.-]*://|/)'
+    ) as length,
     (
         select coalesce(jsonb_object_agg(name, value), '{}') from jsonb_each(o.data) as d (name, value)
         where jsonb_typeof(value) in ('string', 'number', 'boolean') and length(value #>> '{}') <= 100
@@ -35,7 +39,7 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]
         from run_items i join outputs o on o.id = i.output_id join answers a on a.seq = i.answer_seq
         where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
         """,
-        {"run_id": run_id, "field": field},
+        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
     ).fetchall()
 
 

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,6 +30,7 @@ from labelloop.store import outputs as output_store
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from tests.faultproxy import Proxy
+from tests.unit.test_plain import KEYS
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 TOKEN = "secret"
@@ -148,6 +150,20 @@ def test_an_answer_lost_after_the_commit_is_asked_for_again_and_stores_nothing_t
         assert proxy.struck.is_set()
     assert (receipt.new, receipt.known) == (0, 10), "the first time was stored, its answer lost"
     assert rows(database) == 10
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_of_a_real_pipeline_goes_in_and_is_found_again(service: str, database: Database, key: str) -> None:
+    with Client(service, TOKEN) as client:
+        assert client.submit(output(0, key=key)).new == 1, "one output need not stand in a list"
+        found = client.get(unicodedata.normalize("NFD", key))
+        assert (
+            client.submit({"key": key, "data": {"text": "miaow"}, "probabilities": {"cat": 0.6, "dog": 0.4}}).known == 1
+        )
+    assert found is not None
+    assert found.key == key
+    with database.transaction() as conn, pytest.raises(psycopg.errors.CheckViolation, match="output_key"):
+        conn.execute("update outputs set key = %s", ("a\nb",))
 
 
 def test_errors_name_the_output(service: str) -> None:

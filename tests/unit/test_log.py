@@ -30,6 +30,14 @@ def said(style: str, capsys: pytest.CaptureFixture[str]) -> str:
     return capsys.readouterr().err
 
 
+def test_nothing_that_somebody_sends_begins_a_line_or_moves_the_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure("plain")
+    logging.getLogger("sync.x").warning("output %s", "a\nERROR b\x1b[2J\u2028c", extra={"key": "d\r\x9be"})
+    said = capsys.readouterr().err
+    assert said.splitlines() == [said.rstrip("\n")], "one line"
+    assert said.endswith("output a\\nERROR b\\x1b[2J\\u2028c key=d\\r\\x9be\n")
+
+
 def test_json_is_one_object_a_line_with_the_facts_beside_the_message(capsys: pytest.CaptureFixture[str]) -> None:
     request, failure = map(json.loads, said("json", capsys).splitlines())
     assert request.items() >= {"level": "INFO", "logger": "backend.x", "message": "request", "ms": 1.5}.items()

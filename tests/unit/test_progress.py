@@ -55,12 +55,12 @@ def test_the_bytes_of_a_file_are_counted_and_a_pipes_end_is_unknown(tmp_path: Pa
     path.write_bytes(b"one\ntwo\n")
     told: list[tuple[int, int]] = []
     with path.open("rb") as file:
-        assert list(counted(file, lambda _, done, of: told.append((done, of)))) == [b"one\n", b"two\n"]
+        assert list(counted(file, file, lambda _, done, of: told.append((done, of)))) == [b"one\n", b"two\n"]
     assert told == [(4, 8), (8, 8)]
     read, write = os.pipe()
     os.write(write, b"one\n")
     os.close(write)
     told.clear()
     with open(read, "rb") as pipe:
-        assert list(counted(pipe, lambda _, done, of: told.append((done, of)))) == [b"one\n"]
+        assert list(counted(pipe, pipe, lambda _, done, of: told.append((done, of)))) == [b"one\n"]
     assert told == [(4, 0)]

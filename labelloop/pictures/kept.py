@@ -1,0 +1,169 @@
+"""Kept: an item's address replaced by its picture, fetched once and kept in Postgres as grey pixels."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlsplit
+
+from PIL import Image
+
+from labelloop.features import Unfetched, grey_of
+from labelloop.labelstudio.connection import Connection
+from labelloop.paths import value_at
+from labelloop.pictures.allowed import Private, first_covering
+from labelloop.pictures.fetch import Fetcher, LabelStudio, Unanswered
+from labelloop.settings import Settings
+from labelloop.spec import LoopSpec
+from labelloop.store import pictures as picture_store
+from labelloop.store import projects
+from labelloop.store.database import Database
+
+SIDE = 128
+"""Pixels a side of what is kept: the most that a learner of pictures sees."""
+AT_ONCE = 8
+FAILURES = 3
+"""After this many failures in a row the other addresses of a host are not tried in the same call."""
+LIMIT_S = 120.0
+"""For the fetching of one call. What is left is fetched by the next run or rescoring."""
+Data = Mapping[str, Any]
+logger = logging.getLogger(__name__)
+
+
+def with_pictures(
+    database: Database, settings: Settings | None, spec: LoopSpec, data: Sequence[Data], *, limit_s: float = LIMIT_S
+) -> list[Data]:
+    """The items, each address that `learner.fetch` allows replaced by its picture as a `data:` URI.
+
+    Without `settings` nothing is fetched: only pictures that are kept already are put in. An address whose picture
+    cannot be had becomes an Unfetched, which says why: the learner leaves that item out, and no other.
+    """
+    field = spec.field
+    if not spec.learner.fetch or field is None:
+        return list(data)
+    values = [value_at(item, field) for item in data]
+    addresses = dict.fromkeys(
+        value for value in values if isinstance(value, str) and first_covering(spec.learner.fetch, value)
+    )
+    found: dict[str, str] = {address: _uri(png) for address, png in _known(database, addresses).items()}
+    missing = [address for address in addresses if address not in found]
+    if missing:
+        found |= _fetched(database, settings, spec, missing, limit_s) if settings else _not_yet(missing)
+    replaced = (found.get(value) if isinstance(value, str) else None for value in values)
+    return [item if uri is None else {**item, field: uri} for item, uri in zip(data, replaced, strict=True)]
+
+
+def with_pictures_in(
+    database: Database, settings: Settings | None, spec: LoopSpec, rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The same for rows that have the item in `data`."""
+    data = with_pictures(database, settings, spec, [row["data"] for row in rows])
+    return [{**row, "data": item} for row, item in zip(rows, data, strict=True)]
+
+
+def _known(database: Database, addresses: Mapping[str, object] | Sequence[str]) -> dict[str, bytes]:
+    names = {_name(address): address for address in addresses}
+    if not names:
+        return {}
+    with database.transaction() as conn:
+        return {names[name]: png for name, png in picture_store.get(conn, list(names)).items()}
+
+
+def _not_yet(addresses: Sequence[str]) -> dict[str, str]:
+    return {address: Unfetched(address, "was not fetched yet") for address in addresses}
+
+
+def _fetched(
+    database: Database, settings: Settings, spec: LoopSpec, addresses: Sequence[str], limit_s: float
+) -> dict[str, str]:
+    """Each address's picture as a `data:` URI, or why there is none."""
+    with _Studio(database, settings, spec) as studio:
+        fetcher = Fetcher(Private.read(settings.fetch_private), studio)
+        ends = time.monotonic() + limit_s
+        failures: dict[str, int] = {}
+
+        def one(address: str) -> bytes | Unfetched:
+            host = urlsplit(address).netloc
+            if failures.get(host, 0) >= FAILURES:
+                return Unfetched(address, f"was not fetched: {FAILURES} others of {host or 'Label Studio'} failed")
+            if time.monotonic() > ends:
+                return Unfetched(address, f"was not fetched within {limit_s:g} s; the next run goes on")
+            try:
+                png = _reduced(fetcher.fetch(address))
+            except ValueError as exc:
+                failures[host] = failures.get(host, 0) + 1 if isinstance(exc, Unanswered) else 0
+                return Unfetched(address, f"cannot be fetched: {exc}")
+            failures[host] = 0
+            return png
+
+        found: dict[str, str] = {}
+        try:
+            with ThreadPoolExecutor(AT_ONCE) as threads:
+                for start in range(0, len(addresses), AT_ONCE * 4):
+                    some = addresses[start : start + AT_ONCE * 4]
+                    pngs = dict(zip(some, threads.map(one, some), strict=True))
+                    kept = {_name(a): png for a, png in pngs.items() if isinstance(png, bytes)}
+                    if kept:
+                        with database.transaction() as conn:
+                            picture_store.keep(conn, kept)
+                    found |= {a: _uri(png) if isinstance(png, bytes) else png for a, png in pngs.items()}
+        finally:
+            fetcher.close()
+    refused = [address for address, uri in found.items() if isinstance(uri, Unfetched)]
+    if refused:
+        first = found[refused[0]]
+        assert isinstance(first, Unfetched)
+        logger.warning(
+            "loop %s: %d of %d pictures were not fetched, the first: %s %s",
+            *(spec.name, len(refused), len(addresses), refused[0][:200], first.why),
+        )
+    return found
+
+
+class _Studio:
+    """Label Studio, where the settings name one; the connection is made when an address needs it."""
+
+    def __init__(self, database: Database, settings: Settings, spec: LoopSpec) -> None:
+        self._database, self._settings, self._loop = database, settings, spec.name
+        self._connection: Connection | None = None
+
+    def __enter__(self) -> LabelStudio | None:
+        if not self._settings.label_studio_url or not self._settings.label_studio_token:
+            return None
+        with self._database.transaction() as conn:
+            project = projects.get(conn, self._loop)
+        return LabelStudio(
+            self._settings.label_studio_url,
+            self._authorization,
+            None if project is None else project["project_id"],
+        )
+
+    def __exit__(self, *_: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def _authorization(self) -> str:
+        if self._connection is None:
+            self._connection = Connection(self._settings.label_studio_url, self._settings.label_studio_token)
+        return self._connection.authorization()
+
+
+def _name(address: str) -> bytes:
+    return hashlib.sha256(address.encode(errors="surrogatepass")).digest()
+
+
+def _reduced(raw: bytes) -> bytes:
+    """Raises ValueError for what is no picture."""
+    file = io.BytesIO()
+    grey_of(raw).resize((SIDE, SIDE), Image.Resampling.BOX).save(file, "PNG")
+    return file.getvalue()
+
+
+def _uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()

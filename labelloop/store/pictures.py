@@ -1,0 +1,27 @@
+"""Pictures that were fetched, by the SHA-256 of their address; one statement a function; the caller owns the
+transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from labelloop.store.database import Conn
+
+
+def get(conn: Conn, names: Sequence[bytes]) -> dict[bytes, bytes]:
+    """The PNG of each address that is kept."""
+    rows = conn.execute(
+        "select address_sha256, png from pictures where address_sha256 = any(%(names)s)", {"names": list(names)}
+    )
+    return {bytes(row["address_sha256"]): bytes(row["png"]) for row in rows}
+
+
+def keep(conn: Conn, pictures: Mapping[bytes, bytes]) -> None:
+    """Keep the PNG of each address. The first that was fetched stays: versions were made with it."""
+    conn.cursor().executemany(
+        """
+        insert into pictures (address_sha256, png) values (%(name)s, %(png)s) on conflict (address_sha256) do nothing
+        """,
+        [{"name": name, "png": png} for name, png in sorted(pictures.items())],
+    )

@@ -1,0 +1,163 @@
+"""Tables: NDJSON and CSV as programs and spreadsheets write them, read in one way by every command.
+
+A mark at the beginning (BOM) says UTF-8, UTF-16 or UTF-32 by itself. Without one a file is UTF-8 unless --encoding says
+otherwise: an encoding that is guessed is wrong on somebody's umlauts. A CSV's separator is the one of , ; and tab that
+cuts its first line into the most columns.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from labelloop.errors import UsageError
+
+SEPARATORS = (",", ";", "\t")
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # begins like UTF-16's
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_LOOK = 4096
+"""Bytes at the beginning by which an encoding is told."""
+
+
+def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[str]:
+    """The lines of a file as texts, each with its end. Raises UsageError, saying what was found and what to pass."""
+    buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
+    codec = _codec(buffered.peek(_LOOK)[:_LOOK], name, encoding)
+    if codec.startswith(("utf-16", "utf-32")):  # their ends of lines are no single bytes
+        try:
+            yield from io.TextIOWrapper(buffered, encoding=codec, newline="\n")
+        except UnicodeError as exc:
+            raise UsageError(f"{name} cannot be read as {encoding or codec}: {exc}") from None
+        return
+    for number, raw in enumerate(buffered, start=1):
+        try:
+            yield raw.decode(codec if number == 1 or codec != "utf-8-sig" else "utf-8")
+        except UnicodeDecodeError as exc:
+            raise UsageError(_undecodable(name, number, raw, exc, encoding)) from None
+
+
+def outputs_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[bytes]:
+    """The lines of an NDJSON file in UTF-8, as Client.submit_lines takes them. Raises UsageError for another format."""
+    first = True
+    for line in lines_of(file, name, encoding):
+        if first and line.strip():
+            _refuse_other_formats(name, line)
+            first = False
+        yield line.encode(errors="surrogatepass")
+
+
+def rows_of(path: Path, encoding: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a .csv, .tsv, .jsonl or .ndjson file, column to value; a CSV's values are texts, "" where missing.
+
+    Raises UsageError, naming the line, for what cannot be read.
+    """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    with path.open("rb") as file:
+        lines = lines_of(file, str(path), encoding)
+        if path.suffix.lower() in (".jsonl", ".ndjson"):
+            return [_object(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
+        return _csv(path, lines)
+
+
+def contradictions(pairs: Iterable[tuple[object, str]]) -> int:
+    """How many different items have two labels or more, of (item, label) pairs."""
+    labels: dict[object, set[str]] = {}
+    for item, label in pairs:
+        labels.setdefault(item, set()).add(label)
+    return sum(len(found) > 1 for found in labels.values())
+
+
+def _codec(beginning: bytes, name: str, encoding: str | None) -> str:
+    """Python's name of the file's encoding."""
+    marked = next((codec for mark, codec in _MARKS if beginning.startswith(mark)), None)
+    if encoding is None:
+        if marked is None and b"\0" in beginning:
+            order = "be" if beginning[:1] == b"\0" else "le"
+            raise UsageError(
+                f"{name} is no UTF-8 (every other byte is 0) but looks like UTF-16: pass --encoding utf-16-{order}"
+            )
+        return marked or "utf-8"
+    try:
+        codec = codecs.lookup(encoding).name
+        "".encode(codec)
+    except LookupError:
+        raise UsageError(f"--encoding is {encoding!r}; such as utf-8, cp1252, latin-1, utf-16") from None
+    return "utf-8-sig" if codec == "utf-8" and marked == "utf-8-sig" else codec
+
+
+def _undecodable(name: str, number: int, raw: bytes, exc: UnicodeDecodeError, encoding: str | None) -> str:
+    what = f"{name}, line {number}: the byte 0x{raw[exc.start]:02X} is no {encoding or 'UTF-8'}"
+    if encoding is not None:
+        return f"{what}: the file has another encoding"
+    word = re.findall(rb"[^\s,;\"]*$", raw[: exc.start])[0] + re.findall(rb"^[^\s,;\"]*", raw[exc.start :])[0]
+    read = word.decode("cp1252", errors="replace")[:40]
+    return (
+        f"{what}. Windows and spreadsheets often write cp1252, in which this word is {read!r}: pass --encoding cp1252"
+    )
+
+
+def _refuse_other_formats(name: str, line: str) -> None:
+    if line.lstrip().startswith("["):
+        raise UsageError(f"{name} is a JSON list; submit takes one object a line, as `jq -c '.[]' {name}` writes them")
+    if not line.lstrip().startswith("{"):
+        raise UsageError(
+            f"{name} is no NDJSON: its first line is {line.strip()[:60]!r}. Submit takes one JSON object a line, such "
+            'as {"key": "ticket/1", "data": {"text": "..."}, "label": "billing", "confidence": 0.7}'
+        )
+
+
+def _object(path: Path, n: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as exc:
+        raise UsageError(f"{path}, line {n}: {exc}") from None
+    if not isinstance(row, dict):
+        raise UsageError(f"{path}, line {n}: an object is wanted, not {type(row).__name__}")
+    return row
+
+
+def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
+    first = next((line for line in lines if line.strip()), None)
+    if first is None:
+        raise UsageError(f"{path} cannot be read as CSV: it is empty")
+    if found := re.fullmatch(r"sep=(.)\s*", first):  # a line that Excel writes for itself
+        separator, first = found[1], next(lines, "")
+    else:
+        separator = max(SEPARATORS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
+    limit = csv.field_size_limit(1 << 30)
+    reader = csv.reader(_again(first, lines), delimiter=separator, strict=True)
+    try:
+        columns = [column.strip() for column in next(reader)]
+        if twice := {column for column in columns if columns.count(column) > 1}:
+            raise UsageError(f"{path} cannot be read as CSV: two columns are named {min(twice)!r}")
+        rows = []
+        for row in reader:
+            if len(row) > len(columns):
+                raise UsageError(
+                    f"{path} cannot be read as CSV: line {reader.line_num} has {len(row)} fields, the first line "
+                    f"{len(columns)} (separator {separator!r})"
+                )
+            if row:
+                rows.append(dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True)))
+        return rows
+    except (csv.Error, StopIteration) as exc:
+        raise UsageError(f"{path} cannot be read as CSV: line {reader.line_num}: {exc or 'ends too early'}") from None
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _again(first: str, lines: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from lines
