@@ -15,7 +15,7 @@ import click
 from labelloop.cli.data_folder import DATA_DIR, found_data_dir
 from labelloop.cli.roles import ROLES
 from labelloop.cli.shown import plain, show
-from labelloop.errors import LabelloopError, UsageError
+from labelloop.errors import LabelloopError, Unstorable, UsageError
 from labelloop.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class Door(click.Group):
         logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
         try:
             return super().invoke(ctx)
+        except Unstorable as exc:  # bytes of the command line that are no text reach Postgres as surrogates
+            cause = exc.__cause__
+            given = repr(cause.object[:80]) if isinstance(cause, UnicodeEncodeError) else str(exc)
+            click.echo(f"labelloop: no text that can be kept: {given}", err=True)
+            ctx.exit(2)
         except LabelloopError as exc:
             click.echo(f"labelloop: {exc}", err=True)
             ctx.exit(2 if isinstance(exc, UsageError) else 1)
-        except UnicodeEncodeError as exc:  # bytes of the command line that are no text reach Postgres as surrogates
-            click.echo(f"labelloop: no text that can be kept: {exc.object[:80]!r}", err=True)
-            ctx.exit(2)
 
 
 def with_settings(command: Command) -> Command:

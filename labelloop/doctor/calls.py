@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from labelloop.doctor import services
 from labelloop.doctor.findings import Finding, fault, good, hint
 from labelloop.doctor.project import push_it
+from labelloop.local.services import BACKEND
 
 CONNECTED = {"CO", "TR", "PR"}
 """Label Studio's states of a backend that answers."""
@@ -94,7 +96,7 @@ def ml_backend(loop: str, backends: Sequence[Backend], title: str, url: str | No
             "ml backend",
             says,
             why=why,
-            repair=f"gunicorn 'backend.service:from_env()' --bind {url.split('://')[-1]}  # or `labelloop up`",
+            repair=services.start(url, BACKEND),
             loop=loop,
         )
     else:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from labelloop.doctor.findings import Finding, fault, good, hint
+from labelloop.local.services import BACKEND, SYNC, gunicorn
 
 LATE_S = 0.5
 """Later than this the annotator feels it: the click waits for the webhook."""
@@ -38,7 +40,7 @@ def intake(answer: Answer, url: str) -> Finding:
         "intake",
         f"no intake answers at {url} ({_words(answer)})",
         why="outputs cannot be submitted, and Label Studio's doorbell rings at the same service",
-        repair=_start(url, "sync"),
+        repair=start(url, "sync"),
     )
 
 
@@ -57,7 +59,7 @@ def doorbell(answer: Answer, url: str, loop: str) -> Finding:
             "doorbell",
             f"no doorbell of ours answers at {url} ({_words(answer)})",
             why="Label Studio rings inside the annotator's click, up to a second; answers are found only by looking",
-            repair=_start(url, "sync"),
+            repair=start(url, SYNC),
             loop=loop,
         )
     if answer.took_s > TOO_LATE_S:
@@ -65,7 +67,7 @@ def doorbell(answer: Answer, url: str, loop: str) -> Finding:
             "doorbell",
             f"{url} answers after {answer.took_s:.1f} s",
             why="people wait for it with every click, and Label Studio hangs up after 1 s",
-            repair=f"gunicorn 'sync.service:from_env()' --bind {_host(url)} --workers 4 --threads 4  # nearer",
+            repair=f"{start(url, SYNC)}  # nearer to Label Studio",
             loop=loop,
         )
     if answer.took_s > LATE_S:
@@ -88,7 +90,7 @@ def backend(answer: Answer, troubles: Sequence[str], url: str) -> Finding:
             "backend",
             f"no backend answers at {url} ({_words(answer)})",
             why="whoever opens a task waits three seconds for it, and Start training does nothing",
-            repair=_start(url, "backend"),
+            repair=start(url, BACKEND),
         )
     if troubles:
         return fault(
@@ -100,8 +102,9 @@ def backend(answer: Answer, troubles: Sequence[str], url: str) -> Finding:
     return good("backend", f"answers at {url}")
 
 
-def _start(url: str, room: str) -> str:
-    return f"gunicorn '{room}.service:from_env()' --bind {_host(url)}  # or `labelloop up`"
+def start(url: str, service: str) -> str:
+    """The line that starts a service of ours where it is looked for."""
+    return f"python -m {shlex.join(gunicorn(service, _host(url)))}  # or `labelloop up`"
 
 
 def _host(url: str) -> str:
