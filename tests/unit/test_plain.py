@@ -145,9 +145,9 @@ def test_a_relation_between_regions_of_a_result_is_taken_and_must_lead_to_region
     assert read().result == [region, relation]
     assert read(direction=...).result is not None
     for changes, path in (
-        ({"to_id": "2"}, r"result\[1\]\.to_id: no region of the result has the id '2'"),
+        ({"to_id": "2"}, r"result\[1\]\.to_id: must be the id of a region of this result"),
         ({"from_id": ...}, r"result\[1\]\.from_id: must be a text"),
-        ({"direction": "up"}, r"result\[1\]\.direction: must be one of left, right, bi"),
+        ({"direction": "up"}, r"result\[1\]\.direction: must be one of: left, right, bi"),
     ):
         with pytest.raises(InvalidOutput, match=path):
             read(**changes)
