@@ -52,7 +52,7 @@ OTHERS = (
     *("created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists"),
 )
 """Columns of Label Studio's own that say nothing about what to answer next."""
-TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE, BEST)
+TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
 WIDTHS = {f"tasks:data.{WHY}": 320}
 NARROW = ("id", "annotators", "predictions_score")
 """Columns with no room beside a task that is open."""
@@ -126,6 +126,7 @@ def _tab(project: Project, spec: LoopSpec, has: Mapping[str, Any]) -> dict[str, 
 
 def hidden_columns(spec: LoopSpec) -> dict[str, list[str]]:
     """Label Studio shows every column that is not named here, also one of a field that comes later."""
-    technical = [f"data.{name}" for name in TECHNICAL if name not in spec.config.data_fields]
+    ours = TECHNICAL if spec.config.quick is None else (*TECHNICAL, BEST)
+    technical = [f"data.{name}" for name in ours if name not in spec.config.data_fields]
     explore = [f"tasks:{name}" for name in (*OTHERS, *technical)]
     return {"explore": explore, "labeling": [*explore, *(f"tasks:{name}" for name in NARROW)]}
