@@ -100,7 +100,7 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[dict[str, Any
                 count(*) filter (where u.ask) over (partition by u.output_id) as asks
             from unreadable u where u.loop = %(loop)s and u.until is null
         ), shown as (
-            select o.key, coalesce(r.email, 'user ' || r.label_studio_user_id) as reviewer, u.reason, u.comment,
+            select o.key, coalesce(r.name, r.email, 'user ' || r.label_studio_user_id) as reviewer, u.reason, u.comment,
                 v.updated_at, v.annotation_id, t.label_studio_id, p.project_id, p.label_studio_url,
                 u.n + (select count(*) from feedback f where f.model_output_id = o.id)
                     < greatest(t.overlap, (l.spec ->> 'overlap')::integer) + least(u.asks, {MOST_ASKED}) as again
