@@ -18,12 +18,17 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 import pytest
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from tests.shared import Shared, wanted
+
+# How long an example takes says more of the machine than of what is tested.
+hypothesis_settings.register_profile("labelloop", deadline=None)
+hypothesis_settings.load_profile("labelloop")
 
 
 @dataclass(frozen=True, slots=True)
