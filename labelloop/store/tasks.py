@@ -241,8 +241,8 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(
         """
-        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why)
-        select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why, margin)
+        select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why, t.margin
         from tasks t join outputs o on o.id = t.output_id
         where t.loop = %(loop)s and o.state = 'in_review' on conflict (output_id) do nothing
         """,

@@ -14,6 +14,7 @@ from labelloop.doctor import answers as doctor
 from labelloop.doctor.findings import Level
 from labelloop.store import feedback as feedback_store
 from labelloop.store import figures, people, runs, unreadable
+from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from sync.project import ensure_project
 from sync.service import create_app
@@ -225,6 +226,21 @@ def test_an_answer_whose_author_was_deleted_before_it_was_pulled_is_asked_again(
     assert "deleted in Label Studio" in reasons(loop)[0]
     loop.push()
     assert served(loop, anne) == [key]
+
+
+def test_an_output_whose_project_was_lost_is_asked_anew_as_if_nobody_had_been_asked(
+    loop: SyncLoop, anne: httpx.Client
+) -> None:
+    [key] = loop.submit(1)
+    loop.push()
+    give(loop, key, [], anne)
+    loop.pull()
+    with loop.database.transaction() as conn:
+        assert task_store.wait_again(conn, "pets", "a test") == 1
+    assert reasons(loop) == []
+    assert loop.push().pushed == 1
+    newest = max(loop.tasks(), key=lambda task: task["id"])
+    assert (newest["data"]["labelloop_key"], newest["overlap"]) == (key, 1)
 
 
 def test_what_was_taken_for_an_answer_by_an_older_labelloop_is_read_again(loop: SyncLoop, anne: httpx.Client) -> None:
