@@ -80,7 +80,7 @@ class House:
         """Run the printed line."""
         words = shlex.split(finding.repair.partition("#")[0])
         assert words[0] == "labelloop", finding
-        done = CliRunner().invoke(main, words[1:], env=self.settings.to_env())
+        done = CliRunner().invoke(main, words[1:], env=self.settings.to_env() | {"USER": "a-test"})
         assert done.exit_code == 0, done.output
 
     # -- Label Studio's, over plain HTTP -------------------------------------------------------------------------------

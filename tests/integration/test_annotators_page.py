@@ -93,7 +93,10 @@ def test_of_many_labels_the_likeliest_three_are_one_key_away(
             expect(page.get_by_text("other 17").filter(visible=True)).to_have_count(0)
             page.keyboard.press("2")  # reject; nothing was ticked, the model might as well have tossed a coin
             expect(page.get_by_text("other 17").filter(visible=True)).to_have_count(2)
+            # The editor gives out its keys anew when it has read the task's own choices.
+            expect(page.get_by_text("[4]", exact=True).filter(visible=True)).to_have_count(1)
             page.keyboard.press(key)
+            expect(page.locator("input:checked")).to_have_count(2)
             submit(page)
             answer = (False, "billing" if key == "3" else "other 20")
             wait_until(lambda: stored(loop) == [answer], what="the answer")

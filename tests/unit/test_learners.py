@@ -238,7 +238,7 @@ def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
     ("value", "reason"),
     [
         (None, "not a data: URI"),
-        ("https://example.org/cat.png", "not a data: URI"),
+        ("https://example.org/cat.png", "an address that is not fetched: learner.fetch"),
         ("data:image/png,abc", "not base64"),
         ("data:image/png;base64,####", "not valid base64"),
         ("data:image/png;base64,iVBORw0KGgo=", "does not load"),
