@@ -16,6 +16,7 @@ ROWS = {
     "run_items": f"run_id {_RUNS}",
     "retrain_runs": "loop = %(loop)s",
     "promotions": "loop = %(loop)s",
+    "version_descriptions": "version_id in (select id from model_versions where loop = %(loop)s)",
     "model_versions": "loop = %(loop)s",
     "answers": "loop = %(loop)s",
     "feedback": f"model_output_id {_OUTPUTS}",

@@ -159,6 +159,7 @@ def test_a_removed_loop_leaves_its_name_alone_and_no_other_loop_a_row_less(
     models.mkdir()
     with db.transaction() as conn:
         versions = removal.versions(conn, "digits")
+        conn.execute("insert into version_descriptions (version_id, name, by) values (%s, 'one', 'ada')", versions[:1])
         conn.execute(
             """
             insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane, inclusion_probability,
