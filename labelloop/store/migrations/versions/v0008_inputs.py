@@ -1,4 +1,4 @@
-"""The annotators' page: what the project says, and how close the two likeliest answers are."""
+"""What pipelines send: keys of any language, and the pictures that addresses lead to."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0004"
+revision = "0008"
+down_revision = "0007"
 
 
 def upgrade() -> None:

@@ -1,4 +1,4 @@
-"""What pipelines send: keys of any language, and the pictures that addresses lead to."""
+"""The annotators' page: what the project says, and how close the two likeliest answers are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import op
 
 revision = "0005"
-down_revision = "0007"
+down_revision = "0004"
 
 
 def upgrade() -> None:
