@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, request
 
+from backend.bodies import json_object
 from backend.champions import Champions, Serving
 from backend.predict import Predictor
 from labelloop import credentials
@@ -66,7 +67,7 @@ def blueprint(
 
     @bp.post("/setup")
     def setup() -> Any:
-        body = _body()
+        body = json_object()
         now = _serving(champions, body.get("project"))
         _fits(predictor, now, body.get("schema"), "schema")
         return {"model_version": now.version}
@@ -75,7 +76,7 @@ def blueprint(
     def predict() -> Any:
         """With `params.context` an interactive request: one task, answered as any other."""
         with predictor.place():  # before the body is read
-            body = _body()
+            body = json_object()
             tasks = _tasks(body.get("tasks"))
             now = _serving(champions, body.get("project"))
             g.facts |= {"tasks": len(tasks), "interactive": _interactive(body)}
@@ -118,16 +119,6 @@ def is_caller(settings: Settings, authorization: str) -> bool:
         hmac.compare_digest(password, settings.backend_password.encode()),
     ]
     return all(right)
-
-
-def _body() -> dict[str, Any]:
-    try:
-        body = request.get_json()
-    except RecursionError:
-        abort(400, "the body is nested too deeply")
-    if not isinstance(body, dict):
-        abort(400, "the body must be a JSON object")
-    return body
 
 
 def _tasks(tasks: object) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, request
 
 from backend import card as cards
+from backend.bodies import json_object
 from backend.review import decide, reports
 from backend.review.download import model_file
 from backend.review.guard import asker, found, need
@@ -53,7 +54,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.post("/versions/<version_id>/description")
     def describe(version_id: str) -> Any:
         """`name`, `tags` and `note`, all three; what is left out is empty from then on."""
-        by, body = need(access.PROMOTE).name, _json()
+        by, body = need(access.PROMOTE).name, json_object()
         name, tags, note = body.get("name"), body.get("tags") or [], body.get("note")
         if not isinstance(name, str | None) or not isinstance(note, str | None) or not isinstance(tags, list):
             abort(400, "name and note must be texts, and tags a list of texts")
@@ -73,7 +74,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.post("/<what>/<subject>")
     def do(what: str, subject: str) -> Any:
         """`why`, for a roll-back `to`, and `epoch` where it matters that nobody has changed the champion meanwhile."""
-        by, body = need(access.PROMOTE).name, _json()
+        by, body = need(access.PROMOTE).name, json_object()
         if not isinstance(why := body.get("why"), str):
             abort(400, 'the body must be a JSON object with the reason, {"why": ".."}')
         to, epoch = body.get("to"), body.get("epoch")
@@ -83,14 +84,3 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         return {"done": decide.do(database, settings.models_dir, asked, decide.Deed(by, why, epoch, to))}
 
     return bp
-
-
-def _json() -> dict[str, Any]:
-    """The body; 400 where it is no JSON object."""
-    try:
-        body = request.get_json()
-    except RecursionError:
-        abort(400, "the body is nested too deeply")
-    if not isinstance(body, dict):
-        abort(400, "the body must be a JSON object")
-    return body
