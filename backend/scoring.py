@@ -144,8 +144,7 @@ def _said(learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequen
 def _label(chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
     margins: Sequence[float | None] = [None] * len(positions)
     if said.proba is not None and positions and said.proba.shape[1] > 1:
-        highest = np.partition(said.proba, -2, axis=1)
-        margins = (highest[:, -1] - highest[:, -2]).tolist()
+        margins = (1.0 - strategies.utilities("margin", said.proba)).tolist()
     for position, label, share, margin in zip(positions, said.labels, said.confidences.tolist(), margins, strict=True):
         if chunk.to_label[position] and label is not None:
             scores.labels[position], scores.confidences[position] = label, share

@@ -63,11 +63,13 @@ def _least_confidence(proba: npt.NDArray[np.float64]) -> list[str]:
 
 
 def _margin(proba: npt.NDArray[np.float64]) -> list[str]:
-    return [f"The model's two likeliest answers are {100 * (p - q):.0f} points apart" for p, q in _two(proba)]
+    gaps = 1.0 - strategies.utilities("margin", proba)
+    return [f"The model's two likeliest answers are {100 * gap:.0f} points apart" for gap in gaps.tolist()]
 
 
 def _ratio(proba: npt.NDArray[np.float64]) -> list[str]:
-    return [f"The model's second answer is {_percent(q / p)} as likely as its first" for p, q in _two(proba)]
+    shares = strategies.utilities("ratio", proba).tolist()
+    return [f"The model's second answer is {_percent(share)} as likely as its first" for share in shares]
 
 
 def _entropy(proba: npt.NDArray[np.float64]) -> list[str]:
@@ -75,12 +77,6 @@ def _entropy(proba: npt.NDArray[np.float64]) -> list[str]:
     return [
         f"The model is undecided among {proba.shape[1]} answers: {_percent(h)} of the most it can be" for h in spread
     ]
-
-
-def _two(proba: npt.NDArray[np.float64]) -> list[list[float]]:
-    """Return the two highest probabilities of each row, the higher one first."""
-    pairs: list[list[float]] = np.sort(np.partition(proba, -2, axis=1)[:, -2:], axis=1)[:, ::-1].tolist()
-    return pairs
 
 
 RANDOM = "Drawn at random"
