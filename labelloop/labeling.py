@@ -350,8 +350,8 @@ def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[st
 
     The item comes first and is the largest thing on the page. With `why` among the fields the reason for asking is the
     last line. The correction is a choice among `labels`, the likeliest three first where there are many, or free text
-    where they are not known. With approval the page
-    shows the pipeline's answer and asks whether it is right. Without approval people simply choose the label.
+    where they are not known. With approval the page shows the pipeline's answer and asks whether it is right. Without
+    approval people simply choose the label.
     """
     kind = next(iter(show))
     shown = [f"    <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]

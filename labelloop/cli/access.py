@@ -70,7 +70,7 @@ def revoke(settings: Settings, name: str) -> None:
 def invite(settings: Settings, reset: bool, as_json: bool) -> None:
     """Print the link by which annotators make themselves an account in Label Studio.
 
-    There is one link for all. Whoever has it can sign up, until `--reset` makes another; accounts stay.
+    There is one link for all. Each person who has it can sign up, until `--reset` makes another; accounts stay.
     """
     from labelloop.labelstudio.gateway import Gateway
 
@@ -83,8 +83,8 @@ def invite(settings: Settings, reset: bool, as_json: bool) -> None:
         return print_json({"url": url})
     click.echo(url)
     to_stderr(
-        "Whoever has this link can sign up, as often as they like. `labelloop invite --reset` makes another, and this "
-        "one then opens nothing."
+        "Everybody who has this link can sign up, as often as they like. `labelloop invite --reset` makes another, "
+        "and this one then opens nothing."
     )
     if is_loopback(url):
         to_stderr(
