@@ -126,3 +126,10 @@ def test_json_that_nests_too_deeply_is_told_by_its_line(tmp_path: Path) -> None:
     path.write_text('{"text": "a"}\n' + "[" * 100_000)
     with pytest.raises(UsageError, match="line 2: "):
         rows_of(path)
+
+
+def test_the_demo_leaves_out_rows_of_json_without_a_text_or_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [f'{{"text": "{y} {i}", "label": "{y}"}}' for i in range(30) for y in ("a", "b")]
+    path.write_text("\n".join([*rows, '{"text": "no label"}', '{"text": null, "label": "a"}']))
+    assert sorted(texts(path, "text", "label", "text", seed=0).truth) == ["a"] * 30 + ["b"] * 30
