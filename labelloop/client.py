@@ -228,6 +228,8 @@ _STATUS_FIELDS = tuple(f.name for f in fields(Status))
 
 def _line(output: Output | Mapping[str, Any]) -> bytes:
     """The output as one line of NDJSON; raises InvalidOutput with the key named."""
+    if not isinstance(output, Output | Mapping):  # such as a DataFrame's columns, which it gives when gone through
+        raise InvalidOutput("", f"an Output or a mapping is wanted, not {type(output).__name__} ({str(output)[:40]!r})")
     said = output.to_json() if isinstance(output, Output) else output
     try:
         line = strict_json.dumps(plain(said)).encode()

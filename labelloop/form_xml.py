@@ -18,6 +18,7 @@ from xml.parsers import expat
 from labelloop.errors import SpecError
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 100
 OURS = "labelloop_"
 """Fields of a task's data that begin with this are our own."""
 _SHOWS = OURS + "shows_"
@@ -41,10 +42,20 @@ def read_xml(xml: str) -> tuple[Element, Places]:
         raise SpecError(f"labels.xml: more than {MAX_BYTES} bytes")
     builder, places = TreeBuilder(), {}
     parser = expat.ParserCreate("utf-8")
+    depth = 0
 
     def start(tag: str, attributes: Mapping[str, str]) -> None:
+        nonlocal depth
         at = parser.CurrentLineNumber, parser.CurrentColumnNumber + 1
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise SpecError(f"labels.xml: tags are nested more than {MAX_DEPTH} deep", line=at[0], column=at[1])
         places[builder.start(tag, dict(attributes))] = at
+
+    def end(tag: str) -> None:
+        nonlocal depth
+        depth -= 1
+        builder.end(tag)
 
     def refuse(*_: object) -> None:
         raise SpecError(
@@ -54,7 +65,7 @@ def read_xml(xml: str) -> tuple[Element, Places]:
         )
 
     parser.StartElementHandler = start
-    parser.EndElementHandler = builder.end
+    parser.EndElementHandler = end
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
@@ -127,7 +138,9 @@ def _ours(field: str) -> str:
 
 
 def _given(field: str) -> str:
-    """The name that _ours was made of; any other stays as it is."""
+    """The name that _ours was made of; any other stays as it is, also where it begins as those do."""
     if not field.startswith(_SHOWS):
         return field
-    return re.sub(r"_([0-9a-f]{1,6})_", lambda m: chr(int(m[1], 16)), field.removeprefix(_SHOWS))
+    given = re.sub(r"_([0-9a-f]{1,5}|10[0-9a-f]{4})_", lambda m: chr(int(m[1], 16)), field.removeprefix(_SHOWS))
+    given = given.encode(errors="ignore").decode()
+    return given if _ours(given) == field else field

@@ -171,7 +171,8 @@ def _parse(xml: str) -> LabelingConfig:
             controls[name] = _control(element, places)
     by_name = {element.get("name"): element for element in root.iter()}
     for element in root.iter():
-        for to_name in filter(None, element.get("toName", "").split(",")):
+        about = element.get("toName")
+        for to_name in () if about is None else about.split(","):
             if to_name not in objects and to_name not in controls:
                 raise fault(
                     f"{element.get('name')!r} has toName {to_name!r}; there are: {', '.join(objects)}", places, element

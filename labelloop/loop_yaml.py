@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +16,7 @@ Path = tuple[int | str, ...]
 ROOT = "feedback_loop"
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
+_IN_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +102,12 @@ class _Reader:
             return tuple(self.plain(item, (*path, i)) for i, item in enumerate(node.value))
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
-        return self.scalar(node)
+        return self.scalar(node, path)
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            key = self.scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 raise _error(key_node.start_mark, f"a key is text; found {key!r}")
             if key in values:
@@ -113,11 +116,17 @@ class _Reader:
             values[key] = self.plain(value_node, (*path, key))
         return values
 
-    def scalar(self, node: yaml.Node) -> Any:
+    def scalar(self, node: yaml.Node, path: Path) -> Any:
         try:
-            return self.loader.construct_object(node, deep=True)
+            value = self.loader.construct_object(node, deep=True)
         except ValueError as exc:  # a date that is none
             raise _error(node.start_mark, str(exc)) from None
+        if isinstance(value, str) and (bad := _IN_NO_TEXT.search(value)):  # the spec is kept as jsonb
+            what = f"{dotted(path[1:])}: holds the character U+{ord(bad[0]):04X}, which Postgres does not keep"
+            raise _error(node.start_mark, what)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _error(node.start_mark, f"{dotted(path[1:])}: a finite number is wanted, not {node.value}")
+        return value
 
 
 def _error(mark: yaml.Mark, message: str) -> SpecError:

@@ -279,8 +279,15 @@ def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
     as_text = learner.reads in TEXTS or (learner.name == "remote" and learner.params.get("protocol") == "chat")
     read = [spec.field] if as_text else []
     if learner.name in ("tabular", "numbers"):
-        read += learner.params.get("fields", ())
+        fields = learner.params.get("fields")
+        read += fields if isinstance(fields, list | tuple) else ()  # anything else the learner refuses itself
     for field in (name for name in read if name in addresses or name is None):
+        if field is None and not addresses:
+            raise document.error(
+                ("learner",),
+                f"learner: {learner.name!r} reads a text, and labels.xml shows no field of the data: show one, such as "
+                "value='$text', or name `none`",
+            )
         what = f"annotators see {', '.join(addresses)} only" if field is None else f"{field!r} is one in labels.xml"
         raise document.error(
             ("learner",),

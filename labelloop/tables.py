@@ -36,7 +36,9 @@ def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator
     codec = _codec(buffered.peek(_LOOK)[:_LOOK], name, encoding)
     if codec.startswith(("utf-16", "utf-32")):  # their ends of lines are no single bytes
         try:
-            yield from io.TextIOWrapper(buffered, encoding=codec, newline="\n")
+            lines = io.TextIOWrapper(buffered, encoding=codec, newline="\n")
+            yield next(lines, "").removeprefix("\ufeff")  # utf-16-le keeps the mark, utf-16 does not
+            yield from lines
         except UnicodeError as exc:
             raise UsageError(f"{name} cannot be read as {encoding or codec}: {exc}") from None
         return
@@ -121,7 +123,7 @@ def _refuse_other_formats(name: str, line: str) -> None:
 def _object(path: Path, n: int, line: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         raise UsageError(f"{path}, line {n}: {exc}") from None
     if not isinstance(row, dict):
         raise UsageError(f"{path}, line {n}: an object is wanted, not {type(row).__name__}")
@@ -129,11 +131,14 @@ def _object(path: Path, n: int, line: str) -> dict[str, Any]:
 
 
 def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
-    first = next((line for line in lines if line.strip()), None)
+    above, first = _first(lines)
     if first is None:
         raise UsageError(f"{path} cannot be read as CSV: it is empty")
+    if "\r" in first.rstrip("\r\n"):
+        raise UsageError(f"{path} cannot be read as CSV: its lines end in CR, as on old Macs; save it with LF or CRLF")
     if found := re.fullmatch(r"sep=(.)\s*", first):  # a line that Excel writes for itself
-        separator, first = found[1], next(lines, "")
+        more, line = _first(lines)
+        separator, above, first = found[1], above + 1 + more, line or ""
     else:
         separator = max(SEPARATORS, key=lambda one: len(next(csv.reader([first], delimiter=one), [])))
     limit = csv.field_size_limit(1 << 30)
@@ -146,16 +151,26 @@ def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
         for row in reader:
             if len(row) > len(columns):
                 raise UsageError(
-                    f"{path} cannot be read as CSV: line {reader.line_num} has {len(row)} fields, the first line "
-                    f"{len(columns)} (separator {separator!r})"
+                    f"{path} cannot be read as CSV: line {above + reader.line_num} has {len(row)} fields, the first "
+                    f"line {len(columns)} (separator {separator!r})"
                 )
             if row:
                 rows.append(dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True)))
         return rows
     except (csv.Error, StopIteration) as exc:
-        raise UsageError(f"{path} cannot be read as CSV: line {reader.line_num}: {exc or 'ends too early'}") from None
+        raise UsageError(
+            f"{path} cannot be read as CSV: line {above + reader.line_num}: {exc or 'ends too early'}"
+        ) from None
     finally:
         csv.field_size_limit(limit)
+
+
+def _first(lines: Iterator[str]) -> tuple[int, str | None]:
+    """How many blank lines come first, and the line behind them; None where there is none."""
+    for above, line in enumerate(lines):
+        if line.strip():
+            return above, line
+    return 0, None
 
 
 def _again(first: str, lines: Iterator[str]) -> Iterator[str]:

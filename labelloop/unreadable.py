@@ -34,7 +34,8 @@ def why_unreadable(config: LabelingConfig, result: object, reading: Reading) -> 
     foreign = _foreign(config, regions)
     if reading.label is not None:
         # No region is an answer where nothing may be marked; but not if the answer is there under another name.
-        return foreign if not _regions(config.answer, regions) and config.verdict is None else None
+        given_in = _given_in(config, config.answer, regions)
+        return foreign if not _regions(given_in, regions) and config.verdict is None else None
     if config.verdict is None:
         return _why(_given_in(config, config.answer, regions), regions, foreign)
     if reading.approval is None:

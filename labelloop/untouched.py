@@ -31,5 +31,5 @@ def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequenc
 def _answer(config: LabelingConfig, regions: Sequence[Any]) -> list[dict[str, Any]]:
     """The regions of the controls that hold the answer: a comment changes nothing of it."""
     controls = (config.answer, config.verdict, config.correction, config.quick)
-    ours = {control.name for control in controls if control is not None}
+    ours = [control.name for control in controls if control is not None]  # from_name may be of any JSON type
     return [region for region in regions if isinstance(region, dict) and region.get("from_name") in ours]

@@ -66,10 +66,10 @@ class Pull:
     def read_again(self) -> PullReport:
         """What could not be read with another form than the loop has now is read once more."""
         with self.database.transaction() as conn:
-            if not unreadable.of_another_form(conn, self.spec.name, form_hash(self.spec)):
+            if not unreadable.of_another_form(conn, self.spec.name, self.instance, form_hash(self.spec)):
                 return PullReport()
             projects.hold(conn, self.spec.name, "answers")
-            outputs = unreadable.of_another_form(conn, self.spec.name, form_hash(self.spec))
+            outputs = unreadable.of_another_form(conn, self.spec.name, self.instance, form_hash(self.spec))
             done = resolve(conn, self.spec, self.instance, outputs, {})
             return PullReport(outputs=len(outputs), answers=done.answers)
 

@@ -79,10 +79,18 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
         files = _files(settings, versions)
         _tell(name, counts, files, project, with_project)
         _confirm(name, confirmed)
+        meanwhile = UsageError(
+            f"nothing is removed: loop {name!r} was taken up again, or removed, while you were asked"
+        )
+        with db.transaction() as conn:
+            if name in loops.names(conn) or name not in loops.names(conn, archived=True):
+                raise meanwhile
         if with_project and project is not None and project["project_id"] is not None:
             _delete_project(settings, project)
         with db.transaction() as conn:
             deleted = removal.remove(conn, name)
+        if deleted is None:
+            raise meanwhile
     for file in files:
         file.unlink(missing_ok=True)
     to_stderr(f"loop {name!r} is removed: {sum(deleted.values()):,} rows and {len(files)} model files are deleted")

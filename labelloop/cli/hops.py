@@ -24,6 +24,8 @@ from labelloop.errors import Failed, Unreachable, UsageError
 from labelloop.settings import Settings
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from labelloop.spec import LoopSpec
     from labelloop.store.database import Database
 
@@ -140,11 +142,15 @@ def retrain(
                 spec.require_learner()
             run = runs.request(conn, name, why)
             jobs.ask(conn, jobs.RETRAIN, name)
+            # Not one that only judges a version again, which may be newer and go first.
+            trains = run or next((one["id"] for one in runs.latest(conn, name) if one["judges"] is None), None)
         if not wait:
             said_run = "folded into the run that is queued already" if run is None else str(run)
             return show({"loop": name, "run": said_run}, as_json)
+        if trains is None:
+            raise UsageError(f"no run is asked for: loop {name!r} was archived just now")
         with progress() as tick:
-            done = _wait_for_verdict(db, name, tick)
+            done = _wait_for_verdict(db, trains, tick)
     show({k: done[k] for k in ("id", "status", "reasons", "error")}, as_json)
     if done["status"] == "failed":
         raise Failed(f"the run failed: {done['error']}")
@@ -215,18 +221,19 @@ def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by:
     show(plain(done), as_json)
 
 
-def _wait_for_verdict(db: Database, loop: str, tick: Tick) -> Mapping[str, Any]:
+def _wait_for_verdict(db: Database, run_id: UUID, tick: Tick) -> Mapping[str, Any]:
     from labelloop.store import runs
 
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
         with db.transaction() as conn:
-            latest = runs.latest(conn, loop, 1)
-        if latest and latest[0]["status"] not in ("queued", "running"):
-            return latest[0]
-        for run in latest:
-            at = run["progress"] or {"step": run["status"], "done": 0, "of": 0}
-            tick(f"run {str(run['id'])[:8]}: {at['step']}", at["done"], at["of"])
+            run = runs.get(conn, run_id)
+        if run is None:
+            raise Failed(f"run {run_id} is gone")
+        if run["status"] not in ("queued", "running"):
+            return run
+        at = run["progress"] or {"step": run["status"], "done": 0, "of": 0}
+        tick(f"run {str(run['id'])[:8]}: {at['step']}", at["done"], at["of"])
         time.sleep(0.5)
     raise Unreachable("no verdict within 15 minutes: is the backend's worker running?")
 

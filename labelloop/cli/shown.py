@@ -46,12 +46,14 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
         return print_json(value)
     if not value:
         return click.echo("none")
+    from rich.cells import cell_len  # a letter of Chinese is two columns wide
+
     console = a_console()
     if isinstance(value, Mapping):
         return _print(console, _pairs(value))
     rows = [{name: _cell(field) for name, field in row.items()} for row in value]
-    widest = {name: max(len(name), *(len(row[name]) for row in rows)) for name in rows[0]}
-    wraps = {name for name in widest if any(len(row[name]) > PROSE and " " in row[name] for row in rows)}
+    widest = {name: max(cell_len(name), *(cell_len(row[name]) for row in rows)) for name in rows[0]}
+    wraps = {name for name in widest if any(cell_len(row[name]) > PROSE and " " in row[name] for row in rows)}
     least = sum(PROSE if name in wraps else width for name, width in widest.items()) + 2 * len(widest) - 2
     if least > console.width:
         for row in rows:

@@ -62,7 +62,7 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
     for option, column in (("--text", text), ("--label", label)):
         if column not in columns:
             raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
-    pairs = [(str(row[str(text)]).strip(), str(row[str(label)]).strip()) for row in table]
+    pairs = [(_said(row.get(str(text))), _said(row.get(str(label)))) for row in table]
     rows = [(t, y) for t, y in dict(pairs).items() if t and y]
     labels = tuple(sorted({y for _, y in rows}))
     if len(labels) < 2 or len(rows) < 20 * len(labels):
@@ -75,6 +75,11 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
     data = [{field: t} for t, _ in rows]
     items = _parted(keys, data, [y for _, y in rows], [t for t, _ in rows], labels, seed, few=4 * len(labels))
     return replace(items, contradicted=contradictions((t, y) for t, y in pairs if t and y))
+
+
+def _said(value: object) -> str:
+    """As text; "" where it is missing, which a row of JSON may be."""
+    return "" if value is None else str(value).strip()
 
 
 def weak_outputs(items: Items, seed: int) -> tuple[list[Output], list[str]]:

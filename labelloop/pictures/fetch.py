@@ -76,11 +76,12 @@ class Fetcher:
             raise ValueError(f"is no web address: {url[:100]!r}")
         address = self._resolve(host, port)
         literal = f"[{address}]" if ":" in address else address
+        named = httpx.URL(url)  # with an umlaut in the host, as servers and certificates have it: xn--...
         request = self._http.build_request(
             "GET",
-            httpx.URL(url).copy_with(host=literal, port=port, userinfo=b""),
-            headers={"Host": parts.netloc.rpartition("@")[2]},
-            extensions={"sni_hostname": host, "timeout": self._left(deadline)},
+            named.copy_with(host=literal, port=port, userinfo=b""),
+            headers={"Host": named.netloc.decode("ascii")},
+            extensions={"sni_hostname": named.raw_host.decode("ascii"), "timeout": self._left(deadline)},
         )
         found = self._read(request, deadline)
         if isinstance(found, bytes):

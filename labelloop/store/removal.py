@@ -54,10 +54,10 @@ def versions(conn: Conn, loop: str) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def remove(conn: Conn, loop: str) -> dict[str, int]:
+def remove(conn: Conn, loop: str) -> dict[str, int] | None:
     """Delete all of it but the loop's own row, which from then on says when; returns how many rows of each table.
 
-    Nothing where the loop is not archived, or is removed already.
+    None, and nothing is deleted, where the loop is not archived, or is removed already.
     """
     # Until the commit nobody can write a row that points to the loop.
     held = conn.execute(
@@ -65,7 +65,7 @@ def remove(conn: Conn, loop: str) -> dict[str, int]:
         {"loop": loop},
     ).fetchone()
     if held is None:
-        return {}
+        return None
     conn.execute("select set_config('labelloop.removes_loop', %s, true)", [loop])
     conn.execute("set local statement_timeout = 0")  # a large loop takes minutes
     about = _about(conn, loop)

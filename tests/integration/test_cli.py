@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
 
-from labelloop.cli import main
-from labelloop.store import migrate
+from labelloop.cli import hops, main
+from labelloop.store import migrate, runs
+from labelloop.store.database import Database
 
 LOOPS = Path(__file__).parents[2] / "labeling_configs"
 Run = Callable[..., Result]
@@ -88,6 +91,27 @@ def test_status_names_every_loop_and_who_serves(run: Run) -> None:
     assert [(row["loop"], row["champion"]) for row in rows] == [("digits", "pipeline"), ("tickets", "pipeline")]
     assert len(json.loads(run("status", "--json", "--loop", "digits").stdout)) == 1
     assert "digits" in run("status").stdout
+
+
+def test_who_waits_for_a_run_is_not_told_of_one_that_judges_a_version_again(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def meanwhile(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        assert looks < 4
+        with Database(database_url) as db, db.transaction() as conn:
+            [trains] = [one for one in runs.open_runs(conn, "digits") if one["judges"] is None]
+            if looks == 1:
+                assert runs.request_again(conn, trains, "the champion changed") is not None
+            else:
+                assert runs.ask_to_stop(conn, trains["id"], "ada")
+
+    monkeypatch.setattr(hops, "time", SimpleNamespace(monotonic=time.monotonic, sleep=meanwhile))
+    done = json.loads(run("retrain", "--loop", "digits", "--wait", "--json").stdout)
+    assert (done["status"], looks) == ("stopped", 2)
 
 
 def test_a_retrain_is_asked_for_once(run: Run) -> None:

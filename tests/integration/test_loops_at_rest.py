@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.review import reports
-from labelloop.cli import main
+from labelloop.cli import ending, main
 from labelloop.errors import UsageError
 from labelloop.settings import Settings
 from labelloop.spec import load
@@ -253,3 +253,26 @@ def test_a_loop_that_was_removed_gets_a_project_of_its_own_when_it_begins_anew(d
         assert loops.get(conn, spec.name) is None
         assert loops.restore(conn, spec.name)
         assert loops.get(conn, spec.name) == loops.at_work(conn, spec.name) == spec
+
+
+def test_a_loop_that_is_restored_while_its_name_is_asked_for_keeps_its_rows_and_its_model_files(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, file = load(LOOPS / "tickets"), tmp_path / "model.skops"
+    file.touch()
+    with database.transaction() as conn:
+        loops.register(conn, spec)
+        loops.archive(conn, spec.name, "ada")
+
+    def meanwhile(*_: object) -> None:
+        with database.transaction() as conn:
+            assert loops.restore(conn, spec.name)
+
+    monkeypatch.setattr(ending, "_confirm", meanwhile)
+    monkeypatch.setattr(ending, "_files", lambda *_: [file])
+    env = {"LABELLOOP_DATABASE_URL": database.url, "USER": "bob"}
+    done = CliRunner().invoke(main, ["loop", "remove", spec.name], env=env)
+    assert (done.exit_code, "nothing is removed" in done.stderr) == (2, True)
+    assert file.exists()
+    with database.transaction() as conn:
+        assert loops.at_work(conn, spec.name) == spec

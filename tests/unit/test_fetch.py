@@ -154,3 +154,13 @@ def test_a_host_that_does_not_answer_or_does_not_exist_is_told() -> None:
         Fetcher(HERE).fetch("http://nowhere.invalid/x.png")
     with pytest.raises(ValueError, match="is resolved by Label Studio: it needs LABELLOOP_LABEL_STUDIO_URL"):
         Fetcher(HERE).fetch("s3://scans/1.png")
+
+
+def test_a_host_with_an_umlaut_is_asked_by_the_name_that_servers_know(
+    served: Pictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetcher = Fetcher(HERE)
+    monkeypatch.setattr(fetcher, "_resolve", lambda host, port: "127.0.0.1")
+    port = served.url.rpartition(":")[2]
+    assert grey_of(fetcher.fetch(f"http://bücher.example:{port}/10.jpg")).size == (640, 480)
+    assert served.headers[-1]["Host"] == f"xn--bcher-kva.example:{port}"

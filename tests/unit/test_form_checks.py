@@ -170,3 +170,43 @@ def test_fields_are_read_as_label_studio_reads_them() -> None:
     )
     assert sent(form()) == form(), "a form that both sides read alike is sent as it is"
     assert shown_data(["text", "doc.text"], {"text": "x"}) == {"text": "x"}
+
+
+@pytest.mark.parametrize(
+    ("xml", "words"),
+    [
+        (form(f'<Choices name="label" toName="">{AB}</Choices>'), "line 3, column 3: .*has toName ''; there are: text"),
+        (
+            form(
+                '<Taxonomy name="label" toName="text">'
+                + '<Choice value="a">' * 1500
+                + "</Choice>" * 1500
+                + "</Taxonomy>"
+            ),
+            "tags are nested more than 100 deep",
+        ),
+        (form(text="$"), "labels.xml shows no field of the data"),
+    ],
+)
+def test_what_nobody_could_answer_is_refused_and_stops_no_other_loop(tmp_path: Path, xml: str, words: str) -> None:
+    folder_of(tmp_path, xml)
+    folder_of(tmp_path, form(), "other")
+    specs, [fault] = load_all(tmp_path)
+    assert [spec.name for spec in specs] == ["other"]
+    with pytest.raises(SpecError, match=words):
+        raise fault
+
+
+@pytest.mark.parametrize("number", ["ffffff", "d800", "6d"])
+def test_a_name_that_only_begins_as_those_of_ours_stays_as_it_is(number: str) -> None:
+    shown = f"$labelloop_shows_x_{number}_"
+    assert LabelingConfig.parse(form(text=shown)).data_fields == ()
+    assert sent(form(text=shown)) == form(text=shown)
+
+
+def test_fields_of_a_learner_that_are_no_list_are_left_to_the_learner(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, form())
+    (folder / "loop.yaml").write_text(
+        'feedback_loop: {trigger: "model_confidence < 0.8", learner: {name: tabular, params: {fields: 3}}}'
+    )
+    assert load(folder).learner.params == {"fields": 3}

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelloop.client import _line
+from labelloop.client import Client, _line
 from labelloop.errors import InvalidOutput
 from labelloop.outputs import Output, check, parse
 from labelloop.plain import plain
@@ -158,3 +158,10 @@ def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
     assert sent(label="cat", data={"image": photo})["data"]["image"] == photo
     with pytest.raises(InvalidOutput, match="at most 1048576 an output are taken"):
         sent(label="cat", data={"image": "A" * (1 << 20)})
+
+
+@pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], pd.DataFrame({"key": ["a"]})])
+def test_what_is_no_output_is_told_by_what_it_is(outputs: Any) -> None:
+    refused = pytest.raises(InvalidOutput, match="an Output or a mapping is wanted, not ")
+    with Client("http://127.0.0.1:1", "token", loop="pets") as client, refused:
+        client.submit(outputs)

@@ -13,7 +13,9 @@ from contextlib import suppress
 from fcntl import ioctl
 
 import pytest
+from rich.console import Console
 
+from labelloop.cli import shown
 from labelloop.cli.shown import show
 
 Said = Callable[[int], list[str]]
@@ -71,3 +73,15 @@ def test_without_a_terminal_a_row_is_one_line_however_long(capsys: pytest.Captur
     assert head.split()[0] == "run"
     show({"gain": 3, "why": RUNS[0]["why"]}, as_json=False)
     assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_no_number_is_cut_beside_letters_that_are_two_columns_wide(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = {"loop": "票据分类循环票据", "answers": 1234567, "label": "正确的标签正确的", "again": "其他标签其他标签"}
+    monkeypatch.setattr(shown, "a_console", lambda: Console(force_terminal=True, color_system=None))
+    for columns in range(40, 90):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        show([row], as_json=False)
+        out = capsys.readouterr().out
+        assert all(str(value) in out for value in row.values()), columns

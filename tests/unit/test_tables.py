@@ -81,11 +81,14 @@ def test_a_csv_of_a_spreadsheet_is_read(tmp_path: Path, separator: str, encoding
         ('a,b\n1,"2\n', "cannot be read as CSV: line 2: unexpected end of data"),
         ("a,a\n1,2\n", "two columns are named 'a'"),
         ("\n\n", "it is empty"),
+        ("\n\na,b\n1,2,3\n", "line 4 has 3 fields, the first line 2"),
+        ("sep=;\n\na;b\n1;2;3\n", "line 4 has 3 fields, the first line 2"),
+        ("a,b\r1,2\r", "its lines end in CR"),
     ],
 )
 def test_a_csv_that_is_none_is_refused_with_the_line(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "a.csv"
-    path.write_text(text)
+    path.write_bytes(text.encode())
     with pytest.raises(UsageError, match=words):
         rows_of(path)
 
@@ -109,3 +112,24 @@ def test_simulate_reads_a_nested_field_of_json_lines(tmp_path: Path) -> None:
     path.write_text("".join(row.format(label, i) for i in range(40) for label in ("a", "b")), encoding="utf-8-sig")
     found = files.read(path, "doc.text")
     assert (len(found.pool) + len(found.test), found.field) == (80, "doc.text")
+
+
+def test_a_mark_at_the_beginning_is_no_part_of_the_first_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("text,label\nä,b\n".encode("utf-16"))
+    order = "utf-16-le" if path.read_bytes().startswith(b"\xff\xfe") else "utf-16-be"
+    assert rows_of(path, order) == rows_of(path) == [{"text": "ä", "label": "b"}]
+
+
+def test_json_that_nests_too_deeply_is_told_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a"}\n' + "[" * 100_000)
+    with pytest.raises(UsageError, match="line 2: "):
+        rows_of(path)
+
+
+def test_the_demo_leaves_out_rows_of_json_without_a_text_or_a_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [f'{{"text": "{y} {i}", "label": "{y}"}}' for i in range(30) for y in ("a", "b")]
+    path.write_text("\n".join([*rows, '{"text": "no label"}', '{"text": null, "label": "a"}']))
+    assert sorted(texts(path, "text", "label", "text", seed=0).truth) == ["a"] * 30 + ["b"] * 30

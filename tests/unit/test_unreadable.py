@@ -207,3 +207,19 @@ def test_a_guess_that_stood_in_the_correction_is_kept_by_a_reject_and_not_by_an_
         prelabel_kept(config("generated"), annotation(reject, {**kept, "origin": "prediction-changed"}), shown) is False
     )
     assert prelabel_kept(config("generated"), annotation(approve), shown) is False
+
+
+def test_an_answer_by_a_key_counts_beside_a_control_that_the_form_has_no_more() -> None:
+    form = LabelingConfig.parse(generate_form(MANY, ["correction"], {"text": "$text"}))
+    old = {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["hm"]}}
+    for name in ("quick", "correction"):
+        result = [{"from_name": name, "to_name": "text", "type": "choices", "value": {"choices": ["3"]}}, old]
+        reading = results.read(form, result, None)
+        assert (reading.label, why_unreadable(form, result, reading)) == ("3", None)
+
+
+@pytest.mark.parametrize("name", [[], {}, None, 1, ["label"]])
+def test_a_region_whose_name_is_no_text_does_not_keep_the_answer_beside_it_from_being_read(name: Any) -> None:
+    odd = {"from_name": name, "to_name": "t", "type": "choices", "value": {}}
+    shown = [region("choices", choices=["a"])]
+    assert prelabel_kept(config("one"), annotation(region("choices", choices=["a"], origin="prediction"), odd), shown)
