@@ -55,14 +55,18 @@ def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows
         )
 
 
-def of_another_form(conn: Conn, loop: str, form: bytes) -> list[UUID]:
-    """Outputs with an answer that another form than the one of this hash could not read."""
+def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[UUID]:
+    """Outputs with an answer that another form than the one of this hash could not read.
+
+    Of this project alone: what was said in one that was lost cannot be weighed with what is said in this one.
+    """
     rows = conn.execute(
         """
-        select distinct output_id from unreadable
-        where loop = %(loop)s and until is null and form <> %(form)s order by output_id
+        select distinct u.output_id from unreadable u join annotation_versions v on v.seq = u.annotation_version
+        where u.loop = %(loop)s and u.until is null and u.form <> %(form)s and v.instance = %(instance)s
+        order by u.output_id
         """,
-        {"loop": loop, "form": form},
+        {"loop": loop, "instance": instance, "form": form},
     )
     return [row["output_id"] for row in rows]
 
