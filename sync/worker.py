@@ -114,7 +114,7 @@ class Room:
             if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
                 self._answered_at[spec.name] = time.monotonic()
         except Exception as exc:
-            del self._memories[spec.name]
+            self._memories.pop(spec.name, None)  # a job that was taken for dead may have raised beside this one
             self._looked_at.pop(spec.name, None)
             if full and isinstance(exc, Retriable):
                 self._sweep_at.pop(spec.name, None)

@@ -1,4 +1,4 @@
-"""How many places the sync worker waits for before it fills the window again, while people answer."""
+"""The sync worker's jobs: how many places it fills at once, and two that fail beside each other."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from labelloop.errors import Unreachable
 from labelloop.settings import Settings
 from labelloop.spec import parse
 from labelloop.tasks import MAX_BATCH
@@ -33,3 +34,19 @@ def test_it_never_waits_for_more_places_than_a_push_counts(
     room._answered_at["pets"] -= worker.QUIET_S
     room._push(spec)
     assert asked == [places, 1]
+
+
+def test_two_looks_that_fail_beside_each_other_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One is given to us again when our heartbeat was late, though we are still about it."""
+    room, spec, begun = worker.Room(Settings(), Mock(), Mock()), parse("pets", YAML, XML), list[int]()
+
+    def pull(*_: Any, **__: Any) -> None:
+        begun.append(1)
+        if len(begun) == 1:
+            with pytest.raises(Unreachable):
+                room._pull(spec)
+        raise Unreachable("Label Studio does not answer")
+
+    monkeypatch.setattr(worker, "pull", pull)
+    with pytest.raises(Unreachable):
+        room._pull(spec)
