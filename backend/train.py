@@ -118,19 +118,21 @@ def train(
 ) -> dict[str, Any]:
     """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
 
-    def gather() -> tuple[dict[str, Any], LoopSpec, list[dict[str, Any]]]:
+    def gather() -> tuple[dict[str, Any], LoopSpec, dict[str, Any] | None, list[dict[str, Any]]]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
             spec = None if run is None else loops.get(conn, run["loop"])
             if run is None or spec is None or run["feedback_upto"] is None:
                 raise Failed(f"no run {run_id} that was started")
-            return run, spec, run_items.answered(conn, run["loop"], run["feedback_upto"])
+            if run["judges"] is None:
+                return run, spec, None, run_items.answered(conn, run["loop"], run["feedback_upto"])
+            return run, spec, *judged_before(conn, run)
 
-    run, spec, rows = patiently(gather)
+    run, spec, version, rows = patiently(gather)
     rows = with_pictures_in(database, settings, spec, rows)
     with threadpool_limits(spec.retrain.threads):
-        if run["judges"] is not None:
-            return _judge_again(database, models_dir, run, told)
+        if version is not None:
+            return _judge_again(database, models_dir, run, version, rows, told)
         return _train(database, models_dir, run, spec, rows, told)
 
 
@@ -195,14 +197,15 @@ def _train(
     }
 
 
-def _judge_again(database: Database, models_dir: Path | None, run: dict[str, Any], told: Told) -> dict[str, Any]:
+def _judge_again(
+    database: Database,
+    models_dir: Path | None,
+    run: dict[str, Any],
+    version: dict[str, Any],
+    judged: list[dict[str, Any]],
+    told: Told,
+) -> dict[str, Any]:
     """What `train` returns, of the version of an earlier run; only the verdict is new."""
-
-    def gather() -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        with database.transaction() as conn:
-            return judged_before(conn, run)
-
-    version, judged = patiently(gather)
     told(STEPS[4], 4, len(STEPS))
     learner = models.load(models_dir, version["id"])
     incumbent, challenger, speed = _both_say(models_dir, run, learner, version["id"], judged)

@@ -38,9 +38,11 @@ SMALL_BODY = 64 << 10
 """Limit in bytes for a caller who shows no secret: a login, or the words of a decision."""
 SECONDS = {"idle": 15.0, "head": 10.0, "body": 60.0, "answer": 60.0, "rest": 2.0}
 """How long a connection may stay in each phase. `idle` is more than clients keep an unused connection (httpx: 5 s), or
-we would close it just as they ask; `answer`: until the client has read it; `rest`: reads what nobody wants, so that the
-answer is not lost with it.
+we would close it just as they ask; `answer`: until the client has read it, with SLOWEST; `rest`: reads what nobody
+wants, so that the answer is not lost with it.
 """
+SLOWEST = 32 << 10
+"""For so many bytes of an answer that a client reads it has a second more: a model's file may take some minutes."""
 CONNECTIONS = 256
 """Of one process. More wait in the listening socket until one of them ends."""
 CROWDED, HURRY_S = 0.75, 1.0
@@ -93,6 +95,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def __init__(self, *args: Any, **named: Any) -> None:
         self._phase: tuple[str, object, int] = ("idle", None, 0)
         self._since = time.monotonic()
+        self._unread = 0
         super().__init__(*args, **named)
 
     def service(self) -> None:
@@ -107,8 +110,10 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def is_overdue(self, now: float, crowded: bool) -> bool:
         phase = self._now(), self.request, self.answers
         if phase != self._phase:
-            self._phase, self._since = phase, now
+            self._phase, self._since, self._unread = phase, now, self.total_outbufs_len
         limit = SECONDS.get(phase[0], float("inf"))
+        if phase[0] == "answer":
+            limit += (self._unread - self.total_outbufs_len) / SLOWEST
         return now - self._since > (min(limit, HURRY_S) if crowded and phase[0] in ("idle", "head") else limit)
 
     def is_at_work(self) -> bool:

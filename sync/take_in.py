@@ -65,11 +65,12 @@ class Pull:
 
     def read_again(self) -> PullReport:
         """What could not be read with another form than the loop has now is read once more."""
+        form = form_hash(self.spec)
         with self.database.transaction() as conn:
-            if not unreadable.of_another_form(conn, self.spec.name, self.instance, form_hash(self.spec)):
+            if not unreadable.of_another_form(conn, self.spec.name, self.instance, form):
                 return PullReport()
             projects.hold(conn, self.spec.name, "answers")
-            outputs = unreadable.of_another_form(conn, self.spec.name, self.instance, form_hash(self.spec))
+            outputs = unreadable.of_another_form(conn, self.spec.name, self.instance, form)
             done = resolve(conn, self.spec, self.instance, outputs, {})
             return PullReport(outputs=len(outputs), answers=done.answers)
 

@@ -25,6 +25,7 @@ from labelloop.settings import Settings
 from labelloop.spec import LoopSpec
 from labelloop.store import jobs, loops
 from labelloop.store.database import Database
+from labelloop.tasks import MAX_BATCH
 from sync.project import ensure_project
 from sync.pull import CHECK_EVERY_S, Memory, pull
 from sync.push import push
@@ -88,7 +89,7 @@ class Room:
                 spec,
                 self.settings,
                 check=check,
-                at_least=math.ceil(REFILL * spec.queue.window) if busy else 1,
+                at_least=_batch(spec.queue.window) if busy else 1,
             )
         except Exception:
             self._check_at.pop(spec.name, None)
@@ -113,7 +114,7 @@ class Room:
             if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
                 self._answered_at[spec.name] = time.monotonic()
         except Exception as exc:
-            del self._memories[spec.name]
+            self._memories.pop(spec.name, None)  # a job that was taken for dead may have raised beside this one
             self._looked_at.pop(spec.name, None)
             if full and isinstance(exc, Retriable):
                 self._sweep_at.pop(spec.name, None)
@@ -160,6 +161,11 @@ class Room:
             at.clear()  # what was refused is due again
         logger.info("Label Studio refuses the token; the new one is used from now on")
         return True
+
+
+def _batch(window: int) -> int:
+    """So many places must be free before a window of this size is filled again while people answer."""
+    return min(MAX_BATCH, math.ceil(REFILL * window))  # a push never counts more free places than one import fills
 
 
 def _due(at: dict[str, float], loop: str, every_s: float) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
 from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
@@ -40,17 +41,24 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
     asked = f"{job}:{loop}"
     # Looked for first: each unique violation, though it does no harm, is an error in Postgres's log. And without a
     # statement before it, the block below would be a transaction of its own and not a savepoint of the caller's.
-    if conn.execute(
-        "select 1 from procrastinate_jobs where queueing_lock = %s and status = 'todo'", [asked]
-    ).fetchone():
+    row = conn.execute(
+        """
+        select clock_timestamp() as now,
+            exists (select from procrastinate_jobs where queueing_lock = %s and status = 'todo') as waits
+        """,
+        [asked],
+    ).fetchone()
+    assert row is not None
+    if row["waits"]:
         return False
+    # By Postgres's clock, which says when it may begin: where ours is ahead, nobody could ask for it until then.
+    later = row["now"] + timedelta(seconds=in_s) if in_s else None
     # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
     lock = EXPORT if job == EXPORT else asked
     try:
         with conn.transaction():  # a savepoint: another transaction may ask for the same at this moment
-            later = {"seconds": in_s} if in_s else None
             _asking.configure_task(
-                job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, schedule_in=later, connection=conn
+                job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, schedule_at=later, connection=conn
             ).defer(loop=loop)
     except AlreadyEnqueued:
         return False

@@ -58,7 +58,7 @@ def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows
 def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[UUID]:
     """Outputs with an answer that another form than the one of this hash could not read.
 
-    Of this project: what was said in one before it is not read again, and stays as it was.
+    Of this project alone: what was said in one that was lost is not read again, and stays as it was.
     """
     rows = conn.execute(
         """
@@ -66,7 +66,7 @@ def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[
         where u.loop = %(loop)s and u.until is null and u.form <> %(form)s and v.instance = %(instance)s
         order by u.output_id
         """,
-        {"loop": loop, "form": form, "instance": instance},
+        {"loop": loop, "instance": instance, "form": form},
     )
     return [row["output_id"] for row in rows]
 

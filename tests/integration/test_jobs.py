@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import threading
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from procrastinate import utils
 
 from labelloop.store import jobs
 from labelloop.store.database import Database
@@ -47,3 +51,15 @@ def test_a_job_that_is_being_done_can_be_asked_for_again(database: Database) -> 
         assert jobs.ask(conn, jobs.PUSH, "pets")
         conn.execute("update procrastinate_jobs set status = 'doing'")
         assert jobs.ask(conn, jobs.PUSH, "pets")
+
+
+def test_a_job_is_due_by_the_clock_of_postgres_and_not_by_that_of_who_asks(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is Postgres who says when it may begin; until then nobody can ask for another."""
+    monkeypatch.setattr(utils, "utcnow", lambda: datetime.now(UTC) + timedelta(hours=1))
+    with database.transaction() as conn:
+        assert jobs.ask(conn, jobs.PULL, "pets", in_s=3.5)
+        row = conn.execute("select extract(epoch from scheduled_at - now()) as s from procrastinate_jobs").fetchone()
+    assert row is not None
+    assert 2 < row["s"] < 5

@@ -23,7 +23,7 @@ from labelloop.features import Unfetched, pixels
 from labelloop.pictures.kept import with_pictures
 from labelloop.settings import Settings
 from labelloop.spec import LoopSpec, parse
-from labelloop.store import jobs, loops, runs
+from labelloop.store import jobs, loops, run_items, runs
 from labelloop.store.database import Database
 from tests.backend_factory import answer, settings_for, submit
 from tests.conftest import LabelStudio
@@ -104,6 +104,33 @@ def test_a_run_learns_from_fetched_pictures_fetches_each_once_and_leaves_out_wha
     waiting = {row["key"]: row["label"] for row in rows if row["key"] != "item-60"}
     assert waiting == {key: truths[int(key.removeprefix("item-"))] for key in waiting}
     assert waiting
+
+
+def test_a_run_that_judges_again_sees_the_pictures_too(
+    database: Database, settings: Settings, served: Pictures
+) -> None:
+    spec = spec_of(served.url)
+    data, truths = photos(served, 40)
+    with database.transaction() as conn:
+        ids = submit(conn, spec, data, truths)
+        answer(conn, spec.name, {ids[f"item-{i}"]: truth for i, truth in enumerate(truths)})
+    first = claimed(database, spec.name)
+    made = train(database, settings.models_dir, first, settings=settings)
+    with database.transaction() as conn:
+        runs.finish(conn, first, "refused", version_id=made["version"], scores={})
+        run = runs.get(conn, first)
+        assert run is not None
+        again = runs.request_again(conn, run, "a test")
+        assert again is not None
+        assert runs.claim(conn, spec.name, None) is not None
+    train(database, settings.models_dir, again, settings=settings)
+    with database.transaction() as conn:
+        said = [
+            [(row["key"], row["challenger_label"]) for row in run_items.of_part(conn, one, "holdout")]
+            for one in (first, again)
+        ]
+    assert said[0] == said[1]
+    assert all(label for _, label in said[0])
 
 
 def test_a_click_never_waits_for_a_picture(database: Database, settings: Settings, served: Pictures) -> None:

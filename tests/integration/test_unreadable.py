@@ -13,7 +13,7 @@ from backend.review import reports
 from labelloop.doctor import answers as doctor
 from labelloop.doctor.findings import Level
 from labelloop.store import feedback as feedback_store
-from labelloop.store import figures, people, runs, unreadable
+from labelloop.store import figures, people, projects, runs, unreadable
 from labelloop.store import tasks as task_store
 from labelloop.store.database import Database
 from sync.project import ensure_project
@@ -241,6 +241,26 @@ def test_an_output_whose_project_was_lost_is_asked_anew_as_if_nobody_had_been_as
     assert loop.push().pushed == 1
     newest = max(loop.tasks(), key=lambda task: task["id"])
     assert (newest["data"]["labelloop_key"], newest["overlap"]) == (key, 1)
+
+
+def test_the_answer_of_a_project_that_was_lost_stays_when_the_form_changes(
+    loop: SyncLoop, anne: httpx.Client, ben: httpx.Client
+) -> None:
+    """What its neighbour could not be read by is read again in the project of now, which has none of the two."""
+    [key] = loop.submit(1)
+    loop.push()
+    give(loop, key, [], anne)
+    give(loop, key, region("cat"), ben)
+    loop.pull()
+    assert (loop.states(), answers(loop), len(reasons(loop))) == ({"answered": 1}, [("cat", 1)], 1)
+    with loop.database.transaction() as conn:
+        task_store.wait_again(conn, "pets", "a test")
+        projects.replace(conn, "pets", b"another key")
+    loop.spec = loop.spec.model_copy(update={"labels_xml": XML.replace("eel", "emu")})
+    loop.push()
+    loop.pull()
+    assert (loop.states(), answers(loop)) == ({"answered": 1}, [("cat", 1)])
+    assert len(loop.sql("select * from feedback")) == 1
 
 
 def test_what_was_taken_for_an_answer_by_an_older_labelloop_is_read_again(loop: SyncLoop, anne: httpx.Client) -> None:
