@@ -26,6 +26,12 @@ class JudgedLoop:
     run: UUID
 
 
+@pytest.fixture(autouse=True)
+def _training_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere training gives way to everything; here it is what is waited for, on a machine that may be busy."""
+    monkeypatch.setattr("backend.child.NICE", 0)
+
+
 @pytest.fixture(scope="session")
 def _judged(postgres_url: str, _template: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[JudgedLoop]:
     models_dir = tmp_path_factory.mktemp("judged") / "models"

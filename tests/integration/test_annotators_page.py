@@ -33,7 +33,6 @@ def labeling(loop: SyncLoop, label_studio: LabelStudio) -> Iterator[Page]:
     with a_browser() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.set_default_timeout(90_000)
-        expect.set_options(timeout=90_000)
         page.goto(f"{label_studio.url}/user/login/")
         page.fill("input[name=email]", label_studio.email)
         page.fill("input[name=password]", label_studio.password)

@@ -25,6 +25,8 @@ from labelloop.store.database import Database
 from tests.backend_factory import answer, settings_for, submit, texts_spec
 from tests.tcp import Line
 
+PROGRAM = "import sys, backend.child, backend.worker; backend.child.NICE = 0; sys.exit(backend.worker.main())"
+"""The worker, whose training does not give way to the rest of a machine that may be busy."""
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
 
 
@@ -35,7 +37,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @contextmanager
 def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "backend.worker"], env={**os.environ, **settings.to_env()})
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env={**os.environ, **settings.to_env()})
     try:
         yield process
     finally:

@@ -33,12 +33,6 @@ CHARACTERS = 30_000
 """Of a long text: sixty of them keep a run busy for so long that it is caught in the middle, and need gigabytes."""
 
 
-@pytest.fixture(autouse=True)
-def _as_quick_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere training gives way; here it is what is waited for, on a machine that may be busy."""
-    monkeypatch.setattr("backend.child.NICE", 0)
-
-
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return settings_for(database_url, tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -63,9 +64,7 @@ def test_an_empty_answer_goes_through_where_it_says_that_there_is_none(
         assert [region["origin"] for region in posted(page)] == ["prediction"]
 
         opened(page, loop, "gone")
-        page.locator(".htx-highlight").first.click()
-        page.keyboard.press("Backspace")
-        expect(page.locator(".htx-highlight")).to_have_count(0)
+        removed(page)
         assert posted(page) == []
 
         loop.pull()
@@ -109,6 +108,18 @@ def opened(page: Page, loop: SyncLoop, key: str) -> None:
     page.goto(f"{loop.settings.label_studio_url}/projects/{loop.project_id}/data?task={loop.task_of(key)['id']}")
     page.get_by_role("button", name="Submit").wait_for()
     page.get_by_text("went to").first.wait_for()
+
+
+def removed(page: Page) -> None:
+    """The one region that is marked, by a key; tried again where a busy editor has missed the click or the key."""
+    region = page.locator(".htx-highlight")
+    for _ in range(6):
+        region.first.click()
+        page.keyboard.press("Backspace")
+        with suppress(AssertionError):
+            expect(region).to_have_count(0, timeout=10_000)
+            return
+    pytest.fail("the region stays")
 
 
 def posted(page: Page) -> list[Any]:

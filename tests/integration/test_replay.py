@@ -48,7 +48,6 @@ def finished(database: Database, settings: Settings, loop: str) -> tuple[UUID, d
 def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.child.NICE", 0)
     monkeypatch.setattr("backend.search.MIN_ANSWERS", 100)
     spec = digits_loop(database, n=220, answered=220)
     run_id, outcome = finished(database, settings, spec.name)

@@ -70,6 +70,7 @@ class Desk:
         page.get_by_label("Token").fill(self.token)
         page.get_by_role("button", name="Log in").click()
         page.get_by_text("mira may decide").wait_for()
+        page.wait_for_load_state()  # else the page may end there so far, and what is counted at once is not all
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +153,7 @@ def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
         desk.log_in(page)
         page.get_by_role("link", name="look at the run").click()
         expect(page.locator("#verdict")).to_contain_text("It passed the gate")
+        page.wait_for_load_state()
         assert page.locator(".chart.wide svg:visible").count() == 3
         task = page.get_by_role("link", name="in Label Studio").first.get_attribute("href")
         assert task is not None

@@ -112,9 +112,9 @@ def test_forty_slow_clients_hold_up_nobody_and_are_sent_away(
         for _ in range(13):
             slow(at, stack, asked)
         time.sleep(3)  # what they asked is answered, as far as they read it
-        beside = p99(http, good)
-        # 500 ms beside a machine that is at rest; this one may be at work for others too.
-        assert beside < 0.5 + alone
+        # 500 ms beside a machine that is at rest; this one may be at work for others too, now more and now less. Who
+        # holds up others does so for 10 s at least.
+        assert any(p99(http, good) < 0.5 + alone for _ in range(3))
         for wire in heads:  # a head has 10 s
             wire.settimeout(30)
             assert wire.recv(100) == b""
@@ -158,12 +158,12 @@ def test_a_body_without_credentials_is_answered_before_it_is_sent(settings: Sett
 def test_a_request_on_its_way_is_answered_although_the_service_is_told_to_end(
     settings: Settings, tmp_path: Path
 ) -> None:
-    whole = submission()
+    whole = submission().replace(b"Host: x\r\n", b"Host: x\r\nExpect: 100-continue\r\n")
     with ExitStack() as stack:
         with serving(services.SYNC, settings, tmp_path / "log") as at:
             wire = slow(at, stack, whole[:-20])
             wire.settimeout(30)
-            time.sleep(1)
+            assert wire.recv(4000) == b"HTTP/1.1 100 Continue\r\n\r\n"  # so the head has been read
             rest = threading.Timer(1, wire.sendall, [whole[-20:]])
             rest.start()
         rest.join()

@@ -173,6 +173,8 @@ def test_a_worker_lives_through_the_absence_of_label_studio_and_of_postgres(loop
 
 
 def test_a_worker_looks_a_while_after_a_ring_whether_or_not_it_looks_by_itself(loop: SyncLoop) -> None:
+    with loop.database.transaction() as conn:  # else it might be looked for the first look before that is asked for
+        jobs.ask(conn, jobs.PULL, loop.spec.name)
     worker = Worker(replace(loop.settings, pull_every_s=3600.0))
     try:
         loop.submit(2)

@@ -139,12 +139,12 @@ def test_a_redirect_is_followed_and_checked_like_the_first_address(served: Pictu
         ("gone.png", "has the status 404"),
         ("page", "is no picture but 'text/html'"),
         ("endless", "has more than 20,000,000 bytes"),
-        ("slow", "takes more than 1 s"),
+        ("slow", "takes more than 3 s"),
     ],
 )
 def test_what_a_server_does_wrong_is_told(served: Pictures, path: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        Fetcher(HERE, limit_s=1.0 if path == "slow" else 20.0).fetch(f"{served.url}/{path}")
+        Fetcher(HERE, limit_s=3.0 if path == "slow" else 20.0).fetch(f"{served.url}/{path}")
 
 
 def test_a_host_that_does_not_answer_or_does_not_exist_is_told() -> None:
