@@ -81,6 +81,7 @@ class Pull:
         )
         task_store.forget(conn, outputs)
         annotation_store.bury_outputs(conn, self.instance, outputs)
+        feedback_store.forget(conn, outputs)
         done = resolve(conn, self.spec, self.instance, outputs, {})
         jobs.ask(conn, jobs.PUSH, self.spec.name)
         return PullReport(withdrawn=len(withdrawn), answers=done.answers)

@@ -55,9 +55,35 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def replace(conn: Conn, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[int, UUID]) -> None:
-    """`rows` is all the feedback that there is now for these outputs: others' rows go, theirs keep their id."""
-    rows = list(rows)
+def of_lost_projects(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """What was said of these outputs in projects before the one of this instance: output, label, reviewer, address."""
+    return conn.execute(
+        """
+        select f.model_output_id, f.label, f.reviewer_id, r.email
+        from feedback f join reviewers r on r.id = f.reviewer_id
+        where f.model_output_id = any(%(outputs)s) and r.instance <> %(instance)s
+        order by f.updated_at, f.id
+        """,
+        {"outputs": list(output_ids), "instance": instance},
+    ).fetchall()
+
+
+def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Nothing that was said of these outputs counts any more, in whichever project."""
+    conn.execute("delete from feedback where model_output_id = any(%(outputs)s)", {"outputs": list(output_ids)})
+
+
+def replace(
+    conn: Conn,
+    output_ids: Sequence[UUID],
+    rows: Iterable[Feedback],
+    reviewers: Mapping[int, UUID],
+    kept: Iterable[tuple[UUID, UUID]] = (),
+) -> None:
+    """`rows` is all the feedback that there is now for these outputs, beside what was `kept` (output, reviewer) from
+    projects that were lost: others' rows go, theirs keep their id.
+    """
+    rows, kept = list(rows), list(kept)
     conn.execute(
         """
         delete from feedback f where f.model_output_id = any(%(outputs)s) and not exists (
@@ -66,8 +92,8 @@ def replace(conn: Conn, output_ids: Sequence[UUID], rows: Iterable[Feedback], re
         """,
         {
             "outputs": list(output_ids),
-            "kept_outputs": [row.output_id for row in rows],
-            "kept_reviewers": [reviewers[row.reviewer] for row in rows],
+            "kept_outputs": [*(row.output_id for row in rows), *(output_id for output_id, _ in kept)],
+            "kept_reviewers": [*(reviewers[row.reviewer] for row in rows), *(reviewer for _, reviewer in kept)],
         },
     )
     with conn.cursor() as cursor:
