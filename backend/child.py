@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -23,11 +24,15 @@ from uuid import UUID
 from labelloop.sections import Retrain
 from labelloop.settings import Settings
 
+logger = logging.getLogger(__name__)
 Child = subprocess.Popen[bytes]
 BEAT_EVERY_S = 2.0
 NICE = 19
 """The lowest: annotators and predictions come first. With 0 the child is a process like all others."""
-
+STARVED_NICE = 10
+"""About a tenth of a core that one other process keeps busy; without it, under the idle policy, a three-hundredth."""
+STARVES_AFTER_S = 30.0
+"""A child that waited for a processor so long, and got less than a fifth of it, is begun anew with STARVED_NICE."""
 
 LOG_CHARACTERS = 16_000
 """Of what a child prints, the end is kept."""
@@ -36,6 +41,10 @@ ERROR_CHARACTERS = 1_000
 
 class Stopped(Exception):
     """The worker is to end, the run is to be stopped, or it is no longer ours: the child was killed."""
+
+
+class Starved(Exception):
+    """Other work leaves the child hardly any time of the processor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,10 @@ class Heard:
     def log(self) -> str:
         """The end of what it printed, without our secrets."""
         return str(self._clean(self._printed.decode(errors="replace")))[-LOG_CHARACTERS:]
+
+    def begin_anew(self) -> None:
+        """Another child does the run: half a line of the one before is not the beginning of its first."""
+        self._said, self.progress = b"", None
 
     def listen(self, child: Child) -> None:
         """Take what is there; never wait."""
@@ -101,8 +114,11 @@ class Children:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def take(self) -> Child:
-        """In a process group of its own; it ends by itself when its standard input does: with us."""
+    def take(self, *, idle: bool = True) -> Child:
+        """In a process group of its own; it ends by itself when its standard input does: with us.
+
+        `idle`: it has only the time that nothing else wants; else a small share in any case.
+        """
         child = subprocess.Popen(
             [sys.executable, "-m", "backend.train"],
             # One thread: the same sums in the same order, and the other core is for those who serve.
@@ -114,33 +130,58 @@ class Children:
         )
         # From the start, since its imports take seconds. Linux divides the processor among sessions first: without that
         # of its session its niceness would count only inside it.
-        yield_to_all(child.pid)
+        yield_to_all(child.pid, idle=idle)
         return child
 
 
-def yield_to_all(pid: int) -> None:
-    """Only time that nothing else wants, of the processor and, which follows from it, of the disk; Linux alone can."""
+def yield_to_all(pid: int, *, idle: bool = True) -> None:
+    """Only time that nothing else wants, of the processor and, which follows from it, of the disk; Linux alone can.
+
+    Without `idle` a small share of it in any case. There is no way back: only root may raise a priority again.
+    """
+    nice = NICE if idle else min(NICE, STARVED_NICE)
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, NICE)
-        Path(f"/proc/{pid}/autogroup").write_text(str(NICE))
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
     # Niceness alone leaves it its slice of time when Label Studio wakes up; an idle process is pushed aside at once.
     with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(pid, os.SCHED_IDLE if NICE else os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(pid, os.SCHED_IDLE if idle and NICE else os.SCHED_OTHER, os.sched_param(0))
+
+
+def starves(pid: int) -> bool:
+    """Whether it waited for a processor for STARVES_AFTER_S, and four times as long as it ran. Linux alone can tell."""
+    try:
+        ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
+    except (OSError, ValueError):
+        return False
+    return int(waited) > max(STARVES_AFTER_S * 1e9, 4 * int(ran))
 
 
 def train_in(
-    child: Child, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event
+    children: Children, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event
 ) -> dict[str, Any]:
     """What backend.train says, or {"error": why it could not; at most ERROR_CHARACTERS}.
 
     `beat` is called every few seconds; False from it, or `stop`, and Stopped is raised. The child is gone in any case.
+    A child that gets no time of the processor is begun anew with a share of it, so that the run ends on a busy machine.
     """
+    try:
+        return _train(children.take(), order, heard, beat, stop, idle=True)
+    except Starved:
+        logger.info("run %s gets no time of the processor; it begins anew with a small share", order.run)
+        heard.begin_anew()
+        return _train(children.take(idle=False), order, heard, beat, stop, idle=False)
+
+
+def _train(
+    child: Child, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event, *, idle: bool
+) -> dict[str, Any]:
     assert child.stdin is not None
     try:
         with contextlib.suppress(BrokenPipeError):  # it has died already: the status says of what
             child.stdin.write(order.line())
             child.stdin.flush()
-        in_time = _watch(child, order.limits.minutes * 60, heard, beat, stop)
+        in_time = _watch(child, order.limits.minutes * 60, heard, beat, stop, idle=idle)
         if not in_time:
             return {"error": f"training took longer than {order.limits.minutes:g} minutes and was ended"}
     finally:
@@ -163,8 +204,16 @@ def kill(child: Child) -> None:
                 pipe.close()
 
 
-def _watch(child: Child, limit_s: float, heard: Heard, beat: Callable[[], bool], stop: threading.Event) -> bool:
-    """Wait for the child's end; False: its time is up."""
+def _watch(
+    child: Child,
+    limit_s: float,
+    heard: Heard,
+    beat: Callable[[], bool],
+    stop: threading.Event,
+    *,
+    idle: bool,
+) -> bool:
+    """Wait for the child's end; False: its time is up. Raises Starved where an idle one gets no time at all."""
     for pipe in (child.stdout, child.stderr):
         assert pipe is not None
         os.set_blocking(pipe.fileno(), False)
@@ -178,6 +227,8 @@ def _watch(child: Child, limit_s: float, heard: Heard, beat: Callable[[], bool],
             beaten = now
             if not beat():
                 raise Stopped
+            if idle and heard.outcome is None and starves(child.pid):
+                raise Starved
         if stop.wait(0.05):
             raise Stopped
     heard.listen(child)

@@ -49,7 +49,7 @@ def replay(database: Database, settings: Settings, loop: str | None, run: str) -
     limits = spec.retrain.model_copy(update={"threads": then.get("threads", spec.retrain.threads)})
     heard = Heard(settings.hide)
     outcome = train_in(
-        Children(settings).take(),
+        Children(settings),
         Order(row["id"], limits, replay=True),
         heard,
         lambda: True,

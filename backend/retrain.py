@@ -45,10 +45,10 @@ def retrain(
         return None
     logger.info("loop %s: run %s started, answers up to %d", loop, run["id"], run["feedback_upto"])
     heard = Heard(settings.hide)
-    child = (children or Children(settings)).take()
+    children = children or Children(settings)
     try:
         outcome = train_in(
-            child, Order(run["id"], spec.retrain), heard, lambda: _beat(database, run["id"], heard), stop
+            children, Order(run["id"], spec.retrain), heard, lambda: _beat(database, run["id"], heard), stop
         )
         if not patiently(lambda: _beat(database, run["id"], heard)):
             raise Stopped

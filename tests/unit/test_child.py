@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from backend.child import ERROR_CHARACTERS, LOG_CHARACTERS, Child, Heard, Order, Stopped, kill, train_in
+from backend.child import ERROR_CHARACTERS, LOG_CHARACTERS, Child, Children, Heard, Order, Stopped, kill, train_in
 from labelloop.sections import Retrain
 from labelloop.settings import Settings
 
@@ -39,9 +39,20 @@ def play() -> Iterator[Play]:
         kill(child)
 
 
+class Given(Children):
+    """Children that are there already, one after the other; remembers which was to be idle."""
+
+    def __init__(self, *children: Child) -> None:
+        self.left, self.idle = list(children), list[bool]()
+
+    def take(self, *, idle: bool = True) -> Child:
+        self.idle.append(idle)
+        return self.left.pop(0)
+
+
 def heard(child: Child, order: Order = ORDER, beat: Callable[[], bool] = lambda: True) -> tuple[Heard, dict[str, Any]]:
     known = Heard(SETTINGS.hide)
-    return known, train_in(child, order, known, beat, threading.Event())
+    return known, train_in(Given(child), order, known, beat, threading.Event())
 
 
 def test_progress_log_and_outcome_are_told_apart_though_they_come_in_pieces(play: Play) -> None:
@@ -107,3 +118,14 @@ def test_who_is_to_stop_is_gone_when_that_is_said(play: Play) -> None:
     with pytest.raises(Stopped):
         heard(child, beat=lambda: False)
     assert child.returncode == -signal.SIGKILL
+
+
+def test_a_run_that_gets_no_time_begins_anew_with_a_share(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    starving = play("""os.write(1, b'{"step": "fit'); time.sleep(600)""")
+    fed = play("""os.write(1, b'{"version": "made"}\\n')""")
+    monkeypatch.setattr("backend.child.BEAT_EVERY_S", 0.1)
+    monkeypatch.setattr("backend.child.starves", lambda pid: True)
+    children, known = Given(starving, fed), Heard(SETTINGS.hide)
+    assert train_in(children, ORDER, known, lambda: True, threading.Event()) == {"version": "made"}
+    assert children.idle == [True, False]
+    assert starving.returncode == -signal.SIGKILL
