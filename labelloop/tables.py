@@ -94,7 +94,7 @@ def _codec(beginning: bytes, name: str, encoding: str | None) -> str:
     try:
         codec = codecs.lookup(encoding).name
         "".encode(codec)
-    except LookupError:
+    except (LookupError, UnicodeError):  # `undefined` is an encoding that nothing can be written in
         raise UsageError(f"--encoding is {encoding!r}; such as utf-8, cp1252, latin-1, utf-16") from None
     return "utf-8-sig" if codec == "utf-8" and marked == "utf-8-sig" else codec
 

@@ -25,6 +25,8 @@ def construct(learner: type[T], params: Mapping[str, Any]) -> T:
         takes = ", ".join(p for p, v in inspect.signature(learner).parameters.items() if v.kind is not v.VAR_KEYWORD)
         if first["type"] == "unexpected_keyword_argument":
             raise SpecError(f"learner.params: no {name!r} here; there are: {takes}") from None
+        if first["type"] == "missing_argument":
+            raise SpecError(f"learner.params: {name!r} is missing; there are: {takes}") from None
         said = str(first["msg"]).replace("Input should", "should")
         raise SpecError(f"learner.params.{name}: {said}, not {first['input']!r}") from None
     return made

@@ -276,3 +276,8 @@ def test_a_text_of_a_megabyte_is_learned_from_and_judged() -> None:
     data: Data = [{"t": "spam " * 200_000}, {"t": "ham and eggs"}, {"t": "more spam"}, {"t": "ham"}]
     learner = make("text", {"field": "t"}).fit(data, ["spam", "ham"] * 2, np.random.default_rng(0))
     assert learner.classes == ("ham", "spam")
+
+
+def test_a_parameter_that_a_learner_needs_is_named_where_it_is_missing() -> None:
+    with pytest.raises(SpecError, match=r"learner\.params: 'url' is missing; there are: field, .*url, protocol"):
+        make("remote", {"field": "text", "label_config": "<View/>"})

@@ -133,3 +133,9 @@ def test_the_demo_leaves_out_rows_of_json_without_a_text_or_a_label(tmp_path: Pa
     rows = [f'{{"text": "{y} {i}", "label": "{y}"}}' for i in range(30) for y in ("a", "b")]
     path.write_text("\n".join([*rows, '{"text": "no label"}', '{"text": null, "label": "a"}']))
     assert sorted(texts(path, "text", "label", "text", seed=0).truth) == ["a"] * 30 + ["b"] * 30
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "undefined"])
+def test_what_is_no_encoding_is_told(encoding: str) -> None:
+    with pytest.raises(UsageError, match=f"--encoding is '{encoding}'; such as utf-8"):
+        list(outputs_of(io.BytesIO(LINE.encode()), "a.ndjson", encoding))
