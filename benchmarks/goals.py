@@ -55,6 +55,7 @@ SERVICE_GOALS = (
     SUBMIT_CPU := Goal("Label Studio's processor time of a Submit, training", "the same without labelloop", 1.15),
     QUIET_CPU := Goal("Label Studio's processor time of a Submit, no training", "the same without labelloop", 1.15),
     SUBMIT_ARRIVES := Goal("from the click to the answer in Postgres, the latest", "a fixed limit", 5, "s"),
+    SUBMIT_DRY := Goal("served no task, five people who answer every 3 s", "a fixed limit", 0, "times"),
     PREDICT_P50 := Goal("/predict, p50", "a bare Flask route around a bare predict_proba", 2),
     PREDICT_P99 := Goal("/predict, p99", "a bare Flask route around a bare predict_proba", 3),
     BUSY_P50 := Goal("/predict while training runs, p50", "the same bare route while nothing trains", 2),

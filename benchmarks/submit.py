@@ -1,15 +1,17 @@
-"""Submit by an annotator: with all of labelloop connected, training or not, against the same tasks without labelloop.
+"""Submit by five people: with all of labelloop connected, training or not, against the same tasks without labelloop.
 
-Three sides in turn, in short blocks, since other work on the machine comes and goes. Beside the time of a click: the
-processor seconds of Label Studio, Postgres and our processes, and the requests that labelloop sends, for each Submit.
+Each of them answers every three seconds. Three sides in turn, in short blocks, since other work on the machine comes
+and goes. Beside the time of a click: the processor seconds of Label Studio, Postgres and our processes, and the
+requests that labelloop sends, for each Submit.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
@@ -26,6 +28,7 @@ from benchmarks.goals import (
     QUIET_P95,
     SUBMIT_ARRIVES,
     SUBMIT_CPU,
+    SUBMIT_DRY,
     SUBMIT_P50,
     SUBMIT_P95,
     Goal,
@@ -36,15 +39,23 @@ from benchmarks.push import Batches, Noting
 from benchmarks.rooms import House, Servers, house, wait_until
 from benchmarks.turns import percentile, ratios
 from labelloop import results
+from labelloop.errors import Failed
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.local.people import sign_up
 from labelloop.local.services import BACKEND, SYNC
-from labelloop.sections import Queue
+from labelloop.sections import Queue, Retrain
 from labelloop.spec import LoopSpec
 from sync.project import SAMPLING, ensure_project
 from sync.push import push
 
 LOOP = "submitted"
-THINKS_S = 0.2
-"""Between being served a task and answering it: one who is as quick as five people together."""
+PEOPLE = 5
+PACE_S = 3.0
+"""Between two answers of one person."""
+MOST_DRY = 200
+"""Times that one person asks for a task in vain before the benchmark ends."""
+NO_RUNS = Retrain(after=100_000, drift=False, on_new_label=False)
+"""The answers of the benchmark itself ask for no training."""
 SETTLES_S = 3.0
 """After a start the worker looks at everything once; that is no annotator's day."""
 LATE = """
@@ -62,6 +73,8 @@ class Block:
 
     times: Sequence[float]
     """Seconds of each Submit."""
+    dry: int
+    """Times that somebody was served no task."""
     cpu: Cpu
     """Processor seconds a Submit, by process; what is left to do after the last one is in it."""
     requests: Mapping[str, float]
@@ -69,17 +82,22 @@ class Block:
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats = (10, 1) if quick else (30, 4)
+    n, repeats = (10, 1) if quick else (40, 4)
     seen: Counter[str] = Counter()
-    with house(servers) as whole, servers.http() as web, counting.counted(servers.label_studio, seen) as url:
+    with (
+        house(servers) as whole,
+        servers.http() as web,
+        _people(servers) as people,
+        counting.counted(servers.label_studio, seen) as url,
+    ):
         our = replace(whole, settings=replace(whole.settings, label_studio_url=url))
         with our.database.transaction() as conn:
-            spec = digits_loop(conn, LOOP, 3 * n * (repeats + 1), 0, queue=Queue())
+            spec = digits_loop(conn, LOOP, 3 * n * (repeats + 1), 0, queue=Queue(), retrain=NO_RUNS)
         training.prepare(our)
         try:
             batches = _push(our, spec)
             connected, alone = our.project_id(LOOP), _bare_project(web, spec, batches, n * (repeats + 1))
-            bench = _Bench(our, web, spec, seen, {"bare": alone, "quiet": connected, "training": connected}, n)
+            bench = _Bench(our, people, spec, seen, {"bare": alone, "quiet": connected, "training": connected}, n)
             for side in SIDES:
                 bench.block(side)  # not counted: everything is loaded, and cached, afterwards
             blocks: dict[str, list[Block]] = {side: [] for side in SIDES}
@@ -102,7 +120,18 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
         _cpu(SUBMIT_CPU, blocks["training"], bare),
         _cpu(QUIET_CPU, blocks["quiet"], bare),
         Measured(SUBMIT_ARRIVES, [max(late)], f"of {len(late)} answers; the median {median(late):.1f} s"),
+        Measured(SUBMIT_DRY, [sum(block.dry for side in SIDES[1:] for block in blocks[side])], f"of {len(late)} asked"),
     ]
+
+
+@contextmanager
+def _people(servers: Servers) -> Iterator[list[httpx.Client]]:
+    """Their sessions, each of an account of its own."""
+    with ExitStack() as stack:
+        gateway = stack.enter_context(closing(Gateway(servers.label_studio, servers.token)))
+        invite, password = gateway.invite_url(), uuid4().hex
+        emails = [f"person-{i}-{uuid4().hex[:8]}@benchmark.example.org" for i in range(PEOPLE)]
+        yield [stack.enter_context(closing(sign_up(servers.label_studio, invite, email, password))) for email in emails]
 
 
 def _push(our: House, spec: LoopSpec) -> Batches:
@@ -133,7 +162,7 @@ def _bare_project(web: httpx.Client, spec: LoopSpec, batches: Batches, n: int) -
 @dataclass(frozen=True, slots=True)
 class _Bench:
     our: House
-    web: httpx.Client
+    people: Sequence[httpx.Client]
     spec: LoopSpec
     seen: Counter[str]
     projects: Mapping[str, int]
@@ -162,16 +191,27 @@ class _Bench:
                 }
                 time.sleep(SETTLES_S)
             asked, began = Counter(self.seen), counting.read(meters)
-            times = _answer(self.web, self.projects[side], self.spec, self.n)
+            times, dry = self._work(self.projects[side])
             if side != "bare":
                 wait_until(lambda: self._arrived() == before + self.n, what="the last answer")
             ended = counting.read(meters)
             sent = Counter(self.seen) - asked
         return Block(
             times,
+            dry,
             {name: (ended[name] - began[name]) / self.n for name in meters},
             {name: count / self.n for name, count in sent.items()},
         )
+
+    def _work(self, project_id: int) -> tuple[list[float], int]:
+        """All of them, evenly spread over the pace of one. Raises where the window stays dry."""
+
+        def one(i: int) -> tuple[list[float], int]:
+            return _answer(self.people[i], project_id, self.spec, self.n // PEOPLE, (i + 1) * PACE_S / PEOPLE)
+
+        with ThreadPoolExecutor(PEOPLE) as threads:
+            done = list(threads.map(one, range(PEOPLE)))
+        return [s for times, _ in done for s in times], sum(dry for _, dry in done)
 
     def _arrived(self) -> int:
         with self.our.database.transaction() as conn:
@@ -179,11 +219,18 @@ class _Bench:
         return int(row["n"]) if row else 0
 
 
-def _answer(web: httpx.Client, project_id: int, spec: LoopSpec, n: int) -> list[float]:
-    """Seconds of each submit, of `n` tasks that the stream serves one after the other. Raises where it runs dry."""
-    times = []
-    for _ in range(n):
+def _answer(web: httpx.Client, project_id: int, spec: LoopSpec, n: int, begins_s: float) -> tuple[list[float], int]:
+    """One person gives `n` answers, the first after `begins_s`: seconds of each Submit; how often there was no task."""
+    times: list[float] = []
+    dry, due = 0, time.perf_counter() + begins_s
+    while len(times) < n:
         served = web.post(f"/api/dm/actions/?id=next_task&project={project_id}", json={"project": project_id})
+        if served.status_code == 404:
+            dry += 1
+            if dry > MOST_DRY:
+                raise Failed(f"the project {project_id} has had no task for too long")
+            time.sleep(PACE_S / 10)
+            continue
         task = served.raise_for_status().json()
         prediction = task["predictions"][0] if task["predictions"] else None
         regions = prediction["result"] if prediction else results.encode(spec.config, spec.labels[0], None)
@@ -194,11 +241,12 @@ def _answer(web: httpx.Client, project_id: int, spec: LoopSpec, n: int) -> list[
             "unique_id": str(uuid4()),
             "project": str(project_id),
         }
-        time.sleep(THINKS_S)
+        time.sleep(max(0.0, due - time.perf_counter()))
         began = time.perf_counter()
         web.post(f"/api/tasks/{task['id']}/annotations/?project={project_id}", json=answer).raise_for_status()
         times.append(time.perf_counter() - began)
-    return times
+        due = began + PACE_S
+    return times, dry
 
 
 def _times(goal: Goal, share: float, ours: Sequence[Block], bare: Sequence[Block], more: str = "") -> Measured:

@@ -25,7 +25,7 @@ def prepare(our: House) -> None:
 
 @contextmanager
 def training(our: House) -> Iterator[psutil.Popen]:
-    """The backend's worker, with one run after the other for the length of the `with`."""
+    """The backend's worker, with one run after the other for the length of the `with`; the last one ends before it."""
     with our.working("backend.worker") as worker:
         stop = threading.Event()
         asking = threading.Thread(target=_ask, args=(our, stop))
@@ -36,6 +36,8 @@ def training(our: House) -> Iterator[psutil.Popen]:
         finally:
             stop.set()
             asking.join()
+        # A run that is left open would be done by the next worker, in a block that is to be free of training.
+        wait_until(lambda: _status(our) not in ("queued", "running"), 300, "the end of the last run")
 
 
 def runs_done(our: House) -> int:
