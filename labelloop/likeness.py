@@ -68,9 +68,8 @@ def duplicates(texts: Sequence[str]) -> Ints:
         if group[row] >= 0:
             continue
         group[row] = row
-        for other in others[group[others] < 0]:
-            if _jaccard(sets[row], sets[other]) >= ALIKE:
-                group[other] = row
+        left = others[group[others] < 0]
+        group[left[_jaccard(sets[row], [sets[other] for other in left]) >= ALIKE]] = row
     place = {word: int(number) for word, number in zip(words, group, strict=True)}
     return np.array([place[text] for text in texts], dtype=np.int64)
 
@@ -94,7 +93,7 @@ def near(texts: Sequence[str], others: Sequence[str]) -> Iterator[Iterator[int]]
 
 
 def _alike(runs: Ints, theirs: Sequence[Ints], places: Sequence[int]) -> Iterator[int]:
-    return (place for place in places if _jaccard(runs, theirs[place]) >= ALIKE)
+    return (place for place in places if _jaccard(runs, [theirs[place]])[0] >= ALIKE)
 
 
 def _sets(words: Sequence[str]) -> tuple[list[Ints], npt.NDArray[np.float32]]:
@@ -146,11 +145,15 @@ def _worth_a_look(sketches: npt.NDArray[np.float32], sizes: Ints) -> Iterator[In
             yield others[np.minimum(ours, theirs) >= ALIKE * np.maximum(ours, theirs)]
 
 
-def _jaccard(one: Ints, other: Ints) -> float:
-    if not len(one) or not len(other):
-        return 0.0
-    common = len(np.intersect1d(one, other, assume_unique=True))
-    return common / (len(one) + len(other) - common)
+def _jaccard(one: Ints, others: Sequence[Ints]) -> npt.NDArray[np.float64]:
+    """Jaccard's index of a sorted set and each of the others; 0 beside an empty one."""
+    sizes = _sizes(others)
+    if not len(one) or not sizes.sum():
+        return np.zeros(len(others))
+    runs = np.concatenate(others)
+    shared = one[np.minimum(np.searchsorted(one, runs), len(one) - 1)] == runs
+    common = np.bincount(np.repeat(np.arange(len(sizes)), sizes), shared, minlength=len(sizes))
+    return np.asarray(common / (len(one) + sizes - common), dtype=np.float64)
 
 
 def _reduce(matrix: Vectors, k: int) -> Vectors:
