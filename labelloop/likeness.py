@@ -89,11 +89,16 @@ def near(texts: Sequence[str], others: Sequence[str]) -> Iterator[Iterator[int]]
         ours, sketch = _sets(texts[start : start + _BLOCK])
         for runs, likely in zip(ours, sketch @ sketches.T >= _LEAST, strict=True):
             fits = likely & (np.minimum(len(runs), sizes) >= ALIKE * np.maximum(len(runs), sizes))
-            yield _alike(runs, theirs, np.flatnonzero(fits).tolist())
+            yield _alike(runs, theirs, np.flatnonzero(fits))
 
 
-def _alike(runs: Ints, theirs: Sequence[Ints], places: Sequence[int]) -> Iterator[int]:
-    return (place for place in places if _jaccard(runs, [theirs[place]])[0] >= ALIKE)
+def _alike(runs: Ints, theirs: Sequence[Ints], places: Ints) -> Iterator[int]:
+    """More at a time from look to look: who asks for the first waits for one, who asks for all for few calls."""
+    start, n = 0, 1
+    while start < len(places):
+        block = places[start : start + n]
+        yield from block[_jaccard(runs, [theirs[place] for place in block]) >= ALIKE].tolist()
+        start, n = start + n, min(2 * n, _BLOCK)
 
 
 def _sets(words: Sequence[str]) -> tuple[list[Ints], npt.NDArray[np.float32]]:
