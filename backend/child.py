@@ -165,23 +165,29 @@ def train_in(
     `beat` is called every few seconds; False from it, or `stop`, and Stopped is raised. The child is gone in any case.
     A child that gets no time of the processor is begun anew with a share of it, so that the run ends on a busy machine.
     """
+    child = children.take()
+
+    def fed() -> bool:
+        goes_on = beat()
+        if goes_on and heard.outcome is None and starves(child.pid):
+            raise Starved
+        return goes_on
+
     try:
-        return _train(children.take(), order, heard, beat, stop, idle=True)
+        return _train(child, order, heard, fed, stop)
     except Starved:
         logger.info("run %s gets no time of the processor; it begins anew with a small share", order.run)
         heard.begin_anew()
-        return _train(children.take(idle=False), order, heard, beat, stop, idle=False)
+        return _train(children.take(idle=False), order, heard, beat, stop)
 
 
-def _train(
-    child: Child, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event, *, idle: bool
-) -> dict[str, Any]:
+def _train(child: Child, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event) -> dict[str, Any]:
     assert child.stdin is not None
     try:
         with contextlib.suppress(BrokenPipeError):  # it has died already: the status says of what
             child.stdin.write(order.line())
             child.stdin.flush()
-        in_time = _watch(child, order.limits.minutes * 60, heard, beat, stop, idle=idle)
+        in_time = _watch(child, order.limits.minutes * 60, heard, beat, stop)
         if not in_time:
             return {"error": f"training took longer than {order.limits.minutes:g} minutes and was ended"}
     finally:
@@ -204,16 +210,8 @@ def kill(child: Child) -> None:
                 pipe.close()
 
 
-def _watch(
-    child: Child,
-    limit_s: float,
-    heard: Heard,
-    beat: Callable[[], bool],
-    stop: threading.Event,
-    *,
-    idle: bool,
-) -> bool:
-    """Wait for the child's end; False: its time is up. Raises Starved where an idle one gets no time at all."""
+def _watch(child: Child, limit_s: float, heard: Heard, beat: Callable[[], bool], stop: threading.Event) -> bool:
+    """Wait for the child's end; False: its time is up."""
     for pipe in (child.stdout, child.stderr):
         assert pipe is not None
         os.set_blocking(pipe.fileno(), False)
@@ -227,8 +225,6 @@ def _watch(
             beaten = now
             if not beat():
                 raise Stopped
-            if idle and heard.outcome is None and starves(child.pid):
-                raise Starved
         if stop.wait(0.05):
             raise Stopped
     heard.listen(child)
