@@ -58,26 +58,18 @@ def resolve(
     not_read = [row for _, rows in read.values() for row in rows]
     people = {row.reviewer for row in everything} | {row.reviewer for row in not_read if row.reviewer is not None}
     feedback_store.meet(conn, instance, {person: users.get(person) for person in sorted(people)})
-    reviewers = feedback_store.reviewers(conn, instance)
-    known = {person: row["id"] for person, row in reviewers.items()}
-    labels = {id_: [row.label for row in said] for id_, (said, _) in read.items()}
-    anew = {(row.output_id, reviewers[row.reviewer]["email"]) for row in everything}
-    before = [
-        row
-        for row in feedback_store.of_lost_projects(conn, instance, list(read))
-        if row["email"] is None or (row["model_output_id"], row["email"]) not in anew
-    ]
-    for row in before:
-        labels[row["model_output_id"]].append(row["label"])
-    agreed = {id_: consensus(said, spec.overlap, spec.config.answer, spec.tolerance) for id_, said in labels.items()}
+    known = {person: row["id"] for person, row in feedback_store.reviewers(conn, instance).items()}
+    feedback_store.replace(conn, instance, list(read), everything, known)
+    agreed = {
+        id_: consensus(labels, spec.overlap, spec.config.answer, spec.tolerance)
+        for id_, labels in feedback_store.labels(conn, list(read)).items()
+    }
     changed = [
         (output["id"], agreed[output["id"]] or NO_ANSWER)
         for output in outputs
         if _differs(output, agreed[output["id"]])
     ]
 
-    kept = [(row["model_output_id"], row["reviewer_id"]) for row in before]
-    feedback_store.replace(conn, list(read), everything, known, kept)
     found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
     unreadable_store.replace(conn, spec.name, form_hash(spec), list(read), found)
     feedback_store.answer(conn, spec.name, changed)

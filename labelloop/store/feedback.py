@@ -55,45 +55,36 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def of_lost_projects(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """What was said of these outputs in projects before the one of this instance: output, label, reviewer, address."""
-    return conn.execute(
-        """
-        select f.model_output_id, f.label, f.reviewer_id, r.email
-        from feedback f join reviewers r on r.id = f.reviewer_id
-        where f.model_output_id = any(%(outputs)s) and r.instance <> %(instance)s
-        order by f.updated_at, f.id
-        """,
-        {"outputs": list(output_ids), "instance": instance},
-    ).fetchall()
-
-
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
     """Nothing that was said of these outputs counts any more, in whichever project."""
     conn.execute("delete from feedback where model_output_id = any(%(outputs)s)", {"outputs": list(output_ids)})
 
 
 def replace(
-    conn: Conn,
-    output_ids: Sequence[UUID],
-    rows: Iterable[Feedback],
-    reviewers: Mapping[int, UUID],
-    kept: Iterable[tuple[UUID, UUID]] = (),
+    conn: Conn, instance: UUID, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[int, UUID]
 ) -> None:
-    """`rows` is all the feedback that there is now for these outputs, beside what was `kept` (output, reviewer) from
-    projects that were lost: others' rows go, theirs keep their id.
+    """`rows` is all that is said of these outputs in the project of this instance: others' rows go, theirs keep their
+    id. What people said in projects that were lost stays, unless they (by their address) have said it anew.
     """
-    rows, kept = list(rows), list(kept)
+    rows = list(rows)
     conn.execute(
         """
-        delete from feedback f where f.model_output_id = any(%(outputs)s) and not exists (
-            select from unnest(%(kept_outputs)s::uuid[], %(kept_reviewers)s::uuid[]) as k (output_id, reviewer_id)
-            where k.output_id = f.model_output_id and k.reviewer_id = f.reviewer_id)
+        with kept as (
+            select k.output_id, k.reviewer_id, n.email
+            from unnest(%(kept_outputs)s::uuid[], %(kept_reviewers)s::uuid[]) as k (output_id, reviewer_id)
+            join reviewers n on n.id = k.reviewer_id
+        )
+        delete from feedback f using reviewers r
+        where r.id = f.reviewer_id and f.model_output_id = any(%(outputs)s) and case
+            when r.instance = %(instance)s then not exists (
+                select from kept k where k.output_id = f.model_output_id and k.reviewer_id = f.reviewer_id)
+            else exists (select from kept k where k.output_id = f.model_output_id and k.email = r.email) end
         """,
         {
+            "instance": instance,
             "outputs": list(output_ids),
-            "kept_outputs": [*(row.output_id for row in rows), *(output_id for output_id, _ in kept)],
-            "kept_reviewers": [*(reviewers[row.reviewer] for row in rows), *(reviewer for _, reviewer in kept)],
+            "kept_outputs": [row.output_id for row in rows],
+            "kept_reviewers": [reviewers[row.reviewer] for row in rows],
         },
     )
     with conn.cursor() as cursor:
@@ -126,6 +117,17 @@ def replace(
                 for row in rows
             ],
         )
+
+
+def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str | None]]:
+    """What the people say each of these outputs is; None: no clear answer."""
+    said: dict[UUID, list[str | None]] = {output_id: [] for output_id in output_ids}
+    for row in conn.execute(
+        "select model_output_id, label from feedback where model_output_id = any(%(outputs)s)",
+        {"outputs": list(output_ids)},
+    ):
+        said[row["model_output_id"]].append(row["label"])
+    return said
 
 
 def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> None:

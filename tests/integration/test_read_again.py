@@ -40,9 +40,9 @@ def test_a_new_form_takes_no_answer_back_that_was_given_in_a_lost_project(databa
         resolve(conn, SPEC, instance, [id_], {})
         before = answer(conn)
         assert before == ("answered", "cat", 1)
-        project = lost(conn)
+        now = lost(conn)
     newts = parse("pets", YAML.replace("eel", "newt"), XML.replace("eel", "newt"))
-    report = Pull(database, NO_GATEWAY, newts, project).read_again()
+    report = Pull(database, NO_GATEWAY, newts, now).read_again()
     assert report.outputs == 0
     with database.transaction() as conn:
         assert answer(conn) == before
@@ -56,10 +56,9 @@ def test_what_one_of_two_said_in_a_lost_project_counts_beside_the_other_in_the_n
         annotation_store.add(conn, old, [(said(11, 1, region("cat")), id_, None)])
         resolve(conn, both, old, [id_], {1: anne})
         assert answer(conn) == ("in_review", None, 1)
-        project = lost(conn)
-        new = project["instance"]
-        task_store.set_state(conn, [id_], ["waiting"], "pushing", None)
-        task_store.set_state(conn, [id_], ["pushing"], "in_review", None)
+        now = lost(conn)
+        new = now["instance"]
+        pushed(conn, id_)
 
         again = said(21, 5, region("dog"))
         annotation_store.add(conn, new, [(again, id_, None)])
@@ -77,15 +76,14 @@ def test_two_people_of_two_projects_are_two_until_the_task_is_deleted_on_purpose
         id_, old = asked(conn, both)
         annotation_store.add(conn, old, [(said(11, 1, region("cat")), id_, None)])
         resolve(conn, both, old, [id_], {1: Person("anne@pets.example.org", "Anne")})
-        project = lost(conn)
-        new = project["instance"]
-        task_store.set_state(conn, [id_], ["waiting"], "pushing", None)
-        task_store.set_state(conn, [id_], ["pushing"], "in_review", None)
+        now = lost(conn)
+        new = now["instance"]
+        pushed(conn, id_)
         annotation_store.add(conn, new, [(said(11, 1, region("cat")), id_, None)])
         for _ in range(2):
             resolve(conn, both, new, [id_], {1: Person("ben@pets.example.org", "Ben")})
         assert answer(conn) == ("answered", "cat", 2), "a number that two Label Studios gave is two people"
-        Pull(database, NO_GATEWAY, both, project).withdraw(conn, [id_])
+        Pull(database, NO_GATEWAY, both, now).withdraw(conn, [id_])
         assert answer(conn) == ("withdrawn", None, 0)
 
 
@@ -98,11 +96,8 @@ def asked(conn: Conn, spec: LoopSpec) -> tuple[UUID, UUID]:
     stored, *_ = outputs.insert(conn, "pets", [outputs.Row.of(one, lanes.place(one, spec))])
     id_: UUID = stored[0].id
     task_store.leave_pool(conn, id_)
-    task_store.set_state(conn, [id_], ["waiting"], "pushing", None)
-    task_store.set_state(conn, [id_], ["pushing"], "in_review", None)
-    project = projects.get(conn, "pets")
-    assert project is not None
-    return id_, project["instance"]
+    pushed(conn, id_)
+    return id_, project(conn)["instance"]
 
 
 def lost(conn: Conn) -> dict[str, Any]:
@@ -110,9 +105,18 @@ def lost(conn: Conn) -> dict[str, Any]:
     conn.execute("update outputs set state = 'waiting' where state = 'in_review'")
     projects.replace(conn, "pets", b"another")
     projects.made(conn, "pets", 8, "http://127.0.0.1:1")
-    project = projects.get(conn, "pets")
-    assert project is not None
-    return project
+    return project(conn)
+
+
+def pushed(conn: Conn, id_: UUID) -> None:
+    task_store.set_state(conn, [id_], ["waiting"], "pushing", None)
+    task_store.set_state(conn, [id_], ["pushing"], "in_review", None)
+
+
+def project(conn: Conn) -> dict[str, Any]:
+    row = projects.get(conn, "pets")
+    assert row is not None
+    return row
 
 
 def answer(conn: Any) -> tuple[str, str | None, int]:
