@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 import yaml
 
 from labelloop.errors import SpecError
+from labelloop.strict_json import UNKEPT
 
 Path = tuple[int | str, ...]
 ROOT = "feedback_loop"
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
-_IN_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +120,7 @@ class _Reader:
             value = self.loader.construct_object(node, deep=True)
         except ValueError as exc:  # a date that is none
             raise _error(node.start_mark, str(exc)) from None
-        if isinstance(value, str) and (bad := _IN_NO_TEXT.search(value)):  # the spec is kept as jsonb
+        if isinstance(value, str) and (bad := UNKEPT.search(value)):  # the spec is kept as jsonb
             what = f"{dotted(path[1:])}: holds the character U+{ord(bad[0]):04X}, which Postgres does not keep"
             raise _error(node.start_mark, what)
         if isinstance(value, float) and not math.isfinite(value):

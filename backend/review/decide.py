@@ -14,6 +14,7 @@ from labelloop.errors import Conflict, UsageError
 from labelloop.store import jobs, loops, people, review, runs, verdicts
 from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
+from labelloop.strict_json import UNKEPT
 from labelloop.versions import PIPELINE, previous, short
 
 LONGEST_WHY = 1000
@@ -84,7 +85,7 @@ def do(database: Database, models_dir: Path | None, asked: Look, deed: Deed) -> 
     why = deed.why.strip()
     if not why or len(why) > LONGEST_WHY:
         raise UsageError(f"a decision needs a reason of 1 to {LONGEST_WHY} characters; it has {len(why)}")
-    if "\0" in why or any("\ud800" <= character <= "\udfff" for character in why):
+    if UNKEPT.search(why):
         raise UsageError("the reason holds characters that are no text, which Postgres does not keep")
     if deed.epoch is not None and deed.epoch != asked.epoch:
         raise Conflict(f"the champion of {asked.loop} has changed since you looked: nothing was done, look again")
