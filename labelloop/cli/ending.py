@@ -71,9 +71,8 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
 
     with open_database(settings) as db:
         with db.transaction() as conn:
-            at_work, resting = loops.names(conn), loops.resting(conn)
-            if name not in resting or name not in loops.names(conn, archived=True):
-                raise _not_archived(at_work, resting, name)
+            if not loops.is_archived(conn, name):
+                raise _not_archived(loops.names(conn), loops.resting(conn), name)
             counts, project = removal.counts(conn, name), projects.get(conn, name)
             versions = removal.versions(conn, name)
         files = _files(settings, versions)
@@ -83,7 +82,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
             f"nothing is removed: loop {name!r} was taken up again, or removed, while you were asked"
         )
         with db.transaction() as conn:
-            if name in loops.names(conn) or name not in loops.names(conn, archived=True):
+            if not loops.is_archived(conn, name):
                 raise meanwhile
         if with_project and project is not None and project["project_id"] is not None:
             _delete_project(settings, project)

@@ -43,6 +43,11 @@ def names(conn: Conn, *, archived: bool = False) -> list[str]:
     return [row["name"] for row in rows]
 
 
+def is_archived(conn: Conn, name: str) -> bool:
+    """Whether it rests and can be taken up again: it is neither at work nor removed."""
+    return name in names(conn, archived=True) and name not in names(conn)
+
+
 def resting(conn: Conn) -> dict[str, str]:
     """Of each loop that is archived or removed, by name: since when, and by whom, in words."""
     rows = conn.execute(
