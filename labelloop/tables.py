@@ -11,6 +11,7 @@ import codecs
 import csv
 import io
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -163,6 +164,12 @@ def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
         ) from None
     finally:
         csv.field_size_limit(limit)
+
+
+def text_of(value: object) -> str:
+    """As text without blanks around; "" for what is missing: None, or NaN, as parquet gives it."""
+    missing = value is None or (isinstance(value, float) and math.isnan(value))
+    return "" if missing else str(value).strip()
 
 
 def _first(lines: Iterator[str]) -> tuple[int, str | None]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from labelloop.errors import UsageError
 from labelloop.outputs import Output
-from labelloop.tables import contradictions, rows_of
+from labelloop.tables import contradictions, rows_of, text_of
 
 SUBMITTED = 1_400
 SCALE = 16
@@ -62,7 +62,7 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
     for option, column in (("--text", text), ("--label", label)):
         if column not in columns:
             raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
-    pairs = [(_said(row.get(str(text))), _said(row.get(str(label)))) for row in table]
+    pairs = [(text_of(row.get(str(text))), text_of(row.get(str(label)))) for row in table]
     rows = [(t, y) for t, y in dict(pairs).items() if t and y]
     labels = tuple(sorted({y for _, y in rows}))
     if len(labels) < 2 or len(rows) < 20 * len(labels):
@@ -75,11 +75,6 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
     data = [{field: t} for t, _ in rows]
     items = _parted(keys, data, [y for _, y in rows], [t for t, _ in rows], labels, seed, few=4 * len(labels))
     return replace(items, contradicted=contradictions((t, y) for t, y in pairs if t and y))
-
-
-def _said(value: object) -> str:
-    """As text; "" where it is missing, which a row of JSON may be."""
-    return "" if value is None else str(value).strip()
 
 
 def weak_outputs(items: Items, seed: int) -> tuple[list[Output], list[str]]:

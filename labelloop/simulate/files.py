@@ -12,7 +12,7 @@ import numpy.typing as npt
 from labelloop.errors import UsageError
 from labelloop.paths import value_at
 from labelloop.simulate.labelled import EMBEDDINGS, Labelled, parted
-from labelloop.tables import rows_of
+from labelloop.tables import rows_of, text_of
 
 DIGITS = "digits"
 
@@ -47,7 +47,7 @@ def read(
         if column not in columns and not any(value_at(row, column) is not None for row in rows[:1000]):
             raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
     vectors = None if embeddings is None else _vectors(embeddings)
-    taken = [({text: _text(value_at(row, text))}, _text(value_at(row, label)), _split(row)) for row in rows]
+    taken = [({text: text_of(value_at(row, text))}, text_of(value_at(row, label)), _split(row)) for row in rows]
     return parted(path.stem, learner if vectors is None else EMBEDDINGS, text, taken, seed, vectors)
 
 
@@ -75,14 +75,8 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _text(value: object) -> str:
-    """As text without blanks around; "" for what is missing, which parquet gives as None or NaN."""
-    missing = value is None or (isinstance(value, float) and np.isnan(value))
-    return "" if missing else str(value).strip()
-
-
 def _split(row: Mapping[str, Any]) -> str | None:
-    return _text(row["split"]).lower() if "split" in row else None
+    return text_of(row["split"]).lower() if "split" in row else None
 
 
 def _vectors(path: Path) -> npt.NDArray[Any]:
