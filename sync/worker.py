@@ -164,7 +164,7 @@ class Room:
 
 
 def _batch(window: int) -> int:
-    """So many places must be free before a window of this size is filled again while people answer."""
+    """How many places of a window must be free before it is filled again, while people answer."""
     return min(MAX_BATCH, math.ceil(REFILL * window))  # a push never counts more free places than one import fills
 
 
