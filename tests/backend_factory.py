@@ -15,15 +15,15 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from backend.promote import promote
-from backend.train import train
-from labelloop import spec as specs
-from labelloop.lanes import place
-from labelloop.outputs import Output
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import loops, outputs, runs
+from backend.decide.promote import promote
+from backend.train.train import train
+from labelloop.outputs.output import Output
+from labelloop.process.settings import Settings
+from labelloop.queue.lanes import place
+from labelloop.spec import loop as specs
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import loops, outputs, runs
 
 CONFIGS = Path(__file__).parents[1] / "labeling_configs"
 PASSWORD = "a-password-of-tests"

@@ -42,7 +42,7 @@ class LabelStudio:
 
     def sign_up(self, email: str) -> tuple[str, httpx.Client]:
         """A real annotator, made through the invite link: legacy token and a logged-in session. Twice is a login."""
-        from labelloop.local.people import sign_up
+        from console.local.people import sign_up
 
         asked = httpx.get(f"{self.url}/api/invite", headers={"Authorization": f"Token {self.token}"}, timeout=60)
         session = sign_up(self.url, asked.raise_for_status().json()["invite_url"], email, "password-of-a-test")
@@ -76,7 +76,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    from labelloop.local.postgres import Postgres
+    from console.local.postgres import Postgres
 
     postgres = Postgres(tmp_path_factory.mktemp("postgres"))
     with postgres:
@@ -121,7 +121,7 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         said = wanted(Path(shared))
         yield LabelStudio(said["url"], said["token"], said["email"], said["password"])
         return
-    from labelloop.local.label_studio import running
+    from console.local.label_studio import running
 
     folder: Path = tmp_path_factory.mktemp("label-studio")
     with running(folder, postgres_url=request.getfixturevalue("postgres_url")) as server:

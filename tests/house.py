@@ -15,10 +15,10 @@ from click.testing import CliRunner
 from werkzeug.serving import make_server
 
 from backend.service import create_app as backend_app
-from labelloop.cli import main
-from labelloop.doctor import Finding, Level, examine
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
+from console.cli import main
+from console.doctor import Finding, Level, examine
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from sync.service import create_app as sync_app
 from tests.sync_loop import SyncLoop, sync_loop

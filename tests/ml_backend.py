@@ -19,16 +19,16 @@ from flask import Flask
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.serving import make_server
 
-from backend import champions
-from backend.promote import promote
+from backend.decide.promote import promote
+from backend.serve import champions
 from backend.service import create_app, from_env
-from backend.train import train
-from labelloop.local import services
-from labelloop.local.supervisor import ROOT, python_env
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import runs
+from backend.train.train import train
+from console.local import services
+from console.local.supervisor import ROOT, python_env
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.tables import runs
 from tests import backend_factory
 from tests.backend_factory import CONFIGS, answer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import signal
 
-from labelloop.local.places import is_free
+from console.local.places import is_free
 
 
 def free_base() -> int:

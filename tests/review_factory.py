@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import UUID
 
-from backend.judge import judge
-from backend.promote import switch
-from backend.train import train
-from labelloop.store import loops, runs, versions
+from backend.decide.judge import judge
+from backend.decide.promote import switch
+from backend.train.train import train
 from labelloop.store.database import Database
+from labelloop.store.tables import loops, runs, versions
 from tests.backend_factory import answer, digits_loop, put_into_label_studio, scans
 
 FELL = {"by": "source", "value": "scanner 2", "n": 24, "champion": 0.9, "challenger": 0.7, "gain": -0.2, "low": -0.35,

@@ -9,8 +9,8 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from labelloop.local.label_studio import running
-from labelloop.local.postgres import Postgres
+from console.local.label_studio import running
+from console.local.postgres import Postgres
 
 
 class Shared:

@@ -16,17 +16,17 @@ from typing import Any
 
 import httpx
 
-from labelloop import lanes
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.outputs import Output
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec, parse
-from labelloop.store import jobs, loops, outputs, projects
+from labelloop.outputs.output import Output
+from labelloop.process.settings import Settings
+from labelloop.queue import lanes
+from labelloop.spec.loop import LoopSpec, parse
 from labelloop.store.database import Database
-from sync.batches import PushReport
-from sync.pull import pull
-from sync.push import push
-from sync.take_in import PullReport
+from labelloop.store.tables import jobs, loops, outputs, projects
+from sync.pull.pull import pull
+from sync.pull.take_in import PullReport
+from sync.push.batches import PushReport
+from sync.push.push import push
 
 XML = """<View><Text name="text" value="$text"/><Choices name="label" toName="text" choice="single-radio">
 <Choice value="cat"/><Choice value="dog"/><Choice value="eel"/></Choices></View>"""

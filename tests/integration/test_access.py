@@ -7,10 +7,10 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from labelloop.cli import main
+from console.cli import main
 from labelloop.errors import UsageError
-from labelloop.store import access
 from labelloop.store.database import Database
+from labelloop.store.tables import access
 
 
 def test_a_token_is_told_once_and_kept_as_a_hash(database: Database) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from labelloop.spec import LoopSpec, load
-from labelloop.store import prelabels, versions
+from labelloop.spec.loop import LoopSpec, load
 from labelloop.store.database import Database
-from labelloop.store.prelabels import Prelabel
+from labelloop.store.tables import prelabels, versions
+from labelloop.store.tables.prelabels import Prelabel
 from tests.browser import a_browser
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop, wait_until

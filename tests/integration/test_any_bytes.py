@@ -24,9 +24,9 @@ from werkzeug.routing import Rule
 from werkzeug.test import run_wsgi_app
 
 from backend.service import create_app as backend_app
-from labelloop.store import access
 from labelloop.store.database import Database
-from sync.project import HOOK_HEADER, hook_path
+from labelloop.store.tables import access
+from sync.project.project import HOOK_HEADER, hook_path
 from sync.service import create_app as sync_app
 from tests.backend_factory import PASSWORD, settings_for
 from tests.integration.conftest import JudgedLoop

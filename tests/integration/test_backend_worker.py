@@ -17,15 +17,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from backend.retrain import heal
+from backend.train.retrain import heal
 from backend.worker import _look_after, serve
-from labelloop.settings import Settings
-from labelloop.store import jobs, run_items, runs, versions
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, run_items, runs, versions
 from tests.backend_factory import answer, settings_for, submit, texts_spec
 from tests.tcp import Line
 
-PROGRAM = "import sys, backend.child, backend.worker; backend.child.NICE = 0; sys.exit(backend.worker.main())"
+PROGRAM = (
+    "import sys, backend.train.child, backend.worker; backend.train.child.NICE = 0; sys.exit(backend.worker.main())"
+)
 """The worker, whose training does not give way to the rest of a machine that may be busy."""
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
 

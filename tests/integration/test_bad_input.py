@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from backend import models
-from backend.champions import Champions
-from backend.train import train
+from backend.serve.champions import Champions
+from backend.train.train import train
 from labelloop.errors import Failed, LabelloopError
-from labelloop.sections import LearnerSpec
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import loops, runs, versions
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
+from labelloop.store.tables import loops, runs, versions
 from tests.backend_factory import answer, new_champion, put_into_label_studio, settings_for, submit, texts_spec
 
 GOOD = [f"{'win a prize' if i % 2 else 'see you at home'}, number {i}" for i in range(40)]

@@ -17,14 +17,14 @@ import pytest
 from click.testing import CliRunner
 
 from backend import models
-from backend.retrain import retrain
-from labelloop.cli import main
-from labelloop.runs import RunStatus
-from labelloop.sections import Retrain
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import loops, runs, versions
+from backend.train.retrain import retrain
+from console.cli import main
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
+from labelloop.store.tables import loops, runs, versions
+from labelloop.versions.runs import RunStatus
 from tests.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
 from tests.integration.test_backend_worker import children, gone, until
 
@@ -88,7 +88,7 @@ def run(database: Database, settings: Settings, stop: threading.Event | None = N
 
 def trainers() -> list[int]:
     """Ids of the training processes of this test: others may have left processes of other kinds."""
-    return [pid for pid in children(os.getpid()) if b"backend.train" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in children(os.getpid()) if b"backend.train.train" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner, Result
 
-from labelloop.cli import hops, main
-from labelloop.store import migrate, runs
+from console.cli import hops, main
+from labelloop.store import migrate
 from labelloop.store.database import Database
+from labelloop.store.tables import runs
 
 LOOPS = Path(__file__).parents[2] / "labeling_configs"
 Run = Callable[..., Result]

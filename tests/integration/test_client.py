@@ -22,13 +22,13 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
-from labelloop.local import services
-from labelloop.spec import parse
-from labelloop.store import loops
-from labelloop.store import outputs as output_store
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
+from labelloop.store.tables import loops
+from labelloop.store.tables import outputs as output_store
 from tests.faultproxy import Proxy
 from tests.unit.test_plain import KEYS
 

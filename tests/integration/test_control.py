@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from click.testing import CliRunner
 
-from backend.control import interval, measure
-from labelloop.cli import main
-from labelloop.lanes import place
-from labelloop.outputs import Output
-from labelloop.spec import LoopSpec
-from labelloop.store import loops, outputs
+from backend.decide.control import interval, measure
+from console.cli import main
+from labelloop.outputs.output import Output
+from labelloop.queue.lanes import place
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.tables import loops, outputs
 from tests.backend_factory import answer, digits_spec, scans, weak
 
 

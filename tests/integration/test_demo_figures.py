@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from labelloop.demo.figures import report
+from console.demo.figures import report
 from labelloop.store.database import Database
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop

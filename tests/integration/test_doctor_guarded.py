@@ -8,9 +8,9 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from labelloop.doctor import exit_status
+from console.doctor import exit_status
+from console.local.label_studio import LabelStudio, running
 from labelloop.labelstudio.inspection import Inspection
-from labelloop.local.label_studio import LabelStudio, running
 from labelloop.store.database import Database
 from tests.conftest import LabelStudio as OnPostgres
 from tests.house import House, house

@@ -18,11 +18,11 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import sql
 
-from labelloop.cli import main
-from labelloop.doctor import Finding, Level, examine, exit_status
-from labelloop.settings import Settings
-from labelloop.store import jobs
+from console.cli import main
+from console.doctor import Finding, Level, examine, exit_status
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs
 from tests.conftest import LabelStudio, a_database
 from tests.faultproxy import Proxy, proxy
 from tests.house import House, house

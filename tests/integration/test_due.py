@@ -8,11 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from backend.due import ask_for_due
-from labelloop.sections import Retrain
-from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops, runs, versions
+from backend.train.due import ask_for_due
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import jobs, loops, runs, versions
 from tests.backend_factory import answer, submit, texts_spec
 
 NOW = datetime.now(UTC)

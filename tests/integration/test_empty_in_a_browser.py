@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, Page, Response, expect
 
-from labelloop import lanes, outputs
-from labelloop.spec import parse
-from labelloop.store import outputs as output_store
+from labelloop.outputs.output import Output
+from labelloop.queue import lanes
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
+from labelloop.store.tables import outputs as output_store
 from tests.browser import a_browser
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
@@ -99,7 +100,7 @@ def test_the_editor_stops_an_empty_answer_where_one_choice_is_asked_for(
 
 def submit(loop: SyncLoop, key: str, label: str | None) -> None:
     value: dict[str, Any] = {"key": key, "data": {"text": "Anna went to Rome"}, "confidence": 0.5}
-    output = outputs.Output(**value, label=label)
+    output = Output(**value, label=label)
     with loop.database.transaction() as conn:
         output_store.insert(conn, loop.spec.name, [output_store.Row.of(output, lanes.place(output, loop.spec))])
 

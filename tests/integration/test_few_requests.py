@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.counting import counted
 from labelloop.store.database import Database
-from sync.batches import PushReport
-from sync.pull import LATE_EVERY_S, MARGIN, Memory
+from sync.pull.pull import LATE_EVERY_S, MARGIN, Memory
+from sync.push.batches import PushReport
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import pytest
 
-from labelloop import lanes, outputs, results, structured
+from labelloop.labeling import results, structured
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.outputs import Output
-from labelloop.spec import LoopSpec, load, parse
-from labelloop.store import outputs as output_store
+from labelloop.outputs import fitting
+from labelloop.outputs.output import Output
+from labelloop.queue import lanes
+from labelloop.spec.loop import LoopSpec, load, parse
 from labelloop.store.database import Database
-from sync.batches import PushReport
-from sync.project import ensure_project
+from labelloop.store.tables import outputs as output_store
+from sync.project.project import ensure_project
+from sync.push.batches import PushReport
 from tests.browser import a_browser
 from tests.conftest import LabelStudio
 from tests.house import house
@@ -55,7 +57,7 @@ def saved(folder: Path, loop: str, way: str) -> LoopSpec:
 def hand_in(loop: SyncLoop, given: list[Output]) -> None:
     """As intake does."""
     config, labels = loop.spec.config, loop.spec.labels
-    checked = [outputs.check(outputs.shown(one, config), config, labels) for one in given]
+    checked = [fitting.check(fitting.shown(one, config), config, labels) for one in given]
     with loop.database.transaction() as conn:
         output_store.insert(conn, loop.spec.name, [output_store.Row.of(o, lanes.place(o, loop.spec)) for o in checked])
 

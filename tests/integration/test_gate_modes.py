@@ -11,18 +11,18 @@ from typing import Any
 import pytest
 
 from backend import models
-from backend.child import Children
-from backend.promote import promote, refuse, rollback
-from backend.retrain import _apply
-from backend.shadow import ask_for_shadows, in_shadow
-from backend.train import train
+from backend.decide.promote import promote, refuse, rollback
+from backend.decide.shadow import ask_for_shadows, in_shadow
+from backend.train.child import Children
+from backend.train.retrain import _apply
+from backend.train.train import train
 from backend.worker import make_app
 from labelloop.errors import Conflict, Failed, Unreachable, UsageError
-from labelloop.sections import GateSpec, Retrain, Shadow
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops, runs, versions
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import GateSpec, Retrain, Shadow
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, loops, runs, versions
 from tests.backend_factory import answer, put_into_label_studio, settings_for, submit, texts_spec
 
 LABELS = ("ham", "spam")
@@ -310,7 +310,7 @@ def test_a_shadow_ends_in_time_though_a_remote_model_is_away(
     run = in_shadow_of(database, settings, days=3)
     with database.transaction() as conn:
         conn.execute("update retrain_runs set finished_at = now() - interval '3 days 1 minute'")
-    monkeypatch.setattr("backend.shadow._say", away)
+    monkeypatch.setattr("backend.decide.shadow._say", away)
     in_shadow(database, "texts", settings.models_dir)
     assert row_of(database, run)["status"] == "refused"
 

@@ -14,9 +14,9 @@ import pytest
 
 from labelloop.errors import Ambiguous, Failed, Refused, SettingsError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.tasks import TaskDraft
 from labelloop.store.database import Database
-from labelloop.tasks import TaskDraft
-from sync.project import ensure_project
+from sync.project.project import ensure_project
 from tests.conftest import LabelStudio
 from tests.ml_backend import ml_backend
 from tests.sync_loop import SyncLoop, sync_loop

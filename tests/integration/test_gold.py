@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from labelloop.cli import main
-from labelloop.store import people, run_items, runs
+from console.cli import main
 from labelloop.store.database import Database
+from labelloop.store.questions import people
+from labelloop.store.tables import run_items, runs
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
 

@@ -15,11 +15,11 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec, parse
-from labelloop.store import jobs, loops
-from labelloop.store import outputs as output_store
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec, parse
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, loops
+from labelloop.store.tables import outputs as output_store
 from sync.service import create_app
 from tests.tcp import Line
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from procrastinate import utils
 
-from labelloop.store import jobs
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs
 
 
 def test_asking_again_is_not_even_tried(database: Database) -> None:

@@ -9,14 +9,14 @@ from uuid import UUID
 
 import pytest
 
-from backend.promote import promote, refuse
-from backend.retrain import _apply, heal, retrain
-from backend.train import train
-from labelloop.sections import GateSpec, Retrain
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops, run_items, runs, versions
+from backend.decide.promote import promote, refuse
+from backend.train.retrain import _apply, heal, retrain
+from backend.train.train import train
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import GateSpec, Retrain
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, loops, run_items, runs, versions
 from tests.backend_factory import answer, settings_for, submit, texts_spec
 
 LABELS = ("ham", "spam")

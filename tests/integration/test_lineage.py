@@ -11,11 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 from psycopg import errors
 
-from backend.train import train
-from labelloop.cli import main
-from labelloop.settings import Settings
-from labelloop.store import lineage, runs, versions
+from backend.train.train import train
+from console.cli import main
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.questions import lineage
+from labelloop.store.tables import runs, versions
 from tests.backend_factory import CONFIGS, answer, digits_loop, new_champion, settings_for, submit, texts_spec
 from tests.conftest import LabelStudio
 from tests.sync_loop import sync_loop

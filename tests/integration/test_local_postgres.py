@@ -18,10 +18,10 @@ import psutil
 import psycopg
 import pytest
 
+from console.local import binaries
+from console.local.places import OUTSIDE
+from console.local.postgres import Postgres
 from labelloop.errors import UsageError
-from labelloop.local import binaries
-from labelloop.local.places import OUTSIDE
-from labelloop.local.postgres import Postgres
 
 Kind = Literal["system", "wheel"]
 SYSTEM = any(Path("/usr/lib/postgresql").glob("*/bin/postgres")) or shutil.which("pg_config")

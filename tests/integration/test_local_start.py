@@ -13,13 +13,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from console.local import folder, ports
+from console.local.leftovers import left_behind
+from console.local.options import UpOptions
+from console.local.postgres import Command
+from console.local.supervisor import Supervisor
+from console.local.up import down
 from labelloop.errors import Failed, UsageError
-from labelloop.local import folder, ports
-from labelloop.local.leftovers import left_behind
-from labelloop.local.options import UpOptions
-from labelloop.local.postgres import Command
-from labelloop.local.supervisor import Supervisor
-from labelloop.local.up import down
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_a_child_that_cannot_stay_up_is_an_error_with_the_end_of_its_log(supervi
 def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelloop.local.supervisor.GRACE_S", 0.5)
+    monkeypatch.setattr("console.local.supervisor.GRACE_S", 0.5)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     sleep = f"{stubborn}; time.sleep(600)"
     supervisor.add(

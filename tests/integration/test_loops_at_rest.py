@@ -12,13 +12,14 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.review import reports
-from labelloop.cli import ending, main
+from backend.report import reports
+from console.cli import ending, main
 from labelloop.errors import UsageError
-from labelloop.settings import Settings
-from labelloop.spec import load
-from labelloop.store import jobs, loops, removal, runs
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import load
+from labelloop.store import removal
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, loops, runs
 from sync.service import create_app
 from sync.worker import Room
 from tests.conftest import LabelStudio

@@ -8,14 +8,14 @@ from pathlib import Path
 import httpx
 import pytest
 
-from labelloop.doctor import Finding
-from labelloop.doctor.tasks import Differences, differences
+from console.doctor import Finding
+from console.doctor.tasks import Differences, differences
 from labelloop.errors import Failed, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.store.database import Database
 from sync import recreate as recreating
+from sync.pull.sweep import Standing
 from sync.recreate import recreate
-from sync.sweep import Standing
 from tests.conftest import LabelStudio
 from tests.house import House, house
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from labelloop.errors import Retriable, Unreachable
-from labelloop.spec import parse
-from labelloop.store import annotations as annotation_store
-from labelloop.store import loops
-from labelloop.store import tasks as task_store
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import loops
+from labelloop.store.tables import tasks as task_store
 from tests.sync_loop import XML, YAML
 
 MANY = 20_000

@@ -16,10 +16,10 @@ from werkzeug.serving import make_server
 
 from backend import models
 from backend.service import create_app
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import jobs, runs
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, runs
 from tests.backend_factory import PASSWORD, digits_loop, put_into_label_studio, scans, settings_for
 from tests.conftest import LabelStudio
 from tests.ml_backend import PROJECT, basic, champion, predict_body, setup_body, tasks, until
@@ -152,7 +152,7 @@ def test_start_training_asks_for_a_run_once_and_nothing_else_does(client: FlaskC
 def test_a_new_champion_serves_within_seconds_and_a_damaged_one_never(
     database: Database, settings: Settings, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.champions.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("backend.serve.champions.LOOK_EVERY_S", 0.0)
     client = create_app(settings, database).test_client()
     found = predict_body(tasks(database, 1))
 
@@ -182,7 +182,7 @@ def test_a_new_champion_serves_within_seconds_and_a_damaged_one_never(
 def test_the_champion_in_memory_serves_while_postgres_is_away(
     database: Database, settings: Settings, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.champions.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("backend.serve.champions.LOOK_EVERY_S", 0.0)
     version = champion(database, settings, spec)
     found = predict_body(tasks(database, 2))
     with Database(settings.database_url, wait_s=0.2) as other:

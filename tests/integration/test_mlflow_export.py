@@ -14,12 +14,12 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 
-from backend.mlflow_export import NO_REGISTRY, RUN, VERSION, _where_it_can, export, export_in_child
-from backend.promote import rollback
+from backend.decide.promote import rollback
+from backend.report.mlflow_export import NO_REGISTRY, RUN, VERSION, _where_it_can, export, export_in_child
 from backend.worker import ASK_AGAIN_AFTER_S, ask_for_exports
-from labelloop.settings import Settings
-from labelloop.store import exports, jobs, runs
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import exports, jobs, runs
 from tests.backend_factory import answer, new_champion, settings_for, submit, texts_spec
 
 

@@ -12,19 +12,19 @@ import httpx
 import numpy as np
 import pytest
 
-from backend.champions import Champions
+from backend.decide.promote import promote, rollback
 from backend.learners import make
-from backend.predict import Predictor
-from backend.prelabel import prelabel
-from backend.promote import promote, rollback
-from backend.retrain import heal, retrain
-from backend.train import train
+from backend.score.prelabel import prelabel
+from backend.serve.champions import Champions
+from backend.serve.predict import Predictor
+from backend.train.retrain import heal, retrain
+from backend.train.train import train
 from labelloop.errors import Unreachable
-from labelloop.sections import LearnerSpec
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import run_items, runs, versions
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
+from labelloop.store.tables import run_items, runs, versions
 from tests.backend_factory import answer, digits_loop, new_champion, put_into_label_studio, scans, settings_for, submit
 from tests.backend_factory import texts_spec as texts
 from tests.chat_server import KEY, ChatServer, chat_server
@@ -137,7 +137,7 @@ def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Datab
 def test_predict_answers_empty_while_a_remote_model_is_slow(
     database: Database, settings: Settings, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.hosted.hurry.ANNOTATOR_S", 0.3)
+    monkeypatch.setattr("backend.learners.others.hurry.ANNOTATOR_S", 0.3)
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "timeout_s": 20}
     spec = a_loop(database, LearnerSpec(name="remote", params=params), n=20)
     version = taught(database, settings, spec.name)["version"]

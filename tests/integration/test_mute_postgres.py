@@ -14,8 +14,8 @@ from flask import Flask
 
 from backend.service import create_app as backend_app
 from labelloop.errors import Unreachable
-from labelloop.store import loops
 from labelloop.store.database import QUIET_S, Database
+from labelloop.store.tables import loops
 from sync.service import create_app as sync_app
 from tests.backend_factory import settings_for, texts_spec
 from tests.ml_backend import basic

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backend.train import train
-from labelloop.spec import parse
-from labelloop.store import outputs, runs, verdicts
+from backend.train.train import train
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
-from sync.window import _features
+from labelloop.store.tables import outputs, runs, verdicts
+from sync.push.window import _features
 from tests.backend_factory import answer, settings_for, submit
 
 FORM = (

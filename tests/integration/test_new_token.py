@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.settings import FILE
+from labelloop.process.settings import FILE
 from labelloop.store.database import Database
 from sync.worker import TOKEN, Room
 from tests.conftest import LabelStudio

@@ -12,19 +12,19 @@ import httpx
 import numpy as np
 import pytest
 
-from backend.due import ask_for_due
+from backend.decide.promote import promote
 from backend.learners import make
-from backend.prelabel import prelabel
-from backend.promote import promote
-from backend.replay import teach_again
-from backend.train import train
+from backend.score.prelabel import prelabel
+from backend.train.due import ask_for_due
+from backend.train.replay import teach_again
+from backend.train.train import train
 from labelloop.errors import Unreadable, UsageError
-from labelloop.features import Unfetched, pixels
 from labelloop.pictures.kept import with_pictures
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec, parse
-from labelloop.store import jobs, loops, run_items, runs
+from labelloop.process.settings import Settings
+from labelloop.selection.features import Unfetched, pixels
+from labelloop.spec.loop import LoopSpec, parse
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, loops, run_items, runs
 from tests.backend_factory import answer, settings_for, submit
 from tests.conftest import LabelStudio
 from tests.picture_server import Pictures, jpeg, pictures

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from labelloop.spec import parse
-from labelloop.store import loops, pool
+from labelloop.spec.loop import parse
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import loops, pool
 from tests.sync_loop import XML, YAML
 
 MANY = 100_000

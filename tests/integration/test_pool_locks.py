@@ -10,11 +10,11 @@ from collections.abc import Callable
 from uuid import UUID
 
 from labelloop.errors import Retriable
-from labelloop.spec import parse
-from labelloop.store import batches, loops, pool, prelabels
-from labelloop.store import tasks as task_store
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
-from labelloop.store.prelabels import Prelabel
+from labelloop.store.tables import batches, loops, pool, prelabels
+from labelloop.store.tables import tasks as task_store
+from labelloop.store.tables.prelabels import Prelabel
 from tests.sync_loop import XML, YAML
 
 FILL = """

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from labelloop.errors import Ambiguous
-from labelloop.store import prelabels, versions
 from labelloop.store.database import Database
-from labelloop.store.prelabels import Prelabel
-from sync.batches import PushReport
+from labelloop.store.tables import prelabels, versions
+from labelloop.store.tables.prelabels import Prelabel
+from sync.push.batches import PushReport
 from tests.conftest import LabelStudio
 from tests.faultproxy import Proxy, proxy
 from tests.sync_loop import SyncLoop, sync_loop

@@ -15,15 +15,16 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from labelloop.errors import Failed
-from labelloop.settings import Settings
-from labelloop.spec import parse
-from labelloop.store import annotations as annotation_store
-from labelloop.store import batches, jobs, loops, people
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
-from sync import doorbell
-from sync.batches import PushReport, put_back
-from sync.project import ensure_project, hook_path
-from sync.take_in import TAMPERED
+from labelloop.store.questions import people
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import batches, jobs, loops
+from sync.project.project import ensure_project, hook_path
+from sync.pull import doorbell
+from sync.pull.take_in import TAMPERED
+from sync.push.batches import PushReport, put_back
 from tests.conftest import LabelStudio
 from tests.faultproxy import proxy
 from tests.sync_loop import XML, YAML, SyncLoop, sync_loop, wait_until

@@ -13,15 +13,15 @@ from uuid import uuid4
 
 import pytest
 
-from labelloop.annotations import Annotation
+from labelloop.answers.annotations import Annotation
 from labelloop.errors import Ambiguous, Failed
-from labelloop.store import annotations as annotation_store
-from labelloop.store import projects
+from labelloop.queue.tasks import Task
 from labelloop.store.database import Database
-from labelloop.tasks import Task
-from sync.batches import PushReport
-from sync.push import Claim, _claim
-from sync.take_in import Pull, PullReport
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import projects
+from sync.pull.take_in import Pull, PullReport
+from sync.push.batches import PushReport
+from sync.push.push import Claim, _claim
 from tests.conftest import LabelStudio
 from tests.faultproxy import proxy
 from tests.sync_loop import SyncLoop, sync_loop

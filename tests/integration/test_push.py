@@ -8,9 +8,9 @@ import pytest
 
 from labelloop.errors import Ambiguous, Failed, Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.store import batches, jobs, pool
 from labelloop.store.database import Database
-from sync.batches import PushReport, adopt
+from labelloop.store.tables import batches, jobs, pool
+from sync.push.batches import PushReport, adopt
 from tests.conftest import LabelStudio
 from tests.faultproxy import Proxy, proxy
 from tests.sync_loop import SyncLoop, sync_loop

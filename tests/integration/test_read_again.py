@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
-from labelloop import lanes
-from labelloop.annotations import Annotation
+from labelloop.answers.annotations import Annotation
+from labelloop.answers.people import Person
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.people import Person
-from labelloop.spec import LoopSpec, parse
-from labelloop.store import annotations as annotation_store
-from labelloop.store import loops, outputs, projects
-from labelloop.store import tasks as task_store
+from labelloop.queue import lanes
+from labelloop.spec.loop import LoopSpec, parse
 from labelloop.store.database import Conn, Database
-from sync.resolve import resolve
-from sync.take_in import Pull
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import loops, outputs, projects
+from labelloop.store.tables import tasks as task_store
+from sync.pull.resolve import resolve
+from sync.pull.take_in import Pull
 from tests.sync_loop import XML, YAML, SyncLoop, region
 
 SPEC = parse("pets", YAML, XML)

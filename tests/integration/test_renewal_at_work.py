@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.prelabel import prelabel
+from backend.score.prelabel import prelabel
 from labelloop.errors import Ambiguous
-from labelloop.settings import Settings
-from labelloop.spec import parse
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import parse
 from labelloop.store.database import Database
-from labelloop.versions import short
+from labelloop.versions.version import short
 from tests.backend_factory import new_champion
 from tests.conftest import LabelStudio
 from tests.crowd import agreement, priorities, sign_up, work

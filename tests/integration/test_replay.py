@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 import labelloop
 from backend import models
-from backend.identity import code, differences, identity
-from backend.train import train
-from labelloop.cli import main
-from labelloop.settings import Settings
-from labelloop.store import run_items, runs
+from backend.train.identity import code, differences, identity
+from backend.train.train import train
+from console.cli import main
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import run_items, runs
 from tests.backend_factory import digits_loop, settings_for
 
 
@@ -48,7 +48,7 @@ def finished(database: Database, settings: Settings, loop: str) -> tuple[UUID, d
 def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.search.MIN_ANSWERS", 100)
+    monkeypatch.setattr("backend.train.search.MIN_ANSWERS", 100)
     spec = digits_loop(database, n=220, answered=220)
     run_id, outcome = finished(database, settings, spec.name)
     with database.transaction() as conn:

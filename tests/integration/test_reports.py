@@ -10,14 +10,14 @@ from uuid import UUID
 import pytest
 from click.testing import CliRunner
 
-from backend.review import reports
-from backend.review.pairs import paired
-from backend.review.shown import excerpts, is_picture, task_url
-from labelloop.cli import main
+from backend.report import reports
+from backend.report.pairs import paired
+from backend.report.shown import excerpts, is_picture, task_url
+from console.cli import main
 from labelloop.errors import UsageError
-from labelloop.labeling import LabelingConfig
-from labelloop.store import runs
+from labelloop.labeling.config import LabelingConfig
 from labelloop.store.database import Database
+from labelloop.store.tables import runs
 from tests.backend_factory import answer, digits_loop, digits_spec, submit, texts_spec
 from tests.integration.conftest import JudgedLoop
 

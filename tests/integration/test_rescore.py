@@ -22,17 +22,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend import models
-from backend.engines import engine, named
+from backend.decide.promote import promote
 from backend.learners import Learner, make
-from backend.prelabel import prelabel
-from backend.promote import promote
-from labelloop.cli import main
+from backend.score.engines import engine, named
+from backend.score.prelabel import prelabel
+from console.cli import main
 from labelloop.errors import LabelloopError, SettingsError, Unreachable, UsageError
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import doubts, jobs, runs, versions
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.versions import shown_version
+from labelloop.store.tables import doubts, jobs, runs, versions
+from labelloop.versions.version import shown_version
 from tests.backend_factory import answer, digits_spec, put_into_label_studio, scans, settings_for, submit, texts_spec
 from tests.sync_loop import wait_until
 
@@ -49,7 +49,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backend.prelabel.CHUNK", CHUNK)
+    monkeypatch.setattr("backend.score.prelabel.CHUNK", CHUNK)
 
 
 def texts(n: int) -> tuple[list[dict[str, Any]], list[str]]:
@@ -270,7 +270,7 @@ def test_a_result_is_the_same_to_the_bit_on_every_engine(database: Database, set
 
 def test_a_process_of_loky_shows_no_secret_and_ends_with_its_parent() -> None:
     program = (
-        "import os, time; from backend.engines import engine\n"
+        "import os, time; from backend.score.engines import engine\n"
         "with engine('loky', workers=2) as found:\n"
         "    for what, pid in found.map(os.getpid, ((i, ()) for i in range(8))): print(pid, flush=True)\n"
         "    time.sleep(600)"
@@ -294,7 +294,7 @@ def test_an_engine_that_cannot_be_is_refused_in_words(monkeypatch: pytest.Monkey
         (("loky", "tcp://127.0.0.1:1"), UsageError, "no other takes one"),
         (("dask", "tcp://127.0.0.1:1"), Unreachable, "no scheduler of dask answers at tcp://127.0.0.1:1"),
     ]
-    monkeypatch.setattr("backend.engines.CONNECT_S", 0.5)
+    monkeypatch.setattr("backend.score.engines.CONNECT_S", 0.5)
     for words, kind, said in refused:
         with pytest.raises(kind, match=said), engine(*words):
             pass
@@ -377,7 +377,7 @@ def test_what_one_person_answered_is_doubted_and_nothing_else(database: Database
         conn.execute("delete from pool where output_id = any(%s)", ([*answers, *held_out],))
     off = spec.model_copy(update={"queue": spec.queue.model_copy(update={"second": 0.0})})
     with database.transaction() as conn:
-        from labelloop.store import loops
+        from labelloop.store.tables import loops
 
         loops.register(conn, off)
     prelabel(database, spec.name, settings.models_dir)

@@ -14,16 +14,16 @@ import pytest
 from psycopg import errors
 
 from backend import models
-from backend.due import ask_for_due
-from backend.prelabel import prelabel
-from backend.promote import promote, rollback
-from backend.retrain import heal, retrain
-from backend.train import train
+from backend.decide.promote import promote, rollback
+from backend.score.prelabel import prelabel
+from backend.train.due import ask_for_due
+from backend.train.retrain import heal, retrain
+from backend.train.train import train
 from labelloop.errors import Conflict, Failed, UsageError
-from labelloop.outputs import unit_hash
-from labelloop.settings import Settings
-from labelloop.store import jobs, run_items, runs, versions
+from labelloop.outputs.output import unit_hash
+from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import jobs, run_items, runs, versions
 from tests.backend_factory import (
     answer,
     digits_loop,
@@ -493,8 +493,8 @@ def test_a_champion_that_changes_while_a_run_begins_is_not_overlooked(
         return found
 
     monkeypatch.setattr(versions, "champion", changed_right_after)
-    monkeypatch.setattr("backend.retrain.train_in", lambda *_: {})
-    monkeypatch.setattr("backend.retrain._apply", lambda _, __, ___, run, epoch, ____: seen.append((run, epoch)))
+    monkeypatch.setattr("backend.train.retrain.train_in", lambda *_: {})
+    monkeypatch.setattr("backend.train.retrain._apply", lambda _, __, ___, run, epoch, ____: seen.append((run, epoch)))
     retrain(database, settings, spec.name, threading.Event(), NoChild())  # type: ignore[arg-type]
     ((run, epoch),) = seen
     assert (run["champion_id"], epoch) == (None, 0)
@@ -505,8 +505,8 @@ def test_a_run_that_cannot_be_judged_says_so_and_is_not_tried_again(
 ) -> None:
     spec = digits_loop(database, n=60, answered=50)
     requested(database, spec.name)
-    monkeypatch.setattr("backend.retrain.train_in", lambda *_: {"version": "of nothing", "notes": []})
-    monkeypatch.setattr("backend.retrain.judge", lambda *_: 1 / 0)
+    monkeypatch.setattr("backend.train.retrain.train_in", lambda *_: {"version": "of nothing", "notes": []})
+    monkeypatch.setattr("backend.train.retrain.judge", lambda *_: 1 / 0)
     retrain(database, settings, spec.name, threading.Event(), NoChild())  # type: ignore[arg-type]
     heal(database)
     with database.transaction() as conn:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from backend.review import charts, reports
-from backend.review.days import DAYS, days
-from labelloop.cli import main
-from labelloop.people import Person
-from labelloop.store import feedback
+from backend.report import reports
+from backend.report.days import DAYS, days
+from backend.review import charts
+from console.cli import main
+from labelloop.answers.people import Person
 from labelloop.store.database import Database
+from labelloop.store.tables import feedback
 from tests.backend_factory import answer, put_into_label_studio, submit, texts_spec
 from tests.integration.conftest import JudgedLoop
 

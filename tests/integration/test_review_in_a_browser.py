@@ -17,11 +17,11 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Viewport
 from psycopg.types.json import Jsonb
 from werkzeug.serving import make_server
 
-from backend.review import reports
+from backend.report import reports
 from backend.service import create_app
-from labelloop.descriptions import Description
-from labelloop.store import access, descriptions, runs
 from labelloop.store.database import Database
+from labelloop.store.tables import access, descriptions, runs
+from labelloop.versions.descriptions import Description
 from tests.backend_factory import settings_for
 from tests.browser import a_browser
 from tests.integration.conftest import JudgedLoop

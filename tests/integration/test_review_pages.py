@@ -15,15 +15,15 @@ from flask.testing import FlaskClient
 from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
-from backend.card import card
-from backend.review import reports
+from backend.report import reports
+from backend.report.card import card
 from backend.review.guard import MAX_BODY
 from backend.service import create_app
 from labelloop.errors import UsageError
 from labelloop.gate import Accuracy
-from labelloop.settings import Settings
-from labelloop.store import access, runs, versions
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import access, runs, versions
 from tests.backend_factory import digits_spec, settings_for, submit
 from tests.integration.conftest import JudgedLoop
 

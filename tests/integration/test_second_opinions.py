@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from labelloop.store import prelabels, versions
 from labelloop.store.database import Database
-from labelloop.store.prelabels import Prelabel
-from sync.batches import PushReport
-from sync.second import ask, reopen
+from labelloop.store.tables import prelabels, versions
+from labelloop.store.tables.prelabels import Prelabel
+from sync.push.batches import PushReport
+from sync.push.second import ask, reopen
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from labelloop.store.database import Database
-from sync.project import ML_TITLE
+from sync.project.project import ML_TITLE
 from tests.conftest import LabelStudio
 from tests.crowd import Serving, agreement, first_opinions, priorities, sign_up, work
 from tests.ml_backend import PASSWORD, ml_backend

@@ -16,11 +16,12 @@ import pytest
 from flask.testing import FlaskClient
 from psycopg.conninfo import make_conninfo
 
-from backend import champions, models, predict
-from backend.promote import promote, rollback
+from backend import models
+from backend.decide.promote import promote, rollback
+from backend.serve import champions, predict
 from backend.service import create_app
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from tests.backend_factory import PASSWORD, digits_loop, put_into_label_studio, settings_for
 from tests.ml_backend import FORM, basic, champion, gunicorn, predict_body, series, setup_body, tasks, until

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from labelloop.store.database import Database
-from sync.project import ensure_project
-from sync.signposts import FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, KEEP, PRESS, TAB
+from sync.project.project import ensure_project
+from sync.project.signposts import FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, KEEP, PRESS, TAB
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
 

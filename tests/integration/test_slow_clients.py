@@ -16,11 +16,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from labelloop.local import services
-from labelloop.local.supervisor import ROOT, python_env
-from labelloop.settings import Settings
-from labelloop.store import loops
+from console.local import services
+from console.local.supervisor import ROOT, python_env
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import loops
 from tests.backend_factory import settings_for, texts_spec
 from tests.ml_backend import basic, until
 

@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 
 from backend import models
-from backend.judge import judge
-from backend.prelabel import prelabel
-from backend.train import train
-from labelloop import lanes, outputs, results, structured
-from labelloop.spec import LoopSpec, parse
-from labelloop.store import jobs, loops, runs
-from labelloop.store import outputs as output_store
+from backend.decide.judge import judge
+from backend.score.prelabel import prelabel
+from backend.train.train import train
+from labelloop.labeling import results, structured
+from labelloop.outputs import fitting, reading
+from labelloop.queue import lanes
+from labelloop.spec.loop import LoopSpec, parse
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs, loops, runs
+from labelloop.store.tables import outputs as output_store
 from tests.backend_factory import answer, new_champion
 from tests.conftest import LabelStudio
 from tests.sync_loop import SyncLoop, sync_loop
@@ -140,7 +142,7 @@ def _submit(loop: SyncLoop, name: str, items: list[Item], wrong_at: int) -> dict
         if spec.config.text_field and i == wrong_at:
             said = [[0, 1, "place"]]
         value = {"key": f"{name}-{i}", "data": {"text": text}, "label": said, "confidence": 0.5}
-        output = outputs.check(outputs.from_json(value), spec.config, spec.labels)
+        output = fitting.check(reading.from_json(value), spec.config, spec.labels)
         rows.append(output_store.Row.of(output, lanes.place(output, spec)))
         truths[output.key] = structured.canonical(spec.config.answer, truth)
     with loop.database.transaction() as conn:
@@ -182,8 +184,8 @@ def test_a_challenger_is_judged_by_how_much_of_each_answer_it_has(database: Data
             [text.index(word), text.index(word) + len(word), label]
             for word, label in ((who, "person"), (where, "place"))
         ]
-        output = outputs.from_json({"key": f"item-{i}", "data": {"text": text}, "label": spans[:1], "confidence": 0.5})
-        output = outputs.check(output, spec.config, spec.labels)
+        output = reading.from_json({"key": f"item-{i}", "data": {"text": text}, "label": spans[:1], "confidence": 0.5})
+        output = fitting.check(output, spec.config, spec.labels)
         rows.append(output_store.Row.of(output, lanes.place(output, spec)))
         truths[output.key] = structured.canonical(spec.config.answer, spans)
     with database.transaction() as conn:

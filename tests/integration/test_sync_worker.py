@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from labelloop.settings import Settings
-from labelloop.store import jobs
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import jobs
 from tests.conftest import LabelStudio
 from tests.faultproxy import Proxy, proxy
 from tests.sync_loop import SyncLoop, sync_loop, wait_until

@@ -9,14 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.review import reports
-from labelloop.doctor import answers as doctor
-from labelloop.doctor.findings import Level
-from labelloop.store import feedback as feedback_store
-from labelloop.store import figures, people, projects, runs, unreadable
-from labelloop.store import tasks as task_store
+from backend.report import reports
+from console.doctor import answers as doctor
+from console.doctor.findings import Level
 from labelloop.store.database import Database
-from sync.project import ensure_project
+from labelloop.store.questions import figures, people
+from labelloop.store.tables import feedback as feedback_store
+from labelloop.store.tables import projects, runs, unreadable
+from labelloop.store.tables import tasks as task_store
+from sync.project.project import ensure_project
 from sync.service import create_app
 from tests.conftest import LabelStudio
 from tests.sync_loop import XML, SyncLoop, region, sync_loop

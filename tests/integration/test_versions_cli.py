@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.card import card, card_html
-from backend.review import reports
-from labelloop.cli import main
-from labelloop.settings import Settings
+from backend.report import reports
+from backend.report.card import card, card_html
+from console.cli import main
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from tests.backend_factory import CONFIGS, settings_for
 from tests.review_factory import judged_loop

@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from labelloop.local.watch import UP_AGAIN_S, Watch
-from labelloop.spec import load
-from labelloop.store import loops, projects, runs
+from console.local.watch import UP_AGAIN_S, Watch
+from labelloop.spec.loop import load
 from labelloop.store.database import Database
+from labelloop.store.tables import loops, projects, runs
 
 TICKETS = load(Path(__file__).parents[2] / "labeling_configs/tickets")
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from labelloop import lanes
-from labelloop.outputs import Output
-from labelloop.spec import LoopSpec, parse
-from labelloop.store import batches, loops, outputs
+from labelloop.outputs.output import Output
+from labelloop.queue import lanes
+from labelloop.queue.order import choose
+from labelloop.spec.loop import LoopSpec, parse
 from labelloop.store.database import Database
-from labelloop.tasks import choose
-from sync.window import prepare
+from labelloop.store.tables import batches, loops, outputs
+from sync.push.window import prepare
 
 YAML = (
     "feedback_loop: {{trigger: model_confidence < 0.9, labels: [cat, dog], holdout: 0, audit: 0, "

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from backend.card import card_html
-from backend.card.facts import _by_label
-from backend.card.limits import limits
+from backend.report.card import card_html
+from backend.report.card.facts import _by_label
+from backend.report.card.limits import limits
 
 GOOD: dict[str, Any] = {
     "model": {

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from backend.child import ERROR_CHARACTERS, LOG_CHARACTERS, Child, Children, Heard, Order, Stopped, kill, train_in
-from labelloop.sections import Retrain
-from labelloop.settings import Settings
+from backend.train.child import ERROR_CHARACTERS, LOG_CHARACTERS, Child, Children, Heard, Order, Stopped, kill, train_in
+from labelloop.process.settings import Settings
+from labelloop.spec.sections import Retrain
 
 SETTINGS = Settings(database_url="postgresql://me:p%40ss-word@db:5432/x", backend_password="other-secret")
 ORDER = Order(uuid.uuid4(), Retrain(minutes=1.0))
@@ -123,8 +123,8 @@ def test_who_is_to_stop_is_gone_when_that_is_said(play: Play) -> None:
 def test_a_run_that_gets_no_time_begins_anew_with_a_share(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     starving = play("""os.write(1, b'{"step": "fit'); time.sleep(600)""")
     fed = play("""os.write(1, b'{"version": "made"}\\n')""")
-    monkeypatch.setattr("backend.child.BEAT_EVERY_S", 0.1)
-    monkeypatch.setattr("backend.child.starves", lambda pid: True)
+    monkeypatch.setattr("backend.train.child.BEAT_EVERY_S", 0.1)
+    monkeypatch.setattr("backend.train.child.starves", lambda pid: True)
     children, known = Given(starving, fed), Heard(SETTINGS.hide)
     assert train_in(children, ORDER, known, lambda: True, threading.Event()) == {"version": "made"}
     assert children.idle == [True, False]

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backend import child
-from backend.child import STARVED_NICE, starves, yield_to_all
+from backend.train import child
+from backend.train.child import STARVED_NICE, starves, yield_to_all
 
 LOOP = [sys.executable, "-c", "while True: pass"]
 

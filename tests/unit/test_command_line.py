@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from labelloop.cli import main
-from labelloop.cli.access import is_loopback
-from labelloop.cli.data_folder import found_data_dir
-from labelloop.cli.roles import ROLES
-from labelloop.local import folder, last_up
-from labelloop.local.up import down, usable
+from console.cli import main
+from console.cli.access import is_loopback
+from console.cli.data_folder import found_data_dir
+from console.cli.roles import ROLES
+from console.local import folder, last_up
+from console.local.up import down, usable
 
 SCRIPT = Path(sys.executable).with_name("labelloop")
 

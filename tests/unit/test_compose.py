@@ -21,9 +21,9 @@ from compose import start_label_studio
 from compose.ban_list import default_list, without
 from compose.start_label_studio import environment
 from compose.trial.network_matrix import REACHES
-from labelloop.cli import main as cli
-from labelloop.local import services
-from labelloop.settings import SECRETS, Settings
+from console.cli import main as cli
+from console.local import services
+from labelloop.process.settings import SECRETS, Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docker-compose.yml").read_text()
@@ -164,7 +164,7 @@ def test_our_code_is_a_layer_of_its_own_on_top_of_the_libraries() -> None:
 @pytest.mark.parametrize("name", ["sync-worker", "backend-worker"])
 def test_a_worker_is_watched_by_its_own_heartbeat(name: str) -> None:
     service = SERVICES[name]
-    assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "labelloop.heartbeat"]
+    assert service["healthcheck"]["test"] == ["CMD", "python", "-m", "labelloop.process.heartbeat"]
     assert service["environment"]["LABELLOOP_HEARTBEAT_FILE"] == "/tmp/heartbeat"
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.consensus import certainty, consensus
-from labelloop.feedback import Answer
-from labelloop.structured import canonical, write_labels
+from labelloop.answers.consensus import certainty, consensus
+from labelloop.answers.feedback import Answer
+from labelloop.labeling.structured import canonical, write_labels
 from tests.unit.test_item_scores import LABELS, SPANS, config
 
 AB, A, B, C, NONE = '["a","b"]', '["a"]', '["b"]', '["c"]', "[]"

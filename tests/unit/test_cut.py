@@ -7,10 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from backend.cut import divide, labels_in
 from backend.learners import make
-from labelloop import likeness
-from labelloop.sections import LearnerSpec
+from backend.train.cut import divide, labels_in
+from labelloop.selection import likeness
+from labelloop.spec.sections import LearnerSpec
 from tests.backend_factory import texts_spec
 
 HELD_OUT = "Please cancel my subscription before the end of the month, thank you."

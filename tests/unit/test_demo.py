@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from labelloop.demo.figures import verdict
-from labelloop.demo.items import Items, digits, texts, weak_outputs
+from console.demo.figures import verdict
+from console.demo.items import Items, digits, texts, weak_outputs
 from labelloop.errors import UsageError
-from labelloop.features import open_image
+from labelloop.selection.features import open_image
 
 
 @pytest.fixture(scope="module")

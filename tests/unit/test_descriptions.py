@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from labelloop.descriptions import Description
 from labelloop.errors import UsageError
+from labelloop.versions.descriptions import Description
 
 
 def test_what_was_typed_is_kept_without_blanks_and_each_tag_once() -> None:

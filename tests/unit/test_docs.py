@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 import pytest
 
-from labelloop.cli import main as cli
-from labelloop.spec import parse
+from console.cli import main as cli
+from labelloop.spec.loop import parse
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from labelloop.doctor import calls, order, project, server, services, work
-from labelloop.doctor.findings import Finding, Level, exit_status, fault, good, hint, summary, unseen
-from labelloop.labeling import generate_form
+from console.doctor import calls, order, project, server, services, work
+from console.doctor.findings import Finding, Level, exit_status, fault, good, hint, summary, unseen
+from labelloop.labeling.form import generate_form
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Served
-from labelloop.tasks import score
-from sync.mend import to_mend
+from labelloop.queue.tasks import score
+from sync.project.mend import to_mend
 from tests.sync_loop import XML
 
 FAULT = fault("a", "is wrong", why="because", repair="do")

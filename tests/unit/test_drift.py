@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from labelloop.drift import MIN_ANSWERS, MIN_OUTPUTS, less_often_right, shift, words
+from labelloop.versions.drift import MIN_ANSWERS, MIN_OUTPUTS, less_often_right, shift, words
 
 LEVEL = 0.25
 

@@ -10,7 +10,7 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.train import check
+from backend.learners.of_spec import check
 from labelloop.errors import Failed, SpecError
 from tests.backend_factory import texts_spec
 from tests.unit.test_learners import Data, points, tickets

@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop import strategies, strict_json
+from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
-from labelloop.lanes import place
-from labelloop.outputs import Output, body_sha256, check, parse
-from labelloop.spec import LoopSpec
-from labelloop.spec import parse as parse_spec
+from labelloop.outputs.fitting import check
+from labelloop.outputs.output import Output, body_sha256
+from labelloop.outputs.reading import parse
+from labelloop.queue.lanes import place
+from labelloop.reading import strict_json
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.loop import parse as parse_spec
 
 GOOD: dict[str, Any] = {"key": "a/1", "data": {"text": "hi"}, "probabilities": {"cat": 0.25, "dog": 0.75}}
 EVIDENCE: dict[str, Any] = {

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from labelloop import likeness
-from labelloop.clusters import kmeans
-from labelloop.demo.items import digits
-from labelloop.features import Features, read, split
+from console.demo.items import digits
+from labelloop.selection import likeness
+from labelloop.selection.clusters import kmeans
+from labelloop.selection.features import Features, read, split
 
 in_its_time = settings(deadline=None)
 """A busy machine is no fault."""

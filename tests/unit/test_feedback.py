@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.annotations import Annotation, clean, digest
-from labelloop.consensus import consensus
-from labelloop.feedback import Answer, one_a_reviewer
+from labelloop.answers.annotations import Annotation, clean, digest
+from labelloop.answers.consensus import consensus
+from labelloop.answers.feedback import Answer, one_a_reviewer
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 LABELS = st.lists(st.sampled_from(["a", "b", "c", None]), max_size=7)

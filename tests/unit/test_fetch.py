@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from labelloop.errors import SpecError
-from labelloop.features import grey_of
-from labelloop.pictures.allowed import Private, check_beginning, covers, is_public
 from labelloop.pictures.fetch import Fetcher
-from labelloop.spec import parse
+from labelloop.selection.features import grey_of
+from labelloop.spec.fetching import Private, check_beginning, covers, is_public
+from labelloop.spec.loop import parse
 from tests.picture_server import Pictures, pictures
 
 HERE = Private.read("127.0.0.0/8")

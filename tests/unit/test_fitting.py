@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from label_studio_sdk.label_interface.interface import LabelInterface
 
-from labelloop import outputs
 from labelloop.errors import InvalidOutput
-from labelloop.labeling import LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.outputs import fitting, reading
 
 XML = """<View><Text name="text" value="$text"/><Text name="other" value="$text"/><Image name="i" value="$text"/>
 <Choices name="label" toName="text"><Choice value="a"/><Choice value="B" alias="b"/></Choices>
@@ -90,7 +90,7 @@ ORACLE: Any = LabelInterface(XML)
 
 def read(result: list[dict[str, Any]], config: LabelingConfig = CONFIG) -> None:
     body = {"key": "k", "data": {"text": "xyz"}, "result": result, "score": 0.5}
-    outputs.check(outputs.parse(json.dumps(body).encode()), config, ())
+    fitting.check(reading.parse(json.dumps(body).encode()), config, ())
 
 
 @pytest.mark.parametrize("what", TAKEN)

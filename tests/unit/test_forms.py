@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from backend.forms import Fit, fit
-from labelloop.labeling import LabelingConfig, generate_form
+from backend.serve.forms import Fit, fit
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.form import generate_form
 
 FORM = """<View><Image name="image" value="$image"/>
   <Choices name="label" toName="image"><Choice value="cat"/><Choice value="dog"/></Choices></View>"""

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from labelloop.heartbeat import BEATS, beat
+from labelloop.process.heartbeat import BEATS, beat
 
 
 def check(file: Path | None) -> subprocess.CompletedProcess[str]:
@@ -18,7 +18,7 @@ def check(file: Path | None) -> subprocess.CompletedProcess[str]:
     environ = {"LABELLOOP_HEARTBEAT_S": "10", "PATH": os.environ["PATH"]}
     if file is not None:
         environ["LABELLOOP_HEARTBEAT_FILE"] = str(file)
-    command = [sys.executable, "-m", "labelloop.heartbeat"]
+    command = [sys.executable, "-m", "labelloop.process.heartbeat"]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 

@@ -18,14 +18,14 @@ import numpy as np
 import pytest
 
 from backend import models
-from backend.hosted import folder as folders
-from backend.hosted import hurry
-from backend.hosted.form import answer_only
-from backend.hosted.others import classes_of, said_of
 from backend.learners import make
-from backend.learners.hosted import Hosted
+from backend.learners.others import folder as folders
+from backend.learners.others import hurry
+from backend.learners.others.form import answer_only
+from backend.learners.others.learner_hosted import Hosted
+from backend.learners.others.others import classes_of, said_of
 from labelloop.errors import Failed, SpecError, Unreadable
-from labelloop.labeling import generate_form
+from labelloop.labeling.form import generate_form
 from tests.hosted_environments import HOSTED, line_1x, line_2x
 
 TOPICS = {

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.item_scores import item_score
-from labelloop.labeling import Kind, LabelingConfig
-from labelloop.structured import LARGEST, canonical, read_number, write_number
+from labelloop.answers.item_scores import item_score
+from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.structured import LARGEST, canonical, read_number, write_number
 
 TEXT = '<View><Text name="t" value="$text"/>'
 TAGS = {

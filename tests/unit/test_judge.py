@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from backend.judge import confusion, judged, reviewers
-from labelloop.spec import LoopSpec, parse
+from backend.decide.judge import confusion, judged, reviewers
+from labelloop.spec.loop import LoopSpec, parse
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = '<View><Text name="t" value="$text"/>{}</View>'

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface.interface import LabelInterface
 
-from labelloop import results
 from labelloop.errors import SpecError
-from labelloop.labeling import LabelingConfig, generate_form
-from labelloop.results import Reading
-from labelloop.tasks import likeliest
+from labelloop.labeling import results
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.form import generate_form
+from labelloop.labeling.results import Reading
+from labelloop.queue.tasks import likeliest
 
 ALL = ("approval", "comment", "correction")
 SHOW = {"text": "$text"}

@@ -11,9 +11,9 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.askers import peers, ranked_batch
 from benchmarks.labels import Plan, compare, load, measured, table, words
-from labelloop.simulate.labelled import EMBEDDINGS, Labelled, parted
-from labelloop.simulate.learning import study
-from labelloop.simulate.replay import Moment
+from console.simulate.labelled import EMBEDDINGS, Labelled, parted
+from console.simulate.learning import study
+from console.simulate.replay import Moment
 
 
 def points(n: int = 200) -> Labelled:

@@ -21,7 +21,7 @@ from backend import models
 from backend.learners import LEARNERS, Learner, make
 from backend.learners.said import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
-from labelloop.features import open_image
+from labelloop.selection.features import open_image
 
 Data = list[dict[str, object]]
 

@@ -15,10 +15,11 @@ from tokenizers.pre_tokenizers import Whitespace
 from backend import models
 from backend.learners import embedding, make
 from backend.learners.calibrate import with_temperature
-from backend.learners.hog import hog
 from backend.learners.incremental import AT_A_TIME, Incremental
-from labelloop import evidence, strategies
+from backend.learners.parts.hog import hog
+from labelloop import strategies
 from labelloop.errors import Failed, SettingsError, Unreadable
+from labelloop.reading import evidence
 from tests.unit.test_learners import Data, parcels, points, tickets
 
 

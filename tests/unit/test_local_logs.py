@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labelloop.local.logs import LIMIT, Logs, tail
+from console.local.logs import LIMIT, Logs, tail
 
 
 def test_a_log_that_grew_too_long_is_put_aside_and_goes_on_from_its_beginning(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
-from labelloop import log
 from labelloop.errors import SettingsError
+from labelloop.process import log
 
 
 @pytest.fixture(autouse=True)

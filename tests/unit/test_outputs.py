@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from labelloop import strategies
 from labelloop.errors import InvalidOutput
-from labelloop.labeling import LabelingConfig
-from labelloop.lanes import because, place, seems
-from labelloop.outputs import Output, body_sha256, check, parse, shown, unit_hash
-from labelloop.spec import LoopSpec
-from labelloop.strict_json import MAX_BYTES, dumps, loads
+from labelloop.labeling.config import LabelingConfig
+from labelloop.outputs.fitting import check, shown
+from labelloop.outputs.output import Output, body_sha256, unit_hash
+from labelloop.outputs.reading import parse
+from labelloop.queue.lanes import because, place, seems
+from labelloop.reading.strict_json import MAX_BYTES, dumps, loads
+from labelloop.spec.loop import LoopSpec
 
 SPEC = LoopSpec(name="x", trigger="model_confidence < 0.8").with_labels(["cat", "dog"])
 GOOD: dict[str, Any] = {"key": "a/1", "data": {"text": "hi"}, "probabilities": {"cat": 0.25, "dog": 0.75}}

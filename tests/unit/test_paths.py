@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from backend.learners import make
-from labelloop import features
 from labelloop.errors import InvalidOutput, SpecError, Unreadable
-from labelloop.outputs import check, from_json
-from labelloop.paths import steps, value_at
-from labelloop.spec import LoopSpec, parse
+from labelloop.outputs.fitting import check
+from labelloop.outputs.reading import from_json
+from labelloop.reading.paths import steps, value_at
+from labelloop.selection import features
+from labelloop.spec.loop import LoopSpec, parse
 
 YAML = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n'
 CHOICES = '<Choices name="label" toName="x"><Choice value="a"/><Choice value="b"/></Choices>'

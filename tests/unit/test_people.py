@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.people import Person, person, told_apart
+from labelloop.answers.people import Person, person, told_apart
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ import pytest
 
 from labelloop.client import Client, _line
 from labelloop.errors import InvalidOutput
-from labelloop.outputs import Output, check, parse
-from labelloop.plain import plain
-from labelloop.spec import LoopSpec
+from labelloop.outputs.fitting import check
+from labelloop.outputs.output import Output
+from labelloop.outputs.reading import parse
+from labelloop.reading.plain import plain
+from labelloop.spec.loop import LoopSpec
 
 SPEC = LoopSpec(name="x", trigger="model_confidence < 0.8").with_labels(["0", "1", "true", "cat"])
 

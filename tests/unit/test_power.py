@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labelloop.gate import Gate, Judged
-from labelloop.power import chance_to_see, detectable_gain
+from labelloop.gate.power import chance_to_see, detectable_gain
 
 
 def test_the_power_of_a_handful_is_that_of_counting_by_hand() -> None:

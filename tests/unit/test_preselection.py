@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from labelloop.spec import parse
-from sync.prelabel import prelabel_result
+from labelloop.queue.prelabel import prelabel_result
+from labelloop.spec.loop import parse
 
 SPEC = parse("pets", 'feedback_loop: {trigger: "model_confidence < 0.8", labels: [cat, dog, eel]}')
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from labelloop.cli.progress import counted, progress
+from console.cli.progress import counted, progress
 
 PROGRAM = """
 import time
-from labelloop.cli.progress import progress
-from labelloop.cli.shown import to_stderr
+from console.cli.progress import progress
+from console.cli.shown import to_stderr
 with progress() as tick:
     tick("eggs are counted", 30, 40)
     time.sleep(0.3)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from backend import models
-from backend.hosted import chat, hurry
-from backend.hosted.wire import _pause
 from backend.learners import make
-from backend.learners.remote import Remote
+from backend.learners.others import chat, hurry
+from backend.learners.others.learner_remote import Remote
+from backend.learners.others.wire import _pause
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
-from labelloop.labeling import generate_form
+from labelloop.labeling.form import generate_form
 from tests.chat_server import KEY, ChatServer, chat_server
 
 LABELS = ["ham", "spam"]

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_studio_sdk.label_interface.interface import LabelInterface
 
-from labelloop import results
-from labelloop.labeling import LabelingConfig
-from labelloop.results import Reading
-from labelloop.structured import canonical
+from labelloop.labeling import results
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.results import Reading
+from labelloop.labeling.structured import canonical
 
 TAGS = {
     "labels": '<Choices name="label" toName="t" choice="multiple"><Choice value="a"/><Choice value="B" alias="b"/>'

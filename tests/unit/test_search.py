@@ -10,7 +10,7 @@ import pytest
 from backend.learners import make
 from backend.learners.images import Images
 from backend.learners.text import Text
-from backend.search import FOLDS, MIN_ANSWERS, _groups, search, weights_of
+from backend.train.search import FOLDS, MIN_ANSWERS, _groups, search, weights_of
 from labelloop.threads import one_thread
 from tests.backend_factory import scans
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelloop.features import Features, read, split
-from labelloop.selection import FLAT, MOST, Candidate, Pick, diverse, reach, select
+from labelloop.selection.features import Features, read, split
+from labelloop.selection.select import FLAT, MOST, Candidate, Pick, diverse, reach, select
 
 in_its_time = settings(deadline=None)
 """A busy machine is no fault."""

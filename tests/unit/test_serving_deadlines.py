@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labelloop.serving import SECONDS, SLOWEST, _Channel
+from labelloop.process.serving import SECONDS, SLOWEST, _Channel
 
 ANSWER = 200 << 20
 """Bytes: a model's file."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from labelloop.errors import SettingsError
-from labelloop.settings import Settings
+from labelloop.process.settings import Settings
 
 
 def settings(tmp_path: Path, **environ: str) -> Settings:

@@ -15,8 +15,8 @@ from fcntl import ioctl
 import pytest
 from rich.console import Console
 
-from labelloop.cli import shown
-from labelloop.cli.shown import show
+from console.cli import shown
+from console.cli.shown import show
 
 Said = Callable[[int], list[str]]
 RUNS = [

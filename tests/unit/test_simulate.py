@@ -12,14 +12,14 @@ from click.testing import CliRunner
 from PIL import Image
 from sklearn.linear_model import LogisticRegression
 
-from labelloop.cli import main as cli
+from console.cli import main as cli
+from console.simulate import SimulateOptions, defaults, files, run, simulate, variants
+from console.simulate.curves import Curve, Needed, needed, ratio
+from console.simulate.labelled import EMBEDDINGS, Labelled, parted
+from console.simulate.learning import Linear
+from console.simulate.picture import needed_words
 from labelloop.errors import UsageError
-from labelloop.selection import DIVERSITY
-from labelloop.simulate import SimulateOptions, defaults, files, run, simulate, variants
-from labelloop.simulate.curves import Curve, Needed, needed, ratio
-from labelloop.simulate.labelled import EMBEDDINGS, Labelled, parted
-from labelloop.simulate.learning import Linear
-from labelloop.simulate.picture import needed_words
+from labelloop.selection.select import DIVERSITY
 
 CONFIGS = Path(__file__).parents[2] / "labeling_configs"
 Vectors = npt.NDArray[np.float64]

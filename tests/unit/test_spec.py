@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop import sections
 from labelloop.errors import SpecError
-from labelloop.spec import LoopSpec, load, parse
+from labelloop.spec import sections
+from labelloop.spec.loop import LoopSpec, load, parse
+from labelloop.spec.trigger import Facts
 from labelloop.strategies import names
-from labelloop.trigger import Facts
 
 LOOPS = Path(__file__).parents[2] / "labeling_configs"
 MINIMAL = """\

@@ -15,8 +15,8 @@ from hypothesis.extra.numpy import arrays
 from modAL import disagreement, multilabel
 from scipy.stats import entropy
 
+from console.cli import main
 from labelloop import strategies
-from labelloop.cli import main
 from labelloop.errors import UsageError
 from labelloop.strategies import REGISTRY, Array, Kind, expected_error, from_evidence
 from labelloop.strategies.arrays import BLOCK

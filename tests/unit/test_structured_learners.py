@@ -18,15 +18,23 @@ from hypothesis import strategies as st
 
 from backend import models
 from backend.learners import LEARNERS, Learner, make
-from backend.learners.tokens import tokens_of
+from backend.learners.parts.tokens import tokens_of
+from labelloop.answers.item_scores import score
 from labelloop.errors import Failed, Unreadable
-from labelloop.evidence import read as read_evidence
-from labelloop.item_scores import score
-from labelloop.labeling import ControlTag, Kind
-from labelloop.spec import LEARNERS as OF_KIND
-from labelloop.spec import OF_ONE_LABEL
-from labelloop.structured import Span, canonical, read_labels, read_number, read_spans, write_number, write_spans
-from labelloop.structured import write_labels as write
+from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.structured import (
+    Span,
+    canonical,
+    read_labels,
+    read_number,
+    read_spans,
+    write_number,
+    write_spans,
+)
+from labelloop.labeling.structured import write_labels as write
+from labelloop.reading.evidence import read as read_evidence
+from labelloop.spec.loop import LEARNERS as OF_KIND
+from labelloop.spec.loop import OF_ONE_LABEL
 
 Data = list[dict[str, object]]
 

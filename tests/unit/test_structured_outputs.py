@@ -12,13 +12,15 @@ import pytest
 from backend import models
 from backend.learners import make
 from backend.learners.said import Said
-from backend.scoring import Chunk, Pair, doubts, score
+from backend.score.scoring import Chunk, Pair, doubts, score
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
-from labelloop.lanes import because, place
-from labelloop.outputs import Output, body_sha256, check, from_json
-from labelloop.spec import LoopSpec, parse
-from labelloop.strict_json import dumps
+from labelloop.outputs.fitting import check
+from labelloop.outputs.output import Output, body_sha256
+from labelloop.outputs.reading import from_json
+from labelloop.queue.lanes import because, place
+from labelloop.reading.strict_json import dumps
+from labelloop.spec.loop import LoopSpec, parse
 from tests.unit.test_structured_learners import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'

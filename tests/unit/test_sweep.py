@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from labelloop.tasks import Task, sign, task_data
-from sync.sweep import reduce
+from labelloop.queue.tasks import Task, sign, task_data
+from sync.pull.sweep import reduce
 
 KEY = b"k"
 SIZE = 1_000_000

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from labelloop.cli import main as cli
-from labelloop.demo.items import texts
+from console.cli import main as cli
+from console.demo.items import texts
+from console.simulate import files
 from labelloop.errors import UsageError
-from labelloop.simulate import files
-from labelloop.tables import contradictions, outputs_of, rows_of
+from labelloop.reading.tables import contradictions, outputs_of, rows_of
 
 LINE = '{"key": "k1", "data": {"text": "Grüße"}, "label": "a", "confidence": 0.5}\r\n'
 TABLE = "subject{0}queue\r\nGrüße, viele{0}delivery\r\n\r\nRechnung{0}billing\r\n"

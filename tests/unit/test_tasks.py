@@ -9,21 +9,8 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.tasks import (
-    LANES,
-    Ranked,
-    Task,
-    asked_because,
-    best_first,
-    choose,
-    priorities,
-    score,
-    shares,
-    sign,
-    standing,
-    task_data,
-    useful,
-)
+from labelloop.queue.order import LANES, Ranked, best_first, choose, priorities, shares, standing, useful
+from labelloop.queue.tasks import Task, asked_because, score, sign, task_data
 
 UTILITIES = st.floats(0, 1, allow_subnormal=False)
 ITEMS = st.builds(

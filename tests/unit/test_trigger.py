@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.errors import SpecError
-from labelloop.trigger import NUMBERS, WORDS, Facts, compile_trigger
+from labelloop.spec.trigger import NUMBERS, WORDS, Facts, compile_trigger
 
 SHARES = st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.8000000000000002, 1.0])
 LABELS = st.sampled_from(["cat", "dog", "it's", 'a "b"', "é"])

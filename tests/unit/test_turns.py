@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.learners.said import Said
-from backend.turns import FEW, Turns
+from backend.serve.turns import FEW, Turns
 from labelloop.errors import Busy, Unreadable
 
 LATE = 60.0

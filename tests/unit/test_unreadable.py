@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelloop import results
-from labelloop.annotations import Annotation
-from labelloop.labeling import LabelingConfig, generate_form
-from labelloop.unreadable import Unreadable, empty_is_an_answer, why_unreadable
-from labelloop.untouched import prelabel_kept
+from labelloop.answers.annotations import Annotation
+from labelloop.answers.unreadable import Unreadable, empty_is_an_answer, why_unreadable
+from labelloop.answers.untouched import prelabel_kept
+from labelloop.labeling import results
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.form import generate_form
 
 TEXT = '<View><Text name="t" value="$text"/>%s</View>'
 AB = '<Choice value="a"/><Choice value="b"/>'

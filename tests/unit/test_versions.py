@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.errors import UsageError
-from labelloop.runs import try_again
-from labelloop.versions import find, previous, shown_version
+from labelloop.versions.runs import try_again
+from labelloop.versions.version import find, previous, shown_version
 
 A, B, C = "a" * 64, "b" * 64, "ab" * 32
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop import strategies
-from labelloop.why import WORDS, of_evidence, why, whys
+from labelloop.queue.why import WORDS, of_evidence, why, whys
 
 
 @pytest.mark.parametrize(

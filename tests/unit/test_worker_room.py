@@ -9,9 +9,9 @@ from unittest.mock import Mock
 import pytest
 
 from labelloop.errors import Unreachable
-from labelloop.settings import Settings
-from labelloop.spec import parse
-from labelloop.tasks import MAX_BATCH
+from labelloop.process.settings import Settings
+from labelloop.queue.order import MAX_BATCH
+from labelloop.spec.loop import parse
 from sync import worker
 from tests.sync_loop import XML, YAML
 
