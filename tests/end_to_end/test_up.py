@@ -27,7 +27,7 @@ from console.local.postgres import has_contrib
 from console.local.supervisor import ROOT
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
-from tests.ports import free_base, heed_ctrl_c
+from tests.support.ports import free_base, heed_ctrl_c
 
 pytestmark = pytest.mark.timeout(400)
 CHILDREN = {
