@@ -16,9 +16,9 @@ from scipy.stats import spearmanr
 
 from backend.learners import make
 from backend.learners.calibrate import calibrate
+from console.simulate import files
+from console.simulate.labelled import Labelled
 from labelloop import strategies
-from labelloop.simulate import files
-from labelloop.simulate.labelled import Labelled
 from labelloop.threads import one_thread
 
 SETS = ("digits", "sms_spam", "snips7")
@@ -32,7 +32,7 @@ HEAD = ("set", "answers", "ECE as learned", "ECE calibrated", "log loss", "calib
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), default=os.environ.get("LABELLOOP_DATA"))
 def main(data: Path | None) -> None:
-    """Print the table of docs/serving.md."""
+    """Print the table of docs/engineers/serving.md."""
     click.echo("| " + " | ".join(HEAD) + " |")
     for name in SETS:
         if name == files.DIGITS:
