@@ -166,9 +166,11 @@ def problems(paths: Iterable[Path] | None = None) -> list[Problem]:
     """The problems of these files, or of the whole repository, in order of files and lines."""
     everything = list(files())
     chosen = everything if paths is None else list(paths)
+    folders = {path.resolve().parent for path in chosen}
     found = [problem for path in chosen for passage in passages(path) for problem in check(passage)]
+    beside = [path for path in everything if path.parent in folders]
     names = {path.resolve().relative_to(ROOT).as_posix() for path in chosen}
-    return sorted([*found, *(one for one in constants(everything) if one.path in names)])
+    return sorted([*found, *(one for one in constants(beside) if one.path in names)])
 
 
 @lru_cache
