@@ -14,20 +14,20 @@ help:  ## this list
 
 setup: .venv/.ready .venv-label-studio/.ready  ## the two environments, pinned and hash-checked
 
-$(UV): bootstrap.lock
+$(UV): locks/bootstrap.lock
 	$(PYTHON) -m venv .venv-uv
-	.venv-uv/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r bootstrap.lock
+	.venv-uv/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r locks/bootstrap.lock
 	@touch $@
 
-.venv/.ready: $(UV) requirements.lock pyproject.toml
+.venv/.ready: $(UV) locks/requirements.lock pyproject.toml
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	VIRTUAL_ENV=.venv $(UV) pip sync -q --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(UV) pip sync -q --require-hashes locks/requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv-label-studio/.ready: $(UV) label-studio.lock
+.venv-label-studio/.ready: $(UV) locks/label-studio.lock
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-label-studio
-	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes --build-constraints label-studio.lock label-studio.lock
+	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes --build-constraints locks/label-studio.lock locks/label-studio.lock
 	.venv-label-studio/bin/python -m compileall -q .venv-label-studio/lib || true
 	@touch $@
 
@@ -57,10 +57,10 @@ pictures: setup  ## the pictures of the docs, from the running product (needs Ch
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
-	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o requirements.lock
-	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o runtime.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio.in -o label-studio.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio-ml.in -o label-studio-ml.lock
+	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o locks/requirements.lock
+	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o locks/runtime.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio.in -o locks/label-studio.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio-ml.in -o locks/label-studio-ml.lock
 
 clean:  ## leave nothing behind
 	-[ ! -x .venv/bin/labelloop ] || .venv/bin/labelloop down --purge
