@@ -22,7 +22,7 @@ COPY locks/runtime.lock ./
 RUN /uv/bin/uv pip sync -q --require-hashes runtime.lock
 
 FROM installer AS labelloop-code
-COPY locks/requirements.lock pyproject.toml README.md ./
+COPY locks/requirements.lock pyproject.toml README.md LICENSE ./
 COPY labelloop labelloop
 RUN /uv/bin/uv pip install -q --no-deps --build-constraints requirements.lock --target /app .
 # sync and backend are applications, not packages of the wheel: they run from /app.
