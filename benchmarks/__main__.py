@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME...] [--json FILE] [--quick]`: run them, print the table of docs/performance.md."""
+"""`python -m benchmarks [NAME...] [--json FILE] [--quick]`: run them, print the table of operators/performance.md."""
 
 from __future__ import annotations
 

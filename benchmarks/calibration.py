@@ -32,7 +32,7 @@ HEAD = ("set", "answers", "ECE as learned", "ECE calibrated", "log loss", "calib
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), default=os.environ.get("LABELLOOP_DATA"))
 def main(data: Path | None) -> None:
-    """Print the table of docs/serving.md."""
+    """Print the table of docs/engineers/serving.md."""
     click.echo("| " + " | ".join(HEAD) + " |")
     for name in SETS:
         if name == files.DIGITS:

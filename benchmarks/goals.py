@@ -98,7 +98,7 @@ WAITING_GOALS = (
 """Of what waits, in Postgres."""
 
 GOALS = (*SERVICE_GOALS, *RANKING_GOALS, *DIVERSE_GOALS, *WAITING_GOALS)
-"""All of them, in the order of the table in docs/performance.md."""
+"""All of them, in the order of the table in docs/operators/performance.md."""
 
 HEAD = ("what", "measured beside it", "median", "range", "goal", "reached")
 
@@ -115,6 +115,6 @@ def row(measured: Measured) -> tuple[str, ...]:
 
 
 def markdown(results: Sequence[Measured]) -> str:
-    """The table as it stands in docs/performance.md."""
+    """The table as it stands in docs/operators/performance.md."""
     rows = [HEAD, ("---",) * len(HEAD), *map(row, results)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)

@@ -1,4 +1,4 @@
-"""Writes docs/schema.md from the comments in the database: `python -m docs.schema` (it reads the usual settings)."""
+"""Writes docs/house/schema.md from the comments in the database: `python -m docs.schema` (reads the usual settings)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from labelloop.settings import Settings
 from labelloop.store.database import Conn, Database
 
-PAGE = Path(__file__).with_name("schema.md")
+PAGE = Path(__file__).parent / "house" / "schema.md"
 HEAD = """\
 # Schema
 

@@ -2,7 +2,7 @@
 
 The best by utility are candidates; they are clustered, and the most useful of each cluster comes first. Utility first,
 then variety among the best: that is as good as methods that weigh the two against each other over all that waits, or
-better, at a fraction of their cost (docs/performance.md).
+better, at a fraction of their cost (docs/operators/performance.md).
 """
 
 from __future__ import annotations

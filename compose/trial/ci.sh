@@ -159,7 +159,7 @@ kill "$sampling" 2>/dev/null || true
 say "memory:"
 memory_table "$dir/memory.rest" "$dir/memory.all"
 
-OUTSIDE=10.0.2.3:53 python3 "$here/network_matrix.py" "$engine" in "$dir" || fails "the table of networks in docs/deploy.md is untrue"
+OUTSIDE=10.0.2.3:53 python3 "$here/network_matrix.py" "$engine" in "$dir" || fails "the table of networks in docs/operators/deploy.md is untrue"
 holds "each container reaches those it should, and no other"
 
 for service in $SERVICES; do inside kill -9 "$(first_pid "$service")"; done

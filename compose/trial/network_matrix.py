@@ -1,4 +1,4 @@
-"""Tries from inside each container whom it reaches, and compares that with the table of docs/deploy.md.
+"""Tries from inside each container whom it reaches, and compares that with the table of docs/operators/deploy.md.
 
     python3 compose/trial/network_matrix.py [PREFIX ...]
 
@@ -22,7 +22,7 @@ REACHES = {
     "backend": {*OURS, "label-studio"},
     "backend-worker": {"postgres"},
 }
-"""Container to those that it reaches, beside itself: the table of docs/deploy.md."""
+"""Container to those that it reaches, beside itself: the table of docs/operators/deploy.md."""
 
 PROBE = """
 import json, socket, sys

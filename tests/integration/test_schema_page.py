@@ -1,4 +1,4 @@
-"""docs/schema.md says what the database says."""
+"""docs/house/schema.md says what the database says."""
 
 from __future__ import annotations
 

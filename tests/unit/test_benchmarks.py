@@ -1,4 +1,4 @@
-"""docs/performance.md shows what the benchmarks measure: the same rows and goals, and verdicts that fit the figures."""
+"""operators/performance.md shows what the benchmarks measure: same rows and goals, verdicts that fit the figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.__main__ import BENCHMARKS
 from benchmarks.goals import GOALS, HEAD, Measured, markdown
 from benchmarks.turns import in_turn, percentile
 
-PAGE = (Path(__file__).parents[2] / "docs" / "performance.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "operators" / "performance.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("| ").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
 TABLE = {row[0]: dict(zip(HEAD, row, strict=True)) for row in ROWS if len(row) == len(HEAD)}
 

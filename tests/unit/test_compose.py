@@ -232,7 +232,7 @@ def test_the_networks_let_each_reach_those_that_the_table_names_and_no_other() -
 
 
 def test_the_page_about_the_server_has_the_same_table() -> None:
-    page = (ROOT / "docs" / "deploy.md").read_text().split("## What runs")[1]
+    page = (ROOT / "docs" / "operators" / "deploy.md").read_text().split("## What runs")[1]
     for name, reached in REACHES.items():
         (row,) = re.findall(rf"^\| `{name}` \|.*\| (.+) \|$", page, re.MULTILINE)
         named = set(re.findall(r"`([a-z-]+)`", row)) | ({"outside"} if "outside" in row else set())
