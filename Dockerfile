@@ -25,9 +25,10 @@ FROM installer AS labelloop-code
 COPY locks/requirements.lock pyproject.toml README.md LICENSE ./
 COPY labelloop labelloop
 RUN /uv/bin/uv pip install -q --no-deps --build-constraints requirements.lock --target /app .
-# sync and backend are applications, not packages of the wheel: they run from /app.
+# The rooms and the console are applications, not packages of the wheel: they run from /app.
 COPY sync /app/sync
 COPY backend /app/backend
+COPY console /app/console
 COPY labeling_configs /app/labeling_configs
 RUN python -m compileall -q /app
 

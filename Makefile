@@ -39,10 +39,10 @@ $(UV): locks/bootstrap.lock
 	@touch $@
 
 demo: setup  ## the loop on real input; options: ARGS="--exit --json out.json"
-	$(RUN) labelloop.cli demo $(ARGS)
+	$(RUN) console.cli demo $(ARGS)
 
 up: setup  ## Postgres, Label Studio, sync and backend, until Ctrl-C
-	$(RUN) labelloop.cli up $(ARGS)
+	$(RUN) console.cli up $(ARGS)
 
 down:  ## end an `up`, or what a killed one left; ARGS=--purge removes its data too
 	.venv/bin/labelloop down $(ARGS)

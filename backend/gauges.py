@@ -11,14 +11,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from backend.champions import Champions
-from backend.predict import Predictor
-from backend.prelabel import who
+from backend.score.prelabel import who
+from backend.serve.champions import Champions
+from backend.serve.predict import Predictor
 from labelloop.errors import LabelloopError
-from labelloop.store import gauges, prelabels
-from labelloop.store import versions as version_store
 from labelloop.store.database import Conn, Database
-from labelloop.versions import short, shown_version
+from labelloop.store.questions import gauges
+from labelloop.store.tables import prelabels
+from labelloop.store.tables import versions as version_store
+from labelloop.versions.version import short, shown_version
 
 KEPT_S = 5.0
 """What Postgres said is not asked again before."""

@@ -11,15 +11,16 @@ from typing import Any
 from flask import Flask, jsonify
 from werkzeug.exceptions import HTTPException
 
-from backend import protocol, review
-from backend.champions import Champions
+from backend import review
 from backend.gauges import Gauges
-from backend.predict import Predictor
-from labelloop import log
+from backend.serve import protocol
+from backend.serve.champions import Champions
+from backend.serve.predict import Predictor
 from labelloop.errors import Busy, LabelloopError, Retriable, Unstorable
-from labelloop.metrics import Metrics
-from labelloop.serving import AT_START, BODY_LIMIT, SMALL_BODY, refuse_broken_queries
-from labelloop.settings import Settings
+from labelloop.process import log
+from labelloop.process.metrics import Metrics
+from labelloop.process.serving import AT_START, BODY_LIMIT, SMALL_BODY, refuse_broken_queries
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 
 RETRY_AFTER_S = "1"

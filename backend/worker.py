@@ -15,19 +15,19 @@ from datetime import UTC, datetime
 
 from procrastinate import App
 
-from backend.child import Children
-from backend.due import ask_for_due
-from backend.engines import named
-from backend.mlflow_export import export_in_child
-from backend.prelabel import prelabel, who
-from backend.retrain import heal, retrain
-from backend.shadow import ask_for_shadows, in_shadow
-from labelloop import heartbeat, log
+from backend.decide.shadow import ask_for_shadows, in_shadow
+from backend.report.mlflow_export import export_in_child
+from backend.score.engines import named
+from backend.score.prelabel import prelabel, who
+from backend.train.child import Children
+from backend.train.due import ask_for_due
+from backend.train.retrain import heal, retrain
 from labelloop.errors import Unreachable
-from labelloop.settings import Settings
-from labelloop.store import exports, jobs, loops, prelabels
+from labelloop.process import heartbeat, log
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.versions import shown_version
+from labelloop.store.tables import exports, jobs, loops, prelabels
+from labelloop.versions.version import shown_version
 
 CONCURRENCY = 3
 """A loop that trains does not keep another from its prelabels; each job of a loop has its own lock."""

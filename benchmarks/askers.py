@@ -12,8 +12,8 @@ from modAL.uncertainty import entropy_sampling, margin_sampling, uncertainty_sam
 from scipy.sparse import issparse
 from sklearn.decomposition import TruncatedSVD
 
-from labelloop.simulate.learning import Codes
-from labelloop.simulate.replay import Ask, Moment
+from console.simulate.learning import Codes
+from console.simulate.replay import Ask, Moment
 
 DIMENSIONS = 64
 MOST = 2_000

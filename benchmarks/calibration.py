@@ -16,9 +16,9 @@ from scipy.stats import spearmanr
 
 from backend.learners import make
 from backend.learners.calibrate import calibrate
+from console.simulate import files
+from console.simulate.labelled import Labelled
 from labelloop import strategies
-from labelloop.simulate import files
-from labelloop.simulate.labelled import Labelled
 from labelloop.threads import one_thread
 
 SETS = ("digits", "sms_spam", "snips7")

@@ -20,7 +20,7 @@ from benchmarks.rooms import Servers
 from benchmarks.turns import peak_mb
 from labelloop import strategies
 from labelloop.errors import Failed
-from labelloop.selection import diverse
+from labelloop.selection.select import diverse
 
 K, CLASSES, WIDTH, NARROW = 100, 10, 384, 64
 TAUGHT = 500

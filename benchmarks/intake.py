@@ -15,12 +15,12 @@ from benchmarks.goals import INTAKE_MEMORY, INTAKE_RATE, Measured
 from benchmarks.items import texts, texts_spec
 from benchmarks.rooms import House, Servers, house, peak_mb
 from benchmarks.turns import in_turn, ratios
+from console.local.services import SYNC
 from labelloop.client import CHUNK_LINES, Client
-from labelloop.lanes import place
-from labelloop.local.services import SYNC
-from labelloop.outputs import Output, body_sha256
-from labelloop.spec import LoopSpec
-from labelloop.store import loops
+from labelloop.outputs.output import Output, body_sha256
+from labelloop.queue.lanes import place
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.tables import loops
 
 LOOP = "intake"
 Lines = list[bytes]

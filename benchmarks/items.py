@@ -7,14 +7,14 @@ from functools import cache
 
 import numpy as np
 
-from labelloop.demo.items import Items
-from labelloop.demo.items import digits as load_digits
-from labelloop.lanes import place
-from labelloop.local.supervisor import ROOT
-from labelloop.outputs import Output
-from labelloop.spec import LoopSpec, load
-from labelloop.store import loops, outputs
+from console.demo.items import Items
+from console.demo.items import digits as load_digits
+from console.local.supervisor import ROOT
+from labelloop.outputs.output import Output
+from labelloop.queue.lanes import place
+from labelloop.spec.loop import LoopSpec, load
 from labelloop.store.database import Conn
+from labelloop.store.tables import loops, outputs
 
 LABELS = tuple(f"label-{i}" for i in range(10))
 WORDS = "the order parcel invoice was late broken lost wrong paid twice never arrived please help refund again".split()

@@ -20,14 +20,14 @@ import numpy as np
 
 from benchmarks.askers import peers
 from benchmarks.goals import Goal, Measured, markdown
-from labelloop.selection import DIVERSITY
-from labelloop.simulate import files, variants
-from labelloop.simulate.asking import asker
-from labelloop.simulate.curves import SHARES, ratio
-from labelloop.simulate.labelled import Labelled
-from labelloop.simulate.learning import Study, study
-from labelloop.simulate.picture import needed_words
-from labelloop.simulate.replay import Ask, full_score, judged, random_order, replay
+from console.simulate import files, variants
+from console.simulate.asking import asker
+from console.simulate.curves import SHARES, ratio
+from console.simulate.labelled import Labelled
+from console.simulate.learning import Study, study
+from console.simulate.picture import needed_words
+from console.simulate.replay import Ask, full_score, judged, random_order, replay
+from labelloop.selection.select import DIVERSITY
 
 OURS = f"margin:{DIVERSITY:g}"
 VARIANTS = (OURS, "margin:0")

@@ -14,8 +14,8 @@ import psutil
 from benchmarks import predict
 from benchmarks.goals import MEMORY, Measured
 from benchmarks.rooms import House, Servers, house
+from console.local.services import BACKEND, SYNC
 from labelloop.errors import Failed
-from labelloop.local.services import BACKEND, SYNC
 
 RESTS_S = 15.0
 """What a start needs is done by then."""

@@ -8,7 +8,7 @@ from statistics import median
 from benchmarks.goals import NEXT_FRESH, NEXT_HALF, NEXT_STALE, Goal, Measured
 from benchmarks.items import texts_spec
 from benchmarks.rooms import House, Servers, house
-from labelloop.store import loops, pool
+from labelloop.store.tables import loops, pool
 
 LOOP, K = "waiting", 50
 NOW, NEVER = "0123456789ab", "ffffffffffff"

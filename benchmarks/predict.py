@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from backend import models
+from backend.decide.promote import promote
 from backend.learners import Learner, make
-from backend.promote import promote
 from benchmarks import training
 from benchmarks.goals import (
     BUSY_P50,
@@ -38,12 +38,12 @@ from benchmarks.items import LABELS, WORDS, digits, digits_loop, submit, texts_s
 from benchmarks.items import texts as generated
 from benchmarks.rooms import House, Servers, house
 from benchmarks.turns import percentile, ratios
+from console.local.places import free_port
+from console.local.services import BACKEND
 from labelloop.errors import Failed
-from labelloop.local.places import free_port
-from labelloop.local.services import BACKEND
-from labelloop.spec import LoopSpec
-from labelloop.store import projects
-from labelloop.store import versions as version_store
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.tables import projects
+from labelloop.store.tables import versions as version_store
 
 TAUGHT = 300
 LONG = 100_000

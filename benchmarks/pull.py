@@ -17,13 +17,13 @@ from benchmarks.goals import PULL, Measured
 from benchmarks.items import submit, texts, texts_spec
 from benchmarks.rooms import House, Servers, house, quiet
 from benchmarks.turns import in_turn, ratios
-from labelloop import results
 from labelloop.errors import Failed
+from labelloop.labeling import results
 from labelloop.labelstudio.gateway import PAGE, Gateway
-from labelloop.spec import LoopSpec
-from labelloop.tasks import TaskDraft
-from sync.pull import pull
-from sync.push import push
+from labelloop.queue.tasks import TaskDraft
+from labelloop.spec.loop import LoopSpec
+from sync.pull.pull import pull
+from sync.push.push import push
 
 INCLUDE = (
     "id,data,updated_at,total_annotations,cancelled_annotations,annotations,result,completed_by,updated_by,"

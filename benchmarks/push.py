@@ -17,10 +17,10 @@ from benchmarks.rooms import House, Servers, house, quiet
 from benchmarks.turns import in_turn, ratios
 from labelloop.errors import Failed
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.spec import LoopSpec
-from labelloop.tasks import TaskDraft
-from sync.project import ensure_project
-from sync.push import push
+from labelloop.queue.tasks import TaskDraft
+from labelloop.spec.loop import LoopSpec
+from sync.project.project import ensure_project
+from sync.push.push import push
 
 TASKS = 1_000
 Batches = list[list[dict[str, Any]]]

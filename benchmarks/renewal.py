@@ -15,11 +15,11 @@ from benchmarks.items import texts_spec
 from benchmarks.rescore import LENGTH, SUBMIT, VOCABULARY, a_learner, take_over
 from benchmarks.rooms import House, Servers, house, quiet, wait_until
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.sections import Queue
-from labelloop.spec import LoopSpec
-from labelloop.store import loops
-from labelloop.versions import short
-from sync.push import push
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import Queue
+from labelloop.store.tables import loops
+from labelloop.versions.version import short
+from sync.push.push import push
 
 LOOP, WINDOW = "renewed", 50
 SHOWN = "select model_version = %(version)s as yes from projects where loop = %(loop)s"

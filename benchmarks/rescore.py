@@ -10,15 +10,16 @@ from uuid import UUID
 import numpy as np
 import psycopg
 
-from backend import models, prelabel
+from backend import models
+from backend.decide.promote import promote
 from backend.learners import Learner, make
-from backend.promote import promote
+from backend.score import prelabel
 from benchmarks.goals import RESCORE, Measured
 from benchmarks.items import LABELS, texts_spec
 from benchmarks.rooms import House, Servers, house
 from benchmarks.turns import in_turn, ratios
-from labelloop.store import loops, runs
-from labelloop.store import versions as version_store
+from labelloop.store.tables import loops, runs
+from labelloop.store.tables import versions as version_store
 
 LOOP, LENGTH, VOCABULARY, TAUGHT = "waiting", 24, 5_000, 2_000
 WHY = "margin 0.04 between label-0 and label-1"

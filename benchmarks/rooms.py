@@ -21,16 +21,16 @@ import psutil
 import psycopg
 from psycopg import sql
 
+from console.local import label_studio as local_label_studio
+from console.local import services
+from console.local.places import free_port
+from console.local.postgres import Postgres
+from console.local.supervisor import ROOT, python_env
 from labelloop.errors import Failed
-from labelloop.local import label_studio as local_label_studio
-from labelloop.local import services
-from labelloop.local.places import free_port
-from labelloop.local.postgres import Postgres
-from labelloop.local.supervisor import ROOT, python_env
-from labelloop.settings import Settings
-from labelloop.store import projects
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
+from labelloop.store.tables import projects
 
 
 @dataclass(frozen=True, slots=True)

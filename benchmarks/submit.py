@@ -38,15 +38,15 @@ from benchmarks.items import digits_loop
 from benchmarks.push import Batches, Noting
 from benchmarks.rooms import House, Servers, house, wait_until
 from benchmarks.turns import percentile, ratios
-from labelloop import results
+from console.local.people import sign_up
+from console.local.services import BACKEND, SYNC
 from labelloop.errors import Failed
+from labelloop.labeling import results
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.local.people import sign_up
-from labelloop.local.services import BACKEND, SYNC
-from labelloop.sections import Queue, Retrain
-from labelloop.spec import LoopSpec
-from sync.project import SAMPLING, ensure_project
-from sync.push import push
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import Queue, Retrain
+from sync.project.project import SAMPLING, ensure_project
+from sync.push.push import push
 
 LOOP = "submitted"
 PEOPLE = 5

@@ -10,7 +10,7 @@ import psutil
 
 from benchmarks.items import digits_loop
 from benchmarks.rooms import House, wait_until
-from labelloop.store import jobs, runs
+from labelloop.store.tables import jobs, runs
 
 LOOP = "trained"
 ANSWERS = 1_000

@@ -14,8 +14,8 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
-from labelloop.demo import DemoOptions, run
-from labelloop.local.up import Running, UpOptions
+from console.demo import DemoOptions, run
+from console.local.up import Running, UpOptions
 
 PICTURES = Path(__file__).parent / "pictures"
 ARGUMENTS = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from labelloop.settings import Settings
+from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
 
 PAGE = Path(__file__).parent / "house" / "schema.md"

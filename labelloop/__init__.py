@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from labelloop.client import Client, Receipt, Status
 from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
-from labelloop.outputs import Output
+from labelloop.outputs.output import Output
 
 __all__ = [
     "Client",

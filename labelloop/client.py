@@ -17,10 +17,11 @@ from urllib.parse import quote
 
 import httpx
 
-from labelloop import strict_json
 from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
-from labelloop.outputs import MAX_KEY, Output, parse, read_key
-from labelloop.plain import plain
+from labelloop.outputs.output import Output
+from labelloop.outputs.reading import MAX_KEY, parse, read_key
+from labelloop.reading import strict_json
+from labelloop.reading.plain import plain
 
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
@@ -106,7 +107,7 @@ class Client:
     ) -> Receipt:
         """Submit one output, or any iterable of them, read as it goes. Each one is checked before it is sent.
 
-        Values of numpy, pandas, datetime and Decimal are taken as labelloop/plain.py says. If one output is refused,
+        Values of numpy, pandas, datetime and Decimal are converted (reading/plain.py). If one output is refused,
         those before it are stored: mend it and submit all of them again.
         """
         several = [outputs] if isinstance(outputs, Output | Mapping) else outputs

@@ -9,8 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
-from labelloop.store import gauges
 from labelloop.store.database import Database
+from labelloop.store.questions import gauges
 
 
 class Window(Collector):

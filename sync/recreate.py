@@ -13,16 +13,16 @@ from typing import Any
 
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import batches, projects
-from labelloop.store import tasks as task_store
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from sync.batches import put_back
-from sync.project import HOOK_HEADER, ensure_project, hook_path, own
-from sync.pull import pull
-from sync.push import push
-from sync.sweep import by_output, gone_from, reduce, too_many
+from labelloop.store.tables import batches, projects
+from labelloop.store.tables import tasks as task_store
+from sync.project.project import HOOK_HEADER, ensure_project, hook_path, own
+from sync.pull.pull import pull
+from sync.pull.sweep import by_output, gone_from, reduce, too_many
+from sync.push.batches import put_back
+from sync.push.push import push
 
 logger = logging.getLogger(__name__)
 REASON = "its project in Label Studio was lost"

@@ -11,15 +11,16 @@ import httpx
 from flask import Flask, Response, jsonify, request
 from werkzeug.exceptions import HTTPException
 
-from labelloop import log
 from labelloop.errors import Retriable, Unstorable
-from labelloop.metrics import Metrics
-from labelloop.serving import BODY_LIMIT, SMALL_BODY, refuse_broken_queries
-from labelloop.settings import Settings
+from labelloop.process import log
+from labelloop.process.metrics import Metrics
+from labelloop.process.serving import BODY_LIMIT, SMALL_BODY, refuse_broken_queries
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from sync import doorbell, intake
 from sync.gauges import Window
-from sync.project import HOOK_HEADER
+from sync.intake import http as intake
+from sync.project.project import HOOK_HEADER
+from sync.pull import doorbell
 
 logger = logging.getLogger(__name__)
 LOOK_S = 3.0

@@ -18,17 +18,17 @@ from typing import Any
 
 from procrastinate import App
 
-from labelloop import heartbeat, log
 from labelloop.errors import LabelloopError, Refused, Retriable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import jobs, loops
+from labelloop.process import heartbeat, log
+from labelloop.process.settings import Settings
+from labelloop.queue.order import MAX_BATCH
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.tasks import MAX_BATCH
-from sync.project import ensure_project
-from sync.pull import CHECK_EVERY_S, Memory, pull
-from sync.push import push
+from labelloop.store.tables import jobs, loops
+from sync.project.project import ensure_project
+from sync.pull.pull import CHECK_EVERY_S, Memory, pull
+from sync.push.push import push
 
 logger = logging.getLogger(__name__)
 

@@ -9,44 +9,22 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
-import psycopg
 import pytest
 from hypothesis import settings as hypothesis_settings
-from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
-from tests.shared import Shared, wanted
+from tests.support.servers import LabelStudio, a_database
+from tests.support.shared import Shared, wanted
 
 # How long an example takes says more of the machine than of what is tested.
 hypothesis_settings.register_profile("labelloop", deadline=None)
 hypothesis_settings.load_profile("labelloop")
-
-
-@dataclass(frozen=True, slots=True)
-class LabelStudio:
-    """A running Label Studio and its administrator. `password` is empty where the environment did not say it."""
-
-    url: str
-    token: str
-    email: str
-    password: str
-
-    def sign_up(self, email: str) -> tuple[str, httpx.Client]:
-        """A real annotator, made through the invite link: legacy token and a logged-in session. Twice is a login."""
-        from labelloop.local.people import sign_up
-
-        asked = httpx.get(f"{self.url}/api/invite", headers={"Authorization": f"Token {self.token}"}, timeout=60)
-        session = sign_up(self.url, asked.raise_for_status().json()["invite_url"], email, "password-of-a-test")
-        return session.get("/api/current-user/token").raise_for_status().json()["token"], session
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -76,7 +54,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if given:
         yield given
         return
-    from labelloop.local.postgres import Postgres
+    from console.local.postgres import Postgres
 
     postgres = Postgres(tmp_path_factory.mktemp("postgres"))
     with postgres:
@@ -121,7 +99,7 @@ def label_studio(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         said = wanted(Path(shared))
         yield LabelStudio(said["url"], said["token"], said["email"], said["password"])
         return
-    from labelloop.local.label_studio import running
+    from console.local.label_studio import running
 
     folder: Path = tmp_path_factory.mktemp("label-studio")
     with running(folder, postgres_url=request.getfixturevalue("postgres_url")) as server:
@@ -135,18 +113,3 @@ def label_studio_postgres(request: pytest.FixtureRequest, label_studio: LabelStu
     if shared is None or os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
         return postgres_url
     return wanted(Path(shared))["postgres"]
-
-
-@contextmanager
-def a_database(admin_url: str, name: str, template: str = "template1") -> Iterator[str]:
-    """A database for the length of a `with`; yields its URL."""
-
-    def do(statement: str, *names: str) -> None:
-        with psycopg.connect(admin_url, autocommit=True) as admin:
-            admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
-
-    do("create database {} template {}", name, template)
-    try:
-        yield urlsplit(admin_url)._replace(path=f"/{name}").geturl()
-    finally:
-        do("drop database if exists {} with (force)", name)

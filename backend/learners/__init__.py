@@ -63,10 +63,10 @@ LEARNERS: Mapping[str, str] = {
     "multilabel": "multilabel.Multilabel",
     "numbers": "numbers.Numbers",
     "spans": "spans.Spans",
-    "label-studio-ml": "hosted.Hosted",
-    "remote": "remote.Remote",
+    "label-studio-ml": "others.learner_hosted.Hosted",
+    "remote": "others.learner_remote.Remote",
 }
-"""Name to its class, module first. It is imported when a learner is made, because scikit-learn takes 130 MB."""
+"""Name to its class, behind its module. It is imported when a learner is made, because scikit-learn takes 130 MB."""
 ESTIMATOR = "estimator"
 OF_OTHERS = frozenset({"label-studio-ml", "remote"})
 """Those that are told the form: `label_config`."""
@@ -84,7 +84,7 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
         there = f"{', '.join(sorted(LEARNERS))}, and scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
         raise SpecError(f"no learner {name!r}; there are: {there}")
     load_sklearn()
-    module, _, found = LEARNERS[name].partition(".")
+    module, _, found = LEARNERS[name].rpartition(".")
     learner: type[Learner] = getattr(import_module(f"{__name__}.{module}"), found)
     return construct(learner, params)
 

@@ -16,8 +16,8 @@ from sklearn.ensemble import ExtraTreesClassifier
 from sklearn.naive_bayes import ComplementNB
 from sklearn.pipeline import Pipeline
 
-from backend.learners.modal import ActiveLearner
-from backend.learners.modal import Committee as Members
+from backend.learners.parts.modal import ActiveLearner
+from backend.learners.parts.modal import Committee as Members
 from backend.learners.refit import weighing
 from backend.learners.said import Said, of_proba
 from backend.learners.through import Through

@@ -12,9 +12,9 @@ from sklearn.kernel_approximation import Nystroem
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from backend.learners.hog import hog
+from backend.learners.parts.hog import hog
 from backend.learners.refit import Refit
-from labelloop.features import SIDE, pixels
+from labelloop.selection.features import SIDE, pixels
 
 MAX_LANDMARKS = 500
 HOG_SIDE = 32

@@ -16,10 +16,10 @@ from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import SGDClassifier
 from sklearn.pipeline import FeatureUnion, Pipeline
 
-from backend.learners.modal import ActiveLearner
+from backend.learners.parts.modal import ActiveLearner
 from backend.learners.refit import Refit
 from labelloop.errors import Failed
-from labelloop.features import read_text
+from labelloop.selection.features import read_text
 
 AT_A_TIME = 50
 PASSES = 5

@@ -15,8 +15,8 @@ from backend.learners.reading import different, parsed, read_field
 from backend.learners.said import Floats, Said
 from backend.learners.text import bag
 from labelloop.errors import Failed
-from labelloop.features import read_text
-from labelloop.structured import read_labels, write_labels
+from labelloop.labeling.structured import read_labels, write_labels
+from labelloop.selection.features import read_text
 
 
 class Multilabel:

@@ -17,8 +17,8 @@ from backend.learners.reading import different, parsed, read_field
 from backend.learners.said import Floats, Said
 from backend.learners.text import bag
 from labelloop.errors import Unreadable
-from labelloop.features import read_text
-from labelloop.structured import read_number, write_number
+from labelloop.labeling.structured import read_number, write_number
+from labelloop.selection.features import read_text
 
 MEMBERS = 20
 DIGITS = 6

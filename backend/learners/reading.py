@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from labelloop.errors import Failed, Unreadable
-from labelloop.paths import value_at
+from labelloop.reading.paths import value_at
 
 T = TypeVar("T")
 

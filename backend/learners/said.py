@@ -23,7 +23,7 @@ class Said:
     proba: Floats | None = None
     """Of a classifier: shape (n, k), columns as in the learner's `classes`, rows sum to 1."""
     evidence: Sequence[Mapping[str, Any]] | None = None
-    """Of any other: what query strategies read, in a form of labelloop/evidence.py."""
+    """Of any other: what query strategies read, in a form of labelloop/reading/evidence.py."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pycrfsuite
 
+from backend.learners.parts.tokens import Token, described, pieces, tokens_of
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.said import Said
-from backend.learners.tokens import Token, described, pieces, tokens_of
 from labelloop.errors import Failed
-from labelloop.features import read_text
-from labelloop.structured import Span, read_spans, write_spans
+from labelloop.labeling.structured import Span, read_spans, write_spans
+from labelloop.selection.features import read_text
 
 OUTSIDE = "O"
 PIECE = 1000

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from labelloop.addresses import looks_like_address
-from labelloop.paths import value_at
+from labelloop.reading.addresses import looks_like_address
+from labelloop.reading.paths import value_at
 
 MOST_WORDS = 250
 """Of one column: as many as gradient boosting tells apart, with a few to spare."""

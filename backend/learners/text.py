@@ -12,7 +12,7 @@ from sklearn.pipeline import FeatureUnion
 
 from backend.learners import embedding
 from backend.learners.refit import Refit
-from labelloop.features import read_text
+from labelloop.selection.features import read_text
 
 MAX_FEATURES = 50_000
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from backend.review import api, guard, pages
 from backend.review.identity import Authenticator, authenticators
 from labelloop.errors import Conflict, LabelloopError, Retriable, UsageError
-from labelloop.settings import Settings
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 
 __all__ = ["register"]

@@ -6,15 +6,16 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, request
 
-from backend import card as cards
-from backend.bodies import json_object
-from backend.review import decide, reports
+from backend.report import card as cards
+from backend.report import reports
+from backend.review import decide
 from backend.review.download import model_file
 from backend.review.guard import asker, found, need
-from labelloop.descriptions import Description
-from labelloop.settings import Settings
-from labelloop.store import access, descriptions
+from labelloop.process.bodies import json_object
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import access, descriptions
+from labelloop.versions.descriptions import Description
 
 
 def blueprint(settings: Settings, database: Database) -> Blueprint:

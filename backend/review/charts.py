@@ -14,7 +14,7 @@ from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
-from backend.review.words import duration
+from backend.report.words import duration
 
 SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.6)}
 """Inches. Each chart is drawn twice, so that it is as wide as the page, and its words can be read, on a laptop and on a

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
-from backend import promote as hop
-from backend.review import reports, shown
-from backend.review.words import with_names
+from backend.decide import promote as hop
+from backend.report import reports, shown
+from backend.report.words import with_names
 from labelloop.errors import Conflict, UsageError
-from labelloop.store import jobs, loops, people, review, runs, verdicts
-from labelloop.store import versions as version_store
+from labelloop.reading.strict_json import UNKEPT
 from labelloop.store.database import Conn, Database
-from labelloop.strict_json import UNKEPT
-from labelloop.versions import PIPELINE, previous, short
+from labelloop.store.questions import people, review
+from labelloop.store.tables import jobs, loops, runs, verdicts
+from labelloop.store.tables import versions as version_store
+from labelloop.versions.version import PIPELINE, previous, short
 
 LONGEST_WHY = 1000
 FOLLOWS = (

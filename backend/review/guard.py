@@ -15,8 +15,8 @@ from flask.sessions import SecureCookieSessionInterface
 
 from backend.review.identity import Authenticator, Identity, who
 from labelloop.errors import UsageError
-from labelloop.store import access
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import access
 
 T = TypeVar("T")
 LOGIN_LASTS_S = 12 * 3600

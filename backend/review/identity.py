@@ -13,10 +13,10 @@ from uuid import UUID
 
 from flask import Request, session
 
-from labelloop import credentials
-from labelloop.settings import Settings
-from labelloop.store import access
+from labelloop.access import credentials
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import access
 
 PROXY_SECRET = "X-Labelloop-Proxy"
 

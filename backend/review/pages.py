@@ -9,16 +9,17 @@ from flask import Blueprint, Response, abort, flash, make_response, redirect, re
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
-from backend import card as cards
-from backend.review import charts, decide, reports, words
-from backend.review.days import DAYS
+from backend.report import card as cards
+from backend.report import reports, words
+from backend.report.days import DAYS
+from backend.review import charts, decide
 from backend.review.download import model_file
 from backend.review.guard import Tries, asker, csrf_token, found, identity, need
-from labelloop.descriptions import Description
 from labelloop.gate.slices import MIN_SLICE
-from labelloop.settings import Settings
-from labelloop.store import access, descriptions
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from labelloop.store.tables import access, descriptions
+from labelloop.versions.descriptions import Description
 
 HOME = "/review/"
 CARDS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"

@@ -8,8 +8,8 @@ import json
 import sys
 from pathlib import Path
 
-# By its path: the package `labelloop.demo` itself needs what only `labelloop up` needs, and no server has.
-package = importlib.util.find_spec("labelloop").submodule_search_locations[0]
+# By its path: the package `console.demo` itself needs what only `labelloop up` needs, and no server has.
+package = importlib.util.find_spec("console").submodule_search_locations[0]
 spec = importlib.util.spec_from_file_location("items", Path(package) / "demo" / "items.py")
 items = sys.modules["items"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(items)

@@ -11,9 +11,9 @@ import numpy as np
 from labelloop.gate import slices
 from labelloop.gate.calibration import Calibration
 from labelloop.gate.paired import Accuracy, Gain, p_better
+from labelloop.gate.power import detectable_gain
 from labelloop.gate.reuse import Reuse
 from labelloop.gate.slices import Fact, Slice
-from labelloop.power import detectable_gain
 from labelloop.threads import one_thread
 
 MOST_NAMED = 5

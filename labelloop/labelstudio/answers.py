@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeGuard
 
-from labelloop.annotations import Annotation, clean
-from labelloop.tasks import Task
+from labelloop.answers.annotations import Annotation, clean
+from labelloop.queue.tasks import Task
 
 
 class Unexpected(Exception):

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from labelloop.answers.people import Person, person
 from labelloop.errors import Refused
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, Unexpected, View
 from labelloop.labelstudio.connection import READ, WRITE, Connection
-from labelloop.people import Person, person
-from labelloop.tasks import BATCH, Task, TaskDraft
+from labelloop.queue.tasks import BATCH, Task, TaskDraft
 
 PAGE = 500
 CHANGES = 2_000

@@ -15,7 +15,7 @@ from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, Unexpected
 from labelloop.labelstudio.connection import words
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.tasks import OUTPUT
+from labelloop.queue.tasks import OUTPUT
 
 MAX_TASKS = 10_000
 """The widest window that a spec allows."""

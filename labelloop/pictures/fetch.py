@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from labelloop.pictures.allowed import FILES, OF_LABEL_STUDIO, WEB, Private
+from labelloop.spec.fetching import FILES, OF_LABEL_STUDIO, WEB, Private
 
 MAX_BYTES = 20_000_000
 LIMIT_S = 30.0

@@ -14,16 +14,16 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from labelloop.features import Unfetched, grey_of
 from labelloop.labelstudio.connection import Connection
-from labelloop.paths import value_at
-from labelloop.pictures.allowed import Private, first_covering
 from labelloop.pictures.fetch import Fetcher, LabelStudio, Unanswered
-from labelloop.settings import Settings
-from labelloop.spec import LoopSpec
-from labelloop.store import pictures as picture_store
-from labelloop.store import projects
+from labelloop.process.settings import Settings
+from labelloop.reading.paths import value_at
+from labelloop.selection.features import Unfetched, grey_of
+from labelloop.spec.fetching import Private, first_covering
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.tables import pictures as picture_store
+from labelloop.store.tables import projects
 
 SIDE = 128
 """Pixels a side of what is kept: the most that a learner of pictures sees."""

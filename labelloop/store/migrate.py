@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from labelloop.errors import SettingsError
 from labelloop.store.database import Conn
-from labelloop.store.jobs import open_app
+from labelloop.store.tables.jobs import open_app
 
 TRIES = 5
 """A process at work and a migration may wait for each other in a circle: Postgres breaks one of them off."""

@@ -20,14 +20,14 @@ import psutil
 import psycopg
 import pytest
 
+from console.local.leftovers import left_behind
+from console.local.people import sign_up
+from console.local.places import OUTSIDE, is_free
+from console.local.postgres import has_contrib
+from console.local.supervisor import ROOT
 from labelloop.errors import Failed
-from labelloop.local.leftovers import left_behind
-from labelloop.local.people import sign_up
-from labelloop.local.places import OUTSIDE, is_free
-from labelloop.local.postgres import has_contrib
-from labelloop.local.supervisor import ROOT
-from labelloop.settings import Settings
-from tests.ports import free_base, heed_ctrl_c
+from labelloop.process.settings import Settings
+from tests.support.ports import free_base, heed_ctrl_c
 
 pytestmark = pytest.mark.timeout(400)
 CHILDREN = {
@@ -54,7 +54,7 @@ class Up:
         env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
         heed_ctrl_c()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "labelloop.cli", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
+            [sys.executable, "-m", "console.cli", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,
@@ -364,4 +364,4 @@ def _until(good: Callable[[], Any], what: str, seconds: float = 120) -> None:
 
 
 def _cli(*words: str) -> list[str]:
-    return [sys.executable, "-m", "labelloop.cli", *words]
+    return [sys.executable, "-m", "console.cli", *words]

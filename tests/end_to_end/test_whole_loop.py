@@ -20,10 +20,10 @@ import psutil
 import psycopg
 import pytest
 
-from labelloop.local.leftovers import left_behind
-from labelloop.local.supervisor import ROOT
-from labelloop.settings import Settings
-from tests.ports import free_base, heed_ctrl_c
+from console.local.leftovers import left_behind
+from console.local.supervisor import ROOT
+from labelloop.process.settings import Settings
+from tests.support.ports import free_base, heed_ctrl_c
 
 ROUNDS, PER_ROUND = 3, 30
 VICTIMS = ("backend.worker", "sync.worker", "core.wsgi:application", "sync.service:", "backend.service:", "/data")
@@ -35,7 +35,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     data_dir, figures = tmp_path / "data", tmp_path / "figures.json"
     tmp_path.chmod(0o711)
     command = [
-        *(sys.executable, "-m", "labelloop.cli", "demo", "--data-dir", str(data_dir), "--json", str(figures)),
+        *(sys.executable, "-m", "console.cli", "demo", "--data-dir", str(data_dir), "--json", str(figures)),
         *("--rounds", str(ROUNDS), "--per-round", str(PER_ROUND), "--port-base", str(free_base())),
     ]
     log = tmp_path / "log"

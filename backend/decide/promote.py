@@ -1,0 +1,175 @@
+"""Promote: make a version the champion, refuse one, or go back to an earlier one. One transaction each, on record.
+
+A change of champion is compare-and-set by epoch.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from psycopg.errors import UniqueViolation
+
+from backend import models
+from backend.decide.again import ask_again
+from labelloop.errors import ChampionChanged, Conflict, UsageError
+from labelloop.store.database import Conn, Database
+from labelloop.store.tables import jobs, verdicts
+from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RunStatus
+from labelloop.versions.version import PIPELINE, VersionId, find, previous, short
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A change of champion, as it is on record. `pipeline` stands for the pipeline's own outputs."""
+
+    loop: str
+    epoch: int
+    version: str
+    previous: str
+    by: str
+    why: str
+
+
+def promote(
+    database: Database,
+    loop: str,
+    version_id: str,
+    by: str,
+    why: str,
+    *,
+    models_dir: Path | None,
+    epoch: int | None = None,
+) -> Promotion:
+    """Make a version champion, whatever the gate said; `version_id` may be the first characters of one.
+
+    A run that asks for this decision, or has the version in shadow, ends as promoted. Raises UsageError for an unknown
+    or ambiguous version, Failed where its file is missing or damaged, Conflict where it is champion already or somebody
+    else was quicker: since `epoch`, if whoever decides has seen one.
+    """
+    with database.transaction() as conn:
+        version = find(version_id, [row["id"] for row in version_store.list_(conn, loop)])
+        epoch = version_store.epoch(conn, loop) if epoch is None else epoch
+    models.load(models_dir, version)
+    with database.transaction() as conn:
+        promotion = switch(conn, loop, version, by=by, why=why, epoch=epoch)
+        if run := verdicts.newest_run(conn, version):
+            verdicts.record(conn, run["id"], "promote", by, why)
+        return promotion
+
+
+def refuse(database: Database, loop: str, run_id: UUID | str, by: str, why: str) -> UUID:
+    """Refuse what a run asks a person to promote, or has in shadow; returns the run's id.
+
+    `run_id` may be the first characters of one. Raises UsageError where no such run waits, Conflict where somebody else
+    was quicker.
+    """
+    _say_why(by, why)
+    with database.transaction() as conn:
+        verdicts.hold(conn, loop)
+        waiting = verdicts.undecided(conn, loop)
+        found = [run for run in waiting if str(run["id"]).startswith(str(run_id).lower())]
+        if len(found) != 1 or not str(run_id):
+            there = ", ".join(f"{run['id']} ({run['status']})" for run in waiting) or "none"
+            raise UsageError(f"{str(run_id)!r} names no run of {loop} that waits for a decision; there are: {there}")
+        (run,) = found
+        if not verdicts.decide(conn, run["id"], RunStatus.REFUSED, f"refused by {by}: {why}"):
+            raise Conflict(f"somebody else has just decided about run {run['id']}: look again")
+        version_store.refuse(conn, run["version_id"])
+        verdicts.record(conn, run["id"], "refuse", by, why)
+    logger.info("loop %s: run %s refused by %s", loop, run["id"], by)
+    decided: UUID = run["id"]
+    return decided
+
+
+def rollback(
+    database: Database,
+    loop: str,
+    by: str,
+    why: str,
+    to: str | None = None,
+    *,
+    models_dir: Path | None,
+    epoch: int | None = None,
+) -> Promotion:
+    """Go back to the previous champion, or to the earlier one named by `to` (`pipeline`: its own outputs).
+
+    `epoch` as in promote.
+    """
+    with database.transaction() as conn:
+        epoch = version_store.epoch(conn, loop) if epoch is None else epoch
+        history = [row["version_id"] for row in reversed(version_store.promotions(conn, loop))]
+        known = [row["id"] for row in version_store.list_(conn, loop)]
+    if to is None:
+        target = previous(history)
+    elif to == PIPELINE:
+        target = None
+    else:
+        target = _earlier(to, history, known)
+    if target is not None:
+        models.load(models_dir, target)
+    with database.transaction() as conn:
+        return switch(conn, loop, target, by=by, why=why, epoch=epoch)
+
+
+def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, epoch: int) -> Promotion:
+    """Make it champion in the caller's transaction, if nothing has changed since `epoch`.
+
+    The runs that wait for a decision end: as promoted with this version, else as refused, since they were judged
+    against a champion that serves no more. Those are judged again, against this one.
+    """
+    verdicts.hold(conn, loop)
+    champion = version_store.champion(conn, loop)
+    champion_id = None if champion is None else champion["id"]
+    if version_store.epoch(conn, loop) != epoch:
+        raise ChampionChanged(f"the champion of {loop} has changed meanwhile; it is {short(champion_id)}: look again")
+    if champion_id == version_id:
+        raise Conflict(f"{short(version_id)} is champion of {loop} already")
+    _say_why(by, why)
+    try:
+        version_store.record_promotion(
+            conn, loop, epoch=epoch + 1, version_id=version_id, previous_id=champion_id, by=by, why=why
+        )
+    except UniqueViolation as exc:
+        raise Conflict(f"somebody else has just changed the champion of {loop}: look again") from exc
+    if champion_id is not None:
+        version_store.set_stage(conn, champion_id, "retired")
+    if version_id is not None:
+        version_store.set_stage(conn, version_id, "champion")
+    for run in verdicts.undecided(conn, loop):
+        if run["version_id"] == version_id:
+            verdicts.decide(conn, run["id"], RunStatus.PROMOTED, f"promoted by {by}: {why}")
+        else:
+            close(conn, run, f"it was judged against {short(champion_id)}, which serves no more: it is judged again")
+            ask_again(conn, run, run["version_id"], version_id)
+    jobs.ask(conn, jobs.PRELABEL, loop)
+    logger.info("loop %s: champion %s, before that %s, by %s", loop, short(version_id), short(champion_id), by)
+    return Promotion(loop, epoch + 1, short(version_id), short(champion_id), by, why)
+
+
+def close(conn: Conn, run: Mapping[str, Any], reason: str) -> None:
+    """Refuse a run that waits for a decision, since what it was judged by holds no more."""
+    if verdicts.decide(conn, run["id"], RunStatus.REFUSED, reason):
+        version_store.refuse(conn, run["version_id"])
+
+
+def _earlier(to: str, history: Sequence[str | None], known: Sequence[str]) -> VersionId:
+    """The former champion that `to` begins. Raises UsageError for a version that never served."""
+    served = [v for v in dict.fromkeys(reversed(history)) if v is not None]
+    if any(v.startswith(to.lower()) for v in served):
+        return find(to, served)
+    version = find(to, known)
+    there = ", ".join(map(short, served)) or "none yet"
+    raise UsageError(f"{short(version)} never served: promote it. Those that did are {there}")
+
+
+def _say_why(by: str, why: str) -> None:
+    if not by.strip() or not why.strip():
+        raise UsageError("a decision needs a name and a reason")

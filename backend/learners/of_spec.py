@@ -1,0 +1,33 @@
+"""The learner that a loop's spec asks for, and the field of the data that it reads."""
+
+from __future__ import annotations
+
+from backend.learners import OF_OTHERS, Learner, make
+from labelloop.errors import Failed, SettingsError, SpecError
+from labelloop.spec.loop import LoopSpec
+
+
+def learner_of(spec: LoopSpec) -> Learner:
+    """The loop's learner, which knows nothing yet. Raises UsageError where the loop has none."""
+    spec.require_learner()
+    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
+
+
+def check(spec: LoopSpec) -> None:
+    """Raises SpecError, naming the loop, where its learner cannot be made."""
+    if spec.without_learner is not None:
+        return
+    try:
+        learner_of(spec)
+    except (Failed, SpecError, SettingsError) as exc:
+        raise SpecError(f"{spec.name}/loop.yaml: {exc}") from exc
+
+
+def field_of(spec: LoopSpec) -> str:
+    """The field of the data that the loop's learner reads. Raises Failed where there is none."""
+    if (field := spec.field) is None:
+        raise Failed(
+            f"the labeling config of {spec.name} shows no field that its learner can read: name one in learner.field"
+        )
+    return field

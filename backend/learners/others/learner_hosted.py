@@ -1,0 +1,213 @@
+"""Hosted: a LabelStudioMLBase of the user's, of label-studio-ml 1.x or the 2.x interface, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from backend.learners.others import folder as folders
+from backend.learners.others import hurry
+from backend.learners.others.form import answer_only
+from backend.learners.others.others import classes_of, said_of
+from backend.learners.others.process import Ended, ModelError, Process
+from backend.learners.reading import one_each
+from backend.learners.said import Said
+from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
+from labelloop.labeling import results
+from labelloop.reading.paths import value_at
+
+FIT_S = 3600.0
+"""More than a run may take: the run's own limit ends it."""
+EVENTS = ("START_TRAINING", "ANNOTATION_CREATED", "ANNOTATION_UPDATED")
+MOST_ENDS = 3
+"""Items in a row that end the process: then it is not the items."""
+logger = logging.getLogger(__name__)
+
+
+class Hosted:
+    """`model` is "module:Class", found in `folder`, and run by the interpreter `python` of an environment that has it.
+
+    What the model leaves in its folder (MODEL_DIR, `workdir`, the working directory), and what a 1.x `fit` returns, is
+    the version. The class itself is not: a version goes with the code it was made by, and with no other.
+    With `event` ANNOTATION_CREATED a 2.x model is told each answer by itself, else all at once. `timeout_s` is for a
+    batch of `batch` predictions. Weights are not passed on: the interface has no place for them.
+    """
+
+    name: ClassVar[str] = "label-studio-ml"
+
+    def __init__(
+        self,
+        field: str,
+        label_config: str,
+        model: str,
+        folder: str,
+        python: str = sys.executable,
+        event: str = EVENTS[0],
+        batch: int = 64,
+        timeout_s: float = 60.0,
+        memory_gib: float = 4.0,
+    ) -> None:
+        if model.count(":") != 1 or not all(model.split(":")):
+            raise SpecError(f"learner.params.model must be 'module:Class'; it is {model!r}")
+        if not Path(folder).is_absolute():
+            raise SpecError(f"learner.params.folder must be a whole path, beginning with /; it is {folder!r}")
+        if event not in EVENTS:
+            raise SpecError(f"learner.params.event must be one of {', '.join(EVENTS)}; it is {event!r}")
+        if batch < 1 or timeout_s <= 0 or memory_gib <= 0:
+            raise SpecError("learner.params: batch, timeout_s and memory_gib must be above 0")
+        self.params: Mapping[str, str | int | float | bool] = {
+            "field": field,
+            "label_config": label_config,
+            "model": model,
+            "folder": folder,
+            "python": python,
+            "event": event,
+            "batch": batch,
+            "timeout_s": timeout_s,
+            "memory_gib": memory_gib,
+        }
+        self.field, self.folder, self.python, self.event = field, Path(folder), python, event
+        self.batch, self.timeout_s, self.memory = batch, timeout_s, int(memory_gib * (1 << 30))
+        self.config = answer_only(label_config)
+        self.classes: tuple[str, ...] = ()
+        self._estimator: dict[str, Any] | None = None
+        self._process: Process | None = None
+
+    @property
+    def estimator(self) -> Any:
+        """{"files": path to bytes, "train_output": JSON, "version": the model's own name for it, "code": SHA-256}."""
+        return self._estimator
+
+    @estimator.setter
+    def estimator(self, learned: dict[str, Any]) -> None:
+        if (code := folders.code_sha256(self.folder)) != learned["code"]:
+            raise Failed(
+                f"the code in {self.folder} is not the code that this version was made by (SHA-256 {code[:12]}, it was "
+                f"{str(learned['code'])[:12]}): put it back, or retrain"
+            )
+        self._estimator = learned
+        if self._process is not None:
+            self._process.close()
+        # Without a way back to us: who is no more wanted is gone at once, and its process with it.
+        self._process = Process(self.python, self.memory, partial(_unpack, self._opening(), learned))
+
+    def check(self, data: Sequence[Mapping[str, object]]) -> None:
+        faults = {
+            i: f"its field {self.field!r} is missing"
+            for i, item in enumerate(data)
+            if value_at(item, self.field) is None
+        }
+        if faults:
+            raise Unreadable(faults)
+
+    def fit(
+        self,
+        data: Sequence[Mapping[str, object]],
+        labels: Sequence[str],
+        rng: np.random.Generator,
+        weights: Sequence[float] | None = None,
+    ) -> Self:
+        one_each(data, labels)
+        if not data:
+            raise Failed("answers are needed to learn; there is none")
+        self.check(data)
+        code = folders.code_sha256(self.folder)
+        opening = self._opening()
+        process = Process(self.python, self.memory, lambda _: opening)
+        try:
+            learned = process.ask("fit", FIT_S, event=self.event, tasks=self._answered(data, labels))
+            self.classes = classes_of(self.config, labels)
+            self.estimator = {
+                "files": dict(folders.pack(process.folder)),
+                "train_output": json.dumps(folders.without_place(learned["train_output"], process.folder)),
+                "version": learned["version"] or "",
+                "code": code,
+            }
+        finally:
+            process.close()
+        return self
+
+    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+        """Of an item that the model fails on it says nothing.
+
+        Raises Failed where it fails on all of several, or cannot be made; in a hurry it says nothing then either.
+        """
+        self.check(data)
+        predictions: list[Any] = []
+        try:
+            for start in range(0, len(data), self.batch):
+                predictions += self._predict(data[start : start + self.batch])
+        except (Unreachable, Failed) as exc:
+            if not hurry.hurried():
+                raise
+            logger.warning("%s: %s", self.params["model"], exc)
+        predictions += [None] * (len(data) - len(predictions))
+        errors = [one for one in predictions if isinstance(one, Failed)]
+        if len(errors) == len(data) > 1 and not hurry.hurried():
+            raise errors[0]
+        return said_of(self.config, self.classes, predictions)
+
+    def close(self) -> None:
+        """End its process; it is started again when it is asked."""
+        if self._process is not None:
+            self._process.close()
+
+    def _predict(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
+        """A prediction an item; where a batch fails, item by item, the error in place of the prediction.
+
+        Raises Ended where one item after the other ends the process.
+        """
+        assert self._process is not None
+        tasks = [_task(i, item) for i, item in enumerate(data, 1)]
+        try:
+            found: list[Any] = self._process.ask("predict", self.timeout_s, tasks=tasks)
+            return found
+        except (ModelError, Ended) as exc:
+            logger.warning("%s: %s", self.params["model"], exc)
+            if len(data) == 1 or (isinstance(exc, Ended) and hurry.hurried()):
+                return [exc] * len(data)
+        alone: list[Any] = []
+        for item in data:
+            alone += self._predict([item])
+            if len(alone) >= MOST_ENDS and all(isinstance(one, Ended) for one in alone[-MOST_ENDS:]):
+                raise alone[-1]
+        return alone
+
+    def _answered(self, data: Sequence[Mapping[str, object]], labels: Sequence[str]) -> list[dict[str, Any]]:
+        """The answers as Label Studio's tasks, each with one annotation."""
+        tasks = []
+        for number, (item, label) in enumerate(zip(data, labels, strict=True), 1):
+            result = results.encode(self.config, label, None)
+            if results.read(self.config, result, None).label != label:
+                raise Failed(f"the answer {label[:100]!r} has no place in the labeling config any more")
+            annotation = {"id": number, "task": number, "project": 1, "completed_by": 1, "was_cancelled": False}
+            tasks.append(
+                {
+                    **_task(number, item),
+                    "is_labeled": True,
+                    "total_annotations": 1,
+                    "annotations": [{**annotation, "ground_truth": False, "result": result}],
+                }
+            )
+        return tasks
+
+    def _opening(self) -> dict[str, Any]:
+        what = {"folder": str(self.folder), "model": self.params["model"], "label_config": self.config.xml}
+        return {**what, "train_output": None}
+
+
+def _unpack(opening: Mapping[str, Any], learned: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    folders.unpack(learned["files"], folder)
+    output = json.loads(learned["train_output"])
+    return {**opening, "train_output": folders.with_place(output, folder)}
+
+
+def _task(number: int, item: Mapping[str, object]) -> dict[str, Any]:
+    return {"id": number, "project": 1, "data": dict(item), "meta": {}, "annotations": [], "predictions": []}

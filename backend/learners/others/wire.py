@@ -1,0 +1,165 @@
+"""The wire to a model that answers over HTTP: so many requests at once, each with an end, repeated where it may help.
+
+Repeated is what was answered 429 or 5xx: after the Retry-After that came with it, else after 0.5 s, 1 s, 2 s.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx
+
+from backend.learners.others import hurry
+from labelloop.errors import Failed, SpecError, Unreachable
+
+TRIES = 4
+LONGEST_PAUSE_S = 60.0
+MAX_ANSWER = 8 << 20
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class Rejected(Failed):
+    """The server cannot take this one request: 400, 413 or 422, as for a text that is too long for it."""
+
+
+class Wire:
+    """To one server. Safe for threads. Secrets are read when a request is made, and never kept."""
+
+    def __init__(self, url: str, at_once: int, timeout_s: float, secrets: Mapping[str, str] | None = None) -> None:
+        """`secrets`: the part of the authorization ("key", or "user" and "password") to its environment variable."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise SpecError(f"learner.params.url must begin with http:// or https:// and name a host; it is {url!r}")
+        if parts.username or parts.password or parts.query:
+            raise SpecError(
+                "learner.params.url must hold no password, key or query: name environment variables for them"
+            )
+        if at_once < 1 or timeout_s <= 0:
+            raise SpecError("learner.params: at_once and timeout_s must be above 0")
+        self.url, self._timeout_s = url.rstrip("/"), timeout_s
+        self._secrets = dict(secrets or {})
+        self._pool = ThreadPoolExecutor(at_once, thread_name_prefix="wire")
+        self._client = httpx.Client(timeout=timeout_s, limits=httpx.Limits(max_connections=at_once))
+
+    def each(self, ask: Callable[[T, float], Any], items: Sequence[T]) -> list[Any]:
+        """`ask(item, until)` of each, several at once; None for an item that is rejected while others are not.
+
+        In a hurry None for all that has no answer in time; else what `ask` raises first is raised, the rest not asked.
+        """
+        hurried, until = hurry.hurried(), time.monotonic() + hurry.left(float("inf"))
+        futures = [self._pool.submit(self._or_error, ask, item, until) for item in items]
+        most = max(0.0, until - time.monotonic()) if hurried else None
+        wait(futures, most, return_when=ALL_COMPLETED if hurried else FIRST_EXCEPTION)
+        late = [future for future in futures if future.cancel() or not future.done()]
+        found = [None if future in late or future.exception() else future.result() for future in futures]
+        errors = [error for future in futures if future not in late and (error := future.exception())]
+        rejected = [one for one in found if isinstance(one, Rejected)]
+        if not hurried and (errors or len(rejected) == len(items) > 0):
+            raise (errors or rejected)[0]
+        for error in [*errors, *rejected][:1]:
+            logger.warning("%d of %d answers are missing: %s", len(errors) + len(rejected), len(items), error)
+        if hurried and late:
+            logger.warning("%s: %d of %d answers did not come in time", self.url, len(late), len(items))
+        return [None if isinstance(one, Rejected) else one for one in found]
+
+    def _or_error(self, ask: Callable[[T, float], Any], item: T, until: float) -> Any:
+        try:
+            return ask(item, until)
+        except Rejected as exc:
+            return exc
+
+    def post(self, path: str, body: Mapping[str, Any], until: float) -> Any:
+        """The JSON of the answer, None where it is none.
+
+        Raises Unreachable where there is no answer in time, Rejected or Failed where the request is refused.
+        """
+        for attempt in range(TRIES):
+            status, headers, raw = self._once(path, body, until)
+            if status != 429 and status < 500:
+                break
+            pause = _pause(headers.get("Retry-After"), attempt)
+            if attempt == TRIES - 1 or pause > LONGEST_PAUSE_S or time.monotonic() + pause > until:
+                raise Unreachable(f"{self.url} answers {status}: {self._words(raw)}")
+            threading.Event().wait(pause)
+        if status != 200:
+            kind = Rejected if status in (400, 413, 422) else Failed
+            raise kind(f"{self.url} refuses what it is asked, {status}: {self._words(raw)}")
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            return None
+
+    def _once(self, path: str, body: Mapping[str, Any], until: float) -> tuple[int, httpx.Headers, bytes]:
+        end = min(until, time.monotonic() + self._timeout_s)
+        if end <= time.monotonic():
+            raise Unreachable(f"{self.url} was not asked: the time was over")
+        raw = bytearray()
+        try:
+            # A server that sends a byte now and then would never reach a limit between two bytes.
+            with self._client.stream(
+                "POST", self.url + path, json=body, auth=self._auth(), timeout=max(0.001, end - time.monotonic())
+            ) as response:
+                for part in response.iter_bytes():
+                    raw += part
+                    if len(raw) > MAX_ANSWER:
+                        raise Failed(f"{self.url} answers with more than {MAX_ANSWER >> 20} MiB")
+                    if time.monotonic() > end:
+                        raise Unreachable(f"{self.url} does not answer within {self._timeout_s:g} s")
+                return response.status_code, response.headers, bytes(raw)
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self.url} does not answer within {self._timeout_s:g} s") from None
+        except httpx.HTTPError as exc:
+            raise Unreachable(f"{self.url} cannot be reached: {type(exc).__name__}: {exc}") from None
+
+    def _auth(self) -> Any:
+        found = {part: os.environ.get(name) for part, name in self._secrets.items()}
+        if missing := [self._secrets[part] for part, value in found.items() if not value]:
+            raise Failed(f"not set: {', '.join(missing)}, which learner.params names")
+        match found:
+            case {"key": str() as key}:
+                return _Bearer(key)
+            case {"user": str() as user, "password": str() as password}:
+                return httpx.BasicAuth(user, password)
+        return None
+
+    def _words(self, raw: bytes) -> str:
+        """The beginning of an answer, for a message; a server may well repeat the key in it."""
+        words = raw[:2000].decode(errors="replace")
+        for name in self._secrets.values():
+            if secret := os.environ.get(name):
+                words = words.replace(secret, "***")
+        return " ".join(words.split())[:300] or "nothing more"
+
+
+class _Bearer(httpx.Auth):
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    def auth_flow(self, request: httpx.Request) -> Any:
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        yield request
+
+
+def _pause(said: str | None, attempt: int) -> float:
+    """Seconds: as the server says it, in seconds or as a date (RFC 9110, 10.2.3), else longer with each attempt."""
+    if said is not None:
+        try:
+            return max(0.0, float(said))
+        except ValueError:
+            pass
+        try:
+            return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+        except (ValueError, TypeError):
+            pass
+    return 0.5 * 2.0**attempt

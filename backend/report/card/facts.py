@@ -1,0 +1,174 @@
+"""What a model card says, as a dict of JSON's own types."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from backend import models
+from backend.report.card.limits import limits
+from labelloop.errors import LabelloopError, UsageError
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn, Database
+from labelloop.store.questions import lineage
+from labelloop.store.tables import loops
+from labelloop.store.tables import versions as version_store
+from labelloop.versions.version import find, short
+
+MOST_LABELS = 100
+"""Further ones are summed up in one line, whose label is null: numbers would fill pages."""
+NO_LABEL = "none of them"
+Card = dict[str, Any]
+
+
+def card(database: Database, version_id: str, models_dir: Path | None = None) -> Card:
+    """The card of a version; `version_id` may be the first characters of one.
+
+    Shares are of 1, times ISO 8601 in UTC; what was not measured is null. With `models_dir` its file is read and
+    checked: the learner's parameters stand nowhere else. Raises UsageError for a version that is not there.
+    """
+    with database.transaction() as conn:
+        version = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
+        assert version is not None
+        spec = loops.get(conn, version["loop"])
+        if spec is None:
+            raise UsageError(f"no loop {version['loop']!r}")
+        scores: Mapping[str, Any] = version["scores"] or {}
+        made = {
+            "use": _use(spec),
+            "data": _data(conn, version),
+            "metrics": {**_metrics(version, scores), "max_ece": spec.gate.max_ece},
+            **{key: scores.get(key) for key in ("slices", "calibration", "confusion", "speed")},
+            "identity": _identity(version, scores, lineage.runs_of(conn, version["id"])),
+        }
+    params, trouble = (None, None) if models_dir is None else _read(models_dir, version["id"])
+    model = {
+        "loop": version["loop"],
+        "version": version["id"],
+        "name": short(version["id"]),
+        "stage": version["stage"],
+        "learner": version["learner"],
+        "params": params,
+        "classes": version["classes"],
+        "size_bytes": version["size_bytes"],
+        "created_at": _time(version["created_at"]),
+        "decided": {"by": version["by"], "why": version["why"], "at": _time(version["decided_at"])},
+        "file": {"checked": models_dir is not None, "trouble": trouble},
+    }
+    found = {"model": model, **made}
+    return {**found, "limits": limits(found)}
+
+
+def _use(spec: LoopSpec) -> Card:
+    return {
+        "labels": list(spec.labels),
+        "fields": list(spec.config.data_fields),
+        "trigger": spec.trigger,
+        "overlap": spec.overlap,
+        "targets": [target.model_dump(mode="json") for target in spec.targets],
+    }
+
+
+def _data(conn: Conn, version: Mapping[str, Any]) -> Card:
+    tally = lineage.tally(conn, version["id"])
+    counts = lineage.counts(conn, version["id"])
+    held_out = [] if version["run_id"] is None else lineage.held_out(conn, version["run_id"])
+    people = lineage.reviewers(conn, version["id"])
+    judged = _by_label((row["label"], row["n"]) for row in held_out)
+    taught = _by_label((row["label"], row["n"]) for row in tally)
+    return {
+        "answers": counts["answers"],
+        "groups": counts["groups"],
+        "first_at": _time(counts["first_at"]),
+        "last_at": _time(counts["last_at"]),
+        "held_out": sum(row["n"] for row in held_out),
+        "labels": _cut(
+            [
+                {"label": label, "taught": taught[label], "held_out": judged[label]}
+                for label, _ in (taught + judged).most_common()
+            ]
+        ),
+        "lanes": dict(_sum(tally, "lane").most_common()),
+        "sources": dict(_sum(tally, "source").most_common()),
+        "reviewers": {"people": len(people), "most_by_one": people[0]["answers"] if people else None},
+        "stale": {"changed": counts["changed"], "withdrawn": counts["withdrawn"]},
+    }
+
+
+def _metrics(version: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+    kept = ("holdout", "gain", "detectable", "better", "worse", "p", "reuse", "reviewers")
+    return {
+        "metric": scores.get("metric", "accuracy") if scores else None,
+        "accuracy": scores.get("challenger"),
+        "against": None if not scores else short(version["judged_against"]),
+        "against_accuracy": scores.get("champion"),
+        **{key: scores.get(key) for key in kept},
+        "reasons": version["reasons"] or [],
+    }
+
+
+def _identity(version: Mapping[str, Any], scores: Mapping[str, Any], runs: list[dict[str, Any]]) -> Card:
+    judging = next((run for run in runs if run["id"] == version["run_id"]), None)
+    return {
+        "sha256": version["id"],
+        "run": None if judging is None else str(judging["id"]),
+        "cut": None if judging is None else judging["feedback_upto"],
+        "seed": None if judging is None else judging["seed"],
+        "runs": [{"id": str(run["id"]), "status": run["status"], "cut": run["feedback_upto"]} for run in runs],
+        **{key: (scores.get("identity") or {}).get(key) for key in ("data_sha256", "code", "python", "packages")},
+        "replay": None if judging is None else f"labelloop replay {judging['id']}",
+    }
+
+
+def _read(models_dir: Path, version_id: str) -> tuple[Card | None, str | None]:
+    """The learner's parameters; and what is wrong with its file, if anything is."""
+    try:
+        return dict(models.load(models_dir, version_id).params), None
+    except LabelloopError as exc:
+        return None, str(exc)
+
+
+def _by_label(rows: Iterable[tuple[str, int]]) -> Counter[str]:
+    """How often each label was given; in an answer of several labels, or of spans, each counts."""
+    counts: Counter[str] = Counter()
+    for answer, n in rows:
+        for label in _labels_of(answer):
+            counts[label] += n
+    return counts
+
+
+def _labels_of(answer: str) -> list[str]:
+    """`answer` as tables have it: a label, a JSON list of labels, or one of spans [start, end, label]."""
+    if not answer.startswith("["):
+        return [answer]
+    try:
+        parts = json.loads(answer)
+    except (ValueError, RecursionError):
+        return [answer]
+    if not isinstance(parts, list):
+        return [answer]
+    found = [part[-1] if isinstance(part, list) and part else part for part in parts]
+    return [str(label) for label in found] or [NO_LABEL]
+
+
+def _cut(rows: list[Card]) -> list[Card]:
+    if len(rows) <= MOST_LABELS:
+        return rows
+    rest = rows[MOST_LABELS:]
+    total = {key: sum(row[key] for row in rest) for key in ("taught", "held_out")}
+    return [*rows[:MOST_LABELS], {"label": None, "others": len(rest), **total}]
+
+
+def _sum(rows: Iterable[Mapping[str, Any]], by: str) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for row in rows:
+        counts[row[by]] += row["n"]
+    return counts
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()

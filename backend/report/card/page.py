@@ -1,0 +1,49 @@
+"""A model card as one page of HTML that needs nothing else: no script, no font, no picture from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def card_html(card: Mapping[str, Any]) -> str:
+    """The page of what `backend.report.card.card` made."""
+    return _TEMPLATES.get_template("card.html").render(card=card, **card)
+
+
+def _percent(share: float | None) -> str:
+    return "not measured" if share is None else f"{100 * share:.1f} %"
+
+
+def _points(share: float | None) -> str:
+    return "not measured" if share is None else f"{100 * share:+.1f} points"
+
+
+def _interval(found: Mapping[str, Any] | None, of: str = "accuracy") -> str:
+    """A figure with its 95 % interval: `of` accuracy (a share) or value (a difference)."""
+    if not found or found.get(of) is None:
+        return "not measured"
+    shown = _percent(found[of]) if of == "accuracy" else _points(found[of])
+    if found.get("low") is None or found.get("high") is None:
+        return shown
+    sign = "" if of == "accuracy" else "+"
+    return f"{shown} ({100 * found['low']:{sign}.1f} to {100 * found['high']:{sign}.1f})"
+
+
+def _time(at: str | None) -> str:
+    return "not on record" if at is None else f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M} UTC"
+
+
+_TEMPLATES.filters |= {"percent": _percent, "points": _points, "interval": _interval, "time": _time}

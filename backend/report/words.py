@@ -1,0 +1,98 @@
+"""How the pages write numbers, times and labels. Pure; each is a filter of the templates."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from backend.report.shown import is_picture
+
+NOT_MEASURED = "not measured"
+
+
+def percent(share: float | None) -> str:
+    return NOT_MEASURED if share is None else f"{100 * share:.1f} %"
+
+
+def points(gain: float | None) -> str:
+    """A difference of two shares."""
+    return NOT_MEASURED if gain is None else f"{100 * gain:+.1f} points"
+
+
+def interval(found: Mapping[str, Any] | None) -> str:
+    """The 95 % bounds of a share: "91.2 to 96.3"; "" where there are none."""
+    if not found or found.get("low") is None or found.get("high") is None:
+        return ""
+    return f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
+
+
+def when(moment: str | None) -> str:
+    """A time of a report, to the minute."""
+    return "never" if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
+
+
+def duration(seconds: float | None) -> str:
+    if seconds is None:
+        return NOT_MEASURED
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def size(n: int | None) -> str:
+    if n is None:
+        return NOT_MEASURED
+    return f"{n / 1e6:.1f} MB" if n >= 1e6 else f"{n / 1e3:.0f} kB"
+
+
+def milliseconds(ms: float | None) -> str:
+    return NOT_MEASURED if ms is None else f"{ms:.2g} ms"
+
+
+def said(label: str | None) -> str:
+    """A label as people read it: that of several labels or spans is JSON."""
+    if label is None:
+        return "nothing"
+    if label[:1] not in ("[", '"'):
+        return label
+    try:
+        parts = json.loads(label)
+    except (ValueError, RecursionError):
+        return label
+    if not isinstance(parts, list):
+        return label
+    return ", ".join(_part(part) for part in parts) or "none of them"
+
+
+def with_names(sentence: str, names: Mapping[str, str]) -> str:
+    """A sentence of a verdict that names a slice by its reviewer, with the person's name for the number."""
+    return re.sub(r"(?<=\breviewer )user \d+\b", lambda found: names.get(found[0], found[0]), sentence)
+
+
+def day(iso: str) -> str:
+    """A day as people read it: 2026-07-01 is Wed 1 Jul 2026."""
+    return f"{datetime.fromisoformat(iso):%a %-d %b %Y}"
+
+
+def heat(n: int, total: int) -> int:
+    """0 to 5: how dark a cell of a confusion matrix is, by its share of the row."""
+    return 0 if not n or not total else 1 + min(4, int(5 * n / total))
+
+
+def picture(value: str) -> bool:
+    return is_picture(value)
+
+
+def _part(part: object) -> str:
+    if isinstance(part, list) and len(part) == 3:
+        return f"{part[2]} at {part[0]} to {part[1]}"
+    return str(part)
+
+
+FILTERS: tuple[Callable[..., Any], ...] = (
+    percent, points, interval, when, duration, size, milliseconds, said, heat, picture, day,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""The hop that scores what waits: labels of the champion, utilities of the newest version."""

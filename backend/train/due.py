@@ -1,0 +1,127 @@
+"""Due: runs that nobody asks for by hand: every so often, on drift, and for a label that is new."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from backend.train.cut import labels_in
+from labelloop.errors import Unreachable
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn, Database
+from labelloop.store.questions import drift as drift_store
+from labelloop.store.tables import jobs, loops, runs
+from labelloop.store.tables import versions as version_store
+from labelloop.versions.drift import less_often_right, shift, words
+from labelloop.versions.version import PIPELINE, short
+
+NEW_LABEL_ANSWERS = 5
+"""So many answers make a label worth a run."""
+DRIFT_ANSWERS = 20
+"""Without so many new answers another run could not do better on what has drifted."""
+LATELY = 100
+"""Held-out answers."""
+logger = logging.getLogger(__name__)
+
+
+def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> None:
+    """Ask for the runs that are due at `now`. `drift`: look for that too, which reads all outputs of the loop.
+
+    Nothing is due without a new answer, which alone could make another version; nor where a run is open, or nothing is
+    ever taught.
+    """
+    with database.transaction() as conn:
+        names = loops.names(conn)
+    for loop in names:
+        try:
+            with database.transaction() as conn:
+                _ask_if_due(conn, loop, now, drift)
+        except Unreachable:
+            raise
+        except Exception as exc:  # it keeps none of the others waiting
+            logger.warning("loop %s: could not tell whether a run is due: %s: %s", loop, type(exc).__name__, exc)
+
+
+def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
+    spec = loops.get(conn, loop)
+    idle = spec is None or not spec.learner.is_trained or runs.open_runs(conn, loop)
+    new = 0 if idle else runs.new_answers(conn, loop)
+    why = None
+    if spec is not None and new:
+        why = _too_long_ago(conn, spec, new, now) or _unknown_label(conn, spec)
+        if why is None and drift and spec.retrain.drift and new >= DRIFT_ANSWERS:
+            why = _drift(conn, spec, spec.retrain.drift)
+    if why and runs.request(conn, loop, why) is not None:
+        logger.info("loop %s: %s: a run is due", loop, why)
+        jobs.ask(conn, jobs.RETRAIN, loop)
+
+
+def _too_long_ago(conn: Conn, spec: LoopSpec, new: int, now: datetime) -> str | None:
+    began, every_s = runs.began(conn, spec.name), spec.retrain.every_s
+    if began is None or every_s is None or now - began < timedelta(seconds=every_s):
+        return None
+    return f"{spec.retrain.every} since the last run, {new} new answers"
+
+
+def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
+    """Labels of the config that the newest version was not taught, and people now give."""
+    newest = version_store.ranker(conn, spec.name)
+    if not spec.retrain.on_new_label or newest is None:
+        return None
+    classes = next(row["classes"] for row in version_store.list_(conn, spec.name) if row["id"] == newest)
+    known = {label for one in classes for label in labels_in(one, spec.labels)}
+    unknown = [label for label in spec.labels if label not in known]
+    if not unknown or not known:  # numbers know no labels
+        return None
+    given: Counter[str] = Counter()
+    for answer, n in runs.new_labels(conn, spec.name).items():
+        given.update(dict.fromkeys(labels_in(answer, spec.labels), n))
+    news = [f"{label!r}" for label in unknown if given[label] >= NEW_LABEL_ANSWERS]
+    if not news:
+        return None
+    return f"label{'s' if len(news) > 1 else ''} {', '.join(news[:5])}: new to the newest version"
+
+
+def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
+    """What came in since the last run, beside what had come when the one who serves was made."""
+    champion = version_store.champion(conn, spec.name)
+    champion_id = None if champion is None else champion["id"]
+    then, since = runs.judged(conn, spec.name, champion_id), runs.began(conn, spec.name)
+    if then is None or since is None or then["started_at"] is None:
+        return None
+    rows = drift_store.arrivals(conn, spec.name, then["started_at"], since)
+    outputs = sum(row["n"] for row in rows if row["recent"])
+    for what, column in (("the labels", "label"), ("the confidences", "tenth")):
+        found = shift(_counts(rows, column, recent=False), _counts(rows, column, recent=True))
+        if why := words(what, found, level, outputs):
+            return why
+    side = then["scores"]["champion" if champion_id is None else "challenger"]
+    before = (int(side["correct"]), int(then["scores"]["holdout"]))
+    lately = drift_store.right_lately(
+        conn, spec.name, None if champion_id is None else short(champion_id), then["feedback_upto"], LATELY
+    )
+    p = less_often_right(before, lately)
+    if p is None:
+        return None
+    who = f"the {PIPELINE}'s outputs were" if champion_id is None else f"champion {short(champion_id)} was"
+    return (
+        f"drift: {who} right on {lately[0]} of the last {lately[1]} held-out answers, "
+        f"and on {before[0]} of {before[1]} when it was judged (p = {p:.1g})"
+    )
+
+
+def _counts(rows: list[dict[str, Any]], column: str, *, recent: bool) -> Mapping[object, int]:
+    """By label, or by tenth of confidence; outputs without one do not count."""
+    counts: Counter[object] = Counter()
+    for row in rows:
+        if row["recent"] is recent and row[column] is not None:
+            name = (
+                row[column]
+                if column == "label"
+                else f"confidence {(row[column] - 1) / 10:.1f} to {row[column] / 10:.1f}"
+            )
+            counts[name] += row["n"]
+    return counts

@@ -1,0 +1,26 @@
+"""Teach: a learner is fitted to a run's answers and calibrated on them, by the run and by its replay alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from backend.learners import OF_OTHERS, Learner
+from backend.train.search import weights_of
+
+
+def teach(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Learner:
+    """The learner, taught these answers (data, label, weight, group_key); the same rows and seed give the same bytes.
+
+    Raises Failed where there is nothing to learn. A model of others says itself how sure it is.
+    """
+    from backend.learners.calibrate import calibrate
+
+    data, labels = [row["data"] for row in rows], [row["label"] for row in rows]
+    rng, weights = np.random.default_rng(seed), weights_of(rows)
+    learner.fit(data, labels, rng, weights)
+    if learner.name in OF_OTHERS:
+        return learner
+    return calibrate(learner, data, labels, rng, weights, [row["group_key"] for row in rows])

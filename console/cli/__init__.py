@@ -1,0 +1,51 @@
+"""The door: `labelloop up | demo | submit | push | ...`; a command is a hop's name, and loads what it needs then."""
+
+from __future__ import annotations
+
+import click
+
+from console.cli import (
+    access,
+    completing,
+    doctoring,
+    ending,
+    hops,
+    looking,
+    people,
+    projects,
+    rescoring,
+    simulating,
+    starting,
+    strategies,
+    versions,
+)
+from console.cli.door import Door
+
+
+@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="labelloop")
+def main() -> None:
+    """Closes the loop around Label Studio: uncertain outputs in, people's answers out, a better model back.
+
+    Exit status: 0 success, 1 failure, 2 usage error.
+    """
+
+
+TOPICS = (
+    starting,
+    doctoring,
+    ending,
+    hops,
+    looking,
+    people,
+    projects,
+    versions,
+    access,
+    rescoring,
+    simulating,
+    strategies,
+    completing,
+)
+for topic in TOPICS:
+    for command in topic.COMMANDS:
+        main.add_command(command)

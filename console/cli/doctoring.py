@@ -1,0 +1,53 @@
+"""The command that looks for faults: doctor."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from console.cli.door import all_or_one, as_json_too, with_settings
+from console.cli.shown import print_json
+from labelloop.process.settings import Settings
+
+if TYPE_CHECKING:
+    from console.doctor import Finding
+
+
+@click.command()
+@all_or_one
+@click.option(
+    "--label-studio-database",
+    default="",
+    envvar="LABELLOOP_LABEL_STUDIO_DATABASE",
+    help="URL of Label Studio's own Postgres database, for the one check that its API does not answer.",
+)
+@as_json_too
+@with_settings
+def doctor(settings: Settings, loop: str | None, label_studio_database: str, as_json: bool) -> None:
+    """Look for what is wrong, say why it matters, and what repairs it. Changes nothing.
+
+    Exit status: 0 all is well, 1 something is wrong, 2 nothing is known to be wrong but not all could be looked at.
+    """
+    from console.doctor import examine, exit_status, summary
+
+    findings = examine(settings, loop, label_studio_database=label_studio_database)
+    status = exit_status(findings)
+    if as_json:
+        print_json({"status": status, "summary": summary(findings), "findings": [asdict(f) for f in findings]})
+    else:
+        for finding in findings:
+            click.echo(_shown(finding))
+        click.echo(summary(findings))
+    click.get_current_context().exit(status)
+
+
+def _shown(finding: Finding) -> str:
+    about = finding.check if finding.loop is None else f"{finding.loop}: {finding.check}"
+    lines = [f"{finding.level.upper() if finding.level == 'fault' else finding.level:<8} {about}: {finding.says}"]
+    lines += [f"{'':<8} {name}: {text}" for name, text in (("why", finding.why), ("repair", finding.repair)) if text]
+    return "\n".join(lines)
+
+
+COMMANDS = (doctor,)

@@ -1,0 +1,123 @@
+"""What commands share: errors as sentences with an exit status, options, and the way to a loop's data."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from collections.abc import Callable
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.cli.data_folder import DATA_DIR, found_data_dir
+from console.cli.roles import ROLES
+from console.cli.shown import plain, show
+from labelloop.errors import LabelloopError, Unstorable, UsageError
+from labelloop.process.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from labelloop.spec.loop import LoopSpec
+    from labelloop.store.database import Database
+
+Command = Callable[..., Any]
+
+
+class Door(click.Group):
+    """Turns our errors into a sentence on stderr and an exit status: 1 it failed, 2 you asked wrongly."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """By role; a command that no role names stands below the others."""
+        listed = {name for names in ROLES.values() for name in names}
+        others = {name: self.commands[name].get_short_help_str(60) for name in self.commands if name not in listed}
+        widest = max(map(len, self.commands))
+        for role, names in {**ROLES, "More": others}.items():
+            if known := [(name.ljust(widest), line) for name, line in names.items() if name in self.commands]:
+                with formatter.section(role):
+                    formatter.write_dl(known)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # The pool says each failed try; the sentence at the end is enough.
+        logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
+        try:
+            return super().invoke(ctx)
+        except Unstorable as exc:  # bytes of the command line that are no text reach Postgres as surrogates
+            cause = exc.__cause__
+            given = repr(cause.object[:80]) if isinstance(cause, UnicodeEncodeError) else str(exc)
+            click.echo(f"labelloop: no text that can be kept: {given}", err=True)
+            ctx.exit(2)
+        except LabelloopError as exc:
+            click.echo(f"labelloop: {exc}", err=True)
+            ctx.exit(2 if isinstance(exc, UsageError) else 1)
+
+
+def with_settings(command: Command) -> Command:
+    """Adds --data-dir, which only moves the place where the settings are looked for."""
+
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of `labelloop up`  [the last one]")
+    @functools.wraps(command)
+    def wrapped(data_dir: Path | None, **kwargs: Any) -> Any:
+        environ = {**os.environ, DATA_DIR: str(data_dir or found_data_dir(os.environ))}
+        return command(settings=Settings.from_env(environ), **kwargs)
+
+    return wrapped
+
+
+one_of_the_loops = click.option("--loop", help="Name of the loop; may be left out where there is only one.")
+all_or_one = click.option("--loop", help="Name of the loop; all loops where none is named.")
+as_json_too = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+@contextmanager
+def open_database(settings: Settings) -> Iterator[Database]:
+    from labelloop.store.database import Database
+
+    settings.require("database_url")
+    with Database(settings.database_url, size=2) as db:
+        yield db
+
+
+def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> list[str]:
+    """All loops that are at work, or the one that is named; `archived`: that may be one that only can be looked at."""
+    from labelloop.store.tables import loops
+
+    with db.transaction() as conn:
+        names, resting = loops.names(conn), loops.resting(conn)
+        readable = loops.names(conn, archived=True)
+    if loop is None or loop in names or (archived and loop in readable):
+        return names if loop is None else [loop]
+    if loop in resting:
+        raise UsageError(f"loop {loop!r} was {resting[loop]}: `labelloop loop restore {loop}` takes it up again")
+    raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
+
+
+def one_loop(db: Database, loop: str | None, *, archived: bool = False) -> str:
+    """The loop that is named, else the only one; `archived` as in loop_names."""
+    names = loop_names(db, loop, archived=archived)
+    if len(names) != 1:
+        raise UsageError(f"say which loop with --loop; there are: {', '.join(names) or 'none'}")
+    return names[0]
+
+
+def each_loop(
+    settings: Settings, loop: str | None, as_json: bool, hop: Callable[[Database, Any, LoopSpec], object]
+) -> None:
+    from labelloop.labelstudio.gateway import Gateway
+    from labelloop.store.tables import loops
+
+    settings.require("label_studio_url", "label_studio_token")
+    rows = []
+    with (
+        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
+        open_database(settings) as db,
+    ):
+        for name in loop_names(db, loop):
+            with db.transaction() as conn:
+                spec = loops.get(conn, name)
+            if spec is not None:
+                rows.append({"loop": name, **plain(hop(db, gateway, spec))})
+    show(rows, as_json)

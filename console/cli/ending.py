@@ -1,0 +1,164 @@
+"""The commands that put a loop to rest: loop archive, loop restore, loop remove."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+from console.cli.door import open_database, with_settings
+from console.cli.hops import signed_by
+from console.cli.shown import to_stderr
+from labelloop.errors import Refused, UsageError
+from labelloop.process.settings import Settings
+
+
+@click.group()
+def loop() -> None:
+    """Archive a loop, take it up again, or remove it for good."""
+
+
+@loop.command()
+@click.argument("name")
+@signed_by("Who archives it.")
+@with_settings
+def archive(settings: Settings, name: str, by: str) -> None:
+    """Let the loop NAME rest: nothing is taken in, pushed, pulled or trained. Nothing is deleted.
+
+    Its project stays in Label Studio. What people answer there meanwhile is read when the loop is restored.
+    """
+    from labelloop.store.tables import loops, runs
+
+    with open_database(settings) as db, db.transaction() as conn:
+        if not loops.archive(conn, name, by):
+            raise _not(loops.names(conn), loops.resting(conn), name)
+        stopped = [r for r in runs.open_runs(conn, name) if runs.ask_to_stop(conn, r["id"], by, "the loop is archived")]
+    to_stderr(f"loop {name!r} is archived; `labelloop loop restore {name}` takes it up again")
+    if stopped:
+        to_stderr(f"{len(stopped)} run{'s' * (len(stopped) > 1)} of it will stop within seconds")
+
+
+@loop.command()
+@click.argument("name")
+@with_settings
+def restore(settings: Settings, name: str) -> None:
+    """Take the archived loop NAME up again, with all that it had. A loop that was removed begins anew, empty."""
+    from labelloop.store.tables import loops
+
+    with open_database(settings) as db, db.transaction() as conn:
+        known, resting = loops.names(conn), loops.resting(conn)
+        if not loops.restore(conn, name):
+            raise _not(known, resting, name)
+    to_stderr(f"loop {name!r} is at work again; it was {resting[name]}")
+
+
+@loop.command()
+@click.argument("name")
+@click.option("--yes", "confirmed", metavar="NAME", help="The name again: remove it without asking.")
+@click.option("--with-project", is_flag=True, help="Delete its project in Label Studio too, with people's answers.")
+@with_settings
+def remove(settings: Settings, name: str, confirmed: str | None, with_project: bool) -> None:
+    """Delete the archived loop NAME from the database, with its model files, for good.
+
+    It says first what would be deleted, and wants the name typed once more. Its folder stays, and does not bring the
+    loop back: only `labelloop loop restore` does.
+    """
+    from labelloop.store import removal
+    from labelloop.store.tables import loops, projects
+
+    with open_database(settings) as db:
+        with db.transaction() as conn:
+            if not loops.is_archived(conn, name):
+                raise _not_archived(loops.names(conn), loops.resting(conn), name)
+            counts, project = removal.counts(conn, name), projects.get(conn, name)
+            versions = removal.versions(conn, name)
+        files = _files(settings, versions)
+        _tell(name, counts, files, project, with_project)
+        _confirm(name, confirmed)
+        meanwhile = UsageError(
+            f"nothing is removed: loop {name!r} was taken up again, or removed, while you were asked"
+        )
+        with db.transaction() as conn:
+            if not loops.is_archived(conn, name):
+                raise meanwhile
+        if with_project and project is not None and project["project_id"] is not None:
+            _delete_project(settings, project)
+        with db.transaction() as conn:
+            deleted = removal.remove(conn, name)
+        if deleted is None:
+            raise meanwhile
+    for file in files:
+        file.unlink(missing_ok=True)
+    to_stderr(f"loop {name!r} is removed: {sum(deleted.values()):,} rows and {len(files)} model files are deleted")
+    to_stderr(f"a folder {name} in the loops folder does not bring it back; `labelloop loop restore {name}` would")
+
+
+def _tell(
+    name: str, counts: Mapping[str, int], files: list[Path], project: Mapping[str, Any] | None, with_project: bool
+) -> None:
+    shown = {
+        "outputs": counts.get("outputs", 0),
+        "annotations, in all their versions": counts.get("annotation_versions", 0),
+        "answers": counts.get("answers", 0),
+        "runs": counts.get("retrain_runs", 0),
+        "model versions": counts.get("model_versions", 0),
+        "model files": len(files),
+        "rows in all": sum(counts.values()),
+    }
+    to_stderr(f"this deletes of loop {name!r}, for good:")
+    for what, n in shown.items():
+        to_stderr(f"  {n:>9,}  {what}")
+    if project is not None and project["project_id"] is not None:
+        at = f"project {project['project_id']} of Label Studio at {project['label_studio_url']}"
+        to_stderr(f"{at} {'is deleted too, with its tasks and annotations' if with_project else 'stays as it is'}")
+
+
+def _confirm(name: str, confirmed: str | None) -> None:
+    if confirmed is None:
+        if not sys.stdin.isatty():
+            raise UsageError(f"nothing is removed: say --yes {name}")
+        confirmed = click.prompt(f"Type {name} to remove it", default="", show_default=False, err=True)
+    if confirmed != name:
+        raise UsageError(f"nothing is removed: {confirmed!r} is not {name!r}")
+
+
+def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
+    """Only one that is surely the loop's; one that is gone is gone."""
+    from labelloop.errors import Failed
+    from labelloop.labelstudio.gateway import Gateway
+    from sync.project.project import own
+
+    settings.require("label_studio_url", "label_studio_token")
+    with closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway:
+        try:
+            gateway.delete_project(own(gateway, project).id)
+        except Failed as exc:
+            if not isinstance(exc.__cause__, Refused):
+                raise
+            to_stderr(f"project {project['project_id']} is gone already")
+
+
+def _files(settings: Settings, versions: list[str]) -> list[Path]:
+    folder = settings.models_dir
+    return [] if folder is None else [f for f in (folder / f"{v}.skops" for v in versions) if f.exists()]
+
+
+def _not(at_work: list[str], resting: Mapping[str, str], name: str) -> UsageError:
+    if name in resting:
+        return UsageError(f"loop {name!r} was {resting[name]} already")
+    if name in at_work:
+        return UsageError(f"loop {name!r} is at work")
+    return UsageError(f"no loop {name!r}; there are: {', '.join([*at_work, *resting]) or 'none'}")
+
+
+def _not_archived(at_work: list[str], resting: Mapping[str, str], name: str) -> UsageError:
+    if name in at_work:
+        return UsageError(f"loop {name!r} is at work: only an archived loop is removed, see `labelloop loop archive`")
+    return _not(at_work, resting, name)
+
+
+COMMANDS = (loop,)

@@ -1,0 +1,137 @@
+"""The commands that look: status, settings; and migrate, which brings the tables up to date."""
+
+from __future__ import annotations
+
+import click
+
+from console.cli.door import all_or_one, as_json_too, loop_names, open_database, with_settings
+from console.cli.shown import show, to_stderr
+from labelloop.errors import Failed
+from labelloop.process.settings import Settings
+
+RARE = ("pushing", "quarantined", "withdrawn", "unreadable")
+"""States that few outputs are in."""
+with_archived = click.option("--archived", is_flag=True, help="The archived loops too.")
+
+
+@click.command()
+@all_or_one
+@with_archived
+@as_json_too
+@with_settings
+def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
+    """What waits, what people have, what they answered, and who serves.
+
+    unreadable: outputs in review with an answer that nobody can read.
+    """
+    from labelloop.store.tables import loops as store
+    from labelloop.store.tables import outputs, runs, unreadable
+    from labelloop.store.tables import versions as version_store
+
+    rows = []
+    with open_database(settings) as db, db.transaction() as conn:
+        names = store.names(conn, archived=True) if archived and loop is None else loop_names(db, loop, archived=True)
+        for name in names:
+            champion = version_store.champion(conn, name)
+            latest = runs.latest(conn, name, 1)
+            rows.append(
+                {
+                    "loop": name,
+                    **outputs.state_counts(conn, name),
+                    "unreadable": unreadable.outputs(conn, name),
+                    "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
+                    "champion": champion["id"][:12] if champion else "pipeline",
+                    "last_run": latest[0]["status"] if latest else None,
+                }
+            )
+    if not as_json:  # what is rare has a column only where there is some
+        rare = {state for state in RARE if not any(row.get(state) for row in rows)}
+        rows = [{name: value for name, value in row.items() if name not in rare} for row in rows]
+    show(rows, as_json)
+
+
+@click.command("loops")
+@with_archived
+@as_json_too
+@with_settings
+def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
+    """All loops at a glance, as the review pages show them: how fast and alike people answer, and what needs you."""
+    from backend.report.reports import overview
+    from backend.report.words import duration, interval, percent
+
+    with open_database(settings) as db, db.transaction() as conn:
+        loops = overview(conn, archived=archived)["loops"]
+    if as_json:
+        return show(loops, as_json)
+    show(
+        [
+            {
+                "loop": loop["loop"],
+                "waiting": loop["waiting"],
+                "in review": loop["in_review"],
+                "answered": loop["answered"],
+                "median": _measured(duration(loop["response"]["person_median_s"])),
+                "agreement": _measured(percent(loop["agreement"]["agreement"])),
+                "champion": loop["champion"]["name"],
+                "accuracy, %": interval(loop["champion"]["accuracy"]) or None,
+                "needs you": loop["resting"] or "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
+            }
+            for loop in loops
+        ],
+        as_json,
+    )
+
+
+def _measured(words: str) -> str | None:
+    """In a table a dash is enough."""
+    return None if words == "not measured" else words
+
+
+@click.command()
+@as_json_too
+@with_settings
+def settings(settings: Settings, as_json: bool) -> None:
+    """The settings in force, secrets hidden; each comes from LABELLOOP_ and its name in capitals."""
+    show(settings.shown(), as_json)
+
+
+@click.command()
+@as_json_too
+@with_settings
+def migrate(settings: Settings, as_json: bool) -> None:
+    """Bring the database to the newest schema and register the loops of the loops folder. Twice is once.
+
+    A loop that is wrong is named, and stays as it was registered before; the others are registered, and the exit status
+    is 1.
+    """
+    from backend.learners.of_spec import check
+    from labelloop.spec.loop import load_all
+    from labelloop.store.migrate import migrate as apply
+    from labelloop.store.tables import loops
+
+    settings.require("database_url")
+    specs, faults = load_all(settings.loops_dir, check)
+    applied = apply(settings.database_url)
+    with open_database(settings) as db, db.transaction() as conn:
+        for spec in specs:
+            loops.register(conn, spec)
+        resting = loops.resting(conn)
+    at_rest = [spec.name for spec in specs if spec.name in resting]
+    for name in at_rest:
+        to_stderr(f"loop {name!r} was {resting[name]}, and stays so: `labelloop loop restore {name}` takes it up again")
+    for said in filter(None, (spec.without_learner for spec in specs if spec.name not in at_rest)):
+        to_stderr(said)
+    registered = [spec.name for spec in specs if spec.name not in at_rest]
+    refused = {"refused": [str(fault) for fault in faults]} if faults else {}
+    show({"applied": applied, "loops": registered, **refused}, as_json)
+    if faults:
+        found = f"{len(faults)} of {len(specs) + len(faults)} loops not registered:"
+        raise Failed("\n".join([found, *map(str, faults)]))
+
+
+COMMANDS = (
+    status,
+    at_a_glance,
+    settings,
+    migrate,
+)

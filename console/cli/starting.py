@@ -1,0 +1,133 @@
+"""The commands that start and end things: up, down, demo."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.cli.data_folder import found_data_dir, given_data_dir
+from console.cli.door import Command, as_json_too
+from console.cli.progress import progress
+from console.cli.shown import print_json, to_stderr
+from labelloop.errors import UsageError
+
+if TYPE_CHECKING:
+    from console.local.up import UpOptions
+
+
+def up_options(command: Command) -> Command:
+    """The options that `up` and `demo` share."""
+    options = [
+        click.option("--data-dir", type=click.Path(path_type=Path), help="Everything is kept here  [.labelloop]"),
+        click.option("--loops-dir", type=click.Path(path_type=Path), help="One folder a loop  [labeling_configs]"),
+        click.option("--database-url", help="A Postgres of your own, instead of the embedded one."),
+        click.option("--label-studio-url", help="A Label Studio of your own, instead of ours."),
+        click.option("--label-studio-token", help="Its token, personal or legacy (or LABELLOOP_LABEL_STUDIO_TOKEN)."),
+        click.option("--port-base", type=click.IntRange(1024, 65_000), help="First port; free ones where not given."),
+        click.option(
+            "--postgres",
+            type=click.Choice(["auto", "system", "wheel"]),
+            help="Which embedded Postgres: the system's programs, or those of the wheel  [auto]",
+        ),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _up(**given: Any) -> UpOptions:
+    from console.local.up import UpOptions
+
+    environ = dict(os.environ)
+    if given["data_dir"] is not None:
+        environ["LABELLOOP_DATA_DIR"] = str(given["data_dir"])
+    said = {k: v for k, v in given.items() if v is not None}
+    return UpOptions.from_env(environ, **said)
+
+
+@click.command()
+@up_options
+@as_json_too
+def up(as_json: bool, **given: Any) -> None:
+    """Start Postgres, Label Studio, sync and backend, and keep them up until Ctrl-C.
+
+    The terminal says what changes, a line each; the logs are in the folder `logs` of the data folder.
+    """
+    from console.local.up import up as start
+
+    with start(_up(**given), announce=to_stderr, progress=progress) as running:
+        if as_json:
+            print_json({"addresses": running.addresses, "data_dir": str(running.settings.data_dir)})
+        running.wait(to_stderr)
+
+
+@click.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of the `up` to end  [the last one]")
+@click.option("--purge", is_flag=True, help="Remove the data folder too, with everything in it.")
+def down(data_dir: Path | None, purge: bool) -> None:
+    """End an `up`, wherever it runs, or what a killed one has left behind."""
+    from console.local.up import down as stop
+
+    named = data_dir or given_data_dir(os.environ)
+    if named is None and purge:
+        raise UsageError("--purge removes a folder with everything in it: say which with --data-dir")
+    stop(named or found_data_dir(os.environ), purge=purge, announce=to_stderr)
+
+
+@click.command()
+@click.option("--loop", default="digits", show_default=True, help="digits; or tickets, with --csv.")
+@click.option("--people", type=click.IntRange(0, 20), default=3, show_default=True, help="Simulated; 0 waits for you.")
+@click.option("--skill", type=click.FloatRange(0, 1), default=0.95, show_default=True, help="Share they get right.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=6, show_default=True)
+@click.option("--per-round", type=click.IntRange(1, 1000), default=40, show_default=True, help="Answers a round.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--csv", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Your own labelled texts.")
+@click.option("--text", help="With --csv: the column of the text.")
+@click.option("--label", help="With --csv: the column of the true label.")
+@click.option("--encoding", help="With --csv: of the file, such as cp1252; UTF-8, or what its first bytes say.")
+@click.option("--exit", "leave", is_flag=True, help="Stop everything at the end instead of staying up.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
+@up_options
+def demo(
+    loop: str,
+    people: int,
+    skill: float,
+    rounds: int,
+    per_round: int,
+    seed: int,
+    csv: Path | None,
+    text: str | None,
+    label: str | None,
+    encoding: str | None,
+    leave: bool,
+    json_file: Path | None,
+    **given: Any,
+) -> None:
+    """Close the loop on real input, with simulated people, and say honestly what it brought."""
+    from console.demo import DemoOptions, run
+
+    options = DemoOptions(
+        loop="tickets" if csv else loop,
+        people=people,
+        skill=skill,
+        rounds=rounds,
+        per_round=per_round,
+        seed=seed,
+        csv=csv,
+        text=text,
+        label=label,
+        encoding=encoding,
+        leave=leave,
+        json_file=json_file,
+    )
+    run(options, _up(**given), progress=progress)
+
+
+COMMANDS = (
+    up,
+    down,
+    demo,
+)

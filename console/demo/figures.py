@@ -1,0 +1,88 @@
+"""The demo's figures: each is read from Postgres and from Label Studio when it is asked for, never carried along."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.tasks import KEY, OUTPUT, Task
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Database
+from labelloop.store.questions import figures as figure_store
+from labelloop.store.tables import projects
+
+
+def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Sequence[str], given: int) -> dict[str, Any]:
+    """Counts of both sides, and what does not agree between them.
+
+    lost: accepted outputs that Postgres does not have, outputs with people whose task Label Studio does not have,
+    answers that people were told were saved and Label Studio does not have (`given` at least), annotations that
+    Postgres does not have, and what people said of which nothing came in feedback and answers.
+    duplicated: further tasks for one output, further annotations of one person on one task, and annotations that
+    Postgres has and Label Studio does not.
+    """
+    with database.transaction() as conn:
+        counts = figure_store.counts(conn, spec.name)
+        states = figure_store.keys(conn, spec.name)
+        stored = figure_store.annotation_ids(conn, spec.name)
+        unheeded = figure_store.unheeded(conn, spec.name, spec.overlap)
+        project = projects.get(conn, spec.name)
+    assert project is not None
+    tasks = list(_tasks(gateway, project["project_id"]))
+    annotations = [a for task in tasks for a in task.annotations]
+    there = Counter(str(task.data.get(OUTPUT)) for task in tasks)
+    shown = {str(task.data.get(KEY)) for task in tasks}
+    by_person = Counter((a.task_id, a.completed_by) for a in annotations)
+    losses = {
+        "outputs": sum(key not in states for key in accepted),
+        "tasks": sum(state in ("in_review", "answered") and key not in shown for key, state in states.items()),
+        "annotations": sum(a.id not in stored for a in annotations),
+        "answers": max(0, given - len(annotations)),
+        "unheeded": unheeded,
+    }
+    duplicated = sum(n - 1 for n in there.values()) + sum(n - 1 for n in by_person.values())
+    duplicated += len(stored - {a.id for a in annotations})
+    return {
+        "submitted": counts["outputs"],
+        "passed": counts["passed"],
+        "waiting": counts["waiting"],
+        "in_review": counts["in_review"],
+        "answered": counts["answered"],
+        "set_aside": counts["set_aside"],
+        "label_studio": {"tasks": len(tasks), "annotations": len(annotations)},
+        "postgres": {
+            "outputs": counts["outputs"],
+            "annotations": counts["annotations"],
+            "feedback": counts["feedback"],
+        },
+        "lost": sum(losses.values()),
+        "losses": losses,
+        "duplicated": duplicated,
+    }
+
+
+def _tasks(gateway: Gateway, project_id: int) -> Iterator[Task]:
+    """Every task of the project with its annotations."""
+    after = 0
+    while page := gateway.changed_tasks(project_id, None, after):
+        yield from page
+        after = page[-1].id
+
+
+def verdict(rounds: Sequence[Mapping[str, Any]]) -> str:
+    """Whether active learning paid in this run, by its last round: one sentence, also when it did not."""
+    last = rounds[-1]
+    ours, mean, low, high = (
+        last[name] for name in ("challenger_test_accuracy", "random_test_accuracy", "random_low", "random_high")
+    )
+    if ours is None or mean is None:
+        return "No model was trained in the last round: nothing can be said about active learning."
+    random_order = f"{mean:.3f} ({low:.3f} to {high:.3f})"
+    said = f"the last challenger has {ours:.3f} of the test part right, a random order {random_order}"
+    if ours > high:
+        return f"Active learning paid: {said}."
+    if ours < low:
+        return f"Active learning did not pay in this run: {said}."
+    return f"Whether active learning paid cannot be told from this run: {said}."

@@ -1,0 +1,95 @@
+"""One round's figures, all of them read back: from Postgres, from the served model, from the version's file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+
+from backend import models
+from console.demo import replay
+from console.demo.items import Items
+from console.demo.options import DemoOptions
+from console.demo.patience import patiently
+from labelloop.labeling.results import read
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Database
+from labelloop.store.questions import figures as figure_store
+from labelloop.store.tables import projects
+from labelloop.store.tables import versions as version_store
+from labelloop.versions.version import PIPELINE, short
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    items: Items
+    spec: LoopSpec
+    settings: Settings
+    database: Database
+    pipeline_labels: Sequence[str]
+    """What the pipeline's model says of the test part."""
+    options: DemoOptions
+
+    def row(self, run: Mapping[str, Any]) -> dict[str, Any]:
+        """What a round came to, after the run that ended it."""
+        with self.database.transaction() as conn:
+            champion = version_store.champion(conn, self.spec.name)
+            project = projects.get(conn, self.spec.name)
+            teachable = figure_store.teachable(conn, self.spec.name)
+            answers = figure_store.counts(conn, self.spec.name)["answered"]
+        scores = run["scores"] or {}
+        served = scores.get("challenger" if run["status"] == "promoted" else "champion") or {}
+        trained_on = scores.get("trained_on") or 0
+        random_order = self._random_order(teachable, trained_on) if trained_on else None
+        challenger = None
+        if run["version_id"] is not None and self.settings.models_dir is not None:
+            challenger = replay.accuracy(models.load(self.settings.models_dir, run["version_id"]), self.items)
+        labels: Sequence[str | None] = self.pipeline_labels
+        if champion is not None and project is not None:
+            labels = self._served(project["project_id"], champion["id"])
+        return {
+            "answers": answers,
+            "taught": trained_on,
+            "champion": PIPELINE if champion is None else short(champion["id"]),
+            "accuracy": served.get("accuracy"),
+            "low": served.get("low"),
+            "high": served.get("high"),
+            "test_accuracy": replay.share_right(labels, self.items),
+            "challenger_test_accuracy": challenger,
+            "random_test_accuracy": random_order and random_order.mean,
+            "random_low": random_order and random_order.low,
+            "random_high": random_order and random_order.high,
+            "promoted": run["status"] == "promoted",
+            "reasons": list(run["reasons"]) or [run["error"] or "no reason was given"],
+        }
+
+    def _random_order(self, teachable: Sequence[str], n: int) -> replay.Reached | None:
+        index = {key: i for i, key in enumerate(self.items.keys)}
+        known = [index[key] for key in teachable if key in index]
+        return replay.random_order(self.items, known, n, self.spec, self.options.skill, self.options.seed)
+
+    def _served(self, project_id: int, champion_id: str) -> list[str | None]:
+        """What the running ML backend answers for the test part."""
+        labels: list[str | None] = []
+        for start in range(0, len(self.items.test), 100):
+            tasks = [{"id": i, "data": self.items.data[i]} for i in self.items.test[start : start + 100]]
+            body = {"tasks": tasks, "project": f"{project_id}.0", "params": {}}
+            answer = patiently("the ML backend's answer", partial(self._predict, body, champion_id))
+            labels += [read(self.spec.config, result["result"], None).label for result in answer]
+        return labels
+
+    def _predict(self, body: object, champion_id: str) -> list[dict[str, Any]] | None:
+        """The backend's answer; None while it does not answer, or still serves another version."""
+        auth = (self.settings.backend_user, self.settings.backend_password)
+        try:
+            answer = httpx.post(f"{self.settings.backend_url}/predict", json=body, auth=auth, timeout=60)
+        except httpx.TransportError:
+            return None
+        if answer.status_code >= 500:
+            return None
+        results: list[dict[str, Any]] = answer.raise_for_status().json()["results"]
+        return results if all(r["model_version"] == short(champion_id) for r in results) else None

@@ -1,0 +1,133 @@
+"""Simulated people: each a real Label Studio user who works through Label Studio's own next-task stream over HTTP."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from labelloop.errors import Failed
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.results import encode
+from labelloop.queue.tasks import KEY, LABEL, OUTPUT
+
+PATIENCE_S = 150.0
+"""How long a person puts up with a Label Studio that is down or has no task."""
+
+
+@dataclass
+class Person:
+    """One user with a logged-in session. `skill` is the chance of the true label; else one of the others."""
+
+    email: str
+    session: httpx.Client
+    project_id: int
+    config: LabelingConfig
+    truth: Mapping[str, str]
+    skill: float
+    rng: random.Random
+
+    def answer_next(self) -> bool:
+        """Take the next task of the stream and submit an answer; False when there is none, or it was gone by then."""
+        stream = f"/api/dm/actions/?id=next_task&project={self.project_id}"
+        task = self._request("POST", stream, {"project": self.project_id})
+        if task is None:
+            return False
+        data = task["data"]
+        label = self._opinion(self.truth[data[KEY]])
+        prediction = task["predictions"][0] if task.get("predictions") else None
+        shown = [(r["from_name"], r["value"]) for r in prediction["result"]] if prediction else []
+        result = encode(self.config, label, data.get(LABEL) or None)
+        for region in result:
+            region["origin"] = "prediction" if (region["from_name"], region["value"]) in shown else "manual"
+        body = {
+            "result": result,
+            "lead_time": round(self.rng.lognormvariate(1.0, 0.4), 2),
+            "parent_prediction": prediction and prediction["id"],
+            # The same person submits the same task once, whatever happens to the answer on its way.
+            "unique_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.email}/{task['id']}/{data[OUTPUT]}")),
+            "project": str(self.project_id),
+        }
+        saved = self._request("POST", f"/api/tasks/{task['id']}/annotations/?project={self.project_id}", body)
+        return saved is not None
+
+    def _opinion(self, truth: str) -> str:
+        if self.rng.random() < self.skill:
+            return truth
+        return self.rng.choice([label for label in self.config.labels if label != truth])
+
+    def _request(self, method: str, path: str, body: object) -> Any:
+        """The answer; None for 404 (nothing there), {} for 409 (submitted already). Waits out a server that is away."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                answer = self.session.request(method, path, json=body)
+                if answer.status_code in (404, 409):
+                    return None if answer.status_code == 404 else {}
+                if answer.status_code < 500:
+                    return answer.raise_for_status().json()
+                said = f"status {answer.status_code}"
+            except httpx.HTTPStatusError as exc:
+                raise Failed(f"Label Studio refuses {path}: {exc.response.text[:300]}") from exc
+            except httpx.TransportError as exc:
+                said = str(exc)
+            if time.monotonic() > deadline:
+                raise Failed(f"Label Studio did not come back within {PATIENCE_S:g} s: {said}")
+            time.sleep(1.0)
+
+
+@dataclass
+class Crew:
+    """People at work side by side."""
+
+    people: list[Person]
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def work(self, answers: int, progress: Callable[[int], None]) -> int:
+        """Give `answers` answers, whoever is free taking the next; returns how many came, fewer when tasks run out."""
+        left, done = answers, 0
+        failures: list[BaseException] = []
+
+        def one(person: Person) -> None:
+            nonlocal left, done
+            while True:
+                with self._lock:
+                    if left == 0 or failures:
+                        return
+                    left -= 1
+                try:
+                    if not self._patiently(person):
+                        return
+                except BaseException as exc:  # told to the caller, not to the thread's void
+                    failures.append(exc)
+                    return
+                with self._lock:
+                    done += 1
+                    progress(done)
+
+        threads = [threading.Thread(target=one, args=(person,), daemon=True) for person in self.people]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failures:
+            raise failures[0]
+        return done
+
+    def _patiently(self, person: Person) -> bool:
+        deadline = time.monotonic() + PATIENCE_S
+        while not person.answer_next():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.5)
+        return True
+
+    def close(self) -> None:
+        for person in self.people:
+            person.session.close()

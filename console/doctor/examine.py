@@ -1,0 +1,278 @@
+"""Every check, one after the other: gather what it looks at, decide, go on. Nothing is changed anywhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import httpx
+import psycopg
+
+from console.doctor import answers, calls, gather, order, project, server, services, tasks, work
+from console.doctor.findings import Finding, Level, good, unseen
+from labelloop.answers.unreadable import empty_is_an_answer
+from labelloop.errors import Failed, LabelloopError, Refused, UsageError
+from labelloop.labelstudio.answers import Project
+from labelloop.labelstudio.inspection import Inspection
+from labelloop.process.settings import Settings
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn
+from labelloop.store.migrate import behind
+from labelloop.store.questions import health
+from labelloop.store.tables import loops, projects, unreadable
+from sync.project.project import ML_TITLE, hook_path, own
+
+AGAIN_S = 2.0
+"""A fault of the order is believed when it is there twice, so far apart: a push may be in the middle."""
+Clocks = dict[str, tuple[float, float]]
+
+
+def examine(
+    settings: Settings, loop: str | None = None, *, label_studio_database: str = "", again_s: float = AGAIN_S
+) -> list[Finding]:
+    """All findings, about all loops or one. Raises UsageError where a setting is missing or there is no such loop."""
+    settings.require("database_url", "label_studio_url", "label_studio_token")
+    found: list[Finding] = []
+    clocks: Clocks = {}
+    conn = _enter(settings, found)
+    studio = _open(settings, found, clocks)
+    try:
+        specs: list[LoopSpec] = []
+        if conn is not None:
+            found += _postgres(conn, settings, clocks)
+            specs = _specs(conn, loop, found)
+        if clocks:
+            found.append(server.clocks(clocks))
+        found += _services(settings, specs)
+        if conn is not None and studio is not None and specs:
+            standing: list[Project] = []
+            for spec in specs:
+                found += _loop(conn, studio, settings, spec, standing, label_studio_database, again_s)
+            found.append(_try("database", partial(_database, studio, standing)))
+    finally:
+        if studio is not None:
+            studio.close()
+        if conn is not None:
+            conn.close()
+    return found
+
+
+# -- Postgres ----------------------------------------------------------------------------------------------------------
+
+
+def _enter(settings: Settings, found: list[Finding]) -> Conn | None:
+    try:
+        conn = gather.connect(settings.database_url)
+    except psycopg.Error as exc:
+        said = " ".join(str(exc).split())
+        if "too many connections" in said or "remaining connection slots" in said:
+            found.append(work.full(said))
+        else:
+            found.append(unseen("postgres", said, "start it; or set LABELLOOP_DATABASE_URL"))
+        return None
+    found.append(good("postgres", f"{conn.info.parameter_status('server_version')} at {conn.info.host}"))
+    return conn
+
+
+def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Finding]:
+    def connections() -> Finding:
+        before = time.time()
+        row = health.server(conn)
+        clocks["Postgres"] = gather.postgres_clock(row["clock"], before, time.time())
+        return work.connections(row)
+
+    def workers() -> Finding:
+        return work.workers(health.workers(conn), health.heartbeats(conn), settings.heartbeat_s)
+
+    yield _try("schema", lambda: work.schema(behind(conn)))
+    yield _try("connections", connections)
+    yield _try("workers", workers)
+    yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
+
+
+def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]:
+    try:
+        names = loops.names(conn)
+        if loop is not None and loop not in names:
+            raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
+        specs = [loops.get(conn, name) for name in names if loop in (None, name)]
+    except psycopg.Error as exc:
+        found.append(unseen("loops", _line(exc)))
+        return []
+    if not names:
+        found.append(unseen("loops", "there are none", "labelloop migrate"))
+    return [spec for spec in specs if spec is not None]
+
+
+# -- Label Studio and our services -------------------------------------------------------------------------------------
+
+
+def _open(settings: Settings, found: list[Finding], clocks: Clocks) -> Inspection | None:
+    """The way to Label Studio, and what it says of itself."""
+    url = settings.label_studio_url
+    studio = None
+    try:
+        studio = Inspection(url, settings.label_studio_token)
+        version = studio.version()
+        studio.whoami()
+        clocks["Label Studio"] = studio.clock()
+    except (LabelloopError, httpx.InvalidURL) as exc:
+        if studio is not None:
+            studio.close()
+        refused = isinstance(exc, Refused) and exc.status == 401
+        found.append(
+            server.token_refused(settings.label_studio_token, str(exc))
+            if refused
+            else unseen("label studio", str(exc), "start Label Studio; or set LABELLOOP_LABEL_STUDIO_URL")
+        )
+        return None
+    found += [good("label studio", f"answers at {url}, and takes the token"), server.version(version)]
+    return studio
+
+
+def _services(settings: Settings, specs: list[LoopSpec]) -> Iterator[Finding]:
+    yield _try("intake", lambda: services.intake(gather.intake(settings), settings.sync_url))
+    if settings.backend_password:
+        yield _try("backend", lambda: services.backend(*gather.backend(settings), settings.backend_url))
+    for name in [spec.name for spec in specs] if settings.hook_secret else []:
+        yield _try("doorbell", partial(_doorbell, settings, name), name)
+
+
+def _doorbell(settings: Settings, loop: str) -> Finding:
+    return services.doorbell(gather.doorbell(settings, loop), gather.hook_url(settings, loop), loop)
+
+
+def _database(studio: Inspection, standing: list[Project]) -> Finding:
+    """What Label Studio keeps its data in, by any project of ours: one with tasks tells it without an error there."""
+    if not standing:
+        return unseen("database", "without a project nothing tells what Label Studio keeps its data in")
+    return server.database(studio.database(max(standing, key=lambda project: project.tasks)))
+
+
+# -- one loop ----------------------------------------------------------------------------------------------------------
+
+
+def _loop(
+    conn: Conn,
+    studio: Inspection,
+    settings: Settings,
+    spec: LoopSpec,
+    all_standing: list[Project],
+    members_at: str,
+    again_s: float,
+) -> Iterator[Finding]:
+    """Adds the loop's project to `all_standing`, if it stands."""
+    name = spec.name
+    row = projects.get(conn, name)
+    if row is None or row["project_id"] is None:
+        yield project.not_made(name)
+        return
+    try:
+        standing = own(studio, row)
+    except Failed as exc:
+        yield project.not_there(name, str(exc), gone=isinstance(exc.__cause__, Refused))
+        return
+    except LabelloopError as exc:
+        yield unseen("project", str(exc), loop=name)
+        return
+    all_standing.append(standing)
+    yield project.standing(name, standing.id)
+    yield project.form(name, spec.labels_xml, standing.labels_xml)
+    yield project.sampling(name, standing, spec.overlap)
+    yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
+    yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield from _webhook(studio, settings, name, standing.id)
+    backends: list[calls.Backend] = []
+    yield from _ml_backend(studio, settings, name, standing.id, backends)
+    titles = [backend.title for backend in backends]
+    ranking = list(_ranking(conn, studio, name, standing, titles))
+    if any(finding.level is Level.FAULT for finding in ranking):
+        time.sleep(again_s)
+        ranking = list(_ranking(conn, studio, name, None, titles))
+    yield from ranking
+    yield from _tasks(conn, studio, name, row, again_s)
+    yield _try("members", lambda: order.members(name, gather.members(settings, members_at, standing.id)), name)
+
+
+def _ranking(
+    conn: Conn, studio: Inspection, loop: str, standing: Project | None, titles: list[str]
+) -> Iterator[Finding]:
+    try:
+        # Label Studio first: what it shows then, Postgres knows by then or a moment later.
+        if standing is None:
+            standing = studio.project(_row(conn, loop)["project_id"])
+        served = studio.served(standing)
+        version = _row(conn, loop)["model_version"]
+        ours = order.by_id(health.open_tasks(conn, loop))
+    except (LabelloopError, psycopg.Error) as exc:
+        yield unseen("order", _line(exc), loop=loop)
+        return
+    yield project.shown_version(loop, standing, version, titles)
+    yield order.scores(loop, served, ours, version)
+    yield order.order(loop, served, ours, version)
+
+
+def _tasks(conn: Conn, studio: Inspection, loop: str, row: dict[str, Any], again_s: float) -> Iterator[Finding]:
+    """A difference is believed when it is there twice: a push or a pull may be in the middle."""
+    try:
+        known, found = gather.tasks(conn, studio, loop, row)
+        if found != tasks.Differences():
+            time.sleep(again_s)
+            known, again = gather.tasks(conn, studio, loop, row)
+            found &= again
+    except (LabelloopError, psycopg.Error) as exc:
+        yield unseen("tasks", _line(exc), loop=loop)
+        return
+    yield from tasks.tasks(loop, found, known)
+
+
+def _row(conn: Conn, loop: str) -> dict[str, Any]:
+    row = projects.get(conn, loop)
+    assert row is not None  # nobody deletes it
+    return row
+
+
+def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: int) -> Iterator[Finding]:
+    wanted = gather.wanted_hook(settings, loop)
+    path = hook_path(loop)
+    yield _try("webhook", lambda: calls.webhook(loop, gather.hooks(studio, project_id), wanted, path), loop)
+    if wanted is not None:
+        url = wanted.url
+        yield _try(
+            "webhook address",
+            lambda: calls.webhook_address(loop, url, studio.refuses_webhook(project_id, url)),
+            loop,
+        )
+
+
+def _ml_backend(
+    studio: Inspection, settings: Settings, loop: str, project_id: int, backends: list[calls.Backend]
+) -> Iterator[Finding]:
+    """Fills `backends`: Label Studio asks each of them for its health, so it is asked for them once."""
+    url = settings.backend_url.rstrip("/") if settings.backend_password else None
+
+    def ml_backend() -> Finding:
+        backends.extend(gather.backends(studio, project_id))
+        return calls.ml_backend(loop, backends, ML_TITLE, url)
+
+    yield _try("ml backend", ml_backend, loop)
+    if url is not None:
+        at = url
+        yield _try("ml address", lambda: calls.ml_address(loop, at, studio.refuses_ml_backend(project_id, at)), loop)
+
+
+# -- in all of them ----------------------------------------------------------------------------------------------------
+
+
+def _try(check: str, do: Callable[[], Finding], loop: str | None = None) -> Finding:
+    """A check that cannot look says so, and the next one looks."""
+    try:
+        return do()
+    except (LabelloopError, psycopg.Error, httpx.HTTPError, httpx.InvalidURL) as exc:
+        return unseen(check, _line(exc), loop=loop)
+
+
+def _line(exc: Exception) -> str:
+    return " ".join(str(exc).split())

@@ -1,0 +1,135 @@
+"""A loop's project in Label Studio: whether its settings and its form are those that make our order the served one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from console.doctor.findings import Finding, fault, good
+from labelloop.errors import SpecError
+from labelloop.labeling.config import ControlTag, LabelingConfig
+from labelloop.labeling.form_xml import same_form
+from labelloop.labelstudio.answers import Project
+from sync.project.project import SAMPLING
+
+
+def push_it(loop: str) -> str:
+    """What repairs all that sync keeps as the spec says."""
+    return f"labelloop push --loop {loop}"
+
+
+def not_there(loop: str, said: str, *, gone: bool) -> Finding:
+    """`said`: what sync would say; of a project that is gone, or of one that is not ours."""
+    if gone:
+        why, repair = "its tasks went with it", f"labelloop project recreate --loop {loop}  # or restore Label Studio"
+    else:
+        why = "sync writes to no project that is not surely its own, so nothing is pushed or pulled"
+        repair = "put that mark back into its description; or set LABELLOOP_LABEL_STUDIO_URL, if this is another server"
+    return fault("project", said, why=why, repair=repair, loop=loop)
+
+
+def not_made(loop: str) -> Finding:
+    return fault(
+        "project",
+        "it has no project in Label Studio yet",
+        why="sync's worker makes it with its first push",
+        repair=push_it(loop),
+        loop=loop,
+    )
+
+
+def standing(loop: str, project_id: int) -> Finding:
+    return good("project", f"{project_id}, ours", loop)
+
+
+def sampling(loop: str, project: Project, overlap: int) -> Finding:
+    """`overlap`: how many people the loop asks."""
+    wrong, why = [], ""
+    if project.overlap_first:
+        wrong.append("tasks that several people answer are served first")
+        why = "these come before all others, whatever they would teach"
+    if project.evaluates_people:
+        wrong.append("tasks whose answer is known are served first")
+        why = "these come before all others, in a random order"
+    if project.overlap != overlap:
+        wrong.append(f"each task is asked of {project.overlap} people, the loop says {overlap}")
+        why = "with more than one, tasks that somebody has answered come first, in a random order"
+    if project.sampling != SAMPLING:
+        wrong.append(f"it serves by {project.sampling!r}, not by {SAMPLING!r}")
+        why = "people get tasks in another order than the scores say"
+    if wrong:
+        return fault("sampling", "; ".join(wrong), why=why, repair=push_it(loop), loop=loop)
+    return good("sampling", SAMPLING, loop)
+
+
+def shown_version(loop: str, project: Project, ours: str, titles: Sequence[str]) -> Finding:
+    """The project's model_version, by which Label Studio ranks, and whether predictions are shown at all.
+
+    `titles`: of the project's ML backends.
+    """
+    theirs = project.model_version
+    random = "Label Studio ranks by the predictions of this version alone, and serves at random where there are none"
+    if not project.shows_predictions:
+        says = "predictions are hidden (show_collab_predictions is off)"
+        why = "nobody sees a prelabel, and without them Label Studio serves at random"
+    elif not theirs:
+        says, why = "the project shows no version", random
+    elif theirs == ours:
+        return good("shown version", theirs, loop)
+    elif theirs in titles:
+        says = f"the project shows {theirs!r}, which is the title of an ML backend, not {ours!r}"
+        why = f"{random}; connecting a backend sets its title there"
+    else:
+        says, why = f"the project shows version {theirs!r}, not {ours!r}", random
+    return fault("shown version", says, why=why, repair=push_it(loop), loop=loop)
+
+
+def form(loop: str, ours: str, theirs: str) -> Finding:
+    """The labeling config that Label Studio has, held against the loop's."""
+    if same_form(ours, theirs):
+        return good("form", "as the loop says", loop)
+    try:
+        changes = _differences(LabelingConfig.parse(ours), LabelingConfig.parse(theirs))
+    except SpecError as exc:
+        changes = [f"it cannot be read any more: {exc}"]
+    changes = changes or ["it differs in what people only look at"]
+    return fault(
+        "form",
+        f"the form was changed in Label Studio: {'; '.join(changes)}",
+        why="answers in another form cannot be read, and tasks that lack its fields are refused",
+        repair=f"{push_it(loop)}  # puts ours back; to keep theirs, put it into labels.xml and run `labelloop migrate`",
+        loop=loop,
+    )
+
+
+def _differences(ours: LabelingConfig, theirs: LabelingConfig) -> list[str]:
+    changes = _renamed("the field", [f"${f}" for f in ours.data_fields], [f"${f}" for f in theirs.data_fields])
+    had, has = ({c.name: c for c in config.controls} for config in (ours, theirs))
+    lost, new = ([c for c in a.values() if c.name not in b] for a, b in ((had, has), (has, had)))
+    if len(lost) == len(new) == 1 and lost[0].tag == new[0].tag:
+        changes.append(f"the {lost[0].tag} {lost[0].name!r} is called {new[0].name!r}")
+        has[lost[0].name] = new[0]
+    else:
+        changes += [f"the {c.tag} {c.name!r} is gone" for c in lost]
+        changes += [f"there is a new {c.tag} {c.name!r}" for c in new]
+    for name, control in had.items():
+        if name in has:
+            changes += _changed(control, has[name])
+    return changes
+
+
+def _changed(had: ControlTag, has: ControlTag) -> list[str]:
+    changes = _renamed(f"in {had.name!r} the label", [repr(x) for x in had.labels], [repr(x) for x in has.labels])
+    if had.tag != has.tag:
+        changes.append(f"{had.name!r} is a {has.tag}, and was a {had.tag}")
+    if had.to_name != has.to_name:
+        changes.append(f"{had.name!r} is about {has.to_name!r}, and was about {had.to_name!r}")
+    if had.choice != has.choice:
+        changes.append(f"{had.name!r} takes {has.choice!r}, and took {had.choice!r}")
+    return changes
+
+
+def _renamed(what: str, had: Sequence[str], has: Sequence[str]) -> list[str]:
+    lost, new = [x for x in had if x not in has], [x for x in has if x not in had]
+    if len(lost) == len(new) == 1:
+        return [f"{what} {lost[0]} is now {new[0]}"]
+    return [f"{what} {x} is gone" for x in lost] + [f"{what} {x} is new" for x in new]

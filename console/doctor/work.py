@@ -1,0 +1,114 @@
+"""Postgres, the workers and what waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from console.doctor.findings import Finding, fault, good, hint
+from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
+
+POOL = 8
+"""Connections that each process of ours may hold: the size of a Database unless said."""
+AT_MOST = 4 * POOL + POOL + 2 * WORKER_CONNECTIONS + 1
+"""Two processes of the sync service, the backend's one, two workers with their queues' own, a child that trains."""
+AT_LEAST = 12
+"""With fewer something waits at once: a worker's queue listens, beats and fetches beside the job that it does."""
+NO_ROOM = "without a connection a worker stops, the intake answers 503, and rings are refused"
+WAITS_S = 120.0
+"""So long nothing waits that a worker looks at."""
+MISSED = 3
+"""As many heartbeats as the workers themselves allow before they call one dead."""
+ROOMS = {worker_name(SYNC_QUEUE): "sync.worker", worker_name(BACKEND_QUEUE): "backend.worker"}
+
+
+def schema(lacking: Sequence[str]) -> Finding:
+    if not lacking:
+        return good("schema", "the newest")
+    return fault(
+        "schema",
+        f"the database lacks {', '.join(lacking)}",
+        why="services of this version ask for columns that are not there",
+        repair="labelloop migrate",
+    )
+
+
+def connections(row: Mapping[str, Any]) -> Finding:
+    """Room for what our processes may still open, on the server, in the database, and for the role."""
+    rooms = {"the server": (row["places"], row["used"], "raise max_connections of Postgres and restart it")}
+    if row["database_places"] is not None:
+        raise_it = "alter database ... connection limit 100  -- in psql, as an administrator"
+        rooms["this database"] = (row["database_places"], row["database_used"], raise_it)
+    if row["role_places"] is not None:
+        raise_it = "alter role ... connection limit 100  -- in psql, as an administrator"
+        rooms["this user"] = (row["role_places"], row["role_used"], raise_it)
+    where, (places, used, repair) = min(rooms.items(), key=lambda room: room[1][0] - room[1][1])
+    free = places - used
+    if free < max(2, AT_LEAST - row["ours"]):
+        return fault(
+            "connections",
+            f"{where} has {free} connections free of {places}; labelloop has {row['ours']} and takes up to {AT_MOST}",
+            why=NO_ROOM,
+            repair=repair,
+        )
+    if free < AT_MOST - row["ours"]:
+        busy = f"labelloop has {row['ours']} and takes up to {AT_MOST} when all is busy"
+        return hint("connections", f"{where} has {free} free of {places}; {busy}")
+    return good("connections", f"{free} free of {places}")
+
+
+def full(said: str) -> Finding:
+    """Postgres does not even let us in."""
+    return fault(
+        "connections",
+        f"Postgres has no connection free ({said})",
+        why=NO_ROOM,
+        repair="raise max_connections of Postgres and restart it",
+    )
+
+
+def workers(named: Sequence[str], heartbeats: Sequence[float], beat_s: float) -> Finding:
+    limit = MISSED * beat_s
+    missing = [module for name, module in ROOMS.items() if name not in named]
+    alive = sum(age <= limit for age in heartbeats)
+    why = "nothing is pushed, pulled or trained without them; what is asked for waits, and nothing is lost"
+    if missing:
+        run = " and ".join(f"python -m {module}" for module in missing)
+        does = {"sync.worker": "sync", "backend.worker": "backend"}
+        who = " and ".join(does[module] for module in missing)
+        says = f"the worker of {who} does not run" if len(missing) == 1 else f"the workers of {who} do not run"
+        return fault("workers", says, why=why, repair=f"{run}  # or `labelloop up`")
+    if alive < len(ROOMS):
+        silent = [age for age in heartbeats if age > limit]
+        since = f", the last sign of another is {min(silent):.0f} s old" if silent else ""
+        return fault(
+            "workers",
+            f"{alive} of {len(ROOMS)} workers have a heartbeat{since}",
+            why=why,
+            repair="restart the workers  # with `labelloop up`: press Ctrl-C and start it again",
+        )
+    return good("workers", f"{alive} have a heartbeat, the oldest {max(a for a in heartbeats if a <= limit):.0f} s old")
+
+
+def stuck(rows: Sequence[Mapping[str, Any]], beat_s: float) -> Finding:
+    left = [row for row in rows if row["status"] == "doing" and _is_dead(row["silence"], beat_s)]
+    late = [row for row in rows if row["status"] == "todo" and not row["behind"] and row["age"] > WAITS_S]
+    if not left and not late:
+        return good("jobs", f"{len(rows)} wait or are being done" if rows else "none waits")
+    said = [f"{_job(row)} is held by a worker that is dead" for row in left]
+    said += [f"{_job(row)} has waited for {row['age']:.0f} s" for row in late]
+    rooms = {"sync.worker" if row["name"].startswith("sync.") else "backend.worker" for row in [*left, *late]}
+    return fault(
+        "jobs",
+        "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
+        why="a worker gives the jobs of a dead one back when it starts, and every few seconds while it lives",
+        repair=" and ".join(f"python -m {room}" for room in sorted(rooms)) + "  # restart it; or `labelloop up`",
+    )
+
+
+def _is_dead(silence: float | None, beat_s: float) -> bool:
+    return silence is None or silence > MISSED * beat_s
+
+
+def _job(row: Mapping[str, Any]) -> str:
+    return f"{row['name']} of {row['loop']}"

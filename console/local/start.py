@@ -1,0 +1,244 @@
+"""One start of everything: Postgres, our tables, Label Studio, sync and its worker, backend and its worker."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+
+from console.local import ports
+from console.local.label_studio import LabelStudio, database_for
+from console.local.leftovers import mark
+from console.local.options import UpOptions
+from console.local.places import write_secret
+from console.local.postgres import Command, Postgres
+from console.local.services import BACKEND, SYNC, gunicorn
+from console.local.steps import Announce, Steps, Tick
+from console.local.supervisor import ROOT, Supervisor, python_env
+from labelloop.errors import LabelloopError, UsageError
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.process.settings import FILE, Settings
+from labelloop.spec.loop import LoopSpec, load_all
+from labelloop.store.database import Database
+from labelloop.store.migrate import migrate
+from labelloop.store.tables import access, loops
+
+OWNER = "owner"
+"""Whose the first token of the review pages is: decisions are signed with it."""
+SQLITE_GRACE_S = 3600.0
+"""On SQLite Label Studio itself tries a locked import again, long after its answer was lost."""
+
+
+class Start:
+    """One start, part by part, under `supervisor`."""
+
+    def __init__(
+        self, options: UpOptions, data_dir: Path, supervisor: Supervisor, announce: Announce, tick: Tick
+    ) -> None:
+        self._options = options
+        self._data_dir = data_dir
+        self._supervisor = supervisor
+        own = self._own()
+        # Postgres, its tables and our services; of a Label Studio of ours its tables and the server.
+        self._steps = Steps(announce, tick, 3 + 2 * ("label-studio" in own))
+        self._ports: dict[str, int] = {}
+        self._choose_ports(*own)  # a busy port that the user asked for is said at once
+
+    def everything(self) -> tuple[Settings, list[str]]:
+        """Start what is ours to start; the settings that hold then, and the names of the loops."""
+        given = {**self._options.environ, "LABELLOOP_DATA_DIR": str(self._data_dir)}
+        settings = Settings.from_env(given)
+        settings = replace(
+            settings,
+            loops_dir=find_loops_dir(self._options.loops_dir),
+            intake_token=settings.intake_token or secrets.token_urlsafe(24),
+            hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
+            backend_password=settings.backend_password or secrets.token_urlsafe(24),
+            secret_key=settings.secret_key or secrets.token_urlsafe(32),
+            review_token=settings.review_token or secrets.token_urlsafe(32),
+        )
+        self._steps.begin("Postgres starts")
+        self._supervisor.start()
+        settings = replace(settings, database_url=self._postgres())
+        self._steps.begin("labelloop's tables")
+        made = migrate(settings.database_url)
+        self._steps.done(f"labelloop's tables are {'brought up to date' if made else 'up to date'}")
+        settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
+        self._choose_ports("sync", "backend")
+        settings = replace(
+            settings,
+            sync_url=given.get("LABELLOOP_SYNC_URL") or self._at("sync"),
+            backend_url=given.get("LABELLOOP_BACKEND_URL") or self._at("backend"),
+        )
+        write_secret(self._data_dir / FILE, "".join(f"{k}={v}\n" for k, v in settings.to_env().items()))
+        with Database(settings.database_url) as database:
+            names = _register(database, self._options.specs or self._load(settings.loops_dir), self._steps.announce)
+            with database.transaction() as conn:
+                access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
+            self._rooms(settings, database)
+        return settings, names
+
+    def _load(self, loops_dir: Path) -> list[LoopSpec]:
+        """The loops of the folder. One that is wrong is announced and left as it was registered before.
+
+        Raises the first SpecError where no loop can be loaded.
+        """
+        specs, faults = load_all(loops_dir)
+        if faults and not specs:
+            raise faults[0]
+        for fault in faults:
+            self._steps.announce(f"NOT REGISTERED, mend it and run `labelloop migrate`: {fault}")
+        return specs
+
+    def _own(self) -> list[str]:
+        own = ["sync", "backend"]
+        if not self._options.database_url:
+            own.insert(0, "postgres")
+        if not self._options.label_studio_url:
+            own.append("label-studio")
+        elif not self._options.label_studio_token:
+            raise UsageError(
+                "--label-studio-url needs --label-studio-token: a personal or a legacy token of that server"
+            )
+        return own
+
+    def _choose_ports(self, *names: str) -> None:
+        """Looked at again right before each start: what comes before may take a minute."""
+        self._ports |= ports.choose(self._data_dir / "ports.json", names, self._options.port_base, self._steps.announce)
+
+    def _up(self, name: str, answers: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait until it answers, and it is ours that does."""
+        self._supervisor.until(lambda: self._supervisor.listens(name, self._ports[name]) and answers(), seconds, name)
+
+    def _at(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    def _postgres(self) -> str:
+        if self._options.database_url:
+            try:
+                psycopg.connect(self._options.database_url, connect_timeout=10).close()
+            except psycopg.Error as exc:
+                raise UsageError(f"no way to the Postgres of --database-url: {exc}") from exc
+            self._steps.done("your Postgres answers")
+            return self._options.database_url
+        server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
+        server.prepare()
+        self._supervisor.add("postgres", server.command(), stop_signal=signal.SIGINT)
+        self._up("postgres", server.is_up)
+        programs = "of this system" if server.binaries.kind == "system" else "of a wheel"
+        self._steps.done(f"Postgres {server.binaries.version} {programs} is up")
+        return server.create_database("labelloop")
+
+    def _label_studio(self, settings: Settings, *, grace_is_given: bool) -> Settings:
+        if self._options.label_studio_url:
+            url = self._options.label_studio_url.rstrip("/")
+            try:
+                Gateway(url, self._options.label_studio_token).whoami()
+            except (httpx.InvalidURL, LabelloopError) as exc:
+                raise UsageError(f"no way to the Label Studio at {url} with the token given: {exc}") from exc
+            return replace(
+                settings,
+                label_studio_url=url,
+                label_studio_token=self._options.label_studio_token,
+                label_studio_user="",
+                label_studio_password="",
+            )
+        name = urlsplit(settings.database_url).path.strip("/") + "_label_studio"
+        url = database_for(settings.database_url, name)
+        if not url:
+            self._steps.announce(
+                "Label Studio keeps its own SQLite: this Postgres has no pg_trgm and btree_gin for it, or lets us make "
+                "no database. Good for one person; for more, install the system's `postgresql` and a new data folder"
+            )
+        server = LabelStudio(
+            self._data_dir / "label-studio",
+            database_url=url,
+            extra_env=mark(self._data_dir),
+        )
+        tables = "are up to date"
+        if not server.is_prepared():
+            made_so_far = self._steps.begin("Label Studio makes its tables (once)")
+            server.prepare(made_so_far)
+            tables = "are made, and its administrator"
+        self._steps.done(f"Label Studio's tables {tables}")
+        self._steps.begin("Label Studio starts")
+        self._choose_ports("label-studio")
+        server.port = self._ports["label-studio"]
+        self._supervisor.add("label-studio", server.command())
+        self._up("label-studio", server.is_up, 180)
+        self._steps.done(f"Label Studio is up at {server.url}")
+        grace = settings.push_grace_s if grace_is_given else Settings().push_grace_s if url else SQLITE_GRACE_S
+        return replace(
+            settings,
+            label_studio_url=server.url,
+            label_studio_token=server.account.token,
+            label_studio_user=server.account.email,
+            label_studio_password=server.account.password,
+            push_grace_s=grace,
+        )
+
+    def _rooms(self, settings: Settings, database: Database) -> None:
+        self._steps.begin("sync, backend and their workers start")
+        env = python_env() | settings.to_env()
+        del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # it is read from settings.env, where another may stand later
+
+        def run(name: str, *words: str, **more: str) -> None:
+            self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env | more))
+
+        shared = self._data_dir / "metrics"  # sync is two processes, which count together
+        shutil.rmtree(shared, ignore_errors=True)
+        run("sync", *gunicorn(SYNC, f"127.0.0.1:{self._ports['sync']}"), PROMETHEUS_MULTIPROC_DIR=str(shared))
+        run("backend", *gunicorn(BACKEND, f"127.0.0.1:{self._ports['backend']}"))
+        auth = (settings.backend_user, settings.backend_password)
+        self._up("sync", lambda: _answers(self._at("sync") + "/healthz"))
+        self._up("backend", lambda: _answers(self._at("backend") + "/health", auth))
+        last = _last_worker(database)
+        run("sync-worker", "sync.worker")
+        run("backend-worker", "backend.worker")
+        self._supervisor.until(lambda: _last_worker(database) >= last + 2, 60, "sync-worker", "backend-worker")
+        self._steps.done("sync, backend and their workers are up")
+
+
+def _answers(url: str, auth: tuple[str, str] | None = None) -> bool:
+    try:
+        return httpx.get(url, auth=auth, timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _last_worker(database: Database) -> int:
+    """The newest worker that has registered with the job queue."""
+    with database.transaction() as conn:
+        row = conn.execute("select coalesce(max(id), 0) as id from procrastinate_workers").fetchone()
+    return int(row["id"]) if row else 0
+
+
+def find_loops_dir(said: Path | None) -> Path:
+    if said is not None:
+        if not said.is_dir():
+            raise UsageError(f"there is no folder {said}")
+        return said.absolute()
+    here = Path("labeling_configs").absolute()
+    return here if here.is_dir() else ROOT / "labeling_configs"
+
+
+def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:
+    """Make the loops known to the database; the names of those that are at work."""
+    with database.transaction() as conn:
+        for spec in specs:
+            loops.register(conn, spec)
+        resting = loops.resting(conn)
+    for spec in specs:
+        if spec.name in resting:
+            announce(
+                f"loop {spec.name!r} was {resting[spec.name]}: `labelloop loop restore {spec.name}` takes it up again"
+            )
+    return [spec.name for spec in specs if spec.name not in resting]

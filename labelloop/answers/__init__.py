@@ -1,0 +1,1 @@
+"""What people answered, and what their answers agree on."""

@@ -1,8 +1,0 @@
-"""The demo: the whole loop on real input, driven from outside as its users drive it, with honest figures at the end."""
-
-from __future__ import annotations
-
-from labelloop.demo.options import DemoOptions
-from labelloop.demo.run import run
-
-__all__ = ["DemoOptions", "run"]

@@ -1,6 +1,0 @@
-"""Doctor: looks at all that a loop stands on, changes nothing, and says of each fault its cause and its repair."""
-
-from labelloop.doctor.examine import examine
-from labelloop.doctor.findings import Finding, Level, exit_status, summary
-
-__all__ = ["Finding", "Level", "examine", "exit_status", "summary"]

@@ -1,0 +1,1 @@
+"""What annotators see and answer with: the labeling config, the generated form, and how each tag is answered."""

@@ -1,0 +1,77 @@
+"""The form that we generate where a loop has no labels.xml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from xml.sax.saxutils import quoteattr
+
+from labelloop.labeling.config import APPROVE, REJECT, SHOWN_BEST, SHOWN_LABEL, SHOWN_WHY
+
+MANY_LABELS = 9
+"""A generated form with more labels than digit keys shows the likeliest ones first."""
+
+_STYLE = (
+    ".labelloop-item { margin-bottom: 16px } .labelloop-item * { font-size: 20px; line-height: 1.5 } "
+    ".labelloop-why * { font-size: 13px; font-weight: 400; opacity: 0.8 }"
+)
+"""Of the generated form: the item is larger than all else, the reason for asking is smaller."""
+
+
+def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str]) -> str:
+    """Return the form for approval, correction and comment (`fields`), over what `show` names: {"text": "$text"}.
+
+    The item comes first and is the largest thing on the page. With `why` among the fields the reason for asking is the
+    last line. The correction is a choice among `labels`, the likeliest three first where there are many, or free text
+    where they are not known. With approval the page shows the pipeline's answer and asks whether it is right. Without
+    approval people simply choose the label.
+    """
+    kind = next(iter(show))
+    shown = [f"    <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]
+    lines = ["<View>", f"  <Style>{_STYLE}</Style>", '  <View className="labelloop-item">', *shown, "  </View>"]
+    if "approval" in fields:
+        lines += [
+            f"  {_header('The pipeline says')}",
+            f'  <Text name="{SHOWN_LABEL}" value="${SHOWN_LABEL}"/>',
+            f'  <Choices name="verdict" toName="{kind}" choice="single-radio" required="true" showInline="true">',
+            f'    <Choice value="{APPROVE}"/><Choice value="{REJECT}"/>',
+            "  </Choices>",
+        ]
+    if "correction" in fields:
+        guess = "learns from your answers" if "approval" in fields else "is in use"
+        correction = [
+            _header(f"What is right? If an answer is filled in, it is the guess of the model that {guess}."),
+            *_correction(labels, kind),
+        ]
+        if "approval" in fields:
+            visible = f'visibleWhen="choice-selected" whenTagName="verdict" whenChoiceValue="{REJECT}"'
+            correction = [f"<View {visible}>", *("  " + line for line in correction), "</View>"]
+        lines += ["  " + line for line in correction]
+    if "comment" in fields:
+        extra = 'rows="2" maxSubmissions="1" editable="true" placeholder="Comment (optional)"'
+        lines.append(f'  <TextArea name="comment" toName="{kind}" {extra}/>')
+    if "why" in fields:
+        lines.append(f'  <View className="labelloop-why"><Header value="${SHOWN_WHY}" size="5"/></View>')
+    return "\n".join([*lines, "</View>", ""])
+
+
+def _header(words: str) -> str:
+    return f'<Header value={quoteattr(words)} size="5" style="font-size: 14px"/>'
+
+
+def _correction(labels: Sequence[str], kind: str) -> list[str]:
+    if not labels:
+        extra = 'required="true" rows="1" maxSubmissions="1" editable="true" placeholder="What it should be"'
+        return [f'<TextArea name="correction" toName="{kind}" {extra}/>']
+    choices = [
+        f'<Choices name="correction" toName="{kind}" choice="single-radio" required="true" showInline="true">',
+        *(f"  <Choice value={quoteattr(label)}/>" for label in labels),
+        "</Choices>",
+    ]
+    if len(labels) <= MANY_LABELS:
+        return choices
+    return [
+        f'<Choices name="quick" toName="{kind}" choice="single-radio" showInline="true" value="${SHOWN_BEST}"/>',
+        '<View visibleWhen="choice-unselected" whenTagName="quick">',
+        *("  " + line for line in choices),
+        "</View>",
+    ]

@@ -1,0 +1,55 @@
+"""Choices: {"value": {"choices": ["cat"]}, "type": "choices"}, several where `choice` is multiple: see
+labelstud.io/tags/choices. Where several may be chosen and none is, the editor leaves the region out.
+
+With allowNested the editor writes the path of each choice, [["animal", "cat"], ["plant"]], and of a choice whose
+children are all chosen its own path too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labelloop.labeling.config import PATH, ControlTag, Kind
+from labelloop.labeling.results import paths
+from labelloop.labeling.structured import canonical, read_labels
+
+
+def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
+    chosen = [answer] if control.kind is Kind.LABEL else read_labels(answer)
+    if not chosen:
+        return []
+    value = nested(control, paths.split(chosen)) if control.nested else {"choices": chosen}
+    return [{"type": "choices", "value": value}] if value else []
+
+
+def nested(control: ControlTag, chosen: Sequence[list[str]]) -> dict[str, Any]:
+    """The value of a prediction that both sides of Label Studio take; empty where there is none.
+
+    The editor shows paths only. The server (the SDK's ControlTag.validate_value, 2.1) refuses paths in `choices`, but
+    checks what stands below the control's own name instead, where there is something: so there the last steps stand.
+    """
+    if control.name == "choices":
+        return {}
+    return {"choices": list(chosen), control.name: {"choices": [path[-1] for path in chosen]}}
+
+
+def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
+    """None for a choice that is not in the config (which the API lets through), for several where one is asked for,
+    and for none where one is required.
+    """
+    chosen = values[-1].get("choices") if values else []
+    if not isinstance(chosen, list) or (not chosen and (control.required or control.kind is Kind.LABEL)):
+        return None
+    if control.nested:
+        chosen = paths.join(chosen)
+    if control.kind is Kind.LABELS:
+        return canonical(control, chosen)
+    if control.nested:
+        chosen = [label for label in chosen if all(_above(label, other) for other in chosen)]
+    return canonical(control, chosen[0]) if len(chosen) == 1 else None
+
+
+def _above(label: object, other: object) -> bool:
+    """Whether `other` is this label, or below it."""
+    return other == label or str(other).startswith(f"{label}{PATH}")

@@ -1,0 +1,20 @@
+"""Number: {"value": {"number": 3.5}, "type": "number"}, see labelstud.io/tags/number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labelloop.labeling.config import ControlTag
+from labelloop.labeling.structured import canonical, read_number
+
+
+def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
+    number = read_number(answer)
+    return [{"type": "number", "value": {"number": int(number) if number.is_integer() else number}}]
+
+
+def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
+    """None for what lies beyond the control's bounds (which the API lets through)."""
+    number = values[-1].get("number") if values else None
+    return None if isinstance(number, str) else canonical(control, number)

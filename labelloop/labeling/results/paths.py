@@ -1,0 +1,19 @@
+"""Paths: a choice below others, as results hold it (["animal", "cat"]) and as a label ("animal / cat")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from labelloop.labeling.config import PATH
+
+
+def split(labels: Sequence[str]) -> list[list[str]]:
+    return [label.split(PATH) for label in labels]
+
+
+def join(paths: Sequence[object]) -> list[object]:
+    """The label of each path; what is no path stays as it is."""
+    return [
+        PATH.join(path) if isinstance(path, list) and all(isinstance(step, str) for step in path) else path
+        for path in paths
+    ]

@@ -1,0 +1,25 @@
+"""Taxonomy: {"value": {"taxonomy": [["animal", "cat"], ["plant"]]}, "type": "taxonomy"}, a path for each choice: see
+labelstud.io/tags/taxonomy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labelloop.labeling.config import ControlTag
+from labelloop.labeling.results import paths
+from labelloop.labeling.structured import canonical, read_labels
+
+
+def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
+    chosen = paths.split(read_labels(answer))
+    return [{"type": "taxonomy", "value": {"taxonomy": chosen}}] if chosen else []
+
+
+def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
+    """None for a path that is not in the config, and for none where one is required."""
+    chosen = values[-1].get("taxonomy") if values else []
+    if not isinstance(chosen, list) or (not chosen and control.required):
+        return None
+    return canonical(control, paths.join(chosen))

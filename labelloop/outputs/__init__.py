@@ -1,0 +1,1 @@
+"""An output: what a pipeline's model said about one item."""

@@ -1,0 +1,124 @@
+"""Whether an output fits its loop: the labels and controls of its form, and the width of its embedding."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+
+from labelloop.errors import InvalidOutput
+from labelloop.labeling import structured
+from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.outputs import result
+from labelloop.outputs.output import Output
+from labelloop.outputs.reading import _WANTED
+from labelloop.reading import evidence as evidence_
+from labelloop.reading import fields, paths
+
+
+def shown(output: Output, config: LabelingConfig) -> Output:
+    """The same with the form's labels, where it says other words for them (`predicted_values`); shares add up."""
+    if not config.answer.predicted:
+        return output
+    to_label = config.answer.shown
+    probabilities: dict[str, float] | None = None
+    if output.probabilities is not None:
+        probabilities = {}
+        for said, share in output.probabilities.items():
+            probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
+    # Of a structured answer `check` reads the labels.
+    plain = config.kind is Kind.LABEL
+    answers = (str(said) if plain and type(said) is int else said for said in (output.label, output.gold))
+    label, gold = (to_label(said) if isinstance(said, str) else said for said in answers)
+    return replace(output, probabilities=probabilities, label=label, gold=gold)
+
+
+def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> Output:
+    """Refuse what does not fit this loop: fields that people would miss, labels and controls that it does not have,
+    answers of another kind, and an embedding of another width than the loop's; 0 is none.
+
+    Returns the output with its answers as tables hold them.
+    """
+    for name in config.data_fields:
+        # As Label Studio's server checks a task: of a list it does not look at the length.
+        upper, bracket, _ = name.partition("[")
+        found = paths.below(output.data, upper) if "." in upper else output.data.get(upper)
+        if found is None:
+            raise InvalidOutput(
+                f"data.{upper}", f"is missing; the labeling config shows {'it' if name == upper else f'${name}'}"
+            )
+        if bracket and not isinstance(found, list):
+            raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")
+    if labels:
+        for label in output.probabilities or ():
+            if label not in labels:
+                raise InvalidOutput(f"probabilities.{label}", result.no_label(labels))
+        for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
+            if label not in labels:
+                raise InvalidOutput(path, result.no_label(labels))
+    _check_width(output.embedding, embedding)
+    result.check(output.result or (), config)
+    if config.kind is not Kind.LABEL:
+        return _structured(output, config)
+    if output.probabilities is None and output.label is None and output.result is None:
+        raise InvalidOutput("probabilities", _WANTED)
+    if output.label is None and output.gold is None:
+        return output
+    return replace(output, label=_label("label", output.label, labels), gold=_label("gold", output.gold, labels))
+
+
+def _label(name: str, said: object, labels: Collection[str]) -> str | None:
+    """One label as a text. Raises InvalidOutput where the loop has no such label; a loop without labels takes any."""
+    if said is None:
+        return None
+    label = fields.word(name, _as_text(said, labels), empty=False)
+    if label not in (labels or (label,)):
+        raise InvalidOutput(name, result.no_label(labels))
+    return label
+
+
+def _as_text(label: object, labels: Collection[str]) -> object:
+    """An integer or a boolean as the label that it is written as: 3 as "3", true as "True" or "true"."""
+    if isinstance(label, bool):
+        return "true" if "true" in labels and "True" not in labels else str(label)
+    return str(label) if isinstance(label, int) else label
+
+
+def _structured(output: Output, config: LabelingConfig) -> Output:
+    """The output of a loop whose answers are no single labels, each answer as tables hold it."""
+    if output.probabilities is not None:
+        instead = "evidence.labels" if config.kind is Kind.LABELS else "label with confidence, or result with score"
+        raise InvalidOutput(
+            "probabilities", f"are of one label; here the answer is {config.kind.words}: send {instead}"
+        )
+    return replace(output, label=_fitting("label", output, config), gold=_fitting("gold", output, config))
+
+
+def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
+    """The output's label or gold as tables hold it, where the form can give it and spans end within the text."""
+    said = getattr(output, name)
+    if said is None:
+        return None
+    if isinstance(said, list) and config.kind is Kind.LABELS:
+        said = [_as_text(one, config.labels) for one in said]
+    try:
+        answer = structured.canonical(config.answer, said)
+    except ValueError as exc:
+        raise InvalidOutput(name, str(exc)) from None
+    shown = config.text_field
+    text = None if shown is None or shown in config.addresses else paths.value_at(output.data, shown)
+    if (
+        isinstance(text, str)
+        and (ends := [span.end for span in structured.read_spans(answer)])
+        and max(ends) > len(text)
+    ):
+        raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")
+    return answer
+
+
+def _check_width(embedding: Sequence[float] | None, width: int) -> None:
+    if len(embedding or ()) == width:
+        return
+    wants = f"this loop's have {width} (queue.embedding)" if width else "this loop takes none (queue.embedding is 0)"
+    raise InvalidOutput(
+        "embedding", f"{'is missing' if embedding is None else f'has {len(embedding)} numbers'}; {wants}"
+    )

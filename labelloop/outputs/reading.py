@@ -1,0 +1,139 @@
+"""An output as it was sent, strictly read: any other field, type or range is refused by its path."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+from labelloop.errors import InvalidOutput
+from labelloop.labeling.form_xml import OURS
+from labelloop.outputs import result
+from labelloop.outputs.output import FIELDS, Output
+from labelloop.reading import evidence as evidence_
+from labelloop.reading import fields, strict_json
+from labelloop.reading.fields import MAX_WORD
+
+MAX_KEY = 500
+"""Bytes of a key in UTF-8."""
+
+_IN_NO_KEY = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, ends of lines, and what turns the direction of a text: they would garble logs and pages."""
+
+MAX_EMBEDDING = 4096
+
+LARGEST_REAL = 3.4028234e38
+"""Postgres keeps embeddings as 32 bits a number."""
+
+_OF_REGION = {"from_name": str, "to_name": str, "type": str, "value": dict}
+
+_OF_RELATION = {"type": str, "from_id": str, "to_id": str}
+
+_WANTED = "exactly one of probabilities, label (with confidence) and result (with score) is wanted"
+
+_KNOWN = frozenset(FIELDS)
+
+
+def parse(raw: bytes) -> Output:
+    """The output that these bytes say. Strict: raises InvalidOutput with the field's path for anything else."""
+    return from_json(strict_json.loads(raw))
+
+
+def from_json(value: object) -> Output:
+    """The output that a value read by strict_json says; raises InvalidOutput."""
+    if not isinstance(value, dict):
+        raise InvalidOutput("", "an output is a JSON object")
+    if not value.keys() <= _KNOWN:
+        unknown = min(value.keys() - _KNOWN)
+        raise InvalidOutput(unknown[:MAX_WORD], f"no such field; there are: {', '.join(FIELDS)}")
+    if "key" not in value:
+        raise InvalidOutput("key", "is missing")
+    data = value.get("data")
+    if not isinstance(data, dict):
+        raise InvalidOutput("data", "is missing" if data is None else "must be an object")
+    for name in data:
+        if name.startswith(OURS):
+            raise InvalidOutput(f"data.{name}", f"names that begin with {OURS} are our own")
+    _one_form(value)
+    return Output(
+        key=read_key(value["key"]),
+        data=data,
+        probabilities=_probabilities(value.get("probabilities")),
+        model_version=fields.word("model_version", value.get("model_version")) or "",
+        produced_at=fields.time("produced_at", value.get("produced_at")),
+        label=_answer("label", value.get("label")),
+        confidence=fields.share("confidence", value.get("confidence")),
+        result=_result(value.get("result")),
+        score=fields.share("score", value.get("score")),
+        group=fields.word("group", value.get("group"), empty=False),
+        evidence=evidence_.read(value.get("evidence")),
+        embedding=_embedding(value.get("embedding")),
+        gold=_answer("gold", value.get("gold")),
+    )
+
+
+def read_key(value: object) -> str:
+    """The key in Unicode's form NFC, so that one name has one spelling. Raises InvalidOutput, saying what is wrong."""
+    if not isinstance(value, str):
+        raise InvalidOutput("key", f"must be a text of 1 to {MAX_KEY} bytes")
+    key = value if value.isascii() else unicodedata.normalize("NFC", value)
+    if bad := _IN_NO_KEY.search(key):
+        raise InvalidOutput("key", f"holds the control character U+{ord(bad[0]):04X}")
+    if key != key.strip():
+        raise InvalidOutput("key", "has blanks around it")
+    if not 0 < len(key.encode()) <= MAX_KEY:
+        raise InvalidOutput("key", f"must be 1 to {MAX_KEY} bytes in UTF-8; there are {len(key.encode())}")
+    return key
+
+
+def _one_form(value: Mapping[str, Any]) -> None:
+    forms = [name for name in ("probabilities", "label", "result") if value.get(name) is not None]
+    evidence = value.get("evidence")
+    if len(forms) != 1 and (forms or not isinstance(evidence, dict) or "labels" not in evidence):
+        said = f"; there are {' and '.join(forms)}" if forms else ""
+        raise InvalidOutput(forms[1] if forms else "probabilities", f"{_WANTED}{said}")
+    for name, needs in (("confidence", "label"), ("score", "result")):
+        if value.get(name) is not None and forms != [needs]:
+            raise InvalidOutput(name, f"goes with {needs} only")
+
+
+def _answer(path: str, value: object) -> Any:
+    """A label, or a structured answer as its text or its JSON value."""
+    if value is None or (isinstance(value, str) and not value.startswith("[")):
+        return fields.word(path, value, empty=False)
+    if isinstance(value, dict):
+        raise InvalidOutput(path, "must be a text, a number, a boolean or a list")
+    return value
+
+
+def _probabilities(value: object) -> dict[str, float] | None:
+    return None if value is None else fields.distribution("probabilities", value)
+
+
+def _embedding(value: object) -> list[float] | None:
+    if value is None:
+        return None
+    numbers = fields.items("embedding", value, 1, MAX_EMBEDDING, "numbers")
+    if not set(map(type, numbers)) <= {float, int}:
+        i = next(i for i, one in enumerate(numbers) if type(one) not in (float, int))
+        raise InvalidOutput(f"embedding[{i}]", "must be a number")
+    if max(map(abs, numbers)) > LARGEST_REAL:
+        i = next(i for i, one in enumerate(numbers) if abs(one) > LARGEST_REAL)
+        raise InvalidOutput(f"embedding[{i}]", f"{numbers[i]:g} is too large; at most {LARGEST_REAL:g} is kept")
+    return list(map(float, numbers))
+
+
+def _result(value: object) -> list[dict[str, Any]] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list) or not value:
+        raise InvalidOutput("result", "must be a list of at least one of Label Studio's regions")
+    for i, region in enumerate(value):
+        if not isinstance(region, dict):
+            raise InvalidOutput(f"result[{i}]", "must be an object")
+        wanted = _OF_RELATION if region.get("type") == result.RELATION else _OF_REGION
+        for name, kind in wanted.items():
+            if not isinstance(region.get(name), kind):
+                raise InvalidOutput(f"result[{i}].{name}", "must be " + ("a text" if kind is str else "an object"))
+    return value

@@ -1,0 +1,55 @@
+"""A worker's sign of life: a file that the worker touches, whose age a health check reads.
+
+`python -m labelloop.process.heartbeat` is that check. Exit status: 0 the worker is alive, 1 it is stuck or not working.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from labelloop.process.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+BEATS = 6
+"""A worker whose last beat is older than this many heartbeats is taken for stuck."""
+
+
+async def beat(file: Path | None, every_s: float) -> None:
+    """Touch `file` every `every_s` seconds until cancelled; return at once if `file` is None.
+
+    It runs in the worker's event loop, so that the beats stop when that loop hangs or its process is stopped.
+    """
+    while file is not None:
+        try:
+            file.touch()
+        except OSError as exc:
+            logger.warning("the heartbeat cannot be written: %s", exc)
+        await asyncio.sleep(every_s)
+
+
+def age_s(file: Path) -> float | None:
+    """Seconds since the last beat; None if there was none."""
+    try:
+        return max(0.0, time.time() - file.stat().st_mtime)
+    except FileNotFoundError:
+        return None
+
+
+def main() -> int:
+    settings = Settings.from_env(os.environ)
+    if settings.heartbeat_file is None:
+        print("not set: LABELLOOP_HEARTBEAT_FILE, the file that the worker touches", file=sys.stderr)
+        return 1
+    age = age_s(settings.heartbeat_file)
+    print("no heartbeat so far" if age is None else f"last heartbeat {age:.0f} s ago")
+    return 0 if age is not None and age <= BEATS * settings.heartbeat_s else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,252 @@
+"""Serving: how sync and the backend meet their clients. `gunicorn --worker-class labelloop.process.serving.Worker ...`.
+
+gunicorn starts, watches and ends the processes; inside each of them waitress reads heads and bodies, and sends answers,
+without a thread for each. So a slow client costs a connection and never a thread, and it keeps it for a bounded time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, abort, request
+from gunicorn.workers import base
+from waitress import wasyncore
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
+from waitress.server import TcpWSGIServer
+from waitress.task import ThreadedTaskDispatcher
+from waitress.utilities import BadRequest
+
+BODY_LIMIT = "labelloop.body_limit"
+"""Key of `app.extensions` whose value says how many bytes the body of a request may have, by its head (BodyLimit)."""
+BodyLimit = Callable[[Mapping[str, str]], int]
+"""Header names are in capitals with _ for -. Beyond the limit nothing is read: the application sees a body that breaks
+off, and what it answers closes the connection.
+"""
+AT_START = "labelloop.at_start"
+"""Key of `app.extensions`: what each process does beside its first requests. gunicorn may load the application before
+the processes part, and threads stay behind in the first one.
+"""
+SMALL_BODY = 64 << 10
+"""Limit in bytes for a caller who shows no secret: a login, or the words of a decision."""
+SECONDS = {"idle": 15.0, "head": 10.0, "body": 60.0, "answer": 60.0, "rest": 2.0}
+"""How long a connection may stay in each phase. `idle` is more than clients keep an unused connection (httpx: 5 s), or
+we would close it just as they ask; `answer`: until the client has read it, with SLOWEST; `rest`: reads what nobody
+wants, so that the answer is not lost with it.
+"""
+SLOWEST = 32 << 10
+"""For so many bytes of an answer that a client reads it has a second more: a model's file may take some minutes."""
+CONNECTIONS = 256
+"""Of one process. More wait in the listening socket until one of them ends."""
+CROWDED, HURRY_S = 0.75, 1.0
+"""With more than this share of them open, those that have asked nothing yet have a second."""
+MAX_HEAD = 32 << 10
+LOOK_S = 1.0
+
+
+def refuse_broken_queries(app: Flask) -> None:
+    """Answer 400 where the query of an address holds raw bytes that are no text: Werkzeug fails at them."""
+
+    @app.before_request
+    def _is_text() -> None:
+        try:
+            request.query_string.decode()
+        except UnicodeDecodeError:
+            abort(400, "the query of the address is not UTF-8")
+
+
+class _Request(HTTPRequestParser):  # type: ignore[misc]
+    """A request on its way in."""
+
+    may_send: BodyLimit = staticmethod(lambda headers: SMALL_BODY)
+    limit: int | None = None
+    is_cut = False
+    completed: bool = False
+
+    def received(self, data: bytes) -> int:
+        consumed: int = super().received(data)
+        if self.headers_finished and not self.completed:
+            if self.limit is None:
+                self.limit = self.may_send(self.headers)
+            if max(self.content_length, self.body_bytes_received) > self.limit:
+                self.headers["CONNECTION"] = "close"
+                self.is_cut = self.completed = True
+                self.expect_continue = False
+        return consumed
+
+
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """A connection, with a deadline for each phase."""
+
+    parser_class = _Request
+    answers = 0
+    rests = False
+    sends_no_more = False
+    request: Any = None
+    close_when_flushed: bool = False
+
+    def __init__(self, *args: Any, **named: Any) -> None:
+        self._phase: tuple[str, object, int] = ("idle", None, 0)
+        self._since = time.monotonic()
+        self._unread = 0
+        super().__init__(*args, **named)
+
+    def service(self) -> None:
+        if self.requests[0].error or getattr(self.requests[0], "is_cut", False):
+            self.rests = True
+        super().service()
+        self.answers += 1
+        if self.sends_no_more:
+            self.close_when_flushed = True
+            self.server.pull_trigger()
+
+    def is_overdue(self, now: float, crowded: bool) -> bool:
+        phase = self._now(), self.request, self.answers
+        if phase != self._phase:
+            self._phase, self._since, self._unread = phase, now, self.total_outbufs_len
+        limit = SECONDS.get(phase[0], float("inf"))
+        if phase[0] == "answer":
+            limit += (self._unread - self.total_outbufs_len) / SLOWEST
+        return now - self._since > (min(limit, HURRY_S) if crowded and phase[0] in ("idle", "head") else limit)
+
+    def is_at_work(self) -> bool:
+        return self._now() not in ("idle", "rest")
+
+    def _now(self) -> str:
+        if self.rests and self.socket_is_shut:
+            return "rest"
+        if self.requests:
+            return "work"
+        if self.total_outbufs_len:
+            return "answer"
+        if self.request is None:
+            return "idle"
+        return "body" if self.request.headers_finished else "head"
+
+    # What a client still sends when its answer is there makes the kernel reset the connection, and the answer may be
+    # lost: so the connection is closed on our side, and read until the client closes it too.
+
+    socket_is_shut = False
+
+    def readable(self) -> bool:
+        return self.socket_is_shut or (not self.sends_no_more and bool(super().readable()))
+
+    def handle_read(self) -> None:
+        try:
+            data = self.socket.recv(self.adj.recv_bytes)
+        except OSError:
+            super().handle_close()
+            return
+        if data:
+            self.last_activity = time.time()
+            self.received(data)
+        elif self.socket_is_shut:
+            super().handle_close()
+        else:
+            self._end()
+
+    def _end(self) -> None:
+        """The client sends no more, but may still read what it asked for."""
+        self.sends_no_more = True
+        with self.requests_lock:
+            if self.request is not None:
+                self.request.error = BadRequest("the request breaks off")
+                self.requests.append(self.request)
+                self.request = None
+                if len(self.requests) == 1:
+                    self.server.add_task(self)
+        if not self.is_at_work():
+            super().handle_close()
+
+    def received(self, data: bytes) -> bool:
+        return False if self.socket_is_shut else bool(super().received(data))
+
+    def handle_close(self) -> None:
+        if self.rests and self.connected and not self.socket_is_shut:
+            self.socket_is_shut, self.will_close = True, False
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                super().handle_close()
+            return
+        super().handle_close()
+
+
+class _Server(TcpWSGIServer):  # type: ignore[misc]
+    channel_class = _Channel
+
+    def maintenance(self, now: float) -> None:
+        at, crowded = time.monotonic(), len(self._map) > CROWDED * CONNECTIONS
+        for channel in list(self.active_channels.values()):
+            if channel.is_overdue(at, crowded):
+                channel.rests = False
+                channel.will_close = True
+
+
+class Worker(base.Worker):  # type: ignore[misc]
+    """gunicorn's worker class. `--threads` requests are answered at once; the next ones wait, read already."""
+
+    def run(self) -> None:
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is no fault
+        adjustments = Adjustments(
+            threads=self.cfg.threads,
+            connection_limit=CONNECTIONS,
+            cleanup_interval=LOOK_S,
+            max_request_header_size=MAX_HEAD,
+            asyncore_use_poll=True,
+            clear_untrusted_proxy_headers=False,  # the review pages ask X-Forwarded-Proto about their cookies
+            log_socket_errors=False,
+            ident=None,
+        )
+        dispatcher = ThreadedTaskDispatcher()
+        dispatcher.set_thread_count(self.cfg.threads)
+        extensions = getattr(self.wsgi, "extensions", {})
+        may_send = extensions.get(BODY_LIMIT)
+        request_class: Any = type("Request", (_Request,), {"may_send": staticmethod(may_send)} if may_send else {})
+        channel_class: Any = type("Channel", (_Channel,), {"parser_class": request_class})
+        self.map: dict[int, Any] = {}
+        self.servers = []
+        for listener in self.sockets:
+            listener.sock.setblocking(False)
+            info = (listener.sock.family, listener.sock.type, listener.sock.proto, listener.sock.getsockname())
+            server = _Server(
+                self.wsgi, self.map, _sock=listener.sock, dispatcher=dispatcher, adj=adjustments, bind_socket=False,
+                sockinfo=info,
+            )  # fmt: skip
+            server.channel_class = channel_class
+            self.servers.append(server)
+        if at_start := extensions.get(AT_START):
+            threading.Thread(target=at_start, daemon=True).start()
+        while self.alive and self.ppid == os.getppid():
+            self._turn()
+        self._finish()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        self.alive = False
+        for server in self.servers:
+            server.pull_trigger()
+
+    def _turn(self) -> None:
+        self.notify()
+        wasyncore.loop(timeout=LOOK_S, use_poll=True, map=self.map, count=1)
+
+    def _finish(self) -> None:
+        """Take no more connections, and end those that are asked nothing; answer the others."""
+        for server in self.servers:
+            server.accepting = False
+            server.del_channel()
+        until = time.monotonic() + self.cfg.graceful_timeout
+        while time.monotonic() < until:
+            channels = [channel for server in self.servers for channel in list(server.active_channels.values())]
+            if not any(channel.is_at_work() for channel in channels):
+                return
+            for channel in channels:
+                channel.will_close = channel.will_close or not channel.is_at_work()
+            self._turn()

@@ -1,0 +1,1 @@
+"""What is shown to people, in what order, and the reason each task gives."""

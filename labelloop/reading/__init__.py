@@ -1,0 +1,1 @@
+"""Values from outside, read strictly or refused by their path."""

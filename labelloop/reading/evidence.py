@@ -1,0 +1,97 @@
+"""Evidence: what a model that is no plain classifier says of its own doubt; one of six forms, strictly read.
+
+committee          what several models say: a list of {label: probability}, each summing to 1
+labels             of several labels at once: {label: probability}, independent of each other
+tokens             of a sequence: for each token the confidence, or its probabilities as an object or a list
+boxes              the scores of the boxes that a detector found
+log_probabilities  of the tokens of a generated text, natural logarithms
+samples            texts drawn for the same input
+
+labelloop/strategies reads them. Tokens, boxes and log-probabilities may be an empty list: there is nothing to ask then.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from labelloop.errors import InvalidOutput
+from labelloop.reading import fields
+
+MOST_MEMBERS = 100
+MOST_SAMPLES = 20
+"""Each is compared with each."""
+MOST_NUMBERS = 20_000
+
+
+def read(value: object) -> dict[str, Any] | None:
+    """The evidence that a value of strict_json says, every number a float; raises InvalidOutput with the path."""
+    if value is None:
+        return None
+    if not isinstance(value, dict) or len(value) != 1:
+        raise InvalidOutput("evidence", f"must be an object with one of: {', '.join(FORMS)}")
+    ((form, said),) = value.items()
+    if form not in FORMS:
+        raise InvalidOutput(f"evidence.{form}"[: fields.MAX_WORD], f"no such form; there are: {', '.join(FORMS)}")
+    return {form: FORMS[form](f"evidence.{form}", said)}
+
+
+def labels(evidence: Mapping[str, Any]) -> Collection[tuple[str, str]]:
+    """(path, label) of every label of the loop that it names; a token's labels are its own."""
+    if "labels" in evidence:
+        return [(f"evidence.labels.{label}", label) for label in evidence["labels"]]
+    members = enumerate(evidence.get("committee", ()))
+    return [(f"evidence.committee[{i}].{label}", label) for i, member in members for label in member]
+
+
+def _committee(path: str, value: object) -> list[dict[str, float]]:
+    members = fields.items(path, value, 2, MOST_MEMBERS, "members' probabilities")
+    return [fields.distribution(f"{path}[{i}]", member) for i, member in enumerate(members)]
+
+
+def _tokens(path: str, value: object) -> list[Any]:
+    tokens = fields.items(path, value, 0, MOST_NUMBERS, "tokens")
+    return [_token(f"{path}[{i}]", token) for i, token in enumerate(tokens)]
+
+
+def _token(path: str, token: object) -> Any:
+    if isinstance(token, dict):
+        return fields.distribution(path, token)
+    if not isinstance(token, list):
+        return fields.share(path, token, none=False)
+    row = [fields.share(f"{path}[{i}]", one, none=False) for i, one in enumerate(token)]
+    fields.sums_to_1(path, math.fsum(row))
+    return row
+
+
+def _boxes(path: str, value: object) -> list[float]:
+    scores = fields.items(path, value, 0, MOST_NUMBERS, "scores")
+    return [fields.share(f"{path}[{i}]", score, none=False) for i, score in enumerate(scores)]
+
+
+def _log_probabilities(path: str, value: object) -> list[float]:
+    found = []
+    for i, one in enumerate(fields.items(path, value, 0, MOST_NUMBERS, "numbers")):
+        found.append(fields.number(f"{path}[{i}]", one))
+        if found[-1] > 0:
+            raise InvalidOutput(f"{path}[{i}]", f"the logarithm of a probability is at most 0; it is {found[-1]:g}")
+    return found
+
+
+def _samples(path: str, value: object) -> list[str]:
+    texts = fields.items(path, value, 2, MOST_SAMPLES, "texts")
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InvalidOutput(f"{path}[{i}]", "must be a text")
+    return texts
+
+
+FORMS: Mapping[str, Callable[[str, object], Any]] = {
+    "committee": _committee,
+    "labels": fields.shares,
+    "tokens": _tokens,
+    "boxes": _boxes,
+    "log_probabilities": _log_probabilities,
+    "samples": _samples,
+}

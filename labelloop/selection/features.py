@@ -1,0 +1,226 @@
+"""Features: what can be compared of items without a model, and the reading of their fields.
+
+Vectors are such that Euclid's distance means something: unit length for texts and embeddings; for pictures the distance
+is the mean difference of their pixels.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from labelloop.reading.addresses import looks_like_address
+from labelloop.reading.paths import value_at
+from labelloop.selection import likeness
+from labelloop.selection.clusters import Ints, Vectors
+from labelloop.threads import one_thread
+
+MAX_LENGTH = 100_000
+TEXTS = ("text", "multilabel", "numbers", "spans")
+"""Learners that read a text, and by whose texts items are compared."""
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+MAX_PIXELS = 20_000_000
+SIDE = 8
+"""Pictures are compared by this many pixels a side, as the learner of images sees them."""
+SAME = 1 / 255
+"""Vectors nearer than this are near-duplicates: of pictures, less than one of 255 grey levels in the mean."""
+T = TypeVar("T")
+_REMEMBERED = 10_000
+_pictures: dict[bytes, Vectors | None] = {}
+"""By their hash: decoding is what pictures cost, and from one push to the next nearly all are the same."""
+
+
+class Unfetched(str):
+    """An address whose picture could not be had."""
+
+    why: str
+
+    def __new__(cls, address: str, why: str) -> Unfetched:
+        made = super().__new__(cls, address)
+        made.why = why
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Of some items, in their order, comparable with others of the same reading only."""
+
+    vectors: Vectors
+    """Shape (n, d); zeros where the item could not be read."""
+    groups: Ints
+    """Shape (n,): equal numbers for near-duplicates."""
+    readable: npt.NDArray[np.bool_]
+    """Shape (n,): False for an item that could not be read: it is like nothing else."""
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+
+def read(
+    learner: str,
+    field: str | None,
+    data: Iterable[Mapping[str, object]],
+    embeddings: Sequence[Sequence[float] | None] | None = None,
+) -> Features | None:
+    """Features of all items that are to be compared, in one reading: candidates, open and recent tasks together.
+
+    By `embeddings` where the loop's pipeline gives them (None for an item without one), else by what the learner of
+    this name reads in `field`: texts, or pictures. None where neither says how items are to be compared. `data` is gone
+    through once at most, and little is kept of each.
+    """
+    if embeddings is None and (field is None or learner not in (*TEXTS, "images")):
+        return None
+    texts = None
+    if learner in TEXTS and field is not None:
+        texts = [_or_none(_beginning, value_at(item, field)) for item in data]
+    rows: Sequence[npt.ArrayLike | None]
+    if embeddings is not None:
+        rows = embeddings
+    elif texts is not None:
+        return _of_texts(texts)
+    else:
+        rows = [_picture(value_at(item, str(field))) for item in data]
+    found = _of_vectors(rows, unit=embeddings is not None)
+    if texts is None:
+        return found
+    # What is nearly the same is better known by the texts themselves.
+    return Features(found.vectors, _of_texts(texts).groups, found.readable)
+
+
+def split(known: Features | None, *sizes: int) -> tuple[Features | None, ...]:
+    """The parts of a reading, in order."""
+    if known is None:
+        return (None,) * len(sizes)
+    if sum(sizes) != len(known):
+        raise ValueError(f"parts of {' + '.join(map(str, sizes))} items, from a reading of {len(known)}")
+    ends = np.cumsum(sizes)
+    return tuple(
+        Features(known.vectors[end - n : end], known.groups[end - n : end], known.readable[end - n : end])
+        for n, end in zip(sizes, ends, strict=True)
+    )
+
+
+def read_text(value: object) -> str:
+    """The text, cut at MAX_LENGTH characters. Raises ValueError for anything but a string."""
+    if not isinstance(value, str):
+        raise ValueError(f"is not text but {type(value).__name__}")
+    return value[:MAX_LENGTH]
+
+
+def _beginning(value: object) -> str:
+    """So much of a text as is compared."""
+    return read_text(value)[: likeness.SEEN]
+
+
+def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:
+    """The picture of a `data:` URI, averaged down to side x side grey pixels, 0 black to 1 white, in rows."""
+    grey = open_image(value).resize((side, side), Image.Resampling.BOX)
+    return np.asarray(grey, dtype=np.float64).ravel() / 255
+
+
+def open_image(value: object) -> Image.Image:
+    """The picture of a `data:` URI in grey, transparency as white paper. Raises ValueError, saying what is wrong."""
+    if isinstance(value, Unfetched):
+        raise ValueError(value.why)
+    if looks_like_address(value) and not str(value).startswith("data:"):
+        raise ValueError("is an address that is not fetched: learner.fetch in loop.yaml says which are")
+    if not isinstance(value, str) or not value.startswith("data:"):
+        raise ValueError("is not a data: URI with an image")
+    head, _, body = value.partition(",")
+    if not head.endswith(";base64"):
+        raise ValueError("is a data: URI that is not base64")
+    try:
+        raw = b64decode(body, validate=True)
+    except binascii.Error as exc:
+        raise ValueError(f"is not valid base64: {exc}") from None
+    return grey_of(raw)
+
+
+def grey_of(raw: bytes) -> Image.Image:
+    """The picture in these bytes in grey, transparency as white paper. Raises ValueError, saying what is wrong."""
+    try:
+        with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"has {image.width} x {image.height} pixels, more than {MAX_PIXELS}")
+            if not image.has_transparency_data:
+                return image.convert("L")
+            paper = Image.new("RGBA", image.size, "white")
+            paper.alpha_composite(image.convert("RGBA"))
+            return paper.convert("L")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
+        reason = exc if type(exc) is ValueError else f"does not load as an image ({', '.join(FORMATS)})"
+        raise ValueError(str(reason)) from None
+
+
+def _of_texts(texts: Sequence[str | None]) -> Features:
+    readable = np.array([text is not None for text in texts], dtype=bool)
+    plain = [likeness.plain(text) for text in texts if text is not None]
+    with one_thread:
+        found, alike = likeness.vectors(plain), likeness.duplicates(plain)
+    vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
+    vectors[readable] = found
+    groups = np.arange(len(texts))
+    groups[readable] = alike
+    # Numbers of groups, and of items that cannot be read, must not meet.
+    groups[~readable] += len(texts)
+    return Features(vectors, groups, readable)
+
+
+def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> Features:
+    given = [None if row is None else np.asarray(row, dtype=np.float32) for row in rows]
+    widths = sorted({len(row) for row in given if row is not None})
+    if len(widths) > 1:
+        raise ValueError(f"vectors of {widths[0]} and of {widths[-1]} numbers cannot be compared")
+    readable = np.array([row is not None for row in given], dtype=bool)
+    vectors = np.zeros((len(given), widths[0] if widths else 0), dtype=np.float32)
+    for place, row in enumerate(given):
+        if row is not None:
+            vectors[place] = row
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"vector {int((~np.isfinite(vectors)).any(1).argmax())} has a number that is not finite")
+    lengths = np.sqrt((vectors * vectors).sum(1, keepdims=True)) if unit else np.sqrt(vectors.shape[1])
+    vectors /= np.maximum(lengths, 1e-12)
+    groups = np.arange(len(given))
+    groups[readable] = np.flatnonzero(readable)[_same(vectors[readable])]
+    return Features(vectors, groups, readable)
+
+
+def _same(vectors: Vectors) -> Ints:
+    """For each row the first one that stands for it: itself, or one nearer than SAME."""
+    group = np.full(len(vectors), -1, dtype=np.int64)
+    for row in range(len(vectors)):
+        if group[row] < 0:
+            off = vectors[row:] - vectors[row]
+            group[row:][(np.einsum("ij,ij->i", off, off) < SAME**2) & (group[row:] < 0)] = row
+    return group
+
+
+def _picture(value: object) -> Vectors | None:
+    """None for what cannot be read."""
+    if not isinstance(value, str):
+        return None
+    name = blake2b(value.encode(errors="surrogatepass"), digest_size=16).digest()
+    if name not in _pictures:
+        if len(_pictures) >= _REMEMBERED:
+            _pictures.clear()
+        grey = _or_none(pixels, value)
+        seen = None if grey is None else grey.astype(np.float32)
+        _pictures[name] = seen
+        return seen
+    return _pictures[name]
+
+
+def _or_none(reader: Callable[[object], T], value: object) -> T | None:
+    try:
+        return reader(value)
+    except ValueError:
+        return None

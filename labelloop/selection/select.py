@@ -1,0 +1,199 @@
+"""Selection: which of the most useful outputs people get next, so that no two of them teach the same.
+
+The best by utility are candidates; they are clustered, and the most useful of each cluster comes first. Utility first,
+then variety among the best: that is as good as methods that weigh the two against each other over all that waits, or
+better, at a fraction of their cost (docs/operators/performance.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import numpy as np
+import numpy.typing as npt
+
+from labelloop.selection.clusters import Ints, Vectors
+from labelloop.selection.features import Features
+from labelloop.selection.spread import CROWD, Spread, lay_out
+from labelloop.strategies import top_k
+
+DIVERSITY = 0.7
+"""11 candidates a place. Any number from 3 to 30 is as good on digits, intents, questions to a bank and SMS."""
+WIDEST = 30
+"""Candidates for each place at diversity 1."""
+MOST = 2_000
+"""Candidates are never more, unless there are more places."""
+FLAT = 2e-3
+"""Utilities this close say nothing about what to ask first, as where the pipeline gives neither probabilities nor
+confidence."""
+Utilities = npt.NDArray[np.floating]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An output that waits."""
+
+    output_id: UUID
+    key: str
+    utility: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """A candidate that was chosen."""
+
+    output_id: UUID
+    why_also: str
+    """What its features said for it, in a few words; "" where nothing did."""
+
+
+def reach(places: int, diversity: float) -> int:
+    """How many of the most useful are candidates for so many places, open tasks counted."""
+    if not 0 <= diversity <= 1:
+        raise ValueError(f"diversity is from 0 to 1, not {diversity}")
+    return max(places, min(math.ceil(places * math.pow(WIDEST, diversity)), MOST))
+
+
+def select(
+    candidates: Sequence[Candidate],
+    n: int,
+    *,
+    diversity: float = DIVERSITY,
+    features: Features | None = None,
+    open_: Features | None = None,
+    recent: Features | None = None,
+    seed: int = 0,
+) -> list[Pick]:
+    """The `n` to push next, the first to come in first; all of them where there are fewer. Ties by key.
+
+    `features` are those of the candidates, in their order; `open_` those of the tasks that stand open (and of answers
+    that the model has not learned from yet), `recent` those of the tasks pushed last. With diversity 0, or without
+    features, these are the n best by utility. Else near-duplicates, of each other or of open and recent tasks, come
+    last; the others come from clusters that open tasks do not cover, the most useful of each. An item that cannot be
+    read is like nothing else. Where utilities say nothing (FLAT), the most typical of the largest clusters come first.
+    """
+    utilities = np.array([candidate.utility for candidate in candidates], dtype=np.float64)
+    wide = reach(n + len(open_ or ()), diversity)
+    _check(n, utilities, features, open_, recent)
+    order = sorted(range(len(candidates)), key=lambda row: (-utilities[row], candidates[row].key))
+    if diversity == 0 or features is None:
+        return [Pick(candidates[row].output_id, "") for row in order[:n]]
+
+    shown = {int(group) for some in (open_, recent) if some is not None for group in some.groups}
+    first, again = _once(order, features.groups, shown)
+    found = _leading(utilities[first], wide)
+    first, flat = first[: len(found)], _flat(found)
+    # What an open task will teach is no news. Where nothing is known yet, neither is what was asked before.
+    covering = [some for some in (open_, recent if flat else None) if some is not None]
+    spread = lay_out(
+        features.vectors[first],
+        features.readable[first],
+        n,
+        np.concatenate([features.vectors[:0], *(some.vectors[some.readable] for some in covering)]),
+        seed,
+        typical=flat,
+    )
+    picks = list(dict.fromkeys([*(first[place] for place in spread.order[:n]), *again, *order]))[:n]
+    places, late = {row: place for place, row in enumerate(first)}, set(again)
+    copies, news = Counter(features.groups.tolist()), spread.without(recent)
+
+    def why_also(row: int) -> str:
+        if row in late:
+            return "nearly the same as another"
+        words = _words(spread, places[row], news, recent) if row in places else []
+        if (others := copies[int(features.groups[row])] - 1) > 0:
+            words.append(f"{others} nearly the same {'wait' if others > 1 else 'waits'}")
+        return "; ".join(words)
+
+    return [Pick(candidates[row].output_id, why_also(row)) for row in picks]
+
+
+def diverse(
+    utilities: Utilities,
+    vectors: npt.NDArray[np.floating],
+    n: int,
+    *,
+    diversity: float = DIVERSITY,
+    open_: npt.NDArray[np.floating] | None = None,
+    seed: int = 0,
+) -> Ints:
+    """Positions of the `n` to ask next, as `select` would choose, for arrays: no near-duplicates, ties by position.
+
+    `vectors` has the shape (n_samples, d) and may be as large as the disk: only the candidates' rows are read. `open_`,
+    shape (any, d), is what is asked already.
+    """
+    utilities = np.asarray(utilities)
+    if vectors.ndim != 2 or len(vectors) != len(utilities):
+        raise ValueError(f"vectors of the shape {vectors.shape} for {len(utilities)} utilities")
+    if open_ is not None and open_.shape[1:] != vectors.shape[1:]:
+        raise ValueError(f"vectors have {vectors.shape[1]} numbers, those of open tasks {open_.shape[-1]}")
+    covering = np.empty((0, vectors.shape[1]), np.float32) if open_ is None else np.asarray(open_, dtype=np.float32)
+    wide = reach(n + len(covering), diversity)
+    best = top_k(utilities, max(wide, MOST))
+    if diversity == 0 or not len(best):
+        return np.asarray(best[:n], dtype=np.int64)
+    found = _leading(utilities[best], wide)
+    best, flat = best[: len(found)], _flat(found)
+    chosen = np.asarray(vectors[best], dtype=np.float32)
+    _finite(chosen, covering)
+    spread = lay_out(chosen, np.ones(len(best), dtype=bool), n, covering, seed, typical=flat)
+    return np.asarray(best[spread.order[:n]], dtype=np.int64)
+
+
+def _leading(utilities: Utilities, wide: int) -> Utilities:
+    """The candidates of a descending row: `wide` of them, and what else is as useful where all these are alike."""
+    head = utilities[:wide]
+    return head if not _flat(head) else utilities[: max(len(head), int((utilities[:MOST] >= head[0] - FLAT).sum()))]
+
+
+def _flat(utilities: Utilities) -> bool:
+    return bool(len(utilities)) and bool(utilities[0] - utilities[-1] <= FLAT)
+
+
+def _words(spread: Spread, place: int, news: Collection[int], recent: Features | None) -> list[str]:
+    """What the clusters say of a candidate; `news` are those without recent tasks."""
+    label = int(spread.labels[place])
+    words = [f"unlike the last {len(recent)}"] if recent is not None and label in news else []
+    if label >= 0 and (others := int(spread.sizes[label]) - 1) >= max(CROWD, 2 * float(spread.sizes.mean())):
+        words.append(f"like {others} others that wait")
+    return words
+
+
+def _once(order: Sequence[int], groups: Ints, shown: set[int]) -> tuple[list[int], list[int]]:
+    """The first of each group that was not shown, and the others; both in order."""
+    first: list[int] = []
+    again: list[int] = []
+    seen = set(shown)
+    for row in order:
+        group = int(groups[row])
+        (again if group in seen else first).append(row)
+        seen.add(group)
+    return first, again
+
+
+def _check(n: int, utilities: Utilities, features: Features | None, *others: Features | None) -> None:
+    if n < 0:
+        raise ValueError(f"{n} outputs cannot be picked")
+    if np.isnan(utilities).any():
+        raise ValueError(f"candidate {int(np.isnan(utilities).argmax())} has no number for a utility, but NaN")
+    if features is None:
+        return
+    if len(features) != len(utilities):
+        raise ValueError(f"features of {len(features)} items for {len(utilities)} candidates")
+    for other in others:
+        if other is not None and other.vectors.shape[1] != features.vectors.shape[1]:
+            raise ValueError(
+                f"candidates have vectors of {features.vectors.shape[1]} numbers, open or recent tasks of "
+                f"{other.vectors.shape[1]}: read them together"
+            )
+    _finite(features.vectors, *(other.vectors for other in others if other is not None))
+
+
+def _finite(*arrays: Vectors) -> None:
+    for array in arrays:
+        if not np.isfinite(array).all():
+            raise ValueError(f"row {int((~np.isfinite(array)).any(1).argmax())} of the vectors has NaN or infinity")

@@ -1,8 +1,0 @@
-"""Simulate: what query strategies would have brought on a labelled set, replayed offline with the product's parts."""
-
-from __future__ import annotations
-
-from labelloop.simulate.options import SimulateOptions, Variant, defaults, variants
-from labelloop.simulate.run import run, simulate
-
-__all__ = ["SimulateOptions", "Variant", "defaults", "run", "simulate", "variants"]

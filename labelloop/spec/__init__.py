@@ -1,0 +1,1 @@
+"""All that is particular to one loop: loop.yaml and labels.xml."""

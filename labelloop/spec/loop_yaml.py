@@ -1,0 +1,132 @@
+"""loop.yaml as plain values, with the line and column of each: what YAML lets through silently is refused."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from labelloop.errors import SpecError
+from labelloop.reading.strict_json import UNKEPT
+
+Path = tuple[int | str, ...]
+ROOT = "feedback_loop"
+MAX_BYTES = 256 * 1024
+MAX_DEPTH = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What stands below the root, and where each value and each key begins."""
+
+    value: dict[str, Any]
+    values: dict[Path, yaml.Mark]
+    keys: dict[Path, yaml.Mark]
+
+    def error(self, path: Sequence[int | str], message: str, *, at_key: bool = False) -> SpecError:
+        """An error at the place of `path` below the root, or of the nearest above it that is in the file."""
+        return _error(self._mark(path, at_key), message)
+
+    def inside(self, path: Sequence[int | str], line: int, column: int, message: str) -> SpecError:
+        """An error at a character of a text, where the text is on one line; at the text where it is not."""
+        mark = self._mark(path)
+        if line == 1 and mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] not in "|>":
+            quoted = mark.buffer[mark.pointer : mark.pointer + 1] in ("'", '"')
+            return SpecError(f"loop.yaml: {message}", line=mark.line + 1, column=mark.column + column + quoted)
+        return _error(mark, message)
+
+    def _mark(self, path: Sequence[int | str], at_key: bool = False) -> yaml.Mark:
+        at: Path = (ROOT, *path)
+        while at not in self.values:
+            at = at[:-1]
+            at_key = True
+        return self.keys.get(at, self.values[at]) if at_key else self.values[at]
+
+
+def dotted(path: Sequence[int | str]) -> str:
+    """queue.window, actions[0].type"""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def read(text: str) -> Document:
+    """Raises SpecError for what is no YAML, a key said twice, an alias, and another root than `feedback_loop`."""
+    if len(text.encode(errors="replace")) > MAX_BYTES:
+        raise SpecError(f"loop.yaml: more than {MAX_BYTES} bytes")
+    try:
+        loader = yaml.SafeLoader(text)
+        reader = _Reader(loader)
+        root = loader.get_single_node()
+        value = None if root is None else reader.plain(root, ())
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        raise SpecError(f"loop.yaml: {exc.problem or exc.context}", line=line, column=column) from None
+    except yaml.YAMLError as exc:  # a character that YAML does not take
+        raise SpecError(f"loop.yaml: {exc}") from None
+    except RecursionError:
+        raise SpecError("loop.yaml: nested too deeply", line=1, column=1) from None
+    if not isinstance(value, dict) or not isinstance(value.get(ROOT), dict):
+        raise SpecError(f"loop.yaml: begins with `{ROOT}:` and its keys below it", line=1, column=1)
+    document = Document(value[ROOT], reader.values, reader.keys)
+    for other in value:
+        if other != ROOT:
+            raise _error(document.keys[(other,)], f"{other}: no such key beside {ROOT}")
+    return document
+
+
+class _Reader:
+    """Walks YAML's nodes, which know their places, and makes values of them."""
+
+    def __init__(self, loader: yaml.SafeLoader) -> None:
+        self.loader = loader
+        self.values: dict[Path, yaml.Mark] = {}
+        self.keys: dict[Path, yaml.Mark] = {}
+        self._seen: set[int] = set()
+
+    def plain(self, node: yaml.Node, path: Path) -> Any:
+        """Mappings as dicts with text as keys, lists as tuples."""
+        self.values[path] = node.start_mark
+        if id(node) in self._seen:  # a few aliases of aliases would fill any memory
+            raise _error(node.start_mark, f"{dotted(path[1:])}: aliases are not read")
+        self._seen.add(id(node))
+        if len(path) > MAX_DEPTH:
+            raise _error(node.start_mark, f"nested more than {MAX_DEPTH} deep")
+        if isinstance(node, yaml.SequenceNode):
+            return tuple(self.plain(item, (*path, i)) for i, item in enumerate(node.value))
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        return self.scalar(node, path)
+
+    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self.scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
+            if not isinstance(key, str):
+                raise _error(key_node.start_mark, f"a key is text; found {key!r}")
+            if key in values:
+                raise _error(key_node.start_mark, f"{dotted((*path[1:], key))}: is said twice")
+            self.keys[(*path, key)] = key_node.start_mark
+            values[key] = self.plain(value_node, (*path, key))
+        return values
+
+    def scalar(self, node: yaml.Node, path: Path) -> Any:
+        try:
+            value = self.loader.construct_object(node, deep=True)
+        except ValueError as exc:  # a date that is none
+            raise _error(node.start_mark, str(exc)) from None
+        if isinstance(value, str) and (bad := UNKEPT.search(value)):  # the spec is kept as jsonb
+            what = f"{dotted(path[1:])}: holds the character U+{ord(bad[0]):04X}, which Postgres does not keep"
+            raise _error(node.start_mark, what)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _error(node.start_mark, f"{dotted(path[1:])}: a finite number is wanted, not {node.value}")
+        return value
+
+
+def _error(mark: yaml.Mark, message: str) -> SpecError:
+    return SpecError(f"loop.yaml: {message}", line=mark.line + 1, column=mark.column + 1)

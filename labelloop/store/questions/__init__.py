@@ -1,0 +1,1 @@
+"""Read-only statements across tables; the caller owns the transaction."""

@@ -1,0 +1,1 @@
+"""The statements of one table a file; the caller owns the transaction."""

@@ -1,0 +1,159 @@
+"""Versions of annotations, append-only, and doorbells: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from labelloop.answers.annotations import Annotation, digest
+from labelloop.store.database import Conn
+
+Seen = tuple[Annotation, UUID | None, str | None]
+"""An annotation, the output that its task carries, and why it is distrusted (None: it counts)."""
+
+
+def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
+    """Write down the versions that differ from the newest one that is stored; returns their outputs.
+
+    A tombstone differs from everything. An older version comes from a page that was read long ago, and is left out.
+    When a user is deleted Label Studio takes the name off his annotations without a new `updated_at`: ours keep it.
+    The caller holds the loop's answers, as for `bury` and `bury_outputs`.
+    """
+    rows = [_row(annotation, output_id, distrusted) for annotation, output_id, distrusted in seen]
+    new = conn.execute(
+        """
+        insert into annotation_versions
+            (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
+             ground_truth, lead_time_s, parent_prediction, created_at, updated_at, distrusted)
+        select %(instance)s, r.id, r.task_id, r.output_id, decode(r.sha256, 'hex'), r.result,
+               case when nameless then v.completed_by else r.completed_by end,
+               case when nameless then v.updated_by else r.updated_by end,
+               r.was_cancelled, r.ground_truth, r.lead_time_s, r.parent_prediction, r.created_at, r.updated_at,
+               r.distrusted
+        from jsonb_to_recordset(%(rows)s) as r (
+            id bigint, task_id bigint, output_id uuid, sha256 text, result jsonb, completed_by bigint,
+            updated_by bigint, was_cancelled boolean, ground_truth boolean, lead_time_s float8,
+            parent_prediction bigint, created_at timestamptz, updated_at timestamptz, distrusted text)
+        left join lateral (
+            select * from annotation_versions
+            where instance = %(instance)s and annotation_id = r.id order by updated_at desc, seq desc limit 1
+        ) v on true
+        cross join lateral (
+            select r.completed_by is null and r.updated_by is null and v.updated_at = r.updated_at as nameless
+        ) who
+        where v.seq is null or r.updated_at > v.updated_at
+           or r.updated_at = v.updated_at and (v.deleted or v.sha256 <> decode(r.sha256, 'hex'))
+        returning output_id
+        """,
+        {"instance": instance, "rows": Jsonb(rows)},
+    ).fetchall()
+    return {row["output_id"] for row in new if row["output_id"] is not None}
+
+
+def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
+    """Tombstones for the annotations of these tasks that are not `present` any more; returns their outputs.
+
+    `tasks`: Label Studio's id to the task's `updated_at`, which every annotation and every deletion of one moves. An
+    annotation that is newer is not missed: the page was read before it was made. The tombstone has the annotation's
+    own time, so that what comes back is the newest again.
+    """
+    rows = conn.execute(
+        """
+        insert into annotation_versions
+            (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
+             ground_truth, lead_time_s, parent_prediction, created_at, updated_at, deleted, distrusted)
+        select a.instance, a.annotation_id, a.task_id, a.output_id, sha256('deleted'), a.result, a.completed_by,
+               a.updated_by, a.was_cancelled, a.ground_truth, a.lead_time_s, a.parent_prediction, a.created_at,
+               a.updated_at, true, a.distrusted
+        from annotations a
+        join unnest(%(tasks)s::bigint[], %(times)s::timestamptz[]) as t (task_id, updated_at) using (task_id)
+        where a.instance = %(instance)s and a.annotation_id <> all (%(present)s::bigint[])
+        and a.updated_at <= t.updated_at
+        -- the view has an index on annotations, and none on tasks
+        and a.annotation_id = any(array(
+            select annotation_id from annotation_versions
+            where instance = %(instance)s and task_id = any(%(tasks)s::bigint[])))
+        returning output_id
+        """,
+        {"instance": instance, "tasks": list(tasks), "times": list(tasks.values()), "present": list(present)},
+    ).fetchall()
+    return {row["output_id"] for row in rows if row["output_id"] is not None}
+
+
+def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
+    """Tombstones for every annotation of these outputs: their tasks are gone."""
+    conn.execute(
+        """
+        insert into annotation_versions
+            (instance, annotation_id, task_id, output_id, sha256, result, completed_by, updated_by, was_cancelled,
+             ground_truth, lead_time_s, parent_prediction, created_at, updated_at, deleted, distrusted)
+        select instance, annotation_id, task_id, output_id, sha256('deleted'), result, completed_by, updated_by,
+               was_cancelled, ground_truth, lead_time_s, parent_prediction, created_at, updated_at, true, distrusted
+        from annotations where instance = %(instance)s and output_id = any(%(ids)s)
+        and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
+        """,
+        {"instance": instance, "ids": list(output_ids)},
+    )
+
+
+def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """The annotations of these outputs that are no skip; of one that does not count `distrusted` says why."""
+    return conn.execute(
+        """
+        select * from annotations
+        where instance = %(instance)s and output_id = any(%(ids)s) and not was_cancelled
+        and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
+        order by annotation_id
+        """,
+        {"instance": instance, "ids": list(output_ids)},
+    ).fetchall()
+
+
+def rung(conn: Conn, loop: str) -> dict[int, datetime]:
+    """Tasks of which somebody asked whether they are still there, and when it was last asked."""
+    rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()
+    return {row["task_id"]: row["requested_at"] for row in rows}
+
+
+def ring(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+    conn.execute(
+        """
+        insert into pull_requests (loop, task_id) select %(loop)s, unnest(%(ids)s::bigint[])
+        on conflict (loop, task_id) do update set requested_at = clock_timestamp()
+        """,
+        {"loop": loop, "ids": sorted(set(task_ids))},
+    )
+
+
+def answer_doorbells(conn: Conn, loop: str, rung: Mapping[int, datetime]) -> None:
+    """Forget these rings; one that came since then stays."""
+    conn.execute(
+        """
+        delete from pull_requests r using unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as a (task_id, at)
+        where r.loop = %(loop)s and r.task_id = a.task_id and r.requested_at <= a.at
+        """,
+        {"loop": loop, "ids": list(rung), "times": list(rung.values())},
+    )
+
+
+def _row(annotation: Annotation, output_id: UUID | None, distrusted: str | None) -> dict[str, Any]:
+    return {
+        "id": annotation.id,
+        "task_id": annotation.task_id,
+        "output_id": None if output_id is None else str(output_id),
+        "sha256": digest(annotation, output_id, distrusted).hex(),
+        "result": annotation.result,
+        "completed_by": annotation.completed_by,
+        "updated_by": annotation.updated_by,
+        "was_cancelled": annotation.was_cancelled,
+        "ground_truth": annotation.ground_truth,
+        "lead_time_s": annotation.lead_time_s,
+        "parent_prediction": annotation.parent_prediction,
+        "created_at": annotation.created_at.isoformat(),
+        "updated_at": annotation.updated_at.isoformat(),
+        "distrusted": distrusted,
+    }

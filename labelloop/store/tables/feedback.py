@@ -1,0 +1,151 @@
+"""Reviewers, feedback and answers: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from labelloop.answers.feedback import Answer, Feedback
+from labelloop.answers.people import Person
+from labelloop.store.database import Conn
+
+
+def reviewers(conn: Conn, instance: UUID) -> dict[int, dict[str, Any]]:
+    """Label Studio's user id to the reviewer."""
+    rows = conn.execute("select * from reviewers where instance = %(instance)s", {"instance": instance}).fetchall()
+    return {row["label_studio_user_id"]: row for row in rows}
+
+
+def meet(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
+    """Write down who they are; address and name that are known are kept where None is given."""
+    conn.execute(
+        """
+        insert into reviewers (instance, label_studio_user_id, email, name)
+        select %(instance)s, u.id, u.email, u.name
+        from unnest(%(ids)s::bigint[], %(emails)s::text[], %(names)s::text[]) as u (id, email, name)
+        on conflict on constraint one_reviewer_a_user do update set email = excluded.email, name = excluded.name
+        where excluded.email is not null
+        and (reviewers.email, reviewers.name) is distinct from (excluded.email, excluded.name)
+        """,
+        {
+            "instance": instance,
+            "ids": list(users),
+            "emails": [known and known.email for known in users.values()],
+            "names": [known and known.name for known in users.values()],
+        },
+    )
+
+
+def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
+    """Label, result and state of these outputs, their task (null: none), how many people are asked where that is more
+    than the loop's, and their newest answer (`answered` null: none ever).
+    """
+    return conn.execute(
+        """
+        select o.id, o.label, o.result, o.probabilities, o.state::text, to_jsonb(t) as task,
+            coalesce(t.overlap, 1) as overlap,
+            a.seq as answered, a.label as answer, a.agreement, a.reviewers
+        from outputs o left join tasks t on t.output_id = o.id left join lateral (
+            select * from answers where output_id = o.id order by seq desc limit 1
+        ) a on true
+        where o.id = any(%(ids)s) order by o.id
+        """,
+        {"ids": list(output_ids)},
+    ).fetchall()
+
+
+def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Nothing that was said of these outputs counts any more, in whichever project."""
+    conn.execute("delete from feedback where model_output_id = any(%(outputs)s)", {"outputs": list(output_ids)})
+
+
+def replace(
+    conn: Conn, instance: UUID, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[int, UUID]
+) -> None:
+    """`rows` is all that is said of these outputs in the project of this instance: others' rows go, theirs keep their
+    id. What people said in projects that were lost stays, unless they (by their address) have said it anew.
+    """
+    rows = list(rows)
+    conn.execute(
+        """
+        with kept as (
+            select k.output_id, k.reviewer_id, n.email
+            from unnest(%(kept_outputs)s::uuid[], %(kept_reviewers)s::uuid[]) as k (output_id, reviewer_id)
+            join reviewers n on n.id = k.reviewer_id
+        )
+        delete from feedback f using reviewers r
+        where r.id = f.reviewer_id and f.model_output_id = any(%(outputs)s) and case
+            when r.instance = %(instance)s then not exists (
+                select from kept k where k.output_id = f.model_output_id and k.reviewer_id = f.reviewer_id)
+            else exists (select from kept k where k.output_id = f.model_output_id and k.email = r.email) end
+        """,
+        {
+            "instance": instance,
+            "outputs": list(output_ids),
+            "kept_outputs": [row.output_id for row in rows],
+            "kept_reviewers": [reviewers[row.reviewer] for row in rows],
+        },
+    )
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into feedback (model_output_id, reviewer_id, approval, correction, comment, label, annotation_id,
+                                  lead_time_s, prelabel_kept, created_at, updated_at)
+            values (%(output)s, %(reviewer)s, %(approval)s, %(correction)s, %(comment)s, %(label)s, %(annotation)s,
+                    %(lead_time_s)s, %(prelabel_kept)s, %(created_at)s, %(updated_at)s)
+            on conflict on constraint one_feedback_a_reviewer do update set
+                approval = excluded.approval, correction = excluded.correction, comment = excluded.comment,
+                label = excluded.label, annotation_id = excluded.annotation_id, lead_time_s = excluded.lead_time_s,
+                prelabel_kept = excluded.prelabel_kept, created_at = excluded.created_at,
+                updated_at = excluded.updated_at
+            """,
+            [
+                {
+                    "output": row.output_id,
+                    "reviewer": reviewers[row.reviewer],
+                    "approval": row.approval,
+                    "correction": row.correction,
+                    "comment": row.comment,
+                    "label": row.label,
+                    "annotation": row.annotation_id,
+                    "lead_time_s": row.lead_time_s,
+                    "prelabel_kept": row.prelabel_kept,
+                    "created_at": row.created_at,
+                    "updated_at": row.updated_at,
+                }
+                for row in rows
+            ],
+        )
+
+
+def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str | None]]:
+    """What the people say each of these outputs is; None: no clear answer."""
+    said: dict[UUID, list[str | None]] = {output_id: [] for output_id in output_ids}
+    for row in conn.execute(
+        "select model_output_id, label from feedback where model_output_id = any(%(outputs)s)",
+        {"outputs": list(output_ids)},
+    ):
+        said[row["model_output_id"]].append(row["label"])
+    return said
+
+
+def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> None:
+    """Append what the reviewers agree on now. The caller holds the loop's answers: a later seq commits later."""
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into answers (output_id, loop, label, agreement, reviewers)
+            values (%(output)s, %(loop)s, %(label)s, %(agreement)s, %(reviewers)s)
+            """,
+            [
+                {
+                    "output": output_id,
+                    "loop": loop,
+                    "label": said.label,
+                    "agreement": said.agreement,
+                    "reviewers": said.reviewers,
+                }
+                for output_id, said in answers
+            ],
+        )

@@ -1,0 +1,122 @@
+"""Jobs between the rooms: names, queues, and how to ask for one inside a transaction.
+
+The rooms do not import each other; they name each other's jobs here. A job is a request to look, never data: one that
+is asked for twice runs once (queueing_lock), and one that is lost is asked for again by a periodic look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from procrastinate import App, PsycopgConnector, SyncPsycopgConnector
+from procrastinate.exceptions import AlreadyEnqueued, ConnectorException
+from procrastinate.jobs import Status
+
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import DEADLINES, Conn
+from labelloop.store.tables import runs
+
+SYNC_QUEUE = "sync"
+BACKEND_QUEUE = "backend"
+PUSH = "sync.push"
+PULL = "sync.pull"
+RETRAIN = "backend.retrain"
+PRELABEL = "backend.prelabel"
+EXPORT = "backend.export"
+SHADOW = "backend.shadow"
+WORKER_CONNECTIONS = 4
+"""At most so many the job queue of one worker holds, beside those of its Database."""
+_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABEL, EXPORT, SHADOW), BACKEND_QUEUE)
+
+# Asking needs no connection of the queue's own: it goes through the caller's transaction.
+_asking = App(connector=SyncPsycopgConnector())
+
+
+def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
+    """Ask for `job` on `loop` when the caller's transaction commits, to be done `in_s` seconds later or at the next
+    look; False when it is asked for already.
+    """
+    asked = f"{job}:{loop}"
+    # Looked for first: each unique violation, though it does no harm, is an error in Postgres's log. And without a
+    # statement before it, the block below would be a transaction of its own and not a savepoint of the caller's.
+    row = conn.execute(
+        """
+        select clock_timestamp() as now,
+            exists (select from procrastinate_jobs where queueing_lock = %s and status = 'todo') as waits
+        """,
+        [asked],
+    ).fetchone()
+    assert row is not None
+    if row["waits"]:
+        return False
+    # By Postgres's clock, which says when it may begin: where ours is ahead, nobody could ask for it until then.
+    later = row["now"] + timedelta(seconds=in_s) if in_s else None
+    # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
+    lock = EXPORT if job == EXPORT else asked
+    try:
+        with conn.transaction():  # a savepoint: another transaction may ask for the same at this moment
+            _asking.configure_task(
+                job, queue=_QUEUES[job], queueing_lock=asked, lock=lock, schedule_at=later, connection=conn
+            ).defer(loop=loop)
+    except AlreadyEnqueued:
+        return False
+    return True
+
+
+def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
+    """Ask for a run where enough answers (`retrain.after`) are in none yet."""
+    if not spec.learner.is_trained:
+        return
+    n = runs.new_answers(conn, spec.name)
+    if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
+        return
+    if runs.new_answers(conn, spec.name) < spec.retrain.after:
+        runs.take_back(conn, run)  # the run that waited was claimed just now, and has looked at them
+    else:
+        ask(conn, RETRAIN, spec.name)
+
+
+def worker_name(queue: str) -> str:
+    """What Postgres calls the connections of a worker of `queue`."""
+    return f"labelloop {queue} worker"
+
+
+def worker_app(url: str, queue: str) -> App:
+    """The app that a worker of `queue` runs; the room adds its tasks."""
+    # By the name of its connections Postgres tells whose worker lives: a heartbeat alone does not say whose it is.
+    named = {**DEADLINES, "application_name": worker_name(queue)}
+    app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=WORKER_CONNECTIONS, kwargs=named))
+
+    # A worker ends, to be started again, when its heartbeat or its listener fails; but it watches them only until the
+    # first of its side tasks ends, and without any periodic task the one for those ends at once. So there is one.
+    @app.periodic(cron="0 0 1 1 *")
+    @app.task(name="labelloop.happy_new_year", queue="nobody")
+    def _never(timestamp: int) -> None: ...
+
+    return app
+
+
+async def reap(app: App, queue: str, after_s: float) -> int:
+    """Give the jobs of workers without a heartbeat for `after_s` back to the queue; returns how many there were.
+
+    Where the same job has been asked for again meanwhile, the dead one is closed: left as it is, its lock would keep
+    the other waiting for ever.
+    """
+    stalled = list(await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=after_s))
+    for job in stalled:
+        assert job.id is not None
+        try:
+            await app.job_manager.retry_job(job)
+        except ConnectorException:
+            await app.job_manager.finish_job(job, Status.FAILED, delete_job=False)
+    return len(stalled)
+
+
+@contextmanager
+def open_app(url: str) -> Iterator[App]:
+    """A synchronous app, for the schema and for looking at jobs."""
+    app = App(connector=SyncPsycopgConnector(conninfo=url, min_size=1, max_size=2))
+    with app.open():
+        yield app

@@ -1,0 +1,86 @@
+"""Loops: what their files said when they were last read."""
+
+from __future__ import annotations
+
+from psycopg.types.json import Jsonb
+
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn
+
+
+def register(conn: Conn, spec: LoopSpec) -> None:
+    """Write the loop down, or what its files say now. Twice is once."""
+    conn.execute(
+        """
+        insert into loops (name, spec, labels_xml) values (%(name)s, %(spec)s, %(labels_xml)s)
+        on conflict (name) do update
+            set spec = excluded.spec, labels_xml = excluded.labels_xml, updated_at = now()
+            where (loops.spec, loops.labels_xml) is distinct from (excluded.spec, excluded.labels_xml)
+        """,
+        {"name": spec.name, "spec": Jsonb(spec.to_json()), "labels_xml": spec.labels_xml},
+    )
+
+
+def get(conn: Conn, name: str) -> LoopSpec | None:
+    """The loop of this name, at work or archived; None where nobody registered it, or it was removed."""
+    row = conn.execute("select spec from loops where name = %(name)s and removed_at is null", {"name": name}).fetchone()
+    return None if row is None else LoopSpec.from_json(row["spec"])
+
+
+def at_work(conn: Conn, name: str) -> LoopSpec | None:
+    """The same; None where it is archived too."""
+    return get(conn, name) if name in names(conn) else None
+
+
+def names(conn: Conn, *, archived: bool = False) -> list[str]:
+    """All loops that are at work, by name; with `archived` also those that are archived."""
+    rows = conn.execute(
+        """
+        select name from loops where removed_at is null and (archived_at is null or %(archived)s) order by name
+        """,
+        {"archived": archived},
+    )
+    return [row["name"] for row in rows]
+
+
+def is_archived(conn: Conn, name: str) -> bool:
+    """Whether it rests and can be taken up again: it is neither at work nor removed."""
+    return name in names(conn, archived=True) and name not in names(conn)
+
+
+def resting(conn: Conn) -> dict[str, str]:
+    """Of each loop that is archived or removed, by name: since when, and by whom, in words."""
+    rows = conn.execute(
+        "select name, archived_at, archived_by, removed_at from loops where archived_at is not null order by name"
+    )
+    return {
+        row["name"]: f"archived on {row['archived_at']:%Y-%m-%d} by {row['archived_by']}"
+        if row["removed_at"] is None
+        else f"removed on {row['removed_at']:%Y-%m-%d}"
+        for row in rows
+    }
+
+
+def archive(conn: Conn, name: str, by: str) -> bool:
+    """From the commit on nothing is taken in, pushed, pulled or trained; False where it rests already."""
+    return (
+        conn.execute(
+            "update loops set archived_at = now(), archived_by = %(by)s where name = %(name)s and archived_at is null",
+            {"name": name, "by": by},
+        ).rowcount
+        == 1
+    )
+
+
+def restore(conn: Conn, name: str) -> bool:
+    """Back to work, with all that it had; a removed loop begins anew. False where it is at work already."""
+    return (
+        conn.execute(
+            """
+            update loops set archived_at = null, archived_by = null, removed_at = null
+            where name = %(name)s and archived_at is not null
+            """,
+            {"name": name},
+        ).rowcount
+        == 1
+    )

@@ -1,0 +1,222 @@
+"""Outputs: written once, by the intake; one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from labelloop.labeling import structured
+from labelloop.outputs.output import Output, body_sha256
+from labelloop.queue.lanes import Placement
+from labelloop.reading import paths
+from labelloop.store.database import Conn
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An output and the place that it was given."""
+
+    output: Output
+    placement: Placement
+    sha256: bytes
+
+    @classmethod
+    def of(cls, output: Output, placement: Placement) -> Row:
+        return cls(output, placement, body_sha256(output))
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What stands in Postgres under a key, whoever wrote it."""
+
+    id: UUID
+    key: str
+    state: str
+    is_new: bool
+    fits: bool
+    """False: the key is known with another body."""
+
+
+def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], list[Stored], list[Stored]]:
+    """Store the outputs, and those that wait in the pool too. Keys must be distinct.
+
+    Returns the new ones, those known with the same body, and those known with another body (the conflicts, of which
+    nothing is written), each in the order of `rows`. Another transaction with the same keys is waited for.
+    """
+    conn.execute(
+        """
+        create temporary table incoming (
+            key text, body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb, label text,
+            confidence float8, model_version text, produced_at timestamptz, lane lane, inclusion float8,
+            holdout boolean, utility float8, evidence jsonb, embedding real[], gold text
+        ) on commit drop
+        """
+    )
+    with conn.cursor().copy("copy incoming from stdin") as copy:
+        for row in rows:
+            copy.write_row(_columns(row))
+    # In the order of the keys, so that two requests with the same ones cannot wait for each other.
+    fresh = conn.execute(
+        """
+        with fresh as (
+            insert into outputs (
+                loop, key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version,
+                produced_at, lane, inclusion_probability, holdout, state, evidence, embedding, gold
+            )
+            select %(loop)s, key, body_sha256, group_key, data, probabilities, result, label, confidence,
+                model_version, produced_at, lane, inclusion, holdout,
+                (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold
+            from incoming order by key
+            on conflict (loop, key) do nothing
+            returning id, key, lane, label, confidence
+        ), pooled as (
+            insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
+            select fresh.id, %(loop)s, fresh.lane, incoming.utility, fresh.key, fresh.label, fresh.confidence,
+                'pipeline'
+            from fresh join incoming using (key) where fresh.lane <> 'pass'
+        )
+        select id from fresh
+        """,
+        {"loop": loop},
+    ).fetchall()
+    new = {row["id"] for row in fresh}
+    found = {
+        row["key"]: row
+        for row in conn.execute(
+            """
+            select id, key, state::text, body_sha256 from outputs where loop = %(loop)s and key = any(%(keys)s)
+            """,
+            {"loop": loop, "keys": [row.output.key for row in rows]},
+        )
+    }
+    conn.execute("drop table incoming")  # a second insert in this transaction makes its own
+    stored = [_stored(row, found[row.output.key], new) for row in rows]
+    return (
+        [s for s in stored if s.is_new],
+        [s for s in stored if s.fits and not s.is_new],
+        [s for s in stored if not s.fits],
+    )
+
+
+def get(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
+    """The output with its newest answer (answer_label, agreement, reviewers, resolved_at; null without one), and
+    whether every reviewer rejected it (null without feedback).
+    """
+    return conn.execute(
+        """
+        select o.*, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
+            (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
+        from outputs o
+        left join lateral (
+            select label, agreement, reviewers, resolved_at from answers
+            where output_id = o.id order by seq desc limit 1
+        ) a on true
+        where o.loop = %(loop)s and o.key = %(key)s
+        """,
+        {"loop": loop, "key": key},
+    ).fetchone()
+
+
+def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, dict[str, Any]]:
+    """What can be compared of these outputs: `data` with this one field in it (none: empty), and `embedding`."""
+    rows = conn.execute(
+        """
+        select id, case when %(field)s::text is null then '{}' else
+                jsonb_build_object(
+                    %(field)s::text, coalesce(data -> %(field)s::text, data #> %(path)s::text[])
+                ) end as data,
+            case when %(embeddings)s then embedding end as embedding
+        from outputs where id = any(%(ids)s)
+        """,
+        {"ids": list(ids), "field": field, "path": paths.steps(field or ""), "embeddings": embeddings},
+    ).fetchall()
+    return {row["id"]: row for row in rows}
+
+
+def comments(conn: Conn, output_id: UUID) -> list[str]:
+    """What reviewers wrote about it, oldest first."""
+    rows = conn.execute(
+        "select comment from feedback where model_output_id = %(id)s and comment is not null order by created_at",
+        {"id": output_id},
+    )
+    return [row["comment"] for row in rows]
+
+
+def state_counts(conn: Conn, loop: str) -> dict[str, int]:
+    """Number of outputs by state; every state is named."""
+    rows = conn.execute(
+        """
+        select s.state::text as state, count(o.id) as n
+        from unnest(enum_range(null::output_state)) as s(state)
+        left join outputs o on o.state = s.state and o.loop = %(loop)s
+        group by s.state order by s.state
+        """,
+        {"loop": loop},
+    )
+    return {row["state"]: row["n"] for row in rows}
+
+
+def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
+    """Number of outputs by lane; every lane is named."""
+    rows = conn.execute(
+        """
+        select l.lane::text as lane, count(o.id) as n
+        from unnest(enum_range(null::lane)) as l(lane)
+        left join outputs o on o.lane = l.lane and o.loop = %(loop)s
+        group by l.lane order by l.lane
+        """,
+        {"loop": loop},
+    )
+    return {row["lane"]: row["n"] for row in rows}
+
+
+def set_state(conn: Conn, ids: Iterable[UUID], state: str, reason: str | None = None) -> int:
+    """Move outputs to a state; those that are there stay. The number moved. The database refuses an edge it lacks."""
+    return conn.execute(
+        """
+        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
+        where id = any(%(ids)s) and state <> %(state)s::output_state
+        """,
+        {"ids": list(ids), "state": state, "reason": reason},
+    ).rowcount
+
+
+def _columns(row: Row) -> tuple[Any, ...]:
+    output, placement = row.output, row.placement
+    return (
+        output.key,
+        row.sha256,
+        output.group_key,
+        Jsonb(output.data),
+        None if output.probabilities is None else Jsonb(output.probabilities),
+        None if output.result is None else Jsonb(output.result),
+        placement.label,
+        placement.confidence,
+        output.model_version,
+        output.produced_at,
+        placement.lane,
+        placement.inclusion_probability,
+        placement.holdout,
+        placement.utility,
+        None if output.evidence is None else Jsonb(output.evidence),
+        None if output.embedding is None else _array(output.embedding),
+        structured.text(output.gold),
+    )
+
+
+def _array(numbers: Sequence[float]) -> str:
+    """As Postgres reads an array, each number rounded to the 32 bits that it keeps: psycopg takes far longer to say it.
+
+    Rounded here, because Postgres refuses a number that is too small for 32 bits instead of taking 0.
+    """
+    return "{" + ",".join(map("{:.9g}".format, array("f", numbers))) + "}"
+
+
+def _stored(row: Row, found: Mapping[str, Any], new: set[UUID]) -> Stored:
+    fits = bytes(found["body_sha256"]) == row.sha256
+    return Stored(found["id"], found["key"], found["state"], found["id"] in new, fits)

@@ -1,0 +1,319 @@
+"""Retrain runs, from being asked for to their end: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from labelloop.store.database import Conn
+from labelloop.versions.runs import STALE_AFTER_S
+
+
+def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
+    """Queue a run; None: folded into the one that is queued, or the loop is archived.
+
+    A run that is going has its cut: it takes nothing in.
+    """
+    row = conn.execute(
+        """
+        insert into retrain_runs (loop, why, seed) select %(loop)s, %(why)s, %(seed)s
+        where not exists (select from loops where name = %(loop)s and archived_at is not null)
+        on conflict (loop) where status = 'queued' and judges is null do nothing
+        returning id
+        """,
+        {"loop": loop, "why": why, "seed": seed},
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
+def request_again(conn: Conn, run: Mapping[str, Any], why: str) -> UUID | None:
+    """Queue another verdict on the version of `run`, against the champion of that moment; None: one is open already,
+    or the loop is archived.
+
+    Nothing is trained. It has the cut of `run` and its items, so no answer counts as looked at because of it.
+    """
+    row = conn.execute(
+        """
+        insert into retrain_runs (loop, why, seed, judges) select %(loop)s, %(why)s, %(seed)s, %(judges)s
+        where not exists (select from loops where name = %(loop)s and archived_at is not null)
+        on conflict (judges) where status in ('queued', 'running') do nothing
+        returning id
+        """,
+        {"loop": run["loop"], "why": why, "seed": run["seed"], "judges": run["id"]},
+    ).fetchone()
+    return None if row is None else row["id"]
+
+
+def take_back(conn: Conn, run_id: UUID) -> None:
+    """Of a run that the caller's own transaction has asked for, and that is not wanted after all."""
+    conn.execute("delete from retrain_runs where id = %(id)s and status = 'queued'", {"id": run_id})
+
+
+def get(conn: Conn, run_id: UUID) -> dict[str, Any] | None:
+    return conn.execute("select * from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
+
+
+def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[dict[str, Any]]:
+    """The runs whose id begins so, newest first; of any loop where none is named."""
+    return conn.execute(
+        """
+        select * from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
+        and (%(loop)s::text is null or loop = %(loop)s) order by requested_at desc, id
+        """,
+        {"prefix": prefix, "loop": loop},
+    ).fetchall()
+
+
+def latest(conn: Conn, loop: str, limit: int = 20) -> list[dict[str, Any]]:
+    """Newest first."""
+    return conn.execute(
+        "select * from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+
+
+def new_answers(conn: Conn, loop: str) -> int:
+    """Outputs with a clear answer that no run has looked at yet (a run that failed has); gold is nothing new."""
+    row = conn.execute(
+        """
+        select count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.label is not null and o.lane <> 'gold'
+        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool:
+    """Stop a run: at once where it is queued, by its worker's next heartbeat where it is running; else False.
+
+    What it would have seen counts as looked at, so that it is not asked for again the next moment.
+    """
+    row = conn.execute(
+        """
+        with asked as (
+            update retrain_runs r set stop_asked_by = %(by)s,
+                status = case r.status when 'queued' then 'stopped'::run_status else r.status end,
+                finished_at = case r.status when 'queued' then now() end,
+                reasons = case r.status when 'queued' then array[%(reason)s] else r.reasons end,
+                feedback_upto = coalesce(r.feedback_upto, case when r.judges is null then
+                    (select coalesce(max(seq), 0) from answers where loop = r.loop) end)
+            where r.id = %(id)s and r.status in ('queued', 'running') and r.stop_asked_by is null
+            returning r.id
+        )
+        insert into decisions (run_id, decision, by, why) select id, 'stop', %(by)s, %(why)s from asked returning id
+        """,
+        {"id": run_id, "by": by, "why": why, "reason": f"stopped by {by} before it began: {why}"},
+    ).fetchone()
+    return row is not None
+
+
+def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
+    """End a running run that somebody wants stopped; False: nobody does, or it has ended."""
+    return (
+        conn.execute(
+            """
+            update retrain_runs r set status = 'stopped', finished_at = now(), reasons = array[(
+                select 'stopped by ' || d.by || ': ' || d.why from decisions d
+                where d.run_id = r.id and d.decision = 'stop' order by d.id limit 1)]
+            where r.id = %(id)s and r.status = 'running' and r.stop_asked_by is not null
+            """,
+            {"id": run_id},
+        ).rowcount
+        == 1
+    )
+
+
+def began(conn: Conn, loop: str) -> datetime | None:
+    """When the last run that trains made its cut; before the first one, when the first answer came; None: neither."""
+    row = conn.execute(
+        """
+        select coalesce(
+            (select max(coalesce(started_at, finished_at)) from retrain_runs
+             where loop = %(loop)s and feedback_upto is not null and judges is null),
+            (select min(resolved_at) from answers where loop = %(loop)s)) as at
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    at: datetime | None = row["at"]
+    return at
+
+
+def new_labels(conn: Conn, loop: str) -> dict[str, int]:
+    """How many outputs that may teach have which answer, of those that no run has looked at yet."""
+    rows = conn.execute(
+        """
+        select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.label is not null and not o.holdout and o.lane <> 'gold'
+        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
+        group by a.label
+        """,
+        {"loop": loop},
+    ).fetchall()
+    return {row["label"]: row["n"] for row in rows}
+
+
+def judged(conn: Conn, loop: str, version_id: str | None) -> dict[str, Any] | None:
+    """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
+    served. With its scores; None: there is none."""
+    return conn.execute(
+        """
+        select * from retrain_runs where loop = %(loop)s and scores is not null
+        and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
+        order by finished_at desc limit 1
+        """,
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
+
+
+def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
+    """Outputs of the rule lane that people have answered since the newest version was taught, the last ones first."""
+    rows = conn.execute(
+        """
+        select o.id from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and o.lane = 'rule' and a.seq > coalesce(
+            (select max(feedback_upto) from retrain_runs where loop = %(loop)s and version_id is not null), 0)
+        group by o.id order by max(a.seq) desc limit %(limit)s
+        """,
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
+def hold_answers_still(conn: Conn) -> None:
+    """Wait for the writers of answers and keep others out until the transaction ends.
+
+    Numbers are given before they are committed: without this a lower one could appear behind the cut.
+    """
+    conn.execute("lock table answers in share mode")
+
+
+def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | None:
+    """Start a queued run of the loop and fix its cut; None where none is queued, or another is still running.
+
+    A run that only judges again comes first, with the cut of the run whose version it judges.
+    """
+    return conn.execute(
+        """
+        update retrain_runs r set status = 'running', started_at = now(), heartbeat_at = now(),
+            champion_id = %(champion_id)s,
+            feedback_upto = case when r.judges is null
+                then (select coalesce(max(seq), 0) from answers where loop = %(loop)s)
+                else (select feedback_upto from retrain_runs where id = r.judges) end
+        where id = (
+            select id from retrain_runs where loop = %(loop)s and status = 'queued'
+            order by judges is null, requested_at limit 1 for update skip locked
+        ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
+        returning *
+        """,
+        {"loop": loop, "champion_id": champion_id},
+    ).fetchone()
+
+
+def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
+    """Say that the run is alive, how far it is and what it printed; False when its worker must stop."""
+    row = conn.execute(
+        """
+        update retrain_runs set heartbeat_at = now(), progress = coalesce(%(progress)s, progress),
+            log = coalesce(%(log)s, log)
+        where id = %(id)s and status = 'running' returning stop_asked_by
+        """,
+        {"id": run_id, "progress": None if progress is None else Jsonb(progress), "log": log},
+    ).fetchone()
+    return row is not None and row["stop_asked_by"] is None
+
+
+def release(conn: Conn, run_id: UUID) -> None:
+    """Give a run back that could not be finished: it is queued again, without a cut.
+
+    Where another has been queued meanwhile, that one has its answers too, and this one ends.
+    """
+    conn.execute(
+        """
+        with next as (
+            select exists (
+                select from retrain_runs q join retrain_runs r on r.loop = q.loop
+                where r.id = %(id)s and q.status = 'queued' and r.judges is null and q.judges is null) as waits
+        )
+        update retrain_runs set started_at = null, heartbeat_at = null, feedback_upto = null, champion_id = null,
+            progress = null, log = null,
+            status = case when waits then 'stopped'::run_status else 'queued' end,
+            finished_at = case when waits then now() end,
+            reasons = case when waits then array['its worker ended; the run that was queued next has its answers']
+                else reasons end
+        from next where id = %(id)s and status = 'running'
+        """,
+        {"id": run_id},
+    )
+
+
+def finish(
+    conn: Conn,
+    run_id: UUID,
+    status: str,
+    *,
+    reasons: Sequence[str] = (),
+    version_id: str | None = None,
+    scores: Mapping[str, Any] | None = None,
+    error: str | None = None,
+) -> bool:
+    """End a running run; False when it has ended already or is to be stopped, and then nothing is written."""
+    return (
+        conn.execute(
+            """
+            update retrain_runs set status = %(status)s::run_status, finished_at = now(), reasons = %(reasons)s,
+                version_id = %(version_id)s, scores = %(scores)s, error = %(error)s
+            where id = %(id)s and status = 'running' and stop_asked_by is null
+            """,
+            {
+                "id": run_id,
+                "status": status,
+                "reasons": list(reasons),
+                "version_id": version_id,
+                "scores": None if scores is None else Jsonb(scores),
+                "error": error,
+            },
+        ).rowcount
+        == 1
+    )
+
+
+def fail_stale(conn: Conn) -> list[dict[str, Any]]:
+    """Fail the running runs whose worker gives no sign of life; returns them."""
+    return conn.execute(
+        """
+        update retrain_runs set status = 'failed', finished_at = now(),
+            error = 'the worker that trained it is gone (no heartbeat for ' || %(after_s)s || ' s)'
+        where status = 'running' and heartbeat_at < now() - make_interval(secs => %(after_s)s)
+        returning *
+        """,
+        {"after_s": STALE_AFTER_S},
+    ).fetchall()
+
+
+def open_runs(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """What is running, one at most; then what is queued: one that trains at most."""
+    return conn.execute(
+        "select * from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc",
+        {"loop": loop},
+    ).fetchall()
+
+
+def queued_loops(conn: Conn) -> list[str]:
+    rows = conn.execute("select distinct loop from retrain_runs where status = 'queued' order by loop").fetchall()
+    return [row["loop"] for row in rows]
+
+
+def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:
+    """What the search over parameters tried; None: there was none."""
+    conn.execute(
+        "update retrain_runs set tried = %(tried)s where id = %(id)s",
+        {"id": run_id, "tried": None if tried is None else Jsonb(tried)},
+    )

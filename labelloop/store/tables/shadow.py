@@ -1,0 +1,103 @@
+"""What a version in shadow says beside the champion; one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from labelloop.reading import paths
+from labelloop.store.database import Conn
+from labelloop.store.tables.verdicts import FACTS
+
+
+class Said(NamedTuple):
+    """Both models' labels of one output; None where one said nothing."""
+
+    output_id: UUID
+    champion_label: str | None
+    champion_confidence: float | None
+    challenger_label: str | None
+    challenger_confidence: float | None
+
+
+def loops(conn: Conn) -> list[str]:
+    """Those at work with a version in shadow."""
+    rows = conn.execute(
+        """
+        select r.loop from retrain_runs r join loops l on l.name = r.loop
+        where r.status = 'shadow' and l.archived_at is null
+        """
+    )
+    return [row["loop"] for row in rows]
+
+
+def open_outputs(conn: Conn, loop: str) -> list[UUID]:
+    """What people have in Label Studio and have not answered yet."""
+    rows = conn.execute("select id from outputs where loop = %(loop)s and state = 'in_review'", {"loop": loop})
+    return [row["id"] for row in rows]
+
+
+def unsaid(conn: Conn, run_id: UUID, output_ids: Sequence[UUID], limit: int) -> list[dict[str, Any]]:
+    """Of these outputs, in their order, those that nobody has answered and the version in shadow has not seen."""
+    return conn.execute(
+        """
+        select o.id, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
+        from unnest(%(ids)s::uuid[]) with ordinality as w (id, place) join outputs o using (id)
+        where o.lane <> 'gold' and not exists (select from answers a where a.output_id = o.id)
+        and not exists (select from shadow_items s where s.run_id = %(run_id)s and s.output_id = o.id)
+        order by place limit %(limit)s
+        """,
+        {"run_id": run_id, "ids": list(output_ids), "limit": limit},
+    ).fetchall()
+
+
+def write(conn: Conn, run_id: UUID, said: Iterable[Said]) -> int:
+    """Keep what both said of outputs that still have no answer; returns how many."""
+    said = list(said)
+    columns = [list(column) for column in zip(*said, strict=True)] or [[], [], [], [], []]
+    return conn.execute(
+        """
+        insert into shadow_items (run_id, output_id, champion_label, champion_confidence, challenger_label,
+            challenger_confidence)
+        select %(run_id)s, v.* from unnest(
+            %(ids)s::uuid[], %(champion)s::text[], %(sure)s::float8[], %(challenger)s::text[], %(surely)s::float8[]
+        ) as v (output_id, champion_label, champion_confidence, challenger_label, challenger_confidence)
+        where not exists (select from answers a where a.output_id = v.output_id)
+        on conflict (run_id, output_id) do nothing
+        """,
+        {"run_id": run_id, **dict(zip(("ids", "champion", "sure", "challenger", "surely"), columns, strict=True))},
+    ).rowcount
+
+
+def said(conn: Conn, run_id: UUID) -> int:
+    """Of how many outputs both have spoken."""
+    row = conn.execute(
+        "select count(*) as n from shadow_items where run_id = %(run_id)s", {"run_id": run_id}
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def answered(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]]:
+    """The outputs that people have answered clearly since, as verdicts.held_out has those of the hold-out."""
+    return conn.execute(
+        f"""
+        select {FACTS}, s.champion_label, s.challenger_label, s.champion_confidence, s.challenger_confidence
+        from shadow_items s join outputs o on o.id = s.output_id cross join lateral (
+            select * from answers where output_id = o.id order by seq desc limit 1
+        ) a
+        where s.run_id = %(run_id)s and a.label is not null order by o.key collate "C"
+        """,
+        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
+    ).fetchall()
+
+
+def days(conn: Conn, run_id: UUID) -> float:
+    """How long the version has been in shadow."""
+    row = conn.execute(
+        "select extract(epoch from now() - finished_at) / 86400.0 as days from retrain_runs where id = %(id)s",
+        {"id": run_id},
+    ).fetchone()
+    assert row is not None
+    return float(row["days"])

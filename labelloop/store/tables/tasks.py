@@ -1,0 +1,302 @@
+"""Outputs that stand in Label Studio: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from labelloop.answers.unreadable import MOST_ASKED
+from labelloop.store.database import Conn
+
+
+def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
+    """The open tasks, with the output's key and label and how many annotations stand on each, skipped ones too;
+    `more`: how many people are asked beside, because that many answers cannot be read; `fresh` as in the pool.
+    """
+    return conn.execute(
+        f"""
+        select t.*, o.key, o.label as output_label, o.result, o.probabilities, a.annotated,
+            t.version = %(version)s as fresh,
+            (select least(count(*), {MOST_ASKED}) from unreadable
+             where output_id = t.output_id and until is null and ask) as more
+        from tasks t join outputs o on o.id = t.output_id cross join lateral (
+            select count(*) as annotated from annotations
+            where instance = t.instance and task_id = t.label_studio_id
+            and annotation_id = any(array(
+                select annotation_id from annotation_versions
+                where instance = t.instance and task_id = t.label_studio_id))
+        ) a
+        where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
+        """,
+        {"loop": loop, "version": version},
+    ).fetchall()
+
+
+def any_yet(conn: Conn, loop: str) -> bool:
+    """Whether the loop ever had a task."""
+    row = conn.execute("select exists (select from tasks where loop = %(loop)s) as found", {"loop": loop}).fetchone()
+    assert row is not None
+    return bool(row["found"])
+
+
+def pushed(conn: Conn, loop: str, last: int) -> dict[str, int]:
+    """Lane to the number of outputs among the `last` pushed, and those on their way too; `second`: asked once more."""
+    rows = conn.execute(
+        """
+        with newest as (
+            select lane::text, overlap from tasks where loop = %(loop)s
+            order by pushed_at desc, output_id limit %(last)s
+        )
+        select lane, count(*) as n from (
+            select lane from newest
+            union all
+            select 'second' from newest where overlap > 1
+            union all
+            select i.lane::text from batch_items i join batches b on b.id = i.batch_id
+            where b.loop = %(loop)s and b.kind = 'tasks'
+        ) all_of_them group by lane
+        """,
+        {"loop": loop, "last": last},
+    ).fetchall()
+    return {row["lane"]: row["n"] for row in rows}
+
+
+def recent(conn: Conn, loop: str, limit: int) -> list[UUID]:
+    """The outputs that were pushed last."""
+    rows = conn.execute(
+        "select output_id from tasks where loop = %(loop)s order by pushed_at desc, output_id limit %(limit)s",
+        {"loop": loop, "limit": limit},
+    ).fetchall()
+    return [row["output_id"] for row in rows]
+
+
+def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
+    """Those of these outputs that are answered, and were asked once, wait for a second opinion; returns how many."""
+    lock(conn, output_ids)
+    return conn.execute(
+        """
+        with reopened as (
+            update outputs o set state = 'in_review', state_reason = 'a second opinion is wanted'
+            from tasks t where t.output_id = o.id and t.overlap = 1 and o.id = any(%(ids)s) and o.state = 'answered'
+            returning o.id
+        )
+        update tasks set overlap = 2 where output_id in (select id from reopened)
+        """,
+        {"ids": list(output_ids)},
+    ).rowcount
+
+
+def asked_again(conn: Conn, loop: str, overlap: int) -> list[dict[str, Any]]:
+    """The tasks of which Label Studio should ask another number of people than all others: output_id, label_studio_id,
+    `wanted`, how many of them are asked because answers cannot be read (`more`), and what it was told of those
+    (`asked_more`). `overlap`: how many the loop asks.
+
+    Open tasks that wait for a second opinion, or have an answer that cannot be read; and any whose `more` has fallen.
+    """
+    return conn.execute(
+        f"""
+        with those as (
+            select output_id from tasks where loop = %(loop)s and overlap > 1
+            union select output_id from tasks where loop = %(loop)s and asked_more > 0
+            union select output_id from unreadable where loop = %(loop)s and until is null and ask
+        )
+        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more, t.asked_more
+        from those join tasks t using (output_id) join outputs o on o.id = t.output_id
+        cross join lateral (
+            select least(count(*), {MOST_ASKED})::integer as more from unreadable
+            where output_id = t.output_id and until is null and ask
+        ) u
+        where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
+        order by t.label_studio_id
+        """,
+        {"loop": loop, "overlap": overlap},
+    ).fetchall()
+
+
+def told(conn: Conn, more: Mapping[UUID, int]) -> None:
+    """Label Studio asks so many people more about these outputs, or is about to, because that many answers cannot be
+    read.
+    """
+    lock(conn, more)
+    conn.execute(
+        """
+        update tasks t set asked_more = m.more from unnest(%(ids)s::uuid[], %(more)s::integer[]) as m (output_id, more)
+        where t.output_id = m.output_id and t.asked_more <> m.more
+        """,
+        {"ids": list(more), "more": list(more.values())},
+    )
+
+
+def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
+    """Hold these rows, in one order for everybody who changes several."""
+    conn.execute(
+        "select from tasks where output_id = any(%(ids)s) order by output_id for update", {"ids": list(output_ids)}
+    )
+
+
+def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
+    """These tasks have a prediction of `version` now, and with it a new place in the served order."""
+    lock(conn, priorities)
+    conn.execute(
+        """
+        update tasks t set shown_version = %(version)s, priority = p.priority
+        from unnest(%(ids)s::uuid[], %(priorities)s::float8[]) as p (output_id, priority)
+        where t.output_id = p.output_id
+        """,
+        {"version": version, "ids": list(priorities), "priorities": list(priorities.values())},
+    )
+
+
+def ids(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """Every task that Label Studio should have: output, its id there, and how many annotations of it are stored."""
+    return conn.execute(
+        """
+        select t.output_id, t.label_studio_id, t.pushed_at, o.state::text, coalesce(a.n, 0) as annotated
+        from tasks t join outputs o on o.id = t.output_id
+        left join (
+            select instance, task_id, count(*) as n from annotations
+            where instance = any(array(select instance from projects where loop = %(loop)s))
+            group by instance, task_id
+        ) a on a.instance = t.instance and a.task_id = t.label_studio_id
+        where t.loop = %(loop)s
+        """,
+        {"loop": loop},
+    ).fetchall()
+
+
+def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[int]) -> dict[int, UUID]:
+    rows = conn.execute(
+        "select label_studio_id, output_id from tasks where instance = %(instance)s and label_studio_id = any(%(ids)s)",
+        {"instance": instance, "ids": list(task_ids)},
+    ).fetchall()
+    return {row["label_studio_id"]: row["output_id"] for row in rows}
+
+
+def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
+    """Those of these outputs that are the loop's: state, and Label Studio's id of the task (null: none known)."""
+    rows = conn.execute(
+        """
+        select o.id, o.state::text, t.label_studio_id from outputs o left join tasks t on t.output_id = o.id
+        where o.loop = %(loop)s and o.id = any(%(ids)s)
+        """,
+        {"loop": loop, "ids": list(output_ids)},
+    ).fetchall()
+    return {row["id"]: row for row in rows}
+
+
+def hold_idle(conn: Conn, output_id: UUID) -> bool:
+    """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
+    row = conn.execute(
+        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
+    ).fetchone()
+    return row is not None
+
+
+def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch_id: UUID) -> bool:
+    """Write down a task that came after we had given up its import, or came back; False if the batch is not ours.
+
+    `shown_version` stays empty: the next push looks at what the task shows.
+    """
+    return (
+        conn.execute(
+            """
+            insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
+                               confidence, version, why, shown_version)
+            select o.id, o.loop, b.id, %(instance)s, %(task)s, o.lane, coalesce(p.utility, 0), coalesce(p.utility, 0),
+                   coalesce(p.label, o.label), coalesce(p.confidence, o.confidence),
+                   coalesce(p.version, 'pipeline'), p.why, ''
+            from outputs o join batches b on b.id = %(batch)s and b.loop = o.loop
+            left join pool p on p.output_id = o.id
+            where o.id = %(output)s and o.state in ('waiting', 'withdrawn')
+            on conflict do nothing
+            """,
+            {"output": output_id, "instance": instance, "task": task_id, "batch": batch_id},
+        ).rowcount
+        == 1
+    )
+
+
+def leave_pool(conn: Conn, output_id: UUID) -> None:
+    conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})
+
+
+def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state: str, reason: str | None) -> list[UUID]:
+    """Move those of the outputs that are in one of the states `was`; returns them."""
+    rows = conn.execute(
+        """
+        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
+        where id = any(%(ids)s) and state = any(%(was)s::output_state[]) returning id
+        """,
+        {"ids": list(output_ids), "was": list(was), "state": state, "reason": reason},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
+def wait_again(conn: Conn, loop: str, reason: str) -> int:
+    """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
+
+    What is answered stays so. What could not be read is nobody's any more: the output is asked anew.
+    """
+    conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
+    conn.execute(
+        """
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why, margin)
+        select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why, t.margin
+        from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' on conflict (output_id) do nothing
+        """,
+        {"loop": loop},
+    )
+    conn.execute(
+        """
+        update unreadable u set until = now() from outputs o
+        where o.id = u.output_id and u.loop = %(loop)s and u.until is null and o.state = 'in_review'
+        """,
+        {"loop": loop},
+    )
+    n = conn.execute(
+        "update outputs set state = 'waiting', state_reason = %(reason)s where loop = %(loop)s and state = 'in_review'",
+        {"loop": loop, "reason": reason},
+    ).rowcount
+    conn.execute("delete from tasks where loop = %(loop)s", {"loop": loop})
+    return n
+
+
+def answered_before(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Those of these open outputs that people answered before we knew of their tasks are answered."""
+    conn.execute(
+        """
+        update outputs o set state = 'answered'
+        from tasks t cross join lateral (
+            select reviewers from answers where output_id = t.output_id order by seq desc limit 1
+        ) a
+        where t.output_id = o.id and o.id = any(%(ids)s) and o.state = 'in_review' and a.reviewers >= t.overlap
+        """,
+        {"ids": list(output_ids)},
+    )
+
+
+def doubt_open(conn: Conn, loop: str) -> None:
+    """The next pull looks whether the loop's open tasks are still there: some task was deleted."""
+    conn.execute(
+        """
+        insert into pull_requests (loop, task_id)
+        select t.loop, t.label_studio_id from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' order by t.label_studio_id
+        on conflict (loop, task_id) do update set requested_at = clock_timestamp()
+        """,
+        {"loop": loop},
+    )
+
+
+def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
+    """Label Studio has no task of these outputs any more."""
+    conn.execute("delete from tasks where output_id = any(%(ids)s)", {"ids": list(output_ids)})
+
+
+def point_to(conn: Conn, output_id: UUID, task_id: int) -> None:
+    """The output's task is this one of several."""
+    conn.execute(
+        "update tasks set label_studio_id = %(task)s where output_id = %(id)s", {"id": output_id, "task": task_id}
+    )

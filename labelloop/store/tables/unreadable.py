@@ -1,0 +1,122 @@
+"""Answers that nobody can read: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from labelloop.answers.unreadable import MOST_ASKED
+from labelloop.store.database import Conn
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    output_id: UUID
+    annotation_version: int
+    reviewer_id: UUID | None
+    """None where nobody can be named."""
+    reason: str
+    ask: bool
+    comment: str | None
+
+
+def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows: Sequence[Row]) -> None:
+    """`rows` is all that cannot be read of these outputs now, with the form of this hash; the others are closed."""
+    conn.execute(
+        """
+        update unreadable set until = now()
+        where output_id = any(%(outputs)s) and until is null and annotation_version <> all (%(versions)s::bigint[])
+        """,
+        {"outputs": list(output_ids), "versions": [row.annotation_version for row in rows]},
+    )
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            """
+            insert into unreadable (loop, output_id, annotation_version, reviewer_id, reason, ask, comment, form)
+            values (%(loop)s, %(output)s, %(version)s, %(reviewer)s, %(reason)s, %(ask)s, %(comment)s, %(form)s)
+            on conflict (annotation_version) where until is null do update set
+                reason = excluded.reason, ask = excluded.ask, comment = excluded.comment, form = excluded.form
+            """,
+            [
+                {
+                    "loop": loop,
+                    "output": row.output_id,
+                    "version": row.annotation_version,
+                    "reviewer": row.reviewer_id,
+                    "reason": row.reason,
+                    "ask": row.ask,
+                    "comment": row.comment,
+                    "form": form,
+                }
+                for row in rows
+            ],
+        )
+
+
+def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[UUID]:
+    """Outputs with an answer that another form than the one of this hash could not read.
+
+    Of this project alone: what was said in one that was lost is not read again, and stays as it was.
+    """
+    rows = conn.execute(
+        """
+        select distinct u.output_id from unreadable u join annotation_versions v on v.seq = u.annotation_version
+        where u.loop = %(loop)s and u.until is null and u.form <> %(form)s and v.instance = %(instance)s
+        order by u.output_id
+        """,
+        {"loop": loop, "instance": instance, "form": form},
+    )
+    return [row["output_id"] for row in rows]
+
+
+def outputs(conn: Conn, loop: str) -> int:
+    """Number of outputs in review with an answer that nobody can read. What others answered meanwhile is left out."""
+    row = conn.execute(
+        """
+        select count(distinct u.output_id) as n from unreadable u join outputs o on o.id = u.output_id
+        where u.loop = %(loop)s and u.until is null and o.state = 'in_review'
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def of_output(conn: Conn, output_id: UUID) -> list[str]:
+    """Why each of the output's answers that cannot be read is one, oldest first."""
+    rows = conn.execute(
+        "select reason from unreadable where output_id = %(id)s and until is null order by since, id", {"id": output_id}
+    )
+    return [row["reason"] for row in rows]
+
+
+def list_(conn: Conn, loop: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """Answers that cannot be read, of outputs in review: those that nobody else is asked for first, then the oldest.
+
+    `again`: Label Studio asks somebody else. `total`: the number of all of them; `stuck`: of those without `again`.
+    """
+    return conn.execute(
+        f"""
+        with those as (
+            select u.*, count(*) over (partition by u.output_id) as n,
+                count(*) filter (where u.ask) over (partition by u.output_id) as asks
+            from unreadable u where u.loop = %(loop)s and u.until is null
+        ), shown as (
+            select o.key, coalesce(r.name, r.email, 'user ' || r.label_studio_user_id) as reviewer, u.reason, u.comment,
+                v.updated_at, v.annotation_id, t.label_studio_id, p.project_id, p.label_studio_url,
+                u.n + (select count(*) from feedback f where f.model_output_id = o.id)
+                    < greatest(t.overlap, (l.spec ->> 'overlap')::integer) + least(u.asks, {MOST_ASKED}) as again
+            from those u join outputs o on o.id = u.output_id join loops l on l.name = u.loop
+            join annotation_versions v on v.seq = u.annotation_version
+            left join reviewers r on r.id = u.reviewer_id
+            left join tasks t on t.output_id = o.id
+            left join projects p on p.loop = o.loop and p.instance = t.instance
+            where o.state = 'in_review'
+        )
+        select *, count(*) over () as total, count(*) filter (where not again) over () as stuck
+        from shown order by again, updated_at, key collate "C" limit %(limit)s
+        """,
+        {"loop": loop, "limit": limit},
+    ).fetchall()

@@ -1,0 +1,119 @@
+"""What the gate reads, and what was decided after it: one statement a function; the caller owns the transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from psycopg.types.json import Jsonb
+
+from labelloop.reading import paths
+from labelloop.store.database import Conn
+
+FACTS = """
+    o.id as output_id, o.model_version as source, a.label, a.resolved_at, a.agreement, a.reviewers,
+    (
+        select coalesce(array_agg('user ' || r.label_studio_user_id), '{}')
+        from feedback f join reviewers r on r.id = f.reviewer_id where f.model_output_id = o.id
+    ) as people,
+    (
+        select length(text) from coalesce(o.data ->> %(field)s, o.data #>> %(path)s::text[]) as text
+        where text !~ '^(data:|[a-z][a-z0-9+.-]*://|/)'
+    ) as length,
+    (
+        select coalesce(jsonb_object_agg(name, value), '{}') from jsonb_each(o.data) as d (name, value)
+        where jsonb_typeof(value) in ('string', 'number', 'boolean') and length(value #>> '{}') <= 100
+    ) as fields
+"""
+"""Of an output `o` with its answer `a`: what slices are cut by. A long word or a whole text divides nothing; people go
+by Label Studio's id of them, since verdicts are kept, and cards are passed on.
+"""
+
+
+def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]]:
+    """What the run was judged on: answer, both models' labels and confidences, and facts. `field`: holds the text."""
+    return conn.execute(
+        f"""
+        select {FACTS}, i.champion_label, i.challenger_label, i.champion_confidence, i.challenger_confidence
+        from run_items i join outputs o on o.id = i.output_id join answers a on a.seq = i.answer_seq
+        where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
+        """,
+        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
+    ).fetchall()
+
+
+def looks(conn: Conn, run: Mapping[str, Any], min_holdout: int) -> list[float]:
+    """Of each earlier verdict against the same incumbent, the share of this run's held-out items that it saw.
+
+    Runs that were judged on too few answers, or made the champion again, had no verdict.
+    """
+    rows = conn.execute(
+        """
+        with ours as (select output_id from run_items where run_id = %(id)s and part = 'holdout')
+        select count(*) / (select count(*) from ours)::float8 as share
+        from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout' join ours using (output_id)
+        where r.loop = %(loop)s and r.id <> %(id)s and r.champion_id is not distinct from %(champion_id)s
+        and r.version_id is distinct from r.champion_id and r.status in ('promoted', 'refused', 'asking', 'shadow')
+        and (r.scores ->> 'holdout')::integer >= %(min_holdout)s
+        group by r.id order by min(r.finished_at)
+        """,
+        {"id": run["id"], "loop": run["loop"], "champion_id": run["champion_id"], "min_holdout": min_holdout},
+    ).fetchall()
+    return [row["share"] for row in rows]
+
+
+def hold(conn: Conn, loop: str) -> None:
+    """Until the transaction ends nobody else decides anything about the loop."""
+    conn.execute("select from loops where name = %(loop)s for no key update", {"loop": loop})
+
+
+def undecided(conn: Conn, loop: str) -> list[dict[str, Any]]:
+    """The runs that passed the gate and wait for a person or are in shadow, newest first."""
+    return conn.execute(
+        """
+        select * from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')
+        order by finished_at desc, id
+        """,
+        {"loop": loop},
+    ).fetchall()
+
+
+def decide(conn: Conn, run_id: UUID, status: str, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
+    """End what waits for a decision, or ask a person after the shadow; False where somebody else has decided.
+
+    The reasons come before those of the verdict. `finished_at` stays: the newest trained version ranks, whenever
+    somebody decides. `shadow`: what the live answers came to, kept in the scores.
+    """
+    return (
+        conn.execute(
+            """
+            update retrain_runs set status = %(status)s::run_status, reasons = %(reasons)s || reasons,
+                scores = scores || coalesce(%(shadow)s, '{}'::jsonb)
+            where id = %(id)s and status in ('asking', 'shadow')
+            """,
+            {
+                "id": run_id,
+                "status": status,
+                "reasons": list(reasons),
+                "shadow": None if shadow is None else Jsonb({"shadow": shadow}),
+            },
+        ).rowcount
+        == 1
+    )
+
+
+def record(conn: Conn, run_id: UUID, decision: str, by: str, why: str) -> None:
+    """`decision`: promote or refuse."""
+    conn.execute(
+        "insert into decisions (run_id, decision, by, why) values (%(run_id)s, %(decision)s, %(by)s, %(why)s)",
+        {"run_id": run_id, "decision": decision, "by": by, "why": why},
+    )
+
+
+def newest_run(conn: Conn, version_id: str) -> dict[str, Any] | None:
+    """The last run that made the version; None: none that is on record."""
+    return conn.execute(
+        "select * from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
+        {"id": version_id},
+    ).fetchone()

@@ -1,0 +1,1 @@
+"""Fitted models, and the runs that made them."""

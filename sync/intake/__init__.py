@@ -1,0 +1,1 @@
+"""The hop that takes outputs in."""

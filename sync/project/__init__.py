@@ -1,0 +1,1 @@
+"""A loop's project in Label Studio."""

@@ -1,0 +1,132 @@
+"""Signposts: what tells people in Label Studio where they are and what to press: description, instruction and tab.
+
+People may write their own words around ours, and choose their own columns. What is ours is known by being, to the
+letter, what we write today or wrote formerly; whatever else stands there is theirs, and stays.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from labelloop.labelstudio.answers import Project
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, WHY
+from labelloop.spec.loop import LoopSpec
+
+PRESS = "Press Label All Tasks: you are asked what a model learns most from."
+KEEP = "Filled and read by labelloop. Keep this mark: "
+"""Our mark follows. The list of projects shows about 150 characters."""
+FORMER_DESCRIPTIONS = (
+    (
+        "Filled and read by labelloop. Open it and press Label All Tasks: you are asked what a model learns most from, "
+        "with its guess filled in. Keep this mark: "
+    ),
+    KEEP,
+)
+INSTRUCTION = (
+    "<p>Press <b>Label All Tasks</b>. It serves the task whose answer teaches the model most, to you alone. "
+    "<b>Label Tasks As Displayed</b> and the rows of the table show one task to several people.</p>"
+    "<p>An answer that is filled in is a model's guess. Look at the item first: you are asked because the guess is "
+    "often wrong. <b>Submit</b> what is right; <b>Skip</b> what nobody could answer.</p>"
+)
+FORMER_INSTRUCTIONS = (
+    INSTRUCTION.replace(
+        "An answer that is filled in is a model's guess.", "The answer that is filled in is the model's guess."
+    ),
+    "Press <b>Label All Tasks</b>: it serves the most informative task first, and each task to one person.",
+)
+MANY = 10_000
+"""Waiting outputs are counted up to here."""
+TAB = "Most informative first"
+ORDERING = ["tasks:predictions_score"]
+FILTERS = {
+    "conjunction": "and",
+    "items": [{"filter": "filter:tasks:completed_at", "operator": "empty", "type": "Datetime", "value": True}],
+}
+"""The tasks that somebody is still asked for."""
+OTHERS = (
+    *("inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_results"),
+    *("annotations_ids", "predictions_model_versions", "predictions_results", "file_upload", "storage_filename"),
+    *("created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists"),
+)
+"""Columns of Label Studio's own that say nothing about what to answer next."""
+TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
+WIDTHS = {f"tasks:data.{WHY}": 320}
+NARROW = ("id", "annotators", "predictions_score")
+"""Columns with no room beside a task that is open."""
+
+
+def words(spec: LoopSpec, mark: str, waiting: int) -> dict[str, str]:
+    """Return the project's title, description and instruction. `waiting` outputs wait for a place in the window."""
+    says = spec.instruction if "<" in spec.instruction else f"<p>{html.escape(spec.instruction)}</p>"
+    return {
+        "title": spec.title or _title(spec.name),
+        "description": f"{_waiting(waiting)} {spec.description or PRESS} {KEEP}{mark}",
+        "expert_instruction": (says if spec.instruction else "") + INSTRUCTION,
+    }
+
+
+def _title(loop: str) -> str:
+    """Label Studio wants three letters at least."""
+    return loop if len(loop) >= 3 else f"loop {loop}"
+
+
+def _waiting(n: int) -> str:
+    """Two digits, so that the words stay the same while little changes."""
+    if n > MANY:
+        return f"More than {MANY:,} items wait."
+    if n >= 100:
+        n = round(n, 2 - len(str(n)))
+        return f"About {n:,} items wait."
+    return f"{n} items wait." if n > 1 else "One item waits." if n else "All that waits is here."
+
+
+def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
+    """Return what of the project's words is to be changed, and into what. `written` is what labelloop wrote last."""
+    has = {"title": project.title, "description": project.description, "expert_instruction": project.instruction}
+    formerly: Mapping[str, Sequence[str]] = {
+        "title": [_title(spec.name)],
+        # A description ends with our mark.
+        "description": [former + wanted["description"].rpartition(KEEP)[2] for former in FORMER_DESCRIPTIONS],
+        "expert_instruction": FORMER_INSTRUCTIONS,
+    }
+    found = {}
+    for name, want in wanted.items():
+        ours = filter(None, (written.get(name), *formerly.get(name, ())))
+        mine = next((words for words in ours if words == has[name] or (name != "title" and words in has[name])), None)
+        if not has[name]:
+            found[name] = want
+        elif want not in has[name] and mine is not None:
+            found[name] = has[name].replace(mine, want, 1)
+    return found
+
+
+def keep_tab(gateway: Gateway, project: Project, spec: LoopSpec) -> None:
+    """Keep one tab of our title, in our order and with our filter; its columns are people's once it is there.
+
+    A person who wants another order or filter makes a tab of another title.
+    """
+    standing = [view for view in gateway.views(project.id) if view.title == TAB]
+    if not standing:
+        gateway.create_view(project.id, _tab(project, spec, {}))
+    elif (wanted := _tab(project, spec, standing[0].data)) != standing[0].data:
+        gateway.update_view(standing[0].id, wanted)
+    for double in standing[1:]:  # two looked at the same time
+        gateway.delete_view(double.id)
+
+
+def _tab(project: Project, spec: LoopSpec, has: Mapping[str, Any]) -> dict[str, Any]:
+    # In a project without tasks Label Studio knows no score, and shows an error instead of an empty list.
+    ordering = ORDERING if project.tasks else []
+    ours = {"type": "list", "target": "tasks", "title": TAB, "ordering": ordering, "filters": FILTERS}
+    return {"hiddenColumns": hidden_columns(spec), "columnsWidth": WIDTHS, **has, **ours}
+
+
+def hidden_columns(spec: LoopSpec) -> dict[str, list[str]]:
+    """Label Studio shows every column that is not named here, also one of a field that comes later."""
+    ours = TECHNICAL if spec.config.quick is None else (*TECHNICAL, BEST)
+    technical = [f"data.{name}" for name in ours if name not in spec.config.data_fields]
+    explore = [f"tasks:{name}" for name in (*OTHERS, *technical)]
+    return {"explore": explore, "labeling": [*explore, *(f"tasks:{name}" for name in NARROW)]}

@@ -1,0 +1,1 @@
+"""The hop that brings answers back from Label Studio."""

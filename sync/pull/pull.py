@@ -1,0 +1,182 @@
+"""Pull: what people did in Label Studio becomes annotation versions, and with them feedback and answers.
+
+The doorbell only says that there is something; the truth is read back, by the time of each task's last change, which is
+Label Studio's own and compared with nothing else. A look costs Label Studio processor time beside its people, so a
+worker remembers what it has seen, and reads what is new. A full sweep finds the rest.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from labelloop.labelstudio.gateway import CHANGES, PAGE, Gateway
+from labelloop.queue.tasks import Task
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Database
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import projects
+from labelloop.store.tables import tasks as task_store
+from sync.project.project import own
+from sync.pull.sweep import confirm, sweep, too_many
+from sync.pull.take_in import Pull, PullReport
+
+logger = logging.getLogger(__name__)
+
+MARGIN = timedelta(seconds=60)
+"""Label Studio commits a change later than the time that it gives it, by less than this."""
+USUALLY = timedelta(seconds=2)
+"""... and nearly always by less than this."""
+LATE_EVERY_S = 60.0
+"""Between two looks for changes that were committed late, while there are changes."""
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CHECK_EVERY_S = 900.0
+"""Between two checks that the project is ours, while nothing fails. What is written is checked each time."""
+
+
+@dataclass
+class Memory:
+    """What a worker knows of a loop from its pulls before. An empty one costs a longer look, and nothing else."""
+
+    since: datetime | None = None
+    """The next look is for what changed after this; None: after the bookmark."""
+    seen: dict[int, datetime] = field(default_factory=dict)
+    """Task to its last change, for those that changed lately."""
+    changed_at: float = 0.0
+    """When a look last found something, by our clock; 0: nothing can come late any more."""
+    late_at: float = 0.0
+    """When it was last looked for what came late."""
+    checked_at: float = 0.0
+    """When the project was last known to be ours; 0: never."""
+
+    def note(self, changes: Mapping[int, datetime]) -> set[int]:
+        """Those of these tasks whose change is new to us; the next look begins behind them."""
+        new = {id_ for id_, at in changes.items() if self.seen.get(id_) != at}
+        self.seen |= changes
+        if new:
+            self.changed_at = time.monotonic()
+        if changes:
+            self.since = max(changes.values()) - (USUALLY if new else timedelta())
+        return new
+
+
+def pull(
+    database: Database,
+    gateway: Gateway,
+    spec: LoopSpec,
+    full: bool = False,
+    confirm_deletions: bool = False,
+    memory: Memory | None = None,
+) -> PullReport:
+    """Bring Postgres up to what Label Studio has. Twice is once.
+
+    `full`: every task is looked at, so that deleted ones and duplicates are found too. `confirm_deletions`: a full pull
+    believes that all the tasks that are missing were deleted on purpose. `memory`: of the caller's pulls before, which
+    makes this one short; where this one raises, it is of no use any more.
+    """
+    with database.transaction() as conn:
+        project = projects.get(conn, spec.name)
+        rung = annotation_store.rung(conn, spec.name)
+    if project is None or project["project_id"] is None:
+        return PullReport()
+    memory = memory or Memory()
+    if not memory.checked_at or time.monotonic() - memory.checked_at > CHECK_EVERY_S:
+        own(gateway, project)
+        memory.checked_at = time.monotonic()
+    pull = Pull(database, gateway, spec, project)
+    report = pull.read_again()
+    report += _changed(pull, memory)
+    if rung:
+        report += _rung(pull, rung)
+    if full:
+        pull.meet_again()
+        report += sweep(pull, confirm_deletions)
+    if report.outputs or full:
+        logger.info("pull", extra={"loop": spec.name, "report": report})
+    return report
+
+
+def _changed(pull: Pull, memory: Memory) -> PullReport:
+    """Everything that changed since the last look."""
+    if memory.since is None:
+        return _all(pull, memory)
+    if memory.changed_at and time.monotonic() - memory.late_at >= LATE_EVERY_S:
+        return _late(pull, memory)
+    page = pull.gateway.changed_tasks(pull.project_id, memory.since)
+    if len(page) == PAGE:
+        return _all(pull, memory)
+    new = memory.note({task.id: task.updated_at for task in page})
+    return _take_in(pull, [task for task in page if task.id in new])
+
+
+def _late(pull: Pull, memory: Memory) -> PullReport:
+    """As `_changed`, but from the margin before the bookmark; the next one is the newest change that was found."""
+    bookmark, began = pull.project["bookmark"], time.monotonic()
+    changes = {} if bookmark is None else pull.gateway.changes(pull.project_id, bookmark - MARGIN)
+    if bookmark is None or len(changes) == CHANGES:
+        return _all(pull, memory)
+    settled = began - memory.changed_at > MARGIN.total_seconds()
+    new = memory.note(changes)
+    memory.seen, memory.late_at = changes, began
+    if settled and not new:
+        memory.changed_at = 0.0
+    return _take_in(pull, pull.gateway.tasks(pull.project_id, new), max(changes.values(), default=None))
+
+
+def _all(pull: Pull, memory: Memory) -> PullReport:
+    """As `_late`, page by page, without a memory; the next bookmark is what was the newest change before the first."""
+    report = PullReport()
+    began, newest = time.monotonic(), pull.gateway.newest_change(pull.project_id)
+    memory.since, memory.late_at = EPOCH if newest is None else newest - USUALLY, began
+    if newest is None:
+        return report
+    bookmark = pull.project["bookmark"]
+    since = None if bookmark is None else bookmark - MARGIN
+    after, last = 0, False
+    while not last:
+        page = pull.gateway.changed_tasks(pull.project_id, since, after)
+        last = len(page) < PAGE
+        report += pull.take_in(page, bookmark=newest if last else None)
+        memory.seen |= {task.id: task.updated_at for task in page if task.updated_at > newest - MARGIN}
+        after = page[-1].id if page else after
+    memory.changed_at = began
+    return report
+
+
+def _take_in(pull: Pull, tasks: Sequence[Task], bookmark: datetime | None = None) -> PullReport:
+    """The bookmark moves with the last page; nothing to take in costs no transaction."""
+    report = PullReport()
+    for start in range(0, len(tasks), PAGE):
+        last = start + PAGE >= len(tasks)
+        report += pull.take_in(tasks[start : start + PAGE], bookmark=bookmark if last else None)
+    if bookmark is not None and not tasks:
+        with pull.database.transaction() as conn:
+            projects.set_bookmark(conn, pull.spec.name, bookmark)
+    return report
+
+
+def _rung(pull: Pull, rung: Mapping[int, datetime]) -> PullReport:
+    """Whether these tasks are there: one that is not was deleted."""
+    report = _deleted(pull, set(rung) - pull.gateway.there(pull.project_id, rung))
+    with pull.database.transaction() as conn:
+        annotation_store.answer_doorbells(conn, pull.spec.name, rung)
+    return report
+
+
+def _deleted(pull: Pull, ids: set[int]) -> PullReport:
+    with pull.database.transaction() as conn:
+        gone = list(task_store.by_label_studio_id(conn, pull.instance, sorted(ids)).values())
+        known = len(task_store.ids(conn, pull.spec.name)) if gone else 0
+    if not gone:
+        return PullReport()
+    if too_many(len(gone), known):
+        # Raising here would keep the rings, and with them every later pull from coming as far as its sweep.
+        logger.warning("%d open tasks are gone: left to the sweep", len(gone), extra={"loop": pull.spec.name})
+        return PullReport()
+    confirm(pull)
+    with pull.database.transaction() as conn:
+        projects.hold(conn, pull.spec.name, "answers")
+        return pull.withdraw(conn, gone)

@@ -1,0 +1,148 @@
+"""What tasks of Label Studio show, taken into Postgres: annotation versions, and with them feedback and answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from labelloop.answers.people import Person
+from labelloop.errors import Unreachable
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.tasks import BATCH, Task
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn, Database
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import feedback as feedback_store
+from labelloop.store.tables import jobs, projects, unreadable
+from labelloop.store.tables import tasks as task_store
+from sync.pull.resolve import form_hash, resolve
+
+TAMPERED = "the signature in the task's data does not fit"
+
+
+@dataclass(frozen=True, slots=True)
+class PullReport:
+    tasks: int = 0
+    """Read, whether or not there was anything new in them."""
+    outputs: int = 0
+    """Whose annotations have changed."""
+    answers: int = 0
+    """New or changed."""
+    withdrawn: int = 0
+    """Outputs whose task somebody deleted."""
+    adopted: int = 0
+    """Tasks of ours that we had not known of."""
+    duplicates: int = 0
+    """Tasks that were one too many, deleted before anybody answered them."""
+
+    def __add__(self, other: PullReport) -> PullReport:
+        return PullReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+
+class Pull:
+    """One pull of one loop: what its parts share."""
+
+    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping[str, Any]) -> None:
+        self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
+        self.project_id: int = project["project_id"]
+        self.instance: UUID = project["instance"]
+        self._users: dict[int, Person] = {}
+
+    def take_in(self, tasks: Sequence[Task], *, bookmark: datetime | None = None) -> PullReport:
+        """Store what these tasks show, and what follows from it, with the bookmark, in one transaction."""
+        users = self._users_of(tasks)
+        with self.database.transaction() as conn:
+            # One at a time, so that answers are committed in the order of their seq.
+            projects.hold(conn, self.spec.name, "answers")
+            if (projects.get(conn, self.spec.name) or {}).get("instance") != self.instance:
+                raise Unreachable(f"loop {self.spec.name!r} has just been given another project")
+            report = self._store(conn, tasks, users)
+            projects.set_bookmark(conn, self.spec.name, bookmark)
+        return report
+
+    def read_again(self) -> PullReport:
+        """What could not be read with another form than the loop has now is read once more."""
+        form = form_hash(self.spec)
+        with self.database.transaction() as conn:
+            if not unreadable.of_another_form(conn, self.spec.name, self.instance, form):
+                return PullReport()
+            projects.hold(conn, self.spec.name, "answers")
+            outputs = unreadable.of_another_form(conn, self.spec.name, self.instance, form)
+            done = resolve(conn, self.spec, self.instance, outputs, {})
+            return PullReport(outputs=len(outputs), answers=done.answers)
+
+    def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
+        """Label Studio surely has no task of these outputs any more: their answers no longer count."""
+        withdrawn = task_store.set_state(
+            conn, outputs, ["in_review", "answered"], "withdrawn", "its task was deleted in Label Studio"
+        )
+        task_store.forget(conn, outputs)
+        annotation_store.bury_outputs(conn, self.instance, outputs)
+        feedback_store.forget(conn, outputs)
+        done = resolve(conn, self.spec, self.instance, outputs, {})
+        jobs.ask(conn, jobs.PUSH, self.spec.name)
+        return PullReport(withdrawn=len(withdrawn), answers=done.answers)
+
+    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[int, Person]) -> PullReport:
+        key = self.project["signing_key"]
+        signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
+        known = task_store.known(conn, self.spec.name, list(signed.values()))
+        pushed = task_store.by_label_studio_id(conn, self.instance, [task.id for task in tasks])
+        strays = [task for task in tasks if task.id in signed]
+        adopted = [task for task in strays if self._adopt_stray(conn, task, known.get(signed[task.id]))]
+
+        seen: list[annotation_store.Seen] = []
+        for task in tasks:
+            output_id, distrusted = signed.get(task.id), None
+            if output_id is None and (task.ours or task.id in pushed):
+                output_id, distrusted = pushed.get(task.id), TAMPERED
+            elif output_id not in known:
+                output_id = None
+            seen += [(annotation, output_id, distrusted) for annotation in task.annotations]
+        touched = annotation_store.add(conn, self.instance, seen)
+        touched |= annotation_store.bury(
+            conn, self.instance, {task.id: task.updated_at for task in tasks}, [item[0].id for item in seen]
+        )
+        touched |= {signed[task.id] for task in adopted}
+        done = resolve(conn, self.spec, self.instance, touched, users)
+        return PullReport(tasks=len(tasks), outputs=len(touched), answers=done.answers, adopted=len(adopted))
+
+    def _adopt_stray(self, conn: Conn, task: Task, output: Mapping[str, Any] | None) -> bool:
+        """A task of ours that nobody wrote down: its import took effect after the grace, or it was brought back."""
+        if output is None or output["label_studio_id"] is not None or output["state"] not in ("waiting", "withdrawn"):
+            return False
+        try:
+            batch_id = UUID(str(task.data.get(BATCH)))
+        except ValueError:
+            return False
+        # A push may just be claiming it: what it took is on its way, and what it waits for it will not find.
+        projects.hold(conn, self.spec.name, "push")
+        if not task_store.hold_idle(conn, output["id"]):
+            return False
+        if not task_store.adopt_stray(conn, output["id"], self.instance, task.id, batch_id):
+            return False
+        task_store.leave_pool(conn, output["id"])
+        task_store.set_state(conn, [output["id"]], ["waiting"], "pushing", None)
+        task_store.set_state(conn, [output["id"]], ["pushing", "withdrawn"], "in_review", "found in Label Studio")
+        return True
+
+    def meet_again(self) -> None:
+        """Bring the names of those who have answered up to date: people change them. Who was deleted keeps theirs."""
+        self._users = self.gateway.users()
+        with self.database.transaction() as conn:
+            known = feedback_store.reviewers(conn, self.instance)
+            feedback_store.meet(conn, self.instance, {id_: self._users[id_] for id_ in known if id_ in self._users})
+
+    def _users_of(self, tasks: Sequence[Task]) -> Mapping[int, Person]:
+        """Label Studio's users; asked for once, when somebody is new to us."""
+        people = {annotation.reviewer for task in tasks for annotation in task.annotations} - {None}
+        if not people or self._users:
+            return self._users
+        with self.database.transaction() as conn:
+            met = {person for person, row in feedback_store.reviewers(conn, self.instance).items() if row["name"]}
+        if not people <= met:
+            self._users = self.gateway.users()
+        return self._users

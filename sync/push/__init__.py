@@ -1,0 +1,1 @@
+"""The hop that shows outputs to people in Label Studio."""

@@ -1,0 +1,5 @@
+"""Training takes its turn in these tests, and a judged loop is there for those that ask for it."""
+
+from tests.support.judged_loop import _judged as _judged
+from tests.support.judged_loop import _training_takes_its_turn as _training_takes_its_turn
+from tests.support.judged_loop import judged_loop_copy as judged_loop_copy

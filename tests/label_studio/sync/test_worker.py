@@ -1,0 +1,189 @@
+"""The sync worker as a real process, killed by SIGKILL where it hurts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+
+from labelloop.process.settings import Settings
+from labelloop.store.database import Database
+from labelloop.store.tables import jobs
+from tests.support.faultproxy import Proxy, proxy
+from tests.support.servers import LabelStudio
+from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
+from tests.support.tcp import Line
+
+LOCK = 4242
+AWAY_S = 3
+HOLD = f"""
+create function hold() returns trigger language plpgsql as
+    $$ begin perform pg_advisory_xact_lock({LOCK}); return new; end $$;
+"""
+
+
+@pytest.fixture
+def faults(label_studio: LabelStudio) -> Iterator[Proxy]:
+    with proxy(label_studio.url) as server:
+        yield server
+
+
+@pytest.fixture
+def loop(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
+    with sync_loop(database, label_studio.url, label_studio.token, through=faults.url) as loop:
+        loop.settings = replace(loop.settings, heartbeat_s=0.4, pull_every_s=0.5)
+        loop.push()
+        loop.do(HOLD)
+        yield loop
+
+
+class Worker:
+    def __init__(self, settings: Settings) -> None:
+        environ = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "sync.worker"], env={**environ, **settings.to_env()}, stderr=subprocess.PIPE
+        )
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+    def end(self) -> tuple[int, float, str]:
+        """SIGTERM; returns exit status, seconds that it took, and what it said."""
+        start = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        _, said = self.process.communicate(timeout=60)
+        return self.process.returncode, time.monotonic() - start, said.decode()
+
+
+@contextmanager
+def held(loop: SyncLoop, when: str, table: str) -> Iterator[None]:
+    """Whoever comes to this point in Postgres waits there, and whoever is killed there leaves nothing behind."""
+    loop.do(f"create trigger hold before {when} on {table} for each row execute function hold()")
+    with psycopg.connect(loop.database.url, autocommit=True) as holder:
+        holder.execute("select pg_advisory_lock(%s)", [LOCK])
+        yield
+    loop.do(f"drop trigger hold on {table}")
+
+
+def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop, faults: Proxy) -> None:
+    """Four kills, each followed by a new worker that finds what the dead one left."""
+    total = 0
+
+    def submit() -> None:
+        nonlocal total
+        total += len(loop.submit(4))
+
+    def stuck() -> bool:
+        """Somebody waits at the point that is held."""
+        return bool(
+            loop.sql("select 1 from pg_locks where locktype = 'advisory' and objid = %(id)s and not granted", id=LOCK)
+        )
+
+    def healed() -> None:
+        wait_until(lambda: loop.states() == {"in_review": total}, what="every output in review")
+        assert loop.tasks_an_output() == [1] * total
+        assert loop.sql("select count(*) as n from batch_items")[0]["n"] == 0
+        assert loop.sql("select count(*) as n from pool")[0]["n"] == 0
+
+    worker = Worker(loop.settings)
+    try:
+        # written down, not yet sent
+        with held(loop, "update", "batches"):
+            submit()
+            wait_until(stuck, what="a batch about to be sent")
+            assert [row["state"] for row in loop.sql("select state::text from batches")] == ["intent"]
+            worker.kill()
+        worker = Worker(loop.settings)
+        healed()
+
+        # sent, and it never arrives
+        faults.arm("hold request")
+        submit()
+        assert faults.struck.wait(60)
+        worker.kill()
+        worker = Worker(loop.settings)
+        wait_until(lambda: loop.states() == {"in_review": total}, what="the batch given up and sent anew")
+        # ... or so it seemed: it takes effect after all, and the sweep finds two tasks where one belongs
+        faults.let_go.set()
+        wait_until(lambda: max(loop.tasks_an_output()) == 2, what="the late effect")
+        loop.pull(full=True)
+        healed()
+
+        # it arrives, and nobody is there to hear so
+        faults.arm("hold reply")
+        submit()
+        assert faults.struck.wait(60)
+        worker.kill()
+        faults.let_go.set()
+        worker = Worker(loop.settings)
+        healed()
+
+        # in the middle of writing down what arrived
+        with held(loop, "insert", "tasks"):
+            submit()
+            wait_until(stuck, what="an adoption")
+            worker.kill()
+        worker = Worker(loop.settings)
+        healed()
+
+        status, seconds, said = worker.end()
+        assert status == 0
+        assert seconds < 30
+        assert "Traceback" not in said
+    finally:
+        worker.process.kill()
+
+
+def test_a_worker_lives_through_the_absence_of_label_studio_and_of_postgres(loop: SyncLoop, faults: Proxy) -> None:
+    """It pulls by itself before and after, with no doorbell; and there is no storm of log lines in between."""
+    server = urlsplit(loop.database.url)
+    line = Line(server.hostname or "", server.port or 5432)
+    through = server._replace(netloc=f"{server.username}:{server.password}@127.0.0.1:{line.port}").geturl()
+    worker = Worker(replace(loop.settings, database_url=through))
+    try:
+        loop.submit(2)
+        wait_until(lambda: loop.states() == {"in_review": 2}, what="the push")
+        faults.away = True
+        line.cut()
+        first, second = (task["id"] for task in loop.tasks())
+        loop.annotate(first, "dog")
+        time.sleep(AWAY_S)
+        faults.away = False
+        line.mend()
+        wait_until(lambda: loop.states()["answered"] == 1, what="the first answer")
+        loop.annotate(second, "cat")
+        wait_until(lambda: loop.states()["answered"] == 2, what="the second answer")
+        status, _, said = worker.end()
+        assert status == 0
+        assert "Traceback" not in said
+        assert len(said.splitlines()) < 10 + 4 * AWAY_S, said
+    finally:
+        worker.process.kill()
+        line.close()
+
+
+def test_a_worker_looks_a_while_after_a_ring_whether_or_not_it_looks_by_itself(loop: SyncLoop) -> None:
+    with loop.database.transaction() as conn:  # else it might be looked for the first look before that is asked for
+        jobs.ask(conn, jobs.PULL, loop.spec.name)
+    worker = Worker(replace(loop.settings, pull_every_s=3600.0))
+    try:
+        loop.submit(2)
+        wait_until(lambda: loop.states() == {"in_review": 2}, what="the push")
+        looks = "select 1 from procrastinate_jobs where task_name = %(job)s"
+        wait_until(lambda: not loop.sql(looks, job=jobs.PULL), what="the only look by itself")
+        loop.annotate(loop.tasks()[0]["id"], "dog")
+        with loop.database.transaction() as conn:
+            assert jobs.ask(conn, jobs.PULL, loop.spec.name, in_s=0.5)
+        wait_until(lambda: loop.states()["answered"] == 1, what="the answer")
+    finally:
+        worker.kill()

@@ -1,0 +1,184 @@
+"""The command line on a real database: what it prints, and how it ends when it is asked wrongly or cannot."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from click.testing import CliRunner, Result
+
+from console.cli import hops, main
+from labelloop.store import migrate
+from labelloop.store.database import Database
+from labelloop.store.tables import runs
+
+LOOPS = Path(__file__).parents[3] / "labeling_configs"
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(database_url: str, tmp_path: Path) -> Run:
+    """Runs the command line with the settings of a migrated database."""
+    env = {
+        "LABELLOOP_DATABASE_URL": database_url,
+        "LABELLOOP_LOOPS_DIR": str(LOOPS),
+        "LABELLOOP_DATA_DIR": str(tmp_path),
+        "LABELLOOP_INTAKE_TOKEN": "an-intake-token",
+        "USER": "ann",
+    }
+
+    def invoke(*words: str, **more: str) -> Result:
+        return CliRunner().invoke(main, list(words), env=env | more)
+
+    assert invoke("migrate").exit_code == 0
+    return invoke
+
+
+@pytest.mark.parametrize("command", sorted(main.commands))
+def test_every_command_says_what_it_does(command: str) -> None:
+    result = CliRunner().invoke(main, [command, "--help"])
+    assert result.exit_code == 0
+    assert len(result.output.splitlines()[2].strip()) > 20
+
+
+def test_migrating_twice_applies_nothing_and_keeps_the_loops(run: Run) -> None:
+    said = json.loads(run("migrate", "--json").stdout)
+    assert said == {"applied": [], "loops": ["digits", "tickets"]}
+    assert migrate.sqlalchemy_url("postgresql://u@h/d") == "postgresql+psycopg://u@h/d"
+
+
+def test_a_learner_that_cannot_be_is_refused_before_the_loop_is_registered(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "loops" / "mail"
+    folder.mkdir(parents=True)
+    (folder / "loop.yaml").write_text(
+        'feedback_loop: {trigger: "model_confidence < 1", labels: [a, b], learner: {name: sklearn.svm.LinearSVC}}'
+    )
+    refused = run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent))
+    assert refused.exit_code == 1
+    assert "mail/loop.yaml: learner: sklearn.svm.LinearSVC with these parameters has no predict_proba" in refused.stderr
+    assert "mail" not in run("status").stdout
+
+
+def test_a_loop_that_is_wrong_keeps_no_other_from_being_registered(run: Run, tmp_path: Path) -> None:
+    loops = tmp_path / "loops"
+    for name, form in {
+        "good": "",
+        "bad": '<View>\n<Text name="t" value="$text"/>\n  <Choices name="label" toName="t">\n'
+        '    <Choice value="a"/>\n    <Choice value="a"/></Choices></View>',
+        "late": "",
+    }.items():
+        (loops / name).mkdir(parents=True)
+        (loops / name / "loop.yaml").write_text('feedback_loop: {trigger: "model_confidence < 1"}')
+        if form:
+            (loops / name / "labels.xml").write_text(form)
+    result = run("migrate", "--json", LABELLOOP_LOOPS_DIR=str(loops))
+    assert result.exit_code == 1
+    said = json.loads(result.stdout)
+    assert said["loops"] == ["good", "late"]
+    assert said["refused"] == ["loop 'bad': line 5, column 5: labels.xml: 'label' has 'a' twice"]
+    assert "1 of 3 loops not registered:\nloop 'bad': line 5, column 5: labels.xml" in result.stderr
+    listed = run("status").stdout
+    assert "good" in listed
+    assert "late" in listed
+    assert "bad" not in listed
+
+
+def test_status_names_every_loop_and_who_serves(run: Run) -> None:
+    rows = json.loads(run("status", "--json").stdout)
+    assert [(row["loop"], row["champion"]) for row in rows] == [("digits", "pipeline"), ("tickets", "pipeline")]
+    assert len(json.loads(run("status", "--json", "--loop", "digits").stdout)) == 1
+    assert "digits" in run("status").stdout
+
+
+def test_who_waits_for_a_run_is_not_told_of_one_that_judges_a_version_again(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    def meanwhile(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        assert looks < 4
+        with Database(database_url) as db, db.transaction() as conn:
+            [trains] = [one for one in runs.open_runs(conn, "digits") if one["judges"] is None]
+            if looks == 1:
+                assert runs.request_again(conn, trains, "the champion changed") is not None
+            else:
+                assert runs.ask_to_stop(conn, trains["id"], "ada")
+
+    monkeypatch.setattr(hops, "time", SimpleNamespace(monotonic=time.monotonic, sleep=meanwhile))
+    done = json.loads(run("retrain", "--loop", "digits", "--wait", "--json").stdout)
+    assert (done["status"], looks) == ("stopped", 2)
+
+
+def test_a_retrain_is_asked_for_once(run: Run) -> None:
+    first = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
+    again = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
+    assert len(first["run"]) == 36
+    assert "folded" in again["run"]
+
+
+def test_a_run_that_nobody_stops_needs_no_name(run: Run) -> None:
+    assert run("retrain", "--loop", "digits", USER="").exit_code == 0
+
+
+def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
+    said = run("settings").stdout
+    assert "an-intake-token" not in said
+    assert database_url not in said
+    assert ":***@" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "more", "status", "says"),
+    [
+        (["versions", "--loop", "nothing"], {}, 2, "there are: digits, tickets"),
+        (["versions"], {}, 2, "say which loop with --loop"),
+        (["promote", "abc", "--loop", "digits", "--why", "test"], {}, 2, "no version begins with 'abc'"),
+        (["promote", "abc", "--loop", "digits"], {}, 2, "--why"),
+        (["retrain", "--loop", "digits", "--why", "\udcff"], {}, 2, "no text that can be kept: '\\udcff'"),
+        (["token", "revoke", "\udcff"], {}, 2, "no text that can be kept"),
+        (["refuse", "abc", "--loop", "digits", "--why", "test"], {}, 2, "'abc' names no run of digits that waits"),
+        (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
+        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (["promote", "abc", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (
+            ["promote", "abc", "--loop", "digits", "--why", "t", "--by", "ann"],
+            {"USER": ""},
+            2,
+            "no version begins with",
+        ),
+        (
+            ["rollback", "--loop", "digits", "--why", "t"],
+            {"USER": "", "LABELLOOP_BY": "ann"},
+            2,
+            "nothing to go back to",
+        ),
+        (["push"], {}, 2, "LABELLOOP_LABEL_STUDIO_URL"),
+        (["status"], {"LABELLOOP_DATABASE_URL": ""}, 2, "LABELLOOP_DATABASE_URL"),
+        (["status"], {"LABELLOOP_DATABASE_URL": "postgresql://u:p@127.0.0.1:9/x"}, 1, "Postgres does not answer"),
+        (["settings"], {"LABELLOOP_PULL_EVERY_S": "often"}, 2, "number of seconds"),
+        (["submit", "/nonexistent"], {}, 2, "No such file"),
+        (["demo", "--csv", __file__, "--text", "a", "--label", "b"], {}, 2, "cannot be read as CSV"),
+        (["demo", "--loop", "nothing"], {}, 2, "the demo has: digits, tickets"),
+        (["nothing"], {}, 2, "No such command"),
+    ],
+)
+def test_what_is_asked_wrongly_ends_with_2_and_what_fails_with_1(
+    run: Run, words: list[str], more: dict[str, str], status: int, says: str
+) -> None:
+    result = run(*words, **more)
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_database_without_our_tables_is_told_from_one_that_does_not_answer(run: Run, postgres_url: str) -> None:
+    result = run("status", LABELLOOP_DATABASE_URL=postgres_url)
+    assert result.exit_code == 2
+    assert "labelloop migrate" in result.stderr

@@ -1,0 +1,190 @@
+"""Reports of loops, runs and versions: what pages, HTTP and command line have in common."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from click.testing import CliRunner
+
+from backend.report import reports
+from backend.report.pairs import paired
+from backend.report.shown import excerpts, is_picture, task_url
+from console.cli import main
+from labelloop.errors import UsageError
+from labelloop.labeling.config import LabelingConfig
+from labelloop.store.database import Database
+from labelloop.store.tables import runs
+from tests.support.backend_factory import answer, digits_loop, digits_spec, submit, texts_spec
+from tests.support.judged_loop import JudgedLoop
+
+
+@pytest.fixture
+def judged(judged_loop_copy: JudgedLoop) -> Iterator[tuple[Database, UUID]]:
+    with Database(judged_loop_copy.url) as database:
+        yield database, judged_loop_copy.run
+
+
+def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(judged: tuple[Database, UUID]) -> None:
+    database, second = judged
+    with database.transaction() as conn:
+        everything = reports.overview(conn)
+        loop = reports.loop_report(conn, "digits")
+        run = reports.run_report(conn, second, label_studio_url="http://studio.example/")
+        version = reports.version_report(conn, run["challenger"]["name"])
+        both = reports.comparison(conn, run["champion"]["name"], run["challenger"]["name"])
+        own = reports.comparison(conn, "pipeline", run["champion"]["name"])
+    for report in (everything, loop, run, version, both, own):
+        assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+    (summary,) = everything["loops"]
+    assert summary["in_review"] == 150
+    assert summary["champion"]["accuracy"]["run"] == str(second), "the newest measurement, as the champion of that run"
+    assert any("asks for your decision" in need["what"] for need in summary["needs_you"])
+    assert [r["status"] for r in loop["runs"]] == ["asking", "promoted"]
+    assert [v["trained_on"] for v in loop["curve"]] == sorted(v["trained_on"] for v in loop["curve"])
+
+    assert run["champion"]["version"] == summary["champion"]["version"] != run["challenger"]["version"]
+    assert run["taught"] + run["held_out"] == 200
+    assert run["disagreements"]["total"] == len(run["disagreements"]["items"])
+    for item in run["disagreements"]["items"]:
+        assert item["champion_label"] != item["challenger_label"]
+        assert item["right"] == next(
+            (s for s in ("champion", "challenger") if item[f"{s}_label"] == item["answer"]), None
+        )
+        assert item["task"] is None or item["task"].startswith("http://studio.example/projects/30/data?task=")
+    assert {r["as"] for r in version["runs"]} == {"challenger"}
+    assert (both["better"], both["worse"], both["holdout"]) == (run["better"], run["worse"], run["held_out"])
+    assert own["holdout"] < both["holdout"], "the pipeline was judged by the first run alone"
+
+
+def test_the_command_line_shows_the_loops_at_a_glance(
+    judged: tuple[Database, UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database, _ = judged
+    monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
+    with database.transaction() as conn:
+        wanted = reports.overview(conn)["loops"]
+    assert json.loads(CliRunner().invoke(main, ["loops", "--json"]).stdout) == wanted
+    assert "asks for your decision" in " ".join(CliRunner().invoke(main, ["loops"]).stdout.split())
+
+
+def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(judged: tuple[Database, UUID]) -> None:
+    database, second = judged
+    kept = ("holdout", "trained_on", "champion", "challenger", "better", "worse", "p")
+    with database.transaction() as conn:
+        conn.execute(
+            "update retrain_runs set scores = (select jsonb_object_agg(key, value) from jsonb_each(scores)"
+            " where key = any(%s))",
+            (list(kept),),
+        )
+        run = reports.run_report(conn, second)
+        assert run["gain"] is run["slices"] is run["confusion"] is run["identity"] is None
+        assert run["reviewers"] == {"people": 0, "answered_by_several": 0, "agreement": None}
+        conn.execute("update retrain_runs set scores = null, version_id = null, status = 'failed', error = 'x'")
+        conn.execute("update retrain_runs set status = 'failed'")
+        assert reports.run_report(conn, second)["challenger"] is None
+        assert reports.loop_report(conn, "digits")["curve"] == []
+        assert reports.overview(conn)["loops"][0]["champion"]["accuracy"] is None
+
+
+def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
+    digits_loop(database, n=10, answered=0)
+    with database.transaction() as conn:
+        loop = reports.loop_report(conn, "digits")
+        runs.request(conn, "digits", "by hand")
+        run = reports.run_report(conn, runs.latest(conn, "digits")[0]["id"])
+    assert loop["champion"]["name"] == "pipeline"
+    assert loop["latest_run"] is None
+    assert any("no task stands open" in need["what"] for need in loop["needs_you"])
+    assert run["verdict"] == "It waits for the backend's worker."
+
+
+def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:
+    database, second = judged
+    spec = texts_spec()
+    with database.transaction() as conn:
+        ids = submit(conn, spec, [{"text": "a"}, {"text": "b"}], ["ham", "spam"])
+        answer(conn, spec.name, dict(zip(ids.values(), ["ham", "spam"], strict=True)))
+        champion = reports.run_report(conn, second)["champion"]["name"]
+        cases: list[tuple[Callable[[], object], str]] = [
+            (lambda: reports.loop_report(conn, "nope"), "no loop 'nope'; there are: digits, texts"),
+            (lambda: reports.run_report(conn, "../etc"), "no run begins with"),
+            (lambda: reports.run_report(conn, "%"), "no run begins with"),
+            (lambda: reports.run_report(conn, ""), "no run begins with"),
+            (lambda: reports.version_report(conn, "zz"), "no version begins with 'zz'"),
+            (lambda: reports.comparison(conn, champion, champion), "stands on both sides"),
+            (lambda: reports.comparison(conn, "pipeline", "pipeline"), "stands on both sides"),
+        ]
+        for wrong, said in cases:
+            with pytest.raises(UsageError, match=said):
+                wrong()
+
+
+def compared(rows: list[dict[str, str]]) -> dict[str, Any]:
+    return paired(digits_spec().config, rows, "aaa", "bbb")
+
+
+def test_versions_without_a_common_hold_out_are_not_compared() -> None:
+    found = compared([])
+    assert found["holdout"] == 0
+    assert found["p"] is found["gain"] is found["accuracy_a"]["accuracy"] is None
+    assert "cannot be compared" in found["said"]
+
+
+def test_a_paired_comparison_counts_only_where_one_is_right() -> None:
+    rows = [{"label": "1", "one": "1", "other": "1"}] * 5 + [{"label": "1", "one": "7", "other": "1"}] * 9
+    found = compared(rows)
+    assert (found["better"], found["worse"], found["differ"]) == (9, 0, 9)
+    assert found["p"] == pytest.approx(2 * 0.5**9)
+    assert found["said"].startswith("bbb is better: of 14 held-out answers that judged both, bbb does better on 9")
+    assert compared(rows[:6])["said"].startswith("no difference beyond chance")
+    other_way = compared([{**row, "one": row["other"], "other": row["one"]} for row in rows])
+    assert other_way["p"] == found["p"], "two-sided"
+    assert other_way["said"].startswith("aaa is better")
+
+
+def test_answers_of_several_labels_are_compared_by_how_near_they_are() -> None:
+    config = LabelingConfig.parse(
+        '<View><Text name="t" value="$t"/><Choices name="label" toName="t" choice="multiple">'
+        '<Choice value="a"/><Choice value="b"/></Choices></View>'
+    )
+    rows = [{"label": '["a", "b"]', "one": '["a"]', "other": '["a", "b"]'}] * 8
+    found = paired(config, rows, "aaa", "bbb")
+    assert found["metric"] == "score"
+    assert found["accuracy_a"]["accuracy"] == pytest.approx(0.5)
+    assert found["gain"]["value"] == pytest.approx(0.5)
+    assert found["better"] == 8
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("data:image/png;base64,iVBORw0KGgo=", True),
+        ("data:image/svg+xml;base64,PHN2Zz4=", False),
+        ("data:text/html;base64,PHN2Zz4=", False),
+        ("http://elsewhere.example/a.png", False),
+        ('data:image/png;base64,a"onerror="x', False),
+        ("data:image/png;base64,iVBORw0KGgo=\n", False),
+    ],
+)
+def test_only_rasters_that_come_with_the_item_are_pictures(value: str, shown: bool) -> None:
+    assert is_picture(value) is shown
+
+
+def test_long_texts_are_cut_and_our_own_fields_left_out() -> None:
+    found = excerpts(
+        {"text": "a" * 1000, "n": 3, "labelloop_key": "k", "image": "data:image/png;base64," + "A" * 200_000}
+    )
+    assert list(found) == ["text", "n", "image"]
+    assert found["text"].endswith("... (1000 characters)")
+    assert len(found["image"]) < 100
+
+
+def test_a_link_leads_to_a_web_address_or_nowhere() -> None:
+    assert task_url("http://ls/", 3, 7) == "http://ls/projects/3/data?task=7"
+    assert task_url("javascript:alert(1)//", 3, 7) is None
+    assert task_url("http://ls", None, 7) is None

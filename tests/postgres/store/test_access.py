@@ -1,0 +1,97 @@
+"""Tokens: made once, kept as hashes, revoked at once; and the command line for them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from console.cli import main
+from labelloop.errors import UsageError
+from labelloop.store.database import Database
+from labelloop.store.tables import access
+
+
+def test_a_token_is_told_once_and_kept_as_a_hash(database: Database) -> None:
+    with database.transaction() as conn:
+        token = access.add(conn, "mira", ["review", "promote"])
+        stored = conn.execute("select * from access_tokens").fetchone()
+        assert stored is not None
+        assert token not in str(stored)
+        assert len(token) >= 43, "256 bits"
+        found = access.of_token(conn, token)
+        assert found is not None
+        assert (found["name"], found["scopes"]) == ("mira", ["review", "promote"])
+        for wrong in ("", token[:-1], token + "x", "\ud800"):
+            assert access.of_token(conn, wrong) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "scopes", "said"),
+    [
+        ("", ["review"], "a name is 1 to 100 printable characters"),
+        (" a", ["review"], "without blanks around"),
+        ("a\n", ["review"], "printable"),
+        ("a" * 101, ["review"], "1 to 100"),
+        ("a", ["look"], "no scope look; there are: review, promote"),
+        ("a", ["promote"], "must be able to look"),
+        ("a", [], "must be able to look"),
+    ],
+)
+def test_a_token_without_a_good_name_or_scope_is_not_made(
+    database: Database, name: str, scopes: list[str], said: str
+) -> None:
+    with database.transaction() as conn, pytest.raises(UsageError, match=said):
+        access.add(conn, name, scopes)
+
+
+def test_a_name_that_is_taken_is_refused_until_its_token_is_revoked(database: Database) -> None:
+    with database.transaction() as conn:
+        old = access.add(conn, "mira", ["review"])
+        with pytest.raises(UsageError, match="there is a token 'mira' already"):
+            access.add(conn, "mira", ["review"])
+        assert access.revoke(conn, "mira")
+        assert not access.revoke(conn, "mira")
+        assert access.of_token(conn, old) is None
+        new = access.add(conn, "mira", ["review", "promote"])
+        assert access.of_token(conn, old) is None
+        assert access.of_token(conn, new) is not None
+
+
+def test_the_token_of_a_start_is_there_after_each_start_and_stays_revoked_once_it_was(database: Database) -> None:
+    with database.transaction() as conn:
+        for _ in range(2):
+            access.ensure(conn, "owner", "from-settings", access.SCOPES)
+        found = access.of_token(conn, "from-settings")
+        assert found is not None
+        access.ensure(conn, "owner", "settings-were-lost", access.SCOPES)
+        assert access.of_token(conn, "from-settings") is None
+        assert access.of_token(conn, "settings-were-lost") is not None
+        access.revoke(conn, "owner")
+        access.ensure(conn, "owner", "settings-were-lost", access.SCOPES)
+        assert access.of_token(conn, "settings-were-lost") is None
+
+
+def test_the_command_makes_lists_and_revokes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
+
+    def token(*words: str) -> Result:
+        return CliRunner().invoke(main, ["token", *words])
+
+    made = json.loads(token("add", "mira", "--scope", "review,promote", "--json").stdout)["token"]
+    plain = token("add", "otto")
+    assert plain.exit_code == 0
+    assert "It is shown this once" in plain.stderr
+    listed = token("list", "--json").stdout
+    assert [row["name"] for row in json.loads(listed)] == ["mira", "otto"]
+    assert made not in listed
+    assert plain.stdout.strip() not in listed
+    assert token("add", "otto").exit_code == 2
+    assert token("revoke", "mira").exit_code == 0
+    again = token("revoke", "mira")
+    assert again.exit_code == 2
+    assert "no valid token 'mira'; there are: otto" in again.stderr
+    with database.transaction() as conn:
+        assert access.of_token(conn, made) is None
+        assert access.of_token(conn, plain.stdout.strip()) is not None

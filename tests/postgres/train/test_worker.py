@@ -1,0 +1,239 @@
+"""The backend's worker as a real process: killed, ended, and left alone by Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from backend.train.retrain import heal
+from backend.worker import _look_after, serve
+from labelloop.process.settings import Settings
+from labelloop.store.database import Database
+from labelloop.store.tables import jobs, run_items, runs, versions
+from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.tcp import Line
+
+PROGRAM = (
+    "import sys, backend.train.child, backend.worker; backend.train.child.NICE = 0; sys.exit(backend.worker.main())"
+)
+"""The worker, whose training does not give way to the rest of a machine that may be busy."""
+WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, tmp_path)
+
+
+@contextmanager
+def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env={**os.environ, **settings.to_env()})
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+def until(what: Callable[[], Any], within_s: float = 120) -> Any:
+    """The first true value of `what`."""
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    return pytest.fail("it never came to be")
+
+
+def texts_loop(database: Database, length: int) -> str:
+    """A loop with 60 answered texts of so many words, and a run that is asked for."""
+    spec = texts_spec(holdout=0.4)
+    truths = ["spam" if i % 2 else "ham" for i in range(60)]
+    texts = [" ".join([t, *(WORDS[(i * j * 7) % len(WORDS)] for j in range(length))]) for i, t in enumerate(truths)]
+    with database.transaction() as conn:
+        ids = submit(conn, spec, [{"text": text} for text in texts], truths)
+        answer(conn, spec.name, dict(zip(ids.values(), truths, strict=True)))
+        runs.request(conn, spec.name, "a test")
+        jobs.ask(conn, jobs.RETRAIN, spec.name)
+    return spec.name
+
+
+def latest(database: Database, loop: str) -> dict[str, Any]:
+    with database.transaction() as conn:
+        return runs.latest(conn, loop, 1)[0]
+
+
+def in_the_middle_of_training(database: Database, loop: str) -> bool:
+    """The child has read its answers, and has not made a version yet."""
+    with database.transaction() as conn:
+        run = runs.latest(conn, loop, 1)[0]
+        return run["status"] == "running" and bool(run_items.of_part(conn, run["id"], "train"))
+
+
+def children(pid: int) -> list[int]:
+    """A child belongs to the thread that started it."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        found += [int(child) for child in (thread / "children").read_text().split()]
+    return found
+
+
+def gone(pid: int) -> bool:
+    with suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    return True
+
+
+def test_a_worker_that_is_killed_while_it_trains_is_healed_by_the_next(database: Database, settings: Settings) -> None:
+    loop = texts_loop(database, length=3_000)
+    with worker(settings) as first:
+        until(lambda: in_the_middle_of_training(database, loop))
+        left = children(first.pid)
+        assert left
+        first.send_signal(signal.SIGKILL)
+        first.wait()
+        until(lambda: all(map(gone, left)), within_s=30)
+    dead = latest(database, loop)
+    assert dead["status"] == "running"
+    with database.transaction() as conn:  # the clock goes on by itself; a test need not wait for it
+        conn.execute("update retrain_runs set heartbeat_at = heartbeat_at - interval '21 s'")
+        conn.execute("update procrastinate_workers set last_heartbeat = last_heartbeat - interval '16 s'")
+        conn.execute("update outputs set data = jsonb_build_object('text', left(data ->> 'text', 200))")
+    with worker(settings):
+        until(lambda: latest(database, loop)["status"] in ("promoted", "refused"))
+    with database.transaction() as conn:
+        again, died = runs.latest(conn, loop)
+    assert (died["id"], died["status"]) == (dead["id"], "failed")
+    assert "the worker that trained it is gone" in died["error"]
+    assert again["status"] == "promoted", again
+
+
+def test_a_run_that_is_claimed_while_more_are_asked_for_gets_no_twin(database: Database, settings: Settings) -> None:
+    loop = texts_loop(database, length=3)
+    with database.transaction() as conn:
+        assert runs.claim(conn, loop, None) is not None
+        look = threading.Thread(target=heal, args=(database,))
+        look.start()  # it counts the answers as if nobody had looked at them, and waits for the claim
+        until(lambda: waits_for_a_run(database))
+    look.join()
+    with database.transaction() as conn:
+        assert [run["status"] for run in runs.latest(conn, loop)] == ["running"]
+
+
+def waits_for_a_run(database: Database) -> bool:
+    with database.transaction() as conn:
+        row = conn.execute(
+            "select count(*) as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        ).fetchone()
+    return row is not None and row["n"] > 0
+
+
+def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
+    database: Database, settings: Settings
+) -> None:
+    loop = texts_loop(database, length=3_000)
+    with worker(settings) as process:
+        until(lambda: in_the_middle_of_training(database, loop))
+        left = children(process.pid)
+        assert left
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 0
+        assert all(map(gone, left))
+    run = latest(database, loop)
+    assert (run["status"], run["feedback_upto"]) == ("queued", None)
+
+
+@contextmanager
+def worker_in_a_thread(settings: Settings) -> Iterator[threading.Thread]:
+    stop, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(settings, stop, stopping)))
+    thread.start()
+    try:
+        yield thread
+    finally:
+        stop.set()
+        loop.call_soon_threadsafe(stopping.set)
+        thread.join(timeout=60)
+        assert not thread.is_alive()
+        loop.close()
+
+
+def test_a_run_goes_on_when_postgres_is_away_for_a_while(
+    database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    url = urlsplit(settings.database_url)
+    line = Line(url.hostname or "", url.port or 5432)
+    behind = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{line.port}").geturl()
+    loop = texts_loop(database, length=500)
+    with worker_in_a_thread(settings_for(behind, tmp_path)):
+        until(lambda: latest(database, loop)["status"] == "running")
+        time.sleep(2)  # until the worker has started its child and given a sign of life
+        line.cut()
+        time.sleep(5)
+        line.mend()
+        run = until(lambda: latest(database, loop) if latest(database, loop)["finished_at"] else None)
+        assert run["status"] == "promoted", run
+        until(lambda: jobs_left(database) == 0)
+        until(lambda: listens(database), within_s=30)
+    line.close()
+    with database.transaction() as conn:
+        assert versions.champion(conn, loop) is not None
+
+
+def listens(database: Database) -> bool:
+    """A worker is told of new jobs; one whose listener has died finds them only now and then."""
+    with database.transaction() as conn:
+        return bool(
+            conn.execute(
+                "select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'"
+            ).fetchall()
+        )
+
+
+def jobs_left(database: Database) -> int:
+    """Jobs of the backend that wait, or are being done."""
+    with database.transaction() as conn:
+        row = conn.execute(
+            "select count(*) as n from procrastinate_jobs where queue_name = 'backend' and status in ('todo', 'doing')"
+        ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
+def test_a_look_that_fails_keeps_none_of_the_others_from_theirs(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+
+    async def look_once() -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+
+        def fails(name: str) -> Callable[..., None]:
+            def look(*_: object, **__: object) -> None:
+                looked.append(name)
+                if name == "ask_for_due":
+                    loop.call_soon_threadsafe(stopping.set)
+                raise ValueError(name)
+
+            return look
+
+        for name in ("heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"):
+            monkeypatch.setattr(f"backend.worker.{name}", fails(name))
+        async with jobs.worker_app(settings.database_url, jobs.BACKEND_QUEUE).open_async() as app:
+            await asyncio.wait_for(_look_after(app, database, settings, stopping), 60)
+
+    asyncio.run(look_once())
+    assert looked == ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]

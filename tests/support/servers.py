@@ -1,0 +1,45 @@
+"""The real servers of the tests: Label Studio with its administrator, and a database for the length of a `with`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import psycopg
+from psycopg import sql
+
+
+@dataclass(frozen=True, slots=True)
+class LabelStudio:
+    """A running Label Studio and its administrator. `password` is empty where the environment did not say it."""
+
+    url: str
+    token: str
+    email: str
+    password: str
+
+    def sign_up(self, email: str) -> tuple[str, httpx.Client]:
+        """A real annotator, made through the invite link: legacy token and a logged-in session. Twice is a login."""
+        from console.local.people import sign_up
+
+        asked = httpx.get(f"{self.url}/api/invite", headers={"Authorization": f"Token {self.token}"}, timeout=60)
+        session = sign_up(self.url, asked.raise_for_status().json()["invite_url"], email, "password-of-a-test")
+        return session.get("/api/current-user/token").raise_for_status().json()["token"], session
+
+
+@contextmanager
+def a_database(admin_url: str, name: str, template: str = "template1") -> Iterator[str]:
+    """A database for the length of a `with`; yields its URL."""
+
+    def do(statement: str, *names: str) -> None:
+        with psycopg.connect(admin_url, autocommit=True) as admin:
+            admin.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    do("create database {} template {}", name, template)
+    try:
+        yield urlsplit(admin_url)._replace(path=f"/{name}").geturl()
+    finally:
+        do("drop database if exists {} with (force)", name)

@@ -1,0 +1,61 @@
+"""One Label Studio for all processes of a parallel test run: the first to want it has the controller start it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from console.local.label_studio import running
+from console.local.postgres import Postgres
+
+
+class Shared:
+    """In the controller: waits for somebody to want the server, starts it, and ends it with the run."""
+
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="labelloop-tests-")
+        self.folder = Path(self._temporary.name)
+        self.folder.chmod(0o711)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not (self.folder / "wanted").exists():
+            if self._over.wait(0.2):
+                return
+        try:
+            with (
+                Postgres(self.folder / "postgres") as postgres,
+                running(self.folder / "label-studio", postgres_url=postgres.url("postgres")) as server,
+            ):
+                where = {"url": server.url, "postgres": postgres.url("postgres")}
+                _write(self.folder / "account", asdict(server.account) | where)
+                self._over.wait()
+        except Exception as exc:  # told to the processes that wait for it
+            _write(self.folder / "account", {"error": str(exc)})
+
+    def end(self) -> None:
+        self._over.set()
+        self._thread.join()
+        self._temporary.cleanup()
+
+
+def wanted(folder: Path) -> dict[str, str]:
+    """In a worker: url, token, email and password, and the Postgres that it is on, as soon as the server is up."""
+    (folder / "wanted").touch()
+    while not (folder / "account").exists():
+        time.sleep(0.2)
+    said: dict[str, str] = json.loads((folder / "account").read_text())
+    assert "error" not in said, said["error"]
+    return said
+
+
+def _write(file: Path, value: dict[str, str]) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(value))
+    part.rename(file)

@@ -1,0 +1,133 @@
+"""The parts of a start that need no server: ports, options, the data folder, and a child that cannot stay up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from console.local import folder, ports
+from console.local.leftovers import left_behind
+from console.local.options import UpOptions
+from console.local.postgres import Command
+from console.local.supervisor import Supervisor
+from console.local.up import down
+from labelloop.errors import Failed, UsageError
+
+
+@pytest.fixture
+def busy() -> Iterator[int]:
+    """A port that this process listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_busy_port_that_the_user_chose_is_named_with_who_has_it(busy: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=rf"port {busy}, .* taken by .*\(process {os.getpid()}\): .*--port-base"):
+        ports.choose(tmp_path / "ports.json", ["postgres", "sync"], busy, print)
+
+
+def test_a_busy_port_of_an_earlier_start_is_replaced_by_a_free_one_and_kept(busy: int, tmp_path: Path) -> None:
+    file = tmp_path / "ports.json"
+    file.write_text(f'{{"sync": {busy}}}')
+    said: list[str] = []
+    first = ports.choose(file, ["sync"], None, said.append)
+    assert first["sync"] > busy
+    assert "sync gets" in said[0]
+    assert ports.choose(file, ["sync"], None, said.append) == first
+    assert len(said) == 1
+
+
+def test_the_command_line_goes_before_the_environment(tmp_path: Path) -> None:
+    environ = {"LABELLOOP_DATABASE_URL": "postgresql://a", "LABELLOOP_DATA_DIR": str(tmp_path)}
+    options = UpOptions.from_env(environ, database_url="postgresql://b")
+    assert (options.data_dir, options.database_url) == (tmp_path, "postgresql://b")
+    assert UpOptions.from_env(environ).database_url == "postgresql://a"
+
+
+def test_what_an_earlier_start_wrote_is_not_taken_for_a_wish(tmp_path: Path) -> None:
+    (tmp_path / "settings.env").write_text("LABELLOOP_DATABASE_URL=postgresql://ours\n")
+    assert UpOptions.from_env({}, data_dir=tmp_path).database_url == ""
+
+
+def test_a_folder_that_is_full_of_something_else_is_neither_used_nor_removed(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match="not a data folder"), folder.held(tmp_path):
+        pass
+    with pytest.raises(UsageError, match="nothing is removed"):
+        down(tmp_path, purge=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+def test_a_folder_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    with (
+        folder.held(tmp_path),
+        pytest.raises(UsageError, match=f"already .process {os.getpid()}"),
+        folder.held(tmp_path),
+    ):
+        pass
+
+
+@pytest.fixture
+def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
+    supervisor = Supervisor(tmp_path)
+    supervisor.start()
+    yield supervisor
+    supervisor.stop()
+    assert left_behind(tmp_path) == []
+
+
+def test_a_child_that_cannot_stay_up_is_an_error_with_the_end_of_its_log(supervisor: Supervisor) -> None:
+    supervisor.add("child", _python("print('the port of the moon is closed'); raise SystemExit(3)"))
+    with pytest.raises(Failed, match=r"ends as soon as it starts. Its log, .*child.log:\n +the port of the moon"):
+        supervisor.until(lambda: False, 30, "child")
+
+
+def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("console.local.supervisor.GRACE_S", 0.5)
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    sleep = f"{stubborn}; time.sleep(600)"
+    supervisor.add(
+        "child", _python(f"import subprocess, sys; {stubborn}; subprocess.run([sys.executable, '-c', {sleep!r}])")
+    )
+    supervisor.until(lambda: len(_family(supervisor)) == 2, 30, "child")
+    time.sleep(0.5)  # until both ignore the signal
+    family = _family(supervisor)
+    supervisor.stop()
+    assert not [process for process in family if _lives(process)]
+
+
+def test_a_child_that_is_killed_comes_back(supervisor: Supervisor) -> None:
+    supervisor.add("child", _python("import time; time.sleep(600)"))
+    supervisor.until(lambda: bool(supervisor.pids("child")), 30, "child")
+    first = supervisor.pids("child")
+    os.kill(first[0], signal.SIGKILL)
+    supervisor.until(lambda: supervisor.pids("child") not in ([], first), 30, "child")
+
+
+def _family(supervisor: Supervisor) -> list[psutil.Process]:
+    heads = [psutil.Process(pid) for pid in supervisor.pids("child")]
+    return heads + [child for head in heads for child in head.children(recursive=True)]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """What has ended, and waits for its new parent to notice, lives no more."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _python(code: str) -> Command:
+    return Command([sys.executable, "-u", "-c", code], "/", {"PATH": os.defpath})

@@ -1,0 +1,134 @@
+"""Any classifier of scikit-learn as a learner: what is wrong with it is said before anything is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend import models
+from backend.learners import make
+from backend.learners.of_spec import check
+from labelloop.errors import Failed, SpecError
+from tests.support.backend_factory import texts_spec
+from tests.unit.learners.test_learners import Data, points, tickets
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "reason"),
+    [
+        ("sklearn.svm.SVCC", {}, r"cannot be imported: module 'sklearn.svm' has no attribute 'SVCC'"),
+        ("sklearn.trees.DecisionTreeClassifier", {}, "cannot be imported: No module named 'sklearn.trees'"),
+        ("xgboost.XGBClassifier", {}, "no import path of scikit-learn's, such as sklearn.svm.SVC"),
+        ("os.system", {}, "no import path of scikit-learn's"),
+        ("sklearn.svm._classes.SVC", {}, "no import path of scikit-learn's"),
+        ("sklearn.base.ClassifierMixin", {}, "is no estimator"),
+        ("sklearn.linear_model.Ridge", {}, "is no classifier"),
+        ("sklearn.svm.SVC", {"gama": 1}, "takes no 'gama'; it takes: C, .*gamma"),
+        ("sklearn.tree.DecisionTreeClassifier", {"criterion": "best"}, "'criterion' parameter .* must be a str among"),
+        (
+            "sklearn.tree.DecisionTreeClassifier",
+            {"max_depth": -1},
+            r"'max_depth' parameter .* must be an int in the range",
+        ),
+        ("sklearn.ensemble.VotingClassifier", {}, "missing 1 required positional argument: 'estimators'"),
+        (
+            "sklearn.svm.LinearSVC",
+            {},
+            r"has no predict_proba.*CalibratedClassifierCV .* \{name: sklearn.svm.LinearSVC\}",
+        ),
+        ("sklearn.linear_model.SGDClassifier", {"loss": "hinge"}, "with these parameters has no predict_proba"),
+        ("sklearn.tree.DecisionTreeClassifier", {"reads": "sounds"}, "no 'sounds'; there are: images, tabular, text"),
+        ("sklearn.tree.DecisionTreeClassifier", {"characters": 3}, "characters: should be a valid boolean, not 3"),
+        ("sklearn.calibration.CalibratedClassifierCV", {"estimator": {"name": "os.system"}}, "no import path"),
+    ],
+)
+def test_what_is_wrong_with_a_classifier_is_said_when_the_loop_is_registered(
+    path: str, params: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(SpecError, match=reason):
+        make(path, {"field": "item", **params})
+    spec = texts_spec()
+    learner = spec.learner.model_copy(update={"name": path, "params": params})
+    with pytest.raises(SpecError, match=rf"texts/loop.yaml: .*{reason}"):
+        check(spec.model_copy(update={"learner": learner}))
+
+
+@pytest.mark.parametrize(
+    ("name", "params", "reason"),
+    [
+        ("text", {"charcters": True}, "no 'charcters' here; there are: field, characters, embeddings"),
+        ("images", {"features": "sift"}, "features: should be 'pixels' or 'hog', not 'sift'"),
+        ("committee", {"members": 1}, "members: should be greater than or equal to 2, not 1"),
+        ("incremental", {"reads": "images"}, "no 'reads' here"),
+        ("tabular", {"fields": "age"}, "fields: "),
+    ],
+)
+def test_a_parameter_that_a_learner_does_not_take_is_named(name: str, params: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SpecError, match=reason):
+        make(name, {"field": "item", **params})
+
+
+def test_a_classifier_without_probabilities_learns_inside_one_that_has_them(tmp_path: Path) -> None:
+    params = {"estimator": {"name": "sklearn.svm.LinearSVC", "params": {"C": 0.5}}, "characters": False}
+    data, labels = tickets()
+    learner = make("sklearn.calibration.CalibratedClassifierCV", {"field": "item", **params})
+    learner.fit(data, labels, np.random.default_rng(0))
+    back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
+    assert back.params == learner.params
+    assert back.say(data).labels == learner.say(data).labels == labels
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("sklearn.ensemble.GradientBoostingClassifier", {"n_estimators": 3}),
+        ("sklearn.ensemble.HistGradientBoostingClassifier", {"max_iter": 3}),
+        ("sklearn.ensemble.ExtraTreesClassifier", {"n_estimators": 3}),
+        ("sklearn.neighbors.KNeighborsClassifier", {"algorithm": "ball_tree"}),
+        ("sklearn.neural_network.MLPClassifier", {"hidden_layer_sizes": [4], "max_iter": 5}),
+        ("sklearn.naive_bayes.GaussianNB", {}),
+        ("sklearn.linear_model.LogisticRegression", {"C": 3.0}),
+        ("sklearn.discriminant_analysis.LinearDiscriminantAnalysis", {}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_usual_classifiers_are_stored_and_come_back(path: str, params: dict[str, Any], tmp_path: Path) -> None:
+    data, labels = points(60)
+    learner = make(path, {"field": "item", "reads": "vectors", **params}).fit(data, labels, np.random.default_rng(0))
+    back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
+    np.testing.assert_array_equal(back.say(data).proba, learner.say(data).proba)
+    assert back.params == learner.params
+    assert {**params, "path": path}.items() <= back.params.items(), "its own, not those of the learner that sees"
+
+
+def test_what_may_not_be_loaded_is_named_before_it_can_serve_and_leaves_no_file(tmp_path: Path) -> None:
+    data, labels = points(30)
+    learner = make("sklearn.gaussian_process.GaussianProcessClassifier", {"field": "item", "reads": "vectors"})
+    learner.fit(data, labels, np.random.default_rng(0))
+    with pytest.raises(Failed, match=r"types that we do not trust: .*sklearn\.gaussian_process\.kernels\.RBF"):
+        models.store(tmp_path, "loop", learner)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_classifier_itself_refuses_is_a_verdict_in_its_words() -> None:
+    data: Data = [{"item": "a b"}, {"item": "c d"}]
+    learner = make("sklearn.naive_bayes.GaussianNB", {"field": "item"})
+    with pytest.raises(Failed, match=r"cannot be learned from: sklearn\.naive_bayes\.GaussianNB: Sparse data"):
+        learner.fit(data, ["x", "y"], np.random.default_rng(0))
+
+
+def test_the_seed_of_the_run_is_the_classifiers_where_none_is_said() -> None:
+    data, labels = points()
+
+    def trees(seed: int, **params: Any) -> Any:
+        learner = make(
+            "sklearn.ensemble.ExtraTreesClassifier", {"field": "item", "reads": "vectors", "n_estimators": 5, **params}
+        )
+        return learner.fit(data[:60], labels[:60], np.random.default_rng(seed)).say([{"item": [0.5] * 4}]).proba
+
+    assert (trees(1) == trees(1)).all()
+    assert any((trees(1) != trees(seed)).any() for seed in range(2, 9))
+    assert all((trees(1, random_state=7) == trees(seed, random_state=7)).all() for seed in range(2, 4))

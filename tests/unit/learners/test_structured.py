@@ -1,0 +1,335 @@
+"""The learners of structured answers: the laws of test_learners, for answers that are no single label."""
+
+from __future__ import annotations
+
+import tempfile
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backend import models
+from backend.learners import LEARNERS, Learner, make
+from backend.learners.parts.tokens import tokens_of
+from labelloop.answers.item_scores import score
+from labelloop.errors import Failed, Unreadable
+from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.structured import (
+    Span,
+    canonical,
+    read_labels,
+    read_number,
+    read_spans,
+    write_number,
+    write_spans,
+)
+from labelloop.labeling.structured import write_labels as write
+from labelloop.reading.evidence import read as read_evidence
+from labelloop.spec.loop import LEARNERS as OF_KIND
+from labelloop.spec.loop import OF_ONE_LABEL
+
+Data = list[dict[str, object]]
+
+
+def complaints(n: int = 120) -> tuple[Data, list[str]]:
+    """What is wrong with an order: any of three things, or nothing."""
+    words = {"late": "arrived two weeks late", "rude": "the courier was rude", "torn": "the box was torn open"}
+    sets = [[name for bit, name in enumerate(words) if i >> bit & 1] for i in range(n)]
+    data: Data = [
+        {"item": f"Order {i}: {'; '.join(words[name] for name in one) or 'all was well, thank you'}"}
+        for i, one in enumerate(sets)
+    ]
+    return data, [write(one) for one in sets]
+
+
+def letters(n: int = 120) -> tuple[Data, list[str]]:
+    """Who wrote from where, in texts that begin with characters of 1 to 4 bytes."""
+    people = ["Anna", "Zoë", "J\u0302o", "Владимир", "Ngozi", "Élodie"]
+    places = ["Köln", "São Paulo", "Oslo", "Kraków"]
+    data: Data = []
+    answers = []
+    for i in range(n):
+        who, where = people[i % len(people)], places[i % len(places)]
+        before, between = ["😀 ", "", "é: ", "👩\u200d👧 "][i % 4], [" wrote from ", " lives in "][i % 2]
+        text, start = f"{before}{who}{between}{where}.", len(before)
+        then = start + len(who) + len(between)
+        data.append({"item": text})
+        answers.append(write_spans([Span(start, start + len(who), "person"), Span(then, then + len(where), "place")]))
+    return data, answers
+
+
+def stars(n: int = 120) -> tuple[Data, list[str]]:
+    said = ["awful, broken", "poor", "so so", "good", "excellent, wonderful"]
+    data: Data = [{"item": f"{said[i % 5]}, order {i}"} for i in range(n)]
+    return data, [str(i % 5 + 1) for i in range(n)]
+
+
+def sizes(n: int = 120) -> tuple[Data, list[str]]:
+    return [{"item": i % 40, "wide": True} for i in range(n)], [write_number((i % 40) ** 2 / 10) for i in range(n)]
+
+
+@dataclass(frozen=True)
+class Case:
+    learner: str
+    items: Callable[[], tuple[Data, list[str]]]
+    bad: object
+    control: ControlTag
+    score: float
+    """What it should reach on items that it was not taught."""
+
+
+NUMBER = ControlTag("Number", "n", "t", low=0.0, high=160.0)
+CASES = {
+    "multilabel": Case("multilabel", complaints, 12, ControlTag("Choices", "c", "t", choice="multiple"), 0.9),
+    "spans": Case("spans", letters, 12, ControlTag("Labels", "l", "t"), 0.9),
+    "numbers of text": Case("numbers", stars, [], ControlTag("Rating", "r", "t", low=1.0, high=5.0), 0.85),
+    "numbers of numbers": Case("numbers", sizes, "many", NUMBER, 0.9),
+}
+
+
+@pytest.fixture(params=CASES)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def case(name: str) -> Case:
+    return CASES[name]
+
+
+def taught(case: Case, n: int = 120) -> Learner:
+    data, answers = case.items()
+    return make(case.learner, {"field": "item"}).fit(data[:n], answers[:n], np.random.default_rng(0))
+
+
+@cache
+def ready(name: str) -> Learner:
+    """The case's learner, for tests that only ask it."""
+    return taught(CASES[name])
+
+
+def test_every_structured_learner_has_a_case_and_every_learner_a_kind() -> None:
+    structured = {name for kind, name in OF_KIND.items() if kind is not Kind.LABEL}
+    assert {case.learner for case in CASES.values()} == structured
+    assert structured <= set(LEARNERS)
+    assert not structured & set(OF_ONE_LABEL)
+
+
+def test_it_learns(case: Case) -> None:
+    data, answers = case.items()
+    said = taught(case, 80).say(data[80:])
+    assert (
+        np.mean([score(case.control, a, str(b)) for a, b in zip(answers[80:], said.labels, strict=True)]) > case.score
+    )
+
+
+def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: Case, name: str) -> None:
+    data, answers = case.items()
+    learner = ready(name)
+    said = learner.say(data)
+    assert len(said) == len(data)
+    assert [canonical(case.control, label) for label in said.labels] == said.labels
+    assert said.confidences.shape == (len(data),)
+    assert said.confidences.dtype == np.float64
+    assert ((said.confidences >= 0) & (said.confidences <= 1)).all()
+    assert said.proba is None
+    for evidence in said.evidence or ():
+        read_evidence(dict(evidence))
+    assert learner.classes == tuple(sorted(learner.classes))
+    assert len(learner.say([])) == 0
+    if name == "multilabel":
+        assert learner.classes == tuple(sorted({label for answer in answers for label in read_labels(answer)}))
+    if name == "spans":
+        assert learner.classes == ("person", "place")
+
+
+def test_an_item_is_judged_alike_alone_and_among_others(case: Case, name: str) -> None:
+    data, _ = case.items()
+    learner = ready(name)
+    alone, among = learner.say(data[3:4]), learner.say(data)
+    assert alone.labels[0] == among.labels[3]
+    assert alone.confidences[0] == pytest.approx(among.confidences[3], abs=1e-9)
+
+
+def test_the_same_seed_and_data_give_the_same_file_which_says_the_same(case: Case, name: str, tmp_path: Path) -> None:
+    data, _ = case.items()
+    one, other = ready(name), taught(case)
+    stored = models.store(tmp_path, "a-loop", one)
+    assert models.store(tmp_path, "a-loop", other) == stored
+    read = models.load(tmp_path, stored.id)
+    assert read.say(data).labels == one.say(data).labels
+    np.testing.assert_array_equal(read.say(data).confidences, one.say(data).confidences)
+
+
+def test_fitting_again_forgets_what_was_learned_before(case: Case) -> None:
+    data, answers = case.items()
+    learner = taught(case)
+    learner.say(data)
+    learner.fit(data[:40], answers[:40], np.random.default_rng(0))
+    assert learner.say(data).labels == taught(case, 40).say(data).labels
+
+
+@pytest.mark.parametrize("n", [0, 1, 5])
+def test_nothing_to_tell_apart_is_refused_in_words(case: Case, n: int) -> None:
+    data, answers = case.items()
+    with pytest.raises(Failed, match="at least 2 different labels"):
+        make(case.learner, {"field": "item"}).fit(data[:n], answers[:1] * n, np.random.default_rng(0))
+
+
+def test_two_answers_are_enough(case: Case) -> None:
+    data, answers = case.items()
+    learner = make(case.learner, {"field": "item"}).fit(data[1:3], answers[1:3], np.random.default_rng(0))
+    assert len(learner.say(data)) == len(data)
+
+
+def test_answers_of_another_kind_are_refused_in_words(case: Case) -> None:
+    data, answers = case.items()
+    with pytest.raises(Failed, match="an answer is of another kind"):
+        make(case.learner, {"field": "item"}).fit(data, [*answers[1:], "a plain label"], np.random.default_rng(0))
+
+
+def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
+    data, answers = case.items()
+    data[4], data[7] = {"item": case.bad}, {"other": 1}
+    learner = taught(case)
+    for use in (
+        lambda: learner.check(data),
+        lambda: make(case.learner, {"field": "item"}).check(data),
+        lambda: learner.say(data),
+        lambda: learner.fit(data, answers, np.random.default_rng(0)),
+    ):
+        with pytest.raises(Unreadable) as raised:
+            use()
+        assert set(raised.value.faults) <= {4, 7}
+        assert raised.value.faults
+
+
+def test_answers_that_weigh_little_are_outvoted_by_fewer_that_weigh_much(case: Case) -> None:
+    """Each item once with its own answer, and twice with the next one's."""
+    data, answers = case.items()
+    wrong = [*answers[1:], answers[0]]
+
+    def right(weights: list[float] | None) -> float:
+        learner = make(case.learner, {"field": "item"})
+        said = learner.fit(data * 3, answers + wrong * 2, np.random.default_rng(0), weights).say(data).labels
+        return float(np.mean([score(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)]))
+
+    assert right([1.0] * 120 + [0.01] * 240) > right(None)
+
+
+@pytest.mark.parametrize("name", ["multilabel", "spans", "numbers of text"])
+def test_a_text_of_a_megabyte_is_learned_from_and_judged(case: Case) -> None:
+    data, answers = case.items()
+    data[1] = {"item": str(data[1]["item"]) + " and so on" * 100_000}
+    learner = make(case.learner, {"field": "item"}).fit(data[1:4], answers[1:4], np.random.default_rng(0))
+    assert len(learner.say(data[:2])) == 2
+
+
+def test_no_file_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    taught(CASES["spans"])
+    assert list(tmp_path.iterdir()) == []
+
+
+# -- what is particular to one -----------------------------------------------------------------------------------
+
+
+def test_a_label_that_was_always_given_is_likely_and_one_that_never_was_unknown() -> None:
+    data: Data = [{"t": "one"}, {"t": "two"}, {"t": "three"}]
+    learner = make("multilabel", {"field": "t"}).fit(data, ['["a","b"]', '["a"]', '["a"]'], np.random.default_rng(0))
+    said = learner.say(data)
+    assert learner.classes == ("a", "b")
+    assert said.evidence is not None
+    assert all(one["labels"]["a"] == pytest.approx(4 / 5) for one in said.evidence)
+
+
+def test_a_confidence_of_several_labels_is_the_chance_of_them_all() -> None:
+    data, _ = complaints()
+    said = ready("multilabel").say(data)
+    shares = np.array([list(one["labels"].values()) for one in said.evidence or ()])
+    np.testing.assert_allclose(said.confidences, np.maximum(shares, 1 - shares).prod(axis=1))
+
+
+@given(st.text(max_size=40))
+def test_tokens_stand_where_they_say_and_leave_out_blanks_only(text: str) -> None:
+    tokens = tokens_of(text)
+    assert all(text[token.start : token.end] == token.text != "" for token in tokens)
+    assert all(one.end <= other.start for one, other in pairwise(tokens))
+    covered = {i for token in tokens for i in range(token.start, token.end)}
+    assert all(
+        i in covered or character.isspace() or unicodedata.category(character)[0] == "M"
+        for i, character in enumerate(text)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Anna's b2b, 3.5 €", ["Anna", "'", "s", "b2b", ",", "3", ".", "5", "€"]),
+        ("e\u0301cole नमस्ते", ["e\u0301cole", "नमस्ते"]),
+        ("東京に行く", ["東", "京", "に", "行", "く"]),
+        ("ไทย", ["ไ", "ท", "ย"]),
+        ("👍🏽 ok", ["👍", "🏽", "ok"]),
+        (" \t\n", []),
+    ],
+)
+def test_tokens_are_words_in_every_script(text: str, words: list[str]) -> None:
+    assert [token.text for token in tokens_of(text)] == words
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.text(max_size=30))
+def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
+    learner = ready("spans")
+    (label,) = learner.say([{"item": text}]).labels
+    tokens = tokens_of(text)
+    for span in read_spans(label):
+        assert span.start in {token.start for token in tokens}
+        assert span.end in {token.end for token in tokens}
+
+
+def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from_as_far_as_they_can_be() -> None:
+    data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
+    answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
+    learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
+    assert learner.say(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
+
+
+def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
+    learner = ready("spans")
+    text = "so it goes. " * 400 + "Anna wrote from Oslo."
+    (label,) = learner.say([{"item": text}]).labels
+    assert {text[span.start : span.end] for span in read_spans(label)} >= {"Anna", "Oslo"}
+
+
+def test_a_number_far_from_what_was_taught_is_said_with_less_confidence() -> None:
+    rng = np.random.default_rng(0)
+    near = [{"x": float(x)} for x in rng.uniform(0, 10, 200)]
+    answers = [write_number(round(float(one["x"]) * 3 + rng.normal(0, 0.1), 3)) for one in near]
+    noisy = [{"x": float(x)} for x in rng.uniform(10, 20, 200)]
+    answers += [write_number(round(float(rng.uniform(0, 60)), 3)) for _ in noisy]
+    learner = make("numbers", {"field": "x"}).fit([*near, *noisy], answers, np.random.default_rng(0))
+    sure, unsure = learner.say([{"x": 5.0}] * 2), learner.say([{"x": float(x)} for x in range(11, 20)])
+    assert sure.confidences[0] > unsure.confidences.mean()
+    assert read_number(sure.labels[0]) == pytest.approx(15, abs=2)
+
+
+def test_a_number_is_said_from_several_fields_and_within_the_answers_range() -> None:
+    data: Data = [{"text": ["small", "large"][i % 2], "weight": i % 10} for i in range(100)]
+    answers = [write_number(10 * (i % 2) + i % 10) for i in range(100)]
+    learner: Any = make("numbers", {"field": "text", "fields": ["weight"]})
+    said = learner.fit(data, answers, np.random.default_rng(0)).say([{"text": "large", "weight": 1000}, data[3]])
+    assert read_number(said.labels[0]) == 19
+    assert read_number(said.labels[1]) == pytest.approx(13, abs=1)
+    with pytest.raises(Unreadable, match="its field 'weight' is not a number, as in the other items"):
+        learner.check([{"text": "small", "weight": "3"}])
+    with pytest.raises(Unreadable, match="too large a number, or none"):
+        learner.check([{"text": "small", "weight": float("nan")}])

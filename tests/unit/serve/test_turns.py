@@ -1,0 +1,122 @@
+"""Turns: one call of a model at a time, few items before many, what waits together asked together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+
+from backend.learners.said import Said
+from backend.serve.turns import FEW, Turns
+from labelloop.errors import Busy, Unreadable
+
+LATE = 60.0
+
+
+class Echo:
+    """Says what it is given, and only when it may; it remembers its calls and how many there were at once."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[object]] = []
+        self.may = threading.Event()
+        self.at_once = self.most_at_once = 0
+
+    def check(self, data: Sequence[Mapping[str, object]]) -> None:
+        if faults := {i: "is bad" for i, item in enumerate(data) if item["text"] == "bad"}:
+            raise Unreadable(faults)
+
+    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+        self.check(data)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        self.calls.append([item["text"] for item in data])
+        assert self.may.wait(LATE)
+        self.at_once -= 1
+        if any(item["text"] == "poison" for item in data):
+            raise RuntimeError("poison")
+        return Said([str(item["text"]) for item in data], np.full(len(data), 0.5))
+
+
+@pytest.fixture
+def learner() -> Any:
+    return Echo()
+
+
+def items(*texts: str) -> list[dict[str, str]]:
+    return [{"text": text} for text in texts]
+
+
+def until(true: Any) -> None:
+    deadline = time.monotonic() + LATE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def waiting(turns: Turns, n: int) -> None:
+    until(lambda: len(turns._few) == n)
+
+
+def test_who_waits_together_is_asked_together_and_each_gets_its_own(learner: Any) -> None:
+    turns = Turns()
+    with ThreadPoolExecutor(8) as threads:
+        said: list[Future[Any]] = [threads.submit(turns.say, learner, items("first"), time.monotonic() + LATE)]
+        until(lambda: learner.calls)
+        for i in range(6):
+            said.append(threads.submit(turns.say, learner, items(str(i), "bad"), time.monotonic() + LATE))
+            waiting(turns, i + 1)
+        learner.may.set()
+        answers = [future.result(LATE) for future in said]
+    assert answers == [[("first", 0.5)], *([(str(i), 0.5), (None, 0.0)] for i in range(6))]
+    assert learner.calls == [["first"], [str(i) for i in range(6)]]
+    assert learner.most_at_once == 1
+
+
+def test_a_large_request_lets_the_small_ones_go_first_and_is_answered_in_order(learner: Any) -> None:
+    turns = Turns()
+    many = [str(i) for i in range(100)]
+    with ThreadPoolExecutor(2) as threads:
+        large = threads.submit(turns.say, learner, items(*many), time.monotonic() + LATE)
+        until(lambda: learner.calls)
+        small = threads.submit(turns.say, learner, items("small"), time.monotonic() + LATE)
+        waiting(turns, 1)
+        learner.may.set()
+        assert small.result(LATE) == [("small", 0.5)]
+        assert large.result(LATE) == [(text, 0.5) for text in many]
+    assert learner.calls[0] == many[:FEW]
+    assert learner.calls[1] == ["small"]
+
+
+def test_one_that_the_model_fails_at_does_not_take_the_others_along(learner: Any) -> None:
+    turns = Turns()
+    with ThreadPoolExecutor(3) as threads:
+        first = threads.submit(turns.say, learner, items("first"), time.monotonic() + LATE)
+        until(lambda: learner.calls)
+        good = threads.submit(turns.say, learner, items("good"), time.monotonic() + LATE)
+        bad = threads.submit(turns.say, learner, items("poison"), time.monotonic() + LATE)
+        waiting(turns, 2)
+        learner.may.set()
+        assert first.result(LATE) == [("first", 0.5)]
+        assert good.result(LATE) == [("good", 0.5)]
+        with pytest.raises(RuntimeError, match="poison"):
+            bad.result(LATE)
+
+
+def test_who_cannot_have_a_turn_in_time_is_told_so_and_forgotten(learner: Any) -> None:
+    turns = Turns()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(turns.say, learner, items("first"), time.monotonic() + LATE)
+        until(lambda: learner.calls)
+        with pytest.raises(Busy, match="too much to do"):
+            turns.say(learner, items("late"), time.monotonic() + 0.01)
+        learner.may.set()
+        assert first.result(LATE) == [("first", 0.5)]
+    assert turns.say(learner, [], 0.0) == []
+    with pytest.raises(Busy, match=f"{FEW} of 100 items"):
+        turns.say(learner, items(*"x" * 100), time.monotonic())
+    assert learner.calls == [["first"], ["x"] * FEW]

@@ -1,0 +1,140 @@
+"""What of a run's answers teaches and what judges: copies, groups, labels that left, and labels with too few."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from backend.learners import make
+from backend.train.cut import divide, labels_in
+from labelloop.selection import likeness
+from labelloop.spec.sections import LearnerSpec
+from tests.support.backend_factory import texts_spec
+
+HELD_OUT = "Please cancel my subscription before the end of the month, thank you."
+
+
+def row(key: str, text: str, label: str = "ham", *, holdout: bool = False, **more: Any) -> dict[str, Any]:
+    own = {"key": key, "group_key": key, "data": {"text": text}, "label": label, "holdout": holdout}
+    return {**own, "agreement": 1.0, "reviewers": 1, **more}
+
+
+def divided(*rows: dict[str, Any], labels: tuple[str, ...] = ("ham", "spam")) -> Any:
+    return divide(texts_spec(labels), make("text", {"field": "text"}), "text", rows)
+
+
+def near(texts: list[str], others: list[str]) -> list[list[int]]:
+    return [list(found) for found in likeness.near(texts, others)]
+
+
+def keys(rows: list[dict[str, Any]]) -> list[str]:
+    return [row["key"] for row in rows]
+
+
+def test_copies_and_near_duplicates_of_held_out_texts_teach_nothing_and_are_named() -> None:
+    cut = divided(
+        row("judged", HELD_OUT, holdout=True),
+        row("copy", HELD_OUT),
+        row("typo", HELD_OUT.replace("subscription", "subscripton").upper()),
+        row("other", "My parcel has not arrived yet, where is it?"),
+    )
+    assert keys(cut.judged) == ["judged"]
+    assert keys(cut.taught) == ["other"]
+    assert cut.notes[0] == (
+        "2 of 3 answers left out of training: 2 are copies or near-duplicates of held-out items "
+        "(copy of judged, typo of judged)"
+    )
+
+
+def test_every_near_duplicate_is_found_though_groups_of_duplicates_are_made_around_one_text_each() -> None:
+    """b is nearly a, and c nearly b, but c is not nearly a: by groups b belongs to a, and c would stand alone."""
+    a, b, c = "abcdefghijklmnopqrst", "abcdefghijklmnopqrstuv", "abcdefghijklmnopqrstuvwxyz1"
+    assert near([a, b, c], [a]) == [[0], [0], []]
+    assert near([b, c], [b]) == [[0], [0]]
+    assert near(["", "x"], ["", "y"]) == [[], []]
+    assert near([], [a]) == []
+    assert near([a], []) == [[]]
+
+
+def test_of_lines_by_one_pattern_no_more_are_compared_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is nearly the same as all others: compared with all, ten thousand would take a run's time."""
+    compare = Mock(wraps=likeness._jaccard)
+    monkeypatch.setattr(likeness, "_jaccard", compare)
+    line = "connection to the service was closed by the firewall after seconds, number "
+    rows = [row(f"{i}", f"{line}{i}", holdout=i < 50) for i in range(150)]
+    assert divided(*rows).taught == []
+    assert compare.call_count == 100
+
+
+def test_long_texts_with_the_same_head_are_no_copies() -> None:
+    head = "ACME Ltd, 1 Long Street, terms and conditions apply to all of our letters. " * 20
+    cut = divided(
+        row("judged", head + "You owe us forty pounds." * 60, holdout=True),
+        row("other letter", head + "We are glad to welcome you as a guest." * 60),
+        row("same letter", head + "You owe us fourty pounds." * 60),
+    )
+    assert keys(cut.taught) == ["other letter"]
+
+
+def test_the_same_picture_under_another_key_teaches_nothing() -> None:
+    cut = divided(row("judged", "data:image/png;base64,AAAA", holdout=True), row("b", "data:image/png;base64,AAAA"))
+    assert cut.taught == []
+
+
+@pytest.mark.parametrize(
+    "place", ["https://cdn.example/images/2024/", "/data/upload/1/scan-", "s3://bucket/images/call-"]
+)
+def test_addresses_that_are_nearly_the_same_are_not_the_same_picture(place: str) -> None:
+    cut = divided(row("judged", f"{place}00017.png", holdout=True), row("same", f"{place}00017.png"),
+                  row("other", f"{place}00018.png"))  # fmt: skip
+    assert keys(cut.taught) == ["other"]
+
+
+def test_rows_of_a_table_are_no_copies_where_annotators_see_the_same_word() -> None:
+    spec = texts_spec(learner=LearnerSpec(name="tabular", params={"fields": ["age"]}))
+    rows = [row(f"{age}", "Berlin", holdout=age > 40, data={"text": "Berlin", "age": age}) for age in (30, 40, 50)]
+    cut = divide(spec, make("tabular", {"field": "text", "fields": ["age"]}), "text", rows)
+    assert (keys(cut.taught), keys(cut.judged)) == (["30", "40"], ["50"])
+
+
+def test_a_group_is_on_one_side_even_where_its_share_of_the_hold_out_was_changed_on_the_way() -> None:
+    cut = divided(
+        row("page 1", "first page", holdout=True, group_key="letter"),
+        row("page 2", "and quite another one", group_key="letter"),
+        row("else", "something else again"),
+    )
+    assert keys(cut.taught) == ["else"]
+    assert cut.notes[0] == "1 of 2 answers left out of training: 1 share a group with held-out items"
+
+
+def test_labels_that_left_the_config_are_left_out_on_both_sides_and_named() -> None:
+    cut = divided(row("a", "one text", "gone"), row("b", "other words"), row("c", "third", "gone", holdout=True))
+    assert (keys(cut.taught), keys(cut.judged)) == (["b"], [])
+    assert cut.notes == ["2 answers left out, their labels are not in the labeling config any more: gone (2)"]
+
+
+def test_labels_with_too_few_held_out_answers_are_named() -> None:
+    judged = [row(f"{i}", f"held out text number {i * 7919}", "ham", holdout=True) for i in range(6)]
+    spam = row("s", "buy now", "spam", holdout=True)
+    assert divided(*judged, spam, labels=("ham", "spam", "eggs")).notes == [
+        "no held-out answer of eggs: how well they are told is not known",
+        "fewer than 5 held-out answers of spam (1): too few to judge these labels by",
+    ]
+
+
+def test_answers_of_several_labels_and_of_spans_name_theirs() -> None:
+    assert labels_in("ham", ["ham"]) == ["ham"]
+    assert labels_in('["ham", "gone"]', ["ham"]) == ["ham", "gone"]
+    assert labels_in('[[0, 4, "ham"], [7, 9, "spam"]]', ["ham"]) == ["ham", "spam"]
+    assert labels_in("[odd label", ["ham"]) == ["[odd label"]
+    assert labels_in("[]", ["ham"]) == []
+
+
+def test_an_answer_counts_as_much_as_it_is_sure() -> None:
+    cut = divided(
+        row("a", "one text"), row("b", "other words", reviewers=3), row("c", "third", agreement=2 / 3, reviewers=3)
+    )
+    alone, three, two_of_three = (taught["weight"] for taught in cut.taught)
+    assert three > alone > two_of_three > 0

@@ -1,0 +1,63 @@
+"""Names of versions, and the way back through the champions; which dead run is tried again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelloop.errors import UsageError
+from labelloop.versions.runs import try_again
+from labelloop.versions.version import find, previous, shown_version
+
+A, B, C = "a" * 64, "b" * 64, "ab" * 32
+
+
+def test_a_prefix_finds_the_one_version_that_it_begins() -> None:
+    assert find("AA", [A, B, C]) == A
+    assert find(B, [A, B, C]) == B
+
+
+@pytest.mark.parametrize(
+    ("prefix", "message"), [("a", "begins 2 versions"), ("c", "no version begins"), ("", "no ver")]
+)
+def test_an_unknown_or_ambiguous_prefix_is_refused(prefix: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        find(prefix, [A, B, C])
+
+
+def test_the_name_shown_says_who_labels_and_who_ranks() -> None:
+    assert shown_version(None, None) == "pipeline"
+    assert shown_version(A, A) == "a" * 12
+    assert shown_version(A, B) == "aaaaaaaaaaaa+bbbbbbbb"
+    assert shown_version(None, B) == "pipeline+bbbbbbbb"
+
+
+@pytest.mark.parametrize(
+    ("history", "before"),
+    [([A], None), ([A, B], A), ([A, B, C], B), ([A, B, C, B], A), ([A, B, C, B, A], None), ([A, None, B], None)],
+)
+def test_one_rollback_after_another_leads_further_back(history: list[str | None], before: str | None) -> None:
+    assert previous(history) == before
+
+
+@pytest.mark.parametrize("history", [[], [A, None], [A, B, A, None]])
+def test_behind_the_pipeline_there_is_nothing(history: list[str | None]) -> None:
+    with pytest.raises(UsageError, match="nothing to go back to"):
+        previous(history)
+
+
+@given(st.lists(st.sampled_from([A, B, C]), min_size=1, max_size=8))
+def test_rolling_back_always_ends_at_the_pipeline(history: list[str]) -> None:
+    line: list[str | None] = list(history)
+    for _ in range(len(history)):
+        line.append(previous(line))
+        if line[-1] is None:
+            return
+    pytest.fail("it never ends")
+
+
+def test_a_run_that_died_three_times_is_not_tried_again() -> None:
+    assert try_again(["failed"])
+    assert try_again(["failed", "failed", "refused"])
+    assert not try_again(["failed", "failed", "failed", "promoted"])
