@@ -196,6 +196,7 @@ def elsewhere() -> list[str]:
     return versions
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes_and_they_come_back_as_it_was(
     case: Case, elsewhere: list[str], tmp_path: Path
 ) -> None:

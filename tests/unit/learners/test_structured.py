@@ -225,6 +225,7 @@ def test_answers_that_weigh_little_are_outvoted_by_fewer_that_weigh_much(case: C
     assert right([1.0] * 120 + [0.01] * 240) > right(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["multilabel", "spans", "numbers of text"])
 def test_a_text_of_a_megabyte_is_learned_from_and_judged(case: Case) -> None:
     data, answers = case.items()
