@@ -8,6 +8,7 @@ of an older labelloop have fewer scores: what was not measured is null.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -18,7 +19,11 @@ from backend.report.shown import QUIET, excerpts, needs, refusal, task_url, urge
 from backend.report.words import with_names
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
-from labelloop.store.questions import people, review
+from labelloop.store.questions import loops as loop_questions
+from labelloop.store.questions import people
+from labelloop.store.questions import runs as run_questions
+from labelloop.store.questions import versions as version_questions
+from labelloop.store.questions.runs import Disagreement
 from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import PIPELINE, find, short
@@ -84,10 +89,10 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
     """
     run = _find_run(conn, run_id)
     scores: Mapping[str, Any] = run["scores"] or {}
-    champion, parts = version_store.champion(conn, run["loop"]), review.parts(conn, run["id"])
-    rows = review.disagreements(conn, run["id"], SHOWN_ITEMS)
+    champion, parts = version_store.champion(conn, run["loop"]), run_questions.parts(conn, run["id"])
+    rows = run_questions.disagreements(conn, run["id"], SHOWN_ITEMS)
     serves = None if champion is None else champion["id"]
-    decisions, again = review.decisions(conn, run["id"]), review.judged_again(conn, run["id"])
+    decisions, again = run_questions.decisions(conn, run["id"]), run_questions.judged_again_by(conn, run["id"])
     names = people.names(conn, run["loop"])
     return _report(
         {
@@ -99,8 +104,8 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
             "refused_by": refusal(run, decisions),
             "judges": run["judges"],
             "judged_again": again,
-            "taught": parts["taught"],
-            "held_out": parts["held_out"],
+            "taught": parts.taught,
+            "held_out": parts.held_out,
             "champion": _side(run["champion_id"], scores, "champion"),
             "challenger": None if run["version_id"] is None else _side(run["version_id"], scores, "challenger"),
             **{key: scores.get(key) for key in ("better", "worse", "p", "gain", "detectable", "reuse", "confusion")},
@@ -109,11 +114,11 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
             "calibration": scores.get("calibration"),
             "speed": scores.get("speed"),
             "size_bytes": scores.get("size_bytes"),
-            "reviewers": scores.get("reviewers") or review.reviewers(conn, run["id"]),
+            "reviewers": scores.get("reviewers") or run_questions.held_out_reviewers(conn, run["id"]),
             "identity": scores.get("identity"),
-            "shadow": review.shadow(conn, run["id"]) if run["status"] == "shadow" else None,
+            "shadow": run_questions.shadow(conn, run["id"]) if run["status"] == "shadow" else None,
             "disagreements": {
-                "total": rows[0]["total"] if rows else 0,
+                "total": rows[0].total if rows else 0,
                 "items": [_item(row, label_studio_url) for row in rows],
             },
             "curve": _curve(conn, run["loop"]),
@@ -137,20 +142,20 @@ def version_report(conn: Conn, version_id: str) -> Report:
     """
     row = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
     assert row is not None
-    judging, names = review.runs_of(conn, row["id"]), people.names(conn, row["loop"])
+    judging, names = version_questions.runs_of(conn, row["id"]), people.names(conn, row["loop"])
     history, newest = descriptions.history(conn, row["id"]), verdicts.newest_run(conn, row["id"])
     return _report(
         {
             **_version_line(row),
             **_described(next(iter(history), None)),
             "descriptions": history,
-            "refused_by": None if newest is None else refusal(newest, review.decisions(conn, newest["id"])),
+            "refused_by": None if newest is None else refusal(newest, run_questions.decisions(conn, newest["id"])),
             "accuracy": _accuracy(conn, row["loop"], row["id"]),
             "runs": [
                 {**_run_line(run, names), "as": "challenger" if run["version_id"] == row["id"] else "champion"}
                 for run in judging
             ],
-            "promotions": [_promotion(p) for p in review.promotions_of(conn, row["id"])],
+            "promotions": [_promotion(p) for p in version_questions.promotions_of(conn, row["id"])],
             "epoch": version_store.epoch(conn, row["loop"]),
         },
         descriptions.newest(conn, row["loop"]),
@@ -176,7 +181,7 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
         raise UsageError(f"{short(one)} is of the loop {of[0]} and {short(other)} of {of[-1]}: name two of one")
     spec = loops.get(conn, of[0])
     assert spec is not None
-    found = paired(spec.config, review.in_common(conn, of[0], one, other), short(one), short(other))
+    found = paired(spec.config, version_questions.answers_in_common(conn, of[0], one, other), short(one), short(other))
     return _report({"loop": of[0], "a": _named(one), "b": _named(other), **found}, descriptions.newest(conn, of[0]))
 
 
@@ -211,8 +216,8 @@ def _summary(conn: Conn, loop: str) -> Report:
         "passed": states["passed"],
         "set_aside": states["quarantined"] + states["withdrawn"],
         "quarantined": states["quarantined"],
-        "response": review.response(conn, loop),
-        "agreement": review.agreement(conn, loop),
+        "response": loop_questions.response_times(conn, loop),
+        "agreement": loop_questions.agreement(conn, loop),
         "champion": {
             **_named(None if champion is None else champion["id"]),
             **{key: champion and champion[key] for key in ("by", "why", "promoted_at")},
@@ -221,7 +226,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "new_answers": runs.new_answers(conn, loop),
         "retrain_after": spec.retrain.after,
         "without_learner": spec.without_learner,
-        "held_out_answers": review.held_out_answers(conn, loop),
+        "held_out_answers": loop_questions.held_out_answers(conn, loop),
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,
     }
@@ -231,20 +236,20 @@ def _summary(conn: Conn, loop: str) -> Report:
 
 def _accuracy(conn: Conn, loop: str, version_id: str | None) -> Report | None:
     """As the newest run measured it that judged this version; None: none has."""
-    run = review.judged(conn, loop, version_id)
+    run = version_questions.newest_judging_run(conn, loop, version_id)
     if run is None:
         return None
-    side = "challenger" if version_id is not None and run["version_id"] == version_id else "champion"
-    measured = run["scores"].get(side)
+    side = "challenger" if version_id is not None and run.version_id == version_id else "champion"
+    measured = run.scores.get(side)
     if not measured:
         return None
-    return {**measured, "holdout": run["scores"].get("holdout"), "run": run["id"], "at": run["finished_at"]}
+    return {**measured, "holdout": run.scores.get("holdout"), "run": run.id, "at": run.finished_at}
 
 
 def _find_run(conn: Conn, run_id: UUID | str) -> Report:
     wanted = str(run_id).strip().lower()
     hexadecimal = bool(wanted) and set(wanted) <= set("0123456789abcdef-")
-    found = review.run_ids(conn, wanted) if hexadecimal else []
+    found = run_questions.ids_beginning_with(conn, wanted) if hexadecimal else []
     if len(found) > 1:
         raise UsageError(f"{wanted!r} begins more than one run; give more of it")
     run = runs.get(conn, found[0]) if found else None
@@ -312,15 +317,18 @@ def _promotion(row: Mapping[str, Any]) -> Report:
     return {**kept, "version": _named(row["version_id"]), "previous": _named(row["previous_id"])}
 
 
-def _item(row: Mapping[str, Any], label_studio_url: str) -> Report:
-    kept = ("key", "champion_label", "champion_confidence", "challenger_label", "challenger_confidence")
-    right = [side for side in ("champion", "challenger") if row[f"{side}_label"] == row["label"]]
+def _item(row: Disagreement, label_studio_url: str) -> Report:
+    correct = {row.challenger_label: "challenger", row.champion_label: "champion"}
     return {
-        **{key: row[key] for key in kept},
-        "answer": row["label"],
-        "right": right[0] if right else None,
-        "task": task_url(label_studio_url or row["label_studio_url"], row["project_id"], row["label_studio_id"]),
-        "data": excerpts(row["data"]),
+        "key": row.key,
+        "champion_label": row.champion_label,
+        "champion_confidence": row.champion_confidence,
+        "challenger_label": row.challenger_label,
+        "challenger_confidence": row.challenger_confidence,
+        "answer": row.label,
+        "right": correct.get(row.label),
+        "task": task_url(label_studio_url or row.label_studio_url, row.project_id, row.label_studio_id),
+        "data": excerpts(row.data),
     }
 
 
@@ -344,6 +352,8 @@ def _report(parts: Mapping[str, Any], called: Mapping[str, Mapping[str, Any]] | 
 
 
 def _plain(value: Any, called: Mapping[str, Mapping[str, Any]]) -> Any:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name), called) for field in fields(value)}
     if isinstance(value, Mapping):
         plain = {str(key): _plain(item, called) for key, item in value.items()}
         if "called" in plain and plain["version"] in called:

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+from labelloop.store.questions.runs import Decision
+
 LONGEST_TEXT = 400
 """Characters of a field of an item's data."""
 LARGEST_IMAGE = 100_000
@@ -46,14 +48,14 @@ def verdict(run: Mapping[str, Any]) -> str:
     return str(run["status"])
 
 
-def refusal(run: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> str | None:
+def refusal(run: Mapping[str, Any], decisions: Sequence[Decision]) -> str | None:
     """Who refused a run: `the gate`, a person's name, or "" where it passed the gate and was refused for another reason
     (the champion changed, a newer run took its place); None: it is not refused.
     """
     if run["status"] != "refused":
         return None
-    if by := next((made["by"] for made in decisions if made["decision"] == "refuse" and made["by"] != "gate"), None):
-        return str(by)
+    if by := next((made.by for made in decisions if made.decision == "refuse" and made.by != "gate"), None):
+        return by
     scores = run["scores"] or {}
     passed = scores.get("passed") and (scores.get("shadow") or {}).get("passed", True)
     return "" if passed else "the gate"
@@ -99,7 +101,7 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         if run["why"].startswith("drift: "):
             need("drift", f"{run['why']}; no version was promoted since", run["id"])
             break
-    if ties := loop["agreement"]["ties"]:
+    if ties := loop["agreement"].ties:
         need("disagreement", f"{ties} {'output has' if ties == 1 else 'outputs have'} no answer: people disagree")
     has, wants = loop["held_out_answers"], loop["min_holdout"]
     if loop["answered"] and has < wants:

@@ -13,7 +13,8 @@ from backend.report.words import with_names
 from labelloop.errors import Conflict, UsageError
 from labelloop.reading.strict_json import UNKEPT
 from labelloop.store.database import Conn, Database
-from labelloop.store.questions import people, review
+from labelloop.store.questions import people
+from labelloop.store.questions import runs as run_questions
 from labelloop.store.tables import jobs, loops, runs, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import PIPELINE, previous, short
@@ -140,7 +141,7 @@ def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str,
     follows `although`; all empty where nothing does.
     """
     run = verdicts.newest_run(conn, version_id)
-    if run is None or (by := shown.refusal(run, review.decisions(conn, run["id"]))) is None:
+    if run is None or (by := shown.refusal(run, run_questions.decisions(conn, run["id"]))) is None:
         return "", (), ""
     figures, names = shown.figures(run), people.names(conn, run["loop"])
     against = [with_names(reason, names) for reason in run["reasons"]]

@@ -10,7 +10,7 @@ import click
 
 from console.cli import hops
 from console.cli.door import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from console.cli.shown import print_json, show, to_stderr
+from console.cli.shown import plain, print_json, show, to_stderr
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
@@ -145,7 +145,7 @@ def lineage(
     as_json: bool,
 ) -> None:
     """The answers that VERSION learned from, and whose they are; or back, from an output or a person to versions."""
-    from labelloop.store.questions import lineage as store
+    from labelloop.store.questions import uses
 
     if sum(x is not None for x in (version, output, reviewer)) != 1:
         raise UsageError("say one of: VERSION, --output KEY, --reviewer EMAIL")
@@ -157,15 +157,15 @@ def lineage(
         name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             if output is not None:
-                if not store.known_output(conn, name, output):
+                if not uses.known_output(conn, name, output):
                     raise UsageError(f"no output of {name} has the key {output!r}")
-                return show(store.by_output(conn, name, output), as_json)
+                return show([plain(row) for row in uses.by_output(conn, name, output)], as_json)
             assert reviewer is not None
-            found = store.by_reviewer(conn, name, reviewer)
-            known = store.known_reviewers(conn)
+            found = uses.by_reviewer(conn, name, reviewer)
+            known = uses.known_reviewers(conn)
     if not found and reviewer not in known:
         raise UsageError(f"nobody called {reviewer!r} has answered; there are: {', '.join(known[:10]) or 'none yet'}")
-    show(found, as_json)
+    show([plain(row) for row in found], as_json)
 
 
 @click.command()
@@ -221,13 +221,15 @@ def _learned_from(conn: Conn, version: str, *, rows: bool, stale_only: bool) -> 
     version_id = find(version, version_store.all_ids(conn))
     report = {
         "version": version_id,
-        **store.counts(conn, version_id),
-        "runs": [{key: run[key] for key in ("id", "status", "feedback_upto", "seed")} for run in
-                 store.runs_of(conn, version_id)],
-        "reviewers": store.reviewers(conn, version_id),
-    }  # fmt: skip
+        **plain(store.counts(conn, version_id)),
+        "runs": [
+            {"id": run.id, "status": run.status, "feedback_upto": run.feedback_upto, "seed": run.seed}
+            for run in store.runs_of(conn, version_id)
+        ],
+        "reviewers": [plain(row) for row in store.reviewers(conn, version_id)],
+    }
     if rows or stale_only:
-        report["rows"] = store.taught(conn, version_id, stale_only=stale_only)
+        report["rows"] = [plain(row) for row in store.training_answers(conn, version_id, stale_only=stale_only)]
     return report
 
 

@@ -85,10 +85,10 @@ def test_an_empty_submit_counts_nowhere_and_is_asked_of_somebody_else(
     assert (status["state"], status["unreadable"]) == ("in_review", ["Choices 'label': nothing was given"])
     with loop.database.transaction() as conn:
         assert unreadable.outputs(conn, "pets") == 1
-        assert figures.unheeded(conn, "pets", 1) == 0
+        assert figures.lost_between_hops(conn, "pets", 1) == 0
         assert runs.new_answers(conn, "pets") == 0
         [anne_] = people.work(conn, "pets")
-        assert (anne_["answered"], anne_["unreadable"], anne_["median_s"]) == (0, 1, None)
+        assert (anne_.answered, anne_.unreadable, anne_.median_s) == (0, 1, None)
         summary = reports.overview(conn)["loops"][0]
         assert (summary["unreadable"], summary["answered"], summary["response"]["answers"]) == (1, 0, 0)
         assert summary["needs_you"] == []

@@ -79,7 +79,10 @@ def test_figures_by_day_are_found_by_index(database: Database, loop: str) -> Non
     plans = []
 
     class Explaining:
-        """In place of a connection: asks for the plan of a statement, and finds no row."""
+        """In place of a connection and its cursor: asks for the plan of a statement, and finds no row."""
+
+        def cursor(self, **_: Any) -> Explaining:
+            return self
 
         def execute(self, statement: str, values: Any) -> Any:
             plans.append(json.dumps(conn.execute(f"explain (format json) {statement}", values).fetchall()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.store.database import Database
+from labelloop.store.questions.versions import AnswerInCommon
 from labelloop.store.tables import runs
 from tests.support.backend_factory import answer, digits_loop, digits_spec, submit, texts_spec
 from tests.support.judged_loop import JudgedLoop
@@ -124,7 +126,7 @@ def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:
                 wrong()
 
 
-def compared(rows: list[dict[str, str]]) -> dict[str, Any]:
+def compared(rows: list[AnswerInCommon]) -> dict[str, Any]:
     return paired(digits_spec().config, rows, "aaa", "bbb")
 
 
@@ -136,13 +138,13 @@ def test_versions_without_a_common_hold_out_are_not_compared() -> None:
 
 
 def test_a_paired_comparison_counts_only_where_one_is_right() -> None:
-    rows = [{"label": "1", "one": "1", "other": "1"}] * 5 + [{"label": "1", "one": "7", "other": "1"}] * 9
+    rows = [AnswerInCommon("k", "1", "1", "1")] * 5 + [AnswerInCommon("k", one="7", other="1", label="1")] * 9
     found = compared(rows)
     assert (found["better"], found["worse"], found["differ"]) == (9, 0, 9)
     assert found["p"] == pytest.approx(2 * 0.5**9)
     assert found["said"].startswith("bbb is better: of 14 held-out answers that judged both, bbb does better on 9")
     assert compared(rows[:6])["said"].startswith("no difference beyond chance")
-    other_way = compared([{**row, "one": row["other"], "other": row["one"]} for row in rows])
+    other_way = compared([replace(row, one=row.other, other=row.one) for row in rows])
     assert other_way["p"] == found["p"], "two-sided"
     assert other_way["said"].startswith("aaa is better")
 
@@ -152,7 +154,7 @@ def test_answers_of_several_labels_are_compared_by_how_near_they_are() -> None:
         '<View><Text name="t" value="$t"/><Choices name="label" toName="t" choice="multiple">'
         '<Choice value="a"/><Choice value="b"/></Choices></View>'
     )
-    rows = [{"label": '["a", "b"]', "one": '["a"]', "other": '["a", "b"]'}] * 8
+    rows = [AnswerInCommon("k", one='["a"]', other='["a", "b"]', label='["a", "b"]')] * 8
     found = paired(config, rows, "aaa", "bbb")
     assert found["metric"] == "score"
     assert found["accuracy_a"]["accuracy"] == pytest.approx(0.5)
