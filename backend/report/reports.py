@@ -21,6 +21,7 @@ from labelloop.store.database import Conn
 from labelloop.store.questions import people, review
 from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable, verdicts
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import PIPELINE, find, short
 
 SHOWN_ITEMS = 100
@@ -83,51 +84,51 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
     run that is not there.
     """
     run = _find_run(conn, run_id)
-    scores: Mapping[str, Any] = run["scores"] or {}
-    champion, parts = version_store.champion(conn, run["loop"]), review.parts(conn, run["id"])
-    rows = review.disagreements(conn, run["id"], SHOWN_ITEMS)
+    scores: Mapping[str, Any] = run.evaluation
+    champion, parts = version_store.champion(conn, run.loop), review.parts(conn, run.id)
+    rows = review.disagreements(conn, run.id, SHOWN_ITEMS)
     serves = None if champion is None else champion["id"]
-    decisions, again = review.decisions(conn, run["id"]), review.judged_again(conn, run["id"])
-    names = people.names(conn, run["loop"])
+    decisions, again = review.decisions(conn, run.id), review.judged_again(conn, run.id)
+    names = people.names(conn, run.loop)
     return _report(
         {
             **_run_line(run, names),
-            **{key: run[key] for key in ("seed", "heartbeat_at", "error", "log", "stop_asked_by", "tried", "progress")},
-            "cut": run["feedback_upto"],
-            "verdict": verdict({**run, "judged_again": again}),
+            **_picked(run, "seed", "heartbeat_at", "error", "log", "stop_asked_by", "tried", "progress"),
+            "cut": run.feedback_upto,
+            "verdict": verdict(run, again),
             "decisions": decisions,
             "refused_by": refusal(run, decisions),
-            "judges": run["judges"],
+            "judges": run.judges,
             "judged_again": again,
             "taught": parts["taught"],
             "held_out": parts["held_out"],
-            "champion": _side(run["champion_id"], scores, "champion"),
-            "challenger": None if run["version_id"] is None else _side(run["version_id"], scores, "challenger"),
+            "champion": _side(run.champion_id, scores, "champion"),
+            "challenger": None if run.version_id is None else _side(run.version_id, scores, "challenger"),
             **{key: scores.get(key) for key in ("better", "worse", "p", "gain", "detectable", "reuse", "confusion")},
             "metric": scores.get("metric", "accuracy") if scores else None,
             "slices": _slices(scores.get("slices"), names),
             "calibration": scores.get("calibration"),
             "speed": scores.get("speed"),
             "size_bytes": scores.get("size_bytes"),
-            "reviewers": scores.get("reviewers") or review.reviewers(conn, run["id"]),
+            "reviewers": scores.get("reviewers") or review.reviewers(conn, run.id),
             "identity": scores.get("identity"),
-            "shadow": review.shadow(conn, run["id"]) if run["status"] == "shadow" else None,
+            "shadow": review.shadow(conn, run.id) if run.status == "shadow" else None,
             "disagreements": {
                 "total": rows[0]["total"] if rows else 0,
                 "items": [_item(row, label_studio_url) for row in rows],
             },
-            "curve": _curve(conn, run["loop"]),
+            "curve": _curve(conn, run.loop),
             "serves": _named(serves),
-            "epoch": version_store.epoch(conn, run["loop"]),
+            "epoch": version_store.epoch(conn, run.loop),
         },
-        descriptions.newest(conn, run["loop"]),
+        descriptions.newest(conn, run.loop),
     )
 
 
 def progress(conn: Conn, run_id: UUID | str) -> Report:
     """How far a run is: {"status", "progress", "stop_asked_by"}; cheap enough to be asked every other second."""
     run = _find_run(conn, run_id)
-    return _report({key: run[key] for key in ("id", "status", "progress", "stop_asked_by")})
+    return _report(_picked(run, "id", "status", "progress", "stop_asked_by"))
 
 
 def version_report(conn: Conn, version_id: str) -> Report:
@@ -144,10 +145,10 @@ def version_report(conn: Conn, version_id: str) -> Report:
             **_version_line(row),
             **_described(next(iter(history), None)),
             "descriptions": history,
-            "refused_by": None if newest is None else refusal(newest, review.decisions(conn, newest["id"])),
+            "refused_by": None if newest is None else refusal(newest, review.decisions(conn, newest.id)),
             "accuracy": _accuracy(conn, row["loop"], row["id"]),
             "runs": [
-                {**_run_line(run, names), "as": "challenger" if run["version_id"] == row["id"] else "champion"}
+                {**_run_line(run, names), "as": "challenger" if run.version_id == row["id"] else "champion"}
                 for run in judging
             ],
             "promotions": [_promotion(p) for p in review.promotions_of(conn, row["id"])],
@@ -241,7 +242,7 @@ def _accuracy(conn: Conn, loop: str, version_id: str | None) -> Report | None:
     return {**measured, "holdout": run["scores"].get("holdout"), "run": run["id"], "at": run["finished_at"]}
 
 
-def _find_run(conn: Conn, run_id: UUID | str) -> Report:
+def _find_run(conn: Conn, run_id: UUID | str) -> RetrainRun:
     wanted = str(run_id).strip().lower()
     hexadecimal = bool(wanted) and set(wanted) <= set("0123456789abcdef-")
     found = review.run_ids(conn, wanted) if hexadecimal else []
@@ -257,16 +258,16 @@ def _side(version_id: str | None, scores: Mapping[str, Any], side: str) -> Repor
     return {**_named(version_id), **dict.fromkeys(("correct", "accuracy", "low", "high")), **(scores.get(side) or {})}
 
 
-def _run_line(run: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Report:
+def _run_line(run: RetrainRun, names: Mapping[str, str] | None = None) -> Report:
     """`names`: what verdicts call a reviewer to the name."""
-    scores = run["scores"] or {}
+    scores = run.evaluation
     kept = ("id", "loop", "why", "status", "requested_at", "started_at", "finished_at", "error", "progress")
     return {
-        **{key: run[key] for key in kept},
-        "name": str(run["id"])[:8],
-        "version": None if run["version_id"] is None else _named(run["version_id"]),
-        "champion": _named(run["champion_id"]),
-        "reasons": [with_names(reason, names or {}) for reason in run["reasons"]],
+        **_picked(run, *kept),
+        "name": str(run.id)[:8],
+        "version": None if run.version_id is None else _named(run.version_id),
+        "champion": _named(run.champion_id),
+        "reasons": [with_names(reason, names or {}) for reason in run.reasons],
         "holdout": scores.get("holdout"),
         "trained_on": scores.get("trained_on"),
         "gain": scores.get("gain"),
@@ -333,6 +334,11 @@ def _unreadable(row: Mapping[str, Any], label_studio_url: str) -> Report:
     }
 
 
+def _picked(row: object, *names: str) -> Report:
+    """Return these fields of a row."""
+    return {name: getattr(row, name) for name in names}
+
+
 def _named(version_id: str | None) -> Report:
     return {"version": version_id, "name": short(version_id), "called": None}
 
@@ -353,6 +359,8 @@ def _plain(value: Any, called: Mapping[str, Mapping[str, Any]]) -> Any:
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, str):
+        return str(value)  # a StrEnum is none of JSON's own types
+    if isinstance(value, Sequence):
         return [_plain(item, called) for item in value]
     return value

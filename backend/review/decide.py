@@ -140,15 +140,15 @@ def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str,
     follows `although`; all empty where nothing does.
     """
     run = verdicts.newest_run(conn, version_id)
-    if run is None or (by := shown.refusal(run, review.decisions(conn, run["id"]))) is None:
+    if run is None or (by := shown.refusal(run, review.decisions(conn, run.id))) is None:
         return "", (), ""
-    figures, names = shown.figures(run), people.names(conn, run["loop"])
-    against = [with_names(reason, names) for reason in run["reasons"]]
+    figures, names = shown.figures(run), people.names(conn, run.loop)
+    against = [with_names(reason, names) for reason in run.reasons]
     if not by:
         return f"It passed the gate, and was refused all the same: {figures}.", against, "it was refused"
     warning = f"{by[0].upper()}{by[1:]} refused it: {figures}." if by == "the gate" else f"{by} refused it: {figures}."
-    if run["champion_id"] != champion_id:
-        warning += f" It was judged against {short(run['champion_id'])}, which does not serve any more."
+    if run.champion_id != champion_id:
+        warning += f" It was judged against {short(run.champion_id)}, which does not serve any more."
     return warning, against, f"{by} refused it"
 
 

@@ -90,18 +90,18 @@ def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
     champion = version_store.champion(conn, spec.name)
     champion_id = None if champion is None else champion["id"]
     then, since = runs.judged(conn, spec.name, champion_id), runs.began(conn, spec.name)
-    if then is None or since is None or then["started_at"] is None:
+    if then is None or since is None or then.started_at is None:
         return None
-    rows = drift_store.arrivals(conn, spec.name, then["started_at"], since)
+    rows = drift_store.arrivals(conn, spec.name, then.started_at, since)
     outputs = sum(row["n"] for row in rows if row["recent"])
     for what, column in (("the labels", "label"), ("the confidences", "tenth")):
         found = shift(_counts(rows, column, recent=False), _counts(rows, column, recent=True))
         if why := words(what, found, level, outputs):
             return why
-    side = then["scores"]["champion" if champion_id is None else "challenger"]
-    before = (int(side["correct"]), int(then["scores"]["holdout"]))
+    side = then.evaluation["champion" if champion_id is None else "challenger"]
+    before = (int(side["correct"]), int(then.evaluation["holdout"]))
     lately = drift_store.right_lately(
-        conn, spec.name, None if champion_id is None else short(champion_id), then["feedback_upto"], LATELY
+        conn, spec.name, None if champion_id is None else short(champion_id), then.cut, LATELY
     )
     p = less_often_right(before, lately)
     if p is None:

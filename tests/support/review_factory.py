@@ -47,7 +47,7 @@ def judged_run(database: Database, models_dir: Path, loop: str, status: str) -> 
         epoch = versions.epoch(conn, loop)
     assert spec is not None
     assert run is not None
-    run_id: UUID = run["id"]
+    run_id: UUID = run.id
     outcome = train(database, models_dir, run_id)
     decision, scores = judge(database, spec, run, outcome)
     scores["slices"] = [*scores["slices"], FELL]

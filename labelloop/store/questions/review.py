@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.runs import RUN
+from labelloop.versions.runs import RetrainRun
 
 LAST = 200
 """Response times and agreement are of so many of the last answers: what holds now, not since the beginning."""
@@ -89,15 +91,19 @@ def run_ids(conn: Conn, prefix: str, limit: int = 2) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
-def runs_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """The runs that made or judged a version, newest first."""
-    return conn.execute(
-        """
-        select * from retrain_runs where version_id = %(id)s or champion_id = %(id)s
+def runs_of(conn: Conn, version_id: str) -> list[RetrainRun]:
+    """Return the runs that made or judged a version, newest first."""
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
+        select {RUN} from retrain_runs where version_id = %(id)s or champion_id = %(id)s
         order by requested_at desc, id limit 50
         """,
-        {"id": version_id},
-    ).fetchall()
+            {"id": version_id},
+        )
+        .fetchall()
+    )
 
 
 def promotions_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:

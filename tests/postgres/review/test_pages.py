@@ -372,14 +372,14 @@ def test_a_run_is_asked_for_and_stopped(house: House) -> None:
     assert decide(client, "/review/retrain/digits", why="new labels").location == "/review/loops/digits"
     with house.database.transaction() as conn:
         run = runs.latest(conn, "digits", 1)[0]
-    assert run["why"] == "mira: new labels"
-    assert f"Run {str(run['id'])[:8]} is queued" in client.get("/review/loops/digits").text
+    assert run.why == "mira: new labels"
+    assert f"Run {str(run.id)[:8]} is queued" in client.get("/review/loops/digits").text
     assert decide(client, "/review/retrain/digits").status_code == 303
     assert "A run was open already: it covers this." in client.get("/review/loops/digits").text
-    assert decide(client, f"/review/stop/{run['id']}").status_code == 303
-    page = client.get(f"/review/runs/{run['id']}").text
+    assert decide(client, f"/review/stop/{run.id}").status_code == 303
+    page = client.get(f"/review/runs/{run.id}").text
     assert "Stopped by mira" in page
-    assert client.get(f"/review/stop/{run['id']}").status_code == 409
+    assert client.get(f"/review/stop/{run.id}").status_code == 409
 
 
 def test_a_form_that_another_site_sends_changes_nothing(house: House) -> None:
