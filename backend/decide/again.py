@@ -6,6 +6,8 @@ models answer the held-out items of the run whose verdict no longer holds.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,16 @@ from labelloop.store.tables import jobs, run_items, runs
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import short
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The version that a run judges again."""
+
+    version_id: str
+    trained_on: int
+    identity: Mapping[str, Any] | None
+    """What the run that made it kept to repeat it; None for runs of an older labelloop."""
 
 
 def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | None) -> UUID | None:
@@ -30,7 +42,7 @@ def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | N
     return made
 
 
-def judged_before(conn: Conn, run: RetrainRun) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[dict[str, Any]]]:
     """The version that `run` judges again, and the held-out items. Twice is once.
 
     Raises Failed where the earlier run is not on record with a version.
@@ -41,4 +53,5 @@ def judged_before(conn: Conn, run: RetrainRun) -> tuple[dict[str, Any], list[dic
         raise Failed(f"run {run.judges} has no version that could be judged again")
     run_items.clear(conn, run.id)
     run_items.copy(conn, run.id, before.id)
-    return {**version, "identity": before.evaluation.get("identity")}, run_items.held_out(conn, run.id)
+    judging = Judging(version.id, version.trained_on, before.evaluation.get("identity"))
+    return judging, run_items.held_out(conn, run.id)

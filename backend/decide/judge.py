@@ -33,7 +33,7 @@ def judge(
         shares = verdicts.looks(conn, run, spec.gate.min_holdout)
         version = version_store.get(conn, outcome["version"])
     reuse = Reuse.of(spec.gate.alpha, shares, ignored=spec.gate.reuse == "ignore")
-    speed, size = outcome.get("speed") or {}, None if version is None else version["size_bytes"]
+    speed, size = outcome.get("speed") or {}, None if version is None else version.size_bytes
     cost = Cost(speed.get("champion_ms"), speed.get("challenger_ms"), size)
     items = [judged(spec, row) for row in rows]
     decision = gate(spec).judge(items, incumbent(run), reuse=reuse, cost=cost, seed=run.seed)

@@ -20,7 +20,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun, RunStatus
-from labelloop.versions.version import PIPELINE, VersionId, find, previous, short
+from labelloop.versions.version import PIPELINE, Stage, VersionId, find, previous, short
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def promote(
     else was quicker: since `epoch`, if whoever decides has seen one.
     """
     with database.transaction() as conn:
-        version = find(version_id, [row["id"] for row in version_store.list_(conn, loop)])
+        version = find(version_id, [row.id for row in version_store.list_(conn, loop)])
         epoch = version_store.epoch(conn, loop) if epoch is None else epoch
     models.load(models_dir, version)
     with database.transaction() as conn:
@@ -103,8 +103,8 @@ def rollback(
     """
     with database.transaction() as conn:
         epoch = version_store.epoch(conn, loop) if epoch is None else epoch
-        history = [row["version_id"] for row in reversed(version_store.promotions(conn, loop))]
-        known = [row["id"] for row in version_store.list_(conn, loop)]
+        history = [row.version_id for row in reversed(version_store.promotions(conn, loop))]
+        known = [row.id for row in version_store.list_(conn, loop)]
     if to is None:
         target = previous(history)
     elif to == PIPELINE:
@@ -125,7 +125,7 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
     """
     verdicts.hold(conn, loop)
     champion = version_store.champion(conn, loop)
-    champion_id = None if champion is None else champion["id"]
+    champion_id = None if champion is None else champion.id
     if version_store.epoch(conn, loop) != epoch:
         raise ChampionChanged(f"the champion of {loop} has changed meanwhile; it is {short(champion_id)}: look again")
     if champion_id == version_id:
@@ -138,9 +138,9 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
     except UniqueViolation as exc:
         raise Conflict(f"somebody else has just changed the champion of {loop}: look again") from exc
     if champion_id is not None:
-        version_store.set_stage(conn, champion_id, "retired")
+        version_store.set_stage(conn, champion_id, Stage.RETIRED)
     if version_id is not None:
-        version_store.set_stage(conn, version_id, "champion")
+        version_store.set_stage(conn, version_id, Stage.CHAMPION)
     for run in verdicts.undecided(conn, loop):
         if run.version_id == version_id:
             verdicts.decide(conn, run.id, RunStatus.PROMOTED, f"promoted by {by}: {why}")

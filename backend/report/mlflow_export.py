@@ -106,7 +106,7 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
         epoch = version_store.epoch(conn, loop)
         champion = version_store.champion(conn, loop)
         challenger = exports.challenger(conn, loop)
-    _where_it_can(lambda: _alias(client, loop, "champion", None if champion is None else champion["id"]))
+    _where_it_can(lambda: _alias(client, loop, "champion", None if champion is None else champion.id))
     _where_it_can(lambda: _alias(client, loop, "challenger", challenger))
     with database.transaction() as conn:
         exports.exported_promotions(conn, loop, epoch)

@@ -21,8 +21,9 @@ from labelloop.store.database import Conn
 from labelloop.store.questions import people, review
 from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable, verdicts
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.descriptions import Description
 from labelloop.versions.runs import RetrainRun
-from labelloop.versions.version import PIPELINE, find, short
+from labelloop.versions.version import PIPELINE, JudgedVersion, Promotion, find, short
 
 SHOWN_ITEMS = 100
 """Items on which two models disagree, in one report."""
@@ -62,7 +63,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [_run_line(run, whose) for run in runs.latest(conn, loop, 50)],
             "versions": [
-                {**_version_line(version), **_described(called.get(version["id"]))}
+                {**_version_line(version), **_described(called.get(version.id))}
                 for version in version_store.list_(conn, loop)
             ],
             "curve": _curve(conn, loop),
@@ -87,7 +88,7 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
     scores: Mapping[str, Any] = run.evaluation
     champion, parts = version_store.champion(conn, run.loop), review.parts(conn, run.id)
     rows = review.disagreements(conn, run.id, SHOWN_ITEMS)
-    serves = None if champion is None else champion["id"]
+    serves = None if champion is None else champion.id
     decisions, again = review.decisions(conn, run.id), review.judged_again(conn, run.id)
     names = people.names(conn, run.loop)
     return _report(
@@ -138,23 +139,23 @@ def version_report(conn: Conn, version_id: str) -> Report:
     """
     row = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
     assert row is not None
-    judging, names = review.runs_of(conn, row["id"]), people.names(conn, row["loop"])
-    history, newest = descriptions.history(conn, row["id"]), verdicts.newest_run(conn, row["id"])
+    judging, names = review.runs_of(conn, row.id), people.names(conn, row.loop)
+    history, newest = descriptions.history(conn, row.id), verdicts.newest_run(conn, row.id)
     return _report(
         {
             **_version_line(row),
-            **_described(next(iter(history), None)),
-            "descriptions": history,
+            **_described(history[0].description if history else None),
+            "descriptions": [_picked(change, "id", "name", "tags", "note", "by", "at") for change in history],
             "refused_by": None if newest is None else refusal(newest, review.decisions(conn, newest.id)),
-            "accuracy": _accuracy(conn, row["loop"], row["id"]),
+            "accuracy": _accuracy(conn, row.loop, row.id),
             "runs": [
-                {**_run_line(run, names), "as": "challenger" if run.version_id == row["id"] else "champion"}
+                {**_run_line(run, names), "as": "challenger" if run.version_id == row.id else "champion"}
                 for run in judging
             ],
-            "promotions": [_promotion(p) for p in review.promotions_of(conn, row["id"])],
-            "epoch": version_store.epoch(conn, row["loop"]),
+            "promotions": [_promotion(p) for p in review.promotions_of(conn, row.id)],
+            "epoch": version_store.epoch(conn, row.loop),
         },
-        descriptions.newest(conn, row["loop"]),
+        descriptions.newest(conn, row.loop),
     )
 
 
@@ -172,7 +173,7 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
     one, other = (None if name == PIPELINE else str(find(name, known)) for name in (a, b))
     if one == other:
         raise UsageError(f"{short(one)} stands on both sides: name two versions")
-    of = [row["loop"] for name in (one, other) if name is not None and (row := version_store.get(conn, name))]
+    of = [row.loop for name in (one, other) if name is not None and (row := version_store.get(conn, name))]
     if of[0] != of[-1]:
         raise UsageError(f"{short(one)} is of the loop {of[0]} and {short(other)} of {of[-1]}: name two of one")
     spec = loops.get(conn, of[0])
@@ -183,9 +184,8 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
 
 def versions_by_loop(conn: Conn) -> Report:
     """Loop to its versions, newest first: {"version", "name", "stage", "trained_on"}; what can be compared."""
-    kept = ("stage", "trained_on")
     found = {
-        loop: [{**_named(row["id"]), **{key: row[key] for key in kept}} for row in version_store.list_(conn, loop)]
+        loop: [{**_named(row.id), **_picked(row, "stage", "trained_on")} for row in version_store.list_(conn, loop)]
         for loop in loops.names(conn)
     }
     return _report(found, descriptions.newest(conn))
@@ -215,9 +215,9 @@ def _summary(conn: Conn, loop: str) -> Report:
         "response": review.response(conn, loop),
         "agreement": review.agreement(conn, loop),
         "champion": {
-            **_named(None if champion is None else champion["id"]),
-            **{key: champion and champion[key] for key in ("by", "why", "promoted_at")},
-            "accuracy": _accuracy(conn, loop, None if champion is None else champion["id"]),
+            **_named(None if champion is None else champion.id),
+            **{key: champion and getattr(champion, key) for key in ("by", "why", "promoted_at")},
+            "accuracy": _accuracy(conn, loop, None if champion is None else champion.id),
         },
         "new_answers": runs.new_answers(conn, loop),
         "retrain_after": spec.retrain.after,
@@ -274,15 +274,13 @@ def _run_line(run: RetrainRun, names: Mapping[str, str] | None = None) -> Report
     }
 
 
-def _version_line(row: Mapping[str, Any]) -> Report:
-    """Of a row of model_versions, which has the scores of the run that made it where those were asked for."""
-    kept = ("loop", "stage", "learner", "classes", "size_bytes", "trained_on", "created_at")
-    line = {**_named(row["id"]), **{key: row[key] for key in kept}}
-    return {**line, "scores": row["scores"], "reasons": row["reasons"]} if "scores" in row else line
+def _version_line(row: JudgedVersion) -> Report:
+    kept = ("loop", "stage", "learner", "classes", "size_bytes", "trained_on", "created_at", "scores", "reasons")
+    return {**_named(row.id), **_picked(row, *kept)}
 
 
-def _described(found: Mapping[str, Any] | None) -> Report:
-    return {"tags": [] if found is None else found["tags"], "note": None if found is None else found["note"]}
+def _described(found: Description | None) -> Report:
+    return {"tags": [] if found is None else found.tags, "note": None if found is None else found.note}
 
 
 def _slices(found: Sequence[Mapping[str, Any]] | None, names: Mapping[str, str]) -> list[Report] | None:
@@ -296,21 +294,21 @@ def _curve(conn: Conn, loop: str) -> list[Report]:
     """Every version that was judged when it was made, oldest first: taught so many answers, so often right."""
     return [
         {
-            **_named(row["id"]),
-            "stage": row["stage"],
-            "trained_on": row["trained_on"],
-            "holdout": row["scores"].get("holdout"),
-            "at": row["created_at"],
-            **{key: row["scores"]["challenger"].get(key) for key in ("accuracy", "low", "high")},
+            **_named(row.id),
+            "stage": row.stage,
+            "trained_on": row.trained_on,
+            "holdout": row.scores.get("holdout"),
+            "at": row.created_at,
+            **{key: row.scores["challenger"].get(key) for key in ("accuracy", "low", "high")},
         }
         for row in reversed(version_store.list_(conn, loop))
-        if row["scores"] and row["scores"].get("challenger")
+        if row.scores and row.scores.get("challenger")
     ]
 
 
-def _promotion(row: Mapping[str, Any]) -> Report:
-    kept = {key: row[key] for key in ("epoch", "by", "why", "at")}
-    return {**kept, "version": _named(row["version_id"]), "previous": _named(row["previous_id"])}
+def _promotion(row: Promotion) -> Report:
+    kept = _picked(row, "epoch", "by", "why", "at")
+    return {**kept, "version": _named(row.version_id), "previous": _named(row.previous_id)}
 
 
 def _item(row: Mapping[str, Any], label_studio_url: str) -> Report:
@@ -343,17 +341,17 @@ def _named(version_id: str | None) -> Report:
     return {"version": version_id, "name": short(version_id), "called": None}
 
 
-def _report(parts: Mapping[str, Any], called: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
+def _report(parts: Mapping[str, Any], called: Mapping[str, Description] | None = None) -> Report:
     """The same in JSON's own types, each version with what people call it. `called`: version to its description."""
     plain: Report = _plain(parts, called or {})
     return plain
 
 
-def _plain(value: Any, called: Mapping[str, Mapping[str, Any]]) -> Any:
+def _plain(value: Any, called: Mapping[str, Description]) -> Any:
     if isinstance(value, Mapping):
         plain = {str(key): _plain(item, called) for key, item in value.items()}
         if "called" in plain and plain["version"] in called:
-            plain["called"] = called[plain["version"]]["name"]
+            plain["called"] = called[plain["version"]].name
         return plain
     if isinstance(value, datetime):
         return value.isoformat()

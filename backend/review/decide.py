@@ -185,7 +185,7 @@ def _end(conn: Conn, what: str, run_id: str) -> Look:
 
 def _rollback(conn: Conn, loop: str) -> Look:
     _known(conn, loop)
-    history = [row["version_id"] for row in version_store.promotions(conn, loop)]
+    history = [row.version_id for row in version_store.promotions(conn, loop)]
     champion = _serves(conn, loop)
     try:
         before = previous(list(reversed(history)))
@@ -229,4 +229,4 @@ def _known(conn: Conn, loop: str) -> None:
 
 def _serves(conn: Conn, loop: str) -> str | None:
     champion = version_store.champion(conn, loop)
-    return None if champion is None else str(champion["id"])
+    return None if champion is None else str(champion.id)

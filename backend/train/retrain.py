@@ -40,7 +40,7 @@ def retrain(
         # In this order: a change of champion between the two is found at the end, and never overlooked.
         epoch = version_store.epoch(conn, loop)
         champion = version_store.champion(conn, loop)
-        run = runs.claim(conn, loop, None if champion is None else champion["id"])
+        run = runs.claim(conn, loop, None if champion is None else champion.id)
     if run is None:
         return None
     logger.info("loop %s: run %s started, answers up to %d", loop, run.id, run.feedback_upto)
@@ -171,7 +171,7 @@ def _end(
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # refused as champion, but from now on it ranks
             if again:
                 champion = version_store.champion(conn, spec.name)
-                ask_again(conn, run, version_id, None if champion is None else champion["id"])
+                ask_again(conn, run, version_id, None if champion is None else champion.id)
         jobs.ask_for_more(conn, spec)
     return status
 

@@ -24,7 +24,7 @@ from uuid import UUID
 from threadpoolctl import threadpool_limits
 
 from backend import models
-from backend.decide.again import judged_before
+from backend.decide.again import Judging, judged_before
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
 from backend.train.cut import divide, readable
@@ -120,7 +120,7 @@ def train(
 ) -> dict[str, Any]:
     """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
 
-    def gather() -> tuple[RetrainRun, LoopSpec, dict[str, Any] | None, list[dict[str, Any]]]:
+    def gather() -> tuple[RetrainRun, LoopSpec, Judging | None, list[dict[str, Any]]]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
             spec = None if run is None else loops.get(conn, run.loop)
@@ -203,14 +203,14 @@ def _judge_again(
     database: Database,
     models_dir: Path | None,
     run: RetrainRun,
-    version: dict[str, Any],
+    version: Judging,
     judged: list[dict[str, Any]],
     told: Told,
 ) -> dict[str, Any]:
     """What `train` returns, of the version of an earlier run; only the verdict is new."""
     told(STEPS[4], 4, len(STEPS))
-    learner = models.load(models_dir, version["id"])
-    incumbent, challenger, speed = _both_say(models_dir, run, learner, version["id"], judged)
+    learner = models.load(models_dir, version.version_id)
+    incumbent, challenger, speed = _both_say(models_dir, run, learner, version.version_id, judged)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -218,11 +218,11 @@ def _judge_again(
 
     patiently(keep)
     return {
-        "version": version["id"],
-        "trained_on": version["trained_on"],
+        "version": version.version_id,
+        "trained_on": version.trained_on,
         "notes": [],
         "speed": speed,
-        "identity": version["identity"],
+        "identity": version.identity,
     }
 
 

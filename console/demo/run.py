@@ -225,9 +225,7 @@ class _Demo:
     def _window_is_renewed(self) -> bool | None:
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
-            shown = shown_version(
-                None if champion is None else champion["id"], version_store.ranker(conn, self.spec.name)
-            )
+            shown = shown_version(None if champion is None else champion.id, version_store.ranker(conn, self.spec.name))
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
         return (project is not None and project["model_version"] == shown and stale == 0) or None

@@ -43,7 +43,7 @@ def judged_run(database: Database, models_dir: Path, loop: str, status: str) -> 
         spec = loops.get(conn, loop)
         champion = versions.champion(conn, loop)
         runs.request(conn, loop, "60 new answers")
-        run = runs.claim(conn, loop, None if champion is None else champion["id"])
+        run = runs.claim(conn, loop, None if champion is None else champion.id)
         epoch = versions.epoch(conn, loop)
     assert spec is not None
     assert run is not None

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables.runs import RUN
+from labelloop.store.tables.versions import PROMOTION
 from labelloop.versions.runs import RetrainRun
+from labelloop.versions.version import Promotion
 
 LAST = 200
 """Response times and agreement are of so many of the last answers: what holds now, not since the beginning."""
@@ -106,12 +108,16 @@ def runs_of(conn: Conn, version_id: str) -> list[RetrainRun]:
     )
 
 
-def promotions_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """The changes of champion that a version came or went by, newest first."""
-    return conn.execute(
-        "select * from promotions where version_id = %(id)s or previous_id = %(id)s order by epoch desc",
-        {"id": version_id},
-    ).fetchall()
+def promotions_of(conn: Conn, version_id: str) -> list[Promotion]:
+    """Return the changes of champion by which a version came or went, newest first."""
+    return (
+        rows_of(conn, Promotion)
+        .execute(
+            f"select {PROMOTION} from promotions where version_id = %(id)s or previous_id = %(id)s order by epoch desc",
+            {"id": version_id},
+        )
+        .fetchall()
+    )
 
 
 def decisions(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:

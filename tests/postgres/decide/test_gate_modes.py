@@ -66,7 +66,7 @@ def judged(database: Database, settings: Settings) -> RetrainRun:
         champion = versions.champion(conn, "texts")
         epoch = versions.epoch(conn, "texts")
         runs.request(conn, "texts", "a test")
-        run = runs.claim(conn, "texts", None if champion is None else champion["id"])
+        run = runs.claim(conn, "texts", None if champion is None else champion.id)
     assert spec is not None
     assert run is not None
     _apply(database, settings, spec, run, epoch, train(database, settings.models_dir, run.id))
@@ -83,7 +83,7 @@ def row_of(database: Database, run: RetrainRun) -> RetrainRun:
 def champion_of(database: Database) -> str | None:
     with database.transaction() as conn:
         champion = versions.champion(conn, "texts")
-    return None if champion is None else champion["id"]
+    return None if champion is None else champion.id
 
 
 def decisions(database: Database) -> list[tuple[Any, ...]]:
@@ -157,7 +157,7 @@ def test_what_asks_can_be_refused_with_a_reason(database: Database, settings: Se
     assert (after.status, after.reasons[0]) == ("refused", "refused by ann: wrong on hams")
     assert decisions(database) == [(run.id, "refuse", "ann", "wrong on hams")]
     with database.transaction() as conn:
-        assert [v["stage"] for v in versions.list_(conn, "texts")] == ["refused"]
+        assert [v.stage for v in versions.list_(conn, "texts")] == ["refused"]
         assert versions.ranker(conn, "texts") == run.version_id
     with pytest.raises(UsageError, match="there are: none"):
         refuse(database, "texts", run.id, "ann", "again")
@@ -183,11 +183,11 @@ def test_the_same_version_made_again_still_asks(database: Database, settings: Se
     assert newer.version_id == older.version_id
     assert (row_of(database, older).status, newer.status) == ("refused", "asking")
     with database.transaction() as conn:
-        assert [v["stage"] for v in versions.list_(conn, "texts")] == ["challenger"]
+        assert [v.stage for v in versions.list_(conn, "texts")] == ["challenger"]
     refuse(database, "texts", newer.id, "ann", "no")
     again = judged(database, settings)
     with database.transaction() as conn:
-        assert [v["stage"] for v in versions.list_(conn, "texts")] == ["challenger"], "refused once, and asks again"
+        assert [v.stage for v in versions.list_(conn, "texts")] == ["challenger"], "refused once, and asks again"
     assert again.status == "asking"
 
 

@@ -61,7 +61,7 @@ def claimed(database: Database) -> RetrainRun:
     with database.transaction() as conn:
         champion = versions.champion(conn, LOOP)
         runs.request(conn, LOOP, "a test")
-        run = runs.claim(conn, LOOP, None if champion is None else champion["id"])
+        run = runs.claim(conn, LOOP, None if champion is None else champion.id)
     assert run is not None
     return run
 
@@ -89,7 +89,7 @@ def worked(database: Database, settings: Settings, *, meanwhile: str | None = No
     """What the worker does with the next queued run, without its child process. The run's row."""
     with database.transaction() as conn:
         spec, epoch, champion = loops.get(conn, LOOP), versions.epoch(conn, LOOP), versions.champion(conn, LOOP)
-        run = runs.claim(conn, LOOP, None if champion is None else champion["id"])
+        run = runs.claim(conn, LOOP, None if champion is None else champion.id)
     assert spec is not None
     assert run is not None
     outcome = train(database, settings.models_dir, run.id)
@@ -103,7 +103,7 @@ def stage_of(database: Database, version_id: str) -> str:
     with database.transaction() as conn:
         found = versions.get(conn, version_id)
     assert found is not None
-    return str(found["stage"])
+    return str(found.stage)
 
 
 def test_what_asked_a_person_asks_again_once_it_passed_against_the_new_champion(
@@ -157,9 +157,9 @@ def test_a_run_whose_champion_changed_while_it_trained_is_judged_again_and_promo
     assert second.status == "promoted", second.reasons
     with database.transaction() as conn:
         champion = versions.champion(conn, LOOP)
-        assert [p["by"] for p in versions.promotions(conn, LOOP)] == ["gate", "ann"]
+        assert [p.by for p in versions.promotions(conn, LOOP)] == ["gate", "ann"]
     assert champion is not None
-    assert champion["id"] == first.version_id
+    assert champion.id == first.version_id
 
 
 def test_a_version_that_is_not_better_than_the_new_champion_ends_as_refused(

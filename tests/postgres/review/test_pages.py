@@ -89,7 +89,7 @@ def decide(client: FlaskClient, path: str, **form: str) -> TestResponse:
 def champion(database: Database) -> str | None:
     with database.transaction() as conn:
         row = versions.champion(conn, "digits")
-    return None if row is None else str(row["id"])
+    return None if row is None else str(row.id)
 
 
 def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:
@@ -287,7 +287,7 @@ def test_a_version_is_promoted_and_rolled_back_each_with_name_and_reason(house: 
     assert champion(house.database) is None
     assert "nothing to go back to" in client.get("/review/rollback/digits").text
     with house.database.transaction() as conn:
-        signed = [(p["by"], p["why"]) for p in versions.promotions(conn, "digits")]
+        signed = [(p.by, p.why) for p in versions.promotions(conn, "digits")]
     assert signed[:3] == [("mira", "by hand"), ("mira", "by hand"), ("mira", "looked at the eights")]
 
 

@@ -53,7 +53,7 @@ def spec(database: Database, settings: Settings) -> Iterator[LoopSpec]:
         champion = versions.champion(conn, LOOP)
         assert runs.open_runs(conn, LOOP) == []
     assert champion is not None
-    assert (champion["id"], champion["epoch"]) == (version, 1)
+    assert (champion.id, champion.epoch) == (version, 1)
     assert models.load(settings.models_dir, version).classes == ("ham", "spam")
 
 

@@ -173,7 +173,7 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
         put_into_label_studio(conn, spec.name, 5)
         found = versions.champion(conn, spec.name)
     assert found is not None
-    assert found["learner"] == "label-studio-ml"
+    assert found.learner == "label-studio-ml"
     now = Champions(database, settings.models_dir).of(30)
     assert now is not None
     assert now.learner is not None

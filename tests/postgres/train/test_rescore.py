@@ -114,7 +114,7 @@ def waiting(database: Database) -> Rows:
 def target(database: Database, loop: str) -> str:
     with database.transaction() as conn:
         champion = versions.champion(conn, loop)
-        return shown_version(champion["id"] if champion else None, versions.ranker(conn, loop))
+        return shown_version(champion.id if champion else None, versions.ranker(conn, loop))
 
 
 def as_before(database: Database, rows: Rows) -> None:

@@ -25,6 +25,7 @@ from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, run_items, runs, versions
 from labelloop.versions.runs import RetrainRun
+from labelloop.versions.version import Champion
 from tests.support.backend_factory import (
     answer,
     digits_loop,
@@ -96,8 +97,8 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
         champion = versions.champion(conn, spec.name)
         holdout = run_items.of_part(conn, run.id, "holdout")  # type: ignore[arg-type]
     assert champion is not None
-    assert champion["id"] == run.version_id
-    assert (champion["epoch"], champion["by"], champion["trained_on"]) == (1, "gate", scores["trained_on"])
+    assert champion.id == run.version_id
+    assert (champion.epoch, champion.by, champion.trained_on) == (1, "gate", scores["trained_on"])
     assert scores["holdout"] == len(holdout)
     assert scores["champion"]["correct"] == sum(i["champion_label"] == i["label"] for i in holdout)
     assert scores["challenger"]["correct"] == sum(i["challenger_label"] == i["label"] for i in holdout)
@@ -116,7 +117,7 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
             " join outputs o on o.id = w.output_id"
         ).fetchall()
     assert len(waiting) == 300
-    assert {w["version"] for w in waiting} == {champion["id"][:12]}
+    assert {w["version"] for w in waiting} == {champion.id[:12]}
     right = [w["label"] == truths[int(w["key"].removeprefix("item-"))] for w in waiting]
     assert sum(right) / len(right) > 0.85
     assert set(shown) <= {w["output_id"] for w in waiting}
@@ -215,7 +216,7 @@ def test_the_same_cut_and_seed_make_the_same_version_and_it_does_not_beat_itself
     assert second.status == "refused"
     assert "byte for byte" in str(second.reasons)
     with database.transaction() as conn:
-        assert [v["stage"] for v in versions.list_(conn, spec.name)] == ["champion"]
+        assert [v.stage for v in versions.list_(conn, spec.name)] == ["champion"]
 
 
 def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: Database, settings: Settings) -> None:
@@ -226,7 +227,7 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
         assert versions.ranker(conn, spec.name) == run.version_id
-        assert [v["stage"] for v in versions.list_(conn, spec.name)] == ["refused"]
+        assert [v.stage for v in versions.list_(conn, spec.name)] == ["refused"]
     assert prelabel(database, spec.name, settings.models_dir) == 60
     with database.transaction() as conn:
         seen = conn.execute("select distinct version from pool").fetchall()
@@ -291,7 +292,7 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
     assert champion is not None
-    assert champion["id"] == first
+    assert champion.id == first
 
 
 def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> None:
@@ -385,12 +386,12 @@ def test_promote_and_roll_back_to_the_start_and_all_of_it_is_on_record(database:
     back = rollback(database, "texts", "bob", "after all", to=c[:12], models_dir=folder)
     assert (back.epoch, back.version, back.previous) == (7, c[:12], "pipeline")
     with database.transaction() as conn:
-        assert {v["id"]: v["stage"] for v in versions.list_(conn, "texts")} == {
+        assert {v.id: v.stage for v in versions.list_(conn, "texts")} == {
             a: "retired",
             b: "retired",
             c: "champion",
         }
-        assert [p["epoch"] for p in versions.promotions(conn, "texts")] == [7, 6, 5, 4, 3, 2, 1]
+        assert [p.epoch for p in versions.promotions(conn, "texts")] == [7, 6, 5, 4, 3, 2, 1]
 
 
 def test_what_cannot_serve_is_not_promoted(database: Database, settings: Settings) -> None:
@@ -487,7 +488,7 @@ def test_a_champion_that_changes_while_a_run_begins_is_not_overlooked(
     requested(database, spec.name)
     champion, seen = versions.champion, []
 
-    def changed_right_after(conn: Conn, loop: str) -> dict[str, object] | None:
+    def changed_right_after(conn: Conn, loop: str) -> Champion | None:
         found = champion(conn, loop)
         with database.transaction() as other:
             versions.record_promotion(other, loop, epoch=1, version_id=None, previous_id=None, by="b", why="w")
