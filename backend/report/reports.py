@@ -26,7 +26,9 @@ from labelloop.store.questions import versions as version_questions
 from labelloop.store.questions.runs import Disagreement
 from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable, verdicts
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.version import PIPELINE, find, short
+from labelloop.versions.descriptions import Description
+from labelloop.versions.runs import RetrainRun
+from labelloop.versions.version import PIPELINE, JudgedVersion, Promotion, find, short
 
 SHOWN_ITEMS = 100
 """Items on which two models disagree, in one report."""
@@ -66,7 +68,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [_run_line(run, whose) for run in runs.latest(conn, loop, 50)],
             "versions": [
-                {**_version_line(version), **_described(called.get(version["id"]))}
+                {**_version_line(version), **_described(called.get(version.id))}
                 for version in version_store.list_(conn, loop)
             ],
             "curve": _curve(conn, loop),
@@ -88,51 +90,51 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
     run that is not there.
     """
     run = _find_run(conn, run_id)
-    scores: Mapping[str, Any] = run["scores"] or {}
-    champion, parts = version_store.champion(conn, run["loop"]), run_questions.parts(conn, run["id"])
-    rows = run_questions.disagreements(conn, run["id"], SHOWN_ITEMS)
-    serves = None if champion is None else champion["id"]
-    decisions, again = run_questions.decisions(conn, run["id"]), run_questions.judged_again_by(conn, run["id"])
-    names = people.names(conn, run["loop"])
+    scores: Mapping[str, Any] = run.evaluation
+    champion, parts = version_store.champion(conn, run.loop), run_questions.parts(conn, run.id)
+    rows = run_questions.disagreements(conn, run.id, SHOWN_ITEMS)
+    serves = None if champion is None else champion.id
+    decisions, again = run_questions.decisions(conn, run.id), run_questions.judged_again_by(conn, run.id)
+    names = people.names(conn, run.loop)
     return _report(
         {
             **_run_line(run, names),
-            **{key: run[key] for key in ("seed", "heartbeat_at", "error", "log", "stop_asked_by", "tried", "progress")},
-            "cut": run["feedback_upto"],
-            "verdict": verdict({**run, "judged_again": again}),
+            **_picked(run, "seed", "heartbeat_at", "error", "log", "stop_asked_by", "tried", "progress"),
+            "cut": run.feedback_upto,
+            "verdict": verdict(run, again),
             "decisions": decisions,
             "refused_by": refusal(run, decisions),
-            "judges": run["judges"],
+            "judges": run.judges,
             "judged_again": again,
             "taught": parts.taught,
             "held_out": parts.held_out,
-            "champion": _side(run["champion_id"], scores, "champion"),
-            "challenger": None if run["version_id"] is None else _side(run["version_id"], scores, "challenger"),
+            "champion": _side(run.champion_id, scores, "champion"),
+            "challenger": None if run.version_id is None else _side(run.version_id, scores, "challenger"),
             **{key: scores.get(key) for key in ("better", "worse", "p", "gain", "detectable", "reuse", "confusion")},
             "metric": scores.get("metric", "accuracy") if scores else None,
             "slices": _slices(scores.get("slices"), names),
             "calibration": scores.get("calibration"),
             "speed": scores.get("speed"),
             "size_bytes": scores.get("size_bytes"),
-            "reviewers": scores.get("reviewers") or run_questions.held_out_reviewers(conn, run["id"]),
+            "reviewers": scores.get("reviewers") or run_questions.held_out_reviewers(conn, run.id),
             "identity": scores.get("identity"),
-            "shadow": run_questions.shadow(conn, run["id"]) if run["status"] == "shadow" else None,
+            "shadow": run_questions.shadow(conn, run.id) if run.status == "shadow" else None,
             "disagreements": {
                 "total": rows[0].total if rows else 0,
                 "items": [_item(row, label_studio_url) for row in rows],
             },
-            "curve": _curve(conn, run["loop"]),
+            "curve": _curve(conn, run.loop),
             "serves": _named(serves),
-            "epoch": version_store.epoch(conn, run["loop"]),
+            "epoch": version_store.epoch(conn, run.loop),
         },
-        descriptions.newest(conn, run["loop"]),
+        descriptions.newest(conn, run.loop),
     )
 
 
 def progress(conn: Conn, run_id: UUID | str) -> Report:
     """How far a run is: {"status", "progress", "stop_asked_by"}; cheap enough to be asked every other second."""
     run = _find_run(conn, run_id)
-    return _report({key: run[key] for key in ("id", "status", "progress", "stop_asked_by")})
+    return _report(_picked(run, "id", "status", "progress", "stop_asked_by"))
 
 
 def version_report(conn: Conn, version_id: str) -> Report:
@@ -142,23 +144,23 @@ def version_report(conn: Conn, version_id: str) -> Report:
     """
     row = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
     assert row is not None
-    judging, names = version_questions.runs_of(conn, row["id"]), people.names(conn, row["loop"])
-    history, newest = descriptions.history(conn, row["id"]), verdicts.newest_run(conn, row["id"])
+    judging, names = version_questions.runs_of(conn, row.id), people.names(conn, row.loop)
+    history, newest = descriptions.history(conn, row.id), verdicts.newest_run(conn, row.id)
     return _report(
         {
             **_version_line(row),
-            **_described(next(iter(history), None)),
-            "descriptions": history,
-            "refused_by": None if newest is None else refusal(newest, run_questions.decisions(conn, newest["id"])),
-            "accuracy": _accuracy(conn, row["loop"], row["id"]),
+            **_described(history[0].description if history else None),
+            "descriptions": [_picked(change, "id", "name", "tags", "note", "by", "at") for change in history],
+            "refused_by": None if newest is None else refusal(newest, run_questions.decisions(conn, newest.id)),
+            "accuracy": _accuracy(conn, row.loop, row.id),
             "runs": [
-                {**_run_line(run, names), "as": "challenger" if run["version_id"] == row["id"] else "champion"}
+                {**_run_line(run, names), "as": "challenger" if run.version_id == row.id else "champion"}
                 for run in judging
             ],
-            "promotions": [_promotion(p) for p in version_questions.promotions_of(conn, row["id"])],
-            "epoch": version_store.epoch(conn, row["loop"]),
+            "promotions": [_promotion(p) for p in version_questions.promotions_of(conn, row.id)],
+            "epoch": version_store.epoch(conn, row.loop),
         },
-        descriptions.newest(conn, row["loop"]),
+        descriptions.newest(conn, row.loop),
     )
 
 
@@ -176,7 +178,7 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
     one, other = (None if name == PIPELINE else str(find(name, known)) for name in (a, b))
     if one == other:
         raise UsageError(f"{short(one)} stands on both sides: name two versions")
-    of = [row["loop"] for name in (one, other) if name is not None and (row := version_store.get(conn, name))]
+    of = [row.loop for name in (one, other) if name is not None and (row := version_store.get(conn, name))]
     if of[0] != of[-1]:
         raise UsageError(f"{short(one)} is of the loop {of[0]} and {short(other)} of {of[-1]}: name two of one")
     spec = loops.get(conn, of[0])
@@ -187,9 +189,8 @@ def comparison(conn: Conn, a: str, b: str) -> Report:
 
 def versions_by_loop(conn: Conn) -> Report:
     """Loop to its versions, newest first: {"version", "name", "stage", "trained_on"}; what can be compared."""
-    kept = ("stage", "trained_on")
     found = {
-        loop: [{**_named(row["id"]), **{key: row[key] for key in kept}} for row in version_store.list_(conn, loop)]
+        loop: [{**_named(row.id), **_picked(row, "stage", "trained_on")} for row in version_store.list_(conn, loop)]
         for loop in loops.names(conn)
     }
     return _report(found, descriptions.newest(conn))
@@ -219,9 +220,9 @@ def _summary(conn: Conn, loop: str) -> Report:
         "response": loop_questions.response_times(conn, loop),
         "agreement": loop_questions.agreement(conn, loop),
         "champion": {
-            **_named(None if champion is None else champion["id"]),
-            **{key: champion and champion[key] for key in ("by", "why", "promoted_at")},
-            "accuracy": _accuracy(conn, loop, None if champion is None else champion["id"]),
+            **_named(None if champion is None else champion.id),
+            **{key: champion and getattr(champion, key) for key in ("by", "why", "promoted_at")},
+            "accuracy": _accuracy(conn, loop, None if champion is None else champion.id),
         },
         "new_answers": runs.new_answers(conn, loop),
         "retrain_after": spec.retrain.after,
@@ -246,7 +247,7 @@ def _accuracy(conn: Conn, loop: str, version_id: str | None) -> Report | None:
     return {**measured, "holdout": run.scores.get("holdout"), "run": run.id, "at": run.finished_at}
 
 
-def _find_run(conn: Conn, run_id: UUID | str) -> Report:
+def _find_run(conn: Conn, run_id: UUID | str) -> RetrainRun:
     wanted = str(run_id).strip().lower()
     hexadecimal = bool(wanted) and set(wanted) <= set("0123456789abcdef-")
     found = run_questions.ids_beginning_with(conn, wanted) if hexadecimal else []
@@ -262,31 +263,29 @@ def _side(version_id: str | None, scores: Mapping[str, Any], side: str) -> Repor
     return {**_named(version_id), **dict.fromkeys(("correct", "accuracy", "low", "high")), **(scores.get(side) or {})}
 
 
-def _run_line(run: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Report:
+def _run_line(run: RetrainRun, names: Mapping[str, str] | None = None) -> Report:
     """`names`: what verdicts call a reviewer to the name."""
-    scores = run["scores"] or {}
+    scores = run.evaluation
     kept = ("id", "loop", "why", "status", "requested_at", "started_at", "finished_at", "error", "progress")
     return {
-        **{key: run[key] for key in kept},
-        "name": str(run["id"])[:8],
-        "version": None if run["version_id"] is None else _named(run["version_id"]),
-        "champion": _named(run["champion_id"]),
-        "reasons": [with_names(reason, names or {}) for reason in run["reasons"]],
+        **_picked(run, *kept),
+        "name": str(run.id)[:8],
+        "version": None if run.version_id is None else _named(run.version_id),
+        "champion": _named(run.champion_id),
+        "reasons": [with_names(reason, names or {}) for reason in run.reasons],
         "holdout": scores.get("holdout"),
         "trained_on": scores.get("trained_on"),
         "gain": scores.get("gain"),
     }
 
 
-def _version_line(row: Mapping[str, Any]) -> Report:
-    """Of a row of model_versions, which has the scores of the run that made it where those were asked for."""
-    kept = ("loop", "stage", "learner", "classes", "size_bytes", "trained_on", "created_at")
-    line = {**_named(row["id"]), **{key: row[key] for key in kept}}
-    return {**line, "scores": row["scores"], "reasons": row["reasons"]} if "scores" in row else line
+def _version_line(row: JudgedVersion) -> Report:
+    kept = ("loop", "stage", "learner", "classes", "size_bytes", "trained_on", "created_at", "scores", "reasons")
+    return {**_named(row.id), **_picked(row, *kept)}
 
 
-def _described(found: Mapping[str, Any] | None) -> Report:
-    return {"tags": [] if found is None else found["tags"], "note": None if found is None else found["note"]}
+def _described(found: Description | None) -> Report:
+    return {"tags": [] if found is None else found.tags, "note": None if found is None else found.note}
 
 
 def _slices(found: Sequence[Mapping[str, Any]] | None, names: Mapping[str, str]) -> list[Report] | None:
@@ -300,21 +299,21 @@ def _curve(conn: Conn, loop: str) -> list[Report]:
     """Every version that was judged when it was made, oldest first: taught so many answers, so often right."""
     return [
         {
-            **_named(row["id"]),
-            "stage": row["stage"],
-            "trained_on": row["trained_on"],
-            "holdout": row["scores"].get("holdout"),
-            "at": row["created_at"],
-            **{key: row["scores"]["challenger"].get(key) for key in ("accuracy", "low", "high")},
+            **_named(row.id),
+            "stage": row.stage,
+            "trained_on": row.trained_on,
+            "holdout": row.scores.get("holdout"),
+            "at": row.created_at,
+            **{key: row.scores["challenger"].get(key) for key in ("accuracy", "low", "high")},
         }
         for row in reversed(version_store.list_(conn, loop))
-        if row["scores"] and row["scores"].get("challenger")
+        if row.scores and row.scores.get("challenger")
     ]
 
 
-def _promotion(row: Mapping[str, Any]) -> Report:
-    kept = {key: row[key] for key in ("epoch", "by", "why", "at")}
-    return {**kept, "version": _named(row["version_id"]), "previous": _named(row["previous_id"])}
+def _promotion(row: Promotion) -> Report:
+    kept = _picked(row, "epoch", "by", "why", "at")
+    return {**kept, "version": _named(row.version_id), "previous": _named(row.previous_id)}
 
 
 def _item(row: Disagreement, label_studio_url: str) -> Report:
@@ -341,28 +340,35 @@ def _unreadable(row: Mapping[str, Any], label_studio_url: str) -> Report:
     }
 
 
+def _picked(row: object, *names: str) -> Report:
+    """Return these fields of a row."""
+    return {name: getattr(row, name) for name in names}
+
+
 def _named(version_id: str | None) -> Report:
     return {"version": version_id, "name": short(version_id), "called": None}
 
 
-def _report(parts: Mapping[str, Any], called: Mapping[str, Mapping[str, Any]] | None = None) -> Report:
+def _report(parts: Mapping[str, Any], called: Mapping[str, Description] | None = None) -> Report:
     """The same in JSON's own types, each version with what people call it. `called`: version to its description."""
     plain: Report = _plain(parts, called or {})
     return plain
 
 
-def _plain(value: Any, called: Mapping[str, Mapping[str, Any]]) -> Any:
+def _plain(value: Any, called: Mapping[str, Description]) -> Any:
     if is_dataclass(value):
         return {field.name: _plain(getattr(value, field.name), called) for field in fields(value)}
     if isinstance(value, Mapping):
         plain = {str(key): _plain(item, called) for key, item in value.items()}
         if "called" in plain and plain["version"] in called:
-            plain["called"] = called[plain["version"]]["name"]
+            plain["called"] = called[plain["version"]].name
         return plain
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, UUID):
         return str(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, str):
+        return str(value)  # a StrEnum is none of JSON's own types
+    if isinstance(value, Sequence):
         return [_plain(item, called) for item in value]
     return value

@@ -141,15 +141,15 @@ def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str,
     follows `although`; all empty where nothing does.
     """
     run = verdicts.newest_run(conn, version_id)
-    if run is None or (by := shown.refusal(run, run_questions.decisions(conn, run["id"]))) is None:
+    if run is None or (by := shown.refusal(run, run_questions.decisions(conn, run.id))) is None:
         return "", (), ""
-    figures, names = shown.figures(run), people.names(conn, run["loop"])
-    against = [with_names(reason, names) for reason in run["reasons"]]
+    figures, names = shown.figures(run), people.names(conn, run.loop)
+    against = [with_names(reason, names) for reason in run.reasons]
     if not by:
         return f"It passed the gate, and was refused all the same: {figures}.", against, "it was refused"
     warning = f"{by[0].upper()}{by[1:]} refused it: {figures}." if by == "the gate" else f"{by} refused it: {figures}."
-    if run["champion_id"] != champion_id:
-        warning += f" It was judged against {short(run['champion_id'])}, which does not serve any more."
+    if run.champion_id != champion_id:
+        warning += f" It was judged against {short(run.champion_id)}, which does not serve any more."
     return warning, against, f"{by} refused it"
 
 
@@ -186,7 +186,7 @@ def _end(conn: Conn, what: str, run_id: str) -> Look:
 
 def _rollback(conn: Conn, loop: str) -> Look:
     _known(conn, loop)
-    history = [row["version_id"] for row in version_store.promotions(conn, loop)]
+    history = [row.version_id for row in version_store.promotions(conn, loop)]
     champion = _serves(conn, loop)
     try:
         before = previous(list(reversed(history)))
@@ -230,4 +230,4 @@ def _known(conn: Conn, loop: str) -> None:
 
 def _serves(conn: Conn, loop: str) -> str | None:
     champion = version_store.champion(conn, loop)
-    return None if champion is None else str(champion["id"])
+    return None if champion is None else str(champion.id)

@@ -71,7 +71,7 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
     newest = version_store.ranker(conn, spec.name)
     if not spec.retrain.on_new_label or newest is None:
         return None
-    classes = next(row["classes"] for row in version_store.list_(conn, spec.name) if row["id"] == newest)
+    classes = next(row.classes for row in version_store.list_(conn, spec.name) if row.id == newest)
     known = {label for one in classes for label in labels_in(one, spec.labels)}
     unknown = [label for label in spec.labels if label not in known]
     if not unknown or not known:  # numbers know no labels
@@ -88,20 +88,20 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
 def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
     """What came in since the last run, beside what had come when the one who serves was made."""
     champion = version_store.champion(conn, spec.name)
-    champion_id = None if champion is None else champion["id"]
+    champion_id = None if champion is None else champion.id
     then, since = runs.judged(conn, spec.name, champion_id), runs.began(conn, spec.name)
-    if then is None or since is None or then["started_at"] is None:
+    if then is None or since is None or then.started_at is None:
         return None
-    rows = drift_store.arrivals(conn, spec.name, then["started_at"], since)
+    rows = drift_store.arrivals(conn, spec.name, then.started_at, since)
     outputs = sum(row.n for row in rows if row.recent)
     for what, cell in (("the labels", _label), ("the confidences", _tenth)):
         found = shift(_counts(rows, cell, recent=False), _counts(rows, cell, recent=True))
         if why := words(what, found, level, outputs):
             return why
-    side = then["scores"]["champion" if champion_id is None else "challenger"]
-    before = (int(side["correct"]), int(then["scores"]["holdout"]))
+    side = then.evaluation["champion" if champion_id is None else "challenger"]
+    before = (int(side["correct"]), int(then.evaluation["holdout"]))
     lately = drift_store.correct_recently(
-        conn, spec.name, None if champion_id is None else short(champion_id), then["feedback_upto"], LATELY
+        conn, spec.name, None if champion_id is None else short(champion_id), then.cut, LATELY
     )
     p = less_often_right(before, lately)
     if p is None:

@@ -40,8 +40,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
                     "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
-                    "champion": champion["id"][:12] if champion else "pipeline",
-                    "last_run": latest[0]["status"] if latest else None,
+                    "champion": champion.id[:12] if champion else "pipeline",
+                    "last_run": latest[0].status if latest else None,
                 }
             )
     if not as_json:  # what is rare has a column only where there is some

@@ -61,12 +61,12 @@ def versions(
         wanted = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             stale = lineage.stale_by_version(conn, wanted)
-            decided = {row["id"]: row for row in store.list_(conn, wanted)}
+            decided = {row.id: row for row in store.list_(conn, wanted)}
             rows = [
                 {
                     **line,
                     "stale": stale.get(line["version"], 0),
-                    **{key: decided[line["version"]][key] for key in ("by", "why", "decided_at")},
+                    **{key: getattr(decided[line["version"]], key) for key in ("by", "why", "decided_at")},
                 }
                 for line in loop_report(conn, wanted)["versions"]
             ]
@@ -201,11 +201,12 @@ def _describe(conn: Conn, version: str, name: str | None, tags: tuple[str, ...],
     from labelloop.versions.descriptions import Description
 
     of = version_id(conn, version)
-    now = next(iter(descriptions.history(conn, of)), {})
+    changes = descriptions.history(conn, of)
+    now = changes[0].description if changes else Description()
     made = Description.of(
-        now.get("name") if name is None else name,
-        tags or now.get("tags", ()),
-        now.get("note") if note is None else note,
+        now.name if name is None else name,
+        tags or now.tags,
+        now.note if note is None else note,
     )
     descriptions.write(conn, of, made, by)
 

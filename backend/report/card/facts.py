@@ -18,7 +18,7 @@ from labelloop.store.questions import lineage
 from labelloop.store.questions.lineage import MakingRun
 from labelloop.store.tables import loops
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.version import find, short
+from labelloop.versions.version import JudgedVersion, find, short
 
 MOST_LABELS = 100
 """Further ones are summed up in one line, whose label is null: numbers would fill pages."""
@@ -35,29 +35,29 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
     with database.transaction() as conn:
         version = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
         assert version is not None
-        spec = loops.get(conn, version["loop"])
+        spec = loops.get(conn, version.loop)
         if spec is None:
-            raise UsageError(f"no loop {version['loop']!r}")
-        scores: Mapping[str, Any] = version["scores"] or {}
+            raise UsageError(f"no loop {version.loop!r}")
+        scores: Mapping[str, Any] = version.scores or {}
         made = {
             "use": _use(spec),
             "data": _data(conn, version),
             "metrics": {**_metrics(version, scores), "max_ece": spec.gate.max_ece},
             **{key: scores.get(key) for key in ("slices", "calibration", "confusion", "speed")},
-            "identity": _identity(version, scores, lineage.runs_of(conn, version["id"])),
+            "identity": _identity(version, scores, lineage.runs_of(conn, version.id)),
         }
-    params, trouble = (None, None) if models_dir is None else _read(models_dir, version["id"])
+    params, trouble = (None, None) if models_dir is None else _read(models_dir, version.id)
     model = {
-        "loop": version["loop"],
-        "version": version["id"],
-        "name": short(version["id"]),
-        "stage": version["stage"],
-        "learner": version["learner"],
+        "loop": version.loop,
+        "version": version.id,
+        "name": short(version.id),
+        "stage": version.stage,
+        "learner": version.learner,
         "params": params,
-        "classes": version["classes"],
-        "size_bytes": version["size_bytes"],
-        "created_at": _time(version["created_at"]),
-        "decided": {"by": version["by"], "why": version["why"], "at": _time(version["decided_at"])},
+        "classes": version.classes,
+        "size_bytes": version.size_bytes,
+        "created_at": _time(version.created_at),
+        "decided": {"by": version.by, "why": version.why, "at": _time(version.decided_at)},
         "file": {"checked": models_dir is not None, "trouble": trouble},
     }
     found = {"model": model, **made}
@@ -74,11 +74,11 @@ def _use(spec: LoopSpec) -> Card:
     }
 
 
-def _data(conn: Conn, version: Mapping[str, Any]) -> Card:
-    tally = lineage.tally(conn, version["id"])
-    counts = lineage.counts(conn, version["id"])
-    held_out = [] if version["run_id"] is None else lineage.held_out(conn, version["run_id"])
-    people = lineage.reviewers(conn, version["id"])
+def _data(conn: Conn, version: JudgedVersion) -> Card:
+    tally = lineage.tally(conn, version.id)
+    counts = lineage.counts(conn, version.id)
+    held_out = [] if version.run_id is None else lineage.held_out(conn, version.run_id)
+    people = lineage.reviewers(conn, version.id)
     judged = _by_label((row.label, row.n) for row in held_out)
     taught = _by_label((row.label, row.n) for row in tally)
     return {
@@ -100,22 +100,22 @@ def _data(conn: Conn, version: Mapping[str, Any]) -> Card:
     }
 
 
-def _metrics(version: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+def _metrics(version: JudgedVersion, scores: Mapping[str, Any]) -> Card:
     kept = ("holdout", "gain", "detectable", "better", "worse", "p", "reuse", "reviewers")
     return {
         "metric": scores.get("metric", "accuracy") if scores else None,
         "accuracy": scores.get("challenger"),
-        "against": None if not scores else short(version["judged_against"]),
+        "against": None if not scores else short(version.judged_against),
         "against_accuracy": scores.get("champion"),
         **{key: scores.get(key) for key in kept},
-        "reasons": version["reasons"] or [],
+        "reasons": version.reasons or [],
     }
 
 
-def _identity(version: Mapping[str, Any], scores: Mapping[str, Any], runs: Sequence[MakingRun]) -> Card:
-    judging = next((run for run in runs if run.id == version["run_id"]), None)
+def _identity(version: JudgedVersion, scores: Mapping[str, Any], runs: Sequence[MakingRun]) -> Card:
+    judging = next((run for run in runs if run.id == version.run_id), None)
     return {
-        "sha256": version["id"],
+        "sha256": version.id,
         "run": None if judging is None else str(judging.id),
         "cut": None if judging is None else judging.feedback_upto,
         "seed": None if judging is None else judging.seed,

@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,7 @@ class PersonSecondsDay:
 
 def intake(conn: Conn, loop: str, since: datetime) -> list[IntakeDay]:
     """Return the outputs received on each day, oldest day first."""
-    cursor = conn.cursor(row_factory=class_row(IntakeDay))
+    cursor = rows_of(conn, IntakeDay)
     return cursor.execute(
         """
         select (received_at at time zone 'UTC')::date as day, count(*) as outputs,
@@ -62,7 +60,7 @@ def intake(conn: Conn, loop: str, since: datetime) -> list[IntakeDay]:
 
 def answers(conn: Conn, loop: str, since: datetime) -> list[AnswersDay]:
     """Return the outputs answered on each day, oldest day first; of several answers on a day the newest counts."""
-    cursor = conn.cursor(row_factory=class_row(AnswersDay))
+    cursor = rows_of(conn, AnswersDay)
     return cursor.execute(
         """
         select day, count(*) as answers, count(*) filter (where judges) as held_out,
@@ -84,7 +82,7 @@ def answers(conn: Conn, loop: str, since: datetime) -> list[AnswersDay]:
 
 def person_seconds(conn: Conn, loop: str, since: datetime) -> list[PersonSecondsDay]:
     """Return the seconds a person took, from the feedback behind each day's answers, oldest day first."""
-    cursor = conn.cursor(row_factory=class_row(PersonSecondsDay))
+    cursor = rows_of(conn, PersonSecondsDay)
     return cursor.execute(
         """
         select day, percentile_cont(0.5) within group (order by f.lead_time_s) as person_median_s,

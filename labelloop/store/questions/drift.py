@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ def arrivals(conn: Conn, loop: str, before: datetime, since: datetime) -> list[A
     Only outputs of one version of the pipeline's model count: the version with the most recent outputs. Confidences of
     different models cannot be compared.
     """
-    cursor = conn.cursor(row_factory=class_row(Arrivals))
+    cursor = rows_of(conn, Arrivals)
     return cursor.execute(
         """
         with now as (

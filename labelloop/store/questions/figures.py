@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +26,7 @@ class LoopCounts:
 
 def counts(conn: Conn, loop: str) -> LoopCounts:
     """Count the loop's outputs by state, its annotations and its feedback rows."""
-    cursor = conn.cursor(row_factory=class_row(LoopCounts))
+    cursor = rows_of(conn, LoopCounts)
     row = cursor.execute(
         """
         select count(*) as outputs,

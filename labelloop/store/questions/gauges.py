@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +45,17 @@ class OpenTaskCount:
 
 def runs(conn: Conn) -> list[RunCount]:
     """Count the runs by loop and status."""
-    cursor = conn.cursor(row_factory=class_row(RunCount))
+    cursor = rows_of(conn, RunCount)
     return cursor.execute(
-        "select loop, status::text as status, count(*) as n from retrain_runs group by 1, 2 order by 1, 2"
+        """
+        select loop, status::text as status, count(*) as n from retrain_runs group by 1, 2 order by 1, 2
+        """
     ).fetchall()
 
 
 def epochs(conn: Conn) -> list[Epoch]:
     """Return the epoch and the champion of each loop that is not archived."""
-    cursor = conn.cursor(row_factory=class_row(Epoch))
+    cursor = rows_of(conn, Epoch)
     return cursor.execute(
         """
         select l.name as loop, coalesce(p.epoch, 0) as epoch, p.version_id
@@ -68,7 +68,7 @@ def epochs(conn: Conn) -> list[Epoch]:
 
 def jobs(conn: Conn) -> list[JobCount]:
     """Count the jobs that are waiting or in progress, by name and status."""
-    cursor = conn.cursor(row_factory=class_row(JobCount))
+    cursor = rows_of(conn, JobCount)
     return cursor.execute(
         """
         select task_name as job, status::text as status, count(*) as n from procrastinate_jobs
@@ -79,7 +79,7 @@ def jobs(conn: Conn) -> list[JobCount]:
 
 def open_tasks(conn: Conn) -> list[OpenTaskCount]:
     """Count the open tasks of each loop that is not archived."""
-    cursor = conn.cursor(row_factory=class_row(OpenTaskCount))
+    cursor = rows_of(conn, OpenTaskCount)
     return cursor.execute(
         """
         select l.name as loop,

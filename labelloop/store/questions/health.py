@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class OpenTask:
 
 def server(conn: Conn) -> ServerState:
     """Return the server's state."""
-    cursor = conn.cursor(row_factory=class_row(ServerState))
+    cursor = rows_of(conn, ServerState)
     row = cursor.execute(
         """
         select current_setting('server_version') as version,
@@ -105,7 +103,7 @@ def heartbeats(conn: Conn) -> list[float]:
 
 def jobs(conn: Conn) -> list[OpenJob]:
     """Return every job that is due and waiting, or in progress."""
-    cursor = conn.cursor(row_factory=class_row(OpenJob))
+    cursor = rows_of(conn, OpenJob)
     return cursor.execute(
         """
         select j.task_name as name, j.args ->> 'loop' as loop, j.status::text as status,
@@ -127,7 +125,7 @@ def jobs(conn: Conn) -> list[OpenJob]:
 
 def open_tasks(conn: Conn, loop: str) -> list[OpenTask]:
     """Return the tasks that should be open in Label Studio, highest priority first."""
-    cursor = conn.cursor(row_factory=class_row(OpenTask))
+    cursor = rows_of(conn, OpenTask)
     return cursor.execute(
         """
         select t.output_id, t.label_studio_id, o.key, t.priority, t.shown_version

@@ -12,9 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +108,7 @@ _STALE = """case when n.output_id is null or n.label is not distinct from t.labe
 
 def runs_of(conn: Conn, version_id: str) -> list[MakingRun]:
     """Return the runs that made the version, newest first."""
-    cursor = conn.cursor(row_factory=class_row(MakingRun))
+    cursor = rows_of(conn, MakingRun)
     return cursor.execute(
         """
         select id, status::text, why, seed, feedback_upto, champion_id, requested_at, finished_at, reasons, scores
@@ -122,7 +120,7 @@ def runs_of(conn: Conn, version_id: str) -> list[MakingRun]:
 
 def counts(conn: Conn, version_id: str) -> TrainingCounts:
     """Count the answers that the version was trained on."""
-    cursor = conn.cursor(row_factory=class_row(TrainingCounts))
+    cursor = rows_of(conn, TrainingCounts)
     row = cursor.execute(
         f"""
         with {_TAUGHT}, {_NEWER}
@@ -141,7 +139,7 @@ def counts(conn: Conn, version_id: str) -> TrainingCounts:
 
 def tally(conn: Conn, version_id: str) -> list[TrainingTally]:
     """Count the training answers by label, lane and model of the pipeline, largest number first."""
-    cursor = conn.cursor(row_factory=class_row(TrainingTally))
+    cursor = rows_of(conn, TrainingTally)
     return cursor.execute(
         f"""
         with {_TAUGHT}
@@ -154,7 +152,7 @@ def tally(conn: Conn, version_id: str) -> list[TrainingTally]:
 
 def reviewers(conn: Conn, version_id: str) -> list[ReviewerShare]:
     """Count the training answers of each reviewer, largest number first. An answer of two counts for both."""
-    cursor = conn.cursor(row_factory=class_row(ReviewerShare))
+    cursor = rows_of(conn, ReviewerShare)
     return cursor.execute(
         f"""
         with {_TAUGHT}
@@ -167,7 +165,7 @@ def reviewers(conn: Conn, version_id: str) -> list[ReviewerShare]:
 
 def training_answers(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[TrainingAnswer]:
     """Return every answer that the version was trained on, in the order of the keys, with its annotations."""
-    cursor = conn.cursor(row_factory=class_row(TrainingAnswer))
+    cursor = rows_of(conn, TrainingAnswer)
     return cursor.execute(
         f"""
         with {_TAUGHT}, {_NEWER}, behind as (
@@ -194,7 +192,7 @@ def training_answers(conn: Conn, version_id: str, *, stale_only: bool = False) -
 
 def held_out(conn: Conn, run_id: UUID) -> list[HeldOutLabel]:
     """Count the held-out answers of a run by label, largest number first."""
-    cursor = conn.cursor(row_factory=class_row(HeldOutLabel))
+    cursor = rows_of(conn, HeldOutLabel)
     return cursor.execute(
         """
         select i.label, count(*) as n, count(distinct o.group_key) as groups

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 LAST = 200
 """Newest answers from which response times and agreement are measured: the state of today."""
@@ -39,7 +37,7 @@ class Agreement:
 
 def response_times(conn: Conn, loop: str) -> ResponseTimes:
     """Return the response times of the newest answers."""
-    cursor = conn.cursor(row_factory=class_row(ResponseTimes))
+    cursor = rows_of(conn, ResponseTimes)
     row = cursor.execute(
         """
         with last as (
@@ -63,7 +61,7 @@ def response_times(conn: Conn, loop: str) -> ResponseTimes:
 
 def agreement(conn: Conn, loop: str) -> Agreement:
     """Return the agreement on the newest outputs that several reviewers answered."""
-    cursor = conn.cursor(row_factory=class_row(Agreement))
+    cursor = rows_of(conn, Agreement)
     row = cursor.execute(
         """
         with last as (

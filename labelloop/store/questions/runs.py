@@ -8,9 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +84,9 @@ def ids_beginning_with(conn: Conn, prefix: str, limit: int = 2) -> list[UUID]:
 
 def decisions(conn: Conn, run_id: UUID) -> list[Decision]:
     """Return the decisions about a run, newest first."""
-    cursor = conn.cursor(row_factory=class_row(Decision))
-    return cursor.execute(
-        "select decision, by, why, at from decisions where run_id = %(id)s order by id desc", {"id": run_id}
-    ).fetchall()
+    cursor = rows_of(conn, Decision)
+    cursor.execute("select decision, by, why, at from decisions where run_id = %(id)s order by id desc", {"id": run_id})
+    return cursor.fetchall()
 
 
 def judged_again_by(conn: Conn, run_id: UUID) -> UUID | None:
@@ -105,7 +102,7 @@ def disagreements(conn: Conn, run_id: UUID, limit: int) -> list[Disagreement]:
 
     Items that only the champion labels correctly come first, then those that only the challenger does.
     """
-    cursor = conn.cursor(row_factory=class_row(Disagreement))
+    cursor = rows_of(conn, Disagreement)
     return cursor.execute(
         """
         select o.key, o.data, i.label, i.champion_label, i.champion_confidence, i.challenger_label,
@@ -123,7 +120,7 @@ def disagreements(conn: Conn, run_id: UUID, limit: int) -> list[Disagreement]:
 
 def parts(conn: Conn, run_id: UUID) -> RunParts:
     """Count the answers that a run was trained and judged on."""
-    cursor = conn.cursor(row_factory=class_row(RunParts))
+    cursor = rows_of(conn, RunParts)
     row = cursor.execute(
         """
         select count(*) filter (where part = 'train') as taught, count(*) filter (where part = 'holdout') as held_out
@@ -137,7 +134,7 @@ def parts(conn: Conn, run_id: UUID) -> RunParts:
 
 def held_out_reviewers(conn: Conn, run_id: UUID) -> HeldOutReviewers:
     """Return who gave the held-out answers of a run, and how far they agree."""
-    cursor = conn.cursor(row_factory=class_row(HeldOutReviewers))
+    cursor = rows_of(conn, HeldOutReviewers)
     row = cursor.execute(
         """
         select count(*) filter (where a.reviewers > 1) as answered_by_several,
@@ -154,7 +151,7 @@ def held_out_reviewers(conn: Conn, run_id: UUID) -> HeldOutReviewers:
 
 def shadow(conn: Conn, run_id: UUID) -> ShadowCounts:
     """Compare both versions of a run in shadow on the outputs answered so far."""
-    cursor = conn.cursor(row_factory=class_row(ShadowCounts))
+    cursor = rows_of(conn, ShadowCounts)
     row = cursor.execute(
         """
         select count(*) as outputs, count(a.label) as answered,

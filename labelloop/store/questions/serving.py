@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ def project_ids(conn: Conn) -> list[int]:
 
 def pipeline_labels(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, PipelineLabel]:
     """Map output ids to the pipeline's labels; ids of other loops are left out."""
-    cursor = conn.cursor(row_factory=class_row(PipelineLabel))
+    cursor = rows_of(conn, PipelineLabel)
     rows = cursor.execute(
         "select id, label, confidence from outputs where loop = %(loop)s and id = any(%(ids)s)",
         {"loop": loop, "ids": list(output_ids)},

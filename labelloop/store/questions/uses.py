@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ class ReviewerUse:
 
 def by_output(conn: Conn, loop: str, key: str) -> list[OutputUse]:
     """Return the versions trained or judged on the output's answer, newest first: one row for each part."""
-    cursor = conn.cursor(row_factory=class_row(OutputUse))
+    cursor = rows_of(conn, OutputUse)
     return cursor.execute(
         """
         select distinct on (v.created_at, v.id, i.part) v.id as version, v.stage::text, i.part, i.label, i.answer_seq,
@@ -60,7 +58,7 @@ def by_reviewer(conn: Conn, loop: str, reviewer: str) -> list[ReviewerUse]:
 
     `reviewer` is an email address, or `user 7` if Label Studio gave none.
     """
-    cursor = conn.cursor(row_factory=class_row(ReviewerUse))
+    cursor = rows_of(conn, ReviewerUse)
     return cursor.execute(
         """
         with theirs as materialized (

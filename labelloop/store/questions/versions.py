@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg.rows import class_row
-
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.runs import RUN
+from labelloop.store.tables.versions import PROMOTION
+from labelloop.versions.runs import RetrainRun
+from labelloop.versions.version import Promotion
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def newest_judging_run(conn: Conn, loop: str, version_id: str | None) -> Judging
 
     `version_id` None: the pipeline's own outputs.
     """
-    cursor = conn.cursor(row_factory=class_row(JudgingRun))
+    cursor = rows_of(conn, JudgingRun)
     return cursor.execute(
         """
         select id, version_id, champion_id, scores, finished_at from retrain_runs
@@ -55,21 +57,23 @@ def newest_judging_run(conn: Conn, loop: str, version_id: str | None) -> Judging
     ).fetchone()
 
 
-def runs_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """Return the runs that made or judged a version, newest first."""
-    return conn.execute(
-        """
-        select * from retrain_runs where version_id = %(id)s or champion_id = %(id)s
+def runs_of(conn: Conn, version_id: str) -> list[RetrainRun]:
+    """Return the runs that made or judged a version, newest first, at most 50."""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
+        select {RUN} from retrain_runs where version_id = %(id)s or champion_id = %(id)s
         order by requested_at desc, id limit 50
         """,
         {"id": version_id},
     ).fetchall()
 
 
-def promotions_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
+def promotions_of(conn: Conn, version_id: str) -> list[Promotion]:
     """Return the changes of champion to or from a version, newest first."""
-    return conn.execute(
-        "select * from promotions where version_id = %(id)s or previous_id = %(id)s order by epoch desc",
+    cursor = rows_of(conn, Promotion)
+    return cursor.execute(
+        f"select {PROMOTION} from promotions where version_id = %(id)s or previous_id = %(id)s order by epoch desc",
         {"id": version_id},
     ).fetchall()
 
@@ -80,7 +84,7 @@ def answers_in_common(conn: Conn, loop: str, one: str | None, other: str | None)
     None stands for the pipeline's own outputs. Neither a version nor an output's data ever changes, so it does not
     matter which run asked a version for its label.
     """
-    cursor = conn.cursor(row_factory=class_row(AnswerInCommon))
+    cursor = rows_of(conn, AnswerInCommon)
     return cursor.execute(
         """
         with predicted as (

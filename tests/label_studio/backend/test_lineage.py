@@ -17,6 +17,7 @@ from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.questions import lineage, uses
 from labelloop.store.tables import runs, versions
+from labelloop.versions.version import Stage
 from tests.support.backend_factory import CONFIGS, answer, digits_loop, new_champion, settings_for, submit, texts_spec
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import sync_loop
@@ -159,7 +160,7 @@ def test_nothing_of_a_stored_version_can_be_changed_but_its_stage(
         conn.execute(f"update model_versions set {change} where id = %s", (version,))
     assert refused.value.diag.constraint_name == "version_stands_still"
     with database.transaction() as conn:
-        versions.set_stage(conn, version, "champion")
+        versions.set_stage(conn, version, Stage.CHAMPION)
         champion = versions.champion(conn, "texts")
     assert champion is None, "the stage alone makes nobody champion of record"
 

@@ -80,7 +80,7 @@ def test_an_archived_loop_takes_nothing_in_and_does_nothing_and_keeps_everything
     with db.transaction() as conn:
         assert loops.names(conn) == ["tickets"]
         assert runs.request(conn, "digits", "training was asked for in Label Studio") is None
-        assert [r["status"] for r in runs.open_runs(conn, "digits")] == []
+        assert [r.status for r in runs.open_runs(conn, "digits")] == []
         assert [loop["loop"] for loop in reports.overview(conn)["loops"]] == ["tickets"]
         report = reports.loop_report(conn, "digits")
     assert "archived on" in report["resting"]

@@ -89,7 +89,7 @@ def decide(client: FlaskClient, path: str, **form: str) -> TestResponse:
 def champion(database: Database) -> str | None:
     with database.transaction() as conn:
         row = versions.champion(conn, "digits")
-    return None if row is None else str(row["id"])
+    return None if row is None else str(row.id)
 
 
 def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:
@@ -287,7 +287,7 @@ def test_a_version_is_promoted_and_rolled_back_each_with_name_and_reason(house: 
     assert champion(house.database) is None
     assert "nothing to go back to" in client.get("/review/rollback/digits").text
     with house.database.transaction() as conn:
-        signed = [(p["by"], p["why"]) for p in versions.promotions(conn, "digits")]
+        signed = [(p.by, p.why) for p in versions.promotions(conn, "digits")]
     assert signed[:3] == [("mira", "by hand"), ("mira", "by hand"), ("mira", "looked at the eights")]
 
 
@@ -372,14 +372,14 @@ def test_a_run_is_asked_for_and_stopped(house: House) -> None:
     assert decide(client, "/review/retrain/digits", why="new labels").location == "/review/loops/digits"
     with house.database.transaction() as conn:
         run = runs.latest(conn, "digits", 1)[0]
-    assert run["why"] == "mira: new labels"
-    assert f"Run {str(run['id'])[:8]} is queued" in client.get("/review/loops/digits").text
+    assert run.why == "mira: new labels"
+    assert f"Run {str(run.id)[:8]} is queued" in client.get("/review/loops/digits").text
     assert decide(client, "/review/retrain/digits").status_code == 303
     assert "A run was open already: it covers this." in client.get("/review/loops/digits").text
-    assert decide(client, f"/review/stop/{run['id']}").status_code == 303
-    page = client.get(f"/review/runs/{run['id']}").text
+    assert decide(client, f"/review/stop/{run.id}").status_code == 303
+    page = client.get(f"/review/runs/{run.id}").text
     assert "Stopped by mira" in page
-    assert client.get(f"/review/stop/{run['id']}").status_code == 409
+    assert client.get(f"/review/stop/{run.id}").status_code == 409
 
 
 def test_a_form_that_another_site_sends_changes_nothing(house: House) -> None:

@@ -98,7 +98,7 @@ def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
     with database.transaction() as conn:
         loop = reports.loop_report(conn, "digits")
         runs.request(conn, "digits", "by hand")
-        run = reports.run_report(conn, runs.latest(conn, "digits")[0]["id"])
+        run = reports.run_report(conn, runs.latest(conn, "digits")[0].id)
     assert loop["champion"]["name"] == "pipeline"
     assert loop["latest_run"] is None
     assert any("no task stands open" in need["what"] for need in loop["needs_you"])
