@@ -18,8 +18,10 @@ def days(conn: Conn, loop: str, now: datetime) -> list[dict[str, Any]]:
     """Return one row for each day with data, oldest first.
 
     Keys: "day", "outputs", "for_people", "answers", "held_out", "correct", "accuracy", "low", "high", "task_median_s",
-    "person_median_s", "person_p90_s". A value without data is None, never 0. "accuracy" is that of the labels shown to
-    people, on the held-out outputs answered that day; "low" and "high" are its Wilson 95 % interval.
+    "person_median_s", "person_p90_s".
+
+    A value without data is None, never 0. The accuracy is that of the labels shown to people, on the held-out outputs
+    answered that day, with its Wilson 95 % interval from "low" to "high".
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = today - timedelta(days=DAYS - 1)

@@ -21,7 +21,7 @@ RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,
 
 NEEDS = ("decision", "failed", "fault", "drift", "unreadable", "disagreement", "shadow", "answers")
 """What a loop may need, the most urgent first. The last two need nobody yet: time and people's answers see to them."""
-QUIET = ("shadow", "answers")
+STATES_WITHOUT_ALERT = ("shadow", "answers")
 
 
 def verdict(run: RetrainRun, judged_again: UUID | None) -> str:

@@ -41,7 +41,8 @@ def versions(
 
     Name, tags and note are kept beside a version, which itself never changes; what they were before stays on record.
     """
-    from backend.report.reports import loop_report, version_report
+    from backend.report.loops import loop_report
+    from backend.report.versions import version_report
     from labelloop.store.questions import lineage
     from labelloop.store.tables import versions as store
 
@@ -82,7 +83,8 @@ def versions(
 @with_settings
 def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -> None:
     """The last runs of a loop, newest first; or RUN (the first characters will do): its verdict and all behind it."""
-    from backend.report.reports import loop_report, run_report
+    from backend.report.loops import loop_report
+    from backend.report.runs import run_report
 
     with open_database(settings) as db:
         if run is not None:
@@ -104,7 +106,7 @@ def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -
 @with_settings
 def compare(settings: Settings, a: str, b: str, as_json: bool) -> None:
     """Versions A and B on the held-out answers that judged both; `pipeline` names the pipeline's own outputs."""
-    from backend.report.reports import comparison
+    from backend.report.versions import comparison
 
     with open_database(settings) as db, db.transaction() as conn:
         report = comparison(conn, a, b)
@@ -196,11 +198,11 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
 
 def _describe(conn: Conn, version: str, name: str | None, tags: tuple[str, ...], note: str | None, by: str) -> None:
     """Write what was given; what was not given stays as it is."""
-    from backend.report.reports import version_id
+    from backend.report.versions import full_version_id
     from labelloop.store.tables import descriptions
     from labelloop.versions.descriptions import Description
 
-    of = version_id(conn, version)
+    of = full_version_id(conn, version)
     changes = descriptions.history(conn, of)
     now = changes[0].description if changes else Description()
     made = Description.of(

@@ -46,7 +46,8 @@ def arrivals(conn: Conn, loop: str, before: datetime, since: datetime) -> list[A
 def correct_recently(conn: Conn, loop: str, champion: str | None, after: int, limit: int) -> tuple[int, int]:
     """Return (correct, answers) of the newest held-out answers after the cut `after`, at most `limit` of them.
 
-    `champion` is the short name of a version, whose prelabels are counted; None: the pipeline's own labels are counted.
+    `champion` is the short name of the version whose prelabels are compared with the answers. If it is None, the
+    pipeline's own labels are compared.
     """
     row = conn.execute(
         """

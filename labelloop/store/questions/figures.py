@@ -10,7 +10,7 @@ from labelloop.store.database import Conn, rows_of
 
 @dataclass(frozen=True, slots=True)
 class LoopCounts:
-    """How many outputs, annotations and feedback rows a loop has."""
+    """Numbers of a loop's outputs, annotations and feedback rows."""
 
     outputs: int
     passed: int
@@ -71,10 +71,13 @@ def task_ids(conn: Conn, loop: str) -> set[int]:
 def lost_between_hops(conn: Conn, loop: str, overlap: int) -> int:
     """Count the answers lost between two hops.
 
-    Three cases are added up: annotations that count and have neither feedback of their reviewer nor a note that they
-    cannot be read; outputs on which enough reviewers agree and that have no answer with a label; answered outputs
-    without a row in `answers`. A tie is an answer without a label. An output that needs one more reviewer is not
-    counted: `overlap` or the overlap of its task is not reached yet.
+    Three cases are added up:
+
+    - annotations that count, without feedback of their reviewer and without a note that they cannot be read
+    - outputs on which enough reviewers agree, without an answer that has a label (a tie is an answer without a label)
+    - answered outputs without a row in `answers`
+
+    Enough reviewers are `overlap`, or the overlap of the task if it was raised.
     """
     row = conn.execute(
         """

@@ -18,12 +18,12 @@ class RunCount:
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """How often the champion of a loop has changed, and the version that serves predictions."""
+    """Number of changes of a loop's champion, and the version that serves predictions."""
 
     loop: str
     epoch: int
     version_id: str | None
-    """None: the pipeline's own outputs."""
+    """None if the pipeline's own outputs are the champion."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ class ServerState:
     """Connections that the server allows to ordinary roles."""
     used: int
     database_places: int | None
-    """Connections that this database allows; None: no limit of its own."""
+    """Connections that this database allows; None if it has no limit of its own."""
     database_used: int
     role_places: int | None
-    """Connections that this role allows; None: no limit of its own."""
+    """Connections that this role allows; None if it has no limit of its own."""
     role_used: int
     ours: int
     """Connections of labelloop's processes to this database."""

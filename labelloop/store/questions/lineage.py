@@ -35,7 +35,7 @@ class MakingRun:
 
 @dataclass(frozen=True, slots=True)
 class TrainingCounts:
-    """How many answers a version was trained on, and how many of them are stale."""
+    """Numbers of the answers that a version was trained on, and of the stale ones among them."""
 
     answers: int
     groups: int

@@ -12,7 +12,7 @@ LAST = 200
 
 @dataclass(frozen=True, slots=True)
 class ResponseTimes:
-    """How fast the newest answers came."""
+    """Speed of the newest answers."""
 
     answers: int
     """Outputs among the newest answers."""
@@ -26,7 +26,7 @@ class ResponseTimes:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How far reviewers agree on the newest outputs that several of them answered."""
+    """Agreement of the reviewers on the newest outputs that several of them answered."""
 
     outputs: int
     agreement: float | None

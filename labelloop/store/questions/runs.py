@@ -13,7 +13,7 @@ from labelloop.store.database import Conn, rows_of
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person, or the gate, decided about a run."""
+    """A decision of a person, or of the gate, about a run."""
 
     decision: str
     """`promote` or `refuse`."""
@@ -44,7 +44,7 @@ class Disagreement:
 
 @dataclass(frozen=True, slots=True)
 class RunParts:
-    """How many answers a run was trained and judged on."""
+    """Numbers of answers that a run was trained and judged on."""
 
     taught: int
     held_out: int

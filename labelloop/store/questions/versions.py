@@ -43,7 +43,7 @@ class AnswerInCommon:
 def newest_judging_run(conn: Conn, loop: str, version_id: str | None) -> JudgingRun | None:
     """Return the newest run with an evaluation of this version, as champion or as challenger; None if there is none.
 
-    `version_id` None: the pipeline's own outputs.
+    `version_id` is None for the pipeline's own outputs.
     """
     cursor = rows_of(conn, JudgingRun)
     return cursor.execute(
