@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.report import reports
+from backend.report.loops import loop_report, overview_report
 from console.cli import ending, main
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
@@ -80,9 +80,9 @@ def test_an_archived_loop_takes_nothing_in_and_does_nothing_and_keeps_everything
     with db.transaction() as conn:
         assert loops.names(conn) == ["tickets"]
         assert runs.request(conn, "digits", "training was asked for in Label Studio") is None
-        assert [r["status"] for r in runs.open_runs(conn, "digits")] == []
-        assert [loop["loop"] for loop in reports.overview(conn)["loops"]] == ["tickets"]
-        report = reports.loop_report(conn, "digits")
+        assert [r.status for r in runs.open_runs(conn, "digits")] == []
+        assert [loop["loop"] for loop in overview_report(conn)["loops"]] == ["tickets"]
+        report = loop_report(conn, "digits")
     assert "archived on" in report["resting"]
     assert report["needs_you"] == []
     assert names(run("status", "--json")) == ["tickets"]
@@ -196,7 +196,7 @@ def test_a_removed_loop_leaves_its_name_alone_and_no_other_loop_a_row_less(
     with db.transaction() as conn:
         assert conn.execute("select count(*) as n from outputs where loop = 'tickets'").fetchone() == {"n": 1}
         with pytest.raises(UsageError, match="no loop"):
-            reports.loop_report(conn, "digits")
+            loop_report(conn, "digits")
 
     again = run("migrate", "--json")
     assert "'digits' was removed on" in again.stderr

@@ -24,6 +24,7 @@ from labelloop.process.settings import Settings
 from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, run_items, runs, versions
+from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
 from tests.support.tcp import Line
 
@@ -72,7 +73,7 @@ def texts_loop(database: Database, length: int) -> str:
     return spec.name
 
 
-def latest(database: Database, loop: str) -> dict[str, Any]:
+def latest(database: Database, loop: str) -> RetrainRun:
     with database.transaction() as conn:
         return runs.latest(conn, loop, 1)[0]
 
@@ -81,7 +82,7 @@ def in_the_middle_of_training(database: Database, loop: str) -> bool:
     """The child has read its answers, and has not made a version yet."""
     with database.transaction() as conn:
         run = runs.latest(conn, loop, 1)[0]
-        return run["status"] == "running" and bool(run_items.of_part(conn, run["id"], "train"))
+        return run.status == "running" and bool(run_items.of_part(conn, run.id, "train"))
 
 
 def children(pid: int) -> list[int]:
@@ -108,18 +109,18 @@ def test_a_worker_that_is_killed_while_it_trains_is_healed_by_the_next(database:
         first.wait()
         until(lambda: all(map(gone, left)), within_s=30)
     dead = latest(database, loop)
-    assert dead["status"] == "running"
+    assert dead.status == "running"
     with database.transaction() as conn:  # the clock goes on by itself; a test need not wait for it
         conn.execute("update retrain_runs set heartbeat_at = heartbeat_at - interval '21 s'")
         conn.execute("update procrastinate_workers set last_heartbeat = last_heartbeat - interval '16 s'")
         conn.execute("update outputs set data = jsonb_build_object('text', left(data ->> 'text', 200))")
     with worker(settings):
-        until(lambda: latest(database, loop)["status"] in ("promoted", "refused"))
+        until(lambda: latest(database, loop).status in ("promoted", "refused"))
     with database.transaction() as conn:
         again, died = runs.latest(conn, loop)
-    assert (died["id"], died["status"]) == (dead["id"], "failed")
-    assert "the worker that trained it is gone" in died["error"]
-    assert again["status"] == "promoted", again
+    assert (died.id, died.status) == (dead.id, "failed")
+    assert "the worker that trained it is gone" in str(died.error)
+    assert again.status == "promoted", again
 
 
 def test_a_run_that_is_claimed_while_more_are_asked_for_gets_no_twin(database: Database, settings: Settings) -> None:
@@ -131,7 +132,7 @@ def test_a_run_that_is_claimed_while_more_are_asked_for_gets_no_twin(database: D
         until(lambda: waits_for_a_run(database))
     look.join()
     with database.transaction() as conn:
-        assert [run["status"] for run in runs.latest(conn, loop)] == ["running"]
+        assert [run.status for run in runs.latest(conn, loop)] == ["running"]
 
 
 def waits_for_a_run(database: Database) -> bool:
@@ -154,7 +155,7 @@ def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
         assert process.wait(timeout=60) == 0
         assert all(map(gone, left))
     run = latest(database, loop)
-    assert (run["status"], run["feedback_upto"]) == ("queued", None)
+    assert (run.status, run.feedback_upto) == ("queued", None)
 
 
 @contextmanager
@@ -186,12 +187,12 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
     behind = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{line.port}").geturl()
     loop = texts_loop(database, length=500)
     with worker_in_a_thread(settings_for(behind, tmp_path)):
-        until(lambda: latest(database, loop)["status"] == "running")
+        until(lambda: latest(database, loop).status == "running")
         time.sleep(2)  # until the worker has started its child and given a sign of life
         line.cut()
         time.sleep(5)
         line.mend()
-        run = until(lambda: latest(database, loop) if latest(database, loop)["finished_at"] else None)
+        run = until(lambda: latest(database, loop) if latest(database, loop).finished_at else None)
         assert run["status"] == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
