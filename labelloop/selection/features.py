@@ -25,8 +25,6 @@ from labelloop.selection.clusters import Ints, Vectors
 from labelloop.threads import one_thread
 
 MAX_LENGTH = 100_000
-TEXTS = ("text", "multilabel", "numbers", "spans")
-"""Learners that read a text, and by whose texts items are compared."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_PIXELS = 20_000_000
 SIDE = 8
@@ -66,21 +64,21 @@ class Features:
 
 
 def read(
-    learner: str,
+    reads: str,
     field: str | None,
     data: Iterable[Mapping[str, object]],
     embeddings: Sequence[Sequence[float] | None] | None = None,
 ) -> Features | None:
     """Features of all items that are to be compared, in one reading: candidates, open and recent tasks together.
 
-    By `embeddings` where the loop's pipeline gives them (None for an item without one), else by what the learner of
-    this name reads in `field`: texts, or pictures. None where neither says how items are to be compared. `data` is gone
-    through once at most, and little is kept of each.
+    Items are compared by `embeddings` if the loop's pipeline gives them (None for an item without one), else by what
+    the loop's learner `reads` in `field`: "text" or "images". Returns None if it reads anything else. `data` is
+    iterated at most once, and little of each item is kept.
     """
-    if embeddings is None and (field is None or learner not in (*TEXTS, "images")):
+    if embeddings is None and (field is None or reads not in ("text", "images")):
         return None
     texts = None
-    if learner in TEXTS and field is not None:
+    if reads == "text" and field is not None:
         texts = [_or_none(_beginning, value_at(item, field)) for item in data]
     rows: Sequence[npt.ArrayLike | None]
     if embeddings is not None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import ast
 
 from labelloop.labeling.config import Kind
-from labelloop.selection.features import TEXTS
 from labelloop.spec import loop_yaml
-from labelloop.spec.loop import LEARNERS, OF_ONE_LABEL, LoopSpec
-from labelloop.spec.sections import NONE
+from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.loop import LoopSpec
 
 
 def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
@@ -42,7 +41,7 @@ def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
 def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
     """A learner of texts reads a text, and not the address of a picture, a sound or a file."""
     learner, addresses = spec.learner, spec.config.addresses
-    if learner.fetch and learner.reads != "images":
+    if learner.fetch and learner.reads != IMAGES:
         raise document.error(
             ("learner", "fetch"), f"learner.fetch: pictures are fetched, and {learner.name!r} does not read any"
         )
@@ -50,7 +49,7 @@ def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
         if learner.params:
             raise document.error(("learner", "params"), "learner.params: there is no learner; name one in learner.name")
         return
-    as_text = learner.reads in TEXTS or (learner.name == "remote" and learner.params.get("protocol") == "chat")
+    as_text = learner.reads == TEXT or (learner.name == "remote" and learner.params.get("protocol") == "chat")
     read = [spec.field] if as_text else []
     if learner.name in ("tabular", "numbers"):
         fields = learner.params.get("fields")
@@ -73,15 +72,13 @@ def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
 def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
     """The learner and the trigger are such as this kind of answer allows."""
     name = spec.learner.name
-    gives = next((of for of, learner in LEARNERS.items() if learner == name), None)
-    if name in OF_ONE_LABEL or "." in name:
-        gives = Kind.LABEL
+    gives = spec.learner.facts.predicts
     if gives not in (None, kind):
         answer = spec.config.answer
         raise document.error(
             ("learner", "name"),
             f"learner.name: {name!r} gives {gives.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
-            f"{kind.words}: {LEARNERS[kind]!r} does",
+            f"{kind.words}: {default_learner(kind)!r} does",
         )
     if kind is Kind.LABEL:
         return

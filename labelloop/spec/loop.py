@@ -9,20 +9,16 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
-from labelloop.selection.features import TEXTS
-from labelloop.spec.sections import NONE, Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
+from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.spec.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
-SHOWN = ("text", "image")
+SHOWABLE_FIELDS = ("text", "image")
 """What a generated form can show; write a labels.xml for anything else."""
-LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
-"""The learner of each kind of answer, where none is named."""
-OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
-"""Other learners, which give one label and no more. Any other learner is checked when training starts."""
 
 
 class LoopSpec(Strict):
@@ -62,8 +58,8 @@ class LoopSpec(Strict):
     @classmethod
     def _shows_fields(cls, show: dict[str, str]) -> dict[str, str]:
         for kind, value in show.items():
-            if kind not in SHOWN:
-                raise ValueError(f"{kind!r} cannot be shown; there are: {', '.join(SHOWN)}")
+            if kind not in SHOWABLE_FIELDS:
+                raise ValueError(f"{kind!r} cannot be shown; there are: {', '.join(SHOWABLE_FIELDS)}")
             if not value.startswith("$") or not value[1:].isidentifier():
                 raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
         return show
@@ -117,9 +113,9 @@ class LoopSpec(Strict):
         if self.learner.field is not None:
             return self.learner.field
         config = self.config
-        if self.learner.reads == "images" and config.pictures:
+        if self.learner.reads == IMAGES and config.pictures:
             return config.pictures[0]
-        reads_text = self.learner.reads in TEXTS
+        reads_text = self.learner.reads == TEXT
         return next((name for name in config.data_fields if not (reads_text and name in config.addresses)), None)
 
     @property
@@ -159,7 +155,7 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:
         looks = config.addresses if learner.field is None else [learner.field]
-        name = NONE if set(looks) & set(config.addresses) else LEARNERS[config.kind]
+        name = NONE if set(looks) & set(config.addresses) else default_learner(config.kind)
         learner = learner.model_copy(update={"name": name})
     if learner.name != NONE:
         learner = learner.model_copy(update={"field": learner.field or config.text_field})

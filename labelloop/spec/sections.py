@@ -10,15 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from labelloop import strategies
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
+from labelloop.spec.learners import NONE, LearnerFacts, facts_of
 
 SLICES = ("label", "source", "reviewer", "length", "time")
 """What every hold-out can be cut by, beside the fields of the outputs' data."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-FROZEN = frozenset({"remote"})
-"""Learners that do not train. New answers never trigger a run for them."""
-NONE = "none"
-"""The name of a learner that is not there: nothing is trained, and the pipeline's own confidence ranks the outputs."""
 
 
 class Strict(BaseModel):
@@ -101,8 +98,8 @@ class PrelabelSpec(Strict):
 
 class LearnerSpec(Strict):
     name: str = "text"
-    """A learner of backend/learners; where none is named, the one in spec.LEARNERS for the loop's kind of answer, and
-    NONE where the form shows an address.
+    """A learner of spec/learners.py, or the import path of a scikit-learn classifier. If loop.yaml names none: the
+    default of the loop's kind of answer, and NONE if the form shows an address.
     """
     field: str | None = None
     """The field of `data` that it reads; where none is named the one that LoopSpec.field finds."""
@@ -122,13 +119,16 @@ class LearnerSpec(Strict):
     @property
     def is_trained(self) -> bool:
         """Whether answers teach it, so that runs are started for it."""
-        return self.name not in (*FROZEN, NONE)
+        return self.name != NONE and not self.facts.is_frozen
+
+    @property
+    def facts(self) -> LearnerFacts:
+        return facts_of(self.name)
 
     @property
     def reads(self) -> str:
-        """As what it sees the items: text, images, or another name of backend/learners."""
-        of_others = ("committee", "estimator", "incremental")
-        return str(self.params.get("reads", "text" if "." in self.name or self.name in of_others else self.name))
+        """What it reads of an item: text, images, tabular or vectors; "" if that is up to its model."""
+        return str(self.params.get("reads", self.facts.reads))
 
 
 class Retrain(Strict):
