@@ -123,8 +123,8 @@ def seems(lane: str, spec: LoopSpec) -> str:
 def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:
     margin = entropy = None
     if output.probabilities is not None:
-        top, second = [*sorted(output.probabilities.values(), reverse=True), 0.0][:2]
-        margin = top - second
+        first, second = single.two_highest(output.probabilities.values())
+        margin = first - second
         entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
     return Facts(confidence, margin, entropy, label, output.model_version)
 

@@ -5,7 +5,7 @@ to start for each step of so few numbers.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 
 def of_row(strategy: str, shares: Collection[float], n_classes: int) -> float:
@@ -17,12 +17,18 @@ def of_row(strategy: str, shares: Collection[float], n_classes: int) -> float:
         return entropy(shares, n_classes)
     if strategy == "least_confidence":
         return 1.0 - max(shares) / total
-    first, second = [*sorted(shares, reverse=True), 0.0][:2]
+    first, second = two_highest(shares)
     if strategy == "margin":
         return 1.0 - (first - second) / total
     if strategy == "ratio":
         return second / first
     raise ValueError(f"{strategy!r} does not read one row of probabilities")
+
+
+def two_highest(shares: Iterable[float]) -> tuple[float, float]:
+    """Return the highest and the second highest probability of a row; the second is 0 if there is only one."""
+    first, second = [*sorted(shares, reverse=True), 0.0][:2]
+    return first, second
 
 
 def entropy(shares: Collection[float], n_classes: int) -> float:
