@@ -9,7 +9,7 @@ from pathlib import Path
 from backend.learners.of_spec import field_of
 from labelloop import strategies
 from labelloop.errors import UsageError
-from labelloop.labeling.config import Kind
+from labelloop.labeling.controls import Kind
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec

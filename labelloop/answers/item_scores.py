@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from labelloop.labeling.config import ControlTag, Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import read_labels, read_number, read_spans
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import unicodedata
 from xml.etree.ElementTree import Element
 
-from labelloop.labeling.config import KINDS, Kind, LabelingConfig, choices_of, fault
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import KINDS, Kind, choices_of, fault
 from labelloop.labeling.form_xml import Places, editor_reads, fields_of, read_xml, renamed
 
 MAX_LABELS = 5_000

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from labelloop.errors import InvalidOutput
-from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.reading import strict_json
 
 LARGEST = 1e15

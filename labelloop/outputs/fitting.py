@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling import structured
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.outputs import result
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import _WANTED

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from labelloop.errors import InvalidOutput
-from labelloop.labeling.config import PATH, ControlTag, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import PATH, ControlTag
 
 RELATION = "relation"
 DIRECTIONS = ("left", "right", "bi")

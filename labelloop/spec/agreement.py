@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from labelloop.labeling.config import Kind
+from labelloop.labeling.controls import Kind
 from labelloop.spec import loop_yaml
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from labelloop.labeling.config import Kind
+from labelloop.labeling.controls import Kind
 
 NONE = "none"
 """The name of no learner: nothing is trained, and the pipeline's own confidence ranks the outputs."""

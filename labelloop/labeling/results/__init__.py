@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labelloop.labeling.config import APPROVE, REJECT, ControlTag, Kind, LabelingConfig
+from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.results import choices, labels, number, rating, taxonomy, textarea
 from labelloop.labeling.structured import sayable
 

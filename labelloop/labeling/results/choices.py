@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import PATH, ControlTag, Kind
+from labelloop.labeling.controls import PATH, ControlTag, Kind
 from labelloop.labeling.results import paths
 from labelloop.labeling.structured import canonical, read_labels
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labelloop.labeling.config import PATH
+from labelloop.labeling.controls import PATH
 
 
 def split(labels: Sequence[str]) -> list[list[str]]:

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.answers.item_scores import item_score
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.labeling.structured import LARGEST, canonical, read_number, write_number
 
 TEXT = '<View><Text name="t" value="$text"/>'

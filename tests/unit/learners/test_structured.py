@@ -21,7 +21,7 @@ from backend.learners import LEARNER_CLASSES, Learner, make
 from backend.learners.parts.tokens import tokens_of
 from labelloop.answers.item_scores import score
 from labelloop.errors import Failed, Unreadable
-from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import (
     Span,
     canonical,
