@@ -1,9 +1,10 @@
-"""LabelingConfig: Label Studio's labels.xml as far as we read it, and the form that we generate where there is none.
+"""LabelingConfig: the parts of Label Studio's labels.xml that labelloop uses.
 
-The control that holds the answer is the one of a tag in KINDS that is named `label` or `correction`, else the only
-Choices there is, else the only one of the next tag; a TextArea must be named so. A Choices named `verdict` with approve
-and reject makes the answer a correction: it counts on a reject only. A TextArea named `comment` holds the comment. What
-is asked of a region (`perRegion`) is no answer about the item.
+One control holds the answer: a tag in KINDS named `label` or `correction`, else the only Choices, else the only one of
+the next tag. A TextArea must have one of the two names.
+
+A Choices named `verdict` with approve and reject makes the answer a correction, which counts on a reject only. A
+TextArea named `comment` holds the comment. Controls about a region (`perRegion`) do not answer about the item.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from labelloop.reading.addresses import PICTURE, address_values
 
 APPROVE, REJECT = "approve", "reject"
 SHOWN_LABEL = OURS + "label"
-"""The field of a task's data that holds the label of the pipeline's model, for people to see."""
+"""Field of a task's data that shows people the label of the pipeline's model."""
 SHOWN_WHY = OURS + "why"
-"""The field that says in one line why the item is asked."""
+"""Field that says in one line why the item is a task."""
 SHOWN_BEST = OURS + "best"
-"""The field that holds the likeliest labels of an item, the likeliest first, as choices."""
+"""Field that holds the most probable labels of an item as choices, the most probable first."""
 _LABEL_NAMES = ("label", "correction")
 
 
@@ -33,20 +34,20 @@ class LabelingConfig:
     xml: str
     controls: tuple[ControlTag, ...]
     answer: ControlTag
-    """Holds the label; the same as `correction` where there is a verdict."""
+    """The control that holds the label; the same as `correction` if there is a verdict."""
     verdict: ControlTag | None
     correction: ControlTag | None
     comment: ControlTag | None
     quick: ControlTag | None
-    """The likeliest few of the answer's labels once more, by a field of the task; chosen there, it is the answer."""
+    """Control that repeats the most probable labels, from a field of the task. A choice made there is the answer."""
     data_fields: tuple[str, ...]
-    """Fields of `data` that annotators see, in the order of the page; our own (`labelloop_...`) are left out."""
+    """Fields of `data` that annotators see, in the order of the page, without our own (`labelloop_...`)."""
     text_field: str | None = None
-    """The field whose text spans are marked in; None where the answer is none."""
+    """Field whose text annotators mark spans in; None if the answer is of another kind."""
     addresses: tuple[str, ...] = ()
     """Fields of `data` that hold the address of a picture, a sound or a file (labelloop/reading/addresses.py)."""
     pictures: tuple[str, ...] = ()
-    """Those of them that an Image shows."""
+    """The addresses that an Image tag shows."""
 
     @property
     def kind(self) -> Kind:
@@ -54,12 +55,12 @@ class LabelingConfig:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The labels there are; empty where the label is free text, comes with the task, or is only approved."""
+        """The labels of the answer; empty if the label is free text, comes with the task, or is only approved."""
         return () if self.answer is self.verdict else self.answer.labels
 
     @staticmethod
     def parse(xml: str) -> LabelingConfig:
-        """Read a labeling config; raises SpecError with line and column. Label Studio's own checks are not repeated."""
+        """Read a labeling config. Raises SpecError with line and column. Label Studio's own checks are not repeated."""
         return _parse(xml)
 
 
@@ -100,7 +101,7 @@ def _parse(xml: str) -> LabelingConfig:
     quick = next((c for c in controls.values() if (c.name, c.tag, c.labels) == ("quick", "Choices", ())), None)
     answer = _answer(controls.values(), places, by_name)
     if answer is None and verdict is not None:
-        answer = verdict  # people only say whether the model was right
+        answer = verdict  # people only tell whether the model is correct
     if answer is None:
         raise _no_answer(controls.values(), places, by_name, root)
     text = None if answer.kind is not Kind.SPANS else _text(answer, objects, places, by_name)
@@ -141,30 +142,30 @@ def _answer(controls: Iterable[ControlTag], places: Places, by_name: Mapping[str
 def _no_answer(
     controls: Iterable[ControlTag], places: Places, by_name: Mapping[str | None, Element], root: Element
 ) -> SpecError:
-    """What keeps the first control from holding the answer."""
+    """Return an error that says why the first control cannot hold the answer."""
     control = next(iter(controls), None)
     wanted = f"the answer is read from one {_words(KINDS)}"
     if control is None:
         return fault(f"no control, that is, no tag with name and toName; {wanted}", places, root)
     if control.tag not in KINDS:
-        why = f"{control.tag} is no control whose answers labelloop reads: {wanted}"
+        why = f"{control.tag} is not a control whose answers labelloop reads: {wanted}"
     elif control.per_region:
         why = f"{control.tag} {control.name!r} asks about regions (perRegion); {wanted}, which asks about the item"
     else:
-        why = f"{control.tag} {control.name!r} holds the label only where it is named {' or '.join(_LABEL_NAMES)}"
+        why = f"{control.tag} {control.name!r} holds the label only if it is named {' or '.join(_LABEL_NAMES)}"
     return fault(why, places, by_name[control.name])
 
 
 def _text(
     answer: ControlTag, objects: Mapping[str, Element], places: Places, by_name: Mapping[str | None, Element]
 ) -> str:
-    """The field of the Text that these Labels stand over."""
+    """Return the field shown by the Text that these Labels mark."""
     over = objects.get(answer.to_name)
     fields = [] if over is None or over.tag != "Text" else fields_of(over)
     if len(fields) != 1:
         what = answer.to_name if over is None else f"{over.tag} {answer.to_name}"
         raise fault(
-            f"Labels {answer.name!r} stands over {what}; spans are read over one Text that shows one field "
+            f"Labels {answer.name!r} marks {what}; spans must mark one Text that shows one field "
             "of the data, such as value='$text'",
             places,
             by_name[answer.name],

@@ -12,17 +12,17 @@ from labelloop.errors import SpecError
 from labelloop.labeling.form_xml import Places
 
 PATH = " / "
-"""Between the steps of a label of a Taxonomy, and of Choices that are nested."""
+"""Separator of the steps in a label of a Taxonomy or of nested Choices."""
 
 
 class Kind(StrEnum):
-    """What an answer is; labelloop/labeling/structured.py says how each is written as a text."""
+    """Kind of an answer; labelloop/labeling/structured.py defines how each kind is written as a text."""
 
     LABEL = "label"
     LABELS = "labels"
-    """Any number of labels at once, none included."""
+    """Any number of labels at once, including none."""
     SPANS = "spans"
-    """Of a text: where each begins and ends, and its label."""
+    """Spans of a text: the start and end of each, and its label."""
     NUMBER = "number"
 
     @property
@@ -38,36 +38,42 @@ KINDS = {
     "Rating": Kind.NUMBER,
     "TextArea": Kind.LABEL,
 }
-"""The tags that an answer is read from, in the order in which they are looked for."""
+"""Kind of answer by control tag, in the order in which a form is searched for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ControlTag:
-    """A tag that people answer with."""
+    """A tag of the form that people answer with."""
 
     tag: str
-    """Choices, TextArea, ..."""
+    """Name of the tag, such as Choices or TextArea."""
     name: str
     """`from_name` in a result."""
     to_name: str
-    """What it is about, as the form says it; several names are parted by commas."""
+    """`toName` in the form: the objects that it is about, separated by commas."""
     labels: tuple[str, ...] = ()
-    """What can be chosen, as results hold it (the alias where a choice has one; in a Taxonomy and in nested Choices the
-    path, joined by PATH); empty for free text and numbers.
+    """Labels that can be chosen, as results hold them; empty for free text and numbers.
+
+    A choice with an alias is held by its alias. A choice of a Taxonomy or of nested Choices is held by its path, joined
+    by PATH.
     """
     nested: bool = False
-    """Choices with allowNested: results hold the path of each choice, as a list."""
+    """Whether it is a Choices with allowNested: results hold the path of each choice, as a list."""
     choice: str = "single"
     required: bool = False
     per_region: bool = False
     low: float | None = None
     high: float | None = None
-    """The bounds of a number, both included; None: there is none."""
+    """Bounds of a number, both included; None if there is no bound."""
     step: float | None = None
-    """Numbers go up from `low` (from 0, where there is none) by this; None: any between the bounds."""
+    """Step between allowed numbers, counted from `low` (from 0 without it); None if any number between the bounds is
+    allowed.
+    """
     predicted: Mapping[str, str] = field(default_factory=dict)
-    """Other words for a label -> the label: `predicted_values`, the value of a choice that has an alias, and in nested
-    Choices the last step of a path that no other path ends in. None in a Taxonomy.
+    """Label by other words for it; empty for a Taxonomy.
+
+    The words are `predicted_values`, and the value of a choice that has an alias. In nested Choices they are also the
+    last step of a path, if no other path ends in it.
     """
     known: frozenset[str] = field(init=False, repr=False, compare=False)
     """The labels as a set."""
@@ -77,7 +83,7 @@ class ControlTag:
 
     @property
     def objects(self) -> tuple[str, ...]:
-        """The names of what it is about. A region of a result names one of them."""
+        """Names of the objects that it is about. A region of a result names one of them."""
         return tuple(self.to_name.split(","))
 
     @property
@@ -85,13 +91,15 @@ class ControlTag:
         several = self.tag == "Choices" and self.choice.startswith("multiple")
         return Kind.LABELS if several else KINDS.get(self.tag, Kind.LABEL)
 
-    def shown(self, said: str) -> str:
-        """The label that stands for what a model said; what the form does not know stays as it is."""
-        return said if said in self.known else self.predicted.get(said, said)
+    def shown(self, word: str) -> str:
+        """Return the label for a word that a model predicted; a word that the form does not know is
+        returned as it is.
+        """
+        return word if word in self.known else self.predicted.get(word, word)
 
 
 def fault(message: str, places: Places, element: Element) -> SpecError:
-    """A fault of labels.xml at the place of this tag."""
+    """Return an error of labels.xml at the place of this tag."""
     line, column = places[element]
     return SpecError(f"labels.xml: {message}", line=line, column=column)
 
@@ -102,7 +110,7 @@ def read_control(element: Element, places: Places) -> ControlTag:
     if tag == "Rating":
         low, high, step = 1.0, _number(element, "maxRating", places) or 5.0, 1.0
     if low is not None and high is not None and low >= high:
-        raise fault(f"{name!r} takes numbers from {low:g} to {high:g}: there are none", places, element)
+        raise fault(f"{name!r} takes numbers from {low:g} to {high:g}: that leaves none", places, element)
     choices = choices_of(element, places)
     return ControlTag(
         tag=tag,
@@ -121,7 +129,7 @@ def read_control(element: Element, places: Places) -> ControlTag:
 
 
 def choices_of(element: Element, places: Places) -> list[tuple[str, Element]]:
-    """The labels that a control offers, each with its tag; of a path each step before those below it."""
+    """Return the labels that a control offers, each with its tag; a step of a path comes before the steps below it."""
     if element.tag == "Taxonomy" or (element.tag == "Choices" and element.get("allowNested") == "true"):
         return _paths(element, places)
     tags = element.iter("Label" if element.tag == "Labels" else "Choice")
@@ -129,7 +137,7 @@ def choices_of(element: Element, places: Places) -> list[tuple[str, Element]]:
 
 
 def _label(choice: Element) -> str | None:
-    """None of a choice that comes with the data."""
+    """Return the label of a choice; None if the choice comes with the data."""
     label = choice.get("alias") or choice.get("value") or ""
     return None if label.startswith("$") else label or None
 
@@ -141,33 +149,33 @@ def _paths(element: Element, places: Places, above: str = "") -> list[tuple[str,
             found += _paths(child, places, above)
         elif step := _label(child):
             if PATH in step:
-                raise fault(f"the choice {step!r} holds {PATH!r}, which parts the steps", places, child)
+                raise fault(f"the choice {step!r} holds {PATH!r}, which separates the steps", places, child)
             found += [(above + step, child), *_paths(child, places, above + step + PATH)]
     return found
 
 
 def _predicted(choices: Sequence[tuple[str, Element]], places: Places) -> dict[str, str]:
-    """Other words -> the label that they stand for. Only words in `predicted_values` may not stand for two."""
-    said: dict[str, str] = {}
+    """Map other words to the labels that they mean. Only `predicted_values` are refused if they mean two labels."""
+    explicit: dict[str, str] = {}
     implied: dict[str, set[str]] = {}
     for label, choice in choices:
         for word in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
-            if said.setdefault(word, label) != label:
-                raise fault(f"{word!r} is a predicted value of {said[word]!r} and of {label!r}", places, choice)
+            if explicit.setdefault(word, label) != label:
+                raise fault(f"{word!r} is a predicted value of {explicit[word]!r} and of {label!r}", places, choice)
         for word in (choice.get("value", ""), label.rpartition(PATH)[2]):
             implied.setdefault(word, set()).add(label)
     labels = {label for label, _ in choices}
     alone = {word: next(iter(of)) for word, of in implied.items() if len(of) == 1 and word not in labels}
-    return {**alone, **said}
+    return {**alone, **explicit}
 
 
 def _number(element: Element, name: str, places: Places) -> float | None:
-    if element.tag not in ("Number", "Rating") or (said := element.get(name)) is None:
+    if element.tag not in ("Number", "Rating") or (given := element.get(name)) is None:
         return None
     try:
-        bound = float(said)
+        bound = float(given)
     except ValueError:
         bound = math.nan
     if not math.isfinite(bound):
-        raise fault(f"{name} of {element.get('name')!r} must be a number; it is {said!r}", places, element)
+        raise fault(f"{name} of {element.get('name')!r} must be a number; it is {given!r}", places, element)
     return bound

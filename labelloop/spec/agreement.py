@@ -11,12 +11,14 @@ from labelloop.spec.loop import LoopSpec
 
 
 def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """The labels of loop.yaml and labels.xml are the same, what the learner reads is shown to people, and it learns the
-    kind of answer that they give.
+    """Raise SpecError unless the parts of the spec agree.
+
+    The labels of loop.yaml and labels.xml must be the same. Annotators must see the field that the learner reads. The
+    learner must predict the kind of answer that they give.
     """
     config = spec.config
     if len(spec.labels) == 1 and config.kind is Kind.LABEL:
-        raise document.error(("labels",), "labels: one label leaves nothing to choose; name two at least")
+        raise document.error(("labels",), "labels: with one label there is nothing to choose; name at least two")
     if spec.labels and config.kind is Kind.NUMBER:
         raise document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
     if config.labels and set(config.labels) != set(spec.labels):
@@ -34,16 +36,16 @@ def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
         raise document.error(
             ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
         )
-    _reads(document, spec)
-    _fits(document, spec, config.kind)
+    _check_learner_reads(document, spec)
+    _check_kind(document, spec, config.kind)
 
 
-def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """A learner of texts reads a text, and not the address of a picture, a sound or a file."""
+def _check_learner_reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
+    """Check that a learner of texts reads a text, and not the address of a picture, a sound or a file."""
     learner, addresses = spec.learner, spec.config.addresses
     if learner.fetch and learner.reads != IMAGES:
         raise document.error(
-            ("learner", "fetch"), f"learner.fetch: pictures are fetched, and {learner.name!r} does not read any"
+            ("learner", "fetch"), f"learner.fetch: only pictures are fetched, and {learner.name!r} reads none"
         )
     if learner.name == NONE:
         if learner.params:
@@ -53,7 +55,7 @@ def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
     read = [spec.field] if as_text else []
     if learner.name in ("tabular", "numbers"):
         fields = learner.params.get("fields")
-        read += fields if isinstance(fields, list | tuple) else ()  # anything else the learner refuses itself
+        read += fields if isinstance(fields, list | tuple) else ()  # the learner itself refuses anything else
     for field in (name for name in read if name in addresses or name is None):
         if field is None and not addresses:
             raise document.error(
@@ -69,15 +71,15 @@ def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
         )
 
 
-def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
-    """The learner and the trigger are such as this kind of answer allows."""
+def _check_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
+    """Check that the learner predicts this kind of answer, and that the trigger uses only facts that it has."""
     name = spec.learner.name
-    gives = spec.learner.facts.predicts
-    if gives not in (None, kind):
+    predicts = spec.learner.facts.predicts
+    if predicts not in (None, kind):
         answer = spec.config.answer
         raise document.error(
             ("learner", "name"),
-            f"learner.name: {name!r} gives {gives.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
+            f"learner.name: {name!r} predicts {predicts.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
             f"{kind.words}: {default_learner(kind)!r} does",
         )
     if kind is Kind.LABEL:
@@ -86,5 +88,5 @@ def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
         if isinstance(node, ast.Name) and node.id in ("label", "margin", "entropy"):
             raise document.error(
                 ("trigger",),
-                f"trigger: {node.id} is of one label, and the answer is {kind.words}: use model_confidence",
+                f"trigger: {node.id} needs one label, and the answer is {kind.words}: use model_confidence",
             )

@@ -1,4 +1,4 @@
-"""The table of learners: what each one predicts, what it reads of an item, and whether it trains. A line each.
+"""The table of learners: what each one predicts, what it reads of an item, and whether it trains. One line each.
 
 Their classes are in backend/learners, under the same names.
 """
@@ -11,28 +11,28 @@ from dataclasses import dataclass
 from labelloop.labeling.controls import Kind
 
 NONE = "none"
-"""The name of no learner: nothing is trained, and the pipeline's own confidence ranks the outputs."""
+"""Learner name of a loop without a learner: nothing is trained, and the pipeline's own confidence ranks the outputs."""
 ESTIMATOR = "estimator"
-"""The learner behind an import path, such as sklearn.svm.SVC."""
+"""Name of the learner that wraps a scikit-learn classifier, which loop.yaml names by its import path."""
 TEXT = "text"
 IMAGES = "images"
 
 
 @dataclass(frozen=True, slots=True)
 class LearnerFacts:
-    """What can be known of a learner without importing its class."""
+    """Facts about a learner that are known without importing its class."""
 
     predicts: Kind | None = None
-    """The kind of answer; None if only the learner itself knows: it is checked when training starts."""
+    """The kind of answer; None if only the learner itself knows. Then it is checked when training starts."""
     reads: str = ""
-    """What it reads of an item: text, images, tabular or vectors; "" if that is up to its model.
+    """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides.
 
     A loop can override it with `learner.params.reads`.
     """
     is_frozen: bool = False
-    """It does not train: new answers never trigger a run for it."""
+    """Whether it never trains. New answers never trigger a run for such a learner."""
     takes_form: bool = False
-    """Its constructor takes the labeling config, as `label_config`."""
+    """Whether its constructor takes the labeling config, as `label_config`."""
 
 
 LEARNERS: Mapping[str, LearnerFacts] = {
@@ -49,13 +49,13 @@ LEARNERS: Mapping[str, LearnerFacts] = {
     "label-studio-ml": LearnerFacts(takes_form=True),
     "remote": LearnerFacts(takes_form=True, is_frozen=True),
 }
-"""Name to facts. The first learner that predicts a kind of answer is the default of that kind."""
+"""Facts by learner name. The first learner that predicts a kind of answer is the default of that kind."""
 
 
 def facts_of(name: str) -> LearnerFacts:
     """Return the facts of the learner with this name; those of `estimator` for an import path.
 
-    A name that is not in the table predicts and reads nothing that is known here.
+    For a name that is not in the table, nothing is known: the facts are the defaults.
     """
     return LEARNERS.get(ESTIMATOR if "." in name else name, LearnerFacts())
 

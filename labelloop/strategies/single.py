@@ -1,5 +1,6 @@
-"""The strategies of proba.py for one row, in plain arithmetic: an output comes in alone, and numpy takes microseconds
-to start for each step of so few numbers.
+"""The strategies of proba.py for one row, in plain arithmetic.
+
+An output comes in alone, and numpy takes microseconds to start each step for so few numbers.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from collections.abc import Collection, Iterable
 
 
 def of_row(strategy: str, shares: Collection[float], n_classes: int) -> float:
-    """What utilities() gives for a row with these probabilities, all others 0; they count as scaled to sum to 1."""
+    """Return the result of utilities() for a row with these probabilities and 0 for all others. They are scaled to sum
+    to 1.
+    """
     if n_classes <= 1:
         return 0.0
     total = math.fsum(shares)
@@ -32,7 +35,7 @@ def two_highest(shares: Iterable[float]) -> tuple[float, float]:
 
 
 def entropy(shares: Collection[float], n_classes: int) -> float:
-    """Of one row, by log(n_classes); within [0, 1]."""
+    """Return the entropy of one row, divided by log(n_classes); within [0, 1]."""
     if n_classes <= 1:
         return 0.0
     total = math.fsum(shares)
