@@ -88,7 +88,7 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
     return structured.text(output.label), output.confidence
 
 
-def because(
+def reason_for(
     spec: LoopSpec,
     probabilities: Mapping[str, float] | None,
     evidence: Mapping[str, Any] | None,
@@ -107,11 +107,11 @@ def because(
             strategy = FALLBACK
         return why.why(strategy, [probabilities.get(name, 0.0) for name in names])
     if strategy == strategies.RANDOM:
-        return why.RANDOM
+        return why.DRAWN_AT_RANDOM
     return why.of_confidence(confidence)
 
 
-def seems(lane: str, spec: LoopSpec) -> str:
+def announced_lane(lane: str, spec: LoopSpec) -> str:
     """The lane that people are told of. Gold does not give itself away: it says what some other outputs here say."""
     if lane != "gold":
         return lane

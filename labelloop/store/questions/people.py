@@ -6,12 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from labelloop.answers.people import told_apart
+from labelloop.answers.people import distinct_names
 from labelloop.store.database import Conn
 
 
 def work(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """A row a reviewer, the busiest first: the name (`reviewer`, made by people.told_apart), outputs answered, how
+    """A row a reviewer, the busiest first: the name (`reviewer`, made by people.distinct_names), outputs answered, how
     many of the answers cannot be read (and are in none of the other counts), median seconds, gold right of gold asked,
     preselected answers kept of preselected.
 
@@ -43,7 +43,7 @@ def work(conn: Conn, loop: str) -> list[dict[str, Any]]:
     ).fetchall()
     return [
         {"reviewer": None if row["label_studio_user_id"] is None else called, **row}
-        for called, row in zip(told_apart(rows), rows, strict=True)
+        for called, row in zip(distinct_names(rows), rows, strict=True)
     ]
 
 
@@ -58,4 +58,4 @@ def names(conn: Conn, loop: str) -> dict[str, str]:
         """,
         {"loop": loop},
     ).fetchall()
-    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, told_apart(rows), strict=True)}
+    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, distinct_names(rows), strict=True)}

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from backend import models
 from backend.learners import LEARNER_CLASSES, Learner, make
 from backend.learners.parts.tokens import tokens_of
-from labelloop.answers.item_scores import score
+from labelloop.answers.item_scores import item_score_of_control
 from labelloop.errors import Failed, Unreadable
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import (
@@ -125,7 +125,10 @@ def test_it_learns(case: Case) -> None:
     data, answers = case.items()
     said = taught(case, 80).say(data[80:])
     assert (
-        np.mean([score(case.control, a, str(b)) for a, b in zip(answers[80:], said.labels, strict=True)]) > case.score
+        np.mean(
+            [item_score_of_control(case.control, a, str(b)) for a, b in zip(answers[80:], said.labels, strict=True)]
+        )
+        > case.score
     )
 
 
@@ -218,7 +221,9 @@ def test_answers_that_weigh_little_are_outvoted_by_fewer_that_weigh_much(case: C
     def right(weights: list[float] | None) -> float:
         learner = make(case.learner, {"field": "item"})
         said = learner.fit(data * 3, answers + wrong * 2, np.random.default_rng(0), weights).say(data).labels
-        return float(np.mean([score(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)]))
+        return float(
+            np.mean([item_score_of_control(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)])
+        )
 
     assert right([1.0] * 120 + [0.01] * 240) > right(None)
 

@@ -18,7 +18,7 @@ from labelloop.errors import InvalidOutput, SpecError
 from labelloop.outputs.fitting import check
 from labelloop.outputs.output import Output, body_sha256
 from labelloop.outputs.reading import from_json
-from labelloop.queue.lanes import because, place
+from labelloop.queue.lanes import place, reason_for
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
@@ -212,10 +212,10 @@ def test_what_only_the_pipeline_can_say_stays_and_chance_is_chance(tmp_path: Pat
 
 def test_the_pipelines_evidence_is_explained_in_the_same_words() -> None:
     spec = spec_of("labels", BASE + "  queue: {strategy: labels_max}\n")
-    assert because(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
+    assert reason_for(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
         "One label may or may not apply; the least certain one is at 45 %"
     )
-    assert because(spec_of("rating"), None, None, 0.25) == "The model is 25 % sure of its answer"
+    assert reason_for(spec_of("rating"), None, None, 0.25) == "The model is 25 % sure of its answer"
 
 
 def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure() -> None:
