@@ -37,8 +37,9 @@ from labelloop.errors import Failed, LabelloopError
 from labelloop.pictures.kept import with_pictures_in
 from labelloop.process import log
 from labelloop.process.settings import Settings
+from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import FROZEN, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
@@ -156,7 +157,7 @@ def _train(
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
     patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2 and learner.name not in FROZEN:
+    if len(taught) < 2 and not facts_of(learner.name).is_frozen:
         return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     tried = None
     try:
@@ -254,7 +255,7 @@ def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdic
         began = time.perf_counter()
         said = learner.say(data)
         taken.append(time.perf_counter() - began)
-        if sum(taken) > SAID_S or learner.name in FROZEN:  # whose every answer may cost money
+        if sum(taken) > SAID_S or facts_of(learner.name).is_frozen:  # whose every answer may cost money
             break
     pairs = zip(said.labels, said.confidences.tolist(), strict=True)
     found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}
