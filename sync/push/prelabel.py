@@ -46,8 +46,9 @@ def prelabel(
     Studio to its people.
     """
     with database.transaction() as conn:
-        target = in_force(conn, spec.name)
-        rows = task_store.in_review(conn, spec.name, target)
+        pair = in_force(conn, spec.name)
+        target = pair.name
+        rows = task_store.in_review(conn, spec.name, pair)
         current = projects.get(conn, spec.name)
         left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
     assert current is not None

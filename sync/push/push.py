@@ -125,7 +125,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         if not coming:
             return claim if chosen else None
         # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if window.open_rows else window.version
+        version = project["model_version"] if window.open_rows else window.pair.name
         placed = priorities(
             coming,
             useful(window.stands, coming, spec.queue.window),
@@ -251,7 +251,7 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
     output_id, label = row["output_id"], row["output_label"]
     signature = sign(project["signing_key"], output_id)
     teaches = row["why"]
-    if row["version"] == PIPELINE or row["lane"] == "gold":
+    if row["champion"] == row["ranker"] == PIPELINE or row["lane"] == "gold":
         teaches = reason_for(spec, row["probabilities"], row["evidence"], row["output_confidence"])
     why = task_reason(announced_lane(row["lane"], spec), teaches, differs)
     shown = shown_data(spec.config.data_fields, row["data"])

@@ -31,7 +31,9 @@ def test_each_strategy_says_what_it_saw(strategy: str, row: list[float], words: 
 
 
 def test_every_strategy_that_reads_probabilities_has_words() -> None:
-    assert {*REASONS_BY_STRATEGY, strategies.RANDOM} == {name for name in strategies.names() if strategies.reads_probabilities(name)}
+    assert {*REASONS_BY_STRATEGY, strategies.RANDOM} == {
+        name for name in strategies.names() if strategies.reads_probabilities(name)
+    }
     for strategy in REASONS_BY_STRATEGY:
         assert why(strategy, [1.0]) == "The model knows only one answer"
         assert whys(strategy, np.empty((0, 3))) == []
