@@ -22,7 +22,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
 from labelloop.store.tables import outputs as output_store
 from sync.service import create_app
-from tests.support.tcp import Line
+from tests.support.network.tcp import Line
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0.2, holdout: 0.3}")
 HEADERS = {"Authorization": "Bearer secret"}

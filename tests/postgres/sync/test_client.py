@@ -29,8 +29,8 @@ from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
-from tests.support.faultproxy import Proxy
-from tests.unit.outputs.test_plain import KEYS
+from tests.support.data.keys import KEYS
+from tests.support.network.faultproxy import Proxy
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 TOKEN = "secret"
