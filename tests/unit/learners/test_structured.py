@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -222,33 +220,6 @@ def test_a_confidence_of_several_labels_is_the_chance_of_them_all() -> None:
     np.testing.assert_allclose(said.confidences, np.maximum(shares, 1 - shares).prod(axis=1))
 
 
-@given(st.text(max_size=40))
-def test_tokens_stand_where_they_say_and_leave_out_blanks_only(text: str) -> None:
-    tokens = tokens_of(text)
-    assert all(text[token.start : token.end] == token.text != "" for token in tokens)
-    assert all(one.end <= other.start for one, other in pairwise(tokens))
-    covered = {i for token in tokens for i in range(token.start, token.end)}
-    assert all(
-        i in covered or character.isspace() or unicodedata.category(character)[0] == "M"
-        for i, character in enumerate(text)
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("Anna's b2b, 3.5 €", ["Anna", "'", "s", "b2b", ",", "3", ".", "5", "€"]),
-        ("e\u0301cole नमस्ते", ["e\u0301cole", "नमस्ते"]),
-        ("東京に行く", ["東", "京", "に", "行", "く"]),
-        ("ไทย", ["ไ", "ท", "ย"]),
-        ("👍🏽 ok", ["👍", "🏽", "ok"]),
-        (" \t\n", []),
-    ],
-)
-def test_tokens_are_words_in_every_script(text: str, words: list[str]) -> None:
-    assert [token.text for token in tokens_of(text)] == words
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.text(max_size=30))
 def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
@@ -258,13 +229,6 @@ def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
     for span in read_spans(label):
         assert span.start in {token.start for token in tokens}
         assert span.end in {token.end for token in tokens}
-
-
-def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from_as_far_as_they_can_be() -> None:
-    data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
-    answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
-    learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
-    assert learner.say(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
 
 
 def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
