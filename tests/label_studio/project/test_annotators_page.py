@@ -15,7 +15,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
 from labelloop.versions.version import Stage
-from tests.support.browser import a_browser
+from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 

@@ -14,7 +14,7 @@ from labelloop.queue import lanes
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import outputs as output_store
-from tests.support.browser import a_browser
+from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 

@@ -14,7 +14,7 @@ from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import settings_for
-from tests.support.judged_texts import LABELS, answer_more, champion_of, decisions, judged, row_of, texts_loop
+from tests.support.hops.judged_texts import LABELS, answer_more, champion_of, decisions, judged, row_of, texts_loop
 
 
 @pytest.fixture

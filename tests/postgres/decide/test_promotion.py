@@ -22,7 +22,7 @@ from tests.support.backend_factory import (
     submit,
     texts_spec,
 )
-from tests.support.retraining import quickly
+from tests.support.hops.retraining import quickly
 
 
 @pytest.fixture

@@ -20,7 +20,16 @@ from labelloop.store.database import Database
 from labelloop.store.tables import jobs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import put_into_label_studio, settings_for
-from tests.support.judged_texts import LABELS, answer_more, champion_of, decisions, judged, row_of, texts_loop, truth
+from tests.support.hops.judged_texts import (
+    LABELS,
+    answer_more,
+    champion_of,
+    decisions,
+    judged,
+    row_of,
+    texts_loop,
+    truth,
+)
 
 
 @pytest.fixture

@@ -17,10 +17,10 @@ from backend.service import create_app
 from labelloop.store.database import Database
 from labelloop.store.tables import access
 from tests.support.backend_factory import settings_for
-from tests.support.browser import a_browser
-from tests.support.desk import Desk
 from tests.support.judged_loop import JudgedLoop
-from tests.support.review_house import SECRET, House
+from tests.support.review.browser import a_browser
+from tests.support.review.desk import Desk
+from tests.support.review.review_house import SECRET, House
 
 
 @pytest.fixture

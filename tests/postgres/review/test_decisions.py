@@ -12,7 +12,7 @@ from backend.report.runs import run_report
 from labelloop.gate import Accuracy
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import digits_spec, submit
-from tests.support.review_house import House, champion, csrf, decide
+from tests.support.review.review_house import House, champion, csrf, decide
 
 
 def test_who_may_only_look_sees_no_button_and_gets_403(house: House, judged: UUID) -> None:

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from backend.report.runs import run_report
 from backend.report.versions import version_report
-from tests.support.review_house import XSS, House, csrf
+from tests.support.review.review_house import XSS, House, csrf
 
 
 def described(client: FlaskClient, version: str, **form: str) -> TestResponse:

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from psycopg.types.json import Jsonb
 
 from labelloop.store.tables import runs
-from tests.support.desk import PATIENCE_MS, Desk
+from tests.support.review.desk import PATIENCE_MS, Desk
 
 
 def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import ViewportSize
 
 from labelloop.store.tables import descriptions
 from labelloop.versions.descriptions import Description
-from tests.support.desk import LAPTOP, PHONE, Desk, check, check_width, with_labels
+from tests.support.review.desk import LAPTOP, PHONE, Desk, check, check_width, with_labels
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

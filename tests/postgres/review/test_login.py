@@ -9,7 +9,7 @@ import pytest
 from backend.review.guard import MAX_BODY
 from labelloop.errors import UsageError
 from labelloop.store.tables import access
-from tests.support.review_house import House, csrf, log_in
+from tests.support.review.review_house import House, csrf, log_in
 
 
 def test_nobody_sees_anything_without_a_token(house: House) -> None:

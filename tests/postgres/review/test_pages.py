@@ -12,7 +12,7 @@ from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, version_report
 from labelloop.store.database import Database
 from labelloop.store.tables import access
-from tests.support.review_house import XSS, House, champion, log_in
+from tests.support.review.review_house import XSS, House, champion, log_in
 
 
 def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:

@@ -16,7 +16,7 @@ from tests.support.backend_factory import (
     answer,
     settings_for,
 )
-from tests.support.rescoring import LABELS, said, target, text_loop, texts
+from tests.support.hops.rescoring import LABELS, said, target, text_loop, texts
 
 CHUNK = 32
 

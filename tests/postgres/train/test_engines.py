@@ -24,7 +24,7 @@ from tests.support.backend_factory import (
     settings_for,
     submit,
 )
-from tests.support.rescoring import as_before, fitted, target, version, waiting
+from tests.support.hops.rescoring import as_before, fitted, target, version, waiting
 from tests.support.sync_loop import wait_until
 
 CHUNK = 32

@@ -27,7 +27,7 @@ from tests.support.backend_factory import (
     put_into_label_studio,
     settings_for,
 )
-from tests.support.rescoring import Rows, as_before, fitted, target, text_loop, texts, version, waiting
+from tests.support.hops.rescoring import Rows, as_before, fitted, target, text_loop, texts, version, waiting
 from tests.support.sync_loop import wait_until
 
 CHUNK = 32

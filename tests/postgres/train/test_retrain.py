@@ -28,7 +28,7 @@ from tests.support.backend_factory import (
     submit,
     texts_spec,
 )
-from tests.support.retraining import NoChild, asked, claimed, quickly, requested, trained
+from tests.support.hops.retraining import NoChild, asked, claimed, quickly, requested, trained
 
 
 @pytest.fixture

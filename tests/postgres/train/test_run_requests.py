@@ -15,7 +15,7 @@ from labelloop.store.tables import jobs, runs
 from tests.support.backend_factory import (
     digits_loop,
 )
-from tests.support.retraining import asked, claimed, requested
+from tests.support.hops.retraining import asked, claimed, requested
 
 
 def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> None:

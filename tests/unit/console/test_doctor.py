@@ -10,7 +10,7 @@ import pytest
 from console.doctor import server, services, work
 from console.doctor.findings import Finding, Level, exit_status, fault, good, hint, summary, unseen
 from labelloop.store.questions.health import OpenJob, ServerState
-from tests.support.findings import URL, is_fault
+from tests.support.data.findings import URL, is_fault
 
 FAULT = fault("a", "is wrong", why="because", repair="do")
 UNSEEN = unseen("b", "no way in")

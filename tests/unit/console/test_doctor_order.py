@@ -16,7 +16,7 @@ from labelloop.labelstudio.inspection import Served
 from labelloop.queue.tasks import order_score
 from labelloop.store.questions.health import OpenTask
 from sync.project.mend import to_mend
-from tests.support.findings import is_fault
+from tests.support.data.findings import is_fault
 
 V = "pipeline"
 

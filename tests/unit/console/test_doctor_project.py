@@ -10,7 +10,7 @@ from console.doctor import calls, project
 from console.doctor.findings import Level
 from labelloop.labeling.form import generate_form
 from labelloop.labelstudio.answers import Project
-from tests.support.findings import URL, is_fault
+from tests.support.data.findings import URL, is_fault
 from tests.support.sync_loop import XML
 
 WELL = Project(

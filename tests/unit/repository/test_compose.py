@@ -16,7 +16,7 @@ from compose.start_label_studio import environment
 from console.cli import main as cli
 from console.local import services
 from labelloop.process.settings import SECRETS, Settings
-from tests.support.compose_file import COMPOSE, ONE_SHOTS, ROOT, SERVED, SERVICES, TEXT
+from tests.support.data.compose_file import COMPOSE, ONE_SHOTS, ROOT, SERVED, SERVICES, TEXT
 
 each_service = pytest.mark.parametrize("name", SERVICES)
 

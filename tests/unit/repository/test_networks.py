@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from compose.ban_list import default_list, without
 from compose.trial.network_matrix import REACHES
-from tests.support.compose_file import COMPOSE, ROOT, SERVED, SERVICES
+from tests.support.data.compose_file import COMPOSE, ROOT, SERVED, SERVICES
 
 LABEL_STUDIO_ENV: dict[str, str] = SERVICES["label-studio"]["environment"]
 
