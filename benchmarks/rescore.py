@@ -35,8 +35,8 @@ SUBMIT = """
         ) t
         returning *
     )
-    insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
-    select id, loop, lane, random(), key, label, confidence, 'pipeline' from new
+    insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
+    select id, loop, lane, random(), key, label, confidence, 'pipeline', 'pipeline' from new
 """
 Row = tuple[UUID, str, dict[str, Any]]
 
@@ -87,7 +87,7 @@ def take_over(our: House, loop: str, learner: Learner) -> str:
             conn, loop, stored.id, learner=learner.name, classes=learner.classes, size_bytes=stored.size_bytes,
             trained_on=TAUGHT,
         )  # fmt: skip
-        runs.finish(conn, run["id"], "refused", version_id=stored.id)
+        runs.finish(conn, run.id, "refused", version_id=stored.id)
     promote(our.database, loop, stored.id, "benchmark", "to score anew", models_dir=our.settings.models_dir)
     return str(stored.id)
 
