@@ -12,17 +12,17 @@ RUN useradd --uid 10001 --user-group --no-create-home --home-dir /tmp --shell /u
 FROM base AS installer
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_NO_CACHE=1 UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV=/venv
 WORKDIR /build
-COPY bootstrap.lock ./
+COPY locks/bootstrap.lock ./
 RUN python -m venv /uv \
  && /uv/bin/python -m pip --disable-pip-version-check --no-cache-dir -q install --require-hashes -r bootstrap.lock \
  && /uv/bin/uv venv -q --python /usr/local/bin/python3 /venv
 
 FROM installer AS labelloop-libraries
-COPY runtime.lock ./
+COPY locks/runtime.lock ./
 RUN /uv/bin/uv pip sync -q --require-hashes runtime.lock
 
 FROM installer AS labelloop-code
-COPY requirements.lock pyproject.toml README.md ./
+COPY locks/requirements.lock pyproject.toml README.md LICENSE ./
 COPY labelloop labelloop
 RUN /uv/bin/uv pip install -q --no-deps --build-constraints requirements.lock --target /app .
 # The rooms and the console are applications, not packages of the wheel: they run from /app.
@@ -33,7 +33,7 @@ COPY labeling_configs /app/labeling_configs
 RUN python -m compileall -q /app
 
 FROM installer AS label-studio-libraries
-COPY label-studio.lock ./
+COPY locks/label-studio.lock ./
 RUN /uv/bin/uv pip sync -q --require-hashes --build-constraints label-studio.lock label-studio.lock
 
 FROM base AS label-studio

@@ -3,32 +3,39 @@ PYTHON ?= python3.11
 UV     := .venv-uv/bin/uv
 RUN    := .venv/bin/python -m
 ARGS   ?=
+PAGES  ?= .
+SITE   ?= build/site
 export UV_NO_PROGRESS := 1
 # Where it is set, every start would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up down test lint bench pictures lock clean
+.PHONY: help setup demo up down test lint docs bench pictures lock clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
 
-setup: .venv/.ready .venv-label-studio/.ready  ## the two environments, pinned and hash-checked
+setup: .venv/.ready .venv-label-studio/.ready .venv-docs/.ready  ## make the environments, pinned and hash-checked
 
-$(UV): bootstrap.lock
+$(UV): locks/bootstrap.lock
 	$(PYTHON) -m venv .venv-uv
-	.venv-uv/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r bootstrap.lock
+	.venv-uv/bin/python -m pip --disable-pip-version-check -q install --require-hashes -r locks/bootstrap.lock
 	@touch $@
 
-.venv/.ready: $(UV) requirements.lock pyproject.toml
+.venv/.ready: $(UV) locks/requirements.lock pyproject.toml
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv
-	VIRTUAL_ENV=.venv $(UV) pip sync -q --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(UV) pip sync -q --require-hashes locks/requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install -q --no-deps --no-build-isolation -e .
 	@touch $@
 
-.venv-label-studio/.ready: $(UV) label-studio.lock
+.venv-label-studio/.ready: $(UV) locks/label-studio.lock
 	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-label-studio
-	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes --build-constraints label-studio.lock label-studio.lock
+	VIRTUAL_ENV=.venv-label-studio $(UV) pip sync -q --require-hashes --build-constraints locks/label-studio.lock locks/label-studio.lock
 	.venv-label-studio/bin/python -m compileall -q .venv-label-studio/lib || true
+	@touch $@
+
+.venv-docs/.ready: $(UV) locks/docs.lock
+	$(UV) venv -q --allow-existing --python $(PYTHON) .venv-docs
+	VIRTUAL_ENV=.venv-docs $(UV) pip sync -q --require-hashes locks/docs.lock
 	@touch $@
 
 demo: setup  ## the loop on real input; options: ARGS="--exit --json out.json"
@@ -49,6 +56,11 @@ lint: .venv/.ready  ## style, types and import floors
 test: setup lint  ## everything that guards us, on a real Label Studio and a real Postgres
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile $(ARGS)
 
+docs: .venv-docs/.ready  ## build the documentation site in build/site, with search; a dead link is an error
+	rm -rf $(SITE)
+	.venv-docs/bin/sphinx-build -q -E -W --keep-going -c $(PAGES)/docs -d $(SITE)/.doctrees $(PAGES) $(SITE)
+	@rm -rf $(SITE)/.doctrees $(SITE)/.buildinfo
+
 bench: setup  ## speed and memory, each against a peer or a limit
 	$(RUN) benchmarks $(ARGS)
 
@@ -57,12 +69,13 @@ pictures: setup  ## the pictures of the docs, from the running product (needs Ch
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
-	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o requirements.lock
-	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o runtime.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio.in -o label-studio.lock
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate label-studio-ml.in -o label-studio-ml.lock
+	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o locks/requirements.lock
+	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o locks/runtime.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio.in -o locks/label-studio.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio-ml.in -o locks/label-studio-ml.lock
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/docs.in -o locks/docs.lock
 
 clean:  ## leave nothing behind
 	-[ ! -x .venv/bin/labelloop ] || .venv/bin/labelloop down --purge
-	rm -rf .venv .venv-uv .venv-label-studio .labelloop build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis uv.lock
+	rm -rf .venv .venv-uv .venv-label-studio .venv-docs .labelloop build dist .cache .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis uv.lock
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,7 +26,15 @@ SIZES = (100, 400, 1000)
 SEEDS = 5
 ASKED = 1500
 BINS = 10
-HEAD = ("set", "answers", "ECE as learned", "ECE calibrated", "log loss", "calibrated", "order of margins")
+HEAD = (
+    "set",
+    "answers",
+    "ECE as trained",
+    "ECE calibrated",
+    "log loss as trained",
+    "log loss calibrated",
+    "order of margins",
+)
 
 
 @click.command()

@@ -12,7 +12,8 @@ from console.demo.items import digits as load_digits
 from console.local.supervisor import ROOT
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import place
-from labelloop.spec.loop import LoopSpec, load
+from labelloop.spec.folder import load
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import loops, outputs
 

@@ -113,7 +113,7 @@ doctor_finds_nothing() {
 
 inside sh compose/secrets.sh
 sed -e 's|^LABEL_STUDIO_HOST=.*|LABEL_STUDIO_HOST=https://localhost|' -e 's|^LABELLOOP_TAG=.*|LABELLOOP_TAG=first|' \
-    -e 's|^LABEL_STUDIO_USERNAME=.*|LABEL_STUDIO_USERNAME=admin@example.org|' "$tree/compose.env.example" > "$tree/.env"
+    -e 's|^LABEL_STUDIO_USERNAME=.*|LABEL_STUDIO_USERNAME=admin@example.org|' "$tree/compose/env.example" > "$tree/.env"
 echo COMPOSE_PROFILES=tls >> "$tree/.env"
 mkdir "$tree/tls"
 inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 7 -subj /CN=localhost \

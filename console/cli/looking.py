@@ -105,7 +105,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
     is 1.
     """
     from backend.learners.of_spec import check
-    from labelloop.spec.loop import load_all
+    from labelloop.spec.folder import load_all
     from labelloop.store.migrate import migrate as apply
     from labelloop.store.tables import loops
 

@@ -28,7 +28,8 @@ from console.local.up import Running, UpOptions, up
 from labelloop.client import Client
 from labelloop.errors import Conflict, UsageError
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.spec.loop import LoopSpec, load
+from labelloop.spec.folder import load
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
 from labelloop.store.tables import jobs, projects, runs

@@ -26,7 +26,8 @@ from console.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.errors import LabelloopError, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import FILE, Settings
-from labelloop.spec.loop import LoopSpec, load_all
+from labelloop.spec.folder import load_all
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import access, loops

@@ -10,7 +10,8 @@ from backend.learners.of_spec import field_of
 from labelloop import strategies
 from labelloop.errors import UsageError
 from labelloop.selection.select import DIVERSITY
-from labelloop.spec.loop import LoopSpec, load
+from labelloop.spec.folder import load
+from labelloop.spec.loop import LoopSpec
 
 
 @dataclass(frozen=True, slots=True)

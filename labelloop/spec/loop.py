@@ -1,24 +1,18 @@
-"""LoopSpec: all that is particular to one loop, from its folder's loop.yaml (ours) and labels.xml (Label Studio's)."""
+"""LoopSpec: everything that is particular to one loop. labelloop/spec/folder.py reads it from a loop's folder."""
 
 from __future__ import annotations
 
-import ast
 import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pydantic
 from pydantic import Field, field_validator, model_validator
 
-from labelloop.errors import SpecError, UsageError
-from labelloop.labeling import form_checks
+from labelloop.errors import UsageError
 from labelloop.labeling.config import Kind, LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
-from labelloop.labeling.form_xml import plain
 from labelloop.selection.features import TEXTS
-from labelloop.spec import loop_yaml
 from labelloop.spec.sections import NONE, Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.spec.trigger import Trigger, compile_trigger
 
@@ -152,74 +146,10 @@ class LoopSpec(Strict):
 
     def with_labels(self, labels: Sequence[str]) -> LoopSpec:
         """The same loop with these labels and the form generated for them."""
-        return _complete({**self.model_dump(), "labels": tuple(labels), "labels_xml": ""})
+        return complete({**self.model_dump(), "labels": tuple(labels), "labels_xml": ""})
 
 
-def load(folder: Path) -> LoopSpec:
-    """The loop of this folder, named as the folder is. Raises SpecError with the loop, the file, the line and column of
-    what is wrong.
-    """
-    name, file = folder.absolute().name, folder / "loop.yaml"
-    try:
-        text = _read(file)
-        file = folder / "labels.xml"
-        return parse(name, text, _read(file) if file.exists() else "")
-    except SpecError as exc:
-        raise SpecError(exc.reason, line=exc.line, column=exc.column, loop=name) from exc
-
-
-def load_all(
-    loops_dir: Path, check: Callable[[LoopSpec], None] = lambda _: None
-) -> tuple[list[LoopSpec], list[SpecError]]:
-    """The loops of a folder of loops, by name; and what is wrong with those that cannot be loaded, one error for each.
-
-    A loop that is wrong keeps no other from being loaded. `check` may find more wrong with one; it raises SpecError.
-    """
-    specs, faults = [], []
-    for file in sorted(loops_dir.glob("*/loop.yaml")):
-        try:
-            spec = load(file.parent)
-            check(spec)
-            specs.append(spec)
-        except SpecError as exc:
-            faults.append(exc)
-    return specs, faults
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise SpecError(f"{file} cannot be read: {exc}") from exc
-
-
-def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
-    """The loop called `name`, from the text of its loop.yaml and that of its labels.xml ("" where it has none)."""
-    document = loop_yaml.read(text)
-    body = document.value
-    for own in ("name", "labels_xml"):
-        if own in body:
-            raise document.error((own,), f"{own}: is not said here: the folder gives it", at_key=True)
-    if labels_xml:
-        form_checks.check(labels_xml)
-    if isinstance(learner := body.get("learner"), str):  # `learner: none`, in short
-        body = {**body, "learner": {"name": learner}}
-    try:
-        spec = _complete({**body, "name": name, "labels_xml": plain(labels_xml)})
-    except pydantic.ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        if first["loc"][:1] == ("name",):
-            raise SpecError(_name_fault(name)) from None
-        raise document.error(first["loc"], _words(first), at_key=first["type"] == "extra_forbidden") from None
-    try:
-        compile_trigger(spec.trigger, spec.labels)
-    except SpecError as exc:
-        raise document.inside(("trigger",), exc.line or 1, exc.column or 1, exc.reason) from None
-    _agree(document, spec)
-    return spec
-
-
-def _complete(values: Mapping[str, Any]) -> LoopSpec:
+def complete(values: Mapping[str, Any]) -> LoopSpec:
     """A checked spec whose labeling config is there: its own, or the generated form."""
     spec = LoopSpec.model_validate(values)
     generated = not spec.labels_xml
@@ -237,107 +167,3 @@ def _complete(values: Mapping[str, Any]) -> LoopSpec:
     if generated:
         return spec
     return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
-
-
-def _agree(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """The labels of loop.yaml and labels.xml are the same, what the learner reads is shown to people, and it learns the
-    kind of answer that they give.
-    """
-    config = spec.config
-    if len(spec.labels) == 1 and config.kind is Kind.LABEL:
-        raise document.error(("labels",), "labels: one label leaves nothing to choose; name two at least")
-    if spec.labels and config.kind is Kind.NUMBER:
-        raise document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
-    if config.labels and set(config.labels) != set(spec.labels):
-        raise document.error(
-            ("labels",), f"labels: {', '.join(spec.labels)} here, but labels.xml has {', '.join(config.labels)}"
-        )
-    field = spec.learner.field
-    if field is not None and field not in config.data_fields:
-        raise document.error(
-            ("learner", "field"),
-            f"learner.field: annotators do not see {field!r}; they see: {', '.join(config.data_fields) or 'nothing'}",
-        )
-
-    if field is not None and config.text_field not in (None, field):
-        raise document.error(
-            ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
-        )
-    _reads(document, spec)
-    _fits(document, spec, config.kind)
-
-
-def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """A learner of texts reads a text, and not the address of a picture, a sound or a file."""
-    learner, addresses = spec.learner, spec.config.addresses
-    if learner.fetch and learner.reads != "images":
-        raise document.error(
-            ("learner", "fetch"), f"learner.fetch: pictures are fetched, and {learner.name!r} does not read any"
-        )
-    if learner.name == NONE:
-        if learner.params:
-            raise document.error(("learner", "params"), "learner.params: there is no learner; name one in learner.name")
-        return
-    as_text = learner.reads in TEXTS or (learner.name == "remote" and learner.params.get("protocol") == "chat")
-    read = [spec.field] if as_text else []
-    if learner.name in ("tabular", "numbers"):
-        fields = learner.params.get("fields")
-        read += fields if isinstance(fields, list | tuple) else ()  # anything else the learner refuses itself
-    for field in (name for name in read if name in addresses or name is None):
-        if field is None and not addresses:
-            raise document.error(
-                ("learner",),
-                f"learner: {learner.name!r} reads a text, and labels.xml shows no field of the data: show one, such as "
-                "value='$text', or name `none`",
-            )
-        what = f"annotators see {', '.join(addresses)} only" if field is None else f"{field!r} is one in labels.xml"
-        raise document.error(
-            ("learner",),
-            f"learner: {learner.name!r} would learn the text of an address, and {what}: name `images` for pictures, "
-            "`none`, or a text in learner.field",
-        )
-
-
-def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
-    """The learner and the trigger are such as this kind of answer allows."""
-    name = spec.learner.name
-    gives = next((of for of, learner in LEARNERS.items() if learner == name), None)
-    if name in OF_ONE_LABEL or "." in name:
-        gives = Kind.LABEL
-    if gives not in (None, kind):
-        answer = spec.config.answer
-        raise document.error(
-            ("learner", "name"),
-            f"learner.name: {name!r} gives {gives.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
-            f"{kind.words}: {LEARNERS[kind]!r} does",
-        )
-    if kind is Kind.LABEL:
-        return
-    for node in ast.walk(ast.parse(spec.trigger.strip(), mode="eval")):
-        if isinstance(node, ast.Name) and node.id in ("label", "margin", "entropy"):
-            raise document.error(
-                ("trigger",),
-                f"trigger: {node.id} is of one label, and the answer is {kind.words}: use model_confidence",
-            )
-
-
-def _name_fault(name: str) -> str:
-    rule = "1 to 41 small letters, digits, _ and -, the first a letter"
-    return f"the folder gives the loop its name: {rule}; it is {name!r}"
-
-
-def _words(error: Any) -> str:
-    path = loop_yaml.dotted(error["loc"])
-    match error["type"]:
-        case "extra_forbidden":
-            return f"{path}: no such key"
-        case "missing":
-            return f"{path}: is missing"
-        case "string_type":
-            return f"{path}: text is wanted, not {error['input']!r}; put it in quotes"
-        case "too_short":
-            return f"{path}: takes {error['ctx']['min_length']} at least"
-        case "too_long":
-            return f"{path}: takes {error['ctx']['max_length']} at most"
-    message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
-    return f"{path}: {message}, not {error['input']!r}" if "should" in message else f"{path}: {message}"

@@ -20,7 +20,7 @@ from backend.train.train import train
 from labelloop.outputs.output import Output
 from labelloop.process.settings import Settings
 from labelloop.queue.lanes import place
-from labelloop.spec import loop as specs
+from labelloop.spec import folder as specs
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, outputs, runs

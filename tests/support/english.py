@@ -1,4 +1,4 @@
-"""Plain English: the rules of docs/english.md that a program can check, for the whole repository or for some paths.
+"""Plain English: the rules of english.md that a program can check, for the whole repository or for some paths.
 
     python -m tests.support.english [PATH ...]      print what breaks a rule as `file:line: rule: sentence`
     python -m tests.support.english --lower         lower the numbers of the allow-list; no number rises
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tests.support.prose import ROOT, Paragraph, Passage, files, paragraphs, passages
+from tests.support.prose import ROOT, files, passages
+from tests.support.sentences import Paragraph, Passage, paragraphs
 
 LIMIT = 30
 """Words in a sentence at most; the target is about 20. About 2 in 100 sentences were longer when the limit was set."""
@@ -32,11 +33,12 @@ SENTENCES = DOCUMENTED | {"attribute", "constant", "comment", "message", "page"}
 
 @dataclass(frozen=True, slots=True, order=True)
 class Problem:
+    """A sentence, or a constant, that breaks a rule."""
+
     path: str
     line: int
     rule: str
     words: str
-    """The sentence, or what else breaks the rule."""
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}: {self.rule}: {self.words}"
@@ -76,7 +78,27 @@ CLAUSE = re.compile(
 CLAUSE_OF_A_VALUE = re.compile(r"(?:And|But|Or|Nor|So|What|Who|Whose|Where|That|Which)\b")
 
 
+ADVICE = {
+    "bare": "say the unit, the range, and the use of the number",
+    "constant": "one constant name has one meaning: rename one of them",
+    "docstring": "start with a verb or with a noun phrase that names the value, not with a clause; "
+    "Whether is for functions that return a bool, and How, When or Why for attributes",
+    "headless": "name the thing: not `what is new` but `new answers`",
+    "long": f"at most {LIMIT} words; about 20 is the target",
+    "negatives": "say it without the second negation",
+    "none": "write `None if ...`",
+    "opening": "begin with the subject: not with Of, So long, So many, What is, Who is, Whose",
+    "riddle": "not `it is MLflow that is away` but `MLflow is down`; no `sets right`; no `, now`",
+    "right": "accuracy, correct, calibration error",
+    "said": "given, set, reported; `usage error` for asked wrongly",
+    "semicolons": "at most one semicolon a paragraph",
+    "who": "name the actor: the worker, an annotator, the caller",
+}
+"""Advice for the author, by rule."""
+
+
 def check(passage: Passage) -> Iterator[Problem]:
+    """Find the problems of a passage."""
     for paragraph in paragraphs(passage):
         yield from _check(paragraph)
 
@@ -118,7 +140,7 @@ def constants(paths: Iterable[Path], root: Path = ROOT) -> Iterator[Problem]:
     """Numbers that share a name and differ in value, in modules of one folder; tests are free in their names."""
     found: dict[tuple[Path, str], list[tuple[Path, int, str]]] = defaultdict(list)
     for path in paths:
-        if path.suffix != ".py" or "tests" in path.parts:
+        if path.suffix != ".py" or path.relative_to(root).parts[0] == "tests":
             continue
         for node in ast.parse(path.read_text()).body:
             target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
@@ -144,9 +166,11 @@ def problems(paths: Iterable[Path] | None = None) -> list[Problem]:
     """The problems of these files, or of the whole repository, in order of files and lines."""
     everything = list(files())
     chosen = everything if paths is None else list(paths)
+    folders = {path.resolve().parent for path in chosen}
     found = [problem for path in chosen for passage in passages(path) for problem in check(passage)]
+    beside = [path for path in everything if path.parent in folders]
     names = {path.resolve().relative_to(ROOT).as_posix() for path in chosen}
-    return sorted([*found, *(one for one in constants(everything) if one.path in names)])
+    return sorted([*found, *(one for one in constants(beside) if one.path in names)])
 
 
 @lru_cache
@@ -182,11 +206,13 @@ def allowed() -> Counter[tuple[str, str]]:
 
 
 def write_allowed(numbers: Counter[tuple[str, str]]) -> None:
+    """Write the allow-list anew, sorted and without zeros."""
     rows = [f"{path}\t{rule}\t{number}\n" for (path, rule), number in sorted(numbers.items()) if number]
     ALLOWED.write_text("".join(rows))
 
 
 def main(arguments: list[str]) -> int:
+    """Run the command and return its exit status."""
     if arguments == ["--lower"]:
         write_allowed(allowed() & counts(problems()))
         return 0
@@ -203,6 +229,8 @@ def main(arguments: list[str]) -> int:
     found = problems(chosen if arguments else None)
     for problem in found:
         print(problem)
+    for rule in sorted({problem.rule for problem in found}):
+        print(f"{rule}: {ADVICE[rule]}", file=sys.stderr)
     return 1 if found else 0
 
 

@@ -16,7 +16,7 @@ NO_NETWORK = ("dns error", "tcp connect error", "error sending request", "networ
 def line_1x(folder: Path) -> Path:
     """The interpreter of an environment with label-studio-ml 1.0.9 as the package index has it, by its lock."""
     python = _environment(folder)
-    done = _uv("pip", "sync", "--python", str(python), "--require-hashes", str(ROOT / "label-studio-ml.lock"))
+    done = _uv("pip", "sync", "--python", str(python), "--require-hashes", str(ROOT / "locks" / "label-studio-ml.lock"))
     if done.returncode and any(said in done.stderr.lower() for said in NO_NETWORK):
         pytest.skip(f"no package index can be reached: {done.stderr.strip()[-300:]}")
     assert done.returncode == 0, done.stderr

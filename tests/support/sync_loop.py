@@ -20,7 +20,8 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import Output
 from labelloop.process.settings import Settings
 from labelloop.queue import lanes
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, outputs, projects
 from sync.pull.pull import pull

@@ -16,7 +16,7 @@ from backend.report import reports
 from console.cli import ending, main
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
-from labelloop.spec.loop import load
+from labelloop.spec.folder import load
 from labelloop.store import removal
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs

@@ -22,7 +22,8 @@ from labelloop.errors import Unreadable, UsageError
 from labelloop.pictures.kept import with_pictures
 from labelloop.process.settings import Settings
 from labelloop.selection.features import Unfetched, pixels
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, run_items, runs
 from tests.support.backend_factory import answer, settings_for, submit

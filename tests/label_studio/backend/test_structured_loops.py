@@ -16,7 +16,8 @@ from backend.train.train import train
 from labelloop.labeling import results, structured
 from labelloop.outputs import fitting, reading
 from labelloop.queue import lanes
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
 from labelloop.store.tables import outputs as output_store

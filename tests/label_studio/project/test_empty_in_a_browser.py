@@ -11,7 +11,7 @@ from playwright.sync_api import BrowserContext, Page, Response, expect
 
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import outputs as output_store
 from tests.support.browser import a_browser

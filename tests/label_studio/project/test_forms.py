@@ -13,7 +13,8 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs import fitting
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
-from labelloop.spec.loop import LoopSpec, load, parse
+from labelloop.spec.folder import load, parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import outputs as output_store
 from sync.project.project import ensure_project

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from labelloop.spec.loop import load
+from labelloop.spec.folder import load
 
 if TYPE_CHECKING:
     from tests.support.servers import LabelStudio

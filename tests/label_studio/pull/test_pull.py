@@ -16,7 +16,7 @@ from werkzeug.serving import make_server
 
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.questions import people
 from labelloop.store.tables import annotations as annotation_store

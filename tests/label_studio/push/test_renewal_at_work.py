@@ -16,7 +16,7 @@ import pytest
 from backend.score.prelabel import prelabel
 from labelloop.errors import Ambiguous
 from labelloop.process.settings import Settings
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.versions.version import short
 from tests.label_studio.sync.test_worker import HOLD, LOCK, Worker, held

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labelloop.process.settings import Settings
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
 from labelloop.store.tables import outputs as output_store

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from console.local.watch import UP_AGAIN_S, Watch
-from labelloop.spec.loop import load
+from labelloop.spec.folder import load
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects, runs
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
 
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, pool
 from tests.support.sync_loop import XML, YAML

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from labelloop.errors import Retriable
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, loops, pool, prelabels
 from labelloop.store.tables import tasks as task_store

@@ -24,7 +24,7 @@ from psycopg import sql
 
 from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from labelloop.errors import Retriable, Unreachable
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import loops

@@ -11,7 +11,8 @@ from labelloop.answers.annotations import Annotation
 from labelloop.answers.people import Person
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue import lanes
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import loops, outputs, projects

@@ -10,7 +10,8 @@ import pytest
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
 from labelloop.queue.order import choose
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, loops, outputs
 from sync.push.window import prepare

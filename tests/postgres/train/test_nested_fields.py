@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from backend.train.train import train
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import outputs, runs, verdicts
 from sync.push.window import _features

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from backend.decide.judge import confusion, judged, reviewers
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = '<View><Text name="t" value="$text"/>{}</View>'

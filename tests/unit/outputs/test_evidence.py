@@ -18,8 +18,8 @@ from labelloop.outputs.output import Output, body_sha256
 from labelloop.outputs.reading import parse
 from labelloop.queue.lanes import place
 from labelloop.reading import strict_json
+from labelloop.spec.folder import parse as parse_spec
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.loop import parse as parse_spec
 
 GOOD: dict[str, Any] = {"key": "a/1", "data": {"text": "hi"}, "probabilities": {"cat": 0.25, "dog": 0.75}}
 EVIDENCE: dict[str, Any] = {

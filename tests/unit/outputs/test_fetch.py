@@ -10,7 +10,7 @@ from labelloop.errors import SpecError
 from labelloop.pictures.fetch import Fetcher
 from labelloop.selection.features import grey_of
 from labelloop.spec.fetching import Private, check_beginning, covers, is_public
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from tests.support.picture_server import Pictures, pictures
 
 HERE = Private.read("127.0.0.0/8")

@@ -13,7 +13,8 @@ from labelloop.outputs.fitting import check
 from labelloop.outputs.reading import from_json
 from labelloop.reading.paths import steps, value_at
 from labelloop.selection import features
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 
 YAML = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n'
 CHOICES = '<Choices name="label" toName="x"><Choice value="a"/><Choice value="b"/></Choices>'

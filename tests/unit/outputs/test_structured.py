@@ -20,7 +20,8 @@ from labelloop.outputs.output import Output, body_sha256
 from labelloop.outputs.reading import from_json
 from labelloop.queue.lanes import because, place
 from labelloop.reading.strict_json import dumps
-from labelloop.spec.loop import LoopSpec, parse
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from tests.unit.learners.test_structured import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'

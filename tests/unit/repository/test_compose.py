@@ -76,7 +76,7 @@ def test_what_must_be_said_has_no_default_and_what_has_a_default_is_no_secret() 
         "TLS_DIR",
         "USER",
     }
-    said = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / "compose.env.example").read_text(), re.MULTILINE))
+    said = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / "compose" / "env.example").read_text(), re.MULTILINE))
     assert said == names - {"USER"}  # the shell's own
 
 

@@ -11,7 +11,7 @@ import click
 import pytest
 
 from console.cli import main as cli
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 
 ROOT = Path(__file__).parents[3]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])

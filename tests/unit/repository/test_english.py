@@ -1,4 +1,4 @@
-"""Plain English: what docs/english.md asks for and a program can check. `python -m tests.support.english` lists it all.
+"""Plain English: what english.md asks for and a program can check. `python -m tests.support.english` lists it all.
 
 english_allowed.txt holds what is still to be rewritten. Its numbers only go down:
 `python -m tests.support.english --lower` writes the lower ones.
@@ -12,7 +12,8 @@ import pytest
 
 from tests.support import english
 from tests.support.english import check, counts
-from tests.support.prose import ROOT, Passage, passages
+from tests.support.prose import ROOT, passages
+from tests.support.sentences import Passage
 
 REWRITTEN = [
     (
@@ -102,14 +103,14 @@ REWRITTEN = [
         "Its accuracy is 65.3 % on the test set, which no annotator sees.",
     ),
 ]
-"""Kind, bad sentence, plain sentence: the table of docs/english.md."""
+"""Kind, bad sentence, plain sentence: the table of english.md."""
 
 
 def test_no_file_has_more_problems_than_its_allow_list_entry() -> None:
     found, allowed = english.repository(), english.allowed()
     more = counts(found) - allowed
     listed = [str(problem) for problem in found if (problem.path, problem.rule) in more]
-    assert not listed, f"docs/english.md, {sum(more.values())} new:\n" + "\n".join(listed)
+    assert not listed, f"english.md, {sum(more.values())} new:\n" + "\n".join(listed)
 
 
 def test_the_allow_list_shrinks_with_the_problems() -> None:
@@ -144,6 +145,7 @@ def test_the_rules_find_the_bad_sentence_and_pass_the_plain_one(kind: str, bad: 
 )
 def test_each_rule_finds_its_problem(kind: str, text: str, rule: str) -> None:
     assert [problem.rule for problem in check(Passage("a.py", 1, text, kind))] == [rule]
+    assert rule in english.ADVICE
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_constants_of_one_name_and_several_values_are_found(tmp_path: Path) -> N
 
 
 def test_the_command_prints_problems_and_exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
-    assert english.main([str(ROOT / "tests" / "support")]) == 0
+    assert english.main([str(Path(english.__file__))]) == 0
     assert english.main(["no-such-file"]) == 2
     path = next(iter(sorted(english.allowed())), ("", ""))[0]
     if path:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-LOCKS = ("runtime.lock", "requirements.lock")
+LOCKS = ("locks/runtime.lock", "locks/requirements.lock")
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 
 

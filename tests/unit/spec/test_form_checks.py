@@ -11,7 +11,7 @@ from labelloop.errors import SpecError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.labeling.form_xml import plain, same_form, sent, shown_data
-from labelloop.spec.loop import load, load_all
+from labelloop.spec.folder import load, load_all
 
 LOOPS = Path(__file__).parents[3] / "labeling_configs"
 YAML = 'feedback_loop: {trigger: "model_confidence < 0.8"}'

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from labelloop.errors import SpecError
 from labelloop.spec import sections
-from labelloop.spec.loop import LoopSpec, load, parse
+from labelloop.spec.folder import load, parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.spec.trigger import Facts
 from labelloop.strategies import names
 

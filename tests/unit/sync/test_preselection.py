@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from labelloop.queue.prelabel import prelabel_result
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 
 SPEC = parse("pets", 'feedback_loop: {trigger: "model_confidence < 0.8", labels: [cat, dog, eel]}')
 

@@ -11,7 +11,7 @@ import pytest
 from labelloop.errors import Unreachable
 from labelloop.process.settings import Settings
 from labelloop.queue.order import MAX_BATCH
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from sync import worker
 from tests.support.sync_loop import XML, YAML
 
