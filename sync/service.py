@@ -23,7 +23,7 @@ from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
 logger = logging.getLogger(__name__)
-LOOK_S = 3.0
+PROBE_S = 3.0
 MAX_RING = 32 << 20
 """Label Studio may send a task's data along, an image perhaps."""
 
@@ -103,7 +103,7 @@ def _label_studio(settings: Settings) -> str:
     if not settings.label_studio_url:
         return "not set: LABELLOOP_LABEL_STUDIO_URL"
     try:
-        answer = httpx.get(f"{settings.label_studio_url.rstrip('/')}/health", timeout=LOOK_S)
+        answer = httpx.get(f"{settings.label_studio_url.rstrip('/')}/health", timeout=PROBE_S)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         return f"does not answer ({type(exc).__name__})"
     return "ok" if answer.is_success else f"answers {answer.status_code}"

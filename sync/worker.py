@@ -42,7 +42,7 @@ CONNECT_EVERY_S = 30.0
 REFILL = 0.3
 """While people answer, the window is filled again when this share of it is free: an import of 15 tasks costs Label
 Studio twice what an import of one does."""
-QUIET_S = 20.0
+IDLE_BEFORE_TOP_UP_S = 20.0
 """Nobody has answered for so long: then it is filled to the last place."""
 END_WITHIN_S = 8.0
 """After SIGTERM a job may finish within this time. What is cut off is found again as if it had been killed."""
@@ -81,7 +81,7 @@ class Room:
 
     def _push(self, spec: LoopSpec) -> None:
         check = _due(self._check_at, spec.name, CHECK_EVERY_S)
-        busy = time.monotonic() - self._answered_at.get(spec.name, -math.inf) < QUIET_S
+        busy = time.monotonic() - self._answered_at.get(spec.name, -math.inf) < IDLE_BEFORE_TOP_UP_S
         try:
             push(
                 self.database,

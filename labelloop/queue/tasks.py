@@ -44,7 +44,7 @@ class TaskDraft:
 
     def to_json(self) -> dict[str, Any]:
         """As Label Studio imports it. It serves the lowest score first, hence 1 - priority."""
-        prediction = {"model_version": self.version, "score": score(self.priority), "result": self.result}
+        prediction = {"model_version": self.version, "score": order_score(self.priority), "result": self.result}
         return {"data": self.data, "predictions": [prediction]}
 
 
@@ -75,7 +75,7 @@ class Task:
         return OUTPUT in self.data
 
 
-def score(priority: float) -> float:
+def order_score(priority: float) -> float:
     """The score that Label Studio ranks by, in [0, 1], lowest first."""
     return 1.0 - priority
 

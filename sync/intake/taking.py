@@ -29,7 +29,7 @@ Line = tuple[int, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why one line cannot be stored."""
+    """The reason for which one line cannot be stored."""
 
     line: int
     key: str | None

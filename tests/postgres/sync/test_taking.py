@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
 from sync.intake.taking import Line, Rejected, Taken, read, store, take

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.queue.order import LANES, Ranked, best_first, choose, priorities, shares, standing, useful
-from labelloop.queue.tasks import Task, asked_because, score, sign, task_data
+from labelloop.queue.tasks import Task, asked_because, order_score, sign, task_data
 
 UTILITIES = st.floats(0, 1, allow_subnormal=False)
 ITEMS = st.builds(
@@ -116,10 +116,10 @@ def test_no_two_scores_are_alike_and_all_are_label_studios(
     new: list[Ranked], beside: list[Ranked], taken: list[float]
 ) -> None:
     places = priorities(new, useful(beside, new, 10), taken, draw="v1")
-    scores = [score(place) for place in [*places.values()]]
+    scores = [order_score(place) for place in [*places.values()]]
     assert set(places) == {item.output_id for item in new}
     assert len(set(scores)) == len(scores)
-    assert not set(scores) & {score(place) for place in taken}
+    assert not set(scores) & {order_score(place) for place in taken}
     assert all(0 <= value <= 1 for value in scores)
 
 

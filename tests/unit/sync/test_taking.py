@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.spec.loop import parse
+from labelloop.spec.folder import parse
 from sync.intake import taking
 from sync.intake.taking import Line, read
 
