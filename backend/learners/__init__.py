@@ -47,7 +47,7 @@ class Learner(Protocol):
         """
         ...
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         """What it says of each item. Raises Unreadable where items cannot be read."""
         ...
 

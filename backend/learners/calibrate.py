@@ -45,8 +45,8 @@ class Calibrated:
         self.learner = learner
         self.temperature = temperature
 
-    def say(self, data: Data) -> Said:
-        said = self.learner.say(data)
+    def predict(self, data: Data) -> Said:
+        said = self.learner.predict(data)
         if said.proba is None:
             return replace(said, confidences=said.confidences ** (1.0 / self.temperature))
         sure = of_proba(self.learner.classes, tempered(said.proba, self.temperature))
@@ -74,7 +74,7 @@ def calibrate(
     `groups`: what must not be parted; each answer is its own where None. It takes FOLDS fits to most of the answers,
     and one where there are many.
     """
-    first = learner.say(data[:1])
+    first = learner.predict(data[:1])
     if first.proba is None and first.evidence is None:
         return learner
     logs: list[tuple[Floats, npt.NDArray[np.intp]]] = []
@@ -101,10 +101,10 @@ def calibrate(
 def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Said]:
     """What it says of those that it can read: a table that was seen in part has other columns than all of it."""
     try:
-        return positions, learner.say([data[i] for i in positions])
+        return positions, learner.predict([data[i] for i in positions])
     except Unreadable as exc:
         positions = [i for place, i in enumerate(positions) if place not in exc.faults]
-    return positions, learner.say([data[i] for i in positions])
+    return positions, learner.predict([data[i] for i in positions])
 
 
 def tempered(proba: Floats, temperature: float) -> Floats:

@@ -66,7 +66,7 @@ class Committee(Through):
             learners.append(learner)
         return Pipeline([*steps, ("committee", Members(learners))])
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         if not data:
             return of_proba(self.classes, np.empty((0, len(self.classes))))
         features = self.see(data)

@@ -61,7 +61,7 @@ class Multilabel:
         self.classes, self.estimator = classes, {"words": words, "labels": models}
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         if not data:
             return Said([], np.empty(0), evidence=[])
         seen = self.estimator["words"].transform(read_field(data, self.field, read_text))

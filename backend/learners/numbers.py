@@ -87,7 +87,7 @@ class Numbers:
         }
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         if not data:
             return Said([], np.empty(0))
         learned = self.estimator

@@ -73,7 +73,7 @@ class Refit(ABC):
         """What `build` makes, fitted. Raises ValueError, saying why, where nothing can be learned."""
         return weighed_fit(self.build(features, seed), features, codes, weights)
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         return of_proba(self.classes, self.predict_proba(data))
 
     def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:

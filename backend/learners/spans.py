@@ -88,7 +88,7 @@ class Spans:
         self.estimator = np.frombuffer(model, np.uint8)
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         labels, confidences, evidence = [], [], []
         for text in read_field(data, self.field, read_text):
             spans: list[Span] = []

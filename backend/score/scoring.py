@@ -98,7 +98,7 @@ def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence
     found: list[float | None] = [None] * len(data)
     columns = {label: column for column, label in enumerate(ranker.classes)}
     with one_thread:
-        positions, said = predict(ranker, data)
+        positions, said = predict_readable(ranker, data)
     for row, position in enumerate(positions):
         answer = answers[position]
         if said.proba is None:
@@ -120,24 +120,24 @@ def _doubt(said: Said, row: int, answer: str) -> float | None:
     return 0.0 if said.labels[row] == answer else float(said.confidences[row])
 
 
-def predict(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Said]:
+def predict_readable(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Said]:
     """Positions of the items that the learner can read, and what it says of those."""
     positions = list(range(len(data)))
     try:
-        return positions, learner.say(data)
+        return positions, learner.predict(data)
     except Unreadable:
         pass
     try:
         learner.check(data)
     except Unreadable as exc:
         positions = [position for position in positions if position not in exc.faults]
-    return positions, learner.say([data[position] for position in positions])
+    return positions, learner.predict([data[position] for position in positions])
 
 
 def _said(learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequence[bool]) -> tuple[list[int], Said]:
-    """As predict, of the wanted items."""
+    """As predict_readable, of the wanted items."""
     asked = [position for position, want in enumerate(wanted) if want]
-    positions, said = predict(learner, [data[position] for position in asked])
+    positions, said = predict_readable(learner, [data[position] for position in asked])
     return [asked[position] for position in positions], said
 
 

@@ -81,7 +81,7 @@ class Predictor:
             # What is shown was scored before, so its picture is kept; no click waits for one to be fetched.
             data = with_pictures(self._database, None, now.spec, [task["data"] for task in tasks])
             with hurry.within(hurry.ANNOTATOR_S):
-                said = turns.say(now.learner, data, until)
+                said = turns.predict(now.learner, data, until)
         return [
             {
                 "result": results.preselect(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),

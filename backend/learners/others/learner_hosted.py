@@ -134,7 +134,7 @@ class Hosted:
             process.close()
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         """Of an item that the model fails on it says nothing.
 
         Raises Failed where it fails on all of several, or cannot be made; in a hurry it says nothing then either.

@@ -123,7 +123,7 @@ class Remote:
         self.estimator = {"shots": json.dumps([[value_at(data[i], self.field), labels[i]] for i in drawn])}
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
         """Of an item with an answer that is no label it says nothing.
 
         Raises Unreachable where the server does not answer, Failed where it refuses. In a hurry raises neither: it says

@@ -172,7 +172,7 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
     scores = score(Pair(None, version, version[:12], strategy), None, file, chunk)
     assert (scores.utilities[9], scores.whys[9]) == (None, None)
     assert scores.labels == [None] * 10
-    return scores.utilities[:9], scores.whys[:9], ranker.say(data[:9])
+    return scores.utilities[:9], scores.whys[:9], ranker.predict(data[:9])
 
 
 @pytest.mark.parametrize(
@@ -228,5 +228,5 @@ def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure
 
     data, answers = letters()
     tagger = make("spans", {"field": "item"}).fit(data, answers, np.random.default_rng(0))
-    said = tagger.say(data[:2])
+    said = tagger.predict(data[:2])
     assert doubts(tagger, data[:2], [str(said.labels[0]), "[]"]) == [0.0, said.confidences[1]]
