@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 from sklearn.model_selection import StratifiedGroupKFold
 
 from backend.learners import Learner, make
-from backend.learners.said import Floats, Said, of_proba
+from backend.learners.predictions import Floats, Predictions, from_proba
 from labelloop.errors import Failed, Unreadable
 
 MIN_ANSWERS = 60
@@ -45,11 +45,11 @@ class Calibrated:
         self.learner = learner
         self.temperature = temperature
 
-    def predict(self, data: Data) -> Said:
+    def predict(self, data: Data) -> Predictions:
         said = self.learner.predict(data)
         if said.proba is None:
             return replace(said, confidences=said.confidences ** (1.0 / self.temperature))
-        sure = of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        sure = from_proba(self.learner.classes, tempered(said.proba, self.temperature))
         return replace(sure, evidence=said.evidence)  # what a committee's members dispute stays as they said it
 
     def __getattr__(self, name: str) -> Any:
@@ -98,7 +98,7 @@ def calibrate(
     return with_temperature(learner, _temperature(logs)) if logs else learner
 
 
-def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Said]:
+def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Predictions]:
     """What it says of those that it can read: a table that was seen in part has other columns than all of it."""
     try:
         return positions, learner.predict([data[i] for i in positions])

@@ -145,7 +145,7 @@ def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Datab
 def test_predict_answers_empty_while_a_remote_model_is_slow(
     database: Database, settings: Settings, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.learners.others.hurry.ANNOTATOR_S", 0.3)
+    monkeypatch.setattr("backend.learners.others.deadline.ANNOTATOR_S", 0.3)
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "timeout_s": 20}
     spec = a_loop(database, LearnerSpec(name="remote", params=params), n=20)
     version = taught(database, settings, spec.name)["version"]

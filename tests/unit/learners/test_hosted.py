@@ -19,11 +19,11 @@ import pytest
 
 from backend import models
 from backend.learners import make
+from backend.learners.others import deadline
 from backend.learners.others import folder as folders
-from backend.learners.others import hurry
 from backend.learners.others.form import answer_only
 from backend.learners.others.learner_hosted import Hosted
-from backend.learners.others.others import classes_of, said_of
+from backend.learners.others.others import classes_of, predictions_of
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.form import generate_form
 from tests.support.hosted_environments import HOSTED, line_1x, line_2x
@@ -201,7 +201,7 @@ def test_of_an_item_on_which_it_fails_it_says_nothing(modern: Line) -> None:
     two: Data = [{"text": "fail"}, {"text": "fail too"}]
     with pytest.raises(Failed, match="ValueError: it fails on this one"):
         learner.predict(two)
-    with hurry.within(60):
+    with deadline.within(60):
         assert list(learner.predict(two).labels) == [None, None]
         assert list(learner.predict([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
 
@@ -224,7 +224,7 @@ def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
     learner = modern.shared
     assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
-    with hurry.within(0.2):
+    with deadline.within(0.2):
         assert list(learner.predict([{"text": "sleep well"}]).labels) == [None]
         assert list(learner.predict([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
     assert child_of(learner) == child, "it goes on"
@@ -235,11 +235,11 @@ def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: L
     learner = modern.fitted(timeout_s=3.0)
     assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
-    with hurry.within(0.2):
+    with deadline.within(0.2):
         assert list(learner.predict([{"text": "sleep well"}]).labels) == [None]
 
     def says() -> list[str | None]:
-        with hurry.within(0.2):
+        with deadline.within(0.2):
             return list(learner.predict([{"text": "my parcel"}]).labels)
 
     wait_until(lambda: says() == ["shipping"])
@@ -337,7 +337,7 @@ def test_structured_answers_go_to_a_model_and_come_back_as_they_were(
     learner = Hosted("text", config.xml, "a:B", "/nowhere")
     tasks = learner._answered([{"text": "ab cd"}] * len(answers), answers)
     echoed = [{"result": task["annotations"][0]["result"], "score": 0.5} for task in tasks]
-    said = said_of(config, classes_of(config, answers), echoed)
+    said = predictions_of(config, classes_of(config, answers), echoed)
     assert list(said.labels) == answers
     assert (said.confidences.tolist(), said.proba) == ([0.5] * len(answers), None)
     assert classes_of(config, answers) == classes

@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from backend import models
 from backend.learners import LEARNERS, Learner, make
-from backend.learners.said import Floats
+from backend.learners.predictions import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.selection.features import open_image
 

@@ -12,7 +12,7 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.others import chat, hurry
+from backend.learners.others import chat, deadline
 from backend.learners.others.learner_remote import Remote
 from backend.learners.others.wire import _pause
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
@@ -92,7 +92,7 @@ def test_a_broken_server_is_unreachable_after_a_few_tries(server: ChatServer) ->
     with pytest.raises(Unreachable, match=r"answers 500: .*out of order"):
         zero_shot(server).predict(items("broken"))
     assert server.asked["broken"] == 4
-    with hurry.within(30):
+    with deadline.within(30):
         assert list(zero_shot(server).predict(items("broken", "spam")).labels) == [None, "spam"]
 
 
@@ -101,7 +101,7 @@ def test_a_slow_server_is_unreachable_and_keeps_nobody_in_a_hurry(server: ChatSe
         zero_shot(server, timeout_s=0.3).predict(items("slow spam"))
     learner = zero_shot(server, at_once=2)
     learner.predict(items("spam"))
-    with hurry.within(0.5):
+    with deadline.within(0.5):
         assert list(learner.predict(items("slow spam", *["slow ham"] * 20)).labels) == [None] * 21
     assert server.asked.total() <= 2 + 2, "who waits no more is not asked for"
 

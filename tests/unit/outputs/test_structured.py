@@ -11,7 +11,7 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from backend.score.scoring import Chunk, Pair, doubts, score
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
@@ -162,7 +162,7 @@ def test_one_label_is_enough_where_it_may_apply_or_not_and_none_of_a_choice() ->
 # -- ranking ---------------------------------------------------------------------------------------------------------
 
 
-def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Said]:
+def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Predictions]:
     """Utilities and whys of nine items, by a version that was taught others; and what it says of them."""
     data, answers = items()
     ranker = make(name, {"field": "item"}).fit(data[10:], answers[10:], np.random.default_rng(0))

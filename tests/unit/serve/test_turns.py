@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from backend.serve.turns import FEW, Turns
 from labelloop.errors import Busy, Unreadable
 
@@ -30,7 +30,7 @@ class Echo:
         if faults := {i: "is bad" for i, item in enumerate(data) if item["text"] == "bad"}:
             raise Unreadable(faults)
 
-    def predict(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         self.check(data)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -39,7 +39,7 @@ class Echo:
         self.at_once -= 1
         if any(item["text"] == "poison" for item in data):
             raise RuntimeError("poison")
-        return Said([str(item["text"]) for item in data], np.full(len(data), 0.5))
+        return Predictions([str(item["text"]) for item in data], np.full(len(data), 0.5))
 
 
 @pytest.fixture

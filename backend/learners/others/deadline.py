@@ -28,7 +28,7 @@ def within(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
-def hurried() -> bool:
+def is_set() -> bool:
     return _until.get() is not None
 
 
