@@ -87,7 +87,7 @@ def take_over(our: House, loop: str, learner: Learner) -> str:
             conn, loop, stored.id, learner=learner.name, classes=learner.classes, size_bytes=stored.size_bytes,
             trained_on=TAUGHT,
         )  # fmt: skip
-        runs.finish(conn, run["id"], "refused", version_id=stored.id)
+        runs.finish(conn, run.id, "refused", version_id=stored.id)
     promote(our.database, loop, stored.id, "benchmark", "to score anew", models_dir=our.settings.models_dir)
     return str(stored.id)
 

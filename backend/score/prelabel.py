@@ -91,7 +91,7 @@ def prelabel(
 def who(conn: Conn, loop: str) -> tuple[str | None, str | None]:
     """Ids of the champion and of the ranker; None where the pipeline's own outputs stand in."""
     champion = version_store.champion(conn, loop)
-    return None if champion is None else champion["id"], version_store.ranker(conn, loop)
+    return None if champion is None else champion.id, version_store.ranker(conn, loop)
 
 
 def _round(

@@ -22,7 +22,7 @@ from labelloop import strategies
 from labelloop.errors import Unreadable
 from labelloop.labeling.structured import read_labels
 from labelloop.outputs.output import unit_hash
-from labelloop.queue.why import RANDOM, of_confidence, of_evidence, whys
+from labelloop.queue.why import DRAWN_AT_RANDOM, of_confidence, of_evidence, whys
 from labelloop.threads import one_thread
 
 Bytes = npt.NDArray[np.uint8]
@@ -166,7 +166,7 @@ def _rank(
     if pair.strategy == strategies.RANDOM:
         # Another draw for each version, the same whenever and wherever it is made.
         found = [unit_hash("order", pair.version, str(chunk.ids[positions[row]])) for row in rows]
-        words = [RANDOM] * len(rows)
+        words = [DRAWN_AT_RANDOM] * len(rows)
     elif not strategies.reads_probabilities(pair.strategy):
         evidence = [{} if said.evidence is None else said.evidence[row] for row in rows]
         found = [strategies.from_evidence(pair.strategy, one, learner.classes) for one in evidence]

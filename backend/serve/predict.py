@@ -95,8 +95,8 @@ class Predictor:
         ids = [_uuid(task["data"].get("labelloop_output")) for task in tasks]
         with self._database.transaction() as conn:
             known = serving.pipeline_labels(conn, loop, [i for i in ids if i is not None])
-        rows = [known.get(str(output_id)) for output_id in ids]
-        return [(None, 0.0) if row is None else (row["label"], row["confidence"] or 0.0) for row in rows]
+        rows = [None if output_id is None else known.get(output_id) for output_id in ids]
+        return [(None, 0.0) if row is None else (row.label, row.confidence or 0.0) for row in rows]
 
     def _log(self, now: Serving, found: Fit) -> None:
         """Each difference once, not with every request."""

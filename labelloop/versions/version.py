@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
+from uuid import UUID
 
 from labelloop.errors import UsageError
 
@@ -22,6 +25,61 @@ class Stage(StrEnum):
     REFUSED = "refused"
     RETIRED = "retired"
     """Was champion."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A row of model_versions."""
+
+    id: VersionId
+    loop: str
+    stage: Stage
+    learner: str
+    classes: Sequence[str]
+    """The labels that it knows, in the order of its probabilities."""
+    size_bytes: int
+    trained_on: int
+    """Number of answers that it was trained on."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Champion(ModelVersion):
+    """The version that serves predictions, with the promotion that made it champion."""
+
+    epoch: int
+    by: str
+    why: str
+    promoted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedVersion(ModelVersion):
+    """A version with the run that judged it last and the last decision about it; None where there was none."""
+
+    run_id: UUID | None
+    scores: Mapping[str, Any] | None
+    """The evaluation on the hold-out set."""
+    reasons: Sequence[str] | None
+    judged_against: str | None
+    """The champion of that run; None: the pipeline's own outputs."""
+    by: str | None
+    why: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A change of champion, a row of promotions. None stands for the pipeline's own outputs."""
+
+    loop: str
+    epoch: int
+    """Counts the changes of champion of the loop, from 1."""
+    version_id: VersionId | None
+    previous_id: VersionId | None
+    by: str
+    why: str
+    at: datetime
 
 
 def short(version_id: str | None) -> str:

@@ -6,7 +6,6 @@ request again, and who was refused mends the lines that are named. The answer is
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from labelloop.access import credentials
+from labelloop.access import callers
 from labelloop.errors import InvalidOutput, Retriable
 from labelloop.labeling import results
 from labelloop.outputs import fitting, reading
@@ -120,8 +119,7 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
 
 def is_token(settings: Settings, authorization: str) -> bool:
     """Whether this Authorization header carries the intake's token."""
-    given = credentials.bearer(authorization).encode(errors="replace")
-    return hmac.compare_digest(given, settings.intake_token.encode())
+    return callers.has_bearer(authorization, settings.intake_token)
 
 
 def _know_keys(state: BlueprintSetupState) -> None:

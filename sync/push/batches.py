@@ -118,7 +118,7 @@ def put_back(conn: Conn, batch_id: UUID, was: str, became: str, reason: str) -> 
 def in_force(conn: Conn, loop: str) -> str:
     """The pair of versions that label and rank today, as Label Studio's predictions name it."""
     champion = versions.champion(conn, loop)
-    return shown_version(None if champion is None else champion["id"], versions.ranker(conn, loop))
+    return shown_version(None if champion is None else champion.id, versions.ranker(conn, loop))
 
 
 def _by_output(tasks: Iterable[Task], signing_key: bytes) -> dict[UUID, int]:

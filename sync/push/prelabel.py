@@ -17,7 +17,7 @@ from labelloop.errors import Ambiguous, LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.order import priorities, useful
 from labelloop.queue.prelabel import prelabel_result
-from labelloop.queue.tasks import score
+from labelloop.queue.tasks import order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
@@ -83,7 +83,9 @@ def prelabel(
         place = places[row["output_id"]]
         result = prelabel_result(spec, row)
         with _paced():
-            gateway.change_predictions(project["project_id"], row["label_studio_id"], target, score(place), result)
+            gateway.change_predictions(
+                project["project_id"], row["label_studio_id"], target, order_score(place), result
+            )
         with database.transaction() as conn:
             task_store.show(conn, target, {row["output_id"]: place})
     for start in range(0, len(ready), MAX_PREDICTIONS):
@@ -143,7 +145,7 @@ def _send(
         {
             "task": row["label_studio_id"],
             "result": prelabel_result(spec, row),
-            "score": score(places[row["output_id"]]),
+            "score": order_score(places[row["output_id"]]),
             "model_version": version,
         }
         for row in rows

@@ -16,7 +16,7 @@ from backend.learners.others.wire import Wire
 from backend.learners.predictions import Predictions
 from backend.learners.reading import one_each
 from labelloop.errors import Failed, SpecError, Unreadable
-from labelloop.labeling.config import Kind
+from labelloop.labeling.controls import Kind
 from labelloop.reading.paths import value_at
 
 PROTOCOLS = ("chat", "ml-backend")

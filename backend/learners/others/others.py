@@ -10,7 +10,8 @@ import numpy as np
 
 from backend.learners.predictions import Predictions
 from labelloop.labeling import results
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 
 
 def classes_of(config: LabelingConfig, labels: Iterable[str]) -> tuple[str, ...]:

@@ -76,7 +76,7 @@ CASES = {
         "tokens_max",
         [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")]
         + [("Nobody is at home.", [])],
-        "One token is doubtful; the least certain of",
+        "One token is uncertain; the least certain of",
     ),
     "rating": Case(
         '<Rating name="stars" toName="text" maxRating="5"/>',

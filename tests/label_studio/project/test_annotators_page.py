@@ -14,6 +14,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
+from labelloop.versions.version import Stage
 from tests.support.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
@@ -62,7 +63,7 @@ def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_t
         [key] = loop.submit(1, probabilities=shares)
         with database.transaction() as conn:
             versions.insert(conn, "tickets", CHAMPION, learner="text", classes=["a"], size_bytes=1, trained_on=1)
-            versions.set_stage(conn, CHAMPION, "champion")
+            versions.set_stage(conn, CHAMPION, Stage.CHAMPION)
             versions.record_promotion(
                 conn, "tickets", epoch=1, version_id=CHAMPION, previous_id=None, by="a test", why="to see"
             )

@@ -11,6 +11,7 @@ from labelloop.errors import Ambiguous
 from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
+from labelloop.versions.version import Stage
 from sync.push.batches import PushReport
 from tests.support.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
@@ -37,9 +38,9 @@ def promote(loop: SyncLoop, version_id: str = CHAMPION, epoch: int = 1) -> None:
     with loop.database.transaction() as conn:
         before = versions.champion(conn, loop.spec.name)
         if before is not None:
-            versions.set_stage(conn, before["id"], "retired")
+            versions.set_stage(conn, before.id, Stage.RETIRED)
         versions.insert(conn, loop.spec.name, version_id, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
-        versions.set_stage(conn, version_id, "champion")
+        versions.set_stage(conn, version_id, Stage.CHAMPION)
         versions.record_promotion(
             conn, loop.spec.name, epoch=epoch, version_id=version_id, previous_id=None, by="a test", why="to see"
         )

@@ -10,6 +10,7 @@ import pytest
 from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
+from labelloop.versions.version import Stage
 from sync.push.batches import PushReport
 from sync.push.second import ask, reopen
 from tests.support.servers import LabelStudio
@@ -169,7 +170,7 @@ def test_who_is_asked_again_after_a_promotion_is_shown_what_the_champion_says(
     [key, *_] = answered(loop, anne, 2)
     with loop.database.transaction() as conn:
         versions.insert(conn, loop.spec.name, champion, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
-        versions.set_stage(conn, champion, "champion")
+        versions.set_stage(conn, champion, Stage.CHAMPION)
         versions.record_promotion(
             conn, loop.spec.name, epoch=1, version_id=champion, previous_id=None, by="a test", why="to see"
         )

@@ -25,6 +25,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import run_items, runs, versions
+from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import (
     answer,
     digits_loop,
@@ -83,12 +84,12 @@ def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
     return outcome
 
 
-def run(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
+def run(database: Database, settings: Settings, loop: str) -> RetrainRun:
     with database.transaction() as conn:
         assert runs.request(conn, loop, "a test") is not None
     retrain(database, settings, loop, threading.Event())
     with database.transaction() as conn:
-        return next(run for run in runs.latest(conn, loop) if run["finished_at"] is not None)
+        return next(run for run in runs.latest(conn, loop) if run.finished_at is not None)
 
 
 def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
@@ -102,7 +103,7 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
         answer(conn, spec.name, {row["id"]: "ham" for row in conn.execute("select id from outputs")})
     heal(database)
     with database.transaction() as conn:
-        assert [row["status"] for row in runs.latest(conn, spec.name)] == ["refused"], "answers do not teach it"
+        assert [row.status for row in runs.latest(conn, spec.name)] == ["refused"], "answers do not teach it"
     promote(database, spec.name, version, "me", "to begin with", models_dir=settings.models_dir)
     assert prelabel(database, spec.name, settings.models_dir) == 60
     with database.transaction() as conn:
@@ -166,13 +167,13 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
     params = {"model": "words:Words", "folder": str(HOSTED / "words_2x"), "python": str(python)}
     spec = a_loop(database, LearnerSpec(name="label-studio-ml", params=params), answered=120)
     done = run(database, settings, spec.name)
-    assert done["status"] == "promoted", done
-    assert done["scores"]["challenger"]["correct"] == done["scores"]["holdout"]
+    assert done.status == "promoted", done
+    assert done.evaluation["challenger"]["correct"] == done.evaluation["holdout"]
     with database.transaction() as conn:
         put_into_label_studio(conn, spec.name, 5)
         found = versions.champion(conn, spec.name)
     assert found is not None
-    assert found["learner"] == "label-studio-ml"
+    assert found.learner == "label-studio-ml"
     now = Champions(database, settings.models_dir).of(30)
     assert now is not None
     assert now.learner is not None

@@ -75,7 +75,7 @@ def version(database: Database, settings: Settings, loop: str, learner: Learner,
         assert run is not None
         versions.insert(conn, loop, stored.id, learner=learner.name, classes=learner.classes,
                         size_bytes=stored.size_bytes, trained_on=10)  # fmt: skip
-        runs.finish(conn, run["id"], "refused", version_id=stored.id)
+        runs.finish(conn, run.id, "refused", version_id=stored.id)
     if champion:
         promote(database, loop, stored.id, "a test", "to begin with", models_dir=settings.models_dir)
     return stored.id
@@ -114,7 +114,7 @@ def waiting(database: Database) -> Rows:
 def target(database: Database, loop: str) -> str:
     with database.transaction() as conn:
         champion = versions.champion(conn, loop)
-        return shown_version(champion["id"] if champion else None, versions.ranker(conn, loop))
+        return shown_version(champion.id if champion else None, versions.ranker(conn, loop))
 
 
 def as_before(database: Database, rows: Rows) -> None:

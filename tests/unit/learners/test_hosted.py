@@ -28,6 +28,8 @@ from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.form import generate_form
 from tests.support.hosted_environments import HOSTED, line_1x, line_2x
 
+pytestmark = pytest.mark.slow  # environments are built and processes started
+
 TOPICS = {
     "billing": ["invoice", "refund", "charged", "card"],
     "login": ["password", "signin", "locked", "reset"],

@@ -18,7 +18,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from backend import models
-from backend.learners import LEARNERS, Learner, make
+from backend.learners import LEARNER_CLASSES, Learner, make
 from backend.learners.predictions import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.selection.features import open_image
@@ -117,7 +117,7 @@ def proba_of(learner: Learner, data: Data) -> Floats:
 def test_every_learner_has_a_case() -> None:
     of_others = {"label-studio-ml", "remote"}  # test_hosted.py and test_remote.py
     structured = {"multilabel", "numbers", "spans"}  # test_structured_learners.py
-    assert {case.make().name for case in CASES} == set(LEARNERS) - of_others - structured
+    assert {case.make().name for case in CASES} == set(LEARNER_CLASSES) - of_others - structured
 
 
 def test_probabilities_have_a_column_a_class_and_sum_to_one(case: Case) -> None:
@@ -198,6 +198,7 @@ def elsewhere() -> list[str]:
     return versions
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes_and_they_come_back_as_it_was(
     case: Case, elsewhere: list[str], tmp_path: Path
 ) -> None:

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backend import models
-from backend.learners import LEARNERS, Learner, make
+from backend.learners import LEARNER_CLASSES, Learner, make
 from backend.learners.parts.tokens import tokens_of
-from labelloop.answers.item_scores import score
+from labelloop.answers.item_scores import item_score_of_control
 from labelloop.errors import Failed, Unreadable
-from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import (
     Span,
     canonical,
@@ -33,8 +33,7 @@ from labelloop.labeling.structured import (
 )
 from labelloop.labeling.structured import write_labels as write
 from labelloop.reading.evidence import read as read_evidence
-from labelloop.spec.loop import LEARNERS as OF_KIND
-from labelloop.spec.loop import OF_ONE_LABEL
+from labelloop.spec.learners import LEARNERS
 
 Data = list[dict[str, object]]
 
@@ -117,17 +116,19 @@ def ready(name: str) -> Learner:
 
 
 def test_every_structured_learner_has_a_case_and_every_learner_a_kind() -> None:
-    structured = {name for kind, name in OF_KIND.items() if kind is not Kind.LABEL}
+    structured = {name for name, facts in LEARNERS.items() if facts.predicts not in (None, Kind.LABEL)}
     assert {case.learner for case in CASES.values()} == structured
-    assert structured <= set(LEARNERS)
-    assert not structured & set(OF_ONE_LABEL)
+    assert LEARNERS.keys() == LEARNER_CLASSES.keys()
 
 
 def test_it_learns(case: Case) -> None:
     data, answers = case.items()
     said = taught(case, 80).predict(data[80:])
     assert (
-        np.mean([score(case.control, a, str(b)) for a, b in zip(answers[80:], said.labels, strict=True)]) > case.score
+        np.mean(
+            [item_score_of_control(case.control, a, str(b)) for a, b in zip(answers[80:], said.labels, strict=True)]
+        )
+        > case.score
     )
 
 
@@ -220,11 +221,14 @@ def test_answers_that_weigh_little_are_outvoted_by_fewer_that_weigh_much(case: C
     def right(weights: list[float] | None) -> float:
         learner = make(case.learner, {"field": "item"})
         said = learner.fit(data * 3, answers + wrong * 2, np.random.default_rng(0), weights).predict(data).labels
-        return float(np.mean([score(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)]))
+        return float(
+            np.mean([item_score_of_control(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)])
+        )
 
     assert right([1.0] * 120 + [0.01] * 240) > right(None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["multilabel", "spans", "numbers of text"])
 def test_a_text_of_a_megabyte_is_learned_from_and_judged(case: Case) -> None:
     data, answers = case.items()
