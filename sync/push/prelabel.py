@@ -78,7 +78,7 @@ def prelabel(
     with database.transaction() as conn:
         task_store.show(conn, target, {row["output_id"]: came[row["output_id"]] for row in have if row not in others})
         if gone:
-            annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
+            annotation_store.record_doorbell(conn, spec.name, [row["label_studio_id"] for row in gone])
             jobs.ask(conn, jobs.PULL, spec.name)
     for row in anew:
         place = places[row["output_id"]]

@@ -11,7 +11,7 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from backend.score.scoring import Chunk, Pair, doubts, score
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
@@ -163,7 +163,7 @@ def test_one_label_is_enough_where_it_may_apply_or_not_and_none_of_a_choice() ->
 # -- ranking ---------------------------------------------------------------------------------------------------------
 
 
-def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Said]:
+def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Predictions]:
     """Utilities and whys of nine items, by a version that was taught others; and what it says of them."""
     data, answers = items()
     ranker = make(name, {"field": "item"}).fit(data[10:], answers[10:], np.random.default_rng(0))
@@ -173,7 +173,7 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
     scores = score(Pair(None, version, VersionPair.of(None, version), strategy), None, file, chunk)
     assert (scores.utilities[9], scores.whys[9]) == (None, None)
     assert scores.labels == [None] * 10
-    return scores.utilities[:9], scores.whys[:9], ranker.say(data[:9])
+    return scores.utilities[:9], scores.whys[:9], ranker.predict(data[:9])
 
 
 @pytest.mark.parametrize(
@@ -229,5 +229,5 @@ def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure
 
     data, answers = letters()
     tagger = make("spans", {"field": "item"}).fit(data, answers, np.random.default_rng(0))
-    said = tagger.say(data[:2])
+    said = tagger.predict(data[:2])
     assert doubts(tagger, data[:2], [str(said.labels[0]), "[]"]) == [0.0, said.confidences[1]]
