@@ -100,7 +100,7 @@ class Room:
 
     def _connect(self, spec: LoopSpec) -> None:
         """After the push, which is what people wait for; but also when the push failed, which it may well set right."""
-        missing = ensure_project(self.database, self.gateway, spec, self.settings)["missing"]
+        missing = ensure_project(self.database, self.gateway, spec, self.settings).missing
         if missing:
             logger.info("loop %s: not connected yet: %s", spec.name, ", ".join(missing))
         else:
