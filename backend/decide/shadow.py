@@ -15,7 +15,7 @@ from backend.decide.judge import gate, incumbent, judged, text_field
 from backend.decide.promote import close, switch
 from backend.learners import Learner
 from backend.score.prelabel import who
-from backend.score.scoring import predict
+from backend.score.scoring import predict_readable
 from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
 from labelloop.pictures.kept import with_pictures_in
@@ -109,7 +109,7 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
 
 def _verdicts(learner: Learner, rows: Sequence[dict[str, Any]]) -> list[Verdict]:
     found: list[Verdict] = [(None, None)] * len(rows)
-    positions, said = predict(learner, [row["data"] for row in rows])
+    positions, said = predict_readable(learner, [row["data"] for row in rows])
     for position, label, confidence in zip(positions, said.labels, said.confidences.tolist(), strict=True):
         found[position] = label, confidence
     return found

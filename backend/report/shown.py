@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from labelloop.store.questions.runs import Decision
 from labelloop.versions.runs import RetrainRun, RunStatus
 
 LONGEST_TEXT = 400
@@ -20,7 +21,7 @@ RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,
 
 NEEDS = ("decision", "failed", "fault", "drift", "unreadable", "disagreement", "shadow", "answers")
 """What a loop may need, the most urgent first. The last two need nobody yet: time and people's answers see to them."""
-QUIET = ("shadow", "answers")
+STATES_WITHOUT_ALERT = ("shadow", "answers")
 
 
 def verdict(run: RetrainRun, judged_again: UUID | None) -> str:
@@ -49,14 +50,14 @@ def verdict(run: RetrainRun, judged_again: UUID | None) -> str:
     assert_never(run.status)
 
 
-def refusal(run: RetrainRun, decisions: Sequence[Mapping[str, Any]]) -> str | None:
+def refusal(run: RetrainRun, decisions: Sequence[Decision]) -> str | None:
     """Who refused a run: `the gate`, a person's name, or "" where it passed the gate and was refused for another reason
     (the champion changed, a newer run took its place); None: it is not refused.
     """
     if run.status != "refused":
         return None
-    if by := next((made["by"] for made in decisions if made["decision"] == "refuse" and made["by"] != "gate"), None):
-        return str(by)
+    if by := next((made.by for made in decisions if made.decision == "refuse" and made.by != "gate"), None):
+        return by
     scores = run.evaluation
     passed = scores.get("passed") and (scores.get("shadow") or {}).get("passed", True)
     return "" if passed else "the gate"
@@ -102,7 +103,7 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         if run["why"].startswith("drift: "):
             need("drift", f"{run['why']}; no version was promoted since", run["id"])
             break
-    if ties := loop["agreement"]["ties"]:
+    if ties := loop["agreement"].ties:
         need("disagreement", f"{ties} {'output has' if ties == 1 else 'outputs have'} no answer: people disagree")
     has, wants = loop["held_out_answers"], loop["min_holdout"]
     if loop["answered"] and has < wants:

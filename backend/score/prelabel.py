@@ -214,7 +214,7 @@ def _doubt(
         data = with_pictures(database, settings, spec, [row.data for row in rows])
         found = doubts(ranker, data, [row.label for row in rows])
         with database.transaction() as conn:
-            projects.hold(conn, loop, "answers")
+            projects.lock_hop(conn, loop, "answers")
             _still(conn, loop, pair)
             said = {row.output_id: doubt for row, doubt in zip(rows, found, strict=True)}
             doubt_store.write(conn, loop, pair.names, said, {row.output_id: row.seq for row in rows})

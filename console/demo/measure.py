@@ -40,8 +40,8 @@ class Measure:
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
             project = projects.get(conn, self.spec.name)
-            teachable = figure_store.teachable(conn, self.spec.name)
-            answers = figure_store.counts(conn, self.spec.name)["answered"]
+            teachable = figure_store.trainable_keys(conn, self.spec.name)
+            answers = figure_store.counts(conn, self.spec.name).answered
         scores = run.evaluation
         served = scores.get("challenger" if run.status == "promoted" else "champion") or {}
         trained_on = scores.get("trained_on") or 0

@@ -33,6 +33,7 @@ from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
+from labelloop.store.questions.figures import LoopCounts
 from labelloop.store.tables import jobs, projects, runs
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
@@ -176,11 +177,11 @@ class _Demo:
                     self.console.print(f"Round {number}: Label Studio had only {given} tasks left to serve.")
                 status.update(f"Round {number}: waiting for {given} answers to arrive in Postgres")
                 # Not by outputs: on SQLite Label Studio now and then serves one task to two people.
-                wanted = before["feedback"] + given
-                patiently("the answers in Postgres", lambda: self._counts()["feedback"] >= wanted or None)
+                wanted = before.feedback + given
+                patiently("the answers in Postgres", lambda: self._counts().feedback >= wanted or None)
             else:
                 while not patiently("the runs", lambda: self._new_run(known)):
-                    progress(patiently("the counts", self._counts)["answered"] - before["answered"])
+                    progress(patiently("the counts", self._counts).answered - before.answered)
                     time.sleep(1)
             status.update(f"Round {number}: a challenger is trained and judged")
             run = patiently("a verdict", lambda: self._verdict(known))
@@ -198,7 +199,7 @@ class _Demo:
             project = projects.get(conn, self.spec.name)
         return project if project and project.project_id is not None else None
 
-    def _counts(self) -> dict[str, Any]:
+    def _counts(self) -> LoopCounts:
         with self.database.transaction() as conn:
             return figure_store.counts(conn, self.spec.name)
 

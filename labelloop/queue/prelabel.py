@@ -8,6 +8,7 @@ from typing import Any
 
 from labelloop.labeling import results
 from labelloop.spec.loop import LoopSpec
+from labelloop.strategies.single import two_highest
 from labelloop.versions.version import PIPELINE
 
 
@@ -34,7 +35,7 @@ def prelabel_result(spec: LoopSpec, shown: Prelabelled) -> list[dict[str, Any]]:
     """
     margin = shown.margin
     if shown.champion == PIPELINE and shown.probabilities:
-        first, second = [*sorted(shown.probabilities.values(), reverse=True), 0.0][:2]
+        first, second = two_highest(shown.probabilities.values())
         margin = first - second
     if margin is not None and margin < spec.prelabel.min_margin - 1e-9:  # 0.6 - 0.5 is a little less than 0.1
         return []

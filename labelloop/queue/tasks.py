@@ -47,7 +47,7 @@ class TaskDraft:
 
     def to_json(self) -> dict[str, Any]:
         """As Label Studio imports it. It serves the lowest score first, hence 1 - priority."""
-        prediction = {"model_version": self.version, "score": score(self.priority), "result": self.result}
+        prediction = {"model_version": self.version, "score": order_score(self.priority), "result": self.result}
         return {"data": self.data, "predictions": [prediction]}
 
 
@@ -99,7 +99,7 @@ class OpenTask(Prelabelled):
     fresh: bool
     """The versions in force have scored it."""
     more: int
-    """How many people are asked beside, because that many answers cannot be read."""
+    """How many people are asked beside, reason_for that many answers cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +133,12 @@ class AskedAgain:
     wanted: int
     """Number of people to ask."""
     more: int
-    """How many of them are asked because answers cannot be read."""
+    """How many of them are asked reason_for answers cannot be read."""
     asked_more: int
     """The same number as Label Studio was last told it."""
 
 
-def score(priority: float) -> float:
+def order_score(priority: float) -> float:
     """The score that Label Studio ranks by, in [0, 1], lowest first."""
     return 1.0 - priority
 
@@ -162,6 +162,6 @@ def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: in
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def asked_because(lane: Lane, teaches: str | None, differs: str = "") -> str:
+def task_reason(lane: Lane, teaches: str | None, differs: str = "") -> str:
     """Why people are shown it, in one line: what its answer would teach, and what it has that others have not."""
     return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))

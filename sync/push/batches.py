@@ -91,7 +91,7 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, i
     Returns the counts of both; none where somebody else has said already what became of it.
     """
     # Label Studio serves a task before we know of it: an answer that a pull is just writing down is waited for.
-    projects.hold(conn, project.loop, "answers")
+    projects.lock_hop(conn, project.loop, "answers")
     if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED):
         return 0, 0
     # On SQLite Label Studio gives the ids of deleted tasks away again.

@@ -19,7 +19,7 @@ from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.order import priorities, useful
 from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
-from labelloop.queue.tasks import OpenTask, score
+from labelloop.queue.tasks import OpenTask, order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
@@ -80,13 +80,13 @@ def prelabel(
     with database.transaction() as conn:
         task_store.show(conn, target, {row.output_id: came[row.output_id] for row in have if row not in others})
         if gone:
-            annotation_store.ring(conn, spec.name, [row.label_studio_id for row in gone])
+            annotation_store.record_doorbell(conn, spec.name, [row.label_studio_id for row in gone])
             jobs.ask(conn, jobs.PULL, spec.name)
     for row in anew:
         place = places[row.output_id]
         result = prelabel_result(spec, row)
         with _paced():
-            gateway.change_predictions(project.id, row.label_studio_id, target, score(place), result)
+            gateway.change_predictions(project.id, row.label_studio_id, target, order_score(place), result)
         with database.transaction() as conn:
             task_store.show(conn, target, {row.output_id: place})
     for start in range(0, len(ready), MAX_PREDICTIONS):
@@ -146,7 +146,7 @@ def _send(
         {
             "task": row.label_studio_id,
             "result": prelabel_result(spec, row),
-            "score": score(places[row.output_id]),
+            "score": order_score(places[row.output_id]),
             "model_version": version,
         }
         for row in rows

@@ -19,6 +19,7 @@ from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
 from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate, Pick
+from labelloop.spec.learners import TEXT
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, doubts, outputs, pool, runs, versions
@@ -152,7 +153,7 @@ def _features(
     """Of the candidates, of the tasks that stand open or were answered since a version learned, and of those pushed
     last: in one reading."""
     field, width = spec.field, spec.queue.embedding
-    if width and spec.learner.reads not in features.TEXTS:
+    if width and spec.learner.reads != TEXT:
         field = None  # pictures are large, and there is something better
     with database.transaction() as conn:
         # What was answered teaches no less than what stands open, and the utilities do not know it yet either.

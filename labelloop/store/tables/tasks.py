@@ -122,10 +122,8 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     )
 
 
-def told(conn: Conn, more: Mapping[UUID, int]) -> None:
-    """Label Studio asks so many people more about these outputs, or is about to, because that many answers cannot be
-    read.
-    """
+def record_asked_more(conn: Conn, more: Mapping[UUID, int]) -> None:
+    """Record for each output how many more people Label Studio asks, or is about to, in place of unreadable answers."""
     lock(conn, more)
     conn.execute(
         """
@@ -197,7 +195,7 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, Known
     return {row.id: row for row in rows}
 
 
-def hold_idle(conn: Conn, output_id: UUID) -> bool:
+def lock_idle(conn: Conn, output_id: UUID) -> bool:
     """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
     row = conn.execute(
         "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}

@@ -55,10 +55,10 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
         conn.execute("set local statement_timeout = '100ms'")
         assert [row.id for row in annotation_store.of_outputs(conn, instance, [output_id])] == [5]
         now = datetime.now(UTC)
-        assert annotation_store.bury(conn, instance, {5: now}, [5]) == set()
-        assert annotation_store.bury(conn, instance, {5: now}, []) == {output_id}
+        assert annotation_store.write_tombstones(conn, instance, {5: now}, [5]) == set()
+        assert annotation_store.write_tombstones(conn, instance, {5: now}, []) == {output_id}
         assert annotation_store.of_outputs(conn, instance, [output_id]) == []
-        annotation_store.bury_outputs(conn, instance, [output_id])
+        annotation_store.write_tombstones_of_outputs(conn, instance, [output_id])
 
 
 def test_a_statement_that_takes_too_long_is_not_said_to_be_an_absence(database: Database) -> None:

@@ -95,7 +95,7 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
     assert isinstance(scores, dict)
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
-        holdout = run_items.of_part(conn, run.id, "holdout")  # type: ignore[arg-type]
+        holdout = run_items.of_part(conn, run.id, "holdout")
     assert champion is not None
     assert champion.id == run.version_id
     assert (champion.epoch, champion.by, champion.trained_on) == (1, "gate", scores["trained_on"])
