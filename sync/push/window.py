@@ -162,17 +162,19 @@ def _features(
     ids = [*candidates, *open_, *recent]
     embeddings = None
     if width:
-        said = [row["embedding"] for row in _seen(database, ids, None, embeddings=True)]
+        said = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
         # One of another width came when the loop said another.
         embeddings = [one if len(one or ()) == width else None for one in said]
-    data: Iterable[Mapping[str, Any]] = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
         data = with_pictures(database, None, spec, list(data))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 
 
-def _seen(database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> Iterator[dict[str, Any]]:
+def _seen(
+    database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool
+) -> Iterator[outputs.Comparable]:
     """In the order of `ids`, few at a time: a picture may be large."""
     for start in range(0, len(ids), AT_A_TIME):
         some = ids[start : start + AT_A_TIME]
