@@ -1,4 +1,4 @@
-"""Review: the reports of loops, runs and versions, as pages for people and as JSON for programs; and who may decide."""
+"""Review: reports of loops, runs and versions, as pages for people and as JSON for programs, and actions on them."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from labelloop.store.database import Database
 
 __all__ = ["register"]
 
-OPEN = {"login", "log_in", "static"}
+ROUTES_WITHOUT_LOGIN = {"login", "log_in", "static"}
 
 
 def register(app: Flask, settings: Settings, database: Database, *more: Authenticator) -> None:
-    """Serve /review and /v1/review in `app`. `more` ways to know who asks, beside those of the settings."""
+    """Serve /review and /v1/review in `app`. `more`: authenticators beside those of the settings."""
     ways = [*authenticators(settings, database), *more]
     programs = api.blueprint(settings, database)
-    guard.stand_before(programs, ways, lambda _: False)
+    guard.protect(programs, ways, lambda _: False)
     programs.register_error_handler(Exception, _as_json)
     app.register_blueprint(programs)
 
     people = pages.blueprint(settings, database)
     if settings.secret_key:
         guard.prepare(app, settings.secret_key)
-        guard.stand_before(people, ways, OPEN.__contains__)
+        guard.protect(people, ways, ROUTES_WITHOUT_LOGIN.__contains__)
     else:
         people.before_request(_not_set_up)
     people.register_error_handler(Exception, _as_page)
@@ -42,7 +42,7 @@ def _not_set_up() -> tuple[str, int]:
 
 
 def _as_json(error: Exception) -> Any:
-    status, said = _said(error)
+    status, said = _status_and_message(error)
     response = jsonify(error=said)
     response.status_code = status
     if status == 401:
@@ -51,7 +51,7 @@ def _as_json(error: Exception) -> Any:
 
 
 def _as_page(error: Exception) -> Any:
-    status, said = _said(error)
+    status, said = _status_and_message(error)
     if status == 401:
         query = request.query_string.decode(errors="replace")
         onward = f"{request.path}?{query}".rstrip("?") if request.method == "GET" else None
@@ -59,8 +59,8 @@ def _as_page(error: Exception) -> Any:
     return render_template("review/error.html", status=status, said=said), status
 
 
-def _said(error: Exception) -> tuple[int, str]:
-    """Status and words: ours where the error is ours, none of the others' details."""
+def _status_and_message(error: Exception) -> tuple[int, str]:
+    """Return status and message. Only labelloop's own errors and HTTP errors are shown in detail."""
     match error:
         case HTTPException():
             return error.code or 500, error.description or error.name

@@ -192,7 +192,7 @@ def test_an_mlflow_that_is_away_loses_nothing_and_keeps_nobody(
     away = replace(settings, mlflow_tracking_uri="http://somebody:a-password@127.0.0.1:9")
     assert not export_in_child(away, "texts", threading.Event())
     said = "".join(capfd.readouterr())
-    assert "not written to MLflow, later again" in said
+    assert "not written to MLflow, the next export tries again" in said
     assert "a-password" not in said
     assert pending(database)
     assert write(database, settings) == 1
