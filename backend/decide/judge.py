@@ -11,7 +11,8 @@ from labelloop.errors import Failed
 from labelloop.gate import Cost, Gate, GateDecision, Judged, Reuse
 from labelloop.gate.slices import Fact
 from labelloop.labeling import structured
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import verdicts

@@ -15,7 +15,7 @@ from backend.decide.judge import gate, incumbent, judged, text_field
 from backend.decide.promote import close, switch
 from backend.learners import Learner
 from backend.score.prelabel import who
-from backend.score.scoring import predict
+from backend.score.scoring import predict_readable
 from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
 from labelloop.pictures.kept import with_pictures_in
@@ -25,7 +25,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, loops, pool, shadow, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun, RunStatus
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 
 CHUNK = 200
 """Outputs that both say at a time, in one transaction."""
@@ -98,7 +98,7 @@ def _say(
 
 def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     """What people have, and what they get next: of each lane the most useful `n`, one after the other."""
-    best = pool.best(conn, loop, n, shown_version(*who(conn, loop)))
+    best = pool.best(conn, loop, n, VersionPair.of(*who(conn, loop)))
     places: Counter[str] = Counter()
     ranked = []
     for row in best:
@@ -109,7 +109,7 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
 
 def _verdicts(learner: Learner, rows: Sequence[dict[str, Any]]) -> list[Verdict]:
     found: list[Verdict] = [(None, None)] * len(rows)
-    positions, said = predict(learner, [row["data"] for row in rows])
+    positions, said = predict_readable(learner, [row["data"] for row in rows])
     for position, label, confidence in zip(positions, said.labels, said.confidences.tolist(), strict=True):
         found[position] = label, confidence
     return found

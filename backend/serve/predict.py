@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from backend.learners.others import hurry
+from backend.learners.others import deadline
 from backend.serve.champions import Serving
 from backend.serve.forms import Fit, fit, named
 from backend.serve.turns import Label, Turns
@@ -80,8 +80,8 @@ class Predictor:
             turns = self._turns.setdefault(now.loop, Turns())
             # What is shown was scored before, so its picture is kept; no click waits for one to be fetched.
             data = with_pictures(self._database, None, now.spec, [task["data"] for task in tasks])
-            with hurry.within(hurry.ANNOTATOR_S):
-                said = turns.say(now.learner, data, until)
+            with deadline.within(deadline.ANNOTATOR_S):
+                said = turns.predict(now.learner, data, until)
         return [
             {
                 "result": results.preselect(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),

@@ -15,7 +15,7 @@ from labelloop.store.questions import drift as drift_store
 from labelloop.store.questions.drift import Arrivals
 from labelloop.store.tables import jobs, loops, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.drift import less_often_right, shift, words
+from labelloop.versions.drift import accuracy_drop, shift, words
 from labelloop.versions.version import PIPELINE, short
 
 NEW_LABEL_ANSWERS = 5
@@ -103,7 +103,7 @@ def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
     lately = drift_store.correct_recently(
         conn, spec.name, None if champion_id is None else short(champion_id), then.cut, LATELY
     )
-    p = less_often_right(before, lately)
+    p = accuracy_drop(before, lately)
     if p is None:
         return None
     who = f"the {PIPELINE}'s outputs were" if champion_id is None else f"champion {short(champion_id)} was"

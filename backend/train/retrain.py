@@ -12,7 +12,7 @@ from backend.decide.again import ask_again
 from backend.decide.judge import judge
 from backend.decide.promote import close, switch
 from backend.train.child import ERROR_CHARACTERS, Children, Heard, Order, Stopped, train_in
-from backend.train.patience import patiently
+from backend.train.retrying import retrying
 from labelloop.errors import ChampionChanged, Conflict, LabelloopError, Retriable, Unreachable
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
@@ -48,20 +48,20 @@ def retrain(
     children = children or Children(settings)
     try:
         outcome = train_in(children, Order(run.id, spec.retrain), heard, lambda: _beat(database, run.id, heard), stop)
-        if not patiently(lambda: _beat(database, run.id, heard)):
+        if not retrying(lambda: _beat(database, run.id, heard)):
             raise Stopped
     except Stopped:
-        return patiently(lambda: _leave(database, spec, run), for_s=2)
+        return retrying(lambda: _leave(database, spec, run), for_s=2)
     try:
-        status = patiently(lambda: _apply(database, settings, spec, run, epoch, outcome))
+        status = retrying(lambda: _apply(database, settings, spec, run, epoch, outcome))
     except Retriable:
         raise  # nothing is wrong with the run: who looks after the jobs asks for it anew
     except Exception as exc:
         logger.exception("loop %s: run %s cannot be judged", loop, run.id)
         error = settings.hide(f"it cannot be judged: {type(exc).__name__}: {exc}")[:ERROR_CHARACTERS]
-        status = patiently(lambda: _end(database, spec, run, RunStatus.FAILED, error=error))
+        status = retrying(lambda: _end(database, spec, run, RunStatus.FAILED, error=error))
     # A verdict and a wish to stop it at the same moment: the wish is older.
-    status = patiently(lambda: _leave(database, spec, run)) or status
+    status = retrying(lambda: _leave(database, spec, run)) or status
     logger.info("loop %s: run %s %s", loop, run.id, status)
     return status
 

@@ -29,16 +29,17 @@ from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
 from backend.train.cut import divide, readable
 from backend.train.identity import identity
-from backend.train.patience import patiently
 from backend.train.replay import teach_again
+from backend.train.retrying import retrying
 from backend.train.search import TIME_SHARE, search
 from backend.train.teach import teach
 from labelloop.errors import Failed, LabelloopError
 from labelloop.pictures.kept import with_pictures_in
 from labelloop.process import log
 from labelloop.process.settings import Settings
+from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import FROZEN, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
@@ -130,7 +131,7 @@ def train(
                 return run, spec, None, run_items.answered(conn, run.loop, run.feedback_upto)
             return run, spec, *judged_before(conn, run)
 
-    run, spec, version, rows = patiently(gather)
+    run, spec, version, rows = retrying(gather)
     rows = with_pictures_in(database, settings, spec, rows)
     with threadpool_limits(spec.retrain.threads):
         if version is not None:
@@ -155,8 +156,8 @@ def _train(
     run_id, learner = run.id, learner_of(spec)
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
-    patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2 and learner.name not in FROZEN:
+    retrying(lambda: _write_items(database, run_id, [*taught, *judged]))
+    if len(taught) < 2 and not facts_of(learner.name).is_frozen:
         return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     tried = None
     try:
@@ -189,7 +190,7 @@ def _train(
             run_items.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
             runs.write_tried(conn, run_id, tried)
 
-    patiently(keep)
+    retrying(keep)
     return {
         "version": stored.id,
         "trained_on": len(taught),
@@ -216,7 +217,7 @@ def _judge_again(
         with database.transaction() as conn:
             run_items.write_verdicts(conn, run.id, [row["output_id"] for row in judged], incumbent, challenger)
 
-    patiently(keep)
+    retrying(keep)
     return {
         "version": version.version_id,
         "trained_on": version.trained_on,
@@ -252,9 +253,9 @@ def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdic
     taken = []
     for _ in range(SAID):  # the quickest counts: what else the machine does makes it only slower
         began = time.perf_counter()
-        said = learner.say(data)
+        said = learner.predict(data)
         taken.append(time.perf_counter() - began)
-        if sum(taken) > SAID_S or learner.name in FROZEN:  # whose every answer may cost money
+        if sum(taken) > SAID_S or facts_of(learner.name).is_frozen:  # whose every answer may cost money
             break
     pairs = zip(said.labels, said.confidences.tolist(), strict=True)
     found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}

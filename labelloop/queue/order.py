@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.outputs.output import unit_hash
-from labelloop.queue.tasks import score
+from labelloop.queue.tasks import order_score
 
 SECOND = "second"
 """Answered tasks that are asked once more stand here beside the lanes."""
@@ -104,12 +104,12 @@ def priorities(
     items = list(items)
     wished = {item.output_id: _wish(item, among, draw) for item in items}
     placed: dict[UUID, float] = {}
-    used, last = {score(priority) for priority in taken}, 2.0
+    used, last = {order_score(priority) for priority in taken}, 2.0
     for item in sorted(items, key=lambda item: (-wished[item.output_id], LANES.index(item.lane), item.key)):
         place = min(EDGE + wished[item.output_id] * (1 - 2 * EDGE), last - STEP)
-        while score(place) in used:
+        while order_score(place) in used:
             place -= STEP
-        used.add(score(place))
+        used.add(order_score(place))
         placed[item.output_id] = last = place
     return placed
 

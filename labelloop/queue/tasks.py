@@ -44,7 +44,7 @@ class TaskDraft:
 
     def to_json(self) -> dict[str, Any]:
         """As Label Studio imports it. It serves the lowest score first, hence 1 - priority."""
-        prediction = {"model_version": self.version, "score": score(self.priority), "result": self.result}
+        prediction = {"model_version": self.version, "score": order_score(self.priority), "result": self.result}
         return {"data": self.data, "predictions": [prediction]}
 
 
@@ -75,7 +75,7 @@ class Task:
         return OUTPUT in self.data
 
 
-def score(priority: float) -> float:
+def order_score(priority: float) -> float:
     """The score that Label Studio ranks by, in [0, 1], lowest first."""
     return 1.0 - priority
 
@@ -99,6 +99,6 @@ def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: in
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def asked_because(lane: str, teaches: str | None, differs: str = "") -> str:
+def task_reason(lane: str, teaches: str | None, differs: str = "") -> str:
     """Why people are shown it, in one line: what its answer would teach, and what it has that others have not."""
     return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from labelloop.labelstudio.inspection import SAME_SCORE, Inspection, Served
-from labelloop.queue.tasks import score
+from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Inspection, Served
+from labelloop.queue.tasks import order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import health
@@ -43,7 +43,7 @@ def to_mend(served: Sequence[Served], rows: Mapping[int, OpenTask], version: str
         row = rows.get(task.task_id)
         if row is None or row.shown_version != version:
             continue
-        wanted = score(row.priority)
-        if version not in task.versions or task.score is None or abs(task.score - wanted) > SAME_SCORE:
+        wanted = order_score(row.priority)
+        if version not in task.versions or task.score is None or abs(task.score - wanted) > SAME_ORDER_SCORE:
             found.append(task.task_id)
     return found

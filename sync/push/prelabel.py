@@ -17,7 +17,7 @@ from labelloop.errors import Ambiguous, LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.order import priorities, useful
 from labelloop.queue.prelabel import prelabel_result
-from labelloop.queue.tasks import score
+from labelloop.queue.tasks import order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
@@ -46,8 +46,9 @@ def prelabel(
     Studio to its people.
     """
     with database.transaction() as conn:
-        target = in_force(conn, spec.name)
-        rows = task_store.in_review(conn, spec.name, target)
+        pair = in_force(conn, spec.name)
+        target = pair.name
+        rows = task_store.in_review(conn, spec.name, pair)
         current = projects.get(conn, spec.name)
         left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
     assert current is not None
@@ -77,13 +78,15 @@ def prelabel(
     with database.transaction() as conn:
         task_store.show(conn, target, {row["output_id"]: came[row["output_id"]] for row in have if row not in others})
         if gone:
-            annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
+            annotation_store.record_doorbell(conn, spec.name, [row["label_studio_id"] for row in gone])
             jobs.ask(conn, jobs.PULL, spec.name)
     for row in anew:
         place = places[row["output_id"]]
         result = prelabel_result(spec, row)
         with _paced():
-            gateway.change_predictions(project["project_id"], row["label_studio_id"], target, score(place), result)
+            gateway.change_predictions(
+                project["project_id"], row["label_studio_id"], target, order_score(place), result
+            )
         with database.transaction() as conn:
             task_store.show(conn, target, {row["output_id"]: place})
     for start in range(0, len(ready), MAX_PREDICTIONS):
@@ -143,7 +146,7 @@ def _send(
         {
             "task": row["label_studio_id"],
             "result": prelabel_result(spec, row),
-            "score": score(places[row["output_id"]]),
+            "score": order_score(places[row["output_id"]]),
             "model_version": version,
         }
         for row in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from labelloop.answers.people import told_apart
+from labelloop.answers.people import distinct_names
 from labelloop.store.database import Conn
 
 
@@ -13,7 +13,7 @@ class ReviewerWork:
     """The answers of one reviewer."""
 
     reviewer: str | None
-    """Name, as in `told_apart`; None for the answers of users that were deleted in Label Studio."""
+    """Name, as in `distinct_names`; None for the answers of users that were deleted in Label Studio."""
     label_studio_user_id: int | None
     email: str | None
     name: str | None
@@ -57,7 +57,7 @@ def work(conn: Conn, loop: str) -> list[ReviewerWork]:
     ).fetchall()
     return [
         ReviewerWork(reviewer=None if row["label_studio_user_id"] is None else name, **row)
-        for name, row in zip(told_apart(rows), rows, strict=True)
+        for name, row in zip(distinct_names(rows), rows, strict=True)
     ]
 
 
@@ -73,4 +73,4 @@ def names(conn: Conn, loop: str) -> dict[str, str]:
         """,
         {"loop": loop},
     ).fetchall()
-    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, told_apart(rows), strict=True)}
+    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, distinct_names(rows), strict=True)}

@@ -21,7 +21,7 @@ from labelloop.store import removal
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
 from sync.service import create_app
-from sync.worker import Room
+from sync.worker import SyncJobs
 from tests.support.judged_loop import JudgedLoop
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import sync_loop
@@ -108,7 +108,7 @@ def test_no_job_of_an_archived_loop_reaches_label_studio(run: Run, db: Database)
             asked.append(name)
             raise AssertionError(name)
 
-    room = Room(Settings(database_url=db.url), db, Nobody())  # type: ignore[arg-type]
+    room = SyncJobs(Settings(database_url=db.url), db, Nobody())  # type: ignore[arg-type]
     room.push("digits")
     room.pull("digits")
     room.ask_for_all()

@@ -77,7 +77,7 @@ def test_the_champion_predicts_one_item_a_task_in_their_order(
     items = response.json["results"]
     learner = models.load(settings.models_dir, version)
     del found[2]
-    proba = learner.say([task["data"] for task in found]).proba
+    proba = learner.predict([task["data"] for task in found]).proba
     assert proba is not None
     assert items.pop(2) == {"result": [], "score": 0.0, "model_version": version[:12]}
     for item, row in zip(items, proba, strict=True):

@@ -16,7 +16,7 @@ from backend.decide.shadow import ask_for_shadows, in_shadow
 from backend.train.child import Children
 from backend.train.retrain import _apply
 from backend.train.train import train
-from backend.worker import make_app
+from backend.worker import duties
 from labelloop.errors import Conflict, Failed, Unreachable, UsageError
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
@@ -239,8 +239,9 @@ def test_a_version_in_shadow_is_promoted_by_what_people_answer_later(database: D
 
 def test_the_worker_looks_after_versions_in_shadow(database: Database, settings: Settings) -> None:
     in_shadow_of(database, settings)
-    app = make_app(database, settings, Children(settings), threading.Event())
-    assert {jobs.RETRAIN, jobs.PRELABEL, jobs.SHADOW} <= set(app.tasks)
+    assert {jobs.RETRAIN, jobs.PRELABEL, jobs.SHADOW} <= set(
+        duties(database, settings, Children(settings), threading.Event()).jobs
+    )
 
     def asked() -> int:
         with database.transaction() as conn:

@@ -146,7 +146,7 @@ def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Datab
 def test_predict_answers_empty_while_a_remote_model_is_slow(
     database: Database, settings: Settings, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.learners.others.hurry.ANNOTATOR_S", 0.3)
+    monkeypatch.setattr("backend.learners.others.deadline.ANNOTATOR_S", 0.3)
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "timeout_s": 20}
     spec = a_loop(database, LearnerSpec(name="remote", params=params), n=20)
     version = taught(database, settings, spec.name)["version"]
@@ -177,7 +177,7 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
     now = Champions(database, settings.models_dir).of(30)
     assert now is not None
     assert now.learner is not None
-    assert list(now.learner.say([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]
+    assert list(now.learner.predict([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]
     rollback(database, spec.name, "me", "to see", models_dir=settings.models_dir)
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
@@ -209,7 +209,7 @@ def test_our_own_backend_is_another_ml_backend(
         basic = {"user_env": "BACKEND_USER", "password_env": "BACKEND_PASSWORD"}
         form = {"field": "image", "label_config": spec.labels_xml}
         learner = make("remote", {**form, "url": url, "protocol": "ml-backend", "project": "30.1", **basic})
-        said = learner.fit([], [], np.random.default_rng(0)).say(data)
+        said = learner.fit([], [], np.random.default_rng(0)).predict(data)
         assert np.mean([a == b for a, b in zip(said.labels, truths[:40], strict=True)]) > 0.9
         assert (said.confidences > 0.1).all()
         assert httpx.post(f"{url}/predict", json={"tasks": []}).status_code == 401

@@ -17,9 +17,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from backend.train.child import Children
 from backend.train.retrain import heal
-from backend.worker import _look_after, serve
+from backend.worker import checks, duties
 from labelloop.process.settings import Settings
+from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, run_items, runs, versions
 from labelloop.versions.runs import RetrainRun
@@ -159,7 +161,13 @@ def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
 @contextmanager
 def worker_in_a_thread(settings: Settings) -> Iterator[threading.Thread]:
     stop, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(settings, stop, stopping)))
+
+    def work() -> None:
+        with Database(settings.database_url) as database:
+            work = duties(database, settings, Children(settings), stop)
+            loop.run_until_complete(serve(settings, work, stopping))
+
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         yield thread
@@ -213,28 +221,28 @@ def jobs_left(database: Database) -> int:
     return int(row["n"])
 
 
-def test_a_look_that_fails_keeps_none_of_the_others_from_theirs(
+def test_a_check_that_fails_keeps_no_other_from_running(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[str] = []
+    names = ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]
+    checked: list[str] = []
 
-    async def look_once() -> None:
+    async def check_once() -> None:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def fails(name: str) -> Callable[..., None]:
-            def look(*_: object, **__: object) -> None:
-                looked.append(name)
-                if name == "ask_for_due":
+            def check(*_: object, **__: object) -> None:
+                checked.append(name)
+                if set(checked) == set(names):
                     loop.call_soon_threadsafe(stopping.set)
                 raise ValueError(name)
 
-            return look
+            return check
 
-        for name in ("heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"):
+        for name in names:
             monkeypatch.setattr(f"backend.worker.{name}", fails(name))
-        async with jobs.worker_app(settings.database_url, jobs.BACKEND_QUEUE).open_async() as app:
-            await asyncio.wait_for(_look_after(app, database, settings, stopping), 60)
+        await asyncio.wait_for(check_all(checks(database, settings), stopping), 60)
 
-    asyncio.run(look_once())
-    assert looked == ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]
+    asyncio.run(check_once())
+    assert list(dict.fromkeys(checked)) == names

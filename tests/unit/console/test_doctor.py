@@ -16,7 +16,7 @@ from console.doctor.findings import Finding, Level, exit_status, fault, good, hi
 from labelloop.labeling.form import generate_form
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Served
-from labelloop.queue.tasks import score
+from labelloop.queue.tasks import order_score
 from labelloop.store.questions.health import OpenJob, OpenTask, ServerState
 from sync.project.mend import to_mend
 from tests.support.sync_loop import XML
@@ -347,7 +347,7 @@ def test_each_of_the_two_protections_is_named_where_it_refuses() -> None:
 
 V = "pipeline"
 OURS = [order.Ours(10 + i, f"k{i}", priority, V) for i, priority in enumerate((0.9, 0.6, 0.3))]
-SERVED = [Served(task.task_id, score(task.priority), (V,)) for task in OURS]
+SERVED = [Served(task.task_id, order_score(task.priority), (V,)) for task in OURS]
 
 
 def open_tasks(tasks: list[order.Ours]) -> dict[int, OpenTask]:
@@ -377,7 +377,7 @@ def test_another_order_is_measured_and_its_first_place_named() -> None:
         ({"versions": ()}, "no prediction of 'pipeline'"),
         ({"versions": ("v9",), "score": None}, "no prediction of 'pipeline'"),
         ({"score": None}, "has no score"),
-        ({"score": score(0.6)}, "the score of another"),
+        ({"score": order_score(0.6)}, "the score of another"),
         ({"score": 0.123}, "another score than ours"),
     ],
 )
