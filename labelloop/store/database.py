@@ -86,7 +86,7 @@ class _Watched(Connection[DictRow]):
                 elif time.monotonic() - heard > SILENT_CONNECTION_S:
                     if not self.answers():
                         self.pgconn.finish()
-                        raise psycopg.OperationalError("no answer, and no new connection is possible")
+                        raise psycopg.OperationalError("the connection is silent, and a new one is not possible")
                     heard = time.monotonic()
                 wanted = gen.send(ready)
         except StopIteration as done:

@@ -51,7 +51,7 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
         "loop": version.loop,
         "version": version.id,
         "name": short(version.id),
-        "stage": version.stage,
+        "stage": str(version.stage),
         "learner": version.learner,
         "params": params,
         "classes": version.classes,

@@ -103,7 +103,7 @@ def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
         run = run_report(conn, runs.latest(conn, "digits")[0].id)
     assert loop["champion"]["name"] == "pipeline"
     assert loop["latest_run"] is None
-    assert any("no task stands open" in need["what"] for need in loop["needs_you"])
+    assert any("no task is open" in need["what"] for need in loop["needs_you"])
     assert run["verdict"] == "Queued: it starts when the backend's worker is free."
 
 
