@@ -137,7 +137,7 @@ def _judge(database: Database, spec: LoopSpec, run: Run, models_dir: Path | None
         models.load(models_dir, run["version_id"])
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
-        scores = decision.scores(run["scores"]["trained_on"])
+        scores = decision.evaluation(run["scores"]["trained_on"])
         _apply(conn, spec, run, decision.promote, [first, *decision.reasons[1:]], scores)
 
 

@@ -1,1 +1,1 @@
-"""Who may call."""
+"""Access control: credentials of callers."""

@@ -11,9 +11,9 @@ from labelloop.versions.version import PIPELINE
 
 
 def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the prelabel as Label Studio's result: the pipeline's own result while it is the pipeline's label.
+    """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
 
-    Empty where the model could as well have tossed a coin: people then begin with an open form.
+    It is empty if the guess is no better than tossing a coin: people then begin with an empty form.
     """
     margin = row["margin"]
     if row["version"].partition("+")[0] == PIPELINE and row["probabilities"]:

@@ -1,4 +1,4 @@
-"""RetrainRun: one attempt to train a better model. Queued, running, and then judged, failed or stopped."""
+"""RetrainRun: one attempt to train a better model. It is queued, then running, and then judged, failed or stopped."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 STALE_AFTER_S = 20
-"""A running run without a heartbeat for so long has lost its worker."""
+"""Seconds without a heartbeat after which the worker of a running run counts as lost."""
 GIVE_UP_AFTER = 3
-"""A run that dies with its worker is tried again, unless so many in a row did: something in it kills."""
+"""Number of runs in a row that may fail with their worker. After that no new one starts: the run itself may be the
+cause.
+"""
 
 
 class RunStatus(StrEnum):
@@ -18,7 +20,7 @@ class RunStatus(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     STOPPED = "stopped"
-    """By a person, or because its worker ended and another run was waiting already."""
+    """Stopped by a person, or because its worker ended while another run was already queued."""
     ASKING = "asking"
     """It passed the gate, and a person decides."""
     SHADOW = "shadow"
@@ -26,5 +28,7 @@ class RunStatus(StrEnum):
 
 
 def try_again(latest: Sequence[str]) -> bool:
-    """Whether to ask anew for a run that died with its worker; `latest` statuses, newest first, its own included."""
+    """Whether to request a new run after one failed with its worker. `latest` are statuses, newest
+    first, with its own.
+    """
     return len(latest) < GIVE_UP_AFTER or any(status != RunStatus.FAILED for status in latest[:GIVE_UP_AFTER])

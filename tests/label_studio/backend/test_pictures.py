@@ -168,7 +168,7 @@ def test_an_address_that_the_loop_does_not_name_is_left_out_with_the_reason(
     data, _ = photos(served, 2)
     assert with_pictures(database, settings, spec, data) == data
     assert not served.asked
-    with pytest.raises(Unreadable, match=r"learner\.fetch in loop.yaml says which are"):
+    with pytest.raises(Unreadable, match=r"learner\.fetch in loop.yaml lists the allowed ones"):
         make("images", {"field": "photo.url"}).check(data)
 
 

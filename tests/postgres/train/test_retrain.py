@@ -221,7 +221,7 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
     spec = digits_loop(database, n=60, answered=30, holdout=0.1)
     run = trained(database, settings, spec.name)
     assert run["status"] == "refused"
-    assert "the gate wants 20: no verdict, refused" in str(run["reasons"])
+    assert "the gate needs 20: no verdict, refused" in str(run["reasons"])
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
         assert versions.ranker(conn, spec.name) == run["version_id"]

@@ -274,10 +274,10 @@ def test_gold_says_of_itself_what_others_of_its_loop_say(
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
     assert (
         reason_for(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52)
-        == "The model's two likeliest answers are 4 points apart"
+        == "The model's two most likely answers are 4 points apart"
     )
-    assert reason_for(SPEC, None, None, 0.4) == "The model is 40 % sure of its answer"
-    assert reason_for(SPEC, None, None, None) == "The model does not say how sure it is"
+    assert reason_for(SPEC, None, None, 0.4) == "The model is 40 % confident in its answer"
+    assert reason_for(SPEC, None, None, None) == "The model gave no confidence"
     chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
     assert reason_for(chance, {"cat": 1.0}, None, None) == reason_for(chance, None, None, None) == "Drawn at random"
 
@@ -292,7 +292,7 @@ def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: 
         assert reason_for(spec, shares, committee, 0.9)
     assert (
         reason_for(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9)
-        == "The model's two likeliest answers are 80 points apart"
+        == "The model's two most likely answers are 80 points apart"
     )
 
 

@@ -164,6 +164,6 @@ def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
 
 @pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], pd.DataFrame({"key": ["a"]})])
 def test_what_is_no_output_is_told_by_what_it_is(outputs: Any) -> None:
-    refused = pytest.raises(InvalidOutput, match="an Output or a mapping is wanted, not ")
+    refused = pytest.raises(InvalidOutput, match="must be an Output or a mapping, not ")
     with Client("http://127.0.0.1:1", "token", loop="pets") as client, refused:
         client.submit(outputs)
