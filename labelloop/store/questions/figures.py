@@ -45,12 +45,6 @@ def annotation_ids(conn: Conn, loop: str) -> set[int]:
     return {row["annotation_id"] for row in rows}
 
 
-def task_ids(conn: Conn, loop: str) -> set[int]:
-    """Label Studio's ids of the tasks that stand for our outputs."""
-    rows = conn.execute("select label_studio_id from tasks where loop = %(loop)s", {"loop": loop})
-    return {row["label_studio_id"] for row in rows}
-
-
 def unheeded(conn: Conn, loop: str, overlap: int) -> int:
     """What people said and nothing came of, by what the tables of the next hop should hold.
 
