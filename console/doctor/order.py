@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from console.doctor.findings import Finding, fault, good
 from console.doctor.project import push_it
-from labelloop.labelstudio.inspection import SAME_SCORE, Served
+from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Served
 from labelloop.queue.tasks import order_score
+from labelloop.store.questions.health import OpenTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: s
         for task, there in both
         if task.shown_version == version
         and there.score is not None
-        and abs(there.score - order_score(task.priority)) > SAME_SCORE
+        and abs(there.score - order_score(task.priority)) > SAME_ORDER_SCORE
     ]
     if other:
         faults.append(f"{_of(other, both)} another score than ours")
@@ -137,6 +137,5 @@ def _of(some: Sequence[Ours], all_: Sequence[object]) -> str:
     return f"{len(some)} of {len(all_)} open tasks have{example}" if len(some) != 1 else f"task {some[0].task_id} has"
 
 
-def by_id(rows: Sequence[Mapping[str, Any]]) -> list[Ours]:
-    """Rows of store.health.open_tasks."""
-    return [Ours(row["label_studio_id"], row["key"], row["priority"], row["shown_version"]) for row in rows]
+def by_id(rows: Sequence[OpenTask]) -> list[Ours]:
+    return [Ours(row.label_studio_id, row.key, row.priority, row.shown_version) for row in rows]

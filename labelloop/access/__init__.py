@@ -1,1 +1,1 @@
-"""Access control: credentials of callers."""
+"""Callers: their credentials, and what they may do."""

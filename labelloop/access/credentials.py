@@ -1,6 +1,4 @@
-"""Credentials in an Authorization header. It may hold any bytes: without credentials the result is "" or b"", not an
-error.
-"""
+"""Credentials in an Authorization header. A header without any gives "" or b""; no bytes in it lead to an error."""
 
 from __future__ import annotations
 
@@ -14,7 +12,7 @@ def bearer(header: str) -> str:
 
 
 def basic(header: str) -> tuple[bytes, bytes]:
-    """Return user and password of `Basic <base64>`; both are empty for any other header."""
+    """Return user and password of `Basic <base64>`; both empty for any other header."""
     scheme, _, given = header.partition(" ")
     if scheme.lower() != "basic":
         return b"", b""

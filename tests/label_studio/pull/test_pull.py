@@ -146,10 +146,10 @@ def test_people_are_known_by_name_after_a_change_and_after_they_are_deleted(
     zoe = label_studio.sign_up(email)[1]
     number = zoe.get("/api/current-user/whoami").raise_for_status().json()["id"]
 
-    def called() -> list[tuple[str, str]]:
+    def called() -> list[tuple[str | None, str]]:
         with loop.database.transaction() as conn:
             shown = people.names(conn, loop.spec.name)
-            return [(row["reviewer"], shown[f"user {number}"]) for row in people.work(conn, loop.spec.name)]
+            return [(row.reviewer, shown[f"user {number}"]) for row in people.work(conn, loop.spec.name)]
 
     loop.submit(2)
     loop.push()
@@ -221,7 +221,7 @@ def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoo
     loop.web.post(f"/api/dm/actions/?id=delete_tasks&project={loop.project_id}", json=selected).raise_for_status()
     loop.annotate(first, "dog")
     with loop.database.transaction() as conn:
-        annotation_store.ring(conn, loop.spec.name, [first, *others])
+        annotation_store.record_doorbell(conn, loop.spec.name, [first, *others])
     assert loop.pull().answers == 1
     assert rung(loop) == []
     assert loop.states() == {"in_review": 29, "answered": 1}

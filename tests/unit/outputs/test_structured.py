@@ -11,7 +11,7 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from backend.score.scoring import Chunk, Pair, doubts, score
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
@@ -22,6 +22,7 @@ from labelloop.queue.lanes import place, reason_for
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
+from labelloop.versions.version import VersionPair
 from tests.unit.learners.test_structured import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'
@@ -162,17 +163,17 @@ def test_one_label_is_enough_where_it_may_apply_or_not_and_none_of_a_choice() ->
 # -- ranking ---------------------------------------------------------------------------------------------------------
 
 
-def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Said]:
+def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Predictions]:
     """Utilities and whys of nine items, by a version that was taught others; and what it says of them."""
     data, answers = items()
     ranker = make(name, {"field": "item"}).fit(data[10:], answers[10:], np.random.default_rng(0))
     version = models.store(folder, "x", ranker).id
     file = np.frombuffer(models.verify(folder, version), np.uint8)
     chunk = Chunk([uuid4() for _ in range(10)], [dumps(one) for one in data[:10]], [False] * 10, [True] * 9 + [False])
-    scores = score(Pair(None, version, version[:12], strategy), None, file, chunk)
+    scores = score(Pair(None, version, VersionPair.of(None, version), strategy), None, file, chunk)
     assert (scores.utilities[9], scores.whys[9]) == (None, None)
     assert scores.labels == [None] * 10
-    return scores.utilities[:9], scores.whys[:9], ranker.say(data[:9])
+    return scores.utilities[:9], scores.whys[:9], ranker.predict(data[:9])
 
 
 @pytest.mark.parametrize(
@@ -228,5 +229,5 @@ def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure
 
     data, answers = letters()
     tagger = make("spans", {"field": "item"}).fit(data, answers, np.random.default_rng(0))
-    said = tagger.say(data[:2])
+    said = tagger.predict(data[:2])
     assert doubts(tagger, data[:2], [str(said.labels[0]), "[]"]) == [0.0, said.confidences[1]]
