@@ -49,7 +49,7 @@ class DescriptionChange:
 
     @property
     def description(self) -> Description:
-        """What the version was called from this change on."""
+        """Description of the version from this change on."""
         return Description(self.name, tuple(self.tags), self.note)
 
 

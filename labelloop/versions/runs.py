@@ -38,7 +38,7 @@ class RetrainRun:
     id: UUID
     loop: str
     why: str
-    """What asked for it."""
+    """Reason for the run."""
     status: RunStatus
     feedback_upto: int | None
     """The run sees answers up to this seq; None until it starts."""
@@ -48,7 +48,7 @@ class RetrainRun:
     heartbeat_at: datetime | None
     finished_at: datetime | None
     champion_id: str | None
-    """The version that it was judged against; None: the pipeline's own outputs."""
+    """The version that it was judged against; None means the pipeline's own outputs."""
     version_id: str | None
     """The version that it made; None if it made none."""
     reasons: Sequence[str]

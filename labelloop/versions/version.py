@@ -62,7 +62,7 @@ class JudgedVersion(ModelVersion):
     """The evaluation on the hold-out set."""
     reasons: Sequence[str] | None
     judged_against: str | None
-    """The champion of that run; None: the pipeline's own outputs."""
+    """The champion of that run; None means the pipeline's own outputs."""
     by: str | None
     why: str | None
     decided_at: datetime | None

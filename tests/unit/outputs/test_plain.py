@@ -57,7 +57,7 @@ def test_a_value_that_has_one_meaning_in_json_is_taken(value: Any, wanted: Any) 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (float("nan"), "data.v: is nan, which is no JSON number; give None where the value is missing"),
+        (float("nan"), "data.v: is nan, which is not a JSON number; give None if the value is missing"),
         (np.float32("inf"), "data.v: is inf"),
         (np.array([1.0, np.nan]), "data.v[1]: is nan"),
         (Decimal("NaN"), "data.v: is NaN"),
