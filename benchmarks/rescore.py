@@ -35,8 +35,8 @@ SUBMIT = """
         ) t
         returning *
     )
-    insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
-    select id, loop, lane, random(), key, label, confidence, 'pipeline' from new
+    insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
+    select id, loop, lane, random(), key, label, confidence, 'pipeline', 'pipeline' from new
 """
 Row = tuple[UUID, str, dict[str, Any]]
 
@@ -87,7 +87,7 @@ def take_over(our: House, loop: str, learner: Learner) -> str:
             conn, loop, stored.id, learner=learner.name, classes=learner.classes, size_bytes=stored.size_bytes,
             trained_on=TAUGHT,
         )  # fmt: skip
-        runs.finish(conn, run["id"], "refused", version_id=stored.id)
+        runs.finish(conn, run.id, "refused", version_id=stored.id)
     promote(our.database, loop, stored.id, "benchmark", "to score anew", models_dir=our.settings.models_dir)
     return str(stored.id)
 
@@ -113,7 +113,7 @@ def _bare(our: House, rows: Sequence[Row], learner: Learner) -> float:
             copy.set_types(["uuid", "text", "text", "float8", "text", "text", "float8", "text", "text"])
             for start in range(0, len(rows), prelabel.CHUNK):
                 chunk = rows[start : start + prelabel.CHUNK]
-                proba = learner.say([data for _, _, data in chunk]).proba
+                proba = learner.predict([data for _, _, data in chunk]).proba
                 assert proba is not None
                 two = np.partition(proba, -2, axis=1)[:, -2:]
                 said = zip(proba.argmax(axis=1).tolist(), two[:, 1].tolist(), (two[:, 0] - two[:, 1] + 1).tolist(),

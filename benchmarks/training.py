@@ -42,7 +42,7 @@ def training(our: House) -> Iterator[psutil.Popen]:
 
 def runs_done(our: House) -> int:
     with our.database.transaction() as conn:
-        return sum(run["finished_at"] is not None for run in runs.latest(conn, LOOP, 10_000))
+        return sum(run.finished_at is not None for run in runs.latest(conn, LOOP, 10_000))
 
 
 def _ask(our: House, stop: threading.Event) -> None:
@@ -57,4 +57,4 @@ def _ask(our: House, stop: threading.Event) -> None:
 def _status(our: House) -> str | None:
     with our.database.transaction() as conn:
         newest = runs.latest(conn, LOOP, 1)
-    return newest[0]["status"] if newest else None
+    return newest[0].status if newest else None

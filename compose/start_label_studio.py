@@ -15,13 +15,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 INSIDE = ("label-studio", "localhost", "127.0.0.1")
-"""The names by which sync and the health check call it."""
+"""Host names that sync and the health check use for Label Studio."""
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """What Label Studio reads: each NAME_FILE became NAME; hosts and origins follow from its public address.
+    """Return Label Studio's environment: NAME for each NAME_FILE, and hosts and origins from its public address.
 
-    Raises SystemExit with a sentence where LABEL_STUDIO_HOST is not an http(s) address.
+    Raise SystemExit with a message if LABEL_STUDIO_HOST is not an http(s) address.
     """
     environ = dict(given)
     for name, path in given.items():

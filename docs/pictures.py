@@ -1,6 +1,6 @@
-"""The pictures of the README and the guides, made anew from the running product: `make pictures` (needs Chromium).
+"""Make the pictures of the README and the pages from the running product: `make pictures` (needs Chromium).
 
-Runs the demo in a data folder of its own, then looks at Label Studio with a real browser as an annotator does.
+It runs the demo in a data folder of its own, then opens Label Studio in a real browser, as an annotator does.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def _log_in(page: Page, running: Running) -> None:
 
 
 def _annotate(page: Page, running: Running) -> None:
-    """The data manager, and the task that Label All Tasks serves: prelabelled, not yet answered."""
+    """Photograph the data manager, and the task that Label All Tasks serves: prelabelled, not yet answered."""
     page.goto(f"{running.settings.label_studio_url}/projects/1/data")
     page.wait_for_timeout(6000)
     page.screenshot(path=PICTURES / "data-manager.png")
@@ -75,7 +75,7 @@ def _annotate(page: Page, running: Running) -> None:
 
 
 def _review(page: Page, running: Running) -> None:
-    """The page of the last run that was promoted."""
+    """Photograph the page of the last promoted run."""
     page.goto(running.addresses["review"])
     page.fill("#token", running.settings.review_token)
     page.click("main button")
@@ -86,7 +86,7 @@ def _review(page: Page, running: Running) -> None:
 
 
 def _terminal(page: Page, console: Console) -> None:
-    """What the demo says, from its first outputs on: what stands before and after names folders of this machine."""
+    """Photograph the demo's output from its first outputs on; the lines before and after name local folders."""
     shown = console.export_html(inline_styles=True)
     first, last = shown.index("The pipeline, a model"), shown.index("The curve:")
     opening = shown[: shown.index("<pre")]

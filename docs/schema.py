@@ -1,4 +1,4 @@
-"""Writes docs/house/schema.md from the comments in the database: `python -m docs.schema` (reads the usual settings)."""
+"""Write docs/house/schema.md from the comments in the database: `python -m docs.schema` (reads the usual settings)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ PAGE = Path(__file__).parent / "house" / "schema.md"
 HEAD = """\
 # Schema
 
-Written by `python -m docs.schema` from the comments in the database: change them there, in a migration.
-The names are those of the [glossary](glossary.md). Beside these tables stand those of the job queue
-(`procrastinate_*`) and `labelloop_migrations`.
+`python -m docs.schema` writes this page from the comments in the database: change them there, in a migration.
+The words are those of the [glossary](glossary.md). The tables of the job queue (`procrastinate_*`) and
+`labelloop_migrations` are not listed.
 
-To read what people said:
+To read the feedback of all people:
 
 ```python
 pandas.read_sql("select * from feedback join outputs on outputs.id = model_output_id", connection)
@@ -55,7 +55,7 @@ _ENUMS = """
 
 
 def page(conn: Conn) -> str:
-    """The whole page, for the database behind `conn`."""
+    """Return the whole page for the database of `conn`."""
     parts = [HEAD]
     for table in conn.execute(_TABLES).fetchall():
         parts.append(f"\n## {table['name']}\n\n{'A view. ' if table['is_view'] else ''}{table['meaning'] or ''}\n")

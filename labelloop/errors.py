@@ -1,20 +1,20 @@
-"""Every error that labelloop raises on purpose, grouped by who must act.
+"""Every error that labelloop raises on purpose, grouped by the party that must act.
 
 LabelloopError
-├── UsageError            you asked for something that cannot be (exit status 2)
+├── UsageError            the request itself is wrong: change it (exit status 2)
 │   ├── SettingsError     a setting is missing or wrong
-│   ├── Unstorable        Postgres cannot keep what was given, a NUL in a text perhaps
+│   ├── Unstorable        Postgres cannot store a value, such as a text with NUL
 │   └── SpecError         edit loop.yaml or labels.xml: carries the line and the column
-├── Retriable             wait and try again: nothing is wrong with the record
+├── Retriable             wait and retry: nothing is wrong with the record
 │   ├── Unreachable       Postgres, Label Studio or our own service does not answer
-│   ├── Busy              we have more to do than we can bear
-│   └── Ambiguous         a write was sent and its answer is lost: it may or may not have happened
-├── Skippable             this record only: the next one may well be fine
+│   ├── Busy              the service is overloaded
+│   └── Ambiguous         a write was sent and its reply was lost: it may or may not have happened
+├── Skippable             only this record is affected: go on with the next one
 │   ├── InvalidOutput     an output breaks the rules of the intake: carries the field's path
-│   ├── Unreadable        the data of some items cannot be read by a learner: names each
+│   ├── Unreadable        a learner cannot read the data of some items: names each
 │   ├── Conflict          the same key with another body, or a state that somebody else has changed
-│   │   └── ChampionChanged   another version serves than the one that was judged or looked at
-│   └── Refused           Label Studio refuses a request for good: carries its words
+│   │   └── ChampionChanged   the champion is no longer the version that was judged or reviewed
+│   └── Refused           Label Studio refuses a request for good: carries its message
 └── Failed                the work was tried and did not succeed (exit status 1)
 """
 
@@ -24,11 +24,11 @@ from collections.abc import Mapping, Sequence
 
 
 class LabelloopError(Exception):
-    """Base of all; the message says what was given and what would do."""
+    """Base class. The message says which value was given and which values are allowed."""
 
 
 class UsageError(LabelloopError):
-    """What was asked for cannot be: change the question."""
+    """The request itself is wrong: the caller must change it."""
 
 
 class SettingsError(UsageError):
@@ -36,13 +36,16 @@ class SettingsError(UsageError):
 
 
 class Unstorable(UsageError):
-    """Postgres cannot keep or look up what was given: a NUL or half a character in a text, too large a number."""
+    """Postgres cannot store or look up a value: a text with NUL or half a surrogate pair, or a number that is too
+    large.
+    """
 
 
 class SpecError(UsageError):
-    """A loop's files are wrong. `line` and `column` count from 1, None where no place can be named.
+    """A loop's files are wrong.
 
-    `loop`: the name of the loop, where the message is to name it.
+    `line` and `column` count from 1; they are None if no place is known. `loop` is the loop's name, or None if the
+    message does not name it.
     """
 
     def __init__(
@@ -56,19 +59,19 @@ class SpecError(UsageError):
 
 
 class Retriable(LabelloopError):
-    """Nothing is wrong with the record; wait and try again."""
+    """Wait and retry: nothing is wrong with the record."""
 
 
 class Unreachable(Retriable):
-    """A service that we depend on does not answer; the message names it."""
+    """A service that labelloop depends on does not answer; the message names it."""
 
 
 class Busy(Retriable):
-    """More is asked of us than we can bear at the moment."""
+    """The service is overloaded at the moment."""
 
 
 class Ambiguous(Retriable):
-    """A write was sent and its answer is lost. Never repeat it: look whether it took effect."""
+    """A write was sent and its reply was lost. Never repeat it: check first whether it took effect."""
 
 
 class Skippable(LabelloopError):
@@ -76,7 +79,9 @@ class Skippable(LabelloopError):
 
 
 class InvalidOutput(Skippable):
-    """An output breaks the rules of the intake. `path` is the field, `probabilities.cat`, or "" for the whole."""
+    """An output breaks the rules of the intake. `path` is the field, such as `probabilities.cat`; "" for the whole
+    output.
+    """
 
     def __init__(self, path: str, message: str, *, status: int = 422) -> None:
         super().__init__(f"{path}: {message}" if path else message)
@@ -85,9 +90,9 @@ class InvalidOutput(Skippable):
 
 
 class Unreadable(Skippable):
-    """A learner cannot read some of the items. `faults`: position among the items given -> what is wrong there.
+    """A learner cannot read some of the items. `faults` maps an item's position among the given items to its fault.
 
-    `names` says what to call the items in the message, in the order in which they were given.
+    `names` are the names of the given items for the message, in their order.
     """
 
     def __init__(self, faults: Mapping[int, str], names: Sequence[str] | None = None) -> None:
@@ -103,11 +108,11 @@ class Conflict(Skippable):
 
 
 class ChampionChanged(Conflict):
-    """Another version serves now than the one that a verdict or a person went by."""
+    """The champion is no longer the version that a verdict or a person referred to."""
 
 
 class Refused(Skippable):
-    """Label Studio refuses a request for good (a 4xx): sending it again cannot help."""
+    """Label Studio refuses a request for good (a 4xx): a retry cannot help."""
 
     def __init__(self, message: str, *, status: int) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""Threads: linear algebra on one of them, in a process whose own threads do it at the same time."""
+"""Threads: limit linear algebra to one thread, in a process that runs it from several threads at once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from threadpoolctl import threadpool_limits
 
 
 class _OneThread:
-    """A `with` in which numpy's libraries use one thread: a setting of the whole process, so the last out resets it."""
+    """A `with` block in which numpy's libraries use one thread.
+
+    The limit holds for the whole process, so the last block that ends resets it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -30,4 +33,6 @@ class _OneThread:
 
 
 one_thread = _OneThread()
-"""Small arrays gain nothing from more, and on a busy machine lose ten times the time; sums are the same to the bit."""
+"""Small arrays gain nothing from more threads, and on a busy machine they take ten times as long. Sums are equal to the
+bit.
+"""

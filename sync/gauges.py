@@ -25,7 +25,7 @@ class Window(Collector):
         try:
             with self._database.transaction() as conn:
                 for row in gauges.open_tasks(conn):
-                    tasks.add_metric([row["loop"]], row["n"])
+                    tasks.add_metric([row.loop], row.n)
             up.add_metric([], 1)
         except LabelloopError:
             up.add_metric([], 0)

@@ -1,20 +1,16 @@
-"""The sync service: intake and doorbell, and whether it is alive and ready; gunicorn runs `sync.service:from_env()`."""
+"""The sync service: intake and doorbell. `gunicorn 'sync.service:from_env()'`."""
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Mapping
 from functools import partial
 
 import httpx
 from flask import Flask, Response, jsonify, request
-from werkzeug.exceptions import HTTPException
 
-from labelloop.errors import Retriable, Unstorable
-from labelloop.process import log
-from labelloop.process.metrics import Metrics
-from labelloop.process.serving import BODY_LIMIT, SMALL_BODY, refuse_broken_queries
+from labelloop.process import log, service
+from labelloop.process.serving import SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from sync.gauges import Window
@@ -22,34 +18,28 @@ from sync.intake import http as intake
 from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
-logger = logging.getLogger(__name__)
 PROBE_S = 3.0
+"""Seconds for Label Studio to answer a readiness check."""
 MAX_RING = 32 << 20
-"""Label Studio may send a task's data along, an image perhaps."""
+"""Bytes of a webhook's body: Label Studio may send a task's data along, such as an image."""
 
 
 def create_app(settings: Settings, database: Database) -> Flask:
-    """The whole service as one WSGI application."""
+    """Return the whole service as one WSGI application."""
     settings.require("intake_token")
-    app = Flask(__name__)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.extensions[BODY_LIMIT] = partial(_body_limit, settings)
-    metrics = Metrics(app, [Window(database)])
-    refuse_broken_queries(app)
+    checks = {"postgres": partial(service.postgres, database), "label_studio": partial(_label_studio, settings)}
+    app, metrics = service.create(__name__, partial(_body_limit, settings), [Window(database)])
     app.register_blueprint(intake.blueprint(settings, database, metrics))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")
     def healthz() -> Response:
-        """Alive: answers without asking anybody."""
+        """Answer that the process is alive, without asking anybody."""
         return jsonify(status="ok")
 
     @app.get("/readyz")
     def readyz() -> tuple[Response, int]:
-        """Ready: Postgres and Label Studio answer; says which does not."""
-        found = {"postgres": _postgres(database), "label_studio": _label_studio(settings)}
-        ready = all(state == "ok" for state in found.values())
-        return jsonify(status="ok" if ready else "not ready", **found), 200 if ready else 503
+        return service.readiness(checks)
 
     @app.get("/metrics")
     def measured() -> Response | tuple[Response, int]:
@@ -57,24 +47,11 @@ def create_app(settings: Settings, database: Database) -> Flask:
             return jsonify(error=intake.NO_TOKEN), 401
         return metrics.page()
 
-    @app.errorhandler(HTTPException)
-    def refused(exc: HTTPException) -> tuple[Response, int]:
-        return jsonify(error=exc.description), exc.code or 500
-
-    @app.errorhandler(Unstorable)
-    def unstorable(exc: Unstorable) -> tuple[Response, int]:
-        return jsonify(error=str(exc)), 400
-
-    @app.errorhandler(Exception)
-    def failed(exc: Exception) -> tuple[Response, int]:
-        logger.error("a request failed", exc_info=exc)
-        return jsonify(error="something went wrong here; the log of the sync service says what"), 500
-
     return app
 
 
 def from_env() -> Flask:
-    """The service of this environment."""
+    """Return the service of this process's environment."""
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     settings.require("database_url", "intake_token")
@@ -89,21 +66,12 @@ def _body_limit(settings: Settings, head: Mapping[str, str]) -> int:
     return SMALL_BODY
 
 
-def _postgres(database: Database) -> str:
-    try:
-        with database.transaction() as conn:
-            row = conn.execute("select to_regclass('outputs') is not null as there").fetchone()
-    except Retriable as exc:
-        logger.warning("not ready: %s", exc)
-        return "does not answer"
-    return "ok" if row and row["there"] else "has no schema yet: run `labelloop migrate`"
-
-
 def _label_studio(settings: Settings) -> str:
+    """Check that Label Studio answers."""
     if not settings.label_studio_url:
         return "not set: LABELLOOP_LABEL_STUDIO_URL"
     try:
         answer = httpx.get(f"{settings.label_studio_url.rstrip('/')}/health", timeout=PROBE_S)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         return f"does not answer ({type(exc).__name__})"
-    return "ok" if answer.is_success else f"answers {answer.status_code}"
+    return service.OK if answer.is_success else f"answers {answer.status_code}"

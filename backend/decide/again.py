@@ -7,6 +7,7 @@ models answer the held-out items of the run whose verdict no longer holds.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -14,33 +15,43 @@ from labelloop.errors import Failed
 from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, run_items, runs
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import short
 
 
-def ask_again(conn: Conn, run: Mapping[str, Any], version_id: str, champion_id: str | None) -> UUID | None:
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """The version that a run judges again."""
+
+    version_id: str
+    trained_on: int
+    identity: Mapping[str, Any] | None
+    """What the run that made it kept to repeat it; None for runs of an older labelloop."""
+
+
+def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | None) -> UUID | None:
     """Ask for another verdict on the version of `run`, which was judged against another champion than `champion_id`.
 
     None where the version serves now, or another verdict is open already. Part of the caller's transaction.
     """
     if version_id == champion_id:
         return None
-    why = (
-        f"run {str(run['id'])[:8]} passed the gate against {short(run['champion_id'])}; {short(champion_id)} serves now"
-    )
-    made = runs.request_again(conn, run, why)
-    jobs.ask(conn, jobs.RETRAIN, run["loop"])
+    why = f"run {str(run.id)[:8]} passed the gate against {short(run.champion_id)}; {short(champion_id)} serves now"
+    made = runs.request_again(conn, run.loop, run.id, why, seed=run.seed)
+    jobs.ask(conn, jobs.RETRAIN, run.loop)
     return made
 
 
-def judged_before(conn: Conn, run: Mapping[str, Any]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[dict[str, Any]]]:
     """The version that `run` judges again, and the held-out items. Twice is once.
 
     Raises Failed where the earlier run is not on record with a version.
     """
-    before = runs.get(conn, run["judges"])
-    version = None if before is None or before["version_id"] is None else version_store.get(conn, before["version_id"])
+    before = None if run.judges is None else runs.get(conn, run.judges)
+    version = None if before is None or before.version_id is None else version_store.get(conn, before.version_id)
     if before is None or version is None:
-        raise Failed(f"run {run['judges']} has no version that could be judged again")
-    run_items.clear(conn, run["id"])
-    run_items.copy(conn, run["id"], before["id"])
-    return {**version, "identity": (before["scores"] or {}).get("identity")}, run_items.held_out(conn, run["id"])
+        raise Failed(f"run {run.judges} has no version that could be judged again")
+    run_items.clear(conn, run.id)
+    run_items.copy(conn, run.id, before.id)
+    judging = Judging(version.id, version.trained_on, before.evaluation.get("identity"))
+    return judging, run_items.held_out(conn, run.id)

@@ -11,11 +11,13 @@ from labelloop.errors import Failed
 from labelloop.gate import Cost, Gate, GateDecision, Judged, Reuse
 from labelloop.gate.slices import Fact
 from labelloop.labeling import structured
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import verdicts
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import PIPELINE, short
 
 MOST_LABELS = 100
@@ -24,18 +26,18 @@ Row = Mapping[str, Any]
 
 
 def judge(
-    database: Database, spec: LoopSpec, run: Row, outcome: Mapping[str, Any]
+    database: Database, spec: LoopSpec, run: RetrainRun, outcome: Mapping[str, Any]
 ) -> tuple[GateDecision, dict[str, Any]]:
     """The verdict on what a run made, and its scores as `retrain_runs` keeps them. `outcome`: what the child said."""
     with database.transaction() as conn:
-        rows = verdicts.held_out(conn, run["id"], text_field(spec))
+        rows = verdicts.held_out(conn, run.id, text_field(spec))
         shares = verdicts.looks(conn, run, spec.gate.min_holdout)
         version = version_store.get(conn, outcome["version"])
     reuse = Reuse.of(spec.gate.alpha, shares, ignored=spec.gate.reuse == "ignore")
-    speed, size = outcome.get("speed") or {}, None if version is None else version["size_bytes"]
+    speed, size = outcome.get("speed") or {}, None if version is None else version.size_bytes
     cost = Cost(speed.get("champion_ms"), speed.get("challenger_ms"), size)
     items = [judged(spec, row) for row in rows]
-    decision = gate(spec).judge(items, incumbent(run), reuse=reuse, cost=cost, seed=run["seed"])
+    decision = gate(spec).judge(items, incumbent(run), reuse=reuse, cost=cost, seed=run.seed)
     more = {
         "confusion": confusion(spec.config, rows),
         "reviewers": reviewers(rows),
@@ -58,9 +60,9 @@ def gate(spec: LoopSpec, min_holdout: int | None = None) -> Gate:
     )
 
 
-def incumbent(run: Row) -> str:
+def incumbent(run: RetrainRun) -> str:
     """What sentences call the one that the run was judged against."""
-    return f"champion {short(run['champion_id'])}" if run["champion_id"] else f"the {PIPELINE}'s own outputs"
+    return f"champion {short(run.champion_id)}" if run.champion_id else f"the {PIPELINE}'s own outputs"
 
 
 def judged(spec: LoopSpec, row: Row) -> Judged:

@@ -6,10 +6,9 @@ A change of champion is compare-and-set by epoch.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 from psycopg.errors import UniqueViolation
@@ -20,8 +19,8 @@ from labelloop.errors import ChampionChanged, Conflict, UsageError
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, verdicts
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.runs import RunStatus
-from labelloop.versions.version import PIPELINE, VersionId, find, previous, short
+from labelloop.versions.runs import RetrainRun, RunStatus
+from labelloop.versions.version import PIPELINE, Stage, VersionId, find, previous, short
 
 logger = logging.getLogger(__name__)
 
@@ -55,13 +54,13 @@ def promote(
     else was quicker: since `epoch`, if whoever decides has seen one.
     """
     with database.transaction() as conn:
-        version = find(version_id, [row["id"] for row in version_store.list_(conn, loop)])
+        version = find(version_id, [row.id for row in version_store.list_(conn, loop)])
         epoch = version_store.epoch(conn, loop) if epoch is None else epoch
     models.load(models_dir, version)
     with database.transaction() as conn:
         promotion = switch(conn, loop, version, by=by, why=why, epoch=epoch)
         if run := verdicts.newest_run(conn, version):
-            verdicts.record(conn, run["id"], "promote", by, why)
+            verdicts.record(conn, run.id, "promote", by, why)
         return promotion
 
 
@@ -75,18 +74,17 @@ def refuse(database: Database, loop: str, run_id: UUID | str, by: str, why: str)
     with database.transaction() as conn:
         verdicts.hold(conn, loop)
         waiting = verdicts.undecided(conn, loop)
-        found = [run for run in waiting if str(run["id"]).startswith(str(run_id).lower())]
+        found = [run for run in waiting if str(run.id).startswith(str(run_id).lower())]
         if len(found) != 1 or not str(run_id):
-            there = ", ".join(f"{run['id']} ({run['status']})" for run in waiting) or "none"
+            there = ", ".join(f"{run.id} ({run.status})" for run in waiting) or "none"
             raise UsageError(f"{str(run_id)!r} names no run of {loop} that waits for a decision; there are: {there}")
         (run,) = found
-        if not verdicts.decide(conn, run["id"], RunStatus.REFUSED, f"refused by {by}: {why}"):
-            raise Conflict(f"somebody else has just decided about run {run['id']}: look again")
-        version_store.refuse(conn, run["version_id"])
-        verdicts.record(conn, run["id"], "refuse", by, why)
-    logger.info("loop %s: run %s refused by %s", loop, run["id"], by)
-    decided: UUID = run["id"]
-    return decided
+        if not verdicts.decide(conn, run.id, RunStatus.REFUSED, f"refused by {by}: {why}"):
+            raise Conflict(f"somebody else has just decided about run {run.id}: look again")
+        version_store.refuse(conn, run.made)
+        verdicts.record(conn, run.id, "refuse", by, why)
+    logger.info("loop %s: run %s refused by %s", loop, run.id, by)
+    return run.id
 
 
 def rollback(
@@ -105,8 +103,8 @@ def rollback(
     """
     with database.transaction() as conn:
         epoch = version_store.epoch(conn, loop) if epoch is None else epoch
-        history = [row["version_id"] for row in reversed(version_store.promotions(conn, loop))]
-        known = [row["id"] for row in version_store.list_(conn, loop)]
+        history = [row.version_id for row in reversed(version_store.promotions(conn, loop))]
+        known = [row.id for row in version_store.list_(conn, loop)]
     if to is None:
         target = previous(history)
     elif to == PIPELINE:
@@ -127,7 +125,7 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
     """
     verdicts.hold(conn, loop)
     champion = version_store.champion(conn, loop)
-    champion_id = None if champion is None else champion["id"]
+    champion_id = None if champion is None else champion.id
     if version_store.epoch(conn, loop) != epoch:
         raise ChampionChanged(f"the champion of {loop} has changed meanwhile; it is {short(champion_id)}: look again")
     if champion_id == version_id:
@@ -140,24 +138,24 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
     except UniqueViolation as exc:
         raise Conflict(f"somebody else has just changed the champion of {loop}: look again") from exc
     if champion_id is not None:
-        version_store.set_stage(conn, champion_id, "retired")
+        version_store.set_stage(conn, champion_id, Stage.RETIRED)
     if version_id is not None:
-        version_store.set_stage(conn, version_id, "champion")
+        version_store.set_stage(conn, version_id, Stage.CHAMPION)
     for run in verdicts.undecided(conn, loop):
-        if run["version_id"] == version_id:
-            verdicts.decide(conn, run["id"], RunStatus.PROMOTED, f"promoted by {by}: {why}")
+        if run.version_id == version_id:
+            verdicts.decide(conn, run.id, RunStatus.PROMOTED, f"promoted by {by}: {why}")
         else:
             close(conn, run, f"it was judged against {short(champion_id)}, which serves no more: it is judged again")
-            ask_again(conn, run, run["version_id"], version_id)
+            ask_again(conn, run, run.made, version_id)
     jobs.ask(conn, jobs.PRELABEL, loop)
     logger.info("loop %s: champion %s, before that %s, by %s", loop, short(version_id), short(champion_id), by)
     return Promotion(loop, epoch + 1, short(version_id), short(champion_id), by, why)
 
 
-def close(conn: Conn, run: Mapping[str, Any], reason: str) -> None:
+def close(conn: Conn, run: RetrainRun, reason: str) -> None:
     """Refuse a run that waits for a decision, since what it was judged by holds no more."""
-    if verdicts.decide(conn, run["id"], RunStatus.REFUSED, reason):
-        version_store.refuse(conn, run["version_id"])
+    if verdicts.decide(conn, run.id, RunStatus.REFUSED, reason):
+        version_store.refuse(conn, run.made)
 
 
 def _earlier(to: str, history: Sequence[str | None], known: Sequence[str]) -> VersionId:

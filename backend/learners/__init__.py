@@ -1,4 +1,7 @@
-"""Learners: models that can be fitted to people's answers. A new one is a file here and a line in LEARNERS."""
+"""Learners: models that can be fitted to people's answers.
+
+A new one is a file here, a line in LEARNER_CLASSES and a line in labelloop/spec/learners.py.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,16 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from backend.learners.making import construct
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from labelloop.errors import SpecError
+from labelloop.spec.learners import ESTIMATOR
 
 
 class Learner(Protocol):
     """A model that can be fitted to people's answers."""
 
     name: ClassVar[str]
-    """Its name in LEARNERS, and in loop.yaml."""
+    """Its name in LEARNER_CLASSES, and in loop.yaml."""
     classes: tuple[str, ...]
     """The labels that it was taught, sorted; empty before `fit`."""
     estimator: Any
@@ -47,12 +51,12 @@ class Learner(Protocol):
         """
         ...
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         """What it says of each item. Raises Unreadable where items cannot be read."""
         ...
 
 
-LEARNERS: Mapping[str, str] = {
+LEARNER_CLASSES: Mapping[str, str] = {
     "committee": "committee.Committee",
     "estimator": "estimator.Estimator",
     "images": "images.Images",
@@ -67,9 +71,6 @@ LEARNERS: Mapping[str, str] = {
     "remote": "others.learner_remote.Remote",
 }
 """Name to its class, behind its module. It is imported when a learner is made, because scikit-learn takes 130 MB."""
-ESTIMATOR = "estimator"
-OF_OTHERS = frozenset({"label-studio-ml", "remote"})
-"""Those that are told the form: `label_config`."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
@@ -80,11 +81,12 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
     """
     if "." in name:
         name, params = ESTIMATOR, {**params, "path": name}
-    if name not in LEARNERS:
-        there = f"{', '.join(sorted(LEARNERS))}, and scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
-        raise SpecError(f"no learner {name!r}; there are: {there}")
+    if name not in LEARNER_CLASSES:
+        there = ", ".join(sorted(LEARNER_CLASSES))
+        by_path = "scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
+        raise SpecError(f"no learner {name!r}; there are: {there}, and {by_path}")
     load_sklearn()
-    module, _, found = LEARNERS[name].rpartition(".")
+    module, _, found = LEARNER_CLASSES[name].rpartition(".")
     learner: type[Learner] = getattr(import_module(f"{__name__}.{module}"), found)
     return construct(learner, params)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from backend.learners import OF_OTHERS, Learner, make
+from backend.learners import Learner, make
 from labelloop.errors import Failed, SettingsError, SpecError
 from labelloop.spec.loop import LoopSpec
 
@@ -10,7 +10,7 @@ from labelloop.spec.loop import LoopSpec
 def learner_of(spec: LoopSpec) -> Learner:
     """The loop's learner, which knows nothing yet. Raises UsageError where the loop has none."""
     spec.require_learner()
-    form = {"label_config": spec.labels_xml} if spec.learner.name in OF_OTHERS else {}
+    form = {"label_config": spec.labels_xml} if spec.learner.facts.takes_form else {}
     return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 

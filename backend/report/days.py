@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from labelloop.gate import Accuracy
 from labelloop.store.database import Conn
-from labelloop.store.questions import days as store
+from labelloop.store.questions import days as questions
+from labelloop.store.questions.days import AnswersDay, IntakeDay, PersonSecondsDay
 
 DAYS = 60
-"""As many are shown, today included: what a page reads must not grow with the age of a loop."""
+"""Days shown, today included. A limit, because the cost of a page must not grow with the age of the loop."""
 
 
 def days(conn: Conn, loop: str, now: datetime) -> list[dict[str, Any]]:
-    """A row a day with data, the oldest first: {"day", "outputs", "for_people", "answers", "held_out", "correct",
-    "accuracy", "low", "high", "task_median_s", "person_median_s", "person_p90_s"}.
+    """Return one row for each day with data, oldest first.
 
-    A day without any has no row, and what a row has no data of is null: never 0. The accuracy is that of the labels
-    that people were shown, on the held-out outputs answered that day, with its Wilson 95 % interval.
+    Keys: "day", "outputs", "for_people", "answers", "held_out", "correct", "accuracy", "low", "high", "task_median_s",
+    "person_median_s", "person_p90_s".
+
+    A value without data is None, never 0. The accuracy is that of the labels shown to people, on the held-out outputs
+    answered that day, with its Wilson 95 % interval from "low" to "high".
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     since = today - timedelta(days=DAYS - 1)
-    found: dict[Any, dict[str, Any]] = {}
-    for part in (store.intake, store.answers, store.person_seconds):
-        for row in part(conn, loop, since):
-            found.setdefault(row.pop("day"), {}).update(row)
-    return [_row(day.isoformat(), found[day]) for day in sorted(found)]
+    intake = {row.day: row for row in questions.intake(conn, loop, since)}
+    answers = {row.day: row for row in questions.answers(conn, loop, since)}
+    seconds = {row.day: row for row in questions.person_seconds(conn, loop, since)}
+    return [_row(day, intake.get(day), answers.get(day), seconds.get(day)) for day in sorted({*intake, *answers})]
 
 
-def _row(day: str, found: dict[str, Any]) -> dict[str, Any]:
-    counts = {name: found.get(name) or None for name in ("outputs", "for_people", "answers", "held_out")}
-    measured = Accuracy.of(found.get("correct", 0), found.get("held_out", 0))
-    times = {name: found.get(name) for name in ("task_median_s", "person_median_s", "person_p90_s")}
-    correct = measured.correct if measured.n else None
-    share = {"correct": correct, "accuracy": measured.accuracy, "low": measured.low, "high": measured.high}
-    return {"day": day, **counts, **share, **times}
+def _row(
+    day: date, intake: IntakeDay | None, answers: AnswersDay | None, seconds: PersonSecondsDay | None
+) -> dict[str, Any]:
+    measured = Accuracy.of(answers.correct, answers.held_out) if answers else Accuracy.of(0, 0)
+    return {
+        "day": day.isoformat(),
+        "outputs": intake.outputs or None if intake else None,
+        "for_people": intake.for_people or None if intake else None,
+        "answers": answers.answers or None if answers else None,
+        "held_out": answers.held_out or None if answers else None,
+        "correct": measured.correct if measured.n else None,
+        "accuracy": measured.accuracy,
+        "low": measured.low,
+        "high": measured.high,
+        "task_median_s": answers.task_median_s if answers else None,
+        "person_median_s": seconds.person_median_s if seconds else None,
+        "person_p90_s": seconds.person_p90_s if seconds else None,
+    }

@@ -27,11 +27,12 @@ from backend.report.card import card as card_of
 from backend.report.card import card_html
 from backend.train.child import kill
 from labelloop.errors import LabelloopError
-from labelloop.process import log
+from labelloop.process import log, rooms
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import exports
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RetrainRun
 
 TIME_LIMIT_S = 600.0
 MANNERS = {
@@ -58,8 +59,8 @@ logger = logging.getLogger(__name__)
 def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> bool:
     """Write what MLflow lacks of the loop, in a child process; whether all went well. `stop` ends it."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "backend.report.mlflow_export", loop],
-        env={**os.environ, **settings.to_env()},
+        rooms.python("backend.report.mlflow_export", loop),
+        env={**rooms.environment(os.environ), **settings.to_env()},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -100,12 +101,12 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
             continue
         in_a_row = 0
         with database.transaction() as conn:
-            exports.exported(conn, row["id"], row["status"])
+            exports.exported(conn, row.id, row.status)
     with database.transaction() as conn:
         epoch = version_store.epoch(conn, loop)
         champion = version_store.champion(conn, loop)
         challenger = exports.challenger(conn, loop)
-    _where_it_can(lambda: _alias(client, loop, "champion", None if champion is None else champion["id"]))
+    _where_it_can(lambda: _alias(client, loop, "champion", None if champion is None else champion.id))
     _where_it_can(lambda: _alias(client, loop, "challenger", challenger))
     with database.transaction() as conn:
         exports.exported_promotions(conn, loop, epoch)
@@ -115,38 +116,38 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
 
 
 def _write(
-    client: Any, experiment_id: str, database: Database, loop: str, row: Mapping[str, Any], models_dir: Path | None
+    client: Any, experiment_id: str, database: Database, loop: str, row: RetrainRun, models_dir: Path | None
 ) -> None:
     """Everything about one run; twice is once."""
     from mlflow.entities import Metric, Param, RunTag
 
-    version_id = row["version_id"]
+    version_id = row.version_id
     card = None if version_id is None else card_of(database, version_id, models_dir)
     tags = {
-        RUN: str(row["id"]),
+        RUN: str(row.id),
         VERSION: version_id or "",
         "labelloop.loop": loop,
-        "labelloop.verdict": row["status"],
-        "labelloop.cut": "" if row["feedback_upto"] is None else str(row["feedback_upto"]),
-        "mlflow.note.content": "\n\n".join([*row["reasons"], row["error"] or ""]).strip()[:LONGEST],
+        "labelloop.verdict": str(row.status),
+        "labelloop.cut": "" if row.feedback_upto is None else str(row.feedback_upto),
+        "mlflow.note.content": "\n\n".join([*row.reasons, row.error or ""]).strip()[:LONGEST],
     }
-    found = client.search_runs([experiment_id], f"tags.`{RUN}` = '{row['id']}'", max_results=1)
-    run = found[0] if found else client.create_run(experiment_id, _ms(row["started_at"] or row["requested_at"]), tags,
-                                                   run_name=str(row["id"])[:8])  # fmt: skip
-    run_id, at = run.info.run_id, _ms(row["finished_at"] or row["requested_at"])
+    found = client.search_runs([experiment_id], f"tags.`{RUN}` = '{row.id}'", max_results=1)
+    run = found[0] if found else client.create_run(experiment_id, _ms(row.started_at or row.requested_at), tags,
+                                                   run_name=str(row.id)[:8])  # fmt: skip
+    run_id, at = run.info.run_id, _ms(row.finished_at or row.requested_at)
     known = run.data.metrics
     client.log_batch(
         run_id,
-        [Metric(k, v, at, 0) for k, v in _metrics(row["scores"] or {}).items() if known.get(k) != v],
+        [Metric(k, v, at, 0) for k, v in _metrics(row.evaluation).items() if known.get(k) != v],
         [Param(k, v) for k, v in _params(row, card).items() if k not in run.data.params],
         [RunTag(k, v) for k, v in tags.items()],
     )
     if card is not None:
         client.log_text(run_id, card_html(card), "card.html")
         client.log_text(run_id, json.dumps(card, indent=2), "card.json")
-        if models_dir is not None and card["model"]["file"]["trouble"] is None:
+        if version_id is not None and models_dir is not None and card["model"]["file"]["trouble"] is None:
             _register(client, run, loop, version_id, models.path(models_dir, version_id))
-    client.set_terminated(run_id, ENDS.get(row["status"], "FINISHED"), at)
+    client.set_terminated(run_id, ENDS.get(row.status, "FINISHED"), at)
 
 
 def _register(client: Any, run: Any, loop: str, version_id: str, file: Path) -> None:
@@ -204,8 +205,8 @@ def _name(loop: str) -> str:
     return f"labelloop-{loop}"
 
 
-def _params(row: Mapping[str, Any], card: Mapping[str, Any] | None) -> dict[str, str]:
-    said: dict[str, Any] = {"seed": row["seed"], "cut": row["feedback_upto"], "why": row["why"]}
+def _params(row: RetrainRun, card: Mapping[str, Any] | None) -> dict[str, str]:
+    said: dict[str, Any] = {"seed": row.seed, "cut": row.feedback_upto, "why": row.why}
     if card is not None:
         said |= {"learner": card["model"]["learner"]}
         said |= {f"learner.{name}": value for name, value in (card["model"]["params"] or {}).items()}

@@ -1,8 +1,8 @@
-"""Pairs: two versions on the same held-out answers. Pure."""
+"""Pairs: a comparison of two versions on the same held-out answers. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,25 @@ from labelloop.answers.item_scores import item_score
 from labelloop.gate import Accuracy, Gain
 from labelloop.gate.paired import p_better
 from labelloop.labeling.config import LabelingConfig
+from labelloop.store.questions.versions import AnswerInCommon
 
 
-def paired(config: LabelingConfig, rows: Sequence[Mapping[str, Any]], a: str, b: str) -> dict[str, Any]:
-    """`rows` have label, one (what `a` said) and other (what `b` said); both names are for the sentence `said`.
+def paired(config: LabelingConfig, rows: Sequence[AnswerInCommon], a: str, b: str) -> dict[str, Any]:
+    """Compare version `a` (field `one` of the rows) with version `b` (field `other`).
 
-    Interval and test are the gate's, but the test is two-sided, since nobody said beforehand which is to be better.
-    The gain is b - a. Without rows what cannot be told is null.
+    Keys: "holdout", "metric", "accuracy_a", "accuracy_b", "better", "worse", "differ", "p", "gain" (b - a) and "said",
+    one sentence with both names. Intervals and test are those of the gate. The test is two-sided, because neither
+    version was expected to be the better one. Without rows, "p" and "gain" are None.
     """
     n = len(rows)
-    scores = np.array([[item_score(config, r["label"], r[side]) for side in ("one", "other")] for r in rows])
-    scores = scores.reshape(n, 2)  # also of none
-    metric = "accuracy" if np.isin(scores, (0.0, 1.0)).all() else "score"
-    differences = scores[:, 1] - scores[:, 0]
+    item_scores = np.array(
+        [[item_score(config, row.label, predicted) for predicted in (row.one, row.other)] for row in rows]
+    ).reshape(n, 2)  # an empty array has one dimension
+    metric = "accuracy" if np.isin(item_scores, (0.0, 1.0)).all() else "score"
+    differences = item_scores[:, 1] - item_scores[:, 0]
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
-    # The same rows give the same figures.
-    both = [Accuracy.of_scores(scores[:, side], metric, np.random.default_rng(0)).as_json() for side in (0, 1)]
+    # A fixed seed: the same rows give the same intervals.
+    both = [Accuracy.of_scores(item_scores[:, side], metric, np.random.default_rng(0)).as_json() for side in (0, 1)]
     found: dict[str, Any] = {
         "holdout": n,
         "metric": metric,
@@ -34,7 +37,7 @@ def paired(config: LabelingConfig, rows: Sequence[Mapping[str, Any]], a: str, b:
         "accuracy_b": both[1],
         "better": better,
         "worse": worse,
-        "differ": sum(row["one"] != row["other"] for row in rows),
+        "differ": sum(row.one != row.other for row in rows),
         "p": None,
         "gain": None,
     }

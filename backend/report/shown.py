@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 from urllib.parse import urlsplit
+from uuid import UUID
+
+from labelloop.store.questions.runs import Decision
+from labelloop.versions.runs import RetrainRun, RunStatus
 
 LONGEST_TEXT = 400
 """Characters of a field of an item's data."""
@@ -17,56 +21,56 @@ RASTER = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/]+={0,
 
 NEEDS = ("decision", "failed", "fault", "drift", "unreadable", "disagreement", "shadow", "answers")
 """What a loop may need, the most urgent first. The last two need nobody yet: time and people's answers see to them."""
-QUIET = ("shadow", "answers")
+STATES_WITHOUT_ALERT = ("shadow", "answers")
 
 
-def verdict(run: Mapping[str, Any]) -> str:
-    """How a run stands, in one sentence. `judged_again`: id of the run that judges its version again, if one does."""
-    name = "the challenger" if run["version_id"] is None else f"version {run['version_id'][:12]}"
-    match run["status"]:
-        case "queued":
+def verdict(run: RetrainRun, judged_again: UUID | None) -> str:
+    """Say how a run stands, in one sentence. `judged_again`: the run that judges its version again, if there is one."""
+    name = "the challenger" if run.version_id is None else f"version {run.version_id[:12]}"
+    match run.status:
+        case RunStatus.QUEUED:
             return "It waits for the backend's worker."
-        case "running":
-            asked = f" {run['stop_asked_by']} has asked for it to be stopped." if run["stop_asked_by"] else ""
+        case RunStatus.RUNNING:
+            asked = f" {run.stop_asked_by} has asked for it to be stopped." if run.stop_asked_by else ""
             return f"It trains.{asked}"
-        case "promoted":
+        case RunStatus.PROMOTED:
             return f"Promoted: {name} became champion."
-        case "refused" if run["judged_again"]:
-            return f"The champion changed after its verdict: run {str(run['judged_again'])[:8]} judges {name} again."
-        case "refused":
+        case RunStatus.REFUSED if judged_again:
+            return f"The champion changed after its verdict: run {str(judged_again)[:8]} judges {name} again."
+        case RunStatus.REFUSED:
             return "Refused: the champion stays."
-        case "asking":
+        case RunStatus.ASKING:
             return f"It passed the gate: {name} waits for a person's decision. Until then the champion stays."
-        case "shadow":
+        case RunStatus.SHADOW:
             return f"In shadow: {name} predicts beside the champion, and nobody is shown what it says."
-        case "stopped":
-            return f"Stopped by {run['stop_asked_by'] or 'a person'}: nothing was changed, the champion stays."
-        case "failed":
+        case RunStatus.STOPPED:
+            return f"Stopped by {run.stop_asked_by or 'a person'}: nothing was changed, the champion stays."
+        case RunStatus.FAILED:
             return "Failed: it came to no verdict, the champion stays."
-    return str(run["status"])
+    assert_never(run.status)
 
 
-def refusal(run: Mapping[str, Any], decisions: Sequence[Mapping[str, Any]]) -> str | None:
+def refusal(run: RetrainRun, decisions: Sequence[Decision]) -> str | None:
     """Who refused a run: `the gate`, a person's name, or "" where it passed the gate and was refused for another reason
     (the champion changed, a newer run took its place); None: it is not refused.
     """
-    if run["status"] != "refused":
+    if run.status != "refused":
         return None
-    if by := next((made["by"] for made in decisions if made["decision"] == "refuse" and made["by"] != "gate"), None):
-        return str(by)
-    scores = run["scores"] or {}
+    if by := next((made.by for made in decisions if made.decision == "refuse" and made.by != "gate"), None):
+        return by
+    scores = run.evaluation
     passed = scores.get("passed") and (scores.get("shadow") or {}).get("passed", True)
     return "" if passed else "the gate"
 
 
-def figures(run: Mapping[str, Any]) -> str:
+def figures(run: RetrainRun) -> str:
     """What a run measured last of both models: "accuracy 4 of 9, the champion 5 of 9"."""
-    scores = run["scores"] or {}
+    scores = run.evaluation
     scores = scores.get("shadow") or scores
     mine, theirs, n = scores.get("challenger"), scores.get("champion"), scores.get("holdout") or 0
     if not mine or not theirs or not n:
         return "no held-out answer judged it"
-    other = "the champion" if run["champion_id"] else "the pipeline's own outputs"
+    other = "the champion" if run.champion_id else "the pipeline's own outputs"
     if scores.get("metric") == "score":
         both = [f"{100 * side['accuracy']:.1f}" for side in (mine, theirs)]
         return f"mean score {both[0]} of 100 on {n} answers, {other} {both[1]}"
@@ -99,7 +103,7 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         if run["why"].startswith("drift: "):
             need("drift", f"{run['why']}; no version was promoted since", run["id"])
             break
-    if ties := loop["agreement"]["ties"]:
+    if ties := loop["agreement"].ties:
         need("disagreement", f"{ties} {'output has' if ties == 1 else 'outputs have'} no answer: people disagree")
     has, wants = loop["held_out_answers"], loop["min_holdout"]
     if loop["answered"] and has < wants:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
-from flask import Flask, jsonify, redirect, render_template, request, url_for
-from werkzeug.exceptions import HTTPException
+from flask import Flask, redirect, render_template, request, url_for
 
 from backend.review import api, guard, pages
 from backend.review.identity import Authenticator, authenticators
-from labelloop.errors import Conflict, LabelloopError, Retriable, UsageError
+from labelloop.process import service
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 
@@ -42,33 +40,16 @@ def _not_set_up() -> tuple[str, int]:
 
 
 def _as_json(error: Exception) -> Any:
-    status, said = _said(error)
-    response = jsonify(error=said)
-    response.status_code = status
-    if status == 401:
+    response = service.as_json(error)
+    if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="labelloop"'
     return response
 
 
 def _as_page(error: Exception) -> Any:
-    status, said = _said(error)
+    status, said = service.status_and_words(error)
     if status == 401:
         query = request.query_string.decode(errors="replace")
         onward = f"{request.path}?{query}".rstrip("?") if request.method == "GET" else None
         return redirect(url_for("review.login", next=onward), 303)
     return render_template("review/error.html", status=status, said=said), status
-
-
-def _said(error: Exception) -> tuple[int, str]:
-    """Status and words: ours where the error is ours, none of the others' details."""
-    match error:
-        case HTTPException():
-            return error.code or 500, error.description or error.name
-        case UsageError():
-            return 400, str(error)
-        case Conflict():
-            return 409, str(error)
-        case Retriable():
-            return 503, "Postgres does not answer; try again"
-    logging.getLogger(__name__).error("request failed", exc_info=error)
-    return 500, str(error) if isinstance(error, LabelloopError) else "internal error"

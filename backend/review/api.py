@@ -7,7 +7,9 @@ from typing import Any
 from flask import Blueprint, Response, abort, request
 
 from backend.report import card as cards
-from backend.report import reports
+from backend.report.loops import loop_report, overview_report
+from backend.report.runs import run_progress, run_report
+from backend.report.versions import comparison, full_version_id, version_report
 from backend.review import decide
 from backend.review.download import model_file
 from backend.review.guard import asker, found, need
@@ -25,23 +27,23 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/overview")
     def overview() -> Any:
         archived = "archived" in request.args
-        return ask(lambda conn: reports.overview(conn, archived=archived))
+        return ask(lambda conn: overview_report(conn, archived=archived))
 
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> Any:
-        return ask(lambda conn: reports.loop_report(conn, loop, label_studio_url=settings.label_studio_url))
+        return ask(lambda conn: loop_report(conn, loop, label_studio_url=settings.label_studio_url))
 
     @bp.get("/runs/<run_id>")
     def run(run_id: str) -> Any:
-        return ask(lambda conn: reports.run_report(conn, run_id, label_studio_url=settings.label_studio_url))
+        return ask(lambda conn: run_report(conn, run_id, label_studio_url=settings.label_studio_url))
 
     @bp.get("/runs/<run_id>/progress")
     def progress(run_id: str) -> Any:
-        return ask(lambda conn: reports.progress(conn, run_id))
+        return ask(lambda conn: run_progress(conn, run_id))
 
     @bp.get("/versions/<version_id>")
     def version(version_id: str) -> Any:
-        return ask(lambda conn: reports.version_report(conn, version_id))
+        return ask(lambda conn: version_report(conn, version_id))
 
     @bp.get("/versions/<version_id>/card")
     def card(version_id: str) -> Any:
@@ -50,7 +52,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/versions/<version_id>/file")
     def file(version_id: str) -> Response:
         need(access.PROMOTE)
-        return model_file(settings.models_dir, ask(lambda conn: reports.version_id(conn, version_id)))
+        return model_file(settings.models_dir, ask(lambda conn: full_version_id(conn, version_id)))
 
     @bp.post("/versions/<version_id>/description")
     def describe(version_id: str) -> Any:
@@ -62,15 +64,15 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         if not all(isinstance(tag, str) for tag in tags):
             abort(400, "name and note must be texts, and tags a list of texts")
         description = Description.of(name, tags, note)
-        version = ask(lambda conn: reports.version_id(conn, version_id))
+        version = ask(lambda conn: full_version_id(conn, version_id))
         with database.transaction() as conn:
             descriptions.write(conn, version, description, by)
-            return reports.version_report(conn, version)
+            return version_report(conn, version)
 
     @bp.get("/compare")
     def compare() -> Any:
         a, b = request.args.get("a", ""), request.args.get("b", "")
-        return ask(lambda conn: reports.comparison(conn, a, b))
+        return ask(lambda conn: comparison(conn, a, b))
 
     @bp.post("/<what>/<subject>")
     def do(what: str, subject: str) -> Any:

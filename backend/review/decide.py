@@ -8,12 +8,15 @@ from pathlib import Path
 from uuid import UUID
 
 from backend.decide import promote as hop
-from backend.report import reports, shown
+from backend.report import shown
+from backend.report.runs import run_report
+from backend.report.versions import version_report
 from backend.report.words import with_names
 from labelloop.errors import Conflict, UsageError
 from labelloop.reading.strict_json import UNKEPT
 from labelloop.store.database import Conn, Database
-from labelloop.store.questions import people, review
+from labelloop.store.questions import people
+from labelloop.store.questions import runs as run_questions
 from labelloop.store.tables import jobs, loops, runs, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import PIPELINE, previous, short
@@ -114,7 +117,7 @@ def do(database: Database, models_dir: Path | None, asked: Look, deed: Deed) -> 
 
 
 def _promote(conn: Conn, version_id: str) -> Look:
-    report = reports.version_report(conn, version_id)
+    report = version_report(conn, version_id)
     loop, name = report["loop"], report["name"]
     champion = _serves(conn, loop)
     if champion == report["version"]:
@@ -140,20 +143,20 @@ def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str,
     follows `although`; all empty where nothing does.
     """
     run = verdicts.newest_run(conn, version_id)
-    if run is None or (by := shown.refusal(run, review.decisions(conn, run["id"]))) is None:
+    if run is None or (by := shown.refusal(run, run_questions.decisions(conn, run.id))) is None:
         return "", (), ""
-    figures, names = shown.figures(run), people.names(conn, run["loop"])
-    against = [with_names(reason, names) for reason in run["reasons"]]
+    figures, names = shown.figures(run), people.names(conn, run.loop)
+    against = [with_names(reason, names) for reason in run.reasons]
     if not by:
         return f"It passed the gate, and was refused all the same: {figures}.", against, "it was refused"
     warning = f"{by[0].upper()}{by[1:]} refused it: {figures}." if by == "the gate" else f"{by} refused it: {figures}."
-    if run["champion_id"] != champion_id:
-        warning += f" It was judged against {short(run['champion_id'])}, which does not serve any more."
+    if run.champion_id != champion_id:
+        warning += f" It was judged against {short(run.champion_id)}, which does not serve any more."
     return warning, against, f"{by} refused it"
 
 
 def _end(conn: Conn, what: str, run_id: str) -> Look:
-    report = reports.run_report(conn, run_id)
+    report = run_report(conn, run_id)
     name, status = report["name"], report["status"]
     if status not in (("asking", "shadow") if what == "refuse" else ("queued", "running")):
         raise Conflict(f"run {name} is {status}: it cannot be {'refused' if what == 'refuse' else 'stopped'}")
@@ -185,7 +188,7 @@ def _end(conn: Conn, what: str, run_id: str) -> Look:
 
 def _rollback(conn: Conn, loop: str) -> Look:
     _known(conn, loop)
-    history = [row["version_id"] for row in version_store.promotions(conn, loop)]
+    history = [row.version_id for row in version_store.promotions(conn, loop)]
     champion = _serves(conn, loop)
     try:
         before = previous(list(reversed(history)))
@@ -229,4 +232,4 @@ def _known(conn: Conn, loop: str) -> None:
 
 def _serves(conn: Conn, loop: str) -> str | None:
     champion = version_store.champion(conn, loop)
-    return None if champion is None else str(champion["id"])
+    return None if champion is None else str(champion.id)

@@ -10,8 +10,11 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
 from backend.report import card as cards
-from backend.report import reports, words
+from backend.report import words
 from backend.report.days import DAYS
+from backend.report.loops import loop_report, overview_report
+from backend.report.runs import run_progress, run_report
+from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
 from backend.review import charts, decide
 from backend.review.download import model_file
 from backend.review.guard import Tries, asker, csrf_token, found, identity, need
@@ -37,17 +40,17 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/")
     def overview() -> str:
         archived = "archived" in request.args
-        return render_template("review/overview.html", **ask(lambda conn: reports.overview(conn, archived=archived)))
+        return render_template("review/overview.html", **ask(lambda conn: overview_report(conn, archived=archived)))
 
     @bp.get("/loops/<loop>")
     def loop(loop: str) -> str:
-        report = ask(lambda conn: reports.loop_report(conn, loop, label_studio_url=settings.label_studio_url))
+        report = ask(lambda conn: loop_report(conn, loop, label_studio_url=settings.label_studio_url))
         drawn = {"curve": charts.learning_curve(report["curve"]), **charts.by_day(report["days"])}
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
 
     @bp.get("/runs/<run_id>")
     def run(run_id: str) -> str:
-        report = ask(lambda conn: reports.run_report(conn, run_id, label_studio_url=settings.label_studio_url))
+        report = ask(lambda conn: run_report(conn, run_id, label_studio_url=settings.label_studio_url))
         drawn = {
             "curve": charts.learning_curve(report["curve"]),
             "calibration": charts.calibration(report["calibration"]),
@@ -57,13 +60,11 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
     @bp.get("/runs/<run_id>/progress")
     def progress(run_id: str) -> Any:
-        return ask(lambda conn: reports.progress(conn, run_id))
+        return ask(lambda conn: run_progress(conn, run_id))
 
     @bp.get("/versions/<version_id>")
     def version(version_id: str) -> str:
-        return render_template(
-            "review/version.html", version=ask(lambda conn: reports.version_report(conn, version_id))
-        )
+        return render_template("review/version.html", version=ask(lambda conn: version_report(conn, version_id)))
 
     @bp.get("/versions/<version_id>/card")
     def card(version_id: str) -> Response:
@@ -75,13 +76,13 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/versions/<version_id>/file")
     def file(version_id: str) -> Response:
         need(access.PROMOTE)
-        return model_file(settings.models_dir, ask(lambda conn: reports.version_id(conn, version_id)))
+        return model_file(settings.models_dir, ask(lambda conn: full_version_id(conn, version_id)))
 
     @bp.post("/versions/<version_id>/description")
     def describe(version_id: str) -> AnyResponse:
         by, form = need(access.PROMOTE).name, request.form
         description = Description.of(form.get("name"), form.get("tags", "").split(","), form.get("note"))
-        version = ask(lambda conn: reports.version_id(conn, version_id))
+        version = ask(lambda conn: full_version_id(conn, version_id))
         with database.transaction() as conn:
             # A form that does not say what it has seen has seen nothing.
             descriptions.write(conn, version, description, by, seen=form.get("seen", -1, type=int))
@@ -91,8 +92,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     @bp.get("/compare")
     def compare() -> str:
         a, b = request.args.get("a", "").strip(), request.args.get("b", "").strip()
-        both = ask(lambda conn: reports.comparison(conn, a, b)) if a and b else None
-        choices = ask(reports.versions_by_loop)
+        both = ask(lambda conn: comparison(conn, a, b)) if a and b else None
+        choices = ask(versions_by_loop)
         return render_template("review/compare.html", both=both, a=a, b=b, choices=choices)
 
     @bp.get(f"/<{DEEDS}:what>/<subject>")

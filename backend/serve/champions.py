@@ -122,18 +122,18 @@ class Champions:
             return None
         if champion is None:
             return Serving(loop, spec, None, None, None)
-        if known is not None and known.loop == loop and known.version_id == champion["id"]:
+        if known is not None and known.loop == loop and known.version_id == champion.id:
             return replace(known, spec=spec, trouble=None)
         try:
-            learner = models.load(self._models_dir, champion["id"])
+            learner = models.load(self._models_dir, champion.id)
             # For good, once what it needs is loaded: to set and reset it with each request takes longer than an answer.
             threadpool_limits(1)
         except Failed as exc:
-            trouble = f"version {short(champion['id'])} cannot be loaded"
+            trouble = f"version {short(champion.id)} cannot be loaded"
             if known is None or known.trouble != trouble:  # said once, not with every look
                 logger.error("loop %s: %s", loop, exc)
             if known is None or known.loop != loop:
                 return Serving(loop, spec, None, None, trouble)
             return replace(known, spec=spec, trouble=trouble)
-        logger.info("loop %s: champion %s serves", loop, short(champion["id"]))
-        return Serving(loop, spec, champion["id"], learner, None)
+        logger.info("loop %s: champion %s serves", loop, short(champion.id))
+        return Serving(loop, spec, champion.id, learner, None)

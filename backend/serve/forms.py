@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from labelloop.errors import SpecError
-from labelloop.labeling.config import ControlTag, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import ControlTag
 
 NAMED = 10
 """Labels that are named in a sentence; of more their number."""

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
-from backend.learners.others import hurry
+from backend.learners.others import deadline
 from backend.serve.champions import Serving
 from backend.serve.forms import Fit, fit, named
 from backend.serve.turns import Label, Turns
@@ -80,8 +80,8 @@ class Predictor:
             turns = self._turns.setdefault(now.loop, Turns())
             # What is shown was scored before, so its picture is kept; no click waits for one to be fetched.
             data = with_pictures(self._database, None, now.spec, [task["data"] for task in tasks])
-            with hurry.within(hurry.ANNOTATOR_S):
-                said = turns.say(now.learner, data, until)
+            with deadline.within(deadline.ANNOTATOR_S):
+                said = turns.predict(now.learner, data, until)
         return [
             {
                 "result": results.preselect(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),
@@ -95,8 +95,8 @@ class Predictor:
         ids = [_uuid(task["data"].get("labelloop_output")) for task in tasks]
         with self._database.transaction() as conn:
             known = serving.pipeline_labels(conn, loop, [i for i in ids if i is not None])
-        rows = [known.get(str(output_id)) for output_id in ids]
-        return [(None, 0.0) if row is None else (row["label"], row["confidence"] or 0.0) for row in rows]
+        rows = [None if output_id is None else known.get(output_id) for output_id in ids]
+        return [(None, 0.0) if row is None else (row.label, row.confidence or 0.0) for row in rows]
 
     def _log(self, now: Serving, found: Fit) -> None:
         """Each difference once, not with every request."""

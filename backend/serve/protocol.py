@@ -6,7 +6,6 @@ What Label Studio sends to /setup holds the API token of the project's owner: it
 
 from __future__ import annotations
 
-import hmac
 import logging
 import re
 from typing import Any
@@ -15,7 +14,8 @@ from flask import Blueprint, Response, abort, g, jsonify, request
 
 from backend.serve.champions import Champions, Serving
 from backend.serve.predict import Predictor
-from labelloop.access import credentials
+from labelloop.access import callers
+from labelloop.process import service
 from labelloop.process.bodies import json_object
 from labelloop.process.metrics import Metrics
 from labelloop.process.settings import Settings
@@ -59,8 +59,7 @@ def blueprint(
     @bp.get("/readyz")
     def ready() -> Any:
         database.ping()
-        troubles = champions.troubles()
-        return {"status": "degraded" if troubles else "ready", "troubles": troubles}, 503 if troubles else 200
+        return service.readiness({"troubles": champions.troubles}, ("ready", "degraded"))
 
     @bp.get("/metrics")
     def measured() -> Response:
@@ -114,12 +113,7 @@ def blueprint(
 
 def is_caller(settings: Settings, authorization: str) -> bool:
     """Whether this Authorization header carries the backend's user and password; compared in constant time."""
-    user, password = credentials.basic(authorization)
-    right = [
-        hmac.compare_digest(user, settings.backend_user.encode()),
-        hmac.compare_digest(password, settings.backend_password.encode()),
-    ]
-    return all(right)
+    return callers.has_basic(authorization, settings.backend_user, settings.backend_password)
 
 
 def _tasks(tasks: object) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from backend.learners import Learner
-from backend.score.scoring import predict
+from backend.score.scoring import predict_readable
 from labelloop.errors import Busy
 
 FEW = 4
@@ -35,7 +35,7 @@ class Turns:
         self._few: list[_Ask] = []
         self._busy = False
 
-    def say(self, learner: Learner, data: Data, until: float) -> list[Label]:
+    def predict(self, learner: Learner, data: Data, until: float) -> list[Label]:
         """What the learner says of each item. Raises Busy where the time, `until`, is over (time.monotonic)."""
         if not data:
             return []
@@ -124,7 +124,7 @@ def _answer(batch: Sequence[_Ask]) -> None:
 
 def _labels(learner: Learner, data: Data) -> list[Label]:
     said: list[Label] = [(None, 0.0)] * len(data)
-    positions, found = predict(learner, data)
+    positions, found = predict_readable(learner, data)
     for position, label, share in zip(positions, found.labels, found.confidences.tolist(), strict=True):
         said[position] = (label, share)
     return said

@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from labelloop.process import rooms
 from labelloop.process.settings import Settings
 from labelloop.spec.sections import Retrain
 
@@ -120,9 +120,14 @@ class Children:
         `idle`: it has only the time that nothing else wants; else a small share in any case.
         """
         child = subprocess.Popen(
-            [sys.executable, "-m", "backend.train.train"],
+            rooms.python("backend.train.train"),
             # One thread: the same sums in the same order, and the other core is for those who serve.
-            env={**os.environ, **self._settings.to_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={
+                **rooms.environment(os.environ),
+                **self._settings.to_env(),
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from backend.train.cut import labels_in
 from labelloop.errors import Unreachable
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import drift as drift_store
+from labelloop.store.questions.drift import Arrivals
 from labelloop.store.tables import jobs, loops, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.drift import less_often_right, shift, words
+from labelloop.versions.drift import accuracy_drop, shift, words
 from labelloop.versions.version import PIPELINE, short
 
 NEW_LABEL_ANSWERS = 5
@@ -71,7 +71,7 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
     newest = version_store.ranker(conn, spec.name)
     if not spec.retrain.on_new_label or newest is None:
         return None
-    classes = next(row["classes"] for row in version_store.list_(conn, spec.name) if row["id"] == newest)
+    classes = next(row.classes for row in version_store.list_(conn, spec.name) if row.id == newest)
     known = {label for one in classes for label in labels_in(one, spec.labels)}
     unknown = [label for label in spec.labels if label not in known]
     if not unknown or not known:  # numbers know no labels
@@ -88,22 +88,22 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
 def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
     """What came in since the last run, beside what had come when the one who serves was made."""
     champion = version_store.champion(conn, spec.name)
-    champion_id = None if champion is None else champion["id"]
+    champion_id = None if champion is None else champion.id
     then, since = runs.judged(conn, spec.name, champion_id), runs.began(conn, spec.name)
-    if then is None or since is None or then["started_at"] is None:
+    if then is None or since is None or then.started_at is None:
         return None
-    rows = drift_store.arrivals(conn, spec.name, then["started_at"], since)
-    outputs = sum(row["n"] for row in rows if row["recent"])
-    for what, column in (("the labels", "label"), ("the confidences", "tenth")):
-        found = shift(_counts(rows, column, recent=False), _counts(rows, column, recent=True))
+    rows = drift_store.arrivals(conn, spec.name, then.started_at, since)
+    outputs = sum(row.n for row in rows if row.recent)
+    for what, cell in (("the labels", _label), ("the confidences", _tenth)):
+        found = shift(_counts(rows, cell, recent=False), _counts(rows, cell, recent=True))
         if why := words(what, found, level, outputs):
             return why
-    side = then["scores"]["champion" if champion_id is None else "challenger"]
-    before = (int(side["correct"]), int(then["scores"]["holdout"]))
-    lately = drift_store.right_lately(
-        conn, spec.name, None if champion_id is None else short(champion_id), then["feedback_upto"], LATELY
+    side = then.evaluation["champion" if champion_id is None else "challenger"]
+    before = (int(side["correct"]), int(then.evaluation["holdout"]))
+    lately = drift_store.correct_recently(
+        conn, spec.name, None if champion_id is None else short(champion_id), then.cut, LATELY
     )
-    p = less_often_right(before, lately)
+    p = accuracy_drop(before, lately)
     if p is None:
         return None
     who = f"the {PIPELINE}'s outputs were" if champion_id is None else f"champion {short(champion_id)} was"
@@ -113,15 +113,18 @@ def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
     )
 
 
-def _counts(rows: list[dict[str, Any]], column: str, *, recent: bool) -> Mapping[object, int]:
-    """By label, or by tenth of confidence; outputs without one do not count."""
-    counts: Counter[object] = Counter()
+def _counts(rows: Sequence[Arrivals], cell: Callable[[Arrivals], str | None], *, recent: bool) -> Mapping[str, int]:
+    """Number of outputs by cell; outputs without one do not count."""
+    counts: Counter[str] = Counter()
     for row in rows:
-        if row["recent"] is recent and row[column] is not None:
-            name = (
-                row[column]
-                if column == "label"
-                else f"confidence {(row[column] - 1) / 10:.1f} to {row[column] / 10:.1f}"
-            )
-            counts[name] += row["n"]
+        if row.recent is recent and (name := cell(row)) is not None:
+            counts[name] += row.n
     return counts
+
+
+def _label(row: Arrivals) -> str | None:
+    return row.label
+
+
+def _tenth(row: Arrivals) -> str | None:
+    return None if row.tenth is None else f"confidence {(row.tenth - 1) / 10:.1f} to {row.tenth / 10:.1f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from labelloop.pictures.kept import with_pictures_in
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
+from labelloop.versions.runs import RetrainRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,47 +44,47 @@ def replay(database: Database, settings: Settings, loop: str | None, run: str) -
     """
     with database.transaction() as conn:
         row = _find(runs.beginning_with(conn, run, loop), run)
-        spec = loops.get(conn, row["loop"])
-    if row["version_id"] is None or spec is None:
-        raise UsageError(f"run {row['id']} made no version (it is {row['status']}): there is nothing to compare with")
-    then = (row["scores"] or {}).get("identity") or {}
+        spec = loops.get(conn, row.loop)
+    if row.version_id is None or spec is None:
+        raise UsageError(f"run {row.id} made no version (it is {row.status}): there is nothing to compare with")
+    then = row.evaluation.get("identity") or {}
     limits = spec.retrain.model_copy(update={"threads": then.get("threads", spec.retrain.threads)})
     heard = Heard(settings.hide)
     outcome = train_in(
         Children(settings),
-        Order(row["id"], limits, replay=True),
+        Order(row.id, limits, replay=True),
         heard,
         lambda: True,
         threading.Event(),
     )
     if "error" in outcome:
-        raise Failed(f"run {row['id']} cannot be replayed: {outcome['error']}")
+        raise Failed(f"run {row.id} cannot be replayed: {outcome['error']}")
     differs = differences(then, outcome["identity"]) if then else ["the run's identity was not kept"]
-    same = outcome["version"] == row["version_id"]
-    return Replayed(str(row["id"]), row["version_id"], outcome["version"], same, tuple(differs))
+    same = outcome["version"] == row.version_id
+    return Replayed(str(row.id), row.version_id, outcome["version"], same, tuple(differs))
 
 
 def teach_again(database: Database, models_dir: Path | None, run_id: UUID, threads: int) -> dict[str, Any]:
     """In the child: {"version", "identity"} of what the run taught with its seed and the parameters of its version."""
     with database.transaction() as conn:
         run = runs.get(conn, run_id)
-        if run is None or run["version_id"] is None:
+        if run is None or run.version_id is None:
             raise Failed(f"no run {run_id} with a version")
-        spec = loops.get(conn, run["loop"])
+        spec = loops.get(conn, run.loop)
         taught = run_items.taught(conn, run_id)
     if spec is not None:  # only what is kept: what the run saw
         taught = with_pictures_in(database, None, spec, taught)
-    made = models.load(models_dir, run["version_id"])
+    made = models.load(models_dir, run.version_id)
     with threadpool_limits(threads):
-        learner = teach(make(made.name, made.params), taught, run["seed"])
+        learner = teach(make(made.name, made.params), taught, run.seed)
     with tempfile.TemporaryDirectory() as folder:  # what differs is no version of ours
-        stored = models.store(Path(folder), run["loop"], learner)
-    return {"version": stored.id, "identity": identity(taught, run["seed"], threads)}
+        stored = models.store(Path(folder), run.loop, learner)
+    return {"version": stored.id, "identity": identity(taught, run.seed, threads)}
 
 
-def _find(found: list[dict[str, Any]], run: str) -> dict[str, Any]:
+def _find(found: Sequence[RetrainRun], run: str) -> RetrainRun:
     if len(found) == 1:
         return found[0]
     if not found:
         raise UsageError(f"no run begins with {run!r}: `labelloop runs` names them")
-    raise UsageError(f"{run!r} begins {len(found)} runs: {', '.join(str(row['id']) for row in found[:5])}")
+    raise UsageError(f"{run!r} begins {len(found)} runs: {', '.join(str(row.id) for row in found[:5])}")

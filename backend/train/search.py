@@ -87,7 +87,7 @@ def _right(
             np.random.default_rng([seed, 1]),
             weights_of(part),
         )
-        labels = learner.say([rows[i]["data"] for i in judged]).labels
+        labels = learner.predict([rows[i]["data"] for i in judged]).labels
         right[judged] = [label == rows[i]["label"] for i, label in zip(judged, labels, strict=True)]
     return right
 

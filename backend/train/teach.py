@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from backend.learners import OF_OTHERS, Learner
+from backend.learners import Learner
 from backend.train.search import weights_of
+from labelloop.spec.learners import facts_of
 
 
 def teach(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Learner:
@@ -21,6 +22,6 @@ def teach(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Lea
     data, labels = [row["data"] for row in rows], [row["label"] for row in rows]
     rng, weights = np.random.default_rng(seed), weights_of(rows)
     learner.fit(data, labels, rng, weights)
-    if learner.name in OF_OTHERS:
+    if facts_of(learner.name).takes_form:
         return learner
     return calibrate(learner, data, labels, rng, weights, [row["group_key"] for row in rows])

@@ -24,24 +24,26 @@ from uuid import UUID
 from threadpoolctl import threadpool_limits
 
 from backend import models
-from backend.decide.again import judged_before
+from backend.decide.again import Judging, judged_before
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
 from backend.train.cut import divide, readable
 from backend.train.identity import identity
-from backend.train.patience import patiently
 from backend.train.replay import teach_again
+from backend.train.retrying import retrying
 from backend.train.search import TIME_SHARE, search
 from backend.train.teach import teach
 from labelloop.errors import Failed, LabelloopError
 from labelloop.pictures.kept import with_pictures_in
 from labelloop.process import log
 from labelloop.process.settings import Settings
+from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import FROZEN, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RetrainRun
 
 Told = Callable[[str, int, int], None]
 """A step, and how many of how many steps are done."""
@@ -119,17 +121,17 @@ def train(
 ) -> dict[str, Any]:
     """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
 
-    def gather() -> tuple[dict[str, Any], LoopSpec, dict[str, Any] | None, list[dict[str, Any]]]:
+    def gather() -> tuple[RetrainRun, LoopSpec, Judging | None, list[dict[str, Any]]]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
-            spec = None if run is None else loops.get(conn, run["loop"])
-            if run is None or spec is None or run["feedback_upto"] is None:
+            spec = None if run is None else loops.get(conn, run.loop)
+            if run is None or spec is None or run.feedback_upto is None:
                 raise Failed(f"no run {run_id} that was started")
-            if run["judges"] is None:
-                return run, spec, None, run_items.answered(conn, run["loop"], run["feedback_upto"])
+            if run.judges is None:
+                return run, spec, None, run_items.answered(conn, run.loop, run.feedback_upto)
             return run, spec, *judged_before(conn, run)
 
-    run, spec, version, rows = patiently(gather)
+    run, spec, version, rows = retrying(gather)
     rows = with_pictures_in(database, settings, spec, rows)
     with threadpool_limits(spec.retrain.threads):
         if version is not None:
@@ -140,7 +142,7 @@ def train(
 def _train(
     database: Database,
     models_dir: Path | None,
-    run: dict[str, Any],
+    run: RetrainRun,
     spec: LoopSpec,
     rows: list[dict[str, Any]],
     told: Told,
@@ -151,11 +153,11 @@ def _train(
         told(words, step, len(STEPS))
 
     at(0)
-    run_id, learner = run["id"], learner_of(spec)
+    run_id, learner = run.id, learner_of(spec)
     cut = divide(spec, learner, field_of(spec), rows)
     taught, judged, notes = cut.taught, cut.judged, cut.notes
-    patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2 and learner.name not in FROZEN:
+    retrying(lambda: _write_items(database, run_id, [*taught, *judged]))
+    if len(taught) < 2 and not facts_of(learner.name).is_frozen:
         return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
     tried = None
     try:
@@ -163,10 +165,10 @@ def _train(
             at(1)
             limit_s = TIME_SHARE * 60 * spec.retrain.minutes
             learner, tried = search(
-                learner, spec.learner.params, taught, run["seed"], limit_s, lambda done, of: at(1, done, of)
+                learner, spec.learner.params, taught, run.seed, limit_s, lambda done, of: at(1, done, of)
             )
         at(2)
-        learner = teach(learner, taught, run["seed"])
+        learner = teach(learner, taught, run.seed)
     except Failed as exc:
         return {"refused": "; ".join([f"{exc}: refused", *notes])}
     at(3)
@@ -188,56 +190,56 @@ def _train(
             run_items.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
             runs.write_tried(conn, run_id, tried)
 
-    patiently(keep)
+    retrying(keep)
     return {
         "version": stored.id,
         "trained_on": len(taught),
         "notes": notes,
         "speed": speed,
-        "identity": identity(taught, run["seed"], spec.retrain.threads),
+        "identity": identity(taught, run.seed, spec.retrain.threads),
     }
 
 
 def _judge_again(
     database: Database,
     models_dir: Path | None,
-    run: dict[str, Any],
-    version: dict[str, Any],
+    run: RetrainRun,
+    version: Judging,
     judged: list[dict[str, Any]],
     told: Told,
 ) -> dict[str, Any]:
     """What `train` returns, of the version of an earlier run; only the verdict is new."""
     told(STEPS[4], 4, len(STEPS))
-    learner = models.load(models_dir, version["id"])
-    incumbent, challenger, speed = _both_say(models_dir, run, learner, version["id"], judged)
+    learner = models.load(models_dir, version.version_id)
+    incumbent, challenger, speed = _both_say(models_dir, run, learner, version.version_id, judged)
 
     def keep() -> None:
         with database.transaction() as conn:
-            run_items.write_verdicts(conn, run["id"], [row["output_id"] for row in judged], incumbent, challenger)
+            run_items.write_verdicts(conn, run.id, [row["output_id"] for row in judged], incumbent, challenger)
 
-    patiently(keep)
+    retrying(keep)
     return {
-        "version": version["id"],
-        "trained_on": version["trained_on"],
+        "version": version.version_id,
+        "trained_on": version.trained_on,
         "notes": [],
         "speed": speed,
-        "identity": version["identity"],
+        "identity": version.identity,
     }
 
 
 def _both_say(
-    models_dir: Path | None, run: dict[str, Any], learner: Learner, version_id: str, judged: list[dict[str, Any]]
+    models_dir: Path | None, run: RetrainRun, learner: Learner, version_id: str, judged: list[dict[str, Any]]
 ) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
     """What the champion and the challenger say of the held-out items, and milliseconds an item of each."""
     challenger, challenger_ms = _say(learner, judged)
     champion: run_items.Verdicts
     champion_ms = None
-    if run["champion_id"] is None:
+    if run.champion_id is None:
         champion = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
-    elif run["champion_id"] == version_id:  # asked once: its answers may cost money
+    elif run.champion_id == version_id:  # asked once: its answers may cost money
         champion, champion_ms = challenger, challenger_ms
     else:
-        champion, champion_ms = _say(models.load(models_dir, run["champion_id"]), judged)
+        champion, champion_ms = _say(models.load(models_dir, run.champion_id), judged)
     return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
 
 
@@ -251,9 +253,9 @@ def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdic
     taken = []
     for _ in range(SAID):  # the quickest counts: what else the machine does makes it only slower
         began = time.perf_counter()
-        said = learner.say(data)
+        said = learner.predict(data)
         taken.append(time.perf_counter() - began)
-        if sum(taken) > SAID_S or learner.name in FROZEN:  # whose every answer may cost money
+        if sum(taken) > SAID_S or facts_of(learner.name).is_frozen:  # whose every answer may cost money
             break
     pairs = zip(said.labels, said.confidences.tolist(), strict=True)
     found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}

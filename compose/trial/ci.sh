@@ -103,7 +103,7 @@ for name in sorted(rest):
 PY
 }
 doctor_finds_nothing() {
-    for _ in 1 2 3 4; do # what was just restarted is connected within half a minute
+    for _ in 1 2 3 4; do # a restarted service connects within 30 s
         dc run --rm -T tools doctor > "$dir/doctor.txt" 2>&1 && return 0
         sleep 15
     done
@@ -120,7 +120,7 @@ inside openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -day
     -addext subjectAltName=DNS:localhost -keyout tls/privkey.pem -out tls/fullchain.pem 2>/dev/null
 chmod 644 "$tree/tls/privkey.pem" # for the proxy's user
 dc down --volumes >/dev/null 2>&1 || true
-for image in labelloop labelloop-label-studio; do # of an earlier run
+for image in labelloop labelloop-label-studio; do # left by an earlier run
     inside docker image ls -q "$image" | sort -u | xargs -r "$engine" in "$dir" docker image rm -f >/dev/null
 done
 inside docker image prune -f >/dev/null

@@ -26,8 +26,8 @@ debian() { # RELEASE TARGET PACKAGES [OPTION...]
         "$1" "$2" "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $(mirror) $1 main"
 }
 
-# All of it is one file with a file system in it, because it has 150,000 files, and a disk that discards each file it loses
-# takes more than ten minutes to remove them. Without loop devices it is a folder.
+# The engine is in one file with a file system, because it has 150,000 files. A disk that discards each deleted file takes
+# more than ten minutes to delete them. Without loop devices the engine is in a folder.
 mounted() { mountpoint -q "$root" || [ ! -f "$dir/disk" ] || mount -o loop,nodiscard "$dir/disk" "$root"; }
 
 case $what in

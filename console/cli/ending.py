@@ -36,7 +36,7 @@ def archive(settings: Settings, name: str, by: str) -> None:
     with open_database(settings) as db, db.transaction() as conn:
         if not loops.archive(conn, name, by):
             raise _not(loops.names(conn), loops.resting(conn), name)
-        stopped = [r for r in runs.open_runs(conn, name) if runs.ask_to_stop(conn, r["id"], by, "the loop is archived")]
+        stopped = [r for r in runs.open_runs(conn, name) if runs.ask_to_stop(conn, r.id, by, "the loop is archived")]
     to_stderr(f"loop {name!r} is archived; `labelloop loop restore {name}` takes it up again")
     if stopped:
         to_stderr(f"{len(stopped)} run{'s' * (len(stopped) > 1)} of it will stop within seconds")

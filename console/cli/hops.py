@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +22,7 @@ from console.cli.progress import Tick, counted, progress
 from console.cli.shown import plain, show
 from labelloop.errors import Failed, Unreachable, UsageError
 from labelloop.process.settings import Settings
+from labelloop.versions.runs import RetrainRun
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -132,18 +133,18 @@ def retrain(
         if stop:
             by = by or me()
             with db.transaction() as conn:
-                ended = [run for run in runs.open_runs(conn, name) if runs.ask_to_stop(conn, run["id"], by, why)]
+                ended = [run for run in runs.open_runs(conn, name) if runs.ask_to_stop(conn, run.id, by, why)]
             if not ended:
                 raise UsageError(f"no run of {name} is queued or running: there is nothing to stop")
             said = {"running": "stops within seconds", "queued": "stopped"}
-            return show([{"loop": name, "run": str(run["id"]), "now": said[run["status"]]} for run in ended], as_json)
+            return show([{"loop": name, "run": str(run.id), "now": said[run.status]} for run in ended], as_json)
         with db.transaction() as conn:
             if (spec := loops.get(conn, name)) is not None:
                 spec.require_learner()
             run = runs.request(conn, name, why)
             jobs.ask(conn, jobs.RETRAIN, name)
             # Not one that only judges a version again, which may be newer and go first.
-            trains = run or next((one["id"] for one in runs.latest(conn, name) if one["judges"] is None), None)
+            trains = run or next((one.id for one in runs.latest(conn, name) if one.judges is None), None)
         if not wait:
             said_run = "folded into the run that is queued already" if run is None else str(run)
             return show({"loop": name, "run": said_run}, as_json)
@@ -151,9 +152,9 @@ def retrain(
             raise UsageError(f"no run is asked for: loop {name!r} was archived just now")
         with progress() as tick:
             done = _wait_for_verdict(db, trains, tick)
-    show({k: done[k] for k in ("id", "status", "reasons", "error")}, as_json)
-    if done["status"] == "failed":
-        raise Failed(f"the run failed: {done['error']}")
+    show({k: getattr(done, k) for k in ("id", "status", "reasons", "error")}, as_json)
+    if done.status == "failed":
+        raise Failed(f"the run failed: {done.error}")
 
 
 @click.command()
@@ -221,7 +222,7 @@ def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by:
     show(plain(done), as_json)
 
 
-def _wait_for_verdict(db: Database, run_id: UUID, tick: Tick) -> Mapping[str, Any]:
+def _wait_for_verdict(db: Database, run_id: UUID, tick: Tick) -> RetrainRun:
     from labelloop.store.tables import runs
 
     deadline = time.monotonic() + 900
@@ -230,10 +231,10 @@ def _wait_for_verdict(db: Database, run_id: UUID, tick: Tick) -> Mapping[str, An
             run = runs.get(conn, run_id)
         if run is None:
             raise Failed(f"run {run_id} is gone")
-        if run["status"] not in ("queued", "running"):
+        if run.status not in ("queued", "running"):
             return run
-        at = run["progress"] or {"step": run["status"], "done": 0, "of": 0}
-        tick(f"run {str(run['id'])[:8]}: {at['step']}", at["done"], at["of"])
+        at = run.progress or {"step": run.status, "done": 0, "of": 0}
+        tick(f"run {str(run.id)[:8]}: {at['step']}", at["done"], at["of"])
         time.sleep(0.5)
     raise Unreachable("no verdict within 15 minutes: is the backend's worker running?")
 

@@ -40,8 +40,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
                     "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
-                    "champion": champion["id"][:12] if champion else "pipeline",
-                    "last_run": latest[0]["status"] if latest else None,
+                    "champion": champion.id[:12] if champion else "pipeline",
+                    "last_run": latest[0].status if latest else None,
                 }
             )
     if not as_json:  # what is rare has a column only where there is some
@@ -56,11 +56,11 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 @with_settings
 def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
     """All loops at a glance, as the review pages show them: how fast and alike people answer, and what needs you."""
-    from backend.report.reports import overview
+    from backend.report.loops import overview_report
     from backend.report.words import duration, interval, percent
 
     with open_database(settings) as db, db.transaction() as conn:
-        loops = overview(conn, archived=archived)["loops"]
+        loops = overview_report(conn, archived=archived)["loops"]
     if as_json:
         return show(loops, as_json)
     show(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +10,10 @@ from console.cli.door import as_json_too, one_loop, one_of_the_loops, open_datab
 from console.cli.shown import plain, print_json, show
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
+
+if TYPE_CHECKING:
+    from labelloop.gate import Accuracy
+    from labelloop.store.questions.people import ReviewerWork
 
 
 @click.command()
@@ -28,20 +31,20 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
 
     with open_database(settings) as db, db.transaction() as conn:
         rows = store.work(conn, one_loop(db, loop, archived=True))
-    found = [(row, Accuracy.of(row["gold_right"], row["gold_asked"])) for row in rows]
+    found = [(row, Accuracy.of(row.gold_right, row.gold_asked)) for row in rows]
     if as_json:
-        return print_json([row | {"gold": gold.as_json()} for row, gold in found])
+        return print_json([plain(row) | {"gold": gold.as_json()} for row, gold in found])
     show([_line(row, gold) for row, gold in found], as_json=False)
 
 
-def _line(row: Mapping[str, Any], gold: Any) -> dict[str, Any]:
+def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
     return {
-        "reviewer": row["reviewer"] or "nobody (deleted in Label Studio)",
-        "answered": row["answered"],
-        "unreadable": row["unreadable"],
-        "median": None if row["median_s"] is None else f"{row['median_s']:.1f} s",
+        "reviewer": row.reviewer or "nobody (deleted in Label Studio)",
+        "answered": row.answered,
+        "unreadable": row.unreadable,
+        "median": None if row.median_s is None else f"{row.median_s:.1f} s",
         "gold": gold if gold.n else None,
-        "kept": f"{row['kept']} of {row['preselected']}" if row["preselected"] else None,
+        "kept": f"{row.kept} of {row.preselected}" if row.preselected else None,
     }
 
 

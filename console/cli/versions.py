@@ -10,7 +10,7 @@ import click
 
 from console.cli import hops
 from console.cli.door import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from console.cli.shown import print_json, show, to_stderr
+from console.cli.shown import plain, print_json, show, to_stderr
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
@@ -41,7 +41,8 @@ def versions(
 
     Name, tags and note are kept beside a version, which itself never changes; what they were before stays on record.
     """
-    from backend.report.reports import loop_report, version_report
+    from backend.report.loops import loop_report
+    from backend.report.versions import version_report
     from labelloop.store.questions import lineage
     from labelloop.store.tables import versions as store
 
@@ -61,12 +62,12 @@ def versions(
         wanted = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             stale = lineage.stale_by_version(conn, wanted)
-            decided = {row["id"]: row for row in store.list_(conn, wanted)}
+            decided = {row.id: row for row in store.list_(conn, wanted)}
             rows = [
                 {
                     **line,
                     "stale": stale.get(line["version"], 0),
-                    **{key: decided[line["version"]][key] for key in ("by", "why", "decided_at")},
+                    **{key: getattr(decided[line["version"]], key) for key in ("by", "why", "decided_at")},
                 }
                 for line in loop_report(conn, wanted)["versions"]
             ]
@@ -82,7 +83,8 @@ def versions(
 @with_settings
 def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -> None:
     """The last runs of a loop, newest first; or RUN (the first characters will do): its verdict and all behind it."""
-    from backend.report.reports import loop_report, run_report
+    from backend.report.loops import loop_report
+    from backend.report.runs import run_report
 
     with open_database(settings) as db:
         if run is not None:
@@ -104,7 +106,7 @@ def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -
 @with_settings
 def compare(settings: Settings, a: str, b: str, as_json: bool) -> None:
     """Versions A and B on the held-out answers that judged both; `pipeline` names the pipeline's own outputs."""
-    from backend.report.reports import comparison
+    from backend.report.versions import comparison
 
     with open_database(settings) as db, db.transaction() as conn:
         report = comparison(conn, a, b)
@@ -145,7 +147,7 @@ def lineage(
     as_json: bool,
 ) -> None:
     """The answers that VERSION learned from, and whose they are; or back, from an output or a person to versions."""
-    from labelloop.store.questions import lineage as store
+    from labelloop.store.questions import uses
 
     if sum(x is not None for x in (version, output, reviewer)) != 1:
         raise UsageError("say one of: VERSION, --output KEY, --reviewer EMAIL")
@@ -157,15 +159,15 @@ def lineage(
         name = one_loop(db, loop, archived=True)
         with db.transaction() as conn:
             if output is not None:
-                if not store.known_output(conn, name, output):
+                if not uses.known_output(conn, name, output):
                     raise UsageError(f"no output of {name} has the key {output!r}")
-                return show(store.by_output(conn, name, output), as_json)
+                return show([plain(row) for row in uses.by_output(conn, name, output)], as_json)
             assert reviewer is not None
-            found = store.by_reviewer(conn, name, reviewer)
-            known = store.known_reviewers(conn)
+            found = uses.by_reviewer(conn, name, reviewer)
+            known = uses.known_reviewers(conn)
     if not found and reviewer not in known:
         raise UsageError(f"nobody called {reviewer!r} has answered; there are: {', '.join(known[:10]) or 'none yet'}")
-    show(found, as_json)
+    show([plain(row) for row in found], as_json)
 
 
 @click.command()
@@ -196,16 +198,17 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
 
 def _describe(conn: Conn, version: str, name: str | None, tags: tuple[str, ...], note: str | None, by: str) -> None:
     """Write what was given; what was not given stays as it is."""
-    from backend.report.reports import version_id
+    from backend.report.versions import full_version_id
     from labelloop.store.tables import descriptions
     from labelloop.versions.descriptions import Description
 
-    of = version_id(conn, version)
-    now = next(iter(descriptions.history(conn, of)), {})
+    of = full_version_id(conn, version)
+    changes = descriptions.history(conn, of)
+    now = changes[0].description if changes else Description()
     made = Description.of(
-        now.get("name") if name is None else name,
-        tags or now.get("tags", ()),
-        now.get("note") if note is None else note,
+        now.name if name is None else name,
+        tags or now.tags,
+        now.note if note is None else note,
     )
     descriptions.write(conn, of, made, by)
 
@@ -221,13 +224,15 @@ def _learned_from(conn: Conn, version: str, *, rows: bool, stale_only: bool) -> 
     version_id = find(version, version_store.all_ids(conn))
     report = {
         "version": version_id,
-        **store.counts(conn, version_id),
-        "runs": [{key: run[key] for key in ("id", "status", "feedback_upto", "seed")} for run in
-                 store.runs_of(conn, version_id)],
-        "reviewers": store.reviewers(conn, version_id),
-    }  # fmt: skip
+        **plain(store.counts(conn, version_id)),
+        "runs": [
+            {"id": run.id, "status": run.status, "feedback_upto": run.feedback_upto, "seed": run.seed}
+            for run in store.runs_of(conn, version_id)
+        ],
+        "reviewers": [plain(row) for row in store.reviewers(conn, version_id)],
+    }
     if rows or stale_only:
-        report["rows"] = store.taught(conn, version_id, stale_only=stale_only)
+        report["rows"] = [plain(row) for row in store.training_answers(conn, version_id, stale_only=stale_only)]
     return report
 
 

@@ -25,9 +25,9 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
     """
     with database.transaction() as conn:
         counts = figure_store.counts(conn, spec.name)
-        states = figure_store.keys(conn, spec.name)
+        states = figure_store.states_by_key(conn, spec.name)
         stored = figure_store.annotation_ids(conn, spec.name)
-        unheeded = figure_store.unheeded(conn, spec.name, spec.overlap)
+        unheeded = figure_store.lost_between_hops(conn, spec.name, spec.overlap)
         project = projects.get(conn, spec.name)
     assert project is not None
     tasks = list(_tasks(gateway, project["project_id"]))
@@ -45,17 +45,17 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
     duplicated = sum(n - 1 for n in there.values()) + sum(n - 1 for n in by_person.values())
     duplicated += len(stored - {a.id for a in annotations})
     return {
-        "submitted": counts["outputs"],
-        "passed": counts["passed"],
-        "waiting": counts["waiting"],
-        "in_review": counts["in_review"],
-        "answered": counts["answered"],
-        "set_aside": counts["set_aside"],
+        "submitted": counts.outputs,
+        "passed": counts.passed,
+        "waiting": counts.waiting,
+        "in_review": counts.in_review,
+        "answered": counts.answered,
+        "set_aside": counts.set_aside,
         "label_studio": {"tasks": len(tasks), "annotations": len(annotations)},
         "postgres": {
-            "outputs": counts["outputs"],
-            "annotations": counts["annotations"],
-            "feedback": counts["feedback"],
+            "outputs": counts.outputs,
+            "annotations": counts.annotations,
+            "feedback": counts.feedback,
         },
         "lost": sum(losses.values()),
         "losses": losses,

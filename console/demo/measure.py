@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
 from labelloop.store.tables import projects
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import PIPELINE, short
 
 
@@ -34,27 +35,27 @@ class Measure:
     """What the pipeline's model says of the test part."""
     options: DemoOptions
 
-    def row(self, run: Mapping[str, Any]) -> dict[str, Any]:
+    def row(self, run: RetrainRun) -> dict[str, Any]:
         """What a round came to, after the run that ended it."""
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
             project = projects.get(conn, self.spec.name)
-            teachable = figure_store.teachable(conn, self.spec.name)
-            answers = figure_store.counts(conn, self.spec.name)["answered"]
-        scores = run["scores"] or {}
-        served = scores.get("challenger" if run["status"] == "promoted" else "champion") or {}
+            teachable = figure_store.trainable_keys(conn, self.spec.name)
+            answers = figure_store.counts(conn, self.spec.name).answered
+        scores = run.evaluation
+        served = scores.get("challenger" if run.status == "promoted" else "champion") or {}
         trained_on = scores.get("trained_on") or 0
         random_order = self._random_order(teachable, trained_on) if trained_on else None
         challenger = None
-        if run["version_id"] is not None and self.settings.models_dir is not None:
-            challenger = replay.accuracy(models.load(self.settings.models_dir, run["version_id"]), self.items)
+        if run.version_id is not None and self.settings.models_dir is not None:
+            challenger = replay.accuracy(models.load(self.settings.models_dir, run.version_id), self.items)
         labels: Sequence[str | None] = self.pipeline_labels
         if champion is not None and project is not None:
-            labels = self._served(project["project_id"], champion["id"])
+            labels = self._served(project["project_id"], champion.id)
         return {
             "answers": answers,
             "taught": trained_on,
-            "champion": PIPELINE if champion is None else short(champion["id"]),
+            "champion": PIPELINE if champion is None else short(champion.id),
             "accuracy": served.get("accuracy"),
             "low": served.get("low"),
             "high": served.get("high"),
@@ -63,8 +64,8 @@ class Measure:
             "random_test_accuracy": random_order and random_order.mean,
             "random_low": random_order and random_order.low,
             "random_high": random_order and random_order.high,
-            "promoted": run["status"] == "promoted",
-            "reasons": list(run["reasons"]) or [run["error"] or "no reason was given"],
+            "promoted": run.status == "promoted",
+            "reasons": list(run.reasons) or [run.error or "no reason was given"],
         }
 
     def _random_order(self, teachable: Sequence[str], n: int) -> replay.Reached | None:

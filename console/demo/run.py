@@ -32,9 +32,11 @@ from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
+from labelloop.store.questions.figures import LoopCounts
 from labelloop.store.tables import jobs, projects, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.version import shown_version
+from labelloop.versions.runs import RetrainRun
+from labelloop.versions.version import VersionPair
 
 AT_REST_S = 30.0
 """What has not come by then is lost."""
@@ -160,7 +162,7 @@ class _Demo:
         )
 
     def _round(self, number: int) -> dict[str, Any]:
-        known = {run["id"] for run in patiently("the runs", self._finished_runs)}
+        known = {run.id for run in patiently("the runs", self._finished_runs)}
         before = patiently("the counts", self._counts)
         with self.console.status("") as status:
 
@@ -174,18 +176,18 @@ class _Demo:
                     self.console.print(f"Round {number}: Label Studio had only {given} tasks left to serve.")
                 status.update(f"Round {number}: waiting for {given} answers to arrive in Postgres")
                 # Not by outputs: on SQLite Label Studio now and then serves one task to two people.
-                wanted = before["feedback"] + given
-                patiently("the answers in Postgres", lambda: self._counts()["feedback"] >= wanted or None)
+                wanted = before.feedback + given
+                patiently("the answers in Postgres", lambda: self._counts().feedback >= wanted or None)
             else:
                 while not patiently("the runs", lambda: self._new_run(known)):
-                    progress(patiently("the counts", self._counts)["answered"] - before["answered"])
+                    progress(patiently("the counts", self._counts).answered - before.answered)
                     time.sleep(1)
             status.update(f"Round {number}: a challenger is trained and judged")
             run = patiently("a verdict", lambda: self._verdict(known))
             status.update(f"Round {number}: the window is ranked and prelabelled anew")
             patiently("the window", self._window_is_renewed)
         row = patiently("the figures of the round", lambda: self.measure.row(run))
-        verdict = "promoted" if row["promoted"] else run["status"]
+        verdict = "promoted" if row["promoted"] else run.status
         self.console.print(f"Round {number}: {row['answers']} answers. [bold]{verdict}[/]: {row['reasons'][0]}")
         return row
 
@@ -196,24 +198,24 @@ class _Demo:
             project = projects.get(conn, self.spec.name)
         return project if project and project["project_id"] is not None else None
 
-    def _counts(self) -> dict[str, Any]:
+    def _counts(self) -> LoopCounts:
         with self.database.transaction() as conn:
             return figure_store.counts(conn, self.spec.name)
 
-    def _finished_runs(self) -> list[dict[str, Any]]:
+    def _finished_runs(self) -> list[RetrainRun]:
         with self.database.transaction() as conn:
             latest = runs.latest(conn, self.spec.name, 1000)
-        return [run for run in latest if run["status"] not in ("queued", "running")]
+        return [run for run in latest if run.status not in ("queued", "running")]
 
     def _new_run(self, known: set[Any]) -> bool:
         with self.database.transaction() as conn:
-            return any(run["id"] not in known for run in runs.latest(conn, self.spec.name, 5))
+            return any(run.id not in known for run in runs.latest(conn, self.spec.name, 5))
 
-    def _verdict(self, known: set[Any]) -> dict[str, Any] | None:
+    def _verdict(self, known: set[Any]) -> RetrainRun | None:
         """The newest run that was not there before and has ended; a run is asked for where none comes by itself."""
         with self.database.transaction() as conn:
-            latest = [run for run in runs.latest(conn, self.spec.name, 5) if run["id"] not in known]
-            if latest and all(run["status"] not in ("queued", "running") for run in latest):
+            latest = [run for run in runs.latest(conn, self.spec.name, 5) if run.id not in known]
+            if latest and all(run.status not in ("queued", "running") for run in latest):
                 return latest[0]
             if not latest and runs.new_answers(conn, self.spec.name) < self.spec.retrain.after:
                 # A task that was served twice, or an answer nobody could read: the round has an answer less.
@@ -224,9 +226,8 @@ class _Demo:
     def _window_is_renewed(self) -> bool | None:
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
-            shown = shown_version(
-                None if champion is None else champion["id"], version_store.ranker(conn, self.spec.name)
-            )
+            ranker = version_store.ranker(conn, self.spec.name)
+            shown = VersionPair.of(None if champion is None else champion.id, ranker).name
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
         return (project is not None and project["model_version"] == shown and stale == 0) or None

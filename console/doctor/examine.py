@@ -80,7 +80,7 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
     def connections() -> Finding:
         before = time.time()
         row = health.server(conn)
-        clocks["Postgres"] = gather.postgres_clock(row["clock"], before, time.time())
+        clocks["Postgres"] = gather.postgres_clock(row.clock, before, time.time())
         return work.connections(row)
 
     def workers() -> Finding:

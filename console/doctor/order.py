@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ from console.doctor.findings import Finding, fault, good
 from console.doctor.project import push_it
 from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Served
 from labelloop.queue.tasks import order_score
+from labelloop.store.questions.health import OpenTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +141,5 @@ def _of(some: Sequence[Ours], all_: Sequence[object]) -> str:
     return f"{len(some)} of {len(all_)} open tasks have{example}" if len(some) != 1 else f"task {some[0].task_id} has"
 
 
-def by_id(rows: Sequence[Mapping[str, Any]]) -> list[Ours]:
-    """Rows of store.health.open_tasks."""
-    return [Ours(row["label_studio_id"], row["key"], row["priority"], row["shown_version"]) for row in rows]
+def by_id(rows: Sequence[OpenTask]) -> list[Ours]:
+    return [Ours(row.label_studio_id, row.key, row.priority, row.shown_version) for row in rows]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good
 from labelloop.errors import SpecError
-from labelloop.labeling.config import ControlTag, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.answers import Project
 from sync.project.project import SAMPLING

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
+from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
 
 POOL = 8
@@ -33,26 +33,26 @@ def schema(lacking: Sequence[str]) -> Finding:
     )
 
 
-def connections(row: Mapping[str, Any]) -> Finding:
+def connections(row: ServerState) -> Finding:
     """Room for what our processes may still open, on the server, in the database, and for the role."""
-    rooms = {"the server": (row["places"], row["used"], "raise max_connections of Postgres and restart it")}
-    if row["database_places"] is not None:
+    rooms = {"the server": (row.places, row.used, "raise max_connections of Postgres and restart it")}
+    if row.database_places is not None:
         raise_it = "alter database ... connection limit 100  -- in psql, as an administrator"
-        rooms["this database"] = (row["database_places"], row["database_used"], raise_it)
-    if row["role_places"] is not None:
+        rooms["this database"] = (row.database_places, row.database_used, raise_it)
+    if row.role_places is not None:
         raise_it = "alter role ... connection limit 100  -- in psql, as an administrator"
-        rooms["this user"] = (row["role_places"], row["role_used"], raise_it)
+        rooms["this user"] = (row.role_places, row.role_used, raise_it)
     where, (places, used, repair) = min(rooms.items(), key=lambda room: room[1][0] - room[1][1])
     free = places - used
-    if free < max(2, AT_LEAST - row["ours"]):
+    if free < max(2, AT_LEAST - row.ours):
         return fault(
             "connections",
-            f"{where} has {free} connections free of {places}; labelloop has {row['ours']} and takes up to {AT_MOST}",
+            f"{where} has {free} connections free of {places}; labelloop has {row.ours} and takes up to {AT_MOST}",
             why=NO_ROOM,
             repair=repair,
         )
-    if free < AT_MOST - row["ours"]:
-        busy = f"labelloop has {row['ours']} and takes up to {AT_MOST} when all is busy"
+    if free < AT_MOST - row.ours:
+        busy = f"labelloop has {row.ours} and takes up to {AT_MOST} when all is busy"
         return hint("connections", f"{where} has {free} free of {places}; {busy}")
     return good("connections", f"{free} free of {places}")
 
@@ -90,14 +90,14 @@ def workers(named: Sequence[str], heartbeats: Sequence[float], beat_s: float) ->
     return good("workers", f"{alive} have a heartbeat, the oldest {max(a for a in heartbeats if a <= limit):.0f} s old")
 
 
-def stuck(rows: Sequence[Mapping[str, Any]], beat_s: float) -> Finding:
-    left = [row for row in rows if row["status"] == "doing" and _is_dead(row["silence"], beat_s)]
-    late = [row for row in rows if row["status"] == "todo" and not row["behind"] and row["age"] > WAITS_S]
+def stuck(rows: Sequence[OpenJob], beat_s: float) -> Finding:
+    left = [row for row in rows if row.status == "doing" and _is_dead(row.silence, beat_s)]
+    late = [row for row in rows if row.status == "todo" and not row.behind and row.age > WAITS_S]
     if not left and not late:
         return good("jobs", f"{len(rows)} wait or are being done" if rows else "none waits")
     said = [f"{_job(row)} is held by a worker that is dead" for row in left]
-    said += [f"{_job(row)} has waited for {row['age']:.0f} s" for row in late]
-    rooms = {"sync.worker" if row["name"].startswith("sync.") else "backend.worker" for row in [*left, *late]}
+    said += [f"{_job(row)} has waited for {row.age:.0f} s" for row in late]
+    rooms = {"sync.worker" if row.name.startswith("sync.") else "backend.worker" for row in [*left, *late]}
     return fault(
         "jobs",
         "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
@@ -110,5 +110,5 @@ def _is_dead(silence: float | None, beat_s: float) -> bool:
     return silence is None or silence > MISSED * beat_s
 
 
-def _job(row: Mapping[str, Any]) -> str:
-    return f"{row['name']} of {row['loop']}"
+def _job(row: OpenJob) -> str:
+    return f"{row.name} of {row.loop}"

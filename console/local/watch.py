@@ -61,5 +61,5 @@ def _lines(conn: Conn) -> Iterator[tuple[str, str]]:
             at = f"{project['label_studio_url'].rstrip('/')}/projects/{project['project_id']}"
             yield f"{loop} project", f"{loop}: its project in Label Studio is {at}"
         for run in runs.latest(conn, loop, 1):
-            reason = run["error"] or (run["reasons"] or [run["why"]])[0]
-            yield f"{loop} run", f"{loop}: run {str(run['id'])[:8]} is {run['status']}: {reason}"
+            reason = run.error or (run.reasons or [run.why])[0]
+            yield f"{loop} run", f"{loop}: run {str(run.id)[:8]} is {run.status}: {reason}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from backend.learners.of_spec import field_of
 from labelloop import strategies
 from labelloop.errors import UsageError
+from labelloop.labeling.controls import Kind
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
@@ -57,7 +58,10 @@ def defaults(loops_dir: Path, loop: str | None) -> Defaults:
         raise UsageError(f"no loop {loop!r} in {loops_dir}; there are: {', '.join(known) or 'none'}")
     spec: LoopSpec = load(loops_dir / loop)
     chosen = dict.fromkeys((spec.queue.strategy, strategies.RANDOM))
-    return Defaults(",".join(chosen), spec.queue.diversity, spec.learner.reads, field_of(spec))
+    learner = spec.learner
+    # A simulation knows learners of one label by what they read; it refuses the others by their name.
+    read = learner.reads if learner.facts.predicts is Kind.LABEL else learner.name
+    return Defaults(",".join(chosen), spec.queue.diversity, read, field_of(spec))
 
 
 def variants(names: str | Sequence[str], diversity: float = DIVERSITY) -> tuple[Variant, ...]:

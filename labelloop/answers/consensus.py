@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from labelloop.answers.feedback import Answer
 from labelloop.answers.item_scores import f1, jaccard, width_of
-from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import read_labels, read_number, read_spans, write_labels, write_number, write_spans
 
 T = TypeVar("T", bound=Hashable)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from labelloop.labeling.config import ControlTag, Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import read_labels, read_number, read_spans
 
 
@@ -21,10 +22,10 @@ def item_score(config: LabelingConfig, answer: str, said: str | None) -> float:
         return 0.0
     if said == answer:
         return 1.0
-    return score(config.answer, answer, said)
+    return item_score_of_control(config.answer, answer, said)
 
 
-def score(control: ControlTag, answer: str, said: str) -> float:
+def item_score_of_control(control: ControlTag, answer: str, said: str) -> float:
     """As item_score, of answers to this control. What cannot be read is wrong."""
     try:
         if control.kind is Kind.LABELS:

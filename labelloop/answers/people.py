@@ -28,7 +28,7 @@ def person(user_id: int, email: str, first_name: str | None = None, last_name: s
     return Person(email, name[:LONGEST_NAME].strip())
 
 
-def told_apart(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def distinct_names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     """What each of these people is called: the name, with the address behind it where others have the same name.
 
     Each row has label_studio_user_id, email and name, of which both may be null.

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from labelloop.labeling.config import PATH, ControlTag, Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import PATH, ControlTag, Kind
 from labelloop.labeling.results import CODECS, Reading, read
 
 MOST_ASKED = 2

@@ -8,7 +8,7 @@ from typing import Any
 from labelloop.answers.annotations import Annotation
 from labelloop.labeling.config import LabelingConfig
 
-KEPT = "prediction"
+ORIGIN_PREDICTION = "prediction"
 """What the editor writes as the `origin` of a region that it took from a prediction and that nobody changed."""
 
 
@@ -20,12 +20,12 @@ def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequenc
     with a verdict the guess may stand in the correction, and the person says reject.
     """
     answer, before = _answer(config, annotation.result), _answer(config, shown)
-    taken = {region["from_name"] for region in answer if str(region.get("origin")).startswith(KEPT)}
+    taken = {region["from_name"] for region in answer if str(region.get("origin")).startswith(ORIGIN_PREDICTION)}
     if not taken and (annotation.parent_prediction is None or not before):
         return None
     preselected = taken | {region["from_name"] for region in before}
     origins = [region.get("origin") for region in answer if region["from_name"] in preselected]
-    return bool(origins) and all(origin == KEPT for origin in origins) and len(origins) >= len(before)
+    return bool(origins) and all(origin == ORIGIN_PREDICTION for origin in origins) and len(origins) >= len(before)
 
 
 def _answer(config: LabelingConfig, regions: Sequence[Any]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""What annotators see and answer with: the labeling config, the generated form, and how each tag is answered."""
+"""The form that annotators see and answer with: labeling config, generated form, and the codec of each control tag."""

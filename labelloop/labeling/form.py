@@ -1,4 +1,4 @@
-"""The form that we generate where a loop has no labels.xml."""
+"""The form that labelloop generates for a loop without labels.xml."""
 
 from __future__ import annotations
 
@@ -8,22 +8,24 @@ from xml.sax.saxutils import quoteattr
 from labelloop.labeling.config import APPROVE, REJECT, SHOWN_BEST, SHOWN_LABEL, SHOWN_WHY
 
 MANY_LABELS = 9
-"""A generated form with more labels than digit keys shows the likeliest ones first."""
+"""Largest number of labels shown in order, one for each digit key. With more, the most probable ones come first."""
 
 _STYLE = (
     ".labelloop-item { margin-bottom: 16px } .labelloop-item * { font-size: 20px; line-height: 1.5 } "
     ".labelloop-why * { font-size: 13px; font-weight: 400; opacity: 0.8 }"
 )
-"""Of the generated form: the item is larger than all else, the reason for asking is smaller."""
+"""Style of the generated form: the item is larger than everything else, the reason is smaller."""
 
 
 def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str]) -> str:
-    """Return the form for approval, correction and comment (`fields`), over what `show` names: {"text": "$text"}.
+    """Return the form for approval, correction and comment (`fields`), over the fields in `show`: {"text": "$text"}.
 
-    The item comes first and is the largest thing on the page. With `why` among the fields the reason for asking is the
-    last line. The correction is a choice among `labels`, the likeliest three first where there are many, or free text
-    where they are not known. With approval the page shows the pipeline's answer and asks whether it is right. Without
-    approval people simply choose the label.
+    The item comes first and is the largest thing on the page. With `why` in `fields`, the reason why the item is a task
+    is the last line. The correction is a choice among `labels`, or free text if they are not known. If there are many
+    labels, the three most probable come first.
+
+    With approval, the page shows the pipeline's answer and asks whether it is correct. Without approval, people choose
+    the label.
     """
     kind = next(iter(show))
     shown = [f"    <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]

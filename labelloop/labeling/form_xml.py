@@ -1,8 +1,8 @@
-"""The text of a labeling config: read as XML with the place of every tag, and held against what Label Studio keeps.
+"""The XML of a labeling config: its tags with their places, and its comparison with Label Studio's copy.
 
-Label Studio's server and its editor read `value="$my-text"` differently: the server wants the field `my-text`, and the
-editor shows the field `my` followed by "-text". A field with such a name is therefore shown under a name of ours, which
-both read alike: `sent` puts it into the form, `shown_data` into the data of each task.
+Label Studio's server and its editor read `value="$my-text"` differently. The server reads the field `my-text`; the
+editor shows the field `my` followed by "-text". A field with such a name is therefore shown under a substitute name
+that both read alike. `sent` puts it into the form, `shown_data` into the data of each task.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from labelloop.errors import SpecError
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 100
 OURS = "labelloop_"
-"""Fields of a task's data that begin with this are our own."""
+"""Prefix of our own fields in a task's data."""
 _SHOWS = OURS + "shows_"
-"""Begins the name of ours under which a field is shown whose own name the editor cannot read."""
+"""Prefix of the substitute name of a field whose own name the editor cannot read."""
 _DECLARATION = re.compile(r"\A\ufeff?(\s*)(<\?xml\b[^>]*\?>)?")
 _IN_EDITOR = re.compile(r"\$([\w.\[\]]+)", re.ASCII)
-"""Fields in a value as Label Studio's editor finds them."""
+"""Fields in a value, as Label Studio's editor finds them."""
 _ONE_WORD = re.compile(r"\$[\w.\[\]-]+")
 _VALUE = re.compile(r"""(\bvalue(?:List)?\s*=\s*(["']))\$(.*?)\2""", re.IGNORECASE | re.DOTALL)
 
@@ -34,9 +34,9 @@ Places = Mapping[Element, tuple[int, int]]
 
 
 def read_xml(xml: str) -> tuple[Element, Places]:
-    """The tree, and where each tag begins. Entities cannot be declared: a few of them can fill any memory.
+    """Return the tree, and the place of each tag. Raises SpecError for invalid XML.
 
-    Raises SpecError for what is no XML.
+    Entity declarations are refused: a few of them can fill any memory.
     """
     if len(xml.encode(errors="replace")) > MAX_BYTES:
         raise SpecError(f"labels.xml: more than {MAX_BYTES} bytes")
@@ -77,46 +77,49 @@ def read_xml(xml: str) -> tuple[Element, Places]:
 
 
 def plain(xml: str) -> str:
-    """The form without a byte order mark and an XML declaration: Label Studio fails at one that names an encoding.
+    """Return the form without byte order mark and XML declaration: Label Studio fails if the latter names an encoding.
 
-    Blanks stand in place of the declaration, so that lines and columns stay what they are in the file.
+    Blanks replace the declaration, so lines and columns stay as they are in the file.
     """
     return _DECLARATION.sub(lambda m: m[1] + re.sub(r"[^\n]", " ", m[2] or ""), xml, count=1)
 
 
 def fields_of(element: Element) -> list[str]:
-    """The fields of the data that a tag shows, as Label Studio reads them, each by the name that pipelines give it.
+    """Return the fields of the data that a tag shows, by the names that pipelines give them.
 
-    In a tag with a name, all that follows a leading $ is one field; elsewhere fields stand in other text.
+    As in Label Studio, everything after a leading $ is one field if the tag has a name. In other tags, fields may be
+    inside other text.
     """
     return fields_in(element.get("value") or element.get("valueList") or "", named=bool(element.get("name")))
 
 
 def fields_in(value: str, *, named: bool) -> list[str]:
-    """As `fields_of`, for one attribute of a tag that is `named` or not."""
+    """Return the fields that one attribute of a tag shows; `named` tells whether the tag has a name."""
     if not value.startswith("$") or not (named or _ONE_WORD.fullmatch(value)):
         return _IN_EDITOR.findall(value)
     return [_given(value[1:])] if len(value) > 1 else []
 
 
 def editor_reads(field: str) -> bool:
-    """Whether Label Studio's editor takes `$field` as this one field."""
+    """Whether Label Studio's editor reads `$field` as this one field."""
     return _IN_EDITOR.fullmatch(f"${field}") is not None
 
 
 def renamed(field: str) -> bool:
-    """Whether a field is shown under a name of ours. A path is not: both sides read its dots and brackets."""
+    """Whether a field is shown under a substitute name. A path is not: both sides read its dots and brackets."""
     return not editor_reads(field) and not set(field) & set("$.[]{}")
 
 
 def shown_data(fields: Iterable[str], data: Mapping[str, Any]) -> dict[str, Any]:
-    """The data of a task, with the fields whose names the editor cannot read under a name that it can, too."""
+    """Return the data of a task, with a copy under the substitute name of each field whose name the
+    editor cannot read.
+    """
     return {**data, **{_ours(field): data[field] for field in fields if renamed(field) and field in data}}
 
 
 @lru_cache(maxsize=64)
 def sent(xml: str) -> str:
-    """The form as Label Studio is given it, and as it keeps it: it takes off the white space at both ends."""
+    """Return the form as it is sent to Label Studio, which strips the white space at both ends."""
     root, _ = read_xml(xml)
     unread = {field for tag in root.iter() for field in fields_of(tag) if renamed(field)}
 
@@ -128,17 +131,19 @@ def sent(xml: str) -> str:
 
 
 def same_form(ours: str, theirs: str) -> bool:
-    """Whether a form that Label Studio has is still the one that it was given: the one place where this is decided."""
+    """Whether Label Studio's form is still the form that it was sent. No other code compares forms."""
     return sent(ours) == theirs.strip()
 
 
 def _ours(field: str) -> str:
-    """`my-text` as labelloop_shows_my_2d_text: letters and digits stay, other characters become their number."""
+    """Return the substitute name: `my-text` gives labelloop_shows_my_2d_text. Letters and digits stay, other characters
+    become their number.
+    """
     return _SHOWS + re.sub(r"[^A-Za-z0-9]", lambda m: f"_{ord(m[0]):x}_", field)
 
 
 def _given(field: str) -> str:
-    """The name that _ours was made of; any other stays as it is, also where it begins as those do."""
+    """Return the name that _ours was given; any other name as it is, even if it has the same prefix."""
     if not field.startswith(_SHOWS):
         return field
     given = re.sub(r"_([0-9a-f]{1,5}|10[0-9a-f]{4})_", lambda m: chr(int(m[1], 16)), field.removeprefix(_SHOWS))

@@ -1,4 +1,4 @@
-"""Structured answers as texts, as tables, learners and gates hold them; pure.
+"""Structured answers as texts, the form in which tables, learners and gates hold them. Pure.
 
 one label        the label itself
 several labels   a JSON list of them, sorted: ["late","rude"]
@@ -16,17 +16,17 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from labelloop.errors import InvalidOutput
-from labelloop.labeling.config import ControlTag, Kind
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.reading import strict_json
 
 LARGEST = 1e15
-"""Of a number: beyond it a float is no exact count any more."""
+"""Largest number of an answer: a float beyond it no longer counts exactly."""
 
 
 class Span(NamedTuple):
     start: int
     end: int
-    """Excluded."""
+    """Excluded: the character after the span."""
     label: str
 
 
@@ -35,7 +35,9 @@ def write_labels(labels: Iterable[str]) -> str:
 
 
 def read_labels(answer: object) -> list[str]:
-    """In the order of the text. Raises ValueError for what is no list of texts; a list is taken as it is."""
+    """Return the labels in the order of the text. Raises ValueError if it is not a list of texts; a list is used as it
+    is.
+    """
     found = _json(answer)
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
         raise ValueError('must be a list of labels, such as ["a", "b"]')
@@ -47,7 +49,7 @@ def write_spans(spans: Iterable[Span]) -> str:
 
 
 def read_spans(answer: object) -> list[Span]:
-    """In the order of the text. Raises ValueError for what is no list of [start, end, label]."""
+    """Return the spans in the order of the text. Raises ValueError if it is not a list of [start, end, label]."""
     found = _json(answer)
     if not isinstance(found, list):
         raise ValueError('must be a list of spans, such as [[0, 4, "person"]]')
@@ -68,7 +70,7 @@ def write_number(number: float) -> str:
 
 
 def read_number(answer: object) -> float:
-    """Raises ValueError for what is no finite number up to LARGEST."""
+    """Return the number. Raises ValueError if it is not finite, or larger than LARGEST."""
     try:
         number = math.nan if isinstance(answer, bool) else float(answer)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -79,15 +81,16 @@ def read_number(answer: object) -> float:
 
 
 def text(answer: object) -> str | None:
-    """An answer that may be given as its JSON value, as a text, canonical or not."""
+    """Return an answer as a text. It may be given as a text, canonical or not, or as its JSON value."""
     if answer is None or isinstance(answer, str):
         return answer
     return write_number(answer) if isinstance(answer, int | float) else strict_json.dumps(answer)
 
 
 def canonical(control: ControlTag, answer: object) -> str:
-    """The answer as tables hold it, from its text or its JSON value. Raises ValueError, saying why, where this control
-    cannot give it.
+    """Return the canonical text of an answer, from its text or its JSON value.
+
+    Raises ValueError, with the reason, if this control cannot give the answer.
     """
     if control.kind is Kind.LABELS:
         return write_labels(_known(control, label) for label in read_labels(answer))
@@ -103,9 +106,10 @@ def canonical(control: ControlTag, answer: object) -> str:
     return _known(control, answer)
 
 
-def sayable(control: ControlTag, answer: str) -> str | None:
-    """The nearest answer that this control can give: a number within its bounds and at one of its steps; labels
-    without those that it does not have. None where there is none.
+def nearest_answer(control: ControlTag, answer: str) -> str | None:
+    """Return the nearest answer that this control can give; None if there is none.
+
+    A number is moved into its bounds and to one of its steps. Labels that the control does not have are left out.
     """
     try:
         if control.kind is Kind.NUMBER:
@@ -147,4 +151,4 @@ def _json(answer: object) -> Any:
     try:
         return strict_json.loads(answer.encode())
     except (InvalidOutput, UnicodeEncodeError) as exc:
-        raise ValueError(f"is no JSON list: {exc}") from None
+        raise ValueError(f"is not a JSON list: {exc}") from None

@@ -1,1 +1,1 @@
-"""An output: what a pipeline's model said about one item."""
+"""Outputs: predictions of a pipeline's model, each about one item."""

@@ -1,4 +1,4 @@
-"""Whether an output fits its loop: the labels and controls of its form, and the width of its embedding."""
+"""Check that an output fits its loop: the labels and controls of its form, and the length of its embedding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling import structured
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.outputs import result
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import _WANTED
@@ -16,7 +17,9 @@ from labelloop.reading import fields, paths
 
 
 def shown(output: Output, config: LabelingConfig) -> Output:
-    """The same with the form's labels, where it says other words for them (`predicted_values`); shares add up."""
+    """Return the output with the form's labels in place of other words for them (`predicted_values`); their
+    probabilities are added.
+    """
     if not config.answer.predicted:
         return output
     to_label = config.answer.shown
@@ -25,7 +28,7 @@ def shown(output: Output, config: LabelingConfig) -> Output:
         probabilities = {}
         for said, share in output.probabilities.items():
             probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
-    # Of a structured answer `check` reads the labels.
+    # `check` reads the labels of a structured answer.
     plain = config.kind is Kind.LABEL
     answers = (str(said) if plain and type(said) is int else said for said in (output.label, output.gold))
     label, gold = (to_label(said) if isinstance(said, str) else said for said in answers)
@@ -33,13 +36,13 @@ def shown(output: Output, config: LabelingConfig) -> Output:
 
 
 def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> Output:
-    """Refuse what does not fit this loop: fields that people would miss, labels and controls that it does not have,
-    answers of another kind, and an embedding of another width than the loop's; 0 is none.
+    """Return the output with its answers in the form of the tables. Raises InvalidOutput if it does not fit this loop.
 
-    Returns the output with its answers as tables hold them.
+    It must have the fields that people see, the loop's labels and controls, the loop's kind of answer, and an embedding
+    of the loop's length (`embedding`; 0 for no embedding).
     """
     for name in config.data_fields:
-        # As Label Studio's server checks a task: of a list it does not look at the length.
+        # As Label Studio's server checks a task: it does not check the length of a list.
         upper, bracket, _ = name.partition("[")
         found = paths.below(output.data, upper) if "." in upper else output.data.get(upper)
         if found is None:
@@ -67,7 +70,9 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
 
 
 def _label(name: str, said: object, labels: Collection[str]) -> str | None:
-    """One label as a text. Raises InvalidOutput where the loop has no such label; a loop without labels takes any."""
+    """Return one label as a text. Raises InvalidOutput if the loop has no such label; a loop without labels accepts
+    any.
+    """
     if said is None:
         return None
     label = fields.word(name, _as_text(said, labels), empty=False)
@@ -77,24 +82,27 @@ def _label(name: str, said: object, labels: Collection[str]) -> str | None:
 
 
 def _as_text(label: object, labels: Collection[str]) -> object:
-    """An integer or a boolean as the label that it is written as: 3 as "3", true as "True" or "true"."""
+    """Return an integer or a boolean as the label that it is written as: 3 as "3", true as "True" or "true"."""
     if isinstance(label, bool):
         return "true" if "true" in labels and "True" not in labels else str(label)
     return str(label) if isinstance(label, int) else label
 
 
 def _structured(output: Output, config: LabelingConfig) -> Output:
-    """The output of a loop whose answers are no single labels, each answer as tables hold it."""
+    """Return the output of a loop whose answers are not single labels, each answer in the form of the tables."""
     if output.probabilities is not None:
         instead = "evidence.labels" if config.kind is Kind.LABELS else "label with confidence, or result with score"
         raise InvalidOutput(
-            "probabilities", f"are of one label; here the answer is {config.kind.words}: send {instead}"
+            "probabilities", f"are for one label, and the answer here is {config.kind.words}: send {instead}"
         )
     return replace(output, label=_fitting("label", output, config), gold=_fitting("gold", output, config))
 
 
 def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
-    """The output's label or gold as tables hold it, where the form can give it and spans end within the text."""
+    """Return the output's label or gold in the form of the tables.
+
+    Raises InvalidOutput if the form cannot give it, or if a span ends after the text.
+    """
     said = getattr(output, name)
     if said is None:
         return None
@@ -118,7 +126,9 @@ def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
 def _check_width(embedding: Sequence[float] | None, width: int) -> None:
     if len(embedding or ()) == width:
         return
-    wants = f"this loop's have {width} (queue.embedding)" if width else "this loop takes none (queue.embedding is 0)"
+    wants = "this loop takes no embedding (queue.embedding is 0)"
+    if width:
+        wants = f"this loop's embeddings have {width} (queue.embedding)"
     raise InvalidOutput(
         "embedding", f"{'is missing' if embedding is None else f'has {len(embedding)} numbers'}; {wants}"
     )

@@ -1,4 +1,4 @@
-"""Output: what a pipeline's model said about one item; strictly read, and known by its key and the hash of its body."""
+"""Output: a prediction of a pipeline's model about one item, identified by its key and the hash of its body."""
 
 from __future__ import annotations
 
@@ -14,47 +14,51 @@ from labelloop.reading import fields, strict_json
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a pipeline's model said about one item: exactly one of `probabilities`, `label` and `result`.
+    """A prediction about one item: exactly one of `probabilities`, `label` and `result`.
 
-    Of several labels at once `evidence` may say it alone, by the probability of each.
+    For several labels at once, `evidence` with the probability of each may stand alone.
     """
 
     key: str
-    """The pipeline's own name for the item: submitting it twice is submitting it once. 1 to MAX_KEY bytes of any
-    language, without control characters and without blanks around; kept in Unicode's form NFC.
+    """The pipeline's own name for the item; submitting it twice counts once.
+
+    It has 1 to MAX_KEY bytes in any language, without control characters and without blanks around it. It is stored in
+    Unicode's form NFC.
     """
     data: Mapping[str, Any]
-    """What annotators see of the item: the fields that the labeling config shows, and any others."""
+    """Data that annotators see: the fields that the labeling config shows, and any others."""
     probabilities: Mapping[str, float] | None = None
-    """Of one label; they sum to 1."""
+    """Probability of each label, for answers of one label; they sum to 1."""
     model_version: str | None = ""
     produced_at: datetime | str | None = None
-    """With an offset; ISO 8601 where it is a text."""
+    """Time of the prediction, with an offset; in ISO 8601 if it is a text."""
     label: str | float | Sequence[Any] | None = None
-    """A label, as a text, an integer or a boolean; or a list of labels, a list of spans [start, end, label], a number:
-    as labelloop/labeling/structured.py says.
+    """The predicted label, as a text, an integer or a boolean.
+
+    A structured answer is a list of labels, a list of spans [start, end, label], or a number:
+    labelloop/labeling/structured.py has the forms.
     """
     confidence: float | None = None
-    """Of `label`, 0 to 1. Without it the item goes to people."""
+    """Confidence of `label`, 0 to 1. Without it the item goes to people."""
     result: Sequence[Mapping[str, Any]] | None = None
-    """As Label Studio has it, for a model that speaks its format; relations between its regions too."""
+    """Prediction in Label Studio's format, including relations between its regions."""
     score: float | None = None
-    """Confidence of `result`."""
+    """Confidence of `result`, 0 to 1."""
     group: str | None = None
-    """Items that must not be parted between training and hold-out share it; the key where there is none."""
+    """Group of items that must stay together in training or in the hold-out set; None means the key."""
     evidence: Mapping[str, Any] | None = None
-    """For the query strategies that read more than one row of probabilities: see labelloop/reading/evidence.py."""
+    """Input of the query strategies that read more than one row of probabilities: see labelloop/reading/evidence.py."""
     embedding: Sequence[float] | None = None
-    """The item as numbers, of the width that the loop says: near ones are alike."""
+    """The item as a vector of the loop's embedding length; near vectors mean similar items."""
     gold: str | float | Sequence[Any] | None = None
-    """The right label, as `label` says it, where it is known: the item checks people."""
+    """The known correct label, in the form of `label`. Such an item checks people."""
 
     @property
     def group_key(self) -> str:
         return self.group or self.key
 
     def to_json(self) -> dict[str, Any]:
-        """What travels: the fields that were said."""
+        """Return the JSON that is sent: the fields that are not None."""
         said = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
         if not self.model_version:
             said.pop("model_version", None)
@@ -67,7 +71,9 @@ FIELDS = tuple(field.name for field in fields_of(Output))
 
 
 def body_sha256(output: Output) -> bytes:
-    """Of the canonical form: the order of fields, blanks and 1 for 1.0 as a probability make no difference."""
+    """Return the hash of the canonical form: the order of fields, blanks, and 1 or 1.0 as a probability make no
+    difference.
+    """
     body = output.to_json()
     at = fields.time("produced_at", output.produced_at)
     if at is not None:
@@ -76,6 +82,8 @@ def body_sha256(output: Output) -> bytes:
 
 
 def unit_hash(*parts: str) -> float:
-    """A number in [0, 1) that only the parts decide, as good as random: the one hash for lanes and hold-out."""
+    """Return a number in [0, 1) that depends on the parts only and is as good as random. Lanes and hold-out use this
+    hash.
+    """
     digest = hashlib.sha256("\0".join(parts).encode()).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53  # 53 bits: a float holds them without rounding up to 1

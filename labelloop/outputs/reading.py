@@ -1,4 +1,4 @@
-"""An output as it was sent, strictly read: any other field, type or range is refused by its path."""
+"""Read an output as it was sent, strictly: any other field, type or range is refused with its path."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from labelloop.reading import fields, strict_json
 from labelloop.reading.fields import MAX_WORD
 
 MAX_KEY = 500
-"""Bytes of a key in UTF-8."""
+"""Largest number of bytes of a key in UTF-8."""
 
-_IN_NO_KEY = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters, ends of lines, and what turns the direction of a text: they would garble logs and pages."""
+_FORBIDDEN_IN_KEYS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Control characters, line ends, and characters that turn the direction of a text: they would garble logs and pages."""
 
 MAX_EMBEDDING = 4096
 
 LARGEST_REAL = 3.4028234e38
-"""Postgres keeps embeddings as 32 bits a number."""
+"""Largest number of an embedding: Postgres stores 32 bits for each."""
 
 _OF_REGION = {"from_name": str, "to_name": str, "type": str, "value": dict}
 
@@ -36,12 +36,12 @@ _KNOWN = frozenset(FIELDS)
 
 
 def parse(raw: bytes) -> Output:
-    """The output that these bytes say. Strict: raises InvalidOutput with the field's path for anything else."""
+    """Return the output in these bytes. Raises InvalidOutput with the path of the field that does not fit."""
     return from_json(strict_json.loads(raw))
 
 
 def from_json(value: object) -> Output:
-    """The output that a value read by strict_json says; raises InvalidOutput."""
+    """Return the output in a value read by strict_json. Raises InvalidOutput with the path."""
     if not isinstance(value, dict):
         raise InvalidOutput("", "an output is a JSON object")
     if not value.keys() <= _KNOWN:
@@ -54,7 +54,7 @@ def from_json(value: object) -> Output:
         raise InvalidOutput("data", "is missing" if data is None else "must be an object")
     for name in data:
         if name.startswith(OURS):
-            raise InvalidOutput(f"data.{name}", f"names that begin with {OURS} are our own")
+            raise InvalidOutput(f"data.{name}", f"names that begin with {OURS} are reserved")
     _one_form(value)
     return Output(
         key=read_key(value["key"]),
@@ -74,11 +74,11 @@ def from_json(value: object) -> Output:
 
 
 def read_key(value: object) -> str:
-    """The key in Unicode's form NFC, so that one name has one spelling. Raises InvalidOutput, saying what is wrong."""
+    """Return the key in Unicode's form NFC, so that one name has one spelling. Raises InvalidOutput with the reason."""
     if not isinstance(value, str):
         raise InvalidOutput("key", f"must be a text of 1 to {MAX_KEY} bytes")
     key = value if value.isascii() else unicodedata.normalize("NFC", value)
-    if bad := _IN_NO_KEY.search(key):
+    if bad := _FORBIDDEN_IN_KEYS.search(key):
         raise InvalidOutput("key", f"holds the control character U+{ord(bad[0]):04X}")
     if key != key.strip():
         raise InvalidOutput("key", "has blanks around it")
@@ -91,15 +91,15 @@ def _one_form(value: Mapping[str, Any]) -> None:
     forms = [name for name in ("probabilities", "label", "result") if value.get(name) is not None]
     evidence = value.get("evidence")
     if len(forms) != 1 and (forms or not isinstance(evidence, dict) or "labels" not in evidence):
-        said = f"; there are {' and '.join(forms)}" if forms else ""
-        raise InvalidOutput(forms[1] if forms else "probabilities", f"{_WANTED}{said}")
+        both = f"; there are {' and '.join(forms)}" if forms else ""
+        raise InvalidOutput(forms[1] if forms else "probabilities", f"{_WANTED}{both}")
     for name, needs in (("confidence", "label"), ("score", "result")):
         if value.get(name) is not None and forms != [needs]:
-            raise InvalidOutput(name, f"goes with {needs} only")
+            raise InvalidOutput(name, f"is only allowed with {needs}")
 
 
 def _answer(path: str, value: object) -> Any:
-    """A label, or a structured answer as its text or its JSON value."""
+    """Return a label, or a structured answer as its text or its JSON value."""
     if value is None or (isinstance(value, str) and not value.startswith("[")):
         return fields.word(path, value, empty=False)
     if isinstance(value, dict):
@@ -120,7 +120,7 @@ def _embedding(value: object) -> list[float] | None:
         raise InvalidOutput(f"embedding[{i}]", "must be a number")
     if max(map(abs, numbers)) > LARGEST_REAL:
         i = next(i for i, one in enumerate(numbers) if abs(one) > LARGEST_REAL)
-        raise InvalidOutput(f"embedding[{i}]", f"{numbers[i]:g} is too large; at most {LARGEST_REAL:g} is kept")
+        raise InvalidOutput(f"embedding[{i}]", f"{numbers[i]:g} is too large; the limit is {LARGEST_REAL:g}")
     return list(map(float, numbers))
 
 

@@ -1,8 +1,8 @@
-"""Whether a result in Label Studio's format fits the form: known at intake, where its sender can still mend it.
+"""Check that a result in Label Studio's format fits the form, at intake, while its sender can still correct it.
 
-Refused is what Label Studio refuses of a prediction (the SDK's LabelInterface.validate_prediction, 2.1, which its
-server asks), and no more: an annotator may correct what is odd. Of controls that labelloop reads no answers from, only
-the names and the type are looked at; Label Studio looks at the rest.
+A result is refused exactly if Label Studio refuses it as a prediction (the SDK's LabelInterface.validate_prediction,
+2.1, which its server calls). An annotator may correct the rest. For controls whose answers labelloop does not read,
+only the names and the type are checked; Label Studio checks the others.
 """
 
 from __future__ import annotations
@@ -11,19 +11,23 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from labelloop.errors import InvalidOutput
-from labelloop.labeling.config import PATH, ControlTag, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import PATH, ControlTag
 
 RELATION = "relation"
 DIRECTIONS = ("left", "right", "bi")
 GEOMETRY = ("rectangle", "polygon", "ellipse", "keypoint", "brush", "bitmask", "vector")
-"""Types of regions that may share their id with one of Labels, which then has no start and no end."""
+"""Types of regions that may share their id with a region of Labels, which then has no start and no end."""
 Among = tuple[Collection[str], Sequence[str]]
-"""What Label Studio takes as a label of a control, to look it up and to show it in order: of paths the steps alone."""
+"""Labels that Label Studio accepts for a control: a collection to look them up, and a sequence to show them in order.
+
+For paths these are the single steps.
+"""
 NO_LABELS: Among = ((), ())
 
 
 def check(result: Sequence[Mapping[str, Any]], config: LabelingConfig) -> None:
-    """Raises InvalidOutput with the path of the first thing that does not fit."""
+    """Raise InvalidOutput with the path of the first part that does not fit."""
     controls = {control.name: control for control in config.controls}
     for i, region in enumerate(result):
         path = f"result[{i}]"
@@ -35,16 +39,16 @@ def check(result: Sequence[Mapping[str, Any]], config: LabelingConfig) -> None:
             raise InvalidOutput(f"{path}.from_name", f"no such control; there are: {', '.join(controls)}")
         if region["to_name"] not in control.objects:
             raise InvalidOutput(
-                f"{path}.to_name", f"{control.tag} {control.name!r} is about {' and '.join(control.objects)}"
+                f"{path}.to_name", f"{control.tag} {control.name!r} is for {' and '.join(control.objects)}"
             )
         kind, tag = region["type"].lower(), control.tag.lower()
-        # Labels over a shape, such as a Rectangle, come as one region of the type rectanglelabels.
+        # Labels on a shape, such as a Rectangle, come as one region of the type rectanglelabels.
         if kind != tag and not (tag == "labels" and kind.endswith(tag)):
             raise InvalidOutput(f"{path}.type", f"{control.tag} {control.name!r} gives regions of the type {tag!r}")
         read = _VALUES.get(tag) if kind == tag else None
         if read is not None:
             value, below = region["value"], f"{path}.value"
-            if isinstance(value.get(control.name), dict):  # which Label Studio checks in place of what is around it
+            if isinstance(value.get(control.name), dict):  # Label Studio checks this in place of the value around it
                 value, below = value[control.name], f"{below}.{control.name}"
             read(below, control, value)
             if tag == "labels" and not _shares_id(region, result):
@@ -63,7 +67,7 @@ def _relation(path: str, relation: Mapping[str, Any], result: Sequence[Mapping[s
 def _choices(path: str, control: ControlTag, value: Mapping[str, Any]) -> None:
     chosen = _list(f"{path}.choices", value.get("choices"))
     if control.nested and all(isinstance(one, list) for one in chosen):
-        _paths(f"{path}.choices", control, chosen)  # as the editor writes them; the push says them to the server too
+        _paths(f"{path}.choices", control, chosen)  # as the editor writes them; the push adds the server's form
     else:
         _texts(f"{path}.choices", chosen, _among(control))
 
@@ -114,7 +118,7 @@ _VALUES: Mapping[str, Callable[[str, ControlTag, Mapping[str, Any]], None]] = {
 
 
 def _shares_id(region: Mapping[str, Any], result: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a shape of the same id stands beside these labels."""
+    """Whether there is a shape with the same id as these labels."""
     id_ = region.get("id")
     return id_ is not None and any(r.get("id") == id_ and r["type"].lower() in GEOMETRY for r in result)
 
@@ -142,7 +146,7 @@ def _texts(path: str, values: Sequence[object], among: Among) -> None:
 
 
 def _number(path: str, value: object) -> float:
-    """A number, as a text too: Label Studio takes both."""
+    """Return a number; it may also be given as a text, as in Label Studio."""
     try:
         return float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -150,6 +154,6 @@ def _number(path: str, value: object) -> float:
 
 
 def no_label(labels: Collection[str]) -> str:
-    """The words of a refusal of a label that is none of these."""
+    """Return the message for a label that is none of these."""
     shown = list(labels)[:20]
     return f"no such label; there are: {', '.join(shown)}{', ...' if len(labels) > len(shown) else ''}"

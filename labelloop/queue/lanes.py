@@ -88,7 +88,7 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
     return structured.text(output.label), output.confidence
 
 
-def because(
+def reason_for(
     spec: LoopSpec,
     probabilities: Mapping[str, float] | None,
     evidence: Mapping[str, Any] | None,
@@ -107,11 +107,11 @@ def because(
             strategy = FALLBACK
         return why.why(strategy, [probabilities.get(name, 0.0) for name in names])
     if strategy == strategies.RANDOM:
-        return why.RANDOM
+        return why.DRAWN_AT_RANDOM
     return why.of_confidence(confidence)
 
 
-def seems(lane: str, spec: LoopSpec) -> str:
+def announced_lane(lane: str, spec: LoopSpec) -> str:
     """The lane that people are told of. Gold does not give itself away: it says what some other outputs here say."""
     if lane != "gold":
         return lane
@@ -123,8 +123,8 @@ def seems(lane: str, spec: LoopSpec) -> str:
 def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:
     margin = entropy = None
     if output.probabilities is not None:
-        top, second = [*sorted(output.probabilities.values(), reverse=True), 0.0][:2]
-        margin = top - second
+        first, second = single.two_highest(output.probabilities.values())
+        margin = first - second
         entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
     return Facts(confidence, margin, entropy, label, output.model_version)
 

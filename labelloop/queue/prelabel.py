@@ -6,6 +6,7 @@ from typing import Any
 
 from labelloop.labeling import results
 from labelloop.spec.loop import LoopSpec
+from labelloop.strategies.single import two_highest
 from labelloop.versions.version import PIPELINE
 
 
@@ -15,8 +16,8 @@ def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]
     Empty where the model could as well have tossed a coin: people then begin with an open form.
     """
     margin = row["margin"]
-    if row["version"].partition("+")[0] == PIPELINE and row["probabilities"]:
-        first, second = [*sorted(row["probabilities"].values(), reverse=True), 0.0][:2]
+    if row["champion"] == PIPELINE and row["probabilities"]:
+        first, second = two_highest(row["probabilities"].values())
         margin = first - second
     if margin is not None and margin < spec.prelabel.min_margin - 1e-9:  # 0.6 - 0.5 is a little less than 0.1
         return []

@@ -99,6 +99,6 @@ def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: in
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def asked_because(lane: str, teaches: str | None, differs: str = "") -> str:
+def task_reason(lane: str, teaches: str | None, differs: str = "") -> str:
     """Why people are shown it, in one line: what its answer would teach, and what it has that others have not."""
     return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))

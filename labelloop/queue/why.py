@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from labelloop import strategies
 
-Words = Callable[[npt.NDArray[np.float64]], list[str]]
+Reasons = Callable[[npt.NDArray[np.float64]], list[str]]
 
 
 def why(strategy: str, row: npt.ArrayLike) -> str:
@@ -24,14 +24,14 @@ def whys(strategy: str, proba: npt.ArrayLike) -> list[str]:
     if rows.ndim != 2:
         raise ValueError(f"probabilities of the shape {rows.shape}; (n_samples, n_classes) is wanted")
     if strategy == strategies.RANDOM:
-        return [RANDOM] * len(rows)
-    if strategy not in WORDS:
+        return [DRAWN_AT_RANDOM] * len(rows)
+    if strategy not in REASONS_BY_STRATEGY:
         return [""] * len(rows)
     if not len(rows):
         return []
     if rows.shape[1] == 1:
         return ["The model knows only one answer"] * len(rows)
-    return WORDS[strategy](rows)
+    return REASONS_BY_STRATEGY[strategy](rows)
 
 
 def of_evidence(strategy: str, evidence: Mapping[str, Any]) -> str:
@@ -79,8 +79,8 @@ def _entropy(proba: npt.NDArray[np.float64]) -> list[str]:
     ]
 
 
-RANDOM = "Drawn at random"
-WORDS: Mapping[str, Words] = {
+DRAWN_AT_RANDOM = "Drawn at random"
+REASONS_BY_STRATEGY: Mapping[str, Reasons] = {
     "least_confidence": _least_confidence,
     "margin": _margin,
     "ratio": _ratio,

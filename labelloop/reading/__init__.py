@@ -1,1 +1,1 @@
-"""Values from outside, read strictly or refused by their path."""
+"""Read values from outside strictly. A value that does not fit is refused with its path."""

@@ -1,7 +1,7 @@
-"""Addresses: which fields of a form hold the address of a picture, a sound or a file, and not what people see of it.
+"""Addresses: fields of a form that hold the address of a picture, a sound or a file, not the content that people see.
 
-By Label Studio's tags and their `valueType`: https://labelstud.io/tags. A learner of texts would learn the letters of
-the address.
+They are known by Label Studio's tags and their `valueType`: https://labelstud.io/tags. A learner of texts would learn
+the letters of the address.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ import re
 from collections.abc import Mapping
 
 PICTURE = "Image"
-_ALWAYS = frozenset({PICTURE, "Audio", "AudioPlus", "Video", "Pdf", "PDF", "BitMask"})
-_BY_ITSELF = frozenset({"TimeSeries"})
-"""Tags whose value is an address where `valueType` is not given; of all others it is the content."""
-_OF_ADDRESSES = ("valueList", "audioUrl")
-"""Attributes that name a field of addresses beside `value`."""
+_ADDRESS_TAGS = frozenset({PICTURE, "Audio", "AudioPlus", "Video", "Pdf", "PDF", "BitMask"})
+_ADDRESS_WITHOUT_TYPE = frozenset({"TimeSeries"})
+"""Tags whose value is an address if `valueType` is not given. The value of any other tag is the content."""
+_ADDRESS_ATTRIBUTES = ("valueList", "audioUrl")
+"""Attributes besides `value` that name a field of addresses."""
 
 _ADDRESS = re.compile(r"data:|([a-z][a-z0-9+.-]*:/)?/\S+$")
 
 
 def looks_like_address(value: object) -> bool:
-    """Whether this is the text of an address: two of quite different pictures are nearly the same text."""
+    """Whether this is the text of an address. Addresses of quite different pictures are nearly the same text."""
     return isinstance(value, str) and _ADDRESS.match(value) is not None
 
 
 def holds_address(tag: str, attributes: Mapping[str, str]) -> bool:
-    """Whether the `value` of this tag is an address (or a `data:` URI)."""
+    """Whether the `value` of this tag is an address or a `data:` URI."""
     kind = next((value for name, value in attributes.items() if name.lower() == "valuetype"), "")
-    return tag in _ALWAYS or "url" in kind.lower() or (not kind and tag in _BY_ITSELF)
+    return tag in _ADDRESS_TAGS or "url" in kind.lower() or (not kind and tag in _ADDRESS_WITHOUT_TYPE)
 
 
 def address_values(tag: str, attributes: Mapping[str, str]) -> list[str]:
-    """The values of a tag's attributes that are addresses, such as `$image`."""
+    """Return the values of a tag's attributes that are addresses, such as `$image`."""
     found = [attributes["value"]] if "value" in attributes and holds_address(tag, attributes) else []
-    return found + [value for name, value in attributes.items() if name.lower() in map(str.lower, _OF_ADDRESSES)]
+    return found + [value for name, value in attributes.items() if name.lower() in map(str.lower, _ADDRESS_ATTRIBUTES)]

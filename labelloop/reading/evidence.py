@@ -1,13 +1,14 @@
-"""Evidence: what a model that is no plain classifier says of its own doubt; one of six forms, strictly read.
+"""Evidence: a model's uncertainty when it is more than one row of probabilities. It has one of six forms, strictly
+read.
 
-committee          what several models say: a list of {label: probability}, each summing to 1
-labels             of several labels at once: {label: probability}, independent of each other
-tokens             of a sequence: for each token the confidence, or its probabilities as an object or a list
-boxes              the scores of the boxes that a detector found
-log_probabilities  of the tokens of a generated text, natural logarithms
-samples            texts drawn for the same input
+committee          predictions of several models: a list of {label: probability}, each summing to 1
+labels             several labels at once: {label: probability}, independent of each other
+tokens             a sequence: for each token the confidence, or its probabilities as an object or a list
+boxes              a detector's confidence in each box that it found
+log_probabilities  log probability of each token of a generated text, natural logarithms
+samples            texts generated for the same input
 
-labelloop/strategies reads them. Tokens, boxes and log-probabilities may be an empty list: there is nothing to ask then.
+labelloop/strategies uses them. Tokens, boxes and log probabilities may be an empty list: then the utility is 0.
 """
 
 from __future__ import annotations
@@ -21,24 +22,24 @@ from labelloop.reading import fields
 
 MOST_MEMBERS = 100
 MOST_SAMPLES = 20
-"""Each is compared with each."""
+"""Largest number of samples; each is compared with each."""
 MOST_NUMBERS = 20_000
 
 
 def read(value: object) -> dict[str, Any] | None:
-    """The evidence that a value of strict_json says, every number a float; raises InvalidOutput with the path."""
+    """Return the evidence in a value of strict_json, with every number a float. Raises InvalidOutput with the path."""
     if value is None:
         return None
     if not isinstance(value, dict) or len(value) != 1:
         raise InvalidOutput("evidence", f"must be an object with one of: {', '.join(FORMS)}")
-    ((form, said),) = value.items()
+    ((form, content),) = value.items()
     if form not in FORMS:
         raise InvalidOutput(f"evidence.{form}"[: fields.MAX_WORD], f"no such form; there are: {', '.join(FORMS)}")
-    return {form: FORMS[form](f"evidence.{form}", said)}
+    return {form: FORMS[form](f"evidence.{form}", content)}
 
 
 def labels(evidence: Mapping[str, Any]) -> Collection[tuple[str, str]]:
-    """(path, label) of every label of the loop that it names; a token's labels are its own."""
+    """Return (path, label) of every label of the loop in the evidence; labels of tokens are not the loop's."""
     if "labels" in evidence:
         return [(f"evidence.labels.{label}", label) for label in evidence["labels"]]
     members = enumerate(evidence.get("committee", ()))
@@ -66,8 +67,8 @@ def _token(path: str, token: object) -> Any:
 
 
 def _boxes(path: str, value: object) -> list[float]:
-    scores = fields.items(path, value, 0, MOST_NUMBERS, "scores")
-    return [fields.share(f"{path}[{i}]", score, none=False) for i, score in enumerate(scores)]
+    confidences = fields.items(path, value, 0, MOST_NUMBERS, "confidences")
+    return [fields.share(f"{path}[{i}]", one, none=False) for i, one in enumerate(confidences)]
 
 
 def _log_probabilities(path: str, value: object) -> list[float]:

@@ -1,4 +1,4 @@
-"""Fields of what pipelines send: read strictly, or refused by their path; no value is guessed."""
+"""Fields that pipelines send. Each is read strictly or refused with its path; no value is guessed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from labelloop.errors import InvalidOutput
 
 MAX_WORD = 200
 SUM_TOLERANCE = 1e-3
-"""How far probabilities may be from a sum of 1, and one of them outside 0 to 1: 32 bits a number give 1.0000001."""
+"""Largest deviation of a sum of probabilities from 1, and of one probability from the range 0 to 1.
+
+32-bit numbers give sums such as 1.0000001.
+"""
 
 
 def word(path: str, value: object, *, empty: bool = True) -> str | None:
-    """A text of at most MAX_WORD characters; None where it may be missing and is."""
+    """Return a text of at most MAX_WORD characters; None if it is missing."""
     if value is None:
         return None
     if not isinstance(value, str):
@@ -25,9 +28,9 @@ def word(path: str, value: object, *, empty: bool = True) -> str | None:
 
 
 def share(path: str, value: object, *, none: bool = True) -> Any:
-    """A number from 0 to 1, as a float; None where it may be missing. True is not 1.
+    """Return a number from 0 to 1 as a float; None if it is missing and `none` allows that. True is not 1.
 
-    A number that is outside by at most SUM_TOLERANCE becomes 0 or 1.
+    A number outside of the range by at most SUM_TOLERANCE becomes 0 or 1.
     """
     if value is None and none:
         return None
@@ -44,7 +47,7 @@ def number(path: str, value: object) -> float:
 
 
 def items(path: str, value: object, lowest: int, most: int, what: str) -> list[Any]:
-    """A list of `lowest` to `most`; `what` names them in the message."""
+    """Return a list of `lowest` to `most` items; `what` names them in the message."""
     if not isinstance(value, list):
         raise InvalidOutput(path, f"must be a list of {what}")
     if not lowest <= len(value) <= most:
@@ -53,7 +56,7 @@ def items(path: str, value: object, lowest: int, most: int, what: str) -> list[A
 
 
 def shares(path: str, value: object) -> dict[str, float]:
-    """Label to a number from 0 to 1, one at least."""
+    """Return a number from 0 to 1 for each label; at least one label."""
     if not isinstance(value, dict):
         raise InvalidOutput(path, "must be an object: label to probability")
     if not value:
@@ -68,7 +71,7 @@ def shares(path: str, value: object) -> dict[str, float]:
 
 
 def distribution(path: str, value: object) -> dict[str, float]:
-    """Label to probability: they sum to 1."""
+    """Return a probability for each label; they sum to 1."""
     found = shares(path, value)
     sums_to_1(path, math.fsum(found.values()))
     return found

@@ -1,8 +1,7 @@
-"""Paths: which value of an item's data a field of a form shows, as Label Studio resolves `$text`, `$doc.text` and
-`$items[0].body`.
+"""Paths into an item's data, as Label Studio resolves `$text`, `$doc.text` and `$items[0].body`.
 
-Its editor takes a key of that very name first and then goes down step by step; its server goes down only, and wants
-an object above `.name` and a list above `[0]`. What is read here satisfies both.
+Its editor looks for a key with the whole name first, and then goes down step by step. Its server only goes down, and
+needs an object above `.name` and a list above `[0]`. The values read here satisfy both.
 """
 
 from __future__ import annotations
@@ -14,12 +13,14 @@ _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 
 
 def steps(field: str) -> list[str]:
-    """The keys and positions that lead to the field, as Postgres' #> takes them: items[0].body is items, 0, body."""
+    """Return the keys and positions that lead to the field, for Postgres' #> operator: items[0].body gives items, 0,
+    body.
+    """
     return [index or key for index, key in _STEP.findall(field)]
 
 
 def value_at(data: Mapping[str, object], field: str) -> object:
-    """The value that the form's `$field` shows of this item; None where it is null, or not there."""
+    """Return the value that the form's `$field` shows of this item; None if it is null or missing."""
     if field in data:
         return data[field]
     if "." not in field and "[" not in field:
@@ -28,7 +29,7 @@ def value_at(data: Mapping[str, object], field: str) -> object:
 
 
 def below(data: Mapping[str, object], field: str) -> object:
-    """The same, step by step only, as Label Studio's server checks a task; None where a step is not there."""
+    """Return the same value step by step only, as Label Studio's server checks a task; None if a step is missing."""
     value: object = data
     for index, key in _STEP.findall(field):
         if index:

@@ -1,6 +1,7 @@
-"""Plain: what programs hold (numpy, pandas, datetime, Decimal) as JSON values; what has none is refused by its field.
+"""Plain: turn values of programs (numpy, pandas, datetime, Decimal) into JSON values. Others are refused with their
+path.
 
-numpy and pandas are known by what their objects have, so neither needs to be installed.
+numpy and pandas are recognized by the attributes of their objects, so neither needs to be installed.
 """
 
 from __future__ import annotations
@@ -14,23 +15,25 @@ from typing import Any
 from labelloop.errors import InvalidOutput
 
 MAX_DEPTH = 32
-_AS_IT_IS = frozenset({str, int, bool, type(None)})
-_SAID = 40
-"""Characters of a value that a message shows."""
+_JSON_TYPES = frozenset({str, int, bool, type(None)})
+_MAX_SHOWN = 40
+"""Largest number of characters of a value that a message shows."""
 
 
 def plain(value: Any, path: str = "") -> Any:
-    """The value as None, bool, int, float, str, list and dict. Raises InvalidOutput with the path of what has no place.
+    """Return the value as None, bool, int, float, str, list and dict.
 
-    NaT and pandas.NA become None; dates and times their ISO 8601 text; a Decimal the number that is equal to it; keys
-    that are numbers or booleans their text, as str() gives it. NaN and infinity are refused: nobody knows whether a
-    missing value or a failed calculation made them.
+    NaT and pandas.NA become None, dates and times their ISO 8601 text, a Decimal the equal number. A key that is a
+    number or a boolean becomes its text, as str() gives it.
+
+    Raises InvalidOutput with the path of a value that is not JSON. NaN and infinity are refused, because they may mean
+    a missing value or a failed calculation.
     """
     return _plain(value, path, 0)
 
 
 def _plain(value: Any, path: str, depth: int) -> Any:
-    if type(value) in _AS_IT_IS:
+    if type(value) in _JSON_TYPES:
         return value
     if isinstance(value, float):
         return _finite(float(value), path)
@@ -45,7 +48,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(one, f"{path}[{i}]", depth + 1) for i, one in enumerate(value)]
     if isinstance(value, datetime | date | time):
-        # Of all values only NaN and NaT are unequal to themselves.
+        # Only NaN and NaT are unequal to themselves.
         return value.isoformat() if value == value else None
     if isinstance(value, Decimal):
         return _number(value, path)
@@ -54,7 +57,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if hasattr(value, "dtype") and hasattr(value, "tolist"):
         return _array(value, path, depth)
     raise InvalidOutput(
-        path, f"{type(value).__name__} is no JSON value ({str(value)[:_SAID]!r}); give a text or a number"
+        path, f"{type(value).__name__} is not a JSON value ({str(value)[:_MAX_SHOWN]!r}); give a text or a number"
     )
 
 
@@ -62,7 +65,7 @@ def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, one in value.items():
         name = key if type(key) is str else _name(key, path)
-        if type(one) in _AS_IT_IS or (type(one) is float and math.isfinite(one)):  # nearly all that is sent
+        if type(one) in _JSON_TYPES or (type(one) is float and math.isfinite(one)):  # most values
             found[name] = one
         else:
             found[name] = _plain(one, f"{path}.{name}" if path else name, depth + 1)
@@ -76,14 +79,14 @@ def _object(value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
 
 
 def _name(key: Any, path: str) -> str:
-    said = _plain(key, path, 0)
-    if said is None or isinstance(said, list | dict):
+    found = _plain(key, path, 0)
+    if found is None or isinstance(found, list | dict):
         raise InvalidOutput(path, f"a key must be a text, a number or a boolean; one is {type(key).__name__}")
-    return str(said)
+    return str(found)
 
 
 def _array(value: Any, path: str, depth: int) -> Any:
-    """A scalar or an array of numpy, pandas or torch."""
+    """Return a scalar or an array of numpy, pandas or torch as JSON values."""
     kind = getattr(value.dtype, "kind", "")
     if tuple(getattr(value, "shape", ())) == ():
         if kind in "mM" and kind:
@@ -105,7 +108,7 @@ def _number(value: Decimal, path: str) -> int | float:
         return int(value)
     if Decimal(repr(float(value))) == value:
         return float(value)
-    raise InvalidOutput(path, f"the Decimal {str(value)[:_SAID]} is no number of 64 bits; give it as a text")
+    raise InvalidOutput(path, f"the Decimal {str(value)[:_MAX_SHOWN]} is no number of 64 bits; give it as a text")
 
 
 def _finite(value: float, path: str) -> float:

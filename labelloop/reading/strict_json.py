@@ -1,7 +1,7 @@
-"""Strict JSON: one text of bytes to one value, or a clear refusal; every step is bounded before the next begins.
+"""Strict JSON: read one value from bytes, or refuse it clearly. Every step is bounded before the next one begins.
 
-Python's own reader takes NaN, 1e999 (as infinity), keys given twice, UTF-16 and lone surrogates; Postgres takes values
-that Python can then no longer read back; Label Studio answers 500 for a whole project with one of them in it.
+Python's own reader accepts NaN, 1e999 (as infinity), duplicate keys, UTF-16 and lone surrogates. Postgres accepts
+values that Python cannot read back. Label Studio answers 500 for a whole project that contains one of these.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ MAX_PATH = 200
 INT64 = 1 << 63
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
 UNKEPT = re.compile("[\0\ud800-\udfff]")
-"""What Postgres keeps in no text: NUL, and half of a surrogate pair."""
+"""Characters that Postgres stores in no text: NUL, and half of a surrogate pair."""
 
 
 def loads(raw: bytes) -> Any:
-    """The value of `raw`: no NaN or infinity, no integer beyond 64 bits, no NUL, no lone surrogate, no key twice.
+    """Return the value of `raw`. Raises InvalidOutput.
 
-    At most MAX_BYTES, MAX_DEPTH deep, MAX_NODES values and keys. Raises InvalidOutput.
+    It refuses NaN and infinity, integers beyond 64 bits, NUL, lone surrogates and duplicate keys. The limits are
+    MAX_BYTES, MAX_DEPTH levels, and MAX_NODES values and keys.
     """
     if len(raw) > MAX_BYTES:
-        raise InvalidOutput("", f"{len(raw)} bytes; at most {MAX_BYTES} an output are taken", status=413)
+        raise InvalidOutput("", f"{len(raw)} bytes; an output has at most {MAX_BYTES}", status=413)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as exc:
@@ -40,17 +41,17 @@ def loads(raw: bytes) -> Any:
     except json.JSONDecodeError as exc:
         raise InvalidOutput("", f"is not JSON: {exc.msg} at character {exc.pos + 1}") from None
     except _NoNumber as exc:
-        raise InvalidOutput(_where(text), f"{exc} is no JSON number; give null where the value is missing") from None
-    # Below these sizes, and without an escape, nothing that the walk looks for can be there.
+        raise InvalidOutput(_where(text), f"{exc} is not a JSON number; give null if the value is missing") from None
+    # Below these sizes, and without an escape, there is nothing that the walk could find.
     if len(raw) > MAX_NODES or b"\\u" in raw:
         _walk(value)
     return value
 
 
 def dumps(value: Any) -> str:
-    """The one canonical form: sorted keys, no blanks. Raises InvalidOutput for what is no JSON.
+    """Return the canonical form: sorted keys, no blanks. Raises InvalidOutput if it is not JSON.
 
-    A scalar or array of numpy is written as what it holds.
+    A scalar or an array of numpy is written as its values.
     """
     try:
         return json.dumps(
@@ -63,11 +64,11 @@ def dumps(value: Any) -> str:
 def _plain_of(value: Any) -> Any:
     if hasattr(value, "shape") and hasattr(value, "tolist"):
         return value.tolist()
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def _refuse_depth(raw: bytes) -> None:
-    """Refuse what nests too deeply, or opens more lists and objects than there may be values, before it is read."""
+    """Refuse, before reading, a text that nests too deeply or opens more lists and objects than there may be values."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
     depth = opened = 0
@@ -84,7 +85,7 @@ def _refuse_depth(raw: bytes) -> None:
 
 
 def _walk(value: Any) -> None:
-    """Refuse NUL, surrogates and too many nodes; breadth is bounded by the bytes, depth by the scan."""
+    """Refuse NUL, surrogates and too many nodes. The bytes bound the breadth, and the scan bounds the depth."""
     nodes = 1
     stack: list[tuple[str, Any]] = [("", value)]
     while stack:
@@ -140,7 +141,7 @@ def _int(digits: str) -> int:
 
 
 class _NoNumber(Exception):
-    """A NaN or an infinity, by the name under which it stands in the text."""
+    """A NaN or an infinity, by its name in the text."""
 
 
 def _constant(name: str) -> NoReturn:
@@ -148,7 +149,7 @@ def _constant(name: str) -> NoReturn:
 
 
 def _where(text: str) -> str:
-    """The path of the first NaN or infinity in `text`; "" where the rest of it is no JSON either."""
+    """Return the path of the first NaN or infinity in `text`; "" if the rest of it is not JSON either."""
     try:
         value = json.loads(text, parse_constant=lambda _: _NoNumber, parse_float=str, parse_int=str)
     except ValueError:

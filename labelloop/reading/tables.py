@@ -1,8 +1,8 @@
-"""Tables: NDJSON and CSV as programs and spreadsheets write them, read in one way by every command.
+"""Tables: read NDJSON and CSV as programs and spreadsheets write them, in the same way for every command.
 
-A mark at the beginning (BOM) says UTF-8, UTF-16 or UTF-32 by itself. Without one a file is UTF-8 unless --encoding says
-otherwise: an encoding that is guessed is wrong on somebody's umlauts. A CSV's separator is the one of , ; and tab that
-cuts its first line into the most columns.
+A byte order mark (BOM) tells UTF-8, UTF-16 or UTF-32. Without one a file is UTF-8 unless --encoding is given: a guessed
+encoding would garble somebody's umlauts. The separator of a CSV is the one of , ; and tab that gives its first line the
+most columns.
 """
 
 from __future__ import annotations
@@ -27,15 +27,18 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_LOOK = 4096
-"""Bytes at the beginning by which an encoding is told."""
+_SAMPLE_BYTES = 4096
+"""Bytes at the beginning of a file that its encoding is determined by."""
 
 
 def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[str]:
-    """The lines of a file as texts, each with its end. Raises UsageError, saying what was found and what to pass."""
+    """Yield the lines of a file as texts, each with its line end.
+
+    Raises UsageError with the fault and the option to pass.
+    """
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
-    codec = _codec(buffered.peek(_LOOK)[:_LOOK], name, encoding)
-    if codec.startswith(("utf-16", "utf-32")):  # their ends of lines are no single bytes
+    codec = _codec(buffered.peek(_SAMPLE_BYTES)[:_SAMPLE_BYTES], name, encoding)
+    if codec.startswith(("utf-16", "utf-32")):  # their line ends are longer than a byte
         try:
             lines = io.TextIOWrapper(buffered, encoding=codec, newline="\n")
             yield next(lines, "").removeprefix("\ufeff")  # utf-16-le keeps the mark, utf-16 does not
@@ -51,7 +54,7 @@ def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator
 
 
 def outputs_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[bytes]:
-    """The lines of an NDJSON file in UTF-8, as Client.submit_lines takes them. Raises UsageError for another format."""
+    """Yield the lines of an NDJSON file in UTF-8, for Client.submit_lines. Raises UsageError for another format."""
     first = True
     for line in lines_of(file, name, encoding):
         if first and line.strip():
@@ -61,9 +64,10 @@ def outputs_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterat
 
 
 def rows_of(path: Path, encoding: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a .csv, .tsv, .jsonl or .ndjson file, column to value; a CSV's values are texts, "" where missing.
+    """Return the rows of a .csv, .tsv, .jsonl or .ndjson file, value by column. The values of a CSV are texts, "" if
+    missing.
 
-    Raises UsageError, naming the line, for what cannot be read.
+    Raises UsageError with the line that cannot be read.
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
@@ -75,7 +79,7 @@ def rows_of(path: Path, encoding: str | None = None) -> list[dict[str, Any]]:
 
 
 def contradictions(pairs: Iterable[tuple[object, str]]) -> int:
-    """How many different items have two labels or more, of (item, label) pairs."""
+    """Return how many different items have two or more labels, from (item, label) pairs."""
     labels: dict[object, set[str]] = {}
     for item, label in pairs:
         labels.setdefault(item, set()).add(label)
@@ -83,25 +87,25 @@ def contradictions(pairs: Iterable[tuple[object, str]]) -> int:
 
 
 def _codec(beginning: bytes, name: str, encoding: str | None) -> str:
-    """Python's name of the file's encoding."""
+    """Return Python's name of the file's encoding."""
     marked = next((codec for mark, codec in _MARKS if beginning.startswith(mark)), None)
     if encoding is None:
         if marked is None and b"\0" in beginning:
             order = "be" if beginning[:1] == b"\0" else "le"
             raise UsageError(
-                f"{name} is no UTF-8 (every other byte is 0) but looks like UTF-16: pass --encoding utf-16-{order}"
+                f"{name} is not UTF-8 (every other byte is 0) but looks like UTF-16: pass --encoding utf-16-{order}"
             )
         return marked or "utf-8"
     try:
         codec = codecs.lookup(encoding).name
         "".encode(codec)
-    except (LookupError, UnicodeError):  # `undefined` is an encoding that nothing can be written in
-        raise UsageError(f"--encoding is {encoding!r}; such as utf-8, cp1252, latin-1, utf-16") from None
+    except (LookupError, UnicodeError):  # `undefined` is an encoding that cannot encode anything
+        raise UsageError(f"--encoding is {encoding!r}; use one such as utf-8, cp1252, latin-1, utf-16") from None
     return "utf-8-sig" if codec == "utf-8" and marked == "utf-8-sig" else codec
 
 
 def _undecodable(name: str, number: int, raw: bytes, exc: UnicodeDecodeError, encoding: str | None) -> str:
-    what = f"{name}, line {number}: the byte 0x{raw[exc.start]:02X} is no {encoding or 'UTF-8'}"
+    what = f"{name}, line {number}: the byte 0x{raw[exc.start]:02X} is not {encoding or 'UTF-8'}"
     if encoding is not None:
         return f"{what}: the file has another encoding"
     word = re.findall(rb"[^\s,;\"]*$", raw[: exc.start])[0] + re.findall(rb"^[^\s,;\"]*", raw[exc.start :])[0]
@@ -116,7 +120,7 @@ def _refuse_other_formats(name: str, line: str) -> None:
         raise UsageError(f"{name} is a JSON list; submit takes one object a line, as `jq -c '.[]' {name}` writes them")
     if not line.lstrip().startswith("{"):
         raise UsageError(
-            f"{name} is no NDJSON: its first line is {line.strip()[:60]!r}. Submit takes one JSON object a line, such "
+            f"{name} is not NDJSON: its first line is {line.strip()[:60]!r}. Submit takes one JSON object a line, such "
             'as {"key": "ticket/1", "data": {"text": "..."}, "label": "billing", "confidence": 0.7}'
         )
 
@@ -127,7 +131,7 @@ def _object(path: Path, n: int, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as exc:
         raise UsageError(f"{path}, line {n}: {exc}") from None
     if not isinstance(row, dict):
-        raise UsageError(f"{path}, line {n}: an object is wanted, not {type(row).__name__}")
+        raise UsageError(f"{path}, line {n}: must be an object, not {type(row).__name__}")
     return row
 
 
@@ -167,13 +171,13 @@ def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
 
 
 def text_of(value: object) -> str:
-    """As text without blanks around; "" for what is missing: None, or NaN, as parquet gives it."""
+    """Return the value as text, stripped of blanks; "" if it is missing (None, or NaN, as parquet gives it)."""
     missing = value is None or (isinstance(value, float) and math.isnan(value))
     return "" if missing else str(value).strip()
 
 
 def _first(lines: Iterator[str]) -> tuple[int, str | None]:
-    """How many blank lines come first, and the line behind them; None where there is none."""
+    """Return the number of blank lines at the beginning, and the line after them; None if there is none."""
     for above, line in enumerate(lines):
         if line.strip():
             return above, line

@@ -1,4 +1,4 @@
-"""Which of the most useful outputs people get next, so that no two of them teach the same."""
+"""Select the tasks that people get next from the most useful outputs, so that no two of them are redundant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Features: what can be compared of items without a model, and the reading of their fields.
+"""Features: compare items without a model, and read their fields.
 
-Vectors are such that Euclid's distance means something: unit length for texts and embeddings; for pictures the distance
-is the mean difference of their pixels.
+Euclidean distance is meaningful for all vectors. Texts and embeddings have unit length; for pictures the distance is
+the mean difference of their pixels.
 """
 
 from __future__ import annotations
@@ -25,22 +25,20 @@ from labelloop.selection.clusters import Ints, Vectors
 from labelloop.threads import one_thread
 
 MAX_LENGTH = 100_000
-TEXTS = ("text", "multilabel", "numbers", "spans")
-"""Learners that read a text, and by whose texts items are compared."""
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
 MAX_PIXELS = 20_000_000
 SIDE = 8
-"""Pictures are compared by this many pixels a side, as the learner of images sees them."""
+"""Pixels a side by which pictures are compared, as in the learner of images."""
 SAME = 1 / 255
-"""Vectors nearer than this are near-duplicates: of pictures, less than one of 255 grey levels in the mean."""
+"""Distance below which two items are near-duplicates. For pictures it is a mean of less than one of 255 grey levels."""
 T = TypeVar("T")
 _REMEMBERED = 10_000
 _pictures: dict[bytes, Vectors | None] = {}
-"""By their hash: decoding is what pictures cost, and from one push to the next nearly all are the same."""
+"""Pixels by hash of the picture: decoding is the main cost, and most pictures are the same from push to push."""
 
 
 class Unfetched(str):
-    """An address whose picture could not be had."""
+    """An address whose picture could not be fetched."""
 
     why: str
 
@@ -52,35 +50,35 @@ class Unfetched(str):
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """Of some items, in their order, comparable with others of the same reading only."""
+    """Features of some items, in their order, comparable only with features of the same reading."""
 
     vectors: Vectors
-    """Shape (n, d); zeros where the item could not be read."""
+    """Shape (n, d); zeros if the item could not be read."""
     groups: Ints
     """Shape (n,): equal numbers for near-duplicates."""
     readable: npt.NDArray[np.bool_]
-    """Shape (n,): False for an item that could not be read: it is like nothing else."""
+    """Shape (n,): False for an item that could not be read. It is similar to no other item."""
 
     def __len__(self) -> int:
         return len(self.vectors)
 
 
 def read(
-    learner: str,
+    reads: str,
     field: str | None,
     data: Iterable[Mapping[str, object]],
     embeddings: Sequence[Sequence[float] | None] | None = None,
 ) -> Features | None:
-    """Features of all items that are to be compared, in one reading: candidates, open and recent tasks together.
+    """Return features of all items that are to be compared: candidates, open and recent tasks together.
 
-    By `embeddings` where the loop's pipeline gives them (None for an item without one), else by what the learner of
-    this name reads in `field`: texts, or pictures. None where neither says how items are to be compared. `data` is gone
-    through once at most, and little is kept of each.
+    Items are compared by `embeddings` if the loop's pipeline gives them (None for an item without one). Otherwise they
+    are compared by the field that the loop's learner reads: `reads` is "text" or "images". Returns None if it reads
+    anything else. `data` is iterated at most once, and little of each item is kept.
     """
-    if embeddings is None and (field is None or learner not in (*TEXTS, "images")):
+    if embeddings is None and (field is None or reads not in ("text", "images")):
         return None
     texts = None
-    if learner in TEXTS and field is not None:
+    if reads == "text" and field is not None:
         texts = [_or_none(_beginning, value_at(item, field)) for item in data]
     rows: Sequence[npt.ArrayLike | None]
     if embeddings is not None:
@@ -92,12 +90,12 @@ def read(
     found = _of_vectors(rows, unit=embeddings is not None)
     if texts is None:
         return found
-    # What is nearly the same is better known by the texts themselves.
+    # The texts themselves show near-duplicates better than embeddings do.
     return Features(found.vectors, _of_texts(texts).groups, found.readable)
 
 
 def split(known: Features | None, *sizes: int) -> tuple[Features | None, ...]:
-    """The parts of a reading, in order."""
+    """Split the features of a reading into parts of these sizes, in order."""
     if known is None:
         return (None,) * len(sizes)
     if sum(sizes) != len(known):
@@ -110,29 +108,29 @@ def split(known: Features | None, *sizes: int) -> tuple[Features | None, ...]:
 
 
 def read_text(value: object) -> str:
-    """The text, cut at MAX_LENGTH characters. Raises ValueError for anything but a string."""
+    """Return the text, cut at MAX_LENGTH characters. Raises ValueError if it is not a string."""
     if not isinstance(value, str):
         raise ValueError(f"is not text but {type(value).__name__}")
     return value[:MAX_LENGTH]
 
 
 def _beginning(value: object) -> str:
-    """So much of a text as is compared."""
+    """Return the part of a text that is compared."""
     return read_text(value)[: likeness.SEEN]
 
 
 def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:
-    """The picture of a `data:` URI, averaged down to side x side grey pixels, 0 black to 1 white, in rows."""
+    """Return the picture of a `data:` URI as side x side grey pixels, 0 black to 1 white, row by row."""
     grey = open_image(value).resize((side, side), Image.Resampling.BOX)
     return np.asarray(grey, dtype=np.float64).ravel() / 255
 
 
 def open_image(value: object) -> Image.Image:
-    """The picture of a `data:` URI in grey, transparency as white paper. Raises ValueError, saying what is wrong."""
+    """Return the picture of a `data:` URI in grey, transparency as white paper. Raises ValueError with the reason."""
     if isinstance(value, Unfetched):
         raise ValueError(value.why)
     if looks_like_address(value) and not str(value).startswith("data:"):
-        raise ValueError("is an address that is not fetched: learner.fetch in loop.yaml says which are")
+        raise ValueError("is an address that is not fetched: learner.fetch in loop.yaml lists the allowed ones")
     if not isinstance(value, str) or not value.startswith("data:"):
         raise ValueError("is not a data: URI with an image")
     head, _, body = value.partition(",")
@@ -146,7 +144,7 @@ def open_image(value: object) -> Image.Image:
 
 
 def grey_of(raw: bytes) -> Image.Image:
-    """The picture in these bytes in grey, transparency as white paper. Raises ValueError, saying what is wrong."""
+    """Return the picture in these bytes in grey, transparency as white paper. Raises ValueError with the reason."""
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -170,7 +168,7 @@ def _of_texts(texts: Sequence[str | None]) -> Features:
     vectors[readable] = found
     groups = np.arange(len(texts))
     groups[readable] = alike
-    # Numbers of groups, and of items that cannot be read, must not meet.
+    # Numbers of groups must differ from those of unreadable items.
     groups[~readable] += len(texts)
     return Features(vectors, groups, readable)
 
@@ -195,7 +193,7 @@ def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> Features
 
 
 def _same(vectors: Vectors) -> Ints:
-    """For each row the first one that stands for it: itself, or one nearer than SAME."""
+    """Return for each row the first row of its group: itself, or a row nearer than SAME."""
     group = np.full(len(vectors), -1, dtype=np.int64)
     for row in range(len(vectors)):
         if group[row] < 0:
@@ -205,7 +203,7 @@ def _same(vectors: Vectors) -> Ints:
 
 
 def _picture(value: object) -> Vectors | None:
-    """None for what cannot be read."""
+    """Return the pixels of a picture; None if it cannot be read."""
     if not isinstance(value, str):
         return None
     name = blake2b(value.encode(errors="surrogatepass"), digest_size=16).digest()

@@ -1,6 +1,6 @@
-"""Likeness of texts by their runs of three letters: vectors to compare them by, and near-duplicates.
+"""Similarity of texts by their runs of three letters: vectors for comparison, and near-duplicates.
 
-Letters, not words: they need no language, forgive typing errors, and serve texts that are written without blanks.
+Letters need no language, tolerate typing errors, and also work for texts that are written without blanks.
 """
 
 from __future__ import annotations
@@ -14,31 +14,40 @@ import numpy.typing as npt
 from labelloop.selection.clusters import Ints, Vectors
 
 SEEN = 1_000
-"""Texts are compared by so many characters from their beginning."""
+"""Number of characters from the beginning by which texts are compared."""
 ALIKE = 0.7
-"""Near-duplicates share so much of their runs of letters (Jaccard's index). In three sets (questions to a bank, SMS,
-spoken commands) a text of 20 letters or more keeps this much through one typing error in 99 % of the cases, through two
-in 84 %; of what it puts last among 2,500 questions to a bank, 95 % have the same one of 77 labels as the first."""
+"""Smallest Jaccard index of the runs of letters of near-duplicates.
+
+Measured on three sets (questions to a bank, SMS, spoken commands): a text of 20 letters or more stays above it after
+one typing error in 99 % of the cases. After two errors it does in 84 %. Among 2,500 questions to a bank, 95 % of
+those that it ranks last as duplicates have the same one of 77 labels as the original.
+"""
 DIMENSIONS = 32
 BUCKETS = 4096
 _SKETCH = 1024
-"""Width of the signed hashes that say which pairs are worth a closer look."""
+"""Width of the signed hashes that find the pairs to compare exactly."""
 _LEAST = 2 * ALIKE / (1 + ALIKE) - 4 * (2 / _SKETCH) ** 0.5
-"""Jaccard's index J of two sets means a cosine of at least 2J/(1+J); four times the estimate's error below that."""
+"""Smallest estimated cosine of a pair that is compared exactly.
+
+A Jaccard index J of two sets means a cosine of at least 2J/(1+J); the bound is four standard errors of the estimate
+below that.
+"""
 _BLOCK = 256
 
 
 def plain(text: str) -> str:
-    """What is compared of a text: letters and digits, in lower case; anything where it has none (an emoji)."""
+    """Return the compared part of a text: letters and digits in lower case; any characters if it has
+    none (an emoji).
+    """
     text = text[:SEEN]
     return " ".join(re.findall(r"\w+", text.casefold())) or text.strip()
 
 
 def vectors(texts: Sequence[str]) -> Vectors:
-    """Shape (n, at most DIMENSIONS), unit length, comparable within one call: latent axes of sublinear TF-IDF.
+    """Return latent axes of sublinear TF-IDF: shape (n, at most DIMENSIONS), unit length, comparable within one call.
 
     `texts` are plain. Rows do not depend on the order of the texts. Deerwester et al. 1990, "Indexing by latent
-    semantic analysis"; the decomposition is that of Halko, Martinsson and Tropp 2011, section 4.5, seeded.
+    semantic analysis". The decomposition is that of Halko, Martinsson and Tropp 2011, section 4.5, seeded.
     """
     words = sorted(set(texts))
     if not words:
@@ -57,14 +66,14 @@ def vectors(texts: Sequence[str]) -> Vectors:
 
 
 def duplicates(texts: Sequence[str]) -> Ints:
-    """Equal numbers for texts that are nearly the same; `texts` are plain. The groups do not depend on their order."""
+    """Return equal numbers for near-duplicate texts. `texts` are plain, and the groups do not depend on their order."""
     words = sorted(set(texts))
     if not words:
         return np.empty(0, dtype=np.int64)
     sets, sketches = _sets(words)
     sizes = _sizes(sets)
     group = np.full(len(words), -1)
-    for row, others in enumerate(_worth_a_look(sketches, sizes)):
+    for row, others in enumerate(_possible_duplicates(sketches, sizes)):
         if group[row] >= 0:
             continue
         group[row] = row
@@ -75,10 +84,10 @@ def duplicates(texts: Sequence[str]) -> Ints:
 
 
 def near(texts: Sequence[str], others: Sequence[str]) -> Iterator[Iterator[int]]:
-    """For each text the positions of the `others` that are nearly the same, every one of them; all are plain.
+    """Yield for each text the positions of all near-duplicates among the `others`. All texts are plain.
 
-    They are looked for as they are asked for: of lines by one pattern each is alike to nearly all others. `duplicates`
-    makes groups around one text each, so that two that are alike may be in two of them.
+    The search is lazy: among lines of one pattern, each is similar to nearly all others. `duplicates` builds groups
+    around one text each, so two similar texts may be in different groups there.
     """
     if not others:
         yield from (iter(()) for _ in texts)
@@ -93,7 +102,9 @@ def near(texts: Sequence[str], others: Sequence[str]) -> Iterator[Iterator[int]]
 
 
 def _alike(runs: Ints, theirs: Sequence[Ints], places: Ints) -> Iterator[int]:
-    """More at a time from look to look: who asks for the first waits for one, who asks for all for few calls."""
+    """Yield near-duplicates, comparing more texts at each step: the first result is fast, and all results take few
+    steps.
+    """
     start, n = 0, 1
     while start < len(places):
         block = places[start : start + n]
@@ -102,7 +113,7 @@ def _alike(runs: Ints, theirs: Sequence[Ints], places: Ints) -> Iterator[int]:
 
 
 def _sets(words: Sequence[str]) -> tuple[list[Ints], npt.NDArray[np.float32]]:
-    """The runs of letters of each text, sorted, and a sketch of them."""
+    """Return the runs of letters of each text, sorted, and a sketch of them."""
     rows, grams = _grams(words)
     kinds, number = np.unique(grams, return_inverse=True)
     owner, kind = np.divmod(np.unique(rows * len(kinds) + number), max(len(kinds), 1))
@@ -115,7 +126,9 @@ def _sizes(sets: Sequence[Ints]) -> Ints:
 
 
 def _grams(words: Sequence[str]) -> tuple[Ints, Ints]:
-    """Every run of three characters, a blank before and after each text: in which text, and which run."""
+    """Return every run of three characters, with a blank before and after each text, as the text's
+    number and the run.
+    """
     padded = [f" {word} " for word in words]
     codes = np.frombuffer("".join(padded).encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
     owner = np.repeat(np.arange(len(words)), [len(word) for word in padded])
@@ -126,7 +139,7 @@ def _grams(words: Sequence[str]) -> tuple[Ints, Ints]:
 
 
 def _bucket(grams: Ints, buckets: int, salt: int = 0x9E3779B97F4A7C15) -> Ints:
-    """Knuth's multiplicative hash: the top bits of a product, the same on every machine."""
+    """Hash with Knuth's multiplicative method: the top bits of a product, the same on every machine."""
     mixed = grams.astype(np.uint64)
     mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(salt)
     mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
@@ -134,14 +147,14 @@ def _bucket(grams: Ints, buckets: int, salt: int = 0x9E3779B97F4A7C15) -> Ints:
 
 
 def _sketches(owner: Ints, grams: Ints, sizes: Ints) -> npt.NDArray[np.float32]:
-    """Unit rows whose products estimate the cosines of the sets, by signed hashes. Charikar 2002, section 3."""
+    """Return unit rows whose products estimate the cosines of the sets, by signed hashes. Charikar 2002, section 3."""
     sign = 2.0 * _bucket(grams, 2, 0xC2B2AE3D27D4EB4F) - 1
     cells = np.bincount(owner * _SKETCH + _bucket(grams, _SKETCH), sign, minlength=len(sizes) * _SKETCH)
     return np.asarray(cells.reshape(len(sizes), _SKETCH) / np.sqrt(sizes.clip(min=1))[:, None], dtype=np.float32)
 
 
-def _worth_a_look(sketches: npt.NDArray[np.float32], sizes: Ints) -> Iterator[Ints]:
-    """For each text the later ones that may be nearly the same, by the estimate and by the sizes of the sets."""
+def _possible_duplicates(sketches: npt.NDArray[np.float32], sizes: Ints) -> Iterator[Ints]:
+    """Yield for each text the later ones that may be near-duplicates, by the estimate and by the sizes of the sets."""
     for start in range(0, len(sizes), _BLOCK):
         block = sketches[start : start + _BLOCK] @ sketches[start:].T >= _LEAST
         for offset, near in enumerate(block):
@@ -151,7 +164,7 @@ def _worth_a_look(sketches: npt.NDArray[np.float32], sizes: Ints) -> Iterator[In
 
 
 def _jaccard(one: Ints, others: Sequence[Ints]) -> npt.NDArray[np.float64]:
-    """Jaccard's index of a sorted set and each of the others; 0 beside an empty one."""
+    """Return the Jaccard index of a sorted set and each of the others; 0 if either is empty."""
     sizes = _sizes(others)
     if not len(one) or not sizes.sum():
         return np.zeros(len(others))
@@ -162,7 +175,7 @@ def _jaccard(one: Ints, others: Sequence[Ints]) -> npt.NDArray[np.float64]:
 
 
 def _reduce(matrix: Vectors, k: int) -> Vectors:
-    """The k strongest axes; a few more are followed on the way, so that the last of them is right."""
+    """Return the k strongest axes; a few more are computed, so that the last of the k is accurate."""
     width = min(k + 10, *matrix.shape)
     guess = np.random.default_rng(0).standard_normal((matrix.shape[1], width), dtype=np.float32)
     basis = np.linalg.qr(matrix @ guess)[0]

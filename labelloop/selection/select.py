@@ -1,8 +1,8 @@
-"""Selection: which of the most useful outputs people get next, so that no two of them teach the same.
+"""Selection: choose the tasks that people get next from the most useful outputs, so that no two of them are redundant.
 
-The best by utility are candidates; they are clustered, and the most useful of each cluster comes first. Utility first,
-then variety among the best: that is as good as methods that weigh the two against each other over all that waits, or
-better, at a fraction of their cost (docs/operators/performance.md).
+The best by utility are candidates. They are clustered, and the most useful of each cluster comes first. So utility
+comes first and variety second. That is at least as good as methods that weigh the two against each other over the whole
+pool, at a fraction of their cost (docs/operators/performance.md).
 """
 
 from __future__ import annotations
@@ -22,20 +22,23 @@ from labelloop.selection.spread import CROWD, Spread, lay_out
 from labelloop.strategies import top_k
 
 DIVERSITY = 0.7
-"""11 candidates a place. Any number from 3 to 30 is as good on digits, intents, questions to a bank and SMS."""
+"""Default diversity, which gives 11 candidates a place. On digits, intents, questions to a bank and SMS, any number
+from 3 to 30 is as good.
+"""
 WIDEST = 30
 """Candidates for each place at diversity 1."""
 MOST = 2_000
-"""Candidates are never more, unless there are more places."""
+"""Largest number of candidates, unless there are more places."""
 FLAT = 2e-3
-"""Utilities this close say nothing about what to ask first, as where the pipeline gives neither probabilities nor
-confidence."""
+"""Difference below which utilities give no order. It happens if a pipeline sends neither probabilities
+nor confidence.
+"""
 Utilities = npt.NDArray[np.floating]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An output that waits."""
+    """A waiting output."""
 
     output_id: UUID
     key: str
@@ -44,15 +47,15 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Pick:
-    """A candidate that was chosen."""
+    """A selected candidate."""
 
     output_id: UUID
     why_also: str
-    """What its features said for it, in a few words; "" where nothing did."""
+    """Reason for the selection from its features, in a few words; "" if there is none."""
 
 
 def reach(places: int, diversity: float) -> int:
-    """How many of the most useful are candidates for so many places, open tasks counted."""
+    """Return how many of the most useful outputs are candidates for this many places, open tasks included."""
     if not 0 <= diversity <= 1:
         raise ValueError(f"diversity is from 0 to 1, not {diversity}")
     return max(places, min(math.ceil(places * math.pow(WIDEST, diversity)), MOST))
@@ -68,13 +71,16 @@ def select(
     recent: Features | None = None,
     seed: int = 0,
 ) -> list[Pick]:
-    """The `n` to push next, the first to come in first; all of them where there are fewer. Ties by key.
+    """Return the `n` outputs to push next, in the order of the push; all of them if there are fewer. Ties are broken by
+    key.
 
-    `features` are those of the candidates, in their order; `open_` those of the tasks that stand open (and of answers
-    that the model has not learned from yet), `recent` those of the tasks pushed last. With diversity 0, or without
-    features, these are the n best by utility. Else near-duplicates, of each other or of open and recent tasks, come
-    last; the others come from clusters that open tasks do not cover, the most useful of each. An item that cannot be
-    read is like nothing else. Where utilities say nothing (FLAT), the most typical of the largest clusters come first.
+    `features` are those of the candidates, in their order. `open_` are those of the open tasks, and of answers that the
+    model has not yet been trained on. `recent` are those of the tasks pushed last.
+
+    With diversity 0, or without features, these are the n best by utility. Otherwise near-duplicates of each other or
+    of open and recent tasks come last. The others come from clusters without open tasks, the most useful of each
+    cluster. An item that cannot be read is similar to nothing. If utilities are all alike (FLAT), the most typical of
+    the largest clusters come first.
     """
     utilities = np.array([candidate.utility for candidate in candidates], dtype=np.float64)
     wide = reach(n + len(open_ or ()), diversity)
@@ -84,10 +90,10 @@ def select(
         return [Pick(candidates[row].output_id, "") for row in order[:n]]
 
     shown = {int(group) for some in (open_, recent) if some is not None for group in some.groups}
-    first, again = _once(order, features.groups, shown)
+    first, again = _first_of_groups(order, features.groups, shown)
     found = _leading(utilities[first], wide)
     first, flat = first[: len(found)], _flat(found)
-    # What an open task will teach is no news. Where nothing is known yet, neither is what was asked before.
+    # An open task already covers its cluster. If no model knows anything yet, recent tasks do so as well.
     covering = [some for some in (open_, recent if flat else None) if some is not None]
     spread = lay_out(
         features.vectors[first],
@@ -106,7 +112,7 @@ def select(
             return "nearly the same as another"
         words = _words(spread, places[row], news, recent) if row in places else []
         if (others := copies[int(features.groups[row])] - 1) > 0:
-            words.append(f"{others} nearly the same {'wait' if others > 1 else 'waits'}")
+            words.append(f"{others} {'near-duplicates are' if others > 1 else 'near-duplicate is'} waiting")
         return "; ".join(words)
 
     return [Pick(candidates[row].output_id, why_also(row)) for row in picks]
@@ -121,10 +127,11 @@ def diverse(
     open_: npt.NDArray[np.floating] | None = None,
     seed: int = 0,
 ) -> Ints:
-    """Positions of the `n` to ask next, as `select` would choose, for arrays: no near-duplicates, ties by position.
+    """Return the positions of the `n` items to push next, as `select` would choose them, for arrays. Ties are broken by
+    position.
 
-    `vectors` has the shape (n_samples, d) and may be as large as the disk: only the candidates' rows are read. `open_`,
-    shape (any, d), is what is asked already.
+    It does not look for near-duplicates. `vectors` has the shape (n_samples, d) and may be as large as the disk: only
+    the candidates' rows are read. `open_`, shape (any, d), are the vectors of open tasks.
     """
     utilities = np.asarray(utilities)
     if vectors.ndim != 2 or len(vectors) != len(utilities):
@@ -145,7 +152,9 @@ def diverse(
 
 
 def _leading(utilities: Utilities, wide: int) -> Utilities:
-    """The candidates of a descending row: `wide` of them, and what else is as useful where all these are alike."""
+    """Return the candidates at the head of a descending row: `wide` of them, and more if all of these are equally
+    useful.
+    """
     head = utilities[:wide]
     return head if not _flat(head) else utilities[: max(len(head), int((utilities[:MOST] >= head[0] - FLAT).sum()))]
 
@@ -155,16 +164,16 @@ def _flat(utilities: Utilities) -> bool:
 
 
 def _words(spread: Spread, place: int, news: Collection[int], recent: Features | None) -> list[str]:
-    """What the clusters say of a candidate; `news` are those without recent tasks."""
+    """Return the reasons from a candidate's cluster; `news` are the clusters without recent tasks."""
     label = int(spread.labels[place])
     words = [f"unlike the last {len(recent)}"] if recent is not None and label in news else []
     if label >= 0 and (others := int(spread.sizes[label]) - 1) >= max(CROWD, 2 * float(spread.sizes.mean())):
-        words.append(f"like {others} others that wait")
+        words.append(f"like {others} other waiting outputs")
     return words
 
 
-def _once(order: Sequence[int], groups: Ints, shown: set[int]) -> tuple[list[int], list[int]]:
-    """The first of each group that was not shown, and the others; both in order."""
+def _first_of_groups(order: Sequence[int], groups: Ints, shown: set[int]) -> tuple[list[int], list[int]]:
+    """Return the first of each group that was not shown, and the others; both in order."""
     first: list[int] = []
     again: list[int] = []
     seen = set(shown)
@@ -179,7 +188,7 @@ def _check(n: int, utilities: Utilities, features: Features | None, *others: Fea
     if n < 0:
         raise ValueError(f"{n} outputs cannot be picked")
     if np.isnan(utilities).any():
-        raise ValueError(f"candidate {int(np.isnan(utilities).argmax())} has no number for a utility, but NaN")
+        raise ValueError(f"candidate {int(np.isnan(utilities).argmax())} has NaN as its utility")
     if features is None:
         return
     if len(features) != len(utilities):

@@ -1,4 +1,4 @@
-"""Spread: how candidates lie among clusters, and in what order that would have them asked."""
+"""Spread: the distribution of candidates among clusters, and the order of tasks that follows from it."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from labelloop.selection.features import Features
 from labelloop.threads import one_thread
 
 CROWD = 5
-"""A cluster that is to stand for others has so many members on average."""
+"""Mean number of members of a cluster that is to represent its members."""
 NEIGHBOURS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Candidates among clusters; a place is a candidate's position, the most useful first."""
+    """Candidates among clusters. A place is a candidate's position, the most useful first."""
 
     order: Ints
-    """Places, the first to be picked first."""
+    """Places in the order of selection."""
     labels: Ints
-    """The cluster of each place; -1 where the candidate cannot be read."""
+    """Cluster of each place; -1 if the candidate cannot be read."""
     sizes: Ints
-    """Candidates in each cluster."""
+    """Number of candidates in each cluster."""
     centres: Vectors
 
     def without(self, items: Features | None) -> set[int]:
-        """The clusters in which none of these items lies; none where there are no items."""
+        """Return the clusters that contain none of these items; the empty set if there are no items."""
         if items is None or not items.readable.any() or not len(self.centres):
             return set()
         return set(range(len(self.centres))) - set(nearest(items.vectors[items.readable], self.centres).tolist())
@@ -38,7 +38,9 @@ class Spread:
 def lay_out(
     vectors: Vectors, readable: npt.NDArray[np.bool_], n: int, covering: Vectors, seed: int, *, typical: bool
 ) -> Spread:
-    """As many clusters as there will be tasks; an open task counts as picked from its own."""
+    """Cluster the candidates into as many clusters as there will be tasks. An open task counts as selected from its
+    cluster.
+    """
     m, k = len(vectors), n + len(covering)
     labels = np.full(m, -1, dtype=np.int64)
     if n >= m or not readable.any():
@@ -53,7 +55,7 @@ def lay_out(
             value[readable] = typicality(vectors[readable], found[:mine])
     labels[readable], taken = found[:mine], np.bincount(found[mine:], minlength=len(centres))
     sizes = np.bincount(found[:mine], minlength=len(centres))
-    # What cannot be read is a cluster of its own: nothing of it has been picked yet.
+    # Unreadable candidates form a cluster of their own, from which nothing has been selected yet.
     level = np.zeros(m, dtype=np.int64)
     for label in range(len(centres)):
         members = np.flatnonzero(labels == label)
@@ -63,8 +65,11 @@ def lay_out(
 
 
 def typicality(vectors: Vectors, labels: Ints) -> npt.NDArray[np.float64]:
-    """Near to its neighbours in the cluster, hence like many. Hacohen, Dekel and Weinshall 2022, "Active learning on a
-    budget: opposite strategies suit high and low budgets" (TypiClust), section 3."""
+    """Return a number for each row that is higher the nearer it is to its neighbours in the cluster.
+
+    Hacohen, Dekel and Weinshall 2022, "Active learning on a budget: opposite strategies suit high and low budgets"
+    (TypiClust), section 3.
+    """
     found = np.empty(len(vectors))
     for label in np.unique(labels):
         members = vectors[labels == label].astype(np.float64)

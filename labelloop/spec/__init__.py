@@ -1,1 +1,1 @@
-"""All that is particular to one loop: loop.yaml and labels.xml."""
+"""Everything that is particular to one loop, from its loop.yaml and labels.xml."""

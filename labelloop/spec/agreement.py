@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import ast
 
-from labelloop.labeling.config import Kind
-from labelloop.selection.features import TEXTS
+from labelloop.labeling.controls import Kind
 from labelloop.spec import loop_yaml
-from labelloop.spec.loop import LEARNERS, OF_ONE_LABEL, LoopSpec
-from labelloop.spec.sections import NONE
+from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.loop import LoopSpec
 
 
 def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """The labels of loop.yaml and labels.xml are the same, what the learner reads is shown to people, and it learns the
-    kind of answer that they give.
+    """Raise SpecError unless the parts of the spec agree.
+
+    The labels of loop.yaml and labels.xml must be the same. Annotators must see the field that the learner reads. The
+    learner must predict the kind of answer that they give.
     """
     config = spec.config
     if len(spec.labels) == 1 and config.kind is Kind.LABEL:
-        raise document.error(("labels",), "labels: one label leaves nothing to choose; name two at least")
+        raise document.error(("labels",), "labels: with one label there is nothing to choose; name at least two")
     if spec.labels and config.kind is Kind.NUMBER:
         raise document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
     if config.labels and set(config.labels) != set(spec.labels):
@@ -35,26 +36,26 @@ def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
         raise document.error(
             ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
         )
-    _reads(document, spec)
-    _fits(document, spec, config.kind)
+    _check_learner_reads(document, spec)
+    _check_kind(document, spec, config.kind)
 
 
-def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """A learner of texts reads a text, and not the address of a picture, a sound or a file."""
+def _check_learner_reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
+    """Check that a learner of texts reads a text, and not the address of a picture, a sound or a file."""
     learner, addresses = spec.learner, spec.config.addresses
-    if learner.fetch and learner.reads != "images":
+    if learner.fetch and learner.reads != IMAGES:
         raise document.error(
-            ("learner", "fetch"), f"learner.fetch: pictures are fetched, and {learner.name!r} does not read any"
+            ("learner", "fetch"), f"learner.fetch: only pictures are fetched, and {learner.name!r} reads none"
         )
     if learner.name == NONE:
         if learner.params:
             raise document.error(("learner", "params"), "learner.params: there is no learner; name one in learner.name")
         return
-    as_text = learner.reads in TEXTS or (learner.name == "remote" and learner.params.get("protocol") == "chat")
+    as_text = learner.reads == TEXT or (learner.name == "remote" and learner.params.get("protocol") == "chat")
     read = [spec.field] if as_text else []
     if learner.name in ("tabular", "numbers"):
         fields = learner.params.get("fields")
-        read += fields if isinstance(fields, list | tuple) else ()  # anything else the learner refuses itself
+        read += fields if isinstance(fields, list | tuple) else ()  # the learner itself refuses anything else
     for field in (name for name in read if name in addresses or name is None):
         if field is None and not addresses:
             raise document.error(
@@ -70,18 +71,16 @@ def _reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
         )
 
 
-def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
-    """The learner and the trigger are such as this kind of answer allows."""
+def _check_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
+    """Check that the learner predicts this kind of answer, and that the trigger uses only facts that it has."""
     name = spec.learner.name
-    gives = next((of for of, learner in LEARNERS.items() if learner == name), None)
-    if name in OF_ONE_LABEL or "." in name:
-        gives = Kind.LABEL
-    if gives not in (None, kind):
+    predicts = spec.learner.facts.predicts
+    if predicts not in (None, kind):
         answer = spec.config.answer
         raise document.error(
             ("learner", "name"),
-            f"learner.name: {name!r} gives {gives.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
-            f"{kind.words}: {LEARNERS[kind]!r} does",
+            f"learner.name: {name!r} predicts {predicts.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
+            f"{kind.words}: {default_learner(kind)!r} does",
         )
     if kind is Kind.LABEL:
         return
@@ -89,5 +88,5 @@ def _fits(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
         if isinstance(node, ast.Name) and node.id in ("label", "margin", "entropy"):
             raise document.error(
                 ("trigger",),
-                f"trigger: {node.id} is of one label, and the answer is {kind.words}: use model_confidence",
+                f"trigger: {node.id} needs one label, and the answer is {kind.words}: use model_confidence",
             )

@@ -1,4 +1,4 @@
-"""What may be fetched: addresses that the loop names, and private hosts that the settings name; pure."""
+"""Rules for fetching pictures: the addresses that a loop names, and the private hosts that the settings name. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 WEB = ("http", "https")
 OF_LABEL_STUDIO = ("s3", "gs", "azure-blob")
-"""Schemes that a storage of Label Studio resolves."""
+"""URL schemes of the storages that Label Studio resolves."""
 FILES = "/data/"
-"""Paths of Label Studio's own files: uploads and local files."""
+"""Beginning of the paths of Label Studio's own files: uploads and local files."""
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""IPv4 addresses as a network of IPv6 alone writes them: RFC 6052."""
+"""The network in which an IPv6-only network writes IPv4 addresses: RFC 6052."""
 
 
 def check_beginning(beginning: str) -> str:
-    """The beginning of an address as `learner.fetch` takes it. Raises ValueError for anything else."""
+    """Return the beginning of an address as given in `learner.fetch`. Raises ValueError if it is not one."""
     if beginning.startswith(FILES):
         return beginning
     parts = _split(beginning)
@@ -28,7 +28,10 @@ def check_beginning(beginning: str) -> str:
 
 
 def covers(beginning: str, address: str) -> bool:
-    """Whether the address begins so: the same scheme and host, a path below the path. Without a host: any host."""
+    """Whether the address has this beginning: the same scheme and host, and a path below its path.
+
+    A beginning without a host allows any host.
+    """
     if beginning.startswith("/") or address.startswith("/"):
         return address.startswith(beginning) and not _climbs(address)
     named, given = _split(beginning), _split(address)
@@ -42,9 +45,9 @@ def covers(beginning: str, address: str) -> bool:
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the public internet: not of a private network, this machine, or many at once.
+    """Whether an IP address is on the public internet: not private, not this machine, and not multicast.
 
-    IPv4 inside IPv6 (mapped, 6to4, Teredo, NAT64) counts as the address that is inside.
+    An IPv4 address inside IPv6 (mapped, 6to4, Teredo, NAT64) is judged as the IPv4 address.
     """
     found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
@@ -60,14 +63,14 @@ def is_public(address: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Private:
-    """Hosts (`minio`, `minio:9000`) and networks (`10.0.0.0/8`) that pictures may be fetched from though not public."""
+    """Private hosts (`minio`, `minio:9000`) and networks (`10.0.0.0/8`) from which pictures may be fetched."""
 
     names: frozenset[str] = frozenset()
     networks: tuple[str, ...] = ()
 
     @staticmethod
     def read(text: str) -> Private:
-        """From a list with commas. Raises ValueError for a network that is none."""
+        """Read a comma-separated list. Raises ValueError for an invalid network."""
         words = [word.strip().lower() for word in text.split(",") if word.strip()]
         networks = [word for word in words if "/" in word]
         for network in networks:
@@ -75,7 +78,7 @@ class Private:
         return Private(frozenset(words) - set(networks), tuple(networks))
 
     def allows(self, host: str, port: int, address: str) -> bool:
-        """Whether a connection to `address`, which `host` was resolved to, is allowed."""
+        """Whether a connection to `address` is allowed, where `address` is an IP address to which `host` resolves."""
         if is_public(address):
             return True
         if {host.lower(), f"{host.lower()}:{port}"} & self.names:
@@ -84,12 +87,12 @@ class Private:
 
 
 def first_covering(beginnings: Sequence[str], address: str) -> str | None:
-    """The beginning that allows the address; None where none does."""
+    """Return the first beginning that allows the address; None if none of them does."""
     return next((beginning for beginning in beginnings if covers(beginning, address)), None)
 
 
 def _climbs(path: str) -> bool:
-    """Whether a server could take the path for another one, outside of what it begins with."""
+    """Whether a server could resolve the path to one outside of its beginning, by `..`."""
     return ".." in unquote(path).replace("\\", "/").split("/")
 
 

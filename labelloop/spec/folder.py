@@ -18,8 +18,9 @@ from labelloop.spec.trigger import compile_trigger
 
 
 def load(folder: Path) -> LoopSpec:
-    """The loop of this folder, named as the folder is. Raises SpecError with the loop, the file, the line and column of
-    what is wrong.
+    """Load the loop in this folder; the folder's name is the loop's name.
+
+    Raises SpecError with the loop, the file, the line and the column of the fault.
     """
     name, file = folder.absolute().name, folder / "loop.yaml"
     try:
@@ -33,9 +34,9 @@ def load(folder: Path) -> LoopSpec:
 def load_all(
     loops_dir: Path, check: Callable[[LoopSpec], None] = lambda _: None
 ) -> tuple[list[LoopSpec], list[SpecError]]:
-    """The loops of a folder of loops, by name; and what is wrong with those that cannot be loaded, one error for each.
+    """Load every loop of a folder of loops. Return the specs by name, and one error for each loop that has a fault.
 
-    A loop that is wrong keeps no other from being loaded. `check` may find more wrong with one; it raises SpecError.
+    A faulty loop does not keep the others from being loaded. `check` may refuse a spec by raising SpecError.
     """
     specs, faults = [], []
     for file in sorted(loops_dir.glob("*/loop.yaml")):
@@ -56,15 +57,15 @@ def _read(file: Path) -> str:
 
 
 def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
-    """The loop called `name`, from the text of its loop.yaml and that of its labels.xml ("" where it has none)."""
+    """Return the loop called `name`, from the text of its loop.yaml and of its labels.xml ("" if it has none)."""
     document = loop_yaml.read(text)
     body = document.value
     for own in ("name", "labels_xml"):
         if own in body:
-            raise document.error((own,), f"{own}: is not said here: the folder gives it", at_key=True)
+            raise document.error((own,), f"{own}: must not be set here: the folder gives it", at_key=True)
     if labels_xml:
         form_checks.check(labels_xml)
-    if isinstance(learner := body.get("learner"), str):  # `learner: none`, in short
+    if isinstance(learner := body.get("learner"), str):  # `learner: none` is short for {name: none}
         body = {**body, "learner": {"name": learner}}
     try:
         spec = complete({**body, "name": name, "labels_xml": plain(labels_xml)})
@@ -82,7 +83,7 @@ def parse(name: str, text: str, labels_xml: str = "") -> LoopSpec:
 
 
 def _name_fault(name: str) -> str:
-    rule = "1 to 41 small letters, digits, _ and -, the first a letter"
+    rule = "1 to 41 lower-case letters, digits, _ and -, beginning with a letter"
     return f"the folder gives the loop its name: {rule}; it is {name!r}"
 
 
@@ -94,10 +95,10 @@ def _words(error: Any) -> str:
         case "missing":
             return f"{path}: is missing"
         case "string_type":
-            return f"{path}: text is wanted, not {error['input']!r}; put it in quotes"
+            return f"{path}: must be text, not {error['input']!r}; put it in quotes"
         case "too_short":
-            return f"{path}: takes {error['ctx']['min_length']} at least"
+            return f"{path}: takes at least {error['ctx']['min_length']}"
         case "too_long":
-            return f"{path}: takes {error['ctx']['max_length']} at most"
+            return f"{path}: takes at most {error['ctx']['max_length']}"
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
     return f"{path}: {message}, not {error['input']!r}" if "should" in message else f"{path}: {message}"

@@ -1,4 +1,4 @@
-"""LoopSpec: everything that is particular to one loop. labelloop/spec/folder.py reads it from a loop's folder."""
+"""LoopSpec: everything that is particular to one loop. labelloop/spec/folder.py reads it from the loop's folder."""
 
 from __future__ import annotations
 
@@ -9,61 +9,59 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
-from labelloop.selection.features import TEXTS
-from labelloop.spec.sections import NONE, Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
+from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.spec.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
-SHOWN = ("text", "image")
-"""What a generated form can show; write a labels.xml for anything else."""
-LEARNERS = {Kind.LABEL: "text", Kind.LABELS: "multilabel", Kind.SPANS: "spans", Kind.NUMBER: "numbers"}
-"""The learner of each kind of answer, where none is named."""
-OF_ONE_LABEL = ("committee", "images", "incremental", "tabular", "text", "vectors")
-"""Other learners, which give one label and no more. Any other learner is checked when training starts."""
+SHOWABLE_FIELDS = ("text", "image")
+"""Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 
 
 class LoopSpec(Strict):
-    """One loop. Every key but `trigger` has a default."""
+    """The spec of one loop. Every key except `trigger` has a default."""
 
     name: str = Field(pattern=NAME)
     trigger: str
     actions: tuple[Action, ...] = Field(default=(Action(),), min_length=1, max_length=1)
     targets: tuple[Target, ...] = ()
     show: dict[str, str] = Field(default={"text": "$text"}, min_length=1)
-    """What the generated form shows: {text: "$text"} or {image: "$image"}, each a field of `data`."""
+    """Fields of `data` that the generated form shows: {text: "$text"} or {image: "$image"}."""
     audit: float = Field(default=0.05, ge=0, le=1)
-    """Chance of an item that the trigger lets pass to be shown to people all the same."""
+    """Chance (0 to 1) that people review an item all the same when the trigger does not send it."""
     holdout: float = Field(default=0.2, ge=0, lt=1)
-    """Share of the groups whose answers judge models and never teach one."""
+    """Share (0 to 1) of the groups in the hold-out set: their answers judge models and never train one."""
     labels: tuple[str, ...] = Field(default=(), max_length=MAX_LABELS)
-    """The labels; those of labels.xml where there is one."""
+    """The labels; those of labels.xml if there is one."""
     overlap: int = Field(default=1, ge=1, le=10)
-    """How many people answer one task."""
+    """Number of annotators that answer each task."""
     tolerance: float | None = Field(default=None, ge=0)
-    """How far from a number or rating another is still the same answer; a twentieth of its range where none is said."""
+    """Largest distance at which two numbers or ratings count as the same answer; None means a twentieth of the range.
+    """
     title: str = Field(default="", max_length=50)
-    """Name of the project in Label Studio; "": the loop's name."""
+    """Title of the project in Label Studio, 3 to 50 characters; "" means the loop's name."""
     description: str = Field(default="", max_length=500)
-    """What the list of projects says of it, in a sentence or two; "": what to press."""
+    """Description in Label Studio's list of projects, in a sentence or two; "" means a hint on which buttons to press.
+    """
     instruction: str = Field(default="", max_length=10_000)
-    """What annotators read before they begin, in plain text or HTML; what to press follows."""
+    """Text that annotators read before they begin, plain or HTML; the hint on which buttons to press follows it."""
     queue: Queue = Queue()
     prelabel: PrelabelSpec = PrelabelSpec()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
     gate: GateSpec = GateSpec()
     labels_xml: str = ""
-    """The labeling config: labels.xml, or the form generated from `actions` where there is none."""
+    """The labeling config: labels.xml, or the form generated from `actions` if there is none."""
 
     @field_validator("show")
     @classmethod
     def _shows_fields(cls, show: dict[str, str]) -> dict[str, str]:
         for kind, value in show.items():
-            if kind not in SHOWN:
-                raise ValueError(f"{kind!r} cannot be shown; there are: {', '.join(SHOWN)}")
+            if kind not in SHOWABLE_FIELDS:
+                raise ValueError(f"{kind!r} cannot be shown; there are: {', '.join(SHOWABLE_FIELDS)}")
             if not value.startswith("$") or not value[1:].isidentifier():
                 raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
         return show
@@ -72,8 +70,8 @@ class LoopSpec(Strict):
     def _asks_a_second_person_once(self) -> LoopSpec:
         if self.queue.second and self.overlap > 1:
             raise ValueError(
-                f"queue.second asks a second person about doubtful answers, and overlap {self.overlap} asks more than "
-                "one about every task: one of the two"
+                f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
+                "than one about every task: use one of the two"
             )
         return self
 
@@ -81,7 +79,7 @@ class LoopSpec(Strict):
     @classmethod
     def _is_long_enough(cls, title: str) -> str:
         if title and len(title.strip()) < 3:
-            raise ValueError(f"Label Studio wants 3 to 50 characters; it is {title!r}")
+            raise ValueError(f"Label Studio needs 3 to 50 characters; it is {title!r}")
         return title.strip()
 
     @field_validator("labels")
@@ -91,18 +89,18 @@ class LoopSpec(Strict):
             if wrong := label_fault(label):
                 raise ValueError(wrong)
             if label.startswith("$"):
-                raise ValueError(f"Label Studio reads {label!r} as a field of the data; no label can begin with $")
+                raise ValueError(f"Label Studio reads {label!r} as a field of the data; a label must not begin with $")
         if len(set(labels)) < len(labels):
             raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
         return labels
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LoopSpec:
-        """The spec as `loops.spec` holds it."""
+        """Return the spec that `loops.spec` holds."""
         return cls.model_validate_json(json.dumps(value))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON; from_json gives an equal spec back."""
+        """Return the spec as plain JSON; `from_json` gives an equal spec back."""
         return self.model_dump(mode="json")
 
     @property
@@ -111,20 +109,22 @@ class LoopSpec(Strict):
 
     @property
     def field(self) -> str | None:
-        """The field of `data` that the learner reads: the one that is named, or the text that spans are marked in; else
-        the first one that annotators see and that it can read. None where there is none.
+        """The field of `data` that the learner reads; None if there is none.
+
+        It is the field named in `learner.field`, or the text in which spans are marked. Otherwise it is the first field
+        that annotators see and that the learner can read.
         """
         if self.learner.field is not None:
             return self.learner.field
         config = self.config
-        if self.learner.reads == "images" and config.pictures:
+        if self.learner.reads == IMAGES and config.pictures:
             return config.pictures[0]
-        reads_text = self.learner.reads in TEXTS
+        reads_text = self.learner.reads == TEXT
         return next((name for name in config.data_fields if not (reads_text and name in config.addresses)), None)
 
     @property
     def without_learner(self) -> str | None:
-        """Why nothing is trained here, in a sentence for people; None where something is."""
+        """Reason why nothing is trained for this loop, as a sentence for people; None if the loop has a learner."""
         if self.learner.name != NONE:
             return None
         shown = ", ".join(self.config.addresses)
@@ -135,7 +135,7 @@ class LoopSpec(Strict):
         )
 
     def require_learner(self) -> None:
-        """Raises UsageError where there is nothing to train."""
+        """Raise UsageError if the loop has no learner."""
         if self.without_learner is not None:
             raise UsageError(self.without_learner)
 
@@ -145,12 +145,12 @@ class LoopSpec(Strict):
         return compile_trigger(self.trigger, self.labels)
 
     def with_labels(self, labels: Sequence[str]) -> LoopSpec:
-        """The same loop with these labels and the form generated for them."""
+        """Return the same loop with these labels and the form generated for them."""
         return complete({**self.model_dump(), "labels": tuple(labels), "labels_xml": ""})
 
 
 def complete(values: Mapping[str, Any]) -> LoopSpec:
-    """A checked spec whose labeling config is there: its own, or the generated form."""
+    """Return a checked spec that has a labeling config: its own, or the generated form."""
     spec = LoopSpec.model_validate(values)
     generated = not spec.labels_xml
     if generated:
@@ -158,8 +158,8 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
         spec = spec.model_copy(update={"labels_xml": xml})
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:
-        looks = config.addresses if learner.field is None else [learner.field]
-        name = NONE if set(looks) & set(config.addresses) else LEARNERS[config.kind]
+        read = config.addresses if learner.field is None else [learner.field]
+        name = NONE if set(read) & set(config.addresses) else default_learner(config.kind)
         learner = learner.model_copy(update={"name": name})
     if learner.name != NONE:
         learner = learner.model_copy(update={"field": learner.field or config.text_field})

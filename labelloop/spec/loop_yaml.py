@@ -1,4 +1,4 @@
-"""loop.yaml as plain values, with the line and column of each: what YAML lets through silently is refused."""
+"""Read loop.yaml into plain values, with the line and column of each. Faults that YAML accepts silently are refused."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MAX_DEPTH = 20
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What stands below the root, and where each value and each key begins."""
+    """The keys below the root, and where each value and each key begins."""
 
     value: dict[str, Any]
     values: dict[Path, yaml.Mark]
     keys: dict[Path, yaml.Mark]
 
     def error(self, path: Sequence[int | str], message: str, *, at_key: bool = False) -> SpecError:
-        """An error at the place of `path` below the root, or of the nearest above it that is in the file."""
+        """Return an error at the place of `path` below the root; at the nearest parent if the file has no such path."""
         return _error(self._mark(path, at_key), message)
 
     def inside(self, path: Sequence[int | str], line: int, column: int, message: str) -> SpecError:
-        """An error at a character of a text, where the text is on one line; at the text where it is not."""
+        """Return an error at a character of a text. If the text spans several lines, the error is at its beginning."""
         mark = self._mark(path)
         if line == 1 and mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] not in "|>":
             quoted = mark.buffer[mark.pointer : mark.pointer + 1] in ("'", '"')
@@ -47,7 +47,7 @@ class Document:
 
 
 def dotted(path: Sequence[int | str]) -> str:
-    """queue.window, actions[0].type"""
+    """Write a path as text: queue.window, actions[0].type."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -55,7 +55,10 @@ def dotted(path: Sequence[int | str]) -> str:
 
 
 def read(text: str) -> Document:
-    """Raises SpecError for what is no YAML, a key said twice, an alias, and another root than `feedback_loop`."""
+    """Read the text of a loop.yaml.
+
+    Raises SpecError for invalid YAML, a duplicate key, an alias, and any root other than `feedback_loop`.
+    """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise SpecError(f"loop.yaml: more than {MAX_BYTES} bytes")
     try:
@@ -67,7 +70,7 @@ def read(text: str) -> Document:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         raise SpecError(f"loop.yaml: {exc.problem or exc.context}", line=line, column=column) from None
-    except yaml.YAMLError as exc:  # a character that YAML does not take
+    except yaml.YAMLError as exc:  # a character that YAML does not allow
         raise SpecError(f"loop.yaml: {exc}") from None
     except RecursionError:
         raise SpecError("loop.yaml: nested too deeply", line=1, column=1) from None
@@ -81,7 +84,7 @@ def read(text: str) -> Document:
 
 
 class _Reader:
-    """Walks YAML's nodes, which know their places, and makes values of them."""
+    """Turns YAML's nodes into values, and records where each one begins."""
 
     def __init__(self, loader: yaml.SafeLoader) -> None:
         self.loader = loader
@@ -90,7 +93,7 @@ class _Reader:
         self._seen: set[int] = set()
 
     def plain(self, node: yaml.Node, path: Path) -> Any:
-        """Mappings as dicts with text as keys, lists as tuples."""
+        """Return a mapping as a dict with text keys, and a list as a tuple."""
         self.values[path] = node.start_mark
         if id(node) in self._seen:  # a few aliases of aliases would fill any memory
             raise _error(node.start_mark, f"{dotted(path[1:])}: aliases are not read")
@@ -110,7 +113,7 @@ class _Reader:
             if not isinstance(key, str):
                 raise _error(key_node.start_mark, f"a key is text; found {key!r}")
             if key in values:
-                raise _error(key_node.start_mark, f"{dotted((*path[1:], key))}: is said twice")
+                raise _error(key_node.start_mark, f"{dotted((*path[1:], key))}: is given twice")
             self.keys[(*path, key)] = key_node.start_mark
             values[key] = self.plain(value_node, (*path, key))
         return values
@@ -118,9 +121,9 @@ class _Reader:
     def scalar(self, node: yaml.Node, path: Path) -> Any:
         try:
             value = self.loader.construct_object(node, deep=True)
-        except ValueError as exc:  # a date that is none
+        except ValueError as exc:  # an invalid date
             raise _error(node.start_mark, str(exc)) from None
-        if isinstance(value, str) and (bad := UNKEPT.search(value)):  # the spec is kept as jsonb
+        if isinstance(value, str) and (bad := UNKEPT.search(value)):  # the spec is stored as jsonb
             what = f"{dotted(path[1:])}: holds the character U+{ord(bad[0]):04X}, which Postgres does not keep"
             raise _error(node.start_mark, what)
         if isinstance(value, float) and not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""The sections of loop.yaml: what happens with what is sent, the queue, the learner, the runs and the gate."""
+"""The sections of loop.yaml: actions, queue, prelabels, learner, runs and gate."""
 
 from __future__ import annotations
 
@@ -10,15 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from labelloop import strategies
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
+from labelloop.spec.learners import NONE, LearnerFacts, facts_of
 
 SLICES = ("label", "source", "reviewer", "length", "time")
-"""What every hold-out can be cut by, beside the fields of the outputs' data."""
+"""Slices that every hold-out set can be cut by, besides the fields of the outputs' data."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-FROZEN = frozenset({"remote"})
-"""Learners that do not train. New answers never trigger a run for them."""
-NONE = "none"
-"""The name of a learner that is not there: nothing is trained, and the pipeline's own confidence ranks the outputs."""
 
 
 class Strict(BaseModel):
@@ -26,22 +23,25 @@ class Strict(BaseModel):
 
 
 class Action(Strict):
-    """What happens with an output that the trigger sends."""
+    """Action taken on an output that the trigger sends."""
 
     type: Literal["human_review"] = "human_review"
     fields: tuple[Literal["approval", "comment", "correction", "why"], ...] = ("approval", "comment", "correction")
-    """What the generated form asks for, and whether it shows why the item is asked; a labels.xml says it itself."""
+    """Controls of the generated form, and whether it shows why the item is asked. A labels.xml replaces them."""
 
     @field_validator("fields")
     @classmethod
     def _can_be_answered(cls, fields: tuple[str, ...]) -> tuple[str, ...]:
         if not {"approval", "correction"} & set(fields):
-            raise ValueError("without approval and correction nobody can answer; name one of them at least")
+            raise ValueError("annotators need approval or correction to answer; name at least one of them")
         return fields
 
 
 class Target(Strict):
-    """What the loop is for, in people's words: kept and shown, not computed with, so further keys are welcome."""
+    """A goal of the loop, in people's words.
+
+    It is stored and shown but not computed with, so further keys are allowed.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
@@ -50,26 +50,28 @@ class Target(Strict):
 
 
 class Queue(Strict):
-    """Which outputs stand in Label Studio. The shares are of the window; what they leave is the rule's."""
+    """Rules for the open tasks in Label Studio. Shares are of the window; the rest belongs to the rule lane."""
 
     strategy: str = "margin"
     """Name of a query strategy."""
     window: int = Field(default=50, ge=1, le=10_000)
-    """How many of the most useful tasks stand in Label Studio."""
+    """Number of open tasks in Label Studio, the most useful ones."""
     diversity: float = Field(default=DIVERSITY, ge=0, le=1)
-    """0: the most useful, however alike. 1: as unlike each other as they can be while they are useful."""
+    """Variety of the selected tasks, 0 to 1. At 0 the most useful are taken, however alike; at 1 they differ as much as
+    they can while being useful.
+    """
     embedding: int = Field(default=0, ge=0, le=4096)
-    """How many numbers the `embedding` of each output has; 0: outputs come without."""
+    """Length of each output's `embedding`; 0 means that outputs have none."""
     control: float = Field(default=0.0, ge=0, le=1)
-    """Share that is drawn at random from what the trigger sends, to measure whether the order pays."""
+    """Share drawn at random from the outputs that the trigger sends, to measure whether ranking them pays."""
     audit: float = Field(default=0.05, ge=0, le=1)
-    """Share that is drawn at random from what the trigger lets pass."""
+    """Share drawn at random from the outputs that the trigger does not send."""
     holdout: float = Field(default=0.25, ge=0, le=1)
-    """Share that goes to hold-out items."""
+    """Share of hold-out items."""
     gold: float = Field(default=0.05, ge=0, le=1)
-    """Share that goes to outputs that came with a known answer; where none do, the others have it."""
+    """Share of outputs that came with a known answer. If there are none, the other lanes share these slots."""
     second: float = Field(default=0.0, ge=0, le=1)
-    """Share that goes to a second opinion on the most doubtful answers."""
+    """Share of second opinions on the most uncertain answers."""
 
     @field_validator("strategy")
     @classmethod
@@ -83,35 +85,40 @@ class Queue(Strict):
         total = sum(self.shares.values())
         if total > 1 + 1e-9:  # 0.1 + 0.2 + 0.7 is a little more than 1
             said = ", ".join(f"{name} {share:g}" for name, share in self.shares.items() if share)
-            raise ValueError(f"{said} are shares of one window: at most 1 in all; they sum to {total:g}")
+            raise ValueError(f"{said} are shares of one window, at most 1 in all; they sum to {total:g}")
         return self
 
     @property
     def shares(self) -> dict[str, float]:
-        """Share of the window by lane, and of second opinions, as they were said: without the rule's."""
+        """Share of the window by lane, and of second opinions, as configured; the rule lane is not among them."""
         return {name: getattr(self, name) for name in ("control", "audit", "holdout", "gold", "second")}
 
 
 class PrelabelSpec(Strict):
-    """What is filled in before a person answers."""
+    """Rules for the prelabel that a task shows before a person answers."""
 
     min_margin: float = Field(default=0.1, ge=0, le=1)
-    """Nothing is filled in where the two likeliest labels are closer than this: such a guess is a coin toss."""
+    """Smallest margin between the two most probable labels at which a label is preselected. Below it the guess is a
+    coin toss.
+    """
 
 
 class LearnerSpec(Strict):
     name: str = "text"
-    """A learner of backend/learners; where none is named, the one in spec.LEARNERS for the loop's kind of answer, and
-    NONE where the form shows an address.
+    """A learner of spec/learners.py, or the import path of a scikit-learn classifier.
+
+    If loop.yaml names none, it is the default of the loop's kind of answer, and NONE if the form shows an address.
     """
     field: str | None = None
-    """The field of `data` that it reads; where none is named the one that LoopSpec.field finds."""
+    """The field of `data` that it reads; None means the field that LoopSpec.field finds."""
     params: dict[str, Any] = {}
-    """What else its constructor takes."""
+    """The other arguments of its constructor."""
 
     fetch: tuple[str, ...] = ()
-    """How the addresses begin whose pictures are fetched, `https://photos.example.com/`, `s3://scans/`, `/data/`; of a
-    learner that reads images. None: only `data:` URIs are read.
+    """Beginnings of the addresses from which pictures are fetched: `https://photos.example.com/`, `s3://scans/`,
+    `/data/`.
+
+    Only for a learner that reads images. If empty, only `data:` URIs are read.
     """
 
     @field_validator("fetch")
@@ -121,36 +128,44 @@ class LearnerSpec(Strict):
 
     @property
     def is_trained(self) -> bool:
-        """Whether answers teach it, so that runs are started for it."""
-        return self.name not in (*FROZEN, NONE)
+        """Whether it trains on answers, so that runs are started for it."""
+        return self.name != NONE and not self.facts.is_frozen
+
+    @property
+    def facts(self) -> LearnerFacts:
+        return facts_of(self.name)
 
     @property
     def reads(self) -> str:
-        """As what it sees the items: text, images, or another name of backend/learners."""
-        of_others = ("committee", "estimator", "incremental")
-        return str(self.params.get("reads", "text" if "." in self.name or self.name in of_others else self.name))
+        """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides."""
+        return str(self.params.get("reads", self.facts.reads))
 
 
 class Retrain(Strict):
-    """When a run is asked for, and what it may use."""
+    """Rules for requesting a run, and the resources that it may use."""
 
     after: int = Field(default=50, ge=1)
-    """Train when this many answers are new since the last run."""
+    """Train after this many new answers since the last run."""
     every: str | None = None
-    """Train when the last run began so long ago and any answer is new: `6h`; also m, d and w."""
+    """Train if the last run began at least this long ago and there is any new answer: `6h`; also m, d and w."""
     drift: float | Literal[False] = 0.25
-    """Train when what comes in has moved this far (population stability index), or the champion is right less often
-    than it was, and some answers are new; false: do not look. labelloop/versions/drift.py says how it is told."""
+    """Train if incoming outputs have shifted by this much (population stability index) and some answers are new.
+
+    A drop of the champion's accuracy counts as well; labelloop/versions/drift.py has both measures. If false, neither
+    is checked.
+    """
     on_new_label: bool = True
     """Train when there are a few answers with a label that the newest version does not know."""
     minutes: float = Field(default=10.0, gt=0, le=24 * 60)
-    """A run that takes longer is ended."""
+    """Time limit of a run, in minutes; a run that takes longer is ended."""
     memory_gb: float = Field(default=4.0, ge=1, le=1024)
     """Address space of the training process, in GiB."""
     threads: int = Field(default=1, ge=1, le=256)
-    """Of linear algebra. With one, the same cut gives the same version on any machine that is alike."""
+    """Threads of linear algebra. With one, the same cut gives the same version on every machine of the same kind."""
     search: bool = True
-    """Try the learner's few parameters by cross-validation inside the training cut, where there are enough answers."""
+    """Whether to tune the learner's few parameters by cross-validation inside the training cut, if there are enough
+    answers.
+    """
 
     @field_validator("every", mode="before")
     @classmethod
@@ -162,59 +177,63 @@ class Retrain(Strict):
     @field_validator("drift", mode="before")
     @classmethod
     def _is_a_level(cls, drift: object) -> object:
-        """A whole number is a level too; bool is an int to Python."""
+        """Accept whole numbers as levels; a bool is an int in Python, so True is refused."""
         if drift is False or (isinstance(drift, int | float) and drift is not True and 0 < drift <= 10):
             return drift if drift is False else float(drift)
         raise ValueError(f"takes a level above 0, such as 0.25 (10 at most), or false; it is {drift!r}")
 
     @property
     def every_s(self) -> float | None:
-        """`every` in seconds."""
+        """`every` in seconds; None if it is not set."""
         return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
 
 
 class Shadow(Strict):
-    """How long a challenger predicts beside the champion before the gate judges it on what people answered since."""
+    """The time that a challenger predicts beside the champion before the gate judges it on the answers given since."""
 
     answers: int = Field(default=50, ge=1)
-    """It is judged on so many."""
+    """Number of answers that it is judged on."""
     outputs: int = Field(default=1000, ge=1, le=100_000)
-    """It predicts so many at most."""
+    """Largest number of outputs that it predicts."""
     days: float = Field(default=14, gt=0, le=365)
-    """Too few answers by then: refused."""
+    """Time limit in days; with too few answers by then it is refused."""
     then: Literal["auto", "ask"] = "auto"
-    """What follows where it passes."""
+    """Next step if it passes: `auto` promotes it, `ask` waits for a person."""
 
     @model_validator(mode="after")
     def _can_end(self) -> Shadow:
         if self.answers > self.outputs:
-            raise ValueError(f"{self.answers} answers on {self.outputs} outputs cannot be: outputs is at least answers")
+            raise ValueError(f"outputs must be at least answers: {self.outputs} outputs, {self.answers} answers")
         return self
 
 
 class GateSpec(Strict):
-    """When a challenger may replace the champion, and who says so."""
+    """The gate: rules for replacing the champion by a challenger, and whether a person decides."""
 
     min_holdout: int = Field(default=20, ge=1)
-    """Fewer held-out answers than this: no verdict, the champion stays."""
+    """Smallest number of held-out answers; with fewer there is no verdict and the champion stays."""
     alpha: float = Field(default=0.05, gt=0, lt=1)
-    """The paired one-sided test must be at or below it, divided by the verdicts so far on the same answers."""
+    """Significance level of the paired one-sided test; it is divided by the number of verdicts so far on the same
+    answers.
+    """
     reuse: Literal["share", "ignore"] = "share"
-    """ignore: alpha is not divided, and of many verdicts luck passes some."""
+    """With `ignore`, alpha is not divided: after many verdicts some challengers pass by luck."""
     min_gain: float = Field(default=0.0, ge=0, lt=1)
-    """A gain that is smaller is not worth a change; a share of 1."""
+    """Smallest gain that is worth a change, 0 to 1."""
     floor: float = Field(default=0.02, ge=0, le=1)
-    """A slice that lost more than this, and not by chance, refuses; a share of 1."""
+    """Largest loss of a slice, 0 to 1. The gate refuses a challenger if a slice lost more, and not by chance."""
     slices: tuple[str, ...] = (*SLICES, "data")
-    """What the hold-out is cut by: label, source, reviewer, length, time; data.x is a field, data all of them."""
+    """Slices of the hold-out set: label, source, reviewer, length, time; data.x is one field, data is all of them."""
     max_ece: float | None = Field(default=None, gt=0, le=1)
-    """How far confidences may be off (expected calibration error); a share of 1."""
+    """Largest expected calibration error, 0 to 1."""
     max_slowdown: float | None = Field(default=None, gt=0)
-    """How many times the champion's time for an item it may take."""
+    """Largest latency of the challenger, as a multiple of the champion's time for an item."""
     max_size_mb: float | None = Field(default=None, gt=0)
-    """Of its file, in millions of bytes."""
+    """Largest size of the challenger's file, in millions of bytes."""
     promotion: Literal["auto", "ask", "shadow"] = "auto"
-    """What follows where it passes: it serves, a person decides, or it predicts beside the champion first."""
+    """Next step if it passes: `auto` promotes it, `ask` waits for a person, `shadow` lets it predict beside the
+    champion first.
+    """
     shadow: Shadow = Shadow()
 
     @field_validator("slices")

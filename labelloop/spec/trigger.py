@@ -1,10 +1,10 @@
-"""The trigger of a loop: a small expression that says which outputs go to people.
+"""The trigger of a loop: a small expression that decides which outputs go to people.
 
-`model_confidence < 0.8 or label in ["cat", "dog"]`: names, numbers, text, comparisons, and, or, not, `in` a list. It
-is parsed by Python's own grammar and checked against the short list here; it is never handed to Python to run.
+Example: `model_confidence < 0.8 or label in ["cat", "dog"]`. It may hold names, numbers, text, comparisons, and, or,
+not, and `in` with a list. Python's own grammar parses it, and a short list here limits its nodes; Python never runs it.
 
-An output that lacks a fact that the trigger names, or that carries no confidence at all, goes to people: the trigger
-is true for it. Numbers are compared as they are: 0.8 is not below 0.8.
+An output goes to people if it lacks a fact that the trigger names, or has no confidence at all. Numbers are compared
+exactly: 0.8 is not below 0.8.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from labelloop.errors import SpecError
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a trigger can ask about one output. None: the output does not say."""
+    """Facts about one output that a trigger can use. None if the output does not have the fact."""
 
     model_confidence: float | None = None
-    """The model's probability of its label, or the confidence or score that it gave."""
+    """The model's probability of its label, or the confidence or score that the pipeline gave."""
     margin: float | None = None
-    """Probability of the first label less that of the second: small where unsure."""
+    """Probability of the most probable label minus that of the second; small if the model is uncertain."""
     entropy: float | None = None
-    """Of the probabilities, by the log of the number of labels: 1 where it knows nothing."""
+    """Entropy of the probabilities divided by the log of the number of labels; 1 if all are equally probable."""
     label: str | None = None
     """The model's label."""
     model_version: str | None = None
@@ -37,7 +37,7 @@ Trigger = Callable[[Facts], bool]
 _Value = Callable[[Facts], Any]
 
 NUMBERS = ("model_confidence", "margin", "entropy")
-WORDS = ("label", "model_version")
+TEXT_FACTS = ("label", "model_version")
 MAX_LENGTH = 1000
 _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Lt: operator.lt,
@@ -52,9 +52,9 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
 
 
 def compile_trigger(text: str, labels: Collection[str] = ()) -> Trigger:
-    """The function that answers whether an output goes to people.
+    """Return the function that tells whether an output goes to people.
 
-    Raises SpecError with line and column inside `text`. With `labels`, a label that is none of them is refused too.
+    Raises SpecError with line and column inside `text`. If `labels` are given, any other label is refused too.
     """
     if len(text) > MAX_LENGTH:
         raise SpecError(f"trigger: {len(text)} characters; at most {MAX_LENGTH} are read")
@@ -63,7 +63,7 @@ def compile_trigger(text: str, labels: Collection[str] = ()) -> Trigger:
     try:
         body = ast.parse(source, mode="eval").body
     except SyntaxError as exc:
-        # Where the text ends too early Python names no column: what is missing is missing at the end.
+        # If the text ends too early, Python gives no column: the fault is at the end.
         line, column = (exc.lineno or 1, exc.offset) if exc.offset else (1, len(source) + 1)
         raise SpecError(f"trigger: {exc.msg}", line=line, column=column + (blanks if line == 1 else 0)) from None
     except (ValueError, RecursionError, MemoryError) as exc:
@@ -79,7 +79,7 @@ def compile_trigger(text: str, labels: Collection[str] = ()) -> Trigger:
 
 
 class _Reader:
-    """Turns the nodes of the short list into functions of Facts, and refuses every other node at its place."""
+    """Turns the allowed nodes into functions of Facts, and refuses every other node at its place."""
 
     def __init__(self, source: str, blanks: int, labels: Collection[str]) -> None:
         self.blanks = blanks
@@ -88,7 +88,7 @@ class _Reader:
         self.named: set[str] = set()
 
     def truth(self, node: ast.expr) -> Trigger:
-        """A node that is true or false."""
+        """Compile a node that is true or false."""
         match node:
             case ast.BoolOp(op=ast.And(), values=values):
                 every = [self.truth(v) for v in values]
@@ -106,28 +106,28 @@ class _Reader:
         raise self.error(node, "a comparison was expected, such as `model_confidence < 0.8`")
 
     def link(self, left: ast.expr, op: ast.cmpop, right: ast.expr) -> Trigger:
-        """One comparison of a chain."""
+        """Compile one comparison of a chain."""
         compare = _COMPARISONS.get(type(op))
         if compare is None:
-            raise self.error(right, "`is` is not known here; write == or !=")
+            raise self.error(right, "`is` is not allowed here; write == or !=")
         membership = isinstance(op, ast.In | ast.NotIn)
         if membership and not isinstance(right, ast.List | ast.Tuple):
             raise self.error(right, "`in` takes a list, such as `label in ['cat', 'dog']`")
         one, kind = self.value(left)
         if isinstance(right, ast.List | ast.Tuple):
             if not membership:
-                raise self.error(right, "a list can only stand after `in`")
+                raise self.error(right, "a list is only allowed after `in`")
             others = [self.value(item) for item in right.elts]
         else:
             others = [self.value(right)]
         operands = [left, *(right.elts if isinstance(right, ast.List | ast.Tuple) else [right])]
         if not any(isinstance(o, ast.Name) for o in operands):
-            raise self.error(left, f"a comparison names one of {', '.join(NUMBERS + WORDS)}")
+            raise self.error(left, f"a comparison must name one of {', '.join(NUMBERS + TEXT_FACTS)}")
         for other_node, (_, other_kind) in zip(operands[1:], others, strict=True):
             if other_kind != kind:
                 raise self.error(other_node, f"a {kind} is compared with a {other_kind}")
         if kind == "text" and isinstance(op, ast.Lt | ast.LtE | ast.Gt | ast.GtE):
-            raise self.error(right, "texts are compared by ==, != and in only")
+            raise self.error(right, "texts can only be compared with ==, != and in")
         self.refuse_unknown_label(operands)
         values = [value for value, _ in others]
         if membership:
@@ -135,22 +135,22 @@ class _Reader:
         return lambda facts: compare(one(facts), values[0](facts))
 
     def value(self, node: ast.expr) -> tuple[_Value, str]:
-        """A name or a constant, and whether it is a number or a text."""
+        """Compile a name or a constant; return it with its type, "number" or "text"."""
         match node:
-            case ast.Name(id=name) if name in NUMBERS or name in WORDS:
+            case ast.Name(id=name) if name in NUMBERS or name in TEXT_FACTS:
                 self.named.add(name)
                 return operator.attrgetter(name), "number" if name in NUMBERS else "text"
             case ast.Name(id=name):
-                raise self.error(node, f"no name {name!r}; there are: {', '.join(NUMBERS + WORDS)}")
+                raise self.error(node, f"no name {name!r}; there are: {', '.join(NUMBERS + TEXT_FACTS)}")
             case ast.Constant(value=str() as text):
                 return lambda _: text, "text"
             case ast.Constant(value=bool()):
-                raise self.error(node, "True and False are no values here")
+                raise self.error(node, "True and False are not allowed here")
             case ast.Constant(value=int() | float() as number):
                 if not 0 <= number <= 1:
-                    raise self.error(node, f"{', '.join(NUMBERS)} lie between 0 and 1: never beyond {number}")
+                    raise self.error(node, f"{', '.join(NUMBERS)} lie between 0 and 1; it is {number}")
                 return lambda _: number, "number"
-        raise self.error(node, "only names, numbers from 0 to 1, text in quotes and lists of them can stand here")
+        raise self.error(node, "only names, numbers from 0 to 1, text in quotes and lists of them are allowed here")
 
     def refuse_unknown_label(self, operands: list[ast.expr]) -> None:
         if not self.labels or not any(isinstance(o, ast.Name) and o.id == "label" for o in operands):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Hashable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import fields
+from enum import StrEnum
+from functools import cache
+from typing import Any, TypeVar, get_type_hints
 
 import psycopg
-from psycopg import Connection
+from psycopg import Connection, Cursor
 from psycopg.conninfo import make_conninfo
-from psycopg.rows import DictRow, dict_row
+from psycopg.rows import DictRow, dict_row, kwargs_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from labelloop.errors import Retriable, SettingsError, Unreachable, Unstorable
@@ -31,6 +34,33 @@ QUIET_S = 4.0
 LOOK_S = 3
 """How long a new connection may take then. Together they are less than the 10 s in which a request gets its 503."""
 Conn = Connection[DictRow]
+Row = TypeVar("Row")
+
+
+def rows_of(conn: Conn, row: Callable[..., Row]) -> Cursor[Row]:
+    """Return a cursor whose rows are values of this dataclass; a column becomes the StrEnum that its field names."""
+    enums = _enums(row)
+    if not enums:
+        return conn.cursor(row_factory=kwargs_row(row))
+
+    def make(**columns: Any) -> Row:
+        for name, enum in enums:
+            columns[name] = enum(columns[name])
+        return row(**columns)
+
+    return conn.cursor(row_factory=kwargs_row(make))
+
+
+def columns(row: type, table: str = "") -> str:
+    """Return the names of a dataclass's fields as a select list; `table` is the prefix of each name."""
+    return ", ".join(f"{table}.{field.name}" if table else field.name for field in fields(row))
+
+
+@cache
+def _enums(row: Hashable) -> list[tuple[str, type[StrEnum]]]:
+    """Return the fields of the class that are a StrEnum, and which."""
+    hints = get_type_hints(row)
+    return [(name, hint) for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, StrEnum)]
 
 
 class _Watched(Connection[DictRow]):
@@ -86,7 +116,7 @@ class _Look:
 
 
 class Database:
-    """A small pool on one Postgres database. Rows come back as dicts.
+    """A small pool on one Postgres database. Rows come back as dicts; `rows_of` makes them values of a class.
 
     Raises Unreachable where no connection can be had within `wait_s` seconds, Retriable where a statement takes too
     long.

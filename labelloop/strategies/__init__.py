@@ -1,7 +1,9 @@
-"""Query strategies: how much an answer would teach, from what a model says of itself; pure functions, by kind of input.
+"""Query strategies: how useful an answer would be, from a model's predictions. Pure functions, one module a kind of
+input.
 
-proba.py (classifiers), committee.py, multilabel.py, sequences.py, boxes.py, generation.py; registry.py knows them by
-name. Every utility lies in [0, 1], higher = more useful. best.py finds the highest, single.py works on one row.
+The kinds are proba.py (classifiers), committee.py, multilabel.py, sequences.py, boxes.py and generation.py; registry.py
+finds them by name. Every utility lies in [0, 1], and higher means more useful. best.py finds the highest ones,
+single.py computes those of one row.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Arrays of probabilities: checked, walked over in blocks, and the one or two largest of each row; pure numpy.
+"""Arrays of probabilities: check them, process them in blocks, and find the one or two largest of each row. Pure numpy.
 
-Numpy's inner loop runs along the last axis, where ten classes are too few to be worth starting it: a block of rows is
-turned into columns first, which costs less than it saves. Blocks bound the memory too.
+Numpy's inner loop runs along the last axis, where ten classes are too few for its overhead. A block of rows is
+therefore transposed into columns first, which costs less than it saves. Blocks bound the memory too.
 """
 
 from __future__ import annotations
@@ -16,30 +16,32 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Block = npt.NDArray[Any]
-"""Rows of probabilities, float32 or float64: which is the largest is the same in both, so float32 is not widened."""
+"""Rows of probabilities, float32 or float64. The largest is the same in both, so float32 is not widened."""
 BLOCK = 1 << 17
-"""Numbers of a block: a megabyte, which is about what one core has to itself."""
+"""Numbers in a block: a megabyte, about the cache that one core has to itself."""
 WIDE = 64
-"""From so many classes on a row is long enough for numpy's own loop."""
+"""Number of classes from which a row is long enough for numpy's own loop."""
 SUM_TOLERANCE = 1e-3
 ROUNDING = 1e-6
-"""What the intake has found to sum to 1 within the tolerance does so here too, in whatever order it is added up."""
+"""Tolerance for adding the same numbers in another order, so that sums that passed the intake pass here too."""
 
 
 def as_floats(values: npt.ArrayLike) -> Block:
-    """float32 and float64 as they are, anything else as float64."""
+    """Return float32 and float64 as they are, anything else as float64."""
     array = np.asarray(values)
     return array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
 
 
 def blocks(array: Block) -> Iterator[slice]:
-    """Slices of the first axis, each of about BLOCK numbers."""
+    """Return slices of the first axis, each of about BLOCK numbers."""
     rows = max(1, BLOCK // max(1, array[:1].size))
     return (slice(start, start + rows) for start in range(0, len(array), rows))
 
 
 def in_blocks(measure: Callable[[Block], Array]) -> Callable[[npt.ArrayLike], Array]:
-    """The measure of an array of any length, worked out block by block. No row knows of another."""
+    """Wrap a measure so that it processes an array of any length block by block. Each row must be
+    measured by itself.
+    """
 
     @functools.wraps(measure)
     def whole(values: npt.ArrayLike) -> Array:
@@ -53,7 +55,8 @@ def in_blocks(measure: Callable[[Block], Array]) -> Callable[[npt.ArrayLike], Ar
 
 
 def check_sums(proba: Block, first: int = 0) -> None:
-    """Refuse rows along the last axis that are no probabilities: negative, not finite, or not summing to 1.
+    """Raise ValueError for rows along the last axis that are not probabilities: negative, not finite, or not summing to
+    1.
 
     `first` is the number of the first row in the message.
     """
@@ -68,31 +71,31 @@ def check_sums(proba: Block, first: int = 0) -> None:
 
 
 def check_range(values: Block, what: str, lowest: float = 0.0, highest: float = 1.0) -> None:
-    """Refuse numbers outside of [lowest, highest] and NaN."""
+    """Raise ValueError for numbers outside of [lowest, highest] and for NaN."""
     if values.size and not (values.min() >= lowest and values.max() <= highest):
         wrong = values[~((values >= lowest) & (values <= highest))][0]
         raise ValueError(f"{what} must lie between {lowest:g} and {highest:g}; there is {wrong:g}")
 
 
 def top(block: Block) -> Block:
-    """The largest of each row, shape (n_samples,)."""
+    """Return the largest number of each row, shape (n_samples,)."""
     k = block.shape[1]
     if k >= WIDE:
         return np.asarray(block.max(axis=1))
     if not block.flags.c_contiguous:
         return np.asarray(np.maximum.reduce(_columns(block), axis=0))
-    # The largest of 2, 4, 8, ... numbers from each place on, across the ends of rows: all long loops, and what spans
-    # two rows is not looked at in the end.
+    # The largest of 2, 4, 8, ... numbers from each place on, across the ends of rows: all loops are long. Windows that
+    # span two rows are not used in the end.
     window, spare, width = block.reshape(-1), [np.empty_like(block).reshape(-1) for _ in range(2)], 1
     while 2 * width <= k:
-        spare.reverse()  # what is read is not written
+        spare.reverse()  # never write the array that is read
         out = spare[0][: len(window) - width]
         window, width = np.maximum(window[:-width], window[width:], out=out), 2 * width
     return np.asarray(np.maximum(window[::k], window[k - width :: k]))
 
 
 def top_two(block: Block) -> tuple[Block, Block]:
-    """The largest and the second of each row, equal where two are; at least two columns."""
+    """Return the largest and the second largest number of each row, equal if two are; at least two columns."""
     if block.shape[1] >= WIDE:
         rest, rows = np.array(block, order="C"), np.arange(len(block))
         at = rest.argmax(axis=1)
@@ -110,7 +113,7 @@ def top_two(block: Block) -> tuple[Block, Block]:
 
 
 def plogp(block: Block) -> tuple[Array, Array]:
-    """Of each row the sum of p log p (0 log 0 is 0) and the sum of p."""
+    """Return for each row the sum of p log p (0 log 0 is 0) and the sum of p."""
     if block.shape[1] >= WIDE:
         return _times_log(block).sum(axis=1), np.asarray(block.sum(axis=1), np.float64)
     columns = _columns(block)
@@ -123,13 +126,15 @@ class Ragged:
 
     values: Array
     starts: npt.NDArray[np.intp]
-    """Where each row begins that has any number."""
+    """Beginning of each row that has any number."""
     lengths: npt.NDArray[np.intp]
-    """Of all rows."""
+    """Length of every row."""
 
     @classmethod
     def of(cls, rows: Sequence[npt.ArrayLike], what: str, lowest: float, highest: float) -> Ragged:
-        """Refuses NaN and what lies outside of [lowest, highest]; `what` names such a number in the message."""
+        """Build from a list of rows. Raises ValueError for NaN and for numbers outside of [lowest, highest]; `what`
+        names such a number.
+        """
         arrays = [np.asarray(row, dtype=np.float64) for row in rows]
         for i, array in enumerate(arrays):
             if array.ndim != 1:
@@ -140,19 +145,21 @@ class Ragged:
         return cls(values, (np.cumsum(lengths) - lengths)[lengths > 0], lengths)
 
     def join(self, by: np.ufunc, values: Array) -> Array:
-        """`by` (maximum, add) over each row of `values`, which stand as the row's own do; 0 for a row without any."""
+        """Reduce each row of `values` with `by` (maximum, add). `values` are laid out like the rows; 0 for an empty
+        row.
+        """
         found = np.zeros(len(self.lengths))
         if self.starts.size:
             found[self.lengths > 0] = by.reduceat(values, self.starts)
         return found
 
     def mean(self, values: Array) -> Array:
-        """The mean of each row of `values`; 0 for a row without any."""
+        """Return the mean of each row of `values`; 0 for an empty row."""
         return self.join(np.add, values) / np.maximum(self.lengths, 1)
 
 
 def _columns(block: Block) -> Block:
-    """Shape (n_classes, n_samples), each column in one piece."""
+    """Return shape (n_classes, n_samples), each column contiguous."""
     columns = block.T
     return columns if columns.strides[1] == columns.itemsize else np.ascontiguousarray(columns)
 
@@ -166,11 +173,11 @@ def _times_log(block: Block) -> Array:
 
 
 def _fault(block: Block, first: int) -> str:
-    """Which row is wrong, counted from `first`, and how."""
+    """Return a message with the wrong row, counted from `first`, and its fault."""
     for i, rows in enumerate(block, start=first):
         for row in np.atleast_2d(rows):
             if not (row.min() >= 0 and abs(row.sum() - 1) <= SUM_TOLERANCE + ROUNDING):
                 wrong = [float(p) for p in row if not 0 <= p <= 1]
-                said = f"holds {wrong[0]:g}" if wrong else f"sums to {row.sum():.6g}"
-                return f"row {i} {said}; probabilities are 0 to 1 and sum to 1 within {SUM_TOLERANCE:g}"
-    return f"a row from {first} on does not sum to 1 within {SUM_TOLERANCE:g}"  # by a rounding
+                problem = f"holds {wrong[0]:g}" if wrong else f"sums to {row.sum():.6g}"
+                return f"row {i} {problem}; probabilities are 0 to 1 and sum to 1 within {SUM_TOLERANCE:g}"
+    return f"a row from {first} on does not sum to 1 within {SUM_TOLERANCE:g}"  # wrong only by rounding

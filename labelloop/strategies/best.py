@@ -1,4 +1,4 @@
-"""The best of many: the k highest utilities without sorting all of them."""
+"""Top k: find the k highest utilities without sorting all of them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import numpy.typing as npt
 from labelloop.strategies.arrays import as_floats
 
 SAMPLE = 1 << 14
-BLOCK = 1 << 16
-"""Numbers that are compared at a time: they stay in a cache, and so do the places of those that pass."""
+COMPARED_AT_ONCE = 1 << 16
+"""Numbers compared at a time: they stay in a cache together with the positions of those that pass."""
 
 
 def top_k(utilities: npt.ArrayLike, k: int) -> npt.NDArray[np.intp]:
-    """Positions of the k highest, best first, ties by position: the first k of a stable full sort; all where k >= n.
+    """Return the positions of the k highest utilities, best first; all of them if k >= n. Ties are broken by position.
 
-    A sample says what is certainly not among them, and only the rest is partitioned and sorted. Exact whatever the
-    sample says: when too few pass, all do. Refuses NaN, which has no order.
+    The result equals the first k of a stable full sort. A sample gives a threshold, and only the utilities above it are
+    partitioned and sorted. The result is exact for any sample: if too few pass, all are used. Raises ValueError for
+    NaN, which has no order.
     """
     values = as_floats(utilities)
     if values.ndim != 1:
@@ -37,12 +38,14 @@ def top_k(utilities: npt.ArrayLike, k: int) -> npt.NDArray[np.intp]:
 
 
 def _threshold(values: npt.NDArray[np.floating], k: int) -> float:
-    """Hardly any of the k highest lies below it, and not much else above; -inf where a sample saves nothing."""
+    """Return a threshold that nearly all of the k highest pass, and few others; -inf if a sample would
+    not save time.
+    """
     step = len(values) // SAMPLE
     if step < 2:
         return -np.inf
     sample = values[::step]
-    # Four deviations more than the sample's own share, so that too few pass once in ten thousand times.
+    # Four standard deviations more than the sample's own share, so that too few pass once in ten thousand times.
     share = k / step
     place = int(share + 4 * np.sqrt(share) + 4)
     if place >= len(sample) // 2:
@@ -51,10 +54,10 @@ def _threshold(values: npt.NDArray[np.floating], k: int) -> float:
 
 
 def _not_below(values: npt.NDArray[np.floating], threshold: float) -> npt.NDArray[np.intp]:
-    """Positions, in order. Refuses NaN."""
+    """Return the positions at or above the threshold, in order. Raises ValueError for NaN."""
     found = []
-    for start in range(0, len(values), BLOCK):
-        block = values[start : start + BLOCK]
+    for start in range(0, len(values), COMPARED_AT_ONCE):
+        block = values[start : start + COMPARED_AT_ONCE]
         if np.isnan(block.max()):
             raise ValueError(f"utility {start + int(np.isnan(block).argmax())} is not a number")
         found.append(np.flatnonzero(block >= threshold) + start)

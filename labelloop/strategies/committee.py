@@ -1,7 +1,8 @@
 """Strategies for committees: several models' probabilities of one sample, shape (n_samples, n_members, n_classes).
 
-Utilities in [0, 1], shape (n_samples,), higher = the members agree less. modAL 0.4's measures (modAL.disagreement) are
-in nats; each function says what ours are of them. One member or one class cannot disagree: 0.
+Utilities in [0, 1], shape (n_samples,); higher means that the members agree less. modAL 0.4's measures
+(modAL.disagreement) are in nats, and each function names the divisor that scales ours. With one member or one class the
+utility is 0.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from labelloop.strategies.arrays import Array, Block, in_blocks, plogp
 def vote_entropy(proba: Block) -> Array:
     """Entropy of the votes, one a member for its most probable class (the first of equals).
 
-    modAL's vote_entropy by log(min(n_members, n_classes)), the most that it can be. Engelson and Dagan 1996,
+    It is modAL's vote_entropy divided by its maximum, log(min(n_members, n_classes)). Engelson and Dagan 1996,
     "Minimizing manual annotation cost in supervised training from corpora", section 4.
     """
     n, members, classes = proba.shape
@@ -28,9 +29,10 @@ def vote_entropy(proba: Block) -> Array:
 
 @in_blocks
 def consensus_entropy(proba: Block) -> Array:
-    """Entropy of the members' mean: doubt of all and doubt between them alike.
+    """Entropy of the members' mean: it rises both if each member is uncertain and if they disagree.
 
-    modAL's consensus_entropy by log(n_classes). Settles 2009, "Active learning literature survey", section 3.2.
+    It is modAL's consensus_entropy divided by log(n_classes). Settles 2009, "Active learning literature survey",
+    section 3.2.
     """
     n, _, classes = proba.shape
     if classes == 1:
@@ -43,9 +45,9 @@ def consensus_entropy(proba: Block) -> Array:
 def max_disagreement(proba: Block) -> Array:
     """The largest Kullback-Leibler divergence of a member from the members' mean.
 
-    modAL's KL_max_disagreement by log(n_members): no mean of m rows is less than 1/m of one of them. McCallum and Nigam
-    1998, "Employing EM and pool-based active learning for text classification", section 3, which takes the mean of the
-    divergences where modAL takes the largest.
+    It is modAL's KL_max_disagreement divided by log(n_members): a mean of m rows is nowhere less than 1/m of one of
+    them. McCallum and Nigam 1998, "Employing EM and pool-based active learning for text classification", section 3,
+    take the mean of the divergences; modAL takes the largest.
     """
     n, members, classes = proba.shape
     if min(members, classes) == 1:

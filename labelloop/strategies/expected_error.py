@@ -1,8 +1,8 @@
-"""Expected error reduction: which answer would leave the fewest errors on the rest, for a few candidates only.
+"""Expected error reduction: the answer that would leave the fewest errors on the rest, for a few candidates only.
 
 Roy and McCallum 2001, "Toward optimal active learning through sampling estimation of error reduction", section 2. It
-needs a fit for each class of each candidate: a function for scripts and simulations, not a strategy of a queue, whose
-ten thousand rows would be a hundred thousand fits. Choose the candidates by margin first.
+fits a model for each class of each candidate, so it is for scripts and simulations. For the ten thousand rows of a
+queue it would take a hundred thousand fits. Choose the candidates by margin first.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from labelloop.strategies.arrays import Array, Block, as_floats, check_sums
 
 MOST_FITS = 2_000
 Refit = Callable[[int, int], npt.ArrayLike]
-"""(candidate, class) -> probabilities of the rest, shape (n_rest, n_classes), had the candidate been of that class."""
+"""Maps (candidate, class) to the probabilities of the rest if the candidate had that class, shape
+(n_rest, n_classes).
+"""
 
 
 def expected_error(
@@ -29,12 +31,14 @@ def expected_error(
     loss: Literal["log", "binary"] = "log",
     most_fits: int = MOST_FITS,
 ) -> Array:
-    """1 - the expected loss on the rest, by the largest loss there is; in [0, 1], shape (n_candidates,).
+    """Return 1 - the expected loss on the rest divided by the largest possible loss: in [0, 1], shape (n_candidates,).
 
-    `proba` is what the learner says of the candidates today, shape (n_candidates, n_classes). `posteriors` is a Refit,
-    or what it would return for all of them: shape (n_candidates, n_classes, n_rest, n_classes). The loss is the mean
-    entropy ("log") or 1 - p of the most probable class ("binary"), the two of modAL's expected_error_reduction, which
-    sums it over the rest and picks the smallest. Cost: n_candidates * n_classes fits; above `most_fits` it refuses.
+    `proba` are the learner's predictions for the candidates, shape (n_candidates, n_classes). `posteriors` is a Refit,
+    or its results for all of them: shape (n_candidates, n_classes, n_rest, n_classes).
+
+    The loss is the mean entropy ("log") or 1 - p of the most probable class ("binary"). These are the two losses of
+    modAL's expected_error_reduction, which sums over the rest and picks the smallest. The cost is n_candidates *
+    n_classes fits; above `most_fits` it raises UsageError.
     """
     now = as_floats(proba)
     if now.ndim != 2:
@@ -45,7 +49,7 @@ def expected_error(
     if callable(posteriors) and n * classes > most_fits:
         raise UsageError(
             f"the expected error of {n} candidates and {classes} classes takes {n * classes} fits; at most {most_fits} "
-            f"are done: hand over the {most_fits // classes} best by margin"
+            f"are allowed: pass only the {most_fits // classes} best by margin"
         )
     if classes == 1:
         return np.zeros(n)
@@ -65,7 +69,9 @@ def _looked_up(posteriors: Block, n: int, classes: int) -> Refit:
 
 
 def _mean_loss(rest: Block, classes: int, loss: str) -> float:
-    """Of the rest's rows, by the largest that a row can have; 0 where nothing is left."""
+    """Return the mean loss of the rest's rows, divided by the largest possible loss of a row; 0 if there
+    are no rows.
+    """
     if rest.ndim != 2 or rest.shape[1] != classes:
         raise ValueError(f"a fit must give the shape (n_rest, {classes}); it gave {rest.shape}")
     if not len(rest):

@@ -1,6 +1,6 @@
-"""Strategies for generated text: the log-probabilities of its tokens, or several texts drawn for the same input.
+"""Strategies for generated text: the log probabilities of its tokens, or several texts generated for the same input.
 
-Utilities in [0, 1], shape (n_samples,). A text without tokens, and a single draw, say nothing of doubt: 0.
+Utilities in [0, 1], shape (n_samples,). A text without tokens, and a single generated text, have utility 0.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Rows = Sequence[npt.ArrayLike]
 
 
 def log_probability_mean(log_probabilities: Rows) -> Array:
-    """1 - exp(mean log p), natural logarithms: 1 - 1/perplexity, whatever the length.
+    """1 - exp(mean log p), natural logarithms: 1 - 1/perplexity, independent of the length.
 
     Fomicheva et al. 2020, "Unsupervised quality estimation for neural machine translation", section 3.1 (TP).
     """
@@ -27,16 +27,18 @@ def log_probability_mean(log_probabilities: Rows) -> Array:
 
 
 def log_probability_min(log_probabilities: Rows) -> Array:
-    """1 - p of the least probable token: one invented name in a fluent text."""
+    """1 - p of the least probable token: it finds one invented name in a fluent text."""
     rows = _read(log_probabilities)
     return rows.join(np.maximum, -np.expm1(rows.values))
 
 
 def samples_disagree(samples: Sequence[Sequence[str]]) -> Array:
-    """1 - the mean similarity of two of a sample's texts: twice the words that they share, by the words of both.
+    """1 - the mean similarity of two of a sample's texts: twice the number of shared words, divided by the words of
+    both.
 
-    Words are what blanks divide, without regard to case or order. Two empty texts are alike. Fomicheva et al. 2020,
-    section 3.2, with this similarity in place of a translation metric (D-Lex-Sim). n texts cost n (n - 1) / 2 looks.
+    Words are separated by blanks; case and order do not count. Two empty texts are alike. It is D-Lex-Sim of Fomicheva
+    et al. 2020, section 3.2, with this similarity in place of a translation metric. n texts need n (n - 1) / 2
+    comparisons.
     """
     return np.array([_disagreement(texts) for texts in samples], dtype=np.float64)
 

@@ -1,8 +1,8 @@
 """Strategies for classifiers: one row of probabilities a sample, shape (n_samples, n_classes), rows sum to 1.
 
-Each gives utilities in [0, 1], shape (n_samples,), higher = more useful; float32 or float64, rows or columns in one
-piece, any length. Where others measure the same with another sign or scale, the relation stands with the function; a
-test holds us to modAL 0.4's measures. With one class there is nothing to ask: 0.
+Each returns utilities in [0, 1], shape (n_samples,); higher means more useful. The input is float32 or float64, of any
+length, with contiguous rows or columns. If other libraries use another sign or scale, the function names the relation,
+and a test compares with modAL 0.4's measures. With one class the utility is 0.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def least_confidence(proba: Block) -> Array:
 
 @in_blocks
 def margin(proba: Block) -> Array:
-    """1 - (p(most probable) - p(second)). 1 minus modAL's classifier_margin, which is small where unsure.
+    """1 - (p(most probable) - p(second)). It is 1 minus modAL's classifier_margin, which is small for uncertain
+    samples.
 
     Scheffer, Decomain and Wrobel 2001, "Active hidden Markov models for information extraction", section 4.
     """
@@ -35,9 +36,9 @@ def margin(proba: Block) -> Array:
 
 @in_blocks
 def ratio(proba: Block) -> Array:
-    """p(second) / p(most probable): 1 where two are equal. The order differs from margin's with three classes or more.
+    """p(second) / p(most probable): 1 if the two are equal. With three or more classes the order differs from margin's.
 
-    Settles 2009, "Active learning literature survey", section 3.1, has it among the measures of the two best labels.
+    Settles 2009, "Active learning literature survey", section 3.1, lists it among the measures of the two best labels.
     """
     if proba.shape[1] == 1:
         return np.zeros(len(proba))
@@ -47,12 +48,13 @@ def ratio(proba: Block) -> Array:
 
 @in_blocks
 def entropy(proba: Block) -> Array:
-    """Shannon's entropy by log(n_classes), so that 1 is the uniform row. modAL's classifier_entropy by log(n_classes).
+    """Shannon's entropy divided by log(n_classes), so that a uniform row has 1. It is modAL's classifier_entropy with
+    this divisor.
 
     Settles 2009, "Active learning literature survey", section 3.1.
     """
     if proba.shape[1] == 1:
         return np.zeros(len(proba))
-    # As scipy does, rows count as scaled to sum to 1: H(p / s) = log s - sum(p log p) / s.
+    # As in scipy, rows count as scaled to sum to 1: H(p / s) = log s - sum(p log p) / s.
     logs, sums = plogp(proba)
     return np.asarray((np.log(sums) - logs / sums) / np.log(proba.shape[1]))

@@ -1,4 +1,4 @@
-"""Every query strategy by its name: what it reads, and one line that says what it asks for."""
+"""Registry: every query strategy by its name, with its input and one line about the outputs that it prefers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from labelloop.strategies.arrays import Array, as_floats, blocks, check_range, c
 
 
 class Kind(StrEnum):
-    """What a strategy reads."""
+    """Kind of input of a strategy."""
 
     PROBA = "proba"
-    """The probabilities of an output, or of our own models."""
+    """Probabilities of an output, or of our own models."""
     COMMITTEE = "committee"
     MULTILABEL = "multilabel"
     SEQUENCE = "sequence"
@@ -33,21 +33,21 @@ class Strategy:
     name: str
     kind: Kind
     reads: str
-    """The field of an output: probabilities, or one of evidence; "" for random."""
+    """Field of an output that it reads: probabilities, or one form of evidence; "" for random."""
     line: str
     function: Callable[[Any], Array]
-    """From what the kind's module says to utilities in [0, 1], shape (n_samples,)."""
+    """Function from the input of the kind's module to utilities in [0, 1], shape (n_samples,)."""
 
 
 RANDOM = "random"
-"""The control: what the others must beat."""
+"""Name of the baseline that the other strategies must beat: a random order."""
 
 
 def _no_function(_: object) -> Array:
     raise UsageError("random reads nothing: utilities() draws it")
 
 
-_BY_WHAT_IT_READS: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str]] = {
+_BY_INPUT: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str]] = {
     (Kind.PROBA, "probabilities"): {
         proba.least_confidence: "the most probable label is improbable",
         proba.margin: "the two most probable labels are close",
@@ -62,51 +62,51 @@ _BY_WHAT_IT_READS: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str
     (Kind.MULTILABEL, "evidence.labels"): {
         multilabel.labels_max: "one label may or may not apply",
         multilabel.labels_mean: "many labels may or may not apply",
-        multilabel.min_confidence: "one label is surely absent (modAL)",
-        multilabel.avg_confidence: "many labels are likely (modAL)",
-        multilabel.max_score: "one label is surely present (modAL)",
-        multilabel.avg_score: "many labels are surely present (modAL)",
+        multilabel.min_confidence: "the model is certain that one label is absent (modAL)",
+        multilabel.avg_confidence: "many labels are probable (modAL)",
+        multilabel.max_score: "the model is certain that one label is present (modAL)",
+        multilabel.avg_score: "the model is certain that many labels are present (modAL)",
         multilabel.max_loss: "not just the most probable label (modAL)",
         multilabel.mean_max_loss: "many labels are predicted (modAL)",
     },
     (Kind.SEQUENCE, "evidence.tokens"): {
-        sequences.tokens_max: "one token is doubtful",
-        sequences.tokens_mean: "the tokens are doubtful on average",
+        sequences.tokens_max: "one token is uncertain",
+        sequences.tokens_mean: "the tokens are uncertain on average",
         sequences.tokens_normalised: "the sequence is improbable for its length",
     },
     (Kind.BOXES, "evidence.boxes"): {
-        boxes.boxes_max: "one box is doubtful",
-        boxes.boxes_mean: "the boxes are doubtful on average",
-        boxes.boxes_sum: "many boxes are doubtful",
+        boxes.boxes_max: "one box is uncertain",
+        boxes.boxes_mean: "the boxes are uncertain on average",
+        boxes.boxes_sum: "many boxes are uncertain",
     },
     (Kind.GENERATION, "evidence.log_probabilities"): {
         generation.log_probability_mean: "the text is improbable for its length",
         generation.log_probability_min: "one token of the text is improbable",
     },
     (Kind.GENERATION, "evidence.samples"): {
-        generation.samples_disagree: "texts drawn for the same input differ",
+        generation.samples_disagree: "texts generated for the same input differ",
     },
-    (Kind.RANDOM, ""): {_no_function: "nowhere: by chance, as a control"},
+    (Kind.RANDOM, ""): {_no_function: "a random order, as a baseline"},
 }
 REGISTRY: Mapping[str, Strategy] = {
     (name := RANDOM if kind is Kind.RANDOM else function.__name__): Strategy(name, kind, reads, line, function)
-    for (kind, reads), lines in _BY_WHAT_IT_READS.items()
+    for (kind, reads), lines in _BY_INPUT.items()
     for function, line in lines.items()
 }
-"""A strategy is called what its function is."""
+"""Strategies by name; a strategy has the name of its function."""
 STRATEGIES: Mapping[str, Callable[[npt.ArrayLike], Array]] = {
     strategy.name: strategy.function for strategy in REGISTRY.values() if strategy.kind is Kind.PROBA
 }
-"""Those of the kind proba."""
+"""Functions of the strategies of the kind proba, by name."""
 
 
 def names() -> list[str]:
-    """The strategies there are."""
+    """Return the names of all strategies."""
     return list(REGISTRY)
 
 
 def get(name: str) -> Strategy:
-    """Raises UsageError with the names there are."""
+    """Return the strategy with this name. Raises UsageError with all names if there is none."""
     if name not in REGISTRY:
         raise UsageError(f"no query strategy {name!r}; there are: {', '.join(names())}")
     return REGISTRY[name]
@@ -118,9 +118,10 @@ def reads_probabilities(name: str) -> bool:
 
 
 def utilities(strategy: str, proba: npt.ArrayLike, rng: np.random.Generator | None = None) -> Array:
-    """Utilities in [0, 1], shape (n_samples,), in the order of the rows. Only `random` uses `rng` (seed 0 if None).
+    """Return utilities in [0, 1], shape (n_samples,), in the order of the rows. Only `random` uses `rng` (seed 0 if
+    None).
 
-    Of the kind proba, and random. Raises ValueError for rows that are no probabilities: there is no order in them.
+    The strategy must be of the kind proba, or random. Raises ValueError for rows that are not probabilities.
     """
     known = get(strategy)
     rows = as_floats(proba)
@@ -129,46 +130,48 @@ def utilities(strategy: str, proba: npt.ArrayLike, rng: np.random.Generator | No
     if known.kind is Kind.RANDOM:
         return (rng or np.random.default_rng(0)).random(len(rows))
     if known.kind is not Kind.PROBA:
-        raise UsageError(f"{strategy} reads {known.reads}, not one row of probabilities an output")
+        raise UsageError(f"{strategy} reads {known.reads}, not one row of probabilities for each output")
     found = np.empty(len(rows))
-    for part in blocks(rows):  # so that what was checked is still in the cache when it is measured
+    for part in blocks(rows):  # so that the rows are still in the cache after the check
         check_sums(rows[part], part.start)
         found[part] = known.function(rows[part])
-    # A sum that is off by a rounding must not leave the interval that the database checks.
+    # A rounding error in a sum must not leave the interval that the database checks.
     return np.clip(found, 0.0, 1.0, out=found)
 
 
 def from_evidence(strategy: str, evidence: Mapping[str, Any], labels: Sequence[str] = ()) -> float | None:
-    """The utility of one output, in [0, 1], from what its `evidence` holds; None where that is not what it reads.
+    """Return the utility of one output, in [0, 1], from its `evidence`; None if the strategy reads another form.
 
-    `labels` are the loop's, those of the evidence itself where there are none: a label that is not named has 0.
+    `labels` are the loop's; if there are none, those of the evidence are used. A label without a probability has 0.
     """
     known = get(strategy)
-    said = evidence.get(known.reads.removeprefix("evidence."))
-    if said is None or known.kind in (Kind.PROBA, Kind.RANDOM):
+    found = evidence.get(known.reads.removeprefix("evidence."))
+    if found is None or known.kind in (Kind.PROBA, Kind.RANDOM):
         return None
-    found = known.function(_one_sample(known.kind, said, labels))
-    return float(min(1.0, max(0.0, found[0])))
+    utility = known.function(_one_sample(known.kind, found, labels))
+    return float(min(1.0, max(0.0, utility[0])))
 
 
-def _one_sample(kind: Kind, said: Any, labels: Sequence[str]) -> Any:
-    """What an output says, as an array or list of one sample."""
+def _one_sample(kind: Kind, evidence: Any, labels: Sequence[str]) -> Any:
+    """Return an output's evidence as an array or a list of one sample."""
     if kind is Kind.COMMITTEE:
-        known = labels or sorted({label for member in said for label in member})
-        votes = np.array([[[member.get(label, 0.0) for label in known] for member in said]])
+        known = labels or sorted({label for member in evidence for label in member})
+        votes = np.array([[[member.get(label, 0.0) for label in known] for member in evidence]])
         check_sums(votes)
         return votes
     if kind is Kind.MULTILABEL:
-        shares = np.array([[said.get(label, 0.0) for label in labels or sorted(said)]])
+        shares = np.array([[evidence.get(label, 0.0) for label in labels or sorted(evidence)]])
         check_range(shares, "the probability of a label")
         return shares
     if kind is Kind.SEQUENCE:
-        return [[confidence(token) for token in said]]
-    return [said]
+        return [[confidence(token) for token in evidence]]
+    return [evidence]
 
 
 def confidence(token: Any) -> float:
-    """Of one token: the number itself, or the largest of its probabilities, as an object by label or a list."""
+    """Return the confidence of one token: the number itself, or the largest of its probabilities (by label, or as a
+    list).
+    """
     if isinstance(token, int | float):
         return float(token)
     return float(max(token.values() if isinstance(token, Mapping) else token))

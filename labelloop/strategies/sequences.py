@@ -1,7 +1,7 @@
-"""Strategies for spans and other sequences of tokens: for each sample the model's confidence in each of its tokens.
+"""Strategies for spans and other sequences of tokens: the model's confidence in each token of each sample.
 
-`confidences` is one list a sample, of any lengths: p(the label that the model gave the token), 0 to 1. Utilities in
-[0, 1], shape (n_samples,). A sequence without tokens has nothing to ask: 0.
+`confidences` is one list a sample, of any length: p(the label that the model gave the token), 0 to 1. Utilities in [0,
+1], shape (n_samples,). A sequence without tokens has utility 0.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Rows = Sequence[npt.ArrayLike]
 
 
 def tokens_max(confidences: Rows) -> Array:
-    """1 - p of the least confident token: one doubtful name is enough to ask for a long text.
+    """1 - p of the least confident token: one uncertain name is enough to make a long text useful.
 
     Settles and Craven 2008, "An analysis of active learning strategies for sequence labeling tasks", section 3.1, with
     the maximum in place of their sum over the tokens.
@@ -27,7 +27,7 @@ def tokens_max(confidences: Rows) -> Array:
 
 
 def tokens_mean(confidences: Rows) -> Array:
-    """The mean over the tokens of 1 - p: a long sequence is not preferred for its length, as it is by the sum.
+    """Mean over the tokens of 1 - p. Unlike a sum, it does not prefer long sequences.
 
     Settles and Craven 2008, section 3.1: token entropy is such a mean, of entropies.
     """
@@ -36,7 +36,7 @@ def tokens_mean(confidences: Rows) -> Array:
 
 
 def tokens_normalised(confidences: Rows) -> Array:
-    """1 - the geometric mean of the tokens' p: from the sequence's log-probability by its length; 1 where a p is 0.
+    """1 - the geometric mean of the tokens' p: the sequence's log probability divided by its length; 1 if any p is 0.
 
     Shen et al. 2018, "Deep active learning for named entity recognition", section 4 ("MNLP").
     """

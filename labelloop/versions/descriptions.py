@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from labelloop.errors import UsageError
 
@@ -32,6 +33,24 @@ class Description:
         if cut := [tag for tag in kept if "," in tag]:
             raise UsageError(f"a tag holds no comma, which separates tags; {cut[0]!r} was given")
         return cls(name, tuple(kept), note)
+
+
+@dataclass(frozen=True, slots=True)
+class DescriptionChange:
+    """One change of a version's description, as it is on record."""
+
+    id: int
+    """Rises with every change of any version."""
+    name: str | None
+    tags: Sequence[str]
+    note: str | None
+    by: str
+    at: datetime
+
+    @property
+    def description(self) -> Description:
+        """What the version was called from this change on."""
+        return Description(self.name, tuple(self.tags), self.note)
 
 
 def _text(what: str, given: str | None, longest: int, *, lines: bool = False) -> str | None:

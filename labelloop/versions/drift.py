@@ -64,7 +64,7 @@ def shift(before: Mapping[Any, int], recent: Mapping[Any, int]) -> Shift | None:
     return Shift(index, index > by_chance, names[most], float(shares[0][most]), float(shares[1][most]))
 
 
-def less_often_right(before: tuple[int, int], lately: tuple[int, int]) -> float | None:
+def accuracy_drop(before: tuple[int, int], lately: tuple[int, int]) -> float | None:
     """Chance of such a drop if there were none: Fisher's exact test, one-sided. (right, answers) on each side.
 
     None: too few answers, no drop that matters, or it may well be chance (Fisher 1935, "The logic of inductive

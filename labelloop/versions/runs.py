@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
+from typing import Any
+from uuid import UUID
 
 STALE_AFTER_S = 20
 """A running run without a heartbeat for so long has lost its worker."""
@@ -23,6 +27,58 @@ class RunStatus(StrEnum):
     """It passed the gate, and a person decides."""
     SHADOW = "shadow"
     """It predicts beside the champion first."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainRun:
+    """A row of retrain_runs."""
+
+    id: UUID
+    loop: str
+    why: str
+    """What asked for it."""
+    status: RunStatus
+    feedback_upto: int | None
+    """The run sees answers up to this seq; None until it starts."""
+    seed: int
+    requested_at: datetime
+    started_at: datetime | None
+    heartbeat_at: datetime | None
+    finished_at: datetime | None
+    champion_id: str | None
+    """The version that it was judged against; None: the pipeline's own outputs."""
+    version_id: str | None
+    """The version that it made; None if it made none."""
+    reasons: Sequence[str]
+    """The verdict in words, the deciding reason first."""
+    scores: Mapping[str, Any] | None
+    """The evaluation on the hold-out set; None before the verdict."""
+    error: str | None
+    progress: Mapping[str, Any] | None
+    log: str | None
+    stop_asked_by: str | None
+    tried: Mapping[str, Any] | None
+    exported: str | None
+    """The status with which MLflow has the run; None if MLflow does not have it."""
+    judges: UUID | None
+    """The run whose version is judged again; None for a run that trains."""
+
+    @property
+    def made(self) -> str:
+        """The version that it made; every run that has passed the gate made one."""
+        assert self.version_id is not None
+        return self.version_id
+
+    @property
+    def evaluation(self) -> Mapping[str, Any]:
+        """The same; empty before the verdict."""
+        return self.scores or {}
+
+    @property
+    def cut(self) -> int:
+        """The run sees answers up to this seq; every run that has started has a cut."""
+        assert self.feedback_upto is not None
+        return self.feedback_upto
 
 
 def try_again(latest: Sequence[str]) -> bool:

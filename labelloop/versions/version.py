@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
-from typing import NewType
+from typing import Any, NewType
+from uuid import UUID
 
 from labelloop.errors import UsageError
 
@@ -24,9 +27,84 @@ class Stage(StrEnum):
     """Was champion."""
 
 
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A row of model_versions."""
+
+    id: VersionId
+    loop: str
+    stage: Stage
+    learner: str
+    classes: Sequence[str]
+    """The labels that it knows, in the order of its probabilities."""
+    size_bytes: int
+    trained_on: int
+    """Number of answers that it was trained on."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Champion(ModelVersion):
+    """The version that serves predictions, with the promotion that made it champion."""
+
+    epoch: int
+    by: str
+    why: str
+    promoted_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedVersion(ModelVersion):
+    """A version with the run that judged it last and the last decision about it; None where there was none."""
+
+    run_id: UUID | None
+    scores: Mapping[str, Any] | None
+    """The evaluation on the hold-out set."""
+    reasons: Sequence[str] | None
+    judged_against: str | None
+    """The champion of that run; None: the pipeline's own outputs."""
+    by: str | None
+    why: str | None
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A change of champion, a row of promotions. None stands for the pipeline's own outputs."""
+
+    loop: str
+    epoch: int
+    """Counts the changes of champion of the loop, from 1."""
+    version_id: VersionId | None
+    previous_id: VersionId | None
+    by: str
+    why: str
+    at: datetime
+
+
 def short(version_id: str | None) -> str:
     """The name that people and Label Studio see: 12 digits, or `pipeline`."""
     return PIPELINE if version_id is None else version_id[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPair:
+    """The version that labels outputs and the version that ranks them, each by its short name."""
+
+    champion: str
+    """Labels; `pipeline` while the pipeline's own outputs do."""
+    ranker: str
+    """Ranks; equal to `champion` where no other version does."""
+
+    @classmethod
+    def of(cls, champion_id: str | None, ranker_id: str | None) -> VersionPair:
+        """Return the pair of these ids; None stands for the pipeline's own outputs, and for no ranker."""
+        return cls(short(champion_id), short(champion_id if ranker_id is None else ranker_id))
+
+    @property
+    def name(self) -> str:
+        """The name of the pair in Label Studio, as the `model_version` of its predictions."""
+        return self.champion if self.ranker == self.champion else f"{self.champion}+{self.ranker[:8]}"
 
 
 def find(prefix: str, ids: Sequence[str]) -> VersionId:
@@ -38,13 +116,6 @@ def find(prefix: str, ids: Sequence[str]) -> VersionId:
         raise UsageError(f"{prefix!r} begins {len(found)} versions: {', '.join(map(short, found))}; give more of it")
     known = ", ".join(map(short, ids[:5])) or "none yet"
     raise UsageError(f"no version begins with {prefix!r}; the newest are: {known}")
-
-
-def shown_version(champion_id: str | None, ranker_id: str | None) -> str:
-    """What Label Studio's predictions are called: who labels them and, where that is another, who ranks them."""
-    if ranker_id is None or ranker_id == champion_id:
-        return short(champion_id)
-    return f"{short(champion_id)}+{ranker_id[:8]}"
 
 
 def previous(history: Sequence[str | None]) -> str | None:

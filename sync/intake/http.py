@@ -7,7 +7,6 @@ the response names, and sends all of them again.
 
 from __future__ import annotations
 
-import hmac
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from labelloop.access import credentials
+from labelloop.access import callers
 from labelloop.errors import InvalidOutput, Retriable
 from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
@@ -75,8 +74,7 @@ def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Bluep
 
 def is_token(settings: Settings, authorization: str) -> bool:
     """Whether this Authorization header carries the intake's token."""
-    given = credentials.bearer(authorization).encode(errors="replace")
-    return hmac.compare_digest(given, settings.intake_token.encode())
+    return callers.has_bearer(authorization, settings.intake_token)
 
 
 class _Intake:

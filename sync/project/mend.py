@@ -6,13 +6,13 @@ Part of `labelloop push` as people call it, not of the worker's: it reads every 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Inspection, Served
 from labelloop.queue.tasks import order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import health
+from labelloop.store.questions.health import OpenTask
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 
@@ -29,21 +29,21 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     version = project["model_version"]
     served = studio.served(studio.project(project["project_id"]))
     with database.transaction() as conn:
-        rows = {row["label_studio_id"]: row for row in health.open_tasks(conn, spec.name)}
+        rows = {row.label_studio_id: row for row in health.open_tasks(conn, spec.name)}
     wrong = to_mend(served, rows, version)
     with database.transaction() as conn:
-        task_store.show(conn, "", {rows[t]["output_id"]: rows[t]["priority"] for t in wrong})
+        task_store.show(conn, "", {rows[t].output_id: rows[t].priority for t in wrong})
     return len(wrong)
 
 
-def to_mend(served: Sequence[Served], rows: Mapping[int, Mapping[str, Any]], version: str) -> list[int]:
+def to_mend(served: Sequence[Served], rows: Mapping[int, OpenTask], version: str) -> list[int]:
     """Tasks that should have one prediction of `version`, with our score, and have not."""
     found = []
     for task in served:
         row = rows.get(task.task_id)
-        if row is None or row["shown_version"] != version:
+        if row is None or row.shown_version != version:
             continue
-        wanted = order_score(row["priority"])
+        wanted = order_score(row.priority)
         if version not in task.versions or task.score is None or abs(task.score - wanted) > SAME_ORDER_SCORE:
             found.append(task.task_id)
     return found

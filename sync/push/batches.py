@@ -16,7 +16,7 @@ from labelloop.queue.tasks import Task
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 
 logger = logging.getLogger(__name__)
 
@@ -115,10 +115,10 @@ def put_back(conn: Conn, batch_id: UUID, was: str, became: str, reason: str) -> 
     return n
 
 
-def in_force(conn: Conn, loop: str) -> str:
-    """The pair of versions that label and rank today, as Label Studio's predictions name it."""
+def in_force(conn: Conn, loop: str) -> VersionPair:
+    """Return the versions that label and rank today."""
     champion = versions.champion(conn, loop)
-    return shown_version(None if champion is None else champion["id"], versions.ranker(conn, loop))
+    return VersionPair.of(None if champion is None else champion.id, versions.ranker(conn, loop))
 
 
 def _by_output(tasks: Iterable[Task], signing_key: bytes) -> dict[UUID, int]:

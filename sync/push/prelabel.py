@@ -86,7 +86,7 @@ class _Found:
     """The open tasks and the unfinished imports of predictions, as Postgres has them."""
 
     target: str
-    """The versions in force, which the open tasks should show."""
+    """Name of the versions in force, which the open tasks should show."""
     shown: str
     """The versions whose predictions the project shows."""
     rows: list[Row]
@@ -132,13 +132,13 @@ class _Plan:
 
 
 def _gather(conn: Conn, loop: str) -> _Found:
-    target = in_force(conn, loop)
+    pair = in_force(conn, loop)
     current = projects.get(conn, loop)
     assert current is not None
     return _Found(
-        target=target,
+        target=pair.name,
         shown=current["model_version"],
-        rows=task_store.in_review(conn, loop, target),
+        rows=task_store.in_review(conn, loop, pair),
         left=[batch for batch in batches.open_(conn, loop) if batch["kind"] == "predictions"],
     )
 

@@ -17,10 +17,10 @@ from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
 from labelloop.labeling.form_xml import same_form, shown_data
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
-from labelloop.queue.lanes import because, seems
+from labelloop.queue.lanes import announced_lane, reason_for
 from labelloop.queue.order import SECOND, priorities, useful
 from labelloop.queue.prelabel import prelabel_result
-from labelloop.queue.tasks import BEST, TaskDraft, asked_because, likeliest, sign, task_data
+from labelloop.queue.tasks import BEST, TaskDraft, likeliest, sign, task_data, task_reason
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, pool, projects
@@ -125,7 +125,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         if not coming:
             return claim if chosen else None
         # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if window.open_rows else window.version
+        version = project["model_version"] if window.open_rows else window.pair.name
         placed = priorities(
             coming,
             useful(window.stands, coming, spec.queue.window),
@@ -251,9 +251,9 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
     output_id, label = row["output_id"], row["output_label"]
     signature = sign(project["signing_key"], output_id)
     teaches = row["why"]
-    if row["version"] == PIPELINE or row["lane"] == "gold":
-        teaches = because(spec, row["probabilities"], row["evidence"], row["output_confidence"])
-    why = asked_because(seems(row["lane"], spec), teaches, differs)
+    if row["champion"] == row["ranker"] == PIPELINE or row["lane"] == "gold":
+        teaches = reason_for(spec, row["probabilities"], row["evidence"], row["output_confidence"])
+    why = task_reason(announced_lane(row["lane"], spec), teaches, differs)
     shown = shown_data(spec.config.data_fields, row["data"])
     data = task_data(shown, output_id, row["batch_id"], row["key"], label, signature, why)
     if spec.config.quick is not None:

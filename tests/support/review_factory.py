@@ -43,11 +43,11 @@ def judged_run(database: Database, models_dir: Path, loop: str, status: str) -> 
         spec = loops.get(conn, loop)
         champion = versions.champion(conn, loop)
         runs.request(conn, loop, "60 new answers")
-        run = runs.claim(conn, loop, None if champion is None else champion["id"])
+        run = runs.claim(conn, loop, None if champion is None else champion.id)
         epoch = versions.epoch(conn, loop)
     assert spec is not None
     assert run is not None
-    run_id: UUID = run["id"]
+    run_id: UUID = run.id
     outcome = train(database, models_dir, run_id)
     decision, scores = judge(database, spec, run, outcome)
     scores["slices"] = [*scores["slices"], FELL]

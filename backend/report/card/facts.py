@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,10 @@ from labelloop.errors import LabelloopError, UsageError
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import lineage
+from labelloop.store.questions.lineage import MakingRun
 from labelloop.store.tables import loops
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.version import find, short
+from labelloop.versions.version import JudgedVersion, find, short
 
 MOST_LABELS = 100
 """Further ones are summed up in one line, whose label is null: numbers would fill pages."""
@@ -34,29 +35,29 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
     with database.transaction() as conn:
         version = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
         assert version is not None
-        spec = loops.get(conn, version["loop"])
+        spec = loops.get(conn, version.loop)
         if spec is None:
-            raise UsageError(f"no loop {version['loop']!r}")
-        scores: Mapping[str, Any] = version["scores"] or {}
+            raise UsageError(f"no loop {version.loop!r}")
+        scores: Mapping[str, Any] = version.scores or {}
         made = {
             "use": _use(spec),
             "data": _data(conn, version),
             "metrics": {**_metrics(version, scores), "max_ece": spec.gate.max_ece},
             **{key: scores.get(key) for key in ("slices", "calibration", "confusion", "speed")},
-            "identity": _identity(version, scores, lineage.runs_of(conn, version["id"])),
+            "identity": _identity(version, scores, lineage.runs_of(conn, version.id)),
         }
-    params, trouble = (None, None) if models_dir is None else _read(models_dir, version["id"])
+    params, trouble = (None, None) if models_dir is None else _read(models_dir, version.id)
     model = {
-        "loop": version["loop"],
-        "version": version["id"],
-        "name": short(version["id"]),
-        "stage": version["stage"],
-        "learner": version["learner"],
+        "loop": version.loop,
+        "version": version.id,
+        "name": short(version.id),
+        "stage": version.stage,
+        "learner": version.learner,
         "params": params,
-        "classes": version["classes"],
-        "size_bytes": version["size_bytes"],
-        "created_at": _time(version["created_at"]),
-        "decided": {"by": version["by"], "why": version["why"], "at": _time(version["decided_at"])},
+        "classes": version.classes,
+        "size_bytes": version.size_bytes,
+        "created_at": _time(version.created_at),
+        "decided": {"by": version.by, "why": version.why, "at": _time(version.decided_at)},
         "file": {"checked": models_dir is not None, "trouble": trouble},
     }
     found = {"model": model, **made}
@@ -73,54 +74,54 @@ def _use(spec: LoopSpec) -> Card:
     }
 
 
-def _data(conn: Conn, version: Mapping[str, Any]) -> Card:
-    tally = lineage.tally(conn, version["id"])
-    counts = lineage.counts(conn, version["id"])
-    held_out = [] if version["run_id"] is None else lineage.held_out(conn, version["run_id"])
-    people = lineage.reviewers(conn, version["id"])
-    judged = _by_label((row["label"], row["n"]) for row in held_out)
-    taught = _by_label((row["label"], row["n"]) for row in tally)
+def _data(conn: Conn, version: JudgedVersion) -> Card:
+    tally = lineage.tally(conn, version.id)
+    counts = lineage.counts(conn, version.id)
+    held_out = [] if version.run_id is None else lineage.held_out(conn, version.run_id)
+    people = lineage.reviewers(conn, version.id)
+    judged = _by_label((row.label, row.n) for row in held_out)
+    taught = _by_label((row.label, row.n) for row in tally)
     return {
-        "answers": counts["answers"],
-        "groups": counts["groups"],
-        "first_at": _time(counts["first_at"]),
-        "last_at": _time(counts["last_at"]),
-        "held_out": sum(row["n"] for row in held_out),
+        "answers": counts.answers,
+        "groups": counts.groups,
+        "first_at": _time(counts.first_at),
+        "last_at": _time(counts.last_at),
+        "held_out": sum(row.n for row in held_out),
         "labels": _cut(
             [
                 {"label": label, "taught": taught[label], "held_out": judged[label]}
                 for label, _ in (taught + judged).most_common()
             ]
         ),
-        "lanes": dict(_sum(tally, "lane").most_common()),
-        "sources": dict(_sum(tally, "source").most_common()),
-        "reviewers": {"people": len(people), "most_by_one": people[0]["answers"] if people else None},
-        "stale": {"changed": counts["changed"], "withdrawn": counts["withdrawn"]},
+        "lanes": dict(_sum((row.lane, row.n) for row in tally).most_common()),
+        "sources": dict(_sum((row.source, row.n) for row in tally).most_common()),
+        "reviewers": {"people": len(people), "most_by_one": people[0].answers if people else None},
+        "stale": {"changed": counts.changed, "withdrawn": counts.withdrawn},
     }
 
 
-def _metrics(version: Mapping[str, Any], scores: Mapping[str, Any]) -> Card:
+def _metrics(version: JudgedVersion, scores: Mapping[str, Any]) -> Card:
     kept = ("holdout", "gain", "detectable", "better", "worse", "p", "reuse", "reviewers")
     return {
         "metric": scores.get("metric", "accuracy") if scores else None,
         "accuracy": scores.get("challenger"),
-        "against": None if not scores else short(version["judged_against"]),
+        "against": None if not scores else short(version.judged_against),
         "against_accuracy": scores.get("champion"),
         **{key: scores.get(key) for key in kept},
-        "reasons": version["reasons"] or [],
+        "reasons": version.reasons or [],
     }
 
 
-def _identity(version: Mapping[str, Any], scores: Mapping[str, Any], runs: list[dict[str, Any]]) -> Card:
-    judging = next((run for run in runs if run["id"] == version["run_id"]), None)
+def _identity(version: JudgedVersion, scores: Mapping[str, Any], runs: Sequence[MakingRun]) -> Card:
+    judging = next((run for run in runs if run.id == version.run_id), None)
     return {
-        "sha256": version["id"],
-        "run": None if judging is None else str(judging["id"]),
-        "cut": None if judging is None else judging["feedback_upto"],
-        "seed": None if judging is None else judging["seed"],
-        "runs": [{"id": str(run["id"]), "status": run["status"], "cut": run["feedback_upto"]} for run in runs],
+        "sha256": version.id,
+        "run": None if judging is None else str(judging.id),
+        "cut": None if judging is None else judging.feedback_upto,
+        "seed": None if judging is None else judging.seed,
+        "runs": [{"id": str(run.id), "status": run.status, "cut": run.feedback_upto} for run in runs],
         **{key: (scores.get("identity") or {}).get(key) for key in ("data_sha256", "code", "python", "packages")},
-        "replay": None if judging is None else f"labelloop replay {judging['id']}",
+        "replay": None if judging is None else f"labelloop replay {judging.id}",
     }
 
 
@@ -163,10 +164,10 @@ def _cut(rows: list[Card]) -> list[Card]:
     return [*rows[:MOST_LABELS], {"label": None, "others": len(rest), **total}]
 
 
-def _sum(rows: Iterable[Mapping[str, Any]], by: str) -> Counter[str]:
+def _sum(rows: Iterable[tuple[str, int]]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    for row in rows:
-        counts[row[by]] += row["n"]
+    for name, n in rows:
+        counts[name] += n
     return counts
 
 

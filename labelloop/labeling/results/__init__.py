@@ -1,7 +1,7 @@
-"""Label Studio's results: our prelabel encoded as one, and a reviewer's decoded; a file for each control tag.
+"""Label Studio's results: encode our prelabel as one, and decode a reviewer's. One file for each control tag.
 
-Anybody can post any result through Label Studio's API, so reading takes every JSON value: what does not fit the
-labeling config is no answer, never an error.
+Anybody can post any result through Label Studio's API, so reading accepts every JSON value. A value that does not fit
+the labeling config is no answer, never an error.
 """
 
 from __future__ import annotations
@@ -10,22 +10,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from labelloop.labeling.config import APPROVE, REJECT, ControlTag, Kind, LabelingConfig
+from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.results import choices, labels, number, rating, taxonomy, textarea
-from labelloop.labeling.structured import sayable
+from labelloop.labeling.structured import nearest_answer
 
 
 class Codec(Protocol):
-    """What a file of this folder gives. decode(control, values of encode(control, answer)) == answer, for every answer
-    that the control can give.
+    """Functions of each module of this folder: decode(control, values of encode(control, answer)) == answer.
+
+    This holds for every answer that the control can give.
     """
 
     def encode(self, control: ControlTag, answer: str) -> list[dict[str, Any]]:
-        """Type and value of each region; [] where the answer is that there is none."""
+        """Return the type and value of each region; [] if the answer is empty."""
 
     def decode(self, control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-        """`values` of the control's regions, the newest last. None, or a ValueError, where they are no answer that this
-        control can give.
+        """Return the answer in `values` of the control's regions, the newest last.
+
+        Returns None or raises ValueError if the control cannot give such an answer.
         """
 
 
@@ -41,29 +44,32 @@ CODECS: dict[str, Codec] = {
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one reviewer says about one output. None: not said."""
+    """One reviewer's answer about one output. None if the reviewer did not answer that part."""
 
     label: str | None = None
-    """What the label is: the model's own, or the correction."""
+    """The label according to the reviewer: the model's own, or the correction."""
     approval: bool | None = None
     correction: str | None = None
-    """The label it should have been; only where it was not approved."""
+    """The correct label according to the reviewer; None unless the output was rejected."""
     comment: str | None = None
 
 
 def encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
-    """`label` as a prediction's result; [] where there is none, or the form cannot say it.
+    """Encode `label` as a prediction's result; [] if there is no label or the form cannot express it.
 
-    What the form can say in part it says: a number is brought to the nearest step within its bounds, labels that
-    it does not have are left out. `model_label` is the output's own, which a form with a verdict is about: another
-    label is a reject with a correction. A label may be said in a word of the config's `predicted_values`.
+    A label that the form can express in part is encoded in part. A number is moved to the nearest step within its
+    bounds; labels that the form does not have are left out. A word of the config's `predicted_values` counts as its
+    label.
+
+    `model_label` is the output's own label, which a form with a verdict is about. Another label is encoded as a reject
+    with a correction.
     """
-    answer = _sayable(config, label)
+    answer = _expressible(config, label)
     if answer is None:
         return []
     if config.verdict is None:
         return _regions(config.answer, answer)
-    if answer == _sayable(config, model_label):
+    if answer == _expressible(config, model_label):
         return _regions(config.verdict, APPROVE)
     if config.correction is None:
         return _regions(config.verdict, REJECT)
@@ -71,20 +77,22 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
 
 
 def preselect(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
-    """Return what the form shows before a person answers: the guess `label` as a prediction's result.
+    """Return the selection that the form shows before a person answers: the guess `label` as a prediction's result.
 
-    As `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). Where the guess
-    is another label, the verdict is left to the person, and the guess is ticked in the correction that a reject opens.
-    So a page shows one guess, and nobody rejects an output by submitting an untouched page.
+    It equals `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). If the
+    guess is another label, the verdict is left to the person, and the guess is preselected in the correction that a
+    reject opens. So a page shows one guess, and nobody rejects an output by submitting an untouched page.
     """
-    if config.verdict is None or _sayable(config, label) == _sayable(config, model_label):
+    if config.verdict is None or _expressible(config, label) == _expressible(config, model_label):
         return encode(config, label, model_label)
-    answer = _sayable(config, label)
+    answer = _expressible(config, label)
     return [] if answer is None or config.correction is None else _regions(config.correction, answer)
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """A pipeline's own result as Label Studio imports it and its editor shows it: nested choices are put both ways."""
+    """Return a pipeline's own result in the form that both Label Studio's import and its editor accept for nested
+    choices.
+    """
     nested = {control.name: control for control in config.controls if control.nested}
     return [_imported(nested.get(region.get("from_name", "")), region) for region in result]
 
@@ -98,14 +106,15 @@ def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str
 
 
 def read(config: LabelingConfig, result: object, model_label: str | None) -> Reading:
-    """What a result says. `model_label` is the output's own label: None, and there is nothing to approve.
+    """Read the reviewer's answer from a result. `model_label` is the output's own label; with None there is nothing to
+    approve.
 
-    With a verdict, approve makes the model's label the label, and reject the correction. Without one the label is what
-    was chosen, and it is an approval when it equals the model's, as far as the form can say that.
+    With a verdict, approve means the model's label, and reject means the correction. Without a verdict, the label is
+    the chosen one, and it is an approval if it equals the model's label as far as the form can express that.
     """
-    model = _sayable(config, model_label)
+    model = _expressible(config, model_label)
     if model is None and config.kind is Kind.LABEL:
-        model = model_label  # which the form may have no more
+        model = model_label  # the form may no longer have it
     comment = _value(config.comment, result)
     if config.verdict is None:
         label = _chosen(config, result)
@@ -127,15 +136,15 @@ def _chosen(config: LabelingConfig, result: object) -> str | None:
     return label if label is not None else _value(config.quick, result)
 
 
-def _sayable(config: LabelingConfig, label: str | None) -> str | None:
-    if label is None or config.answer is config.verdict:  # whose choices are no labels
+def _expressible(config: LabelingConfig, label: str | None) -> str | None:
+    if label is None or config.answer is config.verdict:  # the choices of a verdict are not labels
         return label
-    return sayable(config.answer, label)
+    return nearest_answer(config.answer, label)
 
 
 def _regions(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     where = {"from_name": control.name, "to_name": control.objects[0]}
-    # The id only has to be its own within one result; Label Studio keeps it on the annotation.
+    # The id must only be unique within one result; Label Studio keeps it on the annotation.
     return [
         {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", **where, **region}
         for i, region in enumerate(CODECS[control.tag].encode(control, answer))
@@ -143,7 +152,7 @@ def _regions(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def _value(control: ControlTag | None, result: object) -> str | None:
-    """The answer of this control; of one that has one region a later one replaces an earlier one."""
+    """Return the answer of this control; if it has one region at a time, the newest region counts."""
     if control is None or not isinstance(result, list):
         return None
     regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == control.name]

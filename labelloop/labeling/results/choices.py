@@ -1,8 +1,8 @@
-"""Choices: {"value": {"choices": ["cat"]}, "type": "choices"}, several where `choice` is multiple: see
-labelstud.io/tags/choices. Where several may be chosen and none is, the editor leaves the region out.
+"""Choices: {"value": {"choices": ["cat"]}, "type": "choices"}, see labelstud.io/tags/choices.
 
-With allowNested the editor writes the path of each choice, [["animal", "cat"], ["plant"]], and of a choice whose
-children are all chosen its own path too.
+There are several choices if `choice` is multiple. If none is chosen, the editor leaves the region out. With allowNested
+the editor writes the path of each choice, [["animal", "cat"], ["plant"]]. It also writes the path of a choice whose
+children are all chosen.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import PATH, ControlTag, Kind
+from labelloop.labeling.controls import PATH, ControlTag, Kind
 from labelloop.labeling.results import paths
 from labelloop.labeling.structured import canonical, read_labels
 
@@ -24,10 +24,10 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def nested(control: ControlTag, chosen: Sequence[list[str]]) -> dict[str, Any]:
-    """The value of a prediction that both sides of Label Studio take; empty where there is none.
+    """Return the value of a prediction that both sides of Label Studio accept; empty if there is none.
 
-    The editor shows paths only. The server (the SDK's ControlTag.validate_value, 2.1) refuses paths in `choices`, but
-    checks what stands below the control's own name instead, where there is something: so there the last steps stand.
+    The editor shows paths only. The server (the SDK's ControlTag.validate_value, 2.1) refuses paths in `choices`. It
+    checks a key named like the control instead, if the value has one: that key holds the last steps.
     """
     if control.name == "choices":
         return {}
@@ -35,8 +35,10 @@ def nested(control: ControlTag, chosen: Sequence[list[str]]) -> dict[str, Any]:
 
 
 def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-    """None for a choice that is not in the config (which the API lets through), for several where one is asked for,
-    and for none where one is required.
+    """Return the answer; None if it is not one that the config allows.
+
+    That is a choice that is not in the config (the API accepts it), several choices for a single choice, or no choice
+    for a required one.
     """
     chosen = values[-1].get("choices") if values else []
     if not isinstance(chosen, list) or (not chosen and (control.required or control.kind is Kind.LABEL)):
@@ -51,5 +53,5 @@ def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | No
 
 
 def _above(label: object, other: object) -> bool:
-    """Whether `other` is this label, or below it."""
+    """Whether `other` is this label or below it."""
     return other == label or str(other).startswith(f"{label}{PATH}")

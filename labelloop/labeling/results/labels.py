@@ -1,5 +1,7 @@
-"""Labels: {"value": {"start": 0, "end": 4, "labels": ["person"]}, "type": "labels"}, a region for each span, the end
-excluded: see labelstud.io/tags/labels. The editor adds the span's `text`; a text without a region has no span.
+"""Labels: {"value": {"start": 0, "end": 4, "labels": ["person"]}, "type": "labels"}, see labelstud.io/tags/labels.
+
+There is one region for each span, and the end is excluded. The editor adds the span's `text`. A text without a region
+has no span.
 """
 
 from __future__ import annotations
@@ -7,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import ControlTag
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.structured import canonical, read_spans
 
 
@@ -19,7 +21,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-    """A region with several labels is as many spans. None where one of them is no span of this control."""
+    """Return the spans; a region with several labels gives one span each. None if one is not a span of this control."""
     if control.required and not values:
         return None
     spans = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import ControlTag
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.structured import canonical, read_number
 
 
@@ -15,6 +15,6 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-    """None for what lies beyond the control's bounds (which the API lets through)."""
+    """Return the number; None if it is outside of the control's bounds (the API accepts it)."""
     number = values[-1].get("number") if values else None
     return None if isinstance(number, str) else canonical(control, number)

@@ -1,10 +1,10 @@
-"""Paths: a choice below others, as results hold it (["animal", "cat"]) and as a label ("animal / cat")."""
+"""Paths of nested choices, as results hold them (["animal", "cat"]) and as labels ("animal / cat")."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from labelloop.labeling.config import PATH
+from labelloop.labeling.controls import PATH
 
 
 def split(labels: Sequence[str]) -> list[list[str]]:
@@ -12,7 +12,7 @@ def split(labels: Sequence[str]) -> list[list[str]]:
 
 
 def join(paths: Sequence[object]) -> list[object]:
-    """The label of each path; what is no path stays as it is."""
+    """Return the label of each path; any other value is returned as it is."""
     return [
         PATH.join(path) if isinstance(path, list) and all(isinstance(step, str) for step in path) else path
         for path in paths

@@ -1,11 +1,11 @@
-"""Rating: {"value": {"rating": 4}, "type": "rating"}, whole stars from 1 on: see labelstud.io/tags/rating."""
+"""Rating: {"value": {"rating": 4}, "type": "rating"}, whole stars from 1: see labelstud.io/tags/rating."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import ControlTag
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.structured import canonical, read_number
 
 
@@ -14,7 +14,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-    """None for half a star, and for none."""
+    """Return the number of stars; None if there is none or it is not whole."""
     stars = values[-1].get("rating") if values else None
     if isinstance(stars, str) or not read_number(stars).is_integer():
         return None

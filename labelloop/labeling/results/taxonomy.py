@@ -1,5 +1,6 @@
-"""Taxonomy: {"value": {"taxonomy": [["animal", "cat"], ["plant"]]}, "type": "taxonomy"}, a path for each choice: see
-labelstud.io/tags/taxonomy.
+"""Taxonomy: {"value": {"taxonomy": [["animal", "cat"], ["plant"]]}, "type": "taxonomy"}, one path for each choice.
+
+See labelstud.io/tags/taxonomy.
 """
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import ControlTag
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.results import paths
 from labelloop.labeling.structured import canonical, read_labels
 
@@ -18,7 +19,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-    """None for a path that is not in the config, and for none where one is required."""
+    """Return the labels; None for a path that is not in the config, and for no path if one is required."""
     chosen = values[-1].get("taxonomy") if values else []
     if not isinstance(chosen, list) or (not chosen and control.required):
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.config import ControlTag
+from labelloop.labeling.controls import ControlTag
 
 
 def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
@@ -13,9 +13,9 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-    """The texts, one a line, without the blanks around them; None where nothing is left."""
+    """Return the texts, one a line, stripped of blanks; None if nothing is left."""
     texts = values[-1].get("text") if values else None
-    if isinstance(texts, str):  # an older Label Studio wrote one text so
+    if isinstance(texts, str):  # an older Label Studio wrote a single text like this
         texts = [texts]
     if not isinstance(texts, list):
         return None

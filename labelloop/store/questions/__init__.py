@@ -1,1 +1,4 @@
-"""Read-only statements across tables; the caller owns the transaction."""
+"""Questions: read-only statements across tables, for reports, checks and gauges.
+
+Each function is one statement in the caller's transaction.
+"""

@@ -1,19 +1,54 @@
-"""A loop's figures by day, in UTC: one statement a function, of the days since `since`; the caller's transaction.
+"""A loop's figures by day in UTC, since a given time. A day without data has no row.
 
-Days without a row have no data. Each statement reads an index by time, so that its cost is that of the days.
+Each statement reads an index by time, so its cost depends on the number of days and not on the age of the loop.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from datetime import date, datetime
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
-def intake(conn: Conn, loop: str, since: datetime) -> list[dict[str, Any]]:
-    """Outputs that came in, and those of them that are for people, whatever the lane."""
-    return conn.execute(
+@dataclass(frozen=True, slots=True)
+class IntakeDay:
+    """Outputs received on one day."""
+
+    day: date
+    outputs: int
+    for_people: int
+    """Those that go to people, in any lane."""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswersDay:
+    """Outputs that got a clear answer on one day."""
+
+    day: date
+    answers: int
+    held_out: int
+    """Those in the hold-out set, without gold items."""
+    correct: int
+    """Held-out outputs whose shown label is the answer."""
+    task_median_s: float | None
+    """Median seconds from task to answer; None if no task's time is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonSecondsDay:
+    """Seconds that a person took for an answer, on one day."""
+
+    day: date
+    person_median_s: float
+    person_p90_s: float
+    """90 % quantile."""
+
+
+def intake(conn: Conn, loop: str, since: datetime) -> list[IntakeDay]:
+    """Return the outputs received on each day, oldest day first."""
+    cursor = rows_of(conn, IntakeDay)
+    return cursor.execute(
         """
         select (received_at at time zone 'UTC')::date as day, count(*) as outputs,
             count(*) filter (where lane <> 'pass') as for_people
@@ -23,11 +58,10 @@ def intake(conn: Conn, loop: str, since: datetime) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def answers(conn: Conn, loop: str, since: datetime) -> list[dict[str, Any]]:
-    """Outputs with a clear answer of that day; the held-out ones among them, and those of which the label that people
-    were shown was the answer; and the median of the seconds from task to answer.
-    """
-    return conn.execute(
+def answers(conn: Conn, loop: str, since: datetime) -> list[AnswersDay]:
+    """Return the outputs answered on each day, oldest day first; of several answers on a day the newest counts."""
+    cursor = rows_of(conn, AnswersDay)
+    return cursor.execute(
         """
         select day, count(*) as answers, count(*) filter (where judges) as held_out,
             count(*) filter (where judges and shown = label) as correct,
@@ -46,9 +80,10 @@ def answers(conn: Conn, loop: str, since: datetime) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def person_seconds(conn: Conn, loop: str, since: datetime) -> list[dict[str, Any]]:
-    """Median and 90 % quantile of the seconds that a person took, of the feedback behind that day's answers."""
-    return conn.execute(
+def person_seconds(conn: Conn, loop: str, since: datetime) -> list[PersonSecondsDay]:
+    """Return the seconds a person took, from the feedback behind each day's answers, oldest day first."""
+    cursor = rows_of(conn, PersonSecondsDay)
+    return cursor.execute(
         """
         select day, percentile_cont(0.5) within group (order by f.lead_time_s) as person_median_s,
             percentile_cont(0.9) within group (order by f.lead_time_s) as person_p90_s

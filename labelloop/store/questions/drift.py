@@ -1,19 +1,33 @@
-"""What came in and what was right, then and lately: one statement a function; the caller owns the transaction."""
+"""Statements about drift: which outputs came in before and recently, and how accurate the recent labels are."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
-def arrivals(conn: Conn, loop: str, before: datetime, since: datetime) -> list[dict[str, Any]]:
-    """Counts of outputs by label, tenth of confidence (1 to 10) and whether they came after `since` or up to `before`.
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """Number of outputs with the same label, tenth of confidence and period."""
 
-    Of one version of the pipeline's model, which said most of what is recent: another one is sure of other things.
+    label: str | None
+    tenth: int | None
+    """1 (confidence 0 to 0.1) to 10 (0.9 to 1); None if the output has no confidence."""
+    recent: bool
+    """True: received after `since`; False: received up to `before`."""
+    n: int
+
+
+def arrivals(conn: Conn, loop: str, before: datetime, since: datetime) -> list[Arrivals]:
+    """Count the outputs received up to `before` and after `since`, by label and confidence.
+
+    Only outputs of one version of the pipeline's model count: the version with the most recent outputs. Confidences of
+    different models cannot be compared.
     """
-    return conn.execute(
+    cursor = rows_of(conn, Arrivals)
+    return cursor.execute(
         """
         with now as (
             select model_version from outputs where loop = %(loop)s and received_at > %(since)s
@@ -29,25 +43,26 @@ def arrivals(conn: Conn, loop: str, before: datetime, since: datetime) -> list[d
     ).fetchall()
 
 
-def right_lately(conn: Conn, loop: str, champion: str | None, after: int, limit: int) -> tuple[int, int]:
-    """(right, answers): of the newest held-out answers behind the cut `after`, which the one who serves had right.
+def correct_recently(conn: Conn, loop: str, champion: str | None, after: int, limit: int) -> tuple[int, int]:
+    """Return (correct, answers) of the newest held-out answers after the cut `after`, at most `limit` of them.
 
-    `champion`: its short name, and what its prelabel said counts; None: the pipeline's own outputs.
+    `champion` is the short name of the version whose prelabels are compared with the answers. If it is None, the
+    pipeline's own labels are compared.
     """
     row = conn.execute(
         """
-        select count(*) filter (where said = label) as correct, count(*) as n from (
-            select label, said from (
-                select distinct on (a.output_id) a.seq, a.label, t.version,
-                    case when %(champion)s::text is null then o.label else t.label end as said
+        select count(*) filter (where predicted = label) as correct, count(*) as n from (
+            select label, predicted from (
+                select distinct on (a.output_id) a.seq, a.label, t.champion as served,
+                    case when %(champion)s::text is null then o.label else t.label end as predicted
                 from answers a join outputs o on o.id = a.output_id left join tasks t on t.output_id = o.id
                 where a.loop = %(loop)s and a.seq > %(after)s and o.holdout and o.lane <> 'gold'
                 order by a.output_id, a.seq desc
             ) newest
             where label is not null
-            and (%(champion)s::text is null or split_part(version, '+', 1) = %(champion)s)
+            and (%(champion)s::text is null or served = %(champion)s)
             order by seq desc limit %(limit)s
-        ) lately
+        ) recent
         """,
         {"loop": loop, "champion": champion, "after": after, "limit": limit},
     ).fetchone()

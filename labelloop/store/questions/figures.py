@@ -1,16 +1,33 @@
-"""Counts across the tables of a loop, as they are at this moment: for the demo's report and for people who ask."""
+"""Counts across a loop's tables at this moment, for the report of `labelloop demo`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
-def counts(conn: Conn, loop: str) -> dict[str, Any]:
-    """How many outputs, by state; annotations (as Label Studio has them now), feedback rows, and outputs answered."""
-    row = conn.execute(
+@dataclass(frozen=True, slots=True)
+class LoopCounts:
+    """Numbers of a loop's outputs, annotations and feedback rows."""
+
+    outputs: int
+    passed: int
+    waiting: int
+    in_review: int
+    answered: int
+    set_aside: int
+    """Quarantined or withdrawn."""
+    annotations: int
+    """Annotations that Label Studio still has."""
+    feedback: int
+
+
+def counts(conn: Conn, loop: str) -> LoopCounts:
+    """Count the loop's outputs by state, its annotations and its feedback rows."""
+    cursor = rows_of(conn, LoopCounts)
+    row = cursor.execute(
         """
         select count(*) as outputs,
                count(*) filter (where state = 'passed') as passed,
@@ -27,17 +44,17 @@ def counts(conn: Conn, loop: str) -> dict[str, Any]:
         {"loop": loop},
     ).fetchone()
     assert row is not None
-    return dict(row)
+    return row
 
 
-def keys(conn: Conn, loop: str) -> dict[str, str]:
-    """Key to state of every output."""
+def states_by_key(conn: Conn, loop: str) -> dict[str, str]:
+    """Map the key of each output to its state."""
     rows = conn.execute("select key, state::text from outputs where loop = %(loop)s", {"loop": loop})
     return {row["key"]: row["state"] for row in rows}
 
 
 def annotation_ids(conn: Conn, loop: str) -> set[int]:
-    """Label Studio's ids of the annotations that we have and that it still has."""
+    """Return Label Studio's ids of the annotations that Postgres has, without the deleted ones."""
     rows = conn.execute(
         "select a.annotation_id from annotations a join projects p using (instance) where p.loop = %(loop)s",
         {"loop": loop},
@@ -46,21 +63,25 @@ def annotation_ids(conn: Conn, loop: str) -> set[int]:
 
 
 def task_ids(conn: Conn, loop: str) -> set[int]:
-    """Label Studio's ids of the tasks that stand for our outputs."""
+    """Return Label Studio's ids of the tasks made from the loop's outputs."""
     rows = conn.execute("select label_studio_id from tasks where loop = %(loop)s", {"loop": loop})
     return {row["label_studio_id"] for row in rows}
 
 
-def unheeded(conn: Conn, loop: str, overlap: int) -> int:
-    """What people said and nothing came of, by what the tables of the next hop should hold.
+def lost_between_hops(conn: Conn, loop: str, overlap: int) -> int:
+    """Count the answers lost between two hops.
 
-    Annotations that count, of whose reviewer there is neither feedback nor a note that they cannot be read; outputs on
-    which enough reviewers agree and that are not answered with a label; answered outputs of which no answer is written
-    down. A tie is an answer without a label; a task that is asked once more waits for that.
+    Three cases are added up:
+
+    - annotations that count, without feedback of their reviewer and without a note that they cannot be read
+    - outputs on which enough reviewers agree, without an answer that has a label (a tie is an answer without a label)
+    - answered outputs without a row in `answers`
+
+    Enough reviewers are `overlap`, or the overlap of the task if it was raised.
     """
     row = conn.execute(
         """
-        with said as (
+        with answered as (
             select distinct a.output_id, a.instance, coalesce(a.updated_by, a.completed_by) as who
             from annotations a join outputs o on o.id = a.output_id
             where o.loop = %(loop)s and a.distrusted is null and not a.was_cancelled
@@ -75,7 +96,7 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
             where loop = %(loop)s order by output_id, seq desc
         )
         select
-            (select count(*) from said s where s.who is not null and not exists (
+            (select count(*) from answered s where s.who is not null and not exists (
                 select 1 from feedback f join reviewers r on r.id = f.reviewer_id
                 where f.model_output_id = s.output_id and r.instance = s.instance and r.label_studio_user_id = s.who))
             + (select count(*) from agreed g join outputs o on o.id = g.output_id
@@ -90,7 +111,7 @@ def unheeded(conn: Conn, loop: str, overlap: int) -> int:
 
 
 def stale_tasks(conn: Conn, loop: str, shown: str) -> int:
-    """Open tasks that do not show the version `shown` yet."""
+    """Count the open tasks that do not show a prediction of the version `shown` yet."""
     row = conn.execute(
         """
         select count(*) as n from tasks t join outputs o on o.id = t.output_id
@@ -102,8 +123,8 @@ def stale_tasks(conn: Conn, loop: str, shown: str) -> int:
     return int(row["n"])
 
 
-def teachable(conn: Conn, loop: str) -> Sequence[str]:
-    """Keys of the outputs that may teach: those that are no hold-out and no gold, in the order of the keys."""
+def trainable_keys(conn: Conn, loop: str) -> Sequence[str]:
+    """Return the keys of the outputs that may be trained on, sorted: neither held out nor gold."""
     rows = conn.execute(
         "select key from outputs where loop = %(loop)s and not holdout and lane <> 'gold' order by key", {"loop": loop}
     )

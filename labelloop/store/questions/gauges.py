@@ -1,22 +1,62 @@
-"""What is measured of all loops at once, for Prometheus: one statement a function, cheap whatever waits."""
+"""Measures of all loops at once, for Prometheus. Each statement is cheap, however many outputs wait."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
-def runs(conn: Conn) -> list[dict[str, Any]]:
-    """Loop, status and number of its runs."""
-    return conn.execute(
-        "select loop, status::text as status, count(*) as n from retrain_runs group by 1, 2 order by 1, 2"
+@dataclass(frozen=True, slots=True)
+class RunCount:
+    """Number of runs of a loop that have one status."""
+
+    loop: str
+    status: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """Number of changes of a loop's champion, and the version that serves predictions."""
+
+    loop: str
+    epoch: int
+    version_id: str | None
+    """None if the pipeline's own outputs are the champion."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """Number of jobs of one name that have one status, `todo` or `doing`."""
+
+    job: str
+    status: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTaskCount:
+    """Number of open tasks of a loop."""
+
+    loop: str
+    n: int
+
+
+def runs(conn: Conn) -> list[RunCount]:
+    """Count the runs by loop and status."""
+    cursor = rows_of(conn, RunCount)
+    return cursor.execute(
+        """
+        select loop, status::text as status, count(*) as n from retrain_runs group by 1, 2 order by 1, 2
+        """
     ).fetchall()
 
 
-def epochs(conn: Conn) -> list[dict[str, Any]]:
-    """Loop, how often its champion has changed, and the version that serves (null: the pipeline's own outputs)."""
-    return conn.execute(
+def epochs(conn: Conn) -> list[Epoch]:
+    """Return the epoch and the champion of each loop that is not archived."""
+    cursor = rows_of(conn, Epoch)
+    return cursor.execute(
         """
         select l.name as loop, coalesce(p.epoch, 0) as epoch, p.version_id
         from loops l left join lateral (
@@ -26,9 +66,10 @@ def epochs(conn: Conn) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def jobs(conn: Conn) -> list[dict[str, Any]]:
-    """Job, status and number of those that wait or are being done."""
-    return conn.execute(
+def jobs(conn: Conn) -> list[JobCount]:
+    """Count the jobs that are waiting or in progress, by name and status."""
+    cursor = rows_of(conn, JobCount)
+    return cursor.execute(
         """
         select task_name as job, status::text as status, count(*) as n from procrastinate_jobs
         where status in ('todo', 'doing') group by 1, 2 order by 1, 2
@@ -36,9 +77,10 @@ def jobs(conn: Conn) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def open_tasks(conn: Conn) -> list[dict[str, Any]]:
-    """Loop and the number of its tasks that stand open in Label Studio."""
-    return conn.execute(
+def open_tasks(conn: Conn) -> list[OpenTaskCount]:
+    """Count the open tasks of each loop that is not archived."""
+    cursor = rows_of(conn, OpenTaskCount)
+    return cursor.execute(
         """
         select l.name as loop,
             (select count(*) from outputs o where o.loop = l.name and o.state = 'in_review') as n

@@ -1,15 +1,65 @@
-"""How Postgres, the queue and the window are, for `labelloop doctor`: one statement a function, nothing is changed."""
+"""State of Postgres, of the job queue and of the open tasks, for `labelloop doctor`. Nothing is changed."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
-def server(conn: Conn) -> dict[str, Any]:
-    """Version, clock, and connections of the server, of this database and of this role: places (null: any) and use."""
-    row = conn.execute(
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """The server's version, clock and connections."""
+
+    version: str
+    clock: float
+    """Seconds since 1970."""
+    places: int
+    """Connections that the server allows to ordinary roles."""
+    used: int
+    database_places: int | None
+    """Connections that this database allows; None if it has no limit of its own."""
+    database_used: int
+    role_places: int | None
+    """Connections that this role allows; None if it has no limit of its own."""
+    role_used: int
+    ours: int
+    """Connections of labelloop's processes to this database."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenJob:
+    """A job that is waiting or in progress."""
+
+    name: str
+    loop: str | None
+    status: str
+    """`todo` or `doing`."""
+    age: float
+    """Seconds since it was deferred, started or deferred again."""
+    silence: float | None
+    """Seconds since its worker's last heartbeat; None if no worker has it."""
+    behind: bool
+    """Whether a job with the same lock is in progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that Postgres expects to be open in Label Studio."""
+
+    output_id: UUID
+    label_studio_id: int
+    key: str
+    priority: float
+    shown_version: str
+    """Version of its newest prediction."""
+
+
+def server(conn: Conn) -> ServerState:
+    """Return the server's state."""
+    cursor = rows_of(conn, ServerState)
+    row = cursor.execute(
         """
         select current_setting('server_version') as version,
                extract(epoch from clock_timestamp())::float8 as clock,
@@ -33,7 +83,7 @@ def server(conn: Conn) -> dict[str, Any]:
 
 
 def workers(conn: Conn) -> list[str]:
-    """What the connections of workers to this database are called, each name once."""
+    """Return the application names of the workers' connections to this database, each name once."""
     rows = conn.execute(
         """
         select distinct application_name as name from pg_stat_activity
@@ -44,19 +94,17 @@ def workers(conn: Conn) -> list[str]:
 
 
 def heartbeats(conn: Conn) -> list[float]:
-    """Seconds since the last sign of life of each worker that has registered, the youngest first."""
+    """Return the seconds since the last heartbeat of each registered worker, the most recent first."""
     rows = conn.execute(
         "select extract(epoch from now() - last_heartbeat)::float8 as age from procrastinate_workers order by 1"
     )
     return [row["age"] for row in rows]
 
 
-def jobs(conn: Conn) -> list[dict[str, Any]]:
-    """Every job that waits or is being done: name, loop, status, age in seconds, and its worker's silence in seconds.
-
-    `silence` is null of a job that nobody does; `behind` says that one of the same lock is being done.
-    """
-    return conn.execute(
+def jobs(conn: Conn) -> list[OpenJob]:
+    """Return every job that is due and waiting, or in progress."""
+    cursor = rows_of(conn, OpenJob)
+    return cursor.execute(
         """
         select j.task_name as name, j.args ->> 'loop' as loop, j.status::text as status,
                extract(epoch from now() - coalesce(e.at, now()))::float8 as age,
@@ -75,9 +123,10 @@ def jobs(conn: Conn) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def open_tasks(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """Output, Label Studio's id, key, place and shown version of every task that should stand open, best first."""
-    return conn.execute(
+def open_tasks(conn: Conn, loop: str) -> list[OpenTask]:
+    """Return the tasks that should be open in Label Studio, highest priority first."""
+    cursor = rows_of(conn, OpenTask)
+    return cursor.execute(
         """
         select t.output_id, t.label_studio_id, o.key, t.priority, t.shown_version
         from tasks t join outputs o on o.id = t.output_id

@@ -1,15 +1,95 @@
-"""Lineage: from a version to the answers it learned from, and back. One statement a function; the caller's transaction.
+"""Lineage: from a version to the answers it was trained on.
 
-Several runs may have made the same version: what any of them taught it is counted once an output, as the newest run
-had it. An answer is stale where it says something else now (changed) or nothing any more (withdrawn).
+Several runs may have made the same version: an output that several of them used counts once, with the answer of the
+newest run. An answer is stale if the output has another label now (changed) or none any more (withdrawn).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class MakingRun:
+    """A run that made a version."""
+
+    id: UUID
+    status: str
+    why: str
+    seed: int
+    feedback_upto: int | None
+    """The cut: number of the last answer that the run could see."""
+    champion_id: str | None
+    requested_at: datetime
+    finished_at: datetime | None
+    reasons: Sequence[str]
+    scores: Mapping[str, Any] | None
+    """Its evaluation."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingCounts:
+    """Numbers of the answers that a version was trained on, and of the stale ones among them."""
+
+    answers: int
+    groups: int
+    first_at: datetime | None
+    last_at: datetime | None
+    changed: int
+    withdrawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingTally:
+    """Number of training answers with the same label, lane and model of the pipeline."""
+
+    label: str
+    lane: str
+    source: str
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewerShare:
+    """Number of training answers that one reviewer contributed to."""
+
+    reviewer: str
+    answers: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingAnswer:
+    """One answer that a version was trained on."""
+
+    key: str
+    label: str
+    answer_seq: int
+    resolved_at: datetime
+    agreement: float
+    weight: float | None
+    lane: str
+    stale: str | None
+    """`changed`, `withdrawn`, or None if the answer still holds."""
+    now_label: str | None
+    """The output's label today."""
+    said: Sequence[Mapping[str, Any]]
+    """The annotations behind it: reviewer, annotation, annotation_version, at, prelabel_kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutLabel:
+    """Number of held-out answers with one label."""
+
+    label: str
+    n: int
+    groups: int
+
 
 _TAUGHT = """
     taught as materialized (
@@ -26,9 +106,10 @@ _STALE = """case when n.output_id is null or n.label is not distinct from t.labe
                  when n.label is null then 'withdrawn' else 'changed' end"""
 
 
-def runs_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """The runs that made the version, newest first."""
-    return conn.execute(
+def runs_of(conn: Conn, version_id: str) -> list[MakingRun]:
+    """Return the runs that made the version, newest first."""
+    cursor = rows_of(conn, MakingRun)
+    return cursor.execute(
         """
         select id, status::text, why, seed, feedback_upto, champion_id, requested_at, finished_at, reasons, scores
         from retrain_runs where version_id = %(version)s order by requested_at desc, id
@@ -37,9 +118,10 @@ def runs_of(conn: Conn, version_id: str) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def counts(conn: Conn, version_id: str) -> dict[str, Any]:
-    """What the version learned from: answers, groups, the first and the last of them, and how many are stale."""
-    row = conn.execute(
+def counts(conn: Conn, version_id: str) -> TrainingCounts:
+    """Count the answers that the version was trained on."""
+    cursor = rows_of(conn, TrainingCounts)
+    row = cursor.execute(
         f"""
         with {_TAUGHT}, {_NEWER}
         select count(*) as answers, count(distinct o.group_key) as groups,
@@ -52,12 +134,13 @@ def counts(conn: Conn, version_id: str) -> dict[str, Any]:
         {"version": version_id},
     ).fetchone()
     assert row is not None
-    return dict(row)
+    return row
 
 
-def tally(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """Answers taught by label, lane and the pipeline's model: {label, lane, source, n}, most first."""
-    return conn.execute(
+def tally(conn: Conn, version_id: str) -> list[TrainingTally]:
+    """Count the training answers by label, lane and model of the pipeline, largest number first."""
+    cursor = rows_of(conn, TrainingTally)
+    return cursor.execute(
         f"""
         with {_TAUGHT}
         select t.label, o.lane::text, o.model_version as source, count(*) as n
@@ -67,9 +150,10 @@ def tally(conn: Conn, version_id: str) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def reviewers(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """Who stands behind the answers taught: {reviewer, answers}, most first. An answer of two counts for both."""
-    return conn.execute(
+def reviewers(conn: Conn, version_id: str) -> list[ReviewerShare]:
+    """Count the training answers of each reviewer, largest number first. An answer of two counts for both."""
+    cursor = rows_of(conn, ReviewerShare)
+    return cursor.execute(
         f"""
         with {_TAUGHT}
         select s.reviewer, count(*) as answers from taught t join answer_sources s on s.answer_seq = t.answer_seq
@@ -79,12 +163,10 @@ def reviewers(conn: Conn, version_id: str) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def taught(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[dict[str, Any]]:
-    """Every answer that the version learned from, in the order of the keys, with the annotations behind it.
-
-    `stale`: null, changed or withdrawn; `now_label` what the answer says now.
-    """
-    return conn.execute(
+def training_answers(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[TrainingAnswer]:
+    """Return every answer that the version was trained on, in the order of the keys, with its annotations."""
+    cursor = rows_of(conn, TrainingAnswer)
+    return cursor.execute(
         f"""
         with {_TAUGHT}, {_NEWER}, behind as (
             select s.answer_seq, jsonb_agg(jsonb_build_object('reviewer', s.reviewer, 'annotation', s.annotation_id,
@@ -108,9 +190,10 @@ def taught(conn: Conn, version_id: str, *, stale_only: bool = False) -> list[dic
     ).fetchall()
 
 
-def held_out(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
-    """What a run was judged on, by label: {label, n, groups}, most first."""
-    return conn.execute(
+def held_out(conn: Conn, run_id: UUID) -> list[HeldOutLabel]:
+    """Count the held-out answers of a run by label, largest number first."""
+    cursor = rows_of(conn, HeldOutLabel)
+    return cursor.execute(
         """
         select i.label, count(*) as n, count(distinct o.group_key) as groups
         from run_items i join outputs o on o.id = i.output_id where i.run_id = %(run_id)s and i.part = 'holdout'
@@ -121,9 +204,9 @@ def held_out(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
 
 
 def stale_by_version(conn: Conn, loop: str) -> dict[str, int]:
-    """Version to how many of its answers are stale; versions without any are left out.
+    """Map each version to the number of its stale training answers; versions without any are left out.
 
-    Only outputs that were answered again can be: they are few, and found first.
+    Only outputs answered more than once can be stale. They are few, so the statement finds them first.
     """
     rows = conn.execute(
         """
@@ -142,56 +225,3 @@ def stale_by_version(conn: Conn, loop: str) -> dict[str, int]:
         {"loop": loop},
     ).fetchall()
     return {row["version_id"]: row["n"] for row in rows}
-
-
-def by_output(conn: Conn, loop: str, key: str) -> list[dict[str, Any]]:
-    """Versions that learned from the output's answer, or were judged on it, newest first: one row for each part."""
-    return conn.execute(
-        """
-        select distinct on (v.created_at, v.id, i.part) v.id as version, v.stage::text, i.part, i.label, i.answer_seq,
-               r.id as run, now.label as now_label
-        from outputs o join run_items i on i.output_id = o.id join retrain_runs r on r.id = i.run_id
-        join model_versions v on v.id = r.version_id
-        cross join lateral (select label from answers where output_id = o.id order by seq desc limit 1) now
-        where o.loop = %(loop)s and o.key = %(key)s
-        order by v.created_at desc, v.id, i.part, r.requested_at desc
-        """,
-        {"loop": loop, "key": key},
-    ).fetchall()
-
-
-def by_reviewer(conn: Conn, loop: str, reviewer: str) -> list[dict[str, Any]]:
-    """Versions that learned from, or were judged on, answers that this reviewer stands behind: {version, stage,
-    taught, judged}, newest first. `reviewer`: an address, or `user 7` where Label Studio gave none.
-    """
-    return conn.execute(
-        """
-        with theirs as materialized (
-            select s.answer_seq, s.output_id from answer_sources s
-            where s.loop = %(loop)s and s.reviewer = %(reviewer)s and s.output_id in (
-                select v.output_id from annotation_versions v join reviewers r
-                    on r.instance = v.instance and r.label_studio_user_id = coalesce(v.updated_by, v.completed_by)
-                where coalesce(r.email, 'user ' || r.label_studio_user_id) = %(reviewer)s)
-        )
-        select v.id as version, v.stage::text,
-               count(distinct i.output_id) filter (where i.part = 'train') as taught,
-               count(distinct i.output_id) filter (where i.part = 'holdout') as judged
-        from theirs t join run_items i on i.output_id = t.output_id and i.answer_seq = t.answer_seq
-        join retrain_runs r on r.id = i.run_id join model_versions v on v.id = r.version_id
-        group by v.id order by v.created_at desc, v.id
-        """,
-        {"loop": loop, "reviewer": reviewer},
-    ).fetchall()
-
-
-def known_output(conn: Conn, loop: str, key: str) -> bool:
-    found = conn.execute("select 1 from outputs where loop = %(loop)s and key = %(key)s", {"loop": loop, "key": key})
-    return found.fetchone() is not None
-
-
-def known_reviewers(conn: Conn) -> list[str]:
-    """Everybody who has ever answered, in any loop."""
-    rows = conn.execute(
-        "select distinct coalesce(email, 'user ' || label_studio_user_id) as reviewer from reviewers order by 1"
-    ).fetchall()
-    return [row["reviewer"] for row in rows]

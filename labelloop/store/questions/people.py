@@ -1,25 +1,39 @@
-"""Who the reviewers of a loop are, what each has answered, and how often the known answers were met; the caller's
-transaction.
-"""
+"""The reviewers of a loop: their names, and the number, speed and accuracy of their answers."""
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-from labelloop.answers.people import told_apart
+from labelloop.answers.people import distinct_names
 from labelloop.store.database import Conn
 
 
-def work(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """A row a reviewer, the busiest first: the name (`reviewer`, made by people.told_apart), outputs answered, how
-    many of the answers cannot be read (and are in none of the other counts), median seconds, gold right of gold asked,
-    preselected answers kept of preselected.
+@dataclass(frozen=True, slots=True)
+class ReviewerWork:
+    """The answers of one reviewer."""
 
-    Without a clear label a gold answer is not right. Answers without a name are in the row whose reviewer is null.
-    """
+    reviewer: str | None
+    """Name, as in `distinct_names`; None for the answers of users that were deleted in Label Studio."""
+    label_studio_user_id: int | None
+    email: str | None
+    name: str | None
+    answered: int
+    unreadable: int
+    """Answers that cannot be read; they are in none of the other numbers."""
+    median_s: float | None
+    gold_right: int
+    """Correct answers to gold items; a gold answer without a clear label is incorrect."""
+    gold_asked: int
+    kept: int
+    """Preselected answers submitted unchanged."""
+    preselected: int
+
+
+def work(conn: Conn, loop: str) -> list[ReviewerWork]:
+    """Return one row for each reviewer, most answers first."""
     rows = conn.execute(
         """
-        with said as (
+        with readable as (
             select f.reviewer_id, count(*) as answered,
                 percentile_cont(0.5) within group (order by f.lead_time_s) as median_s,
                 count(*) filter (where o.lane = 'gold' and f.label is not distinct from o.gold) as gold_right,
@@ -35,21 +49,22 @@ def work(conn: Conn, loop: str) -> list[dict[str, Any]]:
             coalesce(n.unreadable, 0) as unreadable, s.median_s, coalesce(s.gold_right, 0) as gold_right,
             coalesce(s.gold_asked, 0) as gold_asked, coalesce(s.kept, 0) as kept,
             coalesce(s.preselected, 0) as preselected
-        from said s full join not_read n on n.reviewer_id = s.reviewer_id
+        from readable s full join not_read n on n.reviewer_id = s.reviewer_id
         left join reviewers r on r.id = coalesce(s.reviewer_id, n.reviewer_id)
         order by answered desc, unreadable desc, r.name, r.label_studio_user_id
         """,
         {"loop": loop},
     ).fetchall()
     return [
-        {"reviewer": None if row["label_studio_user_id"] is None else called, **row}
-        for called, row in zip(told_apart(rows), rows, strict=True)
+        ReviewerWork(reviewer=None if row["label_studio_user_id"] is None else name, **row)
+        for name, row in zip(distinct_names(rows), rows, strict=True)
     ]
 
 
 def names(conn: Conn, loop: str) -> dict[str, str]:
-    """What verdicts call a reviewer of the loop (`user 7`) to the name. Verdicts and cards keep the number, since they
-    are passed on; pages say the name.
+    """Map the number of each reviewer of the loop (`user 7`) to the name.
+
+    Verdicts and cards leave the loop's team, so they have the number only; pages show the name.
     """
     rows = conn.execute(
         """
@@ -58,4 +73,4 @@ def names(conn: Conn, loop: str) -> dict[str, str]:
         """,
         {"loop": loop},
     ).fetchall()
-    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, told_apart(rows), strict=True)}
+    return {f"user {row['label_studio_user_id']}": name for row, name in zip(rows, distinct_names(rows), strict=True)}

@@ -1,26 +1,23 @@
-"""What people call versions, and what they note about them: one statement a function; the caller's transaction."""
+"""Statements about the table version_descriptions: what people call versions and note about them."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from labelloop.errors import Conflict
-from labelloop.store.database import Conn
-from labelloop.versions.descriptions import Description
+from labelloop.store.database import Conn, columns, rows_of
+from labelloop.versions.descriptions import Description, DescriptionChange
 
 
 def write(conn: Conn, version_id: str, description: Description, by: str, *, seen: int | None = None) -> None:
-    """The description from now on; the earlier ones stay on record. One that says the same is not written.
+    """Store a version's new description; the earlier ones stay on record. An equal description is not stored again.
 
-    `seen`: number of the change that whoever writes has looked at (0: none; None: whichever). Raises Conflict where it
-    is not the newest one.
+    `seen`: id of the newest change that the writer has looked at (0: there was none; None: not checked). Raises
+    Conflict if there is a newer change.
     """
     conn.execute("select from model_versions where id = %(id)s for no key update", {"id": version_id})  # one at a time
     newest = next(iter(history(conn, version_id)), None)
-    if seen is not None and seen != (0 if newest is None else newest["id"]):
+    if seen is not None and seen != (0 if newest is None else newest.id):
         raise Conflict("somebody has changed name, tags or note since you looked: nothing was done, look again")
-    now = Description() if newest is None else Description(newest["name"], tuple(newest["tags"]), newest["note"])
-    if now == description:
+    if description == (Description() if newest is None else newest.description):
         return
     conn.execute(
         """
@@ -37,16 +34,19 @@ def write(conn: Conn, version_id: str, description: Description, by: str, *, see
     )
 
 
-def history(conn: Conn, version_id: str) -> list[dict[str, Any]]:
-    """Every change: id, name, tags, note, by, at; newest first."""
-    return conn.execute(
-        "select id, name, tags, note, by, at from version_descriptions where version_id = %(id)s order by id desc",
+def history(conn: Conn, version_id: str) -> list[DescriptionChange]:
+    """Return every change of the version's description, newest first."""
+    changes = rows_of(conn, DescriptionChange)
+    return changes.execute(
+        f"""
+        select {columns(DescriptionChange)} from version_descriptions where version_id = %(id)s order by id desc
+        """,
         {"id": version_id},
     ).fetchall()
 
 
-def newest(conn: Conn, loop: str | None = None) -> dict[str, dict[str, Any]]:
-    """Version to its name, tags and note, where it has any; of one loop, or of all."""
+def newest(conn: Conn, loop: str | None = None) -> dict[str, Description]:
+    """Return the description of each version that has one; of all loops if `loop` is None."""
     rows = conn.execute(
         """
         select distinct on (d.version_id) d.version_id, d.name, d.tags, d.note
@@ -54,5 +54,5 @@ def newest(conn: Conn, loop: str | None = None) -> dict[str, dict[str, Any]]:
         where %(loop)s::text is null or v.loop = %(loop)s order by d.version_id, d.id desc
         """,
         {"loop": loop},
-    ).fetchall()
-    return {row.pop("version_id"): row for row in rows}
+    )
+    return {row["version_id"]: Description(row["name"], tuple(row["tags"]), row["note"]) for row in rows}

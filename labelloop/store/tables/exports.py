@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.runs import RUN
+from labelloop.versions.runs import RetrainRun, RunStatus
 
 
 def any_pending(conn: Conn, loop: str) -> bool:
@@ -24,21 +25,23 @@ def any_pending(conn: Conn, loop: str) -> bool:
     return bool(row["pending"])
 
 
-def pending(conn: Conn, loop: str, limit: int = 1000) -> list[dict[str, Any]]:
-    """Runs that have ended and are not written down as they ended, oldest first."""
-    return conn.execute(
-        """
-        select id, status::text, why, seed, feedback_upto, champion_id, version_id, requested_at, started_at,
-               finished_at, reasons, scores, error
-        from retrain_runs
+def pending(conn: Conn, loop: str, limit: int = 1000) -> list[RetrainRun]:
+    """Return the runs that have ended and that MLflow does not have as they ended, oldest first."""
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
+        select {RUN} from retrain_runs
         where loop = %(loop)s and status not in ('queued', 'running') and exported is distinct from status::text
         order by requested_at, id limit %(limit)s
         """,
-        {"loop": loop, "limit": limit},
-    ).fetchall()
+            {"loop": loop, "limit": limit},
+        )
+        .fetchall()
+    )
 
 
-def exported(conn: Conn, run_id: UUID, status: str) -> None:
+def exported(conn: Conn, run_id: UUID, status: RunStatus) -> None:
     """It is written down as it stood with this status; where it has another by now, it is pending again."""
     conn.execute("update retrain_runs set exported = %(status)s where id = %(id)s", {"id": run_id, "status": status})
 

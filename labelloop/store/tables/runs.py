@@ -9,8 +9,11 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from labelloop.store.database import Conn
-from labelloop.versions.runs import STALE_AFTER_S
+from labelloop.store.database import Conn, columns, rows_of
+from labelloop.versions.runs import STALE_AFTER_S, RetrainRun
+
+RUN = columns(RetrainRun)
+"""The columns of a RetrainRun."""
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
@@ -30,11 +33,11 @@ def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
     return None if row is None else row["id"]
 
 
-def request_again(conn: Conn, run: Mapping[str, Any], why: str) -> UUID | None:
-    """Queue another verdict on the version of `run`, against the champion of that moment; None: one is open already,
-    or the loop is archived.
+def request_again(conn: Conn, loop: str, judges: UUID, why: str, *, seed: int) -> UUID | None:
+    """Queue another verdict on the version of the run `judges`, against the champion of that moment.
 
-    Nothing is trained. It has the cut of `run` and its items, so no answer counts as looked at because of it.
+    None if such a run is open already, or the loop is archived. Nothing is trained: the new run has the cut and the
+    items of the run `judges`, so no answer counts as looked at because of it.
     """
     row = conn.execute(
         """
@@ -43,7 +46,7 @@ def request_again(conn: Conn, run: Mapping[str, Any], why: str) -> UUID | None:
         on conflict (judges) where status in ('queued', 'running') do nothing
         returning id
         """,
-        {"loop": run["loop"], "why": why, "seed": run["seed"], "judges": run["id"]},
+        {"loop": loop, "why": why, "seed": seed, "judges": judges},
     ).fetchone()
     return None if row is None else row["id"]
 
@@ -53,27 +56,39 @@ def take_back(conn: Conn, run_id: UUID) -> None:
     conn.execute("delete from retrain_runs where id = %(id)s and status = 'queued'", {"id": run_id})
 
 
-def get(conn: Conn, run_id: UUID) -> dict[str, Any] | None:
-    return conn.execute("select * from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
+def get(conn: Conn, run_id: UUID) -> RetrainRun | None:
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(f"select {RUN} from retrain_runs where id = %(id)s", {"id": run_id})
+        .fetchone()
+    )
 
 
-def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[dict[str, Any]]:
+def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[RetrainRun]:
     """The runs whose id begins so, newest first; of any loop where none is named."""
-    return conn.execute(
-        """
-        select * from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
+        select {RUN} from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
         and (%(loop)s::text is null or loop = %(loop)s) order by requested_at desc, id
         """,
-        {"prefix": prefix, "loop": loop},
-    ).fetchall()
+            {"prefix": prefix, "loop": loop},
+        )
+        .fetchall()
+    )
 
 
-def latest(conn: Conn, loop: str, limit: int = 20) -> list[dict[str, Any]]:
+def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
     """Newest first."""
-    return conn.execute(
-        "select * from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
-        {"loop": loop, "limit": limit},
-    ).fetchall()
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"select {RUN} from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
+            {"loop": loop, "limit": limit},
+        )
+        .fetchall()
+    )
 
 
 def new_answers(conn: Conn, loop: str) -> int:
@@ -160,17 +175,21 @@ def new_labels(conn: Conn, loop: str) -> dict[str, int]:
     return {row["label"]: row["n"] for row in rows}
 
 
-def judged(conn: Conn, loop: str, version_id: str | None) -> dict[str, Any] | None:
+def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
     """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
     served. With its scores; None: there is none."""
-    return conn.execute(
-        """
-        select * from retrain_runs where loop = %(loop)s and scores is not null
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
+        select {RUN} from retrain_runs where loop = %(loop)s and scores is not null
         and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
         order by finished_at desc limit 1
         """,
-        {"loop": loop, "version_id": version_id},
-    ).fetchone()
+            {"loop": loop, "version_id": version_id},
+        )
+        .fetchone()
+    )
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
@@ -195,13 +214,15 @@ def hold_answers_still(conn: Conn) -> None:
     conn.execute("lock table answers in share mode")
 
 
-def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | None:
+def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
     """Start a queued run of the loop and fix its cut; None where none is queued, or another is still running.
 
     A run that only judges again comes first, with the cut of the run whose version it judges.
     """
-    return conn.execute(
-        """
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
         update retrain_runs r set status = 'running', started_at = now(), heartbeat_at = now(),
             champion_id = %(champion_id)s,
             feedback_upto = case when r.judges is null
@@ -211,10 +232,12 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> dict[str, Any] | No
             select id from retrain_runs where loop = %(loop)s and status = 'queued'
             order by judges is null, requested_at limit 1 for update skip locked
         ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
-        returning *
+        returning {RUN}
         """,
-        {"loop": loop, "champion_id": champion_id},
-    ).fetchone()
+            {"loop": loop, "champion_id": champion_id},
+        )
+        .fetchone()
+    )
 
 
 def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
@@ -285,25 +308,35 @@ def finish(
     )
 
 
-def fail_stale(conn: Conn) -> list[dict[str, Any]]:
+def fail_stale(conn: Conn) -> list[RetrainRun]:
     """Fail the running runs whose worker gives no sign of life; returns them."""
-    return conn.execute(
-        """
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
         update retrain_runs set status = 'failed', finished_at = now(),
             error = 'the worker that trained it is gone (no heartbeat for ' || %(after_s)s || ' s)'
         where status = 'running' and heartbeat_at < now() - make_interval(secs => %(after_s)s)
-        returning *
+        returning {RUN}
         """,
-        {"after_s": STALE_AFTER_S},
-    ).fetchall()
+            {"after_s": STALE_AFTER_S},
+        )
+        .fetchall()
+    )
 
 
-def open_runs(conn: Conn, loop: str) -> list[dict[str, Any]]:
+def open_runs(conn: Conn, loop: str) -> list[RetrainRun]:
     """What is running, one at most; then what is queued: one that trains at most."""
-    return conn.execute(
-        "select * from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc",
-        {"loop": loop},
-    ).fetchall()
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
+        select {RUN} from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc
+        """,
+            {"loop": loop},
+        )
+        .fetchall()
+    )
 
 
 def queued_loops(conn: Conn) -> list[str]:

@@ -9,7 +9,9 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from labelloop.reading import paths
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.runs import RUN
+from labelloop.versions.runs import RetrainRun, RunStatus
 
 FACTS = """
     o.id as output_id, o.model_version as source, a.label, a.resolved_at, a.agreement, a.reviewers,
@@ -43,7 +45,7 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]
     ).fetchall()
 
 
-def looks(conn: Conn, run: Mapping[str, Any], min_holdout: int) -> list[float]:
+def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
     """Of each earlier verdict against the same incumbent, the share of this run's held-out items that it saw.
 
     Runs that were judged on too few answers, or made the champion again, had no verdict.
@@ -58,7 +60,7 @@ def looks(conn: Conn, run: Mapping[str, Any], min_holdout: int) -> list[float]:
         and (r.scores ->> 'holdout')::integer >= %(min_holdout)s
         group by r.id order by min(r.finished_at)
         """,
-        {"id": run["id"], "loop": run["loop"], "champion_id": run["champion_id"], "min_holdout": min_holdout},
+        {"id": run.id, "loop": run.loop, "champion_id": run.champion_id, "min_holdout": min_holdout},
     ).fetchall()
     return [row["share"] for row in rows]
 
@@ -68,18 +70,22 @@ def hold(conn: Conn, loop: str) -> None:
     conn.execute("select from loops where name = %(loop)s for no key update", {"loop": loop})
 
 
-def undecided(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """The runs that passed the gate and wait for a person or are in shadow, newest first."""
-    return conn.execute(
-        """
-        select * from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')
+def undecided(conn: Conn, loop: str) -> list[RetrainRun]:
+    """Return the runs that passed the gate and wait for a person or are in shadow, newest first."""
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"""
+        select {RUN} from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')
         order by finished_at desc, id
         """,
-        {"loop": loop},
-    ).fetchall()
+            {"loop": loop},
+        )
+        .fetchall()
+    )
 
 
-def decide(conn: Conn, run_id: UUID, status: str, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
+def decide(conn: Conn, run_id: UUID, status: RunStatus, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
     """End what waits for a decision, or ask a person after the shadow; False where somebody else has decided.
 
     The reasons come before those of the verdict. `finished_at` stays: the newest trained version ranks, whenever
@@ -111,9 +117,13 @@ def record(conn: Conn, run_id: UUID, decision: str, by: str, why: str) -> None:
     )
 
 
-def newest_run(conn: Conn, version_id: str) -> dict[str, Any] | None:
-    """The last run that made the version; None: none that is on record."""
-    return conn.execute(
-        "select * from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
-        {"id": version_id},
-    ).fetchone()
+def newest_run(conn: Conn, version_id: str) -> RetrainRun | None:
+    """Return the last run that made the version; None if no such run is on record."""
+    return (
+        rows_of(conn, RetrainRun)
+        .execute(
+            f"select {RUN} from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
+            {"id": version_id},
+        )
+        .fetchone()
+    )

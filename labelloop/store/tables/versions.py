@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, columns, rows_of
+from labelloop.versions.version import Champion, JudgedVersion, ModelVersion, Promotion, Stage, VersionId
+
+VERSION = columns(ModelVersion, "v")
+PROMOTION = columns(Promotion)
 
 
 def insert(
@@ -30,20 +33,24 @@ def insert(
     )
 
 
-def champion(conn: Conn, loop: str) -> dict[str, Any] | None:
-    """The version that serves, with its epoch, by and why; None: the pipeline's own outputs."""
-    return conn.execute(
-        """
-        select v.*, p.epoch, p.by, p.why, p.at as promoted_at
+def champion(conn: Conn, loop: str) -> Champion | None:
+    """Return the version that serves predictions; None while the pipeline's own outputs do."""
+    return (
+        rows_of(conn, Champion)
+        .execute(
+            f"""
+        select {VERSION}, p.epoch, p.by, p.why, p.at as promoted_at
         from model_versions v join promotions p on p.loop = v.loop and p.version_id = v.id
         where v.loop = %(loop)s and v.stage = 'champion'
         order by p.epoch desc limit 1
         """,
-        {"loop": loop},
-    ).fetchone()
+            {"loop": loop},
+        )
+        .fetchone()
+    )
 
 
-def ranker(conn: Conn, loop: str) -> str | None:
+def ranker(conn: Conn, loop: str) -> VersionId | None:
     """The newest trained version, promoted or not: the learner that the next answers will teach ranks the queue.
 
     Ranking by an older champion, or by the pipeline's model, asks what that one does not know (on digits, 8 orders:
@@ -87,24 +94,26 @@ def epoch(conn: Conn, loop: str) -> int:
     return int(row["epoch"])
 
 
-def list_(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """All versions, newest first, each as `get` has it."""
-    return conn.execute(
-        f"{_JUDGED} where v.loop = %(loop)s order by v.created_at desc, v.id", {"loop": loop}
-    ).fetchall()
+def list_(conn: Conn, loop: str) -> list[JudgedVersion]:
+    """Return all versions of the loop, newest first."""
+    return (
+        rows_of(conn, JudgedVersion)
+        .execute(f"{_JUDGED} where v.loop = %(loop)s order by v.created_at desc, v.id", {"loop": loop})
+        .fetchall()
+    )
 
 
-def get(conn: Conn, version_id: str) -> dict[str, Any] | None:
-    """The version with the run that judged it last (run_id, scores, ...) and who decided on it last (by, why,
-    decided_at); null where none did.
+def get(conn: Conn, version_id: str) -> JudgedVersion | None:
+    """Return the version with the run that judged it last and the last decision about it.
 
-    A run that made the champion again judges nothing new, so one against another model comes first.
+    A run that made the champion again judges nothing new, so a run against another model comes first.
     """
-    return conn.execute(f"{_JUDGED} where v.id = %(id)s", {"id": version_id}).fetchone()
+    return rows_of(conn, JudgedVersion).execute(f"{_JUDGED} where v.id = %(id)s", {"id": version_id}).fetchone()
 
 
-_JUDGED = """
-    select v.*, r.id as run_id, r.scores, r.reasons, r.champion_id as judged_against, d.by, d.why, d.at as decided_at
+_JUDGED = f"""
+    select {VERSION}, r.id as run_id, r.scores, r.reasons, r.champion_id as judged_against, d.by, d.why,
+        d.at as decided_at
     from model_versions v left join lateral (
         select id, scores, reasons, champion_id from retrain_runs where version_id = v.id
         order by scores is null, champion_id is not distinct from v.id, finished_at desc nulls last limit 1
@@ -116,9 +125,13 @@ _JUDGED = """
     ) d on true"""
 
 
-def promotions(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """Every change of champion, newest first."""
-    return conn.execute("select * from promotions where loop = %(loop)s order by epoch desc", {"loop": loop}).fetchall()
+def promotions(conn: Conn, loop: str) -> list[Promotion]:
+    """Return every change of champion, newest first."""
+    return (
+        rows_of(conn, Promotion)
+        .execute(f"select {PROMOTION} from promotions where loop = %(loop)s order by epoch desc", {"loop": loop})
+        .fetchall()
+    )
 
 
 def record_promotion(
@@ -134,7 +147,7 @@ def record_promotion(
     )
 
 
-def set_stage(conn: Conn, version_id: str, stage: str) -> None:
+def set_stage(conn: Conn, version_id: str, stage: Stage) -> None:
     conn.execute("update model_versions set stage = %(stage)s where id = %(id)s", {"id": version_id, "stage": stage})
 
 
@@ -158,7 +171,7 @@ def reconsider(conn: Conn, version_id: str) -> None:
     )
 
 
-def all_ids(conn: Conn) -> list[str]:
-    """Ids of all loops' versions, newest first."""
+def all_ids(conn: Conn) -> list[VersionId]:
+    """Return the ids of all loops' versions, newest first."""
     rows = conn.execute("select id from model_versions order by created_at desc, id").fetchall()
     return [row["id"] for row in rows]

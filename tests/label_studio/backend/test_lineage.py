@@ -15,8 +15,9 @@ from backend.train.train import train
 from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.questions import lineage
+from labelloop.store.questions import lineage, uses
 from labelloop.store.tables import runs, versions
+from labelloop.versions.version import Stage
 from tests.support.backend_factory import CONFIGS, answer, digits_loop, new_champion, settings_for, submit, texts_spec
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import sync_loop
@@ -73,16 +74,16 @@ def test_a_version_leads_to_every_annotation_behind_it_as_it_was_then_and_back(
         loop.pull()
 
     with database.transaction() as conn:
-        taught = {row["key"]: row for row in lineage.taught(conn, version)}
+        taught = {row.key: row for row in lineage.training_answers(conn, version)}
         counts = lineage.counts(conn, version)
         people = lineage.reviewers(conn, version)
-    assert {key: row["label"] for key, row in taught.items()} == {key: label for key, (_, label) in said.items()}
-    assert {key: row["stale"] for key, row in taught.items()} == {edited: "changed", deleted: "withdrawn", kept: None}
-    assert taught[edited]["now_label"] == "eel"
-    assert (counts["answers"], counts["changed"], counts["withdrawn"]) == (3, 1, 1)
-    assert people == [{"reviewer": label_studio.email, "answers": 3}]
+    assert {key: row.label for key, row in taught.items()} == {key: label for key, (_, label) in said.items()}
+    assert {key: row.stale for key, row in taught.items()} == {edited: "changed", deleted: "withdrawn", kept: None}
+    assert taught[edited].now_label == "eel"
+    assert (counts.answers, counts.changed, counts.withdrawn) == (3, 1, 1)
+    assert people == [lineage.ReviewerShare(label_studio.email, 3)]
     for key, row in taught.items():
-        (source,) = row["said"]
+        (source,) = row.said
         assert (source["annotation"], source["reviewer"]) == (said[key][0], label_studio.email)
         with database.transaction() as conn:
             stored = conn.execute(
@@ -109,13 +110,13 @@ def test_a_version_that_two_runs_made_counts_each_answer_once(database: Database
     assert again == version, "the same data and seed"
     with database.transaction() as conn:
         counts = lineage.counts(conn, version)
-        assert (counts["answers"], counts["changed"], counts["withdrawn"]) == (10, 0, 0)
-        assert [run["id"] for run in lineage.runs_of(conn, version)] == [second, first]
+        assert (counts.answers, counts.changed, counts.withdrawn) == (10, 0, 0)
+        assert [run.id for run in lineage.runs_of(conn, version)] == [second, first]
         assert lineage.stale_by_version(conn, "texts") == {}
-        assert len(lineage.by_output(conn, "texts", "item-0")) == 1
+        assert len(uses.by_output(conn, "texts", "item-0")) == 1
         answer(conn, "texts", {ids[0]: None, ids[1]: "ham", ids[2]: "ham"})
         assert lineage.stale_by_version(conn, "texts") == {version: 2}, "the third says what it was taught"
-        assert [(row["key"], row["stale"]) for row in lineage.taught(conn, version, stale_only=True)] == [
+        assert [(row.key, row.stale) for row in lineage.training_answers(conn, version, stale_only=True)] == [
             ("item-0", "withdrawn"),
             ("item-1", "changed"),
         ]
@@ -126,16 +127,16 @@ def test_what_judged_a_version_is_told_from_what_taught_it(database: Database, s
     champion = new_champion(database, spec.name, settings.models_dir or Path())
     with database.transaction() as conn:
         rows = conn.execute("select key, holdout from outputs order by key limit 200").fetchall()
-        parts = {row["key"]: lineage.by_output(conn, spec.name, row["key"]) for row in rows}
+        parts = {row["key"]: uses.by_output(conn, spec.name, row["key"]) for row in rows}
         counts = lineage.counts(conn, champion)
         tally = lineage.tally(conn, champion)
     answered = {key: found[0] for key, found in parts.items() if found}
-    assert {key: found["part"] == "holdout" for key, found in answered.items()} == {
+    assert {key: found.part == "holdout" for key, found in answered.items()} == {
         row["key"]: row["holdout"] for row in rows if row["key"] in answered
     }
-    assert {(found["version"], found["stage"]) for found in answered.values()} == {(champion, "champion")}
-    assert sum(row["n"] for row in tally) == counts["answers"]
-    assert {row["source"] for row in tally} == {"weak-1"}
+    assert {(found.version, found.stage) for found in answered.values()} == {(champion, "champion")}
+    assert sum(row.n for row in tally) == counts.answers
+    assert {row.source for row in tally} == {"weak-1"}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def test_nothing_of_a_stored_version_can_be_changed_but_its_stage(
         conn.execute(f"update model_versions set {change} where id = %s", (version,))
     assert refused.value.diag.constraint_name == "version_stands_still"
     with database.transaction() as conn:
-        versions.set_stage(conn, version, "champion")
+        versions.set_stage(conn, version, Stage.CHAMPION)
         champion = versions.champion(conn, "texts")
     assert champion is None, "the stage alone makes nobody champion of record"
 

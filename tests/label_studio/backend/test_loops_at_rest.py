@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.report import reports
+from backend.report.loops import loop_report, overview_report
 from console.cli import ending, main
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
@@ -21,7 +21,7 @@ from labelloop.store import removal
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
 from sync.service import create_app
-from sync.worker import Room
+from sync.worker import SyncJobs
 from tests.support.judged_loop import JudgedLoop
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import sync_loop
@@ -80,9 +80,9 @@ def test_an_archived_loop_takes_nothing_in_and_does_nothing_and_keeps_everything
     with db.transaction() as conn:
         assert loops.names(conn) == ["tickets"]
         assert runs.request(conn, "digits", "training was asked for in Label Studio") is None
-        assert [r["status"] for r in runs.open_runs(conn, "digits")] == []
-        assert [loop["loop"] for loop in reports.overview(conn)["loops"]] == ["tickets"]
-        report = reports.loop_report(conn, "digits")
+        assert [r.status for r in runs.open_runs(conn, "digits")] == []
+        assert [loop["loop"] for loop in overview_report(conn)["loops"]] == ["tickets"]
+        report = loop_report(conn, "digits")
     assert "archived on" in report["resting"]
     assert report["needs_you"] == []
     assert names(run("status", "--json")) == ["tickets"]
@@ -108,7 +108,7 @@ def test_no_job_of_an_archived_loop_reaches_label_studio(run: Run, db: Database)
             asked.append(name)
             raise AssertionError(name)
 
-    room = Room(Settings(database_url=db.url), db, Nobody())  # type: ignore[arg-type]
+    room = SyncJobs(Settings(database_url=db.url), db, Nobody())  # type: ignore[arg-type]
     room.push("digits")
     room.pull("digits")
     room.ask_for_all()
@@ -196,7 +196,7 @@ def test_a_removed_loop_leaves_its_name_alone_and_no_other_loop_a_row_less(
     with db.transaction() as conn:
         assert conn.execute("select count(*) as n from outputs where loop = 'tickets'").fetchone() == {"n": 1}
         with pytest.raises(UsageError, match="no loop"):
-            reports.loop_report(conn, "digits")
+            loop_report(conn, "digits")
 
     again = run("migrate", "--json")
     assert "'digits' was removed on" in again.stderr

@@ -77,7 +77,7 @@ def test_the_champion_predicts_one_item_a_task_in_their_order(
     items = response.json["results"]
     learner = models.load(settings.models_dir, version)
     del found[2]
-    proba = learner.say([task["data"] for task in found]).proba
+    proba = learner.predict([task["data"] for task in found]).proba
     assert proba is not None
     assert items.pop(2) == {"result": [], "score": 0.0, "model_version": version[:12]}
     for item, row in zip(items, proba, strict=True):
@@ -144,7 +144,7 @@ def test_start_training_asks_for_a_run_once_and_nothing_else_does(client: FlaskC
     said = [client.post("/webhook", json=start, headers=basic()).json for _ in range(2)]
     assert said == [{"status": "queued"}, {"status": "folded into the queued run"}]
     with database.transaction() as conn:
-        assert [run["status"] for run in runs.latest(conn, "digits")] == ["queued"]
+        assert [run.status for run in runs.latest(conn, "digits")] == ["queued"]
         asked = conn.execute("select task_name from procrastinate_jobs where task_name = %s", (jobs.RETRAIN,))
         assert len(asked.fetchall()) == 1
 
@@ -263,7 +263,7 @@ def test_the_real_label_studio_connects_retrieves_predictions_and_starts_trainin
             assert "lacks '7'" in studio.get(f"/api/ml/{connected['id']}").raise_for_status().json()["error_message"]
             studio.post(f"/api/ml/{connected['id']}/train").raise_for_status()
             with database.transaction() as conn:
-                assert runs.latest(conn, spec.name)[0]["why"] == "Start training in Label Studio"
+                assert runs.latest(conn, spec.name)[0].why == "Start training in Label Studio"
         finally:
             # Not the project: while one is deleted Label Studio forgets, for all, what follows from an annotation.
             studio.delete(f"/api/projects/{project}/tasks/")

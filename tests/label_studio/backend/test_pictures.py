@@ -121,7 +121,7 @@ def test_a_run_that_judges_again_sees_the_pictures_too(
         runs.finish(conn, first, "refused", version_id=made["version"], scores={})
         run = runs.get(conn, first)
         assert run is not None
-        again = runs.request_again(conn, run, "a test")
+        again = runs.request_again(conn, run.loop, run.id, "a test", seed=run.seed)
         assert again is not None
         assert runs.claim(conn, spec.name, None) is not None
     train(database, settings.models_dir, again, settings=settings)

@@ -76,7 +76,7 @@ CASES = {
         "tokens_max",
         [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")]
         + [("Nobody is at home.", [])],
-        "One token is doubtful; the least certain of",
+        "One token is uncertain; the least certain of",
     ),
     "rating": Case(
         '<Rating name="stars" toName="text" maxRating="5"/>',
@@ -124,12 +124,12 @@ def test_structured_answers_go_all_the_way_round(
         new = [task for task in loop.tasks() if task["data"]["labelloop_key"].startswith("new")]
         assert len(new) == 4
         for task in new:
-            (said,) = champion.say([task["data"]]).labels
+            (said,) = champion.predict([task["data"]]).labels
             shown = [p for p in task["predictions"] if p["model_version"] == version[:12]]
             assert [p["result"] for p in shown] == [results.encode(loop.spec.config, said, None)]
             assert task["data"]["labelloop_why"].startswith(case.why)
         utilities = [
-            row["utility"] for row in loop.sql("select utility from tasks where version = %(v)s", v=version[:12])
+            row["utility"] for row in loop.sql("select utility from tasks where champion = %(v)s", v=version[:12])
         ]
         assert len(utilities) == 4
         assert all(0 <= utility <= 1 for utility in utilities)

@@ -14,6 +14,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
+from labelloop.versions.version import Stage
 from tests.support.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
@@ -62,12 +63,12 @@ def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_t
         [key] = loop.submit(1, probabilities=shares)
         with database.transaction() as conn:
             versions.insert(conn, "tickets", CHAMPION, learner="text", classes=["a"], size_bytes=1, trained_on=1)
-            versions.set_stage(conn, CHAMPION, "champion")
+            versions.set_stage(conn, CHAMPION, Stage.CHAMPION)
             versions.record_promotion(
                 conn, "tickets", epoch=1, version_id=CHAMPION, previous_id=None, by="a test", why="to see"
             )
             [row] = conn.execute("select id from outputs where key = %s", (key,)).fetchall()
-            prelabels.write(conn, [Prelabel(row["id"], 0.4, "delivery", 0.8, CHAMPION[:12], margin=0.7)])
+            prelabels.write(conn, [Prelabel(row["id"], 0.4, "delivery", 0.8, CHAMPION[:12], CHAMPION[:12], margin=0.7)])
         loop.push()
         with labeling(loop, label_studio) as page:
             expect(page.get_by_text("billing").filter(visible=True)).to_have_count(1)

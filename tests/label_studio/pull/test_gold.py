@@ -46,11 +46,11 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
         taught = {row["key"] for row in run_items.answered(conn, loop.spec.name, 2**63 - 1)}
         assert taught == set(others[:3]), "neither taught nor judged"
         assert runs.new_answers(conn, loop.spec.name) == 3
-    assert [(row["answered"], row["gold_right"], row["gold_asked"], row["median_s"]) for row in rows] == [
+    assert [(row.answered, row.gold_right, row.gold_asked, row.median_s) for row in rows] == [
         (5, 2, 3, 1.5),
         (1, 0, 0, 1.5),
     ]
-    assert (rows[0]["reviewer"], rows[0]["email"]) == ("anne", "anne@gold.example.org")
+    assert (rows[0].reviewer, rows[0].email) == ("anne", "anne@gold.example.org")
 
     said = CliRunner().invoke(
         main,

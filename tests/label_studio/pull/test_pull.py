@@ -146,10 +146,10 @@ def test_people_are_known_by_name_after_a_change_and_after_they_are_deleted(
     zoe = label_studio.sign_up(email)[1]
     number = zoe.get("/api/current-user/whoami").raise_for_status().json()["id"]
 
-    def called() -> list[tuple[str, str]]:
+    def called() -> list[tuple[str | None, str]]:
         with loop.database.transaction() as conn:
             shown = people.names(conn, loop.spec.name)
-            return [(row["reviewer"], shown[f"user {number}"]) for row in people.work(conn, loop.spec.name)]
+            return [(row.reviewer, shown[f"user {number}"]) for row in people.work(conn, loop.spec.name)]
 
     loop.submit(2)
     loop.push()

@@ -247,7 +247,7 @@ def give_up(loop: SyncLoop) -> list[Task]:
     loop.do("delete from tasks")
     loop.do("update outputs set state = 'waiting', batch_id = null")
     loop.do(
-        "insert into pool (output_id, loop, lane, utility, key, label, confidence, version)"
-        " select id, loop, lane, 0.5, key, label, confidence, 'pipeline' from outputs"
+        "insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)"
+        " select id, loop, lane, 0.5, key, label, confidence, 'pipeline', 'pipeline' from outputs"
     )
     return loop.gateway.changed_tasks(loop.project_id, None)

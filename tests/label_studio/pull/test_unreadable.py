@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from backend.report import reports
+from backend.report.loops import loop_report, overview_report
 from console.doctor import answers as doctor
 from console.doctor.findings import Level
 from labelloop.store.database import Database
@@ -85,14 +85,14 @@ def test_an_empty_submit_counts_nowhere_and_is_asked_of_somebody_else(
     assert (status["state"], status["unreadable"]) == ("in_review", ["Choices 'label': nothing was given"])
     with loop.database.transaction() as conn:
         assert unreadable.outputs(conn, "pets") == 1
-        assert figures.unheeded(conn, "pets", 1) == 0
+        assert figures.lost_between_hops(conn, "pets", 1) == 0
         assert runs.new_answers(conn, "pets") == 0
         [anne_] = people.work(conn, "pets")
-        assert (anne_["answered"], anne_["unreadable"], anne_["median_s"]) == (0, 1, None)
-        summary = reports.overview(conn)["loops"][0]
+        assert (anne_.answered, anne_.unreadable, anne_.median_s) == (0, 1, None)
+        summary = overview_report(conn)["loops"][0]
         assert (summary["unreadable"], summary["answered"], summary["response"]["answers"]) == (1, 0, 0)
         assert summary["needs_you"] == []
-        [shown] = reports.loop_report(conn, "pets", label_studio_url="http://studio")["unreadable_answers"]
+        [shown] = loop_report(conn, "pets", label_studio_url="http://studio")["unreadable_answers"]
         assert (shown["key"], shown["reviewer"], shown["again"]) == (key, "anne", True)
         assert shown["task"] == f"http://studio/projects/{loop.project_id}/data?task={loop.task_of(key)['id']}"
         found = doctor.unreadable("pets", unreadable.list_(conn, "pets"))
@@ -137,7 +137,7 @@ def test_whom_it_is_asked_of_ends_after_two_people_more(loop: SyncLoop, anne: ht
     assert loop.push().pushed == 1, "what nobody is asked any more fills no place of the window"
     with loop.database.transaction() as conn:
         found = doctor.unreadable("pets", unreadable.list_(conn, "pets"))
-        [needed] = reports.overview(conn)["loops"][0]["needs_you"]
+        [needed] = overview_report(conn)["loops"][0]["needs_you"]
     assert needed["what"].startswith("3 answers cannot be read, and nobody else is asked")
     assert found.level is Level.FAULT
     assert found.says.startswith("3 cannot be read, and nobody else is asked")

@@ -11,6 +11,7 @@ from labelloop.errors import Ambiguous
 from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
+from labelloop.versions.version import Stage
 from sync.push.batches import PushReport
 from tests.support.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
@@ -37,9 +38,9 @@ def promote(loop: SyncLoop, version_id: str = CHAMPION, epoch: int = 1) -> None:
     with loop.database.transaction() as conn:
         before = versions.champion(conn, loop.spec.name)
         if before is not None:
-            versions.set_stage(conn, before["id"], "retired")
+            versions.set_stage(conn, before.id, Stage.RETIRED)
         versions.insert(conn, loop.spec.name, version_id, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
-        versions.set_stage(conn, version_id, "champion")
+        versions.set_stage(conn, version_id, Stage.CHAMPION)
         versions.record_promotion(
             conn, loop.spec.name, epoch=epoch, version_id=version_id, previous_id=None, by="a test", why="to see"
         )
@@ -49,7 +50,8 @@ def say(loop: SyncLoop, utilities: dict[str, float], version_id: str = CHAMPION)
     """The champion calls everything a dog, and finds it as useful as said."""
     ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
     with loop.database.transaction() as conn:
-        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, version_id[:12]) for key, u in utilities.items()])
+        by = version_id[:12]
+        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, by, by) for key, u in utilities.items()])
 
 
 def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:

@@ -10,6 +10,7 @@ import pytest
 from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
+from labelloop.versions.version import Stage
 from sync.push.batches import PushReport
 from sync.push.second import ask, reopen
 from tests.support.servers import LabelStudio
@@ -45,8 +46,8 @@ def answered(loop: SyncLoop, anne: httpx.Client, n: int = 3) -> list[str]:
 
 def doubt(loop: SyncLoop, key: str, doubt: float) -> None:
     loop.do(
-        "insert into doubts (output_id, loop, doubt, version)"
-        f" select id, loop, {doubt}, 'v' from outputs where key = '{key}'"
+        "insert into doubts (output_id, loop, doubt, champion, ranker)"
+        f" select id, loop, {doubt}, 'v', 'v' from outputs where key = '{key}'"
     )
 
 
@@ -169,7 +170,7 @@ def test_who_is_asked_again_after_a_promotion_is_shown_what_the_champion_says(
     [key, *_] = answered(loop, anne, 2)
     with loop.database.transaction() as conn:
         versions.insert(conn, loop.spec.name, champion, learner="text", classes=["dog"], size_bytes=1, trained_on=1)
-        versions.set_stage(conn, champion, "champion")
+        versions.set_stage(conn, champion, Stage.CHAMPION)
         versions.record_promotion(
             conn, loop.spec.name, epoch=1, version_id=champion, previous_id=None, by="a test", why="to see"
         )
@@ -179,7 +180,7 @@ def test_who_is_asked_again_after_a_promotion_is_shown_what_the_champion_says(
     assert "backend.prelabel" in {row["task_name"] for row in loop.sql("select task_name from procrastinate_jobs")}
     with loop.database.transaction() as conn:  # as the backend's worker does
         rows = conn.execute("select id from outputs where state = 'in_review'").fetchall()
-        prelabels.write(conn, [Prelabel(row["id"], 0.5, "dog", 0.9, champion[:12]) for row in rows])
+        prelabels.write(conn, [Prelabel(row["id"], 0.5, "dog", 0.9, champion[:12], champion[:12]) for row in rows])
     assert loop.push() == PushReport(renewed=1)
     served = []
     while (task := loop.next_task()) is not None:

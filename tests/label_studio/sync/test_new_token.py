@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from labelloop.errors import Refused
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import FILE
 from labelloop.store.database import Database
-from sync.worker import TOKEN, Room
+from sync.worker import TOKEN, SyncJobs
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -32,10 +33,10 @@ def loop(
         yield loop
 
 
-def revoked(loop: SyncLoop) -> Room:
+def revoked(loop: SyncLoop) -> SyncJobs:
     """A worker whose token Label Studio does not know any more."""
     settings = replace(loop.settings, label_studio_token=OLD)
-    return Room(settings, loop.database, Gateway(settings.label_studio_url, OLD))
+    return SyncJobs(settings, loop.database, Gateway(settings.label_studio_url, OLD))
 
 
 @pytest.mark.parametrize("kept_in", ["settings.env", "a secret's file"])
@@ -46,13 +47,14 @@ def test_a_new_token_is_taken_from_the_file_that_holds_it(
     line = f"{TOKEN}=" if kept_in == FILE else ""
     if kept_in != FILE:
         monkeypatch.setenv(TOKEN + "_FILE", str(file))
-    room = revoked(loop)
+    jobs = revoked(loop)
     file.write_text(f"{line}{OLD}\n")
-    room.pull("pets")
+    with pytest.raises(Refused):
+        jobs.pull("pets")
     assert loop.states()["answered"] == 0
     file.write_text(f"{line}{label_studio.token}\n")
-    room.pull("pets")
-    room.pull("pets")
+    jobs.pull("pets")
+    jobs.pull("pets")
     assert loop.states()["answered"] == 1
 
 
@@ -60,7 +62,7 @@ def test_a_token_of_the_environment_alone_is_said_to_need_a_restart(
     loop: SyncLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(TOKEN, OLD)
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR), pytest.raises(Refused):
         revoked(loop).pull("pets")
     assert "start this worker again" in caplog.text
     assert OLD not in caplog.text

@@ -104,11 +104,14 @@ def test_who_waits_for_a_run_is_not_told_of_one_that_judges_a_version_again(
         looks += 1
         assert looks < 4
         with Database(database_url) as db, db.transaction() as conn:
-            [trains] = [one for one in runs.open_runs(conn, "digits") if one["judges"] is None]
+            [trains] = [one for one in runs.open_runs(conn, "digits") if one.judges is None]
             if looks == 1:
-                assert runs.request_again(conn, trains, "the champion changed") is not None
+                assert (
+                    runs.request_again(conn, trains.loop, trains.id, "the champion changed", seed=trains.seed)
+                    is not None
+                )
             else:
-                assert runs.ask_to_stop(conn, trains["id"], "ada")
+                assert runs.ask_to_stop(conn, trains.id, "ada")
 
     monkeypatch.setattr(hops, "time", SimpleNamespace(monotonic=time.monotonic, sleep=meanwhile))
     done = json.loads(run("retrain", "--loop", "digits", "--wait", "--json").stdout)

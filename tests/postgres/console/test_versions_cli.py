@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.report import reports
 from backend.report.card import card, card_html
+from backend.report.loops import loop_report
+from backend.report.runs import run_report
+from backend.report.versions import comparison, version_report
 from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
@@ -43,9 +45,9 @@ def test_the_command_line_says_what_the_pages_say(database: Database, settings: 
     first, second = judged_loop(database, settings.models_dir)
     with database.transaction() as conn:
         conn.execute("update retrain_runs set error = 'no [bold] and no [/end] :smile:' where id = %s", (first,))
-        loop, report = reports.loop_report(conn, "digits"), reports.run_report(conn, second)
+        loop, report = loop_report(conn, "digits"), run_report(conn, second)
         a, b = report["champion"]["name"], report["challenger"]["name"]
-        version, both = reports.version_report(conn, a), reports.comparison(conn, a, b)
+        version, both = version_report(conn, a), comparison(conn, a, b)
     assert asked(run, "runs") == loop["runs"]
     assert asked(run, "runs", str(second)[:8]) == report
     assert asked(run, "versions", a[:6]) == version
@@ -72,7 +74,7 @@ def test_a_card_says_what_a_version_is_worth(database: Database, settings: Setti
     assert settings.models_dir is not None
     _, second = judged_loop(database, settings.models_dir)
     with database.transaction() as conn:
-        report = reports.run_report(conn, second)
+        report = run_report(conn, second)
     version = report["challenger"]["version"]
     made = asked(run, "card", version[:8], "--html", str(tmp_path / "card.html"))
     assert made == json.loads(json.dumps(card(database, version, settings.models_dir), allow_nan=False))

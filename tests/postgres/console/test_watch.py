@@ -59,7 +59,7 @@ def test_projects_runs_and_rest_of_a_loop_are_told_when_they_change(database: Da
         projects.intend(conn, "tickets", "http://ls", b"key")
         projects.made(conn, "tickets", 7, "http://ls/")
         runs.claim(conn, "tickets", None)
-        run = runs.latest(conn, "tickets", 1)[0]["id"]
+        run = runs.latest(conn, "tickets", 1)[0].id
         runs.finish(conn, run, "refused", reasons=["no gain"])
     assert list(watch.look()) == [
         "tickets: its project in Label Studio is http://ls/projects/7",

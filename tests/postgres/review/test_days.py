@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from backend.report import reports
 from backend.report.days import DAYS, days
+from backend.report.runs import run_report
 from backend.review import charts
 from console.cli import main
 from labelloop.answers.people import Person
@@ -79,7 +79,10 @@ def test_figures_by_day_are_found_by_index(database: Database, loop: str) -> Non
     plans = []
 
     class Explaining:
-        """In place of a connection: asks for the plan of a statement, and finds no row."""
+        """In place of a connection and its cursor: asks for the plan of a statement, and finds no row."""
+
+        def cursor(self, **_: Any) -> Explaining:
+            return self
 
         def execute(self, statement: str, values: Any) -> Any:
             plans.append(json.dumps(conn.execute(f"explain (format json) {statement}", values).fetchall()))
@@ -137,7 +140,7 @@ def test_a_slice_by_reviewer_is_shown_by_name_and_kept_by_number(judged_loop_cop
             "update retrain_runs set reasons = array[%s], scores = jsonb_set(scores, '{slices}', %s)",
             ("reviewer user 7 got worse by 20.0 points, reviewer user 71 did not", json.dumps([fell])),
         )
-        run = reports.run_report(conn, judged_loop_copy.run)
+        run = run_report(conn, judged_loop_copy.run)
         kept = conn.execute("select scores -> 'slices' -> 0 ->> 'value' as value from retrain_runs").fetchone()
     assert run["reasons"] == ["reviewer Zoë Li got worse by 20.0 points, reviewer user 71 did not"]
     assert (run["slices"][0]["value"], run["slices"][0]["shown"]) == ("user 7", "Zoë Li")
@@ -149,7 +152,7 @@ def test_the_command_line_names_a_version_and_keeps_what_it_was_called(
 ) -> None:
     monkeypatch.setenv("LABELLOOP_DATABASE_URL", judged_loop_copy.url)
     with Database(judged_loop_copy.url) as database, database.transaction() as conn:
-        version = reports.run_report(conn, judged_loop_copy.run)["challenger"]["version"]
+        version = run_report(conn, judged_loop_copy.run)["challenger"]["version"]
 
     def cli(*words: str) -> Any:
         return CliRunner().invoke(main, ["versions", *words])

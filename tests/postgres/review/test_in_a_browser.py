@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Viewport
 from psycopg.types.json import Jsonb
 from werkzeug.serving import make_server
 
-from backend.report import reports
+from backend.report.runs import run_report
 from backend.service import create_app
 from labelloop.store.database import Database
 from labelloop.store.tables import access, descriptions, runs
@@ -87,7 +87,7 @@ def desk(browser: Browser, judged_loop_copy: JudgedLoop, tmp_path: Path) -> Iter
     with Database(made.url) as database:
         with database.transaction() as conn:
             token = access.add(conn, "mira", ["review", "promote"])
-            run = reports.run_report(conn, made.run)
+            run = run_report(conn, made.run)
         server = make_server("127.0.0.1", 0, create_app(settings, database), threaded=True)
         serving = threading.Thread(target=server.serve_forever)
         serving.start()

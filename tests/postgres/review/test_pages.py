@@ -15,8 +15,10 @@ from flask.testing import FlaskClient
 from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
-from backend.report import reports
 from backend.report.card import card
+from backend.report.loops import loop_report, overview_report
+from backend.report.runs import run_progress, run_report
+from backend.report.versions import comparison, version_report
 from backend.review.guard import MAX_BODY
 from backend.service import create_app
 from labelloop.errors import UsageError
@@ -89,7 +91,7 @@ def decide(client: FlaskClient, path: str, **form: str) -> TestResponse:
 def champion(database: Database) -> str | None:
     with database.transaction() as conn:
         row = versions.champion(conn, "digits")
-    return None if row is None else str(row["id"])
+    return None if row is None else str(row.id)
 
 
 def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:
@@ -257,7 +259,7 @@ def test_who_may_only_look_sees_no_button_and_gets_403(house: House, judged: UUI
     assert page.status_code == 200
     assert 'class="button' not in page.text
     with house.database.transaction() as conn:
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
     for path in (f"promote/{version}", f"refuse/{judged}", "rollback/digits", "retrain/digits", f"stop/{judged}"):
         assert client.get(f"/review/{path}").status_code == 403
         answer = client.post(f"/review/{path}", data={"csrf": csrf(page), "why": "x"})
@@ -269,7 +271,7 @@ def test_who_may_only_look_sees_no_button_and_gets_403(house: House, judged: UUI
 def test_a_version_is_promoted_and_rolled_back_each_with_name_and_reason(house: House, judged: UUID) -> None:
     client = house.logged_in()
     with house.database.transaction() as conn:
-        report = reports.run_report(conn, judged)
+        report = run_report(conn, judged)
     before, new = report["champion"]["version"], report["challenger"]["version"]
     look = client.get(f"/review/promote/{new}").text
     assert f"{new[:12]} becomes the champion of digits, in place of {before[:12]}." in look
@@ -287,7 +289,7 @@ def test_a_version_is_promoted_and_rolled_back_each_with_name_and_reason(house: 
     assert champion(house.database) is None
     assert "nothing to go back to" in client.get("/review/rollback/digits").text
     with house.database.transaction() as conn:
-        signed = [(p["by"], p["why"]) for p in versions.promotions(conn, "digits")]
+        signed = [(p.by, p.why) for p in versions.promotions(conn, "digits")]
     assert signed[:3] == [("mira", "by hand"), ("mira", "by hand"), ("mira", "looked at the eights")]
 
 
@@ -303,7 +305,7 @@ def test_what_the_gate_refused_is_promoted_only_behind_a_second_step_that_begins
             " where id = %s",
             (Jsonb(scores), judged),
         )
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
         conn.execute("update model_versions set stage = 'refused' where id = %s", (version,))
     for path in (f"runs/{judged}", f"versions/{version}"):
         page = client.get(f"/review/{path}").text
@@ -326,7 +328,7 @@ def test_what_the_gate_refused_is_promoted_only_behind_a_second_step_that_begins
 def test_what_a_person_refused_names_the_person_and_another_champion_is_said(house: House, judged: UUID) -> None:
     client = house.logged_in()
     with house.database.transaction() as conn:
-        run = reports.run_report(conn, judged)
+        run = run_report(conn, judged)
     assert decide(client, f"/review/refuse/{judged}", why="worse on sevens").status_code == 303
     assert "Promote although mira refused it" in client.get(f"/review/runs/{judged}").text
     assert decide(client, "/review/rollback/digits", to="pipeline").status_code == 303
@@ -356,7 +358,7 @@ def test_a_decision_on_what_has_changed_meanwhile_is_not_done(house: House, judg
     page = client.get("/review/rollback/digits")
     assert decide(client, "/review/rollback/digits").status_code == 303
     with house.database.transaction() as conn:
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
     assert decide(client, f"/review/promote/{version}").status_code == 303
     form = {"csrf": csrf(page), "epoch": "1", "why": "late", "to": "pipeline"}
     late = client.post("/review/rollback/digits", data=form)
@@ -372,14 +374,14 @@ def test_a_run_is_asked_for_and_stopped(house: House) -> None:
     assert decide(client, "/review/retrain/digits", why="new labels").location == "/review/loops/digits"
     with house.database.transaction() as conn:
         run = runs.latest(conn, "digits", 1)[0]
-    assert run["why"] == "mira: new labels"
-    assert f"Run {str(run['id'])[:8]} is queued" in client.get("/review/loops/digits").text
+    assert run.why == "mira: new labels"
+    assert f"Run {str(run.id)[:8]} is queued" in client.get("/review/loops/digits").text
     assert decide(client, "/review/retrain/digits").status_code == 303
     assert "A run was open already: it covers this." in client.get("/review/loops/digits").text
-    assert decide(client, f"/review/stop/{run['id']}").status_code == 303
-    page = client.get(f"/review/runs/{run['id']}").text
+    assert decide(client, f"/review/stop/{run.id}").status_code == 303
+    page = client.get(f"/review/runs/{run.id}").text
     assert "Stopped by mira" in page
-    assert client.get(f"/review/stop/{run['id']}").status_code == 409
+    assert client.get(f"/review/stop/{run.id}").status_code == 409
 
 
 def test_a_form_that_another_site_sends_changes_nothing(house: House) -> None:
@@ -409,7 +411,7 @@ def test_the_loop_that_needs_somebody_most_comes_first_and_idle_ones_take_a_line
             "'id', gen_random_uuid(), 'key', 'other', 'state', 'quarantined'))).*"
             " from outputs o where loop = 'c-refused-outputs'"
         )
-        found = reports.overview(conn)["loops"]
+        found = overview_report(conn)["loops"]
     assert [loop["loop"] for loop in found] == ["digits", "b-failed", "c-refused-outputs", "a-quiet"]
     assert [loop["needs_you"][0]["kind"] for loop in found[:3]] == ["decision", "failed", "fault"]
     assert [loop["idle"] for loop in found] == [False, False, False, True]
@@ -423,7 +425,7 @@ def test_the_loop_that_needs_somebody_most_comes_first_and_idle_ones_take_a_line
 def test_drift_needs_somebody_until_a_version_is_promoted(house: House, judged: UUID) -> None:
     def kinds() -> list[str]:
         with house.database.transaction() as conn:
-            return [need["kind"] for need in reports.overview(conn)["loops"][0]["needs_you"]]
+            return [need["kind"] for need in overview_report(conn)["loops"][0]["needs_you"]]
 
     with house.database.transaction() as conn:
         conn.execute(
@@ -448,7 +450,7 @@ def described(client: FlaskClient, version: str, **form: str) -> TestResponse:
 def test_a_version_is_named_tagged_and_noted_and_every_change_is_on_record(house: House, judged: UUID) -> None:
     client = house.logged_in()
     with house.database.transaction() as conn:
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
     stale = client.get(f"/review/versions/{version}")
     assert described(client, version, name="Sevens", tags="audited, eu,,audited", note="one\r\ntwo").status_code == 303
     page = client.get(f"/review/versions/{version}").text
@@ -467,14 +469,14 @@ def test_a_version_is_named_tagged_and_noted_and_every_change_is_on_record(house
         assert "<script>alert" not in client.get(f"/review/{path}").text
     assert "&lt;script&gt;" in client.get("/review/loops/digits").text
     with house.database.transaction() as conn:
-        report = reports.version_report(conn, version)
+        report = version_report(conn, version)
         assert [d["by"] for d in report["descriptions"]] == ["mira", "mira"]
         assert report["descriptions"][1]["note"] == "one\ntwo"
 
 
 def test_only_who_may_decide_describes_a_version_and_no_other_site_does(house: House, judged: UUID) -> None:
     with house.database.transaction() as conn:
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
     otto, mira = house.logged_in("otto"), house.logged_in()
     path = f"/review/versions/{version}/description"
     page = otto.get(f"/review/versions/{version}")
@@ -496,7 +498,7 @@ def test_only_who_may_decide_describes_a_version_and_no_other_site_does(house: H
 
 def test_the_model_is_downloaded_by_who_may_decide_as_it_was_stored(house: House, judged: UUID) -> None:
     with house.database.transaction() as conn:
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
     otto, mira = house.logged_in("otto"), house.logged_in()
     assert otto.get(f"/review/versions/{version}/file").status_code == 403
     assert "Download the model" not in otto.get(f"/review/versions/{version}").text
@@ -519,7 +521,7 @@ def test_the_model_is_downloaded_by_who_may_decide_as_it_was_stored(house: House
 
 def test_a_damaged_model_does_not_leave_under_its_name(house: House, judged: UUID, tmp_path: Path) -> None:
     with house.database.transaction() as conn:
-        version = reports.run_report(conn, judged)["challenger"]["version"]
+        version = run_report(conn, judged)["challenger"]["version"]
     client = house.client(models_dir=tmp_path)
     path = f"/v1/review/versions/{version}/file"
     assert client.get(path, headers=house.bearer()).status_code == 404
@@ -535,16 +537,16 @@ def test_a_damaged_model_does_not_leave_under_its_name(house: House, judged: UUI
 def test_http_gives_the_reports_and_takes_the_same_decisions(house: House, judged: UUID) -> None:
     client = house.client()
     with house.database.transaction() as conn:
-        run = reports.run_report(conn, judged)
+        run = run_report(conn, judged)
         a, b = run["champion"]["version"], run["challenger"]["version"]
         wanted = {
-            "overview": reports.overview(conn),
-            "loops/digits": reports.loop_report(conn, "digits"),
+            "overview": overview_report(conn),
+            "loops/digits": loop_report(conn, "digits"),
             f"runs/{judged}": run,
-            f"runs/{run['name']}/progress": reports.progress(conn, judged),
-            f"versions/{b[:12]}": reports.version_report(conn, b),
+            f"runs/{run['name']}/progress": run_progress(conn, judged),
+            f"versions/{b[:12]}": version_report(conn, b),
             f"versions/{b[:12]}/card": card(house.database, b, house.settings.models_dir),
-            f"compare?a={a[:12]}&b={b[:12]}": reports.comparison(conn, a, b),
+            f"compare?a={a[:12]}&b={b[:12]}": comparison(conn, a, b),
         }
     for path, report in wanted.items():
         assert client.get(f"/v1/review/{path}", headers=house.bearer("otto")).get_json() == report
@@ -618,7 +620,7 @@ def plant(database: Database) -> None:
 def test_nothing_that_others_wrote_becomes_markup(house: House, judged: UUID) -> None:
     client = house.logged_in()
     with house.database.transaction() as conn:
-        run = reports.run_report(conn, judged)
+        run = run_report(conn, judged)
     a, b = run["champion"]["version"], run["challenger"]["version"]
     plant(house.database)
     for path in ("", "loops/digits", f"runs/{judged}", f"versions/{b}", f"compare?a={a}&b={b}", f"promote/{b}"):

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from click.testing import CliRunner
 
-from backend.report import reports
+from backend.report.loops import loop_report, overview_report
 from backend.report.pairs import paired
+from backend.report.runs import run_report
 from backend.report.shown import excerpts, is_picture, task_url
+from backend.report.versions import comparison, version_report
 from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.store.database import Database
+from labelloop.store.questions.versions import AnswerInCommon
 from labelloop.store.tables import runs
 from tests.support.backend_factory import answer, digits_loop, digits_spec, submit, texts_spec
 from tests.support.judged_loop import JudgedLoop
@@ -31,12 +35,12 @@ def judged(judged_loop_copy: JudgedLoop) -> Iterator[tuple[Database, UUID]]:
 def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(judged: tuple[Database, UUID]) -> None:
     database, second = judged
     with database.transaction() as conn:
-        everything = reports.overview(conn)
-        loop = reports.loop_report(conn, "digits")
-        run = reports.run_report(conn, second, label_studio_url="http://studio.example/")
-        version = reports.version_report(conn, run["challenger"]["name"])
-        both = reports.comparison(conn, run["champion"]["name"], run["challenger"]["name"])
-        own = reports.comparison(conn, "pipeline", run["champion"]["name"])
+        everything = overview_report(conn)
+        loop = loop_report(conn, "digits")
+        run = run_report(conn, second, label_studio_url="http://studio.example/")
+        version = version_report(conn, run["challenger"]["name"])
+        both = comparison(conn, run["champion"]["name"], run["challenger"]["name"])
+        own = comparison(conn, "pipeline", run["champion"]["name"])
     for report in (everything, loop, run, version, both, own):
         assert json.loads(json.dumps(report, allow_nan=False)) == report
 
@@ -67,7 +71,7 @@ def test_the_command_line_shows_the_loops_at_a_glance(
     database, _ = judged
     monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
     with database.transaction() as conn:
-        wanted = reports.overview(conn)["loops"]
+        wanted = overview_report(conn)["loops"]
     assert json.loads(CliRunner().invoke(main, ["loops", "--json"]).stdout) == wanted
     assert "asks for your decision" in " ".join(CliRunner().invoke(main, ["loops"]).stdout.split())
 
@@ -81,22 +85,22 @@ def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(j
             " where key = any(%s))",
             (list(kept),),
         )
-        run = reports.run_report(conn, second)
+        run = run_report(conn, second)
         assert run["gain"] is run["slices"] is run["confusion"] is run["identity"] is None
         assert run["reviewers"] == {"people": 0, "answered_by_several": 0, "agreement": None}
         conn.execute("update retrain_runs set scores = null, version_id = null, status = 'failed', error = 'x'")
         conn.execute("update retrain_runs set status = 'failed'")
-        assert reports.run_report(conn, second)["challenger"] is None
-        assert reports.loop_report(conn, "digits")["curve"] == []
-        assert reports.overview(conn)["loops"][0]["champion"]["accuracy"] is None
+        assert run_report(conn, second)["challenger"] is None
+        assert loop_report(conn, "digits")["curve"] == []
+        assert overview_report(conn)["loops"][0]["champion"]["accuracy"] is None
 
 
 def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
     digits_loop(database, n=10, answered=0)
     with database.transaction() as conn:
-        loop = reports.loop_report(conn, "digits")
+        loop = loop_report(conn, "digits")
         runs.request(conn, "digits", "by hand")
-        run = reports.run_report(conn, runs.latest(conn, "digits")[0]["id"])
+        run = run_report(conn, runs.latest(conn, "digits")[0].id)
     assert loop["champion"]["name"] == "pipeline"
     assert loop["latest_run"] is None
     assert any("no task stands open" in need["what"] for need in loop["needs_you"])
@@ -109,22 +113,22 @@ def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:
     with database.transaction() as conn:
         ids = submit(conn, spec, [{"text": "a"}, {"text": "b"}], ["ham", "spam"])
         answer(conn, spec.name, dict(zip(ids.values(), ["ham", "spam"], strict=True)))
-        champion = reports.run_report(conn, second)["champion"]["name"]
+        champion = run_report(conn, second)["champion"]["name"]
         cases: list[tuple[Callable[[], object], str]] = [
-            (lambda: reports.loop_report(conn, "nope"), "no loop 'nope'; there are: digits, texts"),
-            (lambda: reports.run_report(conn, "../etc"), "no run begins with"),
-            (lambda: reports.run_report(conn, "%"), "no run begins with"),
-            (lambda: reports.run_report(conn, ""), "no run begins with"),
-            (lambda: reports.version_report(conn, "zz"), "no version begins with 'zz'"),
-            (lambda: reports.comparison(conn, champion, champion), "stands on both sides"),
-            (lambda: reports.comparison(conn, "pipeline", "pipeline"), "stands on both sides"),
+            (lambda: loop_report(conn, "nope"), "no loop 'nope'; there are: digits, texts"),
+            (lambda: run_report(conn, "../etc"), "no run begins with"),
+            (lambda: run_report(conn, "%"), "no run begins with"),
+            (lambda: run_report(conn, ""), "no run begins with"),
+            (lambda: version_report(conn, "zz"), "no version begins with 'zz'"),
+            (lambda: comparison(conn, champion, champion), "is on both sides"),
+            (lambda: comparison(conn, "pipeline", "pipeline"), "is on both sides"),
         ]
         for wrong, said in cases:
             with pytest.raises(UsageError, match=said):
                 wrong()
 
 
-def compared(rows: list[dict[str, str]]) -> dict[str, Any]:
+def compared(rows: list[AnswerInCommon]) -> dict[str, Any]:
     return paired(digits_spec().config, rows, "aaa", "bbb")
 
 
@@ -136,13 +140,13 @@ def test_versions_without_a_common_hold_out_are_not_compared() -> None:
 
 
 def test_a_paired_comparison_counts_only_where_one_is_right() -> None:
-    rows = [{"label": "1", "one": "1", "other": "1"}] * 5 + [{"label": "1", "one": "7", "other": "1"}] * 9
+    rows = [AnswerInCommon("k", "1", "1", "1")] * 5 + [AnswerInCommon("k", one="7", other="1", label="1")] * 9
     found = compared(rows)
     assert (found["better"], found["worse"], found["differ"]) == (9, 0, 9)
     assert found["p"] == pytest.approx(2 * 0.5**9)
     assert found["said"].startswith("bbb is better: of 14 held-out answers that judged both, bbb does better on 9")
     assert compared(rows[:6])["said"].startswith("no difference beyond chance")
-    other_way = compared([{**row, "one": row["other"], "other": row["one"]} for row in rows])
+    other_way = compared([replace(row, one=row.other, other=row.one) for row in rows])
     assert other_way["p"] == found["p"], "two-sided"
     assert other_way["said"].startswith("aaa is better")
 
@@ -152,7 +156,7 @@ def test_answers_of_several_labels_are_compared_by_how_near_they_are() -> None:
         '<View><Text name="t" value="$t"/><Choices name="label" toName="t" choice="multiple">'
         '<Choice value="a"/><Choice value="b"/></Choices></View>'
     )
-    rows = [{"label": '["a", "b"]', "one": '["a"]', "other": '["a", "b"]'}] * 8
+    rows = [AnswerInCommon("k", one='["a"]', other='["a", "b"]', label='["a", "b"]')] * 8
     found = paired(config, rows, "aaa", "bbb")
     assert found["metric"] == "score"
     assert found["accuracy_a"]["accuracy"] == pytest.approx(0.5)

@@ -119,13 +119,13 @@ def test_who_finds_all_places_taken_is_told_at_once_to_come_again(
 
     assert ask().status_code == 200
     [now] = app.extensions["labelloop.champions"].serving()
-    may, say = threading.Event(), now.learner.say
+    may, say = threading.Event(), now.learner.predict
 
     def slowly(data: Any) -> Any:
         assert may.wait(60)
         return say(data)
 
-    now.learner.say = slowly
+    now.learner.predict = slowly
     with ThreadPoolExecutor(2) as threads:
         asked = [threads.submit(ask) for _ in range(2)]
         until(lambda: running() == 2)
@@ -149,7 +149,7 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
     found = tasks(database, 12)
     expected = {}
     for version in (old, new):
-        said = models.load(settings.models_dir, version).say([task["data"] for task in found])
+        said = models.load(settings.models_dir, version).predict([task["data"] for task in found])
         expected[version[:12]] = list(zip(said.labels, said.confidences.tolist(), strict=True))
     assert expected[old[:12]] != expected[new[:12]]
     stop, seen = threading.Event(), Counter[str]()

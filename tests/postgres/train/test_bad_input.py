@@ -33,7 +33,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 def champion_of(database: Database) -> str | None:
     with database.transaction() as conn:
         found = versions.champion(conn, "texts")
-    return None if found is None else str(found["id"])
+    return None if found is None else str(found.id)
 
 
 def loop_of(database: Database, texts: list[Any], labels: list[str], learner: LearnerSpec | None = None) -> LoopSpec:

@@ -24,7 +24,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs, versions
-from labelloop.versions.runs import RunStatus
+from labelloop.versions.runs import RetrainRun, RunStatus
 from tests.postgres.train.test_worker import children, gone, until
 from tests.support.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
 
@@ -53,7 +53,7 @@ def spec(database: Database, settings: Settings) -> Iterator[LoopSpec]:
         champion = versions.champion(conn, LOOP)
         assert runs.open_runs(conn, LOOP) == []
     assert champion is not None
-    assert (champion["id"], champion["epoch"]) == (version, 1)
+    assert (champion.id, champion.epoch) == (version, 1)
     assert models.load(settings.models_dir, version).classes == ("ham", "spam")
 
 
@@ -73,12 +73,12 @@ def lengthen(database: Database) -> None:
             )
 
 
-def latest(database: Database) -> dict[str, Any]:
+def latest(database: Database) -> RetrainRun:
     with database.transaction() as conn:
         return runs.latest(conn, LOOP, 1)[0]
 
 
-def run(database: Database, settings: Settings, stop: threading.Event | None = None) -> dict[str, Any]:
+def run(database: Database, settings: Settings, stop: threading.Event | None = None) -> RetrainRun:
     """A whole run with its own process; its row."""
     with database.transaction() as conn:
         runs.request(conn, LOOP, "a test")
@@ -92,14 +92,14 @@ def trainers() -> list[int]:
 
 
 @contextmanager
-def begun(database: Database, settings: Settings) -> Iterator[tuple[int, Future[dict[str, Any]]]]:
+def begun(database: Database, settings: Settings) -> Iterator[tuple[int, Future[RetrainRun]]]:
     """A run whose process, of this id, is in the middle of its work."""
     lengthen(database)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
         going = pool.submit(run, database, settings, stop)
         try:
-            until(lambda: latest(database)["progress"] or going.done())
+            until(lambda: latest(database).progress or going.done())
             (child,) = trainers()
             yield child, going
         finally:
@@ -112,8 +112,8 @@ def test_a_training_process_that_is_killed_fails_the_run(
     with begun(database, settings) as (child, going):
         os.kill(child, signal.SIGKILL)
         ended = going.result(timeout=60)
-    assert (ended["status"], ended["version_id"]) == ("failed", None)
-    assert ended["error"] == "the training process was killed by SIGKILL, out of memory?"
+    assert (ended.status, ended.version_id) == ("failed", None)
+    assert ended.error == "the training process was killed by SIGKILL, out of memory?"
 
 
 def test_a_run_that_needs_more_memory_than_it_may_fails_and_says_so(
@@ -122,15 +122,15 @@ def test_a_run_that_needs_more_memory_than_it_may_fails_and_says_so(
     limits(database, spec, memory_gb=1.0)
     lengthen(database)
     ended = run(database, settings)
-    assert (ended["status"], ended["error"]) == ("failed", "out of memory: training may use 1 GiB")
+    assert (ended.status, ended.error) == ("failed", "out of memory: training may use 1 GiB")
 
 
 def test_a_run_that_takes_too_long_is_ended(database: Database, settings: Settings, spec: LoopSpec) -> None:
     limits(database, spec, minutes=0.05)
     lengthen(database)
     ended = run(database, settings)
-    assert ended["status"] == "failed"
-    assert ended["error"] == "training took longer than 0.05 minutes and was ended"
+    assert ended.status == "failed"
+    assert ended.error == "training took longer than 0.05 minutes and was ended"
     assert trainers() == []
 
 
@@ -140,11 +140,11 @@ def test_a_crash_is_told_with_its_traceback_and_without_secrets(
     in_the_way = settings.data_dir / PASSWORD
     in_the_way.write_text("no folder")
     ended = run(database, replace(settings, models_dir=in_the_way))
-    assert ended["status"] == "failed"
-    assert ended["error"].startswith("training failed: FileExistsError: ")
-    assert "Traceback" in ended["log"]
-    assert "fitting" in ended["log"]
-    for said in (ended["error"], ended["log"]):
+    assert ended.status == "failed"
+    assert str(ended.error).startswith("training failed: FileExistsError: ")
+    assert "Traceback" in str(ended.log)
+    assert "fitting" in str(ended.log)
+    for said in (str(ended.error), str(ended.log)):
         assert "***" in said
         assert PASSWORD not in said
 
@@ -153,20 +153,21 @@ def test_a_run_is_stopped_in_the_middle_and_says_who_did_it_and_why(
     database: Database, settings: Settings, spec: LoopSpec
 ) -> None:
     with begun(database, settings) as (child, going):
-        progress = latest(database)["progress"]
+        progress = latest(database).progress
+        assert progress is not None
         assert 0 <= progress["done"] < progress["of"], progress
         stop = ["retrain", "--stop", "--loop", LOOP, "--by", "ann", "--why", "labels are being renamed"]
         said = CliRunner().invoke(main, stop, env=settings.to_env(), catch_exceptions=False)
         assert "stops within seconds" in said.output
         ended = going.result(timeout=60)
         assert gone(child)
-    assert (ended["status"], ended["version_id"]) == ("stopped", None)
-    assert ended["reasons"] == ["stopped by ann: labels are being renamed"]
+    assert (ended.status, ended.version_id) == ("stopped", None)
+    assert ended.reasons == ["stopped by ann: labels are being renamed"]
     with database.transaction() as conn:
         assert conn.execute("select run_id, decision, by, why from decisions where decision = 'stop'").fetchall() == [
-            {"run_id": ended["id"], "decision": "stop", "by": "ann", "why": "labels are being renamed"}
+            {"run_id": ended.id, "decision": "stop", "by": "ann", "why": "labels are being renamed"}
         ]
-        assert not runs.ask_to_stop(conn, ended["id"], "bob"), "it has ended"
+        assert not runs.ask_to_stop(conn, ended.id, "bob"), "it has ended"
     said = CliRunner().invoke(main, stop, env=settings.to_env())
     assert (said.exit_code, said.stderr) == (
         2,
@@ -184,8 +185,8 @@ def test_a_run_that_waits_is_stopped_at_once_and_does_not_come_back(
         assert runs.ask_to_stop(conn, run_id, "ann", "not now")
         assert runs.new_answers(conn, LOOP) == 0, "they would ask for it again the next moment"
     assert retrain(database, settings, LOOP, threading.Event()) is None
-    assert latest(database)["status"] == RunStatus.STOPPED
-    assert latest(database)["reasons"] == ["stopped by ann before it began: not now"]
+    assert latest(database).status == RunStatus.STOPPED
+    assert latest(database).reasons == ["stopped by ann before it began: not now"]
 
 
 def test_a_verdict_that_comes_with_the_wish_to_stop_is_none(database: Database, spec: LoopSpec) -> None:
@@ -197,4 +198,4 @@ def test_a_verdict_that_comes_with_the_wish_to_stop_is_none(database: Database, 
         assert not runs.finish(conn, run_id, "promoted")
         assert not runs.beat(conn, run_id), "so its worker hears of it"
         assert runs.stop_if_asked(conn, run_id)
-    assert latest(database)["status"] == RunStatus.STOPPED
+    assert latest(database).status == RunStatus.STOPPED

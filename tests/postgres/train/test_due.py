@@ -35,14 +35,14 @@ def judged_run(conn: Conn, loop: str, version: str | None = None, scores: Mappin
     if version is not None:
         classes = ["ham", "spam"]
         versions.insert(conn, loop, version, learner="text", classes=classes, size_bytes=1, trained_on=2)
-    assert runs.finish(conn, run["id"], "refused", version_id=version, scores=scores)
+    assert runs.finish(conn, run.id, "refused", version_id=version, scores=scores)
 
 
 def due(database: Database, now: datetime = NOW, *, drift: bool = True) -> list[str]:
     """Why runs are queued after a look."""
     ask_for_due(database, now, drift=drift)
     with database.transaction() as conn:
-        return [run["why"] for loop in loops.names(conn) for run in runs.open_runs(conn, loop)]
+        return [run.why for loop in loops.names(conn) for run in runs.open_runs(conn, loop)]
 
 
 def test_a_run_every_so_often_if_there_is_something_new(database: Database) -> None:
@@ -154,5 +154,5 @@ def test_nothing_is_due_while_a_run_is_open(database: Database) -> None:
         answer(conn, spec.name, {ids[1]: "ham"})
     ask_for_due(database, datetime.now(UTC) + timedelta(hours=1))
     with database.transaction() as conn:
-        assert [run["status"] for run in runs.open_runs(conn, spec.name)] == ["running"]
+        assert [run.status for run in runs.open_runs(conn, spec.name)] == ["running"]
         assert jobs.ask(conn, jobs.RETRAIN, spec.name), "none was asked for"

@@ -25,6 +25,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import run_items, runs, versions
+from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import (
     answer,
     digits_loop,
@@ -83,12 +84,12 @@ def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
     return outcome
 
 
-def run(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
+def run(database: Database, settings: Settings, loop: str) -> RetrainRun:
     with database.transaction() as conn:
         assert runs.request(conn, loop, "a test") is not None
     retrain(database, settings, loop, threading.Event())
     with database.transaction() as conn:
-        return next(run for run in runs.latest(conn, loop) if run["finished_at"] is not None)
+        return next(run for run in runs.latest(conn, loop) if run.finished_at is not None)
 
 
 def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
@@ -102,7 +103,7 @@ def test_a_remote_model_is_made_promoted_and_prelabels_before_any_answer(
         answer(conn, spec.name, {row["id"]: "ham" for row in conn.execute("select id from outputs")})
     heal(database)
     with database.transaction() as conn:
-        assert [row["status"] for row in runs.latest(conn, spec.name)] == ["refused"], "answers do not teach it"
+        assert [row.status for row in runs.latest(conn, spec.name)] == ["refused"], "answers do not teach it"
     promote(database, spec.name, version, "me", "to begin with", models_dir=settings.models_dir)
     assert prelabel(database, spec.name, settings.models_dir) == 60
     with database.transaction() as conn:
@@ -145,7 +146,7 @@ def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Datab
 def test_predict_answers_empty_while_a_remote_model_is_slow(
     database: Database, settings: Settings, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.learners.others.hurry.ANNOTATOR_S", 0.3)
+    monkeypatch.setattr("backend.learners.others.deadline.ANNOTATOR_S", 0.3)
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "timeout_s": 20}
     spec = a_loop(database, LearnerSpec(name="remote", params=params), n=20)
     version = taught(database, settings, spec.name)["version"]
@@ -166,17 +167,17 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
     params = {"model": "words:Words", "folder": str(HOSTED / "words_2x"), "python": str(python)}
     spec = a_loop(database, LearnerSpec(name="label-studio-ml", params=params), answered=120)
     done = run(database, settings, spec.name)
-    assert done["status"] == "promoted", done
-    assert done["scores"]["challenger"]["correct"] == done["scores"]["holdout"]
+    assert done.status == "promoted", done
+    assert done.evaluation["challenger"]["correct"] == done.evaluation["holdout"]
     with database.transaction() as conn:
         put_into_label_studio(conn, spec.name, 5)
         found = versions.champion(conn, spec.name)
     assert found is not None
-    assert found["learner"] == "label-studio-ml"
+    assert found.learner == "label-studio-ml"
     now = Champions(database, settings.models_dir).of(30)
     assert now is not None
     assert now.learner is not None
-    assert list(now.learner.say([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]
+    assert list(now.learner.predict([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]
     rollback(database, spec.name, "me", "to see", models_dir=settings.models_dir)
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
@@ -208,7 +209,7 @@ def test_our_own_backend_is_another_ml_backend(
         basic = {"user_env": "BACKEND_USER", "password_env": "BACKEND_PASSWORD"}
         form = {"field": "image", "label_config": spec.labels_xml}
         learner = make("remote", {**form, "url": url, "protocol": "ml-backend", "project": "30.1", **basic})
-        said = learner.fit([], [], np.random.default_rng(0)).say(data)
+        said = learner.fit([], [], np.random.default_rng(0)).predict(data)
         assert np.mean([a == b for a, b in zip(said.labels, truths[:40], strict=True)]) > 0.9
         assert (said.confidences > 0.1).all()
         assert httpx.post(f"{url}/predict", json={"tasks": []}).status_code == 401

@@ -55,7 +55,8 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
         run = runs.get(conn, run_id)
         conn.execute("update loops set spec = jsonb_set(spec, '{learner,params}', '{\"size\": 16}')")
     assert run is not None
-    assert run["tried"]["chosen"] == {
+    assert run.tried is not None
+    assert run.tried["chosen"] == {
         name: models.load(settings.models_dir, outcome["version"]).params[name] for name in ("C", "gamma")
     }
     said = replay(settings, str(run_id)[:13])

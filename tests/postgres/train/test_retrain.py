@@ -24,6 +24,8 @@ from labelloop.outputs.output import unit_hash
 from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, run_items, runs, versions
+from labelloop.versions.runs import RetrainRun
+from labelloop.versions.version import Champion
 from tests.support.backend_factory import (
     answer,
     digits_loop,
@@ -46,12 +48,12 @@ def requested(database: Database, loop: str, why: str = "a test") -> UUID | None
         return runs.request(conn, loop, why)
 
 
-def trained(database: Database, settings: Settings, loop: str) -> dict[str, object]:
+def trained(database: Database, settings: Settings, loop: str) -> RetrainRun:
     """A whole run; returns its row."""
     assert requested(database, loop) is not None
     retrain(database, settings, loop, threading.Event())
     with database.transaction() as conn:
-        return next(run for run in runs.latest(conn, loop) if run["finished_at"] is not None)
+        return next(run for run in runs.latest(conn, loop) if run.finished_at is not None)
 
 
 def claimed(database: Database, loop: str) -> UUID:
@@ -88,20 +90,20 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
 
     run = trained(database, settings, spec.name)
 
-    assert run["status"] == "promoted", run
-    scores = run["scores"]
+    assert run.status == "promoted", run
+    scores = run.scores
     assert isinstance(scores, dict)
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
-        holdout = run_items.of_part(conn, run["id"], "holdout")  # type: ignore[arg-type]
+        holdout = run_items.of_part(conn, run.id, "holdout")
     assert champion is not None
-    assert champion["id"] == run["version_id"]
-    assert (champion["epoch"], champion["by"], champion["trained_on"]) == (1, "gate", scores["trained_on"])
+    assert champion.id == run.version_id
+    assert (champion.epoch, champion.by, champion.trained_on) == (1, "gate", scores["trained_on"])
     assert scores["holdout"] == len(holdout)
     assert scores["champion"]["correct"] == sum(i["champion_label"] == i["label"] for i in holdout)
     assert scores["challenger"]["correct"] == sum(i["challenger_label"] == i["label"] for i in holdout)
     assert scores["challenger"]["low"] < scores["challenger"]["accuracy"] < scores["challenger"]["high"]
-    assert "the pipeline's own outputs" in str(run["reasons"])
+    assert "the pipeline's own outputs" in str(run.reasons)
 
     assert asked(database, jobs.PRELABEL) == 1
     assert prelabel(database, spec.name, settings.models_dir) == 300
@@ -110,12 +112,12 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
     _, truths = scans()
     with database.transaction() as conn:
         waiting = conn.execute(
-            "select w.*, o.key from (select output_id, label, confidence, utility, lane, version from pool"
-            " union all select output_id, label, confidence, utility, lane, version from tasks) w"
+            "select w.*, o.key from (select output_id, label, confidence, utility, lane, champion, ranker from pool"
+            " union all select output_id, label, confidence, utility, lane, champion, ranker from tasks) w"
             " join outputs o on o.id = w.output_id"
         ).fetchall()
     assert len(waiting) == 300
-    assert {w["version"] for w in waiting} == {champion["id"][:12]}
+    assert {(w["champion"], w["ranker"]) for w in waiting} == {(champion.id[:12], champion.id[:12])}
     right = [w["label"] == truths[int(w["key"].removeprefix("item-"))] for w in waiting]
     assert sum(right) / len(right) > 0.85
     assert set(shown) <= {w["output_id"] for w in waiting}
@@ -210,28 +212,28 @@ def test_the_same_cut_and_seed_make_the_same_version_and_it_does_not_beat_itself
     spec = digits_loop(database)
     first = quickly(database, settings, spec.name)
     second = trained(database, settings, spec.name)
-    assert second["version_id"] == first, "made by another process"
-    assert second["status"] == "refused"
-    assert "byte for byte" in str(second["reasons"])
+    assert second.version_id == first, "made by another process"
+    assert second.status == "refused"
+    assert "byte for byte" in str(second.reasons)
     with database.transaction() as conn:
-        assert [v["stage"] for v in versions.list_(conn, spec.name)] == ["champion"]
+        assert [v.stage for v in versions.list_(conn, spec.name)] == ["champion"]
 
 
 def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: Database, settings: Settings) -> None:
     spec = digits_loop(database, n=60, answered=30, holdout=0.1)
     run = trained(database, settings, spec.name)
-    assert run["status"] == "refused"
-    assert "the gate wants 20: no verdict, refused" in str(run["reasons"])
+    assert run.status == "refused"
+    assert "the gate wants 20: no verdict, refused" in str(run.reasons)
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
-        assert versions.ranker(conn, spec.name) == run["version_id"]
-        assert [v["stage"] for v in versions.list_(conn, spec.name)] == ["refused"]
+        assert versions.ranker(conn, spec.name) == run.version_id
+        assert [v.stage for v in versions.list_(conn, spec.name)] == ["refused"]
     assert prelabel(database, spec.name, settings.models_dir) == 60
     with database.transaction() as conn:
-        seen = conn.execute("select distinct version from pool").fetchall()
+        seen = conn.execute("select distinct champion, ranker from pool").fetchall()
         labels = conn.execute("select count(*) as n from pool p join outputs o on o.id = output_id"
                               " where p.label <> o.label").fetchone()  # fmt: skip
-    assert seen == [{"version": f"pipeline+{str(run['version_id'])[:8]}"}]
+    assert seen == [{"champion": "pipeline", "ranker": run.made[:12]}]
     assert labels == {"n": 0}, "the pipeline's labels are shown until there is a champion"
 
 
@@ -279,18 +281,18 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
     file.unlink()
     with database.transaction() as conn:
         answer(conn, spec.name, {conn.execute("select id from outputs limit 1").fetchone()["id"]: "3"})  # type: ignore[index]
-    assert "cannot be read" in str(trained(database, settings, spec.name)["error"])
+    assert "cannot be read" in str(trained(database, settings, spec.name).error)
     file.write_bytes(kept)
     killer = settings.data_dir / "python"
     killer.write_text("#!/bin/sh\nkill -9 $$\n")
     killer.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(killer))
     run = trained(database, settings, spec.name)
-    assert (run["status"], run["error"]) == ("failed", "the training process was killed by SIGKILL, out of memory?")
+    assert (run.status, run.error) == ("failed", "the training process was killed by SIGKILL, out of memory?")
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
     assert champion is not None
-    assert champion["id"] == first
+    assert champion.id == first
 
 
 def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> None:
@@ -318,7 +320,7 @@ def test_who_asks_while_a_run_is_going_gets_the_next_and_one_at_a_time(database:
     with database.transaction() as conn:
         claim = runs.claim(conn, spec.name, None)
     assert claim is not None
-    assert claim["id"] == second
+    assert claim.id == second
 
 
 def test_a_run_that_is_given_back_ends_where_another_waits_already(database: Database) -> None:
@@ -327,7 +329,7 @@ def test_a_run_that_is_given_back_ends_where_another_waits_already(database: Dat
     second = requested(database, spec.name)
     with database.transaction() as conn:
         runs.release(conn, first)
-        assert {r["id"]: r["status"] for r in runs.latest(conn, spec.name)} == {first: "stopped", second: "queued"}
+        assert {r.id: r.status for r in runs.latest(conn, spec.name)} == {first: "stopped", second: "queued"}
 
 
 def test_a_run_that_lost_its_worker_fails_and_is_asked_for_again_three_times_at_most(database: Database) -> None:
@@ -341,7 +343,7 @@ def test_a_run_that_lost_its_worker_fails_and_is_asked_for_again_three_times_at_
             assert runs.queued_loops(conn) == ([spec.name] if attempt < 3 else [])
             runs.claim(conn, spec.name, None)
     with database.transaction() as conn:
-        assert {run["status"] for run in runs.latest(conn, spec.name)} == {"failed"}
+        assert {run.status for run in runs.latest(conn, spec.name)} == {"failed"}
     assert asked(database, jobs.RETRAIN) == 1
 
 
@@ -384,12 +386,12 @@ def test_promote_and_roll_back_to_the_start_and_all_of_it_is_on_record(database:
     back = rollback(database, "texts", "bob", "after all", to=c[:12], models_dir=folder)
     assert (back.epoch, back.version, back.previous) == (7, c[:12], "pipeline")
     with database.transaction() as conn:
-        assert {v["id"]: v["stage"] for v in versions.list_(conn, "texts")} == {
+        assert {v.id: v.stage for v in versions.list_(conn, "texts")} == {
             a: "retired",
             b: "retired",
             c: "champion",
         }
-        assert [p["epoch"] for p in versions.promotions(conn, "texts")] == [7, 6, 5, 4, 3, 2, 1]
+        assert [p.epoch for p in versions.promotions(conn, "texts")] == [7, 6, 5, 4, 3, 2, 1]
 
 
 def test_what_cannot_serve_is_not_promoted(database: Database, settings: Settings) -> None:
@@ -457,7 +459,7 @@ def test_answers_that_no_run_has_seen_get_one_even_where_nobody_asked(database: 
     heal(database)
     with database.transaction() as conn:
         assert runs.queued_loops(conn) == [spec.name]
-        assert runs.latest(conn, spec.name)[0]["why"] == "50 new answers"
+        assert runs.latest(conn, spec.name)[0].why == "50 new answers"
     assert asked(database, jobs.RETRAIN) == 1
 
 
@@ -486,7 +488,7 @@ def test_a_champion_that_changes_while_a_run_begins_is_not_overlooked(
     requested(database, spec.name)
     champion, seen = versions.champion, []
 
-    def changed_right_after(conn: Conn, loop: str) -> dict[str, object] | None:
+    def changed_right_after(conn: Conn, loop: str) -> Champion | None:
         found = champion(conn, loop)
         with database.transaction() as other:
             versions.record_promotion(other, loop, epoch=1, version_id=None, previous_id=None, by="b", why="w")
@@ -511,4 +513,4 @@ def test_a_run_that_cannot_be_judged_says_so_and_is_not_tried_again(
     heal(database)
     with database.transaction() as conn:
         (run,) = runs.latest(conn, spec.name)
-    assert (run["status"], run["error"]) == ("failed", "it cannot be judged: ZeroDivisionError: division by zero")
+    assert (run.status, run.error) == ("failed", "it cannot be judged: ZeroDivisionError: division by zero")

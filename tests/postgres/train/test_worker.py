@@ -17,11 +17,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from backend.train.child import Children
 from backend.train.retrain import heal
-from backend.worker import _look_after, serve
+from backend.worker import checks, duties
 from labelloop.process.settings import Settings
+from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, run_items, runs, versions
+from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
 from tests.support.tcp import Line
 
@@ -70,7 +73,7 @@ def texts_loop(database: Database, length: int) -> str:
     return spec.name
 
 
-def latest(database: Database, loop: str) -> dict[str, Any]:
+def latest(database: Database, loop: str) -> RetrainRun:
     with database.transaction() as conn:
         return runs.latest(conn, loop, 1)[0]
 
@@ -79,7 +82,7 @@ def in_the_middle_of_training(database: Database, loop: str) -> bool:
     """The child has read its answers, and has not made a version yet."""
     with database.transaction() as conn:
         run = runs.latest(conn, loop, 1)[0]
-        return run["status"] == "running" and bool(run_items.of_part(conn, run["id"], "train"))
+        return run.status == "running" and bool(run_items.of_part(conn, run.id, "train"))
 
 
 def children(pid: int) -> list[int]:
@@ -106,18 +109,18 @@ def test_a_worker_that_is_killed_while_it_trains_is_healed_by_the_next(database:
         first.wait()
         until(lambda: all(map(gone, left)), within_s=30)
     dead = latest(database, loop)
-    assert dead["status"] == "running"
+    assert dead.status == "running"
     with database.transaction() as conn:  # the clock goes on by itself; a test need not wait for it
         conn.execute("update retrain_runs set heartbeat_at = heartbeat_at - interval '21 s'")
         conn.execute("update procrastinate_workers set last_heartbeat = last_heartbeat - interval '16 s'")
         conn.execute("update outputs set data = jsonb_build_object('text', left(data ->> 'text', 200))")
     with worker(settings):
-        until(lambda: latest(database, loop)["status"] in ("promoted", "refused"))
+        until(lambda: latest(database, loop).status in ("promoted", "refused"))
     with database.transaction() as conn:
         again, died = runs.latest(conn, loop)
-    assert (died["id"], died["status"]) == (dead["id"], "failed")
-    assert "the worker that trained it is gone" in died["error"]
-    assert again["status"] == "promoted", again
+    assert (died.id, died.status) == (dead.id, "failed")
+    assert "the worker that trained it is gone" in str(died.error)
+    assert again.status == "promoted", again
 
 
 def test_a_run_that_is_claimed_while_more_are_asked_for_gets_no_twin(database: Database, settings: Settings) -> None:
@@ -129,7 +132,7 @@ def test_a_run_that_is_claimed_while_more_are_asked_for_gets_no_twin(database: D
         until(lambda: waits_for_a_run(database))
     look.join()
     with database.transaction() as conn:
-        assert [run["status"] for run in runs.latest(conn, loop)] == ["running"]
+        assert [run.status for run in runs.latest(conn, loop)] == ["running"]
 
 
 def waits_for_a_run(database: Database) -> bool:
@@ -152,13 +155,19 @@ def test_a_worker_that_is_told_to_end_kills_its_child_and_gives_the_run_back(
         assert process.wait(timeout=60) == 0
         assert all(map(gone, left))
     run = latest(database, loop)
-    assert (run["status"], run["feedback_upto"]) == ("queued", None)
+    assert (run.status, run.feedback_upto) == ("queued", None)
 
 
 @contextmanager
 def worker_in_a_thread(settings: Settings) -> Iterator[threading.Thread]:
     stop, loop, stopping = threading.Event(), asyncio.new_event_loop(), asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(settings, stop, stopping)))
+
+    def work() -> None:
+        with Database(settings.database_url) as database:
+            work = duties(database, settings, Children(settings), stop)
+            loop.run_until_complete(serve(settings, work, stopping))
+
+    thread = threading.Thread(target=work)
     thread.start()
     try:
         yield thread
@@ -178,12 +187,12 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
     behind = url._replace(netloc=f"{url.username}:{url.password}@127.0.0.1:{line.port}").geturl()
     loop = texts_loop(database, length=500)
     with worker_in_a_thread(settings_for(behind, tmp_path)):
-        until(lambda: latest(database, loop)["status"] == "running")
+        until(lambda: latest(database, loop).status == "running")
         time.sleep(2)  # until the worker has started its child and given a sign of life
         line.cut()
         time.sleep(5)
         line.mend()
-        run = until(lambda: latest(database, loop) if latest(database, loop)["finished_at"] else None)
+        run = until(lambda: latest(database, loop) if latest(database, loop).finished_at else None)
         assert run["status"] == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
@@ -212,28 +221,28 @@ def jobs_left(database: Database) -> int:
     return int(row["n"])
 
 
-def test_a_look_that_fails_keeps_none_of_the_others_from_theirs(
+def test_a_check_that_fails_keeps_no_other_from_running(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    looked: list[str] = []
+    names = ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]
+    checked: list[str] = []
 
-    async def look_once() -> None:
+    async def check_once() -> None:
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def fails(name: str) -> Callable[..., None]:
-            def look(*_: object, **__: object) -> None:
-                looked.append(name)
-                if name == "ask_for_due":
+            def check(*_: object, **__: object) -> None:
+                checked.append(name)
+                if set(checked) == set(names):
                     loop.call_soon_threadsafe(stopping.set)
                 raise ValueError(name)
 
-            return look
+            return check
 
-        for name in ("heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"):
+        for name in names:
             monkeypatch.setattr(f"backend.worker.{name}", fails(name))
-        async with jobs.worker_app(settings.database_url, jobs.BACKEND_QUEUE).open_async() as app:
-            await asyncio.wait_for(_look_after(app, database, settings, stopping), 60)
+        await asyncio.wait_for(check_all(checks(database, settings), stopping), 60)
 
-    asyncio.run(look_once())
-    assert looked == ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]
+    asyncio.run(check_once())
+    assert list(dict.fromkeys(checked)) == names

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.answers.item_scores import item_score
-from labelloop.labeling.config import Kind, LabelingConfig
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.labeling.structured import LARGEST, canonical, read_number, write_number
 
 TEXT = '<View><Text name="t" value="$text"/>'
@@ -92,9 +93,9 @@ def test_a_number_is_its_shortest_decimal(number: float, text: str) -> None:
         ("label", "c", "no such label; there are: a, b"),
         ("label", 3, "must be a text"),
         ("labels", '["d"]', "no such label 'd'; there are: a, b, c"),
-        ("labels", "a", "is no JSON list"),
+        ("labels", "a", "is not a JSON list"),
         ("labels", [1], "must be a list of labels"),
-        ("labels", "[" * 10_000, "is no JSON list"),
+        ("labels", "[" * 10_000, "is not a JSON list"),
         ("spans", "{}", "must be a list of spans"),
         ("spans", [[3, 3, "a"]], "0 <= start < end"),
         ("spans", [[False, True, "a"]], "0 <= start < end"),

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.answers.people import Person, person, told_apart
+from labelloop.answers.people import Person, distinct_names, person
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_two_people_of_the_same_name_are_told_apart() -> None:
         {"label_studio_user_id": 5, "email": None, "name": None},
         {"label_studio_user_id": 6, "email": None, "name": None},
     ]
-    assert told_apart(rows) == [
+    assert distinct_names(rows) == [
         "Ann (a@example.org)",
         "Ann (b@example.org)",
         "Ben",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from labelloop.labeling.form import generate_form
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Served
 from labelloop.queue.tasks import order_score
+from labelloop.store.questions.health import OpenJob, OpenTask, ServerState
 from sync.project.mend import to_mend
 from tests.support.sync_loop import XML
 
@@ -38,15 +41,17 @@ WELL = Project(
 HOOK = calls.Hook("http://sync:1/hooks/pets", True, {"X": "secret"}, {"ANNOTATION_CREATED", "TASKS_DELETED"})
 URL = "http://127.0.0.1:8602"
 BACKEND = calls.Backend("labelloop", URL, "CO")
-ROOM = {
-    "places": 97,
-    "used": 20,
-    "database_places": None,
-    "database_used": 10,
-    "role_places": None,
-    "role_used": 10,
-    "ours": 30,
-}
+ROOM = ServerState(
+    version="17.2",
+    clock=0.0,
+    places=97,
+    used=20,
+    database_places=None,
+    database_used=10,
+    role_places=None,
+    role_used=10,
+    ours=30,
+)
 
 
 def is_fault(finding: Finding, *says: str) -> bool:
@@ -153,8 +158,8 @@ def test_a_schema_that_lacks_something_says_what() -> None:
         ({"role_places": 60}, Level.OK),
     ],
 )
-def test_there_must_be_room_for_what_our_processes_still_take(change: dict[str, int], level: Level) -> None:
-    assert work.connections({**ROOM, **change}).level is level
+def test_there_must_be_room_for_what_our_processes_still_take(change: dict[str, Any], level: Level) -> None:
+    assert work.connections(replace(ROOM, **change)).level is level
 
 
 def test_a_worker_lives_by_its_connection_and_its_heartbeat() -> None:
@@ -167,13 +172,13 @@ def test_a_worker_lives_by_its_connection_and_its_heartbeat() -> None:
 
 
 def test_a_job_is_stuck_when_its_worker_is_dead_or_nobody_takes_it() -> None:
-    job = {"name": "sync.push", "loop": "pets", "status": "todo", "age": 5.0, "silence": None, "behind": False}
-    doing = {**job, "status": "doing", "silence": 0.0, "age": 4000.0}
+    job = OpenJob(name="sync.push", loop="pets", status="todo", age=5.0, silence=None, behind=False)
+    doing = replace(job, status="doing", silence=0.0, age=4000.0)
     assert work.stuck([], 5.0).level is Level.OK
-    assert work.stuck([job, doing, {**job, "age": 4000.0, "behind": True}], 5.0).level is Level.OK
-    assert is_fault(work.stuck([{**job, "age": 400.0}], 5.0), "has waited for 400 s")
-    assert is_fault(work.stuck([{**doing, "silence": None}], 5.0), "is dead")
-    assert is_fault(work.stuck([{**doing, "silence": 60.0, "name": "backend.retrain"}] * 5, 5.0), "2 more")
+    assert work.stuck([job, doing, replace(job, age=4000.0, behind=True)], 5.0).level is Level.OK
+    assert is_fault(work.stuck([replace(job, age=400.0)], 5.0), "has waited for 400 s")
+    assert is_fault(work.stuck([replace(doing, silence=None)], 5.0), "is dead")
+    assert is_fault(work.stuck([replace(doing, silence=60.0, name="backend.retrain")] * 5, 5.0), "2 more")
 
 
 # -- our services --------------------------------------------------------------------------------------------------
@@ -345,6 +350,10 @@ OURS = [order.Ours(10 + i, f"k{i}", priority, V) for i, priority in enumerate((0
 SERVED = [Served(task.task_id, order_score(task.priority), (V,)) for task in OURS]
 
 
+def open_tasks(tasks: list[order.Ours]) -> dict[int, OpenTask]:
+    return {t.task_id: OpenTask(uuid4(), t.task_id, t.key, t.priority, t.shown_version) for t in tasks}
+
+
 def test_our_order_served_is_well() -> None:
     assert order.scores("pets", SERVED, OURS, V).level is Level.OK
     assert order.order("pets", SERVED, OURS, V).level is Level.OK
@@ -375,7 +384,7 @@ def test_another_order_is_measured_and_its_first_place_named() -> None:
 def test_a_score_that_cannot_rank_is_a_fault_and_is_mended(change: dict[str, object], says: str) -> None:
     served = [*SERVED[:2], replace(SERVED[2], **change)]  # type: ignore[arg-type]
     assert is_fault(order.scores("pets", served, OURS, V), says)
-    rows = {t.task_id: {"priority": t.priority, "shown_version": V} for t in OURS}
+    rows = open_tasks(OURS)
     assert to_mend(served, rows, V) == [12]
     assert to_mend(SERVED, rows, V) == []
 
@@ -386,9 +395,7 @@ def test_a_renewal_on_its_way_is_no_fault() -> None:
     served = [replace(SERVED[0], versions=(V, "next")), *SERVED[1:]]
     assert order.scores("pets", served, half, V).level is Level.OK
     assert "1 more await" in order.order("pets", served, half, V).says
-    assert (
-        to_mend(served, {t.task_id: {"priority": t.priority, "shown_version": t.shown_version} for t in half}, V) == []
-    )
+    assert to_mend(served, open_tasks(half), V) == []
 
 
 def test_more_than_one_member_makes_the_order_random() -> None:

@@ -51,6 +51,7 @@ def sentences(path: Path, n: int = 120, split: bool = False) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_uncertainty_needs_fewer_labels_than_random_where_one_class_is_rare() -> None:
     report = simulate(
         blobs(3000, rare=True),
@@ -64,6 +65,7 @@ def test_uncertainty_needs_fewer_labels_than_random_where_one_class_is_rare() ->
         assert need["against_random"] is None or need["against_random"] < 0.6
 
 
+@pytest.mark.slow
 def test_more_labels_are_better_on_average() -> None:
     report = simulate(blobs(), SimulateOptions(variants("margin,random"), seeds=6, batch=10, budget=100), quiet)
     for found in report["strategies"].values():
@@ -80,6 +82,7 @@ def test_the_same_seeds_give_the_same_report_and_all_strategies_begin_alike() ->
     assert len({json.dumps(found["curve"][0]) for found in first["strategies"].values()}) == 1
 
 
+@pytest.mark.slow
 def test_digits_are_built_in_and_all_is_written(tmp_path: Path) -> None:
     options = SimulateOptions(variants("margin,random"), seeds=2, batch=20, budget=80, out=tmp_path / "new")
     report = run(files.digits(), options, quiet)
@@ -123,6 +126,7 @@ def test_equal_embeddings_are_learned_from_too() -> None:
     assert report["strategies"]["margin:0"]["curve"][-1]["mean"] > 0.9
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_label_is_followed_by_another_at_random() -> None:
     rows = [({"text": f"{i}"}, "rare" if i % 40 == 0 else "usual", None) for i in range(400)]
     vectors = np.array([[float(i % 40 == 0), 1.0, i / 400] for i in range(400)])

@@ -31,7 +31,7 @@ def test_what_no_mark_tells_is_read_by_encoding_and_its_absence_is_told(encoding
     with pytest.raises(UsageError, match=f"pass --encoding {encoding}") as caught:
         list(outputs_of(io.BytesIO(raw), "a.ndjson"))
     if encoding == "cp1252":
-        assert "a.ndjson, line 1: the byte 0xFC is no UTF-8" in str(caught.value)
+        assert "a.ndjson, line 1: the byte 0xFC is not UTF-8" in str(caught.value)
         assert "'Grüße'" in str(caught.value), "the word as it would be read"
     assert list(outputs_of(io.BytesIO(raw), "a.ndjson", encoding)) == [LINE.encode()] * 2
 
@@ -47,7 +47,7 @@ def test_standard_input_is_read_as_it_comes() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("key;label\n1;a\n", "is no NDJSON: its first line is 'key;label'"),
+        ("key;label\n1;a\n", "is not NDJSON: its first line is 'key;label'"),
         ('[{"key": "a"}]', "is a JSON list; submit takes one object a line"),
     ],
 )
@@ -137,5 +137,5 @@ def test_the_demo_leaves_out_rows_of_json_without_a_text_or_a_label(tmp_path: Pa
 
 @pytest.mark.parametrize("encoding", ["klingon", "undefined"])
 def test_what_is_no_encoding_is_told(encoding: str) -> None:
-    with pytest.raises(UsageError, match=f"--encoding is '{encoding}'; such as utf-8"):
+    with pytest.raises(UsageError, match=f"--encoding is '{encoding}'; use one such as utf-8"):
         list(outputs_of(io.BytesIO(LINE.encode()), "a.ndjson", encoding))

@@ -102,6 +102,7 @@ def test_identical_models_are_never_promoted(items: list[Judged], gate: Gate) ->
     assert (decision.better, decision.worse, decision.p_value) == (0, 0, 1.0)
 
 
+@pytest.mark.slow
 @given(models_answers, gates, st.randoms())
 def test_the_order_of_the_answers_does_not_matter(items: list[Judged], gate: Gate, random: object) -> None:
     shuffled = list(items)
@@ -137,12 +138,14 @@ def with_facts(items: list[Judged], rng: np.random.Generator) -> list[Judged]:
     ]
 
 
+@pytest.mark.slow
 def test_of_100_worse_challengers_at_most_5_are_promoted() -> None:
     """By half a point only: those that are much worse are no risk."""
     rng = np.random.default_rng(1)
     assert sum(GATE.judge(drawn(1000, 0.85, -0.005, rng)).promote for _ in range(100)) <= 5
 
 
+@pytest.mark.slow
 def test_of_100_challengers_that_are_5_points_better_on_1000_answers_80_are_promoted() -> None:
     """With all the slices and their floor; every fifth item is right with one of the two models only."""
     rng = np.random.default_rng(2)

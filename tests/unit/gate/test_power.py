@@ -20,6 +20,7 @@ def test_the_power_of_a_handful_is_that_of_counting_by_hand() -> None:
     assert chance_to_see(8, 0.05, 0.5, 0.4) == pytest.approx(by_hand)
 
 
+@pytest.mark.slow
 def test_the_gate_sees_a_gain_as_often_as_is_said() -> None:
     n, discordant = 300, 0.12
     gain = detectable_gain(n, 0.05, discordant)

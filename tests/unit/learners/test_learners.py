@@ -18,8 +18,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from backend import models
-from backend.learners import LEARNERS, Learner, make
-from backend.learners.said import Floats
+from backend.learners import LEARNER_CLASSES, Learner, make
+from backend.learners.predictions import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.selection.features import open_image
 
@@ -109,7 +109,7 @@ def fitted(case: Case, seed: int = 0) -> Learner:
 
 
 def proba_of(learner: Learner, data: Data) -> Floats:
-    found = learner.say(data).proba
+    found = learner.predict(data).proba
     assert found is not None
     return found
 
@@ -117,7 +117,7 @@ def proba_of(learner: Learner, data: Data) -> Floats:
 def test_every_learner_has_a_case() -> None:
     of_others = {"label-studio-ml", "remote"}  # test_hosted.py and test_remote.py
     structured = {"multilabel", "numbers", "spans"}  # test_structured_learners.py
-    assert {case.make().name for case in CASES} == set(LEARNERS) - of_others - structured
+    assert {case.make().name for case in CASES} == set(LEARNER_CLASSES) - of_others - structured
 
 
 def test_probabilities_have_a_column_a_class_and_sum_to_one(case: Case) -> None:
@@ -166,7 +166,9 @@ def test_weights_change_what_is_learned(case: Case) -> None:
     swapped = [other[label] for label in labels]
     many, few = [1.0] * len(data), [0.05] * len(data)
     for weights, wanted in (([*many, *few], labels), ([*few, *many], swapped)):
-        said = case.make().fit([*data, *data], [*labels, *swapped], np.random.default_rng(0), weights).say(data).labels
+        said = (
+            case.make().fit([*data, *data], [*labels, *swapped], np.random.default_rng(0), weights).predict(data).labels
+        )
         assert np.mean([a == b for a, b in zip(said, wanted, strict=True)]) > 0.7
 
 
@@ -175,7 +177,7 @@ def test_a_rare_label_is_still_found(case: Case) -> None:
     rare = max(labels)
     kept = [i for i, label in enumerate(labels) if label != rare] + [i for i, x in enumerate(labels) if x == rare][:5]
     learner = case.make().fit([data[i] for i in kept], [labels[i] for i in kept], np.random.default_rng(0))
-    found = [s == rare for s, label in zip(learner.say(data).labels, labels, strict=True) if label == rare]
+    found = [s == rare for s, label in zip(learner.predict(data).labels, labels, strict=True) if label == rare]
     assert np.mean(found) > 0.5
 
 
@@ -196,6 +198,7 @@ def elsewhere() -> list[str]:
     return versions
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_bytes_and_they_come_back_as_it_was(
     case: Case, elsewhere: list[str], tmp_path: Path
 ) -> None:

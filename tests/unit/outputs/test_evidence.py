@@ -89,7 +89,7 @@ def test_a_body_without_the_new_fields_keeps_the_hash_that_older_releases_gave_i
         ({"embedding": [0] * 4097}, "embedding: must be 1 to 4096 numbers; there are 4097"),
         ({"embedding": [0, "1"]}, "embedding[1]: must be a number"),
         ({"embedding": [0, True]}, "embedding[1]: must be a number"),
-        ({"embedding": [0, -1e39]}, "embedding[1]: -1e+39 is too large; at most 3.40282e+38 is kept"),
+        ({"embedding": [0, -1e39]}, "embedding[1]: -1e+39 is too large; the limit is 3.40282e+38"),
         ({"gold": ""}, "gold: must be 1 to 200 characters"),
         ({"gold": {}}, "gold: must be a text, a number, a boolean or a list"),
     ],
@@ -106,9 +106,9 @@ def test_what_is_wrong_is_named_by_its_path(changes: dict[str, Any], said: str) 
         ({"gold": "cow"}, 0, "gold: no such label; there are: cat, dog"),
         ({"evidence": {"labels": {"cow": 1}}}, 0, "evidence.labels.cow: no such label; there are: cat, dog"),
         ({"evidence": {"committee": [{"cat": 1}, {"cow": 1}]}}, 0, "evidence.committee[1].cow: no such label"),
-        ({"embedding": [1, 2]}, 3, "embedding: has 2 numbers; this loop's have 3 (queue.embedding)"),
-        ({}, 3, "embedding: is missing; this loop's have 3 (queue.embedding)"),
-        ({"embedding": [1, 2]}, 0, "embedding: has 2 numbers; this loop takes none (queue.embedding is 0)"),
+        ({"embedding": [1, 2]}, 3, "embedding: has 2 numbers; this loop's embeddings have 3 (queue.embedding)"),
+        ({}, 3, "embedding: is missing; this loop's embeddings have 3 (queue.embedding)"),
+        ({"embedding": [1, 2]}, 0, "embedding: has 2 numbers; this loop takes no embedding (queue.embedding is 0)"),
     ],
 )
 def test_an_output_must_fit_its_loop(changes: dict[str, Any], width: int, said: str) -> None:

@@ -60,7 +60,7 @@ def test_what_is_no_beginning_of_an_address_is_refused_by_migrate(beginning: str
     yaml = f'feedback_loop:\n  trigger: "model_confidence < 1"\n  learner: {{name: images, fetch: ["{beginning}"]}}\n'
     with pytest.raises(SpecError, match=r"line 3.*an address begins with http://"):
         parse("x", yaml, form)
-    with pytest.raises(SpecError, match=r"learner\.fetch: pictures are fetched, and 'none' does not read any"):
+    with pytest.raises(SpecError, match=r"learner\.fetch: only pictures are fetched, and 'none' reads none"):
         parse("x", yaml.replace("name: images", "name: none").replace(f'"{beginning}"', '"https://"'), form)
 
 

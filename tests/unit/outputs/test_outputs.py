@@ -18,7 +18,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.outputs.fitting import check, shown
 from labelloop.outputs.output import Output, body_sha256, unit_hash
 from labelloop.outputs.reading import parse
-from labelloop.queue.lanes import because, place, seems
+from labelloop.queue.lanes import announced_lane, place, reason_for
 from labelloop.reading.strict_json import MAX_BYTES, dumps, loads
 from labelloop.spec.loop import LoopSpec
 
@@ -43,7 +43,7 @@ def test_shares_that_were_rounded_to_three_digits_are_taken_in_placed_and_explai
     spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"strategy": strategy})})
     output = read(probabilities=shares, evidence={"committee": [shares, shares]})
     assert place(output, spec).lane == "rule"
-    assert because(spec, output.probabilities, output.evidence, 0.485)
+    assert reason_for(spec, output.probabilities, output.evidence, 0.485)
 
 
 def test_the_three_forms_are_read() -> None:
@@ -267,18 +267,19 @@ def test_gold_says_of_itself_what_others_of_its_loop_say(
     chances: dict[str, float], shares: dict[str, float], told: str
 ) -> None:
     spec = SPEC.model_copy(update={**chances, "queue": SPEC.queue.model_copy(update=shares)})
-    assert seems("gold", spec) == told
-    assert [seems(lane, spec) for lane in ("rule", "control", "audit")] == ["rule", "control", "audit"]
+    assert announced_lane("gold", spec) == told
+    assert [announced_lane(lane, spec) for lane in ("rule", "control", "audit")] == ["rule", "control", "audit"]
 
 
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
     assert (
-        because(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52) == "The model's two likeliest answers are 4 points apart"
+        reason_for(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52)
+        == "The model's two likeliest answers are 4 points apart"
     )
-    assert because(SPEC, None, None, 0.4) == "The model is 40 % sure of its answer"
-    assert because(SPEC, None, None, None) == "The model does not say how sure it is"
+    assert reason_for(SPEC, None, None, 0.4) == "The model is 40 % sure of its answer"
+    assert reason_for(SPEC, None, None, None) == "The model does not say how sure it is"
     chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
-    assert because(chance, {"cat": 1.0}, None, None) == because(chance, None, None, None) == "Drawn at random"
+    assert reason_for(chance, {"cat": 1.0}, None, None) == reason_for(chance, None, None, None) == "Drawn at random"
 
 
 @pytest.mark.parametrize("strategy", strategies.names())
@@ -287,10 +288,11 @@ def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: 
     spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": strategy})})
     committee = {"committee": [{"cat": 1.0}, {"hound": 1.0}]}
     for shares in ({"hound": 1.0}, {"cat": 0.1, "hound": 0.9}):
-        assert because(spec, shares, None, 0.9)
-        assert because(spec, shares, committee, 0.9)
+        assert reason_for(spec, shares, None, 0.9)
+        assert reason_for(spec, shares, committee, 0.9)
     assert (
-        because(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9) == "The model's two likeliest answers are 80 points apart"
+        reason_for(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9)
+        == "The model's two likeliest answers are 80 points apart"
     )
 
 

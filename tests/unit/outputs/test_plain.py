@@ -63,10 +63,10 @@ def test_a_value_that_has_one_meaning_in_json_is_taken(value: Any, wanted: Any) 
         (Decimal("NaN"), "data.v: is NaN"),
         (Decimal("0.12345678901234567890"), "data.v: the Decimal 0.12345678901234567890 is no number of 64 bits"),
         (Decimal("1e400"), "is no number of 64 bits"),
-        (pd.Timedelta(days=1), "data.v: Timedelta is no JSON value"),
+        (pd.Timedelta(days=1), "data.v: Timedelta is not a JSON value"),
         (np.timedelta64(1, "D"), "data.v: is a length of time"),
-        (b"raw", "data.v: bytes is no JSON value"),
-        ({"in": {"deep": object()}}, "data.v.in.deep: object is no JSON value"),
+        (b"raw", "data.v: bytes is not a JSON value"),
+        ({"in": {"deep": object()}}, "data.v.in.deep: object is not a JSON value"),
         ({1: "a", "1": "b"}, "data.v.1: is given twice"),
         ({None: 1}, "data.v: a key must be a text, a number or a boolean; one is NoneType"),
     ],
@@ -158,7 +158,7 @@ def test_a_relation_between_regions_of_a_result_is_taken_and_must_lead_to_region
 def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
     photo = "data:image/jpeg;base64," + "A" * 194_000
     assert sent(label="cat", data={"image": photo})["data"]["image"] == photo
-    with pytest.raises(InvalidOutput, match="at most 1048576 an output are taken"):
+    with pytest.raises(InvalidOutput, match="an output has at most 1048576"):
         sent(label="cat", data={"image": "A" * (1 << 20)})
 
 

@@ -11,17 +11,18 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from backend.score.scoring import Chunk, Pair, doubts, score
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
 from labelloop.outputs.fitting import check
 from labelloop.outputs.output import Output, body_sha256
 from labelloop.outputs.reading import from_json
-from labelloop.queue.lanes import because, place
+from labelloop.queue.lanes import place, reason_for
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
+from labelloop.versions.version import VersionPair
 from tests.unit.learners.test_structured import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'
@@ -77,7 +78,7 @@ def test_an_answer_is_taken_in_as_a_text_or_as_json(tag: str, said: Any, label: 
         (
             "labels",
             {"probabilities": {"a": 0.5, "b": 0.5}},
-            "probabilities: are of one label; here the answer is several",
+            "probabilities: are for one label, and the answer here is several",
         ),
         ("spans", {"probabilities": {"person": 1.0}}, "send label with confidence, or result with score"),
         ("labels", {"label": ["a", "cow"]}, "label: no such label 'cow'; there are: a, b"),
@@ -126,10 +127,10 @@ def test_a_loop_has_the_learner_of_its_kind_of_answer(tag: str, learner: str, fi
             BASE + "  learner:\n    name: text\n",
             5,
             11,
-            "'text' gives one label, and Labels 'label' of labels.xml",
+            "'text' predicts one label, and Labels 'label' of labels.xml",
         ),
         ("spans", BASE + "  learner:\n    name: sklearn.svm.SVC\n", 5, 11, "takes spans: 'spans' does"),
-        ("label", BASE + "  learner: {name: spans}\n", 4, 19, "'spans' gives spans, and Choices 'label'"),
+        ("label", BASE + "  learner: {name: spans}\n", 4, 19, "'spans' predicts spans, and Choices 'label'"),
         ("labels", BASE + "  learner: {name: numbers}\n", 4, 19, "takes several labels: 'multilabel' does"),
         ("spans", BASE + "  learner: {field: title}\n", 4, 20, "spans are marked in 'text', not in 'title'"),
         ("rating", BASE + "  labels: [a, b]\n", 4, 11, "the answer is a number (Rating in labels.xml)"),
@@ -138,7 +139,7 @@ def test_a_loop_has_the_learner_of_its_kind_of_answer(tag: str, learner: str, fi
             "feedback_loop:\n  trigger: margin < 0.5\n",
             2,
             12,
-            "margin is of one label, and the answer is spans",
+            "margin needs one label, and the answer is spans",
         ),
         ("rating", BASE + "  tolerance: -1\n", 4, 14, "tolerance: should be greater than or equal to 0"),
     ],
@@ -155,24 +156,24 @@ def test_what_does_not_fit_the_kind_of_answer_is_named_by_its_place(
 def test_one_label_is_enough_where_it_may_apply_or_not_and_none_of_a_choice() -> None:
     assert spec_of("spans").labels == ("person",)
     one = '<View><Text name="t" value="$text"/><Choices name="label" toName="t"><Choice value="a"/></Choices></View>'
-    with pytest.raises(SpecError, match="one label leaves nothing to choose"):
+    with pytest.raises(SpecError, match="with one label there is nothing to choose"):
         parse("x", BASE, one)
 
 
 # -- ranking ---------------------------------------------------------------------------------------------------------
 
 
-def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Said]:
+def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Predictions]:
     """Utilities and whys of nine items, by a version that was taught others; and what it says of them."""
     data, answers = items()
     ranker = make(name, {"field": "item"}).fit(data[10:], answers[10:], np.random.default_rng(0))
     version = models.store(folder, "x", ranker).id
     file = np.frombuffer(models.verify(folder, version), np.uint8)
     chunk = Chunk([uuid4() for _ in range(10)], [dumps(one) for one in data[:10]], [False] * 10, [True] * 9 + [False])
-    scores = score(Pair(None, version, version[:12], strategy), None, file, chunk)
+    scores = score(Pair(None, version, VersionPair.of(None, version), strategy), None, file, chunk)
     assert (scores.utilities[9], scores.whys[9]) == (None, None)
     assert scores.labels == [None] * 10
-    return scores.utilities[:9], scores.whys[:9], ranker.say(data[:9])
+    return scores.utilities[:9], scores.whys[:9], ranker.predict(data[:9])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
     [
         ("multilabel", complaints, "labels_max", "One label may or may not apply; the least certain one is at"),
         ("multilabel", complaints, "max_loss", "Not just the most probable label; the least certain one is at"),
-        ("spans", letters, "tokens_max", "One token is doubtful; the least certain of"),
+        ("spans", letters, "tokens_max", "One token is uncertain; the least certain of"),
         ("spans", letters, "tokens_normalised", "The sequence is improbable for its length; the least certain of"),
     ],
 )
@@ -212,10 +213,10 @@ def test_what_only_the_pipeline_can_say_stays_and_chance_is_chance(tmp_path: Pat
 
 def test_the_pipelines_evidence_is_explained_in_the_same_words() -> None:
     spec = spec_of("labels", BASE + "  queue: {strategy: labels_max}\n")
-    assert because(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
+    assert reason_for(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
         "One label may or may not apply; the least certain one is at 45 %"
     )
-    assert because(spec_of("rating"), None, None, 0.25) == "The model is 25 % sure of its answer"
+    assert reason_for(spec_of("rating"), None, None, 0.25) == "The model is 25 % sure of its answer"
 
 
 def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure() -> None:
@@ -228,5 +229,5 @@ def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure
 
     data, answers = letters()
     tagger = make("spans", {"field": "item"}).fit(data, answers, np.random.default_rng(0))
-    said = tagger.say(data[:2])
+    said = tagger.predict(data[:2])
     assert doubts(tagger, data[:2], [str(said.labels[0]), "[]"]) == [0.0, said.confidences[1]]

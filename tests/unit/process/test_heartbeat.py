@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from labelloop.process.heartbeat import BEATS, beat
 
 
@@ -22,6 +24,7 @@ def check(file: Path | None) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_a_worker_is_alive_from_its_first_beat_until_its_beats_stop(tmp_path: Path) -> None:
     file = tmp_path / "heartbeat"
     assert (check(file).returncode, check(file).stdout) == (1, "no heartbeat so far\n")

@@ -94,3 +94,10 @@ def test_every_command_has_options_with_help_that_says_something() -> None:
         for param in command.params:
             if isinstance(param, click.Option) and param.name != "help":
                 assert param.help or param.show_default, f"`labelloop {name} {param.opts[0]}` has no help"
+
+
+def test_every_place_that_contributing_names_exists() -> None:
+    tables = re.findall(r"^\|.*\|$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    places = re.findall(r"`((?:\w+/)+(?:\w+\.py)?)`", "\n".join(tables))
+    assert len(places) > 20
+    assert [place for place in places if not (ROOT / place).exists()] == []

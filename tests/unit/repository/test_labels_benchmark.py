@@ -82,6 +82,7 @@ def test_what_was_not_reached_is_worse_than_any_number() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_set_whose_files_are_not_there_is_left_out() -> None:
     assert load("banking77", None, None) is None
     assert load("digits", None, None) is not None

@@ -49,6 +49,7 @@ def same(known: Features) -> list[set[int]]:
     return [group for group in groups if len(group) > 1]
 
 
+@pytest.mark.slow
 @in_its_time
 @given(st.lists(st.text(max_size=30), max_size=12), st.randoms())
 def test_any_texts_can_be_read_in_any_order(texts: list[str], random: Random) -> None:
@@ -115,6 +116,7 @@ def test_pictures_are_compared_as_their_learner_sees_them() -> None:
     assert np.linalg.norm(poles.vectors[0] - poles.vectors[1]) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_picture_saved_anew_is_nearly_the_same_and_different_digits_are_not() -> None:
     rng = np.random.default_rng(0)
     smooth = np.kron(rng.integers(60, 190, (2, 4, 4)), np.ones((16, 16)))

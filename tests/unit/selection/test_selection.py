@@ -134,7 +134,7 @@ def test_of_copies_one_comes_first_and_the_others_last() -> None:
     known.groups[:] = [0, 0, 0, 1, 2, 3]
     picks = select(candidates([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), 6, features=known)
     assert numbers(picks) == [0, 3, 4, 5, 1, 2]
-    assert picks[0].why_also == "2 nearly the same wait"
+    assert picks[0].why_also == "2 near-duplicates are waiting"
     assert [pick.why_also for pick in picks[4:]] == ["nearly the same as another"] * 2
 
 
@@ -193,7 +193,11 @@ def test_the_reason_says_what_the_clusters_say() -> None:
     all_ = features(np.concatenate([rows, rows[:3] + 0.01]))
     waiting, recent = split(all_, 48, 3)
     picks = select(candidates(np.linspace(1, 0.5, 48)), 3, diversity=1, features=waiting, recent=recent)
-    assert [pick.why_also for pick in picks] == ["like 39 others that wait", "unlike the last 3", "unlike the last 3"]
+    assert [pick.why_also for pick in picks] == [
+        "like 39 other waiting outputs",
+        "unlike the last 3",
+        "unlike the last 3",
+    ]
 
 
 def test_bad_input_is_refused_with_what_was_given() -> None:

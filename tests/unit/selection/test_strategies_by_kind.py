@@ -201,7 +201,7 @@ def test_the_order_of_texts_makes_no_difference(texts: list[str], random: Any) -
         ("tokens_max", [[0.5], [0.5, np.nan]], "a token's confidence must lie between 0 and 1; there is nan"),
         ("tokens_mean", [[1.5]], "there is 1.5"),
         ("tokens_normalised", [[[0.5]]], r"row 0 must be a list of numbers; its shape is \(1, 1\)"),
-        ("boxes_sum", [[-0.1]], "the score of a box must lie between 0 and 1; there is -0.1"),
+        ("boxes_sum", [[-0.1]], "the confidence of a box must lie between 0 and 1; there is -0.1"),
         ("log_probability_mean", [[0.1]], "a token's log-probability must lie between -inf and 0; there is 0.1"),
     ],
 )

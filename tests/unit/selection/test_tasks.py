@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.queue.order import LANES, Ranked, best_first, choose, priorities, shares, standing, useful
-from labelloop.queue.tasks import Task, asked_because, order_score, sign, task_data
+from labelloop.queue.tasks import Task, order_score, sign, task_data, task_reason
 
 UTILITIES = st.floats(0, 1, allow_subnormal=False)
 ITEMS = st.builds(
@@ -144,11 +144,11 @@ def test_hold_out_items_are_spread_among_the_useful_ones_by_chance_alone() -> No
 
 
 def test_people_read_why_they_are_asked_and_not_that_the_answer_is_known() -> None:
-    assert asked_because("rule", "margin 0.04 between a and b", "unlike the last 200") == (
+    assert task_reason("rule", "margin 0.04 between a and b", "unlike the last 200") == (
         "margin 0.04 between a and b; unlike the last 200"
     )
-    assert asked_because("rule", None) == ""
-    random = {lane: asked_because(lane, "margin 0.04", "unlike") for lane in ("control", "audit", "holdout", "gold")}
+    assert task_reason("rule", None) == ""
+    random = {lane: task_reason(lane, "margin 0.04", "unlike") for lane in ("control", "audit", "holdout", "gold")}
     assert all(words.startswith("Drawn at random") for words in random.values())
     assert random["gold"] == random["holdout"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop import strategies
-from labelloop.queue.why import WORDS, of_evidence, why, whys
+from labelloop.queue.why import REASONS_BY_STRATEGY, of_evidence, why, whys
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,10 @@ def test_each_strategy_says_what_it_saw(strategy: str, row: list[float], words: 
 
 
 def test_every_strategy_that_reads_probabilities_has_words() -> None:
-    assert {*WORDS, strategies.RANDOM} == {name for name in strategies.names() if strategies.reads_probabilities(name)}
-    for strategy in WORDS:
+    assert {*REASONS_BY_STRATEGY, strategies.RANDOM} == {
+        name for name in strategies.names() if strategies.reads_probabilities(name)
+    }
+    for strategy in REASONS_BY_STRATEGY:
         assert why(strategy, [1.0]) == "The model knows only one answer"
         assert whys(strategy, np.empty((0, 3))) == []
 

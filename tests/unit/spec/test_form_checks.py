@@ -41,7 +41,7 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
         ),
         (form('<choices name="c" toName="text"/>'), (3, 3), "<choices> is written <Choices>"),
         (form('<Choices name="label" toName="text"/>'), (3, 3), "has no <Choice>"),
-        (form(f'<Repeater on="$x" indexFlag="{{{{idx}}}}">{LABEL}</Repeater>'), (3, 3), "Repeater makes controls"),
+        (form(f'<Repeater on="$x" indexFlag="{{{{idx}}}}">{LABEL}</Repeater>'), (3, 3), "Repeater creates controls"),
         (form(f'<Choices name="c" toName="text" perRegion="true">{AB}</Choices>'), (3, 3), "perRegion"),
         (form(LABEL + '<TextArea name="comment" toName="text" perRegion="true"/>'), (3, 87), "perRegion"),
         (
@@ -54,7 +54,7 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
         (form(LABEL.replace('"b"', '"b\u2028c"')), (3, 58), "line breaks and control characters"),
         (form(LABEL.replace('"b"', '"b&#9;c"')), (3, 58), "line breaks and control characters"),
         (form(LABEL.replace('"b"', '"b\u00a0"')), (3, 58), "without blanks around"),
-        (form(LABEL.replace('<Choice value="b"/>', "")), (3, 3), "one label leaves nothing to choose"),
+        (form(LABEL.replace('<Choice value="b"/>', "")), (3, 3), "with one label there is nothing to choose"),
         (form(text="$a and $b"), (2, 3), "Label Studio takes all of 'a and $b' as one field"),
         (form(text="$my-doc.text"), (2, 3), "Label Studio takes all of 'my-doc.text' as one field"),
     ],
@@ -70,7 +70,7 @@ def test_a_form_that_could_not_work_is_refused_by_loop_file_line_and_column(
 
 
 def test_the_name_of_a_folder_that_is_no_name_of_a_loop_is_blamed_on_the_folder(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="the folder gives the loop its name: 1 to 41 small letters"):
+    with pytest.raises(SpecError, match="the folder gives the loop its name: 1 to 41 lower-case letters"):
         load(folder_of(tmp_path, form(), name="a" * 42))
     assert load(folder_of(tmp_path, form(), name="a" * 41)).name == "a" * 41
 

@@ -192,7 +192,7 @@ TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
         (
             '<View><Text name="t" value="$t"/>\n<Number name="n" toName="t" min="3" max="3"/></View>',
             2,
-            "there are none",
+            "that leaves none",
         ),
         ('<View><Audio name="a" value="$a"/><Labels name="l" toName="a"/></View>', 1, "over Audio a"),
         (

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelloop.errors import SpecError
-from labelloop.spec.trigger import NUMBERS, WORDS, Facts, compile_trigger
+from labelloop.spec.trigger import NUMBERS, TEXT_FACTS, Facts, compile_trigger
 
 SHARES = st.sampled_from([0.0, 0.1, 0.5, 0.8, 0.8000000000000002, 1.0])
 LABELS = st.sampled_from(["cat", "dog", "it's", 'a "b"', "é"])
@@ -19,14 +19,16 @@ FACTS = st.builds(Facts, SHARES, SHARES, SHARES, LABELS, LABELS)
 
 def comparisons() -> st.SearchStrategy[str]:
     number = st.one_of(st.sampled_from(NUMBERS), SHARES.map(repr))
-    word = st.one_of(st.sampled_from(WORDS), LABELS.map(repr))
+    word = st.one_of(st.sampled_from(TEXT_FACTS), LABELS.map(repr))
     operators = st.sampled_from(["<", "<=", ">", ">=", "==", "!="])
     named = st.sampled_from(NUMBERS)
     return st.one_of(
         st.tuples(named, operators, number).map(" ".join),
         st.tuples(number, operators, named, operators, number).map(" ".join),
-        st.tuples(st.sampled_from(WORDS), st.sampled_from(["==", "!="]), word).map(" ".join),
-        st.tuples(st.sampled_from(WORDS), st.sampled_from(["in", "not in"]), st.lists(LABELS).map(repr)).map(" ".join),
+        st.tuples(st.sampled_from(TEXT_FACTS), st.sampled_from(["==", "!="]), word).map(" ".join),
+        st.tuples(st.sampled_from(TEXT_FACTS), st.sampled_from(["in", "not in"]), st.lists(LABELS).map(repr)).map(
+            " ".join
+        ),
     )
 
 
@@ -44,7 +46,7 @@ def expressions() -> st.SearchStrategy[str]:
 @settings(max_examples=200)
 @given(expressions(), FACTS)
 def test_says_what_python_would_say(text: str, facts: Facts) -> None:
-    names: dict[str, Any] = {name: getattr(facts, name) for name in NUMBERS + WORDS}
+    names: dict[str, Any] = {name: getattr(facts, name) for name in NUMBERS + TEXT_FACTS}
     if len(text) <= 1000:
         assert compile_trigger(text)(facts) is bool(eval(text, {"__builtins__": {}}, names))
 
@@ -75,8 +77,8 @@ def test_what_the_output_does_not_say_sends_it_to_people() -> None:
     ("text", "column", "words"),
     [
         ("confidence < 0.8", 1, "no name 'confidence'"),
-        ("model_confidence < 1.8", 20, "never beyond 1.8"),
-        ("model_confidence < -1", 20, "can stand here"),
+        ("model_confidence < 1.8", 20, "it is 1.8"),
+        ("model_confidence < -1", 20, "are allowed here"),
         ("model_confidence <", 19, "invalid syntax"),
         ("label == 'é' or label > 'é'", 25, "by ==, != and in only"),
         ("model_confidence < '0.8'", 20, "a number is compared with a text"),
@@ -84,7 +86,7 @@ def test_what_the_output_does_not_say_sends_it_to_people() -> None:
         ("0.5 < 0.8", 1, "names one of"),
         ("model_confidence", 1, "a comparison was expected"),
         ("__import__('os').system('true')", 1, "a comparison was expected"),
-        ("label == ().__class__", 10, "can stand here"),
+        ("label == ().__class__", 10, "are allowed here"),
         ("model_confidence < True", 20, "no values here"),
         ("label is 'cat'", 10, "`is` is not known"),
         ("label == 'cow'", 10, "no label 'cow'; there are: cat, dog"),

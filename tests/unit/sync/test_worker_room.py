@@ -27,7 +27,7 @@ def test_it_never_waits_for_more_places_than_a_push_counts(
 
     monkeypatch.setattr(worker, "push", push)
     monkeypatch.setattr(worker, "ensure_project", lambda *_: {"missing": []})
-    room = worker.Room(Settings(), Mock(), Mock())
+    room = worker.SyncJobs(Settings(), Mock(), Mock())
     spec = parse("pets", YAML.replace("window: 50", f"window: {window}"), XML)
     room._answered_at["pets"] = time.monotonic()
     room._push(spec)
@@ -38,7 +38,7 @@ def test_it_never_waits_for_more_places_than_a_push_counts(
 
 def test_two_looks_that_fail_beside_each_other_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
     """One is given to us again when our heartbeat was late, though we are still about it."""
-    room, spec, begun = worker.Room(Settings(), Mock(), Mock()), parse("pets", YAML, XML), list[int]()
+    room, spec, begun = worker.SyncJobs(Settings(), Mock(), Mock()), parse("pets", YAML, XML), list[int]()
 
     def pull(*_: Any, **__: Any) -> None:
         begun.append(1)

@@ -29,6 +29,7 @@ def rows_of(n: int) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_what_is_chosen_is_right_most_often_and_is_chosen_again() -> None:
     rows, learner = rows_of(MIN_ANSWERS), make("images", {"field": "image", "gamma": 0.01})
     told: list[int] = []

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from labelloop.versions.drift import MIN_ANSWERS, MIN_OUTPUTS, less_often_right, shift, words
+from labelloop.versions.drift import MIN_ANSWERS, MIN_OUTPUTS, accuracy_drop, shift, words
 
 LEVEL = 0.25
 
@@ -62,11 +62,11 @@ def test_labels_that_are_rare_are_looked_at_together_and_a_new_common_one_alone(
 
 
 def test_a_champion_that_falls_is_found_and_one_that_does_not_is_not() -> None:
-    assert less_often_right((180, 200), (60, 100)) is not None
-    assert less_often_right((180, 200), (86, 100)) is None, "it may be chance"
-    assert less_often_right((9_800, 10_000), (9_400, 10_000)) is None, "less than matters"
-    assert less_often_right((180, 200), (0, MIN_ANSWERS - 1)) is None
-    assert less_often_right((100, 200), (95, 100)) is None, "better is no drift"
+    assert accuracy_drop((180, 200), (60, 100)) is not None
+    assert accuracy_drop((180, 200), (86, 100)) is None, "it may be chance"
+    assert accuracy_drop((9_800, 10_000), (9_400, 10_000)) is None, "less than matters"
+    assert accuracy_drop((180, 200), (0, MIN_ANSWERS - 1)) is None
+    assert accuracy_drop((100, 200), (95, 100)) is None, "better is no drift"
     rng = np.random.default_rng(0)
-    found = [less_often_right((180, 200), (int(rng.binomial(100, 0.9)), 100)) for _ in range(300)]
+    found = [accuracy_drop((180, 200), (int(rng.binomial(100, 0.9)), 100)) for _ in range(300)]
     assert not any(found)

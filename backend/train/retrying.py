@@ -13,7 +13,7 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def patiently(do: Callable[[], T], *, for_s: float = 90.0) -> T:
+def retrying(do: Callable[[], T], *, for_s: float = 90.0) -> T:
     """The value of `do`, which may be done twice without harm; raises Unreachable after `for_s` seconds in vain."""
     deadline = time.monotonic() + for_s
     while True:

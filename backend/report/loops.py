@@ -1,0 +1,122 @@
+"""Reports of loops: the overview of all, and everything about one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from backend.report.days import days
+from backend.report.parts import (
+    SHOWN_ITEMS,
+    Report,
+    accuracy_of,
+    as_json,
+    described,
+    learning_curve,
+    named,
+    promotion_line,
+    run_line,
+    version_line,
+)
+from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
+from labelloop.errors import UsageError
+from labelloop.store.database import Conn
+from labelloop.store.questions import loops as loop_questions
+from labelloop.store.questions import people
+from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable
+from labelloop.store.tables import versions as version_store
+
+
+def overview_report(conn: Conn, *, archived: bool = False) -> Report:
+    """Return {"loops": summaries, "archived": names of the archived loops}, the most urgent loop first.
+
+    A summary has the numbers of outputs by state, the champion with its accuracy, and what the loop needs from a
+    person; `idle` is a loop that needs nothing. `archived`: archived loops are among the summaries too.
+    """
+    active = loops.names(conn)
+    known = loops.names(conn, archived=True)
+    found = [_summary(conn, name) for name in (known if archived else active)]
+    found.sort(key=lambda loop: (min(map(urgency, loop["needs_you"]), default=99), loop["loop"]))
+    return as_json(
+        {"loops": found, "archived": [name for name in known if name not in active]}, descriptions.newest(conn)
+    )
+
+
+def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
+    """Return the report of one loop.
+
+    It has the loop's summary, runs, versions, learning curve, changes of champion, reviewers, figures by day, and its
+    unreadable answers (at most SHOWN_ITEMS). `label_studio_url` is the address at which people open Label Studio, if
+    the services use another one. Raises UsageError if there is no such loop.
+    """
+    names = loops.names(conn, archived=True)
+    # The name is compared in Python, because Postgres refuses a text that holds a NUL.
+    spec = loops.get(conn, loop) if loop in names else None
+    if spec is None:
+        raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
+    called, reviewers = descriptions.newest(conn, loop), people.names(conn, loop)
+    return as_json(
+        {
+            **_summary(conn, loop),
+            "targets": [target.model_dump() for target in spec.targets],
+            "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
+            "versions": [
+                {**version_line(version), **described(called.get(version.id))}
+                for version in version_store.list_(conn, loop)
+            ],
+            "curve": learning_curve(conn, loop),
+            "promotions": [promotion_line(row) for row in version_store.promotions(conn, loop)],
+            "people": people.work(conn, loop),
+            "unreadable_answers": [
+                _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
+            ],
+            "days": days(conn, loop, datetime.now(UTC)),
+        },
+        called,
+    )
+
+
+def _summary(conn: Conn, loop: str) -> Report:
+    states = outputs.state_counts(conn, loop)
+    champion = version_store.champion(conn, loop)
+    latest = [run_line(run) for run in runs.latest(conn, loop, 5)]
+    spec = loops.get(conn, loop)
+    assert spec is not None
+    found: Report = {
+        "loop": loop,
+        "resting": loops.resting(conn).get(loop),
+        "outputs": sum(states.values()),
+        "waiting": states["waiting"] + states["pushing"],
+        "in_review": states["in_review"],
+        "unreadable": unreadable.outputs(conn, loop),
+        "unreadable_left": next((row["stuck"] for row in unreadable.list_(conn, loop, 1)), 0),
+        "answered": states["answered"],
+        "passed": states["passed"],
+        "set_aside": states["quarantined"] + states["withdrawn"],
+        "quarantined": states["quarantined"],
+        "response": loop_questions.response_times(conn, loop),
+        "agreement": loop_questions.agreement(conn, loop),
+        "champion": {
+            **named(None if champion is None else champion.id),
+            **{key: champion and getattr(champion, key) for key in ("by", "why", "promoted_at")},
+            "accuracy": accuracy_of(conn, loop, None if champion is None else champion.id),
+        },
+        "new_answers": runs.new_answers(conn, loop),
+        "retrain_after": spec.retrain.after,
+        "without_learner": spec.without_learner,
+        "held_out_answers": loop_questions.held_out_answers(conn, loop),
+        "min_holdout": spec.gate.min_holdout,
+        "latest_run": latest[0] if latest else None,
+    }
+    wanted = [] if found["resting"] else needs(found, latest)
+    return {**found, "needs_you": wanted, "idle": all(need["kind"] in STATES_WITHOUT_ALERT for need in wanted)}
+
+
+def _unreadable(row: Mapping[str, Any], label_studio_url: str) -> Report:
+    kept = ("key", "reviewer", "reason", "comment", "again")
+    return {
+        **{key: row[key] for key in kept},
+        "at": row["updated_at"],
+        "task": task_url(label_studio_url or row["label_studio_url"], row["project_id"], row["label_studio_id"]),
+    }

@@ -1,0 +1,86 @@
+"""The runtime of the services of both rooms: one Flask application each, readiness, errors as JSON, metrics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flask import Flask, Response, jsonify
+from prometheus_client.registry import Collector
+from werkzeug.exceptions import HTTPException
+
+from labelloop.errors import Busy, Conflict, LabelloopError, Retriable, UsageError
+from labelloop.process.metrics import Metrics
+from labelloop.process.serving import BODY_LIMIT, BodyLimit, refuse_broken_queries
+from labelloop.store.database import Database
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER_S = 1
+OK = "ok"
+ReadinessCheck = Callable[[], str | list[str]]
+"""Return OK or an empty list if all is well, else the fault and its remedy."""
+
+
+def create(import_name: str, body_limit: BodyLimit, collectors: Iterable[Collector]) -> tuple[Flask, Metrics]:
+    """Return an application with its error handler and its metrics; its blueprints are still missing."""
+    app = Flask(import_name)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions[BODY_LIMIT] = body_limit
+    metrics = Metrics(app, collectors)
+    refuse_broken_queries(app)
+    app.register_error_handler(Exception, as_json)
+    return app, metrics
+
+
+def readiness(
+    checks: Mapping[str, ReadinessCheck], words: tuple[str, str] = ("ok", "not ready")
+) -> tuple[Response, int]:
+    """Return the answer of /readyz: the result of each check by its name, and status 503 unless all of them are OK.
+
+    `words`: the `status` in the body if the service is ready, and if it is not.
+    """
+    found = {name: check() for name, check in checks.items()}
+    ready = all(result in (OK, []) for result in found.values())
+    return jsonify(status=words[0] if ready else words[1], **found), 200 if ready else 503
+
+
+def postgres(database: Database) -> str:
+    """Check that Postgres answers and has the schema."""
+    try:
+        with database.transaction() as conn:
+            row = conn.execute("select to_regclass('outputs') is not null as there").fetchone()
+    except Retriable as exc:
+        logger.warning("not ready: %s", exc)
+        return "does not answer"
+    return OK if row and row["there"] else "has no schema yet: run `labelloop migrate`"
+
+
+def as_json(error: Exception) -> Any:
+    """Render any error of a request as JSON."""
+    if isinstance(error, HTTPException) and error.response is not None:
+        return error.get_response()
+    status, words = status_and_words(error)
+    response = jsonify(error=words)
+    response.status_code = status
+    if isinstance(error, Retriable):
+        response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    return response
+
+
+def status_and_words(error: Exception) -> tuple[int, str]:
+    """Return the HTTP status of an error and its words: our own errors in full, others without any detail."""
+    match error:
+        case HTTPException():
+            return error.code or 500, error.description or error.name
+        case UsageError():
+            return 400, str(error)
+        case Conflict():
+            return 409, str(error)
+        case Busy():
+            return 503, str(error)
+        case Retriable():
+            return 503, "Postgres does not answer; try again"
+    logger.error("request failed", exc_info=error)
+    return 500, str(error) if isinstance(error, LabelloopError) else "internal error; the service's log has the cause"

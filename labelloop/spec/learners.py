@@ -1,0 +1,65 @@
+"""The table of learners: what each one predicts, what it reads of an item, and whether it trains. One line each.
+
+Their classes are in backend/learners, under the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from labelloop.labeling.controls import Kind
+
+NONE = "none"
+"""Learner name of a loop without a learner: nothing is trained, and the pipeline's own confidence ranks the outputs."""
+ESTIMATOR = "estimator"
+"""Name of the learner that wraps a scikit-learn classifier, which loop.yaml names by its import path."""
+TEXT = "text"
+IMAGES = "images"
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerFacts:
+    """Facts about a learner that are known without importing its class."""
+
+    predicts: Kind | None = None
+    """The kind of answer; None if only the learner itself knows. Then it is checked when training starts."""
+    reads: str = ""
+    """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides.
+
+    A loop can override it with `learner.params.reads`.
+    """
+    is_frozen: bool = False
+    """Whether it never trains. New answers never trigger a run for such a learner."""
+    takes_form: bool = False
+    """Whether its constructor takes the labeling config, as `label_config`."""
+
+
+LEARNERS: Mapping[str, LearnerFacts] = {
+    "text": LearnerFacts(Kind.LABEL, TEXT),
+    "multilabel": LearnerFacts(Kind.LABELS, TEXT),
+    "spans": LearnerFacts(Kind.SPANS, TEXT),
+    "numbers": LearnerFacts(Kind.NUMBER, TEXT),
+    "committee": LearnerFacts(Kind.LABEL, TEXT),
+    "estimator": LearnerFacts(Kind.LABEL, TEXT),
+    "images": LearnerFacts(Kind.LABEL, IMAGES),
+    "incremental": LearnerFacts(Kind.LABEL, TEXT),
+    "tabular": LearnerFacts(Kind.LABEL, "tabular"),
+    "vectors": LearnerFacts(Kind.LABEL, "vectors"),
+    "label-studio-ml": LearnerFacts(takes_form=True),
+    "remote": LearnerFacts(takes_form=True, is_frozen=True),
+}
+"""Facts by learner name. The first learner that predicts a kind of answer is the default of that kind."""
+
+
+def facts_of(name: str) -> LearnerFacts:
+    """Return the facts of the learner with this name; those of `estimator` for an import path.
+
+    For a name that is not in the table, nothing is known: the facts are the defaults.
+    """
+    return LEARNERS.get(ESTIMATOR if "." in name else name, LearnerFacts())
+
+
+def default_learner(kind: Kind) -> str:
+    """Return the name of the learner that a loop has if loop.yaml names none."""
+    return next(name for name, facts in LEARNERS.items() if facts.predicts is kind)
