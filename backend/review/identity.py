@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from flask import Request, session
 
 from labelloop.access import callers, credentials
+from labelloop.access.token import AccessToken
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import access
@@ -93,5 +93,5 @@ def by_proxy(database: Database, header: str, secret: str) -> Authenticator:
     return way
 
 
-def _identity(row: dict[str, Any] | None, *, sent_by_browser: bool) -> Identity | None:
-    return None if row is None else Identity(row["name"], frozenset(row["scopes"]), sent_by_browser)
+def _identity(row: AccessToken | None, *, sent_by_browser: bool) -> Identity | None:
+    return None if row is None else Identity(row.name, frozenset(row.scopes), sent_by_browser)

@@ -128,7 +128,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
             return render_template("review/login.html", next=onward, said=said), 401
         session.clear()  # nothing that somebody else may have planted in this browser lives on
         session.permanent = True
-        session["token"] = str(row["id"])
+        session["token"] = str(row.id)
         return redirect(onward, 303)
 
     @bp.post("/logout")

@@ -71,7 +71,7 @@ class Connection:
 
     @contextmanager
     def clear(self, what: str, *, write: bool = False) -> Iterator[None]:
-        """Translate foreign errors. A write has surely not happened after a definite refusal, or without a connection."""
+        """Translate foreign errors. A write surely had no effect after a definite refusal, or without a connection."""
         lost = Ambiguous if write else Unreachable
         try:
             yield

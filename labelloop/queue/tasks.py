@@ -15,6 +15,9 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.answers.annotations import Annotation
+from labelloop.outputs.output import OutputState
+from labelloop.queue.lanes import Lane
+from labelloop.queue.prelabel import Prelabelled
 
 OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
     f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best")
@@ -23,10 +26,10 @@ OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
 
 
 _DRAWN = {
-    "control": "Drawn at random, to see whether the order of the others pays",
-    "audit": "Drawn at random from what the model is sure of",
-    "holdout": "Drawn at random, to judge models",
-    "gold": "Drawn at random, to judge models",
+    Lane.CONTROL: "Drawn at random, to see whether the order of the others pays",
+    Lane.AUDIT: "Drawn at random from what the model is sure of",
+    Lane.HOLDOUT: "Drawn at random, to judge models",
+    Lane.GOLD: "Drawn at random, to judge models",
 }
 """Why what is not of the rule is asked. Gold does not give itself away."""
 
@@ -75,6 +78,66 @@ class Task:
         return OUTPUT in self.data
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTask(Prelabelled):
+    """A row of tasks whose output is in review."""
+
+    output_id: UUID
+    label_studio_id: int
+    lane: Lane
+    utility: float
+    priority: float
+    """Place in the served order, 0 to 1, highest first."""
+    shown_version: str
+    """The `model_version` of the prediction that we last put on the task; "" if it has to be checked."""
+    pushed_at: datetime
+    overlap: int
+    """How many people are to answer it: 2 once a second opinion was asked for. The loop's overlap may be more."""
+    key: str
+    annotated: int
+    """How many annotations it has, skipped ones too."""
+    fresh: bool
+    """The versions in force have scored it."""
+    more: int
+    """How many people are asked beside, reason_for that many answers cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """A task that Label Studio should have."""
+
+    output_id: UUID
+    label_studio_id: int
+    pushed_at: datetime
+    state: OutputState
+    annotated: int
+    """How many annotations of it are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutput:
+    """An output of the loop, looked up by the id that a task carries."""
+
+    id: UUID
+    state: OutputState
+    label_studio_id: int | None
+    """Its task; None if no task is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """A task that should be answered by another number of people than all others."""
+
+    output_id: UUID
+    label_studio_id: int
+    wanted: int
+    """Number of people to ask."""
+    more: int
+    """How many of them are asked reason_for answers cannot be read."""
+    asked_more: int
+    """The same number as Label Studio was last told it."""
+
+
 def order_score(priority: float) -> float:
     """The score that Label Studio ranks by, in [0, 1], lowest first."""
     return 1.0 - priority
@@ -99,6 +162,6 @@ def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: in
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def task_reason(lane: str, teaches: str | None, differs: str = "") -> str:
+def task_reason(lane: Lane, teaches: str | None, differs: str = "") -> str:
     """Why people are shown it, in one line: what its answer would teach, and what it has that others have not."""
     return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))

@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Ambiguous, LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.order import priorities, useful
 from labelloop.queue.prelabel import prelabel_result
-from labelloop.queue.tasks import order_score
+from labelloop.queue.project import LoopProject
+from labelloop.queue.tasks import OpenTask, order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
@@ -32,15 +33,12 @@ logger = logging.getLogger(__name__)
 MAX_PREDICTIONS = 50
 """Predictions in one request. It takes a quarter of a second, so that no click waits long."""
 
-Row = dict[str, Any]
-"""An open task with its output's key and label."""
-
 
 def prelabel(
     database: Database,
     gateway: Gateway,
     spec: LoopSpec,
-    project: dict[str, Any],
+    project: LoopProject,
     grace_s: float,
     checked: Callable[[], None],
 ) -> PushReport:
@@ -49,7 +47,7 @@ def prelabel(
     `checked` is called before the first call to Label Studio. After each request, a pause as long as the request leaves
     Label Studio to its annotators.
     """
-    renewal = _Renewal(database, gateway, spec, project["project_id"])
+    renewal = _Renewal(database, gateway, spec, project.id)
 
     # gather
     with database.transaction() as conn:
@@ -57,10 +55,10 @@ def prelabel(
     if found.is_current():
         return PushReport()
     checked()
-    ids = [row["label_studio_id"] for row in found.outdated]
-    there = gateway.versions_of_tasks(project["project_id"], ids) if ids else {}
+    ids = [row.label_studio_id for row in found.outdated]
+    there = gateway.versions_of_tasks(project.id, ids) if ids else {}
     with database.transaction() as conn:
-        sent = {batch["id"]: _priorities(conn, batch["id"]) for batch in found.left}
+        sent = {batch.id: _priorities(conn, batch.id) for batch in found.left}
         window = look(conn, spec)
 
     # decide
@@ -89,23 +87,23 @@ class _Found:
     """Name of the versions in force, which the open tasks should show."""
     shown: str
     """The versions whose predictions the project shows."""
-    rows: list[Row]
-    left: list[dict[str, Any]]
+    rows: list[OpenTask]
+    left: list[OpenBatch]
     """Batches of predictions that an earlier push left without a result."""
 
     @property
-    def outdated(self) -> list[Row]:
-        return [row for row in self.rows if row["shown_version"] != self.target]
+    def outdated(self) -> list[OpenTask]:
+        return [row for row in self.rows if row.shown_version != self.target]
 
     @property
     def kept(self) -> list[float]:
         """Priorities of the tasks that show these versions already."""
-        return [row["priority"] for row in self.rows if row["shown_version"] == self.target]
+        return [row.priority for row in self.rows if row.shown_version == self.target]
 
     def is_current(self) -> bool:
         """Whether there is nothing to send, to show or to finish."""
         outdated = self.outdated
-        if self.left or any(row["fresh"] for row in outdated):
+        if self.left or any(row.fresh for row in outdated):
             return False
         return bool(outdated) or not self.rows or self.shown == self.target
 
@@ -114,16 +112,16 @@ class _Found:
 class _Plan:
     """Changes by which every open task gets a prediction of the versions in force."""
 
-    ended: list[tuple[dict[str, Any], str]]
+    ended: list[tuple[OpenBatch, BatchState]]
     """Batches of an earlier push, each with its final state."""
     arrived: dict[UUID, float]
     """Outputs whose prediction came by such a batch, with the priority that it was sent with."""
     gone: list[int]
     """Tasks that are not in Label Studio any more."""
-    change: list[Row]
+    change: list[OpenTask]
     """Tasks that have a prediction of these versions with an old order score: the versions were in force before, or
     somebody retrieved predictions by hand."""
-    send: list[Row]
+    send: list[OpenTask]
     """Tasks that need a new prediction."""
     taken: list[float]
     """Priorities of the tasks that stay as they are."""
@@ -137,14 +135,14 @@ def _gather(conn: Conn, loop: str) -> _Found:
     assert current is not None
     return _Found(
         target=pair.name,
-        shown=current["model_version"],
+        shown=current.model_version,
         rows=task_store.in_review(conn, loop, pair),
-        left=[batch for batch in batches.open_(conn, loop) if batch["kind"] == "predictions"],
+        left=[batch for batch in batches.open_(conn, loop) if batch.kind == BatchKind.PREDICTIONS],
     )
 
 
 def _priorities(conn: Conn, batch_id: UUID) -> dict[UUID, float]:
-    return {row["output_id"]: row["priority"] for row in batches.items(conn, batch_id)}
+    return {row.output_id: row.priority for row in batches.items(conn, batch_id)}
 
 
 def _decide(
@@ -154,16 +152,16 @@ def _decide(
     grace_s: float,
 ) -> _Plan:
     """`there`: the versions of each outdated task's predictions in Label Studio. `sent`: what each batch carried."""
-    present, gone = _split(found.outdated, lambda row: row["label_studio_id"] in there)
-    have, lack = _split(present, lambda row: found.target in there[row["label_studio_id"]])
-    ended, came, coming = _finish(found, {row["output_id"] for row in lack}, sent, grace_s)
-    arrived, others = _split(have, lambda row: row["output_id"] in came)
-    change, send = _fresh(others), [row for row in _fresh(lack) if row["output_id"] not in coming]
+    present, gone = _split(found.outdated, lambda row: row.label_studio_id in there)
+    have, lack = _split(present, lambda row: found.target in there[row.label_studio_id])
+    ended, came, coming = _finish(found, {row.output_id for row in lack}, sent, grace_s)
+    arrived, others = _split(have, lambda row: row.output_id in came)
+    change, send = _fresh(others), [row for row in _fresh(lack) if row.output_id not in coming]
     done = len(lack) + len(others) == len(send) + len(change)
     return _Plan(
         ended=ended,
-        arrived={row["output_id"]: came[row["output_id"]] for row in arrived},
-        gone=[row["label_studio_id"] for row in gone],
+        arrived={row.output_id: came[row.output_id] for row in arrived},
+        gone=[row.label_studio_id for row in gone],
         change=change,
         send=send,
         taken=[*found.kept, *came.values()],
@@ -171,37 +169,37 @@ def _decide(
     )
 
 
-def _split(rows: Sequence[Row], belongs: Callable[[Row], bool]) -> tuple[list[Row], list[Row]]:
+def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tuple[list[OpenTask], list[OpenTask]]:
     """Divide the rows into those that belong and the others."""
-    sides: tuple[list[Row], list[Row]] = [], []
+    sides: tuple[list[OpenTask], list[OpenTask]] = [], []
     for row in rows:
         sides[0 if belongs(row) else 1].append(row)
     return sides
 
 
-def _fresh(rows: Sequence[Row]) -> list[Row]:
+def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
     """Those that the versions in force have scored."""
-    return [row for row in rows if row["fresh"]]
+    return [row for row in rows if row.fresh]
 
 
 def _finish(
     found: _Found, lack: Collection[UUID], sent: Mapping[UUID, Mapping[UUID, float]], grace_s: float
-) -> tuple[list[tuple[dict[str, Any], str]], dict[UUID, float], set[UUID]]:
+) -> tuple[list[tuple[OpenBatch, BatchState]], dict[UUID, float], set[UUID]]:
     """Decide the final state of each batch that an earlier push left.
 
     Also returns the outputs whose prediction arrived, with its priority, and those whose prediction may still come. A
     batch of the versions in force may take effect until the grace is over.
     """
-    ended, came, coming = list[tuple[dict[str, Any], str]](), dict[UUID, float](), set[UUID]()
+    ended, came, coming = list[tuple[OpenBatch, BatchState]](), dict[UUID, float](), set[UUID]()
     for batch in found.left:
-        carried = sent[batch["id"]]
+        carried = sent[batch.id]
         missing = carried.keys() & lack
-        if batch["version"] == found.target:
+        if batch.version == found.target:
             came |= {output_id: place for output_id, place in carried.items() if output_id not in lack}
-            if missing and batch["age_s"] <= grace_s:
+            if missing and batch.age_s <= grace_s:
                 coming |= missing
                 continue
-        ended.append((batch, "abandoned" if missing else "adopted"))
+        ended.append((batch, BatchState.ABANDONED if missing else BatchState.ADOPTED))
     return ended, came, coming
 
 
@@ -215,25 +213,25 @@ class _Renewal:
         """Store how earlier imports ended, and have the next pull check the tasks that are gone."""
         with self._database.transaction() as conn:
             for batch, state in plan.ended:
-                batches.end(conn, batch["id"], batch["state"], state)
-                batches.forget_items(conn, batch["id"])
+                batches.end(conn, batch.id, batch.state, state)
+                batches.forget_items(conn, batch.id)
             task_store.show(conn, version, plan.arrived)
             if plan.gone:
                 annotation_store.record_doorbell(conn, self._spec.name, plan.gone)
                 jobs.ask(conn, jobs.PULL, self._spec.name)
 
-    def change(self, rows: Sequence[Row], version: str, places: Mapping[UUID, float]) -> None:
+    def change(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         """Give the predictions that these tasks have already the new order score and result."""
         for row in rows:
-            place, result = places[row["output_id"]], prelabel_result(self._spec, row)
+            place, result = places[row.output_id], prelabel_result(self._spec, row)
             with _paced():
                 self._gateway.change_predictions(
-                    self._project_id, row["label_studio_id"], version, order_score(place), result
+                    self._project_id, row.label_studio_id, version, order_score(place), result
                 )
             with self._database.transaction() as conn:
-                task_store.show(conn, version, {row["output_id"]: place})
+                task_store.show(conn, version, {row.output_id: place})
 
-    def send(self, rows: Sequence[Row], version: str, places: Mapping[UUID, float]) -> None:
+    def send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         """Import a new prediction for each of these tasks."""
         for start in range(0, len(rows), MAX_PREDICTIONS):
             with _paced():
@@ -246,17 +244,17 @@ class _Renewal:
             projects.set_model_version(conn, self._spec.name, version)
         logger.info("the project shows a new version", extra={"loop": self._spec.name, "version": version})
 
-    def _send(self, rows: Sequence[Row], version: str, places: Mapping[UUID, float]) -> None:
-        carried = {row["output_id"]: places[row["output_id"]] for row in rows}
+    def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
+        carried = {row.output_id: places[row.output_id] for row in rows}
         with self._database.transaction() as conn:
-            batch_id = batches.intend(conn, self._spec.name, version, len(rows), kind="predictions")
+            batch_id = batches.intend(conn, self._spec.name, version, len(rows), kind=BatchKind.PREDICTIONS)
             batches.carry(conn, batch_id, carried)
             batches.send(conn, batch_id)
         predictions = [
             {
-                "task": row["label_studio_id"],
+                "task": row.label_studio_id,
                 "result": prelabel_result(self._spec, row),
-                "score": order_score(places[row["output_id"]]),
+                "score": order_score(places[row.output_id]),
                 "model_version": version,
             }
             for row in rows
@@ -266,14 +264,14 @@ class _Renewal:
         except Ambiguous:
             raise
         except LabelloopError as exc:
-            state = "abandoned" if isinstance(exc, Unreachable) else "refused"
+            state = BatchState.ABANDONED if isinstance(exc, Unreachable) else BatchState.REFUSED
             with self._database.transaction() as conn:
-                batches.end(conn, batch_id, "sending", state, str(exc))
+                batches.end(conn, batch_id, BatchState.SENDING, state, str(exc))
                 batches.forget_items(conn, batch_id)
             raise
         with self._database.transaction() as conn:
             task_store.show(conn, version, carried)
-            batches.end(conn, batch_id, "sending", "adopted")
+            batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
 
 

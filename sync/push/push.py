@@ -10,16 +10,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
 from labelloop.labeling.form_xml import same_form, shown_data
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
-from labelloop.queue.lanes import announced_lane, reason_for
+from labelloop.queue.batches import BatchItem, BatchState
+from labelloop.queue.lanes import Lane, announced_lane, reason_for
 from labelloop.queue.order import SECOND, Ranked, priorities, useful
 from labelloop.queue.prelabel import prelabel_result
+from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BEST, TaskDraft, likeliest, sign, task_data, task_reason
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -81,19 +84,19 @@ def push(
 
 def _project(
     database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings
-) -> tuple[dict[str, Any], bool, bool]:
+) -> tuple[LoopProject, bool, bool]:
     """Return the loop's project, whether it was made just now, and whether the loop never had a task."""
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
         is_first = not task_store.any_yet(conn, spec.name)
-    if project is not None and project["project_id"] is not None:
+    if project is not None and project.project_id is not None:
         return project, False, is_first
-    return ensure_project(database, gateway, spec, settings), True, is_first
+    return ensure_project(database, gateway, spec, settings).project, True, is_first
 
 
-def _check(gateway: Gateway, project: Mapping[str, Any]) -> None:
+def _check(gateway: Gateway, project: LoopProject) -> None:
     """Raise unless the project is ours; restore the settings of its order that somebody changed."""
-    keep_order(gateway, check_is_ours(gateway, project), project["model_version"])
+    keep_order(gateway, check_is_ours(gateway, project), project.model_version)
 
 
 def _try(renew: Callable[[], PushReport]) -> tuple[PushReport, Retriable | None]:
@@ -134,7 +137,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         coming = [item for item in chosen if item.lane != SECOND]
         again = [item.output_id for item in chosen if item.lane == SECOND]
         # Tasks of another version than the others are served last, whatever their order score.
-        version = project["model_version"] if window.open_rows else window.pair.name
+        version = project.model_version if window.open_rows else window.pair.name
         placed = _places(spec, window, coming, version)
 
         # apply
@@ -149,7 +152,7 @@ def _places(spec: LoopSpec, window: Window, coming: Sequence[Ranked], version: s
     return priorities(
         coming,
         useful(window.stands, coming, spec.queue.window),
-        [row["priority"] for row in window.open_rows],
+        [row.priority for row in window.open_rows],
         draw=version,
     )
 
@@ -162,9 +165,7 @@ def _intend(conn: Conn, loop: str, version: str, placed: dict[UUID, float]) -> U
     return batch_id
 
 
-def _send_all(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], claim: Claim
-) -> PushReport:
+def _send_all(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claim: Claim) -> PushReport:
     """Send the claimed outputs. A batch that Label Studio refuses is sent in halves, down to the outputs at fault."""
     report = PushReport(asked_again=ask(database, spec, claim.again)) if claim.again else PushReport()
     if report.asked_again:
@@ -180,7 +181,7 @@ def _send_all(
     if len(refusals) >= REFUSALS_THAT_BLAME_THE_BATCH and not report.pushed:
         with database.transaction() as conn:
             for batch_id, why in refusals.items():
-                put_back(conn, batch_id, "sending", "refused", str(why))
+                put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why))
         raise Failed(
             f"Label Studio takes none of {len(refusals)} outputs of loop {spec.name!r}, so the fault is not in them. "
             f"They wait again ({next(iter(refusals.values()))})"
@@ -194,28 +195,28 @@ def _send(
     database: Database,
     gateway: Gateway,
     spec: LoopSpec,
-    project: dict[str, Any],
+    project: LoopProject,
     batch_id: UUID,
     differs: Mapping[UUID, str],
 ) -> tuple[PushReport, list[UUID], Refused | None]:
     """Send one batch. Returns the report, the halves to try if it was refused, and the refusal of a single output."""
     with database.transaction() as conn:
         rows = batches.items(conn, batch_id)
-        version = batches.get(conn, batch_id)["version"]
+        version = batches.version(conn, batch_id)
         # Before the batch counts as sent: an error here means that Label Studio has not received anything.
-        drafts = [_draft(spec, project, row, version, differs.get(row["output_id"], "")) for row in rows]
+        drafts = [_draft(spec, project, row, version, differs.get(row.output_id, "")) for row in rows]
         if not batches.send(conn, batch_id):
             return PushReport(), [], None
     try:
-        ids = gateway.import_tasks(project["project_id"], drafts)
+        ids = gateway.import_tasks(project.id, drafts)
     except Unreachable as exc:
         with database.transaction() as conn:
-            put_back(conn, batch_id, "sending", "abandoned", str(exc))
+            put_back(conn, batch_id, BatchState.SENDING, BatchState.ABANDONED, str(exc))
         raise
     except Refused as exc:
         if exc.status not in RECORDS_FAULT:
             with database.transaction() as conn:
-                put_back(conn, batch_id, "sending", "refused", str(exc))
+                put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(exc))
             raise
         _same_config(database, gateway, spec, project, batch_id, exc)
         return (
@@ -229,15 +230,15 @@ def _send(
 
 
 def _same_config(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID, why: Refused
+    database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, batch_id: UUID, why: Refused
 ) -> None:
     """Raise Failed if the project's form was changed. The outputs of the batch then wait again."""
-    if same_form(spec.labels_xml, gateway.project(project["project_id"]).labels_xml):
+    if same_form(spec.labels_xml, gateway.project(project.id).labels_xml):
         return
     with database.transaction() as conn:
-        put_back(conn, batch_id, "sending", "refused", str(why))
+        put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why))
     raise Failed(
-        f"the labeling config of project {project['project_id']} was changed in Label Studio, which now refuses the "
+        f"the labeling config of project {project.id} was changed in Label Studio, which now refuses the "
         f"tasks of loop {spec.name!r}. Make the same change in its labels.xml, or undo it ({why})"
     )
 
@@ -245,14 +246,14 @@ def _same_config(
 def _halves(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> list[UUID]:
     """Replace a batch of which nothing was imported by two batches; empty if another push has ended it already."""
     with database.transaction() as conn:
-        if not batches.end(conn, batch_id, "sending", "refused", str(why)):
+        if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why)):
             return []
         rows = batches.items(conn, batch_id)
-        version = batches.get(conn, batch_id)["version"]
+        version = batches.version(conn, batch_id)
         halves = []
         for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
             half = batches.intend(conn, spec.name, version, len(part))
-            batches.hand_over(conn, batch_id, half, [row["output_id"] for row in part])
+            batches.hand_over(conn, batch_id, half, [row.output_id for row in part])
             halves.append(half)
         return halves
 
@@ -260,30 +261,30 @@ def _halves(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) ->
 def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> PushReport:
     """Quarantine the only output of a batch, which Label Studio refuses for good."""
     with database.transaction() as conn:
-        if not batches.end(conn, batch_id, "sending", "refused", str(why)):
+        if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why)):
             return PushReport()
-        key = batches.items(conn, batch_id)[0]["key"]
-        quarantined = batches.release(conn, batch_id, "quarantined", str(why))
+        key = batches.items(conn, batch_id)[0].key
+        quarantined = batches.release(conn, batch_id, OutputState.QUARANTINED, str(why))
         batches.forget_items(conn, batch_id)
     logger.warning("loop %s: output %s is quarantined: %s", spec.name, key, why)
     return PushReport(quarantined=quarantined)
 
 
-def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version: str, differs: str) -> TaskDraft:
-    output_id, label = row["output_id"], row["output_label"]
-    signature = sign(project["signing_key"], output_id)
-    teaches = row["why"]
-    if row["champion"] == row["ranker"] == PIPELINE or row["lane"] == "gold":
-        teaches = reason_for(spec, row["probabilities"], row["evidence"], row["output_confidence"])
-    why = task_reason(announced_lane(row["lane"], spec), teaches, differs)
-    shown = shown_data(spec.config.data_fields, row["data"])
-    data = task_data(shown, output_id, row["batch_id"], row["key"], label, signature, why)
+def _draft(spec: LoopSpec, project: LoopProject, row: BatchItem, version: str, differs: str) -> TaskDraft:
+    output_id, label = row.output_id, row.output_label
+    signature = sign(project.signing_key, output_id)
+    teaches = row.why
+    if row.champion == row.ranker == PIPELINE or row.lane == Lane.GOLD:
+        teaches = reason_for(spec, row.probabilities, row.evidence, row.output_confidence)
+    why = task_reason(announced_lane(row.lane, spec), teaches, differs)
+    shown = shown_data(spec.config.data_fields, row.data)
+    data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why)
     if spec.config.quick is not None:
-        data[BEST] = [{"value": label} for label in likeliest(row["probabilities"] or {}, spec.labels)]
+        data[BEST] = [{"value": label} for label in likeliest(row.probabilities or {}, spec.labels)]
     return TaskDraft(
         output_id=output_id,
         data=data,
         result=prelabel_result(spec, row),
-        priority=row["priority"],
+        priority=row.priority,
         version=version,
     )

@@ -7,11 +7,12 @@ what was lost, or undone by a change of the whole project. Telling it twice has 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from uuid import UUID
 
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.project import LoopProject
+from labelloop.queue.tasks import AskedAgain
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, projects
@@ -28,7 +29,7 @@ def ask(database: Database, spec: LoopSpec, output_ids: Sequence[UUID]) -> int:
     return asked
 
 
-def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping[str, Any]) -> None:
+def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
     """Let Label Studio serve the tasks that wait for one more opinion, or for an answer that can be read.
 
     If an answer can be read after all, its task asks as many people as the other tasks again.
@@ -38,26 +39,26 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: Mappin
         rows = task_store.asked_again(conn, spec.name, spec.overlap)
     if not rows:
         return
-    there = gateway.opinions(project["project_id"], [row["label_studio_id"] for row in rows])
+    there = gateway.opinions(project.id, [row.label_studio_id for row in rows])
 
     # decide
-    rows = [row for row in rows if row["label_studio_id"] in there]  # the others' tasks were deleted
-    more = {row["output_id"]: row["more"] for row in rows if row["more"] > row["asked_more"]}
-    fewer = {row["output_id"]: row["more"] for row in rows if row["more"] < row["asked_more"]}
+    rows = [row for row in rows if row.label_studio_id in there]  # the others' tasks were deleted
+    more = {row.output_id: row.more for row in rows if row.more > row.asked_more}
+    fewer = {row.output_id: row.more for row in rows if row.more < row.asked_more}
 
     # apply: stored before more people are asked, and after fewer are, so that the next push completes a killed one
     with database.transaction() as conn:
         task_store.record_asked_more(conn, more)
     for row in rows:
-        _reopen(gateway, row, *there[row["label_studio_id"]])
+        _reopen(gateway, row, *there[row.label_studio_id])
     with database.transaction() as conn:
         task_store.record_asked_more(conn, fewer)
 
 
-def _reopen(gateway: Gateway, row: Mapping[str, Any], overlap: int, given: int, done: bool) -> None:
+def _reopen(gateway: Gateway, row: AskedAgain, overlap: int, given: int, done: bool) -> None:
     """Have Label Studio ask as many people as are wanted, unless it does: it has `given` opinions of `overlap`."""
-    wanted = row["wanted"]
+    wanted = row.wanted
     if given < wanted and (done or overlap < wanted):
-        gateway.reopen_task(row["label_studio_id"], wanted)
-    elif overlap > wanted and row["asked_more"] > row["more"]:
-        gateway.reopen_task(row["label_studio_id"], wanted, done=given >= wanted)
+        gateway.reopen_task(row.label_studio_id, wanted)
+    elif overlap > wanted and row.asked_more > row.more:
+        gateway.reopen_task(row.label_studio_id, wanted, done=given >= wanted)

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from labelloop import selection
 from labelloop.pictures.kept import with_pictures
+from labelloop.queue.batches import BatchKind
 from labelloop.queue.order import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
+from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
 from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate, Pick
@@ -47,7 +49,7 @@ class Window:
     """The versions in force."""
     within: int
     """How many of the best waiting outputs were read."""
-    open_rows: list[dict[str, Any]]
+    open_rows: Sequence[OpenTask]
     stands: list[Ranked]
     """The open tasks that are served soon, because no better ones wait or are open."""
     queues: Mapping[str, Sequence[Ranked]]
@@ -72,13 +74,13 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     pair = in_force(conn, spec.name)
     open_rows = task_store.in_review(conn, spec.name, pair)
     waiting = [
-        Ranked(row["output_id"], row["key"], row["lane"], row["utility"], row["fresh"])
+        Ranked(row.output_id, row.key, row.lane, row.utility, row.fresh)
         for row in pool.best(conn, spec.name, within, pair)
     ]
     filling = [opened(row, spec) for row in open_rows if _fills_a_place(row, spec)]
     # An open task counts whatever version ranked it: until the newest version has scored all, nothing better is known.
     since = versions.in_force_since(conn, spec.name)
-    outdated = {row["output_id"] for row in open_rows if row["fresh"] and since and row["pushed_at"] < since}
+    outdated = {row.output_id for row in open_rows if row.fresh and since and row.pushed_at < since}
     return Window(
         pair=pair,
         within=within,
@@ -91,9 +93,9 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     )
 
 
-def _fills_a_place(row: Mapping[str, Any], spec: LoopSpec) -> bool:
+def _fills_a_place(row: OpenTask, spec: LoopSpec) -> bool:
     """Whether annotators are still asked. Each annotation counts, a skip too: who skipped is not served it again."""
-    return bool(row["annotated"] < max(row["overlap"], spec.overlap) + row["more"])
+    return row.annotated < max(row.overlap, spec.overlap) + row.more
 
 
 def _queues(
@@ -105,7 +107,7 @@ def _queues(
     }
     asked = sum(item.lane == SECOND for item in filling)  # a task that its last annotator skipped keeps no other out
     queues[SECOND] = [
-        Ranked(row["output_id"], row["key"], SECOND, row["doubt"])
+        Ranked(row.output_id, row.key, SECOND, row.doubt)
         for row in doubts.most(conn, spec.name, max(0, _at_once(spec) - asked))
     ]
     return queues
@@ -115,10 +117,10 @@ def _places(conn: Conn, spec: LoopSpec, filled: int) -> int:
     """Return the number of free places. Every open task fills one, whatever its utility is by now: otherwise the window
     would grow with each promotion.
     """
-    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
+    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch.kind == BatchKind.TASKS]
     if len(on_the_way) >= MAX_UNCLEAR:
         return 0
-    in_flight: int = sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S)
+    in_flight = sum(batch.size for batch in on_the_way if batch.age_s < HOPES_S)
     return max(0, min(MAX_BATCH, spec.queue.window - filled - in_flight))
 
 
@@ -181,17 +183,19 @@ def _features(
     ids = [*candidates, *open_, *recent]
     embeddings = None
     if width:
-        said = [row["embedding"] for row in _seen(database, ids, None, embeddings=True)]
+        said = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
         # An embedding of another width came when the loop's spec wanted that width.
         embeddings = [one if len(one or ()) == width else None for one in said]
-    data: Iterable[Mapping[str, Any]] = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
         data = with_pictures(database, None, spec, list(data))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 
 
-def _seen(database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> Iterator[dict[str, Any]]:
+def _seen(
+    database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool
+) -> Iterator[outputs.Comparable]:
     """Yield rows in the order of `ids`. Few are read at a time, since a picture may be large."""
     for start in range(0, len(ids), AT_A_TIME):
         some = ids[start : start + AT_A_TIME]
@@ -204,10 +208,10 @@ def _groups(known: Features | None) -> Sequence[int]:
     return [] if known is None else known.groups.tolist()
 
 
-def opened(row: Mapping[str, Any], spec: LoopSpec) -> Ranked:
+def opened(row: OpenTask, spec: LoopSpec) -> Ranked:
     """Return an open task as the window ranks it. A second opinion has a lane of its own."""
-    lane = SECOND if row["overlap"] > spec.overlap else row["lane"]
-    return Ranked(row["output_id"], row["key"], lane, row["utility"])
+    lane = SECOND if row.overlap > spec.overlap else row.lane
+    return Ranked(row.output_id, row.key, lane, row.utility)
 
 
 def _reach(spec: LoopSpec) -> int:
