@@ -19,7 +19,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.questions import gauges
 from labelloop.store.tables import prelabels
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.version import short, shown_version
+from labelloop.versions.version import VersionPair, short
 
 KEPT_S = 5.0
 """What Postgres said is not asked again before."""
@@ -83,7 +83,7 @@ def _loops(conn: Conn) -> Iterator[Metric]:
         champion.add_metric([loop, short(row.version_id)], 1)
         changes.add_metric([loop], row.epoch)
         since = version_store.in_force_since(conn, loop)
-        behind = since is not None and prelabels.any_stale(conn, loop, shown_version(*who(conn, loop)))
+        behind = since is not None and prelabels.any_stale(conn, loop, VersionPair.of(*who(conn, loop)))
         lag.add_metric([loop], (datetime.now(UTC) - since).total_seconds() if behind and since is not None else 0)
     yield from (champion, changes, lag)
     runs = GaugeMetricFamily("labelloop_retrain_runs", "Runs, by what became of them", labels=["loop", "status"])

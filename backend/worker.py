@@ -20,7 +20,7 @@ from labelloop.process.settings import Settings
 from labelloop.process.worker import Check, Duties, in_thread
 from labelloop.store.database import Database
 from labelloop.store.tables import exports, jobs, loops, prelabels
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 
 CONCURRENCY = 3
 """While one loop trains, another can be prelabelled; each job of a loop has its own lock."""
@@ -95,7 +95,7 @@ def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -
     with database.transaction() as conn:
         for loop in loops.names(conn):
             if now - asked.get(loop, -ASK_AGAIN_AFTER_S) >= ASK_AGAIN_AFTER_S and prelabels.any_stale(
-                conn, loop, shown_version(*who(conn, loop))
+                conn, loop, VersionPair.of(*who(conn, loop))
             ):
                 asked[loop] = now
                 jobs.ask(conn, jobs.PRELABEL, loop)

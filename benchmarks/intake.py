@@ -107,8 +107,9 @@ def _bare(our: House, rows: Sequence[tuple[object, ...]]) -> float:
                     insert into outputs ({COLUMNS}) select {COLUMNS} from incoming
                     on conflict (loop, key) do nothing returning id, key, loop, lane, label, confidence
                 )
-                insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
-                select f.id, f.loop, f.lane, i.utility, f.key, f.label, f.confidence, 'pipeline'
+                insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
+                select f.id, f.loop, f.lane, i.utility, f.key, f.label, f.confidence, 'pipeline',
+                    'pipeline'
                 from fresh f join incoming i using (key) where f.lane <> 'pass'
                 """
             )

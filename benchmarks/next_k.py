@@ -9,19 +9,20 @@ from benchmarks.goals import NEXT_FRESH, NEXT_HALF, NEXT_STALE, Goal, Measured
 from benchmarks.items import texts_spec
 from benchmarks.rooms import House, Servers, house
 from labelloop.store.tables import loops, pool
+from labelloop.versions.version import VersionPair
 
 LOOP, K = "waiting", 50
 NOW, NEVER = "0123456789ab", "ffffffffffff"
 FILL = """
-    insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
+    insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
     select gen_random_uuid(), '{loop}',
         (case when share < .7 then 'rule' when share < .9 then 'holdout' when share < .95 then 'audit'
               when share < .99 then 'control' else 'gold' end)::lane,
-        random(), 'item/' || i, 'label', .5, {version}
+        random(), 'item/' || i, 'label', .5, {version}, {version}
     from (select i, random() as share from generate_series(1, {n}) i) i
 """
 # What came in since the last pass, what that one scored, and what one that was overtaken did.
-HALF = f"case when random() < .5 then '{NOW}' else (array['pipeline', 'last', 'other'])[1 + floor(random() * 3)] end"
+HALF = f"case when i % 2 = 0 then '{NOW}' else (array['pipeline', 'last', 'other'])[1 + i / 2 % 3] end"
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
@@ -72,7 +73,7 @@ def _times(our: House, version: str, calls: int) -> list[float]:
     for _ in range(calls):
         began = time.perf_counter()
         with our.database.transaction() as conn:
-            rows = pool.best(conn, LOOP, K, version)
+            rows = pool.best(conn, LOOP, K, VersionPair(version, version))
         times.append((time.perf_counter() - began) * 1000)
         assert len(rows) == 5 * K
     return times
@@ -85,7 +86,8 @@ def _by_scan(our: House) -> float:
         conn.execute("set local statement_timeout = 0")
         began = time.perf_counter()
         conn.execute(
-            "select * from pool where loop = %s and lane = 'rule' and version = %s order by utility desc, key limit %s",
+            "select * from pool where loop = %s and lane = 'rule' and champion = %s"
+            " order by utility desc, key limit %s",
             (LOOP, NOW, K),
         ).fetchall()
         return time.perf_counter() - began

@@ -24,7 +24,9 @@ from sync.push.push import push
 LOOP, WINDOW = "renewed", 50
 SHOWN = "select model_version = %(version)s as yes from projects where loop = %(loop)s"
 """Written down as soon as Label Studio has answered that it ranks by it."""
-REST = "select exists (select from pool where loop = %(loop)s and version <> %(version)s) as yes"
+REST = (
+    "select exists (select from pool where loop = %(loop)s and (champion, ranker) <> (%(version)s, %(version)s)) as yes"
+)
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:

@@ -35,8 +35,8 @@ SUBMIT = """
         ) t
         returning *
     )
-    insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
-    select id, loop, lane, random(), key, label, confidence, 'pipeline' from new
+    insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
+    select id, loop, lane, random(), key, label, confidence, 'pipeline', 'pipeline' from new
 """
 Row = tuple[UUID, str, dict[str, Any]]
 

@@ -12,16 +12,17 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import httpx
 
 from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import MAX_KEY, parse, read_key
 from labelloop.reading import strict_json
 from labelloop.reading.plain import plain
+
+if TYPE_CHECKING:
+    import httpx  # takes longer to import than all of ours: loaded when the first Client is made
 
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
@@ -95,6 +96,8 @@ class Client:
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"url must begin with http:// or https://; it is {url!r}")
+        import httpx
+
         self.url = url.rstrip("/")
         self._loop = loop
         self._attempts = attempts
@@ -189,12 +192,14 @@ class Client:
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         """The answer, asked for again while the service is away: keys make a second POST the same as one."""
+        from httpx import TransportError
+
         headers = {} if content is None else {"Content-Type": "application/x-ndjson"}
         for attempt in range(self._attempts):
             pause_s = self._rng.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
             try:
                 response = self._http.request(method, self.url + path, content=content, headers=headers)
-            except httpx.TransportError as exc:
+            except TransportError as exc:
                 problem = str(exc) or type(exc).__name__
             else:
                 if response.status_code != 429 and response.status_code < 500:

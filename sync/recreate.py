@@ -18,7 +18,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, projects
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import HOOK_HEADER, ensure_project, hook_path, own
+from sync.project.project import HOOK_HEADER, check_is_ours, ensure_project, hook_path
 from sync.pull.pull import pull
 from sync.pull.sweep import by_output, gone_from, reduce, too_many
 from sync.push.batches import put_back
@@ -60,7 +60,7 @@ def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping
         )
     gateway.whoami()
     try:
-        own(gateway, project)
+        check_is_ours(gateway, project)
     except Failed as exc:
         if isinstance(exc.__cause__, Refused):
             return False, True
@@ -75,7 +75,7 @@ def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping
 def _let_go(conn: Conn, loop: str) -> int:
     """Everything that is open or on its way waits again; returns how many outputs."""
     for hop in ("push", "answers"):  # in the order in which a push takes them
-        projects.hold(conn, loop, hop)
+        projects.lock_hop(conn, loop, hop)
     n = 0
     for batch in batches.open_(conn, loop):
         if batch["kind"] == "tasks":

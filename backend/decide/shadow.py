@@ -25,7 +25,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, loops, pool, shadow, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun, RunStatus
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 
 CHUNK = 200
 """Outputs that both say at a time, in one transaction."""
@@ -98,7 +98,7 @@ def _say(
 
 def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     """What people have, and what they get next: of each lane the most useful `n`, one after the other."""
-    best = pool.best(conn, loop, n, shown_version(*who(conn, loop)))
+    best = pool.best(conn, loop, n, VersionPair.of(*who(conn, loop)))
     places: Counter[str] = Counter()
     ranked = []
     for row in best:

@@ -27,7 +27,7 @@ from backend.report.card import card as card_of
 from backend.report.card import card_html
 from backend.train.child import kill
 from labelloop.errors import LabelloopError
-from labelloop.process import log
+from labelloop.process import log, rooms
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import exports
@@ -59,8 +59,8 @@ logger = logging.getLogger(__name__)
 def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> bool:
     """Write what MLflow lacks of the loop, in a child process; whether all went well. `stop` ends it."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "backend.report.mlflow_export", loop],
-        env={**os.environ, **settings.to_env()},
+        rooms.python("backend.report.mlflow_export", loop),
+        env={**rooms.environment(os.environ), **settings.to_env()},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )

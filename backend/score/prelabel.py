@@ -27,7 +27,7 @@ from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
 from labelloop.store.tables.prelabels import Prelabel
-from labelloop.versions.version import short, shown_version
+from labelloop.versions.version import VersionPair
 
 CHUNK = 4096
 logger = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def prelabel(
         champion, ranker = who(conn, loop)
     if spec is None:
         return 0
-    pair = Pair(champion, ranker, shown_version(champion, ranker), spec.queue.strategy)
+    pair = Pair(champion, ranker, VersionPair.of(champion, ranker), spec.queue.strategy)
     files = {version: _file(models_dir, version) for version in {champion, ranker} if version is not None}
     stop = stop or threading.Event()
     done = 0
@@ -83,7 +83,7 @@ def prelabel(
             if not stop.is_set():
                 jobs.ask(conn, jobs.PUSH, loop)
     except _Overtaken:
-        logger.info("loop %s: not %s any more", loop, pair.version)
+        logger.info("loop %s: not %s any more", loop, pair.names.name)
     logger.info("loop %s: %d outputs prelabelled", loop, done)
     return done
 
@@ -106,7 +106,7 @@ def _round(
     """Score what is stale now, chunk by chunk; yields how many outputs each had."""
     loop = spec.name
     versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
-    stale = _ahead(_stale(database, loop, pair.version, stop))
+    stale = _ahead(_stale(database, loop, pair.names, stop))
     work = (
         ((rows, first), (pair, *versions, _seen(database, settings, spec, _chunk(pair, rows)))) for rows, first in stale
     )
@@ -127,7 +127,7 @@ def _still(conn: Conn, loop: str, pair: Pair) -> None:
         raise _Overtaken
 
 
-def _stale(database: Database, loop: str, version: str, stop: threading.Event) -> Generator[tuple[Rows, bool]]:
+def _stale(database: Database, loop: str, names: VersionPair, stop: threading.Event) -> Generator[tuple[Rows, bool]]:
     """Chunks of what another pair has scored, and whether it is of the first that people may get.
 
     The open tasks, then a chunk of each lane in turn.
@@ -135,7 +135,7 @@ def _stale(database: Database, loop: str, version: str, stop: threading.Event) -
     after: UUID | None = None
     while not stop.is_set():
         with database.transaction() as conn:
-            rows = prelabels.of_tasks(conn, loop, version, CHUNK, after)
+            rows = prelabels.of_tasks(conn, loop, names, CHUNK, after)
             lanes = pool.lanes(conn, loop)
         if not rows:
             break
@@ -147,7 +147,7 @@ def _stale(database: Database, loop: str, version: str, stop: threading.Event) -
             if stop.is_set():
                 return
             with database.transaction() as conn:
-                rows = prelabels.of_pool(conn, loop, lane, version, CHUNK, bookmark)
+                rows = prelabels.of_pool(conn, loop, lane, names, CHUNK, bookmark)
             if rows:
                 left[lane] = (rows[-1]["utility"], rows[-1]["key"])
                 yield rows, first
@@ -175,7 +175,7 @@ def _seen(database: Database, settings: Settings | None, spec: LoopSpec, chunk: 
 
 def _to_label(pair: Pair, row: dict[str, Any]) -> bool:
     """Whether another than the champion gave the label: a new ranker alone changes no label."""
-    return bool(row["version"].partition("+")[0] != short(pair.champion))
+    return bool(row["champion"] != pair.names.champion)
 
 
 def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
@@ -186,7 +186,16 @@ def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
             label, confidence = row["pipeline_label"], row["pipeline_confidence"]
         elif label is None:
             label, confidence, margin = row["label"], row["confidence"], row["margin"]
-        yield Prelabel(row["output_id"], scores.utilities[i], label, confidence, pair.version, scores.whys[i], margin)
+        yield Prelabel(
+            row["output_id"],
+            scores.utilities[i],
+            label,
+            confidence,
+            pair.names.champion,
+            pair.names.ranker,
+            scores.whys[i],
+            margin,
+        )
 
 
 def _doubt(
@@ -199,16 +208,16 @@ def _doubt(
     after: UUID | None = None
     while not stop.is_set():
         with database.transaction() as conn:
-            rows = doubt_store.unseen(conn, loop, pair.version, CHUNK, after)
+            rows = doubt_store.unseen(conn, loop, pair.names, CHUNK, after)
         if not rows:
             return
         data = with_pictures(database, settings, spec, [row["data"] for row in rows])
         found = doubts(ranker, data, [row["label"] for row in rows])
         with database.transaction() as conn:
-            projects.hold(conn, loop, "answers")
+            projects.lock_hop(conn, loop, "answers")
             _still(conn, loop, pair)
             said = {row["output_id"]: doubt for row, doubt in zip(rows, found, strict=True)}
-            doubt_store.write(conn, loop, pair.version, said, {row["output_id"]: row["seq"] for row in rows})
+            doubt_store.write(conn, loop, pair.names, said, {row["output_id"]: row["seq"] for row in rows})
         after = rows[-1]["output_id"]
 
 

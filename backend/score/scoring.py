@@ -24,6 +24,7 @@ from labelloop.labeling.structured import read_labels
 from labelloop.outputs.output import unit_hash
 from labelloop.queue.why import DRAWN_AT_RANDOM, of_confidence, of_evidence, whys
 from labelloop.threads import one_thread
+from labelloop.versions.version import VersionPair
 
 Bytes = npt.NDArray[np.uint8]
 """Of a version's file. joblib sends an array that is given to many calls once; of a `bytes` it would send as many."""
@@ -37,8 +38,8 @@ class Pair:
 
     champion: str | None
     ranker: str | None
-    version: str
-    """Both as one name, as Label Studio's predictions have it."""
+    names: VersionPair
+    """The same by their short names, as Postgres has them."""
     strategy: str
 
 
@@ -165,7 +166,7 @@ def _rank(
     found: Sequence[float | None]
     if pair.strategy == strategies.RANDOM:
         # Another draw for each version, the same whenever and wherever it is made.
-        found = [unit_hash("order", pair.version, str(chunk.ids[positions[row]])) for row in rows]
+        found = [unit_hash("order", pair.names.name, str(chunk.ids[positions[row]])) for row in rows]
         words = [DRAWN_AT_RANDOM] * len(rows)
     elif not strategies.reads_probabilities(pair.strategy):
         evidence = [{} if said.evidence is None else said.evidence[row] for row in rows]

@@ -8,7 +8,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from labelloop.process import rooms
 from labelloop.process.settings import Settings
 from labelloop.spec.sections import Retrain
 
@@ -117,9 +117,14 @@ class Children:
         `idle`: it gets only processor time that nothing else uses; otherwise it always gets a small share.
         """
         child = subprocess.Popen(
-            [sys.executable, "-m", "backend.train.train"],
+            rooms.python("backend.train.train"),
             # One thread adds numbers in a fixed order, and leaves the other cores to serving.
-            env={**os.environ, **self._settings.to_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env={
+                **rooms.environment(os.environ),
+                **self._settings.to_env(),
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import labelloop
+from labelloop.process.rooms import ROOMS
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec")
 """Packages that influence a fit; the identity holds the versions of those that are installed."""
-_REPOSITORY = Path(__file__).parents[2]
 
 
 def identity(rows: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict[str, Any]:
@@ -59,11 +59,16 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def code() -> str:
     """Return the package's version, the checkout's revision if there is one, and 12 digits of the sources' SHA-256."""
     digest = hashlib.sha256()
-    rooms = (Path(__file__).parents[1], Path(labelloop.__file__).parent)  # in the image they have different parents
-    files = {file.relative_to(room.parent).as_posix(): file for room in rooms for file in room.rglob("*.py")}
+    parts = (Path(__file__).parents[1], Path(labelloop.__file__).parent)
+    files = {
+        file.relative_to(package.parent).as_posix(): file
+        for package in parts
+        for file in package.rglob("*.py")
+        if "_rooms" not in file.relative_to(package).parts  # the place of the rooms in a wheel
+    }
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
-    revision = _revision(_REPOSITORY / ".git")
+    revision = _revision(ROOMS / ".git")
     return f"{metadata.version('labelloop')}{f' {revision[:12]}' if revision else ''} ({digest.hexdigest()[:12]})"
 
 

@@ -130,12 +130,12 @@ def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
     """Only one that is surely the loop's; one that is gone is gone."""
     from labelloop.errors import Failed
     from labelloop.labelstudio.gateway import Gateway
-    from sync.project.project import own
+    from sync.project.project import check_is_ours
 
     settings.require("label_studio_url", "label_studio_token")
     with closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway:
         try:
-            gateway.delete_project(own(gateway, project).id)
+            gateway.delete_project(check_is_ours(gateway, project).id)
         except Failed as exc:
             if not isinstance(exc.__cause__, Refused):
                 raise

@@ -24,13 +24,13 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
     """Give what waits today's labels and utilities, now. The backend does it by itself after each new version."""
     from backend.score.prelabel import prelabel, who
     from labelloop.store.tables import prelabels
-    from labelloop.versions.version import shown_version
+    from labelloop.versions.version import VersionPair
 
     with open_database(settings) as db, progress() as tick:
         name = one_loop(db, loop)
         began = time.monotonic()
         with db.transaction() as conn:
-            of = prelabels.count_stale(conn, name, shown_version(*who(conn, name)))
+            of = prelabels.count_stale(conn, name, VersionPair.of(*who(conn, name)))
 
         def told(done: int) -> None:
             tick(f"outputs of {name} scored", done, of)

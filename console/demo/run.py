@@ -36,7 +36,7 @@ from labelloop.store.questions.figures import LoopCounts
 from labelloop.store.tables import jobs, projects, runs
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 
 AT_REST_S = 30.0
 """What has not come by then is lost."""
@@ -226,7 +226,8 @@ class _Demo:
     def _window_is_renewed(self) -> bool | None:
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
-            shown = shown_version(None if champion is None else champion.id, version_store.ranker(conn, self.spec.name))
+            ranker = version_store.ranker(conn, self.spec.name)
+            shown = VersionPair.of(None if champion is None else champion.id, ranker).name
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
         return (project is not None and project["model_version"] == shown and stale == 0) or None

@@ -22,7 +22,7 @@ from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
 from labelloop.store.questions import health
 from labelloop.store.tables import loops, projects, unreadable
-from sync.project.project import ML_TITLE, hook_path, own
+from sync.project.project import ML_TITLE, check_is_ours, hook_path
 
 AGAIN_S = 2.0
 """A fault of the order is believed when it is there twice, so far apart: a push may be in the middle."""
@@ -170,7 +170,7 @@ def _loop(
         yield project.not_made(name)
         return
     try:
-        standing = own(studio, row)
+        standing = check_is_ours(studio, row)
     except Failed as exc:
         yield project.not_there(name, str(exc), gone=isinstance(exc.__cause__, Refused))
         return

@@ -19,7 +19,7 @@ from labelloop.queue.tasks import OUTPUT
 
 MAX_TASKS = 10_000
 """The widest window that a spec allows."""
-SAME_SCORE = 1e-13
+SAME_ORDER_SCORE = 1e-13
 """Scores nearer to each other than this are one number; neighbours in our order lie 1e-12 apart."""
 UNKNOWN = "LABELLOOP_ASKS"
 """Neither an event of a webhook nor a way of authentication: with it nothing can be made."""

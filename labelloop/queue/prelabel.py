@@ -16,7 +16,7 @@ def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]
     Empty where the model could as well have tossed a coin: people then begin with an open form.
     """
     margin = row["margin"]
-    if row["version"].partition("+")[0] == PIPELINE and row["probabilities"]:
+    if row["champion"] == PIPELINE and row["probabilities"]:
         first, second = two_highest(row["probabilities"].values())
         margin = first - second
     if margin is not None and margin < spec.prelabel.min_margin - 1e-9:  # 0.6 - 0.5 is a little less than 0.1

@@ -87,6 +87,26 @@ def short(version_id: str | None) -> str:
     return PIPELINE if version_id is None else version_id[:12]
 
 
+@dataclass(frozen=True, slots=True)
+class VersionPair:
+    """The version that labels outputs and the version that ranks them, each by its short name."""
+
+    champion: str
+    """Labels; `pipeline` while the pipeline's own outputs do."""
+    ranker: str
+    """Ranks; equal to `champion` where no other version does."""
+
+    @classmethod
+    def of(cls, champion_id: str | None, ranker_id: str | None) -> VersionPair:
+        """Return the pair of these ids; None stands for the pipeline's own outputs, and for no ranker."""
+        return cls(short(champion_id), short(champion_id if ranker_id is None else ranker_id))
+
+    @property
+    def name(self) -> str:
+        """The name of the pair in Label Studio, as the `model_version` of its predictions."""
+        return self.champion if self.ranker == self.champion else f"{self.champion}+{self.ranker[:8]}"
+
+
 def find(prefix: str, ids: Sequence[str]) -> VersionId:
     """The one id that begins with `prefix`. Raises UsageError where there is none, or more than one."""
     found = [version_id for version_id in ids if prefix and version_id.startswith(prefix.lower())]
@@ -96,13 +116,6 @@ def find(prefix: str, ids: Sequence[str]) -> VersionId:
         raise UsageError(f"{prefix!r} begins {len(found)} versions: {', '.join(map(short, found))}; give more of it")
     known = ", ".join(map(short, ids[:5])) or "none yet"
     raise UsageError(f"no version begins with {prefix!r}; the newest are: {known}")
-
-
-def shown_version(champion_id: str | None, ranker_id: str | None) -> str:
-    """What Label Studio's predictions are called: who labels them and, where that is another, who ranks them."""
-    if ranker_id is None or ranker_id == champion_id:
-        return short(champion_id)
-    return f"{short(champion_id)}+{ranker_id[:8]}"
 
 
 def previous(history: Sequence[str | None]) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from labelloop.labelstudio.inspection import SAME_SCORE, Inspection, Served
+from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Inspection, Served
 from labelloop.queue.tasks import order_score
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -44,6 +44,6 @@ def to_mend(served: Sequence[Served], rows: Mapping[int, OpenTask], version: str
         if row is None or row.shown_version != version:
             continue
         wanted = order_score(row.priority)
-        if version not in task.versions or task.score is None or abs(task.score - wanted) > SAME_SCORE:
+        if version not in task.versions or task.score is None or abs(task.score - wanted) > SAME_ORDER_SCORE:
             found.append(task.task_id)
     return found

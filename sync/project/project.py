@@ -49,7 +49,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     logged and left out: nothing hangs on it, answers are looked for without a doorbell too.
     """
     row = _stand(database, gateway, spec)
-    project = own(gateway, row)
+    project = check_is_ours(gateway, row)
     project = _as_the_spec_says(database, gateway, project, spec, row)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
@@ -102,7 +102,7 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
         raise
 
 
-def own(gateway: Gateway, row: Mapping[str, Any]) -> Project:
+def check_is_ours(gateway: Gateway, row: Mapping[str, Any]) -> Project:
     """The project, surely ours: a Label Studio that was set up anew, or restored, gives its ids away again."""
     try:
         project = gateway.project(row["project_id"])
@@ -163,7 +163,7 @@ def _as_the_spec_says(
 def _words(database: Database, row: Mapping[str, Any], spec: LoopSpec) -> tuple[dict[str, str], dict[str, str]]:
     """Return what the project is to say, and what labelloop wrote last."""
     with database.transaction() as conn:
-        waiting = pool.waiting(conn, spec.name, signposts.MANY + 1)
+        waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
     return signposts.words(spec, _mark(row), waiting), {} if current is None else current["words"]
 

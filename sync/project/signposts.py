@@ -37,7 +37,7 @@ FORMER_INSTRUCTIONS = (
     ),
     "Press <b>Label All Tasks</b>: it serves the most informative task first, and each task to one person.",
 )
-MANY = 10_000
+COUNTED_UP_TO = 10_000
 """Waiting outputs are counted up to here."""
 TAB = "Most informative first"
 ORDERING = ["tasks:predictions_score"]
@@ -75,8 +75,8 @@ def _title(loop: str) -> str:
 
 def _waiting(n: int) -> str:
     """Two digits, so that the words stay the same while little changes."""
-    if n > MANY:
-        return f"More than {MANY:,} items wait."
+    if n > COUNTED_UP_TO:
+        return f"More than {COUNTED_UP_TO:,} items wait."
     if n >= 100:
         n = round(n, 2 - len(str(n)))
         return f"About {n:,} items wait."

@@ -20,7 +20,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import own
+from sync.project.project import check_is_ours
 from sync.pull.sweep import confirm, sweep, too_many
 from sync.pull.take_in import Pull, PullReport
 
@@ -79,12 +79,12 @@ def pull(
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
-        rung = annotation_store.rung(conn, spec.name)
+        rung = annotation_store.doorbells(conn, spec.name)
     if project is None or project["project_id"] is None:
         return PullReport()
     memory = memory or Memory()
     if not memory.checked_at or time.monotonic() - memory.checked_at > CHECK_EVERY_S:
-        own(gateway, project)
+        check_is_ours(gateway, project)
         memory.checked_at = time.monotonic()
     pull = Pull(database, gateway, spec, project)
     report = pull.read_again()
@@ -92,7 +92,7 @@ def pull(
     if rung:
         report += _rung(pull, rung)
     if full:
-        pull.meet_again()
+        pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
     if report.outputs or full:
         logger.info("pull", extra={"loop": spec.name, "report": report})
@@ -178,5 +178,5 @@ def _deleted(pull: Pull, ids: set[int]) -> PullReport:
         return PullReport()
     confirm(pull)
     with pull.database.transaction() as conn:
-        projects.hold(conn, pull.spec.name, "answers")
+        projects.lock_hop(conn, pull.spec.name, "answers")
         return pull.withdraw(conn, gone)

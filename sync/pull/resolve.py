@@ -57,7 +57,7 @@ def resolve(
     everything = [row for said, _ in read.values() for row in said]
     not_read = [row for _, rows in read.values() for row in rows]
     people = {row.reviewer for row in everything} | {row.reviewer for row in not_read if row.reviewer is not None}
-    feedback_store.meet(conn, instance, {person: users.get(person) for person in sorted(people)})
+    feedback_store.upsert_reviewers(conn, instance, {person: users.get(person) for person in sorted(people)})
     known = {person: row["id"] for person, row in feedback_store.reviewers(conn, instance).items()}
     feedback_store.replace(conn, instance, list(read), everything, known)
     agreed = {

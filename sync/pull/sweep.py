@@ -15,14 +15,14 @@ from labelloop.errors import Failed
 from labelloop.queue.tasks import Task
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import own
+from sync.project.project import check_is_ours
 from sync.pull.take_in import Pull, PullReport
 
 logger = logging.getLogger(__name__)
 
-FEW = 20
+MANY_DELETIONS = 20
 SHARE = 0.02
-"""More than FEW and more than this share vanished: rather Label Studio is at fault than somebody's deletions."""
+"""If more than MANY_DELETIONS tasks and more than this share of all are gone, assume a fault of Label Studio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +51,11 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     gone = gone_from(rows, standing, ours)
     if not confirm_deletions and too_many(len(gone), len(rows)):
         raise Failed(
-            f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio; that is more "
-            f"than people delete (at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If that was done on "
-            f"purpose, say so: labelloop pull --full --confirm-deletions --loop {pull.spec.name}; if not, restore "
-            f"Label Studio's database, or ask everything again: labelloop project recreate --loop {pull.spec.name}"
+            f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio. That is more "
+            f"than people usually delete (at most {MANY_DELETIONS}, or {SHARE:.0%}), so no answer was withdrawn. If "
+            f"they were deleted on purpose: labelloop pull --full --confirm-deletions --loop {pull.spec.name}. If not, "
+            f"restore Label Studio's database, or ask all open tasks again: labelloop project recreate --loop "
+            f"{pull.spec.name}"
         )
     counted = {row["label_studio_id"]: row["annotated"] for row in rows}
     # Annotated otherwise than we know, or not written down at all: a late import, perhaps, or somebody's own task.
@@ -71,7 +72,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
         }
         vanished = [row["output_id"] for row in gone if row["label_studio_id"] not in still or row["reused"]]
         with pull.database.transaction() as conn:
-            projects.hold(conn, pull.spec.name, "answers")
+            projects.lock_hop(conn, pull.spec.name, "answers")
             report += pull.withdraw(conn, vanished)
     for output_id, tasks in ours.items():
         if len(tasks) > 1:
@@ -83,12 +84,12 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
 
 def confirm(pull: Pull) -> None:
     """Raise unless Label Studio knows us, and the project is ours: to a lost permission every task looks deleted."""
-    own(pull.gateway, pull.project)
+    check_is_ours(pull.gateway, pull.project)
     pull.gateway.whoami()
 
 
 def too_many(gone: int, known: int) -> bool:
-    return gone > max(FEW, SHARE * known)
+    return gone > max(MANY_DELETIONS, SHARE * known)
 
 
 def reduce(tasks: Iterable[Task], signing_key: bytes) -> list[Standing]:

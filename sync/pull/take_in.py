@@ -56,7 +56,7 @@ class Pull:
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
             # One at a time, so that answers are committed in the order of their seq.
-            projects.hold(conn, self.spec.name, "answers")
+            projects.lock_hop(conn, self.spec.name, "answers")
             if (projects.get(conn, self.spec.name) or {}).get("instance") != self.instance:
                 raise Unreachable(f"loop {self.spec.name!r} has just been given another project")
             report = self._store(conn, tasks, users)
@@ -69,7 +69,7 @@ class Pull:
         with self.database.transaction() as conn:
             if not unreadable.of_another_form(conn, self.spec.name, self.instance, form):
                 return PullReport()
-            projects.hold(conn, self.spec.name, "answers")
+            projects.lock_hop(conn, self.spec.name, "answers")
             outputs = unreadable.of_another_form(conn, self.spec.name, self.instance, form)
             done = resolve(conn, self.spec, self.instance, outputs, {})
             return PullReport(outputs=len(outputs), answers=done.answers)
@@ -80,7 +80,7 @@ class Pull:
             conn, outputs, ["in_review", "answered"], "withdrawn", "its task was deleted in Label Studio"
         )
         task_store.forget(conn, outputs)
-        annotation_store.bury_outputs(conn, self.instance, outputs)
+        annotation_store.write_tombstones_of_outputs(conn, self.instance, outputs)
         feedback_store.forget(conn, outputs)
         done = resolve(conn, self.spec, self.instance, outputs, {})
         jobs.ask(conn, jobs.PUSH, self.spec.name)
@@ -103,7 +103,7 @@ class Pull:
                 output_id = None
             seen += [(annotation, output_id, distrusted) for annotation in task.annotations]
         touched = annotation_store.add(conn, self.instance, seen)
-        touched |= annotation_store.bury(
+        touched |= annotation_store.write_tombstones(
             conn, self.instance, {task.id: task.updated_at for task in tasks}, [item[0].id for item in seen]
         )
         touched |= {signed[task.id] for task in adopted}
@@ -119,8 +119,8 @@ class Pull:
         except ValueError:
             return False
         # A push may just be claiming it: what it took is on its way, and what it waits for it will not find.
-        projects.hold(conn, self.spec.name, "push")
-        if not task_store.hold_idle(conn, output["id"]):
+        projects.lock_hop(conn, self.spec.name, "push")
+        if not task_store.lock_idle(conn, output["id"]):
             return False
         if not task_store.adopt_stray(conn, output["id"], self.instance, task.id, batch_id):
             return False
@@ -129,12 +129,14 @@ class Pull:
         task_store.set_state(conn, [output["id"]], ["pushing", "withdrawn"], "in_review", "found in Label Studio")
         return True
 
-    def meet_again(self) -> None:
+    def upsert_reviewers(self) -> None:
         """Bring the names of those who have answered up to date: people change them. Who was deleted keeps theirs."""
         self._users = self.gateway.users()
         with self.database.transaction() as conn:
             known = feedback_store.reviewers(conn, self.instance)
-            feedback_store.meet(conn, self.instance, {id_: self._users[id_] for id_ in known if id_ in self._users})
+            feedback_store.upsert_reviewers(
+                conn, self.instance, {id_: self._users[id_] for id_ in known if id_ in self._users}
+            )
 
     def _users_of(self, tasks: Sequence[Task]) -> Mapping[int, Person]:
         """Label Studio's users; asked for once, when somebody is new to us."""

@@ -16,7 +16,7 @@ from labelloop.queue.tasks import Task
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[U
     Returns the counts of both; none where somebody else has said already what became of it.
     """
     # Label Studio serves a task before we know of it: an answer that a pull is just writing down is waited for.
-    projects.hold(conn, project["loop"], "answers")
+    projects.lock_hop(conn, project["loop"], "answers")
     if not batches.end(conn, batch_id, "sending", "adopted"):
         return 0, 0
     # On SQLite Label Studio gives the ids of deleted tasks away again.
@@ -115,10 +115,10 @@ def put_back(conn: Conn, batch_id: UUID, was: str, became: str, reason: str) -> 
     return n
 
 
-def in_force(conn: Conn, loop: str) -> str:
-    """The pair of versions that label and rank today, as Label Studio's predictions name it."""
+def in_force(conn: Conn, loop: str) -> VersionPair:
+    """Return the versions that label and rank today."""
     champion = versions.champion(conn, loop)
-    return shown_version(None if champion is None else champion.id, versions.ranker(conn, loop))
+    return VersionPair.of(None if champion is None else champion.id, versions.ranker(conn, loop))
 
 
 def _by_output(tasks: Iterable[Task], signing_key: bytes) -> dict[UUID, int]:

@@ -46,8 +46,9 @@ def prelabel(
     Studio to its people.
     """
     with database.transaction() as conn:
-        target = in_force(conn, spec.name)
-        rows = task_store.in_review(conn, spec.name, target)
+        pair = in_force(conn, spec.name)
+        target = pair.name
+        rows = task_store.in_review(conn, spec.name, pair)
         current = projects.get(conn, spec.name)
         left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
     assert current is not None
@@ -77,7 +78,7 @@ def prelabel(
     with database.transaction() as conn:
         task_store.show(conn, target, {row["output_id"]: came[row["output_id"]] for row in have if row not in others})
         if gone:
-            annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
+            annotation_store.record_doorbell(conn, spec.name, [row["label_studio_id"] for row in gone])
             jobs.ask(conn, jobs.PULL, spec.name)
     for row in anew:
         place = places[row["output_id"]]

@@ -26,7 +26,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import batches, pool, projects
 from labelloop.store.tables import tasks as task_store
 from labelloop.versions.version import PIPELINE
-from sync.project.project import ensure_project, first_tasks, keep_order, own
+from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
 from sync.push.prelabel import prelabel
 from sync.push.second import ask, reopen
@@ -34,7 +34,7 @@ from sync.push.window import look, prepare
 
 logger = logging.getLogger(__name__)
 
-MANY = 5
+REFUSALS_THAT_BLAME_THE_BATCH = 5
 """So many of one batch refused, and none taken: the fault is not theirs."""
 RECORDS_FAULT = frozenset({400, 413, 422})
 """Refusals that say something about what was sent; others are about us, or about the project."""
@@ -86,7 +86,7 @@ def push(
 
 def _check(gateway: Gateway, project: Mapping[str, Any]) -> None:
     """Raise unless the project is ours; what people changed of its order is put back."""
-    keep_order(gateway, own(gateway, project), project["model_version"])
+    keep_order(gateway, check_is_ours(gateway, project), project["model_version"])
 
 
 class Claim(NamedTuple):
@@ -107,7 +107,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         return None
     checked()
     with database.transaction() as conn:
-        projects.hold(conn, spec.name, "push")
+        projects.lock_hop(conn, spec.name, "push")
 
         # gather
         project = projects.get(conn, spec.name)
@@ -125,7 +125,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         if not coming:
             return claim if chosen else None
         # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if window.open_rows else window.version
+        version = project["model_version"] if window.open_rows else window.pair.name
         placed = priorities(
             coming,
             useful(window.stands, coming, spec.queue.window),
@@ -155,7 +155,7 @@ def _send_all(
         left += halves
         if refusal is not None:
             refusals[batch_id] = refusal
-    if len(refusals) >= MANY and not report.pushed:
+    if len(refusals) >= REFUSALS_THAT_BLAME_THE_BATCH and not report.pushed:
         with database.transaction() as conn:
             for batch_id, why in refusals.items():
                 put_back(conn, batch_id, "sending", "refused", str(why))
@@ -251,7 +251,7 @@ def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version
     output_id, label = row["output_id"], row["output_label"]
     signature = sign(project["signing_key"], output_id)
     teaches = row["why"]
-    if row["version"] == PIPELINE or row["lane"] == "gold":
+    if row["champion"] == row["ranker"] == PIPELINE or row["lane"] == "gold":
         teaches = reason_for(spec, row["probabilities"], row["evidence"], row["output_confidence"])
     why = task_reason(announced_lane(row["lane"], spec), teaches, differs)
     shown = shown_data(spec.config.data_fields, row["data"])

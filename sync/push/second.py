@@ -21,7 +21,7 @@ from labelloop.store.tables import tasks as task_store
 def ask(database: Database, spec: LoopSpec, output_ids: Sequence[UUID]) -> int:
     """These answered outputs wait for one more opinion; returns how many. One whose answer is gone does not."""
     with database.transaction() as conn:
-        projects.hold(conn, spec.name, "answers")
+        projects.lock_hop(conn, spec.name, "answers")
         asked = task_store.ask_again(conn, output_ids)
         if asked:
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # while they stood answered nobody renewed their predictions
@@ -41,7 +41,9 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: Mappin
     rows = [row for row in rows if row["label_studio_id"] in there]  # the others' tasks were deleted
     # Written down before more people are asked, and after fewer are: so a push that is killed is made up for.
     with database.transaction() as conn:
-        task_store.told(conn, {row["output_id"]: row["more"] for row in rows if row["more"] > row["asked_more"]})
+        task_store.record_asked_more(
+            conn, {row["output_id"]: row["more"] for row in rows if row["more"] > row["asked_more"]}
+        )
     for row in rows:
         (overlap, given, done), wanted = there[row["label_studio_id"]], row["wanted"]
         if given < wanted and (done or overlap < wanted):
@@ -49,4 +51,6 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: Mappin
         elif overlap > wanted and row["asked_more"] > row["more"]:
             gateway.reopen_task(row["label_studio_id"], wanted, done=given >= wanted)
     with database.transaction() as conn:
-        task_store.told(conn, {row["output_id"]: row["more"] for row in rows if row["more"] < row["asked_more"]})
+        task_store.record_asked_more(
+            conn, {row["output_id"]: row["more"] for row in rows if row["more"] < row["asked_more"]}
+        )

@@ -23,6 +23,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, doubts, outputs, pool, runs, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.strategies import RANDOM
+from labelloop.versions.version import VersionPair
 from sync.push.batches import in_force
 
 HOPES_S = 10.0
@@ -42,8 +43,8 @@ lane that is new to an old loop does not make up for the past."""
 class Window:
     """As it is at one moment, and what waits before it."""
 
-    version: str
-    """The pair of versions in force."""
+    pair: VersionPair
+    """The versions in force."""
     within: int
     """So many of the best of what waits were looked at."""
     open_rows: list[dict[str, Any]]
@@ -64,12 +65,12 @@ class Window:
 
 def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     within = within or _reach(spec)
-    version = in_force(conn, spec.name)
+    pair = in_force(conn, spec.name)
     on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
-    open_rows = task_store.in_review(conn, spec.name, version)
+    open_rows = task_store.in_review(conn, spec.name, pair)
     waiting = [
         Ranked(row["output_id"], row["key"], row["lane"], row["utility"], row["fresh"])
-        for row in pool.best(conn, spec.name, within, version)
+        for row in pool.best(conn, spec.name, within, pair)
     ]
     # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
     # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
@@ -94,7 +95,7 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
         for row in doubts.most(conn, spec.name, max(0, _at_once(spec) - asked))
     ]
     return Window(
-        version=version,
+        pair=pair,
         within=within,
         open_rows=open_rows,
         stands=stands,

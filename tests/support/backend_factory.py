@@ -126,9 +126,9 @@ def put_into_label_studio(conn: Conn, loop: str, n: int, project_id: int = 30) -
     conn.execute(
         """
         insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
-            confidence, version, why, shown_version)
+            confidence, champion, ranker, why, shown_version)
         select output_id, loop, %(batch)s, gen_random_uuid(), row_number() over (order by output_id), lane, utility,
-            utility, label, confidence, version, why, 'pipeline'
+            utility, label, confidence, champion, ranker, why, 'pipeline'
         from pool where output_id = any(%(ids)s)
         """,
         {"batch": batch, "ids": ids},

@@ -53,14 +53,14 @@ def correct_recently(conn: Conn, loop: str, champion: str | None, after: int, li
         """
         select count(*) filter (where predicted = label) as correct, count(*) as n from (
             select label, predicted from (
-                select distinct on (a.output_id) a.seq, a.label, t.version,
+                select distinct on (a.output_id) a.seq, a.label, t.champion as served,
                     case when %(champion)s::text is null then o.label else t.label end as predicted
                 from answers a join outputs o on o.id = a.output_id left join tasks t on t.output_id = o.id
                 where a.loop = %(loop)s and a.seq > %(after)s and o.holdout and o.lane <> 'gold'
                 order by a.output_id, a.seq desc
             ) newest
             where label is not null
-            and (%(champion)s::text is null or split_part(version, '+', 1) = %(champion)s)
+            and (%(champion)s::text is null or served = %(champion)s)
             order by seq desc limit %(limit)s
         ) recent
         """,

@@ -21,7 +21,7 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
 
     A tombstone differs from everything. An older version comes from a page that was read long ago, and is left out.
     When a user is deleted Label Studio takes the name off his annotations without a new `updated_at`: ours keep it.
-    The caller holds the loop's answers, as for `bury` and `bury_outputs`.
+    The caller holds the loop's answers, as for `write_tombstones` and `write_tombstones_of_outputs`.
     """
     rows = [_row(annotation, output_id, distrusted) for annotation, output_id, distrusted in seen]
     new = conn.execute(
@@ -54,7 +54,7 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
     return {row["output_id"] for row in new if row["output_id"] is not None}
 
 
-def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
+def write_tombstones(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
     """Tombstones for the annotations of these tasks that are not `present` any more; returns their outputs.
 
     `tasks`: Label Studio's id to the task's `updated_at`, which every annotation and every deletion of one moves. An
@@ -84,7 +84,7 @@ def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Seq
     return {row["output_id"] for row in rows if row["output_id"] is not None}
 
 
-def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
+def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
     """Tombstones for every annotation of these outputs: their tasks are gone."""
     conn.execute(
         """
@@ -113,13 +113,14 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[d
     ).fetchall()
 
 
-def rung(conn: Conn, loop: str) -> dict[int, datetime]:
-    """Tasks of which somebody asked whether they are still there, and when it was last asked."""
+def doorbells(conn: Conn, loop: str) -> dict[int, datetime]:
+    """Return the tasks whose existence the next pull must check, with the time of the last request for each."""
     rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()
     return {row["task_id"]: row["requested_at"] for row in rows}
 
 
-def ring(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+def record_doorbell(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+    """Have the next pull check whether these tasks still exist."""
     conn.execute(
         """
         insert into pull_requests (loop, task_id) select %(loop)s, unnest(%(ids)s::bigint[])
@@ -130,7 +131,7 @@ def ring(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
 
 
 def answer_doorbells(conn: Conn, loop: str, rung: Mapping[int, datetime]) -> None:
-    """Forget these rings; one that came since then stays."""
+    """Delete these doorbells, except those that were recorded anew since they were read."""
     conn.execute(
         """
         delete from pull_requests r using unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as a (task_id, at)

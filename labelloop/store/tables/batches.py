@@ -61,8 +61,10 @@ def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
     conn.execute(
         """
         insert into batch_items
-            (batch_id, output_id, lane, utility, priority, label, confidence, version, why, margin)
-        select %(id)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.version, t.why, t.margin
+            (batch_id, output_id, lane, utility, priority, label, confidence, champion, ranker, why,
+             margin)
+        select %(id)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.champion, t.ranker, t.why,
+            t.margin
         from tasks t join unnest(%(outputs)s::uuid[], %(priorities)s::float8[]) as p (output_id, priority)
             using (output_id)
         """,
@@ -114,9 +116,9 @@ def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -
     conn.execute(
         """
         insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
-                           confidence, version, why, margin, shown_version)
+                           confidence, champion, ranker, why, margin, shown_version)
         select i.output_id, b.loop, b.id, %(instance)s, t.label_studio_id, i.lane, i.utility, i.priority, i.label,
-               i.confidence, i.version, i.why, i.margin, b.version
+               i.confidence, i.champion, i.ranker, i.why, i.margin, b.version
         from batch_items i join batches b on b.id = i.batch_id
         join unnest(%(outputs)s::uuid[], %(tasks)s::bigint[]) as t (output_id, label_studio_id) using (output_id)
         where i.batch_id = %(id)s

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from labelloop.store.database import Conn
 from labelloop.store.tables.prelabels import MAX_BYTES
+from labelloop.versions.version import VersionPair
 
 DOUBTFUL = 0.5
 """The version gives another label at least as much chance as the answer's."""
@@ -30,11 +31,11 @@ def most(conn: Conn, loop: str, limit: int) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def unseen(conn: Conn, loop: str, version: str, limit: int, after: UUID | None = None) -> list[dict[str, Any]]:
-    """What one person answered and the pair `version` has not doubted yet: output_id, data, the answer's seq and label.
+def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[dict[str, Any]]:
+    """Return answers of one person about which these versions have not given a doubt yet, in the order of the ids.
 
-    In the order of the ids, from behind `after` on; less than `limit` where the data is large. Of the lanes that `most`
-    may ask again.
+    Starts behind the id `after`. Returns at most `limit` rows, and fewer if the data is large; only outputs of the
+    lanes that `most` may ask again.
     """
     return conn.execute(
         f"""
@@ -47,33 +48,39 @@ def unseen(conn: Conn, loop: str, version: str, limit: int, after: UUID | None =
                     select seq, label, reviewers from answers where output_id = o.id order by seq desc limit 1
                 ) a left join doubts d on d.output_id = o.id
                 where o.loop = %(loop)s and o.state = 'answered' and o.lane not in ('holdout', 'gold')
-                and a.reviewers = 1 and a.label is not null and d.version is distinct from %(version)s
+                and a.reviewers = 1 and a.label is not null
+                and (d.champion, d.ranker) is distinct from (%(champion)s, %(ranker)s)
                 and (%(after)s::uuid is null or o.id > %(after)s)
                 order by o.id limit %(limit)s
             ) w join outputs o on o.id = w.output_id
         ) w
         where bytes_before < {MAX_BYTES} order by output_id
         """,
-        {"loop": loop, "version": version, "limit": limit, "after": after},
+        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker, "limit": limit, "after": after},
     ).fetchall()
 
 
-def write(conn: Conn, loop: str, version: str, doubts: Mapping[UUID, float | None], of: Mapping[UUID, int]) -> None:
-    """What the pair `version` doubts of these answers (`of`: their seq), as far as they still hold. None: it cannot
-    say, and what another said is forgotten. The caller holds the loop's answers.
+def write(
+    conn: Conn, loop: str, pair: VersionPair, doubts: Mapping[UUID, float | None], of: Mapping[UUID, int]
+) -> None:
+    """Store the doubts that these versions give, of answers that are still the newest; `of`: seq of each answer.
+
+    A doubt of None removes what other versions gave. The caller holds the lock on the loop's answers.
     """
     said = {output_id: doubt for output_id, doubt in sorted(doubts.items()) if doubt is not None}
     conn.execute(
         """
-        insert into doubts (output_id, loop, doubt, version)
-        select output_id, %(loop)s, doubt, %(version)s
+        insert into doubts (output_id, loop, doubt, champion, ranker)
+        select output_id, %(loop)s, doubt, %(champion)s, %(ranker)s
         from unnest(%(ids)s::uuid[], %(doubts)s::float8[], %(of)s::bigint[]) as d (output_id, doubt, seq)
         where seq = (select max(a.seq) from answers a where a.output_id = d.output_id)
-        on conflict (output_id) do update set doubt = excluded.doubt, version = excluded.version
+        on conflict (output_id) do update set doubt = excluded.doubt, champion = excluded.champion,
+            ranker = excluded.ranker
         """,
         {
             "loop": loop,
-            "version": version,
+            "champion": pair.champion,
+            "ranker": pair.ranker,
             "ids": list(said),
             "doubts": list(said.values()),
             "of": [of[output_id] for output_id in said],

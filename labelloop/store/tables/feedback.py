@@ -17,8 +17,8 @@ def reviewers(conn: Conn, instance: UUID) -> dict[int, dict[str, Any]]:
     return {row["label_studio_user_id"]: row for row in rows}
 
 
-def meet(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
-    """Write down who they are; address and name that are known are kept where None is given."""
+def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
+    """Store the address and name of these reviewers; a reviewer with None keeps those that are stored."""
     conn.execute(
         """
         insert into reviewers (instance, label_studio_user_id, email, name)

@@ -75,9 +75,9 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
             on conflict (loop, key) do nothing
             returning id, key, lane, label, confidence
         ), pooled as (
-            insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
+            insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
             select fresh.id, %(loop)s, fresh.lane, incoming.utility, fresh.key, fresh.label, fresh.confidence,
-                'pipeline'
+                'pipeline', 'pipeline'
             from fresh join incoming using (key) where fresh.lane <> 'pass'
         )
         select id from fresh

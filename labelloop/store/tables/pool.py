@@ -11,22 +11,24 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from labelloop.store.database import Conn
+from labelloop.versions.version import VersionPair
 
 FRESH = """
     select p.*, true as fresh from unnest(enum_range(null::lane)) as l (lane) cross join lateral (
-        select * from pool where loop = %(loop)s and lane = l.lane and version = %(version)s
+        select * from pool where loop = %(loop)s and lane = l.lane and champion = %(champion)s and ranker = %(ranker)s
         order by utility desc, key limit %(limit)s
     ) p
 """
-# A skip scan of a loop's lane l: each version is found by one look into the index, behind the one before it.
-VERSIONS = """
-    with recursive versions as (
-        (select version from pool where loop = %(loop)s and lane = l.lane order by version limit 1)
+# A skip scan of a loop's lane l: each pair is found by one look into the index, behind the one before it.
+PAIRS = """
+    with recursive pairs as (
+        (select champion, ranker from pool where loop = %(loop)s and lane = l.lane order by champion, ranker limit 1)
         union all
-        select (
-            select version from pool where loop = %(loop)s and lane = l.lane and version > v.version
-            order by version limit 1
-        ) from versions v where v.version is not null
+        select next.champion, next.ranker from pairs v cross join lateral (
+            select champion, ranker from pool
+            where loop = %(loop)s and lane = l.lane and (champion, ranker) > (v.champion, v.ranker)
+            order by champion, ranker limit 1
+        ) next
     )
 """
 STALE = f"""
@@ -34,23 +36,24 @@ STALE = f"""
         select lane, %(limit)s - coalesce((%(have)s::jsonb ->> lane::text)::bigint, 0) as lacks
         from unnest(enum_range(null::lane)) as lanes (lane)
     ) l cross join lateral (
-        {VERSIONS}
-        select p.* from versions v cross join lateral (
-            select * from pool where loop = %(loop)s and lane = l.lane and version = v.version
+        {PAIRS}
+        select p.* from pairs v cross join lateral (
+            select * from pool where loop = %(loop)s and lane = l.lane and champion = v.champion and ranker = v.ranker
             order by utility desc, key limit l.lacks
         ) p
-        where v.version <> %(version)s order by p.utility desc, p.key limit l.lacks
+        where (v.champion, v.ranker) <> (%(champion)s, %(ranker)s) order by p.utility desc, p.key limit l.lacks
     ) p where l.lacks > 0
 """
 
 
-def best(conn: Conn, loop: str, limit: int, version: str) -> list[dict[str, Any]]:
-    """The `limit` most useful of each lane, ties by key: the `fresh` ones, which the pair `version` has scored, and
-    where those do not suffice the best that other versions have left.
+def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[dict[str, Any]]:
+    """Return the `limit` most useful outputs of each lane, ties by key: first those that the versions in force (`pair`)
+    have scored (`fresh`), then the best of those that other versions have scored.
 
-    In milliseconds whatever waits: what is read is the answer, and where it needs them as many of each other version.
+    Takes milliseconds, whatever the size of the pool: it reads only the rows that it returns, and if there are too few
+    fresh ones as many of each other pair.
     """
-    values: dict[str, Any] = {"loop": loop, "limit": limit, "version": version}
+    values: dict[str, Any] = {"loop": loop, "limit": limit, "champion": pair.champion, "ranker": pair.ranker}
     with by_index(conn):
         rows = conn.execute(FRESH, values).fetchall()
         have = Counter(row["lane"] for row in rows)
@@ -103,8 +106,10 @@ def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
     return conn.execute(
         """
         with taken as (delete from pool where output_id = any(%(ids)s) returning *)
-        insert into batch_items (batch_id, output_id, lane, utility, priority, label, confidence, version, why, margin)
-        select %(batch)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.version, t.why, t.margin
+        insert into batch_items
+            (batch_id, output_id, lane, utility, priority, label, confidence, champion, ranker, why, margin)
+        select %(batch)s, t.output_id, t.lane, t.utility, p.priority, t.label, t.confidence, t.champion, t.ranker,
+            t.why, t.margin
         from taken t join unnest(%(ids)s, %(priorities)s::float8[]) as p (output_id, priority) using (output_id)
         """,
         {"batch": batch_id, "ids": list(places), "priorities": list(places.values())},
@@ -115,8 +120,9 @@ def put_back(conn: Conn, batch_id: UUID) -> None:
     """Copy a batch's rows back to the pool; what is there already is newer and stays."""
     conn.execute(
         """
-        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why, margin)
-        select i.output_id, o.loop, i.lane, i.utility, o.key, i.label, i.confidence, i.version, i.why, i.margin
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker, why, margin)
+        select i.output_id, o.loop, i.lane, i.utility, o.key, i.label, i.confidence, i.champion, i.ranker, i.why,
+            i.margin
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(batch)s and o.batch_id = %(batch)s and o.state = 'pushing'
         on conflict (output_id) do nothing

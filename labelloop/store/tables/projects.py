@@ -96,7 +96,7 @@ def swept(conn: Conn, loop: str) -> None:
     conn.execute("update projects set swept_at = now() where loop = %(loop)s", {"loop": loop})
 
 
-def hold(conn: Conn, loop: str, hop: str) -> None:
+def lock_hop(conn: Conn, loop: str, hop: str) -> None:
     """Let one transaction at a time do this hop's bookkeeping for the loop, until it ends."""
     conn.execute(
         "select pg_advisory_xact_lock(hashtext('labelloop.' || %(hop)s), hashtext(%(loop)s))",

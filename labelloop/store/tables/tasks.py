@@ -8,16 +8,17 @@ from uuid import UUID
 
 from labelloop.answers.unreadable import MOST_ASKED
 from labelloop.store.database import Conn
+from labelloop.versions.version import VersionPair
 
 
-def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
+def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[dict[str, Any]]:
     """The open tasks, with the output's key and label and how many annotations stand on each, skipped ones too;
     `more`: how many people are asked beside, because that many answers cannot be read; `fresh` as in the pool.
     """
     return conn.execute(
         f"""
         select t.*, o.key, o.label as output_label, o.result, o.probabilities, a.annotated,
-            t.version = %(version)s as fresh,
+            (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
             (select least(count(*), {MOST_ASKED}) from unreadable
              where output_id = t.output_id and until is null and ask) as more
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
@@ -29,7 +30,7 @@ def in_review(conn: Conn, loop: str, version: str) -> list[dict[str, Any]]:
         ) a
         where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
         """,
-        {"loop": loop, "version": version},
+        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker},
     ).fetchall()
 
 
@@ -114,10 +115,8 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def told(conn: Conn, more: Mapping[UUID, int]) -> None:
-    """Label Studio asks so many people more about these outputs, or is about to, because that many answers cannot be
-    read.
-    """
+def record_asked_more(conn: Conn, more: Mapping[UUID, int]) -> None:
+    """Record for each output how many more people Label Studio asks, or is about to, in place of unreadable answers."""
     lock(conn, more)
     conn.execute(
         """
@@ -185,7 +184,7 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, dict[
     return {row["id"]: row for row in rows}
 
 
-def hold_idle(conn: Conn, output_id: UUID) -> bool:
+def lock_idle(conn: Conn, output_id: UUID) -> bool:
     """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
     row = conn.execute(
         "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
@@ -202,10 +201,10 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch
         conn.execute(
             """
             insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label,
-                               confidence, version, why, shown_version)
+                               confidence, champion, ranker, why, shown_version)
             select o.id, o.loop, b.id, %(instance)s, %(task)s, o.lane, coalesce(p.utility, 0), coalesce(p.utility, 0),
                    coalesce(p.label, o.label), coalesce(p.confidence, o.confidence),
-                   coalesce(p.version, 'pipeline'), p.why, ''
+                   coalesce(p.champion, 'pipeline'), coalesce(p.ranker, 'pipeline'), p.why, ''
             from outputs o join batches b on b.id = %(batch)s and b.loop = o.loop
             left join pool p on p.output_id = o.id
             where o.id = %(output)s and o.state in ('waiting', 'withdrawn')
@@ -241,8 +240,9 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(
         """
-        insert into pool (output_id, loop, lane, utility, key, label, confidence, version, why, margin)
-        select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.version, t.why, t.margin
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker, why, margin)
+        select t.output_id, t.loop, t.lane, t.utility, o.key, t.label, t.confidence, t.champion, t.ranker, t.why,
+            t.margin
         from tasks t join outputs o on o.id = t.output_id
         where t.loop = %(loop)s and o.state = 'in_review' on conflict (output_id) do nothing
         """,

@@ -129,7 +129,7 @@ def test_structured_answers_go_all_the_way_round(
             assert [p["result"] for p in shown] == [results.encode(loop.spec.config, said, None)]
             assert task["data"]["labelloop_why"].startswith(case.why)
         utilities = [
-            row["utility"] for row in loop.sql("select utility from tasks where version = %(v)s", v=version[:12])
+            row["utility"] for row in loop.sql("select utility from tasks where champion = %(v)s", v=version[:12])
         ]
         assert len(utilities) == 4
         assert all(0 <= utility <= 1 for utility in utilities)

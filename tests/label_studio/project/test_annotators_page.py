@@ -68,7 +68,7 @@ def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_t
                 conn, "tickets", epoch=1, version_id=CHAMPION, previous_id=None, by="a test", why="to see"
             )
             [row] = conn.execute("select id from outputs where key = %s", (key,)).fetchall()
-            prelabels.write(conn, [Prelabel(row["id"], 0.4, "delivery", 0.8, CHAMPION[:12], margin=0.7)])
+            prelabels.write(conn, [Prelabel(row["id"], 0.4, "delivery", 0.8, CHAMPION[:12], CHAMPION[:12], margin=0.7)])
         loop.push()
         with labeling(loop, label_studio) as page:
             expect(page.get_by_text("billing").filter(visible=True)).to_have_count(1)

@@ -221,7 +221,7 @@ def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoo
     loop.web.post(f"/api/dm/actions/?id=delete_tasks&project={loop.project_id}", json=selected).raise_for_status()
     loop.annotate(first, "dog")
     with loop.database.transaction() as conn:
-        annotation_store.ring(conn, loop.spec.name, [first, *others])
+        annotation_store.record_doorbell(conn, loop.spec.name, [first, *others])
     assert loop.pull().answers == 1
     assert rung(loop) == []
     assert loop.states() == {"in_review": 29, "answered": 1}

@@ -79,7 +79,7 @@ def test_a_task_that_is_seen_again_after_it_was_withdrawn_brings_its_answer_back
     loop.pull()
     for _ in range(2):
         with loop.database.transaction() as conn:
-            projects.hold(conn, loop.spec.name, "answers")
+            projects.lock_hop(conn, loop.spec.name, "answers")
             pull_of(loop).withdraw(conn, [row["id"] for row in loop.sql("select id from outputs")])
         assert loop.states() == {"withdrawn": 1}
         assert loop.pull(full=True).adopted == 1
@@ -95,7 +95,7 @@ def test_the_annotation_that_was_seen_last_is_the_one_that_stands(database: Data
         with database.transaction() as conn:
             for _ in range(2):  # twice is once
                 if seen is None:
-                    annotation_store.bury(conn, instance, {3: NOON + timedelta(milliseconds=30)}, [])
+                    annotation_store.write_tombstones(conn, instance, {3: NOON + timedelta(milliseconds=30)}, [])
                 else:
                     annotation_store.add(conn, instance, [(seen, None, None)])
             rows = conn.execute("select result, completed_by from annotations").fetchall()
@@ -247,7 +247,7 @@ def give_up(loop: SyncLoop) -> list[Task]:
     loop.do("delete from tasks")
     loop.do("update outputs set state = 'waiting', batch_id = null")
     loop.do(
-        "insert into pool (output_id, loop, lane, utility, key, label, confidence, version)"
-        " select id, loop, lane, 0.5, key, label, confidence, 'pipeline' from outputs"
+        "insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)"
+        " select id, loop, lane, 0.5, key, label, confidence, 'pipeline', 'pipeline' from outputs"
     )
     return loop.gateway.changed_tasks(loop.project_id, None)

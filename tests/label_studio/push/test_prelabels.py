@@ -50,7 +50,8 @@ def say(loop: SyncLoop, utilities: dict[str, float], version_id: str = CHAMPION)
     """The champion calls everything a dog, and finds it as useful as said."""
     ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
     with loop.database.transaction() as conn:
-        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, version_id[:12]) for key, u in utilities.items()])
+        by = version_id[:12]
+        prelabels.write(conn, [Prelabel(ids[key], u, "dog", 1 - u, by, by) for key, u in utilities.items()])
 
 
 def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:

@@ -46,8 +46,8 @@ def answered(loop: SyncLoop, anne: httpx.Client, n: int = 3) -> list[str]:
 
 def doubt(loop: SyncLoop, key: str, doubt: float) -> None:
     loop.do(
-        "insert into doubts (output_id, loop, doubt, version)"
-        f" select id, loop, {doubt}, 'v' from outputs where key = '{key}'"
+        "insert into doubts (output_id, loop, doubt, champion, ranker)"
+        f" select id, loop, {doubt}, 'v', 'v' from outputs where key = '{key}'"
     )
 
 
@@ -180,7 +180,7 @@ def test_who_is_asked_again_after_a_promotion_is_shown_what_the_champion_says(
     assert "backend.prelabel" in {row["task_name"] for row in loop.sql("select task_name from procrastinate_jobs")}
     with loop.database.transaction() as conn:  # as the backend's worker does
         rows = conn.execute("select id from outputs where state = 'in_review'").fetchall()
-        prelabels.write(conn, [Prelabel(row["id"], 0.5, "dog", 0.9, champion[:12]) for row in rows])
+        prelabels.write(conn, [Prelabel(row["id"], 0.5, "dog", 0.9, champion[:12], champion[:12]) for row in rows])
     assert loop.push() == PushReport(renewed=1)
     served = []
     while (task := loop.next_task()) is not None:

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from labelloop.store import migrate as migrations
 from labelloop.store.migrate import migrate, sqlalchemy_url
+from labelloop.versions.version import VersionPair
 from tests.support.servers import a_database
 from tests.support.sync_loop import wait_until
 
@@ -44,17 +45,22 @@ FILL = """
 """
 
 
+def at(url: str, revision: str) -> None:
+    """Bring the database to this revision."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+    engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, revision)
+        connection.commit()
+
+
 @pytest.fixture
 def old(postgres_url: str) -> Iterator[str]:
     """A database as the first release left it."""
     with a_database(postgres_url, f"labelloop_test_{uuid.uuid4().hex[:12]}") as url:
-        config = Config()
-        config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
-        engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
-        with engine.connect() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "0001")
-            connection.commit()
+        at(url, "0001")
         yield url
 
 
@@ -87,7 +93,7 @@ def test_what_waits_and_what_stands_open_keeps_all_it_had_and_says_which_pair_sc
         for i, table in enumerate(("pool", "batch_items", "tasks")):
             rows = conn.execute(f"select t.*, o.lane as of_output, o.key as of_key from {table} t"
                                 " join outputs o on o.id = output_id").fetchall()  # fmt: skip
-            versions = {row["output_id"]: row["version"] for row in rows}
+            versions = {row["output_id"]: VersionPair(row["champion"], row["ranker"]).name for row in rows}
             assert versions == {places[said][i]: version for said, (_, _, version) in PAIRS.items()}
             for row in rows:
                 assert (row["utility"], row["label"], row["confidence"], row["why"]) == (0.25, "cat", 0.5, None)
@@ -97,6 +103,45 @@ def test_what_waits_and_what_stands_open_keeps_all_it_had_and_says_which_pair_sc
                 assert row.get("overlap", 1) == 1
         lanes = conn.execute("select enum_range(null::lane)::text as lanes").fetchone()
         assert lanes == {"lanes": "{rule,control,audit,holdout,gold,pass}"}
+
+
+@pytest.mark.parametrize(
+    ("version", "champion", "ranker"),
+    [
+        ("pipeline", "pipeline", "pipeline"),
+        (CHAMPION[:12], CHAMPION[:12], CHAMPION[:12]),
+        (f"{CHAMPION[:12]}+{RANKER[:8]}", CHAMPION[:12], RANKER[:12]),
+        (f"pipeline+{RANKER[:8]}", "pipeline", RANKER[:12]),
+        ("pipeline+eeeeeeee", "pipeline", "eeeeeeee"),
+        ("", "", ""),
+    ],
+)
+def test_an_open_task_keeps_the_name_of_its_versions_in_label_studio(
+    old: str, version: str, champion: str, ranker: str
+) -> None:
+    """Each table names the two versions in two columns; the name that its prediction has there comes of them."""
+    at(old, "0008")
+    with psycopg.connect(old) as conn:
+        conn.execute(FILL)
+        values = {"version": version}
+        conn.execute("insert into pool (output_id, loop, lane, utility, key, version)"
+                     " select id, loop, lane, .25, key, %(version)s from outputs where key = 'k1'", values)  # fmt: skip
+        conn.execute("insert into batch_items (batch_id, output_id, lane, utility, priority, version)"
+                     " select b.id, o.id, lane, .25, .75, %(version)s from outputs o, batches b where o.key = 'k2'",
+                     values)  # fmt: skip
+        conn.execute("insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority,"
+                     " version, shown_version) select o.id, o.loop, b.id, p.instance, 7, lane, .25, .75, %(version)s,"
+                     " %(version)s from outputs o, batches b, projects p where o.key = 'k3'", values)  # fmt: skip
+        conn.execute("insert into doubts (output_id, loop, doubt, version)"
+                     " select id, loop, .5, %(version)s from outputs where key = 'k4'", values)  # fmt: skip
+    assert migrate(old)[0] == "0009"
+    with psycopg.connect(old) as conn:
+        for table in ("pool", "batch_items", "tasks", "doubts"):
+            rows = conn.execute(f"select champion, ranker from {table}").fetchall()
+            assert rows == [(champion, ranker)], table
+        shown = conn.execute("select shown_version from tasks").fetchall()
+    assert shown == [(VersionPair(champion, ranker).name,)] or "eeeeeeee" in version
+    assert VersionPair(champion, ranker).name == version
 
 
 def test_a_process_that_is_at_work_meanwhile_does_not_break_it_off(old: str) -> None:
@@ -119,7 +164,7 @@ def test_a_process_that_is_at_work_meanwhile_does_not_break_it_off(old: str) -> 
         assert "0002" in migrated.result(60)
         row = look.execute("select count(*) filter (where state = 'pushing'), count(*) from outputs").fetchone()
         assert row == (18, 18)
-        assert look.execute("select distinct version from pool").fetchall() == [("pipeline",)]
+        assert look.execute("select distinct champion, ranker from pool").fetchall() == [("pipeline", "pipeline")]
 
 
 def test_an_answer_without_a_label_is_noted_to_be_read_again(old: str) -> None:

@@ -22,12 +22,12 @@ FILL = """
     insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane, inclusion_probability, holdout,
                          state)
     select 'pets', 'k' || i, '', 'g', '{}', 'm', 'rule', 1, false, 'waiting' from generate_series(1, 2000) i;
-    insert into pool (output_id, loop, lane, utility, key, label, confidence, version)
-    select id, loop, lane, random(), key, 'cat', .5, 'm' from outputs;
+    insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
+    select id, loop, lane, random(), key, 'cat', .5, 'm', 'm' from outputs;
     insert into batches (loop, version, size) values ('pets', 'm', 1);
     insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label, confidence,
-                       version, shown_version)
-    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'm', 'x'
+                       champion, ranker, shown_version)
+    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'm', 'm', 'x'
     from outputs o, batches b, projects p
 """
 SECONDS = 2.0
@@ -47,7 +47,7 @@ def test_a_push_and_new_prelabels_never_wait_for_each_other_in_a_circle(database
 
     def write(some: list[UUID]) -> None:
         with database.transaction() as conn:
-            prelabels.write(conn, [Prelabel(id_, 0.3, "cat", 0.5, "a") for id_ in some])
+            prelabels.write(conn, [Prelabel(id_, 0.3, "cat", 0.5, "a", "b") for id_ in some])
 
     def push(some: list[UUID]) -> None:
         with database.transaction() as conn:

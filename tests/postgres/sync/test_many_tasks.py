@@ -13,6 +13,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import loops
 from labelloop.store.tables import tasks as task_store
+from labelloop.versions.version import VersionPair
 from tests.support.sync_loop import XML, YAML
 
 MANY = 20_000
@@ -23,8 +24,8 @@ FILL = f"""
     select 'pets', 'k' || i, '', 'g', '{{}}', 'm', 'rule', 1, false, 'in_review' from generate_series(1, {MANY}) i;
     insert into batches (loop, version, size) values ('pets', 'm', {MANY});
     insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, label, confidence,
-                       version, shown_version)
-    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'pipeline', 'x'
+                       champion, ranker, shown_version)
+    select o.id, 'pets', b.id, p.instance, row_number() over (), lane, .5, .5, 'cat', .5, 'pipeline', 'pipeline', 'x'
     from outputs o, batches b, projects p;
     insert into annotation_versions
         (instance, annotation_id, task_id, output_id, sha256, result, was_cancelled, created_at, updated_at)
@@ -48,16 +49,16 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = '2s'")
         rows = task_store.ids(conn, "pets")
-        open_ = task_store.in_review(conn, "pets", "pipeline")
+        open_ = task_store.in_review(conn, "pets", VersionPair.of(None, None))
     assert [row["annotated"] for row in rows] == [row["annotated"] for row in open_] == [1] * MANY
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = '100ms'")
         assert [row["annotation_id"] for row in annotation_store.of_outputs(conn, instance, [output_id])] == [5]
         now = datetime.now(UTC)
-        assert annotation_store.bury(conn, instance, {5: now}, [5]) == set()
-        assert annotation_store.bury(conn, instance, {5: now}, []) == {output_id}
+        assert annotation_store.write_tombstones(conn, instance, {5: now}, [5]) == set()
+        assert annotation_store.write_tombstones(conn, instance, {5: now}, []) == {output_id}
         assert annotation_store.of_outputs(conn, instance, [output_id]) == []
-        annotation_store.bury_outputs(conn, instance, [output_id])
+        annotation_store.write_tombstones_of_outputs(conn, instance, [output_id])
 
 
 def test_a_statement_that_takes_too_long_is_not_said_to_be_an_absence(database: Database) -> None:

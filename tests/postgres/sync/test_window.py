@@ -65,7 +65,7 @@ def test_what_the_version_in_force_has_not_seen_comes_where_the_others_do_not_su
     texts = "lions sleep all day|trains are late|my soup is cold|bees make honey|glass breaks".split("|")
     spec = loop(database, "window: 3", [output(f"item-{i}", 0.5 + i / 50, text) for i, text in enumerate(texts)])
     with database.transaction() as conn:
-        conn.execute("update pool set version = 'other' where key in ('item-0', 'item-1', 'item-2')")
+        conn.execute("update pool set ranker = 'other' where key in ('item-0', 'item-1', 'item-2')")
     first = picked(database, spec)
     assert set(first[:2]) == {"item-3", "item-4"}
     assert len(first) == 3
@@ -116,9 +116,10 @@ def test_a_lane_that_is_new_to_an_old_loop_does_not_flood_the_window(database: D
         conn.execute(
             """
             with gone as (delete from pool returning *)
-            insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, version,
-                               shown_version)
-            select output_id, loop, %s, gen_random_uuid(), row_number() over (), lane, utility, utility, version, ''
+            insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, champion,
+                               ranker, shown_version)
+            select output_id, loop, %s, gen_random_uuid(), row_number() over (), lane, utility, utility, champion,
+                ranker, ''
             from gone
             """,
             [batch],

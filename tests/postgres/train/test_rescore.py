@@ -32,7 +32,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import doubts, jobs, runs, versions
-from labelloop.versions.version import shown_version
+from labelloop.versions.version import VersionPair
 from tests.support.backend_factory import (
     answer,
     digits_spec,
@@ -101,20 +101,22 @@ def text_loop(database: Database, settings: Settings, n: int, **queue: Any) -> L
 def waiting(database: Database) -> Rows:
     with database.transaction() as conn:
         return {
-            row["key"]: row
+            row["key"]: {**row, "pair": VersionPair(row.pop("champion"), row.pop("ranker"))}
             for row in conn.execute(
                 "select o.key, o.lane::text, w.* from ("
-                " select output_id, label, confidence, utility, version, why, margin, 'pool' as place from pool"
-                " union all select output_id, label, confidence, utility, version, why, margin, 'tasks' from tasks) w"
+                " select output_id, label, confidence, utility, champion, ranker, why, margin, 'pool' as place"
+                " from pool"
+                " union all"
+                " select output_id, label, confidence, utility, champion, ranker, why, margin, 'tasks' from tasks) w"
                 " join outputs o on o.id = w.output_id"
             )
         }
 
 
-def target(database: Database, loop: str) -> str:
+def target(database: Database, loop: str) -> VersionPair:
     with database.transaction() as conn:
         champion = versions.champion(conn, loop)
-        return shown_version(champion.id if champion else None, versions.ranker(conn, loop))
+        return VersionPair.of(champion.id if champion else None, versions.ranker(conn, loop))
 
 
 def as_before(database: Database, rows: Rows) -> None:
@@ -123,9 +125,9 @@ def as_before(database: Database, rows: Rows) -> None:
         for key, row in rows.items():
             conn.execute(
                 f"update {row['place']} w set label = %(label)s, confidence = %(confidence)s, utility = %(utility)s,"
-                " version = %(version)s, why = %(why)s, margin = %(margin)s from outputs o"
+                " champion = %(champion)s, ranker = %(ranker)s, why = %(why)s, margin = %(margin)s from outputs o"
                 " where o.id = w.output_id and o.key = %(of)s",
-                row | {"of": key},
+                row | {"of": key, "champion": row["pair"].champion, "ranker": row["pair"].ranker},
             )
 
 
@@ -179,7 +181,7 @@ def test_it_can_be_killed_at_any_point_and_what_was_done_was_the_most_useful(
             child.send_signal(signal.SIGKILL)
         assert child.wait() == -signal.SIGKILL
     found = waiting(database)
-    done = {key for key, row in found.items() if row["version"] == now}
+    done = {key for key, row in found.items() if row["pair"] == now}
     assert {key for key, row in found.items() if row["place"] == "tasks"} < done, "the open tasks first"
     for lane in ("rule", "audit", "holdout"):
         ranked = sorted((row for row in before.values() if row["lane"] == lane and row["place"] == "pool"),
@@ -196,7 +198,7 @@ def test_it_can_be_killed_at_any_point_and_what_was_done_was_the_most_useful(
     as_before(database, before)
     assert prelabel(database, spec.name, settings.models_dir) == 500
     assert waiting(database) == once
-    assert {row["version"] for row in once.values()} == {now}
+    assert {row["pair"] for row in once.values()} == {now}
     assert prelabel(database, spec.name, settings.models_dir) == 0
     assert {str(row["why"])[:20] for row in once.values() if row["lane"] == "rule"} == {"The model's two like"}
     others = [(key, row) for key, row in once.items() if row["lane"] != "rule"]
@@ -218,7 +220,7 @@ def test_it_ends_when_it_is_overtaken(database: Database, settings: Settings) ->
         version(database, settings, spec.name, learner, champion=False)
     thread.join()
     assert CHUNK < ended[0] < 300
-    assert {row["version"] for row in waiting(database).values()} == {was, "pipeline"}
+    assert {row["pair"] for row in waiting(database).values()} == {was, VersionPair.of(None, None)}
 
 
 def test_what_comes_in_meanwhile_is_scored_too(database: Database, settings: Settings) -> None:
@@ -233,13 +235,13 @@ def test_what_comes_in_meanwhile_is_scored_too(database: Database, settings: Set
                 "with new as (insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane,"
                 " inclusion_probability, holdout, state) select loop, 'new-' || i, '', 'g', data, 'm', 'rule', 1,"
                 " false, 'waiting' from outputs, generate_series(1, 50) i where key = 'item-0' returning *)"
-                " insert into pool (output_id, loop, lane, utility, key, version)"
-                " select id, loop, lane, 1, key, 'pipeline' from new"
+                " insert into pool (output_id, loop, lane, utility, key, champion, ranker)"
+                " select id, loop, lane, 1, key, 'pipeline', 'pipeline' from new"
             )
     thread.join()
     found = waiting(database)
     assert len(found) == 350
-    assert {row["version"] for row in found.values()} == {target(database, spec.name)}
+    assert {row["pair"] for row in found.values()} == {target(database, spec.name)}
 
 
 def test_a_result_is_the_same_to_the_bit_on_every_engine(database: Database, settings: Settings) -> None:
@@ -258,7 +260,7 @@ def test_a_result_is_the_same_to_the_bit_on_every_engine(database: Database, set
 
     assert prelabel(database, spec.name, settings.models_dir) == 160
     local = waiting(database)
-    assert local["item-159"] == before["item-159"] | {"version": target(database, spec.name)}, "it cannot be read"
+    assert local["item-159"] == before["item-159"] | {"pair": target(database, spec.name)}, "it cannot be read"
     champion_says = fitted("images", data[:60], truths[:60], field="image").predict(data[:-1]).proba
     assert champion_says is not None
     second, first = np.sort(champion_says, axis=1)[:, -2:].T
@@ -325,7 +327,7 @@ def test_by_hand_it_says_how_many_outputs_it_scored(database: Database, settings
     said = json.loads(run("--json").stdout)
     assert (said["loop"], said["outputs"]) == ("texts", 60)
     assert json.loads(run("--json").stdout)["outputs"] == 0
-    assert {row["version"] for row in waiting(database).values()} == {target(database, spec.name)}
+    assert {row["pair"] for row in waiting(database).values()} == {target(database, spec.name)}
     wrong = run("--on", "dask")
     assert (wrong.exit_code, "tcp://host:8786" in wrong.stderr) == (2, True)
 
@@ -338,7 +340,7 @@ def test_where_probabilities_are_not_what_the_strategy_reads_the_pipelines_utili
     assert prelabel(database, spec.name, settings.models_dir) == 60
     after = waiting(database)
     assert {key: row["utility"] for key, row in after.items()} == {key: row["utility"] for key, row in before.items()}
-    assert {row["version"] for row in after.values()} == {target(database, spec.name)}
+    assert {row["pair"] for row in after.values()} == {target(database, spec.name)}
     assert [row["label"] for row in after.values()] != [row["label"] for row in before.values()]
     assert {row["why"] for row in after.values()} == {None}
 
@@ -362,8 +364,10 @@ def test_a_random_order_is_another_with_each_version_and_the_same_with_each_try(
 
 
 def said(conn: Conn) -> dict[str, dict[str, Any]]:
-    rows = conn.execute("select o.key, d.doubt, d.version from doubts d join outputs o on o.id = d.output_id")
-    return {row["key"]: row for row in rows}
+    rows = conn.execute(
+        "select o.key, d.doubt, d.champion, d.ranker from doubts d join outputs o on o.id = d.output_id"
+    )
+    return {row["key"]: {**row, "pair": VersionPair(row["champion"], row["ranker"])} for row in rows}
 
 
 def test_what_one_person_answered_is_doubted_and_nothing_else(database: Database, settings: Settings) -> None:
@@ -399,9 +403,9 @@ def test_what_one_person_answered_is_doubted_and_nothing_else(database: Database
         found = said(conn)
         assert set(found) == {wrong, *keys[4:]}, "not where no version can tell, nor where two have answered"
         assert max(found, key=lambda key: found[key]["doubt"]) == wrong
-        assert {row["version"] for row in found.values()} == {target(database, spec.name)}
+        assert {row["pair"] for row in found.values()} == {target(database, spec.name)}
         answer(conn, spec.name, {ids[wrong]: "bacon"})
-        conn.execute("update doubts set version = 'older'")
+        conn.execute("update doubts set ranker = 'older'")
     prelabel(database, spec.name, settings.models_dir)
     with database.transaction() as conn:
         assert set(said(conn)) == set(keys[4:]), "what it cannot doubt any more is forgotten"
@@ -414,10 +418,16 @@ def test_a_doubt_of_an_answer_that_was_changed_meanwhile_is_not_kept(database: D
         answer(conn, spec.name, dict.fromkeys(ids, "ham"))
         for state in ("pushing", "in_review", "answered"):
             conn.execute("update outputs set state = %s where id = any(%s)", (state, ids))
-        rows = doubts.unseen(conn, spec.name, "v", 10)
+        rows = doubts.unseen(conn, spec.name, VersionPair("v", "v"), 10)
         assert [row["output_id"] for row in rows] == ids
         answer(conn, spec.name, {ids[0]: "spam"})
-        doubts.write(conn, spec.name, "v", dict.fromkeys(ids, 0.9), {row["output_id"]: row["seq"] for row in rows})
+        doubts.write(
+            conn,
+            spec.name,
+            VersionPair("v", "v"),
+            dict.fromkeys(ids, 0.9),
+            {row["output_id"]: row["seq"] for row in rows},
+        )
         assert [row["output_id"] for row in conn.execute("select output_id from doubts")] == ids[1:]
 
 
@@ -433,7 +443,7 @@ def test_of_large_answers_few_are_read_at_a_time(database: Database, settings: S
         for state in ("pushing", "in_review", "answered"):
             conn.execute("update outputs set state = %s where id = any(%s)", (state, ids))
         seen, after = list[UUID](), None
-        while rows := doubts.unseen(conn, spec.name, "v", 100, after):
+        while rows := doubts.unseen(conn, spec.name, VersionPair("v", "v"), 100, after):
             assert len(rows) <= 9, "32 MiB, of 4 MB each"
             after = rows[-1]["output_id"]
             seen += [row["output_id"] for row in rows]

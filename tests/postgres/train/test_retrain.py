@@ -112,12 +112,12 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
     _, truths = scans()
     with database.transaction() as conn:
         waiting = conn.execute(
-            "select w.*, o.key from (select output_id, label, confidence, utility, lane, version from pool"
-            " union all select output_id, label, confidence, utility, lane, version from tasks) w"
+            "select w.*, o.key from (select output_id, label, confidence, utility, lane, champion, ranker from pool"
+            " union all select output_id, label, confidence, utility, lane, champion, ranker from tasks) w"
             " join outputs o on o.id = w.output_id"
         ).fetchall()
     assert len(waiting) == 300
-    assert {w["version"] for w in waiting} == {champion.id[:12]}
+    assert {(w["champion"], w["ranker"]) for w in waiting} == {(champion.id[:12], champion.id[:12])}
     right = [w["label"] == truths[int(w["key"].removeprefix("item-"))] for w in waiting]
     assert sum(right) / len(right) > 0.85
     assert set(shown) <= {w["output_id"] for w in waiting}
@@ -230,10 +230,10 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
         assert [v.stage for v in versions.list_(conn, spec.name)] == ["refused"]
     assert prelabel(database, spec.name, settings.models_dir) == 60
     with database.transaction() as conn:
-        seen = conn.execute("select distinct version from pool").fetchall()
+        seen = conn.execute("select distinct champion, ranker from pool").fetchall()
         labels = conn.execute("select count(*) as n from pool p join outputs o on o.id = output_id"
                               " where p.label <> o.label").fetchone()  # fmt: skip
-    assert seen == [{"version": f"pipeline+{str(run.version_id)[:8]}"}]
+    assert seen == [{"champion": "pipeline", "ranker": run.made[:12]}]
     assert labels == {"n": 0}, "the pipeline's labels are shown until there is a champion"
 
 

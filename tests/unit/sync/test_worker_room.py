@@ -31,7 +31,7 @@ def test_it_never_waits_for_more_places_than_a_push_counts(
     spec = parse("pets", YAML.replace("window: 50", f"window: {window}"), XML)
     room._answered_at["pets"] = time.monotonic()
     room._push(spec)
-    room._answered_at["pets"] -= worker.IDLE_S
+    room._answered_at["pets"] -= worker.IDLE_BEFORE_TOP_UP_S
     room._push(spec)
     assert asked == [places, 1]
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from labelloop.errors import UsageError
 from labelloop.versions.runs import try_again
-from labelloop.versions.version import find, previous, shown_version
+from labelloop.versions.version import VersionPair, find, previous
 
 A, B, C = "a" * 64, "b" * 64, "ab" * 32
 
@@ -27,10 +27,10 @@ def test_an_unknown_or_ambiguous_prefix_is_refused(prefix: str, message: str) ->
 
 
 def test_the_name_shown_says_who_labels_and_who_ranks() -> None:
-    assert shown_version(None, None) == "pipeline"
-    assert shown_version(A, A) == "a" * 12
-    assert shown_version(A, B) == "aaaaaaaaaaaa+bbbbbbbb"
-    assert shown_version(None, B) == "pipeline+bbbbbbbb"
+    assert VersionPair.of(None, None).name == "pipeline"
+    assert VersionPair.of(A, A).name == "a" * 12
+    assert VersionPair.of(A, B).name == "aaaaaaaaaaaa+bbbbbbbb"
+    assert VersionPair.of(None, B).name == "pipeline+bbbbbbbb"
 
 
 @pytest.mark.parametrize(
