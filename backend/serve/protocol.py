@@ -93,7 +93,7 @@ class _Routes:
         return {"model_version": now.version}
 
     def predict(self) -> Any:
-        """Answer a request for predictions. With `params.context` it is interactive: one task, answered the same way."""
+        """Answer a request for predictions. With `params.context` it is interactive, with one task."""
         with self.predictor.place():  # before the body is read
             body = json_object()
             tasks = _tasks(body.get("tasks"))
