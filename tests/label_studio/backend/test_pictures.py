@@ -16,7 +16,7 @@ from backend.decide.promote import promote
 from backend.learners import make
 from backend.score.prelabel import prelabel
 from backend.train.due import ask_for_due
-from backend.train.replay import teach_again
+from backend.train.replay import train_again
 from backend.train.train import train
 from labelloop.errors import Unreadable, UsageError
 from labelloop.pictures.kept import with_pictures
@@ -97,7 +97,7 @@ def test_a_run_learns_from_fetched_pictures_fetches_each_once_and_leaves_out_wha
     again = train(database, settings.models_dir, claimed(database, spec.name), settings=settings)
     assert again["version"] == outcome["version"], "the same pictures make the same version"
     assert sum(served.asked.values()) - asked <= 1, "only the one that is gone is asked for again"
-    assert teach_again(database, settings.models_dir, run_id, 1)["version"] == outcome["version"]
+    assert train_again(database, settings.models_dir, run_id, 1)["version"] == outcome["version"]
 
     promote(database, spec.name, outcome["version"], "a test", "to see", models_dir=settings.models_dir)
     assert prelabel(database, spec.name, settings.models_dir, settings=settings) > 0

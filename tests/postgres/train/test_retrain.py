@@ -184,7 +184,7 @@ def test_no_copy_no_group_and_no_label_that_left_is_on_the_wrong_side_of_a_run(
     notes = " ".join(outcome["notes"])
     assert f"{free[0]} of {held[0]}" in notes
     assert "1 share a group with held-out items" in notes
-    assert "2 answers left out, their labels are not in the labeling config any more: eggs (2)" in notes
+    assert "2 answers left out, their labels are no longer in the labeling config: eggs (2)" in notes
 
 
 def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Database, settings: Settings) -> None:
@@ -241,8 +241,8 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        ([], "0 answers to learn from"),
-        (["spam"], "1 answers to learn from"),
+        ([], "0 answers to train on"),
+        (["spam"], "1 answers to train on"),
         (["spam"] * 30, "all 30 say 'spam'"),
     ],
 )
@@ -266,7 +266,7 @@ def test_an_item_that_cannot_be_read_is_left_out_and_named(database: Database, s
     outcome = train(database, settings.models_dir, run_id)
     assert outcome["trained_on"] == 30
     reason = "its field 'image' is not a data: URI with an image"
-    assert outcome["notes"] == [f"1 of 31 answers left out, they cannot be read: item 'item-30': {reason}"]
+    assert outcome["notes"] == [f"1 of 31 answers left out, the learner cannot read them: item 'item-30': {reason}"]
     with database.transaction() as conn:
         assert "item-30" not in {i["key"] for i in items_of_part(conn, run_id, "train")}
 
@@ -289,7 +289,10 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
     killer.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(killer))
     run = trained(database, settings, spec.name)
-    assert (run.status, run.error) == ("failed", "the training process was killed by SIGKILL, out of memory?")
+    assert (run.status, run.error) == (
+        "failed",
+        "the training process was terminated by SIGKILL, perhaps because it ran out of memory",
+    )
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
     assert champion is not None

@@ -29,9 +29,12 @@ from tests.support.backend_factory import answer, settings_for, submit, texts_sp
 from tests.support.rows import items_of_part
 from tests.support.tcp import Line
 
-PROGRAM = (
-    "import sys, backend.train.child, backend.worker; backend.train.child.NICE = 0; sys.exit(backend.worker.main())"
-)
+PROGRAM = """\
+import sys
+import backend.train.child, backend.worker
+backend.train.child.TRAINING_NICENESS = 0
+sys.exit(backend.worker.main())
+"""
 """The worker, whose training does not give way to the rest of a machine that may be busy."""
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
 
