@@ -23,7 +23,7 @@ from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.versions.version import VersionPair
-from tests.unit.learners.test_structured import complaints, letters, stars
+from tests.support.data.structured_data import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'
 TAGS = {
