@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
+from labelloop.queue.batches import BatchKind, BatchState
+from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, projects
@@ -36,7 +37,7 @@ def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Set
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
     waits, lost = 0, False
-    if project is not None and project["project_id"] is not None:
+    if project is not None and project.project_id is not None:
         stands, lost = _look(database, gateway, spec, project)
         if lost:
             if stands:
@@ -44,18 +45,18 @@ def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Set
             with database.transaction() as conn:
                 waits = _let_go(conn, spec.name)
             if stands:
-                _silence(gateway, project["project_id"], spec.name)
-    made = ensure_project(database, gateway, spec, settings)
+                _silence(gateway, project.id, spec.name)
+    made = ensure_project(database, gateway, spec, settings).project
     pushed = push(database, gateway, spec, settings)
-    logger.info("recreate", extra={"loop": spec.name, "project": made["project_id"], "recreated": lost})
-    return {"project": made["project_id"], "recreated": lost, "waits": waits, "pushed": pushed.pushed}
+    logger.info("recreate", extra={"loop": spec.name, "project": made.id, "recreated": lost})
+    return {"project": made.id, "recreated": lost, "waits": waits, "pushed": pushed.pushed}
 
 
-def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping[str, Any]) -> tuple[bool, bool]:
+def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> tuple[bool, bool]:
     """Whether the project stands, and whether it or most of its tasks are lost. Raises where that cannot be known."""
-    if project["label_studio_url"].rstrip("/") != gateway.url:
+    if project.label_studio_url.rstrip("/") != gateway.url:
         raise UsageError(
-            f"loop {spec.name!r} stands in Label Studio at {project['label_studio_url']}, and this is {gateway.url}: "
+            f"loop {spec.name!r} stands in Label Studio at {project.label_studio_url}, and this is {gateway.url}: "
             "what is missing here may be there. Set LABELLOOP_LABEL_STUDIO_URL"
         )
     gateway.whoami()
@@ -67,7 +68,7 @@ def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping
         raise
     with database.transaction() as conn:
         rows = task_store.ids(conn, spec.name)
-    standing = reduce(gateway.all_tasks(project["project_id"]), project["signing_key"])
+    standing = reduce(gateway.all_tasks(project.id), project.signing_key)
     gone = gone_from(rows, standing, by_output(standing))
     return True, too_many(len(gone), len(rows))
 
@@ -78,11 +79,11 @@ def _let_go(conn: Conn, loop: str) -> int:
         projects.lock_hop(conn, loop, hop)
     n = 0
     for batch in batches.open_(conn, loop):
-        if batch["kind"] == "tasks":
-            n += put_back(conn, batch["id"], batch["state"], "abandoned", REASON)
+        if batch.kind == BatchKind.TASKS:
+            n += put_back(conn, batch.id, batch.state, BatchState.ABANDONED, REASON)
         else:
-            batches.end(conn, batch["id"], batch["state"], "abandoned", REASON)
-            batches.forget_items(conn, batch["id"])
+            batches.end(conn, batch.id, batch.state, BatchState.ABANDONED, REASON)
+            batches.forget_items(conn, batch.id)
     n += task_store.wait_again(conn, loop, REASON)
     projects.replace(conn, loop, secrets.token_bytes(32))
     return n

@@ -102,8 +102,8 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     places: Counter[str] = Counter()
     ranked = []
     for row in best:
-        ranked.append((places[row["lane"]], row["output_id"]))
-        places[row["lane"]] += 1
+        ranked.append((places[row.lane], row.output_id))
+        places[row.lane] += 1
     return [*shadow.open_outputs(conn, loop), *(output_id for _, output_id in sorted(ranked))]
 
 

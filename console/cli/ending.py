@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,6 +14,7 @@ from console.cli.hops import signed_by
 from console.cli.shown import to_stderr
 from labelloop.errors import Refused, UsageError
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 
 
 @click.group()
@@ -85,7 +85,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
         with db.transaction() as conn:
             if not loops.is_archived(conn, name):
                 raise meanwhile
-        if with_project and project is not None and project["project_id"] is not None:
+        if with_project and project is not None and project.project_id is not None:
             _delete_project(settings, project)
         with db.transaction() as conn:
             deleted = removal.remove(conn, name)
@@ -98,7 +98,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
 
 
 def _tell(
-    name: str, counts: Mapping[str, int], files: list[Path], project: Mapping[str, Any] | None, with_project: bool
+    name: str, counts: Mapping[str, int], files: list[Path], project: LoopProject | None, with_project: bool
 ) -> None:
     shown = {
         "outputs": counts.get("outputs", 0),
@@ -112,8 +112,8 @@ def _tell(
     to_stderr(f"this deletes of loop {name!r}, for good:")
     for what, n in shown.items():
         to_stderr(f"  {n:>9,}  {what}")
-    if project is not None and project["project_id"] is not None:
-        at = f"project {project['project_id']} of Label Studio at {project['label_studio_url']}"
+    if project is not None and project.project_id is not None:
+        at = f"project {project.project_id} of Label Studio at {project.label_studio_url}"
         to_stderr(f"{at} {'is deleted too, with its tasks and annotations' if with_project else 'stays as it is'}")
 
 
@@ -126,7 +126,7 @@ def _confirm(name: str, confirmed: str | None) -> None:
         raise UsageError(f"nothing is removed: {confirmed!r} is not {name!r}")
 
 
-def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
+def _delete_project(settings: Settings, project: LoopProject) -> None:
     """Only one that is surely the loop's; one that is gone is gone."""
     from labelloop.errors import Failed
     from labelloop.labelstudio.gateway import Gateway
@@ -139,7 +139,7 @@ def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
         except Failed as exc:
             if not isinstance(exc.__cause__, Refused):
                 raise
-            to_stderr(f"project {project['project_id']} is gone already")
+            to_stderr(f"project {project.project_id} is gone already")
 
 
 def _files(settings: Settings, versions: list[str]) -> list[Path]:

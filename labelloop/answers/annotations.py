@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,17 @@ class Annotation:
     def reviewer(self) -> int | None:
         """Label Studio's id of the person that answered; None if that user was deleted."""
         return self.updated_by if self.updated_by is not None else self.completed_by
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnnotation(Annotation):
+    """The newest version of an annotation, as the view annotations has it."""
+
+    seq: int
+    """Of the version, in the order in which we saw them."""
+    output_id: UUID
+    distrusted: str | None
+    """Why it does not count; None for one that counts."""
 
 
 def digest(annotation: Annotation, output_id: object, distrusted: str | None) -> bytes:

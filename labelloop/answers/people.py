@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 LONGEST_NAME = 100
 
@@ -15,6 +17,17 @@ class Person(NamedTuple):
     email: str
     name: str
     """Name to show; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """A row of reviewers: a person who answered. Name and address are kept when Label Studio forgets them."""
+
+    id: UUID
+    label_studio_user_id: int
+    email: str | None
+    name: str | None
+    """None until a pull has read it."""
 
 
 def person(user_id: int, email: str, first_name: str | None = None, last_name: str | None = None) -> Person:

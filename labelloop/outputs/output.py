@@ -7,9 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from labelloop.reading import fields, strict_json
+
+
+class OutputState(StrEnum):
+    """Where an output is. The database refuses every change that is no edge between two states."""
+
+    PASSED = "passed"
+    """It is not shown to people."""
+    WAITING = "waiting"
+    PUSHING = "pushing"
+    """A batch carries it to Label Studio."""
+    IN_REVIEW = "in_review"
+    ANSWERED = "answered"
+    QUARANTINED = "quarantined"
+    """Label Studio refused it."""
+    WITHDRAWN = "withdrawn"
+    """Its task was deleted in Label Studio."""
 
 
 @dataclass(frozen=True, slots=True)

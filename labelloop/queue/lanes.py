@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from labelloop import strategies
 from labelloop.labeling import results, structured
@@ -24,7 +25,17 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.trigger import Facts, Trigger
 from labelloop.strategies import single
 
-Lane = Literal["rule", "control", "audit", "holdout", "gold", "pass"]
+
+class Lane(StrEnum):
+    """Why an output is shown to people, or not; the text at the top of this file says more."""
+
+    RULE = "rule"
+    CONTROL = "control"
+    AUDIT = "audit"
+    HOLDOUT = "holdout"
+    GOLD = "gold"
+    PASS = "pass"
+
 
 FALLBACK = "margin"
 """The strategy for an output that lacks the evidence which the loop's own strategy reads."""
@@ -54,21 +65,21 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     gold = output.gold is not None
     holdout = not gold and unit_hash("holdout", spec.name, output.group_key) < spec.holdout
     if gold:
-        lane: Lane = "gold"
+        lane = Lane.GOLD
     elif holdout:
-        lane = "holdout"
+        lane = Lane.HOLDOUT
     elif (sends or spec.sends)(_facts(output, spec, label, confidence)):
-        lane = "control" if unit_hash("control", spec.name, output.key) < spec.queue.control else "rule"
+        lane = Lane.CONTROL if unit_hash("control", spec.name, output.key) < spec.queue.control else Lane.RULE
     elif unit_hash("audit", spec.name, output.key) < spec.audit:
-        lane = "audit"
+        lane = Lane.AUDIT
     else:
-        lane = "pass"
+        lane = Lane.PASS
     utility = None
-    if lane == "rule":
+    if lane == Lane.RULE:
         utility = _utility(output, spec, confidence)
-    elif lane != "pass":
+    elif lane != Lane.PASS:
         utility = unit_hash("order", spec.name, output.key)
-    chance = spec.audit if lane in ("audit", "pass") else 1.0
+    chance = spec.audit if lane in (Lane.AUDIT, Lane.PASS) else 1.0
     return Placement(lane, chance, holdout, utility, label, confidence)
 
 
@@ -113,15 +124,19 @@ def reason_for(
     return why.of_confidence(confidence)
 
 
-def announced_lane(lane: str, spec: LoopSpec) -> str:
+def announced_lane(lane: Lane, spec: LoopSpec) -> Lane:
     """Return the lane that people are told. Gold must not be recognizable: it gets the lane of some other random
     outputs.
     """
-    if lane != "gold":
+    if lane != Lane.GOLD:
         return lane
     queue = spec.queue
-    drawn = {"holdout": spec.holdout * queue.holdout, "audit": spec.audit * queue.audit, "control": queue.control}
-    return next((name for name, share in drawn.items() if share), "rule")
+    drawn = {
+        Lane.HOLDOUT: spec.holdout * queue.holdout,
+        Lane.AUDIT: spec.audit * queue.audit,
+        Lane.CONTROL: queue.control,
+    }
+    return next((lane for lane, share in drawn.items() if share), Lane.RULE)
 
 
 def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:

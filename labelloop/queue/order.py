@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.outputs.output import unit_hash
+from labelloop.queue.lanes import Lane
 from labelloop.queue.tasks import order_score
 
 SECOND = "second"
@@ -36,6 +37,20 @@ class Ranked:
     utility: float
     fresh: bool = True
     """Whether the versions in force scored it and ranked it; others come last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row of pool: an output that waits for people."""
+
+    output_id: UUID
+    key: str
+    lane: Lane
+    utility: float
+    champion: str
+    ranker: str
+    fresh: bool
+    """The versions in force have scored it."""
 
 
 def standing(

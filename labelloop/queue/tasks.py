@@ -14,6 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.answers.annotations import Annotation
+from labelloop.outputs.output import OutputState
+from labelloop.queue.lanes import Lane
+from labelloop.queue.prelabel import Prelabelled
 
 OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
     f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best")
@@ -22,10 +25,10 @@ OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
 
 
 _DRAWN = {
-    "control": "Drawn at random, to measure whether ranking the others pays",
-    "audit": "Drawn at random from the outputs that the model is confident in",
-    "holdout": "Drawn at random, to evaluate models",
-    "gold": "Drawn at random, to evaluate models",
+    Lane.CONTROL: "Drawn at random, to measure whether ranking the others pays",
+    Lane.AUDIT: "Drawn at random from the outputs that the model is confident in",
+    Lane.HOLDOUT: "Drawn at random, to evaluate models",
+    Lane.GOLD: "Drawn at random, to evaluate models",
 }
 """Reason for tasks outside of the rule lane. Gold must not be recognizable, so it has the reason of the hold-out."""
 
@@ -76,6 +79,66 @@ class Task:
         return OUTPUT in self.data
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTask(Prelabelled):
+    """A row of tasks whose output is in review."""
+
+    output_id: UUID
+    label_studio_id: int
+    lane: Lane
+    utility: float
+    priority: float
+    """Place in the served order, 0 to 1, highest first."""
+    shown_version: str
+    """The `model_version` of the prediction that we last put on the task; "" if it has to be checked."""
+    pushed_at: datetime
+    overlap: int
+    """How many people are to answer it: 2 once a second opinion was asked for. The loop's overlap may be more."""
+    key: str
+    annotated: int
+    """How many annotations it has, skipped ones too."""
+    fresh: bool
+    """The versions in force have scored it."""
+    more: int
+    """Number of extra people that are asked because answers cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """A task that Label Studio should have."""
+
+    output_id: UUID
+    label_studio_id: int
+    pushed_at: datetime
+    state: OutputState
+    annotated: int
+    """How many annotations of it are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutput:
+    """An output of the loop, looked up by the id that a task carries."""
+
+    id: UUID
+    state: OutputState
+    label_studio_id: int | None
+    """Its task; None if no task is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """A task that should be answered by another number of people than all others."""
+
+    output_id: UUID
+    label_studio_id: int
+    wanted: int
+    """Number of people to ask."""
+    more: int
+    """Number of those that are asked because answers cannot be read."""
+    asked_more: int
+    """The same number as Label Studio was last told it."""
+
+
 def order_score(priority: float) -> float:
     """Return the order score by which Label Studio serves open tasks, in [0, 1], lowest first."""
     return 1.0 - priority
@@ -102,7 +165,7 @@ def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: in
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def task_reason(lane: str, utility: str | None, variety: str = "") -> str:
+def task_reason(lane: Lane, utility: str | None, variety: str = "") -> str:
     """Return the reason why people see the item, in one line: `utility` from the query strategy, `variety` from
     selection.
     """

@@ -24,10 +24,10 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
-    if project is None or project["project_id"] is None:
+    if project is None or project.id is None:
         return 0
-    version = project["model_version"]
-    served = studio.served(studio.project(project["project_id"]))
+    version = project.model_version
+    served = studio.served(studio.project(project.id))
     with database.transaction() as conn:
         rows = {row.label_studio_id: row for row in health.open_tasks(conn, spec.name)}
     wrong = to_mend(served, rows, version)

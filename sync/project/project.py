@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from labelloop.answers.unreadable import empty_is_an_answer
 from labelloop.errors import Ambiguous, Failed, Refused, Unreachable
@@ -13,6 +13,7 @@ from labelloop.labeling.form_xml import same_form, sent
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import pool, projects
@@ -42,11 +43,20 @@ def hook_path(loop: str) -> str:
     return f"/hooks/label-studio/{loop}"
 
 
-def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> dict[str, Any]:
-    """The loop's row of `projects`, its project standing and connected; twice is once.
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A loop's project in Label Studio."""
 
-    `missing` in it names what could not be connected yet: call again later. What Label Studio refuses for good is
-    logged and left out: nothing hangs on it, answers are looked for without a doorbell too.
+    project: LoopProject
+    missing: Sequence[str]
+    """What could not be connected yet: call ensure_project again later."""
+
+
+def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> Connected:
+    """Create the loop's project and connect it, as far as that is not done already.
+
+    What Label Studio refuses for good is logged and left out: nothing depends on it, since answers are also looked for
+    without a doorbell.
     """
     row = _stand(database, gateway, spec)
     project = check_is_ours(gateway, row)
@@ -54,24 +64,19 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]
-    keep_order(gateway, gateway.project(project.id), row["model_version"])
+    keep_order(gateway, gateway.project(project.id), row.model_version)
     with database.transaction() as conn:
         projects.made(conn, spec.name, project.id, gateway.url)
-    return {
-        **row,
-        "project_id": project.id,
-        "label_studio_url": gateway.url,
-        "missing": missing,
-    }
+    return Connected(replace(row, project_id=project.id, label_studio_url=gateway.url), missing)
 
 
-def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> dict[str, Any]:
+def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> LoopProject:
     """The row with its project's id: known, found again by the mark that we put into its description, or made."""
     with database.transaction() as conn:
         projects.intend(conn, spec.name, gateway.url, secrets.token_bytes(32))
         row = projects.get(conn, spec.name)
     assert row is not None
-    if row["project_id"] is not None:
+    if row.project_id is not None:
         return row
     found = gateway.find_projects(_mark(row))
     if not found:
@@ -82,10 +87,10 @@ def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> dict[str, An
         found = [_create(database, gateway, row, spec).id]
     with database.transaction() as conn:
         projects.made(conn, spec.name, found[0], gateway.url)
-    return {**row, "project_id": found[0]}
+    return replace(row, project_id=found[0])
 
 
-def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: LoopSpec) -> Project:
+def _create(database: Database, gateway: Gateway, row: LoopProject, spec: LoopSpec) -> Project:
     try:
         return gateway.create_project(
             **_words(database, row, spec)[0],
@@ -94,7 +99,7 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
             maximum_annotations=spec.overlap,
             show_collab_predictions=True,
             enable_empty_annotation=empty_is_an_answer(spec.config),
-            model_version=row["model_version"],
+            model_version=row.model_version,
         )
     except (Unreachable, Refused):
         with database.transaction() as conn:
@@ -102,21 +107,21 @@ def _create(database: Database, gateway: Gateway, row: dict[str, Any], spec: Loo
         raise
 
 
-def check_is_ours(gateway: Gateway, row: Mapping[str, Any]) -> Project:
+def check_is_ours(gateway: Gateway, row: LoopProject) -> Project:
     """The project, surely ours: a Label Studio that was set up anew, or restored, gives its ids away again."""
     try:
-        project = gateway.project(row["project_id"])
+        project = gateway.project(row.id)
     except Refused as exc:
         if exc.status != 404:
             raise
         raise Failed(
-            f"project {row['project_id']} of loop {row['loop']!r} is gone from Label Studio at {gateway.url}; restore "
-            f"it there, or make a new one: labelloop project recreate --loop {row['loop']}. Every answer that was "
+            f"project {row.id} of loop {row.loop!r} is gone from Label Studio at {gateway.url}; restore "
+            f"it there, or make a new one: labelloop project recreate --loop {row.loop}. Every answer that was "
             "pulled is still in Postgres"
         ) from exc
     if _mark(row) not in project.description:
         raise Failed(
-            f"project {project.id} of Label Studio at {gateway.url} is not that of loop {row['loop']!r}: its "
+            f"project {project.id} of Label Studio at {gateway.url} is not that of loop {row.loop!r}: its "
             f"description does not have the mark {_mark(row)}"
         )
     return project
@@ -142,7 +147,7 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
 
 
 def _as_the_spec_says(
-    database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: Mapping[str, Any]
+    database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject
 ) -> Project:
     wanted = {
         "maximum_annotations": (project.overlap, spec.overlap),
@@ -160,17 +165,17 @@ def _as_the_spec_says(
     return project
 
 
-def _words(database: Database, row: Mapping[str, Any], spec: LoopSpec) -> tuple[dict[str, str], dict[str, str]]:
+def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[str, str], Mapping[str, str]]:
     """Return what the project is to say, and what labelloop wrote last."""
     with database.transaction() as conn:
         waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
-    return signposts.words(spec, _mark(row), waiting), {} if current is None else current["words"]
+    return signposts.words(spec, _mark(row), waiting), {} if current is None else current.words
 
 
-def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: Mapping[str, Any]) -> None:
+def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:
     """Set the project's words and tab right when its first tasks have come, and not at the next look."""
-    project = gateway.project(row["project_id"])
+    project = gateway.project(row.id)
     signposts.keep_tab(gateway, _as_the_spec_says(database, gateway, project, spec, row), spec)
 
 
@@ -261,5 +266,5 @@ def _tried(
         return False  # the next call looks whether it is there
 
 
-def _mark(row: Mapping[str, Any]) -> str:
-    return f"labelloop:{row['instance']}"
+def _mark(row: LoopProject) -> str:
+    return f"labelloop:{row.instance}"

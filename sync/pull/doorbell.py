@@ -45,7 +45,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         try:
             with database.transaction() as conn:
                 project = projects.get(conn, loop)
-                if project is None or project_id not in (None, project["project_id"]):
+                if project is None or project_id not in (None, project.project_id):
                     return _no(404, "not the project of this loop")
                 if action == "TASKS_DELETED":
                     task_store.doubt_open(conn, loop)

@@ -80,7 +80,7 @@ def pull(
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
         rung = annotation_store.doorbells(conn, spec.name)
-    if project is None or project["project_id"] is None:
+    if project is None or project.project_id is None:
         return PullReport()
     memory = memory or Memory()
     if not memory.checked_at or time.monotonic() - memory.checked_at > CHECK_EVERY_S:
@@ -114,7 +114,7 @@ def _changed(pull: Pull, memory: Memory) -> PullReport:
 
 def _late(pull: Pull, memory: Memory) -> PullReport:
     """As `_changed`, but from the margin before the bookmark; the next one is the newest change that was found."""
-    bookmark, began = pull.project["bookmark"], time.monotonic()
+    bookmark, began = pull.project.bookmark, time.monotonic()
     changes = {} if bookmark is None else pull.gateway.changes(pull.project_id, bookmark - MARGIN)
     if bookmark is None or len(changes) == CHANGES:
         return _all(pull, memory)
@@ -133,7 +133,7 @@ def _all(pull: Pull, memory: Memory) -> PullReport:
     memory.since, memory.late_at = EPOCH if newest is None else newest - USUALLY, began
     if newest is None:
         return report
-    bookmark = pull.project["bookmark"]
+    bookmark = pull.project.bookmark
     since = None if bookmark is None else bookmark - MARGIN
     after, last = 0, False
     while not last:

@@ -8,11 +8,10 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Failed
-from labelloop.queue.tasks import Task
+from labelloop.queue.tasks import KnownTask, Task
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours
@@ -35,6 +34,15 @@ class Standing:
     """The output that it carries; None unless the signature fits."""
 
 
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A task that is not in Label Studio any more."""
+
+    task: KnownTask
+    reused: bool
+    """Its id is another output's now; on SQLite ids come again."""
+
+
 def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     """Nothing is concluded from a sweep that was not completed, or while the project does not answer.
 
@@ -43,7 +51,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     # gather
     with pull.database.transaction() as conn:
         rows = task_store.ids(conn, pull.spec.name)
-    standing = reduce(pull.gateway.all_tasks(pull.project_id), pull.project["signing_key"])
+    standing = reduce(pull.gateway.all_tasks(pull.project_id), pull.project.signing_key)
     confirm(pull)
 
     # decide
@@ -57,7 +65,7 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
             f"restore Label Studio's database, or ask all open tasks again: labelloop project recreate --loop "
             f"{pull.spec.name}"
         )
-    counted = {row["label_studio_id"]: row["annotated"] for row in rows}
+    counted = {row.label_studio_id: row.annotated for row in rows}
     # Annotated otherwise than we know, or not written down at all: a late import, perhaps, or somebody's own task.
     differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]
 
@@ -66,11 +74,11 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     for page in _pages(differ):
         report += pull.take_in(pull.gateway.tasks(pull.project_id, page))
     if gone:
-        asked = [row["label_studio_id"] for row in gone]
+        asked = [one.task.label_studio_id for one in gone]
         still = {
             task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)
         }
-        vanished = [row["output_id"] for row in gone if row["label_studio_id"] not in still or row["reused"]]
+        vanished = [one.task.output_id for one in gone if one.task.label_studio_id not in still or one.reused]
         with pull.database.transaction() as conn:
             projects.lock_hop(conn, pull.spec.name, "answers")
             report += pull.withdraw(conn, vanished)
@@ -105,15 +113,15 @@ def by_output(tasks: Iterable[Standing]) -> dict[UUID, list[Standing]]:
 
 
 def gone_from(
-    rows: Sequence[Mapping[str, Any]], standing: Sequence[Standing], ours: Mapping[UUID, list[Standing]]
-) -> list[dict[str, Any]]:
-    """Rows whose task is not there; `reused` where its id is another output's now (on SQLite ids come again)."""
+    rows: Sequence[KnownTask], standing: Sequence[Standing], ours: Mapping[UUID, list[Standing]]
+) -> list[Gone]:
+    """Return the tasks that are not there any more."""
     ids = {task.id for task in standing}
     taken = {task.id for tasks in ours.values() for task in tasks}
     return [
-        {**row, "reused": row["label_studio_id"] in taken}
+        Gone(row, reused=row.label_studio_id in taken)
         for row in rows
-        if row["output_id"] not in ours and (row["label_studio_id"] not in ids or row["label_studio_id"] in taken)
+        if row.output_id not in ours and (row.label_studio_id not in ids or row.label_studio_id in taken)
     ]
 
 
@@ -126,7 +134,7 @@ def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
         known = task_store.known(conn, pull.spec.name, [output_id]).get(output_id)
     if known is None:
         return 0
-    own = known["label_studio_id"]
+    own = known.label_studio_id
     annotated = [task for task in tasks if task.annotated]
     kept = annotated or [min(tasks, key=lambda task: (task.id != own, task.id))]
     deleted = 0
@@ -149,7 +157,7 @@ def _untouched(pull: Pull, task: Standing, output_id: UUID) -> bool:
     return (
         len(now) == 1
         and now[0].annotated == 0
-        and now[0].output_id(pull.project["signing_key"]) == output_id
+        and now[0].output_id(pull.project.signing_key) == output_id
         and not pull.gateway.has_draft(pull.project_id, task.id)
     )
 

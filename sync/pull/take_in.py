@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from labelloop.answers.people import Person
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.queue.tasks import BATCH, Task
+from labelloop.outputs.output import OutputState
+from labelloop.queue.project import LoopProject
+from labelloop.queue.tasks import BATCH, KnownOutput, Task
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
@@ -20,6 +21,7 @@ from labelloop.store.tables import jobs, projects, unreadable
 from labelloop.store.tables import tasks as task_store
 from sync.pull.resolve import form_hash, resolve
 
+HAS_TASK = (OutputState.IN_REVIEW, OutputState.ANSWERED)
 TAMPERED = "the signature in the task's data does not fit"
 
 
@@ -45,10 +47,10 @@ class PullReport:
 class Pull:
     """One pull of one loop: what its parts share."""
 
-    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping[str, Any]) -> None:
+    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
-        self.project_id: int = project["project_id"]
-        self.instance: UUID = project["instance"]
+        self.project_id: int = project.id
+        self.instance = project.instance
         self._users: dict[int, Person] = {}
 
     def take_in(self, tasks: Sequence[Task], *, bookmark: datetime | None = None) -> PullReport:
@@ -57,7 +59,8 @@ class Pull:
         with self.database.transaction() as conn:
             # One at a time, so that answers are committed in the order of their seq.
             projects.lock_hop(conn, self.spec.name, "answers")
-            if (projects.get(conn, self.spec.name) or {}).get("instance") != self.instance:
+            now = projects.get(conn, self.spec.name)
+            if now is None or now.instance != self.instance:
                 raise Unreachable(f"loop {self.spec.name!r} has just been given another project")
             report = self._store(conn, tasks, users)
             projects.set_bookmark(conn, self.spec.name, bookmark)
@@ -77,7 +80,11 @@ class Pull:
     def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
         """Label Studio surely has no task of these outputs any more: their answers no longer count."""
         withdrawn = task_store.set_state(
-            conn, outputs, ["in_review", "answered"], "withdrawn", "its task was deleted in Label Studio"
+            conn,
+            outputs,
+            [OutputState.IN_REVIEW, OutputState.ANSWERED],
+            OutputState.WITHDRAWN,
+            "its task was deleted in Label Studio",
         )
         task_store.forget(conn, outputs)
         annotation_store.write_tombstones_of_outputs(conn, self.instance, outputs)
@@ -87,7 +94,7 @@ class Pull:
         return PullReport(withdrawn=len(withdrawn), answers=done.answers)
 
     def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[int, Person]) -> PullReport:
-        key = self.project["signing_key"]
+        key = self.project.signing_key
         signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
         known = task_store.known(conn, self.spec.name, list(signed.values()))
         pushed = task_store.by_label_studio_id(conn, self.instance, [task.id for task in tasks])
@@ -110,9 +117,13 @@ class Pull:
         done = resolve(conn, self.spec, self.instance, touched, users)
         return PullReport(tasks=len(tasks), outputs=len(touched), answers=done.answers, adopted=len(adopted))
 
-    def _adopt_stray(self, conn: Conn, task: Task, output: Mapping[str, Any] | None) -> bool:
+    def _adopt_stray(self, conn: Conn, task: Task, output: KnownOutput | None) -> bool:
         """A task of ours that nobody wrote down: its import took effect after the grace, or it was brought back."""
-        if output is None or output["label_studio_id"] is not None or output["state"] not in ("waiting", "withdrawn"):
+        if (
+            output is None
+            or output.label_studio_id is not None
+            or output.state not in (OutputState.WAITING, OutputState.WITHDRAWN)
+        ):
             return False
         try:
             batch_id = UUID(str(task.data.get(BATCH)))
@@ -120,13 +131,14 @@ class Pull:
             return False
         # A push may just be claiming it: what it took is on its way, and what it waits for it will not find.
         projects.lock_hop(conn, self.spec.name, "push")
-        if not task_store.lock_idle(conn, output["id"]):
+        if not task_store.lock_idle(conn, output.id):
             return False
-        if not task_store.adopt_stray(conn, output["id"], self.instance, task.id, batch_id):
+        if not task_store.adopt_stray(conn, output.id, self.instance, task.id, batch_id):
             return False
-        task_store.leave_pool(conn, output["id"])
-        task_store.set_state(conn, [output["id"]], ["waiting"], "pushing", None)
-        task_store.set_state(conn, [output["id"]], ["pushing", "withdrawn"], "in_review", "found in Label Studio")
+        task_store.leave_pool(conn, output.id)
+        task_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
+        idle = [OutputState.PUSHING, OutputState.WITHDRAWN]
+        task_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
         return True
 
     def upsert_reviewers(self) -> None:
@@ -144,7 +156,7 @@ class Pull:
         if not people or self._users:
             return self._users
         with self.database.transaction() as conn:
-            met = {person for person, row in feedback_store.reviewers(conn, self.instance).items() if row["name"]}
+            met = {person for person, row in feedback_store.reviewers(conn, self.instance).items() if row.name}
         if not people <= met:
             self._users = self.gateway.users()
         return self._users

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from labelloop.errors import LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.outputs.output import OutputState
+from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
+from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects, versions
@@ -43,14 +45,14 @@ class PushReport:
         return PushReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-def settle(database: Database, gateway: Gateway, project: Mapping[str, Any], grace_s: float) -> PushReport:
+def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: float) -> PushReport:
     """Look after every batch that an earlier push has left.
 
     One that is still an intent was never sent. One that was sent may take effect late: only after the grace is what
     Label Studio does not have put back; what comes even later is found by the sweep.
     """
     with database.transaction() as conn:
-        left = [batch for batch in batches.open_(conn, project["loop"]) if batch["kind"] == "tasks"]
+        left = [batch for batch in batches.open_(conn, project.loop) if batch.kind == BatchKind.TASKS]
     report = PushReport()
     for batch in left:
         try:
@@ -59,58 +61,66 @@ def settle(database: Database, gateway: Gateway, project: Mapping[str, Any], gra
             raise
         except (LabelloopError, psycopg.Error):
             # Whatever is wrong with it, the others do not wait for it.
-            logger.exception("batch %s cannot be settled", batch["id"], extra={"loop": project["loop"]})
-            report += PushReport(unclear=batch["size"])
+            logger.exception("batch %s cannot be settled", batch.id, extra={"loop": project.loop})
+            report += PushReport(unclear=batch.size)
     return report
 
 
 def _settle_one(
-    database: Database, gateway: Gateway, project: Mapping[str, Any], batch: Mapping[str, Any], grace_s: float
+    database: Database, gateway: Gateway, project: LoopProject, batch: OpenBatch, grace_s: float
 ) -> PushReport:
-    if batch["state"] == "intent":
+    if batch.state == BatchState.INTENT:
         with database.transaction() as conn:
-            return PushReport(put_back=put_back(conn, batch["id"], "intent", "abandoned", "it was never sent"))
-    arrived = _by_output(gateway.tasks_of_batch(project["project_id"], batch["id"]), project["signing_key"])
-    if len(arrived) < batch["size"] and batch["age_s"] <= grace_s:
-        return PushReport(unclear=batch["size"])
+            return PushReport(
+                put_back=put_back(conn, batch.id, BatchState.INTENT, BatchState.ABANDONED, "it was never sent")
+            )
+    arrived = _by_output(gateway.tasks_of_batch(project.id, batch.id), project.signing_key)
+    if len(arrived) < batch.size and batch.age_s <= grace_s:
+        return PushReport(unclear=batch.size)
     with database.transaction() as conn:
         if arrived:
-            n, back = adopt(conn, project, batch["id"], arrived)
+            n, back = adopt(conn, project, batch.id, arrived)
             return PushReport(adopted=n, put_back=back)
-        why = f"not there after {batch['age_s']:.0f} s"
-        return PushReport(put_back=put_back(conn, batch["id"], "sending", "abandoned", why))
+        why = f"not there after {batch.age_s:.0f} s"
+        return PushReport(put_back=put_back(conn, batch.id, BatchState.SENDING, BatchState.ABANDONED, why))
 
 
-def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
+def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
     """The batch has become these tasks (output to Label Studio's id); what is not among them waits again.
 
     Returns the counts of both; none where somebody else has said already what became of it.
     """
     # Label Studio serves a task before we know of it: an answer that a pull is just writing down is waited for.
-    projects.lock_hop(conn, project["loop"], "answers")
-    if not batches.end(conn, batch_id, "sending", "adopted"):
+    projects.lock_hop(conn, project.loop, "answers")
+    if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED):
         return 0, 0
     # On SQLite Label Studio gives the ids of deleted tasks away again.
-    before = task_store.by_label_studio_id(conn, project["instance"], list(ids.values()))
+    before = task_store.by_label_studio_id(conn, project.instance, list(ids.values()))
     moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
     gone = [output_id for output_id in moved if output_id not in ids]
-    task_store.set_state(conn, gone, ["in_review", "answered"], "withdrawn", "its task was deleted in Label Studio")
+    task_store.set_state(
+        conn,
+        gone,
+        [OutputState.IN_REVIEW, OutputState.ANSWERED],
+        OutputState.WITHDRAWN,
+        "its task was deleted in Label Studio",
+    )
     task_store.forget(conn, moved)
-    batches.adopt(conn, batch_id, project["instance"], ids)
+    batches.adopt(conn, batch_id, project.instance, ids)
     adopted = batches.in_review(conn, batch_id, list(ids))
     task_store.answered_before(conn, list(ids))
     pool.put_back(conn, batch_id)
-    back = batches.release(conn, batch_id, "waiting", "its import did not make the task")
+    back = batches.release(conn, batch_id, OutputState.WAITING, "its import did not make the task")
     batches.forget_items(conn, batch_id)
     return adopted, back
 
 
-def put_back(conn: Conn, batch_id: UUID, was: str, became: str, reason: str) -> int:
+def put_back(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason: str) -> int:
     """Nothing of the batch is in Label Studio: its outputs wait again. Returns how many."""
     if not batches.end(conn, batch_id, was, became, reason):
         return 0
     pool.put_back(conn, batch_id)
-    n = batches.release(conn, batch_id, "waiting", reason)
+    n = batches.release(conn, batch_id, OutputState.WAITING, reason)
     batches.forget_items(conn, batch_id)
     return n
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
 from labelloop.labeling.form_xml import same_form, shown_data
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
-from labelloop.queue.lanes import announced_lane, reason_for
+from labelloop.queue.batches import BatchItem, BatchState
+from labelloop.queue.lanes import Lane, announced_lane, reason_for
 from labelloop.queue.order import SECOND, priorities, useful
 from labelloop.queue.prelabel import prelabel_result
+from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BEST, TaskDraft, likeliest, sign, task_data, task_reason
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -57,9 +60,9 @@ def push(
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
         empty = not task_store.any_yet(conn, spec.name)
-    made = project is None or project["project_id"] is None
+    made = project is None or project.project_id is None
     if made:
-        project = ensure_project(database, gateway, spec, settings)
+        project = ensure_project(database, gateway, spec, settings).project
     assert project is not None
     checked = cache(partial(_check, gateway, project))
     if check and not made:
@@ -84,9 +87,9 @@ def push(
     return report
 
 
-def _check(gateway: Gateway, project: Mapping[str, Any]) -> None:
+def _check(gateway: Gateway, project: LoopProject) -> None:
     """Raise unless the project is ours; what people changed of its order is put back."""
-    keep_order(gateway, check_is_ours(gateway, project), project["model_version"])
+    keep_order(gateway, check_is_ours(gateway, project), project.model_version)
 
 
 class Claim(NamedTuple):
@@ -125,11 +128,11 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         if not coming:
             return claim if chosen else None
         # Tasks of another version than the others are served last, whatever their score.
-        version = project["model_version"] if window.open_rows else window.pair.name
+        version = project.model_version if window.open_rows else window.pair.name
         placed = priorities(
             coming,
             useful(window.stands, coming, spec.queue.window),
-            [row["priority"] for row in window.open_rows],
+            [row.priority for row in window.open_rows],
             draw=version,
         )
 
@@ -140,9 +143,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         return claim._replace(batch_id=batch_id)
 
 
-def _send_all(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], claim: Claim
-) -> PushReport:
+def _send_all(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claim: Claim) -> PushReport:
     """Send what was claimed; a batch that Label Studio refuses in halves, down to the outputs that are at fault."""
     report = PushReport(asked_again=ask(database, spec, claim.again)) if claim.again else PushReport()
     if report.asked_again:
@@ -158,7 +159,7 @@ def _send_all(
     if len(refusals) >= REFUSALS_THAT_BLAME_THE_BATCH and not report.pushed:
         with database.transaction() as conn:
             for batch_id, why in refusals.items():
-                put_back(conn, batch_id, "sending", "refused", str(why))
+                put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why))
         raise Failed(
             f"Label Studio takes none of {len(refusals)} outputs of loop {spec.name!r}, so the fault is hardly theirs; "
             f"they wait again ({next(iter(refusals.values()))})"
@@ -172,28 +173,28 @@ def _send(
     database: Database,
     gateway: Gateway,
     spec: LoopSpec,
-    project: dict[str, Any],
+    project: LoopProject,
     batch_id: UUID,
     differs: Mapping[UUID, str],
 ) -> tuple[PushReport, list[UUID], Refused | None]:
     """What was pushed; of a batch that was refused, the halves to try; of a single output, the refusal."""
     with database.transaction() as conn:
         rows = batches.items(conn, batch_id)
-        version = batches.get(conn, batch_id)["version"]
+        version = batches.version(conn, batch_id)
         # Before it counts as sent: what goes wrong here has surely not reached Label Studio.
-        drafts = [_draft(spec, project, row, version, differs.get(row["output_id"], "")) for row in rows]
+        drafts = [_draft(spec, project, row, version, differs.get(row.output_id, "")) for row in rows]
         if not batches.send(conn, batch_id):
             return PushReport(), [], None
     try:
-        ids = gateway.import_tasks(project["project_id"], drafts)
+        ids = gateway.import_tasks(project.id, drafts)
     except Unreachable as exc:
         with database.transaction() as conn:
-            put_back(conn, batch_id, "sending", "abandoned", str(exc))
+            put_back(conn, batch_id, BatchState.SENDING, BatchState.ABANDONED, str(exc))
         raise
     except Refused as exc:
         if exc.status not in RECORDS_FAULT:
             with database.transaction() as conn:
-                put_back(conn, batch_id, "sending", "refused", str(exc))
+                put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(exc))
             raise
         _same_config(database, gateway, spec, project, batch_id, exc)
         return (
@@ -207,15 +208,15 @@ def _send(
 
 
 def _same_config(
-    database: Database, gateway: Gateway, spec: LoopSpec, project: dict[str, Any], batch_id: UUID, why: Refused
+    database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, batch_id: UUID, why: Refused
 ) -> None:
     """Raise Failed, the outputs waiting again, when they were refused by a form that is not ours any more."""
-    if same_form(spec.labels_xml, gateway.project(project["project_id"]).labels_xml):
+    if same_form(spec.labels_xml, gateway.project(project.id).labels_xml):
         return
     with database.transaction() as conn:
-        put_back(conn, batch_id, "sending", "refused", str(why))
+        put_back(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why))
     raise Failed(
-        f"the labeling config of project {project['project_id']} was changed in Label Studio, and it takes no "
+        f"the labeling config of project {project.id} was changed in Label Studio, and it takes no "
         f"tasks of loop {spec.name!r} now; put the change into its labels.xml, or undo it ({why})"
     )
 
@@ -223,14 +224,14 @@ def _same_config(
 def _halves(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> list[UUID]:
     """Two batches in place of one of which nothing was imported."""
     with database.transaction() as conn:
-        if not batches.end(conn, batch_id, "sending", "refused", str(why)):
+        if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why)):
             return []
         rows = batches.items(conn, batch_id)
-        version = batches.get(conn, batch_id)["version"]
+        version = batches.version(conn, batch_id)
         halves = []
         for part in (rows[: len(rows) // 2], rows[len(rows) // 2 :]):
             half = batches.intend(conn, spec.name, version, len(part))
-            batches.hand_over(conn, batch_id, half, [row["output_id"] for row in part])
+            batches.hand_over(conn, batch_id, half, [row.output_id for row in part])
             halves.append(half)
         return halves
 
@@ -238,30 +239,30 @@ def _halves(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) ->
 def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused) -> PushReport:
     """The one output of a batch that Label Studio refuses for good."""
     with database.transaction() as conn:
-        if not batches.end(conn, batch_id, "sending", "refused", str(why)):
+        if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.REFUSED, str(why)):
             return PushReport()
-        key = batches.items(conn, batch_id)[0]["key"]
-        quarantined = batches.release(conn, batch_id, "quarantined", str(why))
+        key = batches.items(conn, batch_id)[0].key
+        quarantined = batches.release(conn, batch_id, OutputState.QUARANTINED, str(why))
         batches.forget_items(conn, batch_id)
     logger.warning("loop %s: output %s is quarantined: %s", spec.name, key, why)
     return PushReport(quarantined=quarantined)
 
 
-def _draft(spec: LoopSpec, project: dict[str, Any], row: dict[str, Any], version: str, differs: str) -> TaskDraft:
-    output_id, label = row["output_id"], row["output_label"]
-    signature = sign(project["signing_key"], output_id)
-    teaches = row["why"]
-    if row["champion"] == row["ranker"] == PIPELINE or row["lane"] == "gold":
-        teaches = reason_for(spec, row["probabilities"], row["evidence"], row["output_confidence"])
-    why = task_reason(announced_lane(row["lane"], spec), teaches, differs)
-    shown = shown_data(spec.config.data_fields, row["data"])
-    data = task_data(shown, output_id, row["batch_id"], row["key"], label, signature, why)
+def _draft(spec: LoopSpec, project: LoopProject, row: BatchItem, version: str, differs: str) -> TaskDraft:
+    output_id, label = row.output_id, row.output_label
+    signature = sign(project.signing_key, output_id)
+    teaches = row.why
+    if row.champion == row.ranker == PIPELINE or row.lane == Lane.GOLD:
+        teaches = reason_for(spec, row.probabilities, row.evidence, row.output_confidence)
+    why = task_reason(announced_lane(row.lane, spec), teaches, differs)
+    shown = shown_data(spec.config.data_fields, row.data)
+    data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why)
     if spec.config.quick is not None:
-        data[BEST] = [{"value": label} for label in likeliest(row["probabilities"] or {}, spec.labels)]
+        data[BEST] = [{"value": label} for label in likeliest(row.probabilities or {}, spec.labels)]
     return TaskDraft(
         output_id=output_id,
         data=data,
         result=prelabel_result(spec, row),
-        priority=row["priority"],
+        priority=row.priority,
         version=version,
     )

@@ -13,7 +13,9 @@ from uuid import UUID
 
 from labelloop import selection
 from labelloop.pictures.kept import with_pictures
+from labelloop.queue.batches import BatchKind
 from labelloop.queue.order import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
+from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
 from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate, Pick
@@ -47,7 +49,7 @@ class Window:
     """The versions in force."""
     within: int
     """So many of the best of what waits were looked at."""
-    open_rows: list[dict[str, Any]]
+    open_rows: Sequence[OpenTask]
     stands: list[Ranked]
     """The open tasks that people are served soon: nothing better waits, or is open."""
     queues: Mapping[str, Sequence[Ranked]]
@@ -66,32 +68,30 @@ class Window:
 def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     within = within or _reach(spec)
     pair = in_force(conn, spec.name)
-    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
+    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch.kind == BatchKind.TASKS]
     open_rows = task_store.in_review(conn, spec.name, pair)
     waiting = [
-        Ranked(row["output_id"], row["key"], row["lane"], row["utility"], row["fresh"])
+        Ranked(row.output_id, row.key, row.lane, row.utility, row.fresh)
         for row in pool.best(conn, spec.name, within, pair)
     ]
     # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
     # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
-    filling = [
-        opened(row, spec) for row in open_rows if row["annotated"] < max(row["overlap"], spec.overlap) + row["more"]
-    ]
+    filling = [opened(row, spec) for row in open_rows if row.annotated < max(row.overlap, spec.overlap) + row.more]
     since = versions.in_force_since(conn, spec.name)
     stands = standing(
         filling,
         waiting,
         window=spec.queue.window,
         reach=within,
-        outdated={row["output_id"] for row in open_rows if row["fresh"] and since and row["pushed_at"] < since},
+        outdated={row.output_id for row in open_rows if row.fresh and since and row.pushed_at < since},
     )
-    in_flight = sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S)
+    in_flight = sum(batch.size for batch in on_the_way if batch.age_s < HOPES_S)
     # Every one of them, whatever it is worth by now: new ones wait, or the window would grow with each promotion.
     places = max(0, min(MAX_BATCH, spec.queue.window - len(filling) - in_flight))
     queues = {lane: best_first(item for item in waiting if item.lane == lane) for lane in LANES}
     asked = sum(item.lane == SECOND for item in filling)  # what the last one there has skipped keeps no other out
     queues[SECOND] = [
-        Ranked(row["output_id"], row["key"], SECOND, row["doubt"])
+        Ranked(row.output_id, row.key, SECOND, row.doubt)
         for row in doubts.most(conn, spec.name, max(0, _at_once(spec) - asked))
     ]
     return Window(
@@ -162,17 +162,19 @@ def _features(
     ids = [*candidates, *open_, *recent]
     embeddings = None
     if width:
-        said = [row["embedding"] for row in _seen(database, ids, None, embeddings=True)]
+        said = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
         # One of another width came when the loop said another.
         embeddings = [one if len(one or ()) == width else None for one in said]
-    data: Iterable[Mapping[str, Any]] = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
         data = with_pictures(database, None, spec, list(data))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 
 
-def _seen(database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> Iterator[dict[str, Any]]:
+def _seen(
+    database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool
+) -> Iterator[outputs.Comparable]:
     """In the order of `ids`, few at a time: a picture may be large."""
     for start in range(0, len(ids), AT_A_TIME):
         some = ids[start : start + AT_A_TIME]
@@ -185,10 +187,10 @@ def _groups(known: Features | None) -> Sequence[int]:
     return [] if known is None else known.groups.tolist()
 
 
-def opened(row: Mapping[str, Any], spec: LoopSpec) -> Ranked:
+def opened(row: OpenTask, spec: LoopSpec) -> Ranked:
     """An open task. One that is asked a second time is no matter of the rule any more."""
-    lane = SECOND if row["overlap"] > spec.overlap else row["lane"]
-    return Ranked(row["output_id"], row["key"], lane, row["utility"])
+    lane = SECOND if row.overlap > spec.overlap else row.lane
+    return Ranked(row.output_id, row.key, lane, row.utility)
 
 
 def _reach(spec: LoopSpec) -> int:

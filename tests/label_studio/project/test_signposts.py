@@ -23,7 +23,7 @@ def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
 
 
 def ensure(loop: SyncLoop) -> None:
-    assert ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)["missing"] == []
+    assert ensure_project(loop.database, loop.gateway, loop.spec, loop.settings).missing == []
 
 
 def change(loop: SyncLoop, **fields: Any) -> None:
@@ -151,4 +151,4 @@ def test_the_order_and_the_filter_of_the_tab_are_kept_and_its_columns_are_people
 
 
 def mark(loop: SyncLoop) -> str:
-    return f"labelloop:{loop.project['instance']}"
+    return f"labelloop:{loop.project.instance}"

@@ -216,4 +216,4 @@ def test_a_project_whose_creation_was_not_answered_is_found_not_made_again(
         with pytest.raises(Ambiguous):
             loop.push()
         assert loop.push() == PushReport(pushed=1)
-        assert loop.gateway.find_projects(str(loop.project["instance"])) == [loop.project_id]
+        assert loop.gateway.find_projects(str(loop.project.instance)) == [loop.project_id]

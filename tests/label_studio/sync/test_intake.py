@@ -15,6 +15,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
@@ -188,7 +189,7 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     )
     with intake.database.transaction() as conn:
         ids = [row["id"] for row in conn.execute("select id from outputs")]
-        for state in ("pushing", "in_review", "answered"):
+        for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
             assert move_outputs(conn, ids, state) == 1
             assert move_outputs(conn, ids, state) == 0
     after = intake.get(f"{URL}/a/1").json
@@ -198,7 +199,7 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     assert counts["states"]["answered"] == 1
     assert sum(counts["lanes"].values()) == 1
     with intake.database.transaction() as conn:
-        move_outputs(conn, ids, "in_review")
+        move_outputs(conn, ids, OutputState.IN_REVIEW)
     assert intake.get(f"{URL}/a/1").json["label"] is None
 
 

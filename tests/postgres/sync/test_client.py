@@ -24,6 +24,7 @@ from psycopg import sql
 
 from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
+from labelloop.outputs.output import OutputState
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
@@ -207,9 +208,9 @@ def test_wait_returns_the_answers_as_they_come(service: str, database: Database)
                 row = output_store.get(conn, "pets", "pet/1")
                 assert row is not None
                 answer = "insert into answers (output_id, loop, label, reviewers) values (%s, 'pets', 'cat', 1)"
-                conn.execute(answer, [row["id"]])
-                for state in ("pushing", "in_review", "answered"):
-                    move_outputs(conn, [row["id"]], state)
+                conn.execute(answer, [row.id])
+                for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
+                    move_outputs(conn, [row.id], state)
             client._sleep = time.sleep
 
         client._sleep = people

@@ -18,7 +18,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.outputs.fitting import check, shown
 from labelloop.outputs.output import Output, body_sha256, unit_hash
 from labelloop.outputs.reading import parse
-from labelloop.queue.lanes import announced_lane, place, reason_for
+from labelloop.queue.lanes import Lane, announced_lane, place, reason_for
 from labelloop.reading.strict_json import MAX_BYTES, dumps, loads
 from labelloop.spec.loop import LoopSpec
 
@@ -229,8 +229,8 @@ def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
 
 def test_lanes_have_the_shares_that_the_spec_says() -> None:
     sure = [place(output, SPEC).lane for output in many(4000, 0.9)]
-    assert abs(sure.count("holdout") / 4000 - SPEC.holdout) < 0.03
-    assert abs(sure.count("audit") / (4000 - sure.count("holdout")) - SPEC.audit) < 0.015
+    assert abs(sure.count(Lane.HOLDOUT) / 4000 - SPEC.holdout) < 0.03
+    assert abs(sure.count(Lane.AUDIT) / (4000 - sure.count(Lane.HOLDOUT)) - SPEC.audit) < 0.015
     unsure = [place(output, SPEC) for output in many(400, 0.6)]
     assert {p.lane for p in unsure} == {"rule", "holdout"}
     assert [p.holdout for p in unsure] == [lane == "holdout" for lane in sure[:400]], "whatever the trigger says"
@@ -267,8 +267,12 @@ def test_gold_says_of_itself_what_others_of_its_loop_say(
     chances: dict[str, float], shares: dict[str, float], told: str
 ) -> None:
     spec = SPEC.model_copy(update={**chances, "queue": SPEC.queue.model_copy(update=shares)})
-    assert announced_lane("gold", spec) == told
-    assert [announced_lane(lane, spec) for lane in ("rule", "control", "audit")] == ["rule", "control", "audit"]
+    assert announced_lane(Lane.GOLD, spec) == told
+    assert [announced_lane(lane, spec) for lane in (Lane.RULE, Lane.CONTROL, Lane.AUDIT)] == [
+        "rule",
+        "control",
+        "audit",
+    ]
 
 
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
