@@ -76,12 +76,12 @@ class Output:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that is sent: the fields that are not None."""
-        said = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+        sent = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
         if not self.model_version:
-            said.pop("model_version", None)
+            sent.pop("model_version", None)
         if isinstance(self.produced_at, datetime):
-            said["produced_at"] = self.produced_at.isoformat()
-        return said
+            sent["produced_at"] = self.produced_at.isoformat()
+        return sent
 
 
 FIELDS = tuple(field.name for field in fields_of(Output))
