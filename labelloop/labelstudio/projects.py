@@ -41,11 +41,6 @@ class Projects(Calls):
                 return sorted(found)
             page += 1
 
-    def model_versions(self, project_id: int) -> dict[str, int]:
-        """Return the number of predictions of each version."""
-        answer = answers.mapping(self._get(f"api/projects/{project_id}/model-versions/"), "model versions")
-        return {str(name): int(count) for name, count in answer.items() if isinstance(count, int)}
-
     def _project(self, method: str, path: str, body: Any) -> Project:
         with self._clear(f"{method} {path}", write=method != "GET"):
             return answers.project(self._request(method, path, body=body))

@@ -25,18 +25,20 @@ FORMER_DESCRIPTIONS = (
     ),
     KEEP,
 )
-INSTRUCTION = (
-    "<p>Press <b>Label All Tasks</b>. You get the task from which the model learns most, and nobody else gets it "
-    "meanwhile. <b>Label Tasks As Displayed</b> and the rows of the table may show one task to several people.</p> "
-    "<p>An answer that is filled in is a model's guess, and often incorrect. Look at the item first. <b>Submit</b> the "
-    "correct answer. <b>Skip</b> an item that nobody could answer.</p>"
+INSTRUCTION = "".join(
+    (
+        "<p>Press <b>Label All Tasks</b>. You get the task from which the model learns most, and nobody else gets it ",
+        "meanwhile. <b>Label Tasks As Displayed</b> and the rows of the table may show one task to several people.</p>",
+        "<p>An answer that is filled in is a model's guess, and often incorrect. Look at the item first. ",
+        "<b>Submit</b> the correct answer. <b>Skip</b> an item that nobody could answer.</p>",
+    )
 )
 _FORMER_INSTRUCTION = "".join(
     (
         "<p>Press <b>Label All Tasks</b>. It serves the task whose answer teaches the model most, to you alone. ",
         "<b>Label Tasks As Displayed</b> and the rows of the table show one task to several people.</p>",
-        "<p>An answer that is filled in is a model's guess. Look at the item first: you are asked because the guess is ",
-        "often wrong. <b>Submit</b> what is right; <b>Skip</b> what nobody could answer.</p>",
+        "<p>An answer that is filled in is a model's guess. Look at the item first: you are asked because the guess ",
+        "is often wrong. <b>Submit</b> what is right; <b>Skip</b> what nobody could answer.</p>",
     )
 )
 FORMER_INSTRUCTIONS = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -214,17 +214,6 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
         {"loop": loop},
     )
     return {row["lane"]: row["n"] for row in rows}
-
-
-def set_state(conn: Conn, ids: Iterable[UUID], state: OutputState, reason: str | None = None) -> int:
-    """Move outputs to a state; those that are there stay. The number moved. The database refuses an edge it lacks."""
-    return conn.execute(
-        """
-        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
-        where id = any(%(ids)s) and state <> %(state)s::output_state
-        """,
-        {"ids": list(ids), "state": state, "reason": reason},
-    ).rowcount
 
 
 def _columns(row: Row) -> tuple[Any, ...]:

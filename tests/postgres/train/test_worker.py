@@ -23,9 +23,10 @@ from backend.worker import checks, duties
 from labelloop.process.settings import Settings
 from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, run_items, runs, versions
+from labelloop.store.tables import jobs, runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.rows import items_of_part
 from tests.support.tcp import Line
 
 PROGRAM = (
@@ -82,7 +83,7 @@ def in_the_middle_of_training(database: Database, loop: str) -> bool:
     """The child has read its answers, and has not made a version yet."""
     with database.transaction() as conn:
         run = runs.latest(conn, loop, 1)[0]
-        return run.status == "running" and bool(run_items.of_part(conn, run.id, "train"))
+        return run.status == "running" and bool(items_of_part(conn, run.id, "train"))
 
 
 def children(pid: int) -> list[int]:
