@@ -54,7 +54,7 @@ def new_learner(spec: LoopSpec) -> Learner:
 
 def accuracy(learner: Learner, items: Items) -> float:
     """Share of the test part that the learner has right."""
-    return share_right(learner.say([items.data[i] for i in items.test]).labels, items)
+    return share_right(learner.predict([items.data[i] for i in items.test]).labels, items)
 
 
 def share_right(said: Sequence[str | None], items: Items) -> float:

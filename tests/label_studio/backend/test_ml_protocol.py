@@ -73,7 +73,7 @@ def test_the_real_label_studio_connects_retrieves_predictions_and_starts_trainin
             studio.patch(f"/api/projects/{project}/", json={"label_config": renamed}).raise_for_status()
             refused = studio.post("/api/ml/", json=backend)
             assert refused.status_code == 400
-            assert "'label' lacks '7', which the model says" in refused.text
+            assert "'label' lacks '7', which the model predicts" in refused.text
             studio.patch(f"/api/projects/{project}/", json={"label_config": spec.labels_xml}).raise_for_status()
             connected = studio.post("/api/ml/", json={**backend, "is_interactive": True}).raise_for_status().json()
             assert connected["model_version"] == version[:12]

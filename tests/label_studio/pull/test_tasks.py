@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labelloop.errors import Failed
+from labelloop.queue.batches import BatchState
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches
@@ -92,7 +93,7 @@ def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoo
     loop.web.post(f"/api/dm/actions/?id=delete_tasks&project={loop.project_id}", json=selected).raise_for_status()
     loop.annotate(first, "dog")
     with loop.database.transaction() as conn:
-        annotation_store.ring(conn, loop.spec.name, [first, *others])
+        annotation_store.record_doorbell(conn, loop.spec.name, [first, *others])
     assert loop.pull().answers == 1
     assert rung(loop) == []
     assert loop.states() == {"in_review": 29, "answered": 1}
@@ -154,7 +155,7 @@ def give_up_an_import(loop: SyncLoop, faults: Any) -> None:
         loop.push()
     with loop.database.transaction() as conn:
         [batch] = batches.open_(conn, loop.spec.name)
-        put_back(conn, batch["id"], "sending", "abandoned", "the grace is over")
+        put_back(conn, batch.id, BatchState.SENDING, BatchState.ABANDONED, "the grace is over")
 
 
 def rung(loop: SyncLoop) -> list[int]:

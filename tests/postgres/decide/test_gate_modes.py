@@ -62,7 +62,7 @@ def test_what_asks_changes_nothing_until_a_person_promotes_it(database: Database
     texts_loop(database, promotion="ask")
     run = judged(database, settings)
     assert run.status == "asking"
-    assert run.reasons[0].endswith("promoted, if a person says so")
+    assert run.reasons[0].endswith("promoted, if a person decides so")
     assert champion_of(database) is None
     with database.transaction() as conn:
         assert versions.ranker(conn, "texts") == run.version_id, "it ranks already"

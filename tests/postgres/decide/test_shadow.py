@@ -105,7 +105,7 @@ def test_runs_that_come_oftener_than_a_shadow_lasts_do_not_keep_it_from_its_end(
     answer_more(database, 60, 79)
     newer = judged(database, settings)
     assert newer.status == "refused"
-    assert newer.reasons[0] == f"it passed the gate, but run {run.id} is in shadow and is judged first: refused"
+    assert newer.reasons[0] == f"it passed the gate, but run {run.id} is in shadow and must be judged first: refused"
     with database.transaction() as conn:
         assert versions.ranker(conn, "texts") == newer.version_id, "it ranks all the same"
     answer_more(database, 79, 90)

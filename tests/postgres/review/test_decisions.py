@@ -80,7 +80,8 @@ def test_what_the_gate_refused_is_promoted_only_behind_a_second_step_that_begins
     main = look.partition("<main")[2]
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main.partition(">")[2])).strip()
     said = f"Promote version {version[:12]} although the gate refused it? "
-    assert words.startswith(f"{said}The gate refused it: accuracy 4 of 9, the champion 5 of 9. Not better: refused.")
+    measured = "accuracy 44.4 % (4 of 9), the champion 55.6 % (5 of 9)"
+    assert words.startswith(f"{said}The gate refused it: {measured}. Not better: refused.")
     assert ">Promote although the gate refused it</button>" in look
     assert decide(client, f"/review/promote/{version}", why=" ").status_code == 400
     assert decide(client, f"/review/promote/{version}", why="checked by hand").status_code == 303
@@ -95,9 +96,12 @@ def test_what_a_person_refused_names_the_person_and_another_champion_is_said(hou
     assert "Promote although mira refused it" in client.get(f"/review/runs/{judged}").text
     assert decide(client, "/review/rollback/digits", to="pipeline").status_code == 303
     look = client.get(f"/review/promote/{run['challenger']['version']}").text
-    correct, n = run["challenger"]["correct"], run["held_out"]
-    assert f"mira refused it: accuracy {correct} of {n}, the champion {run['champion']['correct']} of {n}." in look
-    assert f"It was judged against {run['champion']['name']}, which does not serve any more." in look
+    mine, theirs, n = run["challenger"]["correct"], run["champion"]["correct"], run["held_out"]
+    measured = (
+        f"accuracy {100 * mine / n:.1f} % ({mine} of {n}), the champion {100 * theirs / n:.1f} % ({theirs} of {n})"
+    )
+    assert f"mira refused it: {measured}." in look
+    assert f"It was judged against {run['champion']['name']}, which is not the champion any more." in look
 
 
 def test_a_run_that_asks_is_refused_with_a_reason_and_the_champion_stays(house: House, judged: UUID) -> None:
@@ -125,7 +129,7 @@ def test_a_decision_on_what_has_changed_meanwhile_is_not_done(house: House, judg
     form = {"csrf": csrf(page), "epoch": "1", "why": "late", "to": "pipeline"}
     late = client.post("/review/rollback/digits", data=form)
     assert late.status_code == 409
-    assert "the champion of digits has changed since you looked: nothing was done" in late.text
+    assert "the champion of digits has changed meanwhile: nothing was done" in late.text
     assert champion(house.database) == version
     unsaid = client.post("/review/rollback/digits", data={**form, "epoch": ""})
     assert unsaid.status_code == 409, "a page that does not say what it saw has seen nothing"

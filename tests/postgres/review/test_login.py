@@ -99,7 +99,7 @@ def test_a_name_from_a_proxy_counts_only_where_it_was_set_up_and_proves_itself(h
     with pytest.raises(UsageError, match="LABELLOOP_REVIEW_PROXY_SECRET"):
         house.client(review_proxy_header="X-Auth-User")
     client = house.client(review_proxy_header="X-Auth-User", review_proxy_secret="shared")
-    assert "otto may look" in client.get("/review/", headers=said).text
+    assert "otto may view" in client.get("/review/", headers=said).text
     for wrong in ({"X-Labelloop-Proxy": "guessed"}, {"X-Labelloop-Proxy": ""}, {"X-Auth-User": "nobody"}):
         assert client.get("/review/", headers=said | wrong).status_code == 303
     said["X-Auth-User"] = "mira"

@@ -17,7 +17,7 @@ from tests.support.review.review_house import XSS, House, champion, log_in
 
 def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:
     path = "/review/loops/digits"
-    assert "nobody can read" not in house.logged_in().get(path).text
+    assert "Unreadable answers" not in house.logged_in().get(path).text
     with house.database.transaction() as conn:
         conn.execute(
             """
@@ -32,7 +32,7 @@ def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason
             {"xss": XSS},
         )
     page = house.logged_in().get(path).text
-    assert "Answers that nobody can read" in page
+    assert "Unreadable answers" in page
     assert "1 answer cannot be read, and nobody else is asked" in page
     assert "the comment: torn" in page
     assert "<script>alert" not in page

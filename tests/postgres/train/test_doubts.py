@@ -80,13 +80,13 @@ def test_a_doubt_of_an_answer_that_was_changed_meanwhile_is_not_kept(database: D
         for state in ("pushing", "in_review", "answered"):
             conn.execute("update outputs set state = %s where id = any(%s)", (state, ids))
         rows = doubts.unseen(conn, spec.name, VersionPair("v", "v"), 10)
-        assert [row["output_id"] for row in rows] == ids
+        assert [row.output_id for row in rows] == ids
         answer(conn, spec.name, {ids[0]: "spam"})
         doubts.write(
             conn,
             spec.name,
             VersionPair("v", "v"),
             dict.fromkeys(ids, 0.9),
-            {row["output_id"]: row["seq"] for row in rows},
+            {row.output_id: row.seq for row in rows},
         )
         assert [row["output_id"] for row in conn.execute("select output_id from doubts")] == ids[1:]

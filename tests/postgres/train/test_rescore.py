@@ -216,6 +216,6 @@ def test_of_large_answers_few_are_read_at_a_time(database: Database, settings: S
         seen, after = list[UUID](), None
         while rows := doubts.unseen(conn, spec.name, VersionPair("v", "v"), 100, after):
             assert len(rows) <= 9, "32 MiB, of 4 MB each"
-            after = rows[-1]["output_id"]
-            seen += [row["output_id"] for row in rows]
+            after = rows[-1].output_id
+            seen += [row.output_id for row in rows]
         assert seen == ids

@@ -46,7 +46,7 @@ def test_nine_better_and_one_worse_is_evidence() -> None:
     decision = GATE.judge([BOTH] * 20 + [BETTER] * 9 + [WORSE])
     assert decision.p_value == pytest.approx(11 / 1024)
     assert decision.promote
-    scores = decision.scores(trained_on=7)
+    scores = decision.evaluation(trained_on=7)
     assert {
         k: scores[k] for k in ("holdout", "trained_on", "metric", "champion", "challenger", "better", "worse", "p")
     } == {
@@ -98,9 +98,9 @@ def test_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
 def test_a_better_score_of_structured_answers_is_promoted() -> None:
     rng = np.random.default_rng(0)
     scores = rng.random((100, 2)) * 0.5
-    decision = GATE.judge([Judged("[]", "[]", "[]", scores=(float(a), float(b + 0.3))) for a, b in scores])
+    decision = GATE.judge([Judged("[]", "[]", "[]", item_scores=(float(a), float(b + 0.3))) for a, b in scores])
     assert decision.promote
-    assert decision.scores(5)["metric"] == "score"
+    assert decision.evaluation(5)["metric"] == "score"
     assert "challenger mean score 5" in decision.reasons[0]
     assert decision.gain is not None
     assert decision.gain.low < 0.3 < decision.gain.high

@@ -12,7 +12,7 @@ from backend import models
 from backend.learners.others import folder as folders
 from backend.learners.others.form import answer_only
 from backend.learners.others.learner_hosted import Hosted
-from backend.learners.others.others import classes_of, said_of
+from backend.learners.others.others import classes_of, predictions_of
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.form import generate_form
 from tests.support.hosted.environments import HOSTED
@@ -21,7 +21,7 @@ from tests.support.hosted.lines import FORM, NAMES, Line, tickets
 
 def test_a_hosted_model_learns_and_says_labels_with_its_score(line: Line) -> None:
     data, labels = tickets()
-    said = line.shared.say(data)
+    said = line.shared.predict(data)
     assert list(said.labels) == labels
     assert ((said.confidences > 1 / 3) & (said.confidences <= 1)).all()
     assert said.proba is not None
@@ -34,7 +34,7 @@ def test_each_line_is_taught_in_its_other_way_too(lines: dict[str, Line]) -> Non
     data, labels = tickets(12)
     for learner in (lines["1x"].learner(model="words:ByEvent"), lines["2x"].learner(event="ANNOTATION_CREATED")):
         learner.fit(data, labels, np.random.default_rng(0))
-        assert list(learner.say(data[:3]).labels) == labels[:3]
+        assert list(learner.predict(data[:3]).labels) == labels[:3]
     assert learner.estimator["version"] == "taught 12"
 
 
@@ -45,9 +45,9 @@ def test_its_version_serves_from_the_file_alone_and_versions_differ(line: Line, 
     ids = [models.store(tmp_path, "texts", learner).id for learner in (first, second)]
     for learner in (first, second):
         learner.close()
-    assert list(models.load(tmp_path, ids[0]).say(data).labels) == labels
-    assert list(models.load(tmp_path, ids[1]).say(data).labels) == swapped
-    assert list(models.load(tmp_path, ids[0]).say(data).labels) == labels, "a rollback is a rollback"
+    assert list(models.load(tmp_path, ids[0]).predict(data).labels) == labels
+    assert list(models.load(tmp_path, ids[1]).predict(data).labels) == swapped
+    assert list(models.load(tmp_path, ids[0]).predict(data).labels) == labels, "a rollback is a rollback"
 
 
 def test_the_same_answers_give_the_same_bytes(line: Line, tmp_path: Path) -> None:
@@ -57,9 +57,9 @@ def test_the_same_answers_give_the_same_bytes(line: Line, tmp_path: Path) -> Non
 def test_an_item_is_judged_alike_alone_and_among_others(line: Line) -> None:
     data, _ = tickets()
     learner = line.shared
-    among = learner.say(data).confidences[3]
-    np.testing.assert_array_equal(learner.say(data[3:4]).confidences, [among])
-    assert len(learner.say([])) == 0
+    among = learner.predict(data).confidences[3]
+    np.testing.assert_array_equal(learner.predict(data[3:4]).confidences, [among])
+    assert len(learner.predict([])) == 0
 
 
 def test_fitting_again_forgets_what_was_learned_before(line: Line) -> None:
@@ -67,7 +67,7 @@ def test_fitting_again_forgets_what_was_learned_before(line: Line) -> None:
     learner = line.fitted()
     kept = [i for i, label in enumerate(labels) if label != NAMES[0]]
     learner.fit([data[i] for i in kept], [labels[i] for i in kept], np.random.default_rng(0))
-    assert NAMES[0] not in learner.say(data).labels
+    assert NAMES[0] not in learner.predict(data).labels
 
 
 def test_items_without_the_field_are_named_all_at_once(line: Line) -> None:
@@ -90,7 +90,7 @@ def test_a_version_goes_with_the_code_it_was_made_by(modern: Line, tmp_path: Pat
     with pytest.raises(Failed, match=r"is not the code that this version was made by .* put it back, or retrain"):
         models.load(tmp_path, version)
     (folder / "words.py").write_text(source)
-    assert list(models.load(tmp_path, version).say([{"text": "my parcel"}]).labels) == ["shipping"]
+    assert list(models.load(tmp_path, version).predict([{"text": "my parcel"}]).labels) == ["shipping"]
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_structured_answers_go_to_a_model_and_come_back_as_they_were(
     learner = Hosted("text", config.xml, "a:B", "/nowhere")
     tasks = learner._answered([{"text": "ab cd"}] * len(answers), answers)
     echoed = [{"result": task["annotations"][0]["result"], "score": 0.5} for task in tasks]
-    said = said_of(config, classes_of(config, answers), echoed)
+    said = predictions_of(config, classes_of(config, answers), echoed)
     assert list(said.labels) == answers
     assert (said.confidences.tolist(), said.proba) == ([0.5] * len(answers), None)
     assert classes_of(config, answers) == classes

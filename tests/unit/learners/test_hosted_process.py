@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.learners.others import hurry
+from backend.learners.others import deadline
 from backend.learners.others.form import answer_only
 from backend.learners.others.learner_hosted import Hosted
 from labelloop.errors import Failed
@@ -28,7 +28,7 @@ def test_its_process_knows_nothing_of_ours_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("LABELLOOP_DATABASE_URL", "postgresql://secret")
     learner = modern.fitted()
-    learner.say(tickets()[0])
+    learner.predict(tickets()[0])
     process = child_of(learner)
     environ = Path(f"/proc/{process}/environ").read_bytes()
     assert b"LABELLOOP_" not in environ
@@ -58,58 +58,58 @@ os.kill(os.getpid(), 9)
 def test_a_killed_process_is_started_again(line: Line) -> None:
     data, labels = tickets()
     learner = line.shared
-    learner.say(data)
+    learner.predict(data)
     os.kill(child_of(learner), signal.SIGKILL)
-    assert list(learner.say(data).labels) == labels
+    assert list(learner.predict(data).labels) == labels
 
 
 def test_of_an_item_on_which_it_fails_it_says_nothing(modern: Line) -> None:
     learner = modern.shared
-    said = learner.say([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
+    said = learner.predict([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
     two: Data = [{"text": "fail"}, {"text": "fail too"}]
     with pytest.raises(Failed, match="ValueError: it fails on this one"):
-        learner.say(two)
-    with hurry.within(60):
-        assert list(learner.say(two).labels) == [None, None]
-        assert list(learner.say([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
+        learner.predict(two)
+    with deadline.within(60):
+        assert list(learner.predict(two).labels) == [None, None]
+        assert list(learner.predict([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
 
 
 def test_an_item_that_ends_the_process_costs_no_other_its_label(modern: Line) -> None:
     learner = modern.shared
-    said = learner.say([{"text": "my parcel"}, {"text": "crash now"}, {"text": "my card"}])
+    said = learner.predict([{"text": "my parcel"}, {"text": "crash now"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
     with pytest.raises(Failed, match="ended, with status 3"):
-        learner.say([{"text": "crash now"}, {"text": "crash again"}])
+        learner.predict([{"text": "crash now"}, {"text": "crash again"}])
 
 
 def test_a_model_that_takes_too_long_is_ended(modern: Line) -> None:
     learner = modern.fitted(timeout_s=0.5)
     with pytest.raises(Failed, match=r"longer than 0.5 s to predict and was ended"):
-        learner.say([{"text": "sleep well"}, {"text": "sleep on"}])
+        learner.predict([{"text": "sleep well"}, {"text": "sleep on"}])
 
 
 def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
     learner = modern.shared
-    assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
+    assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
-    with hurry.within(0.2):
-        assert list(learner.say([{"text": "sleep well"}]).labels) == [None]
-        assert list(learner.say([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
+    with deadline.within(0.2):
+        assert list(learner.predict([{"text": "sleep well"}]).labels) == [None]
+        assert list(learner.predict([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
     assert child_of(learner) == child, "it goes on"
     learner.close()
 
 
 def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: Line) -> None:
     learner = modern.fitted(timeout_s=3.0)
-    assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
+    assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
-    with hurry.within(0.2):
-        assert list(learner.say([{"text": "sleep well"}]).labels) == [None]
+    with deadline.within(0.2):
+        assert list(learner.predict([{"text": "sleep well"}]).labels) == [None]
 
     def says() -> list[str | None]:
-        with hurry.within(0.2):
-            return list(learner.say([{"text": "my parcel"}]).labels)
+        with deadline.within(0.2):
+            return list(learner.predict([{"text": "my parcel"}]).labels)
 
     wait_until(lambda: says() == ["shipping"])
     assert has_ended(child)
@@ -118,7 +118,7 @@ def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: L
 
 def test_who_is_forgotten_is_ended_at_once(modern: Line) -> None:
     learner = modern.fitted()
-    learner.say([{"text": "my parcel"}])
+    learner.predict([{"text": "my parcel"}])
     child = child_of(learner)
     gc.disable()
     try:

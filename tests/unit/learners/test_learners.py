@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from backend import models
 from backend.learners import LEARNER_CLASSES, Learner, make
-from backend.learners.said import Floats
+from backend.learners.predictions import Floats
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.selection.features import open_image
 from tests.support.data.learner_data import Data, digits, parcels, picture, points, tickets
@@ -64,7 +64,7 @@ def fitted(case: Case, seed: int = 0) -> Learner:
 
 
 def proba_of(learner: Learner, data: Data) -> Floats:
-    found = learner.say(data).proba
+    found = learner.predict(data).proba
     assert found is not None
     return found
 
@@ -121,7 +121,9 @@ def test_weights_change_what_is_learned(case: Case) -> None:
     swapped = [other[label] for label in labels]
     many, few = [1.0] * len(data), [0.05] * len(data)
     for weights, wanted in (([*many, *few], labels), ([*few, *many], swapped)):
-        said = case.make().fit([*data, *data], [*labels, *swapped], np.random.default_rng(0), weights).say(data).labels
+        said = (
+            case.make().fit([*data, *data], [*labels, *swapped], np.random.default_rng(0), weights).predict(data).labels
+        )
         assert np.mean([a == b for a, b in zip(said, wanted, strict=True)]) > 0.7
 
 
@@ -130,7 +132,7 @@ def test_a_rare_label_is_still_found(case: Case) -> None:
     rare = max(labels)
     kept = [i for i, label in enumerate(labels) if label != rare] + [i for i, x in enumerate(labels) if x == rare][:5]
     learner = case.make().fit([data[i] for i in kept], [labels[i] for i in kept], np.random.default_rng(0))
-    found = [s == rare for s, label in zip(learner.say(data).labels, labels, strict=True) if label == rare]
+    found = [s == rare for s, label in zip(learner.predict(data).labels, labels, strict=True) if label == rare]
     assert np.mean(found) > 0.5
 
 

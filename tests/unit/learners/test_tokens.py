@@ -46,4 +46,4 @@ def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from
     data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
     answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
     learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
-    assert learner.say(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
+    assert learner.predict(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]

@@ -95,9 +95,9 @@ def test_a_bad_field_is_refused_by_its_path(changes: dict[str, Any], path: str) 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b'{"a": NaN}', "NaN is no JSON number"),
-        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
-        (b'{"b": [1, {"c": 2, "d": NaN}]}', "b[1].d: NaN is no JSON number"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
+        (b'{"b": [1, {"c": 2, "d": NaN}]}', "b[1].d: NaN is not a JSON number"),
         (b'{"a": 1e999}', "1e999 is too large"),
         (b'{"a": 9223372036854775808}', "does not fit into 64 bits"),
         (b'{"a": ' + b"9" * 5000 + b"}", "does not fit into 64 bits"),
