@@ -133,7 +133,7 @@ def test_commands_find_the_newest_up_from_any_folder_and_say_which(both: dict[st
     assert any(f"on the last `labelloop up`, {each.data_dir}; 1 more" in said.stderr for each in both.values())
 
 
-def test_who_has_the_link_that_invite_prints_can_sign_up_until_it_is_reset(running: Up) -> None:
+def test_anybody_with_the_link_from_invite_can_sign_up_until_it_is_reset(running: Up) -> None:
     def link(*options: str) -> str:
         words = cli("invite", *options, "--data-dir", str(running.data_dir))
         return subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT, timeout=120).stdout.strip()

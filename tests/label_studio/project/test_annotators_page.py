@@ -86,7 +86,7 @@ def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_t
 
 
 @pytest.mark.parametrize(("key", "label"), [("4", "other 17"), ("7", "delivery")], ids=["likeliest", "of-the-list"])
-def test_of_many_labels_the_likeliest_three_are_one_key_away(
+def test_the_three_likeliest_of_many_labels_are_one_key_away(
     database: Database, label_studio: LabelStudio, key: str, label: str
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, of=tickets(30)) as loop:

@@ -124,7 +124,7 @@ def removed(page: Page) -> None:
 
 
 def posted(page: Page) -> list[Any]:
-    """What the editor sends when Submit is pressed."""
+    """Return the result that the editor sends when Submit is pressed."""
 
     def is_ours(response: Response) -> bool:
         return response.request.method == "POST" and "/annotations" in response.url

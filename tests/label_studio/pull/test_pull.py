@@ -49,7 +49,7 @@ def answers(loop: SyncLoop) -> list[tuple[Any, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-def test_edits_skips_and_deletions_arrive_and_what_was_said_before_is_kept(loop: SyncLoop) -> None:
+def test_edits_skips_and_deletions_arrive_and_earlier_answers_are_kept(loop: SyncLoop) -> None:
     loop.submit(3)
     loop.push()
     first, second, third = (task["id"] for task in loop.tasks())

@@ -84,7 +84,7 @@ def test_when_many_tasks_vanish_at_once_nothing_is_concluded(loop: SyncLoop) -> 
     assert loop.states() == {"in_review": 25}
 
 
-def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoop) -> None:
+def test_a_deletion_of_many_tasks_counts_once_a_person_confirms_it(loop: SyncLoop) -> None:
     """Each deletion rang, and none of the rings keeps a pull from its other work."""
     loop.submit(30)
     loop.push()

@@ -1,4 +1,4 @@
-"""Answers that nobody can read, on the real Label Studio: they count nowhere, are said everywhere, and asked again."""
+"""Unreadable answers, on the real Label Studio: they count nowhere, are reported everywhere, and are asked again."""
 
 from __future__ import annotations
 
@@ -94,7 +94,9 @@ def test_an_empty_submit_counts_nowhere_and_is_asked_of_somebody_else(
         assert unreadable.list_(conn, "pets") == []
 
 
-def test_whom_it_is_asked_of_ends_after_two_people_more(loop: SyncLoop, anne: httpx.Client, ben: httpx.Client) -> None:
+def test_an_unreadable_answer_is_asked_of_at_most_two_more_people(
+    loop: SyncLoop, anne: httpx.Client, ben: httpx.Client
+) -> None:
     [key] = loop.submit(1)
     loop.push()
     for web in (anne, ben):
@@ -172,7 +174,7 @@ def test_a_label_that_was_renamed_in_label_studio_is_read_when_the_form_has_it(
     assert (loop.states(), reasons(loop)) == ({"answered": 2}, [])
 
 
-def test_of_two_people_the_one_who_can_be_read_counts_alone(
+def test_only_the_readable_one_of_two_answers_counts(
     database: Database, label_studio: LabelStudio, anne: httpx.Client, ben: httpx.Client
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, overlap=2) as loop:
@@ -225,7 +227,7 @@ def test_an_output_whose_project_was_lost_is_asked_anew_as_if_nobody_had_been_as
 def test_the_answer_of_a_project_that_was_lost_stays_when_the_form_changes(
     loop: SyncLoop, anne: httpx.Client, ben: httpx.Client
 ) -> None:
-    """What its neighbour could not be read by is read again in the project of now, which has none of the two."""
+    """An unreadable answer of the current project is read again; those of the lost project stay as they are."""
     [key] = loop.submit(1)
     loop.push()
     give(loop, key, [], anne)
@@ -242,7 +244,7 @@ def test_the_answer_of_a_project_that_was_lost_stays_when_the_form_changes(
     assert len(loop.sql("select * from feedback")) == 1
 
 
-def test_what_was_taken_for_an_answer_by_an_older_labelloop_is_read_again(loop: SyncLoop, anne: httpx.Client) -> None:
+def test_answers_that_an_older_labelloop_took_are_read_again(loop: SyncLoop, anne: httpx.Client) -> None:
     """As the migration leaves it: answered without a label, and noted as read with no form."""
     [key] = loop.submit(1)
     loop.push()

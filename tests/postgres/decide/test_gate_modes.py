@@ -121,7 +121,7 @@ def test_the_same_version_made_again_still_asks(database: Database, settings: Se
     assert again.status == "asking"
 
 
-def test_who_was_judged_against_another_champion_asks_no_more(database: Database, settings: Settings) -> None:
+def test_a_version_judged_against_another_champion_no_longer_asks(database: Database, settings: Settings) -> None:
     texts_loop(database, promotion="ask")
     older = judged(database, settings)
     promote(database, "texts", older.made, "ann", "good", models_dir=settings.models_dir)
@@ -133,9 +133,7 @@ def test_who_was_judged_against_another_champion_asks_no_more(database: Database
     assert "which serves no more: it is judged again" in after.reasons[0]
 
 
-def test_there_is_no_way_back_to_what_never_served_nor_to_a_damaged_file(
-    database: Database, settings: Settings
-) -> None:
+def test_a_rollback_needs_a_version_that_served_and_an_undamaged_file(database: Database, settings: Settings) -> None:
     texts_loop(database)
     first = judged(database, settings).made
     answer_more(database, 60, 70)

@@ -99,7 +99,7 @@ def test_what_cannot_serve_is_not_promoted(database: Database, settings: Setting
         assert len(versions.promotions(conn, "texts")) == 1
 
 
-def test_of_two_promotions_at_the_same_time_one_is_told_to_look_again(database: Database, settings: Settings) -> None:
+def test_one_of_two_promotions_at_the_same_time_is_refused(database: Database, settings: Settings) -> None:
     a, b = versions_of(database, settings, 2)
     start = threading.Barrier(2)
 

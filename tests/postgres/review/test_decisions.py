@@ -15,7 +15,7 @@ from tests.support.backend_factory import digits_spec, submit
 from tests.support.review.review_house import House, champion, csrf, decide
 
 
-def test_who_may_only_look_sees_no_button_and_gets_403(house: House, judged: UUID) -> None:
+def test_a_person_who_may_only_look_sees_no_button_and_gets_403(house: House, judged: UUID) -> None:
     client = house.logged_in("otto")
     page = client.get(f"/review/runs/{judged}")
     assert page.status_code == 200
@@ -88,7 +88,7 @@ def test_what_the_gate_refused_is_promoted_only_behind_a_second_step_that_begins
     assert champion(house.database) == version
 
 
-def test_what_a_person_refused_names_the_person_and_another_champion_is_said(house: House, judged: UUID) -> None:
+def test_a_refusal_names_its_person_and_a_change_of_champion_is_shown(house: House, judged: UUID) -> None:
     client = house.logged_in()
     with house.database.transaction() as conn:
         run = run_report(conn, judged)
@@ -119,7 +119,7 @@ def test_a_run_that_asks_is_refused_with_a_reason_and_the_champion_stays(house: 
     assert champion(house.database) == before
 
 
-def test_a_decision_on_what_has_changed_meanwhile_is_not_done(house: House, judged: UUID) -> None:
+def test_a_decision_on_an_outdated_page_is_refused(house: House, judged: UUID) -> None:
     client = house.logged_in()
     page = client.get("/review/rollback/digits")
     assert decide(client, "/review/rollback/digits").status_code == 303

@@ -71,7 +71,7 @@ def test_only_who_may_decide_describes_a_version_and_no_other_site_does(house: H
     assert client.post("/v1/review/versions/zz/description", json={}, headers=house.bearer()).status_code == 404
 
 
-def test_the_model_is_downloaded_by_who_may_decide_as_it_was_stored(house: House, judged: UUID) -> None:
+def test_a_person_who_may_decide_downloads_the_model_file_as_stored(house: House, judged: UUID) -> None:
     with house.database.transaction() as conn:
         version = run_report(conn, judged)["challenger"]["version"]
     otto, mira = house.logged_in("otto"), house.logged_in()

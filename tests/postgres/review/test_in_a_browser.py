@@ -101,7 +101,7 @@ def test_a_decision_needs_no_mouse(desk: Desk) -> None:
 
 
 def focused(page: Page) -> str:
-    """The id or the text of what has the keyboard."""
+    """Return the id or the text of the element that has the keyboard."""
     return str(page.evaluate("document.activeElement.id || document.activeElement.innerText"))
 
 

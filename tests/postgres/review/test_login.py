@@ -1,4 +1,4 @@
-"""Who may see the review pages: logins, cookies, tokens, and names from a proxy."""
+"""Access to the review pages: logins, cookies, tokens, and names from a proxy."""
 
 from __future__ import annotations
 

@@ -82,7 +82,7 @@ def test_http_gives_the_reports_and_takes_the_same_decisions(house: House, judge
     assert post("nothing/digits", {"why": "x"}).status_code == 404
 
 
-def test_what_is_not_there_is_404_in_words(house: House) -> None:
+def test_an_unknown_page_is_404_with_a_sentence(house: House) -> None:
     client = house.logged_in()
     for path, said in [
         ("loops/nope", "no loop &#39;nope&#39;; there are: digits"),
@@ -106,7 +106,7 @@ def test_what_is_not_there_is_404_in_words(house: House) -> None:
 
 
 def plant(database: Database) -> None:
-    """What pipelines, annotators, learners and people can write, everywhere it is shown."""
+    """Write markup into every text of pipelines, annotators, learners and people that a page shows."""
     with database.transaction() as conn:
         conn.execute("update outputs set data = jsonb_build_object('text', %s::text, %s::text, 'v')", (XSS, XSS))
         conn.execute("update run_items set label = %s, champion_label = 'x', challenger_label = %s", (XSS, XSS + "2"))

@@ -60,7 +60,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(intake: Intake) -> None:
     assert (twice.status_code, twice.json["keys"]) == (409, ["new"])
 
 
-def test_who_waits_is_in_the_pool_and_a_push_is_asked_for_once(intake: Intake) -> None:
+def test_a_waiting_output_is_in_the_pool_and_one_push_is_requested(intake: Intake) -> None:
     intake.post(*(output(f"k{i}", 0.6 if i % 2 else 0.95) for i in range(300)))
     rows = intake.sql(
         """
@@ -96,7 +96,7 @@ def test_evidence_embeddings_and_gold_are_stored_beside_the_output(database: Dat
     assert intake.post(*both).status_code == 200, "known, with the same body"
 
 
-def test_what_nobody_will_see_asks_for_no_push(database: Database) -> None:
+def test_outputs_that_pass_request_no_push(database: Database) -> None:
     intake = Intake(database, SPEC.model_copy(update={"audit": 0.0, "holdout": 0.0}))
     assert intake.post(output(confidence=0.9)).json["outputs"][0]["state"] == "passed"
     assert intake.sql("select 1 from procrastinate_jobs") == []

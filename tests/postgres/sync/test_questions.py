@@ -1,4 +1,4 @@
-"""What a pipeline can ask about an output: its answer, and whether people approved."""
+"""Questions of a pipeline about an output: its answer, and whether people approved."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ VERDICT = """<View><Text name="text" value="$text"/><Choices name="verdict" toNa
 def test_approval_is_what_feedback_has(
     database: Database, xml: str, said: object, answer: str | None, approval: bool | None, shown: object
 ) -> None:
-    """Nobody chooses 3.7 stars; and whoever only rejects names no label."""
+    """A person cannot choose 3.7 stars, and a reject without a correction names no label."""
     intake = Intake(database, parse("pets", "feedback_loop: {trigger: model_confidence < 0.8}", xml))
     new = {"key": "a/1", "data": {"text": "miaow"}, "label": said, "confidence": 0.5}
     assert intake.post(new).status_code == 201

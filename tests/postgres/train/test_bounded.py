@@ -30,7 +30,7 @@ from tests.support.workers.backend_worker import children, gone, until
 
 LOOP = "texts"
 CHARACTERS = 30_000
-"""Of a long text: sixty of them keep a run busy for so long that it is caught in the middle, and need gigabytes."""
+"""Characters of a long text. Sixty such texts need gigabytes, and keep a run busy until the test interrupts it."""
 
 
 @pytest.fixture

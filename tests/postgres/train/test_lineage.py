@@ -155,7 +155,7 @@ def test_the_command_line_counts_first_and_lists_when_it_is_asked(database: Data
         (["card", "abc"], "no version begins with 'abc'"),
     ],
 )
-def test_what_is_not_there_is_a_sentence_and_status_2(
+def test_an_unknown_version_is_a_sentence_and_status_2(
     database: Database, settings: Settings, words: list[str], says: str
 ) -> None:
     texts(database, ["ham", "spam"])

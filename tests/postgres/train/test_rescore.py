@@ -72,7 +72,7 @@ def in_the_middle(rows: Rows, lane: str = "rule") -> str:
     return str(ranked[len(ranked) // 2]["key"])
 
 
-def test_it_can_be_killed_at_any_point_and_what_was_done_was_the_most_useful(
+def test_it_can_be_killed_at_any_point_and_the_most_useful_outputs_are_done_first(
     database: Database, settings: Settings
 ) -> None:
     """A real process, stopped in the middle by a row that another holds, and killed there."""
@@ -202,7 +202,7 @@ def test_a_random_order_is_another_with_each_version_and_the_same_with_each_try(
     }
 
 
-def test_of_large_answers_few_are_read_at_a_time(database: Database, settings: Settings) -> None:
+def test_few_large_answers_are_read_at_a_time(database: Database, settings: Settings) -> None:
     spec = text_loop(database, settings, 20, second=0.1)
     with database.transaction() as conn:
         ids = [row["id"] for row in conn.execute("select id from outputs where lane = 'rule' order by id limit 10")]

@@ -37,7 +37,9 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return settings_for(database_url, tmp_path)
 
 
-def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database: Database, settings: Settings) -> None:
+def test_answers_make_a_champion_and_the_champion_prelabels_waiting_outputs(
+    database: Database, settings: Settings
+) -> None:
     spec = digits_loop(database)
     with database.transaction() as conn:
         shown = put_into_label_studio(conn, spec.name, 20)

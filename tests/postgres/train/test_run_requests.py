@@ -30,7 +30,7 @@ def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> Non
         assert refused.value.diag.constraint_name == constraint
 
 
-def test_who_asks_while_a_run_is_going_gets_the_next_and_one_at_a_time(database: Database) -> None:
+def test_a_request_during_a_run_gets_the_next_run_and_one_runs_at_a_time(database: Database) -> None:
     """A run that is going has made its cut: what was answered since, and asked for, would be lost in it."""
     spec = digits_loop(database, n=1, answered=0)
     first = claimed(database, spec.name)

@@ -88,7 +88,7 @@ def target(database: Database, loop: str) -> VersionPair:
 
 
 def as_before(database: Database, rows: Rows) -> None:
-    """What waits has again what it had."""
+    """Give the waiting outputs the scores again that they had."""
     with database.transaction() as conn:
         for key, row in rows.items():
             conn.execute(

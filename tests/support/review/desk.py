@@ -61,7 +61,7 @@ class Desk:
         page.get_by_label("Token").fill(self.token)
         page.get_by_role("button", name="Log in").click()
         page.get_by_text("mira may decide").wait_for()
-        page.wait_for_load_state()  # else the page may end there so far, and what is counted at once is not all
+        page.wait_for_load_state()  # until then the page may be incomplete, and a count too low
 
 
 def check(page: Page) -> None:

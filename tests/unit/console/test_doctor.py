@@ -1,4 +1,4 @@
-"""What doctor finds in the facts about the server, Postgres, the workers and the services."""
+"""The findings of doctor in facts about the server, Postgres, the workers and the services."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ROOM = ServerState(
         ([], 2, "0 checks, nothing wrong"),
     ],
 )
-def test_nothing_that_was_not_looked_at_is_called_well(findings: list[Finding], status: int, says: str) -> None:
+def test_a_check_that_was_not_made_is_not_called_good(findings: list[Finding], status: int, says: str) -> None:
     assert exit_status(findings) == status
     assert summary(findings) == says
 

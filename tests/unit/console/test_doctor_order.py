@@ -1,4 +1,4 @@
-"""What doctor finds in the order of the tasks that Label Studio serves."""
+"""The findings of doctor in the order of the tasks that Label Studio serves."""
 
 from __future__ import annotations
 

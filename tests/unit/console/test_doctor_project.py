@@ -1,4 +1,4 @@
-"""What doctor finds in a Label Studio project: its settings, form, webhook and ML backend."""
+"""The findings of doctor in a Label Studio project: its settings, form, webhook and ML backend."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_a_model_that_says_nothing_is_wrong() -> None:
 
 
 @given(models_answers, gates)
-def test_a_challenger_that_is_not_better_is_never_promoted(items: list[Judged], gate: Gate) -> None:
+def test_only_a_better_challenger_is_promoted(items: list[Judged], gate: Gate) -> None:
     decision = gate.judge(items)
     if decision.challenger.correct <= decision.incumbent.correct or len(items) < gate.min_holdout:
         assert not decision.promote
@@ -71,7 +71,7 @@ def test_both_are_never_promoted_over_each_other(items: list[Judged], gate: Gate
 
 
 def drawn(n: int, accuracy: float, gain: float, rng: np.random.Generator, differ: float = 0.2) -> list[Judged]:
-    """Items on which a challenger is right more often by `gain`; on a share of `differ` one model alone is right."""
+    """Items on which the challenger is better by `gain`; on a share of `differ` only one model is correct."""
     better, worse = (differ + gain) / 2, (differ - gain) / 2
     both = accuracy - worse
     kinds = rng.choice(4, size=n, p=[both, better, worse, 1 - both - better - worse])
@@ -90,14 +90,14 @@ def with_facts(items: list[Judged], rng: np.random.Generator) -> list[Judged]:
 
 
 @pytest.mark.slow
-def test_of_100_worse_challengers_at_most_5_are_promoted() -> None:
+def test_at_most_5_of_100_worse_challengers_are_promoted() -> None:
     """By half a point only: those that are much worse are no risk."""
     rng = np.random.default_rng(1)
     assert sum(GATE.judge(drawn(1000, 0.85, -0.005, rng)).promote for _ in range(100)) <= 5
 
 
 @pytest.mark.slow
-def test_of_100_challengers_that_are_5_points_better_on_1000_answers_80_are_promoted() -> None:
+def test_at_least_80_of_100_challengers_with_5_points_more_on_1000_answers_are_promoted() -> None:
     """With all the slices and their floor; every fifth item is right with one of the two models only."""
     rng = np.random.default_rng(2)
     gate = Gate(min_holdout=20, alpha=0.05, floor=0.02)
@@ -125,7 +125,7 @@ def by_luck(replays: int, begin: int, more: int, *, share: bool) -> float:
 
 @pytest.mark.parametrize(("begin", "more"), [(200, 0), (20, 10)])
 def test_a_hold_out_that_is_used_again_and_again_promotes_hardly_anybody_by_luck(begin: int, more: int) -> None:
-    """Where re-use is not counted, the better half of such loops has such a champion after 100 verdicts."""
+    """Half of these loops would have a lucky champion after 100 verdicts if re-use were not counted."""
     assert by_luck(40, begin, more, share=True) < 0.25
     assert by_luck(40, begin, more, share=False) > 0.4
 
@@ -215,7 +215,7 @@ def test_each_limit_refuses_a_better_challenger_and_says_so(limit: dict[str, Any
     assert len(decision.reasons) >= 3, "the other rules have their sentences too"
 
 
-def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
+def test_a_limit_that_cannot_be_measured_is_reported_and_does_not_refuse() -> None:
     decision = replace(GATE, max_slowdown=2.0).judge(better_with(), cost=Cost(None, 3.0))
     assert decision.promote
     assert "its speed was not compared" in " ".join(decision.reasons)
@@ -224,7 +224,7 @@ def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
     assert "the limit is 1 %, but chance alone may do that" in " ".join(lucky.reasons)
 
 
-def test_what_it_could_have_seen_is_said() -> None:
+def test_the_smallest_gain_that_the_gate_would_have_detected_is_reported() -> None:
     [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been detected" in reason]
     assert re.fullmatch(
         r"gain \+30.0 points \(95 % CI \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said

@@ -88,7 +88,7 @@ def test_the_interval_of_the_gain_is_tangos() -> None:
 
 
 def test_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
-    """Of the 2**4 ways to set the signs of these differences one sums to as much, and of 2**6 four do."""
+    """One of the 2**4 ways to set the signs of these differences sums to as much, and four of the 2**6."""
     rng = np.random.default_rng(0)
     assert p_better(np.array([0.1, 0.2, 0.3, 0.45]), rng) == pytest.approx(1 / 16, abs=0.004)
     assert p_better(np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.5]), rng) == pytest.approx(8 / 128, abs=0.004)

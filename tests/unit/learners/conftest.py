@@ -32,7 +32,7 @@ def modern(lines: dict[str, Line]) -> Line:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the private folders are made."""
+    """The folder in which private folders are made."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))

@@ -63,7 +63,7 @@ def test_a_killed_process_is_started_again(line: Line) -> None:
     assert list(learner.predict(data).labels) == labels
 
 
-def test_of_an_item_on_which_it_fails_it_says_nothing(modern: Line) -> None:
+def test_an_item_on_which_the_model_fails_gets_no_label(modern: Line) -> None:
     learner = modern.shared
     said = learner.predict([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
@@ -89,7 +89,7 @@ def test_a_model_that_takes_too_long_is_ended(modern: Line) -> None:
         learner.predict([{"text": "sleep well"}, {"text": "sleep on"}])
 
 
-def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
+def test_a_call_with_a_deadline_gets_nothing_rather_than_wait(modern: Line) -> None:
     learner = modern.shared
     assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
@@ -100,7 +100,7 @@ def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
     learner.close()
 
 
-def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: Line) -> None:
+def test_a_model_that_hangs_is_ended_even_if_every_call_has_a_deadline(modern: Line) -> None:
     learner = modern.fitted(timeout_s=3.0)
     assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
@@ -116,7 +116,7 @@ def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: L
     learner.close()
 
 
-def test_who_is_forgotten_is_ended_at_once(modern: Line) -> None:
+def test_the_process_of_a_learner_that_is_no_longer_used_is_ended_at_once(modern: Line) -> None:
     learner = modern.fitted()
     learner.predict([{"text": "my parcel"}])
     child = child_of(learner)

@@ -40,7 +40,7 @@ class Case:
     bad: object
     control: ControlTag
     score: float
-    """What it should reach on items that it was not taught."""
+    """Mean item score that it should reach on items outside the training set."""
 
 
 NUMBER = ControlTag("Number", "n", "t", low=0.0, high=160.0)
@@ -238,7 +238,7 @@ def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
     assert {text[span.start : span.end] for span in read_spans(label)} >= {"Anna", "Oslo"}
 
 
-def test_a_number_far_from_what_was_taught_is_said_with_less_confidence() -> None:
+def test_a_number_far_from_the_training_answers_is_predicted_with_less_confidence() -> None:
     rng = np.random.default_rng(0)
     near = [{"x": float(x)} for x in rng.uniform(0, 10, 200)]
     answers = [write_number(round(float(one["x"]) * 3 + rng.normal(0, 0.1), 3)) for one in near]
@@ -250,7 +250,7 @@ def test_a_number_far_from_what_was_taught_is_said_with_less_confidence() -> Non
     assert read_number(sure.labels[0]) == pytest.approx(15, abs=2)
 
 
-def test_a_number_is_said_from_several_fields_and_within_the_answers_range() -> None:
+def test_a_number_is_predicted_from_several_fields_and_within_the_answers_range() -> None:
     data: Data = [{"text": ["small", "large"][i % 2], "weight": i % 10} for i in range(100)]
     answers = [write_number(10 * (i % 2) + i % 10) for i in range(100)]
     learner: Any = make("numbers", {"field": "text", "fields": ["weight"]})

@@ -76,7 +76,7 @@ def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> N
 
 
 @pytest.mark.parametrize("strategy", strategies.names())
-def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: str) -> None:
+def test_outputs_from_a_time_with_other_labels_have_a_reason_too(strategy: str) -> None:
     """A label was renamed while outputs waited: what they say is still to be pushed."""
     spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": strategy})})
     committee = {"committee": [{"cat": 1.0}, {"hound": 1.0}]}

@@ -1,4 +1,4 @@
-"""What docker-compose.yml and the Dockerfile promise, read from the files; compose/trial/ci.sh runs them."""
+"""The promises of docker-compose.yml and the Dockerfile, read from the files; compose/trial/ci.sh runs them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_only_the_service_of_the_pages_has_the_key_of_their_cookies() -> None:
     assert having == ["backend"]
 
 
-def test_what_must_be_said_has_no_default_and_what_has_a_default_is_no_secret() -> None:
+def test_a_required_variable_has_no_default_and_a_variable_with_a_default_is_no_secret() -> None:
     names = {match.split(":", 1)[0] for match in re.findall(r"\$\{([^}]+)\}", TEXT)}
     assert {name for name in names if f"{name}:?" in TEXT} == {
         "LABEL_STUDIO_HOST",
@@ -93,7 +93,7 @@ def test_the_address_of_label_studio_decides_its_hosts_origins_and_cookies() -> 
 
 
 @each_service
-def test_a_container_is_not_root_and_keeps_no_right_that_it_does_not_need(name: str) -> None:
+def test_a_container_is_not_root_and_keeps_only_the_rights_it_needs(name: str) -> None:
     service = SERVICES[name]
     user, group = service["user"].split(":")
     assert int(user) > 0
@@ -122,7 +122,7 @@ def test_what_stays_up_is_restarted_and_watched(name: str) -> None:
     assert SERVICES[name]["restart"] == "unless-stopped"
     check = SERVICES[name]["healthcheck"]
     assert check["test"][0] == "CMD"
-    assert check["start_interval"] == "2s"  # else what waits for it waits for a whole interval
+    assert check["start_interval"] == "2s"  # otherwise dependent services start a whole interval later
 
 
 def test_each_image_is_built_once() -> None:
