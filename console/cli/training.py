@@ -95,7 +95,7 @@ def replay(settings: Settings, run: str, loop: str | None, as_json: bool) -> Non
 @with_settings
 def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers: int | None, as_json: bool) -> None:
     """Give what waits today's labels and utilities, now. The backend does it by itself after each new version."""
-    from backend.score.prelabel import prelabel, who
+    from backend.score.prelabel import champion_and_ranker, prelabel
     from labelloop.store.tables import prelabels
     from labelloop.versions.version import VersionPair
 
@@ -103,14 +103,21 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
         name = one_loop(db, loop)
         began = time.monotonic()
         with db.transaction() as conn:
-            of = prelabels.count_stale(conn, name, VersionPair.of(*who(conn, name)))
+            of = prelabels.count_stale(conn, name, VersionPair.of(*champion_and_ranker(conn, name)))
 
         def told(done: int) -> None:
             tick(f"outputs of {name} scored", done, of)
 
         told(0)
         n = prelabel(
-            db, name, settings.models_dir, on=on, cluster=cluster, workers=workers or 0, told=told, settings=settings
+            db,
+            name,
+            settings.models_dir,
+            on=on,
+            cluster=cluster,
+            workers=workers or 0,
+            report_progress=told,
+            settings=settings,
         )
     show({"loop": name, "outputs": n, "seconds": round(time.monotonic() - began, 1)}, as_json)
 
