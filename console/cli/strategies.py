@@ -93,7 +93,7 @@ def simulate(
 
     given = defaults(settings.loops_dir, loop)
     chosen = variants(names or given.strategies, given.diversity if diversity is None else diversity)
-    if data == files.DIGITS:
+    if data == files.DIGITS_DATASET:
         if text or label or embeddings:
             raise UsageError(f"--data {data} is built in: it takes no --text, --label or --embeddings")
         labelled = files.digits()

@@ -59,7 +59,7 @@ class Measure:
             "accuracy": served.get("accuracy"),
             "low": served.get("low"),
             "high": served.get("high"),
-            "test_accuracy": replay.share_right(labels, self.items),
+            "test_accuracy": replay.accuracy_of(labels, self.items),
             "challenger_test_accuracy": challenger,
             "random_test_accuracy": random_order and random_order.mean,
             "random_low": random_order and random_order.low,

@@ -63,7 +63,7 @@ class Person:
         return self.rng.choice([label for label in self.config.labels if label != truth])
 
     def _request(self, method: str, path: str, body: object) -> Any:
-        """Return the answer; None for 404 (no task), {} for 409 (submitted before). Retries while the server is down."""
+        """Return the answer; None for 404 (no task), {} for 409 (already sent). Retries while the server is down."""
         deadline = time.monotonic() + WAIT_FOR_TASK_S
         while True:
             try:

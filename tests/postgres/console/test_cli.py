@@ -147,9 +147,14 @@ def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
         (["token", "revoke", "\udcff"], {}, 2, "text cannot be stored"),
         (["refuse", "abc", "--loop", "digits", "--why", "test"], {}, 2, "'abc' names no run of digits that waits"),
         (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
-        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "a decision is stored with a name: give --by NAME"),
-        (["promote", "abc", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "a decision is stored with a name: give --by NAME"),
-        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "a decision is stored with a name: give --by NAME"),
+        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "give --by NAME or set"),
+        (
+            ["promote", "abc", "--loop", "digits", "--why", "test"],
+            {"USER": ""},
+            2,
+            "give --by NAME or set",
+        ),
+        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "give --by NAME or set"),
         (
             ["promote", "abc", "--loop", "digits", "--why", "t", "--by", "ann"],
             {"USER": ""},
