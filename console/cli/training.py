@@ -100,7 +100,7 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
 
     The backend also does this after each new version.
     """
-    from backend.score.prelabel import prelabel
+    from backend.score.prelabel import champion_and_ranker, prelabel
     from labelloop.store.tables import prelabels
     from labelloop.versions.version import VersionPair
 
