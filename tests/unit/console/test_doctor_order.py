@@ -40,12 +40,12 @@ def test_our_order_served_is_well() -> None:
 
 def test_another_order_is_measured_and_its_first_place_named() -> None:
     wrong = [SERVED[0], replace(SERVED[2], score=0.2), replace(SERVED[1], score=0.3)]
-    assert is_fault(order.order("pets", wrong, OURS, V), "Spearman 0.50", "place 2", "task 12", "due is task 11")
-    assert is_fault(order.scores("pets", wrong, OURS, V), "2 of 3", "another score than ours")
+    assert is_fault(order.order("pets", wrong, OURS, V), "Spearman 0.50", "place 2", "task 12", "expected task 11")
+    assert is_fault(order.scores("pets", wrong, OURS, V), "2 of 3", "a different order score than ours")
     tied = [SERVED[0], *(replace(task, score=0.5) for task in SERVED[1:])]
     assert is_fault(order.order("pets", tied, OURS, V), "Spearman 0.87", "in any order"), "ours by chance"
     flat = [replace(task, score=None) for task in reversed(SERVED)]
-    assert is_fault(order.order("pets", flat, OURS, V), "no score differs")
+    assert is_fault(order.order("pets", flat, OURS, V), "all order scores are equal")
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_another_order_is_measured_and_its_first_place_named() -> None:
     [
         ({"versions": ()}, "no prediction of 'pipeline'"),
         ({"versions": ("v9",), "score": None}, "no prediction of 'pipeline'"),
-        ({"score": None}, "has no score"),
-        ({"score": order_score(0.6)}, "the score of another"),
-        ({"score": 0.123}, "another score than ours"),
+        ({"score": None}, "has no order score"),
+        ({"score": order_score(0.6)}, "the order score of another"),
+        ({"score": 0.123}, "a different order score than ours"),
     ],
 )
 def test_a_score_that_cannot_rank_is_a_fault_and_is_mended(change: dict[str, object], says: str) -> None:
@@ -71,7 +71,7 @@ def test_a_renewal_on_its_way_is_no_fault() -> None:
     half = [replace(OURS[0], priority=0.1, shown_version="next"), *OURS[1:]]
     served = [replace(SERVED[0], versions=(V, "next")), *SERVED[1:]]
     assert order.scores("pets", served, half, V).level is Level.OK
-    assert "1 more await" in order.order("pets", served, half, V).says
+    assert "1 more tasks await" in order.order("pets", served, half, V).says
     assert to_mend(served, open_tasks(half), V) == []
 
 

@@ -40,9 +40,9 @@ BACKEND = calls.Backend("labelloop", URL, "CO")
     ("change", "says"),
     [
         ({"sampling": "Sequential sampling"}, "Sequential sampling"),
-        ({"overlap": 3}, "asked of 3 people"),
-        ({"overlap_first": True}, "several people answer"),
-        ({"evaluates_people": True}, "whose answer is known"),
+        ({"overlap": 3}, "answered by 3 annotators"),
+        ({"overlap_first": True}, "several annotators"),
+        ({"evaluates_people": True}, "known answer"),
     ],
 )
 def test_whatever_comes_before_the_ranking_is_a_fault(change: dict[str, object], says: str) -> None:
@@ -74,7 +74,7 @@ def test_the_shown_version_is_ours_and_shown(change: dict[str, object], says: st
         ("$text", "$body", "the field $text is now $body"),
         ('Choices name="label"', 'Choices name="labels"', "the Choices 'label' is called 'labels'"),
         ("single-radio", "single", "takes 'single'"),
-        ("<View>", '<View className="wide">', "what people only look at"),
+        ("<View>", '<View className="wide">', "only parts without an answer differ"),
         ("</Choices>", '</Choices><TextArea name="comment" toName="text"/>', "new TextArea 'comment'"),
         ("</Choices>", "", "cannot be read"),
         ("single-radio", "multiple", "takes 'multiple'"),
@@ -121,7 +121,7 @@ def test_a_webhook_of_somebody_else_is_none_of_ours() -> None:
         ([replace(BACKEND, title="other")], "not connected"),
         ([replace(BACKEND, url="http://old:1")], "asks at http://old:1"),
         ([replace(BACKEND, state="DI")], "does not reach it"),
-        ([replace(BACKEND, state="ER", said="timed out")], "timed out"),
+        ([replace(BACKEND, state="ER", error="timed out")], "timed out"),
     ],
 )
 def test_our_ml_backend_is_connected_and_reached(backends: list[calls.Backend], says: str) -> None:
