@@ -37,7 +37,7 @@ VARIANTS = (OURS, "margin:0")
 class Plan:
     batch: int
     limit: float
-    """Of random's labels that ours may take at most."""
+    """Largest allowed share of the labels that random order needs."""
     most: int
     """Labels after which a strategy is given up."""
     seeds: int = 10
@@ -116,7 +116,10 @@ def _needs(labelled: Labelled, learner: Study, ask: Ask, full: float, seeds: int
 
 
 def _random(labelled: Labelled, learner: Study, score: float, seed: int, plan: Plan) -> int | None:
-    """Where a random order reaches the score: doubled until it does, then halved; no step depends on the one before."""
+    """Return the number of labels at which a random order reaches the metric.
+
+    The number is doubled until the metric is reached, then halved; no step depends on the one before.
+    """
     order = random_order(labelled, seed)
 
     def reaches(steps: int) -> bool:

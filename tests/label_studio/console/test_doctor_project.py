@@ -233,7 +233,7 @@ def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_st
 
 
 def _label_studio_database(postgres_url: str, instance: object) -> str:
-    """Of the server's databases, the one with this project."""
+    """Return the URL of the database that has this project."""
     with Database(postgres_url) as server, server.transaction() as conn:
         names = [row["datname"] for row in conn.execute("select datname from pg_database where datallowconn")]
     for name in names:

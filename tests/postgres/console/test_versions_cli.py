@@ -18,7 +18,7 @@ from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from tests.support.backend_factory import CONFIGS, settings_for
-from tests.support.review_factory import judged_loop
+from tests.support.review.review_factory import judged_loop
 
 Run = Callable[..., Result]
 

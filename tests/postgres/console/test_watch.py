@@ -1,4 +1,4 @@
-"""What the terminal of `up` says while it runs: a line a change of state, and none while nothing changes."""
+"""The terminal of `up` while it runs: a line for each change of state, and none while nothing changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TICKETS = load(Path(__file__).parents[3] / "labeling_configs/tickets")
 
 
 class Processes:
-    """What a supervisor knows of its processes."""
+    """A supervisor's view of its processes."""
 
     def __init__(self) -> None:
         self.ended: Counter[str] = Counter(backend=1)

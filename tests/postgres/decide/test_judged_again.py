@@ -87,7 +87,7 @@ def again_of(database: Database, run: RetrainRun) -> list[RetrainRun]:
 
 
 def worked(database: Database, settings: Settings, *, meanwhile: str | None = None) -> RetrainRun:
-    """What the worker does with the next queued run, without its child process. The run's row."""
+    """Run the next queued run as the worker does, without its child process; return the run's row."""
     with database.transaction() as conn:
         spec, epoch, champion = loops.get(conn, LOOP), versions.epoch(conn, LOOP), versions.champion(conn, LOOP)
         run = runs.claim(conn, LOOP, None if champion is None else champion.id)

@@ -74,7 +74,7 @@ def unlike(i: int) -> str:
 
 
 def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
-    """What the training child would say, without a child: where its outcome is not the subject."""
+    """Return the outcome of the training child without a child, for tests of other things."""
     with database.transaction() as conn:
         run_id = runs.request(conn, loop, "a test")
         assert runs.claim(conn, loop, None) is not None

@@ -80,7 +80,7 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
     assert len(list((settings.models_dir or Path()).iterdir())) == 1, "what differs is not kept"
 
 
-def test_what_cannot_be_replayed_is_asked_wrongly(database: Database, settings: Settings) -> None:
+def test_replaying_an_unknown_run_is_a_usage_error(database: Database, settings: Settings) -> None:
     spec = digits_loop(database, n=1, answered=0)
     with database.transaction() as conn:
         run_id = runs.request(conn, spec.name, "a test")

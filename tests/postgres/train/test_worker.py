@@ -21,8 +21,16 @@ from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import settings_for
-from tests.support.backend_worker import children, gone, in_the_middle_of_training, latest, texts_loop, until, worker
 from tests.support.network.tcp import Line
+from tests.support.workers.backend_worker import (
+    children,
+    gone,
+    in_the_middle_of_training,
+    latest,
+    texts_loop,
+    until,
+    worker,
+)
 
 
 @pytest.fixture

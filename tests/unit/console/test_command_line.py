@@ -1,4 +1,4 @@
-"""What the command line says of itself, and which data folder it works on where nobody names one."""
+"""The help of the command line, and the data folder that it uses if none is named."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_folder_here_goes_before_an_up_elsewhere_which_is_named(
     assert f"where no `up` runs; one runs on {tmp_path / 'up'}" in said
 
 
-def test_who_looks_keeps_no_up_from_its_folder_and_sees_no_other_looker(tmp_path: Path) -> None:
+def test_a_command_that_only_reads_a_folder_locks_nobody_out_of_it(tmp_path: Path) -> None:
     with folder.held(tmp_path):
         assert folder.is_held(tmp_path)
     assert not folder.is_held(tmp_path)

@@ -71,7 +71,7 @@ def test_texts_are_taken_once_and_without_the_empty_ones(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("ours", "says"), [(0.95, "paid:"), (0.85, "cannot be told"), (0.70, "did not pay"), (None, "nothing can be said")]
 )
-def test_whether_active_learning_paid_is_said_against_the_range_of_random_orders(ours: float | None, says: str) -> None:
+def test_active_learning_is_compared_with_the_range_of_random_orders(ours: float | None, says: str) -> None:
     last = {
         "challenger_test_accuracy": ours, "random_test_accuracy": 0.85, "random_low": 0.8, "random_high": 0.9
     }  # fmt: skip

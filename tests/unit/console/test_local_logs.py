@@ -1,4 +1,4 @@
-"""How the logs of the children are kept."""
+"""The logs of the children of `up`."""
 
 from __future__ import annotations
 

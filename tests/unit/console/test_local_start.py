@@ -31,7 +31,7 @@ def busy() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
-def test_a_busy_port_that_the_user_chose_is_named_with_who_has_it(busy: int, tmp_path: Path) -> None:
+def test_a_busy_port_that_the_user_chose_is_named_with_its_process(busy: int, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=rf"port {busy}, .* taken by .*\(process {os.getpid()}\): .*--port-base"):
         ports.choose(tmp_path / "ports.json", ["postgres", "sync"], busy, print)
 
@@ -122,7 +122,7 @@ def _family(supervisor: Supervisor) -> list[psutil.Process]:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """What has ended, and waits for its new parent to notice, lives no more."""
+    """A process that has ended counts as gone, even before its new parent has noticed."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -137,7 +137,7 @@ def test_a_batch_of_one_label_is_followed_by_another_at_random() -> None:
     assert curve[-1]["mean"] > 0.9
 
 
-def test_what_was_not_reached_is_said_and_not_made_up() -> None:
+def test_a_goal_that_was_not_reached_is_reported_and_not_estimated() -> None:
     curve = Curve((10, 20, 30), np.array([[0.5, 0.8, 0.9], [0.5, 0.6, 0.7], [0.2, 0.91, 0.2]]))
     assert curve.reached(0.9) == [30, None, 20]
     need = needed(curve, 1.0)["0.90"]
@@ -217,7 +217,7 @@ def test_embeddings_that_do_not_fit_are_refused(tmp_path: Path, vectors: Vectors
         (["--data", "digits", "--text", "image"], "is built in"),
     ],
 )
-def test_what_cannot_be_is_said_with_what_would_do(
+def test_an_impossible_request_is_refused_with_a_request_that_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -136,6 +136,6 @@ def test_the_demo_leaves_out_rows_of_json_without_a_text_or_a_label(tmp_path: Pa
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "undefined"])
-def test_what_is_no_encoding_is_told(encoding: str) -> None:
+def test_an_unknown_encoding_is_refused(encoding: str) -> None:
     with pytest.raises(UsageError, match=f"--encoding is '{encoding}'; use one such as utf-8"):
         list(outputs_of(io.BytesIO(LINE.encode()), "a.ndjson", encoding))

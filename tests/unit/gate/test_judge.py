@@ -1,4 +1,4 @@
-"""What the gate is told of an answered item: how right each model is, and what slices it falls into."""
+"""The facts that the gate gets about an answered item: each model's item score, and its slices."""
 
 from __future__ import annotations
 

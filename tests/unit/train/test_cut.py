@@ -1,4 +1,4 @@
-"""What of a run's answers teaches and what judges: copies, groups, labels that left, and labels with too few."""
+"""The split of a run's answers into training and hold-out: copies, groups, removed labels, and labels with too few."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_every_near_duplicate_is_found_though_groups_of_duplicates_are_made_arou
     assert near([a], []) == [[]]
 
 
-def test_of_lines_by_one_pattern_no_more_are_compared_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_by_one_pattern_are_compared_only_as_often_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is nearly the same as all others: compared with all, ten thousand would take a run's time."""
     compare = Mock(wraps=likeness._jaccard)
     monkeypatch.setattr(likeness, "_jaccard", compare)

@@ -30,7 +30,7 @@ def rows_of(n: int) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_what_is_chosen_is_right_most_often_and_is_chosen_again() -> None:
+def test_the_chosen_value_has_the_best_accuracy_and_is_chosen_again() -> None:
     rows, learner = rows_of(MIN_ANSWERS), make("images", {"field": "image", "gamma": 0.01})
     told: list[int] = []
     chosen, tried = search(learner, {}, rows, 0, 1e9, lambda done, of: told.append(done * 100 + of))
