@@ -132,7 +132,7 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
         time.sleep(5)
         line.mend()
         run = until(lambda: latest(database, loop) if latest(database, loop).finished_at else None)
-        assert run["status"] == "promoted", run
+        assert run.status == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
     line.close()
