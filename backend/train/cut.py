@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from backend.learners import Learner
 from labelloop.answers.consensus import certainty
@@ -16,8 +16,9 @@ from labelloop.reading.paths import value_at
 from labelloop.selection import likeness
 from labelloop.spec.loop import LoopSpec
 from labelloop.threads import one_thread
+from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 
-Row = dict[str, Any]
+T = TypeVar("T", bound=TrainingItem | ItemToLabel)
 FEW = 5
 """Held-out answers with a label below which nothing is said of that label: of 4, even all right is a 95 % interval
 down to 51 % (Wilson)."""
@@ -27,41 +28,41 @@ NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    taught: list[Row]
+    taught: list[AnsweredItem]
     """Each with its `weight`."""
-    judged: list[Row]
+    judged: list[AnsweredItem]
     notes: list[str]
     """Sentences for people: what was left out, and what the hold-out is too small for."""
 
 
-def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) -> Cut:
+def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[AnsweredItem]) -> Cut:
     """The answers up to the cut, in the order of the keys, as `run_items.answered` has them.
 
     The hold-out was fixed by a hash before any answer was there, so whatever is alike on both sides goes from training.
     """
     rows, notes = _still_asked(spec, rows)
-    judged = [row for row in rows if row["holdout"]]
-    taught = [row for row in rows if not row["holdout"]]
+    judged = [row for row in rows if row.holdout]
+    taught = [row for row in rows if not row.holdout]
     # What annotators see of a row of a table is no copy where it is the same in another row.
     taught, more = _apart(taught, judged, None if spec.learner.reads == "tabular" else field)
     notes += more
     taught, more = readable(learner, taught)
     notes += more
     notes += _rare(spec, judged)
-    return Cut([{**row, "weight": weight(row)} for row in taught], judged, notes)
+    return Cut([replace(row, weight=weight(row)) for row in taught], judged, notes)
 
 
-def weight(row: Mapping[str, Any]) -> float:
+def weight(row: AnsweredItem) -> float:
     """How much an answer counts: how sure it is that most people would give it."""
-    return certainty(1.0 if row["agreement"] is None else row["agreement"], row["reviewers"])
+    return certainty(1.0 if row.agreement is None else row.agreement, row.reviewers)
 
 
-def readable(learner: Learner, rows: list[Row]) -> tuple[list[Row], list[str]]:
+def readable(learner: Learner, rows: list[T]) -> tuple[list[T], list[str]]:
     """The rows that the learner can read, and a note about the others: one bad item must not stop the loop for good."""
     try:
-        learner.check([row["data"] for row in rows])
+        learner.check([row.data for row in rows])
     except Unreadable as exc:
-        named = Unreadable(exc.faults, [row["key"] for row in rows])
+        named = Unreadable(exc.faults, [row.key for row in rows])
         good = [row for position, row in enumerate(rows) if position not in exc.faults]
         return good, [f"{len(exc.faults)} of {len(rows)} answers left out, they cannot be read: {named}"]
     return rows, []
@@ -78,7 +79,7 @@ def labels_in(label: str, known: Sequence[str]) -> list[str]:
     return [str(part[-1]) if isinstance(part, list) and part else str(part) for part in parts]
 
 
-def _still_asked(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def _still_asked(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[list[AnsweredItem], list[str]]:
     """Without the answers whose label is none of the config's any more, on both sides."""
     known = set(spec.labels)
     if not known:  # numbers have no labels
@@ -86,7 +87,7 @@ def _still_asked(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[s
     gone: Counter[str] = Counter()
     kept = []
     for row in rows:
-        left = [label for label in labels_in(row["label"], spec.labels) if label not in known]
+        left = [label for label in labels_in(row.label, spec.labels) if label not in known]
         gone.update(left)
         if not left:
             kept.append(row)
@@ -97,24 +98,26 @@ def _still_asked(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[s
     ]
 
 
-def _apart(taught: list[Row], judged: list[Row], field: str | None) -> tuple[list[Row], list[str]]:
+def _apart(
+    taught: list[AnsweredItem], judged: list[AnsweredItem], field: str | None
+) -> tuple[list[AnsweredItem], list[str]]:
     """What may teach: without the groups of the hold-out, and without copies and near-duplicates of its items.
 
     `field`: what copies are known by; None: by nothing.
     """
-    groups = {row["group_key"] for row in judged}
+    groups = {row.group_key for row in judged}
     copies = _copies(
-        *([None if field is None else value_at(row["data"], field) for row in rows] for rows in (taught, judged))
+        *([None if field is None else value_at(row.data, field) for row in rows] for rows in (taught, judged))
     )
-    kept = [row for row, copy in zip(taught, copies, strict=True) if copy is None and row["group_key"] not in groups]
+    kept = [row for row, copy in zip(taught, copies, strict=True) if copy is None and row.group_key not in groups]
     if len(kept) == len(taught):
         return taught, []
-    of_groups = sum(row["group_key"] in groups for row in taught)
+    of_groups = sum(row.group_key in groups for row in taught)
     reasons = [f"{of_groups} share a group with held-out items"] if of_groups else []
     twins = [
-        f"{row['key']} of {judged[copy]['key']}"
+        f"{row.key} of {judged[copy].key}"
         for row, copy in zip(taught, copies, strict=True)
-        if copy is not None and row["group_key"] not in groups
+        if copy is not None and row.group_key not in groups
     ]
     if twins:
         reasons.append(f"{len(twins)} are copies or near-duplicates of held-out items ({_list(twins)})")
@@ -148,11 +151,11 @@ def _ends_alike(text: str, other: str) -> bool:
     return any(True for found in likeness.near(ends[:1], ends[1:]) for _ in found)
 
 
-def _rare(spec: LoopSpec, judged: Sequence[Row]) -> list[str]:
+def _rare(spec: LoopSpec, judged: Sequence[AnsweredItem]) -> list[str]:
     """Which labels the hold-out cannot judge; where nothing is held out the gate says so itself."""
     if not judged:
         return []
-    counts = Counter(label for row in judged for label in set(labels_in(row["label"], spec.labels)))
+    counts = Counter(label for row in judged for label in set(labels_in(row.label, spec.labels)))
     none = [label for label in spec.labels if not counts[label]]
     few = [f"{label} ({counts[label]})" for label in spec.labels if 0 < counts[label] < FEW]
     notes = [f"no held-out answer of {_list(none)}: how well they are told is not known"] if none else []

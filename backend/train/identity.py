@@ -13,12 +13,13 @@ from typing import Any
 
 import labelloop
 from labelloop.process.rooms import ROOMS
+from labelloop.versions.items import TrainingItem
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec")
 """What shapes a fit; those that are installed are named."""
 
 
-def identity(taught: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict[str, Any]:
+def identity(taught: Sequence[TrainingItem], seed: int, threads: int) -> dict[str, Any]:
     """As `retrain_runs.scores` keeps it. `taught` in the order in which it was taught."""
     return {
         "data_sha256": data_sha256(taught),
@@ -30,11 +31,11 @@ def identity(taught: Sequence[Mapping[str, Any]], seed: int, threads: int) -> di
     }
 
 
-def data_sha256(taught: Sequence[Mapping[str, Any]]) -> str:
+def data_sha256(taught: Sequence[TrainingItem]) -> str:
     """Of one line of canonical JSON for each row: key, group_key, answer_seq, label, weight, data."""
     digest = hashlib.sha256()
     for row in taught:
-        line = [row[name] for name in ("key", "group_key", "answer_seq", "label", "weight", "data")]
+        line = [row.key, row.group_key, row.answer_seq, row.label, row.weight, row.data]
         digest.update(json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
 

@@ -15,8 +15,8 @@ from labelloop.errors import Failed
 from labelloop.reading.paths import value_at
 from labelloop.selection import likeness
 from labelloop.threads import one_thread
+from labelloop.versions.items import TrainingItem
 
-Row = Mapping[str, Any]
 Told = Callable[[int, int], None]
 MIN_ANSWERS = 300
 MAX_ANSWERS = 2_000
@@ -27,7 +27,7 @@ TIME_SHARE = 0.3
 
 
 def search(
-    learner: Learner, said: Mapping[str, Any], rows: Sequence[Row], seed: int, limit_s: float, told: Told
+    learner: Learner, said: Mapping[str, Any], rows: Sequence[TrainingItem], seed: int, limit_s: float, told: Told
 ) -> tuple[Learner, dict[str, Any] | None]:
     """The learner with the best of the parameters that its class names in `grid`, and what was tried.
 
@@ -73,7 +73,7 @@ def _candidates(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> list[dic
 
 
 def _right(
-    learner: Learner, rows: Sequence[Row], folds: Sequence[tuple[Any, Any]], seed: int, ends: float
+    learner: Learner, rows: Sequence[TrainingItem], folds: Sequence[tuple[Any, Any]], seed: int, ends: float
 ) -> npt.NDArray[np.bool_]:
     """Which rows it has right when it was taught the other folds. Raises Failed where it cannot be, or not in time."""
     right = np.zeros(len(rows), dtype=bool)
@@ -82,30 +82,30 @@ def _right(
             raise Failed("it would have taken too much of the run's time")
         part = [rows[i] for i in taught]
         learner.fit(
-            [row["data"] for row in part],
-            [row["label"] for row in part],
+            [row.data for row in part],
+            [row.label for row in part],
             np.random.default_rng([seed, 1]),
             weights_of(part),
         )
-        labels = learner.predict([rows[i]["data"] for i in judged]).labels
-        right[judged] = [label == rows[i]["label"] for i, label in zip(judged, labels, strict=True)]
+        labels = learner.predict([rows[i].data for i in judged]).labels
+        right[judged] = [label == rows[i].label for i, label in zip(judged, labels, strict=True)]
     return right
 
 
-def weights_of(rows: Sequence[Row]) -> list[float] | None:
+def weights_of(rows: Sequence[TrainingItem]) -> list[float] | None:
     """What `fit` takes; None where all count alike."""
-    weights = [row["weight"] for row in rows]
+    weights = [row.weight for row in rows]
     return None if len(set(weights)) < 2 else weights
 
 
-def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:
+def _groups(rows: Sequence[TrainingItem], field: object) -> npt.NDArray[np.int64]:
     """Equal numbers for rows that belong together: by their group, or as near-duplicates."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     n = len(rows)
-    _, named = np.unique([row["group_key"] for row in rows], return_inverse=True)
-    texts = [value_at(row["data"], str(field)) for row in rows]
+    _, named = np.unique([row.group_key for row in rows], return_inverse=True)
+    texts = [value_at(row.data, str(field)) for row in rows]
     alike = np.arange(n)
     if all(isinstance(text, str) and not text.startswith("data:") for text in texts):
         with one_thread:

@@ -15,7 +15,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,7 @@ from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.items import AnsweredItem, ItemToLabel
 from labelloop.versions.runs import RetrainRun
 
 Told = Callable[[str, int, int], None]
@@ -121,22 +122,23 @@ def train(
 ) -> dict[str, Any]:
     """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
 
-    def gather() -> tuple[RetrainRun, LoopSpec, Judging | None, list[dict[str, Any]]]:
+    def gather() -> tuple[RetrainRun, LoopSpec, list[AnsweredItem] | tuple[Judging, list[ItemToLabel]]]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
             spec = None if run is None else loops.get(conn, run.loop)
             if run is None or spec is None or run.feedback_upto is None:
                 raise Failed(f"no run {run_id} that was started")
             if run.judges is None:
-                return run, spec, None, run_items.answered(conn, run.loop, run.feedback_upto)
-            return run, spec, *judged_before(conn, run)
+                return run, spec, run_items.answered(conn, run.loop, run.feedback_upto)
+            return run, spec, judged_before(conn, run)
 
-    run, spec, version, rows = retrying(gather)
-    rows = with_pictures_in(database, settings, spec, rows)
+    run, spec, found = retrying(gather)
     with threadpool_limits(spec.retrain.threads):
-        if version is not None:
-            return _judge_again(database, models_dir, run, version, rows, told)
-        return _train(database, models_dir, run, spec, rows, told)
+        if isinstance(found, tuple):
+            version, judged = found
+            judged = with_pictures_in(database, settings, spec, judged)
+            return _judge_again(database, models_dir, run, version, judged, told)
+        return _train(database, models_dir, run, spec, with_pictures_in(database, settings, spec, found), told)
 
 
 def _train(
@@ -144,7 +146,7 @@ def _train(
     models_dir: Path | None,
     run: RetrainRun,
     spec: LoopSpec,
-    rows: list[dict[str, Any]],
+    rows: list[AnsweredItem],
     told: Told,
 ) -> dict[str, Any]:
     def at(step: int, done: int = 0, of: int = 0) -> None:
@@ -187,7 +189,7 @@ def _train(
                 size_bytes=stored.size_bytes,
                 trained_on=len(taught),
             )
-            run_items.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
+            run_items.write_verdicts(conn, run_id, [row.output_id for row in judged], incumbent, challenger)
             runs.write_tried(conn, run_id, tried)
 
     retrying(keep)
@@ -205,7 +207,7 @@ def _judge_again(
     models_dir: Path | None,
     run: RetrainRun,
     version: Judging,
-    judged: list[dict[str, Any]],
+    judged: list[ItemToLabel],
     told: Told,
 ) -> dict[str, Any]:
     """What `train` returns, of the version of an earlier run; only the verdict is new."""
@@ -215,7 +217,7 @@ def _judge_again(
 
     def keep() -> None:
         with database.transaction() as conn:
-            run_items.write_verdicts(conn, run.id, [row["output_id"] for row in judged], incumbent, challenger)
+            run_items.write_verdicts(conn, run.id, [row.output_id for row in judged], incumbent, challenger)
 
     retrying(keep)
     return {
@@ -228,14 +230,18 @@ def _judge_again(
 
 
 def _both_say(
-    models_dir: Path | None, run: RetrainRun, learner: Learner, version_id: str, judged: list[dict[str, Any]]
+    models_dir: Path | None,
+    run: RetrainRun,
+    learner: Learner,
+    version_id: str,
+    judged: Sequence[AnsweredItem | ItemToLabel],
 ) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
     """What the champion and the challenger say of the held-out items, and milliseconds an item of each."""
     challenger, challenger_ms = _say(learner, judged)
     champion: run_items.Verdicts
     champion_ms = None
     if run.champion_id is None:
-        champion = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
+        champion = [(row.pipeline_label, row.pipeline_confidence) for row in judged]
     elif run.champion_id == version_id:  # asked once: its answers may cost money
         champion, champion_ms = challenger, challenger_ms
     else:
@@ -243,13 +249,13 @@ def _both_say(
     return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
 
 
-def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdicts, float | None]:
+def _say(learner: Learner, rows: Sequence[AnsweredItem | ItemToLabel]) -> tuple[run_items.Verdicts, float | None]:
     """The learner's label of each row and how sure it is, and the milliseconds that it took an item.
 
     None where it cannot read the data, which the gate counts as wrong.
     """
-    good, _ = readable(learner, rows)
-    data = [row["data"] for row in good]
+    good, _ = readable(learner, list(rows))
+    data = [row.data for row in good]
     taken = []
     for _ in range(SAID):  # the quickest counts: what else the machine does makes it only slower
         began = time.perf_counter()
@@ -258,12 +264,12 @@ def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdic
         if sum(taken) > SAID_S or facts_of(learner.name).is_frozen:  # whose every answer may cost money
             break
     pairs = zip(said.labels, said.confidences.tolist(), strict=True)
-    found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}
-    verdicts = [found.get(row["output_id"], (None, None)) for row in rows]
+    found = {row.output_id: pair for row, pair in zip(good, pairs, strict=True)}
+    verdicts = [found.get(row.output_id, (None, None)) for row in rows]
     return verdicts, 1000 * min(taken) / len(good) if good else None
 
 
-def _write_items(database: Database, run_id: UUID, rows: list[dict[str, Any]]) -> None:
+def _write_items(database: Database, run_id: UUID, rows: list[AnsweredItem]) -> None:
     with database.transaction() as conn:
         run_items.clear(conn, run_id)
         run_items.write(conn, run_id, rows)

@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from labelloop.reading import paths
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables.runs import RUN
+from labelloop.versions.items import JudgedItem
 from labelloop.versions.runs import RetrainRun, RunStatus
 
 FACTS = """
@@ -33,16 +34,20 @@ by Label Studio's id of them, since verdicts are kept, and cards are passed on.
 """
 
 
-def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]]:
-    """What the run was judged on: answer, both models' labels and confidences, and facts. `field`: holds the text."""
-    return conn.execute(
-        f"""
+def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
+    """Return what the run was judged on, in the order of the keys. `field`: the field of the data with the text."""
+    return (
+        rows_of(conn, JudgedItem)
+        .execute(
+            f"""
         select {FACTS}, i.champion_label, i.challenger_label, i.champion_confidence, i.challenger_confidence
         from run_items i join outputs o on o.id = i.output_id join answers a on a.seq = i.answer_seq
         where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
         """,
-        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
-    ).fetchall()
+            {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
+        )
+        .fetchall()
+    )
 
 
 def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
