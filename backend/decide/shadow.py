@@ -137,7 +137,7 @@ def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path
         models.load(models_dir, run.made)
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
-        scores = decision.scores(run.evaluation["trained_on"])
+        scores = decision.evaluation(run.evaluation["trained_on"])
         _apply(conn, spec, run, decision.promote, [first, *decision.reasons[1:]], scores)
 
 

@@ -8,8 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from console.cli.door import as_json_too, open_database, with_settings
-from console.cli.shown import print_json, show, to_stderr
+from console.cli.output import print_json, show, to_stderr
+from console.cli.wrappers import as_json_too, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 

@@ -50,23 +50,6 @@ class ItemToLabel:
 
 
 @dataclass(frozen=True, slots=True)
-class RunItem:
-    """A row of run_items, with the output's key."""
-
-    output_id: UUID
-    key: str
-    part: str
-    """train or holdout."""
-    answer_seq: int
-    label: str
-    weight: float | None
-    champion_label: str | None
-    champion_confidence: float | None
-    challenger_label: str | None
-    challenger_confidence: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class JudgedItem:
     """An answered item with both models' labels, and the facts that slices are cut by."""
 

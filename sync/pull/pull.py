@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from labelloop.labelstudio.gateway import CHANGES, PAGE, Gateway
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.labelstudio.listing import PAGE
+from labelloop.labelstudio.tasks import CHANGES
 from labelloop.queue.tasks import Task
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database

@@ -1,4 +1,4 @@
-"""What became of an import into Label Studio: adopted, put back, or not clear yet."""
+"""Finish imports into Label Studio: adopt the tasks that they made, and let the other outputs wait again."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ class PushReport:
     """Counts of outputs."""
 
     pushed: int = 0
-    """Sent, and Label Studio said that it has them."""
+    """Sent, and confirmed by Label Studio."""
     adopted: int = 0
-    """Found in Label Studio after the answer had been lost."""
+    """Found in Label Studio after its reply was lost."""
     put_back: int = 0
-    """Wait again: they were surely not sent, or did not arrive."""
+    """Waiting again, because they were not sent or did not arrive."""
     quarantined: int = 0
     renewed: int = 0
-    """Open tasks that got a prediction of the version in force."""
+    """Open tasks that got a prediction of the versions in force."""
     asked_again: int = 0
-    """Answered tasks that wait for a second opinion now."""
+    """Answered tasks that now wait for a second opinion."""
     unclear: int = 0
-    """On their way in a batch whose answer is lost; looked for until the grace is over."""
+    """Sent in a batch whose reply was lost; the next pushes look for them until the grace is over."""
 
     def __add__(self, other: PushReport) -> PushReport:
         return PushReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
 def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: float) -> PushReport:
-    """Look after every batch that an earlier push has left.
+    """Finish every batch that an earlier push left.
 
-    One that is still an intent was never sent. One that was sent may take effect late: only after the grace is what
-    Label Studio does not have put back; what comes even later is found by the sweep.
+    A batch in state `intent` was never sent. A batch that was sent may take effect late: the outputs that Label Studio
+    does not have wait again only after the grace of `grace_s` seconds. The sweep finds tasks that come even later.
     """
     with database.transaction() as conn:
         left = [batch for batch in batches.open_(conn, project.loop) if batch.kind == BatchKind.TASKS]
@@ -60,7 +60,7 @@ def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: 
         except Unreachable:
             raise
         except (LabelloopError, psycopg.Error):
-            # Whatever is wrong with it, the others do not wait for it.
+            # One faulty batch does not keep the others waiting.
             logger.exception("batch %s cannot be settled", batch.id, extra={"loop": project.loop})
             report += PushReport(unclear=batch.size)
     return report
@@ -69,7 +69,7 @@ def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: 
 def _settle_one(
     database: Database, gateway: Gateway, project: LoopProject, batch: OpenBatch, grace_s: float
 ) -> PushReport:
-    if batch.state == BatchState.INTENT:
+    if batch.state == "intent":
         with database.transaction() as conn:
             return PushReport(
                 put_back=put_back(conn, batch.id, BatchState.INTENT, BatchState.ABANDONED, "it was never sent")
@@ -86,15 +86,15 @@ def _settle_one(
 
 
 def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
-    """The batch has become these tasks (output to Label Studio's id); what is not among them waits again.
+    """Store the tasks that the batch has become. `ids`: output to Label Studio's id; the other outputs wait again.
 
-    Returns the counts of both; none where somebody else has said already what became of it.
+    Returns how many were adopted and how many wait; 0 and 0 if another push has ended the batch already.
     """
-    # Label Studio serves a task before we know of it: an answer that a pull is just writing down is waited for.
+    # Label Studio serves a task before it is stored here. So wait for a pull that is storing an answer to it.
     projects.lock_hop(conn, project.loop, "answers")
     if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED):
         return 0, 0
-    # On SQLite Label Studio gives the ids of deleted tasks away again.
+    # On SQLite, Label Studio uses the ids of deleted tasks again.
     before = task_store.by_label_studio_id(conn, project.instance, list(ids.values()))
     moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
     gone = [output_id for output_id in moved if output_id not in ids]
@@ -116,7 +116,7 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, i
 
 
 def put_back(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason: str) -> int:
-    """Nothing of the batch is in Label Studio: its outputs wait again. Returns how many."""
+    """Let the outputs of a batch wait again, since none is in Label Studio. Returns how many."""
     if not batches.end(conn, batch_id, was, became, reason):
         return 0
     pool.put_back(conn, batch_id)

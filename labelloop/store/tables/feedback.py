@@ -74,10 +74,9 @@ def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[int, Person | No
 
 def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
     """Return these outputs, in the order of their ids."""
-    return (
-        rows_of(conn, Reviewed)
-        .execute(
-            """
+    cursor = rows_of(conn, Reviewed)
+    return cursor.execute(
+        """
         select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
             a.seq as answered, a.label as answer, a.agreement, a.reviewers
@@ -86,10 +85,8 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
         ) a on true
         where o.id = any(%(ids)s) order by o.id
         """,
-            {"ids": list(output_ids)},
-        )
-        .fetchall()
-    )
+        {"ids": list(output_ids)},
+    ).fetchall()
 
 
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -139,10 +139,9 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
 
 def get(conn: Conn, loop: str, key: str) -> Status | None:
     """Return the output of this key; None if there is none."""
-    return (
-        rows_of(conn, Status)
-        .execute(
-            """
+    cursor = rows_of(conn, Status)
+    return cursor.execute(
+        """
         select o.id, o.loop, o.key, o.state, o.lane, o.label, o.confidence, o.model_version, o.received_at,
             a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
             (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
@@ -153,10 +152,8 @@ def get(conn: Conn, loop: str, key: str) -> Status | None:
         ) a on true
         where o.loop = %(loop)s and o.key = %(key)s
         """,
-            {"loop": loop, "key": key},
-        )
-        .fetchone()
-    )
+        {"loop": loop, "key": key},
+    ).fetchone()
 
 
 def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, Comparable]:
@@ -214,17 +211,6 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
         {"loop": loop},
     )
     return {row["lane"]: row["n"] for row in rows}
-
-
-def set_state(conn: Conn, ids: Iterable[UUID], state: OutputState, reason: str | None = None) -> int:
-    """Move outputs to a state; those that are there stay. The number moved. The database refuses an edge it lacks."""
-    return conn.execute(
-        """
-        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
-        where id = any(%(ids)s) and state <> %(state)s::output_state
-        """,
-        {"ids": list(ids), "state": state, "reason": reason},
-    ).rowcount
 
 
 def _columns(row: Row) -> tuple[Any, ...]:

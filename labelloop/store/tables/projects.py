@@ -12,11 +12,10 @@ from labelloop.store.database import Conn, columns, rows_of
 
 
 def get(conn: Conn, loop: str) -> LoopProject | None:
-    return (
-        rows_of(conn, LoopProject)
-        .execute(f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop})
-        .fetchone()
-    )
+    cursor = rows_of(conn, LoopProject)
+    return cursor.execute(
+        f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop}
+    ).fetchone()
 
 
 def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
-from labelloop.versions.items import AnsweredItem, ItemToLabel, RunItem, TrainingItem
+from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 
 Verdicts = Sequence[tuple[str | None, float | None]]
 """A label and its confidence, item by item; None where a model said nothing."""
@@ -14,10 +14,9 @@ Verdicts = Sequence[tuple[str | None, float | None]]
 
 def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
     """Return the newest clear answer of each output up to the cut, in the order of the keys; without gold items."""
-    return (
-        rows_of(conn, AnsweredItem)
-        .execute(
-            """
+    cursor = rows_of(conn, AnsweredItem)
+    return cursor.execute(
+        """
         select o.id as output_id, o.key, o.group_key, o.data, o.lane::text, o.holdout, o.label as pipeline_label,
             o.confidence as pipeline_confidence, a.seq as answer_seq, a.label, a.agreement, a.reviewers,
             1.0::float8 as weight
@@ -27,10 +26,8 @@ def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
         ) a on a.output_id = o.id
         where a.label is not null and o.lane <> 'gold' order by o.key collate "C"
         """,
-            {"loop": loop, "upto": upto},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "upto": upto},
+    ).fetchall()
 
 
 def clear(conn: Conn, run_id: UUID) -> None:
@@ -87,48 +84,25 @@ def copy(conn: Conn, run_id: UUID, of: UUID) -> None:
 
 def held_out(conn: Conn, run_id: UUID) -> list[ItemToLabel]:
     """Return what the run is judged on, in the order of the keys."""
-    return (
-        rows_of(conn, ItemToLabel)
-        .execute(
-            """
+    cursor = rows_of(conn, ItemToLabel)
+    return cursor.execute(
+        """
         select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
         from run_items i join outputs o on o.id = i.output_id
         where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
         """,
-            {"run_id": run_id},
-        )
-        .fetchall()
-    )
+        {"run_id": run_id},
+    ).fetchall()
 
 
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:
     """Return what the run was trained on, in the order in which it was."""
-    return (
-        rows_of(conn, TrainingItem)
-        .execute(
-            """
+    cursor = rows_of(conn, TrainingItem)
+    return cursor.execute(
+        """
         select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
         from run_items i join outputs o on o.id = i.output_id
         where i.run_id = %(run_id)s and i.part = 'train' order by o.key collate "C"
         """,
-            {"run_id": run_id},
-        )
-        .fetchall()
-    )
-
-
-def of_part(conn: Conn, run_id: UUID, part: str) -> list[RunItem]:
-    """Return the items of a part (train or holdout), in the order of the keys."""
-    return (
-        rows_of(conn, RunItem)
-        .execute(
-            """
-        select i.output_id, o.key, i.part::text, i.answer_seq, i.label, i.weight, i.champion_label,
-            i.champion_confidence, i.challenger_label, i.challenger_confidence
-        from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = %(part)s order by o.key collate "C"
-        """,
-            {"run_id": run_id, "part": part},
-        )
-        .fetchall()
-    )
+        {"run_id": run_id},
+    ).fetchall()

@@ -57,38 +57,29 @@ def take_back(conn: Conn, run_id: UUID) -> None:
 
 
 def get(conn: Conn, run_id: UUID) -> RetrainRun | None:
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(f"select {RUN} from retrain_runs where id = %(id)s", {"id": run_id})
-        .fetchone()
-    )
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(f"select {RUN} from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
 
 
 def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[RetrainRun]:
     """The runs whose id begins so, newest first; of any loop where none is named."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
         and (%(loop)s::text is null or loop = %(loop)s) order by requested_at desc, id
         """,
-            {"prefix": prefix, "loop": loop},
-        )
-        .fetchall()
-    )
+        {"prefix": prefix, "loop": loop},
+    ).fetchall()
 
 
 def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
     """Newest first."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"select {RUN} from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
-            {"loop": loop, "limit": limit},
-        )
-        .fetchall()
-    )
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"select {RUN} from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
+        {"loop": loop, "limit": limit},
+    ).fetchall()
 
 
 def new_answers(conn: Conn, loop: str) -> int:
@@ -178,18 +169,15 @@ def new_labels(conn: Conn, loop: str) -> dict[str, int]:
 def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
     """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
     served. With its scores; None: there is none."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where loop = %(loop)s and scores is not null
         and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
         order by finished_at desc limit 1
         """,
-            {"loop": loop, "version_id": version_id},
-        )
-        .fetchone()
-    )
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
@@ -219,10 +207,9 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
 
     A run that only judges again comes first, with the cut of the run whose version it judges.
     """
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         update retrain_runs r set status = 'running', started_at = now(), heartbeat_at = now(),
             champion_id = %(champion_id)s,
             feedback_upto = case when r.judges is null
@@ -234,10 +221,8 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
         ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
         returning {RUN}
         """,
-            {"loop": loop, "champion_id": champion_id},
-        )
-        .fetchone()
-    )
+        {"loop": loop, "champion_id": champion_id},
+    ).fetchone()
 
 
 def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
@@ -310,33 +295,27 @@ def finish(
 
 def fail_stale(conn: Conn) -> list[RetrainRun]:
     """Fail the running runs whose worker gives no sign of life; returns them."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         update retrain_runs set status = 'failed', finished_at = now(),
             error = 'the worker that trained it is gone (no heartbeat for ' || %(after_s)s || ' s)'
         where status = 'running' and heartbeat_at < now() - make_interval(secs => %(after_s)s)
         returning {RUN}
         """,
-            {"after_s": STALE_AFTER_S},
-        )
-        .fetchall()
-    )
+        {"after_s": STALE_AFTER_S},
+    ).fetchall()
 
 
 def open_runs(conn: Conn, loop: str) -> list[RetrainRun]:
     """What is running, one at most; then what is queued: one that trains at most."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc
         """,
-            {"loop": loop},
-        )
-        .fetchall()
-    )
+        {"loop": loop},
+    ).fetchall()
 
 
 def queued_loops(conn: Conn) -> list[str]:

@@ -41,20 +41,17 @@ def open_outputs(conn: Conn, loop: str) -> list[UUID]:
 
 def unsaid(conn: Conn, run_id: UUID, output_ids: Sequence[UUID], limit: int) -> list[ItemToLabel]:
     """Return those of these outputs, in their order, without an answer and without a label of the shadow version."""
-    return (
-        rows_of(conn, ItemToLabel)
-        .execute(
-            """
+    cursor = rows_of(conn, ItemToLabel)
+    return cursor.execute(
+        """
         select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
         from unnest(%(ids)s::uuid[]) with ordinality as w (id, place) join outputs o using (id)
         where o.lane <> 'gold' and not exists (select from answers a where a.output_id = o.id)
         and not exists (select from shadow_items s where s.run_id = %(run_id)s and s.output_id = o.id)
         order by place limit %(limit)s
         """,
-            {"run_id": run_id, "ids": list(output_ids), "limit": limit},
-        )
-        .fetchall()
-    )
+        {"run_id": run_id, "ids": list(output_ids), "limit": limit},
+    ).fetchall()
 
 
 def write(conn: Conn, run_id: UUID, said: Iterable[Said]) -> int:
@@ -86,20 +83,17 @@ def said(conn: Conn, run_id: UUID) -> int:
 
 def answered(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
     """Return the outputs with a clear answer since; `field` as in verdicts.held_out."""
-    return (
-        rows_of(conn, JudgedItem)
-        .execute(
-            f"""
+    cursor = rows_of(conn, JudgedItem)
+    return cursor.execute(
+        f"""
         select {FACTS}, s.champion_label, s.challenger_label, s.champion_confidence, s.challenger_confidence
         from shadow_items s join outputs o on o.id = s.output_id cross join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
         ) a
         where s.run_id = %(run_id)s and a.label is not null order by o.key collate "C"
         """,
-            {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
-        )
-        .fetchall()
-    )
+        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
+    ).fetchall()
 
 
 def days(conn: Conn, run_id: UUID) -> float:

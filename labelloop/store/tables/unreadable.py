@@ -120,10 +120,9 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAns
 
     First the answers that no other person is asked to replace, then the oldest.
     """
-    return (
-        rows_of(conn, UnreadableAnswer)
-        .execute(
-            f"""
+    cursor = rows_of(conn, UnreadableAnswer)
+    return cursor.execute(
+        f"""
         with those as (
             select u.*, count(*) over (partition by u.output_id) as n,
                 count(*) filter (where u.ask) over (partition by u.output_id) as asks
@@ -143,7 +142,5 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAns
         select *, count(*) over () as total, count(*) filter (where not again) over () as stuck
         from shown order by again, updated_at, key collate "C" limit %(limit)s
         """,
-            {"loop": loop, "limit": limit},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "limit": limit},
+    ).fetchall()

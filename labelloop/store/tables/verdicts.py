@@ -36,18 +36,15 @@ by Label Studio's id of them, since verdicts are kept, and cards are passed on.
 
 def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
     """Return what the run was judged on, in the order of the keys. `field`: the field of the data with the text."""
-    return (
-        rows_of(conn, JudgedItem)
-        .execute(
-            f"""
+    cursor = rows_of(conn, JudgedItem)
+    return cursor.execute(
+        f"""
         select {FACTS}, i.champion_label, i.challenger_label, i.champion_confidence, i.challenger_confidence
         from run_items i join outputs o on o.id = i.output_id join answers a on a.seq = i.answer_seq
         where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
         """,
-            {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
-        )
-        .fetchall()
-    )
+        {"run_id": run_id, "field": field, "path": paths.steps(field or "")},
+    ).fetchall()
 
 
 def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
@@ -77,17 +74,14 @@ def hold(conn: Conn, loop: str) -> None:
 
 def undecided(conn: Conn, loop: str) -> list[RetrainRun]:
     """Return the runs that passed the gate and wait for a person or are in shadow, newest first."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')
         order by finished_at desc, id
         """,
-            {"loop": loop},
-        )
-        .fetchall()
-    )
+        {"loop": loop},
+    ).fetchall()
 
 
 def decide(conn: Conn, run_id: UUID, status: RunStatus, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
@@ -124,11 +118,8 @@ def record(conn: Conn, run_id: UUID, decision: str, by: str, why: str) -> None:
 
 def newest_run(conn: Conn, version_id: str) -> RetrainRun | None:
     """Return the last run that made the version; None if no such run is on record."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"select {RUN} from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
-            {"id": version_id},
-        )
-        .fetchone()
-    )
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"select {RUN} from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
+        {"id": version_id},
+    ).fetchone()

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.report.loops import loop_report, overview_report
-from console.cli import ending, main
+from console.cli import loops as loop_commands
+from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import load
@@ -269,8 +270,8 @@ def test_a_loop_that_is_restored_while_its_name_is_asked_for_keeps_its_rows_and_
         with database.transaction() as conn:
             assert loops.restore(conn, spec.name)
 
-    monkeypatch.setattr(ending, "_confirm", meanwhile)
-    monkeypatch.setattr(ending, "_files", lambda *_: [file])
+    monkeypatch.setattr(loop_commands, "_confirm", meanwhile)
+    monkeypatch.setattr(loop_commands, "_files", lambda *_: [file])
     env = {"LABELLOOP_DATABASE_URL": database.url, "USER": "bob"}
     done = CliRunner().invoke(main, ["loop", "remove", spec.name], env=env)
     assert (done.exit_code, "nothing is removed" in done.stderr) == (2, True)

@@ -69,9 +69,9 @@ def test_what_is_nearly_the_same_does_not_stand_in_the_window_together(loop: Syn
     assert loop.push() == PushReport(pushed=6)
     tasks = loop.tasks()
     [one] = [task for task in tasks if task["data"]["labelloop_key"] in alike]
-    assert one["data"]["labelloop_why"] == ("The model is 40 % sure of its answer; 39 near-duplicates are waiting"), (
-        "people read why they are asked"
-    )
+    assert one["data"]["labelloop_why"] == (
+        "The model is 40 % confident in its answer; 39 near-duplicates are waiting"
+    ), "people read why they are asked"
     assert loop.push() == PushReport(), "what is more useful, but nearly the same, is not better"
 
     for task in tasks:

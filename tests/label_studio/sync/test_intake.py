@@ -21,8 +21,8 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
-from labelloop.store.tables import outputs as output_store
 from sync.service import create_app
+from tests.support.rows import move_outputs
 from tests.support.tcp import Line
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0.2, holdout: 0.3}")
@@ -190,8 +190,8 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     with intake.database.transaction() as conn:
         ids = [row["id"] for row in conn.execute("select id from outputs")]
         for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
-            assert output_store.set_state(conn, ids, state) == 1
-            assert output_store.set_state(conn, ids, state) == 0
+            assert move_outputs(conn, ids, state) == 1
+            assert move_outputs(conn, ids, state) == 0
     after = intake.get(f"{URL}/a/1").json
     said = (after["state"], after["label"], after["approval"], after["correction"], after["agreement"])
     assert said == ("answered", "dog", False, "dog", 0.75)
@@ -199,7 +199,7 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     assert counts["states"]["answered"] == 1
     assert sum(counts["lanes"].values()) == 1
     with intake.database.transaction() as conn:
-        output_store.set_state(conn, ids, OutputState.IN_REVIEW)
+        move_outputs(conn, ids, OutputState.IN_REVIEW)
     assert intake.get(f"{URL}/a/1").json["label"] is None
 
 

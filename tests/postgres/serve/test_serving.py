@@ -58,9 +58,9 @@ def test_a_form_that_the_model_does_not_know_is_refused_with_the_difference_and_
         ):
             response = client.post(path, json=body, headers=basic())
             assert response.status_code == 409
-            assert "'label' lacks '7', which the model says" in response.get_json()["error"]
-            assert "it has 'seven', which the model was never taught" in response.get_json()["error"]
-            assert response.status.startswith("409 the label config is not one that digits's model")
+            assert "'label' lacks '7', which the model predicts" in response.get_json()["error"]
+            assert "it has 'seven', which the model was never trained on" in response.get_json()["error"]
+            assert response.status.startswith("409 the label config does not fit digits's model")
     assert caplog.text.count("does not fit") == 1
     odd = FORM.replace('value="7"', 'value="&lt;b&gt;&#10;é"')
     response = client.post("/setup", json={**setup_body(), "schema": odd}, headers=basic())
@@ -80,7 +80,7 @@ def test_a_label_that_the_model_has_never_seen_stops_nothing_and_is_counted(
         body = {**predict_body(tasks(database, 2)), "label_config": more}
         response = client.post("/predict", json=body, headers=basic())
         assert [bool(item["result"]) for item in response.get_json()["results"]] == [True, True]
-    assert caplog.text.count("was never taught: 'ten'") == 1
+    assert caplog.text.count("was never trained on: 'ten'") == 1
     said = series(client.get("/metrics", headers=basic()).text)
     assert said["labelloop_form_unseen_labels loop=digits"] == 1
 
@@ -203,7 +203,7 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
 def test_while_a_new_champion_is_read_the_old_one_answers(
     settings: Settings, database: Database, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(champions, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(champions, "CHECK_EVERY_S", 0.0)
     app = create_app(settings, database)
     may, load = threading.Event(), models.load
 

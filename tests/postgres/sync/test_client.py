@@ -31,6 +31,7 @@ from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from tests.support.faultproxy import Proxy
+from tests.support.rows import move_outputs
 from tests.unit.outputs.test_plain import KEYS
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
@@ -209,7 +210,7 @@ def test_wait_returns_the_answers_as_they_come(service: str, database: Database)
                 answer = "insert into answers (output_id, loop, label, reviewers) values (%s, 'pets', 'cat', 1)"
                 conn.execute(answer, [row.id])
                 for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
-                    output_store.set_state(conn, [row.id], state)
+                    move_outputs(conn, [row.id], state)
             client._sleep = time.sleep
 
         client._sleep = people

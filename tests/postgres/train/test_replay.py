@@ -19,9 +19,10 @@ from backend.train.train import train
 from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import run_items, runs
+from labelloop.store.tables import runs
 from labelloop.versions.items import TrainingItem
 from tests.support.backend_factory import digits_loop, settings_for
+from tests.support.rows import items_of_part
 
 
 @pytest.fixture
@@ -72,11 +73,11 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
     }
 
     with database.transaction() as conn:
-        one, other = (item.output_id for item in run_items.of_part(conn, run_id, "train")[:2])
+        one, other = (item.output_id for item in items_of_part(conn, run_id, "train")[:2])
         conn.execute("update outputs set data = (select data from outputs where id = %s) where id = %s", (one, other))
     said = replay(settings, run_id)
     assert said.exit_code == 1
-    assert said.stderr.startswith("labelloop: another version came of it; what differs: what was taught (")
+    assert said.stderr.startswith("labelloop: another version came of it; what differs: the training set (")
     assert json.loads(said.stdout)["same"] is False
     assert len(list((settings.models_dir or Path()).iterdir())) == 1, "what differs is not kept"
 
@@ -105,7 +106,7 @@ def test_an_identity_says_what_differs() -> None:
         replace(row, group_key="b"),
     ):
         (word,) = differences(then, identity([item], 0, 1))
-        assert word.startswith("what was taught ("), item
+        assert word.startswith("the training set ("), item
     other = {**then, "seed": 1, "packages": {**then["packages"], "numpy": "0.1"}, "code": "0"}
     assert [word.split(" (")[0] for word in differences(then, other)] == ["the code", "the seed", "numpy"]
 

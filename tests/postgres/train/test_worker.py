@@ -23,14 +23,18 @@ from backend.worker import checks, duties
 from labelloop.process.settings import Settings
 from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, run_items, runs, versions
+from labelloop.store.tables import jobs, runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.rows import items_of_part
 from tests.support.tcp import Line
 
-PROGRAM = (
-    "import sys, backend.train.child, backend.worker; backend.train.child.NICE = 0; sys.exit(backend.worker.main())"
-)
+PROGRAM = """\
+import sys
+import backend.train.child, backend.worker
+backend.train.child.TRAINING_NICENESS = 0
+sys.exit(backend.worker.main())
+"""
 """The worker, whose training does not give way to the rest of a machine that may be busy."""
 WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
 
@@ -82,7 +86,7 @@ def in_the_middle_of_training(database: Database, loop: str) -> bool:
     """The child has read its answers, and has not made a version yet."""
     with database.transaction() as conn:
         run = runs.latest(conn, loop, 1)[0]
-        return run.status == "running" and bool(run_items.of_part(conn, run.id, "train"))
+        return run.status == "running" and bool(items_of_part(conn, run.id, "train"))
 
 
 def children(pid: int) -> list[int]:

@@ -57,7 +57,7 @@ def test_a_value_that_has_one_meaning_in_json_is_taken(value: Any, wanted: Any) 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (float("nan"), "data.v: is nan, which is no JSON number; give None where the value is missing"),
+        (float("nan"), "data.v: is nan, which is not a JSON number; give None if the value is missing"),
         (np.float32("inf"), "data.v: is inf"),
         (np.array([1.0, np.nan]), "data.v[1]: is nan"),
         (Decimal("NaN"), "data.v: is NaN"),
@@ -164,6 +164,6 @@ def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
 
 @pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], pd.DataFrame({"key": ["a"]})])
 def test_what_is_no_output_is_told_by_what_it_is(outputs: Any) -> None:
-    refused = pytest.raises(InvalidOutput, match="an Output or a mapping is wanted, not ")
+    refused = pytest.raises(InvalidOutput, match="must be an Output or a mapping, not ")
     with Client("http://127.0.0.1:1", "token", loop="pets") as client, refused:
         client.submit(outputs)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from backend.learners.predictions import Predictions
-from backend.serve.turns import FEW, Turns
+from backend.serve.turns import INTERACTIVE_ITEMS, Turns
 from labelloop.errors import Busy, Unreadable
 
 LATE = 60.0
@@ -88,7 +88,7 @@ def test_a_large_request_lets_the_small_ones_go_first_and_is_answered_in_order(l
         learner.may.set()
         assert small.result(LATE) == [("small", 0.5)]
         assert large.result(LATE) == [(text, 0.5) for text in many]
-    assert learner.calls[0] == many[:FEW]
+    assert learner.calls[0] == many[:INTERACTIVE_ITEMS]
     assert learner.calls[1] == ["small"]
 
 
@@ -117,6 +117,6 @@ def test_who_cannot_have_a_turn_in_time_is_told_so_and_forgotten(learner: Any) -
         learner.may.set()
         assert first.result(LATE) == [("first", 0.5)]
     assert turns.predict(learner, [], 0.0) == []
-    with pytest.raises(Busy, match=f"{FEW} of 100 items"):
+    with pytest.raises(Busy, match=f"{INTERACTIVE_ITEMS} of 100 items"):
         turns.predict(learner, items(*"x" * 100), time.monotonic())
-    assert learner.calls == [["first"], ["x"] * FEW]
+    assert learner.calls == [["first"], ["x"] * INTERACTIVE_ITEMS]

@@ -1,4 +1,4 @@
-"""The commands that put a loop to rest: loop archive, loop restore, loop remove."""
+"""The commands about one loop as a whole: loop archive, loop restore, loop remove, project recreate."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
-from console.cli.door import open_database, with_settings
-from console.cli.hops import signed_by
-from console.cli.shown import to_stderr
+from console.cli.decisions import signed_by
+from console.cli.output import to_stderr
+from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Refused, UsageError
 from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
@@ -97,6 +97,27 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
     to_stderr(f"a folder {name} in the loops folder does not bring it back; `labelloop loop restore {name}` would")
 
 
+@click.group()
+def project() -> None:
+    """A loop's project in Label Studio."""
+
+
+@project.command()
+@one_of_the_loops
+@as_json_too
+@with_settings
+def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """Make a new project for a loop whose project or tasks were deleted, and ask there what is still open.
+
+    Answers that were pulled stay and count. Where the project stands with its tasks nothing is replaced: twice is once.
+    """
+    from sync.recreate import recreate as again
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop)
+    each_loop(settings, name, as_json, lambda db, gateway, spec: again(db, gateway, spec, settings))
+
+
 def _tell(
     name: str, counts: Mapping[str, int], files: list[Path], project: LoopProject | None, with_project: bool
 ) -> None:
@@ -161,4 +182,4 @@ def _not_archived(at_work: list[str], resting: Mapping[str, str], name: str) -> 
     return _not(at_work, resting, name)
 
 
-COMMANDS = (loop,)
+COMMANDS = (loop, project)
