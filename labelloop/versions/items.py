@@ -14,7 +14,7 @@ class TrainingItem:
     """An answer with its item, as a learner is trained on it."""
 
     key: str
-    """Of the output."""
+    """The output's key."""
     group_key: str
     """Items that must not be parted between training and hold-out share it."""
     data: Mapping[str, Any]

@@ -40,7 +40,7 @@ def ensure(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> None:
 
 
 def revoke(conn: Conn, name: str) -> bool:
-    """From now on it opens nothing, and whoever is logged in with it is not any more; False: no valid one had it."""
+    """Revoke the token; logins with it end at once. False if no valid token had the name."""
     return (
         conn.execute(
             "update access_tokens set revoked_at = now() where name = %(name)s and revoked_at is null", {"name": name}

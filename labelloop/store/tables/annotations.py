@@ -13,7 +13,7 @@ from labelloop.answers.annotations import Annotation, StoredAnnotation, digest
 from labelloop.store.database import Conn, rows_of
 
 Seen = tuple[Annotation, UUID | None, str | None]
-"""An annotation, the output that its task carries, and why it is distrusted (None: it counts)."""
+"""An annotation, the output that its task carries, and why it is distrusted; None if it counts."""
 
 
 def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:

@@ -1,7 +1,7 @@
 """Imports into Label Studio, each written down before it is sent: one statement a function; the caller's transaction.
 
-Every function that says what became of a batch is guarded by the state it must still be in, so that of two who try,
-one paused for minutes among them, only the first succeeds.
+A function that changes a batch's state names the state before. So of two processes that try, only the first
+succeeds, even if it was paused for minutes.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much the newest version doubts what one person answered: one statement a function; the caller's transaction."""
+"""Statements about the table doubts: the newest version's doubt about an answer of one person."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Undoubted(NamedTuple):
     output_id: UUID
     data: Mapping[str, Any]
     seq: int
-    """Of the answer."""
+    """The answer's seq."""
     label: str
 
 

@@ -1,4 +1,4 @@
-"""What MLflow does not have yet: one statement a function; the caller owns the transaction."""
+"""Statements about the runs and promotions that MLflow does not have yet."""
 
 from __future__ import annotations
 

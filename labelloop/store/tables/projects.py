@@ -1,4 +1,4 @@
-"""Where a loop stands in Label Studio: one statement a function; the caller owns the transaction."""
+"""Statements about the table projects: each loop's project in Label Studio."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is taught and judged on: one statement a function; the caller owns the transaction."""
+"""Statements about the table run_items: the answers that a run trains on and is judged by."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def write_verdicts(
     champion: Verdicts,
     challenger: Verdicts,
 ) -> None:
-    """What both models say of the held-out items, and how sure they are."""
+    """Store both models' labels and confidences of the held-out items."""
     conn.execute(
         """
         update run_items i set champion_label = v.champion, challenger_label = v.challenger,

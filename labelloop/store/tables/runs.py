@@ -1,4 +1,4 @@
-"""Retrain runs, from being asked for to their end: one statement a function; the caller owns the transaction."""
+"""Statements about the table retrain_runs: a run from the request to its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN = columns(RetrainRun)
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
-    """Queue a run; None: folded into the one that is queued, or the loop is archived.
+    """Queue a run; None if one is queued already, which covers it, or if the loop is archived.
 
     A run that is going has its cut: it takes nothing in.
     """
@@ -52,7 +52,7 @@ def request_again(conn: Conn, loop: str, judges: UUID, why: str, *, seed: int) -
 
 
 def take_back(conn: Conn, run_id: UUID) -> None:
-    """Of a run that the caller's own transaction has asked for, and that is not wanted after all."""
+    """Delete a run that the caller's own transaction has requested."""
     conn.execute("delete from retrain_runs where id = %(id)s and status = 'queued'", {"id": run_id})
 
 
@@ -137,7 +137,7 @@ def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
 
 
 def began(conn: Conn, loop: str) -> datetime | None:
-    """When the last run that trains made its cut; before the first one, when the first answer came; None: neither."""
+    """Return when the last training run made its cut, or else when the first answer came; None if neither happened."""
     row = conn.execute(
         """
         select coalesce(
@@ -153,7 +153,7 @@ def began(conn: Conn, loop: str) -> datetime | None:
 
 
 def new_labels(conn: Conn, loop: str) -> dict[str, int]:
-    """How many outputs that may teach have which answer, of those that no run has looked at yet."""
+    """Count, by answer, the outputs for training that no run has looked at yet."""
     rows = conn.execute(
         """
         select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
@@ -167,8 +167,10 @@ def new_labels(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
-    """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
-    served. With its scores; None: there is none."""
+    """Return the newest run that judged this version as the challenger; None if there is none.
+
+    For the pipeline's own outputs (`version_id` None), return the newest run that was judged against them.
+    """
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"""
@@ -181,7 +183,7 @@ def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
-    """Outputs of the rule lane that people have answered since the newest version was taught, the last ones first."""
+    """Return the outputs of the rule lane answered since the newest version was trained, the newest answers first."""
     rows = conn.execute(
         """
         select o.id from answers a join outputs o on o.id = a.output_id
@@ -308,7 +310,7 @@ def fail_stale(conn: Conn) -> list[RetrainRun]:
 
 
 def open_runs(conn: Conn, loop: str) -> list[RetrainRun]:
-    """What is running, one at most; then what is queued: one that trains at most."""
+    """Return the running run, if there is one, and the queued ones; at most one of these trains."""
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"""
@@ -324,7 +326,7 @@ def queued_loops(conn: Conn) -> list[str]:
 
 
 def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:
-    """What the search over parameters tried; None: there was none."""
+    """Store what the search over parameters tried; None if there was no search."""
     conn.execute(
         "update retrain_runs set tried = %(tried)s where id = %(id)s",
         {"id": run_id, "tried": None if tried is None else Jsonb(tried)},

@@ -1,4 +1,4 @@
-"""What a version in shadow says beside the champion; one statement a function; the caller owns the transaction."""
+"""Statements about the table shadow_items: labels of a version in shadow, beside the champion's."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def loops(conn: Conn) -> list[str]:
 
 
 def open_outputs(conn: Conn, loop: str) -> list[UUID]:
-    """What people have in Label Studio and have not answered yet."""
+    """Return the outputs in review."""
     rows = conn.execute("select id from outputs where loop = %(loop)s and state = 'in_review'", {"loop": loop})
     return [row["id"] for row in rows]
 
@@ -73,7 +73,7 @@ def write(conn: Conn, run_id: UUID, said: Iterable[Said]) -> int:
 
 
 def said(conn: Conn, run_id: UUID) -> int:
-    """Of how many outputs both have spoken."""
+    """Count the outputs that both models have labelled."""
     row = conn.execute(
         "select count(*) as n from shadow_items where run_id = %(run_id)s", {"run_id": run_id}
     ).fetchone()
@@ -97,7 +97,7 @@ def answered(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
 
 
 def days(conn: Conn, run_id: UUID) -> float:
-    """How long the version has been in shadow."""
+    """Return the days that the version has been in shadow."""
     row = conn.execute(
         "select extract(epoch from now() - finished_at) / 86400.0 as days from retrain_runs where id = %(id)s",
         {"id": run_id},

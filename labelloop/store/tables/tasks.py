@@ -1,4 +1,4 @@
-"""Outputs that stand in Label Studio: one statement a function; the caller owns the transaction."""
+"""Statements about the table tasks: outputs that Label Studio has."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
 def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
-    These are open tasks that wait for a second opinion or have an answer that cannot be read, and any task of which
-    fewer answers are unreadable than Label Studio was told.
+    These are open tasks that wait for a second opinion or have an unreadable answer. Further, any task with fewer
+    unreadable answers than Label Studio was told.
     """
     cursor = rows_of(conn, AskedAgain)
     return cursor.execute(
@@ -239,7 +239,7 @@ def set_state(
 def wait_again(conn: Conn, loop: str, reason: str) -> int:
     """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
 
-    What is answered stays so. What could not be read is nobody's any more: the output is asked anew.
+    Answered outputs stay answered. An output with an unreadable answer is asked anew.
     """
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(

@@ -1,4 +1,4 @@
-"""What the gate reads, and what was decided after it: one statement a function; the caller owns the transaction."""
+"""Statements about verdicts: the items that the gate reads, and the decisions after it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,7 @@ FACTS = """
         where jsonb_typeof(value) in ('string', 'number', 'boolean') and length(value #>> '{}') <= 100
     ) as fields
 """
-"""Of an output `o` with its answer `a`: what slices are cut by. A long word or a whole text divides nothing; people go
-by Label Studio's id of them, since verdicts are kept, and cards are passed on.
-"""
+"""Select list of the facts that slices are cut by, for an output `o` with its answer `a`; see JudgedItem."""
 
 
 def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
@@ -48,7 +46,7 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
 
 
 def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
-    """Of each earlier verdict against the same incumbent, the share of this run's held-out items that it saw.
+    """Return, for each earlier verdict against the same incumbent, the share of this run's held-out items in it.
 
     Runs that were judged on too few answers, or made the champion again, had no verdict.
     """
@@ -85,7 +83,7 @@ def undecided(conn: Conn, loop: str) -> list[RetrainRun]:
 
 
 def decide(conn: Conn, run_id: UUID, status: RunStatus, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
-    """End what waits for a decision, or ask a person after the shadow; False where somebody else has decided.
+    """End a run that waits for a decision, or ask a person after the shadow; False if somebody else has decided.
 
     The reasons come before those of the verdict. `finished_at` stays: the newest trained version ranks, whenever
     somebody decides. `shadow`: what the live answers came to, kept in the scores.

@@ -1,4 +1,4 @@
-"""Model versions, and who is champion: one statement a function; the caller owns the transaction."""
+"""Statements about the tables model_versions and promotions."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ranker(conn: Conn, loop: str) -> VersionId | None:
 
 
 def in_force_since(conn: Conn, loop: str) -> datetime | None:
-    """When who labels or who ranks last changed; None: the pipeline's own outputs have always done both."""
+    """Return when the champion or the ranker last changed; None if neither ever did."""
     row = conn.execute(
         """
         select greatest(
@@ -83,7 +83,7 @@ def in_force_since(conn: Conn, loop: str) -> datetime | None:
 
 
 def epoch(conn: Conn, loop: str) -> int:
-    """How often the champion has changed."""
+    """Return the number of changes of champion."""
     row = conn.execute(
         "select coalesce(max(epoch), 0) as epoch from promotions where loop = %(loop)s", {"loop": loop}
     ).fetchone()
