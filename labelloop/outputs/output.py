@@ -14,7 +14,7 @@ from labelloop.reading import fields, strict_json
 
 
 class OutputState(StrEnum):
-    """Where an output is. The database refuses every change that is no edge between two states."""
+    """The place of an output in the loop. The database refuses any other change of state than its edges."""
 
     PASSED = "passed"
     """It is not shown to people."""

@@ -49,7 +49,7 @@ class Connected:
 
     project: LoopProject
     missing: Sequence[str]
-    """What could not be connected yet: call ensure_project again later."""
+    """Names of what is not connected yet: call ensure_project again later."""
 
 
 def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> Connected:
