@@ -81,8 +81,9 @@ def test_it_can_be_killed_at_any_point_and_the_most_useful_outputs_are_done_firs
         put_into_label_studio(conn, spec.name, 20)
     before, now = waiting(database), target(database, spec.name)
     program = (
-        "import sys; from pathlib import Path; from backend import prelabel as p; from labelloop.store.database import"
-        f" Database; p.CHUNK = {CHUNK}; p.prelabel(Database(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))"
+        "import sys; from pathlib import Path; from backend.score import prelabel as p;"
+        " from labelloop.store.database import Database;"
+        f" p.CHUNK = {CHUNK}; p.prelabel(Database(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))"
     )
     words = [sys.executable, "-c", program, settings.database_url, spec.name, str(settings.models_dir)]
     with held(database, in_the_middle(before)):

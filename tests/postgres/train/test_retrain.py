@@ -58,8 +58,8 @@ def test_answers_make_a_champion_and_the_champion_prelabels_waiting_outputs(
     assert champion.id == run.version_id
     assert (champion.epoch, champion.by, champion.trained_on) == (1, "gate", scores["trained_on"])
     assert scores["holdout"] == len(holdout)
-    assert scores["champion"]["correct"] == sum(i["champion_label"] == i["label"] for i in holdout)
-    assert scores["challenger"]["correct"] == sum(i["challenger_label"] == i["label"] for i in holdout)
+    assert scores["champion"]["correct"] == sum(i.champion_label == i.label for i in holdout)
+    assert scores["challenger"]["correct"] == sum(i.challenger_label == i.label for i in holdout)
     assert scores["challenger"]["low"] < scores["challenger"]["accuracy"] < scores["challenger"]["high"]
     assert "the pipeline's own outputs" in str(run.reasons)
 
@@ -95,8 +95,8 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
         judged = items_of_part(conn, run_id, "holdout")
     assert len(taught) + len(judged) == 150
     assert outcome["trained_on"] == len(taught)
-    assert all(unit_hash("holdout", spec.name, item["key"]) >= spec.holdout for item in taught)
-    assert all(unit_hash("holdout", spec.name, item["key"]) < spec.holdout for item in judged)
+    assert all(unit_hash("holdout", spec.name, item.key) >= spec.holdout for item in taught)
+    assert all(unit_hash("holdout", spec.name, item.key) < spec.holdout for item in judged)
     assert len(judged) > 20
 
     for part, holdout, constraint in [
@@ -106,7 +106,7 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
         with pytest.raises(errors.IntegrityError) as refused, database.transaction() as conn:
             conn.execute(
                 "update run_items set part = %s, holdout = %s where run_id = %s and output_id = %s",
-                (part, holdout, run_id, judged[0]["output_id"]),
+                (part, holdout, run_id, judged[0].output_id),
             )
         assert refused.value.diag.constraint_name == constraint
 
@@ -134,8 +134,8 @@ def test_no_copy_no_group_and_no_label_that_left_is_on_the_wrong_side_of_a_run(
     run_id = claimed(database, spec.name)
     outcome = train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        taught = {item["key"] for item in items_of_part(conn, run_id, "train")}
-        judged = {item["key"] for item in items_of_part(conn, run_id, "holdout")}
+        taught = {item.key for item in items_of_part(conn, run_id, "train")}
+        judged = {item.key for item in items_of_part(conn, run_id, "holdout")}
     assert judged == set(held) - {held[2]}
     assert taught.isdisjoint(free[:3])
     notes = " ".join(outcome["notes"])
@@ -156,7 +156,7 @@ def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Dat
         answer(conn, spec.name, {ids[1]: "9", ids[4]: "4"})
     train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        assert {i["key"]: i["label"] for i in items_of_part(conn, run_id, "train")} == {
+        assert {i.key: i.label for i in items_of_part(conn, run_id, "train")} == {
             "item-0": "0",
             "item-1": "1",
             "item-2": "2",
@@ -225,7 +225,7 @@ def test_an_item_that_cannot_be_read_is_left_out_and_named(database: Database, s
     reason = "its field 'image' is not a data: URI with an image"
     assert outcome["notes"] == [f"1 of 31 answers left out, the learner cannot read them: item 'item-30': {reason}"]
     with database.transaction() as conn:
-        assert "item-30" not in {i["key"] for i in items_of_part(conn, run_id, "train")}
+        assert "item-30" not in {i.key for i in items_of_part(conn, run_id, "train")}
 
 
 def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
