@@ -64,7 +64,7 @@ def test_a_waiting_output_is_in_the_pool_and_one_push_is_requested(intake: Intak
     intake.post(*(output(f"k{i}", 0.6 if i % 2 else 0.95) for i in range(300)))
     rows = intake.sql(
         """
-        select o.lane::text, o.state::text, o.holdout, o.inclusion_probability as chance, p.utility, p.version
+        select o.lane::text, o.state::text, o.holdout, o.inclusion_probability as chance, p.utility
         from outputs o left join pool p on p.output_id = o.id
         """
     )
