@@ -9,7 +9,7 @@ export UV_NO_PROGRESS := 1
 # Where it is set, every start would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up down fmt check lint test coverage docs bench pictures lock release clean
+.PHONY: wheel help setup demo up down fmt check lint test coverage docs bench pictures lock release clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -88,6 +88,10 @@ lock: $(UV)  ## renew the locks
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio.in -o locks/label-studio.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio-ml.in -o locks/label-studio-ml.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/docs.in -o locks/docs.lock
+
+wheel: .venv/.ready  ## build the package in dist/
+	rm -rf dist
+	$(RUN) hatchling build -t wheel
 
 release: setup check  ## cut a release: VERSION=1.2.3 (version, changelog, tested wheel, commit, tag)
 	.venv/bin/python tools/release.py "$(VERSION)"

@@ -94,7 +94,7 @@ class SyncJobs:
 
     def _connect(self, spec: LoopSpec) -> None:
         """Connect the project: after the push, which people wait for, and after a failed one, which this may repair."""
-        missing = ensure_project(self.database, self.gateway, spec, self.settings)["missing"]
+        missing = ensure_project(self.database, self.gateway, spec, self.settings).missing
         if missing:
             logger.info("loop %s: not connected yet: %s", spec.name, ", ".join(missing))
         else:

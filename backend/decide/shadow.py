@@ -102,8 +102,8 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     places: Counter[str] = Counter()
     ranked = []
     for row in best:
-        ranked.append((places[row["lane"]], row["output_id"]))
-        places[row["lane"]] += 1
+        ranked.append((places[row.lane], row.output_id))
+        places[row.lane] += 1
     return [*shadow.open_outputs(conn, loop), *(output_id for _, output_id in sorted(ranked))]
 
 
@@ -136,7 +136,7 @@ def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path
         models.load(models_dir, run.made)
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
-        scores = decision.scores(run.evaluation["trained_on"])
+        scores = decision.evaluation(run.evaluation["trained_on"])
         _apply(conn, spec, run, decision.promote, [first, *decision.reasons[1:]], scores)
 
 

@@ -6,23 +6,24 @@ import click
 
 from console.cli import (
     access,
-    completing,
-    doctoring,
-    ending,
-    hops,
-    looking,
+    completion,
+    decisions,
+    doctor,
+    lineage,
+    loops,
     people,
-    projects,
-    rescoring,
-    simulating,
-    starting,
+    runs,
+    start,
+    status,
     strategies,
+    training,
+    transfer,
     versions,
 )
-from console.cli.door import Door
+from console.cli.wrappers import CommandGroup
 
 
-@click.group(cls=Door, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="labelloop")
 def main() -> None:
     """Closes the loop around Label Studio: uncertain outputs in, people's answers out, a better model back.
@@ -32,19 +33,20 @@ def main() -> None:
 
 
 TOPICS = (
-    starting,
-    doctoring,
-    ending,
-    hops,
-    looking,
-    people,
-    projects,
-    versions,
     access,
-    rescoring,
-    simulating,
+    completion,
+    decisions,
+    doctor,
+    lineage,
+    loops,
+    people,
+    runs,
+    start,
+    status,
     strategies,
-    completing,
+    training,
+    transfer,
+    versions,
 )
 for topic in TOPICS:
     for command in topic.COMMANDS:

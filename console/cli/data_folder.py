@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from console.cli.shown import to_stderr
+from console.cli.output import to_stderr
 
 DATA_DIR = "LABELLOOP_DATA_DIR"
 HERE = Path(".labelloop")

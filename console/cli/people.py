@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.door import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from console.cli.shown import plain, print_json, show
+from console.cli.output import plain, print_json, show
+from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 

@@ -1,11 +1,19 @@
-"""The command that names the query strategies."""
+"""The commands about query strategies: strategies lists them, simulate compares them on a labelled set."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
-from console.cli.door import as_json_too
-from console.cli.shown import show
+from console.cli.output import a_console, show, to_stderr
+from console.cli.progress import progress
+from console.cli.wrappers import as_json_too, with_settings
+from labelloop.process.settings import Settings
+
+WIDTH = 110
+"""Of the table at least: a broken line is worse than one that wraps."""
+FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
@@ -21,4 +29,61 @@ def strategies(as_json: bool) -> None:
         show([{"name": o.name, "kind": o.kind.value, "asks first where": o.line} for o in known], as_json)
 
 
-COMMANDS = (strategies,)
+@click.command()
+@click.option("--data", required=True, help="A labelled .csv, .jsonl or .parquet; or `digits`, which is built in.")
+@click.option("--text", help="The column of the text; with --loop the field that its learner reads  [text]")
+@click.option("--label", help="The column of the true label  [label]")
+@click.option("--encoding", help="Of the file, such as cp1252; UTF-8, or what its first bytes say, where not given.")
+@click.option("--loop", help="Take learner, field, strategy and diversity from this loop's loop.yaml.")
+@click.option("--strategies", "names", help="Such as margin,margin:0,random: after the colon a diversity of its own.")
+@click.option("--diversity", type=click.FloatRange(0, 1), help="0 the most useful, 1 the most different among them.")
+@click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True, help="Replays of each strategy.")
+@click.option(
+    "--batch", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Labels between trainings."
+)
+@click.option("--budget", type=click.IntRange(min=1), help="Labels in all  [20 batches]")
+@click.option("--embeddings", type=FILE, help="A .npy, one row for each of the file's: learn from these vectors.")
+@click.option("--out", type=click.Path(path_type=Path), help="A .png for the curves, or a folder for all.")
+@click.option("--json", "json_file", type=FILE, help="Write the figures here.")
+@with_settings
+def simulate(
+    settings: Settings,
+    data: str,
+    text: str | None,
+    label: str | None,
+    encoding: str | None,
+    loop: str | None,
+    names: str | None,
+    diversity: float | None,
+    seeds: int,
+    batch: int,
+    budget: int | None,
+    embeddings: Path | None,
+    out: Path | None,
+    json_file: Path | None,
+) -> None:
+    """Say what each query strategy would have brought on a labelled set, with curves and labels needed."""
+    from console.simulate import SimulateOptions, defaults, files, run, variants
+    from console.simulate.picture import notes, table
+    from labelloop.errors import UsageError
+
+    given = defaults(settings.loops_dir, loop)
+    chosen = variants(names or given.strategies, given.diversity if diversity is None else diversity)
+    if data == files.DIGITS:
+        if text or label or embeddings:
+            raise UsageError(f"--data {data} is built in: it takes no --text, --label or --embeddings")
+        labelled = files.digits()
+    else:
+        labelled = files.read(
+            Path(data), text or given.field, label, learner=given.learner, embeddings=embeddings, encoding=encoding
+        )
+    options = SimulateOptions(chosen, seeds, batch, budget, out, json_file)
+    with progress() as tick:
+        report = run(labelled, options, to_stderr, tick)
+    console = a_console(WIDTH)
+    console.print(table(report))
+    for note in notes(report):
+        console.print(note)
+
+
+COMMANDS = (strategies, simulate)

@@ -28,6 +28,7 @@ from console.local.up import Running, UpOptions, up
 from labelloop.client import Client
 from labelloop.errors import Conflict, UsageError
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.project import LoopProject
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -116,7 +117,7 @@ class _Demo:
         start = replay.share_right(pipeline_labels, self.items)
         self.console.print(f"Its model has {start:.1%} of the test part right, which nobody is shown.")
         project = patiently("the project in Label Studio", self._project)
-        self._hire(int(project["project_id"]))
+        self._hire(project.id)
         self.measure = Measure(self.items, self.spec, self.settings, self.database, pipeline_labels, self.options)
         self.console.print()
         for number in range(1, self.options.rounds + 1):
@@ -193,10 +194,10 @@ class _Demo:
 
     # -- what is true now ----------------------------------------------------------------------------------------
 
-    def _project(self) -> Mapping[str, Any] | None:
+    def _project(self) -> LoopProject | None:
         with self.database.transaction() as conn:
             project = projects.get(conn, self.spec.name)
-        return project if project and project["project_id"] is not None else None
+        return project if project and project.project_id is not None else None
 
     def _counts(self) -> LoopCounts:
         with self.database.transaction() as conn:
@@ -230,7 +231,7 @@ class _Demo:
             shown = VersionPair.of(None if champion is None else champion.id, ranker).name
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
-        return (project is not None and project["model_version"] == shown and stale == 0) or None
+        return (project is not None and project.model_version == shown and stale == 0) or None
 
     def _report(self, keys: Sequence[str]) -> dict[str, Any]:
         """What is true when all is at rest: after a crash an answer may come with the next look, seconds later."""

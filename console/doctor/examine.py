@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import httpx
 import psycopg
@@ -17,6 +16,7 @@ from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
@@ -166,7 +166,7 @@ def _loop(
     """Adds the loop's project to `all_standing`, if it stands."""
     name = spec.name
     row = projects.get(conn, name)
-    if row is None or row["project_id"] is None:
+    if row is None or row.project_id is None:
         yield project.not_made(name)
         return
     try:
@@ -202,9 +202,9 @@ def _ranking(
     try:
         # Label Studio first: what it shows then, Postgres knows by then or a moment later.
         if standing is None:
-            standing = studio.project(_row(conn, loop)["project_id"])
+            standing = studio.project(_row(conn, loop).id)
         served = studio.served(standing)
-        version = _row(conn, loop)["model_version"]
+        version = _row(conn, loop).model_version
         ours = order.by_id(health.open_tasks(conn, loop))
     except (LabelloopError, psycopg.Error) as exc:
         yield unseen("order", _line(exc), loop=loop)
@@ -214,7 +214,7 @@ def _ranking(
     yield order.order(loop, served, ours, version)
 
 
-def _tasks(conn: Conn, studio: Inspection, loop: str, row: dict[str, Any], again_s: float) -> Iterator[Finding]:
+def _tasks(conn: Conn, studio: Inspection, loop: str, row: LoopProject, again_s: float) -> Iterator[Finding]:
     """A difference is believed when it is there twice: a push or a pull may be in the middle."""
     try:
         known, found = gather.tasks(conn, studio, loop, row)
@@ -228,7 +228,7 @@ def _tasks(conn: Conn, studio: Inspection, loop: str, row: dict[str, Any], again
     yield from tasks.tasks(loop, found, known)
 
 
-def _row(conn: Conn, loop: str) -> dict[str, Any]:
+def _row(conn: Conn, loop: str) -> LoopProject:
     row = projects.get(conn, loop)
     assert row is not None  # nobody deletes it
     return row

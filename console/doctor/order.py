@@ -132,10 +132,6 @@ def first_out_of_place(wanted: Sequence[int], found: Sequence[int]) -> int | Non
     return next((i for i, (a, b) in enumerate(zip(wanted, found, strict=True)) if a != b), None)
 
 
-def _same(a: float, b: float) -> bool:
-    return abs(a - b) <= SAME_ORDER_SCORE
-
-
 def _of(some: Sequence[Ours], all_: Sequence[object]) -> str:
     example = f" (task {some[0].task_id})" if len(some) < len(all_) else ""
     return f"{len(some)} of {len(all_)} open tasks have{example}" if len(some) != 1 else f"task {some[0].task_id} has"

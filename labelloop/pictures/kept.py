@@ -147,7 +147,7 @@ class _Studio:
         return LabelStudio(
             self._settings.label_studio_url,
             self._authorization,
-            None if project is None else project["project_id"],
+            None if project is None else project.project_id,
         )
 
     def __exit__(self, *_: object) -> None:

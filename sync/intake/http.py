@@ -121,8 +121,8 @@ class _Intake:
             row = _find(conn, loop, key)
             if row is None:
                 raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
-            not_read = unreadable.of_output(conn, row["id"])
-            return jsonify(status(spec, row, output_store.comments(conn, row["id"]), not_read))
+            not_read = unreadable.of_output(conn, row.id)
+            return jsonify(status(spec, row, output_store.comments(conn, row.id), not_read))
 
 
 # -- submit ------------------------------------------------------------------------------------------------------
@@ -218,7 +218,7 @@ def _spec(conn: Conn, loop: str) -> LoopSpec:
     return spec
 
 
-def _find(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
+def _find(conn: Conn, loop: str, key: str) -> output_store.Status | None:
     """The output with its newest answer; None if there is none, or if no output can have this key."""
     try:
         return output_store.get(conn, loop, reading.read_key(key))

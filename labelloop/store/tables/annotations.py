@@ -9,8 +9,8 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from labelloop.answers.annotations import Annotation, digest
-from labelloop.store.database import Conn
+from labelloop.answers.annotations import Annotation, StoredAnnotation, digest
+from labelloop.store.database import Conn, rows_of
 
 Seen = tuple[Annotation, UUID | None, str | None]
 """An annotation, the output that its task carries, and why it is distrusted (None: it counts)."""
@@ -100,17 +100,23 @@ def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence
     )
 
 
-def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """The annotations of these outputs that are no skip; of one that does not count `distrusted` says why."""
-    return conn.execute(
-        """
-        select * from annotations
+def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:
+    """Return the annotations of these outputs, without the skipped ones."""
+    return (
+        rows_of(conn, StoredAnnotation)
+        .execute(
+            """
+        select annotation_id as id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth, lead_time_s,
+            parent_prediction, created_at, updated_at, seq, output_id, distrusted
+        from annotations
         where instance = %(instance)s and output_id = any(%(ids)s) and not was_cancelled
         and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
         order by annotation_id
         """,
-        {"instance": instance, "ids": list(output_ids)},
-    ).fetchall()
+            {"instance": instance, "ids": list(output_ids)},
+        )
+        .fetchall()
+    )
 
 
 def doorbells(conn: Conn, loop: str) -> dict[int, datetime]:

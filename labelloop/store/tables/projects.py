@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from labelloop.store.database import Conn
+from labelloop.queue.project import LoopProject
+from labelloop.store.database import Conn, columns, rows_of
 
 
-def get(conn: Conn, loop: str) -> dict[str, Any] | None:
-    return conn.execute("select * from projects where loop = %(loop)s", {"loop": loop}).fetchone()
+def get(conn: Conn, loop: str) -> LoopProject | None:
+    return (
+        rows_of(conn, LoopProject)
+        .execute(f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop})
+        .fetchone()
+    )
 
 
 def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> None:

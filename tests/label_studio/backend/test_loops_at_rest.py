@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from backend.report.loops import loop_report, overview_report
-from console.cli import ending, main
+from console.cli import loops as loop_commands
+from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import load
@@ -232,9 +233,9 @@ def test_the_project_goes_only_where_that_is_asked_for_and_only_if_it_is_ours(
         invoke("archive", "pets")
         loop.web.patch(at, json={"description": "somebody else's"}).raise_for_status()
         kept = invoke("remove", "pets", "--with-project", "--yes", "pets")
-        assert (kept.exit_code, "is not that of loop 'pets'" in kept.stderr) == (1, True)
+        assert (kept.exit_code, "does not belong to loop 'pets'" in kept.stderr) == (1, True)
         assert loop.states() == {"in_review": 2}
-        mark = f"labelloop:{loop.project['instance']}"
+        mark = f"labelloop:{loop.project.instance}"
         loop.web.patch(at, json={"description": mark}).raise_for_status()
         done = invoke("remove", "pets", "--with-project", "--yes", "pets")
         assert done.exit_code == 0, done.output
@@ -269,8 +270,8 @@ def test_a_loop_that_is_restored_while_its_name_is_asked_for_keeps_its_rows_and_
         with database.transaction() as conn:
             assert loops.restore(conn, spec.name)
 
-    monkeypatch.setattr(ending, "_confirm", meanwhile)
-    monkeypatch.setattr(ending, "_files", lambda *_: [file])
+    monkeypatch.setattr(loop_commands, "_confirm", meanwhile)
+    monkeypatch.setattr(loop_commands, "_files", lambda *_: [file])
     env = {"LABELLOOP_DATABASE_URL": database.url, "USER": "bob"}
     done = CliRunner().invoke(main, ["loop", "remove", spec.name], env=env)
     assert (done.exit_code, "nothing is removed" in done.stderr) == (2, True)

@@ -25,9 +25,10 @@ from labelloop.selection.features import Unfetched, pixels
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, loops, run_items, runs
+from labelloop.store.tables import jobs, loops, runs
 from tests.support.backend_factory import answer, settings_for, submit
-from tests.support.picture_server import Pictures, jpeg, pictures
+from tests.support.network.picture_server import Pictures, jpeg, pictures
+from tests.support.rows import items_of_part
 from tests.support.servers import LabelStudio
 
 FORM = (
@@ -127,7 +128,7 @@ def test_a_run_that_judges_again_sees_the_pictures_too(
     train(database, settings.models_dir, again, settings=settings)
     with database.transaction() as conn:
         said = [
-            [(row["key"], row["challenger_label"]) for row in run_items.of_part(conn, one, "holdout")]
+            [(row["key"], row["challenger_label"]) for row in items_of_part(conn, one, "holdout")]
             for one in (first, again)
         ]
     assert said[0] == said[1]
@@ -168,7 +169,7 @@ def test_an_address_that_the_loop_does_not_name_is_left_out_with_the_reason(
     data, _ = photos(served, 2)
     assert with_pictures(database, settings, spec, data) == data
     assert not served.asked
-    with pytest.raises(Unreadable, match=r"learner\.fetch in loop.yaml says which are"):
+    with pytest.raises(Unreadable, match=r"learner\.fetch in loop.yaml lists the allowed ones"):
         make("images", {"field": "photo.url"}).check(data)
 
 

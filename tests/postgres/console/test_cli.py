@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner, Result
 
-from console.cli import hops, main
+from console.cli import main, training
 from labelloop.store import migrate
 from labelloop.store.database import Database
 from labelloop.store.tables import runs
@@ -113,7 +113,7 @@ def test_who_waits_for_a_run_is_not_told_of_one_that_judges_a_version_again(
             else:
                 assert runs.ask_to_stop(conn, trains.id, "ada")
 
-    monkeypatch.setattr(hops, "time", SimpleNamespace(monotonic=time.monotonic, sleep=meanwhile))
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=time.monotonic, sleep=meanwhile))
     done = json.loads(run("retrain", "--loop", "digits", "--wait", "--json").stdout)
     assert (done["status"], looks) == ("stopped", 2)
 

@@ -24,7 +24,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import run_items, runs, versions
+from labelloop.store.tables import runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import (
     answer,
@@ -36,9 +36,10 @@ from tests.support.backend_factory import (
     submit,
 )
 from tests.support.backend_factory import texts_spec as texts
-from tests.support.chat_server import KEY, ChatServer, chat_server
-from tests.support.hosted_environments import HOSTED, line_2x
+from tests.support.hosted.environments import HOSTED, line_2x
 from tests.support.ml_backend import PASSWORD, ml_backend
+from tests.support.network.chat_server import KEY, ChatServer, chat_server
+from tests.support.rows import items_of_part
 
 WORDS = {"ham": ("ham", "eggs", "bacon"), "spam": ("spam", "offer", "winner")}
 
@@ -128,7 +129,7 @@ def test_a_run_that_makes_the_champion_again_asks_a_remote_model_once_an_item(
     assert run_id is not None
     assert train(database, settings.models_dir, run_id)["version"] == version
     with database.transaction() as conn:
-        judged = run_items.of_part(conn, run_id, "holdout")
+        judged = items_of_part(conn, run_id, "holdout")
     assert sorted(server.asked.values()) == [1] * len(judged)
     said = [(item["champion_label"], item["challenger_label"]) for item in judged]
     assert ("ham", "ham") in said

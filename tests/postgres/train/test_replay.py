@@ -18,8 +18,9 @@ from backend.train.train import train
 from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import run_items, runs
+from labelloop.store.tables import runs
 from tests.support.backend_factory import digits_loop, settings_for
+from tests.support.rows import items_of_part
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
     }
 
     with database.transaction() as conn:
-        one, other = (item["output_id"] for item in run_items.of_part(conn, run_id, "train")[:2])
+        one, other = (item["output_id"] for item in items_of_part(conn, run_id, "train")[:2])
         conn.execute("update outputs set data = (select data from outputs where id = %s) where id = %s", (one, other))
     said = replay(settings, run_id)
     assert said.exit_code == 1

@@ -16,7 +16,7 @@ from console.cli.progress import counted, progress
 PROGRAM = """
 import time
 from console.cli.progress import progress
-from console.cli.shown import to_stderr
+from console.cli.output import to_stderr
 with progress() as tick:
     tick("eggs are counted", 30, 40)
     time.sleep(0.3)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.data_folder import DATA_DIR, found_data_dir
+from console.cli.output import plain, show
 from console.cli.roles import ROLES
-from console.cli.shown import plain, show
 from labelloop.errors import LabelloopError, Unstorable, UsageError
 from labelloop.process.settings import Settings
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-class Door(click.Group):
+class CommandGroup(click.Group):
     """Turns our errors into a sentence on stderr and an exit status: 1 it failed, 2 you asked wrongly."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -111,3 +111,22 @@ def _cell(value: object) -> str:
     if isinstance(value, str) or not isinstance(value, Iterable):
         return str(value)
     return ", ".join(map(str, value)) or "-"
+
+
+def accuracy_words(found: Mapping[str, Any] | None) -> str | None:
+    if not found or found.get("accuracy") is None:
+        return None
+    return f"{percent_words(found['accuracy'])} ({percent_words(found['low'])} to {percent_words(found['high'])})"
+
+
+def percent_words(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.1f} %"
+
+
+def gain_words(gain: Mapping[str, Any] | None) -> str | None:
+    if not gain or gain.get("value") is None:
+        return None
+    said = f"{100 * gain['value']:+.1f} points"
+    if gain.get("low") is None or gain.get("high") is None:
+        return said
+    return f"{said} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"

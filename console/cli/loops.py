@@ -1,4 +1,4 @@
-"""The commands that put a loop to rest: loop archive, loop restore, loop remove."""
+"""The commands about one loop as a whole: loop archive, loop restore, loop remove, project recreate."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
 
-from console.cli.door import open_database, with_settings
-from console.cli.hops import signed_by
-from console.cli.shown import to_stderr
+from console.cli.decisions import signed_by
+from console.cli.output import to_stderr
+from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Refused, UsageError
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 
 
 @click.group()
@@ -85,7 +85,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
         with db.transaction() as conn:
             if not loops.is_archived(conn, name):
                 raise meanwhile
-        if with_project and project is not None and project["project_id"] is not None:
+        if with_project and project is not None and project.project_id is not None:
             _delete_project(settings, project)
         with db.transaction() as conn:
             deleted = removal.remove(conn, name)
@@ -97,8 +97,29 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
     to_stderr(f"a folder {name} in the loops folder does not bring it back; `labelloop loop restore {name}` would")
 
 
+@click.group()
+def project() -> None:
+    """A loop's project in Label Studio."""
+
+
+@project.command()
+@one_of_the_loops
+@as_json_too
+@with_settings
+def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """Make a new project for a loop whose project or tasks were deleted, and ask there what is still open.
+
+    Answers that were pulled stay and count. Where the project stands with its tasks nothing is replaced: twice is once.
+    """
+    from sync.recreate import recreate as again
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop)
+    each_loop(settings, name, as_json, lambda db, gateway, spec: again(db, gateway, spec, settings))
+
+
 def _tell(
-    name: str, counts: Mapping[str, int], files: list[Path], project: Mapping[str, Any] | None, with_project: bool
+    name: str, counts: Mapping[str, int], files: list[Path], project: LoopProject | None, with_project: bool
 ) -> None:
     shown = {
         "outputs": counts.get("outputs", 0),
@@ -112,8 +133,8 @@ def _tell(
     to_stderr(f"this deletes of loop {name!r}, for good:")
     for what, n in shown.items():
         to_stderr(f"  {n:>9,}  {what}")
-    if project is not None and project["project_id"] is not None:
-        at = f"project {project['project_id']} of Label Studio at {project['label_studio_url']}"
+    if project is not None and project.project_id is not None:
+        at = f"project {project.project_id} of Label Studio at {project.label_studio_url}"
         to_stderr(f"{at} {'is deleted too, with its tasks and annotations' if with_project else 'stays as it is'}")
 
 
@@ -126,7 +147,7 @@ def _confirm(name: str, confirmed: str | None) -> None:
         raise UsageError(f"nothing is removed: {confirmed!r} is not {name!r}")
 
 
-def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
+def _delete_project(settings: Settings, project: LoopProject) -> None:
     """Only one that is surely the loop's; one that is gone is gone."""
     from labelloop.errors import Failed
     from labelloop.labelstudio.gateway import Gateway
@@ -139,7 +160,7 @@ def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
         except Failed as exc:
             if not isinstance(exc.__cause__, Refused):
                 raise
-            to_stderr(f"project {project['project_id']} is gone already")
+            to_stderr(f"project {project.project_id} is gone already")
 
 
 def _files(settings: Settings, versions: list[str]) -> list[Path]:
@@ -161,4 +182,4 @@ def _not_archived(at_work: list[str], resting: Mapping[str, str], name: str) -> 
     return _not(at_work, resting, name)
 
 
-COMMANDS = (loop,)
+COMMANDS = (loop, project)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.door import all_or_one, as_json_too, with_settings
-from console.cli.shown import print_json
+from console.cli.output import print_json
+from console.cli.wrappers import all_or_one, as_json_too, with_settings
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from console.cli.door import all_or_one, as_json_too, loop_names, open_database, with_settings
-from console.cli.shown import show, to_stderr
+from console.cli.output import show, to_stderr
+from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_database, with_settings
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.data_folder import found_data_dir, given_data_dir
-from console.cli.door import Command, as_json_too
+from console.cli.output import print_json, to_stderr
 from console.cli.progress import progress
-from console.cli.shown import print_json, to_stderr
+from console.cli.wrappers import Command, as_json_too
 from labelloop.errors import UsageError
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from fcntl import ioctl
 import pytest
 from rich.console import Console
 
-from console.cli import shown
-from console.cli.shown import show
+from console.cli import output
+from console.cli.output import show
 
 Said = Callable[[int], list[str]]
 RUNS = [
@@ -79,7 +79,7 @@ def test_no_number_is_cut_beside_letters_that_are_two_columns_wide(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = {"loop": "票据分类循环票据", "answers": 1234567, "label": "正确的标签正确的", "again": "其他标签其他标签"}
-    monkeypatch.setattr(shown, "a_console", lambda: Console(force_terminal=True, color_system=None))
+    monkeypatch.setattr(output, "a_console", lambda: Console(force_terminal=True, color_system=None))
     for columns in range(40, 90):
         monkeypatch.setenv("COLUMNS", str(columns))
         show([row], as_json=False)

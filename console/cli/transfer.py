@@ -1,0 +1,80 @@
+"""The commands that move outputs and answers: submit, push, pull."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from console.cli.output import show
+from console.cli.progress import counted, progress
+from console.cli.wrappers import all_or_one, as_json_too, each_loop, one_of_the_loops, with_settings
+from labelloop.errors import UsageError
+from labelloop.process.settings import Settings
+
+if TYPE_CHECKING:
+    from labelloop.spec.loop import LoopSpec
+    from labelloop.store.database import Database
+
+
+@click.command()
+@click.argument("file", type=click.File("rb"))
+@click.option("--encoding", help="Of FILE, such as cp1252; UTF-8, or what its first bytes say, where not given.")
+@one_of_the_loops
+@as_json_too
+@with_settings
+def submit(settings: Settings, file: Any, encoding: str | None, loop: str | None, as_json: bool) -> None:
+    """Submit the outputs in FILE (one JSON object a line; - for standard input). Twice is once."""
+    from labelloop.client import Client
+    from labelloop.reading.tables import outputs_of
+
+    settings.require("sync_url", "intake_token")
+    with Client(settings.sync_url, settings.intake_token) as client, progress() as tick:
+        receipt = client.submit_lines(counted(file, outputs_of(file, file.name, encoding), tick), loop=loop)
+    show({"new": receipt.new, "known": receipt.known}, as_json)
+
+
+@click.command()
+@all_or_one
+@as_json_too
+@with_settings
+def push(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """Fill the window in Label Studio with the most useful outputs, now; sets right what was changed in the project."""
+    from labelloop.labelstudio.inspection import Inspection
+    from sync.project.mend import mend
+    from sync.project.project import ensure_project
+    from sync.push.push import push as hop
+
+    def mended(db: Database, gateway: Any, spec: LoopSpec) -> object:
+        """Whoever calls it by hand may well have been told by `doctor` that it repairs the project."""
+        ensure_project(db, gateway, spec, settings)
+        with Inspection(settings.label_studio_url, settings.label_studio_token) as studio:
+            mend(db, studio, spec)
+        return hop(db, gateway, spec, settings)
+
+    each_loop(settings, loop, as_json, mended)
+
+
+@click.command()
+@all_or_one
+@click.option("--full", is_flag=True, help="Look at every task, not only at those that changed.")
+@click.option(
+    "--confirm-deletions", is_flag=True, help="With --full: the missing tasks were deleted on purpose, all of them."
+)
+@as_json_too
+@with_settings
+def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bool, as_json: bool) -> None:
+    """Read back what people answered in Label Studio, now."""
+    from sync.pull.pull import pull as hop
+
+    if confirm_deletions and not full:
+        raise UsageError("--confirm-deletions needs --full: only a full pull looks for missing tasks")
+    each_loop(
+        settings,
+        loop,
+        as_json,
+        lambda db, gateway, spec: hop(db, gateway, spec, full=full, confirm_deletions=confirm_deletions),
+    )
+
+
+COMMANDS = (submit, push, pull)
