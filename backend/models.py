@@ -1,7 +1,7 @@
-"""Model files: `<sha256 of the bytes>.skops`, written once, read only when the bytes are the ones of their name.
+"""Model files: `<sha256 of the bytes>.skops`, written once, and read only if the SHA-256 matches the name.
 
-Never pickle: skops builds only types that it knows to be harmless, and those of TRUSTED. The same fitted learner gives
-the same bytes: skops names the parts by memory addresses and stamps the time, which `_canonical` takes out again.
+No pickle: skops builds only types that it knows to be harmless, and those in TRUSTED. The same fitted learner gives the
+same bytes: skops puts memory addresses and the time into a file, and `_canonical` removes them.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from backend.learners import Learner, load_sklearn, make
 from labelloop.errors import Failed, SettingsError
 
 TRUSTED: tuple[str, ...] = (
-    # Our own, which hold plain values.
+    # Labelloop's own, which hold plain values. A stored file has these paths: renaming one makes old files unreadable.
     "backend.learners.embedding.Embedding",
     "backend.learners.incremental.Onward",
     "backend.learners.table.Table",
     "backend.learners.text.Tfidf",
-    # modAL's: what a committee is made of. The functions are its members' query strategies, which nobody asks.
+    # modAL's, the parts of a committee. The functions are its members' query strategies, which are never called.
     "modAL.disagreement.vote_entropy_sampling",
     "modAL.models.learners.ActiveLearner",
     "modAL.models.learners.Committee",
     "modAL.uncertainty.uncertainty_sampling",
-    # Of scikit-learn's estimators: arrays with a few methods.
+    # Parts of scikit-learn's estimators: arrays with a few methods.
     "numpy.dtype",
     "scipy.sparse._csr.csr_matrix",
     "sklearn.calibration._CalibratedClassifier",
@@ -42,17 +42,17 @@ TRUSTED: tuple[str, ...] = (
     "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
     "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
     "sklearn.tree._tree.Tree",
-    # How gradient boosting passes numbers on: one of the functions named here, with arguments.
+    # Gradient boosting stores its input conversion as a partial of the function below.
     "functools.partial",
     "sklearn.utils.validation.check_array",
 )
 """Types and functions beyond those that skops trusts by itself.
 
-None of them runs what a file says. A tree made with malice may make scikit-learn read beyond its memory: the digest,
-and who can write to Postgres, stand before that.
+None of them runs code from a file. A malicious tree could make scikit-learn read beyond its memory; the SHA-256 and
+write access to Postgres protect against that.
 """
 MAX_BYTES = 1 << 30
-"""Of a file, and of what it unpacks to."""
+"""Largest size of a file, and of its unpacked content."""
 
 
 class Stored(NamedTuple):
@@ -61,7 +61,10 @@ class Stored(NamedTuple):
 
 
 def store(folder: Path | None, loop: str, learner: Learner) -> Stored:
-    """Keep a fitted learner. The loop is part of the bytes, so two loops never share a version. Twice is once."""
+    """Store a fitted learner. The loop is part of the bytes, so two loops never share a version.
+
+    Storing the same learner twice gives the same file.
+    """
     load_sklearn()
     import skops.io
 
@@ -75,7 +78,7 @@ def store(folder: Path | None, loop: str, learner: Learner) -> Stored:
     }
     raw = _canonical(skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
     identity = hashlib.sha256(raw).hexdigest()
-    read(raw, identity)  # what cannot be read back must fail here, not when it is to serve
+    read(raw, identity)  # a file that cannot be read back must fail here, not when it starts to serve
     _write(path(folder, identity), raw)
     verify(folder, identity)
     return Stored(identity, len(raw))
@@ -90,7 +93,7 @@ def path(folder: Path | None, version_id: str) -> Path:
 
 
 def verify(folder: Path | None, version_id: str) -> bytes:
-    """The bytes of the version's file. Raises Failed where it is missing, or is not what it was when it was stored."""
+    """Return the bytes of the version's file. Raises Failed if it is missing or has changed since it was stored."""
     file = path(folder, version_id)
     name = f"the file of version {version_id[:12]}"
     try:
@@ -105,7 +108,7 @@ def verify(folder: Path | None, version_id: str) -> bytes:
 
 
 def intact(folder: Path | None, version_id: str) -> Path:
-    """Where the version's file is, once its bytes were read a piece at a time. Raises Failed as `verify` does."""
+    """Return the path of the version's file after checking its bytes in pieces. Raises Failed as `verify` does."""
     file = path(folder, version_id)
     name = f"the file of version {version_id[:12]}"
     try:
@@ -119,16 +122,16 @@ def intact(folder: Path | None, version_id: str) -> Path:
 
 
 def load(folder: Path | None, version_id: str) -> Learner:
-    """The fitted learner. Raises Failed where the file is missing, changed, or holds anything that we do not trust."""
+    """Return the fitted learner. Raises Failed if the file is missing, was changed or holds a type not in TRUSTED."""
     return read(verify(folder, version_id), version_id)
 
 
 def read(raw: bytes, version_id: str) -> Learner:
-    """The fitted learner in these bytes of a version's file, wherever they come from. Raises Failed as `load` does."""
+    """Return the fitted learner in these bytes of a version's file. Raises Failed as `load` does."""
     name = f"the file of version {version_id[:12]}"
     if hashlib.sha256(raw).hexdigest() != version_id:
-        raise Failed(f"{name} is not what was stored: its SHA-256 is another")
-    load_sklearn()  # only who has a model in memory needs what models are made of
+        raise Failed(f"{name} is not what was stored: its SHA-256 differs")
+    load_sklearn()  # here, since only a process that loads models needs the imports
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
@@ -148,13 +151,13 @@ def read(raw: bytes, version_id: str) -> Learner:
         raise
     except SettingsError as exc:
         raise Failed(f"{name} cannot serve here: {exc}") from exc
-    except Exception as exc:  # whatever a malformed file makes the reader trip over
+    except Exception as exc:  # a malformed file can make the reader fail in any way
         raise Failed(f"{name} is refused: it is not a model of ours ({type(exc).__name__}: {exc})") from exc
     return learner
 
 
 def _write(target: Path, raw: bytes) -> None:
-    """All of it or nothing, and there after a power cut."""
+    """Write the file completely or not at all, so that it also survives a power cut."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
     try:
@@ -174,7 +177,7 @@ def _write(target: Path, raw: bytes) -> None:
 
 
 def _canonical(raw: bytes) -> bytes:
-    """The same skops file with parts numbered in the order of the schema, and no time of day."""
+    """Return the same skops file with its parts numbered in the order of the schema, and without times."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     ids: dict[int, int] = {}
@@ -189,7 +192,7 @@ def _canonical(raw: bytes) -> bytes:
         for key, value in node.items():
             if key == "__id__" and isinstance(value, int):
                 renumbered[key] = ids.setdefault(value, len(ids) + 1)
-            elif key == "_stop_words_id":  # of a vectorizer: it remembers the address of its list
+            elif key == "_stop_words_id":  # a vectorizer stores the address of its stop words
                 renumbered[key] = renumber({**value, "content": "0"})
             elif key == "file" and isinstance(value, str) and value in parts:
                 renumbered[key] = names.setdefault(value, f"{len(names) + 1}{Path(value).suffix}")

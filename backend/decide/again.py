@@ -1,7 +1,7 @@
-"""Again: a verdict on a version that passed the gate while the champion changed, against the champion of now.
+"""Judge again a version that passed the gate while the champion changed, against the present champion.
 
-A run of its own, so that each verdict stays on record. Nothing is trained: the version's file is loaded, and both
-models answer the held-out items of the run whose verdict no longer holds.
+This is a run of its own, so that each verdict stays on record. Nothing is trained: the version's file is loaded, and
+both models predict the held-out items of the run whose verdict is outdated.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ class Judging:
     version_id: str
     trained_on: int
     identity: Mapping[str, Any] | None
-    """What the run that made it kept to repeat it; None for runs of an older labelloop."""
+    """Identity of the run that made it, which a replay needs; None for runs of an older labelloop."""
 
 
 def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | None) -> UUID | None:
-    """Ask for another verdict on the version of `run`, which was judged against another champion than `champion_id`.
+    """Request another verdict on the version of `run`, which was judged against another champion than `champion_id`.
 
-    None where the version serves now, or another verdict is open already. Part of the caller's transaction.
+    Returns the new run's id; None if the version serves now, or another verdict is open already. Part of the caller's
+    transaction.
     """
     if version_id == champion_id:
         return None
@@ -44,9 +45,9 @@ def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | N
 
 
 def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[ItemToLabel]]:
-    """The version that `run` judges again, and the held-out items. Twice is once.
+    """Return the version that `run` judges again, and the held-out items. A second call changes nothing.
 
-    Raises Failed where the earlier run is not on record with a version.
+    Raises Failed if the earlier run is not on record or made no version.
     """
     before = None if run.judges is None else runs.get(conn, run.judges)
     version = None if before is None or before.version_id is None else version_store.get(conn, before.version_id)

@@ -1,9 +1,9 @@
-"""Control: does active learning pay? Answers of the rule against as many of the control, which is drawn at random.
+"""Control: measure whether active learning pays, by comparing answers of the rule lane with answers drawn at random.
 
-Both teach the same learner, and the hold-out judges; nothing is stored, and nothing is taught that judges. The rule's
-answers are drawn anew for each model, from at least twice as many, so that models differ by luck; the control's luck,
-of which there is one sample only, is taken to be as large. The interval is a bootstrap over the held-out items, paired,
-and over the draws (Efron 1979, doi:10.1214/aos/1176344552).
+The same learner is trained on as many answers of either lane, and evaluated on the hold-out set. Nothing is stored.
+Each model draws its answers from at least twice as many answers of the rule lane, so the models vary by chance. The
+control lane has one sample only; its variation by chance is assumed to be as large. The interval is a paired bootstrap
+over the held-out items and the draws (Efron 1979, doi:10.1214/aos/1176344552).
 """
 
 from __future__ import annotations
@@ -25,32 +25,33 @@ from labelloop.store.database import Database
 from labelloop.store.tables import run_items
 from labelloop.versions.items import AnsweredItem
 
-MIN_TAUGHT = 20
-"""Fewer answers than this teach so little that the difference would be chance."""
+MIN_TRAINING = 20
+"""Training answers that a model needs; with fewer, the difference would be chance."""
 RESAMPLED = 2000
-Right = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
+"""Bootstrap samples of the difference, from which its 95 % interval is taken."""
+ItemScores = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 """Item scores: 0 or 1 where the answer is one label."""
 
 
 @dataclass(frozen=True, slots=True)
 class Control:
-    """What was measured. Shares of 1; None where it cannot be told."""
+    """Result of the measurement. Accuracies are shares of 1, and None if they cannot be measured yet."""
 
     verdict: str
     taught: int
-    """Answers that each model was taught."""
+    """Answers that each model was trained on."""
     held_out: int
     rule: float | None
     """Accuracy with the rule's answers, mean of the draws."""
     control: float | None
     difference: float | None
     low: float | None
-    """Of the 95 % interval of the difference."""
+    """Lower end of the 95 % interval of the difference."""
     high: float | None
 
 
 def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 0) -> Control:
-    """From the answers of this moment; the same answers and seed give the same figures."""
+    """Measure on the present answers. The same answers and seed give the same figures."""
     with database.transaction() as conn:
         rows = run_items.answered(conn, spec.name, upto=2**63 - 1)
     learner = learner_of(spec)
@@ -59,13 +60,13 @@ def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 
     judged = [row for row in rows if row.holdout]
     n = min(len(control), len(rule) // 2)
     if lacks := _lacks(spec, len(rule), len(control), len(judged)):
-        return Control(f"cannot be told yet: {lacks}", n, len(judged), None, None, None, None, None)
+        return Control(f"not known yet: {lacks}", n, len(judged), None, None, None, None, None)
 
     rng = np.random.default_rng(seed)
-    by_rule = np.array([_right(spec, _draw(rule, n, rng), judged) for _ in range(draws)])
-    # The same answers teach the same model: one is enough where all of them are taken.
+    by_rule = np.array([_item_scores(spec, _draw(rule, n, rng), judged) for _ in range(draws)])
+    # The same answers give the same model, so one model is enough if all answers are taken.
     by_control = np.array(
-        [_right(spec, _draw(control, n, rng), judged) for _ in range(draws if n < len(control) else 1)]
+        [_item_scores(spec, _draw(control, n, rng), judged) for _ in range(draws if n < len(control) else 1)]
     )
     low, high = interval(by_rule, by_control, rng)
     means = float(by_rule.mean()), float(by_control.mean())
@@ -73,8 +74,8 @@ def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 
     return Control(_words(difference, low, high), n, len(judged), *means, difference, low, high)
 
 
-def interval(rule: Right, control: Right, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % of the difference of two mean scores. Shape (models, held-out items)."""
+def interval(rule: ItemScores, control: ItemScores, rng: np.random.Generator) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two mean item scores. Arrays: shape (models, held-out items)."""
     items = rule.shape[1]
     found = np.empty(RESAMPLED)
     for i in range(RESAMPLED):
@@ -86,22 +87,22 @@ def interval(rule: Right, control: Right, rng: np.random.Generator) -> tuple[flo
 
 
 def _words(difference: float, low: float, high: float) -> str:
-    said = f"{100 * difference:+.1f} points against a random order (95 %: {100 * low:+.1f} to {100 * high:+.1f})"
+    figures = f"{100 * difference:+.1f} points against a random order (95 %: {100 * low:+.1f} to {100 * high:+.1f})"
     if low > 0:
-        return f"pays: {said}"
-    return f"does not pay: {said}" if high < 0 else f"cannot be told yet: {said}; more answers make it narrower"
+        return f"pays: {figures}"
+    return f"does not pay: {figures}" if high < 0 else f"not known yet: {figures}; more answers narrow the interval"
 
 
 def _lacks(spec: LoopSpec, rule: int, control: int, judged: int) -> str:
-    """What is missing for a measurement; "" where nothing is."""
+    """Return the answers that are missing for a measurement; "" if none are."""
     wanted = (
-        (control, MIN_TAUGHT, "answers of the control lane"),
-        (rule, 2 * MIN_TAUGHT, "answers of the rule lane"),
+        (control, MIN_TRAINING, "answers of the control lane"),
+        (rule, 2 * MIN_TRAINING, "answers of the rule lane"),
         (judged, spec.gate.min_holdout, "held-out answers"),
     )
-    lacks = [f"{has} {what}, {least} at least" for has, least, what in wanted if has < least]
+    lacks = [f"{has} {what}, at least {least} are needed" for has, least, what in wanted if has < least]
     if not control and not spec.queue.control:
-        lacks.append("queue.control is 0, so nothing is drawn for it: 0.1 would do")
+        lacks.append("queue.control is 0, so no output enters the control lane: set it, for example to 0.1")
     return "; ".join(lacks)
 
 
@@ -109,19 +110,19 @@ def _draw(rows: Sequence[AnsweredItem], n: int, rng: np.random.Generator) -> lis
     return [rows[i] for i in sorted(rng.permutation(len(rows))[:n])]
 
 
-def _right(spec: LoopSpec, taught: Sequence[AnsweredItem], judged: Sequence[AnsweredItem]) -> Right:
-    """How right a model that was taught these answers is on each of the held-out items."""
+def _item_scores(spec: LoopSpec, taught: Sequence[AnsweredItem], judged: Sequence[AnsweredItem]) -> ItemScores:
+    """Return the item scores of a model that was trained on these answers, for the held-out items."""
     learner = learner_of(spec)
     labels = [row.label for row in taught]
-    said: Sequence[str | None] = [Counter(labels).most_common(1)[0][0]] * len(judged)
+    predicted: Sequence[str | None] = [Counter(labels).most_common(1)[0][0]] * len(judged)
     try:
         learner.fit([row.data for row in taught], labels, np.random.default_rng(0))
     except Failed:
-        pass  # one label only: it is what such a model would always say
+        pass  # with one label only, a model would always predict that label
     else:
-        said = learner.predict([row.data for row in judged]).labels
+        predicted = learner.predict([row.data for row in judged]).labels
     config = spec.config
-    return np.array([item_score(config, row.label, label) for label, row in zip(said, judged, strict=True)])
+    return np.array([item_score(config, row.label, label) for label, row in zip(predicted, judged, strict=True)])
 
 
 def _readable(learner: Learner, rows: list[AnsweredItem]) -> list[AnsweredItem]:

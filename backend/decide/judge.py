@@ -1,4 +1,4 @@
-"""Judge: gathers what the gate reads of a run, and what the record keeps beside its verdict."""
+"""Judge: gather the input of the gate for a run, and the evaluation that is recorded with its verdict."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import PIPELINE, short
 
 MOST_LABELS = 100
-"""Of a confusion matrix that is shown whole and can be read."""
+"""Labels in a confusion matrix that is shown whole and still readable."""
 
 
 def judge(
     database: Database, spec: LoopSpec, run: RetrainRun, outcome: Mapping[str, Any]
 ) -> tuple[GateDecision, dict[str, Any]]:
-    """The verdict on what a run made, and its scores as `retrain_runs` keeps them. `outcome`: what the child said."""
+    """Return the gate's verdict on a run's version, and its evaluation as `retrain_runs` keeps it.
+
+    `outcome`: the outcome of the training child.
+    """
     with database.transaction() as conn:
         rows = verdicts.held_out(conn, run.id, text_field(spec))
         shares = verdicts.looks(conn, run, spec.gate.min_holdout)
@@ -47,26 +50,26 @@ def judge(
 
 
 def gate(spec: LoopSpec, min_holdout: int | None = None) -> Gate:
-    """The rules of the loop."""
-    said = spec.gate
+    """Return the gate with the loop's rules."""
+    rules = spec.gate
     return Gate(
-        min_holdout=min_holdout or said.min_holdout,
-        alpha=said.alpha,
-        floor=said.floor,
-        min_gain=said.min_gain,
-        max_ece=said.max_ece,
-        max_slowdown=said.max_slowdown,
-        max_size_mb=said.max_size_mb,
+        min_holdout=min_holdout or rules.min_holdout,
+        alpha=rules.alpha,
+        floor=rules.floor,
+        min_gain=rules.min_gain,
+        max_ece=rules.max_ece,
+        max_slowdown=rules.max_slowdown,
+        max_size_mb=rules.max_size_mb,
     )
 
 
 def incumbent(run: RetrainRun) -> str:
-    """What sentences call the one that the run was judged against."""
+    """Return the name for messages of the version or outputs that the run was judged against."""
     return f"champion {short(run.champion_id)}" if run.champion_id else f"the {PIPELINE}'s own outputs"
 
 
 def judged(spec: LoopSpec, row: JudgedItem) -> Judged:
-    """One answered item with what both models said, as the gate reads it."""
+    """Return an answered item with both models' predictions, as the gate reads it."""
     answer, said = row.label, (row.champion_label, row.challenger_label)
     return Judged(
         answer,
@@ -78,7 +81,7 @@ def judged(spec: LoopSpec, row: JudgedItem) -> Judged:
 
 
 def facts(spec: LoopSpec, row: JudgedItem) -> dict[str, Fact]:
-    """What the slices of gate.slices are cut by."""
+    """Return the item's facts by which gate.slices divides the hold-out set."""
     fields = {f"data.{name}": _fact(value) for name, value in sorted(row.fields.items())}
     known: dict[str, Fact] = {
         "label": _labels(spec.config, row.label),
@@ -94,7 +97,7 @@ def facts(spec: LoopSpec, row: JudgedItem) -> dict[str, Fact]:
 
 
 def text_field(spec: LoopSpec) -> str | None:
-    """The field that the learner reads, whose length is a slice; None where none is named."""
+    """Return the field that the learner reads, whose length is a slice; None if the loop has none."""
     try:
         return field_of(spec)
     except Failed:
@@ -102,7 +105,7 @@ def text_field(spec: LoopSpec) -> str | None:
 
 
 def confusion(config: LabelingConfig, rows: Sequence[JudgedItem]) -> dict[str, Any] | None:
-    """Answers counted by what was said of them; None where they are structured or their labels too many to read."""
+    """Return confusion matrices of both models; None if answers are structured or have more than MOST_LABELS labels."""
     labelled = {
         "champion": [(row.label, row.champion_label) for row in rows],
         "challenger": [(row.label, row.challenger_label) for row in rows],
@@ -122,7 +125,7 @@ def confusion(config: LabelingConfig, rows: Sequence[JudgedItem]) -> dict[str, A
 
 
 def reviewers(rows: Sequence[JudgedItem]) -> dict[str, Any]:
-    """How far the people behind the answers agree, where several answered the same item."""
+    """Return the annotators' number, and their mean agreement on items that several of them answered."""
     shares = [row.agreement for row in rows if row.reviewers > 1 and row.agreement is not None]
     return {
         "people": len({person for row in rows for person in row.people}),
@@ -132,7 +135,7 @@ def reviewers(rows: Sequence[JudgedItem]) -> dict[str, Any]:
 
 
 def _labels(config: LabelingConfig, answer: str) -> Fact:
-    """The labels that an answer names; a number is itself."""
+    """Return the labels that an answer names, or the number that it is."""
     try:
         if config.kind is Kind.LABELS:
             return tuple(structured.read_labels(answer))

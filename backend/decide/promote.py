@@ -1,4 +1,4 @@
-"""Promote: make a version the champion, refuse one, or go back to an earlier one. One transaction each, on record.
+"""Promote: make a version the champion, refuse one, or go back to an earlier one. Each is one recorded transaction.
 
 A change of champion is compare-and-set by epoch.
 """
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A change of champion, as it is on record. `pipeline` stands for the pipeline's own outputs."""
+    """A recorded change of champion. `pipeline` stands for the pipeline's own outputs."""
 
     loop: str
     epoch: int
@@ -47,11 +47,11 @@ def promote(
     models_dir: Path | None,
     epoch: int | None = None,
 ) -> Promotion:
-    """Make a version champion, whatever the gate said; `version_id` may be the first characters of one.
+    """Make a version champion, whatever the gate's verdict; `version_id` may be the first characters of an id.
 
-    A run that asks for this decision, or has the version in shadow, ends as promoted. Raises UsageError for an unknown
-    or ambiguous version, Failed where its file is missing or damaged, Conflict where it is champion already or somebody
-    else was quicker: since `epoch`, if whoever decides has seen one.
+    A run that waits for this decision, or has the version in shadow, ends as promoted. `epoch`: the epoch that the
+    caller has seen, if any. Raises UsageError for an unknown or ambiguous version, and Failed if its file is missing
+    or damaged. Raises Conflict if it is champion already, or the champion has changed since `epoch`.
     """
     with database.transaction() as conn:
         version = find(version_id, [row.id for row in version_store.list_(conn, loop)])
@@ -65,10 +65,10 @@ def promote(
 
 
 def refuse(database: Database, loop: str, run_id: UUID | str, by: str, why: str) -> UUID:
-    """Refuse what a run asks a person to promote, or has in shadow; returns the run's id.
+    """Refuse the version of a run that asks a person or is in shadow; return the run's id.
 
-    `run_id` may be the first characters of one. Raises UsageError where no such run waits, Conflict where somebody else
-    was quicker.
+    `run_id` may be the first characters of an id. Raises UsageError if no such run waits, Conflict if somebody else has
+    just decided.
     """
     _say_why(by, why)
     with database.transaction() as conn:
@@ -80,7 +80,7 @@ def refuse(database: Database, loop: str, run_id: UUID | str, by: str, why: str)
             raise UsageError(f"{str(run_id)!r} names no run of {loop} that waits for a decision; there are: {there}")
         (run,) = found
         if not verdicts.decide(conn, run.id, RunStatus.REFUSED, f"refused by {by}: {why}"):
-            raise Conflict(f"somebody else has just decided about run {run.id}: look again")
+            raise Conflict(f"somebody else has just decided about run {run.id}: check it again")
         version_store.refuse(conn, run.made)
         verdicts.record(conn, run.id, "refuse", by, why)
     logger.info("loop %s: run %s refused by %s", loop, run.id, by)
@@ -97,7 +97,7 @@ def rollback(
     models_dir: Path | None,
     epoch: int | None = None,
 ) -> Promotion:
-    """Go back to the previous champion, or to the earlier one named by `to` (`pipeline`: its own outputs).
+    """Go back to the previous champion, or to the earlier one named by `to` (`pipeline`: the pipeline's own outputs).
 
     `epoch` as in promote.
     """
@@ -118,10 +118,10 @@ def rollback(
 
 
 def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, epoch: int) -> Promotion:
-    """Make it champion in the caller's transaction, if nothing has changed since `epoch`.
+    """Make the version champion in the caller's transaction, if the champion has not changed since `epoch`.
 
-    The runs that wait for a decision end: as promoted with this version, else as refused, since they were judged
-    against a champion that serves no more. Those are judged again, against this one.
+    This ends the runs that wait for a decision. A run with this version ends as promoted. The others end as refused,
+    since they were judged against a champion that no longer serves; they are judged again, against this version.
     """
     verdicts.hold(conn, loop)
     champion = version_store.champion(conn, loop)
@@ -145,7 +145,7 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
         if run.version_id == version_id:
             verdicts.decide(conn, run.id, RunStatus.PROMOTED, f"promoted by {by}: {why}")
         else:
-            close(conn, run, f"it was judged against {short(champion_id)}, which serves no more: it is judged again")
+            close(conn, run, f"it was judged against {short(champion_id)}, which no longer serves: it is judged again")
             ask_again(conn, run, run.made, version_id)
     jobs.ask(conn, jobs.PRELABEL, loop)
     logger.info("loop %s: champion %s, before that %s, by %s", loop, short(version_id), short(champion_id), by)
@@ -153,13 +153,13 @@ def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, 
 
 
 def close(conn: Conn, run: RetrainRun, reason: str) -> None:
-    """Refuse a run that waits for a decision, since what it was judged by holds no more."""
+    """Refuse a run that waits for a decision, since its verdict is outdated."""
     if verdicts.decide(conn, run.id, RunStatus.REFUSED, reason):
         version_store.refuse(conn, run.made)
 
 
 def _earlier(to: str, history: Sequence[str | None], known: Sequence[str]) -> VersionId:
-    """The former champion that `to` begins. Raises UsageError for a version that never served."""
+    """Return the former champion whose id begins with `to`. Raises UsageError for a version that never served."""
     served = [v for v in dict.fromkeys(reversed(history)) if v is not None]
     if any(v.startswith(to.lower()) for v in served):
         return find(to, served)

@@ -1,4 +1,4 @@
-"""Shadow: a challenger that passed the gate says beside the champion what it would, and is judged on real answers."""
+"""Shadow: a challenger that passed the gate predicts beside the champion, and is judged on the answers that follow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from labelloop.versions.runs import RetrainRun, RunStatus
 from labelloop.versions.version import VersionPair
 
 CHUNK = 200
-"""Outputs that both say at a time, in one transaction."""
+"""Outputs that both models predict in one transaction."""
 logger = logging.getLogger(__name__)
 Verdict = tuple[str | None, float | None]
 
@@ -41,9 +41,9 @@ def in_shadow(
     stop: threading.Event | None = None,
     settings: Settings | None = None,
 ) -> None:
-    """Let the version in shadow and the champion say what came in, then judge it, if enough of that is answered.
+    """Predict new outputs with the version in shadow and with the champion; judge it once enough of them are answered.
 
-    Twice is once. Where a file cannot be loaded the run ends as refused: what cannot predict cannot serve.
+    A second call changes nothing. If a file cannot be loaded, the run ends as refused: the version could not serve.
     """
     with database.transaction() as conn:
         spec = loops.at_work(conn, loop)
@@ -52,18 +52,18 @@ def in_shadow(
         return
     try:
         try:
-            if said := _say(database, settings, spec, run, models_dir, stop or threading.Event()):
-                logger.info("loop %s: run %s in shadow, %d outputs said", loop, run.id, said)
-        except Retriable as exc:  # a remote model that is away must not keep the shadow from its end
+            if n := _predict(database, settings, spec, run, models_dir, stop or threading.Event()):
+                logger.info("loop %s: run %s in shadow, %d outputs predicted", loop, run.id, n)
+        except Retriable as exc:  # an unreachable remote model must not prevent the end of the shadow
             logger.warning("loop %s: run %s in shadow: %s", loop, run.id, exc)
         _judge(database, spec, run, models_dir)
     except Failed as exc:
         with database.transaction() as conn:
             verdicts.hold(conn, loop)
-            close(conn, run, f"in shadow it could not go on: {exc}: refused")
+            close(conn, run, f"in shadow it failed: {exc}: refused")
 
 
-def _say(
+def _predict(
     database: Database,
     settings: Settings | None,
     spec: LoopSpec,
@@ -71,7 +71,7 @@ def _say(
     models_dir: Path | None,
     stop: threading.Event,
 ) -> int:
-    """Have both say what came in and nobody has answered; returns of how many outputs."""
+    """Predict the outputs that nobody has answered yet with both models; return the number of outputs."""
     challenger: Learner | None = None
     champion: Learner | None = None
     done = 0
@@ -98,7 +98,7 @@ def _say(
 
 
 def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
-    """What people have, and what they get next: of each lane the most useful `n`, one after the other."""
+    """Return the outputs of open tasks, then the most useful `n` outputs, taken from the lanes in turn."""
     best = pool.best(conn, loop, n, VersionPair.of(*champion_and_ranker(conn, loop)))
     places: Counter[str] = Counter()
     ranked = []
@@ -110,14 +110,15 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
 
 def _verdicts(learner: Learner, rows: Sequence[ItemToLabel]) -> list[Verdict]:
     found: list[Verdict] = [(None, None)] * len(rows)
-    positions, said = predict_readable(learner, [row.data for row in rows])
-    for position, label, confidence in zip(positions, said.labels, said.confidences.tolist(), strict=True):
+    positions, predicted = predict_readable(learner, [row.data for row in rows])
+    pairs = zip(positions, predicted.labels, predicted.confidences.tolist(), strict=True)
+    for position, label, confidence in pairs:
         found[position] = label, confidence
     return found
 
 
 def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path | None) -> None:
-    """The gate once more, on real answers: once only, as soon as enough are there, or the time is up."""
+    """Apply the gate to the answers in shadow: once, when there are enough of them or the time is over."""
     rules = spec.gate.shadow
     with database.transaction() as conn:
         rows = shadow.answered(conn, run.id, text_field(spec))
@@ -126,13 +127,13 @@ def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path
         if days > rules.days:
             with database.transaction() as conn:
                 verdicts.hold(conn, spec.name)
-                close(conn, run, f"in shadow for {rules.days:g} days {len(rows)} answers came, {rules.answers} are "
-                                 "wanted (gate.shadow): refused")  # fmt: skip
+                close(conn, run, f"{len(rows)} answers in {rules.days:g} days in shadow, at least {rules.answers} are "
+                                 "needed (gate.shadow): refused")  # fmt: skip
         return
     decision = gate(spec, rules.answers).judge(
         [judged(spec, row) for row in rows], incumbent(run), reuse=Reuse.of(spec.gate.alpha), seed=run.seed
     )
-    first = f"in shadow, on answers to what came in: {decision.reasons[0]}"
+    first = f"in shadow, on new outputs: {decision.reasons[0]}"
     if decision.promote:
         models.load(models_dir, run.made)
     with database.transaction() as conn:
@@ -147,11 +148,11 @@ def _apply(
     if not passed:
         status = RunStatus.REFUSED
     elif spec.gate.shadow.then == "ask":
-        status, reasons = RunStatus.ASKING, [f"{reasons[0]}, if a person says so", *reasons[1:]]
+        status, reasons = RunStatus.ASKING, [f"{reasons[0]}, if a person decides so", *reasons[1:]]
     else:
         status = RunStatus.PROMOTED
     if not verdicts.decide(conn, run.id, status, *reasons, shadow=scores):
-        return  # somebody has decided meanwhile
+        return  # a person has decided meanwhile
     if status == RunStatus.REFUSED:
         version_store.refuse(conn, run.made)
         verdicts.record(conn, run.id, "refuse", "gate", reasons[0])
@@ -163,7 +164,7 @@ def _apply(
 
 
 def ask_for_shadows(database: Database) -> None:
-    """A pass for every loop with a version in shadow: outputs come in, and answers."""
+    """Request a shadow job for every loop with a version in shadow, for its new outputs and answers."""
     with database.transaction() as conn:
         for loop in shadow.loops(conn):
             jobs.ask(conn, jobs.SHADOW, loop)

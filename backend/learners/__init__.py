@@ -1,6 +1,6 @@
-"""Learners: models that can be fitted to people's answers.
+"""Learners: models that can be fitted to annotators' answers.
 
-A new one is a file here, a line in LEARNER_CLASSES and a line in labelloop/spec/learners.py.
+A new learner needs a file here, a line in LEARNER_CLASSES and a line in labelloop/spec/learners.py.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from labelloop.spec.learners import ESTIMATOR
 
 
 class Learner(Protocol):
-    """A model that can be fitted to people's answers."""
+    """A model that can be fitted to annotators' answers."""
 
     name: ClassVar[str]
     """Its name in LEARNER_CLASSES, and in loop.yaml."""
     classes: tuple[str, ...]
-    """The labels that it was taught, sorted; empty before `fit`."""
+    """The labels that it was trained on, sorted; empty before `fit`."""
     estimator: Any
-    """What was learned, as a scikit-learn object: the part that skops stores."""
+    """The fitted scikit-learn object, which skops stores."""
 
     @property
     def params(self) -> Mapping[str, Any]:
-        """What the constructor takes to make the like of this again; plain JSON."""
+        """Return the constructor's arguments for an equal, unfitted learner, as plain JSON."""
         ...
 
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
-        """Raises Unreadable, naming all the items that cannot be read; nothing is fitted."""
+        """Raise Unreadable with all the items that cannot be read. Nothing is fitted."""
         ...
 
     def fit(
@@ -44,15 +44,15 @@ class Learner(Protocol):
         rng: np.random.Generator,
         weights: Sequence[float] | None = None,
     ) -> Self:
-        """Learn from scratch; the same data in the same order and the same state of `rng` give the same model.
+        """Train from scratch. The same data in the same order and the same state of `rng` give the same model.
 
-        `labels` as answers have them. `weights`: how much each answer counts, 0 < w <= 1; all alike where None.
-        Raises Unreadable where items cannot be read, Failed where there is nothing to tell apart.
+        `labels`: in the form of stored answers. `weights`: weight of each answer, 0 < w <= 1; None if all count alike.
+        Raises Unreadable if items cannot be read, Failed if all answers are the same.
         """
         ...
 
     def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
-        """What it says of each item. Raises Unreadable where items cannot be read."""
+        """Return a prediction for each item. Raises Unreadable if items cannot be read."""
         ...
 
 
@@ -70,14 +70,14 @@ LEARNER_CLASSES: Mapping[str, str] = {
     "label-studio-ml": "others.learner_hosted.Hosted",
     "remote": "others.learner_remote.Remote",
 }
-"""Name to its class, behind its module. It is imported when a learner is made, because scikit-learn takes 130 MB."""
+"""Learner's name to its module and class. A module is imported only when needed, since scikit-learn takes 130 MB."""
 
 
 def make(name: str, params: Mapping[str, Any]) -> Learner:
-    """A learner that knows nothing yet; a name with a dot is the import path of a scikit-learn classifier.
+    """Return an unfitted learner; a name with a dot is the import path of a scikit-learn classifier.
 
-    Raises SpecError for an unknown name and for parameters that it does not take, SettingsError where something that
-    they ask for is not there.
+    Raises SpecError for an unknown name or for parameters that the learner does not take. Raises SettingsError if the
+    parameters need something that is not installed here.
     """
     if "." in name:
         name, params = ESTIMATOR, {**params, "path": name}
@@ -92,9 +92,9 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
 
 
 def load_sklearn() -> None:
-    """Import scikit-learn without pandas, which it loads wherever it is installed: 40 MB that no learner here needs.
+    """Import scikit-learn without pandas, which it would load if installed: 40 MB that no learner here needs.
 
-    Whoever imports pandas later gets it.
+    A later import of pandas works as usual.
     """
     if "sklearn" in sys.modules or "pandas" in sys.modules:
         return

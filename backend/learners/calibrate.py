@@ -1,11 +1,11 @@
-"""Calibrate: a learner's probabilities tempered, so that of what it is 80 % sure of 80 % are right.
+"""Calibrate: scale a learner's probabilities, so that 80 % of its predictions with confidence 0.8 are correct.
 
-Temperature scaling: the logarithms of the probabilities are divided by one number, which changes no label. It is fitted
-to what the like of the learner says of answers that it was not taught, by cross-validation within the training cut; the
-hold-out has no part in it. Guo et al. 2017, "On Calibration of Modern Neural Networks", section 4.2.
+Temperature scaling divides the logarithms of the probabilities by one number, which changes no label (Guo et al. 2017,
+"On Calibration of Modern Neural Networks", section 4.2). The number is fitted by cross-validation within the training
+set: equal learners predict answers that they were not trained on. The hold-out set is not used.
 
-Of several labels and of spans it is the logarithm of the confidence, the chance that the whole answer is right. Numbers
-say their own chance, from answers that members of the ensemble were not taught.
+For several labels and for spans, the logarithm of the confidence is scaled: the probability that the whole answer is
+correct. The learner `numbers` estimates its confidence itself, on answers that its members were not trained on.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ from backend.learners.predictions import Floats, Predictions, from_proba
 from labelloop.errors import Failed, Unreadable
 
 MIN_ANSWERS = 60
-"""Fewer say too little of how sure is too sure."""
+"""Answers that calibration needs; with fewer, the temperature would be too inexact."""
 FOLDS = 5
 ENOUGH = 400
-"""Answers that were not taught and say what the temperature is: with so many the folds that are left are not fitted."""
+"""Held-out predictions that suffice for the temperature; once there are as many, the remaining folds are skipped."""
 SMALLEST = 1e-12
-"""Of a probability, so that it has a logarithm."""
+"""Lower bound of a probability, so that it has a logarithm."""
 BOUNDS = 0.05, 20.0
-"""Of the temperature; below 1 it makes surer."""
+"""Bounds of the temperature; below 1 it raises confidences."""
 Data = Sequence[Mapping[str, object]]
 
 
 class Calibrated:
-    """A fitted learner whose probabilities are tempered; all else is its own."""
+    """A fitted learner with scaled probabilities; everything else is the learner's own."""
 
     def __init__(self, learner: Learner, temperature: float) -> None:
         self.learner = learner
         self.temperature = temperature
 
     def predict(self, data: Data) -> Predictions:
-        said = self.learner.predict(data)
-        if said.proba is None:
-            return replace(said, confidences=said.confidences ** (1.0 / self.temperature))
-        sure = from_proba(self.learner.classes, tempered(said.proba, self.temperature))
-        return replace(sure, evidence=said.evidence)  # what a committee's members dispute stays as they said it
+        raw = self.learner.predict(data)
+        if raw.proba is None:
+            return replace(raw, confidences=raw.confidences ** (1.0 / self.temperature))
+        scaled = from_proba(self.learner.classes, tempered(raw.proba, self.temperature))
+        return replace(scaled, evidence=raw.evidence)  # the predictions of a committee's members are not scaled
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)
@@ -68,38 +68,45 @@ def calibrate(
     weights: Sequence[float] | None = None,
     groups: Sequence[str] | None = None,
 ) -> Learner:
-    """The fitted learner, calibrated on what it was taught; itself where that is too little, or it has neither `proba`
-    nor evidence.
+    """Return the fitted learner, calibrated on its training set.
 
-    `groups`: what must not be parted; each answer is its own where None. It takes FOLDS fits to most of the answers,
-    and one where there are many.
+    Returns it unchanged if there are too few answers, or if it gives neither `proba` nor evidence. `groups`: answers
+    with equal values stay in one fold; None if each answer may be in any. It fits up to FOLDS learners, each to most of
+    the answers, and fewer if there are many answers.
     """
     first = learner.predict(data[:1])
     if first.proba is None and first.evidence is None:
         return learner
-    logs: list[tuple[Floats, npt.NDArray[np.intp]]] = []
-    for taught, left in _folds(labels, groups, int(rng.integers(2**31))):
-        if sum(len(right) for _, right in logs) >= ENOUGH:
+    logs: list[_Logs] = []
+    for training, held_out in _folds(labels, groups, int(rng.integers(2**31))):
+        if sum(len(correct) for _, correct in logs) >= ENOUGH:
             break
-        some = None if weights is None else [weights[i] for i in taught]
-        like = make(learner.name, learner.params)
+        equal = make(learner.name, learner.params)
+        some = None if weights is None else [weights[i] for i in training]
         try:
-            like.fit([data[i] for i in taught], [labels[i] for i in taught], rng, some)
+            equal.fit([data[i] for i in training], [labels[i] for i in training], rng, some)
         except (Failed, Unreadable):
             continue
-        columns = {label: column for column, label in enumerate(like.classes)}
-        held = [i for i in left if first.proba is None or labels[i] in columns]
-        held, said = _readable(like, data, held)
-        if said.proba is not None:
-            logs.append((_log(said.proba), np.array([columns[labels[i]] for i in held], dtype=np.intp)))
-        else:
-            wrong = [label != labels[i] for i, label in zip(held, said.labels, strict=True)]
-            logs.append((_log(said.confidences), np.array(wrong, dtype=np.intp)))
+        logs.append(_logs(equal, data, labels, held_out, by_class=first.proba is not None))
     return with_temperature(learner, _temperature(logs)) if logs else learner
 
 
+_Logs = tuple[Floats, npt.NDArray[np.intp]]
+"""Logarithms of probabilities, and the correct column of each row; or of confidences, and 0 if correct, 1 if not."""
+
+
+def _logs(learner: Learner, data: Data, labels: Sequence[str], held_out: list[int], *, by_class: bool) -> _Logs:
+    """Return the learner's predictions for held-out positions; `by_class` leaves out labels that it does not know."""
+    columns = {label: column for column, label in enumerate(learner.classes)}
+    held_out, predicted = _readable(learner, data, [i for i in held_out if not by_class or labels[i] in columns])
+    if predicted.proba is not None:
+        return _log(predicted.proba), np.array([columns[labels[i]] for i in held_out], dtype=np.intp)
+    incorrect = [label != labels[i] for i, label in zip(held_out, predicted.labels, strict=True)]
+    return _log(predicted.confidences), np.array(incorrect, dtype=np.intp)
+
+
 def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Predictions]:
-    """What it says of those that it can read: a table that was seen in part has other columns than all of it."""
+    """Return the positions it can read, with its predictions: part of a table may give other columns than all of it."""
     try:
         return positions, learner.predict([data[i] for i in positions])
     except Unreadable as exc:
@@ -108,25 +115,23 @@ def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[
 
 
 def tempered(proba: Floats, temperature: float) -> Floats:
-    """Shape (n, k), rows sum to 1; the order of a row's columns stays."""
+    """Return the probabilities at this temperature: shape (n, k), rows sum to 1. The order within a row stays."""
     logs = _log(proba) / temperature
     found: Floats = np.exp(logs - logs.max(axis=1, keepdims=True, initial=-np.inf))
     found /= found.sum(axis=1, keepdims=True)
     return found
 
 
-def _temperature(logs: Sequence[tuple[Floats, npt.NDArray[np.intp]]]) -> float:
-    """That which makes what was right most likely, to four digits: of a row of labels the label, of a confidence 0 for
-    right and 1 for wrong.
-    """
+def _temperature(logs: Sequence[_Logs]) -> float:
+    """Return the temperature of maximum likelihood, rounded to four decimals."""
 
     def unlikely(log_temperature: float) -> float:
         total = 0.0
-        for log, right in logs:
+        for log, correct in logs:
             scaled = log / np.exp(log_temperature)
             if log.ndim == 1:
                 scaled = np.column_stack([scaled, _log(-np.expm1(scaled))])
-            total -= float((scaled[np.arange(len(right)), right] - logsumexp(scaled, axis=1)).sum())
+            total -= float((scaled[np.arange(len(correct)), correct] - logsumexp(scaled, axis=1)).sum())
         return total
 
     found = minimize_scalar(unlikely, bounds=tuple(np.log(BOUNDS)), method="bounded")
@@ -134,18 +139,18 @@ def _temperature(logs: Sequence[tuple[Floats, npt.NDArray[np.intp]]]) -> float:
 
 
 def _folds(labels: Sequence[str], groups: Sequence[str] | None, seed: int) -> Iterator[tuple[list[int], list[int]]]:
-    """Positions to teach and positions to ask; none where the answers are too few, or all say one thing."""
+    """Yield positions to train on and held-out positions; none if there are too few answers or all are the same."""
     if len(labels) < MIN_ANSWERS or len(set(labels)) < 2 or len(set(groups or range(len(labels)))) < FOLDS:
         return
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
     own = list(range(len(labels))) if groups is None else list(groups)
-    # Labels with fewer answers than folds cannot be in all of them: scikit-learn warns, and refuses where all are so.
+    # Labels with fewer answers than folds cannot be in each fold: scikit-learn warns, and fails if all labels are rare.
     few = {label for label, n in Counter(labels).items() if n < FOLDS}
     strata = ["" if label in few else label for label in labels]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        for taught, held in folds.split(np.zeros(len(labels)), strata, own):
-            yield taught.tolist(), held.tolist()
+        for training, held_out in folds.split(np.zeros(len(labels)), strata, own):
+            yield training.tolist(), held_out.tolist()
 
 
 def _log(proba: Floats) -> Floats:

@@ -1,6 +1,6 @@
-"""Embedding: the vector that a model2vec model in a folder of the user's gives a text; no download, no GPU.
+"""Embedding: vectors of texts by a model2vec model in a folder of the user's; no download, no GPU.
 
-A version names the folder and the SHA-256 of what is in it: the same vectors that it learned from, or no answer.
+A version holds the folder's path and the SHA-256 of its model. If the model has changed, the version cannot be loaded.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from labelloop.errors import SettingsError
 
-PARTS = ("config.json", "tokenizer.json", "model.safetensors")
-"""What model2vec reads of a folder: configuration, words, vectors. None of it is a program."""
+MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
+"""Files that model2vec reads: configuration, words and vectors. None of them holds code."""
 
 
 class Embedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -39,7 +39,7 @@ class Embedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def digest(folder: str, expected: str = "") -> str:
-    """SHA-256 of the model in the folder; `expected`: what it must be. Raises SettingsError where it cannot serve."""
+    """Return the SHA-256 of the model in the folder. Raises SettingsError if it is unusable or not `expected`."""
     try:
         import model2vec  # noqa: F401
     except ImportError:
@@ -49,7 +49,7 @@ def digest(folder: str, expected: str = "") -> str:
             f"learner.params.embeddings is the absolute path of a model2vec model's folder, not {folder!r}"
         )
     found = hashlib.sha256()
-    for part in PARTS:
+    for part in MODEL_FILES:
         try:
             with (Path(folder) / part).open("rb") as file:
                 found.update(hashlib.file_digest(file, "sha256").digest())
@@ -60,14 +60,14 @@ def digest(folder: str, expected: str = "") -> str:
     if expected not in ("", found.hexdigest()):
         raise SettingsError(
             f"learner.params.embeddings: the model in {folder!r} has the SHA-256 {found.hexdigest()[:12]}, "
-            f"and {expected[:12]} is wanted"
+            f"and must have {expected[:12]}"
         )
     return found.hexdigest()
 
 
 @cache
 def model(folder: str, sha256: str) -> Any:
-    """Read once a process."""
+    """Return the model, which each process reads once."""
     digest(folder, sha256)
     from model2vec import StaticModel
 

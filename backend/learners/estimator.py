@@ -1,4 +1,4 @@
-"""Estimator: any classifier of scikit-learn by its import path, as `learner: {name: sklearn.svm.SVC, ...}`."""
+"""Estimator: any scikit-learn classifier by its import path, as `learner: {name: sklearn.svm.SVC, ...}`."""
 
 from __future__ import annotations
 
@@ -12,39 +12,40 @@ from sklearn.base import BaseEstimator, is_classifier
 from sklearn.utils._param_validation import InvalidParameterError
 
 from backend.learners.refit import weighed_fit
-from backend.learners.through import EYES, Through
+from backend.learners.through import FEATURIZERS, Through
 from labelloop.errors import SpecError
 
 PUBLIC = re.compile(r"sklearn(\.[a-z][a-z_]*)+\.[A-Z]\w*")
-"""Of scikit-learn only: what is imported runs, and a version's file names what is to be imported."""
+"""Import paths in scikit-learn only: an import runs code, and a version's file names the path that is imported."""
 
 
 class Estimator(Through):
-    """`path` is the class; what the eyes do not take are its parameters, checked before anything is trained.
+    """`path` is the class; parameters that the featurizer does not take are the class's, and are checked at once.
 
-    A parameter may be an estimator itself: {name: sklearn.svm.LinearSVC, params: {C: 0.5}}. Where there is a
-    random_state that nobody set, the run's seed is. Where `fit` takes no sample weights, each answer counts alike.
+    A parameter may be an estimator itself: {name: sklearn.svm.LinearSVC, params: {C: 0.5}}. A random_state that is not
+    set gets the run's seed. If `fit` takes no sample weights, all answers count alike.
     """
 
     name: ClassVar[str] = "estimator"
 
     def __init__(self, field: str, path: str, reads: str = "text", **params: Any) -> None:
-        sees = EYES[reads].sees if reads in EYES else ()
-        super().__init__(field, reads, {name: value for name, value in params.items() if name in sees})
-        self.own = {name: value for name, value in params.items() if name not in sees}
+        of_featurizer = FEATURIZERS[reads].featurizer_params if reads in FEATURIZERS else ()
+        super().__init__(field, reads, {name: value for name, value in params.items() if name in of_featurizer})
+        self.own = {name: value for name, value in params.items() if name not in of_featurizer}
         self.path = path
         made = self._made()
         if not hasattr(made, "predict_proba"):
             raise SpecError(
-                f"learner: {path} with these parameters has no predict_proba, and without probabilities nothing can be "
-                "ranked; what would do: sklearn.calibration.CalibratedClassifierCV with the parameter estimator: "
+                f"learner: {path} with these parameters has no predict_proba, and outputs cannot be ranked without "
+                "probabilities; use sklearn.calibration.CalibratedClassifierCV with the parameter estimator: "
                 f"{{name: {path}}}"
             )
 
     @property
     def params(self) -> Mapping[str, Any]:
-        seen = {name: value for name, value in super().params.items() if name in ("field", "reads", *self.eyes.sees)}
-        return {**seen, "path": self.path, **self.own}
+        names = ("field", "reads", *self.featurizer.featurizer_params)
+        of_featurizer = {name: value for name, value in super().params.items() if name in names}
+        return {**of_featurizer, "path": self.path, **self.own}
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
         made = self._made()
@@ -60,7 +61,7 @@ class Estimator(Through):
             return weighed_fit(self.build(features, seed), features, codes, weights)
         except MemoryError:
             raise
-        except Exception as exc:  # whatever the user's choice trips over is a verdict on the choice
+        except Exception as exc:  # any error of the user's estimator is a fault of that choice
             raise ValueError(f"{self.path}: {exc}") from exc
 
     def _made(self) -> Any:
@@ -68,16 +69,16 @@ class Estimator(Through):
 
 
 def _estimator(path: str, params: Mapping[str, Any]) -> Any:
-    """The estimator of this path, not fitted. Raises SpecError where there is none, or its parameters are wrong."""
+    """Return the estimator at this path, unfitted. Raises SpecError if there is none or its parameters are invalid."""
     if not PUBLIC.fullmatch(path):
-        raise SpecError(f"learner: {path!r} is no import path of scikit-learn's, such as sklearn.svm.SVC")
+        raise SpecError(f"learner: {path!r} is not an import path in scikit-learn, such as sklearn.svm.SVC")
     module, _, name = path.rpartition(".")
     try:
         made: Any = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as exc:
         raise SpecError(f"learner: {path} cannot be imported: {exc}") from None
     if not (inspect.isclass(made) and issubclass(made, BaseEstimator)) or inspect.isabstract(made):
-        raise SpecError(f"learner: {path} is no estimator")
+        raise SpecError(f"learner: {path} is not an estimator")
     known = sorted(inspect.signature(made).parameters)
     for param in params:
         if param not in known:
@@ -88,12 +89,12 @@ def _estimator(path: str, params: Mapping[str, Any]) -> Any:
     except (TypeError, InvalidParameterError) as exc:
         raise SpecError(f"learner.params: {path}: {exc}") from None
     if not is_classifier(found):
-        raise SpecError(f"learner: {path} is no classifier")
+        raise SpecError(f"learner: {path} is not a classifier")
     return found
 
 
 def _value(value: Any) -> Any:
-    """A parameter as scikit-learn takes it: lists of JSON as tuples, an estimator where one is described."""
+    """Return a parameter as scikit-learn takes it: a JSON list as a tuple, the description of an estimator as one."""
     if isinstance(value, dict) and isinstance(value.get("name"), str) and set(value) <= {"name", "params"}:
         return _estimator(value["name"], value.get("params", {}))
     return tuple(_value(one) for one in value) if isinstance(value, list) else value

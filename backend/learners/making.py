@@ -1,4 +1,4 @@
-"""Making a learner from what loop.yaml says: parameters are checked against the constructor, and named if wrong."""
+"""Make a learner from the parameters in loop.yaml, checked against its constructor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def construct(learner: type[T], params: Mapping[str, Any]) -> T:
-    """Raises SpecError, naming the parameter and what would do; whatever else the constructor raises goes on."""
+    """Return the object. Raises SpecError with the parameter and its allowed values; other errors pass through."""
     made = learner.__new__(learner)
     checked = pydantic.validate_call(config={"strict": True, "arbitrary_types_allowed": True})(learner.__init__)
     try:
@@ -27,6 +27,6 @@ def construct(learner: type[T], params: Mapping[str, Any]) -> T:
             raise SpecError(f"learner.params: no {name!r} here; there are: {takes}") from None
         if first["type"] == "missing_argument":
             raise SpecError(f"learner.params: {name!r} is missing; there are: {takes}") from None
-        said = str(first["msg"]).replace("Input should", "should")
-        raise SpecError(f"learner.params.{name}: {said}, not {first['input']!r}") from None
+        message = str(first["msg"]).replace("Input should", "should")
+        raise SpecError(f"learner.params.{name}: {message}, not {first['input']!r}") from None
     return made

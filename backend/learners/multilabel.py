@@ -1,5 +1,5 @@
-"""Multilabel: any number of labels of a text at once, each by itself: words and characters (TF-IDF), and a logistic
-regression a label.
+"""Multilabel: predicts any number of labels of a text, by TF-IDF of words and characters and one logistic regression
+for each label.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ from labelloop.selection.features import read_text
 
 
 class Multilabel:
-    """Says the labels whose probability is above 0.5. One confidence for all: the chance that every label is right, if
-    they are independent.
+    """Predicts the labels whose probability is above 0.5.
 
-    Labels that never, or always, were given leave nothing to learn: the first are unknown, the others have the
-    probability (n + 1) / (n + 2) of Laplace's rule. Whether a label is given and whether it is not weigh alike in all,
-    however few have it: with few answers that gave better labels and better probabilities.
+    The confidence is the probability that every label is correct, if labels are independent. A label that no answer has
+    is unknown. A label that every answer has gets the probability (n + 1) / (n + 2) of Laplace's rule. For each label,
+    answers with and without it get the same total weight: with few answers that improved labels and probabilities.
     """
 
     name: ClassVar[str] = "multilabel"
@@ -57,7 +56,7 @@ class Multilabel:
         words = FeatureUnion(bag(self.characters))
         seen = counted(words, texts)
         given = np.array([[label in one for label in classes] for one in sets])
-        models = [_taught(seen, column, weights) for column in given.T]
+        models = [_fitted(seen, column, weights) for column in given.T]
         self.classes, self.estimator = classes, {"words": words, "labels": models}
         return self
 
@@ -73,8 +72,8 @@ class Multilabel:
         )
 
 
-def _taught(seen: Any, given: Any, weights: Sequence[float] | None) -> Any:
-    """The regression of one label; its probability where every answer has it."""
+def _fitted(seen: Any, given: Any, weights: Sequence[float] | None) -> Any:
+    """Return the regression of one label; the label's probability if every answer has it."""
     if given.all():
         return (len(given) + 1) / (len(given) + 2)
     return LogisticRegression(C=10, max_iter=1000, class_weight="balanced").fit(seen, given, sample_weight=weights)
@@ -88,8 +87,8 @@ def _share(model: Any, seen: Any) -> Floats:
 
 
 def counted(words: FeatureUnion, texts: Sequence[str]) -> Any:
-    """Fit the bag of words; its numbers of the texts. Raises Failed where there is not a word in them."""
+    """Fit the bag of words and return the counts of the texts. Raises Failed if the texts have no words."""
     try:
         return words.fit_transform(texts)
     except ValueError as exc:
-        raise Failed(f"the {len(texts)} items cannot be learned from: {exc}") from exc
+        raise Failed(f"training on the {len(texts)} items failed: {exc}") from exc

@@ -1,4 +1,4 @@
-"""Numbers: a number or a rating, from text or from numbers, by an ensemble that knows how far off it tends to be."""
+"""Numbers: predicts a number or a rating from texts or numbers, by an ensemble that estimates its own error."""
 
 from __future__ import annotations
 
@@ -21,19 +21,21 @@ from labelloop.labeling.structured import read_number, write_number
 from labelloop.selection.features import read_text
 
 MEMBERS = 20
-DIGITS = 6
-"""Of what it says: more would look surer than it is."""
+"""Models in the ensemble."""
+DECIMALS = 6
+"""Significant digits of a prediction; more would suggest a precision that it does not have."""
 
 
 class Numbers:
-    """Reads a field, and others named in `fields`: texts by their words and characters, numbers as they are.
+    """Reads a field and the others named in `fields`: texts by their words and characters, numbers as they are.
 
-    Each member is fitted to a draw of the answers with replacement (Breiman 1996, doi:10.1007/BF00058655): a ridge
-    regression where there is a text, else a regression tree. It says their mean, within the range of the answers.
+    Each member is fitted to a draw of the answers with replacement (Breiman 1996, doi:10.1007/BF00058655). It is a
+    ridge regression if there is a text, else a regression tree. The prediction is the members' mean, within the range
+    of the answers.
 
-    The confidence is the chance that the answer lies within `tolerance` of that (0: half of the answers' standard
-    deviation), were errors normal: with the variance of the errors on the answers that members did not draw, and that
-    of the members on this item.
+    The confidence is the probability that the answer lies within `tolerance` of the prediction, for normal errors.
+    Their variance is that of the errors on answers that members did not draw, plus that of the members on this item.
+    `tolerance` 0 stands for half of the answers' standard deviation.
     """
 
     name: ClassVar[str] = "numbers"
@@ -93,19 +95,19 @@ class Numbers:
         learned = self.estimator
         seen = _matrix(learned["columns"], self._columns(data, self._texts()))
         each = np.array([member.predict(seen) for member in learned["members"]])
-        said = np.clip(each.mean(axis=0), learned["low"], learned["high"])
+        numbers = np.clip(each.mean(axis=0), learned["low"], learned["high"])
         spread = np.sqrt(learned["noise"] ** 2 + each.var(axis=0))
         confidences: Floats = erf(learned["tolerance"] / np.maximum(spread, 1e-12) / np.sqrt(2))
         return Predictions(
-            [write_number(float(f"{number:.{DIGITS}g}")) for number in said], np.clip(confidences, 0.0, 1.0)
+            [write_number(float(f"{number:.{DECIMALS}g}")) for number in numbers], np.clip(confidences, 0.0, 1.0)
         )
 
     def _texts(self) -> list[bool] | None:
-        """Of each field whether it was learned as a text; None: nothing was learned."""
+        """Return for each field whether it was fitted as a text; None before `fit`."""
         return None if self.estimator is None else ["words" in column for column in self.estimator["columns"]]
 
     def _columns(self, data: Sequence[Mapping[str, object]], texts: Sequence[bool] | None) -> list[list[Any]]:
-        """The values of each field; of what is not told a field is of texts where most of its values are."""
+        """Return the values of each field. `texts`: whether each field holds texts; None if most values decide it."""
         columns: list[list[Any]] = []
         faults: dict[int, str] = {}
         for place, name in enumerate([self.field, *self.fields]):
@@ -130,12 +132,12 @@ def _value(value: object) -> str | float:
     if not isinstance(value, int | float):
         raise ValueError(f"is neither a text nor a number but {type(value).__name__}")
     if not abs(value) <= 1e300:
-        raise ValueError("is too large a number, or none")
+        raise ValueError("is not a finite number, or too large")
     return float(value)
 
 
 def _learned(column: Sequence[Any]) -> dict[str, Any]:
-    """What turns the field into columns of a matrix."""
+    """Return the fitted conversion of the field to columns of a matrix."""
     if isinstance(column[0], str):
         words = FeatureUnion(bag(characters=True))
         counted(words, column)
@@ -144,7 +146,7 @@ def _learned(column: Sequence[Any]) -> dict[str, Any]:
 
 
 def _matrix(columns: Sequence[Mapping[str, Any]], read: Sequence[Sequence[Any]]) -> Any:
-    """Shape (n_items, ...); sparse where there are texts."""
+    """Return the features: shape (n_items, ...), sparse if there are texts."""
     parts = [
         column["words"].transform(values)
         if "words" in column

@@ -8,14 +8,14 @@ from labelloop.spec.loop import LoopSpec
 
 
 def learner_of(spec: LoopSpec) -> Learner:
-    """The loop's learner, which knows nothing yet. Raises UsageError where the loop has none."""
+    """Return the loop's learner, unfitted. Raises UsageError if the loop has none."""
     spec.require_learner()
     form = {"label_config": spec.labels_xml} if spec.learner.facts.takes_form else {}
     return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 
 def check(spec: LoopSpec) -> None:
-    """Raises SpecError, naming the loop, where its learner cannot be made."""
+    """Raise SpecError with the loop's name if its learner cannot be made."""
     if spec.without_learner is not None:
         return
     try:
@@ -25,7 +25,7 @@ def check(spec: LoopSpec) -> None:
 
 
 def field_of(spec: LoopSpec) -> str:
-    """The field of the data that the loop's learner reads. Raises Failed where there is none."""
+    """Return the field of the data that the loop's learner reads. Raises Failed if there is none."""
     if (field := spec.field) is None:
         raise Failed(
             f"the labeling config of {spec.name} shows no field that its learner can read: name one in learner.field"

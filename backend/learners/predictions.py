@@ -1,4 +1,4 @@
-"""Predictions: what a learner says of some items, in the words in which people answer."""
+"""Predictions of a learner for some items, in the form of stored answers."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """Of n items, in their order."""
+    """Predictions for n items, in the items' order."""
 
     labels: Sequence[str | None]
-    """As answers have them; None where it says nothing."""
+    """Labels in the form of stored answers; None if the learner predicts nothing for an item."""
     confidences: Floats
-    """Of the labels, 0 to 1, shape (n,)."""
+    """Confidences in the labels, 0 to 1, shape (n,)."""
     proba: Floats | None = None
-    """Of a classifier: shape (n, k), columns as in the learner's `classes`, rows sum to 1."""
+    """Probabilities of shape (n, k), columns as in the learner's `classes`, rows sum to 1; None if not a classifier."""
     evidence: Sequence[Mapping[str, Any]] | None = None
-    """Of any other: what query strategies read, in a form of labelloop/reading/evidence.py."""
+    """Evidence for query strategies, in a form of labelloop/reading/evidence.py; None if the learner gives none."""
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 def from_proba(classes: Sequence[str], proba: Floats) -> Predictions:
-    """What a classifier says: the most probable label, of equals the first."""
+    """Return a classifier's predictions: the most probable label of each item; the first one of equals."""
     if not len(proba):
         return Predictions([], np.empty(0), proba)
     return Predictions([classes[best] for best in proba.argmax(axis=1)], np.minimum(proba.max(axis=1), 1.0), proba)

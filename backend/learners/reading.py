@@ -1,4 +1,4 @@
-"""Reading: one field of many items, with all that cannot be read named at once."""
+"""Reading: read one field of many items, and report all unreadable items at once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def read_field(data: Sequence[Mapping[str, object]], field: str, read: Callable[[object], T]) -> list[T]:
-    """`read` of each item's field; it raises ValueError, saying why, where it cannot. Raises Unreadable."""
+    """Return `read` of each item's field. `read` raises ValueError with a reason. Raises Unreadable with all faults."""
     found, faults = [], {}
     for position, item in enumerate(data):
         try:
@@ -27,21 +27,21 @@ def read_field(data: Sequence[Mapping[str, object]], field: str, read: Callable[
 
 
 def one_each(data: Sequence[object], labels: Sequence[str]) -> None:
-    """Raises ValueError unless there is a label for each item."""
+    """Raise ValueError unless there is a label for each item."""
     if len(data) != len(labels):
         raise ValueError(f"{len(data)} items with {len(labels)} labels")
 
 
 def different(data: Sequence[object], labels: Sequence[str]) -> None:
-    """Raises Failed where the answers leave nothing to tell apart, ValueError where they are not one each."""
+    """Raise Failed if there are fewer than two different answers, ValueError unless there is one for each item."""
     one_each(data, labels)
     if len(set(labels)) < 2:
-        said = f"all {len(labels)} say {labels[0]!r}" if labels else "there is none"
-        raise Failed(f"answers with at least 2 different labels are needed to learn; {said}")
+        found = f"all {len(labels)} are {labels[0]!r}" if labels else "there are none"
+        raise Failed(f"training needs answers with at least 2 different labels; {found}")
 
 
 def parsed(labels: Sequence[str], read: Callable[[object], T]) -> list[T]:
-    """Structured answers by `read`. Raises Failed for what is none: the loop's answers were of another kind."""
+    """Return structured answers, parsed by `read`. Raises Failed for an answer of another kind than the learner's."""
     try:
         return [read(label) for label in labels]
     except ValueError as exc:

@@ -1,4 +1,4 @@
-"""Refit: what learners share that turn the items into an array and fit a scikit-learn pipeline to it anew."""
+"""Refit: base class of learners that turn items into an array and fit a scikit-learn pipeline from scratch."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from labelloop.errors import Failed
 
 
 class Refit(ABC):
-    """Reads one field of the data. The pipeline sees classes as numbers, positions in `classes`."""
+    """Reads one field of the data. The pipeline gets classes as numbers, their positions in `classes`."""
 
-    sees: ClassVar[tuple[str, ...]] = ()
-    """The parameters that say what is seen of an item, and not what is made of it."""
+    featurizer_params: ClassVar[tuple[str, ...]] = ()
+    """Names of the parameters of featurizing; the others belong to the model."""
 
     def __init__(self, field: str) -> None:
         self.field = field
@@ -33,22 +33,22 @@ class Refit(ABC):
 
     @abstractmethod
     def read(self, value: object) -> Any:
-        """What the pipeline is to see of one value of the field. Raises ValueError, saying why, where it cannot."""
+        """Return the pipeline's input for one value of the field. Raises ValueError with the reason if it cannot."""
 
     def numbers(self, features: Sequence[Any]) -> list[tuple[str, Any]]:
-        """Steps of a pipeline, not fitted yet, that make an array of what was read, such as any classifier takes."""
+        """Return unfitted pipeline steps that turn features into an array for any classifier."""
         return []
 
     @abstractmethod
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
-        """A scikit-learn classifier of such an array, with `predict_proba`, not fitted yet."""
+        """Return an unfitted scikit-learn classifier of such an array, with `predict_proba`."""
 
     def build(self, features: Sequence[Any], seed: int) -> Any:
-        """A classifier of what was read, not fitted yet; `features` are what it will be taught."""
+        """Return an unfitted classifier of the features; `features` are those of the training set."""
         return Pipeline([*self.numbers(features), ("classify", self.classifier(features, seed))])
 
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
-        self.see(data)
+        self.featurize(data)
 
     def fit(
         self,
@@ -60,44 +60,44 @@ class Refit(ABC):
         different(data, labels)
         classes = tuple(sorted(set(labels)))
         self.classes, self.estimator = (), None
-        features = self.see(data)
+        features = self.featurize(data)
         codes = np.searchsorted(classes, labels)
         try:
             estimator = self.learn(features, codes, int(rng.integers(2**31)), weights)
         except ValueError as exc:
-            raise Failed(f"the {len(data)} items cannot be learned from: {exc}") from exc
+            raise Failed(f"training on the {len(data)} items failed: {exc}") from exc
         self.classes, self.estimator = classes, estimator
         return self
 
     def learn(self, features: Sequence[Any], codes: Any, seed: int, weights: Sequence[float] | None) -> Any:
-        """What `build` makes, fitted. Raises ValueError, saying why, where nothing can be learned."""
+        """Return the fitted result of `build`. Raises ValueError with the reason if nothing can be learned."""
         return weighed_fit(self.build(features, seed), features, codes, weights)
 
     def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         return from_proba(self.classes, self.predict_proba(data))
 
     def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:
-        """Shape (n, k), columns as in `classes`, rows sum to 1. Raises Unreadable where items cannot be read."""
+        """Return probabilities: shape (n, k), columns as in `classes`, rows sum to 1. Raises Unreadable."""
         if not data:
             return np.empty((0, len(self.classes)))
-        proba = np.array(self.estimator.predict_proba(self.see(data)), dtype=np.float64)
+        proba = np.array(self.estimator.predict_proba(self.featurize(data)), dtype=np.float64)
         proba /= proba.sum(axis=1, keepdims=True)
         return proba
 
-    def see(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
-        """What the pipeline is to see of the items. Raises Unreadable, naming all that it cannot."""
+    def featurize(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
+        """Return the pipeline's input for each item. Raises Unreadable with all items that cannot be read."""
         return read_field(data, self.field, self.read)
 
 
 def weighed_fit(estimator: Any, features: Any, codes: Any, weights: Sequence[float] | None) -> Any:
-    """Fit it; the weights go to the last step of a pipeline, and are dropped where it can make no use of any."""
+    """Fit the estimator. The weights go to the last step of a pipeline, and are dropped if that step takes none."""
     return estimator.fit(features, codes, **weighing(estimator, weights))
 
 
 def weighing(
     estimator: Any, weights: Sequence[float] | npt.NDArray[np.float64] | None
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """The weights as an argument of the estimator's `fit`."""
+    """Return the weights as a keyword argument of the estimator's `fit`; {} if it takes none."""
     name = ""
     while isinstance(estimator, Pipeline):
         name, estimator = f"{name}{estimator.steps[-1][0]}__", estimator.steps[-1][1]

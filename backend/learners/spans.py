@@ -1,4 +1,4 @@
-"""Spans: names and the like in a text, by a linear-chain conditional random field (crfsuite).
+"""Spans: predicts spans in a text, such as names, by a linear-chain conditional random field (crfsuite).
 
 Lafferty, McCallum and Pereira 2001, "Conditional random fields". Tags are B, I and O of Ramshaw and Marcus 1995.
 """
@@ -21,19 +21,19 @@ from labelloop.errors import Failed
 from labelloop.labeling.structured import Span, read_spans, write_spans
 from labelloop.selection.features import read_text
 
-OUTSIDE = "O"
-PIECE = 1000
-"""Tokens that are seen at once: a longer text is cut, so that memory stays small."""
-PARTS = 4
-"""crfsuite knows no weights: the surest answers are given this many times, the others as often as they weigh."""
+OUTSIDE_TAG = "O"
+TOKENS_PER_PIECE = 1000
+"""Tokens in one sequence; a longer text is cut into pieces, so that memory stays small."""
+REPEATS_AT_FULL_WEIGHT = 4
+"""crfsuite has no weights: an answer of the highest weight is repeated this many times, others in proportion."""
 
 
 class Spans:
-    """Says spans from the first character of a word to the last of one. Of an answer's spans that overlap it learns the
-    first, of those the longest, and a span that ends within a word as one that takes all of it.
+    """Predicts spans of whole words. In training, a span that begins or ends within a word is extended to that word. If
+    spans of an answer overlap, only the first is used; of those that begin together, the longest.
 
-    One confidence for all spans of a text: the probability of its tags, all of them. That of each token is its
-    evidence. `c1` and `c2` weigh the sum of the absolute and of the squared parameters against the fit.
+    The confidence is the probability of all tags of the text together. The evidence is the probability of each token's
+    tag. `c1` and `c2` are the weights of the L1 and L2 penalties.
     """
 
     name: ClassVar[str] = "spans"
@@ -73,7 +73,7 @@ class Spans:
             }
         )
         for text, spans, times in zip(texts, answers, _times(weights, len(texts)), strict=True):
-            for piece in pieces(tokens_of(text), PIECE):
+            for piece in pieces(tokens_of(text), TOKENS_PER_PIECE):
                 seen, tags = pycrfsuite.ItemSequence(described(piece)), _tags(piece, spans)
                 for _ in range(times):
                     trainer.append(seen, tags)
@@ -83,7 +83,7 @@ class Spans:
                 trainer.train(str(file))
                 model = file.read_bytes()
             except (pycrfsuite.CRFSuiteError, OSError) as exc:
-                raise Failed(f"the {len(data)} items cannot be learned from: {exc}") from exc
+                raise Failed(f"training on the {len(data)} items failed: {exc}") from exc
         self.classes = tuple(sorted({span.label for spans in answers for span in spans}))
         self.estimator = np.frombuffer(model, np.uint8)
         return self
@@ -94,7 +94,7 @@ class Spans:
             spans: list[Span] = []
             shares: list[float] = []
             confidence = 1.0
-            for piece in pieces(tokens_of(text), PIECE):
+            for piece in pieces(tokens_of(text), TOKENS_PER_PIECE):
                 tags, sure, each = self._tag(piece)
                 spans += _spans(piece, tags)
                 confidence *= sure
@@ -107,11 +107,11 @@ class Spans:
     def _tag(self, piece: Sequence[Token]) -> tuple[list[str], float, list[float]]:
         """The tags, the probability of all of them together, and of each."""
         seen = pycrfsuite.ItemSequence(described(piece))
-        with self._using:  # crfsuite's tagger keeps what it was told last
+        with self._using:  # crfsuite's tagger holds its last input, so only one thread may use it
             if self._tagger is None or self._tagger[0] is not self.estimator:
                 tagger, model = pycrfsuite.Tagger(), self.estimator.tobytes()
                 tagger.open_inmemory(model)
-                self._tagger = self.estimator, tagger, model  # it reads where the bytes stand, and does not hold them
+                self._tagger = self.estimator, tagger, model  # the tagger reads the bytes but does not keep them alive
             tagger = self._tagger[1]
             tags = tagger.tag(seen)
             each = [min(1.0, tagger.marginal(tag, i)) for i, tag in enumerate(tags)]
@@ -119,21 +119,21 @@ class Spans:
 
 
 def _times(weights: Sequence[float] | None, n: int) -> list[int]:
-    """How often each of n items is told."""
+    """Return the number of repetitions of each of n items."""
     if weights is None or len(set(weights)) < 2:
         return [1] * n
     most = max(weights)
-    return [max(1, round(PARTS * weight / most)) for weight in weights]
+    return [max(1, round(REPEATS_AT_FULL_WEIGHT * weight / most)) for weight in weights]
 
 
 def _tags(piece: Sequence[Token], spans: Sequence[Span]) -> list[str]:
-    tags, end = [OUTSIDE] * len(piece), 0
+    tags, end = [OUTSIDE_TAG] * len(piece), 0
     for span in sorted(spans, key=lambda span: (span.start, -span.end, span.label)):
         if span.start < end:
             continue
         covered = [i for i, token in enumerate(piece) if token.start < span.end and token.end > span.start]
         for i in covered:
-            if tags[i] == OUTSIDE:
+            if tags[i] == OUTSIDE_TAG:
                 tags[i] = f"{'B' if i == covered[0] else 'I'}-{span.label}"
         end = span.end
     return tags
@@ -141,9 +141,9 @@ def _tags(piece: Sequence[Token], spans: Sequence[Span]) -> list[str]:
 
 def _spans(piece: Sequence[Token], tags: Sequence[str]) -> list[Span]:
     found: list[Span] = []
-    before = OUTSIDE
+    before = OUTSIDE_TAG
     for token, tag in zip(piece, tags, strict=True):
-        if tag != OUTSIDE:
+        if tag != OUTSIDE_TAG:
             if tag[0] == "I" and before[1:] == tag[1:]:
                 found[-1] = found[-1]._replace(end=token.end)
             else:

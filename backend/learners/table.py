@@ -1,4 +1,4 @@
-"""Table: rows of named numbers and words to an array. What is a number and what a word is decided once, at `fit`."""
+"""Table: turns rows of named numbers and words into an array. `fit` decides which columns are numbers or words."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from labelloop.reading.addresses import looks_like_address
 from labelloop.reading.paths import value_at
 
 MOST_WORDS = 250
-"""Of one column: as many as gradient boosting tells apart, with a few to spare."""
-LONGEST = 200
-"""Of a longer word this is the beginning that counts."""
+"""Different words in one column: slightly fewer than gradient boosting can distinguish."""
+MAX_WORD_CHARACTERS = 200
+"""Characters of a word that count; the rest of a longer word is ignored."""
 Rows = Sequence[Mapping[str, object]]
 
 
 class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Columns: first the numbers, then the words as positions in `words_`. NaN: missing, or a word seen only once.
+    """Columns: first the numbers, then the words as positions in `words_`. NaN: missing, or a word that occurred once.
 
-    A column is of numbers where at least half of its values are (true is 1). Without `fields` it takes all that hold
-    no lists or objects, except addresses (of pictures and the like) and ours, which begin with labelloop_.
+    A column holds numbers if at least half of its values are numbers (true is 1). Without `fields` it takes all fields
+    without lists or objects, except addresses, such as those of pictures, and fields that begin with labelloop_.
     """
 
     def __init__(self, fields: Sequence[str] = ()) -> None:
@@ -36,19 +36,19 @@ class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for name in self.fields or sorted({name for row in rows for name in row if not name.startswith("labelloop_")}):
             values = [value for row in rows if (value := value_at(row, name)) is not None]
             plain = [value for value in values if isinstance(value, int | float | str)]
-            if not plain or (not self.fields and len(plain) < len(values)):
-                continue
-            if not self.fields and 2 * sum(map(looks_like_address, plain)) > len(plain):
-                continue
-            words = Counter(value[:LONGEST] for value in plain if isinstance(value, str))
-            if 2 * words.total() <= len(plain):
-                self.numbers_.append(name)
-            else:
-                kept = sorted(words.items(), key=lambda item: (-item[1], item[0]))[:MOST_WORDS]
-                self.words_[name] = sorted(word for word, times in kept if times > 1)
+            if plain and (self.fields or _is_column(values, plain)):
+                self._add(name, plain)
         if not self.numbers_ and not self.words_:
             raise ValueError("no field holds numbers or words")
         return self
+
+    def _add(self, name: str, values: Sequence[int | float | str]) -> None:
+        words = Counter(value[:MAX_WORD_CHARACTERS] for value in values if isinstance(value, str))
+        if 2 * words.total() <= len(values):
+            self.numbers_.append(name)
+        else:
+            kept = sorted(words.items(), key=lambda item: (-item[1], item[0]))[:MOST_WORDS]
+            self.words_[name] = sorted(word for word, times in kept if times > 1)
 
     def transform(self, rows: Rows) -> npt.NDArray[np.float64]:
         found = np.full((len(rows), len(self.numbers_) + len(self.words_)), np.nan)
@@ -60,11 +60,11 @@ class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             known = {word: float(position) for position, word in enumerate(words)}
             for place, row in enumerate(rows):
                 if (value := value_at(row, name)) is not None:
-                    found[place, column] = known.get(str(value)[:LONGEST], np.nan)
+                    found[place, column] = known.get(str(value)[:MAX_WORD_CHARACTERS], np.nan)
         return found
 
     def fault(self, row: Mapping[str, object]) -> str | None:
-        """Why the row cannot be read; None: it can."""
+        """Return the reason why the row cannot be read; None if it can."""
         names = [*self.numbers_, *self.words_]
         if all(value_at(row, name) is None for name in names):
             return f"it has none of the fields {', '.join(names)}"[:500]
@@ -75,5 +75,10 @@ class Table(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             ):
                 return f"its field {name!r} is not {wanted} but {type(value).__name__}"
             if isinstance(value, int | float) and not abs(value) < 1e300:
-                return f"its field {name!r} is no number to compute with"
+                return f"its field {name!r} is not a finite number, or too large"
         return None
+
+
+def _is_column(values: Sequence[object], plain: Sequence[object]) -> bool:
+    """Whether a field that nobody named is a column: no value is a list or an object, and most are no addresses."""
+    return len(plain) == len(values) and 2 * sum(map(looks_like_address, plain)) <= len(plain)

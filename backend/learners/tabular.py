@@ -1,4 +1,4 @@
-"""Tabular: rows of numbers and words, by gradient boosting; missing values and new words are no trouble."""
+"""Tabular: classifies rows of numbers and words by gradient boosting, which accepts missing values and new words."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from labelloop.errors import Unreadable
 
 
 class Tabular(Refit):
-    """Reads `fields`, or all of the data that are numbers or words; of which kind each is, the first fit decides.
+    """Reads `fields`, or all fields that hold numbers or words; `fit` decides the kind of each field.
 
-    `field`, what annotators see, is not looked at: name it in `fields` too. `balanced`: a rare label counts as much
-    as a frequent one, which finds more of it and costs accuracy.
+    `field`, which annotators see, is read only if `fields` names it too. `balanced`: a rare label gets the same total
+    weight as a frequent one, which raises its recall and lowers the accuracy.
     """
 
     name: ClassVar[str] = "tabular"
-    sees = ("fields",)
+    featurizer_params = ("fields",)
 
     def __init__(self, field: str, fields: Sequence[str] = (), balanced: bool = False) -> None:
         super().__init__(field)
@@ -40,7 +40,7 @@ class Tabular(Refit):
         raise NotImplementedError("a table is read row by row")
 
     def numbers(self, features: Sequence[Any]) -> list[tuple[str, Any]]:
-        """Missing numbers as the mean, in units of their deviation; each word a column of its own."""
+        """Return steps that scale numbers to unit variance, missing ones as the mean, and give each word a column."""
         table = Table(self.fields).fit(features)
         first = len(table.numbers_)
         return [
@@ -65,7 +65,7 @@ class Tabular(Refit):
         ]
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
-        # Trees grow with the answers: of 50 answers, scikit-learn's own 31 leaves learn by heart.
+        # The number of leaves grows with the answers: scikit-learn's default of 31 overfits 50 answers.
         return HistGradientBoostingClassifier(
             learning_rate=0.05,
             max_leaf_nodes=int(np.clip(len(features) // 150, 3, 15)),
@@ -85,7 +85,7 @@ class Tabular(Refit):
             ]
         )
 
-    def see(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
+    def featurize(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
         try:
             table = Table(self.fields).fit(data) if self.estimator is None else self.estimator[0]
         except ValueError as exc:

@@ -1,4 +1,4 @@
-"""Text: short documents by their words and characters (TF-IDF) and logistic regression."""
+"""Text: classifies short texts by their words and characters (TF-IDF) and logistic regression."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ MAX_FEATURES = 50_000
 
 
 class Text(Refit):
-    """Reads a string; words and pairs of words, and with `characters` also runs of 2 to 4 letters within a word.
+    """Reads a string: words and pairs of words, and with `characters` also runs of 2 to 4 letters within a word.
 
-    Characters cost about five times the time, and pay with few answers, with typing errors and with inflection.
+    Characters take about five times as long, and help with few answers, typing errors and inflection.
 
-    `embeddings`: the folder of a model2vec model, whose vector of the text is seen beside the words. It stays where it
-    is; a version keeps its SHA-256 and answers by no other.
+    `embeddings`: folder of a model2vec model, whose vector of the text is used beside the words. The folder is not
+    copied: a version keeps the model's SHA-256 and refuses any other.
     """
 
     name: ClassVar[str] = "text"
-    sees = ("characters", "embeddings", "embeddings_sha256")
+    featurizer_params = ("characters", "embeddings", "embeddings_sha256")
     grid: ClassVar[Mapping[str, Sequence[Any]]] = {"characters": (True, False), "C": (1.0, 10.0, 100.0)}
 
     def __init__(
@@ -46,8 +46,8 @@ class Text(Refit):
 
     @property
     def params(self) -> Mapping[str, Any]:
-        said = {"embeddings": self.embeddings, "embeddings_sha256": self.embeddings_sha256} if self.embeddings else {}
-        return {"field": self.field, "characters": self.characters, "C": self.C, **said}
+        more = {"embeddings": self.embeddings, "embeddings_sha256": self.embeddings_sha256} if self.embeddings else {}
+        return {"field": self.field, "characters": self.characters, "C": self.C, **more}
 
     def read(self, value: object) -> str:
         return read_text(value)
@@ -63,17 +63,17 @@ class Text(Refit):
 
 
 def bag(characters: bool) -> list[tuple[str, Any]]:
-    """Parts of a FeatureUnion: words and pairs of words, and with `characters` runs of 2 to 4 letters within a word."""
+    """Return parts of a FeatureUnion: words, word pairs, and with `characters` runs of 2 to 4 letters within a word."""
     words = Tfidf(ngram_range=(1, 2), sublinear_tf=True, max_features=MAX_FEATURES, token_pattern=r"(?u)\b\w+\b")
     letters = Tfidf(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, max_features=MAX_FEATURES)
     return [("words", words), ("letters", letters)] if characters else [("words", words)]
 
 
 class Tfidf(TfidfVectorizer):  # type: ignore[misc]
-    """Sublinear term frequencies, so that a word that is said ten times does not weigh ten words.
+    """TF-IDF with plain integers as column numbers.
 
-    Where there are more than MAX_FEATURES, scikit-learn numbers them with numpy's integers, and skops makes a file of
-    each: minutes to store what is stored in a second.
+    With more than MAX_FEATURES terms, scikit-learn numbers them with numpy integers. skops writes a file for each of
+    those, so storing would take minutes instead of a second.
     """
 
     def fit_transform(self, raw_documents: Any, y: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""Through: learners that see the items with the eyes of another one, and make something else of what they see."""
+"""Through: learners that use another learner as featurizer, and fit a model of their own to its features."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from backend.learners.text import Text
 from backend.learners.vectors import Vectors
 from labelloop.errors import SpecError
 
-EYES: Mapping[str, type[Refit]] = {eyes.name: eyes for eyes in (Images, Tabular, Text, Vectors)}
+FEATURIZERS: Mapping[str, type[Refit]] = {learner.name: learner for learner in (Images, Tabular, Text, Vectors)}
 
 
 class Through(Refit):
-    """`reads` names the learner whose eyes are used; `eyes` is what that one takes."""
+    """`reads` names the learner that featurizes the items; `params` are the parameters of that learner."""
 
-    def __init__(self, field: str, reads: str, eyes: Mapping[str, Any]) -> None:
-        if reads not in EYES:
-            raise SpecError(f"learner.params.reads: no {reads!r}; there are: {', '.join(sorted(EYES))}")
-        self.eyes = construct(EYES[reads], {"field": field, **eyes})
+    def __init__(self, field: str, reads: str, params: Mapping[str, Any]) -> None:
+        if reads not in FEATURIZERS:
+            raise SpecError(f"learner.params.reads: no {reads!r}; there are: {', '.join(sorted(FEATURIZERS))}")
+        self.featurizer = construct(FEATURIZERS[reads], {"field": field, **params})
         super().__init__(field)
         self.reads = reads
 
     @property
     def params(self) -> Mapping[str, Any]:
-        return {**self.eyes.params, "reads": self.reads}
+        return {**self.featurizer.params, "reads": self.reads}
 
     def read(self, value: object) -> Any:
-        return self.eyes.read(value)
+        return self.featurizer.read(value)
 
-    def see(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
-        return self.eyes.see(data)
+    def featurize(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
+        return self.featurizer.featurize(data)
 
     def numbers(self, features: Sequence[Any]) -> list[tuple[str, Any]]:
-        return self.eyes.numbers(features)
+        return self.featurizer.numbers(features)

@@ -1,4 +1,4 @@
-"""Vectors: items that bring an embedding along, a list of numbers in a field of their data; logistic regression."""
+"""Vectors: classifies items by an embedding in a field of their data, a list of numbers, with logistic regression."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from labelloop.errors import Unreadable
 
 
 class Vectors(Refit):
-    """Reads a list of finite numbers in `vector`, of texts, pictures or anything; all of one length.
+    """Reads lists of finite numbers in the field `vector`, all of one length.
 
-    `vector` is a field of the data that annotators need not see; without it, `field` is read.
+    Annotators need not see the field `vector`; without it, `field` is read.
     """
 
     name: ClassVar[str] = "vectors"
-    sees = ("vector",)
+    featurizer_params = ("vector",)
 
     def __init__(self, field: str, vector: str = "") -> None:
         super().__init__(vector or field)
@@ -34,11 +34,11 @@ class Vectors(Refit):
         except OverflowError:
             found = np.array([np.inf])
         if len(found) < len(value) or not np.isfinite(found).all():
-            raise ValueError("holds what is not a finite number")
+            raise ValueError("holds a value that is not a finite number")
         return found
 
-    def see(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
-        vectors = super().see(data)
+    def featurize(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
+        vectors = super().featurize(data)
         if not vectors:
             return vectors
         widths = Counter(map(len, vectors))
@@ -52,6 +52,6 @@ class Vectors(Refit):
         return vectors
 
     def classifier(self, features: Sequence[Any], seed: int) -> Any:
-        # As if they had variance 1: else what the penalty means depends on the scale of somebody's model.
+        # Scaled to variance 1; otherwise the strength of the penalty would depend on the scale of the embedding.
         variance = max(float(np.asarray(features).var(axis=0).mean()), 1e-12)
         return LogisticRegression(C=1 / variance, max_iter=1000, class_weight="balanced")

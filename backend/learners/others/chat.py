@@ -47,13 +47,13 @@ def read(labels: Sequence[str], answer: object) -> tuple[str | None, float | Non
     return None, None
 
 
-def of_samples(said: Sequence[str | None]) -> tuple[str | None, float | None]:
-    """The label said most often, of equals the first; and its share of the samples, unusable ones included."""
-    counts = Counter(label for label in said if label is not None)
+def of_samples(sampled: Sequence[str | None]) -> tuple[str | None, float | None]:
+    """Return the most frequent label, the first of equals, and its share of all samples, unusable ones included."""
+    counts = Counter(label for label in sampled if label is not None)
     if not counts:
         return None, None
     label, n = counts.most_common(1)[0]
-    return label, n / len(said)
+    return label, n / len(sampled)
 
 
 def _content(item: str) -> Any:
@@ -74,7 +74,7 @@ def _label(labels: Sequence[str], content: str) -> str | None:
 
 
 def _probability(choice: Mapping[str, Any]) -> float | None:
-    """Of the whole answer: of its tokens, each given those before."""
+    """Return the probability of the answer, the product over its tokens; None if log-probabilities are missing."""
     match choice.get("logprobs"):
         case {"content": [_, *_] as tokens}:
             logs = [token.get("logprob") if isinstance(token, dict) else None for token in tokens]

@@ -1,7 +1,7 @@
-"""Hurry: who answers an annotator has a little time for a model of others, who trains or prelabels has more.
+"""Deadline: the time that a request gives to your own or remote models; training and prelabeling set none.
 
-The budget belongs to the context, so that a learner needs no further argument: `with within(2.0): ...`.
-A learner that is not done by then says nothing of the rest, and raises nothing.
+The deadline belongs to the context, `with within(2.0): ...`, so that `predict` needs no further argument. At the
+deadline a learner returns the predictions that it has. The other items get none, and no error is raised.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 ANNOTATOR_S = 2.0
-"""How long an annotator waits for a model of others; then the form is empty."""
+"""Seconds that an annotator's request waits for such a model; after that the form is empty."""
 _until: ContextVar[float | None] = ContextVar("until", default=None)
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """For the length of a `with` there is a hurry; of two, the inner one cannot be longer."""
+    """Set a deadline for a `with` block. An inner block cannot extend the deadline of an outer one."""
     mine = time.monotonic() + seconds
     before = _until.get()
     token = _until.set(mine if before is None else min(mine, before))
@@ -33,6 +33,6 @@ def is_set() -> bool:
 
 
 def left(most: float) -> float:
-    """Seconds that there are, `most` at most, 0 at least."""
+    """Return the seconds until the deadline, 0 to `most`; `most` if no deadline is set."""
     until = _until.get()
     return most if until is None else max(0.0, min(most, until - time.monotonic()))

@@ -14,10 +14,10 @@ import numpy.typing as npt
 from labelloop.errors import Failed
 
 MAX_BYTES = 256 << 20
-"""Of all that a model keeps."""
+"""Bytes of all files that a model may keep."""
 MAX_FILES = 10_000
-_HERE = "labelloop-model-dir:/"
-"""Stands for the folder's path in what `fit` returned: the folder is another one each time."""
+_FOLDER_PLACEHOLDER = "labelloop-model-dir:/"
+"""Replaces the folder's path in the result of `fit`, since the folder differs each time."""
 Files = Mapping[str, npt.NDArray[np.uint8]]
 
 
@@ -52,16 +52,16 @@ def unpack(files: Files, folder: Path) -> None:
 
 def without_place(value: Any, folder: Path) -> Any:
     """JSON, with the folder's path taken out of its texts."""
-    return _replace(value, str(folder), _HERE)
+    return _replace(value, str(folder), _FOLDER_PLACEHOLDER)
 
 
 def with_place(value: Any, folder: Path) -> Any:
     """The inverse, for another folder."""
-    return _replace(value, _HERE, str(folder))
+    return _replace(value, _FOLDER_PLACEHOLDER, str(folder))
 
 
 def code_sha256(folder: Path) -> str:
-    """Of the Python files of a user's folder, but for environments and folders named .* or _*. Raises Failed."""
+    """Return the SHA-256 of a folder's Python files, without environments and folders named .* or _*. Raises Failed."""
     if not folder.is_dir():
         raise Failed(f"there is no folder {str(folder)!r}: learner.params.folder is where the model's code is")
     digest = hashlib.sha256()

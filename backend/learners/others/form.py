@@ -1,6 +1,6 @@
-"""The form as a model of others is shown it: the objects that people see, and the one control that holds the answer.
+"""The form that your own or remote models get: the objects that annotators see, and the control with the answer.
 
-Such a model learns the answer. Of a form for approval it would otherwise take the first control it finds, the verdict.
+Such a model is trained on the answer. In a form for approval it would otherwise use the first control, the verdict.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _LAYOUT = {"View", "Style", "Header", "Collapse", "Panel"}
 
 @lru_cache(maxsize=64)
 def answer_only(xml: str) -> LabelingConfig:
-    """Raises SpecError where the form asks for approval alone: nobody says a label there."""
+    """Return the reduced form. Raises SpecError if the form only asks for approval, since it has no labels."""
     config = LabelingConfig.parse(xml)
     if config.answer is config.verdict:
         raise SpecError("labels.xml: people only approve here, so there is no label that a model could learn")

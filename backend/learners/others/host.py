@@ -1,9 +1,9 @@
 """The hosting process: runs a user's LabelStudioMLBase, of label-studio-ml 1.x or of the 2.x interface.
 
-Started by the interpreter of the model's own environment as `python host.py MEMORY`, in the folder that is the model's
-MODEL_DIR: so it imports nothing but the standard library (3.9 and later), the user's module, and what that imports.
-A request is a line of JSON on standard input, {"do", ...}; its answer a line on standard output, {"said"} or {"error"},
-in the same order. It ends with its standard input, and takes along whatever the model started, and its folder.
+The interpreter of the model's own environment runs it as `python host.py MEMORY` in the model's folder, MODEL_DIR. So
+it imports only the standard library (3.9 and later) and the user's module. A request is a line of JSON on standard
+input, {"do", ...}. Its answer is a line on standard output, {"said"} or {"error"}, in the same order. When its standard
+input ends, it exits, kills every process that the model started, and removes the folder.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BASE = "label_studio_ml.model.LabelStudioMLBase"
 PROJECT = 1
 """The id of the only project that the model ever sees."""
 PRIVATE = "labelloop-model-"
-"""How the name of a folder begins that is the model's alone."""
+"""Prefix of the name of a model's private folder."""
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     requests, answers = os.fdopen(os.dup(0), "rb"), os.dup(1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # whatever the model prints is a log line, not our answer
+    os.dup2(2, 1)  # whatever the model prints is a log line, not an answer
     waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(requests, waiting), daemon=True).start()
     host = Host()
@@ -64,7 +64,7 @@ class Host:
         self.label_config = ""
 
     def do_open(self, request: Json) -> Json:
-        """Import the class and make the model: of the state in MODEL_DIR, and of `train_output` where it is 1.x."""
+        """Import the class and make the model from the state in MODEL_DIR, and for 1.x from `train_output`."""
         sys.path[0] = request["folder"]  # instead of ours
         module, _, name = request["model"].partition(":")
         found: Any = getattr(importlib.import_module(module), name)
@@ -80,7 +80,7 @@ class Host:
         return {"interface": "2.x" if self.modern else "1.x"}
 
     def do_fit(self, request: Json) -> Json:
-        """Teach it the tasks. Its state is what it leaves in MODEL_DIR, and what `fit` returns where it is 1.x."""
+        """Train it on the tasks. Its state is the content of MODEL_DIR, and for 1.x the result of `fit`."""
         tasks = request["tasks"]
         LabelStudio.label_config = self.label_config
         output = None
@@ -93,7 +93,7 @@ class Host:
         return {"train_output": None if self.modern else output, "version": None if version is None else str(version)}
 
     def do_predict(self, request: Json) -> list[Any]:
-        """One prediction a task, {"result", "score", ...}; None where it makes none."""
+        """Return a prediction a task, {"result", "score", ...}; None if the model makes none."""
         tasks = request["tasks"]
         found = self.model.predict(tasks, context=None) if self.modern else self.model.predict(tasks)
         found = _plain(found) if hasattr(found, "model_dump") else found
@@ -117,7 +117,7 @@ class Host:
         return self.model.fit(tasks, **_taken(self.model.fit, further))
 
     def _event(self, action: str, task: Json, tasks: list[Json]) -> Json:
-        """The webhook's body as Label Studio sends it, and the tasks, which it does not send."""
+        """Return the body of Label Studio's webhook, with the tasks added, which Label Studio does not send."""
         project = {"id": PROJECT, "title": "labelloop", "label_config": self.label_config}
         return {
             "action": action,
@@ -130,10 +130,10 @@ class Host:
 
 
 class LabelStudio(BaseHTTPRequestHandler):
-    """What a model finds where it looks for Label Studio: the answers that it may learn from, and no other.
+    """A stand-in for Label Studio's API, with the training answers only.
 
-    Ready models fetch all the answers of their project when they are taught. From the real Label Studio they would get
-    the held-out ones too.
+    Many models fetch all answers of their project for training. From the real Label Studio they would also get the
+    held-out ones.
     """
 
     tasks: ClassVar[list[Json]] = []
@@ -184,7 +184,7 @@ class LabelStudio(BaseHTTPRequestHandler):
 
 
 def _taken(function: Callable[..., Any], keywords: Json) -> Json:
-    """Those of the keywords that it takes."""
+    """Return the keywords that the function takes."""
     parameters = inspect.signature(function).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return keywords
@@ -192,11 +192,11 @@ def _taken(function: Callable[..., Any], keywords: Json) -> Json:
 
 
 def _plain(value: Any) -> Any:
-    """JSON of what json does not know: pydantic's models, numpy's numbers and arrays."""
+    """Return plain JSON for pydantic's models and numpy's numbers and arrays, which json cannot write."""
     for method in ("model_dump", "tolist"):
         if hasattr(value, method):
             return getattr(value, method)()
-    raise TypeError(f"a {type(value).__name__} is nothing that Label Studio could read")
+    raise TypeError(f"Label Studio cannot read a {type(value).__name__}")
 
 
 def _listen(requests: Any, waiting: queue.SimpleQueue[bytes]) -> None:

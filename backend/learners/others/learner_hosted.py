@@ -1,4 +1,4 @@
-"""Hosted: a LabelStudioMLBase of the user's, of label-studio-ml 1.x or the 2.x interface, in a process of its own."""
+"""Hosted: your own LabelStudioMLBase, of label-studio-ml 1.x or the 2.x interface, in a process of its own."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from labelloop.labeling import results
 from labelloop.reading.paths import value_at
 
 FIT_S = 3600.0
-"""More than a run may take: the run's own limit ends it."""
+"""Seconds for training, more than any run may take: the run's own time limit ends it."""
 EVENTS = ("START_TRAINING", "ANNOTATION_CREATED", "ANNOTATION_UPDATED")
 MOST_ENDS = 3
-"""Items in a row that end the process: then it is not the items."""
+"""After this many items in a row end the process, assume that the model itself is faulty."""
 logger = logging.getLogger(__name__)
 
 
 class Hosted:
-    """`model` is "module:Class", found in `folder`, and run by the interpreter `python` of an environment that has it.
+    """`model` is "module:Class" in `folder`; `python` is the interpreter of an environment with its packages.
 
-    What the model leaves in its folder (MODEL_DIR, `workdir`, the working directory), and what a 1.x `fit` returns, is
-    the version. The class itself is not: a version goes with the code it was made by, and with no other.
-    With `event` ANNOTATION_CREATED a 2.x model is told each answer by itself, else all at once. `timeout_s` is for a
-    batch of `batch` predictions. Weights are not passed on: the interface has no place for them.
+    A version holds the files that the model leaves in its folder, which is MODEL_DIR, `workdir` and the working
+    directory. It also holds the result of a 1.x `fit`. It can be loaded only with the code that it was made by. With
+    `event` ANNOTATION_CREATED a 2.x model gets one answer at a time, else all at once. `timeout_s` limits a batch of
+    `batch` predictions. Weights are not passed on, since the interface has no place for them.
     """
 
     name: ClassVar[str] = "label-studio-ml"
@@ -90,12 +90,12 @@ class Hosted:
         if (code := folders.code_sha256(self.folder)) != learned["code"]:
             raise Failed(
                 f"the code in {self.folder} is not the code that this version was made by (SHA-256 {code[:12]}, it was "
-                f"{str(learned['code'])[:12]}): put it back, or retrain"
+                f"{str(learned['code'])[:12]}): restore it, or retrain"
             )
         self._estimator = learned
         if self._process is not None:
             self._process.close()
-        # Without a way back to us: who is no more wanted is gone at once, and its process with it.
+        # The partial has no reference to self, so an unused learner is freed at once, and its process with it.
         self._process = Process(self.python, self.memory, partial(_unpack, self._opening(), learned))
 
     def check(self, data: Sequence[Mapping[str, object]]) -> None:
@@ -116,7 +116,7 @@ class Hosted:
     ) -> Self:
         one_each(data, labels)
         if not data:
-            raise Failed("answers are needed to learn; there is none")
+            raise Failed("training needs answers; there are none")
         self.check(data)
         code = folders.code_sha256(self.folder)
         opening = self._opening()
@@ -135,9 +135,9 @@ class Hosted:
         return self
 
     def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
-        """Of an item that the model fails on it says nothing.
+        """Return the predictions; none for an item on which the model fails.
 
-        Raises Failed where it fails on all of several, or cannot be made; in a hurry it says nothing then either.
+        Raises Failed if it fails on all of several items, or cannot be made. With a deadline no error is raised.
         """
         self.check(data)
         predictions: list[Any] = []
@@ -155,14 +155,14 @@ class Hosted:
         return predictions_of(self.config, self.classes, predictions)
 
     def close(self) -> None:
-        """End its process; it is started again when it is asked."""
+        """End its process. The next request starts it again."""
         if self._process is not None:
             self._process.close()
 
     def _predict(self, data: Sequence[Mapping[str, object]]) -> list[Any]:
-        """A prediction an item; where a batch fails, item by item, the error in place of the prediction.
+        """Return a prediction an item. If a batch fails, predict item by item, with an error in place of a prediction.
 
-        Raises Ended where one item after the other ends the process.
+        Raises Ended if MOST_ENDS items in a row end the process.
         """
         assert self._process is not None
         tasks = [_task(i, item) for i, item in enumerate(data, 1)]
@@ -181,12 +181,12 @@ class Hosted:
         return alone
 
     def _answered(self, data: Sequence[Mapping[str, object]], labels: Sequence[str]) -> list[dict[str, Any]]:
-        """The answers as Label Studio's tasks, each with one annotation."""
+        """Return the answers as Label Studio's tasks, each with one annotation."""
         tasks = []
         for number, (item, label) in enumerate(zip(data, labels, strict=True), 1):
             result = results.encode(self.config, label, None)
             if results.read(self.config, result, None).label != label:
-                raise Failed(f"the answer {label[:100]!r} has no place in the labeling config any more")
+                raise Failed(f"the answer {label[:100]!r} is no longer possible in the labeling config")
             annotation = {"id": number, "task": number, "project": 1, "completed_by": 1, "was_cancelled": False}
             tasks.append(
                 {

@@ -1,4 +1,4 @@
-"""Remote: a model that answers over HTTP and learns nothing: a chat endpoint, or another ML backend of Label Studio."""
+"""Remote: a frozen model that predicts over HTTP: a chat endpoint, or another ML backend of Label Studio."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from labelloop.reading.paths import value_at
 
 PROTOCOLS = ("chat", "ml-backend")
 BATCH = 32
-"""Tasks of a request to an ML backend."""
+"""Tasks in one request to an ML backend."""
 logger = logging.getLogger(__name__)
 
 
 class Remote:
-    """Frozen: a version is what is asked and how: the form, the labels, the parameters, the examples. Needs no answer.
+    """A frozen model: a version holds its form, labels, parameters and examples. It needs no answers.
 
-    chat: POST {url}/chat/completions. `prompt` says what to do, {labels} in it stands for the labels; `shots` examples
-    are drawn from the answers and shown before each item. An answer that is not exactly one of the labels is none. How
-    sure it is: the probability of its answer where `logprobs` come, the share of `samples` where more than 1 is asked
-    for, else nothing is known. `key_env` names the environment variable that holds the key.
+    chat: POST {url}/chat/completions. `prompt` holds the instructions; {labels} in it is replaced by the labels.
+    `shots` examples are drawn from the answers and sent before each item. An answer that is not exactly one of the
+    labels counts as no prediction. The confidence is the probability of the answer if `logprobs` come, the share of
+    `samples` if there are several, and otherwise unknown. `key_env` names the environment variable with the key.
 
-    ml-backend: POST {url}/setup once and {url}/predict, as Label Studio does, for its `project`; `user_env` and
+    ml-backend: POST {url}/setup once and {url}/predict, as Label Studio does, for its `project`. `user_env` and
     `password_env` name environment variables for basic auth.
     """
 
@@ -57,14 +57,6 @@ class Remote:
         timeout_s: float = 30.0,
         at_once: int = 4,
     ) -> None:
-        if protocol not in PROTOCOLS:
-            raise SpecError(f"learner.params.protocol must be {' or '.join(PROTOCOLS)}; it is {protocol!r}")
-        if protocol == "chat" and not model:
-            raise SpecError("learner.params.model must name the model that the chat endpoint is to use")
-        if not 0 <= shots <= 100 or not 1 <= samples <= 20:
-            raise SpecError("learner.params: shots must be 0 to 100 and samples 1 to 20")
-        if bool(user_env) != bool(password_env):
-            raise SpecError("learner.params: user_env and password_env are named together or not at all")
         self.params: Mapping[str, str | int | float | bool] = {
             "field": field,
             "label_config": label_config,
@@ -82,14 +74,13 @@ class Remote:
             "timeout_s": timeout_s,
             "at_once": at_once,
         }
+        _check_params(self.params)
         self.field, self.config = field, answer_only(label_config)
         if protocol == "chat" and self.config.kind is not Kind.LABEL:
-            raise SpecError(f"a chat endpoint is asked for one label; here people answer with {self.config.kind.words}")
+            raise SpecError(f"a chat endpoint predicts one label; this form's answers are {self.config.kind.words}")
         self.protocol, self.model, self.prompt, self.project = protocol, model, prompt, project
         self.shots, self.samples, self.logprobs = shots, samples, logprobs
-        key = {"key": key_env} if protocol == "chat" and key_env else {}
-        basic = {"user": user_env, "password": password_env} if protocol == "ml-backend" and user_env else {}
-        self._wire = Wire(url, at_once, timeout_s, key or basic)
+        self._wire = Wire(url, at_once, timeout_s, _secrets(protocol, key_env, user_env, password_env))
         self._set_up = False
         self.classes: tuple[str, ...] = ()
         self.estimator: Any = None
@@ -112,22 +103,22 @@ class Remote:
         rng: np.random.Generator,
         weights: Sequence[float] | None = None,
     ) -> Self:
-        """Keeps the labels and draws the examples; asks nobody anything."""
+        """Store the labels and draw the examples; no request is sent."""
         one_each(data, labels)
         self.check(data)
         classes = classes_of(self.config, labels)
         if len(classes) < 2 and self.protocol == "chat":
-            raise Failed("a remote model is asked for one of the labels: the form names none, and answers fewer than 2")
+            raise Failed("a remote model needs labels to choose from: the form has none, and the answers fewer than 2")
         drawn = [position for position in _one_of_each(labels, rng) if labels[position] in classes][: self.shots]
         self.classes = classes
         self.estimator = {"shots": json.dumps([[value_at(data[i], self.field), labels[i]] for i in drawn])}
         return self
 
     def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
-        """Of an item with an answer that is no label it says nothing.
+        """Return the predictions; none for an item whose answer is not a label.
 
-        Raises Unreachable where the server does not answer, Failed where it refuses. In a hurry raises neither: it says
-        nothing of what has not come in time.
+        Raises Unreachable if the server does not answer, Failed if it refuses. With a deadline it raises neither, and
+        predicts nothing for items whose answers are late.
         """
         self.check(data)
         if self.protocol == "ml-backend":
@@ -135,14 +126,18 @@ class Remote:
             found = self._wire.each(self._predict, batches)
             predictions = [one for n, batch in enumerate(found) for one in batch or [None] * len(batches[n])]
             return predictions_of(self.config, self.classes, predictions)
+        return self._predictions_by_chat(data)
+
+    def _predictions_by_chat(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         asked = [str(value_at(item, self.field)) for item in data for _ in range(self.samples)]
         answers = [one or (None, None) for one in self._wire.each(self._chat, asked)]
         if self.samples > 1:
             runs = range(0, len(answers), self.samples)
             answers = [chat.of_samples([label for label, _ in answers[at : at + self.samples]]) for at in runs]
         if unusable := sum(label is None for label, _ in answers):
-            logger.warning("%s: of %d items %d have no answer that is a label", self._wire.url, len(data), unusable)
-        return with_confidences(self.classes, [label for label, _ in answers], [sure for _, sure in answers])
+            logger.warning("%s: %d of %d items got an answer that is not a label", self._wire.url, unusable, len(data))
+        labels, confidences = [label for label, _ in answers], [confidence for _, confidence in answers]
+        return with_confidences(self.classes, labels, confidences)
 
     def _chat(self, item: str, until: float) -> tuple[str | None, float | None]:
         body = chat.request(
@@ -178,8 +173,28 @@ class Remote:
         return [(one[0] if one else None) if isinstance(one, list) else one for one in found]
 
 
+def _check_params(params: Mapping[str, Any]) -> None:
+    """Raise SpecError for a parameter with an invalid value."""
+    protocol = params["protocol"]
+    if protocol not in PROTOCOLS:
+        raise SpecError(f"learner.params.protocol must be {' or '.join(PROTOCOLS)}; it is {protocol!r}")
+    if protocol == "chat" and not params["model"]:
+        raise SpecError("learner.params.model must name the model that the chat endpoint is to use")
+    if not 0 <= params["shots"] <= 100 or not 1 <= params["samples"] <= 20:
+        raise SpecError("learner.params: shots must be 0 to 100 and samples 1 to 20")
+    if bool(params["user_env"]) != bool(params["password_env"]):
+        raise SpecError("learner.params: user_env and password_env are named together or not at all")
+
+
+def _secrets(protocol: str, key_env: str, user_env: str, password_env: str) -> dict[str, str]:
+    """Return the part of the authorization by its environment variable, as Wire takes it; {} without authorization."""
+    if protocol == "chat":
+        return {"key": key_env} if key_env else {}
+    return {"user": user_env, "password": password_env} if user_env else {}
+
+
 def _one_of_each(labels: Sequence[str], rng: np.random.Generator) -> list[int]:
-    """Positions by chance: one of each label in turn, so that the first few show as many labels as there are."""
+    """Return positions in random order, one of each label in turn, so that the first ones cover most labels."""
     turn: dict[str, int] = {}
     order: list[tuple[int, int, int]] = []
     for position in rng.permutation(len(labels)).tolist():

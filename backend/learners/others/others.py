@@ -1,4 +1,4 @@
-"""What models of others say, read strictly: Label Studio's predictions as Predictions."""
+"""Strict reading of your own or remote models: Label Studio's predictions as Predictions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from labelloop.labeling.controls import Kind
 
 
 def classes_of(config: LabelingConfig, labels: Iterable[str]) -> tuple[str, ...]:
-    """What such a model may say, sorted: the form's labels; where it has none, those among the answers; no numbers."""
+    """Return the labels that such a model may predict, sorted: the form's, else the answers'; none for numbers."""
     return () if config.kind is Kind.NUMBER else tuple(sorted(config.labels or set(labels)))
 
 
 def predictions_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequence[Any]) -> Predictions:
-    """Of {"result", "score"} each; what is no such thing, or no answer that the form can give, says nothing."""
+    """Read predictions from {"result", "score"} objects; the label is None if the result is invalid in the form."""
     labels: list[str | None] = []
     scores: list[float | None] = []
     for prediction in predictions:
@@ -33,10 +33,10 @@ def predictions_of(config: LabelingConfig, classes: Sequence[str], predictions: 
 def with_confidences(
     classes: Sequence[str], labels: Sequence[str | None], confidences: Sequence[float | None]
 ) -> Predictions:
-    """Labels and how sure the model is of each; None: it does not say, which is 0 to those who read a number.
+    """Return predictions with these confidences; a confidence that is unknown (None) becomes 0.
 
-    Where each label is a class and has a confidence, what that leaves is spread evenly over the other classes: of all
-    probabilities that fit, these say the least. Of an item of which nothing is said all classes are alike.
+    If each label is a class with a confidence, the rest of its probability is spread evenly over the other classes: the
+    least informative distribution. An item without a prediction gets the same probability for each class.
     """
     numbers = np.array([0.0 if confidence is None else confidence for confidence in confidences], dtype=np.float64)
     columns = {label: column for column, label in enumerate(classes)}
@@ -55,7 +55,7 @@ def with_confidences(
 
 
 def share(value: object) -> float | None:
-    """A number from 0 to 1; None for all else."""
+    """Return a number from 0 to 1; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value) if 0 <= value <= 1 else None

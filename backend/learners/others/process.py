@@ -1,4 +1,4 @@
-"""A hosted model's process as we see it: started, asked, killed when its time is up, started again when it has died."""
+"""The process of your own model: start it, send requests, kill it at its time limit, restart it after it has exited."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from labelloop.errors import Failed, Unreachable
 
 HOST = Path(__file__).with_name("host.py")
 START_S = 120.0
-"""For its imports, and to make the model."""
-MAX_ANSWER = 64 << 20
+"""Seconds for the imports and for making the model."""
+MAX_MODEL_ANSWER = 64 << 20
+"""Bytes of an answer."""
 KEPT_BACK = ("LABELLOOP_", "LABEL_STUDIO_", "PG", "PYTHON", "VIRTUAL_ENV")
-"""How the variables begin that it is not given: our secrets, and our interpreter's."""
+"""Prefixes of environment variables that the process does not get: labelloop's secrets, its interpreter's settings."""
 
 
 class ModelError(Failed):
-    """The model's own code failed; the message has its words."""
+    """The model's own code failed; the message holds its error."""
 
 
 class Ended(Failed):
-    """The process ended without an answer, by itself or because its time was over."""
+    """The process ended without an answer, by itself or at its time limit."""
 
 
 class Process:
-    """One model in one state, started when it is first asked. Safe for threads: one asks, the others wait.
+    """One model in one state, started at the first request. Safe for threads: one request at a time, others wait.
 
-    `opening` fills the model's new folder and says what the process is asked first.
+    `opening` fills the model's new folder and returns the first request to the process.
     """
 
     def __init__(self, python: str, memory: int, opening: Callable[[Path], dict[str, Any]]) -> None:
@@ -51,23 +52,23 @@ class Process:
         self._end: Callable[[], Any] = lambda: None
         self._buffer = bytearray()
         self._owed: str | None = None
-        """A question whose answer has not come yet."""
+        """The request whose answer has not come yet; None if there is none."""
         self._due = 0.0
-        """When that answer must have come, however much of a hurry there was."""
+        """Latest time for that answer, whatever the caller's deadline was."""
         self.folder = Path()
 
     def ask(self, do: str, seconds: float, **what: Any) -> Any:
-        """Its answer.
+        """Send a request and return the answer.
 
-        Raises ModelError where the model's code fails, Failed where the model cannot be made, Ended where it dies or
-        the time is over.
+        Raises ModelError if the model's code fails, Failed if the model cannot be made, and Ended if it exits or takes
+        longer than `seconds`.
 
-        In a hurry raises Unreachable when the time is over; the model goes on, and is asked again when it is done. What
-        it was asked then has `seconds` all the same: after that it is ended.
+        With a deadline it raises Unreachable at the deadline. The model continues, and gets further requests when it is
+        done. It still has `seconds` for the first request; after that it is ended.
         """
         time_left = deadline.left(seconds + START_S)
         if not time_left or not self._lock.acquire(timeout=time_left):
-            raise Unreachable("the model is busy with others")
+            raise Unreachable("the model is busy with other requests")
         try:
             if self._child is None or self._child.poll() is not None:
                 self._start()
@@ -93,7 +94,7 @@ class Process:
         return answer["said"]
 
     def close(self) -> None:
-        """End it and all that it started, and remove its folder. Asked again, it starts anew."""
+        """End it and all processes that it started, and remove its folder. The next request starts it again."""
         self._end()
         self._child = self._owed = None
 
@@ -156,9 +157,9 @@ class Process:
             if not read:
                 raise self._died()
             self._buffer += read
-            if len(self._buffer) > MAX_ANSWER:
+            if len(self._buffer) > MAX_MODEL_ANSWER:
                 self.close()
-                raise ModelError(f"the model's answer is longer than {MAX_ANSWER >> 20} MiB")
+                raise ModelError(f"the model's answer is longer than {MAX_MODEL_ANSWER >> 20} MiB")
         line = bytes(self._buffer)
         self._buffer.clear()
         self._owed = None
@@ -166,7 +167,7 @@ class Process:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
             self.close()
-            raise ModelError(f"the model's process has said {line[:100]!r}, which is no answer") from None
+            raise ModelError(f"the model's process wrote {line[:100]!r}, which is not an answer") from None
         return answer
 
     def _died(self) -> Ended:
@@ -176,12 +177,12 @@ class Process:
             child.wait(5)
         self.close()
         code = child.returncode
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"with status {code}"
-        return Ended(f"the model's process ended, {how}; its last words are in the log")
+        how = f"was terminated by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
+        return Ended(f"the model's process {how}; its last output is in the log")
 
 
 def _wait(file: int, event: int, ends_at: float) -> None:
-    """Until the pipe is ready; raises TimeoutError after the ends_at."""
+    """Wait until the pipe is ready. Raises TimeoutError at `ends_at`."""
     poll = select.poll()
     poll.register(file, event)
     if not poll.poll(max(0.0, ends_at - time.monotonic()) * 1000):

@@ -1,6 +1,6 @@
-"""The wire to a model that answers over HTTP: so many requests at once, each with an end, repeated where it may help.
+"""The HTTP client of remote models: a limited number of concurrent requests, each with a time limit and retries.
 
-Repeated is what was answered 429 or 5xx: after the Retry-After that came with it, else after 0.5 s, 1 s, 2 s.
+Requests answered with 429 or 5xx are retried: after the answer's Retry-After, else after 0.5 s, 1 s and 2 s.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ logger = logging.getLogger(__name__)
 
 
 class Rejected(Failed):
-    """The server cannot take this one request: 400, 413 or 422, as for a text that is too long for it."""
+    """The server rejects this one request with 400, 413 or 422, for example because a text is too long."""
 
 
 class Wire:
-    """To one server. Safe for threads. Secrets are read when a request is made, and never kept."""
+    """The client of one server. Safe for threads. Secrets are read for each request and never stored."""
 
     def __init__(self, url: str, at_once: int, timeout_s: float, secrets: Mapping[str, str] | None = None) -> None:
         """`secrets`: the part of the authorization ("key", or "user" and "password") to its environment variable."""
@@ -53,9 +53,10 @@ class Wire:
         self._client = httpx.Client(timeout=timeout_s, limits=httpx.Limits(max_connections=at_once))
 
     def each(self, ask: Callable[[T, float], Any], items: Sequence[T]) -> list[Any]:
-        """`ask(item, until)` of each, several at once; None for an item that is rejected while others are not.
+        """Return `ask(item, until)` of each item, several at a time; None for a rejected item if others are accepted.
 
-        In a hurry None for all that has no answer in time; else what `ask` raises first is raised, the rest not asked.
+        With a deadline, None for all items without an answer in time. Without one, the first error is raised, and the
+        remaining items are not sent.
         """
         limited, until = deadline.is_set(), time.monotonic() + deadline.left(float("inf"))
         futures = [self._pool.submit(self._or_error, ask, item, until) for item in items]
@@ -70,7 +71,7 @@ class Wire:
         for error in [*errors, *rejected][:1]:
             logger.warning("%d of %d answers are missing: %s", len(errors) + len(rejected), len(items), error)
         if limited and late:
-            logger.warning("%s: %d of %d answers did not come in time", self.url, len(late), len(items))
+            logger.warning("%s: %d of %d answers missed the deadline", self.url, len(late), len(items))
         return [None if isinstance(one, Rejected) else one for one in found]
 
     def _or_error(self, ask: Callable[[T, float], Any], item: T, until: float) -> Any:
@@ -80,9 +81,9 @@ class Wire:
             return exc
 
     def post(self, path: str, body: Mapping[str, Any], until: float) -> Any:
-        """The JSON of the answer, None where it is none.
+        """Return the JSON of the answer; None if it is not JSON.
 
-        Raises Unreachable where there is no answer in time, Rejected or Failed where the request is refused.
+        Raises Unreachable if there is no answer in time, Rejected or Failed if the request is refused.
         """
         for attempt in range(TRIES):
             status, headers, raw = self._once(path, body, until)
@@ -94,7 +95,7 @@ class Wire:
             threading.Event().wait(pause)
         if status != 200:
             kind = Rejected if status in (400, 413, 422) else Failed
-            raise kind(f"{self.url} refuses what it is asked, {status}: {self._words(raw)}")
+            raise kind(f"{self.url} refuses the request, {status}: {self._words(raw)}")
         try:
             return json.loads(raw)
         except (ValueError, RecursionError):
@@ -103,10 +104,10 @@ class Wire:
     def _once(self, path: str, body: Mapping[str, Any], until: float) -> tuple[int, httpx.Headers, bytes]:
         end = min(until, time.monotonic() + self._timeout_s)
         if end <= time.monotonic():
-            raise Unreachable(f"{self.url} was not asked: the time was over")
+            raise Unreachable(f"no request was sent to {self.url}: the time was over")
         raw = bytearray()
         try:
-            # A server that sends a byte now and then would never reach a limit between two bytes.
+            # The whole answer has a time limit: a server that sends single bytes would never exceed one between bytes.
             with self._client.stream(
                 "POST", self.url + path, json=body, auth=self._auth(), timeout=max(0.001, end - time.monotonic())
             ) as response:
@@ -134,7 +135,7 @@ class Wire:
         return None
 
     def _words(self, raw: bytes) -> str:
-        """The beginning of an answer, for a message; a server may well repeat the key in it."""
+        """Return the beginning of an answer for a message, without secrets, since a server may repeat the key."""
         words = raw[:2000].decode(errors="replace")
         for name in self._secrets.values():
             if secret := os.environ.get(name):
@@ -151,15 +152,15 @@ class _Bearer(httpx.Auth):
         yield request
 
 
-def _pause(said: str | None, attempt: int) -> float:
-    """Seconds: as the server says it, in seconds or as a date (RFC 9110, 10.2.3), else longer with each attempt."""
-    if said is not None:
+def _pause(retry_after: str | None, attempt: int) -> float:
+    """Return the pause in seconds: by Retry-After, a number or a date (RFC 9110, 10.2.3), else doubled each attempt."""
+    if retry_after is not None:
         try:
-            return max(0.0, float(said))
+            return max(0.0, float(retry_after))
         except ValueError:
             pass
         try:
-            return max(0.0, (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds())
+            return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
         except (ValueError, TypeError):
             pass
     return 0.5 * 2.0**attempt

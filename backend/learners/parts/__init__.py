@@ -1,1 +1,1 @@
-"""What learners are built from."""
+"""Building blocks of learners."""

@@ -10,15 +10,15 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 ORIENTATIONS = 9
-"""Of half a turn: an edge from dark to light counts as one from light to dark."""
+"""Directions in half a turn: an edge from dark to light counts like one from light to dark."""
 CELLS = 4
-"""Across the picture, and down."""
+"""Cells across the picture, and down."""
 
 
 def hog(grey: Floats) -> Floats:
-    """Of a square picture, shape (side, side), at least CELLS a side: blocks of 2 x 2 cells, each of unit length.
+    """Return the features of a square picture, shape (side, side), at least CELLS a side.
 
-    Shape ((CELLS - 1)^2 * 4 * ORIENTATIONS,); zeros where nothing is to be seen.
+    Shape ((CELLS - 1)^2 * 4 * ORIENTATIONS,): blocks of 2 x 2 cells, each of unit length, or zeros without any edge.
     """
     down, across = np.gradient(grey)
     strength = np.hypot(down, across)

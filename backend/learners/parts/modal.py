@@ -1,4 +1,4 @@
-"""modAL as it can be used today: its last release, of 2023, passes scikit-learn an argument that was renamed since."""
+"""modAL with a fix: its last release, of 2023, passes an argument that scikit-learn has renamed since."""
 
 from __future__ import annotations
 

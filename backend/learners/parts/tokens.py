@@ -1,4 +1,4 @@
-"""Tokens: a text cut into words and signs, each where it stands; and what a sequence model is told of each."""
+"""Tokens: the words and signs of a text with their positions, and their features for a sequence model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NO_BLANKS = re.compile(
 class Token(NamedTuple):
     start: int
     end: int
-    """Excluded; both count characters (code points) of the text."""
+    """Position after the last character; positions count characters (code points) of the text."""
     text: str
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Words, every other character but blanks by itself; a combining mark belongs to what it stands on."""
+    """Return words, and each other character but blanks by itself; a combining mark belongs to its base character."""
     places: list[list[int]] = []
     in_word = False
     for position, character in enumerate(text):
@@ -36,7 +36,7 @@ def tokens_of(text: str) -> list[Token]:
 
 
 def described(tokens: Sequence[Token]) -> list[list[str]]:
-    """Of each token what a model may learn from: the word, its beginning, end and shape, and its neighbours."""
+    """Return the features of each token: the word, its beginning, end and shape, and its neighbours."""
     words = [token.text.lower().encode(errors="replace").decode() for token in tokens]
     shapes = [_shape(token.text) for token in tokens]
     found = []
@@ -55,13 +55,13 @@ def described(tokens: Sequence[Token]) -> list[list[str]]:
 
 
 def pieces(tokens: Sequence[Token], size: int) -> Iterator[Sequence[Token]]:
-    """At most `size` at a time."""
+    """Yield at most `size` tokens at a time."""
     for start in range(0, len(tokens), size):
         yield tokens[start : start + size]
 
 
 def _shape(word: str) -> str:
-    """Xx for Anna, X for USA, d for 1999, xd for b2; signs stand for themselves."""
+    """Return the shape of a word: Xx for Anna, X for USA, d for 1999, xd for b2; signs stay as they are."""
     kinds = ["X" if c.isupper() else "x" if c.isalpha() else "d" if c.isdigit() else c for c in word]
     shape = "".join(kind for i, kind in enumerate(kinds) if i == 0 or kinds[i - 1] != kind)
     return shape.encode(errors="replace").decode()[:20]

@@ -63,7 +63,8 @@ def test_with_too_few_answers_it_says_what_is_missing(database: Database, tmp_pa
     )
     found = json.loads(said.stdout)
     assert found["verdict"] == (
-        "cannot be told yet: 7 answers of the control lane, 20 at least; 12 held-out answers, 20 at least"
+        "not known yet: 7 answers of the control lane, at least 20 are needed; "
+        "12 held-out answers, at least 20 are needed"
     )
     assert found["difference"] is None
 
@@ -72,7 +73,7 @@ def test_a_loop_without_a_control_is_told_how_to_get_one(database: Database) -> 
     spec = digits_spec()
     with database.transaction() as conn:
         loops.register(conn, spec)
-    assert "queue.control is 0, so nothing is drawn for it: 0.1 would do" in measure(database, spec).verdict
+    assert "queue.control is 0, so no output enters the control lane" in measure(database, spec).verdict
 
 
 def test_the_interval_is_that_of_a_difference_known_beforehand() -> None:

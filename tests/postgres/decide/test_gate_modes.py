@@ -130,7 +130,7 @@ def test_a_version_judged_against_another_champion_no_longer_asks(database: Data
     rollback(database, "texts", "bob", "no", models_dir=settings.models_dir)
     after = row_of(database, older)
     assert after.status == "refused"
-    assert "which serves no more: it is judged again" in after.reasons[0]
+    assert "which no longer serves: it is judged again" in after.reasons[0]
 
 
 def test_a_rollback_needs_a_version_that_served_and_an_undamaged_file(database: Database, settings: Settings) -> None:

@@ -117,7 +117,7 @@ def test_what_asked_a_person_asks_again_once_it_passed_against_the_new_champion(
     closed = row_of(database, first.id)
     assert (closed.status, closed.reasons[0]) == (
         "refused",
-        "it was judged against pipeline, which serves no more: it is judged again",
+        "it was judged against pipeline, which no longer serves: it is judged again",
     )
     (queued,) = again_of(database, first)
     assert queued.why == f"run {str(first.id)[:8]} passed the gate against pipeline; {bad[:12]} serves now"

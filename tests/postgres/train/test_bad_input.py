@@ -62,7 +62,7 @@ def outcome(database: Database, settings: Settings) -> dict[str, Any]:
     [
         ([], "0 answers to train on, at least 2 are needed: refused"),
         (["spam"], "1 answers to train on, at least 2 are needed: refused"),
-        (["spam"] * 20, "answers with at least 2 different labels are needed to learn; all 20 say 'spam': refused"),
+        (["spam"] * 20, "training needs answers with at least 2 different labels; all 20 are 'spam': refused"),
     ],
 )
 @pytest.mark.parametrize("name", ["text", "committee"])

@@ -125,8 +125,7 @@ def test_a_run_that_judges_again_sees_the_pictures_too(
     train(database, settings.models_dir, again, settings=settings)
     with database.transaction() as conn:
         said = [
-            [(row.key, row.challenger_label) for row in items_of_part(conn, one, "holdout")]
-            for one in (first, again)
+            [(row.key, row.challenger_label) for row in items_of_part(conn, one, "holdout")] for one in (first, again)
         ]
     assert said[0] == said[1]
     assert all(label for _, label in said[0])

@@ -200,7 +200,7 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
     [
         ([], "0 answers to train on"),
         (["spam"], "1 answers to train on"),
-        (["spam"] * 30, "all 30 say 'spam'"),
+        (["spam"] * 30, "all 30 are 'spam'"),
     ],
 )
 def test_too_little_to_learn_from_is_a_verdict(
@@ -275,7 +275,7 @@ def test_a_champion_that_changes_while_a_run_begins_is_not_overlooked(
     monkeypatch.setattr("backend.train.retrain._apply", lambda _, __, ___, run, epoch, ____: seen.append((run, epoch)))
     retrain(database, settings, spec.name, threading.Event(), NoChild())  # type: ignore[arg-type]
     ((run, epoch),) = seen
-    assert (run["champion_id"], epoch) == (None, 0)
+    assert (run.champion_id, epoch) == (None, 0)
 
 
 def test_a_run_that_cannot_be_judged_says_so_and_is_not_tried_again(

@@ -21,11 +21,11 @@ from tests.support.data.learner_data import Data, points, tickets
     [
         ("sklearn.svm.SVCC", {}, r"cannot be imported: module 'sklearn.svm' has no attribute 'SVCC'"),
         ("sklearn.trees.DecisionTreeClassifier", {}, "cannot be imported: No module named 'sklearn.trees'"),
-        ("xgboost.XGBClassifier", {}, "no import path of scikit-learn's, such as sklearn.svm.SVC"),
-        ("os.system", {}, "no import path of scikit-learn's"),
-        ("sklearn.svm._classes.SVC", {}, "no import path of scikit-learn's"),
-        ("sklearn.base.ClassifierMixin", {}, "is no estimator"),
-        ("sklearn.linear_model.Ridge", {}, "is no classifier"),
+        ("xgboost.XGBClassifier", {}, "not an import path in scikit-learn, such as sklearn.svm.SVC"),
+        ("os.system", {}, "not an import path in scikit-learn"),
+        ("sklearn.svm._classes.SVC", {}, "not an import path in scikit-learn"),
+        ("sklearn.base.ClassifierMixin", {}, "is not an estimator"),
+        ("sklearn.linear_model.Ridge", {}, "is not a classifier"),
         ("sklearn.svm.SVC", {"gama": 1}, "takes no 'gama'; it takes: C, .*gamma"),
         ("sklearn.tree.DecisionTreeClassifier", {"criterion": "best"}, "'criterion' parameter .* must be a str among"),
         (
@@ -42,7 +42,7 @@ from tests.support.data.learner_data import Data, points, tickets
         ("sklearn.linear_model.SGDClassifier", {"loss": "hinge"}, "with these parameters has no predict_proba"),
         ("sklearn.tree.DecisionTreeClassifier", {"reads": "sounds"}, "no 'sounds'; there are: images, tabular, text"),
         ("sklearn.tree.DecisionTreeClassifier", {"characters": 3}, "characters: should be a valid boolean, not 3"),
-        ("sklearn.calibration.CalibratedClassifierCV", {"estimator": {"name": "os.system"}}, "no import path"),
+        ("sklearn.calibration.CalibratedClassifierCV", {"estimator": {"name": "os.system"}}, "not an import path"),
     ],
 )
 def test_a_faulty_classifier_is_refused_when_the_loop_is_registered(
@@ -116,7 +116,7 @@ def test_what_may_not_be_loaded_is_named_before_it_can_serve_and_leaves_no_file(
 def test_what_the_classifier_itself_refuses_is_a_verdict_in_its_words() -> None:
     data: Data = [{"item": "a b"}, {"item": "c d"}]
     learner = make("sklearn.naive_bayes.GaussianNB", {"field": "item"})
-    with pytest.raises(Failed, match=r"cannot be learned from: sklearn\.naive_bayes\.GaussianNB: Sparse data"):
+    with pytest.raises(Failed, match=r"items failed: sklearn\.naive_bayes\.GaussianNB: Sparse data"):
         learner.fit(data, ["x", "y"], np.random.default_rng(0))
 
 

@@ -77,7 +77,7 @@ def test_items_without_the_field_are_named_all_at_once(line: Line) -> None:
     for use in (lambda: learner.check(data), lambda: learner.fit(data, labels, np.random.default_rng(0))):
         with pytest.raises(Unreadable, match=r"item 4: its field 'text' is missing \(and 1 more\)"):
             use()
-    with pytest.raises(Failed, match="there is none"):
+    with pytest.raises(Failed, match="there are none"):
         learner.fit([], [], np.random.default_rng(0))
 
 
@@ -87,7 +87,7 @@ def test_a_version_goes_with_the_code_it_was_made_by(modern: Line, tmp_path: Pat
     version = models.store(tmp_path, "texts", modern.fitted(folder=str(folder))).id
     source = (folder / "words.py").read_text()
     (folder / "words.py").write_text(source + "\n# edited\n")
-    with pytest.raises(Failed, match=r"is not the code that this version was made by .* put it back, or retrain"):
+    with pytest.raises(Failed, match=r"is not the code that this version was made by .* restore it, or retrain"):
         models.load(tmp_path, version)
     (folder / "words.py").write_text(source)
     assert list(models.load(tmp_path, version).predict([{"text": "my parcel"}]).labels) == ["shipping"]
@@ -123,7 +123,7 @@ def test_parameters_are_checked(modern: Line, params: dict[str, object], reason:
 
 
 def test_an_answer_that_has_left_the_form_is_named(modern: Line) -> None:
-    with pytest.raises(Failed, match="the answer 'gone' has no place in the labeling config any more"):
+    with pytest.raises(Failed, match="the answer 'gone' is no longer possible in the labeling config"):
         modern.learner().fit([{"text": "a"}], ["gone"], np.random.default_rng(0))
 
 

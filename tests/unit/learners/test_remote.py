@@ -119,7 +119,7 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
 
 
 def test_a_refusal_of_every_item_fails_in_the_servers_words(server: ChatServer) -> None:
-    with pytest.raises(Failed, match=r"refuses what it is asked, 400: .*context is too long"):
+    with pytest.raises(Failed, match=r"refuses the request, 400: .*context is too long"):
         zero_shot(server).predict(items("long", "long too"))
 
 
@@ -174,7 +174,7 @@ def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
 
 def test_a_chat_endpoint_is_not_asked_for_spans(server: ChatServer) -> None:
     spans = '<View><Labels name="label" toName="t"><Label value="a"/></Labels><Text name="t" value="$text"/></View>'
-    with pytest.raises(SpecError, match="is asked for one label; here people answer with spans"):
+    with pytest.raises(SpecError, match="predicts one label; this form's answers are spans"):
         remote(server, label_config=spans)
 
 
