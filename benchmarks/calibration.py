@@ -66,7 +66,7 @@ def _one(labelled: Labelled, n: int, seed: int) -> tuple[float, ...]:
     known = {label: column for column, label in enumerate(plain.classes)}
     asked = [i for i in labelled.test[:ASKED] if labelled.classes[labelled.codes[i]] in known]
     truth = np.array([known[labelled.classes[labelled.codes[i]]] for i in asked])
-    before, after = (learner.say([labelled.data[i] for i in asked]).proba for learner in (plain, calibrated))
+    before, after = (learner.predict([labelled.data[i] for i in asked]).proba for learner in (plain, calibrated))
     assert before is not None
     assert after is not None
     orders = (strategies.utilities("margin", proba) for proba in (before, after))

@@ -26,7 +26,7 @@ from console.simulate.curves import SHARES, ratio
 from console.simulate.labelled import Labelled
 from console.simulate.learning import Study, study
 from console.simulate.picture import needed_words
-from console.simulate.replay import Ask, metric_with_all_labels, random_order, replay, metric_on_test_set
+from console.simulate.replay import Ask, metric_on_test_set, metric_with_all_labels, random_order, replay
 from labelloop.selection.select import DIVERSITY
 
 OURS = f"margin:{DIVERSITY:g}"

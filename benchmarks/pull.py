@@ -19,7 +19,8 @@ from benchmarks.rooms import House, Servers, house, quiet
 from benchmarks.turns import in_turn, ratios
 from labelloop.errors import Failed
 from labelloop.labeling import results
-from labelloop.labelstudio.gateway import PAGE, Gateway
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.labelstudio.listing import PAGE
 from labelloop.queue.tasks import TaskDraft
 from labelloop.spec.loop import LoopSpec
 from sync.pull.pull import pull

@@ -61,13 +61,13 @@ def _ours(our: House, web: httpx.Client, name: str, rng: np.random.Generator) ->
     with our.database.transaction() as conn:
         submit(conn, spec, texts(TASKS, rng))
     gateway = Noting(our.settings.label_studio_url, our.settings.label_studio_token)
-    project = ensure_project(our.database, gateway, spec, our.settings)
+    project = ensure_project(our.database, gateway, spec, our.settings).project
     try:
         began = time.perf_counter()
         report = push(our.database, gateway, spec, our.settings)
         seconds = time.perf_counter() - began
     finally:
-        our.servers.remove_project(web, project["project_id"])
+        our.servers.remove_project(web, project.id)
         gateway.close()
     if report.pushed != TASKS:
         raise Failed(f"{report.pushed} of {TASKS} tasks were pushed")

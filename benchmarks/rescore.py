@@ -113,7 +113,7 @@ def _bare(our: House, rows: Sequence[Row], learner: Learner) -> float:
             copy.set_types(["uuid", "text", "text", "float8", "text", "text", "float8", "text", "text"])
             for start in range(0, len(rows), prelabel.CHUNK):
                 chunk = rows[start : start + prelabel.CHUNK]
-                proba = learner.say([data for _, _, data in chunk]).proba
+                proba = learner.predict([data for _, _, data in chunk]).proba
                 assert proba is not None
                 two = np.partition(proba, -2, axis=1)[:, -2:]
                 said = zip(proba.argmax(axis=1).tolist(), two[:, 1].tolist(), (two[:, 0] - two[:, 1] + 1).tolist(),

@@ -128,7 +128,7 @@ class House:
         with self.database.transaction() as conn:
             row = projects.get(conn, loop)
         assert row is not None
-        return int(row["project_id"])
+        return row.id
 
     def remove_projects(self, web: httpx.Client) -> None:
         """Take everything that this house made out of Label Studio again."""

@@ -1,9 +1,10 @@
-"""Client: what a pipeline hands its outputs in with, and asks what people said.
+"""Client: submit a pipeline's outputs, and read people's answers.
 
     with Client(url, token) as client:
         client.submit(Output(key=f"ticket/{t.id}", data={"text": t.text}, probabilities=p) for t, p in scored)
 
-Submitting twice is submitting once: an output is known by its key, so everything here may be repeated, and is.
+An output is identified by its key, so submitting it twice counts once. Every call here may be repeated, and the client
+retries by itself.
 """
 
 from __future__ import annotations
@@ -12,10 +13,8 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
-
-import httpx
 
 from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
 from labelloop.outputs.output import Output
@@ -23,49 +22,52 @@ from labelloop.outputs.reading import MAX_KEY, parse, read_key
 from labelloop.reading import strict_json
 from labelloop.reading.plain import plain
 
+if TYPE_CHECKING:
+    import httpx  # takes longer to import than all of ours: loaded when the first Client is made
+
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 20.0
 SETTLED = frozenset({"answered", "passed", "quarantined", "withdrawn"})
-"""States in which no answer is to be waited for any longer."""
+"""States after which no answer will come."""
 
 
 @dataclass(slots=True)
 class Receipt:
-    """What became of the outputs that were handed in."""
+    """Result of a submit."""
 
     new: int = 0
     known: int = 0
-    """Handed in before, with the same body."""
+    """Number of outputs submitted before, with the same body."""
     states: dict[str, int] = field(default_factory=dict)
-    """How many stand in which state now: passed, waiting, in_review, answered, ..."""
+    """Number of outputs by their current state: passed, waiting, in_review, answered, ..."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Where an output stands, and what people said."""
+    """State of an output, and people's answers."""
 
     key: str
     id: str
     loop: str
     state: str
-    """passed (nobody is asked), waiting, pushing, in_review, answered, quarantined, withdrawn"""
+    """One of passed (nobody reviews it), waiting, pushing, in_review, answered, quarantined, withdrawn."""
     lane: str
     model_label: str | None = None
     model_confidence: float | None = None
     model_version: str = ""
     label: str | None = None
-    """The final label; None while there is none, and where people do not agree."""
+    """The final label; None if there is none yet, or if people do not agree."""
     approval: bool | None = None
-    """Whether the model's label stands."""
+    """Whether the model's label is correct."""
     correction: str | None = None
-    """The final label, where it is not the model's."""
+    """The final label, if it differs from the model's."""
     comments: tuple[str, ...] = ()
     agreement: float | None = None
-    """Share of the reviewers who gave the label."""
+    """Share of the reviewers that gave the label, 0 to 1."""
     reviewers: int = 0
     unreadable: tuple[str, ...] = ()
-    """Why answers that people gave cannot be read and do not count; a reason each."""
+    """Reasons why answers cannot be read and do not count, one for each such answer."""
     received_at: str = ""
     answered_at: str | None = None
 
@@ -75,11 +77,11 @@ class Status:
 
 
 class Client:
-    """The intake of a sync service at `url`. Loops have names; where there is only one it may be left out.
+    """A client of the sync service at `url`. `loop` is optional if the service has only one.
 
-    Raises InvalidOutput and Conflict with the key named, Unreachable after `attempts`, UsageError for a wrong token or
-    loop. A service that is away, busy or broken (no connection, 429, 5xx) is asked again after a random pause that
-    grows, or after as long as it says.
+    Raises InvalidOutput and Conflict with the output's key, Unreachable after `attempts`, and UsageError for a wrong
+    token or loop. If the service is down or busy (no connection, 429, 5xx), the client retries after a random pause
+    that grows, or after the time in Retry-After.
     """
 
     def __init__(
@@ -95,6 +97,8 @@ class Client:
     ) -> None:
         if not url.startswith(("http://", "https://")):
             raise UsageError(f"url must begin with http:// or https://; it is {url!r}")
+        import httpx
+
         self.url = url.rstrip("/")
         self._loop = loop
         self._attempts = attempts
@@ -105,22 +109,22 @@ class Client:
     def submit(
         self, outputs: Output | Mapping[str, Any] | Iterable[Output | Mapping[str, Any]], loop: str | None = None
     ) -> Receipt:
-        """Submit one output, or any iterable of them, read as it goes. Each one is checked before it is sent.
+        """Submit one output, or any iterable of them, which is read lazily. Each one is checked before it is sent.
 
-        Values of numpy, pandas, datetime and Decimal are converted (reading/plain.py). If one output is refused,
-        those before it are stored: mend it and submit all of them again.
+        Values of numpy, pandas, datetime and Decimal are converted (reading/plain.py). If one output is refused, those
+        before it are already stored: correct it and submit all of them again.
         """
         several = [outputs] if isinstance(outputs, Output | Mapping) else outputs
         return self._submit((_line(output) for output in several), loop)
 
     def submit_lines(self, lines: Iterable[bytes], loop: str | None = None) -> Receipt:
-        """Hand in NDJSON, such as a file opened in binary mode: one output a line, blank lines passed over."""
+        """Submit NDJSON lines, such as a file opened in binary mode: one output a line. Blank lines are skipped."""
         return self._submit(_checked(lines), loop)
 
     def get(self, key: str, loop: str | None = None) -> Status | None:
-        """Where this output stands; None where nobody has handed it in. Raises InvalidOutput for what is no key."""
+        """Return the state of this output; None if no output has this key. Raises InvalidOutput for an invalid key."""
         key = read_key(key)
-        # Dots too: a key may hold "..", which every client of HTTP would resolve.
+        # Dots are encoded too: a key may hold "..", which every HTTP client would resolve.
         path = f"/v1/loops/{self._name(loop)}/outputs/{quote(key, safe='').replace('.', '%2E')}"
         response = self._send("GET", path)
         if response.status_code == 404 and _json(response).get("path") == "key":
@@ -133,10 +137,10 @@ class Client:
     def wait(
         self, keys: Iterable[str], timeout_s: float, loop: str | None = None, every_s: float = 1.0
     ) -> dict[str, Status]:
-        """Wait until every one of these outputs is answered, or nobody will be asked, but at most `timeout_s`.
+        """Wait until each of these outputs is answered, or will not be reviewed, but at most `timeout_s` seconds.
 
-        Returns where each stands then; `is_settled` tells those that have nothing more to wait for. A key that nobody
-        has handed in is not in it.
+        Returns the state of each by its key; `is_settled` is True for those that need no more waiting. Keys without an
+        output are left out.
         """
         deadline = time.monotonic() + timeout_s
         statuses: dict[str, Status] = {}
@@ -154,7 +158,7 @@ class Client:
         return statuses
 
     def loops(self) -> list[str]:
-        """The loops that the service knows."""
+        """Return the names of the loops of the service."""
         return list(self._answer(self._send("GET", "/v1/loops"))["loops"])
 
     def close(self) -> None:
@@ -178,23 +182,27 @@ class Client:
         return receipt
 
     def _name(self, loop: str | None) -> str:
-        """The loop that is meant, ready for a path."""
+        """Return the loop's name, quoted for a path."""
         name = loop or self._loop
         if name is None:
             known = self.loops()
             if len(known) != 1:
-                raise UsageError(f"say which loop; there are: {', '.join(known) or 'none'}")
+                raise UsageError(f"name a loop; there are: {', '.join(known) or 'none'}")
             name = self._loop = known[0]
         return quote(name, safe="")
 
     def _send(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
-        """The answer, asked for again while the service is away: keys make a second POST the same as one."""
+        """Send a request and return the response. It retries while the service is down: because of the keys, a second
+        POST changes nothing.
+        """
+        from httpx import TransportError
+
         headers = {} if content is None else {"Content-Type": "application/x-ndjson"}
         for attempt in range(self._attempts):
             pause_s = self._rng.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**attempt))
             try:
                 response = self._http.request(method, self.url + path, content=content, headers=headers)
-            except httpx.TransportError as exc:
+            except TransportError as exc:
                 problem = str(exc) or type(exc).__name__
             else:
                 if response.status_code != 429 and response.status_code < 500:
@@ -228,9 +236,9 @@ _STATUS_FIELDS = tuple(f.name for f in fields(Status))
 
 
 def _line(output: Output | Mapping[str, Any]) -> bytes:
-    """The output as one line of NDJSON; raises InvalidOutput with the key named."""
-    if not isinstance(output, Output | Mapping):  # such as a DataFrame's columns, which it gives when gone through
-        raise InvalidOutput("", f"an Output or a mapping is wanted, not {type(output).__name__} ({str(output)[:40]!r})")
+    """Return the output as one line of NDJSON. Raises InvalidOutput with the key."""
+    if not isinstance(output, Output | Mapping):  # such as a DataFrame, which iterates over its column names
+        raise InvalidOutput("", f"must be an Output or a mapping, not {type(output).__name__} ({str(output)[:40]!r})")
     said = output.to_json() if isinstance(output, Output) else output
     try:
         line = strict_json.dumps(plain(said)).encode()
@@ -278,5 +286,5 @@ def _json(response: httpx.Response) -> dict[str, Any]:
 
 
 def _seconds(retry_after: str | None) -> float:
-    """What Retry-After asks for in seconds, at most a minute; a date counts as nothing said."""
+    """Return the seconds in Retry-After, at most a minute; 0 if it is a date or missing."""
     return min(float(retry_after), 60.0) if retry_after and retry_after.isdecimal() else 0.0

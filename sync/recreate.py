@@ -1,24 +1,25 @@
-"""Recreate: a loop whose project or tasks are lost gets a new project, in which what is open is asked again.
+"""Recreate: give a loop whose project or tasks are lost a new project, and ask its open tasks again there.
 
-Answers stay: they are in Postgres, and count. What still comes from the old project is nobody's any more: its webhook
-names a project that is not the loop's.
+Answers stay in Postgres, and count. Answers that still come from the old project are ignored: its webhook names a
+project that is not the loop's any more.
 """
 
 from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Mapping
 from typing import Any
 
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
+from labelloop.queue.batches import BatchKind, BatchState
+from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, projects
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import HOOK_HEADER, ensure_project, hook_path, own
+from sync.project.project import HOOK_HEADER, check_is_ours, ensure_project, hook_path
 from sync.pull.pull import pull
 from sync.pull.sweep import by_output, gone_from, reduce, too_many
 from sync.push.batches import put_back
@@ -29,70 +30,70 @@ REASON = "its project in Label Studio was lost"
 
 
 def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> dict[str, Any]:
-    """{"project", "recreated", "waits", "pushed"}. Where the project stands with its tasks, nothing is replaced.
+    """Return {"project", "recreated", "waits", "pushed"}. A project that exists with its tasks is not replaced.
 
-    Killed at any point, another call brings it to the same end.
+    After a kill at any point, another call brings the loop to the same end.
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
     waits, lost = 0, False
-    if project is not None and project["project_id"] is not None:
+    if project is not None and project.project_id is not None:
         stands, lost = _look(database, gateway, spec, project)
         if lost:
             if stands:
-                pull(database, gateway, spec)  # what was answered last
+                pull(database, gateway, spec)  # the newest answers
             with database.transaction() as conn:
                 waits = _let_go(conn, spec.name)
             if stands:
-                _silence(gateway, project["project_id"], spec.name)
-    made = ensure_project(database, gateway, spec, settings)
+                _silence(gateway, project.id, spec.name)
+    made = ensure_project(database, gateway, spec, settings).project
     pushed = push(database, gateway, spec, settings)
-    logger.info("recreate", extra={"loop": spec.name, "project": made["project_id"], "recreated": lost})
-    return {"project": made["project_id"], "recreated": lost, "waits": waits, "pushed": pushed.pushed}
+    logger.info("recreate", extra={"loop": spec.name, "project": made.id, "recreated": lost})
+    return {"project": made.id, "recreated": lost, "waits": waits, "pushed": pushed.pushed}
 
 
-def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether the project stands, and whether it or most of its tasks are lost. Raises where that cannot be known."""
-    if project["label_studio_url"].rstrip("/") != gateway.url:
+def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> tuple[bool, bool]:
+    """Return whether the project exists, and whether it or most of its tasks are lost. Raises if that is unclear."""
+    if project.label_studio_url.rstrip("/") != gateway.url:
         raise UsageError(
-            f"loop {spec.name!r} stands in Label Studio at {project['label_studio_url']}, and this is {gateway.url}: "
-            "what is missing here may be there. Set LABELLOOP_LABEL_STUDIO_URL"
+            f"the project of loop {spec.name!r} is in Label Studio at {project.label_studio_url}, but this is "
+            f"{gateway.url}. Set LABELLOOP_LABEL_STUDIO_URL to the first one"
         )
     gateway.whoami()
     try:
-        own(gateway, project)
+        check_is_ours(gateway, project)
     except Failed as exc:
         if isinstance(exc.__cause__, Refused):
             return False, True
         raise
     with database.transaction() as conn:
         rows = task_store.ids(conn, spec.name)
-    standing = reduce(gateway.all_tasks(project["project_id"]), project["signing_key"])
+    standing = reduce(gateway.all_tasks(project.id), project.signing_key)
     gone = gone_from(rows, standing, by_output(standing))
     return True, too_many(len(gone), len(rows))
 
 
 def _let_go(conn: Conn, loop: str) -> int:
-    """Everything that is open or on its way waits again; returns how many outputs."""
+    """Let all outputs that are open or on their way wait again; returns how many."""
     for hop in ("push", "answers"):  # in the order in which a push takes them
-        projects.hold(conn, loop, hop)
+        projects.lock_hop(conn, loop, hop)
     n = 0
     for batch in batches.open_(conn, loop):
-        if batch["kind"] == "tasks":
-            n += put_back(conn, batch["id"], batch["state"], "abandoned", REASON)
+        if batch.kind == BatchKind.TASKS:
+            n += put_back(conn, batch.id, batch.state, BatchState.ABANDONED, REASON)
         else:
-            batches.end(conn, batch["id"], batch["state"], "abandoned", REASON)
-            batches.forget_items(conn, batch["id"])
+            batches.end(conn, batch.id, batch.state, BatchState.ABANDONED, REASON)
+            batches.forget_items(conn, batch.id)
     n += task_store.wait_again(conn, loop, REASON)
     projects.replace(conn, loop, secrets.token_bytes(32))
     return n
 
 
 def _silence(gateway: Gateway, project_id: int, loop: str) -> None:
-    """Take our webhook out of the old project, so that nobody's click waits for us; nothing hangs on it."""
+    """Delete our webhook from the old project, so that no click there waits for it; a failure does no harm."""
     try:
         for hook in gateway.webhooks(project_id):
             if hook.url.endswith(hook_path(loop)) and HOOK_HEADER in (hook.headers or {}):
                 gateway.delete_webhook(hook.id)
     except LabelloopError as exc:
-        logger.warning("the webhook of the old project %d stays: %s", project_id, exc)
+        logger.warning("the webhook of the old project %d could not be deleted: %s", project_id, exc)

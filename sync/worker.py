@@ -37,7 +37,7 @@ CONNECT_EVERY_S = 30.0
 REFILL = 0.3
 """While people answer, the window is refilled when this share of it is free: an import of 15 tasks costs Label Studio
 twice what an import of one does."""
-IDLE_S = 20.0
+IDLE_BEFORE_TOP_UP_S = 20.0
 """After this many seconds without an answer the window is refilled to the last place."""
 END_WITHIN_S = 8.0
 """After SIGTERM a job may finish within this time. A job that is cut off is found again as if it had been killed."""
@@ -75,7 +75,7 @@ class SyncJobs:
 
     def _push(self, spec: LoopSpec) -> None:
         check = _due(self._check_at, spec.name, CHECK_EVERY_S)
-        busy = time.monotonic() - self._answered_at.get(spec.name, -math.inf) < IDLE_S
+        busy = time.monotonic() - self._answered_at.get(spec.name, -math.inf) < IDLE_BEFORE_TOP_UP_S
         try:
             push(
                 self.database,
@@ -94,7 +94,7 @@ class SyncJobs:
 
     def _connect(self, spec: LoopSpec) -> None:
         """Connect the project: after the push, which people wait for, and after a failed one, which this may repair."""
-        missing = ensure_project(self.database, self.gateway, spec, self.settings)["missing"]
+        missing = ensure_project(self.database, self.gateway, spec, self.settings).missing
         if missing:
             logger.info("loop %s: not connected yet: %s", spec.name, ", ".join(missing))
         else:

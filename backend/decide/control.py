@@ -120,7 +120,7 @@ def _right(spec: LoopSpec, taught: Sequence[Row], judged: Sequence[Row]) -> Righ
     except Failed:
         pass  # one label only: it is what such a model would always say
     else:
-        said = learner.say([row["data"] for row in judged]).labels
+        said = learner.predict([row["data"] for row in judged]).labels
     config = spec.config
     return np.array([item_score(config, row["label"], label) for label, row in zip(said, judged, strict=True)])
 

@@ -43,7 +43,7 @@ def judge(
         "reviewers": reviewers(rows),
         "identity": outcome.get("identity"),
     }
-    return decision, decision.scores(outcome["trained_on"]) | more
+    return decision, decision.evaluation(outcome["trained_on"]) | more
 
 
 def gate(spec: LoopSpec, min_holdout: int | None = None) -> Gate:
@@ -71,7 +71,7 @@ def judged(spec: LoopSpec, row: Row) -> Judged:
     return Judged(
         answer,
         *said,
-        scores=(item_score(spec.config, answer, said[0]), item_score(spec.config, answer, said[1])),
+        item_scores=(item_score(spec.config, answer, said[0]), item_score(spec.config, answer, said[1])),
         confidences=(row["champion_confidence"], row["challenger_confidence"]),
         facts=facts(spec, row),
     )

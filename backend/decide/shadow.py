@@ -15,7 +15,7 @@ from backend.decide.judge import gate, incumbent, judged, text_field
 from backend.decide.promote import close, switch
 from backend.learners import Learner
 from backend.score.prelabel import who
-from backend.score.scoring import predict
+from backend.score.scoring import predict_readable
 from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
 from labelloop.pictures.kept import with_pictures_in
@@ -102,14 +102,14 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     places: Counter[str] = Counter()
     ranked = []
     for row in best:
-        ranked.append((places[row["lane"]], row["output_id"]))
-        places[row["lane"]] += 1
+        ranked.append((places[row.lane], row.output_id))
+        places[row.lane] += 1
     return [*shadow.open_outputs(conn, loop), *(output_id for _, output_id in sorted(ranked))]
 
 
 def _verdicts(learner: Learner, rows: Sequence[dict[str, Any]]) -> list[Verdict]:
     found: list[Verdict] = [(None, None)] * len(rows)
-    positions, said = predict(learner, [row["data"] for row in rows])
+    positions, said = predict_readable(learner, [row["data"] for row in rows])
     for position, label, confidence in zip(positions, said.labels, said.confidences.tolist(), strict=True):
         found[position] = label, confidence
     return found
@@ -136,7 +136,7 @@ def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path
         models.load(models_dir, run.made)
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
-        scores = decision.scores(run.evaluation["trained_on"])
+        scores = decision.evaluation(run.evaluation["trained_on"])
         _apply(conn, spec, run, decision.promote, [first, *decision.reasons[1:]], scores)
 
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from backend.learners.making import construct
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from labelloop.errors import SpecError
 from labelloop.spec.learners import ESTIMATOR
 
@@ -51,7 +51,7 @@ class Learner(Protocol):
         """
         ...
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         """What it says of each item. Raises Unreadable where items cannot be read."""
         ...
 

@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 from sklearn.model_selection import StratifiedGroupKFold
 
 from backend.learners import Learner, make
-from backend.learners.said import Floats, Said, of_proba
+from backend.learners.predictions import Floats, Predictions, from_proba
 from labelloop.errors import Failed, Unreadable
 
 MIN_ANSWERS = 60
@@ -45,11 +45,11 @@ class Calibrated:
         self.learner = learner
         self.temperature = temperature
 
-    def say(self, data: Data) -> Said:
-        said = self.learner.say(data)
+    def predict(self, data: Data) -> Predictions:
+        said = self.learner.predict(data)
         if said.proba is None:
             return replace(said, confidences=said.confidences ** (1.0 / self.temperature))
-        sure = of_proba(self.learner.classes, tempered(said.proba, self.temperature))
+        sure = from_proba(self.learner.classes, tempered(said.proba, self.temperature))
         return replace(sure, evidence=said.evidence)  # what a committee's members dispute stays as they said it
 
     def __getattr__(self, name: str) -> Any:
@@ -74,7 +74,7 @@ def calibrate(
     `groups`: what must not be parted; each answer is its own where None. It takes FOLDS fits to most of the answers,
     and one where there are many.
     """
-    first = learner.say(data[:1])
+    first = learner.predict(data[:1])
     if first.proba is None and first.evidence is None:
         return learner
     logs: list[tuple[Floats, npt.NDArray[np.intp]]] = []
@@ -98,13 +98,13 @@ def calibrate(
     return with_temperature(learner, _temperature(logs)) if logs else learner
 
 
-def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Said]:
+def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Predictions]:
     """What it says of those that it can read: a table that was seen in part has other columns than all of it."""
     try:
-        return positions, learner.say([data[i] for i in positions])
+        return positions, learner.predict([data[i] for i in positions])
     except Unreadable as exc:
         positions = [i for place, i in enumerate(positions) if place not in exc.faults]
-    return positions, learner.say([data[i] for i in positions])
+    return positions, learner.predict([data[i] for i in positions])
 
 
 def tempered(proba: Floats, temperature: float) -> Floats:

@@ -18,8 +18,8 @@ from sklearn.pipeline import Pipeline
 
 from backend.learners.parts.modal import ActiveLearner
 from backend.learners.parts.modal import Committee as Members
+from backend.learners.predictions import Predictions, from_proba
 from backend.learners.refit import weighing
-from backend.learners.said import Said, of_proba
 from backend.learners.through import Through
 
 TREES = 50
@@ -66,18 +66,18 @@ class Committee(Through):
             learners.append(learner)
         return Pipeline([*steps, ("committee", Members(learners))])
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         if not data:
-            return of_proba(self.classes, np.empty((0, len(self.classes))))
+            return from_proba(self.classes, np.empty((0, len(self.classes))))
         features = self.see(data)
         numbers = self.estimator[:-1].transform(features) if len(self.estimator) > 1 else np.asarray(features)
         votes = self.estimator[-1].vote_proba(numbers)
         votes /= votes.sum(axis=2, keepdims=True)
-        said = of_proba(self.classes, votes.mean(axis=1))
+        said = from_proba(self.classes, votes.mean(axis=1))
         evidence = [
             {"committee": [dict(zip(self.classes, member, strict=True)) for member in item]} for item in votes.tolist()
         ]
-        return Said(said.labels, said.confidences, said.proba, evidence)
+        return Predictions(said.labels, said.confidences, said.proba, evidence)
 
 
 def _other(numbers: Any, seed: int) -> Any:

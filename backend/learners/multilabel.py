@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import FeatureUnion
 
+from backend.learners.predictions import Floats, Predictions
 from backend.learners.reading import different, parsed, read_field
-from backend.learners.said import Floats, Said
 from backend.learners.text import bag
 from labelloop.errors import Failed
 from labelloop.labeling.structured import read_labels, write_labels
@@ -61,12 +61,12 @@ class Multilabel:
         self.classes, self.estimator = classes, {"words": words, "labels": models}
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         if not data:
-            return Said([], np.empty(0), evidence=[])
+            return Predictions([], np.empty(0), evidence=[])
         seen = self.estimator["words"].transform(read_field(data, self.field, read_text))
         shares = np.column_stack([_share(model, seen) for model in self.estimator["labels"]])
-        return Said(
+        return Predictions(
             [write_labels(label for label, p in zip(self.classes, row, strict=True) if p > 0.5) for row in shares],
             np.maximum(shares, 1.0 - shares).prod(axis=1),
             evidence=[{"labels": dict(zip(self.classes, row, strict=True))} for row in shares.tolist()],

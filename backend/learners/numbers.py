@@ -13,8 +13,8 @@ from sklearn.pipeline import FeatureUnion
 from sklearn.tree import DecisionTreeRegressor
 
 from backend.learners.multilabel import counted
+from backend.learners.predictions import Floats, Predictions
 from backend.learners.reading import different, parsed, read_field
-from backend.learners.said import Floats, Said
 from backend.learners.text import bag
 from labelloop.errors import Unreadable
 from labelloop.labeling.structured import read_number, write_number
@@ -87,16 +87,18 @@ class Numbers:
         }
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         if not data:
-            return Said([], np.empty(0))
+            return Predictions([], np.empty(0))
         learned = self.estimator
         seen = _matrix(learned["columns"], self._columns(data, self._texts()))
         each = np.array([member.predict(seen) for member in learned["members"]])
         said = np.clip(each.mean(axis=0), learned["low"], learned["high"])
         spread = np.sqrt(learned["noise"] ** 2 + each.var(axis=0))
         confidences: Floats = erf(learned["tolerance"] / np.maximum(spread, 1e-12) / np.sqrt(2))
-        return Said([write_number(float(f"{number:.{DIGITS}g}")) for number in said], np.clip(confidences, 0.0, 1.0))
+        return Predictions(
+            [write_number(float(f"{number:.{DIGITS}g}")) for number in said], np.clip(confidences, 0.0, 1.0)
+        )
 
     def _texts(self) -> list[bool] | None:
         """Of each field whether it was learned as a text; None: nothing was learned."""

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import has_fit_parameter
 
+from backend.learners.predictions import Predictions, from_proba
 from backend.learners.reading import different, read_field
-from backend.learners.said import Said, of_proba
 from labelloop.errors import Failed
 
 
@@ -73,8 +73,8 @@ class Refit(ABC):
         """What `build` makes, fitted. Raises ValueError, saying why, where nothing can be learned."""
         return weighed_fit(self.build(features, seed), features, codes, weights)
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
-        return of_proba(self.classes, self.predict_proba(data))
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
+        return from_proba(self.classes, self.predict_proba(data))
 
     def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:
         """Shape (n, k), columns as in `classes`, rows sum to 1. Raises Unreadable where items cannot be read."""

@@ -15,8 +15,8 @@ import numpy as np
 import pycrfsuite
 
 from backend.learners.parts.tokens import Token, described, pieces, tokens_of
+from backend.learners.predictions import Predictions
 from backend.learners.reading import different, parsed, read_field
-from backend.learners.said import Said
 from labelloop.errors import Failed
 from labelloop.labeling.structured import Span, read_spans, write_spans
 from labelloop.selection.features import read_text
@@ -88,7 +88,7 @@ class Spans:
         self.estimator = np.frombuffer(model, np.uint8)
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         labels, confidences, evidence = [], [], []
         for text in read_field(data, self.field, read_text):
             spans: list[Span] = []
@@ -102,7 +102,7 @@ class Spans:
             labels.append(write_spans(spans))
             confidences.append(confidence)
             evidence.append({"tokens": shares})
-        return Said(labels, np.clip(np.array(confidences), 0.0, 1.0), evidence=evidence)
+        return Predictions(labels, np.clip(np.array(confidences), 0.0, 1.0), evidence=evidence)
 
     def _tag(self, piece: Sequence[Token]) -> tuple[list[str], float, list[float]]:
         """The tags, the probability of all of them together, and of each."""

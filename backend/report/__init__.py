@@ -1,1 +1,1 @@
-"""What is known of loops, runs and versions: dicts of JSON's own types, cards and exports."""
+"""Reports of loops, runs and versions, model cards, and the export to MLflow."""

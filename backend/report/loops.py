@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from backend.report.days import days
 from backend.report.parts import (
@@ -26,6 +24,7 @@ from labelloop.store.questions import loops as loop_questions
 from labelloop.store.questions import people
 from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable
 from labelloop.store.tables import versions as version_store
+from labelloop.store.tables.unreadable import UnreadableAnswer
 
 
 def overview_report(conn: Conn, *, archived: bool = False) -> Report:
@@ -90,7 +89,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "waiting": states["waiting"] + states["pushing"],
         "in_review": states["in_review"],
         "unreadable": unreadable.outputs(conn, loop),
-        "unreadable_left": next((row["stuck"] for row in unreadable.list_(conn, loop, 1)), 0),
+        "unreadable_left": next((row.stuck for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
         "set_aside": states["quarantined"] + states["withdrawn"],
@@ -113,10 +112,10 @@ def _summary(conn: Conn, loop: str) -> Report:
     return {**found, "needs_you": wanted, "idle": all(need["kind"] in STATES_WITHOUT_ALERT for need in wanted)}
 
 
-def _unreadable(row: Mapping[str, Any], label_studio_url: str) -> Report:
+def _unreadable(row: UnreadableAnswer, label_studio_url: str) -> Report:
     kept = ("key", "reviewer", "reason", "comment", "again")
     return {
-        **{key: row[key] for key in kept},
-        "at": row["updated_at"],
-        "task": task_url(label_studio_url or row["label_studio_url"], row["project_id"], row["label_studio_id"]),
+        **{key: getattr(row, key) for key in kept},
+        "at": row.updated_at,
+        "task": task_url(label_studio_url or row.label_studio_url, row.project_id, row.label_studio_id),
     }

@@ -1,9 +1,9 @@
-"""Export: runs and versions are written to MLflow too, where a tracking URI is set.
+"""Export: write runs and versions to MLflow, if a tracking URI is set.
 
-`python -m backend.report.mlflow_export LOOP` does it, a process of its own, which may hang or die with MLflow and is in
-nobody's way: what it could not write is asked for again. A run of ours is one of MLflow's, found again by a tag, so
-that a second try goes on where the first ended; so is a version. A run that ends otherwise later (a person decides) is
-brought up to date, and so are the aliases.
+`python -m backend.report.mlflow_export LOOP` runs as a process of its own, so that a slow or broken MLflow blocks
+nothing else. A run that could not be written is tried again at the next export. Runs and versions are found in MLflow
+by a tag, so a second attempt continues where the first one ended. A run whose status changes later, by a person's
+decision, is updated, and so are the aliases.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from backend.report.card import card as card_of
 from backend.report.card import card_html
 from backend.train.child import kill
 from labelloop.errors import LabelloopError
-from labelloop.process import log
+from labelloop.process import log, rooms
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import exports
@@ -35,32 +35,32 @@ from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 
 TIME_LIMIT_S = 600.0
-MANNERS = {
+MLFLOW_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
     "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # we come again ourselves
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the next export tries again
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
 }
-"""MLflow's own settings, where the environment says nothing else."""
+"""MLflow's own settings, unless the environment sets them."""
 NO_REGISTRY = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED", "PERMISSION_DENIED"})
-"""Error codes of servers that keep runs and no models."""
+"""Error codes of servers that store runs but no models."""
 RUN, VERSION = "labelloop.run", "labelloop.version"
-"""Tags by which a run and a version are found again."""
+"""Tags by which a run and a version are found in MLflow."""
 GIVE_UP_AFTER = 3
-"""Runs in a row that could not be written: it is MLflow that is away, and not these runs."""
-LONGEST = 500
-"""Characters of a parameter that any MLflow takes; of a description more than enough."""
-ENDS = {"failed": "FAILED", "stopped": "KILLED"}
+"""After this many consecutive failures, assume that MLflow is down and stop."""
+MAX_PARAM_CHARACTERS = 500
+"""Characters of a parameter, or a description, that every version of MLflow accepts."""
+MLFLOW_STATUS = {"failed": "FAILED", "stopped": "KILLED"}
 logger = logging.getLogger(__name__)
 
 
 def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> bool:
-    """Write what MLflow lacks of the loop, in a child process; whether all went well. `stop` ends it."""
+    """Export the loop in a child process, and return whether everything was written. `stop` ends the child."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "backend.report.mlflow_export", loop],
-        env={**os.environ, **settings.to_env()},
+        rooms.python("backend.report.mlflow_export", loop),
+        env={**rooms.environment(os.environ), **settings.to_env()},
         stdin=subprocess.DEVNULL,
         start_new_session=True,
     )
@@ -75,14 +75,14 @@ def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> boo
 
 
 def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | None) -> int:
-    """Write the runs of the loop that MLflow lacks, and set the aliases; returns how many runs were written.
+    """Write the runs that MLflow lacks, and set the aliases; return the number of runs.
 
-    Raises whatever MLflow raised first; what was written is noted, and a run that cannot be written (its file is larger
-    than the server takes) stops no other.
+    Each written run is recorded. A run that cannot be written, for example because its file is larger than the server
+    accepts, does not stop the others. Raises the first error of MLflow at the end.
     """
     from mlflow import MlflowClient
 
-    # Said twice: for some stores MLflow would else keep the models in a file of the folder where we happen to be.
+    # The URI is given twice, because for some stores MLflow would keep the models in a file of the current folder.
     client = MlflowClient(tracking_uri, os.environ.get("MLFLOW_REGISTRY_URI") or tracking_uri)
     experiment = client.get_experiment_by_name(_name(loop))
     experiment_id = client.create_experiment(_name(loop)) if experiment is None else experiment.experiment_id
@@ -90,7 +90,7 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
         rows = exports.pending(conn, loop)
     troubles: list[Exception] = []
     in_a_row = 0
-    for row in reversed(rows):  # the newest first: old ones that can never be written keep no other out
+    for row in reversed(rows):  # newest first, so that old runs that always fail do not block new ones
         if in_a_row == GIVE_UP_AFTER:
             break
         try:
@@ -106,8 +106,8 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
         epoch = version_store.epoch(conn, loop)
         champion = version_store.champion(conn, loop)
         challenger = exports.challenger(conn, loop)
-    _where_it_can(lambda: _alias(client, loop, "champion", None if champion is None else champion.id))
-    _where_it_can(lambda: _alias(client, loop, "challenger", challenger))
+    _unless_no_registry(lambda: _alias(client, loop, "champion", None if champion is None else champion.id))
+    _unless_no_registry(lambda: _alias(client, loop, "challenger", challenger))
     with database.transaction() as conn:
         exports.exported_promotions(conn, loop, epoch)
     if troubles:
@@ -118,7 +118,7 @@ def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | 
 def _write(
     client: Any, experiment_id: str, database: Database, loop: str, row: RetrainRun, models_dir: Path | None
 ) -> None:
-    """Everything about one run; twice is once."""
+    """Write one run with its card and its version. Writing it twice has the same effect as once."""
     from mlflow.entities import Metric, Param, RunTag
 
     version_id = row.version_id
@@ -129,7 +129,7 @@ def _write(
         "labelloop.loop": loop,
         "labelloop.verdict": str(row.status),
         "labelloop.cut": "" if row.feedback_upto is None else str(row.feedback_upto),
-        "mlflow.note.content": "\n\n".join([*row.reasons, row.error or ""]).strip()[:LONGEST],
+        "mlflow.note.content": "\n\n".join([*row.reasons, row.error or ""]).strip()[:MAX_PARAM_CHARACTERS],
     }
     found = client.search_runs([experiment_id], f"tags.`{RUN}` = '{row.id}'", max_results=1)
     run = found[0] if found else client.create_run(experiment_id, _ms(row.started_at or row.requested_at), tags,
@@ -147,11 +147,11 @@ def _write(
         client.log_text(run_id, json.dumps(card, indent=2), "card.json")
         if version_id is not None and models_dir is not None and card["model"]["file"]["trouble"] is None:
             _register(client, run, loop, version_id, models.path(models_dir, version_id))
-    client.set_terminated(run_id, ENDS.get(row.status, "FINISHED"), at)
+    client.set_terminated(run_id, MLFLOW_STATUS.get(row.status, "FINISHED"), at)
 
 
 def _register(client: Any, run: Any, loop: str, version_id: str, file: Path) -> None:
-    """The version's file, kept with the first run that made it, as a version of the loop's registered model."""
+    """Register the version in the loop's model. Its file is stored with the first run that made it."""
     run_id = run.info.run_id
     others = client.search_runs([run.info.experiment_id], f"tags.`{VERSION}` = '{version_id}'", max_results=1000)
     home = next((r for r in reversed(others) if client.list_artifacts(r.info.run_id, "model")), None)
@@ -171,11 +171,11 @@ def _register(client: Any, run: Any, loop: str, version_id: str, file: Path) -> 
             source = f"{home.info.artifact_uri}/model"
             client.create_model_version(_name(loop), source, home.info.run_id, tags={VERSION: version_id})
 
-    _where_it_can(register)
+    _unless_no_registry(register)
 
 
 def _registered(client: Any, loop: str, version_id: str) -> str | None:
-    """MLflow's number of our version."""
+    """Return MLflow's number of the version; None if it is not registered."""
     found = client.search_model_versions(f"name = '{_name(loop)}' and tags.`{VERSION}` = '{version_id}'")
     return found[0].version if found else None
 
@@ -188,8 +188,8 @@ def _alias(client: Any, loop: str, alias: str, version_id: str | None) -> None:
         client.delete_registered_model_alias(_name(loop), alias)
 
 
-def _where_it_can(do: Any) -> None:
-    """What a server without a registry refuses is left out: the runs are there."""
+def _unless_no_registry(do: Any) -> None:
+    """Call `do`, and ignore the error of a server that has no model registry; the runs are written anyway."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -197,35 +197,35 @@ def _where_it_can(do: Any) -> None:
     except MlflowException as exc:
         if exc.error_code not in NO_REGISTRY:
             raise
-        logger.info("MLflow keeps no models here: %s", exc.error_code)
+        logger.info("this MLflow has no model registry: %s", exc.error_code)
 
 
 def _name(loop: str) -> str:
-    """Of the loop's experiment, and of its registered model."""
+    """Return the name of the loop's experiment and of its registered model."""
     return f"labelloop-{loop}"
 
 
 def _params(row: RetrainRun, card: Mapping[str, Any] | None) -> dict[str, str]:
-    said: dict[str, Any] = {"seed": row.seed, "cut": row.feedback_upto, "why": row.why}
+    params: dict[str, Any] = {"seed": row.seed, "cut": row.feedback_upto, "why": row.why}
     if card is not None:
-        said |= {"learner": card["model"]["learner"]}
-        said |= {f"learner.{name}": value for name, value in (card["model"]["params"] or {}).items()}
-    return {name: str(value)[:LONGEST] for name, value in said.items() if value is not None}
+        params |= {"learner": card["model"]["learner"]}
+        params |= {f"learner.{name}": value for name, value in (card["model"]["params"] or {}).items()}
+    return {name: str(value)[:MAX_PARAM_CHARACTERS] for name, value in params.items() if value is not None}
 
 
-def _metrics(scores: Mapping[str, Any]) -> dict[str, float]:
-    """What a run was judged by, as flat numbers; what was not measured is left out."""
-    said: dict[str, Any] = {key: scores.get(key) for key in ("holdout", "trained_on", "better", "worse", "p",
+def _metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Return the evaluation of a run as flat numbers; numbers that were not measured are left out."""
+    found: dict[str, Any] = {key: evaluation.get(key) for key in ("holdout", "trained_on", "better", "worse", "p",
                                                              "detectable", "size_bytes")}  # fmt: skip
     for side, prefix in (("challenger", ""), ("champion", "champion_")):
-        measured = scores.get(side) or {}
-        said |= {prefix + key: measured.get(key) for key in ("accuracy",)}
-        said |= {f"{prefix}accuracy_{key}": measured.get(key) for key in ("low", "high")}
-        said[f"{prefix}ece"] = ((scores.get("calibration") or {}).get(side) or {}).get("ece")
-        said[f"{prefix}ms"] = (scores.get("speed") or {}).get(f"{side}_ms")
-    gain = scores.get("gain") or {}
-    said |= {"gain": gain.get("value"), "gain_low": gain.get("low"), "gain_high": gain.get("high")}
-    return {key: float(value) for key, value in said.items() if value is not None and math.isfinite(value)}
+        measured = evaluation.get(side) or {}
+        found |= {prefix + key: measured.get(key) for key in ("accuracy",)}
+        found |= {f"{prefix}accuracy_{key}": measured.get(key) for key in ("low", "high")}
+        found[f"{prefix}ece"] = ((evaluation.get("calibration") or {}).get(side) or {}).get("ece")
+        found[f"{prefix}ms"] = (evaluation.get("speed") or {}).get(f"{side}_ms")
+    gain = evaluation.get("gain") or {}
+    found |= {"gain": gain.get("value"), "gain_low": gain.get("low"), "gain_high": gain.get("high")}
+    return {key: float(value) for key, value in found.items() if value is not None and math.isfinite(value)}
 
 
 def _ms(at: datetime) -> int:
@@ -236,21 +236,21 @@ def main() -> int:
     settings = Settings.from_env(os.environ)
     log.configure(settings.log)
     os.nice(10)
-    for name, value in MANNERS.items():
+    for name, value in MLFLOW_SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         settings.require("database_url", "mlflow_tracking_uri")
         with Database(settings.database_url, size=1) as database:
             n = export(database, sys.argv[1], settings.mlflow_tracking_uri, settings.models_dir)
     except ModuleNotFoundError as exc:
-        logger.error("nothing goes to MLflow: %s; pip install 'labelloop[mlflow]'", exc)
+        logger.error("nothing is written to MLflow: %s; pip install 'labelloop[mlflow]'", exc)
         return 1
     except LabelloopError as exc:
-        logger.warning("not written to MLflow, later again: %s", exc)
+        logger.warning("not written to MLflow, the next export tries again: %s", exc)
         return 1
     except Exception as exc:
-        said = re.sub(r"//[^/@\s]*@", "//", f"{type(exc).__name__}: {exc}")  # an address may hold a password
-        logger.warning("loop %s: not written to MLflow, later again: %s", sys.argv[1], said[:500])
+        message = re.sub(r"//[^/@\s]*@", "//", f"{type(exc).__name__}: {exc}")  # an address may hold a password
+        logger.warning("loop %s: not written to MLflow, the next export tries again: %s", sys.argv[1], message[:500])
         return 1
     if n:
         logger.info("loop %s: %d runs written to MLflow", sys.argv[1], n)

@@ -1,4 +1,4 @@
-"""How the pages write numbers, times and labels. Pure; each is a filter of the templates."""
+"""Formats of numbers, times and labels on the pages. Pure; each function is a filter of the templates."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def percent(share: float | None) -> str:
 
 
 def points(gain: float | None) -> str:
-    """A difference of two shares."""
+    """Format a difference of two shares."""
     return NOT_MEASURED if gain is None else f"{100 * gain:+.1f} points"
 
 
 def interval(found: Mapping[str, Any] | None) -> str:
-    """The 95 % bounds of a share: "91.2 to 96.3"; "" where there are none."""
+    """Format the 95 % confidence interval of a share, as in "91.2 to 96.3"; "" if it was not measured."""
     if not found or found.get("low") is None or found.get("high") is None:
         return ""
     return f"{100 * found['low']:.1f} to {100 * found['high']:.1f}"
 
 
 def when(moment: str | None) -> str:
-    """A time of a report, to the minute."""
+    """Format a time of a report, to the minute."""
     return "never" if moment is None else f"{datetime.fromisoformat(moment):%Y-%m-%d %H:%M} UTC"
 
 
@@ -54,7 +54,7 @@ def milliseconds(ms: float | None) -> str:
 
 
 def said(label: str | None) -> str:
-    """A label as people read it: that of several labels or spans is JSON."""
+    """Format a label for people. The label of several choices, or of spans, is JSON."""
     if label is None:
         return "nothing"
     if label[:1] not in ("[", '"'):
@@ -69,17 +69,17 @@ def said(label: str | None) -> str:
 
 
 def with_names(sentence: str, names: Mapping[str, str]) -> str:
-    """A sentence of a verdict that names a slice by its reviewer, with the person's name for the number."""
+    """Replace the numbers of reviewers in a sentence of a verdict ("reviewer user 7") by their names."""
     return re.sub(r"(?<=\breviewer )user \d+\b", lambda found: names.get(found[0], found[0]), sentence)
 
 
 def day(iso: str) -> str:
-    """A day as people read it: 2026-07-01 is Wed 1 Jul 2026."""
+    """Format a day: 2026-07-01 as "Wed 1 Jul 2026"."""
     return f"{datetime.fromisoformat(iso):%a %-d %b %Y}"
 
 
 def heat(n: int, total: int) -> int:
-    """0 to 5: how dark a cell of a confusion matrix is, by its share of the row."""
+    """Return the shade of a cell of a confusion matrix, 0 to 5, by its share of the row."""
     return 0 if not n or not total else 1 + min(4, int(5 * n / total))
 
 

@@ -1,4 +1,4 @@
-"""Review: the reports of loops, runs and versions, as pages for people and as JSON for programs; and who may decide."""
+"""Review: reports of loops, runs and versions, as pages for people and as JSON for programs, and actions on them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from labelloop.store.database import Database
 
 __all__ = ["register"]
 
-OPEN = {"login", "log_in", "static"}
+ROUTES_WITHOUT_LOGIN = {"login", "log_in", "static"}
 
 
 def register(app: Flask, settings: Settings, database: Database, *more: Authenticator) -> None:
-    """Serve /review and /v1/review in `app`. `more` ways to know who asks, beside those of the settings."""
+    """Serve /review and /v1/review in `app`. `more`: authenticators beside those of the settings."""
     ways = [*authenticators(settings, database), *more]
     programs = api.blueprint(settings, database)
-    guard.stand_before(programs, ways, lambda _: False)
+    guard.protect(programs, ways, lambda _: False)
     programs.register_error_handler(Exception, _as_json)
     app.register_blueprint(programs)
 
     people = pages.blueprint(settings, database)
     if settings.secret_key:
         guard.prepare(app, settings.secret_key)
-        guard.stand_before(people, ways, OPEN.__contains__)
+        guard.protect(people, ways, ROUTES_WITHOUT_LOGIN.__contains__)
     else:
         people.before_request(_not_set_up)
     people.register_error_handler(Exception, _as_page)

@@ -1,4 +1,4 @@
-"""The same reports and decisions for programs: JSON below /v1/review, with a bearer token."""
+"""The same reports and actions for programs: JSON below /v1/review, with a bearer token."""
 
 from __future__ import annotations
 
@@ -10,80 +10,102 @@ from backend.report import card as cards
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report
-from backend.review import decide
+from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
-from backend.review.guard import asker, found, need
+from backend.review.guard import asker, found, require_scope
 from labelloop.process.bodies import json_object
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import access, descriptions
 from labelloop.versions.descriptions import Description
 
+Json = dict[str, Any]
+
 
 def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp = Blueprint("review_api", __name__, url_prefix="/v1/review")
-    ask = asker(database)
+    api = _Api(settings, database)
+    bp.add_url_rule("/overview", "overview", api.overview)
+    bp.add_url_rule("/loops/<loop>", "loop", api.loop)
+    bp.add_url_rule("/runs/<run_id>", "run", api.run)
+    bp.add_url_rule("/runs/<run_id>/progress", "progress", api.progress)
+    bp.add_url_rule("/versions/<version_id>", "version", api.version)
+    bp.add_url_rule("/versions/<version_id>/card", "card", api.card)
+    bp.add_url_rule("/versions/<version_id>/file", "file", api.file)
+    bp.add_url_rule("/versions/<version_id>/description", "describe", api.describe, methods=["POST"])
+    bp.add_url_rule("/compare", "compare", api.compare)
+    bp.add_url_rule("/<what>/<subject>", "act", api.act, methods=["POST"])
+    return bp
 
-    @bp.get("/overview")
-    def overview() -> Any:
+
+class _Api:
+    """The views; each returns JSON."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._ask = asker(database)
+
+    def overview(self) -> Json:
         archived = "archived" in request.args
-        return ask(lambda conn: overview_report(conn, archived=archived))
+        return self._ask(lambda conn: overview_report(conn, archived=archived))
 
-    @bp.get("/loops/<loop>")
-    def loop(loop: str) -> Any:
-        return ask(lambda conn: loop_report(conn, loop, label_studio_url=settings.label_studio_url))
+    def loop(self, loop: str) -> Json:
+        url = self._settings.label_studio_url
+        return self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
 
-    @bp.get("/runs/<run_id>")
-    def run(run_id: str) -> Any:
-        return ask(lambda conn: run_report(conn, run_id, label_studio_url=settings.label_studio_url))
+    def run(self, run_id: str) -> Json:
+        url = self._settings.label_studio_url
+        return self._ask(lambda conn: run_report(conn, run_id, label_studio_url=url))
 
-    @bp.get("/runs/<run_id>/progress")
-    def progress(run_id: str) -> Any:
-        return ask(lambda conn: run_progress(conn, run_id))
+    def progress(self, run_id: str) -> Json:
+        return self._ask(lambda conn: run_progress(conn, run_id))
 
-    @bp.get("/versions/<version_id>")
-    def version(version_id: str) -> Any:
-        return ask(lambda conn: version_report(conn, version_id))
+    def version(self, version_id: str) -> Json:
+        return self._ask(lambda conn: version_report(conn, version_id))
 
-    @bp.get("/versions/<version_id>/card")
-    def card(version_id: str) -> Any:
-        return found(lambda: cards.card(database, version_id, settings.models_dir))
+    def card(self, version_id: str) -> Json:
+        return found(lambda: cards.card(self._database, version_id, self._settings.models_dir))
 
-    @bp.get("/versions/<version_id>/file")
-    def file(version_id: str) -> Response:
-        need(access.PROMOTE)
-        return model_file(settings.models_dir, ask(lambda conn: full_version_id(conn, version_id)))
+    def file(self, version_id: str) -> Response:
+        require_scope(access.PROMOTE)
+        return model_file(self._settings.models_dir, self._ask(lambda conn: full_version_id(conn, version_id)))
 
-    @bp.post("/versions/<version_id>/description")
-    def describe(version_id: str) -> Any:
-        """`name`, `tags` and `note`, all three; what is left out is empty from then on."""
-        by, body = need(access.PROMOTE).name, json_object()
-        name, tags, note = body.get("name"), body.get("tags") or [], body.get("note")
-        if not isinstance(name, str | None) or not isinstance(note, str | None) or not isinstance(tags, list):
-            abort(400, "name and note must be texts, and tags a list of texts")
-        if not all(isinstance(tag, str) for tag in tags):
-            abort(400, "name and note must be texts, and tags a list of texts")
-        description = Description.of(name, tags, note)
-        version = ask(lambda conn: full_version_id(conn, version_id))
-        with database.transaction() as conn:
+    def describe(self, version_id: str) -> Json:
+        """The body has `name`, `tags` and `note`; one that is missing becomes empty."""
+        by, description = require_scope(access.PROMOTE).name, _description(json_object())
+        version = self._ask(lambda conn: full_version_id(conn, version_id))
+        with self._database.transaction() as conn:
             descriptions.write(conn, version, description, by)
             return version_report(conn, version)
 
-    @bp.get("/compare")
-    def compare() -> Any:
+    def compare(self) -> Json:
         a, b = request.args.get("a", ""), request.args.get("b", "")
-        return ask(lambda conn: comparison(conn, a, b))
+        return self._ask(lambda conn: comparison(conn, a, b))
 
-    @bp.post("/<what>/<subject>")
-    def do(what: str, subject: str) -> Any:
-        """`why`, for a roll-back `to`, and `epoch` where it matters that nobody has changed the champion meanwhile."""
-        by, body = need(access.PROMOTE).name, json_object()
-        if not isinstance(why := body.get("why"), str):
-            abort(400, 'the body must be a JSON object with the reason, {"why": ".."}')
-        to, epoch = body.get("to"), body.get("epoch")
-        if not isinstance(to, str | None) or not isinstance(epoch, int | None) or isinstance(epoch, bool):
-            abort(400, "to must be a version's id, and epoch a number")
-        asked = ask(lambda conn: decide.look(conn, what, subject))
-        return {"done": decide.do(database, settings.models_dir, asked, decide.Deed(by, why, epoch, to))}
+    def act(self, what: str, subject: str) -> Json:
+        """The body has `why`, and `to` for a roll-back. With `epoch` the action fails if the champion has changed."""
+        action = _action(require_scope(access.PROMOTE).name, json_object())
+        asked = self._ask(lambda conn: confirmation(conn, what, subject))
+        return {"done": carry_out(self._database, self._settings.models_dir, asked, action)}
 
-    return bp
+
+def _description(body: Json) -> Description:
+    name, tags, note = body.get("name"), body.get("tags") or [], body.get("note")
+    if (
+        not isinstance(name, str | None)
+        or not isinstance(note, str | None)
+        or not isinstance(tags, list)
+        or not all(isinstance(tag, str) for tag in tags)
+    ):
+        abort(400, "name and note must be texts, and tags a list of texts")
+    return Description.of(name, tags, note)
+
+
+def _action(by: str, body: Json) -> Action:
+    if not isinstance(why := body.get("why"), str):
+        abort(400, 'the body must be a JSON object with the reason, {"why": ".."}')
+    to, epoch = body.get("to"), body.get("epoch")
+    if not isinstance(to, str | None) or not isinstance(epoch, int | None) or isinstance(epoch, bool):
+        abort(400, "to must be a version's id, and epoch a number")
+    return Action(by, why, epoch, to)

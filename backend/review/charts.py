@@ -17,39 +17,39 @@ from xml.etree import ElementTree
 from backend.report.words import duration
 
 SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.6)}
-"""Inches. Each chart is drawn twice, so that it is as wide as the page, and its words can be read, on a laptop and on a
-phone; the style sheet shows one.
+"""Inches. Each chart is drawn for a laptop and for a phone, as wide as the page and with readable text. The style sheet
+shows one of the two.
 """
 LOW_IN = 1.5
-"""Height of a chart of two rows."""
+"""Height of a chart with two rows."""
 LEFT_IN, SIDES_LEFT_IN = {"wide": 0.85, "narrow": 0.85}, {"wide": 2.4, "narrow": 1.4}
 TOP_IN = {"wide": 0.35, "narrow": 0.75}
-"""Room for the legend: one row, or three."""
+"""Space for the legend: one row, or three."""
 CHAMPION, CHALLENGER = "#d97706", "#3b82f6"
-"""Both have a contrast of 3 and more on white and on the page's dark."""
+"""Both have a contrast of at least 3 on white and on the page's dark background."""
 BY_DAY = {
     "intake": ("outputs", "for_people"),
     "answers": ("answers", "held_out"),
     "accuracy": ("accuracy", "low", "high", "held_out"),
     "times": ("person_median_s", "person_p90_s", "task_median_s"),
 }
-"""Chart to the columns of a day that it shows."""
+"""Columns of a day that each chart shows."""
 MOST_NUMBERED = 20
-"""Days of which the number of answers stands beside the accuracy."""
+"""Up to this many days, the number of answers is printed beside the accuracy."""
 INK = "#123456"
-"""Stands for the colour of the page's text until the SVG is made."""
+"""Placeholder for the colour of the page's text, replaced when the SVG is made."""
 SVG = "http://www.w3.org/2000/svg"
 XLINK = "{http://www.w3.org/1999/xlink}href"
 _drawing = threading.Lock()
 
 
 def learning_curve(curve: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracy of each version over the answers that taught it; "" where none was measured."""
+    """Draw the accuracy of each version over its number of training answers; "" if none was measured."""
     return _cached("curve", [p for p in curve if p.get("accuracy") is not None])
 
 
 def by_day(days: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """Intake, answers, accuracy and response time by day; "" each where fewer than two days have such data."""
+    """Draw intake, answers, accuracy and response time by day; a chart is "" with data of fewer than two days."""
     return {kind: _days(kind, days, columns) for kind, columns in BY_DAY.items()}
 
 
@@ -59,13 +59,13 @@ def _days(kind: str, days: Sequence[Mapping[str, Any]], columns: Sequence[str]) 
 
 
 def calibration(found: Mapping[str, Any] | None) -> str:
-    """Accuracy over confidence, for both sides; "" where neither has bins."""
+    """Draw accuracy over confidence for both models; "" if neither has bins."""
     bins = {side: ((found or {}).get(side) or {}).get("bins") or [] for side in ("champion", "challenger")}
     return _cached("calibration", bins if any(bins.values()) else None)
 
 
 def side_by_side(report: Mapping[str, Any]) -> str:
-    """Accuracy of champion and challenger with their intervals; "" where one was not measured."""
+    """Draw the accuracy of champion and challenger with their intervals; "" if one was not measured."""
     sides = [report["champion"], report["challenger"]]
     known = all(side and side.get("accuracy") is not None and side.get("low") is not None for side in sides)
     kept = ("name", "accuracy", "low", "high")
@@ -81,16 +81,16 @@ def _cached(kind: str, data: object) -> str:
 
 @lru_cache(maxsize=128)
 def _draw(kind: str, size: str, data: str) -> str:
-    """Drawn once for each content: a page that is looked at again costs nothing."""
+    """Draw the SVG once for each content, so that a page costs nothing when it is opened again."""
     import matplotlib
     from matplotlib.figure import Figure
 
     width, height = SIZES[size]
     height = LOW_IN if kind == "sides" else height
-    # "none": text stays text. Without a salt ids are drawn by lot.
+    # "none": text stays text. Without a salt the ids are random.
     style: Any = {"svg.fonttype": "none", "svg.hashsalt": "labelloop", "font.size": 11}
-    with _drawing, matplotlib.rc_context(style):  # settings and font cache are of the process
-        # Margins in inches: to find them, matplotlib would draw everything once more.
+    with _drawing, matplotlib.rc_context(style):  # settings and font cache belong to the process
+        # Margins are given in inches, because matplotlib would draw everything twice to find them.
         left, top = (SIDES_LEFT_IN if kind == "sides" else LEFT_IN)[size], 0.1 if kind == "sides" else TOP_IN[size]
         figure = Figure(figsize=(width, height))
         axes = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, 1 - (0.6 + top) / height))
@@ -107,23 +107,23 @@ def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
     low, high = ([100 * (p[end] if p[end] is not None else p["accuracy"]) for p in points] for end in ("low", "high"))
     axes.plot(x, y, color=CHALLENGER, linewidth=1, zorder=1)
     axes.vlines(x, low, high, color=CHALLENGER, linewidth=1.5, zorder=1)
-    for promoted, marker, words in ((True, "o", "was promoted"), (False, "X", "was not")):
+    for promoted, marker, words in ((True, "o", "promoted"), (False, "X", "not promoted")):
         chosen = [i for i, p in enumerate(points) if (p["stage"] in ("champion", "retired")) is promoted]
         colour = CHAMPION if promoted else CHALLENGER
         axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
-    axes.set_xlabel("answers that taught it")
-    axes.set_ylabel("accuracy on the hold-out, %")
+    axes.set_xlabel("training answers")
+    axes.set_ylabel("accuracy on the hold-out set, %")
     _legend(axes)
 
 
 def _calibration(axes: Any, bins: dict[str, list[dict[str, Any]]]) -> None:
     axes.plot([0, 100], [0, 100], color=INK, linewidth=0.8, linestyle=":", label="confidence = accuracy")
     for side, colour, marker in (("champion", CHAMPION, "o"), ("challenger", CHALLENGER, "s")):
-        # A bin without items has no share.
+        # A bin without items has no accuracy.
         seen = [b for b in bins[side] if b["n"] and b["confidence"] is not None and b["accuracy"] is not None]
         if seen:
-            share, right = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
-            axes.plot(share, right, color=colour, marker=marker, linewidth=1, label=side)
+            confidence, accuracy = [100 * b["confidence"] for b in seen], [100 * b["accuracy"] for b in seen]
+            axes.plot(confidence, accuracy, color=colour, marker=marker, linewidth=1, label=side)
     axes.set(xlim=(0, 100), ylim=(0, 100), xlabel="confidence, %", ylabel="accuracy, %")
     _legend(axes)
 
@@ -136,21 +136,21 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     names = [f"{who}{between}{side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
-    axes.set_xlabel("accuracy on the hold-out, %, with 95 % CI")
+    axes.set_xlabel("accuracy on the hold-out set, %, with 95 % CI")
 
 
 def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
     at, all_ = _points(days, "outputs")
-    _bars(axes, at, all_, 0.8, CHAMPION, "all that came in")
+    _bars(axes, at, all_, 0.8, CHAMPION, "received")
     at, some = _points(days, "for_people")
-    _bars(axes, at, some, 0.4, CHALLENGER, "of those for people")
+    _bars(axes, at, some, 0.4, CHALLENGER, "of these for people")
     _by_day(axes, "outputs a day", whole=True)
 
 
 def _answers(axes: Any, days: list[dict[str, Any]]) -> None:
     _bars(axes, *_points(days, "answers"), 0.8, CHALLENGER, "outputs answered")
     at, some = _points(days, "held_out")
-    _bars(axes, at, some, 0.4, CHAMPION, "of those held out")
+    _bars(axes, at, some, 0.4, CHAMPION, "of these held out")
     _by_day(axes, "outputs a day", whole=True)
 
 
@@ -191,7 +191,7 @@ def _times(axes: Any, days: list[dict[str, Any]]) -> None:
 
 
 def _bars(axes: Any, at: list[int], heights: list[float], width: float, colour: str, words: str) -> None:
-    """All in one path, which takes a tenth of the time of as many rectangles; no day has a bar of no height."""
+    """Draw all bars as one path, ten times as fast as rectangles. A day without data has no bar."""
     x = [edge for day in at for edge in (day - width / 2, day - width / 2, day + width / 2, day + width / 2)]
     y = [edge for height in heights for edge in (0.0, height, height, 0.0)]
     axes.fill(x, y, color=colour, linewidth=0, label=words)
@@ -199,7 +199,7 @@ def _bars(axes: Any, at: list[int], heights: list[float], width: float, colour: 
 
 
 def _points(days: list[dict[str, Any]], column: str, times: float = 1) -> tuple[list[int], list[float]]:
-    """Day numbers and values of the days that have one."""
+    """Return day numbers and values of the days that have a value."""
     have = [
         (date.fromisoformat(row["day"]).toordinal(), times * row[column]) for row in days if row[column] is not None
     ]
@@ -207,7 +207,7 @@ def _points(days: list[dict[str, Any]], column: str, times: float = 1) -> tuple[
 
 
 def _with_gaps(at: list[int], values: list[float]) -> tuple[list[float], list[float]]:
-    """The same with a hole wherever a day is missing, so that no line is drawn over it."""
+    """Add a gap wherever a day is missing, so that no line is drawn across it."""
     x: list[float] = []
     y: list[float] = []
     for day, value in zip(at, values, strict=True):
@@ -220,7 +220,7 @@ def _with_gaps(at: list[int], values: list[float]) -> tuple[list[float], list[fl
 
 
 def _by_day(axes: Any, unit: str, *, whole: bool = False) -> None:
-    """`whole`: the numbers of the upright axis are counts."""
+    """Label the axes of a chart by day. `whole`: the y axis shows whole numbers."""
     from matplotlib.ticker import MaxNLocator
 
     low, high = axes.dataLim.intervalx
@@ -234,7 +234,7 @@ def _by_day(axes: Any, unit: str, *, whole: bool = False) -> None:
 
 
 def _legend(axes: Any) -> None:
-    """Above, where no point can lie."""
+    """Put the legend above the chart, where it covers no point."""
     columns = 3 if axes.figure.get_figwidth() > SIZES["narrow"][0] else 1
     axes.legend(frameon=False, labelcolor=INK, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0)
 
@@ -246,7 +246,7 @@ _KINDS: dict[str, Callable[[Any, Any], None]] = {
 
 
 def _plain(axes: Any) -> None:
-    """Two axes in the ink's colour, and a faint grid."""
+    """Show two axes in the colour of the text, and a faint grid."""
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_edgecolor(INK)
@@ -258,7 +258,7 @@ def _plain(axes: Any) -> None:
 
 
 def _for_the_page(svg: str, kind: str) -> str:
-    """Styles as attributes, ids that only this chart has, no size of its own, and the page's colour for its ink."""
+    """Turn styles into attributes, make ids unique to this chart, and remove the size. Text takes the page's colour."""
     ElementTree.register_namespace("", SVG)
     root = ElementTree.fromstring(svg)
     for name in ("metadata", "defs"):
@@ -276,10 +276,10 @@ def _for_the_page(svg: str, kind: str) -> str:
             element.set("href", f"#{kind}-{element.attrib.pop(XLINK).lstrip('#')}")
         if clip := element.get("clip-path"):
             element.set("clip-path", clip.replace("url(#", f"url(#{kind}-"))
-        if own := element.get("id"):
-            element.set("id", f"{kind}-{own}")
+        if given := element.get("id"):
+            element.set("id", f"{kind}-{given}")
     for size in ("width", "height"):
         root.attrib.pop(size, None)
-    root.set("aria-hidden", "true")  # the table beside it says the same
+    root.set("aria-hidden", "true")  # the table beside it has the same numbers
     root.set("focusable", "false")
     return ElementTree.tostring(root, encoding="unicode").replace(INK, "currentColor")

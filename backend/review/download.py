@@ -1,4 +1,4 @@
-"""Download: a version's file, streamed, after its bytes have been checked against its name."""
+"""Download: a version's file, streamed after its SHA-256 was checked."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from labelloop.errors import Failed
 
 
 def model_file(folder: Path | None, version_id: str) -> Response:
-    """The skops file, as `<SHA-256>.skops`; 404 with the reason where it is missing or damaged.
+    """Return the skops file as `<SHA-256>.skops`; 404 with the reason if it is missing or damaged.
 
-    It is read twice, a piece at a time: what is damaged must not leave the house under the name of what is not.
+    The file is read twice, in pieces, so that a damaged file is never sent under the name of an intact one.
     """
     try:
         file = models.intact(folder, version_id)

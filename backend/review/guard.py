@@ -1,4 +1,4 @@
-"""Guard: what stands before every review page and its HTTP: login, scopes, CSRF, and headers for the browser."""
+"""Guard: login, scopes, CSRF tokens and response headers of every review page and of its HTTP API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import TypeVar
 from flask import Blueprint, Flask, Response, abort, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
-from backend.review.identity import Authenticator, Identity, who
+from backend.review.identity import Authenticator, Identity, identify
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import access
@@ -21,12 +21,22 @@ from labelloop.store.tables import access
 T = TypeVar("T")
 LOGIN_LASTS_S = 12 * 3600
 MAX_BODY = 1 << 20
-"""Strangers may send a login: it is not to fill the memory that predictions need."""
+"""Bytes of a request. Anybody may send a login, and it must not fill the memory that predictions need."""
 TRIES, TRIES_IN_S, REMEMBERED = 10, 60.0, 10_000
 HEADERS = {
-    # Nothing from elsewhere, nothing inline: text that got past the templates' escaping still runs nothing.
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    # Nothing from other sites and nothing inline: if a template failed to escape a text, it still could not run code.
+    "Content-Security-Policy": "; ".join(
+        (
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            "img-src 'self' data:",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        )
+    ),
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -38,14 +48,14 @@ HEADERS = {
 
 
 class _Cookies(SecureCookieSessionInterface):
-    """The cookie is marked secure where the page was opened by https, be it at a proxy in front."""
+    """Marks the cookie as secure if the page was opened by https, here or at a proxy in front."""
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure or request.headers.get("X-Forwarded-Proto", "") == "https"
 
 
 def asker(database: Database) -> Callable[[Callable[[Conn], T]], T]:
-    """A way to ask for a report, in a transaction of its own; 404 as in `found`."""
+    """Return a function that makes a report in a transaction of its own; a missing subject is a 404, as in `found`."""
 
     def ask(report: Callable[[Conn], T]) -> T:
         with database.transaction() as conn:
@@ -55,27 +65,30 @@ def asker(database: Database) -> Callable[[Callable[[Conn], T]], T]:
 
 
 def prepare(app: Flask, secret_key: str) -> None:
-    """Cookies signed with this key, for the review pages only."""
+    """Let the app sign cookies with this key, for the review pages only."""
     app.secret_key = secret_key
     app.session_interface = _Cookies()
     app.config.update(
         SESSION_COOKIE_NAME="labelloop_review",
-        SESSION_COOKIE_PATH="/review",  # cookies are not kept apart by port: others of this host need not see it
+        SESSION_COOKIE_PATH="/review",  # a browser sends cookies to all ports of a host; other services must not get it
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=LOGIN_LASTS_S,
     )
 
 
-def stand_before(bp: Blueprint, ways: Sequence[Authenticator], is_open: Callable[[str], bool]) -> None:
-    """Let in who is known and may look. `is_open` names endpoints that need nobody. `g.identity` is who it is."""
+def protect(bp: Blueprint, ways: Sequence[Authenticator], is_open: Callable[[str], bool]) -> None:
+    """Refuse callers without the scope `review`, except on endpoints for which `is_open` is true.
+
+    Sets `g.identity` to the caller's identity, or None.
+    """
 
     @bp.before_request
-    def _let_in() -> None:
+    def _check_caller() -> None:
         request.max_content_length = MAX_BODY
-        g.identity = who(request, ways)
+        g.identity = identify(request, ways)
         if not is_open((request.endpoint or "").removeprefix(f"{bp.name}.")):
-            need(access.REVIEW)
+            require_scope(access.REVIEW)
         check_csrf(g.identity)
 
     @bp.after_request
@@ -86,16 +99,16 @@ def stand_before(bp: Blueprint, ways: Sequence[Authenticator], is_open: Callable
 
 
 def identity() -> Identity | None:
-    """Who makes this request; None on what is open to all."""
+    """Return the identity of the caller; None if the caller is not known."""
     found: Identity | None = g.get("identity")
     return found
 
 
-def need(scope: str) -> Identity:
-    """Who makes this request, if they may; 401 for nobody, 403 for somebody who may not."""
+def require_scope(scope: str) -> Identity:
+    """Return the identity of the caller; 401 if the caller is not known, 403 without the scope."""
     known = identity()
     if known is None:
-        abort(401, "A token is needed: `labelloop token add` makes one.")
+        abort(401, "A token is needed; `labelloop token add` makes one.")
     if not known.may(scope):
         has = ", ".join(sorted(known.scopes)) or "none"
         abort(403, f"This needs the scope {scope}; {known.name} has: {has}.")
@@ -103,7 +116,7 @@ def need(scope: str) -> Identity:
 
 
 def found(what: Callable[[], T]) -> T:
-    """What was asked for by a name or an id; 404 where there is no such thing."""
+    """Return the result of `what`, which looks something up by name or id; 404 if it does not exist."""
     try:
         return what()
     except UsageError as exc:
@@ -111,24 +124,24 @@ def found(what: Callable[[], T]) -> T:
 
 
 def csrf_token() -> str:
-    """The one of this browser's session, made at first use."""
+    """Return the CSRF token of this browser's session; it is made at first use."""
     return str(session.setdefault("csrf", secrets.token_urlsafe(32)))
 
 
 def check_csrf(identity: Identity | None) -> None:
-    """Refuse what another site could have made the browser send; a bearer token is no browser's own."""
+    """Refuse a POST that another site could have made the browser send. No browser sends a bearer token by itself."""
     if request.method != "POST" or (identity is not None and not identity.sent_by_browser):
         return
     given = request.form.get("csrf", "").encode("utf-8", "surrogatepass")
     if "csrf" not in session or not hmac.compare_digest(given, csrf_token().encode()):
-        abort(400, "This form is too old, or comes from elsewhere: nothing was changed. Open the page again.")
+        abort(400, "This form is too old or comes from another site; nothing was changed. Open the page again.")
 
 
-class Tries:
-    """Wrong tokens by browser session. In memory of this process. Safe for threads.
+class FailedLogins:
+    """Counts wrong tokens by browser session, in the memory of this process. Safe for threads.
 
-    Not by address: behind a proxy everybody has the same, and ten slips of one person would keep all others out. It is
-    for people who mistype; what keeps a guesser out is that a token has 256 random bits.
+    Not by address: behind a proxy all people have the same one, and ten typing errors of one person would lock out the
+    others. The limit is for people who mistype; nobody can guess a token, which has 256 random bits.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -140,7 +153,7 @@ class Tries:
         with self._lock:
             return len(self._recent(session)) >= TRIES
 
-    def wrong(self, session: str) -> None:
+    def add(self, session: str) -> None:
         with self._lock:
             self._wrong[session] = [*self._recent(session), self._clock()]
             self._wrong.move_to_end(session)

@@ -1,18 +1,18 @@
-"""Identity: who makes a request of the review pages, and what they may do. Each way to know it is an Authenticator.
+"""Identity: name and scopes of the caller of a review page. An Authenticator is one way to find them.
 
-An identity provider is one more Authenticator in `authenticators`: the header of a proxy that logs people in is one.
+An identity provider is one more Authenticator in `authenticators`; the header of a proxy that logs people in is one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from flask import Request, session
 
 from labelloop.access import callers, credentials
+from labelloop.access.token import AccessToken
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import access
@@ -22,23 +22,24 @@ PROXY_SECRET = "X-Labelloop-Proxy"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who it is. `name` signs decisions."""
+    """Name and scopes of a caller."""
 
     name: str
+    """The name that decisions are recorded under."""
     scopes: frozenset[str]
     sent_by_browser: bool
-    """The browser adds the proof by itself, as another site could make it do: a change needs a CSRF token too."""
+    """True if the browser sends the proof by itself. Another site could trigger that, so changes need a CSRF token."""
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes
 
 
 Authenticator = Callable[[Request], Identity | None]
-"""Who makes this request; None: that cannot be told in this way."""
+"""Returns the identity of the caller; None if the request has no valid proof of this kind."""
 
 
 def authenticators(settings: Settings, database: Database) -> list[Authenticator]:
-    """The ways that these settings allow, in order."""
+    """Return the authenticators that the settings allow, in the order of use."""
     ways = [by_bearer(database), by_session(database)]
     if settings.review_proxy_header:
         settings.require("review_proxy_secret")
@@ -46,13 +47,13 @@ def authenticators(settings: Settings, database: Database) -> list[Authenticator
     return ways
 
 
-def who(request: Request, ways: Sequence[Authenticator]) -> Identity | None:
-    """The first answer; None: nobody who is known."""
+def identify(request: Request, ways: Sequence[Authenticator]) -> Identity | None:
+    """Return the identity that the first authenticator finds; None if the caller is not known."""
     return next((found for way in ways if (found := way(request)) is not None), None)
 
 
 def by_bearer(database: Database) -> Authenticator:
-    """A token in the Authorization header."""
+    """Authenticate by a token in the Authorization header."""
 
     def way(request: Request) -> Identity | None:
         token = credentials.bearer(request.headers.get("Authorization", ""))
@@ -65,7 +66,10 @@ def by_bearer(database: Database) -> Authenticator:
 
 
 def by_session(database: Database) -> Authenticator:
-    """The cookie of who has logged in. It holds the token's id, which is looked up at each request: revoked is out."""
+    """Authenticate by the cookie of a login.
+
+    The cookie holds the id of a token. Each request looks the token up, so a revoked one is refused at once.
+    """
 
     def way(_: Request) -> Identity | None:
         token_id = session.get("token")
@@ -78,9 +82,9 @@ def by_session(database: Database) -> Authenticator:
 
 
 def by_proxy(database: Database, header: str, secret: str) -> Authenticator:
-    """The name in the header of a proxy that has logged somebody in, and proves itself by the secret that it shares.
+    """Authenticate by the header of a proxy that has logged a person in; the proxy proves itself by a shared secret.
 
-    What they may do stands where it stands for all: in the token of that name.
+    The person's scopes are those of the token of that name.
     """
 
     def way(request: Request) -> Identity | None:
@@ -93,5 +97,5 @@ def by_proxy(database: Database, header: str, secret: str) -> Authenticator:
     return way
 
 
-def _identity(row: dict[str, Any] | None, *, sent_by_browser: bool) -> Identity | None:
-    return None if row is None else Identity(row["name"], frozenset(row["scopes"]), sent_by_browser)
+def _identity(row: AccessToken | None, *, sent_by_browser: bool) -> Identity | None:
+    return None if row is None else Identity(row.name, frozenset(row.scopes), sent_by_browser)

@@ -1,4 +1,4 @@
-"""The review pages: loops, runs, versions, comparisons; and the buttons, each behind a second look."""
+"""The review pages: loops, runs, versions and comparisons; and the actions, each after a confirmation page."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
-from backend.review import charts, decide
+from backend.review import charts
+from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
-from backend.review.guard import Tries, asker, csrf_token, found, identity, need
+from backend.review.guard import FailedLogins, asker, csrf_token, found, identity, require_scope
 from labelloop.gate.slices import MIN_SLICE
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
@@ -25,32 +26,70 @@ from labelloop.store.tables import access, descriptions
 from labelloop.versions.descriptions import Description
 
 HOME = "/review/"
-CARDS_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-"""A card stands alone, with its style inside it, and runs nothing."""
-DEEDS = "any(promote, refuse, stop, rollback, retrain)"
+CARD_POLICY = "; ".join(
+    ("default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "frame-ancestors 'none'")
+)
+"""Content-Security-Policy of a model card: its style is inside the page, and nothing is executed or loaded."""
+ACTION = "/<any(promote, refuse, stop, rollback, retrain):what>/<subject>"
 
 
 def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp = Blueprint("review", __name__, url_prefix="/review", template_folder="templates", static_folder="static")
-    tries, ask = Tries(), asker(database)
     for function in words.FILTERS:
         bp.add_app_template_filter(function)
     bp.context_processor(lambda: {"identity": identity(), "csrf_token": csrf_token})
+    _add_reports(bp, _Reports(settings, database))
+    _add_actions(bp, _Actions(settings, database))
+    _add_logins(bp, _Logins(database))
+    bp.add_url_rule("/<path:_>", "nothing", _nothing)
+    return bp
 
-    @bp.get("/")
-    def overview() -> str:
+
+def _add_reports(bp: Blueprint, reports: _Reports) -> None:
+    bp.add_url_rule("/", "overview", reports.overview)
+    bp.add_url_rule("/loops/<loop>", "loop", reports.loop)
+    bp.add_url_rule("/runs/<run_id>", "run", reports.run)
+    bp.add_url_rule("/runs/<run_id>/progress", "progress", reports.progress)
+    bp.add_url_rule("/versions/<version_id>", "version", reports.version)
+    bp.add_url_rule("/versions/<version_id>/card", "card", reports.card)
+    bp.add_url_rule("/versions/<version_id>/file", "file", reports.file)
+    bp.add_url_rule("/compare", "compare", reports.compare)
+
+
+def _add_actions(bp: Blueprint, actions: _Actions) -> None:
+    bp.add_url_rule(ACTION, "confirm", actions.confirm)
+    bp.add_url_rule(ACTION, "act", actions.act, methods=["POST"])
+    bp.add_url_rule("/versions/<version_id>/description", "describe", actions.describe, methods=["POST"])
+
+
+def _add_logins(bp: Blueprint, logins: _Logins) -> None:
+    bp.add_url_rule("/login", "login", logins.form)
+    bp.add_url_rule("/login", "log_in", logins.log_in, methods=["POST"])
+    bp.add_url_rule("/logout", "log_out", logins.log_out, methods=["POST"])
+
+
+class _Reports:
+    """The pages that show a report."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._ask = asker(database)
+
+    def overview(self) -> str:
         archived = "archived" in request.args
-        return render_template("review/overview.html", **ask(lambda conn: overview_report(conn, archived=archived)))
+        report = self._ask(lambda conn: overview_report(conn, archived=archived))
+        return render_template("review/overview.html", **report)
 
-    @bp.get("/loops/<loop>")
-    def loop(loop: str) -> str:
-        report = ask(lambda conn: loop_report(conn, loop, label_studio_url=settings.label_studio_url))
+    def loop(self, loop: str) -> str:
+        url = self._settings.label_studio_url
+        report = self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
         drawn = {"curve": charts.learning_curve(report["curve"]), **charts.by_day(report["days"])}
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
 
-    @bp.get("/runs/<run_id>")
-    def run(run_id: str) -> str:
-        report = ask(lambda conn: run_report(conn, run_id, label_studio_url=settings.label_studio_url))
+    def run(self, run_id: str) -> str:
+        url = self._settings.label_studio_url
+        report = self._ask(lambda conn: run_report(conn, run_id, label_studio_url=url))
         drawn = {
             "curve": charts.learning_curve(report["curve"]),
             "calibration": charts.calibration(report["calibration"]),
@@ -58,97 +97,106 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
         }
         return render_template("review/run.html", run=report, charts=_markup(drawn), min_slice=MIN_SLICE)
 
-    @bp.get("/runs/<run_id>/progress")
-    def progress(run_id: str) -> Any:
-        return ask(lambda conn: run_progress(conn, run_id))
+    def progress(self, run_id: str) -> dict[str, Any]:
+        return self._ask(lambda conn: run_progress(conn, run_id))
 
-    @bp.get("/versions/<version_id>")
-    def version(version_id: str) -> str:
-        return render_template("review/version.html", version=ask(lambda conn: version_report(conn, version_id)))
+    def version(self, version_id: str) -> str:
+        report = self._ask(lambda conn: version_report(conn, version_id))
+        return render_template("review/version.html", version=report)
 
-    @bp.get("/versions/<version_id>/card")
-    def card(version_id: str) -> Response:
-        made = found(lambda: cards.card(database, version_id, settings.models_dir))
+    def card(self, version_id: str) -> Response:
+        made = found(lambda: cards.card(self._database, version_id, self._settings.models_dir))
         answer = make_response(cards.card_html(made))
-        answer.headers["Content-Security-Policy"] = CARDS_POLICY
+        answer.headers["Content-Security-Policy"] = CARD_POLICY
         return answer
 
-    @bp.get("/versions/<version_id>/file")
-    def file(version_id: str) -> Response:
-        need(access.PROMOTE)
-        return model_file(settings.models_dir, ask(lambda conn: full_version_id(conn, version_id)))
+    def file(self, version_id: str) -> Response:
+        require_scope(access.PROMOTE)
+        return model_file(self._settings.models_dir, self._ask(lambda conn: full_version_id(conn, version_id)))
 
-    @bp.post("/versions/<version_id>/description")
-    def describe(version_id: str) -> AnyResponse:
-        by, form = need(access.PROMOTE).name, request.form
+    def compare(self) -> str:
+        a, b = request.args.get("a", "").strip(), request.args.get("b", "").strip()
+        both = self._ask(lambda conn: comparison(conn, a, b)) if a and b else None
+        choices = self._ask(versions_by_loop)
+        return render_template("review/compare.html", both=both, a=a, b=b, choices=choices)
+
+
+class _Actions:
+    """The pages that change something; each needs the scope `promote`."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self._settings = settings
+        self._database = database
+        self._ask = asker(database)
+
+    def confirm(self, what: str, subject: str) -> str:
+        require_scope(access.PROMOTE)
+        shown = self._ask(lambda conn: confirmation(conn, what, subject))
+        return render_template("review/confirm.html", confirm=shown)
+
+    def act(self, what: str, subject: str) -> AnyResponse:
+        by = require_scope(access.PROMOTE).name
+        asked = self._ask(lambda conn: confirmation(conn, what, subject))
+        # A form without an epoch gets -1, which is never the epoch of a loop: nothing is done.
+        epoch = request.form.get("epoch", -1, type=int)
+        action = Action(by, request.form.get("why", ""), epoch, request.form.get("to"))
+        flash(carry_out(self._database, self._settings.models_dir, asked, action))
+        return redirect(HOME + asked.back, 303)
+
+    def describe(self, version_id: str) -> AnyResponse:
+        by, form = require_scope(access.PROMOTE).name, request.form
         description = Description.of(form.get("name"), form.get("tags", "").split(","), form.get("note"))
-        version = ask(lambda conn: full_version_id(conn, version_id))
-        with database.transaction() as conn:
-            # A form that does not say what it has seen has seen nothing.
+        version = self._ask(lambda conn: full_version_id(conn, version_id))
+        with self._database.transaction() as conn:
+            # A form without `seen` gets -1, which is never a description's id: nothing is overwritten.
             descriptions.write(conn, version, description, by, seen=form.get("seen", -1, type=int))
         flash("Name, tags and note are saved.")
         return redirect(url_for("review.version", version_id=version), 303)
 
-    @bp.get("/compare")
-    def compare() -> str:
-        a, b = request.args.get("a", "").strip(), request.args.get("b", "").strip()
-        both = ask(lambda conn: comparison(conn, a, b)) if a and b else None
-        choices = ask(versions_by_loop)
-        return render_template("review/compare.html", both=both, a=a, b=b, choices=choices)
 
-    @bp.get(f"/<{DEEDS}:what>/<subject>")
-    def look(what: str, subject: str) -> str:
-        need(access.PROMOTE)
-        return render_template("review/look.html", look=ask(lambda conn: decide.look(conn, what, subject)))
+class _Logins:
+    """The login page, and logging out."""
 
-    @bp.post(f"/<{DEEDS}:what>/<subject>")
-    def do(what: str, subject: str) -> AnyResponse:
-        by = need(access.PROMOTE).name
-        asked = ask(lambda conn: decide.look(conn, what, subject))
-        epoch, to = request.form.get("epoch", type=int), request.form.get("to")
-        deed = decide.Deed(by, request.form.get("why", ""), -1 if epoch is None else epoch, to)
-        flash(decide.do(database, settings.models_dir, asked, deed))
-        return redirect(HOME + asked.back, 303)
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._failed = FailedLogins()
 
-    @bp.get("/login")
-    def login() -> str:
-        return render_template("review/login.html", next=_local(request.args.get("next")))
+    def form(self) -> str:
+        return render_template("review/login.html", next=_local_path(request.args.get("next")))
 
-    @bp.post("/login")
-    def log_in() -> Any:
-        onward = _local(request.form.get("next"))
-        if tries.too_many(csrf_token()):
-            said = "Too many wrong tokens from this browser: wait a minute."
-            return render_template("review/login.html", next=onward, said=said), 429
-        with database.transaction() as conn:
+    def log_in(self) -> Any:
+        onward = _local_path(request.form.get("next"))
+        if self._failed.too_many(csrf_token()):
+            return _login_again(onward, "Too many wrong tokens from this browser; wait a minute.", 429)
+        with self._database.transaction() as conn:
             row = access.of_token(conn, request.form.get("token", "").strip())
         if row is None:
-            tries.wrong(csrf_token())
-            said = "This token opens nothing: it is mistyped, or was revoked."
-            return render_template("review/login.html", next=onward, said=said), 401
-        session.clear()  # nothing that somebody else may have planted in this browser lives on
+            self._failed.add(csrf_token())
+            return _login_again(onward, "This token is not valid: it is mistyped or was revoked.", 401)
+        session.clear()  # removes anything that another site put into this browser's session
         session.permanent = True
-        session["token"] = str(row["id"])
+        session["token"] = str(row.id)
         return redirect(onward, 303)
 
-    @bp.post("/logout")
-    def log_out() -> AnyResponse:
+    def log_out(self) -> AnyResponse:
         session.clear()
         return redirect(url_for("review.login"), 303)
 
-    @bp.get("/<path:_>")
-    def nothing(_: str) -> str:
-        abort(404, "There is no such page.")
 
-    return bp
+def _login_again(onward: str, said: str, status: int) -> tuple[str, int]:
+    return render_template("review/login.html", next=onward, said=said), status
+
+
+def _nothing(_: str) -> str:
+    abort(404, "There is no such page.")
 
 
 def _markup(drawn: Mapping[str, str]) -> dict[str, Markup]:
     return {name: Markup(chart) for name, chart in drawn.items()}
 
 
-def _local(path: str | None) -> str:
-    """Where to go after the login: a page of ours, whatever the link said."""
+def _local_path(path: str | None) -> str:
+    """Return the path to open after the login: `path` if it is a review page, else the overview."""
     if not path or not path.startswith(HOME) or not path.isprintable():
         return HOME
     return HOME if "\\" in path or "//" in path else path

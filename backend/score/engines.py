@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from labelloop.errors import SettingsError, Unreachable, UsageError
+from labelloop.process import rooms
 
 ENGINES = ("local", "loky", "dask")
 AHEAD = 4
@@ -111,6 +112,8 @@ def _dask(cluster: str) -> Iterator[Engine]:
     with client:
         if not client.scheduler_info()["workers"]:
             raise Unreachable(f"the cluster of {cluster} has no workers")
+        # A worker with an installed labelloop looks for our rooms inside that.
+        client.register_worker_callbacks(setup=rooms.put_first)  # type: ignore[no-untyped-call]
         with (
             parallel_config("dask", client=client),
             Parallel(return_as="generator", batch_size=1, pre_dispatch="all") as parallel,

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -26,12 +26,12 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
-from labelloop.store.tables.prelabels import Prelabel
+from labelloop.store.tables.prelabels import Prelabel, ToScore
 from labelloop.versions.version import VersionPair
 
 CHUNK = 4096
 logger = logging.getLogger(__name__)
-Rows = list[dict[str, Any]]
+Rows = list[ToScore]
 T = TypeVar("T")
 
 
@@ -139,7 +139,7 @@ def _stale(database: Database, loop: str, names: VersionPair, stop: threading.Ev
             lanes = pool.lanes(conn, loop)
         if not rows:
             break
-        after = rows[-1]["output_id"]
+        after = rows[-1].output_id
         yield rows, True
     left, first = dict.fromkeys(lanes, prelabels.START), True
     while left:
@@ -149,7 +149,7 @@ def _stale(database: Database, loop: str, names: VersionPair, stop: threading.Ev
             with database.transaction() as conn:
                 rows = prelabels.of_pool(conn, loop, lane, names, CHUNK, bookmark)
             if rows:
-                left[lane] = (rows[-1]["utility"], rows[-1]["key"])
+                left[lane] = (rows[-1].utility, rows[-1].key)
                 yield rows, first
             else:
                 del left[lane]
@@ -158,10 +158,10 @@ def _stale(database: Database, loop: str, names: VersionPair, stop: threading.Ev
 
 def _chunk(pair: Pair, rows: Rows) -> Chunk:
     return Chunk(
-        ids=[row["output_id"] for row in rows],
-        data=[row["data"] for row in rows],
+        ids=[row.output_id for row in rows],
+        data=[row.data for row in rows],
         to_label=[_to_label(pair, row) for row in rows],
-        to_rank=[row["lane"] == "rule" for row in rows],
+        to_rank=[row.lane == "rule" for row in rows],
     )
 
 
@@ -173,9 +173,9 @@ def _seen(database: Database, settings: Settings | None, spec: LoopSpec, chunk: 
     return replace(chunk, data=[json.dumps(item) for item in items])
 
 
-def _to_label(pair: Pair, row: dict[str, Any]) -> bool:
+def _to_label(pair: Pair, row: ToScore) -> bool:
     """Whether another than the champion gave the label: a new ranker alone changes no label."""
-    return bool(row["champion"] != pair.names.champion)
+    return bool(row.champion != pair.names.champion)
 
 
 def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
@@ -183,11 +183,11 @@ def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
     for i, row in enumerate(rows):
         label, confidence, margin = scores.labels[i], scores.confidences[i], scores.margins[i]
         if label is None and pair.champion is None and _to_label(pair, row):
-            label, confidence = row["pipeline_label"], row["pipeline_confidence"]
+            label, confidence = row.pipeline_label, row.pipeline_confidence
         elif label is None:
-            label, confidence, margin = row["label"], row["confidence"], row["margin"]
+            label, confidence, margin = row.label, row.confidence, row.margin
         yield Prelabel(
-            row["output_id"],
+            row.output_id,
             scores.utilities[i],
             label,
             confidence,
@@ -211,14 +211,14 @@ def _doubt(
             rows = doubt_store.unseen(conn, loop, pair.names, CHUNK, after)
         if not rows:
             return
-        data = with_pictures(database, settings, spec, [row["data"] for row in rows])
-        found = doubts(ranker, data, [row["label"] for row in rows])
+        data = with_pictures(database, settings, spec, [row.data for row in rows])
+        found = doubts(ranker, data, [row.label for row in rows])
         with database.transaction() as conn:
-            projects.hold(conn, loop, "answers")
+            projects.lock_hop(conn, loop, "answers")
             _still(conn, loop, pair)
-            said = {row["output_id"]: doubt for row, doubt in zip(rows, found, strict=True)}
-            doubt_store.write(conn, loop, pair.names, said, {row["output_id"]: row["seq"] for row in rows})
-        after = rows[-1]["output_id"]
+            said = {row.output_id: doubt for row, doubt in zip(rows, found, strict=True)}
+            doubt_store.write(conn, loop, pair.names, said, {row.output_id: row.seq for row in rows})
+        after = rows[-1].output_id
 
 
 def _file(models_dir: Path | None, version: str) -> Bytes:

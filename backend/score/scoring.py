@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from backend import models
 from backend.learners import Learner
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from labelloop import strategies
 from labelloop.errors import Unreadable
 from labelloop.labeling.structured import read_labels
@@ -99,7 +99,7 @@ def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence
     found: list[float | None] = [None] * len(data)
     columns = {label: column for column, label in enumerate(ranker.classes)}
     with one_thread:
-        positions, said = predict(ranker, data)
+        positions, said = predict_readable(ranker, data)
     for row, position in enumerate(positions):
         answer = answers[position]
         if said.proba is None:
@@ -109,7 +109,7 @@ def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence
     return found
 
 
-def _doubt(said: Said, row: int, answer: str) -> float | None:
+def _doubt(said: Predictions, row: int, answer: str) -> float | None:
     if said.labels[row] is None:
         return None
     if said.evidence is not None and (shares := said.evidence[row].get("labels")) is not None:
@@ -121,28 +121,30 @@ def _doubt(said: Said, row: int, answer: str) -> float | None:
     return 0.0 if said.labels[row] == answer else float(said.confidences[row])
 
 
-def predict(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Said]:
+def predict_readable(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Predictions]:
     """Positions of the items that the learner can read, and what it says of those."""
     positions = list(range(len(data)))
     try:
-        return positions, learner.say(data)
+        return positions, learner.predict(data)
     except Unreadable:
         pass
     try:
         learner.check(data)
     except Unreadable as exc:
         positions = [position for position in positions if position not in exc.faults]
-    return positions, learner.say([data[position] for position in positions])
+    return positions, learner.predict([data[position] for position in positions])
 
 
-def _said(learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequence[bool]) -> tuple[list[int], Said]:
-    """As predict, of the wanted items."""
+def _said(
+    learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequence[bool]
+) -> tuple[list[int], Predictions]:
+    """As predict_readable, of the wanted items."""
     asked = [position for position, want in enumerate(wanted) if want]
-    positions, said = predict(learner, [data[position] for position in asked])
+    positions, said = predict_readable(learner, [data[position] for position in asked])
     return [asked[position] for position in positions], said
 
 
-def _label(chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
+def _label(chunk: Chunk, positions: Sequence[int], said: Predictions, scores: Scores) -> None:
     margins: Sequence[float | None] = [None] * len(positions)
     if said.proba is not None and positions and said.proba.shape[1] > 1:
         margins = (1.0 - strategies.utilities("margin", said.proba)).tolist()
@@ -152,7 +154,9 @@ def _label(chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -
             scores.margins[position] = margin
 
 
-def _rank(pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], said: Said, scores: Scores) -> None:
+def _rank(
+    pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], said: Predictions, scores: Scores
+) -> None:
     """By what the ranker says in the form that the strategy reads. Of a ranker without probabilities a strategy that
     reads those takes 1 - confidence; what else it reads only the pipeline can say, and the utility stays.
     """

@@ -1,1 +1,1 @@
-"""The hop that answers Label Studio: its ML protocol, and the champion in memory."""
+"""The serving hop: answers Label Studio by its ML protocol, with the champion in memory."""

@@ -1,8 +1,7 @@
-"""Champions: what serves now, in memory. The pointer in Postgres is read once a second at most; a swap is by reference.
+"""Champions in memory. The recorded champion is read from Postgres at most once a second; a swap is by reference.
 
-A request takes one `Serving` and answers from that alone, so no answer mixes two versions. What cannot be loaded, and a
-Postgres that is away, leave in place what served before. A new champion is read beside the requests: until it is there,
-the old one answers.
+A request answers from one `Serving` only, so no answer mixes two versions. If a version cannot be loaded, or Postgres
+is unreachable, the previous version keeps serving. A thread loads a new champion while the old one answers.
 """
 
 from __future__ import annotations
@@ -26,22 +25,23 @@ from labelloop.store.tables import loops
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import short
 
-LOOK_EVERY_S = 1.0
-PATIENCE_S = 0.05
-"""How long the request that looks waits for what it finds: enough for Postgres, not for a large file."""
+CHECK_EVERY_S = 1.0
+"""Seconds between two checks of a project's champion."""
+RELOAD_WAIT_S = 0.05
+"""Seconds that a request waits for the check that it started: enough for Postgres, too short to load a large file."""
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Who answers for one loop. Without a learner these are the pipeline's own outputs."""
+    """The version that serves a loop. Without a learner, the pipeline's own outputs serve."""
 
     loop: str
     spec: LoopSpec
     version_id: str | None
     learner: Learner | None
     trouble: str | None
-    """Why it is not the champion of record that serves; None: it is."""
+    """Reason why an older version serves instead of the recorded champion; None if the champion serves."""
 
     @property
     def version(self) -> str:
@@ -49,7 +49,7 @@ class Serving:
 
 
 class Champions:
-    """Who serves which project of Label Studio. Safe for threads."""
+    """The serving version of each Label Studio project. Safe for threads."""
 
     def __init__(
         self, database: Database, models_dir: Path | None, clock: Callable[[], float] = time.monotonic
@@ -57,63 +57,66 @@ class Champions:
         self._database = database
         self._models_dir = models_dir
         self._clock = clock
-        # Projects share them by chance: what is asked for may be no project at all, so they are a fixed number.
-        self._looking = [threading.Lock() for _ in range(16)]
+        # A fixed number of locks, shared by projects: a caller may name any number of projects that do not exist.
+        self._checking = [threading.Lock() for _ in range(16)]
         self._serving: dict[int, Serving] = {}
-        self._looked: dict[int, float] = {}
+        self._checked: dict[int, float] = {}
 
     def of(self, project_id: int) -> Serving | None:
-        """Who serves this project; None: no loop of ours is there. Raises Retriable only before a first answer."""
-        looking = self._looking[project_id % len(self._looking)]
+        """Return the version that serves this project; None if no loop uses the project.
+
+        Raises Retriable only before the first answer for the project.
+        """
+        checking = self._checking[project_id % len(self._checking)]
         if project_id not in self._serving:
-            with looking:  # one request looks, the others wait for what it finds
+            with checking:  # one request reads the champion, the others wait for its result
                 if project_id not in self._serving:
                     self._renew(project_id)
-        elif self._clock() - self._looked[project_id] >= LOOK_EVERY_S and looking.acquire(blocking=False):
+        elif self._clock() - self._checked[project_id] >= CHECK_EVERY_S and checking.acquire(blocking=False):
             done = threading.Event()
-            threading.Thread(target=self._renew_beside, args=(project_id, looking, done), daemon=True).start()
-            done.wait(PATIENCE_S)
+            threading.Thread(target=self._renew_in_thread, args=(project_id, checking, done), daemon=True).start()
+            done.wait(RELOAD_WAIT_S)
         return self._serving.get(project_id)
 
     def warm(self) -> None:
-        """Read all champions before anybody asks for them."""
+        """Load all champions before the first request."""
         try:
             with self._database.transaction() as conn:
                 projects = serving.project_ids(conn)
             for project_id in projects:
                 self.of(project_id)
         except LabelloopError as exc:
-            logger.warning("the champions could not be read ahead: %s", exc)
+            logger.warning("the champions could not be loaded before the first request: %s", exc)
 
     def serving(self) -> list[Serving]:
-        """Who serves, of the loops that were asked for so far."""
+        """Return the serving versions of all projects that were requested so far."""
         return list(self._serving.values())
 
     def troubles(self) -> list[str]:
         return sorted({f"{s.loop}: {s.trouble}" for s in self.serving() if s.trouble})
 
-    def _renew_beside(self, project_id: int, looking: threading.Lock, done: threading.Event) -> None:
-        """What served before goes on where Postgres is away, or anything else fails."""
+    def _renew_in_thread(self, project_id: int, checking: threading.Lock, done: threading.Event) -> None:
+        """Check for a new champion. If Postgres is unreachable or the check fails, the old version keeps serving."""
         try:
             self._renew(project_id)
         except Retriable:
             pass
         except Exception:
-            logger.exception("could not look who serves project %d", project_id)
+            logger.exception("could not check the champion of project %d", project_id)
         finally:
-            self._looked[project_id] = self._clock()
-            looking.release()
+            self._checked[project_id] = self._clock()
+            checking.release()
             done.set()
 
     def _renew(self, project_id: int) -> None:
-        found = self._look(project_id, self._serving.get(project_id))
+        found = self._read(project_id, self._serving.get(project_id))
         if found is None:
             self._serving.pop(project_id, None)
         else:
-            self._looked[project_id] = self._clock()
+            self._checked[project_id] = self._clock()
             self._serving[project_id] = found
 
-    def _look(self, project_id: int, known: Serving | None) -> Serving | None:
+    def _read(self, project_id: int, known: Serving | None) -> Serving | None:
         with self._database.transaction() as conn:
             loop = serving.loop_of(conn, project_id)
             spec = None if loop is None else loops.get(conn, loop)
@@ -126,11 +129,11 @@ class Champions:
             return replace(known, spec=spec, trouble=None)
         try:
             learner = models.load(self._models_dir, champion.id)
-            # For good, once what it needs is loaded: to set and reset it with each request takes longer than an answer.
+            # Set once, after the model's libraries are loaded: setting it for each request takes longer than an answer.
             threadpool_limits(1)
         except Failed as exc:
             trouble = f"version {short(champion.id)} cannot be loaded"
-            if known is None or known.trouble != trouble:  # said once, not with every look
+            if known is None or known.trouble != trouble:  # logged once, not at every check
                 logger.error("loop %s: %s", loop, exc)
             if known is None or known.loop != loop:
                 return Serving(loop, spec, None, None, trouble)

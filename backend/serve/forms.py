@@ -1,7 +1,7 @@
-"""Forms: whether Label Studio's labeling config is one that a loop's model can answer in; what differs, in words.
+"""Forms: check whether a loop's model can answer in Label Studio's labeling config, and describe the differences.
 
-Label Studio sends the project's config with every /setup and /predict; ours is in Postgres. Any member may edit it
-there, and a prediction that it has no place for is stored all the same, and shown to nobody.
+Label Studio sends the project's config with every /setup and /predict; the loop's config is in Postgres. Any member of
+the project may edit its config. Label Studio stores a prediction that does not fit the config, but shows it to nobody.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from labelloop.errors import SpecError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import ControlTag
 
-NAMED = 10
-"""Labels that are named in a sentence; of more their number."""
+LABELS_NAMED = 10
+"""Labels that a sentence names; if there are more, it gives their number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a form fits a model."""
+    """Differences between a form and a model."""
 
     faults: tuple[str, ...] = ()
-    """What the model needs and the form has not: no prediction would be right."""
+    """Parts that the model needs and the form lacks: no prediction could be shown correctly."""
     unseen: tuple[str, ...] = ()
-    """Labels of the form that the model was never taught: it cannot say them, and says the others."""
+    """Labels of the form that the model was never trained on: it never predicts them."""
 
 
-def fit(xml: str, loop: LabelingConfig, field: str | None, says: Collection[str]) -> Fit:
-    """How the form in `xml` fits a model that answers by the loop's own form.
+def fit(xml: str, loop: LabelingConfig, field: str | None, classes: Collection[str]) -> Fit:
+    """Compare the form in `xml` with the loop's own form, in which the model answers.
 
-    `field`: of the data, what the model reads; None: nothing that the form must show. `says`: the labels that the model
-    may say; empty where they are not known ahead.
+    `field`: field of the data that the model reads and the form must show; None if there is none.
+    `classes`: the labels that the model may predict, empty if they are not known ahead.
     """
     try:
         form = LabelingConfig.parse(xml)
@@ -45,17 +45,24 @@ def fit(xml: str, loop: LabelingConfig, field: str | None, says: Collection[str]
         faults += _of_control(control, there)
     if field is not None and field in loop.data_fields and field not in form.data_fields:
         faults.append(f"it does not show the field {field!r}, which the model reads; {_there(form.data_fields)}")
-    answer = there.get(loop.answer.name)
-    # What the loop's own form has no more is never shown; of structured answers the classes may be no labels at all.
-    known = {answer.shown(label) for label in says if label in loop.answer.labels} if answer else set()
+    more, unseen = _of_labels(loop, there.get(loop.answer.name), classes)
+    return Fit((*faults, *more), unseen)
+
+
+def _of_labels(
+    loop: LabelingConfig, answer: ControlTag | None, classes: Collection[str]
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the faults of the form's labels, and its labels that the model was never trained on."""
+    # A label that the loop's form no longer has is never shown. Classes of a structured answer may not be labels.
+    known = {answer.shown(label) for label in classes if label in loop.answer.labels} if answer else set()
     if answer is None or not answer.labels or not known:
-        return Fit(tuple(faults))
+        return [], ()
     missing = [label for label in known if label not in answer.labels]
     unseen = tuple(label for label in answer.labels if label not in known)
-    if missing:
-        more = f"; it has {named(unseen)}, which the model was never taught" if unseen else ""
-        faults.append(f"{answer.name!r} lacks {named(sorted(missing))}, which the model says{more}")
-    return Fit(tuple(faults), unseen)
+    if not missing:
+        return [], unseen
+    more = f"; it has {named(unseen)}, which the model was never trained on" if unseen else ""
+    return [f"{answer.name!r} lacks {named(sorted(missing))}, which the model predicts{more}"], unseen
 
 
 def _of_control(wanted: ControlTag, there: dict[str, ControlTag]) -> list[str]:
@@ -68,7 +75,7 @@ def _of_control(wanted: ControlTag, there: dict[str, ControlTag]) -> list[str]:
     if found.to_name != wanted.to_name:
         faults.append(f"{wanted.name!r} is about {found.to_name!r}, the model answers about {wanted.to_name!r}")
     if wanted.choice.startswith("multiple") and not found.choice.startswith("multiple"):
-        faults.append(f"{wanted.name!r} takes one choice, the model says several")
+        faults.append(f"{wanted.name!r} takes one choice, the model predicts several")
     return faults
 
 
@@ -77,7 +84,7 @@ def _there(names: Collection[str]) -> str:
 
 
 def named(labels: Sequence[str]) -> str:
-    """The labels, or how many they are."""
-    if len(labels) > NAMED:
+    """Return the labels as a text; their number and the first three if they are many."""
+    if len(labels) > LABELS_NAMED:
         return f"{len(labels)} labels ({', '.join(map(repr, labels[:3]))}, ...)"
     return ", ".join(map(repr, labels))

@@ -1,13 +1,14 @@
-"""Label Studio's ML backend protocol, as of 1.23: /health /setup /predict /webhook /versions. Nothing here trains.
+"""Label Studio's ML backend protocol, as of 1.23: /health /setup /predict /webhook /versions. No route trains.
 
-What Label Studio sends to /setup holds the API token of the project's owner: it is neither logged nor kept. A refused
-/setup keeps a form that does not fit from being connected; a refused /predict costs an annotator the prelabel only.
+The body of /setup holds the API token of the project's owner: it is neither logged nor kept. A refused /setup prevents
+that a form is connected which does not fit the model. A refused /predict only leaves the annotator without a prelabel.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, abort, g, jsonify, request
@@ -26,10 +27,10 @@ from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import PIPELINE, short
 
 MAX_BODY = 32 << 20
-"""Label Studio's "Retrieve predictions" sends all selected tasks in one request."""
+"""Bytes of a request body; Label Studio's "Retrieve predictions" sends all selected tasks in one request."""
 MAX_TASKS = 1000
-OPEN = {"health", "ready"}
-"""What needs no password: it says nothing but whether we live."""
+ROUTES_WITHOUT_LOGIN = {"health", "ready"}
+"""Routes that need no password: they only report the state of the service."""
 MAX_REASON = 300
 _UNSAFE = re.compile(r"[^\w .,;:'()$-]", re.ASCII)
 logger = logging.getLogger(__name__)
@@ -38,53 +39,71 @@ logger = logging.getLogger(__name__)
 def blueprint(
     settings: Settings, database: Database, champions: Champions, predictor: Predictor, metrics: Metrics
 ) -> Blueprint:
+    """Return the routes of the protocol. Raises SettingsError without the backend's user and password."""
     settings.require("backend_user", "backend_password")
+    routes = _Routes(settings, database, champions, predictor, metrics)
     bp = Blueprint("ml", __name__)
+    bp.before_request(routes.require_login)
+    for rule, method, view in (
+        ("/health", "GET", routes.health),
+        ("/readyz", "GET", routes.ready),
+        ("/metrics", "GET", routes.measured),
+        ("/setup", "POST", routes.setup),
+        ("/predict", "POST", routes.predict),
+        ("/webhook", "POST", routes.webhook),
+        ("/versions", "GET", routes.versions),
+    ):
+        bp.add_url_rule(rule, endpoint=view.__name__, view_func=view, methods=[method])
+    return bp
 
-    @bp.before_request
-    def _known_callers_only() -> Response | None:
-        if (request.endpoint or "").removeprefix("ml.") in OPEN or is_caller(
-            settings, request.headers.get("Authorization", "")
-        ):
+
+@dataclass(frozen=True, slots=True)
+class _Routes:
+    """The routes, one method each, with the objects that they use."""
+
+    settings: Settings
+    database: Database
+    champions: Champions
+    predictor: Predictor
+    metrics: Metrics
+
+    def require_login(self) -> Response | None:
+        open_to_all = (request.endpoint or "").removeprefix("ml.") in ROUTES_WITHOUT_LOGIN
+        if open_to_all or is_caller(self.settings, request.headers.get("Authorization", "")):
             return None
         response = jsonify(error="basic auth is required")
         response.status_code = 401
         response.headers["WWW-Authenticate"] = 'Basic realm="labelloop"'
         return response
 
-    @bp.get("/health")
-    def health() -> Any:
+    def health(self) -> Any:
         return {"status": "UP", "model_class": "labelloop"}
 
-    @bp.get("/readyz")
-    def ready() -> Any:
-        database.ping()
-        return service.readiness({"troubles": champions.troubles}, ("ready", "degraded"))
+    def ready(self) -> Any:
+        self.database.ping()
+        return service.readiness({"troubles": self.champions.troubles}, ("ready", "degraded"))
 
-    @bp.get("/metrics")
-    def measured() -> Response:
-        return metrics.page()
+    def measured(self) -> Response:
+        return self.metrics.page()
 
-    @bp.post("/setup")
-    def setup() -> Any:
+    def setup(self) -> Any:
         body = json_object()
-        now = _serving(champions, body.get("project"))
-        _fits(predictor, now, body.get("schema"), "schema")
+        now = _serving(self.champions, body.get("project"))
+        _check_form(self.predictor, now, body.get("schema"), "schema")
         return {"model_version": now.version}
 
-    @bp.post("/predict")
-    def predict() -> Any:
-        """With `params.context` an interactive request: one task, answered as any other."""
-        with predictor.place():  # before the body is read
+    def predict(self) -> Any:
+        """Answer a request for predictions. With `params.context` it is interactive, with one task."""
+        with self.predictor.place():  # before the body is read
             body = json_object()
             tasks = _tasks(body.get("tasks"))
-            now = _serving(champions, body.get("project"))
+            now = _serving(self.champions, body.get("project"))
             g.facts |= {"tasks": len(tasks), "interactive": _interactive(body)}
-            _fits(predictor, now, body.get("label_config"), "label_config")
-            return {"results": predictor.answer(now, tasks), "model_version": now.version}
+            _check_form(self.predictor, now, body.get("label_config"), "label_config")
+            return {"results": self.predictor.answer(now, tasks), "model_version": now.version}
 
-    @bp.post("/webhook")
-    def webhook() -> Any:
+    def webhook(self) -> Any:
+        """Request a run if Label Studio sends START_TRAINING; ignore every other event."""
         try:
             event = request.get_json(silent=True)
         except RecursionError:
@@ -92,7 +111,7 @@ def blueprint(
         if not isinstance(event, dict) or event.get("action") != "START_TRAINING":
             return {"status": "ignored"}
         project = event.get("project")
-        with database.transaction() as conn:
+        with self.database.transaction() as conn:
             project_id = _project_id(project.get("id") if isinstance(project, dict) else project)
             loop = None if project_id is None else serving.loop_of(conn, project_id)
             if loop is None:
@@ -103,12 +122,9 @@ def blueprint(
             jobs.ask(conn, jobs.RETRAIN, loop)
         return {"status": "folded into the queued run" if run is None else "queued"}
 
-    @bp.get("/versions")
-    def versions() -> Any:
-        with database.transaction() as conn:
+    def versions(self) -> Any:
+        with self.database.transaction() as conn:
             return {"versions": [*(short(i) for i in version_store.all_ids(conn)), PIPELINE]}
-
-    return bp
 
 
 def is_caller(settings: Settings, authorization: str) -> bool:
@@ -133,17 +149,17 @@ def _serving(champions: Champions, project: object) -> Serving:
         abort(400, f"project must be '<id>.<created at>'; it is {str(project)[:100]!r}")
     now = champions.of(project_id)
     if now is None:
-        logger.warning("asked for project %d, which is none of ours", project_id)
-        abort(404, f"no loop of ours stands in Label Studio's project {project_id}")
+        logger.warning("a request names project %d, which belongs to no loop", project_id)
+        abort(404, f"no loop uses Label Studio's project {project_id}")
     g.facts = {"loop": now.loop, "version": now.version}
     return now
 
 
-def _fits(predictor: Predictor, now: Serving, xml: object, name: str) -> None:
-    """Answers 409 where the model cannot answer in this form. Label Studio always sends one; others need not.
+def _check_form(predictor: Predictor, now: Serving, xml: object, name: str) -> None:
+    """Answer 409 if the model cannot answer in this form. Label Studio always sends a form; other callers may not.
 
-    Of a refusal Label Studio shows and keeps nothing but the status line, so the difference stands there too, without
-    anything that its page could take for markup.
+    Label Studio shows and keeps only the status line of a refusal. So the line names the difference too, without
+    characters that a page could take for markup.
     """
     if not xml:
         return
@@ -151,7 +167,7 @@ def _fits(predictor: Predictor, now: Serving, xml: object, name: str) -> None:
         abort(400, f"{name} must be a text")
     faults = predictor.faults(now, xml)
     if faults:
-        words = f"the label config is not one that {now.loop}'s model {now.version} knows: {'; '.join(faults)}"
+        words = f"the label config does not fit {now.loop}'s model {now.version}: {'; '.join(faults)}"
         response = jsonify(error=words)
         response.status = f"409 {_UNSAFE.sub('?', words)[:MAX_REASON]}"
         abort(response)
@@ -163,6 +179,6 @@ def _interactive(body: dict[str, Any]) -> bool:
 
 
 def _project_id(project: object) -> int | None:
-    """Of `30.1795451333`, and of 30."""
+    """Return the id in `30.1795451333`, or in 30; None for anything else."""
     digits = str(project).partition(".")[0]
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None

@@ -1,7 +1,7 @@
-"""Turns: a loop's model is asked once at a time; requests for few items come first, and those that wait are merged.
+"""Turns: one call of a loop's model at a time. Requests for few items come first, and those that wait share one call.
 
-So a request for a thousand items, which asks for its next few only after the others have had their turn, holds up
-nobody for longer than a few of its items take; and what comes in while the model is busy costs one call more in all.
+A large request calls the model for a few items at a time, and the small requests take their turn between two calls. So
+a small request waits only for a few items of the large one. All small requests that arrive during a call cost one more.
 """
 
 from __future__ import annotations
@@ -11,45 +11,45 @@ import time
 from collections.abc import Mapping, Sequence
 
 from backend.learners import Learner
-from backend.score.scoring import predict
+from backend.score.scoring import predict_readable
 from labelloop.errors import Busy
 
-FEW = 4
-"""Items with which a request counts as an annotator's, who waits."""
+INTERACTIVE_ITEMS = 4
+"""Largest number of items in a request that counts as an annotator's, who is waiting."""
 MERGED = 32
-"""Items that are merged into one call at most."""
+"""Largest number of items of small requests in one call."""
 CHUNK = 128
-"""Items of one call of a large request at most."""
+"""Largest number of items in one call of a large request."""
 TURN_S = 0.03
-"""How long such a call should take: an annotator waits for half of it in the mean. Shorter ones are mostly overhead."""
+"""Target length of such a call in seconds. An annotator waits half of it on average; a shorter one is all overhead."""
 Label = tuple[str | None, float]
-"""What is said of an item, with its confidence; (None, 0) where it cannot be read."""
+"""Label and confidence predicted for an item; (None, 0) if the learner cannot read it."""
 Data = Sequence[Mapping[str, object]]
 
 
 class Turns:
-    """Of one loop. Safe for threads: whoever finds the model free asks it, for those that wait too."""
+    """The turns of one loop. Safe for threads: a thread that finds the model free calls it for the waiting ones too."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._few: list[_Ask] = []
         self._busy = False
 
-    def say(self, learner: Learner, data: Data, until: float) -> list[Label]:
-        """What the learner says of each item. Raises Busy where the time, `until`, is over (time.monotonic)."""
+    def predict(self, learner: Learner, data: Data, until: float) -> list[Label]:
+        """Return the learner's prediction for each item. Raises Busy at the deadline `until` (time.monotonic)."""
         if not data:
             return []
-        if len(data) <= FEW:
+        if len(data) <= INTERACTIVE_ITEMS:
             return self._turn(_Ask(learner, data, few=True), until)
-        said: list[Label] = []
-        n = FEW
-        while len(said) < len(data):
-            if said and time.monotonic() >= until:
-                raise Busy(f"{len(said)} of {len(data)} items were done in time; ask for fewer at once")
-            ask = _Ask(learner, data[len(said) : len(said) + n])
-            said += self._turn(ask, until)
+        labels: list[Label] = []
+        n = INTERACTIVE_ITEMS
+        while len(labels) < len(data):
+            if labels and time.monotonic() >= until:
+                raise Busy(f"{len(labels)} of {len(data)} items were done in time; send fewer in one request")
+            ask = _Ask(learner, data[len(labels) : len(labels) + n])
+            labels += self._turn(ask, until)
             n = max(1, min(2 * n, CHUNK, int(n * TURN_S / ask.took_s)))
-        return said
+        return labels
 
     def _turn(self, ask: _Ask, until: float) -> list[Label]:
         others_first = True
@@ -77,39 +77,39 @@ class Turns:
                     self._changed.notify_all()
 
     def _together(self, ask: _Ask) -> list[_Ask]:
-        """Those of few items that wait longest and can be asked in one call; `ask` itself where none waits."""
+        """Return the oldest waiting small requests that fit into one call; only `ask` if none waits."""
         if not self._few:
             return [ask]
-        return [one for one in self._few if one.learner is self._few[0].learner][: MERGED // FEW]
+        return [one for one in self._few if one.learner is self._few[0].learner][: MERGED // INTERACTIVE_ITEMS]
 
 
 class _Ask:
-    """Some items of one request, and what became of them."""
+    """Some items of one request, and their labels or the error."""
 
     def __init__(self, learner: Learner, data: Data, *, few: bool = False) -> None:
         self.learner = learner
         self.data = data
         self.few = few
         self.took_s = TURN_S
-        self.said: list[Label] | None = None
+        self.labels: list[Label] | None = None
         self.error: Exception | None = None
 
     @property
     def done(self) -> bool:
-        return self.said is not None or self.error is not None
+        return self.labels is not None or self.error is not None
 
     def outcome(self) -> list[Label]:
-        if self.said is None:
+        if self.labels is None:
             assert self.error is not None
             raise self.error
-        return self.said
+        return self.labels
 
 
 def _answer(batch: Sequence[_Ask]) -> None:
-    """Ask the model for all of them; one that it fails at does not take the others along."""
+    """Call the model for all of them. If that fails, call it for each request, so that only the faulty one fails."""
     began = time.monotonic()
     try:
-        said = _labels(batch[0].learner, [item for ask in batch for item in ask.data])
+        labels = _labels(batch[0].learner, [item for ask in batch for item in ask.data])
     except Exception as exc:
         if len(batch) == 1:
             batch[0].error = exc
@@ -119,12 +119,12 @@ def _answer(batch: Sequence[_Ask]) -> None:
         return
     for ask in batch:
         ask.took_s = max(time.monotonic() - began, 1e-6)
-        ask.said, said = said[: len(ask.data)], said[len(ask.data) :]
+        ask.labels, labels = labels[: len(ask.data)], labels[len(ask.data) :]
 
 
 def _labels(learner: Learner, data: Data) -> list[Label]:
-    said: list[Label] = [(None, 0.0)] * len(data)
-    positions, found = predict(learner, data)
-    for position, label, share in zip(positions, found.labels, found.confidences.tolist(), strict=True):
-        said[position] = (label, share)
-    return said
+    labels: list[Label] = [(None, 0.0)] * len(data)
+    positions, found = predict_readable(learner, data)
+    for position, label, confidence in zip(positions, found.labels, found.confidences.tolist(), strict=True):
+        labels[position] = (label, confidence)
+    return labels

@@ -1,1 +1,1 @@
-"""The hop that trains: a run's cut of the answers, its fit in a child process, and its replay."""
+"""The training hop: the cut of a run's answers, the fit in a child process, and the replay of a run."""

@@ -1,7 +1,4 @@
-"""The training child as the worker sees it: started, given its run, watched, killed when its time is up.
-
-A child spends seconds on its imports. The worker therefore keeps one that has done them and waits for its run.
-"""
+"""The training child process, from the worker's side: start it, send its order, watch it, kill it at its time limit."""
 
 from __future__ import annotations
 
@@ -11,7 +8,6 @@ import logging
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,40 +17,41 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from labelloop.process import rooms
 from labelloop.process.settings import Settings
 from labelloop.spec.sections import Retrain
 
 logger = logging.getLogger(__name__)
 Child = subprocess.Popen[bytes]
 BEAT_EVERY_S = 2.0
-NICE = 19
-"""The lowest: annotators and predictions come first. With 0 the child is a process like all others."""
-STARVED_NICE = 10
-"""About a tenth of a core that one other process keeps busy; without it, under the idle policy, a three-hundredth."""
+TRAINING_NICENESS = 19
+"""Niceness of the training process (0 to 19); serving keeps priority. With 0 the child runs like any other process."""
+STARVED_NICENESS = 10
+"""Niceness of a restarted child: beside a busy process it gets about 1/10 of a core, under the idle policy 1/300."""
 STARVES_AFTER_S = 30.0
-"""A child that waited for a processor so long, and got less than a fifth of it, is begun anew with STARVED_NICE."""
+"""Seconds that a child waits for a processor before it is restarted with STARVED_NICENESS, if it got less than 1/5."""
 
 LOG_CHARACTERS = 16_000
-"""Of what a child prints, the end is kept."""
+"""Characters kept from the end of the child's output."""
 ERROR_CHARACTERS = 1_000
 
 
 class Stopped(Exception):
-    """The worker is to end, the run is to be stopped, or it is no longer ours: the child was killed."""
+    """The child was killed because the worker ends, the run is stopped, or another worker has the run."""
 
 
 class Starved(Exception):
-    """Other work leaves the child hardly any time of the processor."""
+    """The child gets hardly any processor time because of other work on the machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a child is to do, and what it may use: one line of JSON on its standard input."""
+    """A child's run and its resource limits; the child reads it as a line of JSON from standard input."""
 
     run: UUID
     limits: Retrain
     replay: bool = False
-    """Teach once more what the run taught, and say what comes of it; nothing is written."""
+    """Whether to repeat the training of a finished run and report the result; nothing is written."""
 
     def line(self) -> bytes:
         what = {"run": str(self.run), "limits": self.limits.model_dump(mode="json"), "replay": self.replay}
@@ -62,50 +59,50 @@ class Order:
 
 
 class Heard:
-    """What a child has said so far."""
+    """The output of a child so far: progress, outcome and log."""
 
     def __init__(self, hide: Callable[[str], str]) -> None:
         self._hide = hide
-        self._said, self._printed = b"", b""
+        self._line, self._printed = b"", b""
         self.progress: dict[str, Any] | None = None
         """{"step", "done", "of", "at"}"""
         self.outcome: dict[str, Any] | None = None
-        """What backend.train.train says: {"version", "trained_on", "notes", ..}, {"refused": why} or {"error": why}."""
+        """Result of backend.train.train: {"version", "trained_on", ..}, {"refused": reason} or {"error": reason}."""
 
     @property
     def log(self) -> str:
-        """The end of what it printed, without our secrets."""
+        """Return the last LOG_CHARACTERS that the child printed, without labelloop's secrets."""
         return str(self._clean(self._printed.decode(errors="replace")))[-LOG_CHARACTERS:]
 
     def begin_anew(self) -> None:
-        """Another child does the run: half a line of the one before is not the beginning of its first."""
-        self._said, self.progress = b"", None
+        """Drop a line that the previous child left unfinished, since another child now does the run."""
+        self._line, self.progress = b"", None
 
     def listen(self, child: Child) -> None:
-        """Take what is there; never wait."""
+        """Read the output that is ready, without blocking."""
         assert child.stdout is not None
         assert child.stderr is not None
         printed = _read(child.stderr.fileno())
         if printed:
             with contextlib.suppress(OSError):
                 os.write(2, printed)
-            # Longer than what is shown: a secret that is cut in two at its beginning is not in that.
+            # Longer than the log that is shown, so that a secret cut in two at the beginning stays outside the log.
             self._printed = (self._printed + printed)[-8 * LOG_CHARACTERS :]
-        *lines, self._said = (self._said + _read(child.stdout.fileno())).split(b"\n")
+        *lines, self._line = (self._line + _read(child.stdout.fileno())).split(b"\n")
         for line in lines:
-            said = self._clean(json.loads(line))
-            if "step" in said:
-                self.progress = {**said, "at": datetime.now(UTC).isoformat()}
+            message = self._clean(json.loads(line))
+            if "step" in message:
+                self.progress = {**message, "at": datetime.now(UTC).isoformat()}
             else:
-                self.outcome = said
+                self.outcome = message
 
-    def _clean(self, said: Any) -> Any:
-        """Any JSON without our secrets and without NUL, which Postgres does not keep."""
-        if isinstance(said, str):
-            return self._hide(said.replace("\0", ""))
-        if isinstance(said, list):
-            return [self._clean(one) for one in said]
-        return {name: self._clean(one) for name, one in said.items()} if isinstance(said, dict) else said
+    def _clean(self, value: Any) -> Any:
+        """Return the JSON value without labelloop's secrets and without NUL, which Postgres rejects."""
+        if isinstance(value, str):
+            return self._hide(value.replace("\0", ""))
+        if isinstance(value, list):
+            return [self._clean(one) for one in value]
+        return {name: self._clean(one) for name, one in value.items()} if isinstance(value, dict) else value
 
 
 class Children:
@@ -115,41 +112,46 @@ class Children:
         self._settings = settings
 
     def take(self, *, idle: bool = True) -> Child:
-        """In a process group of its own; it ends by itself when its standard input does: with us.
+        """Start a child in its own process group. It exits when its standard input ends, and so with the worker.
 
-        `idle`: it has only the time that nothing else wants; else a small share in any case.
+        `idle`: it gets only processor time that nothing else uses; otherwise it always gets a small share.
         """
         child = subprocess.Popen(
-            [sys.executable, "-m", "backend.train.train"],
-            # One thread: the same sums in the same order, and the other core is for those who serve.
-            env={**os.environ, **self._settings.to_env(), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            rooms.python("backend.train.train"),
+            # One thread adds numbers in a fixed order, and leaves the other cores to serving.
+            env={
+                **rooms.environment(os.environ),
+                **self._settings.to_env(),
+                "OMP_NUM_THREADS": "1",
+                "OPENBLAS_NUM_THREADS": "1",
+            },
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        # From the start, since its imports take seconds. Linux divides the processor among sessions first: without that
-        # of its session its niceness would count only inside it.
+        # Done at the start, since the imports take seconds. Linux divides the processor among sessions first, so the
+        # session gets the niceness too; the child's own would count only within its session.
         yield_to_all(child.pid, idle=idle)
         return child
 
 
 def yield_to_all(pid: int, *, idle: bool = True) -> None:
-    """Only time that nothing else wants, of the processor and, which follows from it, of the disk; Linux alone can.
+    """Give a process only processor time that nothing else uses, and the same for the disk. Works on Linux only.
 
-    Without `idle` a small share of it in any case. There is no way back: only root may raise a priority again.
+    Without `idle` it always gets a small share. This cannot be undone: only root may raise a priority again.
     """
-    nice = NICE if idle else min(NICE, STARVED_NICE)
+    nice = TRAINING_NICENESS if idle else min(TRAINING_NICENESS, STARVED_NICENESS)
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, pid, nice)
         Path(f"/proc/{pid}/autogroup").write_text(str(nice))
-    # Niceness alone leaves it its slice of time when Label Studio wakes up; an idle process is pushed aside at once.
+    # A nice process keeps its time slice when Label Studio wakes up; an idle process loses the processor at once.
     with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(pid, os.SCHED_IDLE if idle and NICE else os.SCHED_OTHER, os.sched_param(0))
+        os.sched_setscheduler(pid, os.SCHED_IDLE if idle and TRAINING_NICENESS else os.SCHED_OTHER, os.sched_param(0))
 
 
 def starves(pid: int) -> bool:
-    """Whether it waited for a processor for STARVES_AFTER_S, and four times as long as it ran. Linux alone can tell."""
+    """Whether it waited for a processor for STARVES_AFTER_S and four times as long as it ran; False outside Linux."""
     try:
         ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
     except (OSError, ValueError):
@@ -160,23 +162,24 @@ def starves(pid: int) -> bool:
 def train_in(
     children: Children, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event
 ) -> dict[str, Any]:
-    """What backend.train.train says, or {"error": why it could not; at most ERROR_CHARACTERS}.
+    """Train in a child and return its outcome, or {"error": reason of at most ERROR_CHARACTERS}.
 
-    `beat` is called every few seconds; False from it, or `stop`, and Stopped is raised. The child is gone in any case.
-    A child that gets no time of the processor is begun anew with a share of it, so that the run ends on a busy machine.
+    `beat` is called every few seconds. Raises Stopped if it returns False or `stop` is set. The child has exited in
+    every case. A child that gets no processor time is restarted with a small share, so that a run also ends on a busy
+    machine.
     """
     child = children.take()
 
-    def fed() -> bool:
+    def beat_unless_starved() -> bool:
         goes_on = beat()
         if goes_on and heard.outcome is None and starves(child.pid):
             raise Starved
         return goes_on
 
     try:
-        return _train(child, order, heard, fed, stop)
+        return _train(child, order, heard, beat_unless_starved, stop)
     except Starved:
-        logger.info("run %s gets no time of the processor; it begins anew with a small share", order.run)
+        logger.info("run %s gets no processor time: restarting it with a small share", order.run)
         heard.begin_anew()
         return _train(children.take(idle=False), order, heard, beat, stop)
 
@@ -184,23 +187,23 @@ def train_in(
 def _train(child: Child, order: Order, heard: Heard, beat: Callable[[], bool], stop: threading.Event) -> dict[str, Any]:
     assert child.stdin is not None
     try:
-        with contextlib.suppress(BrokenPipeError):  # it has died already: the status says of what
+        with contextlib.suppress(BrokenPipeError):  # it has exited already; its status gives the reason
             child.stdin.write(order.line())
             child.stdin.flush()
         in_time = _watch(child, order.limits.minutes * 60, heard, beat, stop)
         if not in_time:
-            return {"error": f"training took longer than {order.limits.minutes:g} minutes and was ended"}
+            return {"error": f"training took longer than {order.limits.minutes:g} minutes and was stopped"}
     finally:
         kill(child)
     if heard.outcome is None:
-        return {"error": _died_of(child.returncode, order.limits)}
+        return {"error": _exit_reason(child.returncode, order.limits)}
     if "error" in heard.outcome:
         return {"error": heard.outcome["error"][:ERROR_CHARACTERS]}
     return heard.outcome
 
 
 def kill(child: Child) -> None:
-    """The child and all that it started, if they are still there."""
+    """Kill the child and all processes that it started, if they still run."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
@@ -211,7 +214,7 @@ def kill(child: Child) -> None:
 
 
 def _watch(child: Child, limit_s: float, heard: Heard, beat: Callable[[], bool], stop: threading.Event) -> bool:
-    """Wait for the child's end; False: its time is up."""
+    """Wait until the child exits; return False if it reached its time limit."""
     for pipe in (child.stdout, child.stderr):
         assert pipe is not None
         os.set_blocking(pipe.fileno(), False)
@@ -232,7 +235,7 @@ def _watch(child: Child, limit_s: float, heard: Heard, beat: Callable[[], bool],
 
 
 def _read(pipe: int) -> bytes:
-    """What is in a pipe that does not block; a MiB of it at most, since who prints without end must not hold us."""
+    """Read at most 1 MiB from a non-blocking pipe, so that a child that never stops printing cannot hold the worker."""
     found = b""
     with contextlib.suppress(BlockingIOError):
         while len(found) < 1 << 20 and (some := os.read(pipe, 1 << 16)):
@@ -240,13 +243,13 @@ def _read(pipe: int) -> bytes:
     return found
 
 
-def _died_of(status: int, limits: Retrain) -> str:
+def _exit_reason(status: int, limits: Retrain) -> str:
     if status >= 0:
-        return f"the training process ended with status {status} and said nothing"
+        return f"the training process exited with status {status} without a result"
     name = signal.Signals(-status).name
     why = ""
     if name == "SIGKILL":
-        why = ", out of memory?"
+        why = ", perhaps because it ran out of memory"
     elif name == "SIGXCPU":
         why = f": it used more than {limits.minutes:g} minutes of {limits.threads} processors"
-    return f"the training process was killed by {name}{why}"
+    return f"the training process was terminated by {name}{why}"

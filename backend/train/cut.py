@@ -1,4 +1,4 @@
-"""The cut of a run: which of the answers teach, which judge, which are left out, and what must be said of that."""
+"""The cut of a run: divides the answers into training set and hold-out set, and notes which answers are left out."""
 
 from __future__ import annotations
 
@@ -18,57 +18,62 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.threads import one_thread
 
 Row = dict[str, Any]
-FEW = 5
-"""Held-out answers with a label below which nothing is said of that label: of 4, even all right is a 95 % interval
-down to 51 % (Wilson)."""
-NAMED = 5
-"""Labels or items that a note names; of more it says how many."""
+MIN_HELD_OUT_PER_LABEL = 5
+"""Held-out answers that a label needs to be evaluated. With 4, all correct, the 95 % interval still reaches down to
+51 % (Wilson)."""
+MAX_NAMED = 5
+"""Labels or items that a note names; it gives the number of the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    taught: list[Row]
-    """Each with its `weight`."""
-    judged: list[Row]
+    training: list[Row]
+    """Training set; each row with its `weight`."""
+    held_out: list[Row]
+    """Hold-out set."""
     notes: list[str]
-    """Sentences for people: what was left out, and what the hold-out is too small for."""
+    """Notes for the run's report: the answers left out, and the labels that the hold-out set is too small for."""
 
 
 def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) -> Cut:
-    """The answers up to the cut, in the order of the keys, as `run_items.answered` has them.
+    """Divide the answers up to the cut; `rows` are in the order of their keys, as `run_items.answered` returns them.
 
-    The hold-out was fixed by a hash before any answer was there, so whatever is alike on both sides goes from training.
+    A hash fixed the hold-out set before any answer existed, so an item that is alike on both sides leaves the training
+    set.
     """
-    rows, notes = _still_asked(spec, rows)
-    judged = [row for row in rows if row["holdout"]]
-    taught = [row for row in rows if not row["holdout"]]
-    # What annotators see of a row of a table is no copy where it is the same in another row.
-    taught, more = _apart(taught, judged, None if spec.learner.reads == "tabular" else field)
+    rows, notes = _with_known_labels(spec, rows)
+    held_out = [row for row in rows if row["holdout"]]
+    training = [row for row in rows if not row["holdout"]]
+    # Rows of a table may show annotators the same text and still differ in their other fields.
+    training, more = _without_leaks(training, held_out, None if spec.learner.reads == "tabular" else field)
     notes += more
-    taught, more = readable(learner, taught)
+    training, more = readable(learner, training)
     notes += more
-    notes += _rare(spec, judged)
-    return Cut([{**row, "weight": weight(row)} for row in taught], judged, notes)
+    notes += _rare(spec, held_out)
+    return Cut([{**row, "weight": weight(row)} for row in training], held_out, notes)
 
 
 def weight(row: Mapping[str, Any]) -> float:
-    """How much an answer counts: how sure it is that most people would give it."""
+    """Return the weight of an answer in training: the certainty that most people would give it."""
     return certainty(1.0 if row["agreement"] is None else row["agreement"], row["reviewers"])
 
 
 def readable(learner: Learner, rows: list[Row]) -> tuple[list[Row], list[str]]:
-    """The rows that the learner can read, and a note about the others: one bad item must not stop the loop for good."""
+    """Return the rows that the learner can read, and a note on the others, so that a bad item never stops the loop."""
     try:
         learner.check([row["data"] for row in rows])
     except Unreadable as exc:
         named = Unreadable(exc.faults, [row["key"] for row in rows])
         good = [row for position, row in enumerate(rows) if position not in exc.faults]
-        return good, [f"{len(exc.faults)} of {len(rows)} answers left out, they cannot be read: {named}"]
+        return good, [f"{len(exc.faults)} of {len(rows)} answers left out, the learner cannot read them: {named}"]
     return rows, []
 
 
 def labels_in(label: str, known: Sequence[str]) -> list[str]:
-    """The labels that an answer names: itself, or those of a list of labels or of spans [start, end, label]."""
+    """Return the labels that an answer names: the answer itself, or those in its list of labels or of spans.
+
+    A span is [start, end, label].
+    """
     if label in known or not label.startswith("["):
         return [label]
     try:
@@ -78,8 +83,8 @@ def labels_in(label: str, known: Sequence[str]) -> list[str]:
     return [str(part[-1]) if isinstance(part, list) and part else str(part) for part in parts]
 
 
-def _still_asked(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """Without the answers whose label is none of the config's any more, on both sides."""
+def _with_known_labels(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Leave out the answers with a label that was removed from the labeling config; return a note on them."""
     known = set(spec.labels)
     if not known:  # numbers have no labels
         return list(rows), []
@@ -93,42 +98,43 @@ def _still_asked(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[s
     if not gone:
         return kept, []
     return kept, [
-        f"{len(rows) - len(kept)} answers left out, their labels are not in the labeling config any more: {_list(gone)}"
+        f"{len(rows) - len(kept)} answers left out, their labels are no longer in the labeling config: {_list(gone)}"
     ]
 
 
-def _apart(taught: list[Row], judged: list[Row], field: str | None) -> tuple[list[Row], list[str]]:
-    """What may teach: without the groups of the hold-out, and without copies and near-duplicates of its items.
+def _without_leaks(training: list[Row], held_out: list[Row], field: str | None) -> tuple[list[Row], list[str]]:
+    """Leave out the groups of held-out items, and the copies and near-duplicates of those items.
 
-    `field`: what copies are known by; None: by nothing.
+    `field`: the field of the data that copies are found by; None if copies are not looked for.
     """
-    groups = {row["group_key"] for row in judged}
-    copies = _copies(
-        *([None if field is None else value_at(row["data"], field) for row in rows] for rows in (taught, judged))
-    )
-    kept = [row for row, copy in zip(taught, copies, strict=True) if copy is None and row["group_key"] not in groups]
-    if len(kept) == len(taught):
-        return taught, []
-    of_groups = sum(row["group_key"] in groups for row in taught)
-    reasons = [f"{of_groups} share a group with held-out items"] if of_groups else []
-    twins = [
-        f"{row['key']} of {judged[copy]['key']}"
-        for row, copy in zip(taught, copies, strict=True)
-        if copy is not None and row["group_key"] not in groups
+    groups = {row["group_key"] for row in held_out}
+    values = [
+        [None if field is None else value_at(row["data"], field) for row in rows] for rows in (training, held_out)
     ]
+    copies = _copies(*values)
+    in_groups = [row for row in training if row["group_key"] in groups]
+    others = [(row, copy) for row, copy in zip(training, copies, strict=True) if row["group_key"] not in groups]
+    kept = [row for row, copy in others if copy is None]
+    twins = [f"{row['key']} of {held_out[copy]['key']}" for row, copy in others if copy is not None]
+    if len(kept) == len(training):
+        return training, []
+    reasons = [f"{len(in_groups)} share a group with held-out items"] if in_groups else []
     if twins:
         reasons.append(f"{len(twins)} are copies or near-duplicates of held-out items ({_list(twins)})")
-    left_out = f"{len(taught) - len(kept)} of {len(taught)} answers left out of training"
+    left_out = f"{len(training) - len(kept)} of {len(training)} answers left out of training"
     return kept, [f"{left_out}: {', '.join(reasons)}"]
 
 
-def _copies(taught: Sequence[object], judged: Sequence[object]) -> list[int | None]:
-    """For each value the position of a held-out one that is nearly the same text, or the same picture."""
-    where = {value: position for position, value in reversed(list(enumerate(judged))) if isinstance(value, str)}
-    found = [where.get(value) if isinstance(value, str) else None for value in taught]
-    ours = [i for i, value in enumerate(taught) if _is_text(value) and found[i] is None]
-    theirs = [i for i, value in enumerate(judged) if _is_text(value)]
-    texts, others = [str(taught[i]) for i in ours], [str(judged[i]) for i in theirs]
+def _copies(training: Sequence[object], held_out: Sequence[object]) -> list[int | None]:
+    """Return for each value the position of a held-out value that is nearly the same text, or the same picture.
+
+    None if there is no such value.
+    """
+    where = {value: position for position, value in reversed(list(enumerate(held_out))) if isinstance(value, str)}
+    found = [where.get(value) if isinstance(value, str) else None for value in training]
+    ours = [i for i, value in enumerate(training) if _is_text(value) and found[i] is None]
+    theirs = [i for i, value in enumerate(held_out) if _is_text(value)]
+    texts, others = [str(training[i]) for i in ours], [str(held_out[i]) for i in theirs]
     with one_thread:
         near = likeness.near(list(map(likeness.plain, texts)), list(map(likeness.plain, others)))
         for i, text, close in zip(ours, texts, near, strict=True):
@@ -141,27 +147,28 @@ def _is_text(value: object) -> bool:
 
 
 def _ends_alike(text: str, other: str) -> bool:
-    """Long texts that begin alike, as letters with the same head do, are copies only if they end alike too."""
+    """Whether long texts that begin alike also end alike: letters with the same letterhead are no copies."""
     if max(len(text), len(other)) <= likeness.SEEN:
         return True
     ends = (likeness.plain(text[-likeness.SEEN :]), likeness.plain(other[-likeness.SEEN :]))
     return any(True for found in likeness.near(ends[:1], ends[1:]) for _ in found)
 
 
-def _rare(spec: LoopSpec, judged: Sequence[Row]) -> list[str]:
-    """Which labels the hold-out cannot judge; where nothing is held out the gate says so itself."""
-    if not judged:
+def _rare(spec: LoopSpec, held_out: Sequence[Row]) -> list[str]:
+    """Return notes on labels that the hold-out set cannot evaluate; none if it is empty, which the gate reports."""
+    if not held_out:
         return []
-    counts = Counter(label for row in judged for label in set(labels_in(row["label"], spec.labels)))
+    counts = Counter(label for row in held_out for label in set(labels_in(row["label"], spec.labels)))
     none = [label for label in spec.labels if not counts[label]]
-    few = [f"{label} ({counts[label]})" for label in spec.labels if 0 < counts[label] < FEW]
-    notes = [f"no held-out answer of {_list(none)}: how well they are told is not known"] if none else []
+    few = [f"{label} ({counts[label]})" for label in spec.labels if 0 < counts[label] < MIN_HELD_OUT_PER_LABEL]
+    notes = [f"no held-out answers with label {_list(none)}: accuracy on these labels is unknown"] if none else []
     if few:
-        notes.append(f"fewer than {FEW} held-out answers of {_list(few)}: too few to judge these labels by")
+        least = f"fewer than {MIN_HELD_OUT_PER_LABEL} held-out answers"
+        notes.append(f"{least} with label {_list(few)}: too few to evaluate these labels")
     return notes
 
 
 def _list(what: Sequence[str] | Counter[str]) -> str:
     words = [f"{label} ({n})" for label, n in what.most_common()] if isinstance(what, Counter) else list(what)
-    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return ", ".join(words[:NAMED]) + more
+    more = f" and {len(words) - MAX_NAMED} more" if len(words) > MAX_NAMED else ""
+    return ", ".join(words[:MAX_NAMED]) + more

@@ -1,4 +1,4 @@
-"""Due: runs that nobody asks for by hand: every so often, on drift, and for a label that is new."""
+"""Due runs, which the worker requests by itself: at an interval, on drift, and for a new label."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from labelloop.versions.drift import accuracy_drop, shift, words
 from labelloop.versions.version import PIPELINE, short
 
 NEW_LABEL_ANSWERS = 5
-"""So many answers make a label worth a run."""
+"""Answers that a new label needs before a run is requested for it."""
 DRIFT_ANSWERS = 20
-"""Without so many new answers another run could not do better on what has drifted."""
-LATELY = 100
-"""Held-out answers."""
+"""New answers that a run on drift needs; with fewer, it could not improve on the drifted outputs."""
+RECENT_HELD_OUT = 100
+"""Number of the newest held-out answers that count as recent."""
 logger = logging.getLogger(__name__)
 
 
 def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> None:
-    """Ask for the runs that are due at `now`. `drift`: look for that too, which reads all outputs of the loop.
+    """Request the runs that are due at `now`. `drift`: also check for drift, which reads all outputs of the loop.
 
-    Nothing is due without a new answer, which alone could make another version; nor where a run is open, or nothing is
-    ever taught.
+    A run is due only if there are new answers, since the same answers would give the same version. No run is due if one
+    is open, or if the loop's learner never trains.
     """
     with database.transaction() as conn:
         names = loops.names(conn)
@@ -41,8 +41,8 @@ def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> Non
                 _ask_if_due(conn, loop, now, drift)
         except Unreachable:
             raise
-        except Exception as exc:  # it keeps none of the others waiting
-            logger.warning("loop %s: could not tell whether a run is due: %s: %s", loop, type(exc).__name__, exc)
+        except Exception as exc:  # the other loops are still checked
+            logger.warning("loop %s: could not check whether a run is due: %s: %s", loop, type(exc).__name__, exc)
 
 
 def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
@@ -67,14 +67,9 @@ def _too_long_ago(conn: Conn, spec: LoopSpec, new: int, now: datetime) -> str | 
 
 
 def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
-    """Labels of the config that the newest version was not taught, and people now give."""
-    newest = version_store.ranker(conn, spec.name)
-    if not spec.retrain.on_new_label or newest is None:
-        return None
-    classes = next(row.classes for row in version_store.list_(conn, spec.name) if row.id == newest)
-    known = {label for one in classes for label in labels_in(one, spec.labels)}
-    unknown = [label for label in spec.labels if label not in known]
-    if not unknown or not known:  # numbers know no labels
+    """Return a reason that names the labels which annotators now give and the newest version was not trained on."""
+    unknown = _labels_not_trained_on(conn, spec) if spec.retrain.on_new_label else []
+    if not unknown:
         return None
     given: Counter[str] = Counter()
     for answer, n in runs.new_labels(conn, spec.name).items():
@@ -85,8 +80,18 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
     return f"label{'s' if len(news) > 1 else ''} {', '.join(news[:5])}: new to the newest version"
 
 
+def _labels_not_trained_on(conn: Conn, spec: LoopSpec) -> list[str]:
+    """Return the labels of the config that the newest version was not trained on; none if it predicts numbers."""
+    newest = version_store.ranker(conn, spec.name)
+    if newest is None:
+        return []
+    classes = next(row.classes for row in version_store.list_(conn, spec.name) if row.id == newest)
+    known = {label for one in classes for label in labels_in(one, spec.labels)}
+    return [label for label in spec.labels if label not in known] if known else []
+
+
 def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
-    """What came in since the last run, beside what had come when the one who serves was made."""
+    """Return a reason if the outputs since the last run differ from those at the time the champion was evaluated."""
     champion = version_store.champion(conn, spec.name)
     champion_id = None if champion is None else champion.id
     then, since = runs.judged(conn, spec.name, champion_id), runs.began(conn, spec.name)
@@ -100,21 +105,21 @@ def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
             return why
     side = then.evaluation["champion" if champion_id is None else "challenger"]
     before = (int(side["correct"]), int(then.evaluation["holdout"]))
-    lately = drift_store.correct_recently(
-        conn, spec.name, None if champion_id is None else short(champion_id), then.cut, LATELY
+    recent = drift_store.correct_recently(
+        conn, spec.name, None if champion_id is None else short(champion_id), then.cut, RECENT_HELD_OUT
     )
-    p = accuracy_drop(before, lately)
+    p = accuracy_drop(before, recent)
     if p is None:
         return None
     who = f"the {PIPELINE}'s outputs were" if champion_id is None else f"champion {short(champion_id)} was"
     return (
-        f"drift: {who} right on {lately[0]} of the last {lately[1]} held-out answers, "
-        f"and on {before[0]} of {before[1]} when it was judged (p = {p:.1g})"
+        f"drift: {who} correct on {recent[0]} of the last {recent[1]} held-out answers, "
+        f"before on {before[0]} of {before[1]} (p = {p:.1g})"
     )
 
 
 def _counts(rows: Sequence[Arrivals], cell: Callable[[Arrivals], str | None], *, recent: bool) -> Mapping[str, int]:
-    """Number of outputs by cell; outputs without one do not count."""
+    """Return the number of outputs by cell; outputs without a cell do not count."""
     counts: Counter[str] = Counter()
     for row in rows:
         if row.recent is recent and (name := cell(row)) is not None:

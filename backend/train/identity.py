@@ -1,4 +1,4 @@
-"""Identity of a run: what it was taught, by which code and packages, so that `replay` can say what differs."""
+"""Identity of a run: hash of its training set, code and packages, so that `replay` can report differences."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import labelloop
+from labelloop.process.rooms import ROOMS
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec")
-"""What shapes a fit; those that are installed are named."""
-_HERE = Path(__file__).parents[2]
+"""Packages that influence a fit; the identity holds the versions of those that are installed."""
 
 
-def identity(taught: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict[str, Any]:
-    """As `retrain_runs.scores` keeps it. `taught` in the order in which it was taught."""
+def identity(rows: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict[str, Any]:
+    """Return the identity as `retrain_runs.scores` keeps it. `rows`: the training set in its training order."""
     return {
-        "data_sha256": data_sha256(taught),
+        "data_sha256": data_sha256(rows),
         "code": code(),
         "python": platform.python_version(),
         "packages": packages(),
@@ -30,18 +30,18 @@ def identity(taught: Sequence[Mapping[str, Any]], seed: int, threads: int) -> di
     }
 
 
-def data_sha256(taught: Sequence[Mapping[str, Any]]) -> str:
-    """Of one line of canonical JSON for each row: key, group_key, answer_seq, label, weight, data."""
+def data_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return the SHA-256 over a line of canonical JSON a row: key, group_key, answer_seq, label, weight, data."""
     digest = hashlib.sha256()
-    for row in taught:
+    for row in rows:
         line = [row[name] for name in ("key", "group_key", "answer_seq", "label", "weight", "data")]
         digest.update(json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs of two identities, in words."""
-    words = {"data_sha256": "what was taught", "code": "the code", "python": "Python", "seed": "the seed"}
+    """Return the differences between two identities, as texts."""
+    words = {"data_sha256": "the training set", "code": "the code", "python": "Python", "seed": "the seed"}
     found = [
         f"{name} ({then.get(key)} then, {now.get(key)} now)"
         for key, name in words.items()
@@ -57,13 +57,18 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
 @cache
 def code() -> str:
-    """Version of the package, revision of the checkout where there is one, and 12 digits of the sources' SHA-256."""
+    """Return the package's version, the checkout's revision if there is one, and 12 digits of the sources' SHA-256."""
     digest = hashlib.sha256()
-    rooms = (Path(__file__).parents[1], Path(labelloop.__file__).parent)  # in the image they lie apart
-    files = {file.relative_to(room.parent).as_posix(): file for room in rooms for file in room.rglob("*.py")}
+    parts = (Path(__file__).parents[1], Path(labelloop.__file__).parent)
+    files = {
+        file.relative_to(package.parent).as_posix(): file
+        for package in parts
+        for file in package.rglob("*.py")
+        if "_rooms" not in file.relative_to(package).parts  # the place of the rooms in a wheel
+    }
     for name, file in sorted(files.items()):
         digest.update(f"{name}\0".encode() + file.read_bytes() + b"\0")
-    revision = _revision(_HERE / ".git")
+    revision = _revision(ROOMS / ".git")
     return f"{metadata.version('labelloop')}{f' {revision[:12]}' if revision else ''} ({digest.hexdigest()[:12]})"
 
 
@@ -79,7 +84,7 @@ def packages() -> dict[str, str]:
 
 
 def _revision(git: Path) -> str | None:
-    """What HEAD of a checkout names, read from its files: the image has no git."""
+    """Return the revision that HEAD names, read from the checkout's files, since the image has no git; None if none."""
     try:
         head = (git / "HEAD").read_text().strip()
         if not head.startswith("ref: "):

@@ -1,4 +1,4 @@
-"""Replay: a run's training once more in a fresh process, and whether the same version comes of it, byte for byte."""
+"""Replay: repeats the training of a run in a fresh process and checks whether it gives the same version."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from threadpoolctl import threadpool_limits
 from backend import models
 from backend.learners import make
 from backend.train.child import Children, Heard, Order, train_in
+from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import differences, identity
-from backend.train.teach import teach
 from labelloop.errors import Failed, UsageError
 from labelloop.pictures.kept import with_pictures_in
 from labelloop.process.settings import Settings
@@ -29,18 +29,19 @@ from labelloop.versions.runs import RetrainRun
 class Replayed:
     run: str
     version: str
-    """What the run made."""
+    """Id of the version that the run made."""
     again: str
-    """What the replay made."""
+    """Id of the version that the replay made."""
     same: bool
+    """Whether both are the same, byte for byte."""
     differs: tuple[str, ...]
-    """What is another than it was then, in words, whether or not the version is."""
+    """Differences between then and now, as texts; there may be some even if the version is the same."""
 
 
 def replay(database: Database, settings: Settings, loop: str | None, run: str) -> Replayed:
-    """Train again what the run taught. `run`: an id, or the first characters of one.
+    """Repeat the training of a run. `run`: an id, or the first characters of one.
 
-    Raises UsageError where there is no such run or it made no version, Failed where it cannot be trained again.
+    Raises UsageError if there is no such run or it made no version, Failed if it cannot be trained again.
     """
     with database.transaction() as conn:
         row = _find(runs.beginning_with(conn, run, loop), run)
@@ -64,20 +65,23 @@ def replay(database: Database, settings: Settings, loop: str | None, run: str) -
     return Replayed(str(row.id), row.version_id, outcome["version"], same, tuple(differs))
 
 
-def teach_again(database: Database, models_dir: Path | None, run_id: UUID, threads: int) -> dict[str, Any]:
-    """In the child: {"version", "identity"} of what the run taught with its seed and the parameters of its version."""
+def train_again(database: Database, models_dir: Path | None, run_id: UUID, threads: int) -> dict[str, Any]:
+    """Train again on the run's training set, with its seed and its version's parameters, in the child process.
+
+    Returns {"version", "identity"}.
+    """
     with database.transaction() as conn:
         run = runs.get(conn, run_id)
         if run is None or run.version_id is None:
             raise Failed(f"no run {run_id} with a version")
         spec = loops.get(conn, run.loop)
         taught = run_items.taught(conn, run_id)
-    if spec is not None:  # only what is kept: what the run saw
+    if spec is not None:  # only the pictures that are kept: the run saw those
         taught = with_pictures_in(database, None, spec, taught)
     made = models.load(models_dir, run.version_id)
     with threadpool_limits(threads):
-        learner = teach(make(made.name, made.params), taught, run.seed)
-    with tempfile.TemporaryDirectory() as folder:  # what differs is no version of ours
+        learner = fit_and_calibrate(make(made.name, made.params), taught, run.seed)
+    with tempfile.TemporaryDirectory() as folder:  # the repeated version is not kept
         stored = models.store(Path(folder), run.loop, learner)
     return {"version": stored.id, "identity": identity(taught, run.seed, threads)}
 
@@ -86,5 +90,5 @@ def _find(found: Sequence[RetrainRun], run: str) -> RetrainRun:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise UsageError(f"no run begins with {run!r}: `labelloop runs` names them")
+        raise UsageError(f"no run begins with {run!r}: `labelloop runs` lists them")
     raise UsageError(f"{run!r} begins {len(found)} runs: {', '.join(str(row.id) for row in found[:5])}")

@@ -1,4 +1,4 @@
-"""Search: a few parameters of a learner, by cross-validation inside the training cut and never on the hold-out."""
+"""Search: choose a few parameters of a learner by cross-validation on the training set, never on the hold-out set."""
 
 from __future__ import annotations
 
@@ -17,89 +17,93 @@ from labelloop.selection import likeness
 from labelloop.threads import one_thread
 
 Row = Mapping[str, Any]
-Told = Callable[[int, int], None]
+Report = Callable[[int, int], None]
+"""Called with the number of settings tried, and the number of all settings."""
 MIN_ANSWERS = 300
 MAX_ANSWERS = 2_000
-"""Of more, evenly spaced ones are tried: what is best of the few that are tried changes slowly."""
+"""Answers used; from more, evenly spaced ones are taken, since the best of a few settings changes slowly."""
 FOLDS = 3
 TIME_SHARE = 0.3
-"""Of the run's time; a search that needs longer is given up, and the learner stays as it was."""
+"""Share of the run's time. A search that needs longer is given up, and the learner keeps its parameters."""
 
 
 def search(
-    learner: Learner, said: Mapping[str, Any], rows: Sequence[Row], seed: int, limit_s: float, told: Told
+    learner: Learner, fixed: Mapping[str, Any], rows: Sequence[Row], seed: int, limit_s: float, report: Report
 ) -> tuple[Learner, dict[str, Any] | None]:
-    """The learner with the best of the parameters that its class names in `grid`, and what was tried.
+    """Return the learner with the best parameters of its class's `grid`, and the settings tried; None if none were.
 
-    `said`: what loop.yaml says of the parameters, which stands. Another setting than the learner's own is taken only
-    where it is right more often by more than one standard error of the paired difference (Breiman et al. 1984, section
-    3.4.3). The same rows and seed choose the same, unless time runs out. None: nothing was tried.
+    `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces the learner's own only if its
+    accuracy is higher by more than one standard error of the paired difference (Breiman et al. 1984, section 3.4.3).
+    The same rows and seed choose the same setting, unless time runs out.
     """
-    grid = {name: values for name, values in getattr(type(learner), "grid", {}).items() if name not in said}
+    grid = {name: values for name, values in getattr(type(learner), "grid", {}).items() if name not in fixed}
     if not grid or len(rows) < MIN_ANSWERS:
         return learner, None
     rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(len(rows), MAX_ANSWERS))]
     groups = _groups(rows, learner.params.get("field"))
     if (n := len(set(groups.tolist()))) < FOLDS:
-        why = f"they hang together in {n} groups; {FOLDS} at least are needed"
+        why = f"the answers form only {n} groups of related items; at least {FOLDS} are needed"
         return learner, {"answers": len(rows), "given_up": why}
     candidates = _candidates(learner, grid)
     from sklearn.model_selection import GroupKFold
 
     folds = list(GroupKFold(FOLDS).split(rows, groups=groups))
-    ends, right = time.monotonic() + limit_s, []
+    ends, correct = time.monotonic() + limit_s, []
     for done, candidate in enumerate(candidates):
-        told(done, len(candidates))
+        report(done, len(candidates))
         try:
-            right.append(_right(make(learner.name, candidate), rows, folds, seed, ends))
+            correct.append(_correct(make(learner.name, candidate), rows, folds, seed, ends))
         except Failed as exc:
             return learner, {"answers": len(rows), "given_up": str(exc)}
-    gains = [(float((one.astype(int) - right[0]).sum()), float((one != right[0]).sum() ** 0.5)) for one in right]
+    gains = [(float((one.astype(int) - correct[0]).sum()), float((one != correct[0]).sum() ** 0.5)) for one in correct]
     best = max(range(len(candidates)), key=lambda i: (gains[i][0], -i))
     chosen = best if gains[best][0] > gains[best][1] else 0
     tried = [
         {"params": {name: params[name] for name in grid}, "right": int(one.sum()), "of": len(rows)}
-        for params, one in zip(candidates, right, strict=True)
+        for params, one in zip(candidates, correct, strict=True)
     ]
     found = {"answers": len(rows), "folds": FOLDS, "tried": tried, "chosen": tried[chosen]["params"]}
     return make(learner.name, candidates[chosen]), found
 
 
 def _candidates(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    """The learner as it is first, then every combination of the grid."""
+    """Return the learner's own parameters first, then every combination of the grid."""
     own = dict(learner.params)
     others = [{**own, **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
     return [own, *(params for params in others if params != own)]
 
 
-def _right(
+def _correct(
     learner: Learner, rows: Sequence[Row], folds: Sequence[tuple[Any, Any]], seed: int, ends: float
 ) -> npt.NDArray[np.bool_]:
-    """Which rows it has right when it was taught the other folds. Raises Failed where it cannot be, or not in time."""
-    right = np.zeros(len(rows), dtype=bool)
-    for taught, judged in folds:
+    """Return whether each row is predicted correctly by a model trained on the other folds.
+
+    Raises Failed if it cannot be trained, or not in time.
+    """
+    correct = np.zeros(len(rows), dtype=bool)
+    for training, held_out in folds:
         if time.monotonic() > ends:
-            raise Failed("it would have taken too much of the run's time")
-        part = [rows[i] for i in taught]
+            raise Failed("the search would have taken too much of the run's time")
+        part = [rows[i] for i in training]
         learner.fit(
             [row["data"] for row in part],
             [row["label"] for row in part],
             np.random.default_rng([seed, 1]),
             weights_of(part),
         )
-        labels = learner.say([rows[i]["data"] for i in judged]).labels
-        right[judged] = [label == rows[i]["label"] for i, label in zip(judged, labels, strict=True)]
-    return right
+        labels = learner.predict([rows[i]["data"] for i in held_out]).labels
+        correct[held_out] = [label == rows[i]["label"] for i, label in zip(held_out, labels, strict=True)]
+    return correct
 
 
 def weights_of(rows: Sequence[Row]) -> list[float] | None:
-    """What `fit` takes; None where all count alike."""
+    """Return the weights for `fit`; None if all answers count alike."""
     weights = [row["weight"] for row in rows]
     return None if len(set(weights)) < 2 else weights
 
 
 def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:
-    """Equal numbers for rows that belong together: by their group, or as near-duplicates."""
+    """Return a number for each row, equal for rows that belong together: in one group, or as near-duplicates."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -110,6 +114,6 @@ def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:
     if all(isinstance(text, str) and not text.startswith("data:") for text in texts):
         with one_thread:
             alike = likeness.duplicates([likeness.plain(str(text)) for text in texts])
-    # A row ties the number of its group to that of its near-duplicates: what hangs together is one.
+    # Each row links the number of its group to that of its near-duplicates; each connected component is one group.
     graph = coo_array((np.ones(n), (named, n + alike)), shape=(2 * n, 2 * n))
     return np.asarray(connected_components(graph, directed=False)[1][named], dtype=np.int64)

@@ -1,8 +1,8 @@
 """The training child: `python -m backend.train.train`, with an order (backend/train/child.py) on standard input.
 
-It reads the cut, fits, predicts the hold-out and keeps the file. It never touches the run's status nor the champion;
-how far it is and what it made are lines of JSON on standard output. What it may use is limited, and it ends when its
-standard input does, so a worker that is killed leaves no child behind.
+It reads the run's answers, fits a learner, predicts the hold-out set and stores the model file. It writes its progress
+and its outcome to standard output, as lines of JSON. It never changes the run's status or the champion. Its memory and
+processor time are limited. It exits when its standard input ends, so a worker that was terminated leaves no child.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,11 @@ from backend.decide.again import Judging, judged_before
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
 from backend.train.cut import divide, readable
+from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import identity
-from backend.train.patience import patiently
-from backend.train.replay import teach_again
+from backend.train.replay import train_again
+from backend.train.retrying import retrying
 from backend.train.search import TIME_SHARE, search
-from backend.train.teach import teach
 from labelloop.errors import Failed, LabelloopError
 from labelloop.pictures.kept import with_pictures_in
 from labelloop.process import log
@@ -45,27 +45,27 @@ from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 
-Told = Callable[[str, int, int], None]
-"""A step, and how many of how many steps are done."""
+Report = Callable[[str, int, int], None]
+"""Called with the name of a step, the number of steps done, and the number of all steps."""
 logger = logging.getLogger(__name__)
 STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
-SAID = 3
-"""Times that a model says the hold-out, to measure how quick it is, unless that takes longer than SAID_S."""
-SAID_S = 0.25
+TIMED_PASSES = 3
+"""How many times a model predicts the hold-out set to measure its speed; fewer if TIMED_S is used up before."""
+TIMED_S = 0.25
 
 
 def main() -> int:
     answer = os.dup(1)
-    os.dup2(2, 1)  # whatever a library prints is a log line, not our answer
-    order = os.read(0, 4096)
-    if not order:
+    os.dup2(2, 1)  # whatever a library prints is a log line, not an answer to the worker
+    line = os.read(0, 4096)
+    if not line:
         return 0
-    threading.Thread(target=_end_with_the_worker, daemon=True).start()
-    _load()  # before its memory and its time are limited
-    said = json.loads(order)
-    limits = Retrain.model_validate(said["limits"])
+    threading.Thread(target=_exit_with_the_worker, daemon=True).start()
+    _load()  # before memory and time are limited
+    order = json.loads(line)
+    limits = Retrain.model_validate(order["limits"])
 
-    def say(what: dict[str, Any]) -> None:
+    def write(what: dict[str, Any]) -> None:
         os.write(answer, json.dumps(what, ensure_ascii=False).encode(errors="replace") + b"\n")
 
     settings = Settings.from_env(os.environ)
@@ -73,14 +73,14 @@ def main() -> int:
     try:
         _limit(limits)
         with Database(settings.database_url, size=1) as database:
-            if said["replay"]:
-                outcome = teach_again(database, settings.models_dir, UUID(said["run"]), limits.threads)
+            if order["replay"]:
+                outcome = train_again(database, settings.models_dir, UUID(order["run"]), limits.threads)
             else:
                 outcome = train(
                     database,
                     settings.models_dir,
-                    UUID(said["run"]),
-                    lambda step, done, of: say({"step": step, "done": done, "of": of}),
+                    UUID(order["run"]),
+                    lambda step, done, of: write({"step": step, "done": done, "of": of}),
                     settings,
                 )
     except LabelloopError as exc:
@@ -91,7 +91,7 @@ def main() -> int:
     except Exception as exc:
         logger.exception("training failed")
         outcome = {"error": f"training failed: {type(exc).__name__}: {exc}"}
-    say(outcome)
+    write(outcome)
     return 0
 
 
@@ -103,7 +103,7 @@ def _load() -> None:
 
 
 def _limit(limits: Retrain) -> None:
-    """Memory, and the processor time that its threads can use in its minutes: more only more threads would take."""
+    """Limit memory and processor time: the run's minutes times its threads, so only extra threads can exceed it."""
     memory = int(limits.memory_gb * 2**30)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -116,10 +116,13 @@ def train(
     database: Database,
     models_dir: Path | None,
     run_id: UUID,
-    told: Told = lambda *_: None,
+    report: Report = lambda *_: None,
     settings: Settings | None = None,
 ) -> dict[str, Any]:
-    """Fit the challenger of a run and let both models say what the held-out items are. Twice gives the same bytes."""
+    """Fit the challenger of a run and store both models' predictions for the held-out items.
+
+    Returns {"version", "trained_on", "notes", ..} or {"refused": reason}. A second call gives the same bytes.
+    """
 
     def gather() -> tuple[RetrainRun, LoopSpec, Judging | None, list[dict[str, Any]]]:
         with database.transaction() as conn:
@@ -131,12 +134,12 @@ def train(
                 return run, spec, None, run_items.answered(conn, run.loop, run.feedback_upto)
             return run, spec, *judged_before(conn, run)
 
-    run, spec, version, rows = patiently(gather)
+    run, spec, version, rows = retrying(gather)
     rows = with_pictures_in(database, settings, spec, rows)
     with threadpool_limits(spec.retrain.threads):
         if version is not None:
-            return _judge_again(database, models_dir, run, version, rows, told)
-        return _train(database, models_dir, run, spec, rows, told)
+            return _judge_again(database, models_dir, run, version, rows, report)
+        return _train(database, models_dir, run, spec, rows, report)
 
 
 def _train(
@@ -145,36 +148,23 @@ def _train(
     run: RetrainRun,
     spec: LoopSpec,
     rows: list[dict[str, Any]],
-    told: Told,
+    report: Report,
 ) -> dict[str, Any]:
-    def at(step: int, done: int = 0, of: int = 0) -> None:
-        words = STEPS[step] + (f", {done + 1} of {of}" if of else "")
-        logger.info("%s", words)
-        told(words, step, len(STEPS))
-
-    at(0)
-    run_id, learner = run.id, learner_of(spec)
+    _report_step(report, 0)
+    learner = learner_of(spec)
     cut = divide(spec, learner, field_of(spec), rows)
-    taught, judged, notes = cut.taught, cut.judged, cut.notes
-    patiently(lambda: _write_items(database, run_id, [*taught, *judged]))
-    if len(taught) < 2 and not facts_of(learner.name).is_frozen:
-        return {"refused": "; ".join([f"{len(taught)} answers to learn from, 2 at least: refused", *notes])}
-    tried = None
+    retrying(lambda: _write_items(database, run.id, [*cut.training, *cut.held_out]))
+    if len(cut.training) < 2 and not facts_of(learner.name).is_frozen:
+        return _refused(f"{len(cut.training)} answers to train on, at least 2 are needed", cut.notes)
+
     try:
-        if spec.retrain.search:
-            at(1)
-            limit_s = TIME_SHARE * 60 * spec.retrain.minutes
-            learner, tried = search(
-                learner, spec.learner.params, taught, run.seed, limit_s, lambda done, of: at(1, done, of)
-            )
-        at(2)
-        learner = teach(learner, taught, run.seed)
+        learner, tried = _fit(spec, learner, cut.training, run.seed, report)
     except Failed as exc:
-        return {"refused": "; ".join([f"{exc}: refused", *notes])}
-    at(3)
+        return _refused(str(exc), cut.notes)
+    _report_step(report, 3)
     stored = models.store(models_dir, spec.name, learner)
-    at(4)
-    incumbent, challenger, speed = _both_say(models_dir, run, learner, stored.id, judged)
+    _report_step(report, 4)
+    incumbent, challenger, speed = _predictions_of_both(models_dir, run, learner, stored.id, cut.held_out)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -185,19 +175,45 @@ def _train(
                 learner=learner.name,
                 classes=learner.classes,
                 size_bytes=stored.size_bytes,
-                trained_on=len(taught),
+                trained_on=len(cut.training),
             )
-            run_items.write_verdicts(conn, run_id, [row["output_id"] for row in judged], incumbent, challenger)
-            runs.write_tried(conn, run_id, tried)
+            run_items.write_verdicts(conn, run.id, [row["output_id"] for row in cut.held_out], incumbent, challenger)
+            runs.write_tried(conn, run.id, tried)
 
-    patiently(keep)
+    retrying(keep)
     return {
         "version": stored.id,
-        "trained_on": len(taught),
-        "notes": notes,
+        "trained_on": len(cut.training),
+        "notes": cut.notes,
         "speed": speed,
-        "identity": identity(taught, run.seed, spec.retrain.threads),
+        "identity": identity(cut.training, run.seed, spec.retrain.threads),
     }
+
+
+def _fit(
+    spec: LoopSpec, learner: Learner, rows: list[dict[str, Any]], seed: int, report: Report
+) -> tuple[Learner, dict[str, Any] | None]:
+    """Return the fitted learner and the parameters tried, if the loop searches them. Raises Failed."""
+    tried = None
+    if spec.retrain.search:
+        _report_step(report, 1)
+        limit_s = TIME_SHARE * 60 * spec.retrain.minutes
+        learner, tried = search(
+            learner, spec.learner.params, rows, seed, limit_s, lambda done, of: _report_step(report, 1, done, of)
+        )
+    _report_step(report, 2)
+    return fit_and_calibrate(learner, rows, seed), tried
+
+
+def _refused(reason: str, notes: Sequence[str]) -> dict[str, Any]:
+    return {"refused": "; ".join([f"{reason}: refused", *notes])}
+
+
+def _report_step(report: Report, step: int, done: int = 0, of: int = 0) -> None:
+    """Log and report a step of STEPS, and how many of its parts are done."""
+    words = STEPS[step] + (f", {done + 1} of {of}" if of else "")
+    logger.info("%s", words)
+    report(words, step, len(STEPS))
 
 
 def _judge_again(
@@ -206,18 +222,18 @@ def _judge_again(
     run: RetrainRun,
     version: Judging,
     judged: list[dict[str, Any]],
-    told: Told,
+    report: Report,
 ) -> dict[str, Any]:
-    """What `train` returns, of the version of an earlier run; only the verdict is new."""
-    told(STEPS[4], 4, len(STEPS))
+    """Return the same as `train`, for the version of an earlier run; only the verdict is new."""
+    report(STEPS[4], 4, len(STEPS))
     learner = models.load(models_dir, version.version_id)
-    incumbent, challenger, speed = _both_say(models_dir, run, learner, version.version_id, judged)
+    incumbent, challenger, speed = _predictions_of_both(models_dir, run, learner, version.version_id, judged)
 
     def keep() -> None:
         with database.transaction() as conn:
             run_items.write_verdicts(conn, run.id, [row["output_id"] for row in judged], incumbent, challenger)
 
-    patiently(keep)
+    retrying(keep)
     return {
         "version": version.version_id,
         "trained_on": version.trained_on,
@@ -227,37 +243,37 @@ def _judge_again(
     }
 
 
-def _both_say(
+def _predictions_of_both(
     models_dir: Path | None, run: RetrainRun, learner: Learner, version_id: str, judged: list[dict[str, Any]]
 ) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
-    """What the champion and the challenger say of the held-out items, and milliseconds an item of each."""
-    challenger, challenger_ms = _say(learner, judged)
+    """Return the champion's and the challenger's predictions for the held-out items, and their milliseconds an item."""
+    challenger, challenger_ms = _timed_predictions(learner, judged)
     champion: run_items.Verdicts
     champion_ms = None
     if run.champion_id is None:
         champion = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
-    elif run.champion_id == version_id:  # asked once: its answers may cost money
+    elif run.champion_id == version_id:  # predicted once: its answers may cost money
         champion, champion_ms = challenger, challenger_ms
     else:
-        champion, champion_ms = _say(models.load(models_dir, run.champion_id), judged)
+        champion, champion_ms = _timed_predictions(models.load(models_dir, run.champion_id), judged)
     return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
 
 
-def _say(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdicts, float | None]:
-    """The learner's label of each row and how sure it is, and the milliseconds that it took an item.
+def _timed_predictions(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdicts, float | None]:
+    """Return the learner's label and confidence for each row, and the milliseconds an item.
 
-    None where it cannot read the data, which the gate counts as wrong.
+    Both are None for a row that it cannot read; the gate counts such a row as incorrect.
     """
     good, _ = readable(learner, rows)
     data = [row["data"] for row in good]
     taken = []
-    for _ in range(SAID):  # the quickest counts: what else the machine does makes it only slower
+    for _ in range(TIMED_PASSES):  # the fastest pass counts: other work on the machine only slows a pass down
         began = time.perf_counter()
-        said = learner.say(data)
+        predicted = learner.predict(data)
         taken.append(time.perf_counter() - began)
-        if sum(taken) > SAID_S or facts_of(learner.name).is_frozen:  # whose every answer may cost money
+        if sum(taken) > TIMED_S or facts_of(learner.name).is_frozen:  # each answer of a frozen model may cost money
             break
-    pairs = zip(said.labels, said.confidences.tolist(), strict=True)
+    pairs = zip(predicted.labels, predicted.confidences.tolist(), strict=True)
     found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}
     verdicts = [found.get(row["output_id"], (None, None)) for row in rows]
     return verdicts, 1000 * min(taken) / len(good) if good else None
@@ -269,7 +285,7 @@ def _write_items(database: Database, run_id: UUID, rows: list[dict[str, Any]]) -
         run_items.write(conn, run_id, rows)
 
 
-def _end_with_the_worker() -> None:
+def _exit_with_the_worker() -> None:
     while os.read(0, 1024):
         pass
     os._exit(1)

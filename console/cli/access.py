@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from console.cli.output import plain, print_json, show, to_stderr
+from console.cli.output import print_json, show, to_stderr
 from console.cli.wrappers import as_json_too, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
@@ -48,7 +48,8 @@ def list_(settings: Settings, as_json: bool) -> None:
 
     with open_database(settings) as db, db.transaction() as conn:
         rows = access.list_(conn)
-    show([plain(row) for row in rows], as_json)
+    kept = ("name", "scopes", "created_at", "revoked_at")
+    show([{key: getattr(row, key) for key in kept} for row in rows], as_json)
 
 
 @token.command()
@@ -60,7 +61,7 @@ def revoke(settings: Settings, name: str) -> None:
 
     with open_database(settings) as db, db.transaction() as conn:
         if not access.revoke(conn, name):
-            known = ", ".join(row["name"] for row in access.list_(conn) if row["revoked_at"] is None)
+            known = ", ".join(row.name for row in access.list_(conn) if row.revoked_at is None)
             raise UsageError(f"no valid token {name!r}; there are: {known or 'none'}")
     to_stderr(f"The token of {name} is revoked.")
 

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -15,6 +14,7 @@ from console.cli.output import to_stderr
 from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Refused, UsageError
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 
 
 @click.group()
@@ -83,7 +83,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
         with db.transaction() as conn:
             if not loops.is_archived(conn, name):
                 raise meanwhile
-        if with_project and project is not None and project["project_id"] is not None:
+        if with_project and project is not None and project.project_id is not None:
             _delete_project(settings, project)
         with db.transaction() as conn:
             deleted = removal.remove(conn, name)
@@ -117,7 +117,7 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 
 def _tell(
-    name: str, counts: Mapping[str, int], files: list[Path], project: Mapping[str, Any] | None, with_project: bool
+    name: str, counts: Mapping[str, int], files: list[Path], project: LoopProject | None, with_project: bool
 ) -> None:
     shown = {
         "outputs": counts.get("outputs", 0),
@@ -131,8 +131,8 @@ def _tell(
     to_stderr(f"this deletes the following data of loop {name!r} for good:")
     for what, n in shown.items():
         to_stderr(f"  {n:>9,}  {what}")
-    if project is not None and project["project_id"] is not None:
-        at = f"project {project['project_id']} in Label Studio at {project['label_studio_url']}"
+    if project is not None and project.project_id is not None:
+        at = f"project {project.project_id} in Label Studio at {project.label_studio_url}"
         to_stderr(f"{at} {'is also deleted, with its tasks and annotations' if with_project else 'is kept'}")
 
 
@@ -145,20 +145,20 @@ def _confirm(name: str, confirmed: str | None) -> None:
         raise UsageError(f"nothing is removed: {confirmed!r} is not {name!r}")
 
 
-def _delete_project(settings: Settings, project: Mapping[str, Any]) -> None:
+def _delete_project(settings: Settings, project: LoopProject) -> None:
     """Delete the project if it carries the loop's mark. A project that does not exist any more is no error."""
     from labelloop.errors import Failed
     from labelloop.labelstudio.gateway import Gateway
-    from sync.project.project import own
+    from sync.project.project import check_is_ours
 
     settings.require("label_studio_url", "label_studio_token")
     with closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway:
         try:
-            gateway.delete_project(own(gateway, project).id)
+            gateway.delete_project(check_is_ours(gateway, project).id)
         except Failed as exc:
             if not isinstance(exc.__cause__, Refused):
                 raise
-            to_stderr(f"project {project['project_id']} was already deleted")
+            to_stderr(f"project {project.project_id} was already deleted")
 
 
 def _files(settings: Settings, versions: list[str]) -> list[Path]:

@@ -35,7 +35,7 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
         unheeded = figure_store.lost_between_hops(conn, spec.name, spec.overlap)
         project = projects.get(conn, spec.name)
     assert project is not None
-    tasks = list(_tasks(gateway, project["project_id"]))
+    tasks = list(_tasks(gateway, project.id))
     annotations = [a for task in tasks for a in task.annotations]
     tasks_per_output = Counter(str(task.data.get(OUTPUT)) for task in tasks)
     shown = {str(task.data.get(KEY)) for task in tasks}

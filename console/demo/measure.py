@@ -51,7 +51,7 @@ class Measure:
             challenger = replay.accuracy(models.load(self.settings.models_dir, run.version_id), self.items)
         labels: Sequence[str | None] = self.pipeline_labels
         if champion is not None and project is not None:
-            labels = self._served(project["project_id"], champion.id)
+            labels = self._served(project.id, champion.id)
         return {
             "answers": answers,
             "taught": trained_on,

@@ -54,7 +54,7 @@ def new_learner(spec: LoopSpec) -> Learner:
 
 def accuracy(learner: Learner, items: Items) -> float:
     """Return the learner's accuracy on the test set."""
-    return accuracy_of(learner.say([items.data[i] for i in items.test]).labels, items)
+    return accuracy_of(learner.predict([items.data[i] for i in items.test]).labels, items)
 
 
 def accuracy_of(predicted: Sequence[str | None], items: Items) -> float:

@@ -28,6 +28,7 @@ from console.local.up import Running, UpOptions, up
 from labelloop.client import Client
 from labelloop.errors import Conflict, UsageError
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.project import LoopProject
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -118,7 +119,7 @@ class _Demo:
         start = replay.accuracy_of(pipeline_labels, self.items)
         self.console.print(f"Its accuracy is {start:.1%} on the test set, which no annotator sees.")
         project = retrying("the project in Label Studio", self._project)
-        self._hire(int(project["project_id"]))
+        self._hire(project.id)
         self.measure = Measure(self.items, self.spec, self.settings, self.database, pipeline_labels, self.options)
         self.console.print()
         for number in range(1, self.options.rounds + 1):
@@ -195,10 +196,10 @@ class _Demo:
 
     # -- the current state ----------------------------------------------------------------------------------------
 
-    def _project(self) -> Mapping[str, Any] | None:
+    def _project(self) -> LoopProject | None:
         with self.database.transaction() as conn:
             project = projects.get(conn, self.spec.name)
-        return project if project and project["project_id"] is not None else None
+        return project if project and project.project_id is not None else None
 
     def _counts(self) -> LoopCounts:
         with self.database.transaction() as conn:
@@ -232,7 +233,7 @@ class _Demo:
             shown = VersionPair.of(None if champion is None else champion.id, ranker).name
             project = projects.get(conn, self.spec.name)
             stale = figure_store.stale_tasks(conn, self.spec.name, shown)
-        return (project is not None and project["model_version"] == shown and stale == 0) or None
+        return (project is not None and project.model_version == shown and stale == 0) or None
 
     def _report(self, keys: Sequence[str]) -> dict[str, Any]:
         """Return the figures once nothing is lost, or after SETTLE_S: after a crash, answers may arrive late."""

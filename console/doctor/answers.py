@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
 from console.doctor.project import push_it
+from labelloop.store.tables.unreadable import UnreadableAnswer
 
 REASONS_SHOWN = 3
 """Reasons named in one finding; the others are counted."""
 
 
-def unreadable(loop: str, rows: Sequence[Mapping[str, Any]]) -> Finding:
+def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
     """Report answers that cannot be read. `rows` of store.unreadable.list_: outputs without another annotator first."""
     if not rows:
         return good("answers", "all can be read", loop)
-    total, stuck = rows[0]["total"], rows[0]["stuck"]
+    total, stuck = rows[0].total, rows[0].stuck
     first = rows[0]
-    where = f"{first['label_studio_url']}/projects/{first['project_id']}/data?task={first['label_studio_id']}"
+    where = f"{first.label_studio_url}/projects/{first.project_id}/data?task={first.label_studio_id}"
     if not stuck:
         alone = f"without another annotator, correct the first at {where}"
         return hint("answers", f"{total} cannot be read, and somebody else is asked: {_reasons(rows)}; {alone}", loop)
     return fault(
         "answers",
-        f"{stuck} cannot be read, and nobody else is asked: {_reasons([row for row in rows if not row['again']])}",
+        f"{stuck} cannot be read, and nobody else is asked: {_reasons([row for row in rows if not row.again])}",
         why="they do not count as answers, so their outputs stay in review",
         repair=f"correct or delete it at {where}; or add what is missing to labels.xml and run `labelloop migrate`",
         loop=loop,
@@ -48,7 +48,7 @@ def empty(loop: str, takes_empty: bool, is_an_answer: bool) -> Finding:
     )
 
 
-def _reasons(rows: Sequence[Mapping[str, Any]]) -> str:
-    counts = Counter(row["reason"] for row in rows).most_common()
+def _reasons(rows: Sequence[UnreadableAnswer]) -> str:
+    counts = Counter(row.reason for row in rows).most_common()
     shown = "; ".join(f"{reason} ({n})" for reason, n in counts[:REASONS_SHOWN])
     return shown + (f"; and {len(counts) - REASONS_SHOWN} other reasons" if len(counts) > REASONS_SHOWN else "")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import httpx
 import psycopg
@@ -17,12 +16,13 @@ from labelloop.errors import Failed, LabelloopError, Refused, UsageError
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
 from labelloop.store.questions import health
 from labelloop.store.tables import loops, projects, unreadable
-from sync.project.project import ML_TITLE, hook_path, own
+from sync.project.project import ML_TITLE, check_is_ours, hook_path
 
 AGAIN_S = 2.0
 """Seconds between two looks at the order; a fault counts only if both find it, because a push may be in progress."""
@@ -166,11 +166,11 @@ def _loop(
     """Yield the findings about one loop. Appends its project to `all_standing` if it exists."""
     name = spec.name
     row = projects.get(conn, name)
-    if row is None or row["project_id"] is None:
+    if row is None or row.project_id is None:
         yield project.not_made(name)
         return
     try:
-        standing = own(studio, row)
+        standing = check_is_ours(studio, row)
     except Failed as exc:
         yield project.not_there(name, str(exc), gone=isinstance(exc.__cause__, Refused))
         return
@@ -202,9 +202,9 @@ def _ranking(
     try:
         # Label Studio first: Postgres knows every state that Label Studio shows, at that moment or just after it.
         if standing is None:
-            standing = studio.project(_row(conn, loop)["project_id"])
+            standing = studio.project(_row(conn, loop).id)
         served = studio.served(standing)
-        version = _row(conn, loop)["model_version"]
+        version = _row(conn, loop).model_version
         ours = order.by_id(health.open_tasks(conn, loop))
     except (LabelloopError, psycopg.Error) as exc:
         yield unseen("order", _line(exc), loop=loop)
@@ -214,7 +214,7 @@ def _ranking(
     yield order.order(loop, served, ours, version)
 
 
-def _tasks(conn: Conn, studio: Inspection, loop: str, row: dict[str, Any], again_s: float) -> Iterator[Finding]:
+def _tasks(conn: Conn, studio: Inspection, loop: str, row: LoopProject, again_s: float) -> Iterator[Finding]:
     """Compare the tasks. A difference counts only if it is found twice: a push or a pull may be in progress."""
     try:
         known, found = gather.tasks(conn, studio, loop, row)
@@ -228,7 +228,7 @@ def _tasks(conn: Conn, studio: Inspection, loop: str, row: dict[str, Any], again
     yield from tasks.tasks(loop, found, known)
 
 
-def _row(conn: Conn, loop: str) -> dict[str, Any]:
+def _row(conn: Conn, loop: str) -> LoopProject:
     row = projects.get(conn, loop)
     assert row is not None  # only `loop remove` deletes it
     return row

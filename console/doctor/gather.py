@@ -17,6 +17,7 @@ from console.doctor.services import LATE_S, Answer
 from console.doctor.tasks import Differences, differences
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.process.settings import Settings
+from labelloop.queue.project import LoopProject
 from labelloop.store.database import DEADLINES, Conn
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import HOOK_ACTIONS, HOOK_HEADER, hook_path
@@ -89,12 +90,12 @@ def backends(studio: Inspection, project_id: int) -> list[Backend]:
     ]
 
 
-def tasks(conn: Conn, studio: Inspection, loop: str, project: Mapping[str, Any]) -> tuple[int, Differences]:
+def tasks(conn: Conn, studio: Inspection, loop: str, project: LoopProject) -> tuple[int, Differences]:
     """Return the number of tasks in Postgres, and the differences in Label Studio. Keeps only the key of each task."""
-    standing = reduce(studio.all_tasks(project["project_id"]), project["signing_key"])
+    standing = reduce(studio.all_tasks(project.id), project.signing_key)
     rows = task_store.ids(conn, loop)
     outputs = [task.output_id for task in standing if task.output_id is not None]
-    states = {output_id: row["state"] for output_id, row in task_store.known(conn, loop, outputs).items()}
+    states = {output_id: row.state for output_id, row in task_store.known(conn, loop, outputs).items()}
     return len(rows), differences(rows, standing, states)
 
 

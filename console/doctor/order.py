@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from console.doctor.findings import Finding, fault, good
 from console.doctor.project import push_it
-from labelloop.labelstudio.inspection import SAME_SCORE, Served
+from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Served
 from labelloop.queue.tasks import order_score
 from labelloop.store.questions.health import OpenTask
 
@@ -52,7 +52,7 @@ def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: s
         for task, there in both
         if task.shown_version == version
         and there.score is not None
-        and abs(there.score - order_score(task.priority)) > SAME_SCORE
+        and abs(there.score - order_score(task.priority)) > SAME_ORDER_SCORE
     ]
     if other:
         faults.append(f"{_of(other, both)} a different order score than ours")
@@ -130,10 +130,6 @@ def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 def first_out_of_place(wanted: Sequence[int], found: Sequence[int]) -> int | None:
     """Return the first index at which two orders of the same tasks differ; None if they are equal."""
     return next((i for i, (a, b) in enumerate(zip(wanted, found, strict=True)) if a != b), None)
-
-
-def _same(a: float, b: float) -> bool:
-    return abs(a - b) <= SAME_SCORE
 
 
 def _of(some: Sequence[Ours], all_: Sequence[object]) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 from uuid import UUID
 
 from console.doctor.findings import Finding, fault, good
+from labelloop.outputs.output import OutputState
+from labelloop.queue.tasks import KnownTask
 from sync.pull.sweep import Standing, by_output, gone_from, too_many
 
 TASKS_SHOWN = 5
@@ -34,21 +35,19 @@ class Differences:
         return Differences(**{f.name: getattr(self, f.name) & getattr(other, f.name) for f in fields(self)})
 
 
-def differences(
-    rows: Sequence[Mapping[str, Any]], standing: Sequence[Standing], states: Mapping[UUID, str]
-) -> Differences:
+def differences(rows: Sequence[KnownTask], standing: Sequence[Standing], states: Mapping[UUID, str]) -> Differences:
     """Compare Postgres with Label Studio.
 
     `rows` are those of store.tasks.ids; `states` those of this loop's outputs in `standing`. An output that is being
     pushed is no difference.
     """
     ours = by_output(standing)
-    known = {row["output_id"] for row in rows}
+    known = {row.output_id for row in rows}
     gone = gone_from(rows, standing, ours)
     stray = {output_id: tasks for output_id, tasks in ours.items() if output_id not in known}
     return Differences(
-        missing=_names(row["output_id"] for row in gone if row["state"] != "answered"),
-        answered=_names(row["output_id"] for row in gone if row["state"] == "answered"),
+        missing=_names(one.task.output_id for one in gone if one.task.state != OutputState.ANSWERED),
+        answered=_names(one.task.output_id for one in gone if one.task.state == OutputState.ANSWERED),
         doubled=_names(
             output_id for output_id, tasks in ours.items() if len(tasks) > 1 and sum(t.annotated > 0 for t in tasks) < 2
         ),

@@ -112,7 +112,7 @@ def choose(kind: Kind, owner: Owner, files: Path, data_version: str | None) -> B
         )
     raise UsageError(
         f"no programs of Postgres {OLDEST} or later found ({said}): install your system's `postgresql`, or "
-        "`pip install labelloop[local]`, or give --database-url"
+        "`pip install 'labelloop[server]'`, or give --database-url"
     )
 
 

@@ -23,6 +23,7 @@ import httpx
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from console.local import environment
 from console.local.places import KEEP_ALIVE, free_port, write_secret
 from console.local.postgres import Command, create_database, has_contrib
 from labelloop.errors import Failed, UsageError
@@ -102,7 +103,13 @@ class LabelStudio:
         self.folder = folder.absolute()
         self.port = port or free_port()
         self.database_url = database_url
-        self.python = find_python()
+        python = environment.find_python()
+        if python is None:
+            raise UsageError(
+                "Label Studio is not installed: `labelloop up` does that, and `make setup` in a checkout; or name the "
+                f"Python of its environment in {environment.NAMED}"
+            )
+        self.python = python
         self._extra_env = dict(extra_env or {})
 
     @property
@@ -256,18 +263,6 @@ class LabelStudio:
                 return lite.execute(query.replace("%s", "?"), values).fetchone()
         except (psycopg.Error, sqlite3.Error):
             return None
-
-
-def find_python() -> Path:
-    """The Python of Label Studio's environment: LABELLOOP_LABEL_STUDIO_PYTHON, else the one beside the checkout's."""
-    given = os.environ.get("LABELLOOP_LABEL_STUDIO_PYTHON")
-    python = Path(given) if given else Path(__file__).parents[2] / ".venv-label-studio/bin/python"
-    if not python.exists():
-        raise UsageError(
-            f"there is no {python}: `make setup` makes the environment of Label Studio; or name its Python in "
-            "LABELLOOP_LABEL_STUDIO_PYTHON, or give --label-studio-url and --label-studio-token"
-        )
-    return python.absolute()
 
 
 def database_for(server_url: str, name: str) -> str:

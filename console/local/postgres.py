@@ -127,10 +127,6 @@ class Postgres:
                 raise Failed(f"Postgres does not answer on port {self.port} after {seconds:g} s")
             time.sleep(0.05)
 
-    def has_contrib(self) -> bool:
-        """Whether Label Studio can live on this server."""
-        return has_contrib(self.url("postgres"))
-
     def create_database(self, name: str) -> str:
         """URL of the database, which is made if it is missing."""
         create_database(self.url("postgres"), name)

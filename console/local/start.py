@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import psycopg
 
-from console.local import ports
+from console.local import environment, ports
 from console.local.label_studio import LabelStudio, database_for
 from console.local.leftovers import mark
 from console.local.options import UpOptions
@@ -25,6 +24,7 @@ from console.local.steps import Announce, Steps, Tick
 from console.local.supervisor import ROOT, Supervisor, python_env
 from labelloop.errors import LabelloopError, UsageError
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.process import rooms
 from labelloop.process.settings import FILE, Settings
 from labelloop.spec.folder import load_all
 from labelloop.spec.loop import LoopSpec
@@ -48,8 +48,9 @@ class Start:
         self._data_dir = data_dir
         self._supervisor = supervisor
         own = self._own()
+        self._installs = "label-studio" in own and environment.find_python() is None
         # Postgres, its tables and our services; of a Label Studio of ours its tables and the server.
-        self._steps = Steps(announce, tick, 3 + 2 * ("label-studio" in own))
+        self._steps = Steps(announce, tick, 3 + 2 * ("label-studio" in own) + self._installs)
         self._ports: dict[str, int] = {}
         self._choose_ports(*own)  # a busy port that the user asked for is said at once
 
@@ -66,6 +67,8 @@ class Start:
             secret_key=settings.secret_key or secrets.token_urlsafe(32),
             review_token=settings.review_token or secrets.token_urlsafe(32),
         )
+        if self._installs:
+            self._install()
         self._steps.begin("Postgres starts")
         self._supervisor.start()
         settings = replace(settings, database_url=self._postgres())
@@ -86,6 +89,13 @@ class Start:
                 access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
             self._rooms(settings, database)
         return settings, names
+
+    def _install(self) -> None:
+        """Install Label Studio into an environment of its own, which all data folders of this user share."""
+        place = environment.place()
+        self._steps.announce(f"Label Studio is being installed in {place}: once, some minutes, 0.9 GB")
+        environment.make(self._steps.begin("Label Studio is being installed"))
+        self._steps.done("Label Studio is installed")
 
     def _load(self, loops_dir: Path) -> list[LoopSpec]:
         """The loops of the folder. One that is wrong is announced and left as it was registered before.
@@ -192,7 +202,7 @@ class Start:
         del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # it is read from settings.env, where another may stand later
 
         def run(name: str, *words: str, **more: str) -> None:
-            self._supervisor.add(name, Command([sys.executable, "-m", *words], str(ROOT), env | more))
+            self._supervisor.add(name, Command(rooms.python(*words), str(ROOT), env | more))
 
         shared = self._data_dir / "metrics"  # sync is two processes, which count together
         shutil.rmtree(shared, ignore_errors=True)

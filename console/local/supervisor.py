@@ -11,7 +11,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
@@ -28,8 +27,10 @@ from console.local.leftovers import GRACE_S, SOCKETS, mark, sweep
 from console.local.logs import Logs, tail
 from console.local.postgres import Command
 from labelloop.errors import Failed
+from labelloop.process import rooms
 
-ROOT = Path(__file__).parents[2]
+ROOT = rooms.ROOMS
+"""Working directory of our processes; they look for modules there first."""
 MOST_ENDS = 3
 """A command that ends more often before it is up will not come up; circus starts it about once a second."""
 
@@ -40,7 +41,7 @@ def python_env() -> dict[str, str]:
     Where PYTHONDONTWRITEBYTECODE is set, each start would compile scikit-learn anew: seconds each.
     """
     env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_") and k != "PYTHONDONTWRITEBYTECODE"}
-    return env | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    return rooms.environment(env) | {"PYTHONUNBUFFERED": "1"}
 
 
 class Supervisor:
@@ -73,7 +74,7 @@ class Supervisor:
         logging_config = self._sockets / "logging.json"
         logging_config.write_text(json.dumps(_logging(self.log("supervisor"))))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "circus.circusd", "--logger-config", str(logging_config), str(config)],
+            rooms.python("circus.circusd", "--logger-config", str(logging_config), str(config)),
             cwd=ROOT,
             env=python_env() | mark(self._data_dir),
             stdin=subprocess.DEVNULL,

@@ -57,8 +57,8 @@ def _lines(conn: Conn) -> Iterator[tuple[str, str]]:
         yield f"{loop} rests", f"{loop}: it was {words}"
     for loop in loops.names(conn):
         project = projects.get(conn, loop)
-        if project is not None and project["project_id"] is not None:
-            at = f"{project['label_studio_url'].rstrip('/')}/projects/{project['project_id']}"
+        if project is not None and project.project_id is not None:
+            at = f"{project.label_studio_url.rstrip('/')}/projects/{project.project_id}"
             yield f"{loop} project", f"{loop}: its project in Label Studio is {at}"
         for run in runs.latest(conn, loop, 1):
             reason = run.error or (run.reasons or [run.why])[0]

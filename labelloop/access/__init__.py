@@ -1,1 +1,1 @@
-"""Who may call."""
+"""Callers: their credentials, and what they may do."""

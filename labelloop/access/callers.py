@@ -1,4 +1,4 @@
-"""Whether a caller proves that it knows a secret. Every comparison takes constant time."""
+"""Check that a caller knows a secret. Every comparison takes constant time."""
 
 from __future__ import annotations
 

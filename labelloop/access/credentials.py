@@ -1,4 +1,4 @@
-"""Credentials in an Authorization header. It may hold any bytes: what is no credential is "" or b"", never an error."""
+"""Credentials in an Authorization header. A header without any gives "" or b""; no bytes in it lead to an error."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from base64 import b64decode
 
 
 def bearer(header: str) -> str:
-    """The token of `Bearer <token>`; "" in any other header."""
+    """Return the token of `Bearer <token>`; "" for any other header."""
     scheme, _, token = header.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def basic(header: str) -> tuple[bytes, bytes]:
-    """User and password of `Basic <base64>`; both empty in any other header."""
+    """Return user and password of `Basic <base64>`; both empty for any other header."""
     scheme, _, given = header.partition(" ")
     if scheme.lower() != "basic":
         return b"", b""

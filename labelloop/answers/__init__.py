@@ -1,1 +1,1 @@
-"""What people answered, and what their answers agree on."""
+"""People's answers, and the answer that they agree on."""

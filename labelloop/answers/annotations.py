@@ -1,4 +1,4 @@
-"""Annotation: one person's answer on a task, as Label Studio keeps it, in one of its versions."""
+"""Annotation: one version of one person's answer on a task, as Label Studio stores it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +16,9 @@ class Annotation:
     task_id: int
     result: list[Any]
     completed_by: int | None
-    """Who began it, as the sender of the request says: any member can put another's id here."""
+    """The user named in the request that created it: any member can put another user's id here."""
     updated_by: int | None
-    """Who wrote this version, as Label Studio saw it."""
+    """The user that wrote this version, according to Label Studio."""
     was_cancelled: bool
     """Skipped; the result may still hold the prelabel."""
     ground_truth: bool
@@ -28,12 +29,25 @@ class Annotation:
 
     @property
     def reviewer(self) -> int | None:
-        """Label Studio's id of the person whose answer it is; None when that user was deleted."""
+        """Label Studio's id of the person that answered; None if that user was deleted."""
         return self.updated_by if self.updated_by is not None else self.completed_by
 
 
+@dataclass(frozen=True, slots=True)
+class StoredAnnotation(Annotation):
+    """The newest version of an annotation, as the view annotations has it."""
+
+    seq: int
+    """Of the version, in the order in which we saw them."""
+    output_id: UUID
+    distrusted: str | None
+    """Why it does not count; None for one that counts."""
+
+
 def digest(annotation: Annotation, output_id: object, distrusted: str | None) -> bytes:
-    """SHA-256 of all that can change in an annotation without a new `updated_at`, and of what we made of it."""
+    """Return the SHA-256 of everything in an annotation that can change without a new `updated_at`, and of our reading
+    of it.
+    """
     facts = [
         annotation.result,
         annotation.completed_by,
@@ -44,12 +58,14 @@ def digest(annotation: Annotation, output_id: object, distrusted: str | None) ->
         None if output_id is None else str(output_id),
         distrusted,
     ]
-    # Keys in order: on Postgres Label Studio does not keep theirs.
+    # Keys are sorted: on Postgres, Label Studio does not keep their order.
     return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
 def clean(value: Any) -> Any:
-    """JSON that Postgres takes: without NUL, lone surrogates, NaN and infinities, which Label Studio can hold."""
+    """Return JSON that Postgres accepts: without NUL, lone surrogates, NaN and infinities, which Label Studio can
+    store.
+    """
     match value:
         case str():
             return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()

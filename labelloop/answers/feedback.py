@@ -1,4 +1,4 @@
-"""Feedback: what each reviewer says about an output; and Answer, what they agree on."""
+"""Feedback: one reviewer's answer about an output. Answer: the one that all reviewers agree on."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ class Feedback:
     reviewer: int
     """Label Studio's id of the user."""
     approval: bool | None
-    """True: the model's label stands. False: it does not. None: not said."""
+    """True if the model's label is correct, False if it is not; None if the reviewer did not answer."""
     correction: str | None
     comment: str | None
     label: str | None
-    """What the reviewer says the label is: the model's own, or the correction."""
+    """The label according to the reviewer: the model's own, or the correction."""
     annotation_id: int
     lead_time_s: float | None
     prelabel_kept: bool | None
-    """Whether what was preselected was submitted untouched. None: nothing was preselected."""
+    """Whether the preselected answer was submitted untouched; None if nothing was preselected."""
     created_at: datetime
     updated_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the reviewers agree on. Without a label it says that there is no clear answer, or none any more."""
+    """The answer that the reviewers agree on. Without a label there is no clear answer, or no longer one."""
 
     label: str | None
     agreement: float | None
-    """How far the reviewers agree on it, 0 to 1: the share who gave it, for one label; see answers/consensus.py."""
+    """Agreement of the reviewers, 0 to 1: for one label, the share that gave it. See answers/consensus.py."""
     reviewers: int
 
 
 def one_a_reviewer(annotations: Iterable[Annotation]) -> list[Annotation]:
-    """The newest annotation of each person who can be named; skipped ones are no answer."""
+    """Return the newest annotation of each reviewer with a known user. Skipped ones are not answers."""
     newest: dict[int, Annotation] = {}
     for annotation in sorted(annotations, key=lambda a: (a.updated_at, a.id)):
         if annotation.reviewer is not None and not annotation.was_cancelled:

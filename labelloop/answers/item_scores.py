@@ -1,4 +1,4 @@
-"""Item scores: how right an answer is beside the true one, 0 (wrong) to 1 (the same), for each kind of answer; pure."""
+"""Item scores: how correct an answer is against the agreed one, from 0 (incorrect) to 1 (the same), by kind. Pure."""
 
 from __future__ import annotations
 
@@ -10,55 +10,58 @@ from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import read_labels, read_number, read_spans
 
 
-def item_score(config: LabelingConfig, answer: str, said: str | None) -> float:
-    """How right `said` is where people say `answer`; both as tables hold them. 0 where nothing was said.
+def item_score(config: LabelingConfig, answer: str, predicted: str | None) -> float:
+    """Return how correct `predicted` is if people agree on `answer`, both as tables hold them. It is 0 without a
+    prediction.
 
-    One label: 0 or 1. Several labels: Jaccard's index of the two sets, as Godbole and Sarawagi 2004 ("Discriminative
+    One label: 0 or 1. Several labels: the Jaccard index of the two sets, as Godbole and Sarawagi 2004 ("Discriminative
     methods for multi-labeled classification", section 4) score multi-label classifiers. Spans: F1 of the spans that are
-    exactly the same, as CoNLL counts them (Tjong Kim Sang and De Meulder 2003), within the item. Numbers: see
+    exactly the same within the item, as CoNLL counts them (Tjong Kim Sang and De Meulder 2003). Numbers: see
     `number_score`.
     """
-    if said is None:
+    if predicted is None:
         return 0.0
-    if said == answer:
+    if predicted == answer:
         return 1.0
-    return item_score_of_control(config.answer, answer, said)
+    return item_score_of_control(config.answer, answer, predicted)
 
 
-def item_score_of_control(control: ControlTag, answer: str, said: str) -> float:
-    """As item_score, of answers to this control. What cannot be read is wrong."""
+def item_score_of_control(control: ControlTag, answer: str, predicted: str) -> float:
+    """Return the item score of an answer to this control; an answer that cannot be read is incorrect."""
     try:
         if control.kind is Kind.LABELS:
-            return jaccard(read_labels(answer), read_labels(said))
+            return jaccard(read_labels(answer), read_labels(predicted))
         if control.kind is Kind.SPANS:
-            return f1(read_spans(answer), read_spans(said))
+            return f1(read_spans(answer), read_spans(predicted))
         if control.kind is Kind.NUMBER:
-            return number_score(control, read_number(answer), read_number(said))
+            return number_score(control, read_number(answer), read_number(predicted))
     except ValueError:
         return 0.0
-    return float(answer == said)
+    return float(answer == predicted)
 
 
 def jaccard(one: Collection[Any], other: Collection[Any]) -> float:
-    """|both| / |either|; two empty sets are the same (Jaccard 1912, doi:10.1111/j.1469-8137.1912.tb05611.x)."""
+    """Return |both| / |either|; two empty sets are the same (Jaccard 1912, doi:10.1111/j.1469-8137.1912.tb05611.x)."""
     either = set(one) | set(other)
     return len(set(one) & set(other)) / len(either) if either else 1.0
 
 
 def f1(one: Collection[Any], other: Collection[Any]) -> float:
-    """2 |both| / (|one| + |other|), which is the same whoever is taken for the truth; two empty sets are the same."""
+    """Return 2 |both| / (|one| + |other|), which is symmetric; two empty sets are the same."""
     first, second = set(one), set(other)
     return 2 * len(first & second) / (len(first) + len(second)) if first or second else 1.0
 
 
-def number_score(control: ControlTag, answer: float, said: float) -> float:
-    """1 - |answer - said| / range, at least 0. The range is that of the control; where it has none, the larger of the
-    two numbers by size, so that half and double are 0.5.
+def number_score(control: ControlTag, answer: float, predicted: float) -> float:
+    """Return 1 - |answer - predicted| / range, at least 0.
+
+    The range is that of the control. Without one it is the larger absolute value of the two, so that half and double
+    are 0.5.
     """
-    range_ = width_of(control) or max(abs(answer), abs(said)) or 1.0
-    return max(0.0, 1.0 - abs(answer - said) / range_)
+    range_ = width_of(control) or max(abs(answer), abs(predicted)) or 1.0
+    return max(0.0, 1.0 - abs(answer - predicted) / range_)
 
 
 def width_of(control: ControlTag) -> float | None:
-    """How far apart two answers to this control can be; None: there is no bound."""
+    """Return the largest distance between two answers to this control; None if there is no bound."""
     return None if control.low is None or control.high is None else control.high - control.low

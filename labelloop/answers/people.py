@@ -1,27 +1,40 @@
-"""Person: a user of Label Studio as pages and tables name them. Pure."""
+"""Person: a user of Label Studio, with the name that pages and tables show. Pure."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import UUID
 
 LONGEST_NAME = 100
 
 
 class Person(NamedTuple):
-    """What Label Studio knows of a user."""
+    """Facts about a user of Label Studio."""
 
     email: str
     name: str
-    """Never empty."""
+    """Name to show; never empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewer:
+    """A row of reviewers: a person who answered. Name and address are kept when Label Studio forgets them."""
+
+    id: UUID
+    label_studio_user_id: int
+    email: str | None
+    name: str | None
+    """None until a pull has read it."""
 
 
 def person(user_id: int, email: str, first_name: str | None = None, last_name: str | None = None) -> Person:
-    """The name is first and last name; without either, what stands before the @ of the address; else `user 7`.
+    """Return a person with first and last name; without either, the part before the @ of the address; else `user 7`.
 
-    Users write their names themselves: characters that cannot be seen (they turn the rest of a line round, or break
-    it) are left out, and so is what is longer than LONGEST_NAME.
+    Users write their names themselves. Invisible characters, which can reverse or break a line, are left out. Names are
+    cut at LONGEST_NAME.
     """
     parts = [_visible(part) for part in (first_name, last_name)]
     name = " ".join(filter(None, parts)) or _visible(email.partition("@")[0]) or f"user {user_id}"
@@ -29,9 +42,9 @@ def person(user_id: int, email: str, first_name: str | None = None, last_name: s
 
 
 def distinct_names(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What each of these people is called: the name, with the address behind it where others have the same name.
+    """Return the name of each of these people, followed by the address if others have the same name.
 
-    Each row has label_studio_user_id, email and name, of which both may be null.
+    Each row has label_studio_user_id, email and name; email and name may be null.
     """
     rows = list(rows)
     count = Counter(row["name"] for row in rows)

@@ -1,4 +1,4 @@
-"""Whether what Label Studio preselected was submitted as it was; pure."""
+"""Detect whether Label Studio's preselected answer was submitted unchanged. Pure."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from labelloop.answers.annotations import Annotation
 from labelloop.labeling.config import LabelingConfig
 
 ORIGIN_PREDICTION = "prediction"
-"""What the editor writes as the `origin` of a region that it took from a prediction and that nobody changed."""
+"""Value of `origin` that the editor gives a region from a prediction if nobody changed it."""
 
 
 def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequence[Any]) -> bool | None:
-    """True if what was preselected was submitted untouched; False if the person changed it; None if nothing was.
+    """Return True if the preselected answer was submitted unchanged, False if the person changed it, None if there was
+    none.
 
-    `shown`: the regions of the prediction that the task was last given. By them it is seen that a region was taken
-    away, which leaves no trace in the annotation. What the person had to add in another control is no change: in a form
-    with a verdict the guess may stand in the correction, and the person says reject.
+    `shown` are the regions of the prediction that the task had last. They reveal a removed region, which leaves no
+    trace in the annotation. An answer in another control is not a change: in a form with a verdict, the guess may be in
+    the correction, and the person adds the reject.
     """
     answer, before = _answer(config, annotation.result), _answer(config, shown)
     taken = {region["from_name"] for region in answer if str(region.get("origin")).startswith(ORIGIN_PREDICTION)}
@@ -29,7 +30,7 @@ def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequenc
 
 
 def _answer(config: LabelingConfig, regions: Sequence[Any]) -> list[dict[str, Any]]:
-    """The regions of the controls that hold the answer: a comment changes nothing of it."""
+    """Return the regions of the controls that hold the answer; a comment does not change the answer."""
     controls = (config.answer, config.verdict, config.correction, config.quick)
-    ours = [control.name for control in controls if control is not None]  # from_name may be of any JSON type
+    ours = [control.name for control in controls if control is not None]  # from_name may have any JSON type
     return [region for region in regions if isinstance(region, dict) and region.get("from_name") in ours]

@@ -1,4 +1,6 @@
-"""Gate: may the challenger replace the incumbent? Judged on the same held-out answers, with evidence or not at all."""
+"""The gate: the decision whether the challenger replaces the incumbent, judged on the same held-out answers with
+evidence.
+"""
 
 from __future__ import annotations
 

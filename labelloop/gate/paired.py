@@ -1,4 +1,4 @@
-"""Paired: what two models' scores on the same items say about which is better, with interval and test."""
+"""Paired comparison: the better of two models by their item scores on the same items, with interval and test."""
 
 from __future__ import annotations
 
@@ -12,33 +12,35 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 FLIPS = 100_000
-"""The p-value of structured answers is known to one in so many; of very many answers, to one in FEWER."""
+"""Sign flips in the test of structured answers: the p-value is exact to one in this many, or one in FEWER for very many
+answers.
+"""
 FEWER = 10_000
 DRAWS = 100_000_000
-"""Signs that one test draws at most, unless FEWER flips need more: a second's work."""
+"""Largest number of random signs in one test, unless FEWER flips need more: about a second of work."""
 RESAMPLED = 1_000
-PIECE = 1_000_000
-"""Numbers that are drawn at a time: they stay where the processor is quick."""
+NUMBERS_PER_DRAW = 1_000_000
+"""Random numbers drawn at a time: they stay in the processor's cache."""
 Z = 1.9599639845400545
-"""Of the standard normal distribution, the value that 2.5 % exceed."""
+"""Value that a standard normal variable exceeds with a probability of 2.5 %."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """A share of right answers with its Wilson 95 % interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
+    """Accuracy with its Wilson 95 % interval (Wilson 1927, doi:10.1080/01621459.1927.10502953).
 
-    Of structured answers, which can be right in part, it is the mean score, with a bootstrap interval.
+    For structured answers, which can be correct in part, it is the mean item score with a bootstrap interval.
     """
 
     correct: int
-    """Items that are right altogether."""
+    """Number of items that are fully correct."""
     n: int
     accuracy: float | None
-    """0 to 1; None where there is nothing to judge on."""
+    """Accuracy, 0 to 1; None if there are no items."""
     low: float | None
     high: float | None
     metric: str = "accuracy"
-    """accuracy, or score."""
+    """Either accuracy, or score for the mean item score."""
 
     @classmethod
     def of(cls, correct: int, n: int) -> Accuracy:
@@ -51,7 +53,7 @@ class Accuracy:
 
     @classmethod
     def of_scores(cls, scores: Floats, metric: str, rng: np.random.Generator) -> Accuracy:
-        """`scores`: of each item, 0 to 1; shape (n,)."""
+        """Measure the accuracy from the score of each item, 0 to 1, shape (n,)."""
         correct = int((scores == 1).sum())
         if metric == "accuracy" or not len(scores):
             return cls.of(correct, len(scores))
@@ -72,7 +74,7 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Challenger minus incumbent, with its 95 % interval; -1 to 1."""
+    """Accuracy of the challenger minus that of the incumbent, with its 95 % interval; -1 to 1."""
 
     value: float
     low: float
@@ -80,7 +82,10 @@ class Gain:
 
     @classmethod
     def of(cls, differences: Floats, rng: np.random.Generator) -> Gain:
-        """`differences`: of the items' scores, one at least. Tango's interval where all are whole, else bootstrap."""
+        """Measure the gain from the differences of the item scores, at least one.
+
+        The interval is Tango's if every difference is -1, 0 or 1, else the bootstrap's.
+        """
         low, high = _tango(differences) if _whole(differences) else bootstrap(differences, rng)
         return cls(float(differences.mean()), low, high)
 
@@ -92,12 +97,15 @@ class Gain:
 
 
 def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) -> float:
-    """Chance of at least this gain if neither model were better; the order of the items makes no difference.
+    """Return the probability of at least this gain if neither model were better. The order of the items does not
+    matter.
 
-    Exact McNemar where each item is right or wrong (McNemar 1947, doi:10.1007/BF02295996): items on which both are
-    right, or both wrong, say nothing about which is better; among the others, chance alone would favour each half of
-    the time. Else the same idea for scores: signs of the differences flipped at random (Fisher 1935, The Design of
-    Experiments, section 21), counted so that it is never 0 (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585).
+    If each item is correct or incorrect, it is the exact McNemar test (McNemar 1947, doi:10.1007/BF02295996). Items on
+    which both models are correct, or both incorrect, do not tell which one is better. On each other item, chance alone
+    would favour either model half of the time.
+
+    Otherwise the signs of the differences are flipped at random (Fisher 1935, The Design of Experiments, section 21).
+    The count is such that the result is never 0 (Phipson & Smyth 2010, doi:10.2202/1544-6115.1585).
     """
     told = np.sort(differences[differences != 0])
     if not len(told):
@@ -107,7 +115,7 @@ def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) 
     flips = min(flips, max(FEWER, DRAWS // len(told)))
     seen = told.sum() - 1e-9
     as_large = 0
-    piece = max(1, PIECE // len(told))
+    piece = max(1, NUMBERS_PER_DRAW // len(told))
     for start in range(0, flips, piece):
         rows = min(piece, flips - start)
         kept = np.unpackbits(np.frombuffer(rng.bytes((rows * len(told) + 7) // 8), np.uint8), count=rows * len(told))
@@ -116,7 +124,10 @@ def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) 
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted so that any of them errs with the chance that is asked of one (Holm 1979, Scand. J. Statist. 6:65)."""
+    """Adjust p-values so that the chance of any error among them is the chance allowed for one.
+
+    Holm 1979, Scand. J. Statist. 6:65.
+    """
     adjusted, so_far = [1.0] * len(p_values), 0.0
     for rank, i in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
         so_far = max(so_far, min(1.0, (len(p_values) - rank) * p_values[i]))
@@ -125,9 +136,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def bootstrap(values: Floats, rng: np.random.Generator) -> tuple[float, float]:
-    """95 % interval of their mean (percentiles, Efron 1979, doi:10.1214/aos/1176344552), whatever their order."""
+    """Return the 95 % interval of their mean, for any order (percentiles, Efron 1979, doi:10.1214/aos/1176344552)."""
     values = np.sort(values)
-    piece = max(1, PIECE // len(values))
+    piece = max(1, NUMBERS_PER_DRAW // len(values))
     pieces = [min(piece, RESAMPLED - start) for start in range(0, RESAMPLED, piece)]
     means = [values[rng.integers(len(values), size=(n, len(values)), dtype=np.int32)].mean(axis=1) for n in pieces]
     low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
@@ -135,7 +146,9 @@ def bootstrap(values: Floats, rng: np.random.Generator) -> tuple[float, float]:
 
 
 def _heads(k: int, n: int) -> float:
-    """The chance of at least `k` heads in `n` tosses of a fair coin, exactly (the binomial test, one-sided)."""
+    """Return the probability of at least `k` heads in `n` tosses of a fair coin, exactly (the binomial test,
+    one-sided).
+    """
     ways, found = math.comb(n, k), 0
     for heads in range(k, n + 1):
         found += ways
@@ -148,7 +161,9 @@ def _whole(differences: Floats) -> bool:
 
 
 def _tango(differences: Floats) -> tuple[float, float]:
-    """The gains that a score test does not refuse at 5 % (Tango 1998, Statistics in Medicine 17:891)."""
+    """Return the interval of gains that a score test does not reject at 5 % (Tango 1998, Statistics in Medicine
+    17:891).
+    """
     n, better, worse = len(differences), int((differences > 0).sum()), int((differences < 0).sum())
 
     def z(gain: float) -> float:
@@ -164,7 +179,7 @@ def _tango(differences: Floats) -> tuple[float, float]:
 
 
 def _crossing(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Where what holds at `low` ceases to."""
+    """Return the point between `low` and `high` at which `holds` becomes false."""
     for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if holds(middle) else (low, middle)

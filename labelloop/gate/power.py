@@ -1,25 +1,26 @@
-"""Power: which gain the gate could have seen at all on so many held-out answers."""
+"""Power: the smallest gain that the gate can detect with a given number of held-out answers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 PRECISION = 1e-4
-"""Of a gain; a hundredth of a point."""
+"""Precision of a gain, 0 to 1: a hundredth of a percentage point."""
 
 
 def chance_to_see(n: int, alpha: float, discordant: float, gain: float) -> float:
-    """Chance that the one-sided exact McNemar test on `n` items is at or below `alpha`; exact, unconditional.
+    """Return the probability that the one-sided exact McNemar test on `n` items is at or below `alpha`; exact,
+    unconditional.
 
-    `discordant`: share of items on which exactly one of two models is right, at least `gain`; `gain`: share of right
-    answers that the challenger has more, 0 to 1. Duffy 1984, "Asymptotic and exact power for the McNemar test",
-    Biometrics 40:1005: the test's power for each number of discordant items, weighted by that number's chance.
+    `discordant` is the share of items on which exactly one of the two models is correct, at least `gain`. `gain` is the
+    challenger's accuracy minus the incumbent's, 0 to 1. Duffy 1984, "Asymptotic and exact power for the McNemar test",
+    Biometrics 40:1005: the test's power for each number of discordant items, weighted by that number's probability.
     """
     if discordant <= 0:
         return 0.0
     from scipy.stats import binom  # 70 MB, which the services do not need
 
-    # What lies further out than this has a chance below 1e-9.
+    # Numbers outside of this range have a probability below 1e-9.
     low, high = binom.ppf([1e-9, 1 - 1e-9], n, discordant)
     pairs = np.arange(int(low), int(high) + 1)
     needed = binom.isf(alpha, pairs, 0.5) + 1
@@ -28,10 +29,11 @@ def chance_to_see(n: int, alpha: float, discordant: float, gain: float) -> float
 
 
 def detectable_gain(n: int, alpha: float, discordant: float, power: float = 0.8) -> float | None:
-    """The smallest gain that the gate sees with a chance of `power` on `n` held-out answers; None: not even 1.
+    """Return the smallest gain that the gate detects with a probability of `power` on `n` held-out answers.
 
-    `discordant`: the share of items on which exactly one of the two models is right, as it was or as one expects it; it
-    is taken to be as large as the gain where that is larger. Raises ValueError for shares that are none.
+    Returns None if it would not even detect a gain of 1. `discordant` is the measured or expected share of items on
+    which exactly one of the two models is correct. It counts as at least the gain. Raises ValueError for shares outside
+    of 0 to 1.
     """
     for name, share in (("alpha", alpha), ("discordant", discordant), ("power", power)):
         if not 0 <= share <= 1:

@@ -1,4 +1,4 @@
-"""Reuse: what a verdict costs on held-out answers that have judged before."""
+"""Reuse: the correction of alpha for held-out answers that have judged models before."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Reuse:
-    """Of the held-out answers of one verdict.
+    """Earlier use of the held-out answers of one verdict.
 
-    Judged again and again at the same level, luck passes any gate. So alpha is divided by the number of verdicts so far
+    After enough verdicts at the same level, luck passes any gate. So alpha is divided by the number of verdicts so far
     on the same answers against the same incumbent, this one included (Bonferroni; Dunn 1961,
-    doi:10.1080/01621459.1961.10482090). An earlier one counts by the share of today's answers that it saw: new answers
-    pay for new verdicts. With a new incumbent the count begins anew: it was chosen on these answers, which makes it
-    look better than it is and the next promotion harder, and so errs on the safe side.
+    doi:10.1080/01621459.1961.10482090). An earlier verdict counts by the share of today's answers that it used, so new
+    answers pay for new verdicts.
+
+    With a new incumbent the count starts at zero. It was selected on these answers, so it looks better than it is. That
+    makes the next promotion harder, which is the safe direction.
     """
 
     looks: int
-    """Earlier verdicts on some of them, against the same incumbent."""
+    """Number of earlier verdicts on some of the answers, against the same incumbent."""
     counted: float
-    """The same, each by the share of today's answers that it saw."""
+    """Sum of the same verdicts, each by the share of today's answers that it used."""
     asked: float
-    """Alpha of the spec."""
+    """Alpha in the spec."""
     alpha: float
-    """At which this verdict is judged."""
+    """Alpha of this verdict."""
 
     @classmethod
     def of(cls, asked: float, shares: Sequence[float] = (), *, ignored: bool = False) -> Reuse:
-        """`shares`: of each earlier verdict, the share of today's answers that it saw, 0 to 1."""
+        """Compute alpha. `shares` are, for each earlier verdict, the share of today's answers that it used, 0 to 1."""
         counted = math.fsum(shares)
         return cls(sum(share > 0 for share in shares), counted, asked, asked if ignored else asked / (1 + counted))
 
@@ -41,7 +43,7 @@ class Reuse:
         if self.alpha == self.asked:
             return f"{seen}, not counted (gate.reuse is ignore)"
         return (
-            f"{seen}, which count {self.counted:.1f} by what they saw of today's: "
+            f"{seen}, which count {self.counted:.1f} by their share of today's answers: "
             f"judged at alpha {self.alpha:.2g} instead of {self.asked:g}"
         )
 

@@ -1,4 +1,4 @@
-"""Slices: parts of the hold-out that have something in common, each judged by itself."""
+"""Slices: parts of the hold-out set with a fact in common, each judged by itself."""
 
 from __future__ import annotations
 
@@ -13,21 +13,28 @@ import numpy as np
 from labelloop.gate.paired import FEWER, Floats, Gain, holm, p_better
 
 ALPHA = 0.05
-"""Of all slices of a verdict together, whatever the gate's own is: who wants bold promotions wants no blind ones."""
+"""Significance level of all slices of a verdict together. It is independent of the gate's own alpha: a bold promotion
+policy must not hide losses.
+"""
 MIN_SLICE = 10
-"""A smaller slice is shown and not judged."""
+"""Smallest number of items of a slice that is judged; smaller slices are only shown."""
 MOST_VALUES = 20
-"""A field of more words than this, or of hardly two items a word, divides nothing; of numbers there are quartiles."""
+"""Largest number of different words of a field that gives slices, at two or more items a word on average.
+
+Numbers are divided at their quartiles.
+"""
 MOST_SLICES = 50
-"""Of labels, sources and people the most frequent so many."""
+"""Largest number of slices by label, source or person; the most frequent ones are used."""
 MOST_FIELDS = 20
-"""Of data, the first by name: among very many slices none could be seen to fall. `gate.slices` can name others."""
+"""Largest number of data fields, the first by name: among very many slices no loss would be significant. `gate.slices`
+can name others.
+"""
 _FIELD = "data."
-"""What the names of fields of the outputs' data begin with."""
+"""Prefix of the names of the outputs' data fields."""
 _QUARTERS = [0.25, 0.5, 0.75]
 
 Fact = str | float | datetime | tuple[str, ...] | None
-"""What is known of one item by one name; several words put it into several slices."""
+"""Fact about one item; a tuple of words puts the item into several slices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +43,15 @@ class Slice:
     value: str
     n: int
     champion: float
-    """Accuracy, or mean score."""
+    """Accuracy, or mean item score."""
     challenger: float
     gain: Gain
     p_worse: float | None
-    """Chance of such a loss by luck alone, adjusted for the number of slices (Holm); None: too few items to judge."""
+    """Probability of such a loss by luck alone, adjusted for the number of slices (Holm); None if there are too few
+    items.
+    """
     fell: bool
-    """Lost more than the floor lets it, and not by luck."""
+    """Whether it lost more than the floor allows, and not by luck."""
 
     def __str__(self) -> str:
         return (
@@ -72,9 +81,9 @@ def cut(
     floor: float,
     rng: np.random.Generator,
 ) -> list[Slice]:
-    """Every slice of the items, those that fell first, then as the facts name them.
+    """Return every slice of the items: first those that fell, then in the order of the facts.
 
-    `incumbent`, `challenger`: scores of the items, shape (n,), 0 to 1.
+    `incumbent` and `challenger` are the item scores of each, shape (n,), 0 to 1.
     """
     names = dict.fromkeys(name for item in facts for name in item)
     parts = {by: some for by in names if (some := _parts(by, [item.get(by) for item in facts]))}
@@ -93,7 +102,7 @@ def cut(
 
 
 def _parts(by: str, values: Sequence[Fact]) -> list[tuple[str, list[int]]]:
-    """Value to the positions of its items. One value alone divides nothing."""
+    """Return the positions of the items by value. A single value gives no slice."""
     numbers = {i: v.timestamp() if isinstance(v, datetime) else float(v)
                for i, v in enumerate(values) if isinstance(v, datetime | float | int)}  # fmt: skip
     if numbers and (not by.startswith(_FIELD) or _many(len(set(numbers.values())), len(numbers))):

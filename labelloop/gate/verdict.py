@@ -1,4 +1,4 @@
-"""The verdict: rule after rule, each with a sentence; the challenger is promoted where none refuses it."""
+"""The verdict: one sentence for each rule; the challenger is promoted if no rule refuses it."""
 
 from __future__ import annotations
 
@@ -17,60 +17,64 @@ from labelloop.gate.slices import Fact, Slice
 from labelloop.threads import one_thread
 
 MOST_NAMED = 5
-"""Slices that one sentence names."""
+"""Largest number of slices that one sentence names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A held-out item: what people said, and what each model says; None where a model said nothing."""
+    """A held-out item: the answer of people, and the prediction of each model; None if a model predicted nothing."""
 
     answer: str
     incumbent: str | None
     challenger: str | None
-    scores: tuple[float, float] | None = None
-    """How right the incumbent is, and the challenger, 0 to 1; None: 1 where its label is the answer, else 0."""
+    item_scores: tuple[float, float] | None = None
+    """Item scores of the incumbent and of the challenger, 0 to 1. If None, it is 1 for a label equal to the answer,
+    else 0.
+    """
     confidences: tuple[float | None, float | None] = (None, None)
     facts: Mapping[str, Fact] = field(default_factory=dict)
-    """What the slices are cut by."""
+    """Facts that the slices are cut by."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What it takes to serve. None: not measured, or nothing to measure."""
+    """Cost of serving. None if it was not measured."""
 
     champion_ms: float | None = None
-    """An item, on the hold-out, in the same process one after the other."""
+    """Milliseconds for an item of the hold-out set; both models ran in the same process, one after the other."""
     challenger_ms: float | None = None
     size_bytes: int | None = None
-    """Of the challenger's file."""
+    """Size of the challenger's file."""
 
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """The verdict and what it rests on."""
+    """The verdict and its evidence."""
 
     promote: bool
     reasons: tuple[str, ...]
-    """In plain words, the deciding one first."""
+    """Sentences in plain words, the deciding one first."""
     incumbent: Accuracy
     challenger: Accuracy
     better: int
-    """Items on which the challenger is more right; of plain labels, those that only it has right."""
+    """Items on which the challenger is more correct; for plain labels, the items that only the
+    challenger has correct.
+    """
     worse: int
-    """Items on which the incumbent is."""
+    """Items on which the incumbent is more correct."""
     p_value: float
     gain: Gain | None
-    """None where there is nothing to judge on."""
+    """None if there are no items."""
     detectable: float | None
-    """The smallest gain that this gate would have seen with a chance of 80 %; None: none at all."""
+    """The smallest gain that this gate would have detected with a probability of 80 %; None if no gain would do."""
     reuse: Reuse
     slices: tuple[Slice, ...]
     calibration: tuple[Calibration | None, Calibration | None]
-    """Of the incumbent and of the challenger; None without confidences."""
+    """Calibration of the incumbent and of the challenger; None for a model without confidences."""
     cost: Cost
 
-    def scores(self, trained_on: int) -> dict[str, Any]:
-        """As `retrain_runs.scores` keeps it."""
+    def evaluation(self, trained_on: int) -> dict[str, Any]:
+        """Return the evaluation, as stored in `retrain_runs.scores`."""
         champion, challenger = (None if c is None else c.as_json() for c in self.calibration)
         return {
             "passed": self.promote,
@@ -94,20 +98,22 @@ class GateDecision:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The rules. Enough held-out answers, and a challenger that is better beyond chance; then what it may cost."""
+    """The rules: enough held-out answers, and a challenger that is better beyond chance. Then the limits
+    on its cost.
+    """
 
     min_holdout: int
     alpha: float
     floor: float = 0.0
-    """A slice that lost more than this, and not by chance, refuses; 0 to 1."""
+    """Largest loss of a slice, 0 to 1; the gate refuses if a slice lost more, and not by chance."""
     min_gain: float = 0.0
-    """A smaller gain is not worth a change; 0 to 1."""
+    """Smallest gain that is worth a change, 0 to 1."""
     max_ece: float | None = None
-    """Of the challenger, 0 to 1, where it is more than chance."""
+    """Largest calibration error of the challenger, 0 to 1; an error that chance alone explains is not refused."""
     max_slowdown: float | None = None
-    """Times the champion's time for an item."""
+    """Largest latency for an item, as a multiple of the champion's."""
     max_size_mb: float | None = None
-    """Of a million bytes each."""
+    """Largest size of the file, in millions of bytes."""
 
     def judge(
         self,
@@ -118,18 +124,21 @@ class Gate:
         cost: Cost | None = None,
         seed: int = 0,
     ) -> GateDecision:
-        """Pure: the same items and seed give the same verdict, in any order. Without `reuse` the answers are new."""
+        """Judge the challenger. Pure: the same items and seed give the same verdict, in any order.
+
+        Without `reuse` the answers count as new.
+        """
         rng, reuse, cost = np.random.default_rng(seed), reuse or Reuse.of(self.alpha), cost or Cost()
         items = sorted(items, key=_place)
-        scores = np.array([_scores(item) for item in items]).reshape(-1, 2)
-        sure = np.array([item.confidences for item in items], dtype=float).reshape(-1, 2)
-        differences = scores[:, 1] - scores[:, 0]
-        metric = "accuracy" if np.isin(scores, (0.0, 1.0)).all() else "score"
+        item_scores = np.array([_item_scores(item) for item in items]).reshape(-1, 2)
+        confidences = np.array([item.confidences for item in items], dtype=float).reshape(-1, 2)
+        differences = item_scores[:, 1] - item_scores[:, 0]
+        metric = "accuracy" if np.isin(item_scores, (0.0, 1.0)).all() else "score"
         with one_thread:
-            incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in scores.T)
+            incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in item_scores.T)
             p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
-            cut = slices.cut([i.facts for i in items], *scores.T, floor=self.floor, rng=rng)
-            calibration = [Calibration.of(sure[:, i], scores[:, i], rng) for i in (0, 1)]
+            cut = slices.cut([i.facts for i in items], *item_scores.T, floor=self.floor, rng=rng)
+            calibration = [Calibration.of(confidences[:, i], item_scores[:, i], rng) for i in (0, 1)]
         too_few = gain is None or len(items) < self.min_holdout
         detectable = None if too_few else detectable_gain(len(items), reuse.alpha, float((differences**2).mean()))
         better, worse = int((differences > 0).sum()), int((differences < 0).sum())
@@ -141,7 +150,9 @@ class Gate:
         evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
         first = f"{evidence}, {why}{', ' if too_few else ': '}{'promoted' if promote else 'refused'}"
         seen = "no gain at all" if detectable is None else f"a gain of {100 * detectable:.1f} points"
-        held = [] if too_few else [f"gain {gain}; {seen} would have been seen with a chance of 80 %", str(reuse)]
+        held = (
+            [] if too_few else [f"gain {gain}; {seen} would have been detected with a probability of 80 %", str(reuse)]
+        )
         return GateDecision(
             promote,
             (first, *against, *held, *notes),
@@ -159,19 +170,19 @@ class Gate:
         )
 
     def _better(self, n: int, gain: Gain | None, p_value: float, reuse: Reuse) -> tuple[bool, str]:
-        """Whether it is better on enough answers, and not by chance; and why."""
+        """Return whether it is better on enough answers, and not by chance; and the reason."""
         if gain is None or n < self.min_holdout:
-            return False, f"{n} held-out answers, the gate wants {self.min_holdout}: no verdict"
+            return False, f"{n} held-out answers, the gate needs {self.min_holdout}: no verdict"
         if gain.value <= 0:
             return False, "not better"
         if p_value > reuse.alpha:
             return False, f"p = {p_value:.2g} > {reuse.alpha:.2g}, it may be chance"
         if gain.value < self.min_gain:
-            return False, f"a gain of {100 * gain.value:.1f} points, the gate wants {100 * self.min_gain:g}"
+            return False, f"a gain of {100 * gain.value:.1f} points, the gate needs {100 * self.min_gain:g}"
         return True, f"p = {p_value:.2g} <= {reuse.alpha:.2g}"
 
-    def _rules(self, cut: Sequence[Slice], sure: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
-        """Sentences that refuse, and sentences of the rules that have nothing against it."""
+    def _rules(self, cut: Sequence[Slice], calibration: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
+        """Return the sentences of the rules that refuse, and those of the rules that do not."""
         against: list[str] = []
         notes: list[str] = []
 
@@ -186,31 +197,31 @@ class Gate:
             floor = f"by more than {100 * self.floor:g} points and " if self.floor else ""
             rule(False, f"none of {len(judged)} slices got worse {floor}beyond chance")
         elif cut:
-            rule(False, f"no slice has {slices.MIN_SLICE} held-out answers: none was judged")
-        if sure is not None:
-            limit, off = self.max_ece, f"calibration error (ECE) {100 * sure.ece:.1f} %"
-            if limit is None or sure.ece <= limit:
+            rule(False, f"no slice has {slices.MIN_SLICE} held-out answers, so no slice was judged")
+        if calibration is not None:
+            limit, off = self.max_ece, f"calibration error (ECE) {100 * calibration.ece:.1f} %"
+            if limit is None or calibration.ece <= limit:
                 rule(False, off)
             else:
-                lucky = sure.ece <= sure.by_luck
+                lucky = calibration.ece <= calibration.by_luck
                 rule(not lucky, f"{off}, the limit is {100 * limit:g} %" + ", but chance alone may do that" * lucky)
         if self.max_slowdown is not None:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms
                 ours, theirs = round(cost.challenger_ms, 2), round(cost.champion_ms, 2)
-                said = f"{ours:g} ms an item, {times:.1f} times the champion's {theirs:g}"
-                rule(times > self.max_slowdown, f"{said}, the limit is {self.max_slowdown:g} times")
+                times_text = f"{ours:g} ms an item, {times:.1f} times the champion's {theirs:g}"
+                rule(times > self.max_slowdown, f"{times_text}, the limit is {self.max_slowdown:g} times")
             else:
-                rule(False, "its speed is compared with nobody's: no version of ours serves, or nothing was measured")
+                rule(False, "its speed was not compared: no version of ours serves, or nothing was measured")
         if self.max_size_mb is not None and cost.size_bytes is not None:
             size = cost.size_bytes / 1e6
             rule(size > self.max_size_mb, f"its file has {size:.1f} MB, the limit is {self.max_size_mb:g}")
         return against, notes
 
 
-def _scores(item: Judged) -> tuple[float, float]:
-    return item.scores or (float(item.incumbent == item.answer), float(item.challenger == item.answer))
+def _item_scores(item: Judged) -> tuple[float, float]:
+    return item.item_scores or (float(item.incumbent == item.answer), float(item.challenger == item.answer))
 
 
 def _place(item: Judged) -> tuple[Any, ...]:
-    return item.answer, item.incumbent or "", item.challenger or "", _scores(item), repr(item.confidences)
+    return item.answer, item.incumbent or "", item.challenger or "", _item_scores(item), repr(item.confidences)

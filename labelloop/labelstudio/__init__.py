@@ -1,1 +1,1 @@
-"""The gateway to Label Studio: nothing else in labelloop talks to it."""
+"""Every call to Label Studio; no other folder of labelloop talks to it."""

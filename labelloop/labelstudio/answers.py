@@ -1,4 +1,4 @@
-"""What Label Studio answers, checked: any member can change what is in it, so nothing of it is taken on trust."""
+"""Label Studio's responses, checked: any member can change its data, so none of it is trusted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labelloop.queue.tasks import Task
 
 
 class Unexpected(Exception):
-    """An answer that is not what Label Studio 1.23 sends; the message names the field."""
+    """A response that Label Studio 1.23 does not send; the message names the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,13 @@ class Project:
     model_version: str
     shows_predictions: bool
     tasks: int
-    """How many it has, open or not."""
+    """Number of tasks, open or not."""
     overlap_first: bool
-    """Tasks that several people answer go before all others."""
+    """Whether tasks for several people are served before all others."""
     evaluates_people: bool
-    """Tasks whose answer is known go before all others, at random."""
+    """Whether tasks with a known answer are served before all others, at random."""
     takes_empty: bool
-    """The editor lets people submit without having given anything; the API always does."""
+    """Whether the editor accepts an empty answer; the API always does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class View:
     id: int
     title: str
     data: dict[str, Any]
-    """All that makes it up, its title too."""
+    """The whole tab, with its title."""
 
 
 PROJECT_FIELDS = (
     "id,title,description,expert_instruction,label_config,sampling,maximum_annotations,model_version,task_number,"
     "show_collab_predictions,show_overlap_first,annotator_evaluation_enabled,enable_empty_annotation"
 )
-"""What is asked of a project, and so all that `project` can read: Label Studio would count and parse for the others,
-which takes it twice the time."""
+"""The fields of a project that are requested, and so all that `project` can read. For the others Label Studio would
+count and parse, which doubles the time."""
 
 
 def project(value: object) -> Project:
@@ -66,7 +66,7 @@ def project(value: object) -> Project:
         overlap=whole(fields, "maximum_annotations"),
         model_version=text(fields, "model_version"),
         shows_predictions=fields.get("show_collab_predictions") is True,
-        # The answer to its creation has not counted yet.
+        # The response to a creation has no count yet.
         tasks=0 if fields.get("task_number") is None else whole(fields, "task_number"),
         overlap_first=fields.get("show_overlap_first") is True,
         evaluates_people=fields.get("annotator_evaluation_enabled") is True,
@@ -77,12 +77,12 @@ def project(value: object) -> Project:
 def view(value: object) -> View:
     fields = mapping(value, "view")
     data = dict(mapping(fields.get("data"), "data"))
-    data.pop("selectedItems", None)  # what somebody has ticked just now
+    data.pop("selectedItems", None)  # the rows that somebody has ticked
     return View(whole(fields, "id"), text(data, "title"), data)
 
 
 def tasks(value: object) -> list[Task]:
-    """One page of the task list, in the order of the answer."""
+    """Return one page of the task list, in its order."""
     return [task(item) for item in items(mapping(value, "tasks").get("tasks"), "tasks")]
 
 
@@ -91,7 +91,7 @@ def task(value: object) -> Task:
     id_ = whole(fields, "id")
     annotations = [annotation(item, id_) for item in items(fields.get("annotations", []), "annotations")]
     counts = [fields.get(name) for name in ("total_annotations", "cancelled_annotations")]
-    # Its counts are set late, set back by an import of predictions, or not set while somebody deletes a project.
+    # Label Studio sets its counts late, an import of predictions resets them, and a deletion of a project stops them.
     there = [name for name in text(fields, "annotations_ids").split(",") if name.strip()]
     return Task(
         id=id_,
@@ -141,7 +141,7 @@ def whole(fields: Mapping[str, Any], name: str) -> int:
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
-    """A text; null is none."""
+    """Return a text; "" for null."""
     value = fields.get(name)
     if value is not None and not isinstance(value, str):
         raise Unexpected(f"{name} is {type(value).__name__}, not text")
@@ -160,7 +160,7 @@ def time(fields: Mapping[str, Any], name: str) -> datetime:
 
 
 def is_id(value: object) -> TypeGuard[int]:
-    """A whole number that fits a bigint; true and false are none."""
+    """Return whether this is a whole number that fits a bigint; true and false are not."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63
 
 
@@ -169,7 +169,7 @@ def is_number(value: object) -> TypeGuard[float]:
 
 
 def _person(value: object) -> int | None:
-    """An id, or the object that some of Label Studio's answers put in its place."""
+    """Return an id, or the id in the object that some responses have in its place; None if there is no id."""
     if isinstance(value, dict):
         value = value.get("id")
     return value if is_id(value) else None

@@ -11,21 +11,22 @@ from typing import Any
 import httpx
 
 from labelloop.errors import Ambiguous, Refused, SettingsError, Unreachable
+from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Unexpected
 
 READ: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(30, connect=3)}
 """Options of a GET; the SDK may repeat it."""
 WRITE: dict[str, Any] = {"timeout_in_seconds": httpx.Timeout(130, connect=3), "max_retries": 0}
-"""Options of anything else. An import may take long: uWSGI in front of Label Studio gives up after 120 s."""
+"""Options of any other request. An import may take long: uWSGI in front of Label Studio gives up after 120 s."""
 NOT_DEFINITE = frozenset({408, 409, 425, 429})
-"""Refusals that say nothing about whether the request took effect."""
+"""Refusals after which the request may still have taken effect."""
 
 
 class Connection:
-    """One Label Studio, seen by the owner of `token` (personal or legacy)."""
+    """One Label Studio, with the rights of the owner of `token` (personal or legacy)."""
 
     def __init__(self, url: str, token: str) -> None:
-        # LabelStudio without its exports, which load pandas and more: half of a second and 100 MB less.
+        # The base class has no exports, which load pandas and more: half a second and 100 MB.
         from label_studio_sdk.base_client import LabelStudioBase
         from label_studio_sdk.core.api_error import ApiError
 
@@ -42,18 +43,18 @@ class Connection:
         self._http.close()
 
     def authorization(self) -> str:
-        """What the header Authorization must be now: the SDK trades a personal token for one of a few minutes."""
+        """Return the header Authorization. The SDK trades a personal token for one that is valid for a few minutes."""
         return str(self.sdk._client_wrapper.get_headers()["Authorization"])
 
     def request(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any = None) -> Any:
-        """Through the SDK's own client, so that it keeps the token fresh. Only a GET may be repeated."""
+        """Send a request through the SDK's client, which keeps the token fresh. Only a GET may be repeated."""
         response = self._send(method, path, params, body, READ if method == "GET" else WRITE)
         if not 200 <= response.status_code < 300:
             raise self._api_error(status_code=response.status_code, body=response.text)  # type: ignore[call-arg]
         return _json(response)
 
     def attempt(self, method: str, path: str, params: dict[str, Any] | None = None, *, body: Any) -> tuple[int, Any]:
-        """Status and body, of a refusal too; nothing is repeated. For what is asked in order to be refused."""
+        """Return status and body, also of a refusal, without any retry. For requests that are meant to be refused."""
         response = self._send(method, path, params, body, WRITE)
         return response.status_code, _json(response) if response.content else None
 
@@ -70,7 +71,7 @@ class Connection:
 
     @contextmanager
     def clear(self, what: str, *, write: bool = False) -> Iterator[None]:
-        """Translate every foreign error. Of a write nothing but a definite refusal, or no connection, is clear."""
+        """Translate foreign errors. A write surely had no effect after a definite refusal, or without a connection."""
         lost = Ambiguous if write else Unreachable
         try:
             yield
@@ -87,6 +88,21 @@ class Connection:
             raise lost(f"Label Studio's answer to {what} cannot be read: {exc}") from exc
 
 
+class Calls:
+    """Calls of one kind, over one connection; Gateway joins all kinds."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.url = connection.url
+        self._connection = connection
+        self._ls = connection.sdk
+        self._request = connection.request
+        self._clear = connection.clear
+
+    def _get(self, path: str, params: dict[str, Any] | None = None) -> Any:
+        with self._clear(f"GET {path}"):
+            return answers.mapping(self._request("GET", path, params), path)
+
+
 def _json(response: httpx.Response) -> Any:
     try:
         return response.json()
@@ -95,14 +111,14 @@ def _json(response: httpx.Response) -> Any:
 
 
 def words(body: object) -> str:
-    """What Label Studio says, short enough for a log line and a database column."""
+    """Return Label Studio's message, short enough for a log line and a database column."""
     try:
         said = json.loads(body) if isinstance(body, str) else body
     except ValueError:
         said = body
     if isinstance(said, dict):
         said = said.get("validation_errors") or said.get("detail") or said
-    # After the reason it repeats the whole task.
+    # After the reason, Label Studio repeats the whole task.
     return " ".join(re.sub(r" :: \{.*", "", _flat(said)).split())[:500]
 
 

@@ -1,4 +1,4 @@
-"""Inspection: a closer look at Label Studio, for `labelloop doctor` and what mends; one call takes something away."""
+"""Inspection: more calls to Label Studio, for `labelloop doctor` and for repairs. They change nothing in it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from labelloop.queue.tasks import OUTPUT
 
 MAX_TASKS = 10_000
 """The widest window that a spec allows."""
-SAME_SCORE = 1e-13
-"""Scores nearer to each other than this are one number; neighbours in our order lie 1e-12 apart."""
+SAME_ORDER_SCORE = 1e-13
+"""Order scores nearer to each other than this are equal; neighbours in the order are 1e-12 apart."""
 UNKNOWN = "LABELLOOP_ASKS"
-"""Neither an event of a webhook nor a way of authentication: with it nothing can be made."""
+"""This is neither an event of a webhook nor a way of authentication, so a request with it creates nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Served:
 
     task_id: int
     score: float | None
-    """Of the project's version; the average where a task has several predictions of it."""
+    """Score of its prediction of the project's version: the average of several, None if it has none."""
     versions: tuple[str, ...]
-    """Of its predictions, each once."""
+    """The versions of its predictions, each once."""
 
 
 class Inspection(Gateway):
-    """A Gateway that looks closer."""
+    """A Gateway with more calls."""
 
     def __enter__(self) -> Inspection:
         return self
@@ -46,7 +46,7 @@ class Inspection(Gateway):
         self.close()
 
     def clock(self) -> tuple[float, float]:
-        """Seconds by which Label Studio's clock is ahead of ours, and how far that may be wrong."""
+        """Return the seconds by which Label Studio's clock is ahead of ours, and the largest error of that."""
         before, began = time.time(), time.monotonic()
         try:
             answer = httpx.get(f"{self.url}/health", timeout=10)
@@ -57,16 +57,16 @@ class Inspection(Gateway):
             when = parsedate_to_datetime(answer.headers["date"]).timestamp()
         except (KeyError, ValueError) as exc:
             raise Unreachable(f"the answer of Label Studio at {self.url} has no Date") from exc
-        # The header is cut to whole seconds.
+        # The header is rounded down to whole seconds.
         return when + 0.5 - (before + took / 2), 0.5 + took / 2
 
     def served(self, project: Project) -> list[Served]:
-        """The open tasks in the order that Label Studio itself computes from the predictions of the project's version.
+        """Return the open tasks in the order that Label Studio computes from the predictions of the project's version.
 
-        Not by asking for the next task: that would lock one for the token's owner, for 24 hours.
+        A request for the next task would lock one for the token's owner, for 24 hours.
         """
         if not project.tasks:
-            return []  # asked to order none by their scores, Label Studio knows no scores and answers 500
+            return []  # Label Studio answers 500 if it is to order no tasks by their scores
         params = {
             "project": project.id,
             "fields": "task_only",
@@ -74,8 +74,8 @@ class Inspection(Gateway):
             "page_size": MAX_TASKS,
         }
         open_ = {"filter": "filter:tasks:is_labeled", "operator": "equal", "type": "Boolean", "value": "false"}
-        # Leaves nothing out. Of what is not a column of the task it computes only what is filtered or ordered by; asked
-        # for all of it instead, it takes seven times as long.
+        # This filter excludes no task. It makes Label Studio compute the versions, which are not a column of the task;
+        # computing all such fields would take seven times as long.
         any_version = {
             "filter": "filter:tasks:predictions_model_versions",
             "operator": "not_contains",
@@ -91,10 +91,10 @@ class Inspection(Gateway):
             return [_served(item) for item in answers.items(answer.get("tasks"), "tasks")]
 
     def database(self, project: Project) -> Literal["postgres", "sqlite"] | None:
-        """What Label Studio keeps its data in; None where its answers do not tell.
+        """Return the kind of Label Studio's database; None if its responses do not tell.
 
-        Postgres reads a regular expression itself, for SQLite Python does: to the one [[:xdigit:]] is a class of POSIX,
-        to the other some letters and a bracket. Without a task to match, Postgres alone refuses a group with a name.
+        Postgres evaluates a regular expression itself; for SQLite, Python does. To Postgres [[:xdigit:]] is a POSIX
+        class, to Python it is some letters and a bracket. Without a task to match, only Postgres refuses a named group.
         """
         if not project.tasks:
             status, said = self._matching(project.id, "(?P<name>x)")
@@ -106,20 +106,20 @@ class Inspection(Gateway):
         return {totals[0]: "postgres", 0: "sqlite"}.get(totals[1])  # type: ignore[return-value]
 
     def refuses_webhook(self, project_id: int, url: str) -> str | None:
-        """Why Label Studio would not call a webhook at this address; None where it would.
+        """Return why Label Studio would not call a webhook at this address; None if it would.
 
-        Asked with an event that there is not: the address is judged, and no webhook can come of it.
+        The request has an event that does not exist: Label Studio checks the address, but creates no webhook.
         """
         body = {"url": url, "project": project_id, "actions": [UNKNOWN]}
         return self._refusal("api/webhooks/", body, self.delete_webhook)
 
     def refuses_ml_backend(self, project_id: int, url: str) -> str | None:
-        """As refuses_webhook, for an ML backend: Label Studio judges the two by different settings."""
+        """Do the same for an ML backend; Label Studio checks the two by different settings."""
         body = {"url": url, "project": project_id, "auth_method": UNKNOWN}
         return self._refusal("api/ml/", body, self.delete_ml_backend)
 
     def _refusal(self, path: str, body: dict[str, Any], undo: Callable[[int], None]) -> str | None:
-        with self._clear(f"a look at what {path} takes"):
+        with self._clear(f"a check of what {path} accepts"):
             status, said = self._connection.attempt("POST", path, body=body)
             if status == 400 and isinstance(said, dict):
                 faults = said.get("validation_errors")
@@ -130,14 +130,14 @@ class Inspection(Gateway):
             if status >= 400:
                 return words(said)
             made = answers.whole(answers.mapping(said, path), "id")
-        undo(made)  # never seen; a later version may be less strict
+        undo(made)  # never seen; a later Label Studio may be less strict
         return None
 
     def _matching(self, project_id: int, pattern: str) -> tuple[int, Any]:
         params = {"project": project_id, "fields": "task_only", "include": "id", "page_size": 1}
         match = {"filter": f"filter:tasks:data.{OUTPUT}", "operator": "regex", "type": "String", "value": pattern}
         body = {"filters": {"conjunction": "and", "items": [match]}, "ordering": ["tasks:id"]}
-        with self._clear("a look at the database of Label Studio"):
+        with self._clear("a check of Label Studio's database"):
             return self._connection.attempt("GET", "api/tasks/", params, body=body)
 
 

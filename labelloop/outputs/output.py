@@ -7,9 +7,26 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from labelloop.reading import fields, strict_json
+
+
+class OutputState(StrEnum):
+    """Where an output is. The database refuses every change that is no edge between two states."""
+
+    PASSED = "passed"
+    """It is not shown to people."""
+    WAITING = "waiting"
+    PUSHING = "pushing"
+    """A batch carries it to Label Studio."""
+    IN_REVIEW = "in_review"
+    ANSWERED = "answered"
+    QUARANTINED = "quarantined"
+    """Label Studio refused it."""
+    WITHDRAWN = "withdrawn"
+    """Its task was deleted in Label Studio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +76,12 @@ class Output:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that is sent: the fields that are not None."""
-        said = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+        sent = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
         if not self.model_version:
-            said.pop("model_version", None)
+            sent.pop("model_version", None)
         if isinstance(self.produced_at, datetime):
-            said["produced_at"] = self.produced_at.isoformat()
-        return said
+            sent["produced_at"] = self.produced_at.isoformat()
+        return sent
 
 
 FIELDS = tuple(field.name for field in fields_of(Output))

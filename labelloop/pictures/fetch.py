@@ -1,7 +1,7 @@
-"""Fetch: the bytes of a picture behind an address, within limits of time and size, and never from where it must not be.
+"""Fetch the bytes of a picture behind an address, within limits of time and size, and only from allowed hosts.
 
-A host is resolved once, and the connection goes to the address that was checked: a name that changes between the check
-and the connection leads nowhere. Each redirect is checked like the first address.
+A host is resolved once, and the connection goes to the IP address that was checked. So a host name whose address
+changes between the check and the connection cannot lead elsewhere. Each redirect is checked like the first address.
 """
 
 from __future__ import annotations
@@ -19,43 +19,45 @@ import httpx
 from labelloop.spec.fetching import FILES, OF_LABEL_STUDIO, WEB, Private
 
 MAX_BYTES = 20_000_000
-LIMIT_S = 30.0
-"""For one picture, redirects included."""
+PICTURE_LIMIT_S = 30.0
+"""Seconds for one picture, redirects included."""
 CONNECT_S = 5.0
 REDIRECTS = 3
 _TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
-"""What a server may call a picture; stores that were not told the type say octet-stream."""
+"""Accepted beginnings of Content-Type; object stores that do not know the type send octet-stream."""
 
 
 class Unanswered(ValueError):
-    """The host does not answer, or is not known: another picture of it would fare no better."""
+    """The host does not answer, or its name is unknown: another picture of the same host would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
 class LabelStudio:
-    """Where Label Studio resolves its own addresses."""
+    """The Label Studio that resolves its own addresses."""
 
     url: str
     authorization: Callable[[], str]
-    """The header's value, fresh."""
+    """Return the current value of the Authorization header."""
     project: int | None
-    """Whose storages are asked; None: the loop has no project yet."""
+    """The project whose storages resolve an address; None if the loop has no project yet."""
 
 
 class Fetcher:
-    """Fetches one address at a time; several threads may use one."""
+    """Fetches one address at a time. Several threads may share one Fetcher."""
 
-    def __init__(self, private: Private, studio: LabelStudio | None = None, *, limit_s: float = LIMIT_S) -> None:
+    def __init__(
+        self, private: Private, studio: LabelStudio | None = None, *, limit_s: float = PICTURE_LIMIT_S
+    ) -> None:
         self._private, self._studio, self._limit_s = private, studio, limit_s
         self._http = httpx.Client(
             follow_redirects=False,
             trust_env=False,  # a proxy would resolve the host once more
-            timeout=httpx.Timeout(LIMIT_S, connect=CONNECT_S),
+            timeout=httpx.Timeout(PICTURE_LIMIT_S, connect=CONNECT_S),
             headers={"Accept": "image/*, */*;q=0.5", "Accept-Encoding": "identity"},
         )
 
     def fetch(self, address: str) -> bytes:
-        """The picture's bytes. Raises ValueError, saying why, where it cannot or must not be fetched."""
+        """Return the picture's bytes. Raises ValueError with the reason if it cannot or must not be fetched."""
         deadline = time.monotonic() + self._limit_s
         try:
             if address.startswith(FILES) or urlsplit(address).scheme in OF_LABEL_STUDIO:
@@ -91,7 +93,7 @@ class Fetcher:
         return self._of_web(urljoin(url, found), deadline, hops - 1)
 
     def _of_label_studio(self, address: str, deadline: float) -> bytes:
-        """Its own file, or one of a storage of the loop's project, by itself or by a redirect to the storage."""
+        """Fetch a file of Label Studio or of a storage of the loop's project, directly or by a redirect."""
         if self._studio is None:
             raise ValueError("is resolved by Label Studio: it needs LABELLOOP_LABEL_STUDIO_URL and its token")
         url, params = self._studio.url.rstrip("/"), {}
@@ -110,11 +112,11 @@ class Fetcher:
             extensions={"timeout": self._left(deadline)},
         )
         found = self._read(request, deadline, "in Label Studio ")
-        # Without the token: it is Label Studio's, and of nobody to whom it redirects.
+        # Without the token: it is Label Studio's, and no other host may see it.
         return found if isinstance(found, bytes) else self._of_web(urljoin(url, found), deadline)
 
     def _read(self, request: httpx.Request, deadline: float, where: str = "") -> bytes | str:
-        """The body, or the address that it redirects to."""
+        """Return the body, or the address that the server redirects to."""
         response = self._http.send(request, stream=True)
         try:
             if response.has_redirect_location:
@@ -125,7 +127,7 @@ class Fetcher:
             if not kind.startswith(_TYPES):
                 raise ValueError(f"{where}is no picture but {kind[:60]!r}")
             if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise ValueError(f"{where}is compressed, which nobody asked for")
+                raise ValueError(f"{where}is compressed, though the request did not allow it")
             body = bytearray()
             for piece in response.iter_raw():
                 body += piece
@@ -138,7 +140,7 @@ class Fetcher:
             response.close()
 
     def _resolve(self, host: str, port: int) -> str:
-        """One IP address of the host, all of which may be connected to. Raises ValueError where one may not."""
+        """Return an IP address of the host. Raises ValueError if any of its addresses is not allowed."""
         try:
             found = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
         except (socket.gaierror, UnicodeError):

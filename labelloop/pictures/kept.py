@@ -1,4 +1,4 @@
-"""Kept: an item's address replaced by its picture, fetched once and kept in Postgres as grey pixels."""
+"""Replace an item's address by its picture, which is fetched once and kept in Postgres as grey pixels."""
 
 from __future__ import annotations
 
@@ -26,23 +26,29 @@ from labelloop.store.tables import pictures as picture_store
 from labelloop.store.tables import projects
 
 SIDE = 128
-"""Pixels a side of what is kept: the most that a learner of pictures sees."""
+"""Width and height in pixels of a kept picture: the largest that any learner of pictures reads."""
 AT_ONCE = 8
+"""Pictures fetched at the same time."""
 FAILURES = 3
-"""After this many failures in a row the other addresses of a host are not tried in the same call."""
-LIMIT_S = 120.0
-"""For the fetching of one call. What is left is fetched by the next run or rescoring."""
+"""After this many failures in a row the other addresses of the same host are skipped in this call."""
+CALL_LIMIT_S = 120.0
+"""Seconds of fetching in one call. The next run or rescoring fetches the rest."""
 Data = Mapping[str, Any]
 logger = logging.getLogger(__name__)
 
 
 def with_pictures(
-    database: Database, settings: Settings | None, spec: LoopSpec, data: Sequence[Data], *, limit_s: float = LIMIT_S
+    database: Database,
+    settings: Settings | None,
+    spec: LoopSpec,
+    data: Sequence[Data],
+    *,
+    limit_s: float = CALL_LIMIT_S,
 ) -> list[Data]:
-    """The items, each address that `learner.fetch` allows replaced by its picture as a `data:` URI.
+    """Return the items with each address that `learner.fetch` allows replaced by its picture as a `data:` URI.
 
-    Without `settings` nothing is fetched: only pictures that are kept already are put in. An address whose picture
-    cannot be had becomes an Unfetched, which says why: the learner leaves that item out, and no other.
+    Without `settings` nothing is fetched, and only pictures that are kept already are used. An address without a
+    picture becomes an Unfetched with the reason: the learner leaves that item out, and no other.
     """
     field = spec.field
     if not spec.learner.fetch or field is None:
@@ -62,7 +68,7 @@ def with_pictures(
 def with_pictures_in(
     database: Database, settings: Settings | None, spec: LoopSpec, rows: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """The same for rows that have the item in `data`."""
+    """Do the same for rows that have the item in `data`."""
     data = with_pictures(database, settings, spec, [row["data"] for row in rows])
     return [{**row, "data": item} for row, item in zip(rows, data, strict=True)]
 
@@ -82,7 +88,7 @@ def _not_yet(addresses: Sequence[str]) -> dict[str, str]:
 def _fetched(
     database: Database, settings: Settings, spec: LoopSpec, addresses: Sequence[str], limit_s: float
 ) -> dict[str, str]:
-    """Each address's picture as a `data:` URI, or why there is none."""
+    """Return each address's picture as a `data:` URI, or the reason why there is none."""
     with _Studio(database, settings, spec) as studio:
         fetcher = Fetcher(Private.read(settings.fetch_private), studio)
         ends = time.monotonic() + limit_s
@@ -93,7 +99,7 @@ def _fetched(
             if failures.get(host, 0) >= FAILURES:
                 return Unfetched(address, f"was not fetched: {FAILURES} others of {host or 'Label Studio'} failed")
             if time.monotonic() > ends:
-                return Unfetched(address, f"was not fetched within {limit_s:g} s; the next run goes on")
+                return Unfetched(address, f"was not fetched within {limit_s:g} s; the next run continues")
             try:
                 png = _reduced(fetcher.fetch(address))
             except ValueError as exc:
@@ -127,7 +133,7 @@ def _fetched(
 
 
 class _Studio:
-    """Label Studio, where the settings name one; the connection is made when an address needs it."""
+    """Label Studio, if the settings name one; the connection is made when an address needs it."""
 
     def __init__(self, database: Database, settings: Settings, spec: LoopSpec) -> None:
         self._database, self._settings, self._loop = database, settings, spec.name
@@ -141,7 +147,7 @@ class _Studio:
         return LabelStudio(
             self._settings.label_studio_url,
             self._authorization,
-            None if project is None else project["project_id"],
+            None if project is None else project.project_id,
         )
 
     def __exit__(self, *_: object) -> None:
@@ -159,7 +165,7 @@ def _name(address: str) -> bytes:
 
 
 def _reduced(raw: bytes) -> bytes:
-    """Raises ValueError for what is no picture."""
+    """Return the picture in grey and in the kept size, as PNG. Raises ValueError for bytes that are no picture."""
     file = io.BytesIO()
     grey_of(raw).resize((SIDE, SIDE), Image.Resampling.BOX).save(file, "PNG")
     return file.getvalue()

@@ -1,1 +1,1 @@
-"""What every process of labelloop has: settings, logs, metrics, a sign of life."""
+"""Parts of every process of labelloop: settings, logs, metrics, and the runtimes of services and workers."""

@@ -1,4 +1,4 @@
-"""The body of a request to the backend."""
+"""Bodies of requests."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import abort, request
 
 
 def json_object() -> dict[str, Any]:
-    """Return the body; 400 where it is no JSON object."""
+    """Return the body of the request; abort with 400 if it is no JSON object."""
     try:
         body = request.get_json()
     except RecursionError:

@@ -1,4 +1,4 @@
-"""A worker's sign of life: a file that the worker touches, whose age a health check reads.
+"""The worker's heartbeat: a file that the worker touches, and whose age a health check reads.
 
 `python -m labelloop.process.heartbeat` is that check. Exit status: 0 the worker is alive, 1 it is stuck or not working.
 """
@@ -17,7 +17,7 @@ from labelloop.process.settings import Settings
 logger = logging.getLogger(__name__)
 
 BEATS = 6
-"""A worker whose last beat is older than this many heartbeats is taken for stuck."""
+"""A worker whose last beat is older than this many heartbeats counts as stuck."""
 
 
 async def beat(file: Path | None, every_s: float) -> None:
@@ -34,7 +34,7 @@ async def beat(file: Path | None, every_s: float) -> None:
 
 
 def age_s(file: Path) -> float | None:
-    """Seconds since the last beat; None if there was none."""
+    """Return the seconds since the last beat; None if there was none."""
     try:
         return max(0.0, time.time() - file.stat().st_mtime)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Logging for our processes: one line an event, its facts (`extra=`) behind it as name=value, or all of it as JSON."""
+"""Logging of our processes: one line an event, followed by its facts (`extra=`) as name=value, or all of it as JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class _Json(logging.Formatter):
 
 
 def configure(style: str = "plain", level: int = logging.INFO) -> None:
-    """Our own words from `level` on, to stderr, in a style of STYLES; of the libraries only warnings."""
+    """Log to stderr in a style of STYLES: our own loggers from `level` on, libraries from WARNING on."""
     if style not in STYLES:
         raise SettingsError(f"LABELLOOP_LOG is {style!r}; there are: {', '.join(STYLES)}")
     handler = logging.StreamHandler()
@@ -52,7 +52,7 @@ def configure(style: str = "plain", level: int = logging.INFO) -> None:
 
 
 def _one_line(text: str) -> str:
-    """The text with control characters and ends of lines written out: what somebody sends cannot begin a line."""
+    """Return the text with control characters and line ends escaped, so that no input can begin a line of the log."""
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -1,7 +1,7 @@
-"""Metrics: what a service of ours does, as Prometheus reads it, and a line in the log for each request.
+"""Metrics of a service for Prometheus, and a line in the log for each request.
 
-A request is known by the name of its route, never by its path: whoever calls cannot make new series. Several processes
-of one service count together where PROMETHEUS_MULTIPROC_DIR names a folder of theirs, empty when they start.
+A request is counted by the name of its route, never by its path, so that a caller cannot create new series. Several
+processes of one service count together if PROMETHEUS_MULTIPROC_DIR names a folder that is empty when they start.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, G
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
-QUIET = frozenset({"health", "healthz", "ready", "readyz", "metrics", "static"})
-"""Routes that are asked all the time; only their failures are worth a line."""
+LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+ROUTES_NOT_LOGGED = frozenset({"health", "healthz", "ready", "readyz", "metrics", "static"})
+"""Routes that are called all the time; only their failures are logged."""
 SHARED = "PROMETHEUS_MULTIPROC_DIR"
 logger = logging.getLogger(__name__)
 
 
 class Metrics:
-    """Of one application, in a registry of its own. `collectors` give what is looked up when Prometheus asks."""
+    """The metrics of one application, in a registry of its own. `collectors` are read each time Prometheus asks."""
 
     def __init__(self, app: Flask, collectors: Iterable[Collector] = ()) -> None:
         if folder := os.environ.get(SHARED):
-            _without_the_dead(Path(folder))
+            _remove_gauges_of_ended_processes(Path(folder))
         self._own = CollectorRegistry()
         self._collectors = tuple(collectors)
         self._requests = self.counter("labelloop_requests", "Requests that were answered", "route", "status")
@@ -38,7 +38,7 @@ class Metrics:
             "labelloop_request_seconds",
             "From the request's head to its answer",
             ("route",),
-            buckets=SECONDS,
+            buckets=LATENCY_BUCKETS_S,
             registry=self._own,
         )
         self._running = Gauge(
@@ -52,19 +52,19 @@ class Metrics:
         app.teardown_request(self._over)
 
     def counter(self, name: str, words: str, *labels: str) -> Counter:
-        """A counter of this application. Never with a label whose values a caller can choose."""
+        """Return a counter of this application. No label may have values that a caller can choose."""
         return Counter(name, words, labels, registry=self._own)
 
     def page(self) -> Response:
-        """What Prometheus reads."""
+        """Return the page that Prometheus reads."""
         counted = self._own
         if os.environ.get(SHARED):
             counted = CollectorRegistry()
             MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
-        looked_up = CollectorRegistry()
+        collected = CollectorRegistry()
         for collector in self._collectors:
-            looked_up.register(collector)
-        return Response(generate_latest(counted) + generate_latest(looked_up), content_type=CONTENT_TYPE_LATEST)
+            collected.register(collector)
+        return Response(generate_latest(counted) + generate_latest(collected), content_type=CONTENT_TYPE_LATEST)
 
     def _begin(self) -> None:
         g.began = time.perf_counter()
@@ -76,7 +76,7 @@ class Metrics:
         route = (request.endpoint or "none").rpartition(".")[2]
         self._requests.labels(route, str(response.status_code)).inc()
         self._seconds.labels(route).observe(took)
-        if route not in QUIET or response.status_code >= 400:
+        if route not in ROUTES_NOT_LOGGED or response.status_code >= 400:
             facts: dict[str, Any] = {"route": route, "status": response.status_code, "ms": round(took * 1000, 1)}
             logger.info("request", extra={**facts, **g.facts})
         return response
@@ -85,8 +85,8 @@ class Metrics:
         self._running.dec()
 
 
-def _without_the_dead(folder: Path) -> None:
-    """What processes that are gone were doing is not being done any more; what they did stays counted."""
+def _remove_gauges_of_ended_processes(folder: Path) -> None:
+    """Remove the gauges of processes that have ended; their counters stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in folder.glob("gauge_live*_*.db"):
         try:

@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER_S = 1
 OK = "ok"
 ReadinessCheck = Callable[[], str | list[str]]
-"""Return OK or an empty list, or what is wrong and what would help."""
+"""Return OK or an empty list if all is well, else the fault and its remedy."""
 
 
 def create(import_name: str, body_limit: BodyLimit, collectors: Iterable[Collector]) -> tuple[Flask, Metrics]:

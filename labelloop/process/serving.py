@@ -1,7 +1,7 @@
-"""Serving: how sync and the backend meet their clients. `gunicorn --worker-class labelloop.process.serving.Worker ...`.
+"""The gunicorn worker class of both services: `gunicorn --worker-class labelloop.process.serving.Worker ...`.
 
-gunicorn starts, watches and ends the processes; inside each of them waitress reads heads and bodies, and sends answers,
-without a thread for each. So a slow client costs a connection and never a thread, and it keeps it for a bounded time.
+gunicorn starts, watches and ends the processes. Inside each of them waitress reads heads and bodies and sends
+responses without a thread for each. So a slow client uses a connection for a bounded time, and never a thread.
 """
 
 from __future__ import annotations
@@ -25,34 +25,35 @@ from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
 
 BODY_LIMIT = "labelloop.body_limit"
-"""Key of `app.extensions` whose value says how many bytes the body of a request may have, by its head (BodyLimit)."""
+"""Key of `app.extensions`. Its value gives the largest allowed body in bytes, by the head of a request (BodyLimit)."""
 BodyLimit = Callable[[Mapping[str, str]], int]
-"""Header names are in capitals with _ for -. Beyond the limit nothing is read: the application sees a body that breaks
-off, and what it answers closes the connection.
+"""Header names are in capitals with _ for -. Nothing is read beyond the limit: the application gets a truncated body,
+and the connection is closed after its response.
 """
 AT_START = "labelloop.at_start"
-"""Key of `app.extensions`: what each process does beside its first requests. gunicorn may load the application before
-the processes part, and threads stay behind in the first one.
+"""Key of `app.extensions`: a function that each process runs in a thread when it starts. gunicorn may load the
+application before it forks, and threads do not survive a fork.
 """
 SMALL_BODY = 64 << 10
-"""Limit in bytes for a caller who shows no secret: a login, or the words of a decision."""
-SECONDS = {"idle": 15.0, "head": 10.0, "body": 60.0, "answer": 60.0, "rest": 2.0}
-"""How long a connection may stay in each phase. `idle` is more than clients keep an unused connection (httpx: 5 s), or
-we would close it just as they ask; `answer`: until the client has read it, with SLOWEST; `rest`: reads what nobody
-wants, so that the answer is not lost with it.
+"""Limit in bytes for a caller without a secret: enough for a login or the reason of a decision."""
+PHASE_TIMEOUTS_S = {"idle": 15.0, "head": 10.0, "body": 60.0, "answer": 60.0, "rest": 2.0}
+"""Seconds that a connection may stay in each phase. `idle` is longer than clients keep an unused connection (httpx:
+5 s): otherwise we could close it just as they send a request. `answer` lasts until the client has read the response,
+and SLOWEST extends it. In `rest` the bytes of an unwanted body are read, so that the client still gets the response.
 """
 SLOWEST = 32 << 10
-"""For so many bytes of an answer that a client reads it has a second more: a model's file may take some minutes."""
+"""Bytes per second: for this many bytes read a client gets one more second. A model file may take minutes."""
 CONNECTIONS = 256
-"""Of one process. More wait in the listening socket until one of them ends."""
+"""Connections of one process. Further ones wait in the listening socket until one of them ends."""
 CROWDED, HURRY_S = 0.75, 1.0
-"""With more than this share of them open, those that have asked nothing yet have a second."""
+"""If more than this share of the connections is open, those without a request are closed after HURRY_S seconds."""
 MAX_HEAD = 32 << 10
-LOOK_S = 1.0
+CHECK_EVERY_S = 1.0
+"""Seconds between two checks of the phase timeouts."""
 
 
 def refuse_broken_queries(app: Flask) -> None:
-    """Answer 400 where the query of an address holds raw bytes that are no text: Werkzeug fails at them."""
+    """Answer 400 to a query string with bytes that are not UTF-8: Werkzeug fails on them."""
 
     @app.before_request
     def _is_text() -> None:
@@ -63,7 +64,7 @@ def refuse_broken_queries(app: Flask) -> None:
 
 
 class _Request(HTTPRequestParser):  # type: ignore[misc]
-    """A request on its way in."""
+    """A request that is being read."""
 
     may_send: BodyLimit = staticmethod(lambda headers: SMALL_BODY)
     limit: int | None = None
@@ -83,7 +84,7 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]
 
 
 class _Channel(HTTPChannel):  # type: ignore[misc]
-    """A connection, with a deadline for each phase."""
+    """A connection with a timeout for each phase."""
 
     parser_class = _Request
     answers = 0
@@ -111,7 +112,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         phase = self._now(), self.request, self.answers
         if phase != self._phase:
             self._phase, self._since, self._unread = phase, now, self.total_outbufs_len
-        limit = SECONDS.get(phase[0], float("inf"))
+        limit = PHASE_TIMEOUTS_S.get(phase[0], float("inf"))
         if phase[0] == "answer":
             limit += (self._unread - self.total_outbufs_len) / SLOWEST
         return now - self._since > (min(limit, HURRY_S) if crowded and phase[0] in ("idle", "head") else limit)
@@ -130,8 +131,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             return "idle"
         return "body" if self.request.headers_finished else "head"
 
-    # What a client still sends when its answer is there makes the kernel reset the connection, and the answer may be
-    # lost: so the connection is closed on our side, and read until the client closes it too.
+    # If a client still sends while it gets its response, the kernel resets the connection and the response may be
+    # lost. So we close our side only, and read until the client closes its side.
 
     socket_is_shut = False
 
@@ -153,7 +154,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
             self._end()
 
     def _end(self) -> None:
-        """The client sends no more, but may still read what it asked for."""
+        """Handle a client that sends no more, but may still read its response."""
         self.sends_no_more = True
         with self.requests_lock:
             if self.request is not None:
@@ -191,17 +192,17 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
 
 
 class Worker(base.Worker):  # type: ignore[misc]
-    """gunicorn's worker class. `--threads` requests are answered at once; the next ones wait, read already."""
+    """gunicorn's worker class. `--threads` requests are answered at the same time; the next ones are read and wait."""
 
     def run(self) -> None:
-        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue is no fault
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # waiting requests are normal
         adjustments = Adjustments(
             threads=self.cfg.threads,
             connection_limit=CONNECTIONS,
-            cleanup_interval=LOOK_S,
+            cleanup_interval=CHECK_EVERY_S,
             max_request_header_size=MAX_HEAD,
             asyncore_use_poll=True,
-            clear_untrusted_proxy_headers=False,  # the review pages ask X-Forwarded-Proto about their cookies
+            clear_untrusted_proxy_headers=False,  # the review pages read X-Forwarded-Proto for their cookies
             log_socket_errors=False,
             ident=None,
         )
@@ -235,10 +236,10 @@ class Worker(base.Worker):  # type: ignore[misc]
 
     def _turn(self) -> None:
         self.notify()
-        wasyncore.loop(timeout=LOOK_S, use_poll=True, map=self.map, count=1)
+        wasyncore.loop(timeout=CHECK_EVERY_S, use_poll=True, map=self.map, count=1)
 
     def _finish(self) -> None:
-        """Take no more connections, and end those that are asked nothing; answer the others."""
+        """Accept no more connections, close those without a request, and answer the others."""
         for server in self.servers:
             server.accepting = False
             server.del_channel()

@@ -25,22 +25,22 @@ SECRETS = frozenset(
     }
 )
 URLS = frozenset({"database_url", "mlflow_tracking_uri"})
-"""Secrets of which only the password is one."""
+"""Settings of which only the password is secret."""
 _IN_QUERY = re.compile(r"\b((?:ssl)?password|token|key)=('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
-"""A password beside the address: in a URL's query, or in Postgres's own way to say where it is."""
+"""A password in the query of a URL, or in a connection string of Postgres (name=value)."""
 FILE = "settings.env"
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What every process of labelloop needs to know. A field is read from LABELLOOP_ and its name in capitals."""
+    """The settings of a process. Each field is read from LABELLOOP_ and its name in capitals."""
 
     data_dir: Path = Path(".labelloop")
     """Holds everything that `labelloop up` makes."""
     loops_dir: Path = Path("labeling_configs")
     """One folder a loop: labels.xml and loop.yaml."""
     models_dir: Path | None = None
-    """Where the version files are, `<sha256>.skops`; `models` in the data folder unless said."""
+    """The folder of the version files, `<sha256>.skops`; `models` in the data folder if not set."""
     database_url: str = ""
     """postgresql://user:password@host:port/database"""
     label_studio_url: str = ""
@@ -50,9 +50,9 @@ class Settings:
     """Login of the administrator that `labelloop up` made; empty with a Label Studio of the user's own."""
     label_studio_password: str = ""
     sync_url: str = "http://127.0.0.1:8601"
-    """Where pipelines, and Label Studio's webhook, reach the sync service."""
+    """The URL by which pipelines and Label Studio's webhook reach the sync service."""
     backend_url: str = "http://127.0.0.1:8602"
-    """Where Label Studio reaches the ML backend."""
+    """The URL by which Label Studio reaches the ML backend."""
     intake_token: str = ""
     """Bearer token of the pipelines."""
     hook_secret: str = ""
@@ -61,35 +61,35 @@ class Settings:
     backend_password: str = ""
     """Basic auth of the ML backend."""
     secret_key: str = ""
-    """Signs the cookies of the review pages; without it there are none, only HTTP with a token."""
+    """Signs the cookies of the review pages; without it there are no pages, only HTTP with a token."""
     review_token: str = ""
     """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token add`."""
     review_proxy_header: str = ""
-    """Header in which a proxy that logs people in says who it is; "": no such proxy is trusted."""
+    """Header in which a proxy that logs people in names the user; empty if no such proxy is trusted."""
     review_proxy_secret: str = ""
-    """What that proxy must send as X-Labelloop-Proxy, so that nobody else can say who it is."""
+    """Secret that this proxy must send as X-Labelloop-Proxy, so that nobody else can name a user."""
     push_grace_s: float = 300.0
-    """How long an import whose answer was lost may still take effect; an hour where Label Studio is on SQLite."""
+    """Seconds in which an import without a response may still take effect; 3,600 if Label Studio runs on SQLite."""
     pull_every_s: float = 10.0
-    """Seconds between two looks at Label Studio when no doorbell rings."""
+    """Seconds between two checks of Label Studio if no doorbell rings."""
     heartbeat_s: float = 5.0
-    """Seconds between two signs of life of a worker; its jobs are given to others when three are missing."""
+    """Seconds between two heartbeats of a worker; after three missing ones its jobs return to the queue."""
     heartbeat_file: Path | None = None
     """A file that the worker of this environment touches at each heartbeat, for a health check; None for none."""
     rescore_on: str = "local"
-    """Where the backend's worker scores what waits: local, loky, or the address of a dask scheduler, tcp://host:8786."""
+    """Engine on which the backend's worker scores waiting outputs: local, loky, or a dask scheduler (tcp://host:8786)."""
     log: str = "plain"
-    """How our processes log: plain, or json for one object a line."""
+    """Format of the logs: plain, or json for one object a line."""
     fetch_private: str = ""
-    """Private hosts and networks from which `learner.fetch` may fetch, with commas: minio:9000,10.1.0.0/16"""
+    """Private hosts and networks from which `learner.fetch` may fetch, separated by commas: minio:9000,10.1.0.0/16"""
     mlflow_tracking_uri: str = ""
-    """Where runs and versions are written too: http://host:5000, or sqlite:////path/mlflow.db; empty: nowhere."""
+    """MLflow that also gets runs and versions: http://host:5000 or sqlite:////path/mlflow.db; empty for none."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
-        """Settings of this environment; what it does not say comes from `settings.env` in the data folder, if any.
+        """Return the settings of this environment; missing ones come from `settings.env` in the data folder, if any.
 
-        A secret may also stand alone in a file that its name with _FILE names, as container secrets do.
+        A secret may also be the content of a file that the variable with _FILE names, as container secrets are.
         """
         data_dir = Path(environ.get("LABELLOOP_DATA_DIR") or ".labelloop").absolute()
         named = {k: v for k, v in environ.items() if k.startswith("LABELLOOP_")}
@@ -104,7 +104,7 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]
 
     def require(self, *names: str) -> None:
-        """Raise SettingsError unless each of the named settings is there."""
+        """Raise SettingsError if any of the named settings is missing."""
         missing = ["LABELLOOP_" + name.upper() for name in names if not getattr(self, name)]
         if missing:
             raise SettingsError(
@@ -113,11 +113,11 @@ class Settings:
             )
 
     def shown(self) -> dict[str, str]:
-        """Name to value for people's eyes: secrets are hidden, an address keeps all but its password."""
+        """Return name to value for people: secrets are hidden, a URL is shown without its password."""
         return {f.name: _hidden(f.name, str(getattr(self, f.name) or "")) for f in fields(self)}
 
     def hide(self, text: str) -> str:
-        """The text without our secrets, and without the password of any URL."""
+        """Return the text without our secrets and without the password of any URL."""
         said = {str(getattr(self, name)) for name in SECRETS}
         passwords = {found[2].strip("'") for name in URLS for found in _IN_QUERY.finditer(str(getattr(self, name)))}
         passwords.add(urlsplit(self.database_url).password or "")
@@ -126,12 +126,12 @@ class Settings:
         return re.sub(r"(://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
 
     def to_env(self) -> dict[str, str]:
-        """The same settings as environment variables, for a child process or for settings.env."""
+        """Return the same settings as environment variables, for a child process or for settings.env."""
         return {"LABELLOOP_" + f.name.upper(): str(getattr(self, f.name) or "") for f in fields(self)}
 
 
 def read_file(path: Path) -> dict[str, str]:
-    """NAME=value lines; blank lines and lines that start with # are passed over."""
+    """Read NAME=value lines; blank lines and lines that start with # are skipped."""
     try:
         text = path.read_text()
     except FileNotFoundError:
@@ -141,7 +141,7 @@ def read_file(path: Path) -> dict[str, str]:
 
 
 def _secret_files(environ: Mapping[str, str]) -> dict[str, str]:
-    """The secrets whose file the environment names, without the line's end."""
+    """Return the secrets whose file the environment names, without the line end."""
     said = {}
     for name in ("LABELLOOP_" + secret.upper() for secret in sorted(SECRETS)):
         path = environ.get(name + "_FILE")
@@ -151,8 +151,12 @@ def _secret_files(environ: Mapping[str, str]) -> dict[str, str]:
             said[name] = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {exc}") from None
-        if environ.get(name) not in (None, "", said[name]):  # the same twice: a child was given its parent's settings
-            raise SettingsError(f"{name} and the file that {name}_FILE names differ; say one of them")
+        if environ.get(name) not in (
+            None,
+            "",
+            said[name],
+        ):  # equal values: a child inherits both
+            raise SettingsError(f"{name} and the file that {name}_FILE names differ; set only one of them")
     return said
 
 

@@ -1,1 +1,1 @@
-"""What is shown to people, in what order, and the reason each task gives."""
+"""The queue: the outputs that people see, their order, and the reason that each task shows."""

@@ -1,12 +1,12 @@
-"""Lanes: whether an output is shown to people, and why; decided once, at intake, by hashes and the trigger.
+"""Lanes: the decision whether people see an output, and why. It is made once, at intake, by hashes and the trigger.
 
-gold      it came with a known answer, and checks people: it teaches no model and judges none, whatever its group
-holdout   by a hash of the group key, whatever the trigger says: judges models, never teaches one
+gold      it came with a known answer and checks people; it never trains or judges a model, whatever its group
+holdout   by a hash of the group key, whatever the trigger decides: it judges models and never trains one
 rule      the trigger sends it, or the model gave no confidence
-control   by a hash of the key: a random share of what the rule sends. It comes to people too, but is never ranked, so
-          that its answers say what a random order would have taught
-audit     by a hash of the key: a random share of what the trigger lets pass
-pass      nobody is shown it
+control   by a hash of the key: a random share of what the rule sends. It goes to people too, but is never ranked. Its
+          answers show what a random order would have brought
+audit     by a hash of the key: a random share of the outputs that the trigger does not send
+pass      nobody sees it
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Any
 
 from labelloop import strategies
 from labelloop.labeling import results, structured
@@ -24,57 +25,69 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.trigger import Facts, Trigger
 from labelloop.strategies import single
 
-Lane = Literal["rule", "control", "audit", "holdout", "gold", "pass"]
+
+class Lane(StrEnum):
+    """Why an output is shown to people, or not; the text at the top of this file says more."""
+
+    RULE = "rule"
+    CONTROL = "control"
+    AUDIT = "audit"
+    HOLDOUT = "holdout"
+    GOLD = "gold"
+    PASS = "pass"
+
 
 FALLBACK = "margin"
-"""The strategy of an output that lacks the evidence which the loop's own strategy reads."""
+"""The strategy for an output that lacks the evidence which the loop's own strategy reads."""
 UNKNOWN = 1e-3
-"""The utilities of outputs of which nothing is known lie this far apart at most."""
+"""Largest difference between the utilities of outputs without confidence and probabilities."""
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
     lane: Lane
     inclusion_probability: float
-    """The chance that an item like this one had of being shown to people: 1 where the trigger sends it, in the rule
-    lane and in the control lane alike.
+    """Chance, 0 to 1, that people see an item like this one. It is 1 if the trigger sends it, in the rule and in the
+    control lane alike.
     """
     holdout: bool
     utility: float | None
-    """0 to 1; None where nobody is shown it. In every lane but rule a random number, so that they stay unbiased."""
+    """Utility, 0 to 1; None if nobody sees it. In every lane except rule it is a random number, so that the lane stays
+    unbiased.
+    """
     label: str | None
     confidence: float | None
 
 
 def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Placement:
-    """The lane of an output. `sends` is the trigger as a function, where the caller has it already."""
+    """Return the lane of an output. `sends` is the compiled trigger, if the caller already has it."""
     label, confidence = headline(output, spec)
     gold = output.gold is not None
     holdout = not gold and unit_hash("holdout", spec.name, output.group_key) < spec.holdout
     if gold:
-        lane: Lane = "gold"
+        lane = Lane.GOLD
     elif holdout:
-        lane = "holdout"
+        lane = Lane.HOLDOUT
     elif (sends or spec.sends)(_facts(output, spec, label, confidence)):
-        lane = "control" if unit_hash("control", spec.name, output.key) < spec.queue.control else "rule"
+        lane = Lane.CONTROL if unit_hash("control", spec.name, output.key) < spec.queue.control else Lane.RULE
     elif unit_hash("audit", spec.name, output.key) < spec.audit:
-        lane = "audit"
+        lane = Lane.AUDIT
     else:
-        lane = "pass"
+        lane = Lane.PASS
     utility = None
-    if lane == "rule":
+    if lane == Lane.RULE:
         utility = _utility(output, spec, confidence)
-    elif lane != "pass":
+    elif lane != Lane.PASS:
         utility = unit_hash("order", spec.name, output.key)
-    chance = spec.audit if lane in ("audit", "pass") else 1.0
+    chance = spec.audit if lane in (Lane.AUDIT, Lane.PASS) else 1.0
     return Placement(lane, chance, holdout, utility, label, confidence)
 
 
 def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
-    """The model's label and its confidence. Equally probable labels: the first by name, whatever order they came in.
+    """Return the model's label and its confidence. If several labels are equally probable, the first by name is used.
 
-    Of several labels at once, where only their probabilities are said: those above 0.5, and the chance that all of them
-    are right, each by itself.
+    For several labels at once, given only by probabilities, these are the labels above 0.5. Their confidence is the
+    chance that all of them are correct, each independent of the others.
     """
     if output.probabilities is not None:
         label, share = min(output.probabilities.items(), key=lambda item: (-item[1], item[0]))
@@ -94,9 +107,9 @@ def reason_for(
     evidence: Mapping[str, Any] | None,
     confidence: float | None,
 ) -> str:
-    """What the utility of an output of the rule lane rests on, in words, while no version of ours has ranked it.
+    """Return the reason for the utility of an output in the rule lane, before one of our versions has ranked it.
 
-    Labels that the loop had when the output came, and has no more, count too.
+    Labels that the loop had when the output arrived, and has no longer, are included.
     """
     strategy = spec.queue.strategy
     if strategies.get(strategy).reads.removeprefix("evidence.") in (evidence or ()):
@@ -111,13 +124,19 @@ def reason_for(
     return why.of_confidence(confidence)
 
 
-def announced_lane(lane: str, spec: LoopSpec) -> str:
-    """The lane that people are told of. Gold does not give itself away: it says what some other outputs here say."""
-    if lane != "gold":
+def announced_lane(lane: Lane, spec: LoopSpec) -> Lane:
+    """Return the lane that people are told. Gold must not be recognizable: it gets the lane of some other random
+    outputs.
+    """
+    if lane != Lane.GOLD:
         return lane
     queue = spec.queue
-    drawn = {"holdout": spec.holdout * queue.holdout, "audit": spec.audit * queue.audit, "control": queue.control}
-    return next((name for name, share in drawn.items() if share), "rule")
+    drawn = {
+        Lane.HOLDOUT: spec.holdout * queue.holdout,
+        Lane.AUDIT: spec.audit * queue.audit,
+        Lane.CONTROL: queue.control,
+    }
+    return next((lane for lane, share in drawn.items() if share), Lane.RULE)
 
 
 def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:
@@ -130,10 +149,11 @@ def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float 
 
 
 def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:
-    """By the loop's strategy. Where it reads evidence that the output lacks: the margin of its probabilities, or
-    1 - confidence without them.
+    """Return the utility by the loop's strategy.
 
-    Where the model said neither, nearly 1, and among themselves by chance, so that the first ones are a fair sample.
+    If the strategy reads evidence that the output lacks, it is the margin of the probabilities, or 1 - confidence
+    without them. Without either it is nearly 1, with a small random part, so that the first of these outputs are a fair
+    sample.
     """
     strategy = spec.queue.strategy
     if strategy == strategies.RANDOM:
@@ -153,5 +173,5 @@ def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:
 
 
 def _n_labels(probabilities: Mapping[str, float], spec: LoopSpec) -> int:
-    """A label of the loop that was not named has probability 0."""
+    """Return the number of labels; a label of the loop that the output does not name has probability 0."""
     return len(spec.labels or probabilities)

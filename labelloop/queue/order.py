@@ -1,4 +1,4 @@
-"""In what order waiting outputs become tasks, and open tasks are served."""
+"""Order: the order in which waiting outputs become tasks, and in which open tasks are served."""
 
 from __future__ import annotations
 
@@ -8,45 +8,61 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.outputs.output import unit_hash
+from labelloop.queue.lanes import Lane
 from labelloop.queue.tasks import order_score
 
 SECOND = "second"
-"""Answered tasks that are asked once more stand here beside the lanes."""
+"""Answered tasks that need a second opinion; they share the window with the lanes."""
 
 LANES = ("rule", "control", "audit", "holdout", "gold", SECOND)
-"""What has a share of the window, in the order in which equals are served."""
+"""Lanes that share the window, in the order in which equal ones are served."""
 
 MAX_BATCH = 200
 
 STEP = 1e-12
-"""Between two neighbours in the served order that are equally useful."""
+"""Difference between two neighbours in the served order that are equally useful."""
 
 EDGE = 1e-6
-"""Room at both ends of [0, 1] for those steps."""
+"""Margin at both ends of [0, 1] for those steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """An output that waits or stands open, as far as the window needs to know it."""
+    """A waiting output or an open task, with the facts that the window needs."""
 
     output_id: UUID
     key: str
-    """Of two that are equally useful the first by key comes first."""
+    """Key of the output; ties in utility are broken by it."""
     lane: str
     utility: float
     fresh: bool = True
-    """Scored and ranked by the versions that are in force; those that are not come last."""
+    """Whether the versions in force scored it and ranked it; others come last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A row of pool: an output that waits for people."""
+
+    output_id: UUID
+    key: str
+    lane: Lane
+    utility: float
+    champion: str
+    ranker: str
+    fresh: bool
+    """The versions in force have scored it."""
 
 
 def standing(
     open_: Iterable[Ranked], waiting: Iterable[Ranked], *, window: int, reach: int, outdated: Collection[UUID] = ()
 ) -> list[Ranked]:
-    """The open tasks that are served soon.
+    """Return the open tasks that will be served soon.
 
-    One of the rule lane is while it is among the `reach` best of all that is open or waits, from which new ones are
-    selected; one that an earlier version had chosen (`outdated`), only while it is among the `window` best. The others
-    keep their places, but better ones that come in are served before them. `waiting` holds at least the `reach` best
-    that wait.
+    A task of the rule lane belongs to them while it is among the `reach` best of all open tasks and waiting outputs,
+    from which new ones are selected. If an earlier version chose it (`outdated`), it must be among the `window` best.
+    The others stay open, but better new tasks are served before them.
+
+    `waiting` must hold at least the `reach` best waiting outputs.
     """
     open_ = list(open_)
     best = [item.output_id for item in best_first(item for item in (*open_, *waiting) if item.lane == "rule")]
@@ -59,10 +75,10 @@ def standing(
 def choose(
     queues: Mapping[str, Sequence[Ranked]], places: int, *, shares: Mapping[str, float], pushed: Mapping[str, int]
 ) -> list[Ranked]:
-    """Who comes into these many places of the window: from each lane's queue the first first.
+    """Return the outputs that get these free slots of the window: from each lane's queue, the first ones first.
 
-    `shares` are of what was pushed lately, so what `pushed` counts is what a lane has had; a lane that has nothing
-    to give leaves its place to the others.
+    `shares` hold for the tasks pushed lately, so `pushed` counts what each lane has had. A lane with an empty queue
+    leaves its slots to the others.
     """
     left = {lane: list(reversed(queues.get(lane, ()))) for lane in LANES}
     counts = Counter(pushed)
@@ -71,23 +87,24 @@ def choose(
         lanes = [lane for lane in LANES if left[lane]]
         if not lanes:
             break
-        # Webster's method: next is the lane that is furthest behind its share. The first of equals: LANES' order.
+        # Webster's method: the next lane is the one furthest behind its share; among equals, the first in LANES.
         lane = max(lanes, key=lambda lane: shares[lane] / (counts[lane] + 0.5))
         counts[lane] += 1
         chosen.append(left[lane].pop())
     return chosen
 
 
-def shares(said: Mapping[str, float]) -> dict[str, float]:
-    """Share of each lane; what the others leave is the rule's."""
-    return {"rule": max(0.0, 1.0 - sum(said.values())), **said}
+def shares(configured: Mapping[str, float]) -> dict[str, float]:
+    """Return the share of each lane; the rule lane has the rest."""
+    return {"rule": max(0.0, 1.0 - sum(configured.values())), **configured}
 
 
-def useful(stands: Iterable[Ranked], coming: Iterable[Ranked], window: int) -> list[float]:
-    """Utilities of the rule lane's tasks that people are served while nothing changes, lowest first: of those that
-    stand, and of the first of those that come into the places that are left.
+def useful(served: Iterable[Ranked], coming: Iterable[Ranked], window: int) -> list[float]:
+    """Return the utilities of the rule lane's tasks that people will be served if nothing changes, lowest first.
+
+    They are those of the open tasks, and of the first of the new ones that fit into the free slots.
     """
-    utilities = sorted((item.utility for item in stands if item.lane == "rule"), reverse=True)
+    utilities = sorted((item.utility for item in served if item.lane == "rule"), reverse=True)
     utilities += [item.utility for item in coming if item.lane == "rule"][: max(0, window - len(utilities))]
     return sorted(utilities, reverse=True)[:window][::-1]
 
@@ -95,11 +112,11 @@ def useful(stands: Iterable[Ranked], coming: Iterable[Ranked], window: int) -> l
 def priorities(
     items: Iterable[Ranked], among: Sequence[float], taken: Collection[float] = (), *, draw: str
 ) -> dict[UUID, float]:
-    """Place of each item in the served order: in [0, 1], highest first, no two alike and none of those `taken`.
+    """Return the priority of each item: in [0, 1], highest served first, all different, and none of those `taken`.
 
-    In the rule lane it follows the utility. An item of any other goes to a random place `among` the useful ones,
-    so that it is served like them and yet chosen by chance alone; each `draw` (a version) is another, so none is last
-    for ever.
+    In the rule lane it follows the utility. An item of another lane gets a random place `among` the useful ones: it is
+    served like them, and yet chosen by chance alone. Each `draw` (a version) gives another place, so no item is last
+    forever.
     """
     items = list(items)
     wished = {item.output_id: _wish(item, among, draw) for item in items}
@@ -122,5 +139,7 @@ def _wish(item: Ranked, among: Sequence[float], draw: str) -> float:
 
 
 def best_first(items: Iterable[Ranked]) -> list[Ranked]:
-    """Those that the versions in force have seen before the others, the more useful first, equals by key."""
+    """Return the items in order: those that the versions in force have scored first, then by utility. Ties are broken
+    by key.
+    """
     return sorted(items, key=lambda item: (not item.fresh, -item.utility, item.key))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from labelloop.labeling import results
@@ -10,17 +12,33 @@ from labelloop.strategies.single import two_highest
 from labelloop.versions.version import PIPELINE
 
 
-def prelabel_result(spec: LoopSpec, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the prelabel as Label Studio's result: the pipeline's own result while it is the pipeline's label.
+@dataclass(frozen=True, slots=True)
+class Prelabelled:
+    """The label that an output is shown with, and what its pipeline sent."""
 
-    Empty where the model could as well have tossed a coin: people then begin with an open form.
+    label: str | None
+    """The champion's label, or the pipeline's while `champion` is `pipeline`."""
+    champion: str
+    margin: float | None
+    """Probability of `label` less that of the next likeliest; None if the version gives no probabilities."""
+    output_label: str | None
+    """The pipeline's label."""
+    result: Sequence[Any] | None
+    """Label Studio's own result, if the pipeline sent one."""
+    probabilities: Mapping[str, float] | None
+
+
+def prelabel_result(spec: LoopSpec, shown: Prelabelled) -> list[dict[str, Any]]:
+    """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
+
+    It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form.
     """
-    margin = row["margin"]
-    if row["champion"] == PIPELINE and row["probabilities"]:
-        first, second = two_highest(row["probabilities"].values())
+    margin = shown.margin
+    if shown.champion == PIPELINE and shown.probabilities:
+        first, second = two_highest(shown.probabilities.values())
         margin = first - second
     if margin is not None and margin < spec.prelabel.min_margin - 1e-9:  # 0.6 - 0.5 is a little less than 0.1
         return []
-    if row["result"] is not None and row["label"] == row["output_label"]:
-        return results.imported(spec.config, row["result"])
-    return results.preselect(spec.config, row["label"], row["output_label"])
+    if shown.result is not None and shown.label == shown.output_label:
+        return results.imported(spec.config, list(shown.result))
+    return results.preselect(spec.config, shown.label, shown.output_label)

@@ -1,8 +1,7 @@
-"""Task: an output that people see in Label Studio. Which outputs become tasks, in what order they are served, and the
-key and signature that travel in a task's data.
+"""Tasks: outputs that people see in Label Studio, with the key and the signature that travel in a task's data.
 
-The window is the set of tasks that stand open. Its shares of lanes hold for what was pushed lately. Within the
-rule lane selection says who comes in, for the sake of variety; once in, the more useful is served first.
+The window is the set of open tasks. Its shares of lanes hold for the tasks pushed lately. Within the rule lane,
+selection picks a varied set of new tasks, and open tasks are served by utility.
 """
 
 from __future__ import annotations
@@ -15,6 +14,9 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.answers.annotations import Annotation
+from labelloop.outputs.output import OutputState
+from labelloop.queue.lanes import Lane
+from labelloop.queue.prelabel import Prelabelled
 
 OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
     f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best")
@@ -23,45 +25,47 @@ OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
 
 
 _DRAWN = {
-    "control": "Drawn at random, to see whether the order of the others pays",
-    "audit": "Drawn at random from what the model is sure of",
-    "holdout": "Drawn at random, to judge models",
-    "gold": "Drawn at random, to judge models",
+    Lane.CONTROL: "Drawn at random, to measure whether ranking the others pays",
+    Lane.AUDIT: "Drawn at random from the outputs that the model is confident in",
+    Lane.HOLDOUT: "Drawn at random, to evaluate models",
+    Lane.GOLD: "Drawn at random, to evaluate models",
 }
-"""Why what is not of the rule is asked. Gold does not give itself away."""
+"""Reason for tasks outside of the rule lane. Gold must not be recognizable, so it has the reason of the hold-out."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskDraft:
-    """An output chosen for people, before Label Studio knows it."""
+    """An output selected for people, before it has an id in Label Studio."""
 
     output_id: UUID
     data: dict[str, Any]
     result: list[dict[str, Any]]
-    """The prelabel as Label Studio's result."""
+    """The prelabel, as Label Studio's result."""
     priority: float
     version: str
 
     def to_json(self) -> dict[str, Any]:
-        """As Label Studio imports it. It serves the lowest score first, hence 1 - priority."""
+        """Return the task for Label Studio's import. Label Studio serves the lowest score first, so the score is 1 -
+        priority.
+        """
         prediction = {"model_version": self.version, "score": order_score(self.priority), "result": self.result}
         return {"data": self.data, "predictions": [prediction]}
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """As Label Studio shows it to us."""
+    """A task as Label Studio returns it."""
 
     id: int
     data: dict[str, Any]
     updated_at: datetime
     annotations: list[Annotation]
-    """All of them, skipped ones too; empty where only the counts were asked for."""
+    """All annotations, including skipped ones; empty if only the counts were requested."""
     annotated: int
-    """How many annotations it has, skipped ones too."""
+    """Number of annotations, including skipped ones."""
 
     def output_id(self, signing_key: bytes) -> UUID | None:
-        """The output that it carries; None unless the signature fits."""
+        """Return the id of the task's output; None if the signature is missing or wrong."""
         given = self.data.get(OUTPUT)
         if not isinstance(given, str) or not hmac.compare_digest(
             str(self.data.get(SIGNATURE)).encode(), sign(signing_key, given).encode()
@@ -71,12 +75,72 @@ class Task:
 
     @property
     def ours(self) -> bool:
-        """Whether it claims to be one of ours."""
+        """Whether its data claims that labelloop created it."""
         return OUTPUT in self.data
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTask(Prelabelled):
+    """A row of tasks whose output is in review."""
+
+    output_id: UUID
+    label_studio_id: int
+    lane: Lane
+    utility: float
+    priority: float
+    """Place in the served order, 0 to 1, highest first."""
+    shown_version: str
+    """The `model_version` of the prediction that we last put on the task; "" if it has to be checked."""
+    pushed_at: datetime
+    overlap: int
+    """How many people are to answer it: 2 once a second opinion was asked for. The loop's overlap may be more."""
+    key: str
+    annotated: int
+    """How many annotations it has, skipped ones too."""
+    fresh: bool
+    """The versions in force have scored it."""
+    more: int
+    """Number of extra people that are asked because answers cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """A task that Label Studio should have."""
+
+    output_id: UUID
+    label_studio_id: int
+    pushed_at: datetime
+    state: OutputState
+    annotated: int
+    """How many annotations of it are stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownOutput:
+    """An output of the loop, looked up by the id that a task carries."""
+
+    id: UUID
+    state: OutputState
+    label_studio_id: int | None
+    """Its task; None if no task is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AskedAgain:
+    """A task that should be answered by another number of people than all others."""
+
+    output_id: UUID
+    label_studio_id: int
+    wanted: int
+    """Number of people to ask."""
+    more: int
+    """Number of those that are asked because answers cannot be read."""
+    asked_more: int
+    """The same number as Label Studio was last told it."""
+
+
 def order_score(priority: float) -> float:
-    """The score that Label Studio ranks by, in [0, 1], lowest first."""
+    """Return the order score by which Label Studio serves open tasks, in [0, 1], lowest first."""
     return 1.0 - priority
 
 
@@ -87,18 +151,22 @@ def sign(signing_key: bytes, output_id: UUID | str) -> str:
 def task_data(
     data: Mapping[str, Any], output_id: UUID, batch_id: UUID, key: str, label: str | None, sig: str, why: str = ""
 ) -> Any:
-    """The output's data and ours. Label Studio refuses null in a field that the form shows, hence "" for no label."""
+    """Return the output's data with our fields. A missing label is "", because Label Studio refuses null in a shown
+    field.
+    """
     ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig, WHY: why}
     return {**data, **ours}
 
 
 def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: int = 3) -> list[str]:
-    """The `n` most probable of these labels, the most probable first, ties by name."""
+    """Return the `n` most probable of these labels, the most probable first. Ties are broken by name."""
     of_the_form = set(labels)
     known = [label for label in probabilities if label in of_the_form]
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def task_reason(lane: str, teaches: str | None, differs: str = "") -> str:
-    """Why people are shown it, in one line: what its answer would teach, and what it has that others have not."""
-    return _DRAWN.get(lane) or "; ".join(filter(None, (teaches, differs)))
+def task_reason(lane: Lane, utility: str | None, variety: str = "") -> str:
+    """Return the reason why people see the item, in one line: `utility` from the query strategy, `variety` from
+    selection.
+    """
+    return _DRAWN.get(lane) or "; ".join(filter(None, (utility, variety)))

@@ -1,4 +1,6 @@
-"""Why an item is asked: what a query strategy saw in a row of probabilities, in words for annotators. Pure."""
+"""Reasons why an item is a task, in words for annotators: the result of a query strategy on a row of probabilities.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ Reasons = Callable[[npt.NDArray[np.float64]], list[str]]
 
 
 def why(strategy: str, row: npt.ArrayLike) -> str:
-    """Return one line for one row of probabilities; "" where the strategy reads no probabilities."""
+    """Return one line for one row of probabilities; "" if the strategy reads no probabilities."""
     return whys(strategy, np.asarray(row)[None, :])[0]
 
 
@@ -22,7 +24,7 @@ def whys(strategy: str, proba: npt.ArrayLike) -> list[str]:
     """Return one line for each row, shape (n_samples, n_classes). No line names a label: people read the item first."""
     rows = np.asarray(proba, dtype=np.float64)
     if rows.ndim != 2:
-        raise ValueError(f"probabilities of the shape {rows.shape}; (n_samples, n_classes) is wanted")
+        raise ValueError(f"probabilities of the shape {rows.shape}; it must be (n_samples, n_classes)")
     if strategy == strategies.RANDOM:
         return [DRAWN_AT_RANDOM] * len(rows)
     if strategy not in REASONS_BY_STRATEGY:
@@ -35,7 +37,9 @@ def whys(strategy: str, proba: npt.ArrayLike) -> list[str]:
 
 
 def of_evidence(strategy: str, evidence: Mapping[str, Any]) -> str:
-    """Return one line for evidence that the strategy reads: what it asks for, and how unsure the least sure part is."""
+    """Return one line for evidence that the strategy reads: what it prefers, and the confidence of the least certain
+    part.
+    """
     line = strategies.get(strategy).line.removesuffix(" (modAL)")
     line = line[0].upper() + line[1:]
     if shares := evidence.get("labels"):
@@ -48,10 +52,10 @@ def of_evidence(strategy: str, evidence: Mapping[str, Any]) -> str:
 
 
 def of_confidence(confidence: float | None) -> str:
-    """Return one line for a model that gives a confidence only, or none."""
+    """Return one line for a model that gives only a confidence, or none."""
     if confidence is None:
-        return "The model does not say how sure it is"
-    return f"The model is {_percent(confidence)} sure of its answer"
+        return "The model gave no confidence"
+    return f"The model is {_percent(confidence)} confident in its answer"
 
 
 def _percent(share: float) -> str:
@@ -64,7 +68,7 @@ def _least_confidence(proba: npt.NDArray[np.float64]) -> list[str]:
 
 def _margin(proba: npt.NDArray[np.float64]) -> list[str]:
     gaps = 1.0 - strategies.utilities("margin", proba)
-    return [f"The model's two likeliest answers are {100 * gap:.0f} points apart" for gap in gaps.tolist()]
+    return [f"The model's two most likely answers are {100 * gap:.0f} points apart" for gap in gaps.tolist()]
 
 
 def _ratio(proba: npt.NDArray[np.float64]) -> list[str]:

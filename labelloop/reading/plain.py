@@ -118,4 +118,4 @@ def _finite(value: float, path: str) -> float:
 
 
 def _no_number(path: str, value: object) -> InvalidOutput:
-    return InvalidOutput(path, f"is {value}, which is no JSON number; give None where the value is missing")
+    return InvalidOutput(path, f"is {value}, which is not a JSON number; give None if the value is missing")

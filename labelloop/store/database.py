@@ -1,4 +1,4 @@
-"""The way to Postgres: a pool of connections with deadlines, and transactions that the caller owns."""
+"""A pool of connections to Postgres with deadlines, and transactions that the caller owns."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from labelloop.errors import Retriable, SettingsError, Unreachable, Unstorable
 
-# A peer that vanishes must not hang us for ever: keepalives do not help while data is in flight, tcp_user_timeout does.
-# Compiling a statement (jit) takes half a second, and ours are done in milliseconds.
+# tcp_user_timeout ends a connection whose peer has vanished. Keepalives do not while data is in flight.
+# Compiling a statement (jit) takes half a second, and our statements take milliseconds.
 DEADLINES: dict[str, Any] = {
     "connect_timeout": 5,
     "keepalives": 1,
@@ -29,10 +29,10 @@ DEADLINES: dict[str, Any] = {
     "options": "-c statement_timeout=60s -c lock_timeout=10s -c idle_in_transaction_session_timeout=60s -c jit=off",
 }
 
-QUIET_S = 4.0
-"""After this long without an answer to a statement, look whether Postgres answers at all."""
-LOOK_S = 3
-"""How long a new connection may take then. Together they are less than the 10 s in which a request gets its 503."""
+SILENT_CONNECTION_S = 4.0
+"""After this long without an answer to a statement, a probe checks whether Postgres answers at all."""
+PROBE_S = 3
+"""Time limit of the probe's connection. Both together are less than the 10 s after which a request gets its 503."""
 Conn = Connection[DictRow]
 Row = TypeVar("Row")
 
@@ -64,10 +64,10 @@ def _enums(row: Hashable) -> list[tuple[str, type[StrEnum]]]:
 
 
 class _Watched(Connection[DictRow]):
-    """A connection that gives up when Postgres is there but mute: stopped, or behind a network that swallows packets.
+    """A connection that gives up when Postgres does not answer: stopped, or behind a network that drops packets.
 
-    libpq waits for ever then, because the kernel at the other end still acknowledges what we send. A statement that is
-    only slow goes on, as a new connection is answered meanwhile.
+    libpq would wait for ever, because the kernel at the other end still acknowledges our packets. A slow statement goes
+    on, because Postgres answers the probe meanwhile.
     """
 
     answers: Callable[[], bool]
@@ -83,21 +83,21 @@ class _Watched(Connection[DictRow]):
                 ready = yield wanted
                 if ready:
                     heard = time.monotonic()
-                elif time.monotonic() - heard > QUIET_S:
+                elif time.monotonic() - heard > SILENT_CONNECTION_S:
                     if not self.answers():
                         self.pgconn.finish()
-                        raise psycopg.OperationalError("it is silent, and takes no new connection")
+                        raise psycopg.OperationalError("the connection is silent, and a new one is not possible")
                     heard = time.monotonic()
                 wanted = gen.send(ready)
         except StopIteration as done:
             return done.value
 
 
-class _Look:
-    """Whether a Postgres answers, asked by one thread at a time; what one finds the others believe for a second."""
+class _Probe:
+    """A check whether Postgres answers. One thread connects, and all threads use its result for a second."""
 
     def __init__(self, url: str) -> None:
-        self._url = make_conninfo(url, **{**DEADLINES, "connect_timeout": LOOK_S})
+        self._url = make_conninfo(url, **{**DEADLINES, "connect_timeout": PROBE_S})
         self._lock = threading.Lock()
         self._found, self._at = True, float("-inf")
 
@@ -111,21 +111,20 @@ class _Look:
         try:
             psycopg.connect(self._url).close()
         except psycopg.Error as exc:
-            return "FATAL" in str(exc)  # the server's own word, such as that it has no place for one more
+            return "FATAL" in str(exc)  # an answer of the server, for example that it has too many connections
         return True
 
 
 class Database:
-    """A small pool on one Postgres database. Rows come back as dicts; `rows_of` makes them values of a class.
+    """A small pool of connections to one database. Rows are dicts; `rows_of` makes them values of a class.
 
-    Raises Unreachable where no connection can be had within `wait_s` seconds, Retriable where a statement takes too
-    long.
+    Raises Unreachable without a connection within `wait_s` seconds, and Retriable if a statement takes too long.
     """
 
     def __init__(self, url: str, *, size: int = 8, wait_s: float = 5.0) -> None:
         self.url = url
         self._wait_s = wait_s
-        watched: type[Conn] = type("Watched", (_Watched,), {"answers": staticmethod(_Look(url))})
+        watched: type[Conn] = type("Watched", (_Watched,), {"answers": staticmethod(_Probe(url))})
         self._pool: ConnectionPool[Conn] = ConnectionPool(
             make_conninfo(url, **DEADLINES),
             connection_class=watched,
@@ -133,7 +132,7 @@ class Database:
             min_size=0,
             max_size=size,
             timeout=wait_s,
-            # The default backs off for up to five minutes: so long would a Postgres that is back stay unseen.
+            # The default waits up to five minutes between attempts, and would notice Postgres that much later.
             reconnect_timeout=wait_s,
             check=ConnectionPool.check_connection,
             open=False,
@@ -141,21 +140,21 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Conn]:
-        """A connection inside one transaction: committed at the end, rolled back on any exception."""
+        """Yield a connection inside one transaction: committed at the end, rolled back on any exception."""
         try:
-            self._pool.open()  # at first use: its threads would not live on in a forked process
+            self._pool.open()  # at first use, because its threads would not survive a fork
             with self._pool.connection() as connection:
                 yield connection
         except PoolTimeout as exc:
             raise Unreachable(f"Postgres does not answer within {self._wait_s:g} s") from exc
         except psycopg.errors.QueryCanceled as exc:
-            raise Retriable(f"a statement took too long, and Postgres broke it off: {exc}") from exc
+            raise Retriable(f"a statement took too long, and Postgres cancelled it: {exc}") from exc
         except psycopg.OperationalError as exc:
             raise Unreachable(f"Postgres does not answer: {exc}") from exc
         except (psycopg.DataError, UnicodeEncodeError) as exc:
-            raise Unstorable(f"Postgres cannot take what was given: {exc}") from exc
+            raise Unstorable(f"Postgres cannot store this value: {exc}") from exc
         except psycopg.errors.UndefinedTable as exc:
-            raise SettingsError("the database has not labelloop's tables: `labelloop migrate` makes them") from exc
+            raise SettingsError("the database lacks labelloop's tables; `labelloop migrate` creates them") from exc
 
     def ping(self) -> None:
         """Raise Unreachable unless Postgres answers."""

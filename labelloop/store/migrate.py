@@ -1,4 +1,4 @@
-"""Bring a database to the newest schema: ours by alembic, the job queue's by procrastinate. Twice is once."""
+"""Migration to the newest schema: our tables by alembic, those of the job queue by procrastinate."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from labelloop.store.database import Conn
 from labelloop.store.tables.jobs import open_app
 
 TRIES = 5
-"""A process at work and a migration may wait for each other in a circle: Postgres breaks one of them off."""
+"""Attempts of a migration. It can deadlock with a running process, and Postgres then cancels one of the two."""
 
 
 def sqlalchemy_url(url: str) -> str:
-    """The same database for SQLAlchemy, through psycopg 3."""
+    """Return the URL of the same database for SQLAlchemy with psycopg 3."""
     return "postgresql+psycopg://" + url.split("://", 1)[1]
 
 
 def migrate(url: str) -> list[str]:
-    """Apply what is missing; returns the revisions applied, oldest first (none when the schema is the newest)."""
+    """Apply the missing revisions, and return them, oldest first; none if the schema is the newest."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
@@ -44,7 +44,10 @@ def migrate(url: str) -> list[str]:
 
 
 def _upgrade(engine: Engine, config: Config) -> tuple[str | None, bool]:
-    """Ours, in one transaction; returns the revision before, and whether the job queue's tables are there."""
+    """Apply our revisions in one transaction.
+
+    Returns the revision before, and whether the job queue's tables exist.
+    """
     with engine.connect() as connection:
         before = _revision(connection)
         config.attributes["connection"] = connection
@@ -54,9 +57,9 @@ def _upgrade(engine: Engine, config: Config) -> tuple[str | None, bool]:
 
 
 def behind(conn: Conn) -> list[str]:
-    """The revisions that the database lacks, oldest first, the job queue's tables among them as `the queue`.
+    """Return the revisions that the database lacks, oldest first; `the queue` stands for the job queue's tables.
 
-    Raises SettingsError where it is at a revision that this labelloop does not know.
+    Raises SettingsError if the database is at a revision that this labelloop does not know.
     """
     script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
     there = conn.execute(
@@ -67,7 +70,7 @@ def behind(conn: Conn) -> list[str]:
     at = None if row is None else row["version_num"]
     known = [r.revision for r in script.walk_revisions()][::-1]
     if at is not None and at not in known:
-        raise SettingsError(f"the database is at {at}, which this labelloop does not know: it is too old")
+        raise SettingsError(f"the database is at revision {at}, which this labelloop does not know: it is too old")
     lacking = known if at is None else known[known.index(at) + 1 :]
     return lacking if there["queue"] else [*lacking, "the queue"]
 

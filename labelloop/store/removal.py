@@ -1,15 +1,13 @@
-"""The end of a loop: what stands in the database about it, and its deletion, in one transaction of the caller's."""
+"""Removal of a loop: its rows in all tables, and their deletion in one transaction of the caller."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from labelloop.store.database import Conn
 
 _OUTPUTS = "in (select id from outputs where loop = %(loop)s)"
 _RUNS = "in (select id from retrain_runs where loop = %(loop)s)"
 _BATCHES = "in (select id from batches where loop = %(loop)s)"
-# What points to a row goes before it.
+# A table comes before the tables that it refers to.
 ROWS = {
     "shadow_items": f"run_id {_RUNS}",
     "decisions": f"run_id {_RUNS}",
@@ -34,32 +32,33 @@ ROWS = {
     "projects": "loop = %(loop)s",
     "procrastinate_jobs": "args ->> 'loop' = %(loop)s and status = 'todo'",
 }
-"""Every table that holds rows of a loop, and which of its rows those are."""
+"""Every table that has rows of a loop, with the condition that selects them."""
 
 
 def counts(conn: Conn, loop: str) -> dict[str, int]:
-    """How many rows each table holds of the loop; tables that hold none are left out."""
-    about = _about(conn, loop)
+    """Count the loop's rows in each table; tables without any are left out."""
+    parameters = _parameters(conn, loop)
     found = {}
     for table, where in ROWS.items():
-        row = conn.execute(f"select count(*) as n from {table} where {where}", about).fetchone()
+        row = conn.execute(f"select count(*) as n from {table} where {where}", parameters).fetchone()
         if row and row["n"]:
             found[table] = int(row["n"])
     return found
 
 
 def versions(conn: Conn, loop: str) -> list[str]:
-    """Ids of its model versions, each the name of a file."""
+    """Return the ids of the loop's model versions; each is also the name of a file."""
     rows = conn.execute("select id from model_versions where loop = %(loop)s order by id", {"loop": loop})
     return [row["id"] for row in rows]
 
 
 def remove(conn: Conn, loop: str) -> dict[str, int] | None:
-    """Delete all of it but the loop's own row, which from then on says when; returns how many rows of each table.
+    """Delete all rows of the loop except its row in `loops`, which records the time of the removal.
 
-    None, and nothing is deleted, where the loop is not archived, or is removed already.
+    Returns the number of deleted rows of each table. Returns None, and deletes nothing, if the loop is not archived or
+    was removed before.
     """
-    # Until the commit nobody can write a row that points to the loop.
+    # The lock keeps others from writing a row that refers to the loop until the commit.
     held = conn.execute(
         "select 1 from loops where name = %(loop)s and archived_at is not null and removed_at is null for update",
         {"loop": loop},
@@ -68,16 +67,16 @@ def remove(conn: Conn, loop: str) -> dict[str, int] | None:
         return None
     conn.execute("select set_config('labelloop.removes_loop', %s, true)", [loop])
     conn.execute("set local statement_timeout = 0")  # a large loop takes minutes
-    about = _about(conn, loop)
+    parameters = _parameters(conn, loop)
     deleted = {
-        table: conn.execute(f"delete from {table} where {where}", about).rowcount for table, where in ROWS.items()
+        table: conn.execute(f"delete from {table} where {where}", parameters).rowcount for table, where in ROWS.items()
     }
     conn.execute("update loops set removed_at = now() where name = %(loop)s", {"loop": loop})
     return {table: n for table, n in deleted.items() if n}
 
 
-def _about(conn: Conn, loop: str) -> dict[str, Any]:
-    """The loop, and every project of Label Studio that it ever stood in."""
+def _parameters(conn: Conn, loop: str) -> dict[str, object]:
+    """Return the parameters of the conditions: the loop, and every project that it has had in Label Studio."""
     rows = conn.execute(
         """
         select instance from projects where loop = %(loop)s

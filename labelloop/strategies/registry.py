@@ -62,10 +62,10 @@ _BY_INPUT: Mapping[tuple[Kind, str], Mapping[Callable[[Any], Array], str]] = {
     (Kind.MULTILABEL, "evidence.labels"): {
         multilabel.labels_max: "one label may or may not apply",
         multilabel.labels_mean: "many labels may or may not apply",
-        multilabel.min_confidence: "the model is certain that one label is absent (modAL)",
+        multilabel.min_confidence: "one label is certainly absent (modAL)",
         multilabel.avg_confidence: "many labels are probable (modAL)",
-        multilabel.max_score: "the model is certain that one label is present (modAL)",
-        multilabel.avg_score: "the model is certain that many labels are present (modAL)",
+        multilabel.max_score: "one label is certainly present (modAL)",
+        multilabel.avg_score: "many labels are certainly present (modAL)",
         multilabel.max_loss: "not just the most probable label (modAL)",
         multilabel.mean_max_loss: "many labels are predicted (modAL)",
     },

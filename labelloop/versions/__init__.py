@@ -1,1 +1,1 @@
-"""Fitted models, and the runs that made them."""
+"""Model versions, and the runs that made them."""

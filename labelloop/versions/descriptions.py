@@ -1,4 +1,4 @@
-"""Description: what people call a version, its tags and a note. The version itself never changes. Pure."""
+"""Description: the name, tags and note that people give a version. The version itself never changes. Pure."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LONGEST_NOTE = 2000
 @dataclass(frozen=True, slots=True)
 class Description:
     name: str | None = None
-    """None: nobody has named it."""
+    """Name given by a person; None if there is none."""
     tags: tuple[str, ...] = ()
     note: str | None = None
 
     @classmethod
     def of(cls, name: str | None, tags: Iterable[str], note: str | None) -> Description:
-        """What was typed, without blanks at the ends; an empty name or note is None, a tag given twice is there once.
+        """Return the typed values, stripped of blanks. An empty name or note is None, and duplicate tags are dropped.
 
-        Raises UsageError for what is too long, or holds characters that are no text.
+        Raises UsageError for a value that is too long, or that holds control characters.
         """
         name, note = _text("name", name, LONGEST_NAME), _text("note", note, LONGEST_NOTE, lines=True)
         kept = dict.fromkeys(tag for given in tags if (tag := _text("tag", given, LONGEST_TAG)) is not None)
@@ -49,7 +49,7 @@ class DescriptionChange:
 
     @property
     def description(self) -> Description:
-        """What the version was called from this change on."""
+        """Description of the version from this change on."""
         return Description(self.name, tuple(self.tags), self.note)
 
 

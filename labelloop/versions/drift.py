@@ -1,4 +1,4 @@
-"""Drift: whether what comes in, or how often the champion is right, is other than it was; told from chance."""
+"""Drift: detect that incoming outputs, or the champion's accuracy, have changed by more than chance."""
 
 from __future__ import annotations
 
@@ -9,37 +9,44 @@ from typing import Any
 import numpy as np
 
 MIN_OUTPUTS = 200
-"""On each side; fewer say nothing."""
+"""Smallest number of outputs on each side; with fewer there is no result."""
 MIN_ANSWERS = 40
-"""Held-out answers on each side; fewer say nothing."""
+"""Smallest number of held-out answers on each side; with fewer there is no result."""
 LEAST_IN_A_CELL = 5.0
-"""Cells in which fewer are expected are thrown together (Cochran 1954, "Some methods for strengthening the common
-chi-squared tests", section 2)."""
+"""Smallest expected count of a cell; smaller cells are merged.
+
+Cochran 1954, "Some methods for strengthening the common chi-squared tests", section 2.
+"""
 CHANCE = 1e-4
-"""Of a false alarm at one look. Looks follow each other every few minutes, mostly at the same outputs: of 3,600 streams
-of 2 to 77 labels without drift, each looked at 50 times, 0.2 % raised one at any level, 1 of them at 0.1."""
+"""Probability of a false alarm in one check.
+
+Checks run every few minutes, mostly on the same outputs. Measured on 3,600 streams of 2 to 77 labels without drift,
+with 50 checks each: 0.2 % raised an alarm at any level, and 1 stream did at level 0.1.
+"""
 DROP = 0.05
-"""A champion that is right less often by less than this has not drifted enough to matter."""
+"""Smallest drop in the champion's accuracy that matters, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """How far one share-out lies from another."""
+    """Difference between two distributions over cells."""
 
     index: float
-    """Population stability index: below 0.1 little, above 0.25 much (Siddiqi 2006, "Credit risk scorecards", ch. 9)."""
+    """Population stability index: below 0.1 is little, above 0.25 is much (Siddiqi 2006, "Credit risk scorecards", ch.
+    9).
+    """
     beyond_chance: bool
     most: Any
-    """The cell that moved most."""
+    """Cell that changed most."""
     before: float
-    """Its share then, and recently."""
+    """Shares of that cell before and recently."""
     recent: float
 
 
 def shift(before: Mapping[Any, int], recent: Mapping[Any, int]) -> Shift | None:
-    """From counts by cell; None where either side has fewer than MIN_OUTPUTS, or all is one cell.
+    """Compare counts by cell; None if either side has fewer than MIN_OUTPUTS, or if there is only one cell.
 
-    Without drift the index is about (1/n + 1/m) times chi-squared with a degree of freedom less than cells (Yurdakul
+    Without drift the index is about (1/n + 1/m) times chi-squared, with one degree of freedom less than cells (Yurdakul
     and Naranjo 2020, "Statistical properties of the population stability index", Journal of Risk Model Validation).
     """
     n, m = sum(before.values()), sum(recent.values())
@@ -65,22 +72,23 @@ def shift(before: Mapping[Any, int], recent: Mapping[Any, int]) -> Shift | None:
 
 
 def accuracy_drop(before: tuple[int, int], lately: tuple[int, int]) -> float | None:
-    """Chance of such a drop if there were none: Fisher's exact test, one-sided. (right, answers) on each side.
+    """Return the p-value of a drop in accuracy: Fisher's exact test, one-sided. Each side is (correct answers,
+    answers).
 
-    None: too few answers, no drop that matters, or it may well be chance (Fisher 1935, "The logic of inductive
-    inference").
+    Returns None if there are too few answers, if the drop is too small to matter, or if it may be chance (Fisher 1935,
+    "The logic of inductive inference").
     """
-    (right, n), (right_lately, m) = before, lately
-    if min(n, m) < MIN_ANSWERS or right / n - right_lately / m < DROP:
+    (correct, n), (correct_lately, m) = before, lately
+    if min(n, m) < MIN_ANSWERS or correct / n - correct_lately / m < DROP:
         return None
     from scipy.stats import fisher_exact
 
-    p = float(fisher_exact([[right_lately, m - right_lately], [right, n - right]], alternative="less").pvalue)
+    p = float(fisher_exact([[correct_lately, m - correct_lately], [correct, n - correct]], alternative="less").pvalue)
     return p if p <= CHANCE else None
 
 
 def words(what: str, moved: Shift | None, level: float, outputs: int) -> str | None:
-    """The sentence of a run's why, where the shift is at the level and beyond chance; else None."""
+    """Return the sentence for a run's reason if the shift is at the level and beyond chance; else None."""
     if moved is None or moved.index < level or not moved.beyond_chance:
         return None
     most = f"{moved.most}: {100 * moved.before:.0f} % before, {100 * moved.recent:.0f} % now"

@@ -1,4 +1,4 @@
-"""RetrainRun: one attempt to train a better model. Queued, running, and then judged, failed or stopped."""
+"""RetrainRun: one attempt to train a better model. It is queued, then running, and then judged, failed or stopped."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 STALE_AFTER_S = 20
-"""A running run without a heartbeat for so long has lost its worker."""
+"""Seconds without a heartbeat after which the worker of a running run counts as lost."""
 GIVE_UP_AFTER = 3
-"""A run that dies with its worker is tried again, unless so many in a row did: something in it kills."""
+"""Number of runs in a row that may fail with their worker. After that no new one starts: the run itself may be the
+cause.
+"""
 
 
 class RunStatus(StrEnum):
@@ -22,7 +24,7 @@ class RunStatus(StrEnum):
     REFUSED = "refused"
     FAILED = "failed"
     STOPPED = "stopped"
-    """By a person, or because its worker ended and another run was waiting already."""
+    """Stopped by a person, or because its worker ended while another run was already queued."""
     ASKING = "asking"
     """It passed the gate, and a person decides."""
     SHADOW = "shadow"
@@ -36,7 +38,7 @@ class RetrainRun:
     id: UUID
     loop: str
     why: str
-    """What asked for it."""
+    """Reason for the run."""
     status: RunStatus
     feedback_upto: int | None
     """The run sees answers up to this seq; None until it starts."""
@@ -46,7 +48,7 @@ class RetrainRun:
     heartbeat_at: datetime | None
     finished_at: datetime | None
     champion_id: str | None
-    """The version that it was judged against; None: the pipeline's own outputs."""
+    """The version that it was judged against; None means the pipeline's own outputs."""
     version_id: str | None
     """The version that it made; None if it made none."""
     reasons: Sequence[str]
@@ -82,5 +84,7 @@ class RetrainRun:
 
 
 def try_again(latest: Sequence[str]) -> bool:
-    """Whether to ask anew for a run that died with its worker; `latest` statuses, newest first, its own included."""
+    """Whether to request a new run after one failed with its worker. `latest` are statuses, newest
+    first, with its own.
+    """
     return len(latest) < GIVE_UP_AFTER or any(status != RunStatus.FAILED for status in latest[:GIVE_UP_AFTER])

@@ -1,4 +1,4 @@
-"""ModelVersion: one fitted learner, and where it stands. Its id is the SHA-256 of its file, so it can never change."""
+"""ModelVersion: one fitted learner and its stage. Its id is the SHA-256 of its file, so it can never change."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from uuid import UUID
 from labelloop.errors import UsageError
 
 VersionId = NewType("VersionId", str)
-"""64 hexadecimal digits."""
+"""Id of a version: 64 hexadecimal digits."""
 PIPELINE = "pipeline"
-"""What stands for the pipeline's own outputs where a version is named: who serves before the first promotion."""
+"""Name of the pipeline's own outputs in place of a version: they serve before the first promotion."""
 
 
 class Stage(StrEnum):
     CHALLENGER = "challenger"
-    """Fitted; the gate has not spoken yet."""
+    """Trained, but not yet judged by the gate."""
     CHAMPION = "champion"
-    """Serves; one a loop."""
+    """Serves predictions; one for each loop."""
     REFUSED = "refused"
     RETIRED = "retired"
-    """Was champion."""
+    """A former champion."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class JudgedVersion(ModelVersion):
     """The evaluation on the hold-out set."""
     reasons: Sequence[str] | None
     judged_against: str | None
-    """The champion of that run; None: the pipeline's own outputs."""
+    """The champion of that run; None means the pipeline's own outputs."""
     by: str | None
     why: str | None
     decided_at: datetime | None
@@ -83,7 +83,7 @@ class Promotion:
 
 
 def short(version_id: str | None) -> str:
-    """The name that people and Label Studio see: 12 digits, or `pipeline`."""
+    """Return the name that people and Label Studio see: 12 digits, or `pipeline`."""
     return PIPELINE if version_id is None else version_id[:12]
 
 
@@ -108,21 +108,21 @@ class VersionPair:
 
 
 def find(prefix: str, ids: Sequence[str]) -> VersionId:
-    """The one id that begins with `prefix`. Raises UsageError where there is none, or more than one."""
+    """Return the one id with this prefix. Raises UsageError if there is none, or more than one."""
     found = [version_id for version_id in ids if prefix and version_id.startswith(prefix.lower())]
     if len(found) == 1:
         return VersionId(found[0])
     if found:
-        raise UsageError(f"{prefix!r} begins {len(found)} versions: {', '.join(map(short, found))}; give more of it")
+        raise UsageError(f"{prefix!r} matches {len(found)} versions: {', '.join(map(short, found))}; give more digits")
     known = ", ".join(map(short, ids[:5])) or "none yet"
     raise UsageError(f"no version begins with {prefix!r}; the newest are: {known}")
 
 
 def previous(history: Sequence[str | None]) -> str | None:
-    """The champion before the one of today; None is the pipeline's own outputs.
+    """Return the champion before today's; None means the pipeline's own outputs.
 
-    `history`: every champion, oldest first, roll-backs too. Going back to a version forgets those after it, so that
-    one roll-back after another leads further back. Raises UsageError where there is nothing before.
+    `history` holds every champion, oldest first, including roll-backs. Rolling back to a version forgets those after
+    it, so repeated roll-backs lead further back. Raises UsageError if there is no earlier champion.
     """
     line: list[str | None] = [None]
     for version_id in history:

@@ -1,13 +1,14 @@
-"""Intake: pipelines hand in outputs over HTTP, and ask what became of them.
+"""Intake over HTTP: pipelines submit outputs, and read back the status of each.
 
-A request is one transaction: all of its outputs are stored, or none is. So whoever lost an answer sends the same
-request again, and who was refused mends the lines that are named. The answer is sent after the commit.
+A request is one transaction: all of its outputs are stored, or none is. The response is sent after the commit. A
+pipeline that lost the response sends the same request again. A pipeline whose request was refused mends the lines that
+the response names, and sends all of them again.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
@@ -16,104 +17,58 @@ from werkzeug.routing import BaseConverter
 
 from labelloop.access import callers
 from labelloop.errors import InvalidOutput, Retriable
-from labelloop.labeling import results
-from labelloop.outputs import fitting, reading
+from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
 from labelloop.process.settings import Settings
-from labelloop.queue import lanes
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import jobs, loops, unreadable, versions
+from labelloop.store.tables import loops, unreadable
 from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables.outputs import Row
+from sync.intake import taking
+from sync.intake.status import status
+from sync.intake.taking import Line, Problem, Rejected, Taken
 
 logger = logging.getLogger(__name__)
 
 MAX_BYTES = 8 << 20
 MAX_LINES = 5_000
-MAX_PROBLEMS = 100
+MAX_KEYS = 100
+"""Conflicting keys that a response names."""
 JSON, NDJSON = "application/json", "application/x-ndjson"
 RETRY_AFTER_S = 2
 NO_TOKEN = "this needs the header `Authorization: Bearer <the intake's token>`"
 
 
 class _Refusal(Exception):
-    """An answer other than success; `more` stands beside `error` in its JSON."""
+    """A response other than success. `lines`: how many lines it refuses. `more`: fields beside `error` in its JSON."""
 
-    def __init__(self, status: int, error: str, **more: Any) -> None:
+    def __init__(self, status: int, error: str, *, lines: int = 1, **more: Any) -> None:
         super().__init__(error)
         self.status = status
+        self.lines = lines
         self.body = {"error": error, **more}
 
 
 class _Key(BaseConverter):
-    """An output's key in a path: slashes are part of it, also the first and the last."""
+    """An output's key in a path: slashes are part of it, the first and the last too."""
 
     regex = ".+"
     part_isolating = False
 
 
 def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Blueprint:
-    """The routes below /v1; every one wants the intake's token."""
-    outputs_counted = metrics.counter("labelloop_intake_outputs", "Outputs handed in", "loop", "became")
+    """The routes below /v1/loops; each one requires the intake's token."""
+    intake = _Intake(settings, database, metrics)
     bp = Blueprint("intake", __name__, url_prefix="/v1/loops")
-    bp.record(_know_keys)
-
-    @bp.before_request
-    def only_with_the_token() -> None:
-        if not is_token(settings, request.headers.get("Authorization", "")):
-            raise _Refusal(401, NO_TOKEN)
-
-    @bp.get("")
-    def list_loops() -> Response:
-        with database.transaction() as conn:
-            return jsonify(loops=loops.names(conn))
-
-    @bp.get("/<loop>")
-    def count(loop: str) -> Response:
-        with database.transaction() as conn:
-            spec = _spec(conn, loop)
-            states, lane_counts = output_store.state_counts(conn, loop), output_store.lane_counts(conn, loop)
-        return jsonify(loop=loop, labels=spec.labels, states=states, lanes=lane_counts)
-
-    @bp.post("/<loop>/outputs")
-    def submit(loop: str) -> tuple[Response, int]:
-        body = _body()
-        try:
-            with database.transaction() as conn:
-                spec = _spec(conn, loop)
-                if loop in (resting := loops.resting(conn)):
-                    raise _Refusal(410, f"loop {loop!r} takes no outputs: it was {resting[loop]}", path="loop")
-                answer = _store(conn, spec, body)
-        except _Refusal as exc:
-            if exc.status != 404:  # the loop is one of ours, so nobody can make up series
-                named = exc.body.get("problems") or exc.body.get("keys") or [exc]
-                outputs_counted.labels(loop, "refused").inc(len(named))
-            raise
-        for became in ("new", "known"):
-            outputs_counted.labels(loop, became).inc(answer[became])
-        logger.info("outputs stored", extra={"loop": loop, "new": answer["new"], "known": answer["known"]})
-        return jsonify(answer), 201 if answer["new"] else 200
-
-    @bp.get("/<loop>/outputs/<key:key>")
-    def look(loop: str, key: str) -> Response:
-        with database.transaction() as conn:
-            spec = _spec(conn, loop)
-            row = _look(conn, loop, key)
-            if row is None:
-                raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
-            not_read = unreadable.of_output(conn, row["id"])
-            return jsonify(_shown(spec, row, output_store.comments(conn, row["id"]), not_read))
-
-    @bp.errorhandler(_Refusal)
-    def refused(exc: _Refusal) -> tuple[Response, int]:
-        return jsonify(exc.body), exc.status
-
-    @bp.errorhandler(Retriable)
-    def away(exc: Retriable) -> tuple[Response, int, dict[str, str]]:
-        return jsonify(error="Postgres does not answer; try again"), 503, {"Retry-After": str(RETRY_AFTER_S)}
-
+    bp.record(_allow_any_key)
+    bp.before_request(intake.require_token)
+    bp.get("")(intake.list_loops)
+    bp.get("/<loop>")(intake.count)
+    bp.post("/<loop>/outputs")(intake.submit)
+    bp.get("/<loop>/outputs/<key:key>")(intake.look)
+    bp.errorhandler(_Refusal)(_refused)
+    bp.errorhandler(Retriable)(_unavailable)
     return bp
 
 
@@ -122,26 +77,61 @@ def is_token(settings: Settings, authorization: str) -> bool:
     return callers.has_bearer(authorization, settings.intake_token)
 
 
-def _know_keys(state: BlueprintSetupState) -> None:
-    state.app.url_map.converters["key"] = _Key
-    state.app.url_map.merge_slashes = False
+class _Intake:
+    """The routes. Their names label the metrics of requests."""
 
+    def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
+        self._settings = settings
+        self._database = database
+        self._counted = metrics.counter("labelloop_intake_outputs", "Outputs submitted", "loop", "became")
 
-def _spec(conn: Conn, loop: str) -> LoopSpec:
-    spec = loops.get(conn, loop) if loop.isprintable() else None
-    if spec is None:
-        known = loops.names(conn)
-        raise _Refusal(404, f"no loop {loop!r}; there are: {', '.join(known) or 'none'}", path="loop", loops=known)
-    return spec
+    def require_token(self) -> None:
+        if not is_token(self._settings, request.headers.get("Authorization", "")):
+            raise _Refusal(401, NO_TOKEN)
+
+    def list_loops(self) -> Response:
+        with self._database.transaction() as conn:
+            return jsonify(loops=loops.names(conn))
+
+    def count(self, loop: str) -> Response:
+        with self._database.transaction() as conn:
+            spec = _spec(conn, loop)
+            states, lane_counts = output_store.state_counts(conn, loop), output_store.lane_counts(conn, loop)
+        return jsonify(loop=loop, labels=spec.labels, states=states, lanes=lane_counts)
+
+    def submit(self, loop: str) -> tuple[Response, int]:
+        body = _body()
+        try:
+            with self._database.transaction() as conn:
+                taken = _take(conn, loop, body)
+        except _Refusal as exc:
+            if exc.status != 404:  # counted for known loops only, so that no caller can create new series
+                self._counted.labels(loop, "refused").inc(exc.lines)
+            raise
+        known = taken.known + taken.repeated
+        self._counted.labels(loop, "new").inc(taken.new)
+        self._counted.labels(loop, "known").inc(known)
+        logger.info("outputs stored", extra={"loop": loop, "new": taken.new, "known": known})
+        outputs = [{"key": s.key, "id": s.id, "state": s.state, "new": s.is_new} for s in taken.outputs]
+        return jsonify(loop=loop, new=taken.new, known=known, outputs=outputs), 201 if taken.new else 200
+
+    def look(self, loop: str, key: str) -> Response:
+        with self._database.transaction() as conn:
+            spec = _spec(conn, loop)
+            row = _find(conn, loop, key)
+            if row is None:
+                raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
+            not_read = unreadable.of_output(conn, row.id)
+            return jsonify(status(spec, row, output_store.comments(conn, row.id), not_read))
 
 
 # -- submit ------------------------------------------------------------------------------------------------------
 
 
 def _body() -> bytes:
-    """The request's bytes, at most MAX_BYTES of them, once its headers are what we read."""
+    """Return the request's bytes, at most MAX_BYTES of them; refuse a type or an encoding that is not ours."""
     if request.mimetype not in (JSON, NDJSON):
-        raise _Refusal(415, f"Content-Type must be {JSON} (one output) or {NDJSON} (one a line)")
+        raise _Refusal(415, f"Content-Type must be {JSON} (one output) or {NDJSON} (one output a line)")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise _Refusal(415, "Content-Encoding must be identity: a few compressed bytes can fill any memory")
     announced = request.content_length
@@ -152,16 +142,16 @@ def _body() -> bytes:
         body += piece
         if len(body) > MAX_BYTES:
             raise _too_large()
-    # Neither Werkzeug nor the server minds a body that ends early: what is left of it could be whole lines.
+    # Neither Werkzeug nor the server notices a body that ends early, and the lines before its end may be whole.
     if announced is not None and len(body) != announced:
-        raise _Refusal(400, f"the request's body breaks off after {len(body)} of {announced} bytes", path="")
+        raise _Refusal(400, f"the request's body ends after {len(body)} of {announced} bytes", path="")
     return bytes(body)
 
 
 def _piece() -> bytes:
     try:
         return request.stream.read(1 << 16)
-    except Exception as exc:  # each server has its own for a chunk that is none or does not end
+    except Exception as exc:  # each server has its own error for a broken chunk
         raise _Refusal(400, f"the request's body breaks off ({type(exc).__name__})", path="") from exc
 
 
@@ -169,65 +159,25 @@ def _too_large() -> _Refusal:
     return _Refusal(413, f"more than {MAX_BYTES} bytes in one request; send several", path="")
 
 
-def _store(conn: Conn, spec: LoopSpec, body: bytes) -> dict[str, Any]:
-    """Store what the body says, ask for the jobs that follow; the answer's JSON."""
-    rows, repeated = _rows(spec, body)
-    new, known, conflicts = output_store.insert(conn, spec.name, list(rows.values()))
-    if conflicts:
-        _refuse_conflicts([stored.key for stored in conflicts])
-    if any(stored.state == "waiting" for stored in new):
-        if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):
-            jobs.ask(conn, jobs.PRELABEL, spec.name)
-        jobs.ask(conn, jobs.PUSH, spec.name)
-    by_key = {stored.key: stored for stored in [*new, *known]}
-    return {
-        "loop": spec.name,
-        "new": len(new),
-        "known": len(known) + repeated,
-        "outputs": [
-            {"key": s.key, "id": s.id, "state": s.state, "new": s.is_new} for s in (by_key[key] for key in rows)
-        ],
-    }
-
-
-def _rows(spec: LoopSpec, body: bytes) -> tuple[dict[str, Row], int]:
-    """The outputs by key, each in its lane, and how many lines only repeat one; refuses all when one line is bad."""
-    rows: dict[str, Row] = {}
-    labels = dict.fromkeys(spec.labels)
-    problems, contradicted, repeated, status = [], [], 0, 422
-    sends = spec.sends
-    for number, raw in _items(body):
-        value: Any = None
-        try:
-            value = strict_json.loads(raw)
-            output = fitting.shown(reading.from_json(value), spec.config)
-            output = fitting.check(output, spec.config, labels, spec.queue.embedding)
-        except InvalidOutput as exc:
-            status = exc.status
-            problems.append(_problem(exc, number, value))
-            if len(problems) >= MAX_PROBLEMS:
-                break
-            continue
-        row = Row.of(output, lanes.place(output, spec, sends))
-        earlier = rows.setdefault(output.key, row)
-        if earlier is not row:
-            repeated += 1
-            if earlier.sha256 != row.sha256:
-                contradicted.append(output.key)
-    if problems:
-        raise _Refusal(status if request.mimetype == JSON else 422, **problems[0], problems=problems)
-    if contradicted:
-        _refuse_conflicts(contradicted)
-    if not rows:
+def _take(conn: Conn, loop: str, body: bytes) -> Taken:
+    """Store the outputs of the body; raises _Refusal, after which nothing of the transaction may be committed."""
+    spec = _spec(conn, loop)
+    if loop in (resting := loops.resting(conn)):
+        raise _Refusal(410, f"loop {loop!r} takes no outputs: it was {resting[loop]}", path="loop")
+    single = request.mimetype == JSON
+    try:
+        taken = taking.take(conn, spec, [(1, body)] if single else _lines(body))
+    except Rejected as exc:
+        if not exc.invalid:
+            raise _conflict(exc.conflicts) from exc
+        raise _invalid(exc.invalid, 413 if single and len(body) > strict_json.MAX_BYTES else 422) from exc
+    if not taken.outputs:
         raise _Refusal(422, "there is no output in the request", path="")
-    return rows, repeated
+    return taken
 
 
-def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not blank, counted from 1; the whole body where the request is one object."""
-    if request.mimetype == JSON:
-        yield 1, body
-        return
+def _lines(body: bytes) -> Iterator[Line]:
+    """The lines that are not blank, with their numbers from 1."""
     count = 0
     for number, line in enumerate(body.split(b"\n"), start=1):
         if line.strip():
@@ -237,66 +187,54 @@ def _items(body: bytes) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _problem(exc: InvalidOutput, line: int, value: object) -> dict[str, Any]:
-    try:
-        named = reading.read_key(value.get("key") if isinstance(value, dict) else None)
-    except InvalidOutput:
-        named = None
-    return {"error": str(exc), "path": exc.path, "line": line, "key": named}
-
-
-def _refuse_conflicts(keys: list[str]) -> None:
-    named = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
-    raise _Refusal(
-        409,
-        f"known with another body: {named}; nothing of this request is stored. Another output takes another key",
-        path="key",
-        keys=keys[:MAX_PROBLEMS],
+def _invalid(problems: list[Problem], status: int) -> _Refusal:
+    named = [{"error": p.message, "path": p.field, "line": p.line, "key": p.key} for p in problems]
+    first = problems[0]
+    return _Refusal(
+        status, first.message, path=first.field, line=first.line, key=first.key, problems=named, lines=len(named)
     )
 
 
-# -- look --------------------------------------------------------------------------------------------------------
+def _conflict(problems: list[Problem]) -> _Refusal:
+    keys = [problem.key for problem in problems[:MAX_KEYS]]
+    named = ", ".join(str(key) for key in keys[:5]) + (", ..." if len(problems) > 5 else "")
+    return _Refusal(
+        409,
+        f"known with another body: {named}; nothing of this request is stored. Give another output another key",
+        path="key",
+        keys=keys,
+        lines=len(keys),
+    )
 
 
-def _look(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
-    """The output; None where there is none, or where no output can have this key."""
+# -- both --------------------------------------------------------------------------------------------------------
+
+
+def _spec(conn: Conn, loop: str) -> LoopSpec:
+    spec = loops.get(conn, loop) if loop.isprintable() else None
+    if spec is None:
+        known = loops.names(conn)
+        raise _Refusal(404, f"no loop {loop!r}; there are: {', '.join(known) or 'none'}", path="loop", loops=known)
+    return spec
+
+
+def _find(conn: Conn, loop: str, key: str) -> output_store.Status | None:
+    """The output with its newest answer; None if there is none, or if no output can have this key."""
     try:
         return output_store.get(conn, loop, reading.read_key(key))
     except InvalidOutput:
         return None
 
 
-def _shown(spec: LoopSpec, row: Mapping[str, Any], comments: list[str], not_read: list[str]) -> dict[str, Any]:
-    """An output as a pipeline sees it; what people said only while their answer stands."""
-    answered = row["state"] == "answered"
-    label = row["answer_label"] if answered else None
-    approval = _approval(spec, label, row["label"])
-    if answered and label is None and row["rejected"]:
-        approval = False
-    return {
-        "key": row["key"],
-        "id": row["id"],
-        "loop": row["loop"],
-        "state": row["state"],
-        "lane": row["lane"],
-        "model_label": row["label"],
-        "model_confidence": row["confidence"],
-        "model_version": row["model_version"],
-        "label": label,
-        "approval": approval,
-        "correction": None if approval is not False else label,
-        "comments": comments if answered else [],
-        "agreement": row["agreement"] if answered else None,
-        "reviewers": row["reviewers"] if answered else 0,
-        "unreadable": not_read,
-        "received_at": row["received_at"].isoformat(),
-        "answered_at": row["resolved_at"].isoformat() if answered and row["resolved_at"] else None,
-    }
+def _allow_any_key(state: BlueprintSetupState) -> None:
+    """Let a path hold a key with slashes, two in a row too."""
+    state.app.url_map.converters["key"] = _Key
+    state.app.url_map.merge_slashes = False
 
 
-def _approval(spec: LoopSpec, label: str | None, model_label: str | None) -> bool | None:
-    """Whether the final label is the model's, as feedback has it: by what the form can say of both."""
-    if label is None or model_label is None:
-        return None
-    said = results.read(spec.config, results.encode(spec.config, label, model_label), model_label).approval
-    return label == model_label if said is None else said
+def _refused(exc: _Refusal) -> tuple[Response, int]:
+    return jsonify(exc.body), exc.status
+
+
+def _unavailable(exc: Retriable) -> tuple[Response, int, dict[str, str]]:
+    return jsonify(error="Postgres does not answer; try again"), 503, {"Retry-After": str(RETRY_AFTER_S)}

@@ -1,4 +1,4 @@
-"""Sweep: every task in Label Studio beside every task that we know of. It finds what no change of a task tells:
+"""Sweep: compare every task in Label Studio with every task in Postgres. It finds what no change of a task shows:
 deleted tasks, tasks that came late, and two tasks for one output.
 """
 
@@ -8,42 +8,51 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Failed
-from labelloop.queue.tasks import Task
+from labelloop.queue.tasks import KnownTask, Task
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import own
+from sync.project.project import check_is_ours
 from sync.pull.take_in import Pull, PullReport
 
 logger = logging.getLogger(__name__)
 
-FEW = 20
+MANY_DELETIONS = 20
 SHARE = 0.02
-"""More than FEW and more than this share vanished: rather Label Studio is at fault than somebody's deletions."""
+"""If more than MANY_DELETIONS tasks and more than this share of all are gone, assume a fault of Label Studio."""
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is kept of a task while all of them are held side by side: its data may be an image."""
+    """A task without its data, which may be an image: all tasks are in memory at the same time."""
 
     id: int
     annotated: int
     output_id: UUID | None
-    """The output that it carries; None unless the signature fits."""
+    """The output that its data names; None unless the signature is valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A task that is not in Label Studio any more."""
+
+    task: KnownTask
+    reused: bool
+    """True if another output's task has its id now. On SQLite, Label Studio uses ids again."""
 
 
 def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
-    """Nothing is concluded from a sweep that was not completed, or while the project does not answer.
+    """Compare all tasks, and store the differences. Changes nothing unless the list of tasks is complete.
 
-    `confirm_deletions`: somebody says that the missing tasks were deleted on purpose, however many they are.
+    `confirm_deletions`: the missing tasks were deleted on purpose, however many they are. Raises Failed without it if
+    more are missing than people usually delete.
     """
     # gather
     with pull.database.transaction() as conn:
         rows = task_store.ids(conn, pull.spec.name)
-    standing = reduce(pull.gateway.all_tasks(pull.project_id), pull.project["signing_key"])
+    standing = reduce(pull.gateway.all_tasks(pull.project_id), pull.project.signing_key)
     confirm(pull)
 
     # decide
@@ -51,44 +60,48 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
     gone = gone_from(rows, standing, ours)
     if not confirm_deletions and too_many(len(gone), len(rows)):
         raise Failed(
-            f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio; that is more "
-            f"than people delete (at most {FEW}, or {SHARE:.0%}), so nothing is concluded from it. If that was done on "
-            f"purpose, say so: labelloop pull --full --confirm-deletions --loop {pull.spec.name}; if not, restore "
-            f"Label Studio's database, or ask everything again: labelloop project recreate --loop {pull.spec.name}"
+            f"{len(gone)} of the {len(rows)} tasks of loop {pull.spec.name!r} are gone from Label Studio. That is more "
+            f"than people usually delete (at most {MANY_DELETIONS}, or {SHARE:.0%}), so no answer was withdrawn. If "
+            f"they were deleted on purpose: labelloop pull --full --confirm-deletions --loop {pull.spec.name}. If not, "
+            f"restore Label Studio's database, or ask all open tasks again: labelloop project recreate --loop "
+            f"{pull.spec.name}"
         )
-    counted = {row["label_studio_id"]: row["annotated"] for row in rows}
-    # Annotated otherwise than we know, or not written down at all: a late import, perhaps, or somebody's own task.
+    counted = {row.label_studio_id: row.annotated for row in rows}
+    # Tasks with another number of annotations than stored, or not stored: a late import, or a task of somebody else.
     differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]
+    double = {output_id: tasks for output_id, tasks in ours.items() if len(tasks) > 1}
 
     # apply
     report = PullReport()
     for page in _pages(differ):
         report += pull.take_in(pull.gateway.tasks(pull.project_id, page))
     if gone:
-        asked = [row["label_studio_id"] for row in gone]
-        still = {
-            task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)
-        }
-        vanished = [row["output_id"] for row in gone if row["label_studio_id"] not in still or row["reused"]]
-        with pull.database.transaction() as conn:
-            projects.hold(conn, pull.spec.name, "answers")
-            report += pull.withdraw(conn, vanished)
-    for output_id, tasks in ours.items():
-        if len(tasks) > 1:
-            report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
+        report += _withdraw(pull, gone)
+    for output_id, tasks in double.items():
+        report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
     with pull.database.transaction() as conn:
         projects.swept(conn, pull.spec.name)
     return report
 
 
+def _withdraw(pull: Pull, gone: Sequence[Gone]) -> PullReport:
+    """Withdraw the outputs whose task is still gone at a second look."""
+    asked = [one.task.label_studio_id for one in gone]
+    still = {task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)}
+    vanished = [one.task.output_id for one in gone if one.task.label_studio_id not in still or one.reused]
+    with pull.database.transaction() as conn:
+        projects.lock_hop(conn, pull.spec.name, "answers")
+        return pull.withdraw(conn, vanished)
+
+
 def confirm(pull: Pull) -> None:
-    """Raise unless Label Studio knows us, and the project is ours: to a lost permission every task looks deleted."""
-    own(pull.gateway, pull.project)
+    """Raise unless the token and the project are valid: without permission, every task looks deleted."""
+    check_is_ours(pull.gateway, pull.project)
     pull.gateway.whoami()
 
 
 def too_many(gone: int, known: int) -> bool:
-    return gone > max(FEW, SHARE * known)
+    return gone > max(MANY_DELETIONS, SHARE * known)
 
 
 def reduce(tasks: Iterable[Task], signing_key: bytes) -> list[Standing]:
@@ -104,28 +117,28 @@ def by_output(tasks: Iterable[Standing]) -> dict[UUID, list[Standing]]:
 
 
 def gone_from(
-    rows: Sequence[Mapping[str, Any]], standing: Sequence[Standing], ours: Mapping[UUID, list[Standing]]
-) -> list[dict[str, Any]]:
-    """Rows whose task is not there; `reused` where its id is another output's now (on SQLite ids come again)."""
+    rows: Sequence[KnownTask], standing: Sequence[Standing], ours: Mapping[UUID, list[Standing]]
+) -> list[Gone]:
+    """Return the tasks that are not there any more."""
     ids = {task.id for task in standing}
     taken = {task.id for tasks in ours.values() for task in tasks}
     return [
-        {**row, "reused": row["label_studio_id"] in taken}
+        Gone(row, reused=row.label_studio_id in taken)
         for row in rows
-        if row["output_id"] not in ours and (row["label_studio_id"] not in ids or row["label_studio_id"] in taken)
+        if row.output_id not in ours and (row.label_studio_id not in ids or row.label_studio_id in taken)
     ]
 
 
 def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
-    """Delete the tasks that nobody has begun to answer, but for one; returns how many.
+    """Delete the tasks of an output that nobody has begun to answer, except for one; returns how many.
 
-    Annotated ones are all kept: their reviewers count once each, whatever task they answered.
+    All annotated tasks are kept: each reviewer counts once, whichever task they answered.
     """
     with pull.database.transaction() as conn:
         known = task_store.known(conn, pull.spec.name, [output_id]).get(output_id)
     if known is None:
         return 0
-    own = known["label_studio_id"]
+    own = known.label_studio_id
     annotated = [task for task in tasks if task.annotated]
     kept = annotated or [min(tasks, key=lambda task: (task.id != own, task.id))]
     deleted = 0
@@ -134,7 +147,7 @@ def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
             pull.gateway.delete_task(task.id)
             deleted += 1
             logger.warning(
-                "task %d was one too many for output %s: deleted", task.id, output_id, extra={"loop": pull.spec.name}
+                "deleted task %d, a duplicate for output %s", task.id, output_id, extra={"loop": pull.spec.name}
             )
     if own is not None and own not in {task.id for task in kept}:
         with pull.database.transaction() as conn:
@@ -143,12 +156,12 @@ def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
 
 
 def _untouched(pull: Pull, task: Standing, output_id: UUID) -> bool:
-    """Read again, right before it is deleted."""
+    """Whether nobody has begun to answer this task of the output, by a read right before its deletion."""
     now = pull.gateway.tasks(pull.project_id, [task.id], annotations=False)
     return (
         len(now) == 1
         and now[0].annotated == 0
-        and now[0].output_id(pull.project["signing_key"]) == output_id
+        and now[0].output_id(pull.project.signing_key) == output_id
         and not pull.gateway.has_draft(pull.project_id, task.id)
     )
 

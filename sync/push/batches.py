@@ -1,17 +1,19 @@
-"""What became of an import into Label Studio: adopted, put back, or not clear yet."""
+"""Finish imports into Label Studio: adopt the tasks that they made, and let the other outputs wait again."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 from uuid import UUID
 
 import psycopg
 
 from labelloop.errors import LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.outputs.output import OutputState
+from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
+from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects, versions
@@ -26,31 +28,31 @@ class PushReport:
     """Counts of outputs."""
 
     pushed: int = 0
-    """Sent, and Label Studio said that it has them."""
+    """Sent, and confirmed by Label Studio."""
     adopted: int = 0
-    """Found in Label Studio after the answer had been lost."""
+    """Found in Label Studio after its reply was lost."""
     put_back: int = 0
-    """Wait again: they were surely not sent, or did not arrive."""
+    """Waiting again, because they were not sent or did not arrive."""
     quarantined: int = 0
     renewed: int = 0
-    """Open tasks that got a prediction of the version in force."""
+    """Open tasks that got a prediction of the versions in force."""
     asked_again: int = 0
-    """Answered tasks that wait for a second opinion now."""
+    """Answered tasks that now wait for a second opinion."""
     unclear: int = 0
-    """On their way in a batch whose answer is lost; looked for until the grace is over."""
+    """Sent in a batch whose reply was lost; the next pushes look for them until the grace is over."""
 
     def __add__(self, other: PushReport) -> PushReport:
         return PushReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
-def settle(database: Database, gateway: Gateway, project: Mapping[str, Any], grace_s: float) -> PushReport:
-    """Look after every batch that an earlier push has left.
+def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: float) -> PushReport:
+    """Finish every batch that an earlier push left.
 
-    One that is still an intent was never sent. One that was sent may take effect late: only after the grace is what
-    Label Studio does not have put back; what comes even later is found by the sweep.
+    A batch in state `intent` was never sent. A batch that was sent may take effect late: the outputs that Label Studio
+    does not have wait again only after the grace of `grace_s` seconds. The sweep finds tasks that come even later.
     """
     with database.transaction() as conn:
-        left = [batch for batch in batches.open_(conn, project["loop"]) if batch["kind"] == "tasks"]
+        left = [batch for batch in batches.open_(conn, project.loop) if batch.kind == BatchKind.TASKS]
     report = PushReport()
     for batch in left:
         try:
@@ -58,59 +60,67 @@ def settle(database: Database, gateway: Gateway, project: Mapping[str, Any], gra
         except Unreachable:
             raise
         except (LabelloopError, psycopg.Error):
-            # Whatever is wrong with it, the others do not wait for it.
-            logger.exception("batch %s cannot be settled", batch["id"], extra={"loop": project["loop"]})
-            report += PushReport(unclear=batch["size"])
+            # One faulty batch does not keep the others waiting.
+            logger.exception("batch %s cannot be settled", batch.id, extra={"loop": project.loop})
+            report += PushReport(unclear=batch.size)
     return report
 
 
 def _settle_one(
-    database: Database, gateway: Gateway, project: Mapping[str, Any], batch: Mapping[str, Any], grace_s: float
+    database: Database, gateway: Gateway, project: LoopProject, batch: OpenBatch, grace_s: float
 ) -> PushReport:
-    if batch["state"] == "intent":
+    if batch.state == "intent":
         with database.transaction() as conn:
-            return PushReport(put_back=put_back(conn, batch["id"], "intent", "abandoned", "it was never sent"))
-    arrived = _by_output(gateway.tasks_of_batch(project["project_id"], batch["id"]), project["signing_key"])
-    if len(arrived) < batch["size"] and batch["age_s"] <= grace_s:
-        return PushReport(unclear=batch["size"])
+            return PushReport(
+                put_back=put_back(conn, batch.id, BatchState.INTENT, BatchState.ABANDONED, "it was never sent")
+            )
+    arrived = _by_output(gateway.tasks_of_batch(project.id, batch.id), project.signing_key)
+    if len(arrived) < batch.size and batch.age_s <= grace_s:
+        return PushReport(unclear=batch.size)
     with database.transaction() as conn:
         if arrived:
-            n, back = adopt(conn, project, batch["id"], arrived)
+            n, back = adopt(conn, project, batch.id, arrived)
             return PushReport(adopted=n, put_back=back)
-        why = f"not there after {batch['age_s']:.0f} s"
-        return PushReport(put_back=put_back(conn, batch["id"], "sending", "abandoned", why))
+        why = f"not there after {batch.age_s:.0f} s"
+        return PushReport(put_back=put_back(conn, batch.id, BatchState.SENDING, BatchState.ABANDONED, why))
 
 
-def adopt(conn: Conn, project: Mapping[str, Any], batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
-    """The batch has become these tasks (output to Label Studio's id); what is not among them waits again.
+def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
+    """Store the tasks that the batch has become. `ids`: output to Label Studio's id; the other outputs wait again.
 
-    Returns the counts of both; none where somebody else has said already what became of it.
+    Returns how many were adopted and how many wait; 0 and 0 if another push has ended the batch already.
     """
-    # Label Studio serves a task before we know of it: an answer that a pull is just writing down is waited for.
-    projects.hold(conn, project["loop"], "answers")
-    if not batches.end(conn, batch_id, "sending", "adopted"):
+    # Label Studio serves a task before it is stored here. So wait for a pull that is storing an answer to it.
+    projects.lock_hop(conn, project.loop, "answers")
+    if not batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED):
         return 0, 0
-    # On SQLite Label Studio gives the ids of deleted tasks away again.
-    before = task_store.by_label_studio_id(conn, project["instance"], list(ids.values()))
+    # On SQLite, Label Studio uses the ids of deleted tasks again.
+    before = task_store.by_label_studio_id(conn, project.instance, list(ids.values()))
     moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
     gone = [output_id for output_id in moved if output_id not in ids]
-    task_store.set_state(conn, gone, ["in_review", "answered"], "withdrawn", "its task was deleted in Label Studio")
+    task_store.set_state(
+        conn,
+        gone,
+        [OutputState.IN_REVIEW, OutputState.ANSWERED],
+        OutputState.WITHDRAWN,
+        "its task was deleted in Label Studio",
+    )
     task_store.forget(conn, moved)
-    batches.adopt(conn, batch_id, project["instance"], ids)
+    batches.adopt(conn, batch_id, project.instance, ids)
     adopted = batches.in_review(conn, batch_id, list(ids))
     task_store.answered_before(conn, list(ids))
     pool.put_back(conn, batch_id)
-    back = batches.release(conn, batch_id, "waiting", "its import did not make the task")
+    back = batches.release(conn, batch_id, OutputState.WAITING, "its import did not make the task")
     batches.forget_items(conn, batch_id)
     return adopted, back
 
 
-def put_back(conn: Conn, batch_id: UUID, was: str, became: str, reason: str) -> int:
-    """Nothing of the batch is in Label Studio: its outputs wait again. Returns how many."""
+def put_back(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason: str) -> int:
+    """Let the outputs of a batch wait again, since none is in Label Studio. Returns how many."""
     if not batches.end(conn, batch_id, was, became, reason):
         return 0
     pool.put_back(conn, batch_id)
-    n = batches.release(conn, batch_id, "waiting", reason)
+    n = batches.release(conn, batch_id, OutputState.WAITING, reason)
     batches.forget_items(conn, batch_id)
     return n
 

@@ -1,6 +1,6 @@
-"""Prelabel, on Label Studio's side: open tasks show what the version in force says, in its order.
+"""Prelabel, on Label Studio's side: give open tasks the labels and the order of the versions in force.
 
-The new predictions stand beside the old ones, and are shown when every open task has one: Label Studio serves tasks
+New predictions are stored beside the old ones, and shown when every open task has one. Label Studio serves a task
 without a prediction of the shown version last, or not at all while the others are taken.
 """
 
@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.errors import Ambiguous, LabelloopError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.order import priorities, useful
 from labelloop.queue.prelabel import prelabel_result
-from labelloop.queue.tasks import order_score
+from labelloop.queue.project import LoopProject
+from labelloop.queue.tasks import OpenTask, order_score
 from labelloop.spec.loop import LoopSpec
-from labelloop.store.database import Database
+from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches, jobs, projects
 from labelloop.store.tables import tasks as task_store
@@ -29,138 +31,253 @@ from sync.push.window import look, opened
 logger = logging.getLogger(__name__)
 
 MAX_PREDICTIONS = 50
-"""In one request: a quarter of a second, in which no click waits long."""
+"""Predictions in one request. It takes a quarter of a second, so that no click waits long."""
 
 
 def prelabel(
     database: Database,
     gateway: Gateway,
     spec: LoopSpec,
-    project: dict[str, Any],
+    project: LoopProject,
     grace_s: float,
     checked: Callable[[], None],
 ) -> PushReport:
-    """Renew what open tasks show. Twice is once: a task gets one prediction of a version, whatever is lost.
+    """Give open tasks a prediction of the versions in force. Twice is once: a task gets one prediction of a version.
 
-    `checked` is called before Label Studio is. After each request a pause as long as the request took leaves Label
-    Studio to its people.
+    `checked` is called before the first call to Label Studio. After each request, a pause as long as the request leaves
+    Label Studio to its annotators.
     """
+    renewal = _Renewal(database, gateway, spec, project.id)
+
+    # gather
     with database.transaction() as conn:
-        pair = in_force(conn, spec.name)
-        target = pair.name
-        rows = task_store.in_review(conn, spec.name, pair)
-        current = projects.get(conn, spec.name)
-        left = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "predictions"]
-    assert current is not None
-    old = [row for row in rows if row["shown_version"] != target]
-    if not left and not any(row["fresh"] for row in old) and (old or not rows or current["model_version"] == target):
+        found = _gather(conn, spec.name)
+    if found.is_current():
         return PushReport()
-
     checked()
-    there = gateway.versions_of_tasks(project["project_id"], [row["label_studio_id"] for row in old]) if old else {}
-    gone = [row for row in old if row["label_studio_id"] not in there]
-    have = [row for row in old if target in there.get(row["label_studio_id"], ())]
-    lack = [row for row in old if row["label_studio_id"] in there and row not in have]
-    coming, came = _settle(database, left, target, {row["output_id"] for row in lack}, grace_s)
-    ready = [row for row in lack if row["fresh"] and row["output_id"] not in coming]
-    # From when this version was in force before, or fetched by somebody's "Retrieve predictions".
-    others = [row for row in have if row["output_id"] not in came]
-    anew = [row for row in others if row["fresh"]]
-
+    ids = [row.label_studio_id for row in found.outdated]
+    there = gateway.versions_of_tasks(project.id, ids) if ids else {}
     with database.transaction() as conn:
+        sent = {batch.id: _priorities(conn, batch.id) for batch in found.left}
         window = look(conn, spec)
+
+    # decide
+    plan = _decide(found, there, sent, grace_s)
     places = priorities(
-        [opened(row, spec) for row in (*anew, *ready)],
+        [opened(row, spec) for row in (*plan.change, *plan.send)],
         useful(window.stands, window.queues["rule"], spec.queue.window),
-        [*(row["priority"] for row in rows if row["shown_version"] == target), *came.values()],
-        draw=target,
+        plan.taken,
+        draw=found.target,
     )
-    with database.transaction() as conn:
-        task_store.show(conn, target, {row["output_id"]: came[row["output_id"]] for row in have if row not in others})
-        if gone:
-            annotation_store.ring(conn, spec.name, [row["label_studio_id"] for row in gone])
-            jobs.ask(conn, jobs.PULL, spec.name)
-    for row in anew:
-        place = places[row["output_id"]]
-        result = prelabel_result(spec, row)
-        with _paced():
-            gateway.change_predictions(
-                project["project_id"], row["label_studio_id"], target, order_score(place), result
-            )
-        with database.transaction() as conn:
-            task_store.show(conn, target, {row["output_id"]: place})
-    for start in range(0, len(ready), MAX_PREDICTIONS):
-        with _paced():
-            _send(database, gateway, spec, project, ready[start : start + MAX_PREDICTIONS], target, places)
-    if rows and len(lack) + len(others) == len(ready) + len(anew) and current["model_version"] != target:
-        gateway.update_project(project["project_id"], model_version=target)
-        with database.transaction() as conn:
-            projects.set_model_version(conn, spec.name, target)
-        logger.info("the shown version is new", extra={"loop": spec.name, "version": target})
-    return PushReport(renewed=len(ready) + len(anew))
+
+    # apply
+    renewal.record(plan, found.target)
+    renewal.change(plan.change, found.target, places)
+    renewal.send(plan.send, found.target, places)
+    if plan.complete:
+        renewal.show(found.target)
+    return PushReport(renewed=len(plan.change) + len(plan.send))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The open tasks and the unfinished imports of predictions, as Postgres has them."""
+
+    target: str
+    """Name of the versions in force, which the open tasks should show."""
+    shown: str
+    """The versions whose predictions the project shows."""
+    rows: list[OpenTask]
+    left: list[OpenBatch]
+    """Batches of predictions that an earlier push left without a result."""
+
+    @property
+    def outdated(self) -> list[OpenTask]:
+        return [row for row in self.rows if row.shown_version != self.target]
+
+    @property
+    def kept(self) -> list[float]:
+        """Priorities of the tasks that show these versions already."""
+        return [row.priority for row in self.rows if row.shown_version == self.target]
+
+    def is_current(self) -> bool:
+        """Whether there is nothing to send, to show or to finish."""
+        outdated = self.outdated
+        if self.left or any(row.fresh for row in outdated):
+            return False
+        return bool(outdated) or not self.rows or self.shown == self.target
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Changes by which every open task gets a prediction of the versions in force."""
+
+    ended: list[tuple[OpenBatch, BatchState]]
+    """Batches of an earlier push, each with its final state."""
+    arrived: dict[UUID, float]
+    """Outputs whose prediction came by such a batch, with the priority that it was sent with."""
+    gone: list[int]
+    """Tasks that are not in Label Studio any more."""
+    change: list[OpenTask]
+    """Tasks that have a prediction of these versions with an old order score: the versions were in force before, or
+    somebody retrieved predictions by hand."""
+    send: list[OpenTask]
+    """Tasks that need a new prediction."""
+    taken: list[float]
+    """Priorities of the tasks that stay as they are."""
+    complete: bool
+    """After these changes every open task has a prediction to show, and the project does not show them yet."""
+
+
+def _gather(conn: Conn, loop: str) -> _Found:
+    pair = in_force(conn, loop)
+    current = projects.get(conn, loop)
+    assert current is not None
+    return _Found(
+        target=pair.name,
+        shown=current.model_version,
+        rows=task_store.in_review(conn, loop, pair),
+        left=[batch for batch in batches.open_(conn, loop) if batch.kind == BatchKind.PREDICTIONS],
+    )
+
+
+def _priorities(conn: Conn, batch_id: UUID) -> dict[UUID, float]:
+    return {row.output_id: row.priority for row in batches.items(conn, batch_id)}
+
+
+def _decide(
+    found: _Found,
+    there: Mapping[int, Collection[str]],
+    sent: Mapping[UUID, Mapping[UUID, float]],
+    grace_s: float,
+) -> _Plan:
+    """`there`: the versions of each outdated task's predictions in Label Studio. `sent`: what each batch carried."""
+    present, gone = _split(found.outdated, lambda row: row.label_studio_id in there)
+    have, lack = _split(present, lambda row: found.target in there[row.label_studio_id])
+    ended, came, coming = _finish(found, {row.output_id for row in lack}, sent, grace_s)
+    arrived, others = _split(have, lambda row: row.output_id in came)
+    change, send = _fresh(others), [row for row in _fresh(lack) if row.output_id not in coming]
+    done = len(lack) + len(others) == len(send) + len(change)
+    return _Plan(
+        ended=ended,
+        arrived={row.output_id: came[row.output_id] for row in arrived},
+        gone=[row.label_studio_id for row in gone],
+        change=change,
+        send=send,
+        taken=[*found.kept, *came.values()],
+        complete=done and bool(found.rows) and found.shown != found.target,
+    )
+
+
+def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tuple[list[OpenTask], list[OpenTask]]:
+    """Divide the rows into those that belong and the others."""
+    sides: tuple[list[OpenTask], list[OpenTask]] = [], []
+    for row in rows:
+        sides[0 if belongs(row) else 1].append(row)
+    return sides
+
+
+def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
+    """Those that the versions in force have scored."""
+    return [row for row in rows if row.fresh]
+
+
+def _finish(
+    found: _Found, lack: Collection[UUID], sent: Mapping[UUID, Mapping[UUID, float]], grace_s: float
+) -> tuple[list[tuple[OpenBatch, BatchState]], dict[UUID, float], set[UUID]]:
+    """Decide the final state of each batch that an earlier push left.
+
+    Also returns the outputs whose prediction arrived, with its priority, and those whose prediction may still come. A
+    batch of the versions in force may take effect until the grace is over.
+    """
+    ended, came, coming = list[tuple[OpenBatch, BatchState]](), dict[UUID, float](), set[UUID]()
+    for batch in found.left:
+        carried = sent[batch.id]
+        missing = carried.keys() & lack
+        if batch.version == found.target:
+            came |= {output_id: place for output_id, place in carried.items() if output_id not in lack}
+            if missing and batch.age_s <= grace_s:
+                coming |= missing
+                continue
+        ended.append((batch, BatchState.ABANDONED if missing else BatchState.ADOPTED))
+    return ended, came, coming
+
+
+class _Renewal:
+    """The writes of one renewal, to Postgres and to Label Studio."""
+
+    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project_id: int) -> None:
+        self._database, self._gateway, self._spec, self._project_id = database, gateway, spec, project_id
+
+    def record(self, plan: _Plan, version: str) -> None:
+        """Store how earlier imports ended, and have the next pull check the tasks that are gone."""
+        with self._database.transaction() as conn:
+            for batch, state in plan.ended:
+                batches.end(conn, batch.id, batch.state, state)
+                batches.forget_items(conn, batch.id)
+            task_store.show(conn, version, plan.arrived)
+            if plan.gone:
+                annotation_store.record_doorbell(conn, self._spec.name, plan.gone)
+                jobs.ask(conn, jobs.PULL, self._spec.name)
+
+    def change(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
+        """Give the predictions that these tasks have already the new order score and result."""
+        for row in rows:
+            place, result = places[row.output_id], prelabel_result(self._spec, row)
+            with _paced():
+                self._gateway.change_predictions(
+                    self._project_id, row.label_studio_id, version, order_score(place), result
+                )
+            with self._database.transaction() as conn:
+                task_store.show(conn, version, {row.output_id: place})
+
+    def send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
+        """Import a new prediction for each of these tasks."""
+        for start in range(0, len(rows), MAX_PREDICTIONS):
+            with _paced():
+                self._send(rows[start : start + MAX_PREDICTIONS], version, places)
+
+    def show(self, version: str) -> None:
+        """Let the project show the predictions of this version, and rank by them."""
+        self._gateway.update_project(self._project_id, model_version=version)
+        with self._database.transaction() as conn:
+            projects.set_model_version(conn, self._spec.name, version)
+        logger.info("the project shows a new version", extra={"loop": self._spec.name, "version": version})
+
+    def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
+        carried = {row.output_id: places[row.output_id] for row in rows}
+        with self._database.transaction() as conn:
+            batch_id = batches.intend(conn, self._spec.name, version, len(rows), kind=BatchKind.PREDICTIONS)
+            batches.carry(conn, batch_id, carried)
+            batches.send(conn, batch_id)
+        predictions = [
+            {
+                "task": row.label_studio_id,
+                "result": prelabel_result(self._spec, row),
+                "score": order_score(places[row.output_id]),
+                "model_version": version,
+            }
+            for row in rows
+        ]
+        try:
+            self._gateway.import_predictions(self._project_id, predictions)
+        except Ambiguous:
+            raise
+        except LabelloopError as exc:
+            state = BatchState.ABANDONED if isinstance(exc, Unreachable) else BatchState.REFUSED
+            with self._database.transaction() as conn:
+                batches.end(conn, batch_id, BatchState.SENDING, state, str(exc))
+                batches.forget_items(conn, batch_id)
+            raise
+        with self._database.transaction() as conn:
+            task_store.show(conn, version, carried)
+            batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
+            batches.forget_items(conn, batch_id)
 
 
 @contextmanager
 def _paced() -> Iterator[None]:
+    """Pause afterwards for as long as the body took."""
     began = time.monotonic()
     yield
     time.sleep(time.monotonic() - began)
-
-
-def _settle(
-    database: Database, left: list[dict[str, Any]], target: str, lack: set[UUID], grace_s: float
-) -> tuple[set[UUID], dict[UUID, float]]:
-    """End the imports that an earlier push has left.
-
-    Returns the outputs whose prediction may still be coming, and the priorities with which others were sent.
-    """
-    coming, came = set[UUID](), dict[UUID, float]()
-    for batch in left:
-        with database.transaction() as conn:
-            sent = {row["output_id"]: row["priority"] for row in batches.items(conn, batch["id"])}
-            missing = sent.keys() & lack
-            if batch["version"] == target:
-                came |= {output_id: place for output_id, place in sent.items() if output_id not in lack}
-            if missing and batch["version"] == target and batch["age_s"] <= grace_s:
-                coming |= missing
-                continue
-            batches.end(conn, batch["id"], batch["state"], "abandoned" if missing else "adopted")
-            batches.forget_items(conn, batch["id"])
-    return coming, came
-
-
-def _send(
-    database: Database,
-    gateway: Gateway,
-    spec: LoopSpec,
-    project: dict[str, Any],
-    rows: list[dict[str, Any]],
-    version: str,
-    places: dict[Any, float],
-) -> None:
-    with database.transaction() as conn:
-        batch_id = batches.intend(conn, spec.name, version, len(rows), kind="predictions")
-        batches.carry(conn, batch_id, {row["output_id"]: places[row["output_id"]] for row in rows})
-        batches.send(conn, batch_id)
-    predictions = [
-        {
-            "task": row["label_studio_id"],
-            "result": prelabel_result(spec, row),
-            "score": order_score(places[row["output_id"]]),
-            "model_version": version,
-        }
-        for row in rows
-    ]
-    try:
-        gateway.import_predictions(project["project_id"], predictions)
-    except Ambiguous:
-        raise
-    except LabelloopError as exc:
-        with database.transaction() as conn:
-            batches.end(conn, batch_id, "sending", "abandoned" if isinstance(exc, Unreachable) else "refused", str(exc))
-            batches.forget_items(conn, batch_id)
-        raise
-    with database.transaction() as conn:
-        task_store.show(conn, version, {row["output_id"]: places[row["output_id"]] for row in rows})
-        batches.end(conn, batch_id, "sending", "adopted")
-        batches.forget_items(conn, batch_id)

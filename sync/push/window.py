@@ -1,7 +1,7 @@
-"""The window: what should come into it now. Looked at twice: to select at leisure, and again to claim.
+"""The window: which outputs should come into it next. It is read twice: before selection, and again to claim.
 
-Selection reads what people would see of some hundred or thousand outputs, so it happens between the two, and nobody
-waits for it. What has gone meanwhile falls out.
+Selection compares hundreds or thousands of outputs, so it runs between the two reads, where it blocks nobody. Outputs
+that are gone at the second read are left out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from uuid import UUID
 
 from labelloop import selection
 from labelloop.pictures.kept import with_pictures
+from labelloop.queue.batches import BatchKind
 from labelloop.queue.order import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
+from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
 from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate, Pick
@@ -27,106 +29,124 @@ from labelloop.versions.version import VersionPair
 from sync.push.batches import in_force
 
 HOPES_S = 10.0
-"""So long a batch whose answer is lost still fills its part of the window; then people get other tasks."""
+"""Seconds for which a batch whose reply was lost keeps its places in the window; after that they are refilled."""
 MAX_UNCLEAR = 4
-"""With so many batches whose answer is lost, another one would only be lost too."""
+"""While this many batches have lost their reply, no other one is sent: its reply would be lost too."""
 COMPARED = 1_000
-"""With so many open tasks, the most useful ones, are those that come in compared: a larger window is varied enough."""
+"""Newcomers are compared with this many of the most useful open tasks; a larger window is varied enough."""
 AT_A_TIME = 50
-"""So many outputs are read at a time to be compared; of each little is kept."""
+"""Outputs read at a time for a comparison, which keeps little of each."""
 RECENT = 200
-"""So many of those pushed last are not to be seen again in other words, and have the shares of the lanes among them: a
-lane that is new to an old loop does not make up for the past."""
+"""Newcomers differ from this many outputs pushed last, and lanes get their shares of these. So a lane that is new to an
+old loop does not make up for the past."""
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """As it is at one moment, and what waits before it."""
+    """The window in Label Studio and the outputs that wait for it, at one moment."""
 
     pair: VersionPair
     """The versions in force."""
     within: int
-    """So many of the best of what waits were looked at."""
-    open_rows: list[dict[str, Any]]
+    """How many of the best waiting outputs were read."""
+    open_rows: Sequence[OpenTask]
     stands: list[Ranked]
-    """The open tasks that people are served soon: nothing better waits, or is open."""
+    """The open tasks that are served soon, because no better ones wait or are open."""
     queues: Mapping[str, Sequence[Ranked]]
-    """What could come in, best first."""
+    """Outputs that could come in, by lane, best first."""
     places: int
+    """Free places, at most MAX_BATCH."""
     pushed: Mapping[str, int]
+    """How many of the RECENT outputs pushed last came from each lane."""
     shares: Mapping[str, float]
+    """The share of the window that each lane should have."""
 
     def chosen(self, picks: Sequence[Pick], places: int) -> list[Ranked]:
-        """Who comes in now, where selection has picked these of the rule lane for so many places."""
+        """Return the outputs that come in now: at most `places`, and of the rule lane only those that were picked."""
         waits = {item.output_id: item for item in self.queues["rule"]}
         queues = {**self.queues, "rule": [waits[pick.output_id] for pick in picks if pick.output_id in waits]}
         return choose(queues, min(places, self.places), shares=self.shares, pushed=self.pushed)
 
 
 def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
+    """Read the window, and the `within` best outputs that wait; as many as selection needs if that is None."""
     within = within or _reach(spec)
     pair = in_force(conn, spec.name)
-    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch["kind"] == "tasks"]
     open_rows = task_store.in_review(conn, spec.name, pair)
     waiting = [
-        Ranked(row["output_id"], row["key"], row["lane"], row["utility"], row["fresh"])
+        Ranked(row.output_id, row.key, row.lane, row.utility, row.fresh)
         for row in pool.best(conn, spec.name, within, pair)
     ]
-    # An open task counts whatever ranked it: until the newest version has been through, nothing better is known.
-    # One that has as many annotations as people are asked fills no place: who skipped it is not served it again.
-    filling = [
-        opened(row, spec) for row in open_rows if row["annotated"] < max(row["overlap"], spec.overlap) + row["more"]
-    ]
+    filling = [opened(row, spec) for row in open_rows if _fills_a_place(row, spec)]
+    # An open task counts whatever version ranked it: until the newest version has scored all, nothing better is known.
     since = versions.in_force_since(conn, spec.name)
-    stands = standing(
-        filling,
-        waiting,
-        window=spec.queue.window,
-        reach=within,
-        outdated={row["output_id"] for row in open_rows if row["fresh"] and since and row["pushed_at"] < since},
-    )
-    in_flight = sum(batch["size"] for batch in on_the_way if batch["age_s"] < HOPES_S)
-    # Every one of them, whatever it is worth by now: new ones wait, or the window would grow with each promotion.
-    places = max(0, min(MAX_BATCH, spec.queue.window - len(filling) - in_flight))
-    queues = {lane: best_first(item for item in waiting if item.lane == lane) for lane in LANES}
-    asked = sum(item.lane == SECOND for item in filling)  # what the last one there has skipped keeps no other out
-    queues[SECOND] = [
-        Ranked(row["output_id"], row["key"], SECOND, row["doubt"])
-        for row in doubts.most(conn, spec.name, max(0, _at_once(spec) - asked))
-    ]
+    outdated = {row.output_id for row in open_rows if row.fresh and since and row.pushed_at < since}
     return Window(
         pair=pair,
         within=within,
         open_rows=open_rows,
-        stands=stands,
-        queues=queues,
-        places=places if len(on_the_way) < MAX_UNCLEAR else 0,
+        stands=standing(filling, waiting, window=spec.queue.window, reach=within, outdated=outdated),
+        queues=_queues(conn, spec, waiting, filling),
+        places=_places(conn, spec, len(filling)),
         pushed=task_store.pushed(conn, spec.name, RECENT),
         shares=shares(spec.queue.shares),
     )
 
 
+def _fills_a_place(row: OpenTask, spec: LoopSpec) -> bool:
+    """Whether annotators are still asked. Each annotation counts, a skip too: who skipped is not served it again."""
+    return row.annotated < max(row.overlap, spec.overlap) + row.more
+
+
+def _queues(
+    conn: Conn, spec: LoopSpec, waiting: Sequence[Ranked], filling: Sequence[Ranked]
+) -> dict[str, Sequence[Ranked]]:
+    """Return what could come in from each lane, and the answered outputs that need a second opinion most."""
+    queues: dict[str, Sequence[Ranked]] = {
+        lane: best_first(item for item in waiting if item.lane == lane) for lane in LANES
+    }
+    asked = sum(item.lane == SECOND for item in filling)  # a task that its last annotator skipped keeps no other out
+    queues[SECOND] = [
+        Ranked(row.output_id, row.key, SECOND, row.doubt)
+        for row in doubts.most(conn, spec.name, max(0, _at_once(spec) - asked))
+    ]
+    return queues
+
+
+def _places(conn: Conn, spec: LoopSpec, filled: int) -> int:
+    """Return the number of free places. Every open task fills one, whatever its utility is by now: otherwise the window
+    would grow with each promotion.
+    """
+    on_the_way = [batch for batch in batches.open_(conn, spec.name) if batch.kind == BatchKind.TASKS]
+    if len(on_the_way) >= MAX_UNCLEAR:
+        return 0
+    in_flight = sum(batch.size for batch in on_the_way if batch.age_s < HOPES_S)
+    return max(0, min(MAX_BATCH, spec.queue.window - filled - in_flight))
+
+
 def prepare(database: Database, spec: LoopSpec) -> tuple[Window, list[Pick]]:
-    """The window, and who of the rule lane should come in, in this order: useful, and unlike what people saw."""
+    """Return the window and picks of the rule lane, the first to come in first: useful outputs, unlike those that
+    people saw.
+    """
     within = _reach(spec)
     while True:
         with database.transaction() as conn:
             window = look(conn, spec, within)
-        # How many each lane gets depends on how many wait, not on who they are.
+        # How many places each lane gets depends on how many outputs wait, not on which.
         plain = [Pick(item.output_id, "") for item in window.queues["rule"]]
         n = sum(item.lane == "rule" for item in window.chosen(plain, window.places))
         picks, enough = _select(database, spec, window, n)
         if enough or len(plain) < within or within >= selection.MOST:
             return window, picks
-        within = selection.MOST  # what waits first is nearly all the same
+        within = selection.MOST  # the best waiting outputs are nearly all alike
 
 
 def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple[list[Pick], bool]:
-    """The picks, and whether so many were there that are unlike each other and what people have seen."""
+    """Return the picks, and whether `n` of them differ from each other and from the tasks that people saw."""
     if not n or not spec.queue.diversity or spec.queue.strategy == RANDOM:
         return [Pick(item.output_id, "") for item in window.queues["rule"][:n]], True
     picks, enough = list[Pick](), True
-    # Those that no version in force has seen come only where the others do not suffice.
+    # Outputs that the versions in force have not scored come only if the others do not suffice.
     for fresh in (True, False):
         waiting = [item for item in window.queues["rule"] if item.fresh is fresh]
         if not waiting or len(picks) == n:
@@ -150,30 +170,33 @@ def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple
 def _features(
     database: Database, spec: LoopSpec, candidates: Sequence[UUID], open_: Sequence[UUID]
 ) -> tuple[Features | None, ...]:
-    """Of the candidates, of the tasks that stand open or were answered since a version learned, and of those pushed
-    last: in one reading."""
+    """Read, in one pass, the features of the candidates, of the tasks that are open or were answered since the newest
+    version was trained, and of the outputs pushed last.
+    """
     field, width = spec.field, spec.queue.embedding
     if width and spec.learner.reads != TEXT:
-        field = None  # pictures are large, and there is something better
+        field = None  # pictures are large, and embeddings say more
     with database.transaction() as conn:
-        # What was answered teaches no less than what stands open, and the utilities do not know it yet either.
+        # Answers that no version was trained on yet count like open tasks: the utilities do not know either of them.
         open_ = list(dict.fromkeys([*open_, *runs.unlearned(conn, spec.name, COMPARED)]))[:COMPARED]
         recent = [id_ for id_ in task_store.recent(conn, spec.name, RECENT) if id_ not in set(open_)]
     ids = [*candidates, *open_, *recent]
     embeddings = None
     if width:
-        said = [row["embedding"] for row in _seen(database, ids, None, embeddings=True)]
-        # One of another width came when the loop said another.
+        said = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
+        # An embedding of another width came when the loop's spec wanted that width.
         embeddings = [one if len(one or ()) == width else None for one in said]
-    data: Iterable[Mapping[str, Any]] = (row["data"] for row in _seen(database, ids, field, embeddings=False))
+    data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
         data = with_pictures(database, None, spec, list(data))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 
 
-def _seen(database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> Iterator[dict[str, Any]]:
-    """In the order of `ids`, few at a time: a picture may be large."""
+def _seen(
+    database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool
+) -> Iterator[outputs.Comparable]:
+    """Yield rows in the order of `ids`. Few are read at a time, since a picture may be large."""
     for start in range(0, len(ids), AT_A_TIME):
         some = ids[start : start + AT_A_TIME]
         with database.transaction() as conn:
@@ -185,10 +208,10 @@ def _groups(known: Features | None) -> Sequence[int]:
     return [] if known is None else known.groups.tolist()
 
 
-def opened(row: Mapping[str, Any], spec: LoopSpec) -> Ranked:
-    """An open task. One that is asked a second time is no matter of the rule any more."""
-    lane = SECOND if row["overlap"] > spec.overlap else row["lane"]
-    return Ranked(row["output_id"], row["key"], lane, row["utility"])
+def opened(row: OpenTask, spec: LoopSpec) -> Ranked:
+    """Return an open task as the window ranks it. A second opinion has a lane of its own."""
+    lane = SECOND if row.overlap > spec.overlap else row.lane
+    return Ranked(row.output_id, row.key, lane, row.utility)
 
 
 def _reach(spec: LoopSpec) -> int:
@@ -196,5 +219,5 @@ def _reach(spec: LoopSpec) -> int:
 
 
 def _at_once(spec: LoopSpec) -> int:
-    """So many second opinions are open at most: where nobody is there to give them they must not fill the window."""
+    """Return how many second opinions may be open: without anybody to give them, they must not fill the window."""
     return max(1, round(spec.queue.second * spec.queue.window)) if spec.queue.second else 0

@@ -54,7 +54,7 @@ class Up:
         env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
         heed_ctrl_c()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "console.cli", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
+            [sys.executable, "-m", "labelloop", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
             cwd=ROOT,
             env=env,
             stdout=subprocess.PIPE,
@@ -364,4 +364,4 @@ def _until(good: Callable[[], Any], what: str, seconds: float = 120) -> None:
 
 
 def _cli(*words: str) -> list[str]:
-    return [sys.executable, "-m", "console.cli", *words]
+    return [sys.executable, "-m", "labelloop", *words]

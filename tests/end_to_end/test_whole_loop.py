@@ -35,7 +35,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     data_dir, figures = tmp_path / "data", tmp_path / "figures.json"
     tmp_path.chmod(0o711)
     command = [
-        *(sys.executable, "-m", "console.cli", "demo", "--data-dir", str(data_dir), "--json", str(figures)),
+        *(sys.executable, "-m", "labelloop", "demo", "--data-dir", str(data_dir), "--json", str(figures)),
         *("--rounds", str(ROUNDS), "--per-round", str(PER_ROUND), "--port-base", str(free_base())),
     ]
     log = tmp_path / "log"

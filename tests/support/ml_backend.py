@@ -56,7 +56,7 @@ def ml_backend(
 
 def impatient() -> Flask:
     """The service of this environment; it looks who is champion as often as tests swap."""
-    champions.LOOK_EVERY_S = 0.02
+    champions.CHECK_EVERY_S = 0.02
     return from_env()
 
 

@@ -20,6 +20,7 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import Output
 from labelloop.process.settings import Settings
 from labelloop.queue import lanes
+from labelloop.queue.project import LoopProject
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -89,7 +90,7 @@ class SyncLoop:
         return Counter(row["state"] for row in self.sql("select state::text from outputs"))
 
     @property
-    def project(self) -> Row:
+    def project(self) -> LoopProject:
         with self.database.transaction() as conn:
             row = projects.get(conn, self.spec.name)
         assert row is not None
@@ -97,7 +98,7 @@ class SyncLoop:
 
     @property
     def project_id(self) -> int:
-        return int(self.project["project_id"])
+        return self.project.id
 
     # -- Label Studio's, over plain HTTP -------------------------------------------------------------------------------
 

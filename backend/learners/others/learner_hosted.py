@@ -12,13 +12,13 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from backend.learners.others import deadline
 from backend.learners.others import folder as folders
-from backend.learners.others import hurry
 from backend.learners.others.form import answer_only
-from backend.learners.others.others import classes_of, said_of
+from backend.learners.others.others import classes_of, predictions_of
 from backend.learners.others.process import Ended, ModelError, Process
+from backend.learners.predictions import Predictions
 from backend.learners.reading import one_each
-from backend.learners.said import Said
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
 from labelloop.labeling import results
 from labelloop.reading.paths import value_at
@@ -134,7 +134,7 @@ class Hosted:
             process.close()
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         """Of an item that the model fails on it says nothing.
 
         Raises Failed where it fails on all of several, or cannot be made; in a hurry it says nothing then either.
@@ -145,14 +145,14 @@ class Hosted:
             for start in range(0, len(data), self.batch):
                 predictions += self._predict(data[start : start + self.batch])
         except (Unreachable, Failed) as exc:
-            if not hurry.hurried():
+            if not deadline.is_set():
                 raise
             logger.warning("%s: %s", self.params["model"], exc)
         predictions += [None] * (len(data) - len(predictions))
         errors = [one for one in predictions if isinstance(one, Failed)]
-        if len(errors) == len(data) > 1 and not hurry.hurried():
+        if len(errors) == len(data) > 1 and not deadline.is_set():
             raise errors[0]
-        return said_of(self.config, self.classes, predictions)
+        return predictions_of(self.config, self.classes, predictions)
 
     def close(self) -> None:
         """End its process; it is started again when it is asked."""
@@ -171,7 +171,7 @@ class Hosted:
             return found
         except (ModelError, Ended) as exc:
             logger.warning("%s: %s", self.params["model"], exc)
-            if len(data) == 1 or (isinstance(exc, Ended) and hurry.hurried()):
+            if len(data) == 1 or (isinstance(exc, Ended) and deadline.is_set()):
                 return [exc] * len(data)
         alone: list[Any] = []
         for item in data:

@@ -11,10 +11,10 @@ import numpy as np
 
 from backend.learners.others import chat
 from backend.learners.others.form import answer_only
-from backend.learners.others.others import classes_of, said_of, with_confidences
+from backend.learners.others.others import classes_of, predictions_of, with_confidences
 from backend.learners.others.wire import Wire
+from backend.learners.predictions import Predictions
 from backend.learners.reading import one_each
-from backend.learners.said import Said
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.controls import Kind
 from labelloop.reading.paths import value_at
@@ -123,7 +123,7 @@ class Remote:
         self.estimator = {"shots": json.dumps([[value_at(data[i], self.field), labels[i]] for i in drawn])}
         return self
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         """Of an item with an answer that is no label it says nothing.
 
         Raises Unreachable where the server does not answer, Failed where it refuses. In a hurry raises neither: it says
@@ -134,7 +134,7 @@ class Remote:
             batches = [data[start : start + BATCH] for start in range(0, len(data), BATCH)]
             found = self._wire.each(self._predict, batches)
             predictions = [one for n, batch in enumerate(found) for one in batch or [None] * len(batches[n])]
-            return said_of(self.config, self.classes, predictions)
+            return predictions_of(self.config, self.classes, predictions)
         asked = [str(value_at(item, self.field)) for item in data for _ in range(self.samples)]
         answers = [one or (None, None) for one in self._wire.each(self._chat, asked)]
         if self.samples > 1:

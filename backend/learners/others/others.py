@@ -1,4 +1,4 @@
-"""What models of others say, read strictly: Label Studio's predictions as Said."""
+"""What models of others say, read strictly: Label Studio's predictions as Predictions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from labelloop.labeling import results
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
@@ -19,7 +19,7 @@ def classes_of(config: LabelingConfig, labels: Iterable[str]) -> tuple[str, ...]
     return () if config.kind is Kind.NUMBER else tuple(sorted(config.labels or set(labels)))
 
 
-def said_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequence[Any]) -> Said:
+def predictions_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequence[Any]) -> Predictions:
     """Of {"result", "score"} each; what is no such thing, or no answer that the form can give, says nothing."""
     labels: list[str | None] = []
     scores: list[float | None] = []
@@ -30,7 +30,9 @@ def said_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequenc
     return with_confidences(classes, labels, scores)
 
 
-def with_confidences(classes: Sequence[str], labels: Sequence[str | None], confidences: Sequence[float | None]) -> Said:
+def with_confidences(
+    classes: Sequence[str], labels: Sequence[str | None], confidences: Sequence[float | None]
+) -> Predictions:
     """Labels and how sure the model is of each; None: it does not say, which is 0 to those who read a number.
 
     Where each label is a class and has a confidence, what that leaves is spread evenly over the other classes: of all
@@ -43,13 +45,13 @@ def with_confidences(classes: Sequence[str], labels: Sequence[str | None], confi
         for label, sure in zip(labels, confidences, strict=True)
     )
     if not whole or len(classes) < 2:
-        return Said(labels, numbers)
+        return Predictions(labels, numbers)
     proba = np.full((len(labels), len(classes)), 1 / len(classes))
     for row, (label, sure) in enumerate(zip(labels, numbers, strict=True)):
         if label is not None:
             proba[row] = (1 - sure) / (len(classes) - 1)
             proba[row, columns[label]] = sure
-    return Said(labels, numbers, proba)
+    return Predictions(labels, numbers, proba)
 
 
 def share(value: object) -> float | None:

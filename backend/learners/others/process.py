@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from backend.learners.others import hurry
+from backend.learners.others import deadline
 from backend.learners.others.host import PRIVATE
 from labelloop.errors import Failed, Unreachable
 
@@ -65,7 +65,7 @@ class Process:
         In a hurry raises Unreachable when the time is over; the model goes on, and is asked again when it is done. What
         it was asked then has `seconds` all the same: after that it is ended.
         """
-        time_left = hurry.left(seconds + START_S)
+        time_left = deadline.left(seconds + START_S)
         if not time_left or not self._lock.acquire(timeout=time_left):
             raise Unreachable("the model is busy with others")
         try:
@@ -73,16 +73,16 @@ class Process:
                 self._start()
             if (owed := self._owed) is not None:
                 most = START_S if owed == "open" else seconds
-                error = self._receive(time.monotonic() + hurry.left(most)).get("error")
+                error = self._receive(time.monotonic() + deadline.left(most)).get("error")
                 if owed == "open" and error is not None:
                     self.close()
                     raise Failed(f"the model cannot be made: {error}")
-            deadline = time.monotonic() + hurry.left(seconds)
+            ends_at = time.monotonic() + deadline.left(seconds)
             self._due = time.monotonic() + seconds
-            self._send({"do": do, **what}, deadline)
-            answer = self._receive(deadline)
+            self._send({"do": do, **what}, ends_at)
+            answer = self._receive(ends_at)
         except TimeoutError:
-            if hurry.hurried() and self._owed is not None and time.monotonic() < self._due:
+            if deadline.is_set() and self._owed is not None and time.monotonic() < self._due:
                 raise Unreachable("the model is still at work") from None
             self.close()
             raise Ended(f"the model took longer than {seconds:g} s to {do} and was ended") from None
@@ -131,13 +131,13 @@ class Process:
         self._due = time.monotonic() + START_S
         self._send({"do": "open", **opening}, self._due)
 
-    def _send(self, question: dict[str, Any], deadline: float) -> None:
+    def _send(self, question: dict[str, Any], ends_at: float) -> None:
         assert self._child is not None
         assert self._child.stdin is not None
         rest = memoryview(json.dumps(question).encode() + b"\n")
         file = self._child.stdin.fileno()
         while rest:
-            _wait(file, select.POLLOUT, deadline)
+            _wait(file, select.POLLOUT, ends_at)
             try:
                 rest = rest[os.write(file, rest) :]
             except BlockingIOError:
@@ -146,12 +146,12 @@ class Process:
                 raise self._died() from None
         self._owed = question["do"]
 
-    def _receive(self, deadline: float) -> dict[str, Any]:
+    def _receive(self, ends_at: float) -> dict[str, Any]:
         assert self._child is not None
         assert self._child.stdout is not None
         file = self._child.stdout.fileno()
         while b"\n" not in self._buffer[-(1 << 16) :]:
-            _wait(file, select.POLLIN, deadline)
+            _wait(file, select.POLLIN, ends_at)
             read = os.read(file, 1 << 16)
             if not read:
                 raise self._died()
@@ -180,11 +180,11 @@ class Process:
         return Ended(f"the model's process ended, {how}; its last words are in the log")
 
 
-def _wait(file: int, event: int, deadline: float) -> None:
-    """Until the pipe is ready; raises TimeoutError after the deadline."""
+def _wait(file: int, event: int, ends_at: float) -> None:
+    """Until the pipe is ready; raises TimeoutError after the ends_at."""
     poll = select.poll()
     poll.register(file, event)
-    if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+    if not poll.poll(max(0.0, ends_at - time.monotonic()) * 1000):
         raise TimeoutError
 
 

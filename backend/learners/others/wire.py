@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from backend.learners.others import hurry
+from backend.learners.others import deadline
 from labelloop.errors import Failed, SpecError, Unreachable
 
 TRIES = 4
@@ -57,19 +57,19 @@ class Wire:
 
         In a hurry None for all that has no answer in time; else what `ask` raises first is raised, the rest not asked.
         """
-        hurried, until = hurry.hurried(), time.monotonic() + hurry.left(float("inf"))
+        limited, until = deadline.is_set(), time.monotonic() + deadline.left(float("inf"))
         futures = [self._pool.submit(self._or_error, ask, item, until) for item in items]
-        most = max(0.0, until - time.monotonic()) if hurried else None
-        wait(futures, most, return_when=ALL_COMPLETED if hurried else FIRST_EXCEPTION)
+        most = max(0.0, until - time.monotonic()) if limited else None
+        wait(futures, most, return_when=ALL_COMPLETED if limited else FIRST_EXCEPTION)
         late = [future for future in futures if future.cancel() or not future.done()]
         found = [None if future in late or future.exception() else future.result() for future in futures]
         errors = [error for future in futures if future not in late and (error := future.exception())]
         rejected = [one for one in found if isinstance(one, Rejected)]
-        if not hurried and (errors or len(rejected) == len(items) > 0):
+        if not limited and (errors or len(rejected) == len(items) > 0):
             raise (errors or rejected)[0]
         for error in [*errors, *rejected][:1]:
             logger.warning("%d of %d answers are missing: %s", len(errors) + len(rejected), len(items), error)
-        if hurried and late:
+        if limited and late:
             logger.warning("%s: %d of %d answers did not come in time", self.url, len(late), len(items))
         return [None if isinstance(one, Rejected) else one for one in found]
 

@@ -1,7 +1,8 @@
-"""The model card of a version: what it is, what it learned from, what it is worth, and what it is not good for.
+"""The model card of a version: details, training data, metrics and limits.
 
 The sections are those of Mitchell et al. 2019, "Model Cards for Model Reporting" (doi:10.1145/3287560.3287596). A card
-may leave the house, so it names nobody but who promoted the version: `labelloop lineage` says whose the answers are.
+may be given to other organisations, so the only person that it names is the one who promoted the version.
+`labelloop lineage` shows the reviewers.
 """
 
 from backend.report.card.facts import card

@@ -1,4 +1,4 @@
-"""What a model card says, as a dict of JSON's own types."""
+"""The facts of a model card, as a dict of JSON's own types."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import JudgedVersion, find, short
 
 MOST_LABELS = 100
-"""Further ones are summed up in one line, whose label is null: numbers would fill pages."""
+"""Labels listed. The rest are added up in one row whose label is None, because numbers would fill pages."""
 NO_LABEL = "none of them"
 Card = dict[str, Any]
 
 
 def card(database: Database, version_id: str, models_dir: Path | None = None) -> Card:
-    """The card of a version; `version_id` may be the first characters of one.
+    """Return the card of a version; `version_id` may be the first characters of an id.
 
-    Shares are of 1, times ISO 8601 in UTC; what was not measured is null. With `models_dir` its file is read and
-    checked: the learner's parameters stand nowhere else. Raises UsageError for a version that is not there.
+    Shares are 0 to 1, times are ISO 8601 in UTC, and a value that was not measured is None. With `models_dir` the file
+    is read and checked; only the file has the learner's parameters. Raises UsageError if there is no such version.
     """
     with database.transaction() as conn:
         version = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
@@ -51,7 +51,7 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
         "loop": version.loop,
         "version": version.id,
         "name": short(version.id),
-        "stage": version.stage,
+        "stage": str(version.stage),
         "learner": version.learner,
         "params": params,
         "classes": version.classes,
@@ -126,7 +126,7 @@ def _identity(version: JudgedVersion, scores: Mapping[str, Any], runs: Sequence[
 
 
 def _read(models_dir: Path, version_id: str) -> tuple[Card | None, str | None]:
-    """The learner's parameters; and what is wrong with its file, if anything is."""
+    """Return the learner's parameters and the fault of its file; one of the two is None."""
     try:
         return dict(models.load(models_dir, version_id).params), None
     except LabelloopError as exc:
@@ -134,7 +134,7 @@ def _read(models_dir: Path, version_id: str) -> tuple[Card | None, str | None]:
 
 
 def _by_label(rows: Iterable[tuple[str, int]]) -> Counter[str]:
-    """How often each label was given; in an answer of several labels, or of spans, each counts."""
+    """Count the labels of answers. Each label of an answer with several labels, or spans, counts."""
     counts: Counter[str] = Counter()
     for answer, n in rows:
         for label in _labels_of(answer):
@@ -143,7 +143,7 @@ def _by_label(rows: Iterable[tuple[str, int]]) -> Counter[str]:
 
 
 def _labels_of(answer: str) -> list[str]:
-    """`answer` as tables have it: a label, a JSON list of labels, or one of spans [start, end, label]."""
+    """Return the labels of an answer as stored: a label, a JSON list of labels, or of spans [start, end, label]."""
     if not answer.startswith("["):
         return [answer]
     try:

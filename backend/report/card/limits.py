@@ -1,4 +1,4 @@
-"""Limits: what a version is not good for, and what its figures cannot show, in sentences drawn from its card."""
+"""Limits of a version and of its figures, in sentences made from its card."""
 
 from __future__ import annotations
 
@@ -6,117 +6,121 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 FEW_TAUGHT = 20
+"""A label with fewer training answers is named."""
 FEW_HELD_OUT = 10
-"""Fewer held-out answers of a label say next to nothing: with 10 the interval is some 50 points wide."""
+"""A label with fewer held-out answers is named. With 10 answers the confidence interval is about 50 points wide."""
 MOST_ECE = 0.1
-"""An expected calibration error above this is named, where the loop's gate has no limit of its own."""
-NAMED = 10
+"""A higher expected calibration error is named, unless the loop's gate has a limit of its own."""
+LABELS_NAMED = 10
+"""Labels, or slices, named in one sentence or list; the rest are counted."""
 Card = Mapping[str, Any]
 
 
 def limits(card: Card) -> list[str]:
-    """Pure; what weighs most comes first."""
+    """Return the limits as sentences, the most important first."""
     return [*_file(card), *_judged(card), *_labels(card), *_people(card), *_chosen(card)]
 
 
 def _file(card: Card) -> Iterator[str]:
     if trouble := card["model"]["file"]["trouble"]:
-        yield f"It cannot serve: {trouble}."
+        yield f"It cannot serve predictions: {trouble}."
     stale = card["data"]["stale"]
     n = stale["changed"] + stale["withdrawn"]
     if n:
         yield (
-            f"{n} of the {card['data']['answers']} answers that it learned from do not hold any more "
-            f"({stale['changed']} say something else now, {stale['withdrawn']} were withdrawn)."
+            f"It was trained on {card['data']['answers']} answers, of which {n} are stale "
+            f"({stale['changed']} changed, {stale['withdrawn']} withdrawn)."
         )
 
 
 def _judged(card: Card) -> Iterator[str]:
     metrics = card["metrics"]
     if not metrics["holdout"]:
-        yield "No held-out answers judged it: how good it is is not known."
+        yield "Its accuracy is not known: it was judged on no held-out answers."
         return
     measured = metrics["accuracy"] or {}
     if measured.get("low") is not None and measured.get("high") is not None:
         yield (
-            f"Its {'score' if metrics['metric'] == 'score' else 'accuracy'} is measured on {metrics['holdout']} "
-            f"held-out answers: anything from {100 * measured['low']:.1f} to {100 * measured['high']:.1f} % fits them."
+            f"Its {'mean item score' if metrics['metric'] == 'score' else 'accuracy'} is measured on "
+            f"{metrics['holdout']} held-out answers: 95 % CI {100 * measured['low']:.1f} to "
+            f"{100 * measured['high']:.1f} %."
         )
     if metrics["detectable"] is not None:
         yield (
-            f"The hold-out cannot show small differences: a gain below {100 * metrics['detectable']:.1f} points "
-            "over the model before it would have been seen with a chance of less than 80 %."
+            "The hold-out set cannot show small differences: it detects a gain below "
+            f"{100 * metrics['detectable']:.1f} points over the champion at that time with a probability of less than "
+            "80 %."
         )
     looks = (metrics["reuse"] or {}).get("looks")
     if looks:
         yield (
-            f"The same held-out answers had judged {looks} {'run' if looks == 1 else 'runs'} before this one, so "
-            "figures that look good may be luck in part."
+            f"{looks} earlier {'run was' if looks == 1 else 'runs were'} judged on the same held-out answers, so a "
+            "good result may partly be chance."
         )
     fell = [slice_ for slice_ in card["slices"] or [] if slice_.get("fell")]
-    for slice_ in fell[:NAMED]:
+    for slice_ in fell[:LABELS_NAMED]:
         yield (
-            f"It is worse, beyond chance, than the model before it where {slice_['by']} is {slice_['value']!r}: "
+            f"It is worse beyond chance than the champion at that time if {slice_['by']} is {slice_['value']!r}: "
             f"{100 * slice_['gain']:+.1f} points on {slice_['n']} held-out answers."
         )
-    if len(fell) > NAMED:
-        yield f"It is worse, beyond chance, in {len(fell) - NAMED} slices more."
+    if len(fell) > LABELS_NAMED:
+        yield f"It is worse beyond chance in {len(fell) - LABELS_NAMED} more slices."
     ece = ((card["calibration"] or {}).get("challenger") or {}).get("ece")
     if ece is not None and ece > (metrics["max_ece"] or MOST_ECE):
         yield (
-            f"Its confidence is not to be taken as a probability: calibration error (ECE) {100 * ece:.1f} %, the mean "
-            "distance of confidence and accuracy."
+            f"Its confidence is not a reliable probability: calibration error (ECE) {100 * ece:.1f} %, the mean "
+            "distance between confidence and accuracy."
         )
 
 
 def _labels(card: Card) -> Iterator[str]:
     asked = card["use"]["labels"]
     if not asked or not card["data"]["answers"]:
-        return  # numbers and free texts: each is rare
+        return  # numbers and free texts, which are all rare
     counted = {row["label"]: row for row in card["data"]["labels"] if row["label"] is not None}
     classes = card["model"]["classes"]
     never = [label for label in asked if label not in classes]
     if never:
-        yield f"It can never say {_named(never)}: no answer that it learned from does."
+        yield f"It never predicts {_named(never)}: no training answer has this label."
     gone = [label for label in classes if label not in asked]
     if gone:
-        yield f"It may say {_named(gone)}, which the loop does not ask for any more."
+        yield f"It may predict {_named(gone)}, which the loop does not use any more."
     few = [f"{label} ({row['taught']})" for label, row in counted.items() if 0 < row["taught"] < FEW_TAUGHT]
     if few:
-        yield f"It has seen little of {_several(few)}: fewer than {FEW_TAUGHT} answers each."
+        yield f"It was trained on few answers of {_several(few)}: fewer than {FEW_TAUGHT} each."
     if card["metrics"]["holdout"]:
         unseen = [label for label, row in counted.items() if row["taught"] and row["held_out"] < FEW_HELD_OUT]
         if unseen:
-            yield f"How well it tells {_named(unseen)} is not known: fewer than {FEW_HELD_OUT} held-out answers each."
+            yield f"Its accuracy on {_named(unseen)} is not known: fewer than {FEW_HELD_OUT} held-out answers each."
 
 
 def _people(card: Card) -> Iterator[str]:
     people, answers = card["data"]["reviewers"]["people"], card["data"]["answers"]
     if answers and not people:
-        yield "Whose the answers are that it learned from is not on record."
+        yield "The reviewers who gave its training answers are not on record."
     elif people == 1:
-        yield "One person gave all answers that it learned from: it has that person's habits."
+        yield "One person gave all its training answers: it has learned that person's habits."
     elif people and card["data"]["reviewers"]["most_by_one"] > 0.8 * answers:
         share = card["data"]["reviewers"]["most_by_one"] / answers
-        yield f"One of its {people} reviewers stands behind {100 * share:.0f} % of the answers that it learned from."
+        yield f"One of its {people} reviewers gave {100 * share:.0f} % of its training answers."
     agreement = (card["metrics"]["reviewers"] or {}).get("agreement")
     if agreement is not None and agreement < 0.8:
         yield (
-            f"People agree on {100 * agreement:.0f} % of the held-out answers that several gave: no model can be "
-            "measured much better than that."
+            f"The agreement of reviewers is {100 * agreement:.0f} % on held-out answers that several of them gave. No "
+            "model can reach a much higher accuracy on these answers."
         )
 
 
 def _chosen(card: Card) -> Iterator[str]:
     if (rule := card["data"]["lanes"].get("rule")) is not None and card["data"]["answers"]:
         yield (
-            f"{100 * rule / card['data']['answers']:.0f} % of what it learned from was chosen because a model was "
-            "unsure of it: its labels are not as frequent there as in what comes in."
+            f"{100 * rule / card['data']['answers']:.0f} % of its training answers were chosen because a model was "
+            "uncertain. Their labels are not as frequent as in the incoming outputs."
         )
     if card["metrics"]["holdout"]:
         yield (
-            "People saw a prelabel while they answered the hold-out, and lean to what they are shown: the model that "
-            "served then looks a little better than it is."
+            "People saw a prelabel while they answered the hold-out set, and tend to accept it. So the champion at "
+            "that time looks slightly better than it is."
         )
 
 
@@ -125,5 +129,5 @@ def _named(labels: list[str]) -> str:
 
 
 def _several(words: list[str]) -> str:
-    more = f" and {len(words) - NAMED} more" if len(words) > NAMED else ""
-    return ", ".join(words[:NAMED]) + more
+    more = f" and {len(words) - LABELS_NAMED} more" if len(words) > LABELS_NAMED else ""
+    return ", ".join(words[:LABELS_NAMED]) + more

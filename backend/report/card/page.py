@@ -1,4 +1,4 @@
-"""A model card as one page of HTML that needs nothing else: no script, no font, no picture from anywhere."""
+"""A model card as one page of HTML that loads nothing: no script, no font and no picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TEMPLATES = Environment(
 
 
 def card_html(card: Mapping[str, Any]) -> str:
-    """The page of what `backend.report.card.card` made."""
+    """Return the page of a card made by `backend.report.card.card`."""
     return _TEMPLATES.get_template("card.html").render(card=card, **card)
 
 
@@ -32,14 +32,14 @@ def _points(share: float | None) -> str:
 
 
 def _interval(found: Mapping[str, Any] | None, of: str = "accuracy") -> str:
-    """A figure with its 95 % interval: `of` accuracy (a share) or value (a difference)."""
+    """Format a figure with its 95 % confidence interval. `of`: "accuracy" (a share) or "value" (a difference)."""
     if not found or found.get(of) is None:
         return "not measured"
     shown = _percent(found[of]) if of == "accuracy" else _points(found[of])
     if found.get("low") is None or found.get("high") is None:
         return shown
     sign = "" if of == "accuracy" else "+"
-    return f"{shown} ({100 * found['low']:{sign}.1f} to {100 * found['high']:{sign}.1f})"
+    return f"{shown} (95 % CI {100 * found['low']:{sign}.1f} to {100 * found['high']:{sign}.1f})"
 
 
 def _time(at: str | None) -> str:

@@ -62,12 +62,6 @@ def annotation_ids(conn: Conn, loop: str) -> set[int]:
     return {row["annotation_id"] for row in rows}
 
 
-def task_ids(conn: Conn, loop: str) -> set[int]:
-    """Return Label Studio's ids of the tasks made from the loop's outputs."""
-    rows = conn.execute("select label_studio_id from tasks where loop = %(loop)s", {"loop": loop})
-    return {row["label_studio_id"] for row in rows}
-
-
 def lost_between_hops(conn: Conn, loop: str, overlap: int) -> int:
     """Count the answers lost between two hops.
 

@@ -6,11 +6,11 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
+from labelloop.access.token import AccessToken
 from labelloop.errors import UsageError
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, columns, rows_of
 
 REVIEW = "review"
 """May look."""
@@ -18,6 +18,8 @@ PROMOTE = "promote"
 """May decide."""
 SCOPES = (REVIEW, PROMOTE)
 LONGEST_NAME = 100
+
+TOKEN = columns(AccessToken)
 
 
 def add(conn: Conn, name: str, scopes: Sequence[str]) -> str:
@@ -47,33 +49,36 @@ def revoke(conn: Conn, name: str) -> bool:
     )
 
 
-def list_(conn: Conn) -> list[dict[str, Any]]:
-    """All tokens by name, revoked ones too; never what they are."""
-    return conn.execute("select name, scopes, created_at, revoked_at from access_tokens order by name").fetchall()
+def list_(conn: Conn) -> list[AccessToken]:
+    """Return all tokens by name, revoked ones too."""
+    return rows_of(conn, AccessToken).execute(f"select {TOKEN} from access_tokens order by name").fetchall()
 
 
-def of_token(conn: Conn, token: str) -> dict[str, Any] | None:
-    """The valid token that this is: {"id", "name", "scopes"}. Compared in constant time with each that is valid."""
-    given = sha256(token)
-    found = None
-    for row in conn.execute("select id, name, scopes, sha256 from access_tokens where revoked_at is null"):
-        if hmac.compare_digest(bytes(row.pop("sha256")), given):
-            found = row
-    return found
+def of_token(conn: Conn, token: str) -> AccessToken | None:
+    """Return the valid token that this is; None if there is none. Each valid token is compared in constant time."""
+    given, found = sha256(token), None
+    for row in conn.execute("select id, sha256 from access_tokens where revoked_at is null"):
+        if hmac.compare_digest(bytes(row["sha256"]), given):
+            found = row["id"]
+    return None if found is None else of_id(conn, found)
 
 
-def of_id(conn: Conn, token_id: UUID) -> dict[str, Any] | None:
-    """The valid token with this id: somebody has logged in with it."""
-    return conn.execute(
-        "select id, name, scopes from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id}
-    ).fetchone()
+def of_id(conn: Conn, token_id: UUID) -> AccessToken | None:
+    """Return the valid token with this id: somebody has logged in with it."""
+    return (
+        rows_of(conn, AccessToken)
+        .execute(f"select {TOKEN} from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id})
+        .fetchone()
+    )
 
 
-def of_name(conn: Conn, name: str) -> dict[str, Any] | None:
-    """The valid token of this name: an identity provider says who it is, and this what they may do."""
-    return conn.execute(
-        "select id, name, scopes from access_tokens where name = %(name)s and revoked_at is null", {"name": name}
-    ).fetchone()
+def of_name(conn: Conn, name: str) -> AccessToken | None:
+    """Return the valid token of this name. An identity provider says who a person is, the token what they may do."""
+    return (
+        rows_of(conn, AccessToken)
+        .execute(f"select {TOKEN} from access_tokens where name = %(name)s and revoked_at is null", {"name": name})
+        .fetchone()
+    )
 
 
 def sha256(token: str) -> bytes:

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from labelloop.answers.annotations import Annotation, digest
-from labelloop.store.database import Conn
+from labelloop.answers.annotations import Annotation, StoredAnnotation, digest
+from labelloop.store.database import Conn, rows_of
 
 Seen = tuple[Annotation, UUID | None, str | None]
 """An annotation, the output that its task carries, and why it is distrusted (None: it counts)."""
@@ -21,7 +21,7 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
 
     A tombstone differs from everything. An older version comes from a page that was read long ago, and is left out.
     When a user is deleted Label Studio takes the name off his annotations without a new `updated_at`: ours keep it.
-    The caller holds the loop's answers, as for `bury` and `bury_outputs`.
+    The caller holds the loop's answers, as for `write_tombstones` and `write_tombstones_of_outputs`.
     """
     rows = [_row(annotation, output_id, distrusted) for annotation, output_id, distrusted in seen]
     new = conn.execute(
@@ -54,7 +54,7 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
     return {row["output_id"] for row in new if row["output_id"] is not None}
 
 
-def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
+def write_tombstones(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
     """Tombstones for the annotations of these tasks that are not `present` any more; returns their outputs.
 
     `tasks`: Label Studio's id to the task's `updated_at`, which every annotation and every deletion of one moves. An
@@ -84,7 +84,7 @@ def bury(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Seq
     return {row["output_id"] for row in rows if row["output_id"] is not None}
 
 
-def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
+def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
     """Tombstones for every annotation of these outputs: their tasks are gone."""
     conn.execute(
         """
@@ -100,26 +100,33 @@ def bury_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None
     )
 
 
-def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """The annotations of these outputs that are no skip; of one that does not count `distrusted` says why."""
-    return conn.execute(
-        """
-        select * from annotations
+def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:
+    """Return the annotations of these outputs, without the skipped ones."""
+    return (
+        rows_of(conn, StoredAnnotation)
+        .execute(
+            """
+        select annotation_id as id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth, lead_time_s,
+            parent_prediction, created_at, updated_at, seq, output_id, distrusted
+        from annotations
         where instance = %(instance)s and output_id = any(%(ids)s) and not was_cancelled
         and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
         order by annotation_id
         """,
-        {"instance": instance, "ids": list(output_ids)},
-    ).fetchall()
+            {"instance": instance, "ids": list(output_ids)},
+        )
+        .fetchall()
+    )
 
 
-def rung(conn: Conn, loop: str) -> dict[int, datetime]:
-    """Tasks of which somebody asked whether they are still there, and when it was last asked."""
+def doorbells(conn: Conn, loop: str) -> dict[int, datetime]:
+    """Return the tasks whose existence the next pull must check, with the time of the last request for each."""
     rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()
     return {row["task_id"]: row["requested_at"] for row in rows}
 
 
-def ring(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+def record_doorbell(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+    """Have the next pull check whether these tasks still exist."""
     conn.execute(
         """
         insert into pull_requests (loop, task_id) select %(loop)s, unnest(%(ids)s::bigint[])
@@ -130,7 +137,7 @@ def ring(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
 
 
 def answer_doorbells(conn: Conn, loop: str, rung: Mapping[int, datetime]) -> None:
-    """Forget these rings; one that came since then stays."""
+    """Delete these doorbells, except those that were recorded anew since they were read."""
     conn.execute(
         """
         delete from pull_requests r using unnest(%(ids)s::bigint[], %(times)s::timestamptz[]) as a (task_id, at)

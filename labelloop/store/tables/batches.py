@@ -7,13 +7,14 @@ one paused for minutes among them, only the first succeeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.outputs.output import OutputState
+from labelloop.queue.batches import BatchItem, BatchKind, BatchState, OpenBatch
+from labelloop.store.database import Conn, rows_of
 
 
-def intend(conn: Conn, loop: str, version: str, size: int, kind: str = "tasks") -> UUID:
+def intend(conn: Conn, loop: str, version: str, size: int, kind: BatchKind = BatchKind.TASKS) -> UUID:
     """A new batch, not yet sent."""
     row = conn.execute(
         """
@@ -26,34 +27,45 @@ def intend(conn: Conn, loop: str, version: str, size: int, kind: str = "tasks") 
     return UUID(str(row["id"]))
 
 
-def open_(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """Batches of which it is not clear what became of them, oldest first; `age_s` counts from the moment of sending."""
-    return conn.execute(
-        """
-        select *, extract(epoch from now() - coalesce(sent_at, created_at))::float8 as age_s
+def open_(conn: Conn, loop: str) -> list[OpenBatch]:
+    """Return the batches whose end is not known, oldest first."""
+    return (
+        rows_of(conn, OpenBatch)
+        .execute(
+            """
+        select id, loop, kind, state, version, size, created_at, sent_at,
+            extract(epoch from now() - coalesce(sent_at, created_at))::float8 as age_s
         from batches where loop = %(loop)s and state in ('intent', 'sending') order by created_at, id
         """,
-        {"loop": loop},
-    ).fetchall()
+            {"loop": loop},
+        )
+        .fetchall()
+    )
 
 
-def get(conn: Conn, batch_id: UUID) -> dict[str, Any]:
-    row = conn.execute("select * from batches where id = %(id)s", {"id": batch_id}).fetchone()
+def version(conn: Conn, batch_id: UUID) -> str:
+    """Return the `model_version` of the batch's predictions."""
+    row = conn.execute("select version from batches where id = %(id)s", {"id": batch_id}).fetchone()
     assert row is not None
-    return row
+    return str(row["version"])
 
 
-def items(conn: Conn, batch_id: UUID) -> list[dict[str, Any]]:
-    """What the batch carries, with the outputs themselves; the first to be served first."""
-    return conn.execute(
-        """
-        select i.*, o.key, o.data, o.result, o.label as output_label, o.probabilities, o.evidence,
+def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
+    """Return what the batch carries, with the outputs themselves; the first to be served first."""
+    return (
+        rows_of(conn, BatchItem)
+        .execute(
+            """
+        select i.batch_id, i.output_id, i.lane, i.priority, i.label, i.champion, i.ranker, i.why, i.margin,
+            o.key, o.data, o.result, o.label as output_label, o.probabilities, o.evidence,
             o.confidence as output_confidence
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(id)s order by i.priority desc, i.output_id
         """,
-        {"id": batch_id},
-    ).fetchall()
+            {"id": batch_id},
+        )
+        .fetchall()
+    )
 
 
 def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
@@ -94,7 +106,7 @@ def send(conn: Conn, batch_id: UUID) -> bool:
     )
 
 
-def end(conn: Conn, batch_id: UUID, was: str, became: str, reason: str | None = None) -> bool:
+def end(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason: str | None = None) -> bool:
     """Say what became of a batch; False when somebody else has said it already."""
     return (
         conn.execute(
@@ -139,7 +151,7 @@ def in_review(conn: Conn, batch_id: UUID, output_ids: Sequence[UUID]) -> int:
     ).rowcount
 
 
-def release(conn: Conn, batch_id: UUID, state: str, reason: str) -> int:
+def release(conn: Conn, batch_id: UUID, state: OutputState, reason: str) -> int:
     """Outputs of the batch that are still on their way go to `state`: waiting or quarantined."""
     return conn.execute(
         """

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables.prelabels import MAX_BYTES
 from labelloop.versions.version import VersionPair
 
@@ -14,31 +14,56 @@ DOUBTFUL = 0.5
 """The version gives another label at least as much chance as the answer's."""
 
 
-def most(conn: Conn, loop: str, limit: int) -> list[dict[str, Any]]:
-    """The answered tasks to ask once more, the most doubtful first: output_id, key, doubt.
+class Doubtful(NamedTuple):
+    """An answered task to ask once more."""
 
-    Never one that was asked twice already. Not hold-out, which judges the very version that doubts; not gold.
+    output_id: UUID
+    key: str
+    doubt: float
+    """Probability that the answer is incorrect, as the ranker sees it."""
+
+
+class Undoubted(NamedTuple):
+    """The answer of one person, about which the versions in force have given no doubt yet."""
+
+    output_id: UUID
+    data: Mapping[str, Any]
+    seq: int
+    """Of the answer."""
+    label: str
+
+
+def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
+    """Return the answered tasks to ask once more, the most doubtful first.
+
+    Never a task that was asked twice already, a hold-out item (it judges the very version that doubts) or a gold item.
     """
-    return conn.execute(
-        """
+    return (
+        rows_of(conn, Doubtful)
+        .execute(
+            """
         select d.output_id, o.key, d.doubt
         from doubts d join outputs o on o.id = d.output_id join tasks t on t.output_id = d.output_id
         where d.loop = %(loop)s and d.doubt >= %(least)s and o.state = 'answered' and t.overlap = 1
         and o.lane not in ('holdout', 'gold')
         order by d.doubt desc, o.key limit %(limit)s
         """,
-        {"loop": loop, "least": DOUBTFUL, "limit": limit},
-    ).fetchall()
+            {"loop": loop, "least": DOUBTFUL, "limit": limit},
+        )
+        .fetchall()
+    )
 
 
-def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[dict[str, Any]]:
+def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[Undoubted]:
     """Return answers of one person about which these versions have not given a doubt yet, in the order of the ids.
 
     Starts behind the id `after`. Returns at most `limit` rows, and fewer if the data is large; only outputs of the
     lanes that `most` may ask again.
     """
-    return conn.execute(
-        f"""
+    return (
+        rows_of(conn, Undoubted)
+        .execute(
+            f"""
         select output_id, data, seq, label from (
             select w.*, o.data,
                 sum(pg_column_size(o.data)) over (order by o.id) - pg_column_size(o.data) as bytes_before
@@ -56,8 +81,10 @@ def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | N
         ) w
         where bytes_before < {MAX_BYTES} order by output_id
         """,
-        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker, "limit": limit, "after": after},
-    ).fetchall()
+            {"loop": loop, "champion": pair.champion, "ranker": pair.ranker, "limit": limit, "after": after},
+        )
+        .fetchall()
+    )
 
 
 def write(

@@ -3,22 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from labelloop.answers.feedback import Answer, Feedback
-from labelloop.answers.people import Person
-from labelloop.store.database import Conn
+from labelloop.answers.people import Person, Reviewer
+from labelloop.outputs.output import OutputState
+from labelloop.queue.prelabel import Prelabelled
+from labelloop.store.database import Conn, columns, rows_of
 
 
-def reviewers(conn: Conn, instance: UUID) -> dict[int, dict[str, Any]]:
-    """Label Studio's user id to the reviewer."""
-    rows = conn.execute("select * from reviewers where instance = %(instance)s", {"instance": instance}).fetchall()
-    return {row["label_studio_user_id"]: row for row in rows}
+@dataclass(frozen=True, slots=True)
+class Reviewed:
+    """An output with the prelabel that its task shows, and its newest answer."""
+
+    id: UUID
+    label: str | None
+    """The pipeline's label."""
+    result: Sequence[Any] | None
+    probabilities: Mapping[str, float] | None
+    state: OutputState
+    shown_label: str | None
+    champion: str | None
+    """The version that gave the shown label; None without a task."""
+    margin: float | None
+    overlap: int
+    """How many people are asked, if that is more than the loop's overlap; else 1."""
+    answered: int | None
+    """Seq of the newest answer; None if there never was one."""
+    answer: str | None
+    agreement: float | None
+    reviewers: int | None
+
+    @property
+    def shown(self) -> Prelabelled | None:
+        """What its task shows; None without a task."""
+        if self.champion is None:
+            return None
+        return Prelabelled(self.shown_label, self.champion, self.margin, self.label, self.result, self.probabilities)
 
 
-def meet(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
-    """Write down who they are; address and name that are known are kept where None is given."""
+def reviewers(conn: Conn, instance: UUID) -> dict[int, Reviewer]:
+    """Return the reviewers by Label Studio's user id."""
+    rows = rows_of(conn, Reviewer).execute(
+        f"select {columns(Reviewer)} from reviewers where instance = %(instance)s", {"instance": instance}
+    )
+    return {row.label_studio_user_id: row for row in rows}
+
+
+def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
+    """Store the address and name of these reviewers; a reviewer with None keeps those that are stored."""
     conn.execute(
         """
         insert into reviewers (instance, label_studio_user_id, email, name)
@@ -37,13 +72,13 @@ def meet(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None
     )
 
 
-def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
-    """Label, result and state of these outputs, their task (null: none), how many people are asked where that is more
-    than the loop's, and their newest answer (`answered` null: none ever).
-    """
-    return conn.execute(
-        """
-        select o.id, o.label, o.result, o.probabilities, o.state::text, to_jsonb(t) as task,
+def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
+    """Return these outputs, in the order of their ids."""
+    return (
+        rows_of(conn, Reviewed)
+        .execute(
+            """
+        select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
             a.seq as answered, a.label as answer, a.agreement, a.reviewers
         from outputs o left join tasks t on t.output_id = o.id left join lateral (
@@ -51,8 +86,10 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[dict[str, Any]]:
         ) a on true
         where o.id = any(%(ids)s) order by o.id
         """,
-        {"ids": list(output_ids)},
-    ).fetchall()
+            {"ids": list(output_ids)},
+        )
+        .fetchall()
+    )
 
 
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:

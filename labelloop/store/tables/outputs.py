@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
 from labelloop.labeling import structured
-from labelloop.outputs.output import Output, body_sha256
-from labelloop.queue.lanes import Placement
+from labelloop.outputs.output import Output, OutputState, body_sha256
+from labelloop.queue.lanes import Lane, Placement
 from labelloop.reading import paths
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,43 @@ class Stored:
 
     id: UUID
     key: str
-    state: str
+    state: OutputState
     is_new: bool
     fits: bool
     """False: the key is known with another body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """An output with its newest answer."""
+
+    id: UUID
+    loop: str
+    key: str
+    state: OutputState
+    lane: Lane
+    label: str | None
+    """The pipeline's label."""
+    confidence: float | None
+    model_version: str
+    received_at: datetime
+    answer_label: str | None
+    """None without an answer, and for a tie."""
+    agreement: float | None
+    reviewers: int | None
+    resolved_at: datetime | None
+    """None without an answer."""
+    rejected: bool | None
+    """Whether every reviewer rejected it; None without feedback."""
+
+
+class Comparable(NamedTuple):
+    """What can be compared of an output."""
+
+    id: UUID
+    data: Mapping[str, Any]
+    """Holds at most the one field that was asked for."""
+    embedding: Sequence[float] | None
 
 
 def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], list[Stored], list[Stored]]:
@@ -103,13 +137,14 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
     )
 
 
-def get(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
-    """The output with its newest answer (answer_label, agreement, reviewers, resolved_at; null without one), and
-    whether every reviewer rejected it (null without feedback).
-    """
-    return conn.execute(
-        """
-        select o.*, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
+def get(conn: Conn, loop: str, key: str) -> Status | None:
+    """Return the output of this key; None if there is none."""
+    return (
+        rows_of(conn, Status)
+        .execute(
+            """
+        select o.id, o.loop, o.key, o.state, o.lane, o.label, o.confidence, o.model_version, o.received_at,
+            a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
             (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
         from outputs o
         left join lateral (
@@ -118,14 +153,18 @@ def get(conn: Conn, loop: str, key: str) -> dict[str, Any] | None:
         ) a on true
         where o.loop = %(loop)s and o.key = %(key)s
         """,
-        {"loop": loop, "key": key},
-    ).fetchone()
+            {"loop": loop, "key": key},
+        )
+        .fetchone()
+    )
 
 
-def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, dict[str, Any]]:
-    """What can be compared of these outputs: `data` with this one field in it (none: empty), and `embedding`."""
-    rows = conn.execute(
-        """
+def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, Comparable]:
+    """Return what can be compared of these outputs: this field of the data (None: no field), and the embedding."""
+    rows = (
+        rows_of(conn, Comparable)
+        .execute(
+            """
         select id, case when %(field)s::text is null then '{}' else
                 jsonb_build_object(
                     %(field)s::text, coalesce(data -> %(field)s::text, data #> %(path)s::text[])
@@ -133,9 +172,11 @@ def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool
             case when %(embeddings)s then embedding end as embedding
         from outputs where id = any(%(ids)s)
         """,
-        {"ids": list(ids), "field": field, "path": paths.steps(field or ""), "embeddings": embeddings},
-    ).fetchall()
-    return {row["id"]: row for row in rows}
+            {"ids": list(ids), "field": field, "path": paths.steps(field or ""), "embeddings": embeddings},
+        )
+        .fetchall()
+    )
+    return {row.id: row for row in rows}
 
 
 def comments(conn: Conn, output_id: UUID) -> list[str]:
@@ -175,17 +216,6 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
     return {row["lane"]: row["n"] for row in rows}
 
 
-def set_state(conn: Conn, ids: Iterable[UUID], state: str, reason: str | None = None) -> int:
-    """Move outputs to a state; those that are there stay. The number moved. The database refuses an edge it lacks."""
-    return conn.execute(
-        """
-        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
-        where id = any(%(ids)s) and state <> %(state)s::output_state
-        """,
-        {"ids": list(ids), "state": state, "reason": reason},
-    ).rowcount
-
-
 def _columns(row: Row) -> tuple[Any, ...]:
     output, placement = row.output, row.placement
     return (
@@ -219,4 +249,4 @@ def _array(numbers: Sequence[float]) -> str:
 
 def _stored(row: Row, found: Mapping[str, Any], new: set[UUID]) -> Stored:
     fits = bytes(found["body_sha256"]) == row.sha256
-    return Stored(found["id"], found["key"], found["state"], found["id"] in new, fits)
+    return Stored(found["id"], found["key"], OutputState(found["state"]), found["id"] in new, fits)

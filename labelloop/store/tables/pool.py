@@ -10,11 +10,14 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from labelloop.store.database import Conn
+from labelloop.queue.lanes import Lane
+from labelloop.queue.order import Waiting
+from labelloop.store.database import Conn, rows_of
 from labelloop.versions.version import VersionPair
 
-FRESH = """
-    select p.*, true as fresh from unnest(enum_range(null::lane)) as l (lane) cross join lateral (
+OF_POOL = "p.output_id, p.key, p.lane, p.utility, p.champion, p.ranker"
+FRESH = f"""
+    select {OF_POOL}, true as fresh from unnest(enum_range(null::lane)) as l (lane) cross join lateral (
         select * from pool where loop = %(loop)s and lane = l.lane and champion = %(champion)s and ranker = %(ranker)s
         order by utility desc, key limit %(limit)s
     ) p
@@ -32,7 +35,7 @@ PAIRS = """
     )
 """
 STALE = f"""
-    select p.*, false as fresh from (
+    select {OF_POOL}, false as fresh from (
         select lane, %(limit)s - coalesce((%(have)s::jsonb ->> lane::text)::bigint, 0) as lacks
         from unnest(enum_range(null::lane)) as lanes (lane)
     ) l cross join lateral (
@@ -46,7 +49,7 @@ STALE = f"""
 """
 
 
-def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[dict[str, Any]]:
+def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[Waiting]:
     """Return the `limit` most useful outputs of each lane, ties by key: first those that the versions in force (`pair`)
     have scored (`fresh`), then the best of those that other versions have scored.
 
@@ -55,9 +58,9 @@ def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[dict[str,
     """
     values: dict[str, Any] = {"loop": loop, "limit": limit, "champion": pair.champion, "ranker": pair.ranker}
     with by_index(conn):
-        rows = conn.execute(FRESH, values).fetchall()
-        have = Counter(row["lane"] for row in rows)
-        return rows + conn.execute(STALE, values | {"have": Jsonb(have)}).fetchall()
+        rows = rows_of(conn, Waiting).execute(FRESH, values).fetchall()
+        have = Counter(row.lane for row in rows)
+        return rows + rows_of(conn, Waiting).execute(STALE, values | {"have": Jsonb(have)}).fetchall()
 
 
 @contextmanager
@@ -71,8 +74,8 @@ def by_index(conn: Conn) -> Iterator[None]:
     conn.execute("; ".join(f"set local {way} to default" for way in ways))
 
 
-def lanes(conn: Conn, loop: str) -> list[str]:
-    """Those in which anything waits."""
+def lanes(conn: Conn, loop: str) -> list[Lane]:
+    """Return the lanes in which an output waits."""
     rows = conn.execute(
         """
         select lane::text from unnest(enum_range(null::lane)) as l (lane)
@@ -80,7 +83,7 @@ def lanes(conn: Conn, loop: str) -> list[str]:
         """,
         {"loop": loop},
     )
-    return [row["lane"] for row in rows]
+    return [Lane(row["lane"]) for row in rows]
 
 
 def waiting(conn: Conn, loop: str, most: int) -> int:

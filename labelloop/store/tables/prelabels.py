@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables import pool
 from labelloop.versions.version import VersionPair
 
@@ -49,6 +49,24 @@ _WRITE = """
 """
 
 
+class ToScore(NamedTuple):
+    """A waiting output or an open task that other versions than those in force have scored."""
+
+    output_id: UUID
+    lane: str
+    utility: float
+    key: str
+    label: str | None
+    confidence: float | None
+    champion: str
+    """The version that gave the label."""
+    margin: float | None
+    data: str
+    """JSON."""
+    pipeline_label: str | None
+    pipeline_confidence: float | None
+
+
 class Prelabel(NamedTuple):
     """What to write for one output. `utility` or `why` None: it keeps what it has."""
 
@@ -63,7 +81,7 @@ class Prelabel(NamedTuple):
     """Probability of `label` less that of the next likeliest one; None where the version gives no probabilities."""
 
 
-def of_tasks(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[dict[str, Any]]:
+def of_tasks(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[ToScore]:
     """Return open tasks that other versions than `pair` have scored, in the order of their ids, from behind `after` on.
 
     At most `limit`, and fewer if the data is large.
@@ -73,7 +91,7 @@ def of_tasks(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID |
 
 def of_pool(
     conn: Conn, loop: str, lane: str, pair: VersionPair, limit: int, after: tuple[float, str] = START
-) -> list[dict[str, Any]]:
+) -> list[ToScore]:
     """Return waiting outputs of a lane that other versions than `pair` have scored, the most useful first.
 
     Starts behind the utility and key `after`; by index, so rows that were scored meanwhile, and have moved to another
@@ -147,10 +165,12 @@ def _values(pair: VersionPair) -> dict[str, str]:
     return {"champion": pair.champion, "ranker": pair.ranker}
 
 
-def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[dict[str, Any]]:
+def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[ToScore]:
     with pool.by_index(conn):
-        return conn.execute(
-            f"""
+        return (
+            rows_of(conn, ToScore)
+            .execute(
+                f"""
             select output_id, lane::text, utility, key, label, confidence, champion, margin, data::text as data,
                 pipeline_label, pipeline_confidence
             from (
@@ -160,6 +180,8 @@ def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[di
             ) w
             where bytes_before < {MAX_BYTES} order by {order}
             """,
-            values,
-            binary=True,
-        ).fetchall()
+                values,
+                binary=True,
+            )
+            .fetchall()
+        )

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from labelloop.store.database import Conn
+from labelloop.queue.project import LoopProject
+from labelloop.store.database import Conn, columns, rows_of
 
 
-def get(conn: Conn, loop: str) -> dict[str, Any] | None:
-    return conn.execute("select * from projects where loop = %(loop)s", {"loop": loop}).fetchone()
+def get(conn: Conn, loop: str) -> LoopProject | None:
+    return (
+        rows_of(conn, LoopProject)
+        .execute(f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop})
+        .fetchone()
+    )
 
 
 def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> None:
@@ -96,7 +100,7 @@ def swept(conn: Conn, loop: str) -> None:
     conn.execute("update projects set swept_at = now() where loop = %(loop)s", {"loop": loop})
 
 
-def hold(conn: Conn, loop: str, hop: str) -> None:
+def lock_hop(conn: Conn, loop: str, hop: str) -> None:
     """Let one transaction at a time do this hop's bookkeeping for the loop, until it ends."""
     conn.execute(
         "select pg_advisory_xact_lock(hashtext('labelloop.' || %(hop)s), hashtext(%(loop)s))",

@@ -106,14 +106,3 @@ def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
         """,
         {"run_id": run_id},
     ).fetchall()
-
-
-def of_part(conn: Conn, run_id: UUID, part: str) -> list[dict[str, Any]]:
-    """`part`: train or holdout; in the order of the keys."""
-    return conn.execute(
-        """
-        select i.*, o.key from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = %(part)s order by o.key collate "C"
-        """,
-        {"run_id": run_id, "part": part},
-    ).fetchall()

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 from uuid import UUID
 
 from labelloop.answers.unreadable import MOST_ASKED
-from labelloop.store.database import Conn
+from labelloop.outputs.output import OutputState
+from labelloop.queue.tasks import AskedAgain, KnownOutput, KnownTask, OpenTask
+from labelloop.store.database import Conn, rows_of
 from labelloop.versions.version import VersionPair
 
 
-def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[dict[str, Any]]:
-    """The open tasks, with the output's key and label and how many annotations stand on each, skipped ones too;
-    `more`: how many people are asked beside, because that many answers cannot be read; `fresh` as in the pool.
-    """
-    return conn.execute(
-        f"""
-        select t.*, o.key, o.label as output_label, o.result, o.probabilities, a.annotated,
-            (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
+def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
+    """Return the open tasks; `pair`: the versions in force."""
+    return (
+        rows_of(conn, OpenTask)
+        .execute(
+            f"""
+        select t.output_id, t.label_studio_id, t.lane, t.utility, t.priority, t.label, t.champion, t.margin,
+            t.shown_version, t.pushed_at, t.overlap, o.key, o.label as output_label, o.result, o.probabilities,
+            a.annotated, (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
             (select least(count(*), {MOST_ASKED}) from unreadable
              where output_id = t.output_id and until is null and ask) as more
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
@@ -30,8 +32,10 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[dict[str, Any]]:
         ) a
         where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
         """,
-        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker},
-    ).fetchall()
+            {"loop": loop, "champion": pair.champion, "ranker": pair.ranker},
+        )
+        .fetchall()
+    )
 
 
 def any_yet(conn: Conn, loop: str) -> bool:
@@ -88,15 +92,16 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
     ).rowcount
 
 
-def asked_again(conn: Conn, loop: str, overlap: int) -> list[dict[str, Any]]:
-    """The tasks of which Label Studio should ask another number of people than all others: output_id, label_studio_id,
-    `wanted`, how many of them are asked because answers cannot be read (`more`), and what it was told of those
-    (`asked_more`). `overlap`: how many the loop asks.
+def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
+    """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
-    Open tasks that wait for a second opinion, or have an answer that cannot be read; and any whose `more` has fallen.
+    These are open tasks that wait for a second opinion or have an answer that cannot be read, and any task of which
+    fewer answers are unreadable than Label Studio was told.
     """
-    return conn.execute(
-        f"""
+    return (
+        rows_of(conn, AskedAgain)
+        .execute(
+            f"""
         with those as (
             select output_id from tasks where loop = %(loop)s and overlap > 1
             union select output_id from tasks where loop = %(loop)s and asked_more > 0
@@ -111,14 +116,14 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[dict[str, Any]]:
         where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
         order by t.label_studio_id
         """,
-        {"loop": loop, "overlap": overlap},
-    ).fetchall()
+            {"loop": loop, "overlap": overlap},
+        )
+        .fetchall()
+    )
 
 
-def told(conn: Conn, more: Mapping[UUID, int]) -> None:
-    """Label Studio asks so many people more about these outputs, or is about to, because that many answers cannot be
-    read.
-    """
+def record_asked_more(conn: Conn, more: Mapping[UUID, int]) -> None:
+    """Record for each output how many more people Label Studio asks, or is about to, in place of unreadable answers."""
     lock(conn, more)
     conn.execute(
         """
@@ -149,10 +154,12 @@ def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
     )
 
 
-def ids(conn: Conn, loop: str) -> list[dict[str, Any]]:
-    """Every task that Label Studio should have: output, its id there, and how many annotations of it are stored."""
-    return conn.execute(
-        """
+def ids(conn: Conn, loop: str) -> list[KnownTask]:
+    """Return every task that Label Studio should have."""
+    return (
+        rows_of(conn, KnownTask)
+        .execute(
+            """
         select t.output_id, t.label_studio_id, t.pushed_at, o.state::text, coalesce(a.n, 0) as annotated
         from tasks t join outputs o on o.id = t.output_id
         left join (
@@ -162,8 +169,10 @@ def ids(conn: Conn, loop: str) -> list[dict[str, Any]]:
         ) a on a.instance = t.instance and a.task_id = t.label_studio_id
         where t.loop = %(loop)s
         """,
-        {"loop": loop},
-    ).fetchall()
+            {"loop": loop},
+        )
+        .fetchall()
+    )
 
 
 def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[int]) -> dict[int, UUID]:
@@ -174,19 +183,19 @@ def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[int]) -> d
     return {row["label_studio_id"]: row["output_id"] for row in rows}
 
 
-def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Those of these outputs that are the loop's: state, and Label Studio's id of the task (null: none known)."""
-    rows = conn.execute(
+def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, KnownOutput]:
+    """Return those of these outputs that are the loop's, by id."""
+    rows = rows_of(conn, KnownOutput).execute(
         """
         select o.id, o.state::text, t.label_studio_id from outputs o left join tasks t on t.output_id = o.id
         where o.loop = %(loop)s and o.id = any(%(ids)s)
         """,
         {"loop": loop, "ids": list(output_ids)},
-    ).fetchall()
-    return {row["id"]: row for row in rows}
+    )
+    return {row.id: row for row in rows}
 
 
-def hold_idle(conn: Conn, output_id: UUID) -> bool:
+def lock_idle(conn: Conn, output_id: UUID) -> bool:
     """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
     row = conn.execute(
         "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
@@ -222,7 +231,9 @@ def leave_pool(conn: Conn, output_id: UUID) -> None:
     conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})
 
 
-def set_state(conn: Conn, output_ids: Sequence[UUID], was: Sequence[str], state: str, reason: str | None) -> list[UUID]:
+def set_state(
+    conn: Conn, output_ids: Sequence[UUID], was: Sequence[OutputState], state: OutputState, reason: str | None
+) -> list[UUID]:
     """Move those of the outputs that are in one of the states `was`; returns them."""
     rows = conn.execute(
         """

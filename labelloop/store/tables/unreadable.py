@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from labelloop.answers.unreadable import MOST_ASKED
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,29 @@ class Row:
     reason: str
     ask: bool
     comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableAnswer:
+    """An answer that cannot be read, as people are told of it."""
+
+    key: str
+    """Of the output."""
+    reviewer: str | None
+    """Name, address or `user 7`; None if nobody can be named."""
+    reason: str
+    comment: str | None
+    updated_at: datetime
+    annotation_id: int
+    label_studio_id: int | None
+    project_id: int | None
+    label_studio_url: str | None
+    again: bool
+    """Label Studio asks somebody else."""
+    total: int
+    """Number of all such answers of the loop."""
+    stuck: int
+    """Number of those without `again`."""
 
 
 def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows: Sequence[Row]) -> None:
@@ -92,13 +115,15 @@ def of_output(conn: Conn, output_id: UUID) -> list[str]:
     return [row["reason"] for row in rows]
 
 
-def list_(conn: Conn, loop: str, limit: int | None = None) -> list[dict[str, Any]]:
-    """Answers that cannot be read, of outputs in review: those that nobody else is asked for first, then the oldest.
+def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAnswer]:
+    """Return the answers that cannot be read, of outputs in review.
 
-    `again`: Label Studio asks somebody else. `total`: the number of all of them; `stuck`: of those without `again`.
+    First the answers that no other person is asked to replace, then the oldest.
     """
-    return conn.execute(
-        f"""
+    return (
+        rows_of(conn, UnreadableAnswer)
+        .execute(
+            f"""
         with those as (
             select u.*, count(*) over (partition by u.output_id) as n,
                 count(*) filter (where u.ask) over (partition by u.output_id) as asks
@@ -118,5 +143,7 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[dict[str, Any
         select *, count(*) over () as total, count(*) filter (where not again) over () as stuck
         from shown order by again, updated_at, key collate "C" limit %(limit)s
         """,
-        {"loop": loop, "limit": limit},
-    ).fetchall()
+            {"loop": loop, "limit": limit},
+        )
+        .fetchall()
+    )

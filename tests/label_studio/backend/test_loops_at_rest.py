@@ -233,9 +233,9 @@ def test_the_project_goes_only_where_that_is_asked_for_and_only_if_it_is_ours(
         invoke("archive", "pets")
         loop.web.patch(at, json={"description": "somebody else's"}).raise_for_status()
         kept = invoke("remove", "pets", "--with-project", "--yes", "pets")
-        assert (kept.exit_code, "is not that of loop 'pets'" in kept.stderr) == (1, True)
+        assert (kept.exit_code, "does not belong to loop 'pets'" in kept.stderr) == (1, True)
         assert loop.states() == {"in_review": 2}
-        mark = f"labelloop:{loop.project['instance']}"
+        mark = f"labelloop:{loop.project.instance}"
         loop.web.patch(at, json={"description": mark}).raise_for_status()
         done = invoke("remove", "pets", "--with-project", "--yes", "pets")
         assert done.exit_code == 0, done.output

@@ -77,7 +77,7 @@ def test_the_champion_predicts_one_item_a_task_in_their_order(
     items = response.json["results"]
     learner = models.load(settings.models_dir, version)
     del found[2]
-    proba = learner.say([task["data"] for task in found]).proba
+    proba = learner.predict([task["data"] for task in found]).proba
     assert proba is not None
     assert items.pop(2) == {"result": [], "score": 0.0, "model_version": version[:12]}
     for item, row in zip(items, proba, strict=True):
@@ -152,7 +152,7 @@ def test_start_training_asks_for_a_run_once_and_nothing_else_does(client: FlaskC
 def test_a_new_champion_serves_within_seconds_and_a_damaged_one_never(
     database: Database, settings: Settings, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.serve.champions.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("backend.serve.champions.CHECK_EVERY_S", 0.0)
     client = create_app(settings, database).test_client()
     found = predict_body(tasks(database, 1))
 
@@ -182,7 +182,7 @@ def test_a_new_champion_serves_within_seconds_and_a_damaged_one_never(
 def test_the_champion_in_memory_serves_while_postgres_is_away(
     database: Database, settings: Settings, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.serve.champions.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("backend.serve.champions.CHECK_EVERY_S", 0.0)
     version = champion(database, settings, spec)
     found = predict_body(tasks(database, 2))
     with Database(settings.database_url, wait_s=0.2) as other:
@@ -238,7 +238,7 @@ def test_the_real_label_studio_connects_retrieves_predictions_and_starts_trainin
             studio.patch(f"/api/projects/{project}/", json={"label_config": renamed}).raise_for_status()
             refused = studio.post("/api/ml/", json=backend)
             assert refused.status_code == 400
-            assert "'label' lacks '7', which the model says" in refused.text
+            assert "'label' lacks '7', which the model predicts" in refused.text
             studio.patch(f"/api/projects/{project}/", json={"label_config": spec.labels_xml}).raise_for_status()
             connected = studio.post("/api/ml/", json={**backend, "is_interactive": True}).raise_for_status().json()
             assert connected["model_version"] == version[:12]

@@ -16,7 +16,7 @@ from backend.decide.promote import promote
 from backend.learners import make
 from backend.score.prelabel import prelabel
 from backend.train.due import ask_for_due
-from backend.train.replay import teach_again
+from backend.train.replay import train_again
 from backend.train.train import train
 from labelloop.errors import Unreadable, UsageError
 from labelloop.pictures.kept import with_pictures
@@ -25,9 +25,10 @@ from labelloop.selection.features import Unfetched, pixels
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, loops, run_items, runs
+from labelloop.store.tables import jobs, loops, runs
 from tests.support.backend_factory import answer, settings_for, submit
-from tests.support.picture_server import Pictures, jpeg, pictures
+from tests.support.network.picture_server import Pictures, jpeg, pictures
+from tests.support.rows import items_of_part
 from tests.support.servers import LabelStudio
 
 FORM = (
@@ -96,7 +97,7 @@ def test_a_run_learns_from_fetched_pictures_fetches_each_once_and_leaves_out_wha
     again = train(database, settings.models_dir, claimed(database, spec.name), settings=settings)
     assert again["version"] == outcome["version"], "the same pictures make the same version"
     assert sum(served.asked.values()) - asked <= 1, "only the one that is gone is asked for again"
-    assert teach_again(database, settings.models_dir, run_id, 1)["version"] == outcome["version"]
+    assert train_again(database, settings.models_dir, run_id, 1)["version"] == outcome["version"]
 
     promote(database, spec.name, outcome["version"], "a test", "to see", models_dir=settings.models_dir)
     assert prelabel(database, spec.name, settings.models_dir, settings=settings) > 0
@@ -127,7 +128,7 @@ def test_a_run_that_judges_again_sees_the_pictures_too(
     train(database, settings.models_dir, again, settings=settings)
     with database.transaction() as conn:
         said = [
-            [(row["key"], row["challenger_label"]) for row in run_items.of_part(conn, one, "holdout")]
+            [(row["key"], row["challenger_label"]) for row in items_of_part(conn, one, "holdout")]
             for one in (first, again)
         ]
     assert said[0] == said[1]
@@ -168,7 +169,7 @@ def test_an_address_that_the_loop_does_not_name_is_left_out_with_the_reason(
     data, _ = photos(served, 2)
     assert with_pictures(database, settings, spec, data) == data
     assert not served.asked
-    with pytest.raises(Unreadable, match=r"learner\.fetch in loop.yaml says which are"):
+    with pytest.raises(Unreadable, match=r"learner\.fetch in loop.yaml lists the allowed ones"):
         make("images", {"field": "photo.url"}).check(data)
 
 

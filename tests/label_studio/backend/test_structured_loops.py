@@ -124,7 +124,7 @@ def test_structured_answers_go_all_the_way_round(
         new = [task for task in loop.tasks() if task["data"]["labelloop_key"].startswith("new")]
         assert len(new) == 4
         for task in new:
-            (said,) = champion.say([task["data"]]).labels
+            (said,) = champion.predict([task["data"]]).labels
             shown = [p for p in task["predictions"] if p["model_version"] == version[:12]]
             assert [p["result"] for p in shown] == [results.encode(loop.spec.config, said, None)]
             assert task["data"]["labelloop_why"].startswith(case.why)

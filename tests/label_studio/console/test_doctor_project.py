@@ -210,7 +210,7 @@ def test_a_project_that_is_gone(database: Database, label_studio: LabelStudio, p
 
 
 def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_studio_postgres: str) -> None:
-    at = _label_studio_database(label_studio_postgres, pets.loop.project["instance"])
+    at = _label_studio_database(label_studio_postgres, pets.loop.project.instance)
     project = pets.loop.project_id
     with Database(at) as theirs:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,8 @@ from console.doctor import Finding
 from console.doctor.tasks import Differences, differences
 from labelloop.errors import Failed, UsageError
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.outputs.output import OutputState
+from labelloop.queue.tasks import KnownTask
 from labelloop.store.database import Database
 from sync import recreate as recreating
 from sync.pull.sweep import Standing
@@ -145,9 +148,8 @@ def test_missing_doubled_and_foreign_tasks_are_told_and_gone_after_the_printed_r
 
 
 def test_what_is_seen_once_only_is_no_difference() -> None:
-    rows = [
-        {"output_id": one, "label_studio_id": n, "state": "in_review", "annotated": 0} for n, one in enumerate("ab")
-    ]
+    at = datetime.now(UTC)
+    rows = [KnownTask(one, n, at, OutputState.IN_REVIEW, 0) for n, one in enumerate("ab")]  # type: ignore[arg-type]
     both = [Standing(n, 0, one) for n, one in enumerate("ab")]  # type: ignore[arg-type]
     states = {"a": "in_review", "b": "in_review", "c": "pushing"}
     late = differences(rows, both[:1], states)  # type: ignore[arg-type]

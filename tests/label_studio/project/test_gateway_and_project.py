@@ -42,7 +42,7 @@ def test_a_personal_token_works_like_a_legacy_one(label_studio: LabelStudio) -> 
 
 
 def test_a_task_is_deleted_once_whoever_else_deletes_it(loop: SyncLoop) -> None:
-    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)["project_id"]
+    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings).project.id
     (task,) = loop.gateway.import_tasks(project, [DRAFT])
     loop.gateway.delete_task(task)
     loop.gateway.delete_task(task)
@@ -51,7 +51,7 @@ def test_a_task_is_deleted_once_whoever_else_deletes_it(loop: SyncLoop) -> None:
 
 def test_annotations_are_counted_where_label_studios_own_count_of_them_is_wrong(loop: SyncLoop) -> None:
     """It sets its count back when predictions come in at that moment, and does not count while a project is deleted."""
-    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings)["project_id"]
+    project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings).project.id
     (task,) = loop.gateway.import_tasks(project, [DRAFT])
     loop.annotate(task, "cat")
     loop.annotate(task, "dog", skip=True)
@@ -106,12 +106,12 @@ def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path:
         )
         first = ensure_project(loop.database, loop.gateway, loop.spec, settings)
         loop.web.patch(
-            f"/api/projects/{first['project_id']}/",
+            f"/api/projects/{first.project.id}/",
             json={"sampling": "Sequential sampling", "show_collab_predictions": False, "maximum_annotations": 5},
         ).raise_for_status()
         again = ensure_project(loop.database, loop.gateway, loop.spec, settings)
-    assert first["missing"] == again["missing"] == []
-    assert again["project_id"] == first["project_id"]
+    assert first.missing == again.missing == []
+    assert again.project.id == first.project.id
     row = loop.web.get(f"/api/projects/{loop.project_id}/").json()
     assert row["sampling"] == "Uncertainty sampling"
     assert row["maximum_annotations"] == 1
@@ -150,10 +150,10 @@ def test_a_new_password_of_the_ml_backend_reaches_label_studio(loop: SyncLoop, t
         with_the_old_one = ensure_project(loop.database, loop.gateway, loop.spec, settings)
         rotated = ensure_project(loop.database, loop.gateway, loop.spec, replace(settings, backend_password="new"))
         (after,) = loop.gateway.ml_backends(loop.project_id)
-    assert away["missing"] == ["ML backend"]  # looked at again soon: a backend that is away refuses no password
+    assert away.missing == ["ML backend"]  # looked at again soon: a backend that is away refuses no password
     assert (str(before.state), "401" in str(before.error_message)) == ("ER", True)
-    assert with_the_old_one["missing"] == ["ML backend"]  # Label Studio tries it and refuses
-    assert rotated["missing"] == []
+    assert with_the_old_one.missing == ["ML backend"]  # Label Studio tries it and refuses
+    assert rotated.missing == []
     assert (after.id, str(after.state)) == (first.id, "CO")
 
 

@@ -31,7 +31,7 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
     others = loop.submit(4)
     loop.push()
     seen = loop.task_of(known[0])
-    assert seen["data"]["labelloop_why"] == "The model is 70 % sure of its answer", (
+    assert seen["data"]["labelloop_why"] == "The model is 70 % confident in its answer", (
         "nothing else is drawn at random here"
     )
     assert "dog" not in json.dumps(seen["data"]), "nothing gives the answer away"

@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
+from labelloop.queue.batches import BatchState
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.questions import people
@@ -25,7 +26,7 @@ from sync.project.project import ensure_project, hook_path
 from sync.pull import doorbell
 from sync.pull.take_in import TAMPERED
 from sync.push.batches import PushReport, put_back
-from tests.support.faultproxy import proxy
+from tests.support.network.faultproxy import proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop, wait_until
 
@@ -221,7 +222,7 @@ def test_many_tasks_deleted_on_purpose_stop_nobody_once_it_is_said(loop: SyncLoo
     loop.web.post(f"/api/dm/actions/?id=delete_tasks&project={loop.project_id}", json=selected).raise_for_status()
     loop.annotate(first, "dog")
     with loop.database.transaction() as conn:
-        annotation_store.ring(conn, loop.spec.name, [first, *others])
+        annotation_store.record_doorbell(conn, loop.spec.name, [first, *others])
     assert loop.pull().answers == 1
     assert rung(loop) == []
     assert loop.states() == {"in_review": 29, "answered": 1}
@@ -319,7 +320,7 @@ def give_up_an_import(loop: SyncLoop, faults: Any) -> None:
         loop.push()
     with loop.database.transaction() as conn:
         [batch] = batches.open_(conn, loop.spec.name)
-        put_back(conn, batch["id"], "sending", "abandoned", "the grace is over")
+        put_back(conn, batch.id, BatchState.SENDING, BatchState.ABANDONED, "the grace is over")
 
 
 def rung(loop: SyncLoop) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,14 +15,14 @@ import pytest
 
 from labelloop.answers.annotations import Annotation
 from labelloop.errors import Ambiguous, Failed
-from labelloop.queue.tasks import Task
+from labelloop.queue.tasks import KnownOutput, Task
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from sync.pull.take_in import Pull, PullReport
 from sync.push.batches import PushReport
 from sync.push.push import Claim, _claim
-from tests.support.faultproxy import proxy
+from tests.support.network.faultproxy import proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -79,7 +79,7 @@ def test_a_task_that_is_seen_again_after_it_was_withdrawn_brings_its_answer_back
     loop.pull()
     for _ in range(2):
         with loop.database.transaction() as conn:
-            projects.hold(conn, loop.spec.name, "answers")
+            projects.lock_hop(conn, loop.spec.name, "answers")
             pull_of(loop).withdraw(conn, [row["id"] for row in loop.sql("select id from outputs")])
         assert loop.states() == {"withdrawn": 1}
         assert loop.pull(full=True).adopted == 1
@@ -95,7 +95,7 @@ def test_the_annotation_that_was_seen_last_is_the_one_that_stands(database: Data
         with database.transaction() as conn:
             for _ in range(2):  # twice is once
                 if seen is None:
-                    annotation_store.bury(conn, instance, {3: NOON + timedelta(milliseconds=30)}, [])
+                    annotation_store.write_tombstones(conn, instance, {3: NOON + timedelta(milliseconds=30)}, [])
                 else:
                     annotation_store.add(conn, instance, [(seen, None, None)])
             rows = conn.execute("select result, completed_by from annotations").fetchall()
@@ -113,7 +113,7 @@ class Paused(Pull):
 
     paused = True
 
-    def _adopt_stray(self, conn: Any, task: Task, output: Mapping[str, Any] | None) -> bool:
+    def _adopt_stray(self, conn: Any, task: Task, output: KnownOutput | None) -> bool:
         if self.paused:
             self.paused = False
             _claim(self.database, self.spec, lambda: None, 1)
@@ -137,7 +137,7 @@ def test_what_a_pull_is_just_adopting_is_not_claimed_by_a_push(loop: SyncLoop) -
     push = threading.Thread(target=lambda: claimed.append(_claim(loop.database, loop.spec, lambda: None, 1)))
 
     class Slow(Pull):
-        def _adopt_stray(self, conn: Any, task: Task, output: Mapping[str, Any] | None) -> bool:
+        def _adopt_stray(self, conn: Any, task: Task, output: KnownOutput | None) -> bool:
             adopted = super()._adopt_stray(conn, task, output)
             if task is late[0]:
                 push.start()

@@ -161,9 +161,9 @@ def test_an_edit_makes_it_an_answer_and_another_takes_it_back(loop: SyncLoop, an
     assert loop.states() == {"in_review": 1}
     assert loop.sql("select * from feedback") == []
     assert answers(loop) == [("cat", 1), (None, 0)]
-    assert reasons(loop) == ["Choices 'label': 'cow' was given, and labels.xml has no such label"]
+    assert reasons(loop) == ["Choices 'label': 'cow' was given, but labels.xml has no such label"]
     with loop.database.transaction() as conn:
-        assert feedback_store.reviewers(conn, loop.project["instance"]), "who answered is still known"
+        assert feedback_store.reviewers(conn, loop.project.instance), "who answered is still known"
 
 
 def test_a_label_that_was_renamed_in_label_studio_is_read_when_the_form_has_it(
@@ -176,7 +176,7 @@ def test_a_label_that_was_renamed_in_label_studio_is_read_when_the_form_has_it(
     give(loop, renamed, region("Eel"), anne)
     give(loop, fine, region("cat"), anne)
     loop.pull()
-    assert reasons(loop) == ["Choices 'label': 'Eel' was given, and labels.xml has no such label"]
+    assert reasons(loop) == ["Choices 'label': 'Eel' was given, but labels.xml has no such label"]
     assert answers(loop) == [("cat", 1)]
     loop.push()
     assert loop.task_of(renamed)["overlap"] == 1, "another person would be asked with a form that lacks it too"

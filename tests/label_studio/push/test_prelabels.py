@@ -13,7 +13,7 @@ from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
 from labelloop.versions.version import Stage
 from sync.push.batches import PushReport
-from tests.support.faultproxy import Proxy, proxy
+from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -57,12 +57,12 @@ def say(loop: SyncLoop, utilities: dict[str, float], version_id: str = CHAMPION)
 def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncLoop, faults: Proxy) -> None:
     a, b, c, d, e, f = loop.submit(6)
     loop.push()  # the least confident four: f, e, d, c
-    assert loop.project["model_version"] == "pipeline"
+    assert loop.project.model_version == "pipeline"
 
     promote(loop)
     say(loop, {f: 0.1, e: 0.9})
     loop.push()
-    assert loop.project["model_version"] == "pipeline", "two open tasks have no word of the champion yet"
+    assert loop.project.model_version == "pipeline", "two open tasks have no word of the champion yet"
 
     say(loop, {a: 0.8, b: 0.2, c: 0.3, d: 0.7})
     faults.arm("drop reply")
@@ -71,7 +71,7 @@ def test_after_a_promotion_open_tasks_show_the_champion_in_its_order(loop: SyncL
     loop.push()
     assert loop.push() == PushReport()
 
-    assert loop.project["model_version"] == loop.gateway.project(loop.project_id).model_version == CHAMPION[:12]
+    assert loop.project.model_version == loop.gateway.project(loop.project_id).model_version == CHAMPION[:12]
     tasks = {task["data"]["labelloop_key"]: task for task in loop.tasks()}
     assert set(tasks) == {c, d, e, f}, "nothing is taken out, so the better one waits for a place"
     for key in (c, d, e, f):
@@ -118,7 +118,7 @@ def test_the_window_stays_as_large_as_the_loop_says_through_promotions_and_answe
         useful = {key: (i % 5 == epoch) * 0.5 + i / 100 for i, key in enumerate(keys)}
         say(loop, useful, version_id)
         loop.push()
-        assert loop.project["model_version"] == version_id[:12]
+        assert loop.project.model_version == version_id[:12]
         assert loop.states()["in_review"] == 4
 
         waiting = [row["key"] for row in loop.sql("select key from outputs where state = 'waiting'")]

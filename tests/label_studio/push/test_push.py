@@ -11,7 +11,7 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, jobs, pool
 from sync.push.batches import PushReport, adopt
-from tests.support.faultproxy import Proxy, proxy
+from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -69,9 +69,9 @@ def test_what_is_nearly_the_same_does_not_stand_in_the_window_together(loop: Syn
     assert loop.push() == PushReport(pushed=6)
     tasks = loop.tasks()
     [one] = [task for task in tasks if task["data"]["labelloop_key"] in alike]
-    assert one["data"]["labelloop_why"] == ("The model is 40 % sure of its answer; 39 near-duplicates are waiting"), (
-        "people read why they are asked"
-    )
+    assert one["data"]["labelloop_why"] == (
+        "The model is 40 % confident in its answer; 39 near-duplicates are waiting"
+    ), "people read why they are asked"
     assert loop.push() == PushReport(), "what is more useful, but nearly the same, is not better"
 
     for task in tasks:
@@ -216,4 +216,4 @@ def test_a_project_whose_creation_was_not_answered_is_found_not_made_again(
         with pytest.raises(Ambiguous):
             loop.push()
         assert loop.push() == PushReport(pushed=1)
-        assert loop.gateway.find_projects(str(loop.project["instance"])) == [loop.project_id]
+        assert loop.gateway.find_projects(str(loop.project.instance)) == [loop.project_id]

@@ -78,7 +78,7 @@ def test_a_change_that_was_committed_late_is_found_within_a_minute(loop: SyncLoo
     memory.late_at = 0.0
     assert loop.pull(memory=memory).outputs == 0
     assert memory.changed_at == 0.0
-    bookmark = loop.project["bookmark"]
+    bookmark = loop.project.bookmark
     assert bookmark == max(memory.seen.values())
 
 

@@ -15,14 +15,15 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
-from labelloop.store.tables import outputs as output_store
 from sync.service import create_app
-from tests.support.tcp import Line
+from tests.support.network.tcp import Line
+from tests.support.rows import move_outputs
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0.2, holdout: 0.3}")
 HEADERS = {"Authorization": "Bearer secret"}
@@ -188,9 +189,9 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     )
     with intake.database.transaction() as conn:
         ids = [row["id"] for row in conn.execute("select id from outputs")]
-        for state in ("pushing", "in_review", "answered"):
-            assert output_store.set_state(conn, ids, state) == 1
-            assert output_store.set_state(conn, ids, state) == 0
+        for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
+            assert move_outputs(conn, ids, state) == 1
+            assert move_outputs(conn, ids, state) == 0
     after = intake.get(f"{URL}/a/1").json
     said = (after["state"], after["label"], after["approval"], after["correction"], after["agreement"])
     assert said == ("answered", "dog", False, "dog", 0.75)
@@ -198,7 +199,7 @@ def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: 
     assert counts["states"]["answered"] == 1
     assert sum(counts["lanes"].values()) == 1
     with intake.database.transaction() as conn:
-        output_store.set_state(conn, ids, "in_review")
+        move_outputs(conn, ids, OutputState.IN_REVIEW)
     assert intake.get(f"{URL}/a/1").json["label"] is None
 
 

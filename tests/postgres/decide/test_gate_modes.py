@@ -132,7 +132,7 @@ def test_what_asks_changes_nothing_until_a_person_promotes_it(database: Database
     texts_loop(database, promotion="ask")
     run = judged(database, settings)
     assert run.status == "asking"
-    assert run.reasons[0].endswith("promoted, if a person says so")
+    assert run.reasons[0].endswith("promoted, if a person decides so")
     assert champion_of(database) is None
     with database.transaction() as conn:
         assert versions.ranker(conn, "texts") == run.version_id, "it ranks already"
@@ -271,7 +271,7 @@ def test_runs_that_come_oftener_than_a_shadow_lasts_do_not_keep_it_from_its_end(
     answer_more(database, 60, 79)
     newer = judged(database, settings)
     assert newer.status == "refused"
-    assert newer.reasons[0] == f"it passed the gate, but run {run.id} is in shadow and is judged first: refused"
+    assert newer.reasons[0] == f"it passed the gate, but run {run.id} is in shadow and must be judged first: refused"
     with database.transaction() as conn:
         assert versions.ranker(conn, "texts") == newer.version_id, "it ranks all the same"
     answer_more(database, 79, 90)

@@ -16,9 +16,10 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import GateSpec, Retrain
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, loops, run_items, runs, versions
+from labelloop.store.tables import jobs, loops, runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.rows import items_of_part
 
 LABELS = ("ham", "spam")
 LOOP = "texts"
@@ -130,8 +131,8 @@ def test_what_asked_a_person_asks_again_once_it_passed_against_the_new_champion(
     assert (second.version_id, second.champion_id) == (first.version_id, bad)
     assert second.feedback_upto == first.feedback_upto
     with database.transaction() as conn:
-        before, after = (run_items.of_part(conn, run.id, "holdout") for run in (first, second))
-        taught = [run_items.of_part(conn, run.id, "train") for run in (first, second)]
+        before, after = (items_of_part(conn, run.id, "holdout") for run in (first, second))
+        taught = [items_of_part(conn, run.id, "train") for run in (first, second)]
         assert versions.ranker(conn, LOOP) == first.version_id
     kept = ("key", "answer_seq", "label", "challenger_label", "challenger_confidence")
     assert [[row[k] for k in kept] for row in after] == [[row[k] for k in kept] for row in before]
@@ -236,7 +237,7 @@ def test_a_version_that_passed_with_newer_answers_is_not_displaced(database: Dat
     (second,) = again_of(database, first)
     assert second.status == "refused"
     assert second.reasons[0] == (
-        f"it passed the gate, but run {newer.id} passed it with newer answers and waits: refused"
+        f"it passed the gate, but run {newer.id} passed it with newer answers and waits for a decision: refused"
     )
     assert row_of(database, newer.id).status == "asking"
     refuse(database, LOOP, newer.id, "ann", "no")

@@ -151,7 +151,7 @@ def check_width(page: Page) -> None:
 def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
     with desk.page() as page:
         desk.log_in(page)
-        page.get_by_role("link", name="look at the run").click()
+        page.get_by_role("link", name="open the run").click()
         expect(page.locator("#verdict")).to_contain_text("It passed the gate")
         page.wait_for_load_state()
         assert page.locator(".chart.wide svg:visible").count() == 3
@@ -251,7 +251,7 @@ def test_what_the_gate_refused_is_promoted_in_two_steps_with_a_reason(desk: Desk
         desk.log_in(page, f"/review/runs/{desk.run}")
         promote = page.get_by_role("link", name="Promote although the gate refused it")
         expect(promote).not_to_be_visible()
-        page.get_by_text("Promote it all the same").click()
+        page.get_by_text("Promote it although it was refused").click()
         promote.click()
         expect(page.locator("main .bad").first).to_contain_text("The gate refused it: accuracy ")
         page.get_by_label("Reason").fill("checked by hand")
@@ -285,7 +285,7 @@ def test_a_decision_needs_no_mouse(desk: Desk) -> None:
         page.keyboard.press("Tab")
         assert focused(page) == "Skip to the content"
         page.keyboard.press("Enter")
-        for name in ("look at the run", "Refuse", "why"):
+        for name in ("open the run", "Refuse", "why"):
             press_to(page, name)
             if name != "why":
                 with page.expect_navigation():
@@ -330,10 +330,10 @@ def test_training_is_watched_as_it_goes(desk: Desk, scripts: bool) -> None:
         assert page.locator("progress").get_attribute("value") == "2"
         say("running", "fit", 5)
         if not scripts:
-            page.get_by_role("link", name="Look again").click()
+            page.get_by_role("link", name="Reload").click()
         expect(page.locator("[data-step]")).to_have_text("fit", timeout=PATIENCE_MS)
         expect(page.locator("[data-count]")).to_have_text("5 of 8")
         say("refused", "", 0)
         if not scripts:
-            page.get_by_role("link", name="Look again").click()
+            page.get_by_role("link", name="Reload").click()
         expect(page.locator("#verdict")).to_have_text("Refused: the champion stays.", timeout=PATIENCE_MS)

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 
 from backend.decide.promote import rollback
-from backend.report.mlflow_export import NO_REGISTRY, RUN, VERSION, _where_it_can, export, export_in_child
+from backend.report.mlflow_export import NO_REGISTRY, RUN, VERSION, _unless_no_registry, export, export_in_child
 from backend.worker import ASK_AGAIN_AFTER_S, ask_for_exports
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
@@ -172,7 +172,7 @@ def test_a_server_without_a_registry_keeps_the_runs(code: str) -> None:
     def refused() -> None:
         raise MlflowException("no models here", getattr(databricks_pb2, code))
 
-    _where_it_can(refused)
+    _unless_no_registry(refused)
 
 
 def test_a_registry_that_fails_is_tried_again() -> None:
@@ -180,7 +180,7 @@ def test_a_registry_that_fails_is_tried_again() -> None:
         raise MlflowException("away")
 
     with pytest.raises(MlflowException, match="away"):
-        _where_it_can(failed)
+        _unless_no_registry(failed)
 
 
 def test_an_mlflow_that_is_away_loses_nothing_and_keeps_nobody(
@@ -192,7 +192,7 @@ def test_an_mlflow_that_is_away_loses_nothing_and_keeps_nobody(
     away = replace(settings, mlflow_tracking_uri="http://somebody:a-password@127.0.0.1:9")
     assert not export_in_child(away, "texts", threading.Event())
     said = "".join(capfd.readouterr())
-    assert "not written to MLflow, later again" in said
+    assert "not written to MLflow, the next export tries again" in said
     assert "a-password" not in said
     assert pending(database)
     assert write(database, settings) == 1

@@ -96,7 +96,7 @@ def champion(database: Database) -> str | None:
 
 def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason(house: House) -> None:
     path = "/review/loops/digits"
-    assert "nobody can read" not in house.logged_in().get(path).text
+    assert "Unreadable answers" not in house.logged_in().get(path).text
     with house.database.transaction() as conn:
         conn.execute(
             """
@@ -111,7 +111,7 @@ def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason
             {"xss": XSS},
         )
     page = house.logged_in().get(path).text
-    assert "Answers that nobody can read" in page
+    assert "Unreadable answers" in page
     assert "1 answer cannot be read, and nobody else is asked" in page
     assert "the comment: torn" in page
     assert "<script>alert" not in page
@@ -120,7 +120,7 @@ def test_an_answer_that_nobody_can_read_stands_on_the_loops_page_with_its_reason
     assert (answer["again"], answer["reviewer"]) == (False, None)
 
 
-# -- who may look ----------------------------------------------------------------------------------------------------
+# -- scopes and logins -----------------------------------------------------------------------------------------------
 
 
 def test_nobody_sees_anything_without_a_token(house: House) -> None:
@@ -210,7 +210,7 @@ def test_a_name_from_a_proxy_counts_only_where_it_was_set_up_and_proves_itself(h
     with pytest.raises(UsageError, match="LABELLOOP_REVIEW_PROXY_SECRET"):
         house.client(review_proxy_header="X-Auth-User")
     client = house.client(review_proxy_header="X-Auth-User", review_proxy_secret="shared")
-    assert "otto may look" in client.get("/review/", headers=said).text
+    assert "otto may view" in client.get("/review/", headers=said).text
     for wrong in ({"X-Labelloop-Proxy": "guessed"}, {"X-Labelloop-Proxy": ""}, {"X-Auth-User": "nobody"}):
         assert client.get("/review/", headers=said | wrong).status_code == 303
     said["X-Auth-User"] = "mira"
@@ -318,7 +318,8 @@ def test_what_the_gate_refused_is_promoted_only_behind_a_second_step_that_begins
     main = look.partition("<main")[2]
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", main.partition(">")[2])).strip()
     said = f"Promote version {version[:12]} although the gate refused it? "
-    assert words.startswith(f"{said}The gate refused it: accuracy 4 of 9, the champion 5 of 9. Not better: refused.")
+    measured = "accuracy 44.4 % (4 of 9), the champion 55.6 % (5 of 9)"
+    assert words.startswith(f"{said}The gate refused it: {measured}. Not better: refused.")
     assert ">Promote although the gate refused it</button>" in look
     assert decide(client, f"/review/promote/{version}", why=" ").status_code == 400
     assert decide(client, f"/review/promote/{version}", why="checked by hand").status_code == 303
@@ -333,9 +334,12 @@ def test_what_a_person_refused_names_the_person_and_another_champion_is_said(hou
     assert "Promote although mira refused it" in client.get(f"/review/runs/{judged}").text
     assert decide(client, "/review/rollback/digits", to="pipeline").status_code == 303
     look = client.get(f"/review/promote/{run['challenger']['version']}").text
-    correct, n = run["challenger"]["correct"], run["held_out"]
-    assert f"mira refused it: accuracy {correct} of {n}, the champion {run['champion']['correct']} of {n}." in look
-    assert f"It was judged against {run['champion']['name']}, which does not serve any more." in look
+    mine, theirs, n = run["challenger"]["correct"], run["champion"]["correct"], run["held_out"]
+    measured = (
+        f"accuracy {100 * mine / n:.1f} % ({mine} of {n}), the champion {100 * theirs / n:.1f} % ({theirs} of {n})"
+    )
+    assert f"mira refused it: {measured}." in look
+    assert f"It was judged against {run['champion']['name']}, which is not the champion any more." in look
 
 
 def test_a_run_that_asks_is_refused_with_a_reason_and_the_champion_stays(house: House, judged: UUID) -> None:
@@ -363,7 +367,7 @@ def test_a_decision_on_what_has_changed_meanwhile_is_not_done(house: House, judg
     form = {"csrf": csrf(page), "epoch": "1", "why": "late", "to": "pipeline"}
     late = client.post("/review/rollback/digits", data=form)
     assert late.status_code == 409
-    assert "the champion of digits has changed since you looked: nothing was done" in late.text
+    assert "the champion of digits has changed meanwhile: nothing was done" in late.text
     assert champion(house.database) == version
     unsaid = client.post("/review/rollback/digits", data={**form, "epoch": ""})
     assert unsaid.status_code == 409, "a page that does not say what it saw has seen nothing"

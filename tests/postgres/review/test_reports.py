@@ -47,7 +47,7 @@ def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(judged: tupl
     (summary,) = everything["loops"]
     assert summary["in_review"] == 150
     assert summary["champion"]["accuracy"]["run"] == str(second), "the newest measurement, as the champion of that run"
-    assert any("asks for your decision" in need["what"] for need in summary["needs_you"])
+    assert any("needs your decision" in need["what"] for need in summary["needs_you"])
     assert [r["status"] for r in loop["runs"]] == ["asking", "promoted"]
     assert [v["trained_on"] for v in loop["curve"]] == sorted(v["trained_on"] for v in loop["curve"])
 
@@ -73,7 +73,7 @@ def test_the_command_line_shows_the_loops_at_a_glance(
     with database.transaction() as conn:
         wanted = overview_report(conn)["loops"]
     assert json.loads(CliRunner().invoke(main, ["loops", "--json"]).stdout) == wanted
-    assert "asks for your decision" in " ".join(CliRunner().invoke(main, ["loops"]).stdout.split())
+    assert "needs your decision" in " ".join(CliRunner().invoke(main, ["loops"]).stdout.split())
 
 
 def test_a_run_of_an_older_labelloop_lacks_scores_and_is_reported_all_the_same(judged: tuple[Database, UUID]) -> None:
@@ -103,8 +103,8 @@ def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
         run = run_report(conn, runs.latest(conn, "digits")[0].id)
     assert loop["champion"]["name"] == "pipeline"
     assert loop["latest_run"] is None
-    assert any("no task stands open" in need["what"] for need in loop["needs_you"])
-    assert run["verdict"] == "It waits for the backend's worker."
+    assert any("no task is open" in need["what"] for need in loop["needs_you"])
+    assert run["verdict"] == "Queued: it starts when the backend's worker is free."
 
 
 def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:

@@ -14,12 +14,12 @@ from flask import Flask
 
 from backend.service import create_app as backend_app
 from labelloop.errors import Unreachable
-from labelloop.store.database import QUIET_S, Database
+from labelloop.store.database import SILENT_CONNECTION_S, Database
 from labelloop.store.tables import loops
 from sync.service import create_app as sync_app
 from tests.support.backend_factory import settings_for, texts_spec
 from tests.support.ml_backend import basic
-from tests.support.tcp import Line
+from tests.support.network.tcp import Line
 
 TOKEN = {"Authorization": "Bearer t"}
 
@@ -76,7 +76,7 @@ def test_a_transaction_that_falls_silent_in_the_middle_ends(beyond: Database, li
 
 def test_a_statement_that_is_only_slow_goes_on(beyond: Database) -> None:
     with beyond.transaction() as conn:
-        row = conn.execute("select pg_sleep(%s), 3 as three", [QUIET_S + 1.5]).fetchone()
+        row = conn.execute("select pg_sleep(%s), 3 as three", [SILENT_CONNECTION_S + 1.5]).fetchone()
     assert row is not None
     assert row["three"] == 3
 

@@ -58,9 +58,9 @@ def test_a_form_that_the_model_does_not_know_is_refused_with_the_difference_and_
         ):
             response = client.post(path, json=body, headers=basic())
             assert response.status_code == 409
-            assert "'label' lacks '7', which the model says" in response.get_json()["error"]
-            assert "it has 'seven', which the model was never taught" in response.get_json()["error"]
-            assert response.status.startswith("409 the label config is not one that digits's model")
+            assert "'label' lacks '7', which the model predicts" in response.get_json()["error"]
+            assert "it has 'seven', which the model was never trained on" in response.get_json()["error"]
+            assert response.status.startswith("409 the label config does not fit digits's model")
     assert caplog.text.count("does not fit") == 1
     odd = FORM.replace('value="7"', 'value="&lt;b&gt;&#10;é"')
     response = client.post("/setup", json={**setup_body(), "schema": odd}, headers=basic())
@@ -80,7 +80,7 @@ def test_a_label_that_the_model_has_never_seen_stops_nothing_and_is_counted(
         body = {**predict_body(tasks(database, 2)), "label_config": more}
         response = client.post("/predict", json=body, headers=basic())
         assert [bool(item["result"]) for item in response.get_json()["results"]] == [True, True]
-    assert caplog.text.count("was never taught: 'ten'") == 1
+    assert caplog.text.count("was never trained on: 'ten'") == 1
     said = series(client.get("/metrics", headers=basic()).text)
     assert said["labelloop_form_unseen_labels loop=digits"] == 1
 
@@ -119,13 +119,13 @@ def test_who_finds_all_places_taken_is_told_at_once_to_come_again(
 
     assert ask().status_code == 200
     [now] = app.extensions["labelloop.champions"].serving()
-    may, say = threading.Event(), now.learner.say
+    may, say = threading.Event(), now.learner.predict
 
     def slowly(data: Any) -> Any:
         assert may.wait(60)
         return say(data)
 
-    now.learner.say = slowly
+    now.learner.predict = slowly
     with ThreadPoolExecutor(2) as threads:
         asked = [threads.submit(ask) for _ in range(2)]
         until(lambda: running() == 2)
@@ -149,7 +149,7 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
     found = tasks(database, 12)
     expected = {}
     for version in (old, new):
-        said = models.load(settings.models_dir, version).say([task["data"] for task in found])
+        said = models.load(settings.models_dir, version).predict([task["data"] for task in found])
         expected[version[:12]] = list(zip(said.labels, said.confidences.tolist(), strict=True))
     assert expected[old[:12]] != expected[new[:12]]
     stop, seen = threading.Event(), Counter[str]()
@@ -203,7 +203,7 @@ def test_a_swap_under_load_fails_no_request_and_mixes_no_answer(
 def test_while_a_new_champion_is_read_the_old_one_answers(
     settings: Settings, database: Database, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(champions, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(champions, "CHECK_EVERY_S", 0.0)
     app = create_app(settings, database)
     may, load = threading.Event(), models.load
 

@@ -22,7 +22,7 @@ def test_a_token_is_told_once_and_kept_as_a_hash(database: Database) -> None:
         assert len(token) >= 43, "256 bits"
         found = access.of_token(conn, token)
         assert found is not None
-        assert (found["name"], found["scopes"]) == ("mira", ["review", "promote"])
+        assert (found.name, found.scopes) == ("mira", ["review", "promote"])
         for wrong in ("", token[:-1], token + "x", "\ud800"):
             assert access.of_token(conn, wrong) is None
 

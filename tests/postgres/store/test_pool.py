@@ -82,11 +82,11 @@ def test_the_best_are_those_of_a_full_sort_of_each_lane(
     for lane in LANES:
         of_lane = [row for row in waiting if row.lane == lane]
         ranked = sorted(of_lane, key=lambda row: (row.pair != pair, -row.utility, row.key))
-        said = [row for row in found if row["lane"] == lane]
-        assert [(row["key"], VersionPair(row["champion"], row["ranker"])) for row in said] == [
+        said = [row for row in found if row.lane == lane]
+        assert [(row.key, VersionPair(row.champion, row.ranker)) for row in said] == [
             (row.key, row.pair) for row in ranked[:limit]
         ]
-        assert all(row["fresh"] == ((row["champion"], row["ranker"]) == (pair.champion, pair.ranker)) for row in said)
+        assert all(row.fresh == ((row.champion, row.ranker) == (pair.champion, pair.ranker)) for row in said)
 
 
 FILL = """

@@ -24,13 +24,15 @@ from psycopg import sql
 
 from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
+from labelloop.outputs.output import OutputState
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
-from tests.support.faultproxy import Proxy
-from tests.unit.outputs.test_plain import KEYS
+from tests.support.data.keys import KEYS
+from tests.support.network.faultproxy import Proxy
+from tests.support.rows import move_outputs
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 TOKEN = "secret"
@@ -206,9 +208,9 @@ def test_wait_returns_the_answers_as_they_come(service: str, database: Database)
                 row = output_store.get(conn, "pets", "pet/1")
                 assert row is not None
                 answer = "insert into answers (output_id, loop, label, reviewers) values (%s, 'pets', 'cat', 1)"
-                conn.execute(answer, [row["id"]])
-                for state in ("pushing", "in_review", "answered"):
-                    output_store.set_state(conn, [row["id"]], state)
+                conn.execute(answer, [row.id])
+                for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
+                    move_outputs(conn, [row.id], state)
             client._sleep = time.sleep
 
         client._sleep = people

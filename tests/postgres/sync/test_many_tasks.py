@@ -50,15 +50,15 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
         conn.execute("set local statement_timeout = '2s'")
         rows = task_store.ids(conn, "pets")
         open_ = task_store.in_review(conn, "pets", VersionPair.of(None, None))
-    assert [row["annotated"] for row in rows] == [row["annotated"] for row in open_] == [1] * MANY
+    assert [row.annotated for row in rows] == [row.annotated for row in open_] == [1] * MANY
     with database.transaction() as conn:
         conn.execute("set local statement_timeout = '100ms'")
-        assert [row["annotation_id"] for row in annotation_store.of_outputs(conn, instance, [output_id])] == [5]
+        assert [row.id for row in annotation_store.of_outputs(conn, instance, [output_id])] == [5]
         now = datetime.now(UTC)
-        assert annotation_store.bury(conn, instance, {5: now}, [5]) == set()
-        assert annotation_store.bury(conn, instance, {5: now}, []) == {output_id}
+        assert annotation_store.write_tombstones(conn, instance, {5: now}, [5]) == set()
+        assert annotation_store.write_tombstones(conn, instance, {5: now}, []) == {output_id}
         assert annotation_store.of_outputs(conn, instance, [output_id]) == []
-        annotation_store.bury_outputs(conn, instance, [output_id])
+        annotation_store.write_tombstones_of_outputs(conn, instance, [output_id])
 
 
 def test_a_statement_that_takes_too_long_is_not_said_to_be_an_absence(database: Database) -> None:

@@ -10,7 +10,9 @@ from uuid import UUID
 from labelloop.answers.annotations import Annotation
 from labelloop.answers.people import Person
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.outputs.output import OutputState
 from labelloop.queue import lanes
+from labelloop.queue.project import LoopProject
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -58,7 +60,7 @@ def test_what_one_of_two_said_in_a_lost_project_counts_beside_the_other_in_the_n
         resolve(conn, both, old, [id_], {1: anne})
         assert answer(conn) == ("in_review", None, 1)
         now = lost(conn)
-        new = now["instance"]
+        new = now.instance
         pushed(conn, id_)
 
         again = said(21, 5, region("dog"))
@@ -78,7 +80,7 @@ def test_two_people_of_two_projects_are_two_until_the_task_is_deleted_on_purpose
         annotation_store.add(conn, old, [(said(11, 1, region("cat")), id_, None)])
         resolve(conn, both, old, [id_], {1: Person("anne@pets.example.org", "Anne")})
         now = lost(conn)
-        new = now["instance"]
+        new = now.instance
         pushed(conn, id_)
         annotation_store.add(conn, new, [(said(11, 1, region("cat")), id_, None)])
         for _ in range(2):
@@ -98,10 +100,10 @@ def asked(conn: Conn, spec: LoopSpec) -> tuple[UUID, UUID]:
     id_: UUID = stored[0].id
     task_store.leave_pool(conn, id_)
     pushed(conn, id_)
-    return id_, project(conn)["instance"]
+    return id_, project(conn).instance
 
 
-def lost(conn: Conn) -> dict[str, Any]:
+def lost(conn: Conn) -> LoopProject:
     """The project is replaced by another, which is returned; what was open waits."""
     conn.execute("update outputs set state = 'waiting' where state = 'in_review'")
     projects.replace(conn, "pets", b"another")
@@ -110,11 +112,11 @@ def lost(conn: Conn) -> dict[str, Any]:
 
 
 def pushed(conn: Conn, id_: UUID) -> None:
-    task_store.set_state(conn, [id_], ["waiting"], "pushing", None)
-    task_store.set_state(conn, [id_], ["pushing"], "in_review", None)
+    task_store.set_state(conn, [id_], [OutputState.WAITING], OutputState.PUSHING, None)
+    task_store.set_state(conn, [id_], [OutputState.PUSHING], OutputState.IN_REVIEW, None)
 
 
-def project(conn: Conn) -> dict[str, Any]:
+def project(conn: Conn) -> LoopProject:
     row = projects.get(conn, "pets")
     assert row is not None
     return row

@@ -60,8 +60,8 @@ def outcome(database: Database, settings: Settings) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("labels", "verdict"),
     [
-        ([], "0 answers to learn from, 2 at least: refused"),
-        (["spam"], "1 answers to learn from, 2 at least: refused"),
+        ([], "0 answers to train on, at least 2 are needed: refused"),
+        (["spam"], "1 answers to train on, at least 2 are needed: refused"),
         (["spam"] * 20, "answers with at least 2 different labels are needed to learn; all 20 say 'spam': refused"),
     ],
 )
@@ -80,14 +80,16 @@ def test_texts_of_a_megabyte_teach_and_what_is_no_text_is_left_out_by_name(
     loop_of(database, texts, [*TRUTHS[:20], "spam", "ham", "spam"])
     made = outcome(database, settings)
     assert made["trained_on"] == 21
-    reason = r"2 of 23 answers left out, they cannot be read: item 'item-21': its field 'text' is not text but int"
+    reason = (
+        r"2 of 23 answers left out, the learner cannot read them: item 'item-21': its field 'text' is not text but int"
+    )
     assert any(reason in note and "(and 1 more)" in note for note in made["notes"]), made["notes"]
 
 
 def test_pictures_of_which_none_loads_are_a_verdict(database: Database, settings: Settings) -> None:
     loop_of(database, ["data:image/png;base64,AAAA", "https://x/y.png"] * 5, TRUTHS[:10], LearnerSpec(name="images"))
     said = outcome(database, settings)["refused"]
-    assert said.startswith("0 answers to learn from")
+    assert said.startswith("0 answers to train on")
     assert "10 of 10 answers left out" in said
     assert "does not load as an image" in said
 

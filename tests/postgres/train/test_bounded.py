@@ -25,8 +25,8 @@ from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs, versions
 from labelloop.versions.runs import RetrainRun, RunStatus
-from tests.postgres.train.test_worker import children, gone, until
 from tests.support.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
+from tests.support.backend_worker import children, gone, until
 
 LOOP = "texts"
 CHARACTERS = 30_000
@@ -113,7 +113,7 @@ def test_a_training_process_that_is_killed_fails_the_run(
         os.kill(child, signal.SIGKILL)
         ended = going.result(timeout=60)
     assert (ended.status, ended.version_id) == ("failed", None)
-    assert ended.error == "the training process was killed by SIGKILL, out of memory?"
+    assert ended.error == "the training process was terminated by SIGKILL, perhaps because it ran out of memory"
 
 
 def test_a_run_that_needs_more_memory_than_it_may_fails_and_says_so(
@@ -130,7 +130,7 @@ def test_a_run_that_takes_too_long_is_ended(database: Database, settings: Settin
     lengthen(database)
     ended = run(database, settings)
     assert ended.status == "failed"
-    assert ended.error == "training took longer than 0.05 minutes and was ended"
+    assert ended.error == "training took longer than 0.05 minutes and was stopped"
     assert trainers() == []
 
 

@@ -140,7 +140,7 @@ def test_a_run_when_the_one_who_serves_is_right_less_often(database: Database, w
     assert len(why) == fell
     if fell:
         assert why[0].startswith(
-            "drift: the pipeline's outputs were right on 40 of the last 80 held-out answers, and on"
+            "drift: the pipeline's outputs were correct on 40 of the last 80 held-out answers, and on"
         )
 
 

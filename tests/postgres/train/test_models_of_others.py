@@ -24,7 +24,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import run_items, runs, versions
+from labelloop.store.tables import runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import (
     answer,
@@ -36,9 +36,10 @@ from tests.support.backend_factory import (
     submit,
 )
 from tests.support.backend_factory import texts_spec as texts
-from tests.support.chat_server import KEY, ChatServer, chat_server
-from tests.support.hosted_environments import HOSTED, line_2x
+from tests.support.hosted.environments import HOSTED, line_2x
 from tests.support.ml_backend import PASSWORD, ml_backend
+from tests.support.network.chat_server import KEY, ChatServer, chat_server
+from tests.support.rows import items_of_part
 
 WORDS = {"ham": ("ham", "eggs", "bacon"), "spam": ("spam", "offer", "winner")}
 
@@ -128,7 +129,7 @@ def test_a_run_that_makes_the_champion_again_asks_a_remote_model_once_an_item(
     assert run_id is not None
     assert train(database, settings.models_dir, run_id)["version"] == version
     with database.transaction() as conn:
-        judged = run_items.of_part(conn, run_id, "holdout")
+        judged = items_of_part(conn, run_id, "holdout")
     assert sorted(server.asked.values()) == [1] * len(judged)
     said = [(item["champion_label"], item["challenger_label"]) for item in judged]
     assert ("ham", "ham") in said
@@ -146,7 +147,7 @@ def test_a_run_whose_remote_model_does_not_answer_fails_in_words(database: Datab
 def test_predict_answers_empty_while_a_remote_model_is_slow(
     database: Database, settings: Settings, server: ChatServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("backend.learners.others.hurry.ANNOTATOR_S", 0.3)
+    monkeypatch.setattr("backend.learners.others.deadline.ANNOTATOR_S", 0.3)
     params = {"url": server.url, "model": "m-1", "key_env": "CHAT_KEY", "timeout_s": 20}
     spec = a_loop(database, LearnerSpec(name="remote", params=params), n=20)
     version = taught(database, settings, spec.name)["version"]
@@ -177,7 +178,7 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
     now = Champions(database, settings.models_dir).of(30)
     assert now is not None
     assert now.learner is not None
-    assert list(now.learner.say([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]
+    assert list(now.learner.predict([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]
     rollback(database, spec.name, "me", "to see", models_dir=settings.models_dir)
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
@@ -209,7 +210,7 @@ def test_our_own_backend_is_another_ml_backend(
         basic = {"user_env": "BACKEND_USER", "password_env": "BACKEND_PASSWORD"}
         form = {"field": "image", "label_config": spec.labels_xml}
         learner = make("remote", {**form, "url": url, "protocol": "ml-backend", "project": "30.1", **basic})
-        said = learner.fit([], [], np.random.default_rng(0)).say(data)
+        said = learner.fit([], [], np.random.default_rng(0)).predict(data)
         assert np.mean([a == b for a, b in zip(said.labels, truths[:40], strict=True)]) > 0.9
         assert (said.confidences > 0.1).all()
         assert httpx.post(f"{url}/predict", json={"tasks": []}).status_code == 401

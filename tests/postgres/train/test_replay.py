@@ -18,8 +18,9 @@ from backend.train.train import train
 from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import run_items, runs
+from labelloop.store.tables import runs
 from tests.support.backend_factory import digits_loop, settings_for
+from tests.support.rows import items_of_part
 
 
 @pytest.fixture
@@ -70,11 +71,11 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
     }
 
     with database.transaction() as conn:
-        one, other = (item["output_id"] for item in run_items.of_part(conn, run_id, "train")[:2])
+        one, other = (item["output_id"] for item in items_of_part(conn, run_id, "train")[:2])
         conn.execute("update outputs set data = (select data from outputs where id = %s) where id = %s", (one, other))
     said = replay(settings, run_id)
     assert said.exit_code == 1
-    assert said.stderr.startswith("labelloop: the replay made another version; what differs: what was taught (")
+    assert said.stderr.startswith("labelloop: the replay made another version; what differs: the training set (")
     assert json.loads(said.stdout)["same"] is False
     assert len(list((settings.models_dir or Path()).iterdir())) == 1, "what differs is not kept"
 
@@ -103,7 +104,7 @@ def test_an_identity_says_what_differs() -> None:
         ("group_key", "b"),
     ]:
         (word,) = differences(then, identity([{**row, field: value}], 0, 1))
-        assert word.startswith("what was taught ("), field
+        assert word.startswith("the training set ("), field
     other = {**then, "seed": 1, "packages": {**then["packages"], "numpy": "0.1"}, "code": "0"}
     assert [word.split(" (")[0] for word in differences(then, other)] == ["the code", "the seed", "numpy"]
 

@@ -261,7 +261,7 @@ def test_a_result_is_the_same_to_the_bit_on_every_engine(database: Database, set
     assert prelabel(database, spec.name, settings.models_dir) == 160
     local = waiting(database)
     assert local["item-159"] == before["item-159"] | {"pair": target(database, spec.name)}, "it cannot be read"
-    champion_says = fitted("images", data[:60], truths[:60], field="image").say(data[:-1]).proba
+    champion_says = fitted("images", data[:60], truths[:60], field="image").predict(data[:-1]).proba
     assert champion_says is not None
     second, first = np.sort(champion_says, axis=1)[:, -2:].T
     assert [local[f"item-{i}"]["margin"] for i in range(159)] == pytest.approx((first - second).tolist(), abs=1e-6)
@@ -419,14 +419,14 @@ def test_a_doubt_of_an_answer_that_was_changed_meanwhile_is_not_kept(database: D
         for state in ("pushing", "in_review", "answered"):
             conn.execute("update outputs set state = %s where id = any(%s)", (state, ids))
         rows = doubts.unseen(conn, spec.name, VersionPair("v", "v"), 10)
-        assert [row["output_id"] for row in rows] == ids
+        assert [row.output_id for row in rows] == ids
         answer(conn, spec.name, {ids[0]: "spam"})
         doubts.write(
             conn,
             spec.name,
             VersionPair("v", "v"),
             dict.fromkeys(ids, 0.9),
-            {row["output_id"]: row["seq"] for row in rows},
+            {row.output_id: row.seq for row in rows},
         )
         assert [row["output_id"] for row in conn.execute("select output_id from doubts")] == ids[1:]
 
@@ -445,6 +445,6 @@ def test_of_large_answers_few_are_read_at_a_time(database: Database, settings: S
         seen, after = list[UUID](), None
         while rows := doubts.unseen(conn, spec.name, VersionPair("v", "v"), 100, after):
             assert len(rows) <= 9, "32 MiB, of 4 MB each"
-            after = rows[-1]["output_id"]
-            seen += [row["output_id"] for row in rows]
+            after = rows[-1].output_id
+            seen += [row.output_id for row in rows]
         assert seen == ids

@@ -23,7 +23,7 @@ from labelloop.errors import Conflict, Failed, UsageError
 from labelloop.outputs.output import unit_hash
 from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import jobs, run_items, runs, versions
+from labelloop.store.tables import jobs, runs, versions
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import Champion
 from tests.support.backend_factory import (
@@ -36,6 +36,7 @@ from tests.support.backend_factory import (
     submit,
     texts_spec,
 )
+from tests.support.rows import items_of_part
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
     assert isinstance(scores, dict)
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
-        holdout = run_items.of_part(conn, run.id, "holdout")
+        holdout = items_of_part(conn, run.id, "holdout")
     assert champion is not None
     assert champion.id == run.version_id
     assert (champion.epoch, champion.by, champion.trained_on) == (1, "gate", scores["trained_on"])
@@ -133,8 +134,8 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
     run_id = claimed(database, spec.name)
     outcome = train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        taught = run_items.of_part(conn, run_id, "train")
-        judged = run_items.of_part(conn, run_id, "holdout")
+        taught = items_of_part(conn, run_id, "train")
+        judged = items_of_part(conn, run_id, "holdout")
     assert len(taught) + len(judged) == 150
     assert outcome["trained_on"] == len(taught)
     assert all(unit_hash("holdout", spec.name, item["key"]) >= spec.holdout for item in taught)
@@ -176,14 +177,14 @@ def test_no_copy_no_group_and_no_label_that_left_is_on_the_wrong_side_of_a_run(
     run_id = claimed(database, spec.name)
     outcome = train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        taught = {item["key"] for item in run_items.of_part(conn, run_id, "train")}
-        judged = {item["key"] for item in run_items.of_part(conn, run_id, "holdout")}
+        taught = {item["key"] for item in items_of_part(conn, run_id, "train")}
+        judged = {item["key"] for item in items_of_part(conn, run_id, "holdout")}
     assert judged == set(held) - {held[2]}
     assert taught.isdisjoint(free[:3])
     notes = " ".join(outcome["notes"])
     assert f"{free[0]} of {held[0]}" in notes
     assert "1 share a group with held-out items" in notes
-    assert "2 answers left out, their labels are not in the labeling config any more: eggs (2)" in notes
+    assert "2 answers left out, their labels are no longer in the labeling config: eggs (2)" in notes
 
 
 def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Database, settings: Settings) -> None:
@@ -198,7 +199,7 @@ def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Dat
         answer(conn, spec.name, {ids[1]: "9", ids[4]: "4"})
     train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        assert {i["key"]: i["label"] for i in run_items.of_part(conn, run_id, "train")} == {
+        assert {i["key"]: i["label"] for i in items_of_part(conn, run_id, "train")} == {
             "item-0": "0",
             "item-1": "1",
             "item-2": "2",
@@ -223,7 +224,7 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
     spec = digits_loop(database, n=60, answered=30, holdout=0.1)
     run = trained(database, settings, spec.name)
     assert run.status == "refused"
-    assert "the gate wants 20: no verdict, refused" in str(run.reasons)
+    assert "the gate needs 20: no verdict, refused" in str(run.reasons)
     with database.transaction() as conn:
         assert versions.champion(conn, spec.name) is None
         assert versions.ranker(conn, spec.name) == run.version_id
@@ -240,8 +241,8 @@ def test_a_challenger_that_is_not_proven_better_is_refused_but_ranks(database: D
 @pytest.mark.parametrize(
     ("labels", "reason"),
     [
-        ([], "0 answers to learn from"),
-        (["spam"], "1 answers to learn from"),
+        ([], "0 answers to train on"),
+        (["spam"], "1 answers to train on"),
         (["spam"] * 30, "all 30 say 'spam'"),
     ],
 )
@@ -265,9 +266,9 @@ def test_an_item_that_cannot_be_read_is_left_out_and_named(database: Database, s
     outcome = train(database, settings.models_dir, run_id)
     assert outcome["trained_on"] == 30
     reason = "its field 'image' is not a data: URI with an image"
-    assert outcome["notes"] == [f"1 of 31 answers left out, they cannot be read: item 'item-30': {reason}"]
+    assert outcome["notes"] == [f"1 of 31 answers left out, the learner cannot read them: item 'item-30': {reason}"]
     with database.transaction() as conn:
-        assert "item-30" not in {i["key"] for i in run_items.of_part(conn, run_id, "train")}
+        assert "item-30" not in {i["key"] for i in items_of_part(conn, run_id, "train")}
 
 
 def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
@@ -288,7 +289,10 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
     killer.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(killer))
     run = trained(database, settings, spec.name)
-    assert (run.status, run.error) == ("failed", "the training process was killed by SIGKILL, out of memory?")
+    assert (run.status, run.error) == (
+        "failed",
+        "the training process was terminated by SIGKILL, perhaps because it ran out of memory",
+    )
     with database.transaction() as conn:
         champion = versions.champion(conn, spec.name)
     assert champion is not None

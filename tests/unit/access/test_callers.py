@@ -1,4 +1,4 @@
-"""Who proves to know a secret."""
+"""Callers that know a secret, and callers that do not."""
 
 from __future__ import annotations
 

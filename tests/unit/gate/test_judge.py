@@ -47,7 +47,7 @@ def test_each_kind_of_answer_has_its_score_and_its_labels(
     control: str, answer: str, champion: str | None, challenger: str | None, scores: tuple[float, float], label: Any
 ) -> None:
     item = judged(spec_of(control), row(answer, champion, challenger))
-    assert item.scores == pytest.approx(scores)
+    assert item.item_scores == pytest.approx(scores)
     assert item.facts["label"] == label
 
 

@@ -20,7 +20,7 @@ from backend.learners.parts.hog import hog
 from labelloop import strategies
 from labelloop.errors import Failed, SettingsError, Unreadable
 from labelloop.reading import evidence
-from tests.unit.learners.test_learners import Data, parcels, points, tickets
+from tests.support.data.learner_data import Data, parcels, points, tickets
 
 
 def taught(name: str, data: Data, labels: list[str], **params: Any) -> Any:
@@ -39,8 +39,11 @@ def test_a_table_takes_what_is_scalar_and_keeps_the_kinds_that_it_saw_first() ->
 def test_missing_values_and_new_words_are_no_trouble() -> None:
     data, labels = parcels()
     learner = taught("tabular", data, labels)
-    assert learner.say([{"item": 8.5, "colour": "mauve"}]).labels == ["heavy"]
-    assert learner.say([{"item": None, "colour": "blue"}, {"colour": "blue", "more": [1]}]).labels == ["blue", "blue"]
+    assert learner.predict([{"item": 8.5, "colour": "mauve"}]).labels == ["heavy"]
+    assert learner.predict([{"item": None, "colour": "blue"}, {"colour": "blue", "more": [1]}]).labels == [
+        "blue",
+        "blue",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -57,7 +60,7 @@ def test_a_row_that_is_not_as_the_others_is_named(row: dict[str, object], reason
     data, labels = parcels()
     learner = taught("tabular", data, labels)
     with pytest.raises(Unreadable, match=f"item 1: {reason}"):
-        learner.say([data[0], row])
+        learner.predict([data[0], row])
 
 
 def test_rows_without_anything_to_read_are_named_before_they_are_taught() -> None:
@@ -68,14 +71,14 @@ def test_rows_without_anything_to_read_are_named_before_they_are_taught() -> Non
 def test_a_megabyte_of_a_word_is_a_word_like_any_other() -> None:
     data, labels = parcels()
     data[0]["colour"] = "x" * 1_000_000
-    assert taught("tabular", data, labels).say(data[:1]).labels == [labels[0]] or labels[0] == "red"
+    assert taught("tabular", data, labels).predict(data[:1]).labels == [labels[0]] or labels[0] == "red"
 
 
 def test_a_committee_disagrees_most_where_least_is_known_and_strategies_read_it() -> None:
     data, labels = points()
     learner = taught("committee", data, labels, reads="vectors", members=6)
     places = np.linspace(0, 2, 41)
-    said = learner.say([{"item": [float(place)] * 4} for place in places])
+    said = learner.predict([{"item": [float(place)] * 4} for place in places])
     for item, proba in zip(said.evidence, said.proba, strict=True):
         read = evidence.read(item)
         assert read is not None
@@ -85,10 +88,10 @@ def test_a_committee_disagrees_most_where_least_is_known_and_strategies_read_it(
     between = np.abs(places % 1 - 0.5) < 0.2
     assert utilities[between].max() > 0
     assert not utilities[~between].any()
-    assert learner.say([]).proba.shape == (0, 3)
-    tempered = with_temperature(learner, 2.0).say([{"item": [0.5] * 4}])
-    assert tempered.evidence == learner.say([{"item": [0.5] * 4}]).evidence
-    assert tempered.confidences[0] < learner.say([{"item": [0.5] * 4}]).confidences[0]
+    assert learner.predict([]).proba.shape == (0, 3)
+    tempered = with_temperature(learner, 2.0).predict([{"item": [0.5] * 4}])
+    assert tempered.evidence == learner.predict([{"item": [0.5] * 4}]).evidence
+    assert tempered.confidences[0] < learner.predict([{"item": [0.5] * 4}]).confidences[0]
 
 
 def test_an_incremental_learner_that_goes_on_is_one_that_learned_all_at_once() -> None:
@@ -103,7 +106,7 @@ def test_an_incremental_learner_that_goes_on_is_one_that_learned_all_at_once() -
         .fit(data[some], labels[some], rng(0), weights[some])
         .teach(data[rest], labels[rest], weights[rest])
     )
-    np.testing.assert_array_equal(once.say(data).proba, on.say(data).proba)
+    np.testing.assert_array_equal(once.predict(data).proba, on.predict(data).proba)
     with pytest.raises(Failed, match="'refunds' is a new label: fit anew; known are billing, login, shipping"):
         on.teach(data[:1], ["refunds"])
 
@@ -116,7 +119,7 @@ def test_an_incremental_learner_that_was_stored_can_go_on(tmp_path: Path) -> Non
     rest = slice(AT_A_TIME, None)
     back.teach(data[rest], labels[rest])
     once = Incremental("item").fit(data, labels, np.random.default_rng(0))
-    np.testing.assert_array_equal(once.say(data).proba, back.say(data).proba)
+    np.testing.assert_array_equal(once.predict(data).proba, back.predict(data).proba)
 
 
 @pytest.fixture
@@ -138,9 +141,9 @@ TWO: Data = [{"item": "the invoice"}, {"item": "the password"}] * 3
 
 def test_an_embedding_knows_words_that_nobody_was_asked_about(model2vec_folder: Path, tmp_path: Path) -> None:
     learner = taught("text", TWO, ["money", "door"] * 3, embeddings=str(model2vec_folder), characters=False)
-    assert learner.say([{"item": "bill"}, {"item": "login"}]).labels == ["money", "door"]
+    assert learner.predict([{"item": "bill"}, {"item": "login"}]).labels == ["money", "door"]
     back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
-    np.testing.assert_array_equal(back.say(TWO).proba, learner.say(TWO).proba)
+    np.testing.assert_array_equal(back.predict(TWO).proba, learner.predict(TWO).proba)
     assert taught("committee", TWO, ["money", "door"] * 3, embeddings=str(model2vec_folder)).params["embeddings"]
 
 

@@ -44,7 +44,7 @@ def ece(said: Any, truths: list[str]) -> float:
 def test_of_what_it_is_sure_of_as_much_is_right_and_no_label_changes() -> None:
     plain, calibrated = fitted()
     data, truths = digits(TAUGHT, ALL)
-    before, after = plain.say(data), calibrated.say(data)
+    before, after = plain.predict(data), calibrated.predict(data)
     assert after.labels == before.labels
     assert ece(after, truths) < 0.5 * ece(before, truths)
     assert after.proba is not None
@@ -56,7 +56,7 @@ def test_a_version_keeps_its_temperature_and_the_same_cut_gives_the_same_bytes(t
     _, calibrated = fitted()
     stored = models.store(tmp_path, "digits", calibrated)
     again = models.load(tmp_path, stored.id)
-    assert again.say(data[:50]).confidences == pytest.approx(calibrated.say(data[:50]).confidences, abs=1e-12)
+    assert again.predict(data[:50]).confidences == pytest.approx(calibrated.predict(data[:50]).confidences, abs=1e-12)
     taught, labels = digits(0, TAUGHT)
     like = make("images", {"field": "image"}).fit(taught, labels, np.random.default_rng(0))
     twin = calibrate(like, taught, labels, np.random.default_rng(0))
@@ -103,11 +103,11 @@ def test_the_confidence_of_structured_answers_is_as_often_right_and_the_rest_is_
         answers.append(write_labels(label for label, there in zip("abc", given, strict=True) if there))
     plain = make("multilabel", {"field": "t"}).fit(data[:200], answers[:200], np.random.default_rng(0))
     calibrated = calibrate(plain, data[:200], answers[:200], np.random.default_rng(0))
-    before, after = plain.say(data[200:]), calibrated.say(data[200:])
+    before, after = plain.predict(data[200:]), calibrated.predict(data[200:])
     assert (after.labels, after.evidence) == (before.labels, before.evidence)
     assert ece(after, answers[200:]) < 0.7 * ece(before, answers[200:])
     again = models.load(tmp_path, models.store(tmp_path, "x", calibrated).id)
-    assert again.say(data[:5]).confidences == pytest.approx(calibrated.say(data[:5]).confidences)
+    assert again.predict(data[:5]).confidences == pytest.approx(calibrated.predict(data[:5]).confidences)
 
 
 def test_numbers_keep_the_confidence_that_they_have() -> None:
@@ -123,4 +123,4 @@ def test_an_item_that_only_the_whole_table_can_read_is_left_out_of_the_calibrati
     labels = ["old" if item["age"] > 20 else "young" for item in data]
     learner = make("tabular", {"field": "age"}).fit(data, labels, np.random.default_rng(0))
     calibrated = calibrate(learner, data, labels, np.random.default_rng(0))
-    assert len(calibrated.say(data)) == MIN_ANSWERS
+    assert len(calibrated.predict(data)) == MIN_ANSWERS

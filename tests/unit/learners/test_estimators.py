@@ -13,7 +13,7 @@ from backend.learners import make
 from backend.learners.of_spec import check
 from labelloop.errors import Failed, SpecError
 from tests.support.backend_factory import texts_spec
-from tests.unit.learners.test_learners import Data, points, tickets
+from tests.support.data.learner_data import Data, points, tickets
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_classifier_without_probabilities_learns_inside_one_that_has_them(tmp_
     learner.fit(data, labels, np.random.default_rng(0))
     back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
     assert back.params == learner.params
-    assert back.say(data).labels == learner.say(data).labels == labels
+    assert back.predict(data).labels == learner.predict(data).labels == labels
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_usual_classifiers_are_stored_and_come_back(path: str, params: dict[str,
     data, labels = points(60)
     learner = make(path, {"field": "item", "reads": "vectors", **params}).fit(data, labels, np.random.default_rng(0))
     back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
-    np.testing.assert_array_equal(back.say(data).proba, learner.say(data).proba)
+    np.testing.assert_array_equal(back.predict(data).proba, learner.predict(data).proba)
     assert back.params == learner.params
     assert {**params, "path": path}.items() <= back.params.items(), "its own, not those of the learner that sees"
 
@@ -127,7 +127,7 @@ def test_the_seed_of_the_run_is_the_classifiers_where_none_is_said() -> None:
         learner = make(
             "sklearn.ensemble.ExtraTreesClassifier", {"field": "item", "reads": "vectors", "n_estimators": 5, **params}
         )
-        return learner.fit(data[:60], labels[:60], np.random.default_rng(seed)).say([{"item": [0.5] * 4}]).proba
+        return learner.fit(data[:60], labels[:60], np.random.default_rng(seed)).predict([{"item": [0.5] * 4}]).proba
 
     assert (trees(1) == trees(1)).all()
     assert any((trees(1) != trees(seed)).any() for seed in range(2, 9))

@@ -19,14 +19,14 @@ import pytest
 
 from backend import models
 from backend.learners import make
+from backend.learners.others import deadline
 from backend.learners.others import folder as folders
-from backend.learners.others import hurry
 from backend.learners.others.form import answer_only
 from backend.learners.others.learner_hosted import Hosted
-from backend.learners.others.others import classes_of, said_of
+from backend.learners.others.others import classes_of, predictions_of
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.form import generate_form
-from tests.support.hosted_environments import HOSTED, line_1x, line_2x
+from tests.support.hosted.environments import HOSTED, line_1x, line_2x
 
 pytestmark = pytest.mark.slow  # environments are built and processes started
 
@@ -96,7 +96,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_hosted_model_learns_and_says_labels_with_its_score(line: Line) -> None:
     data, labels = tickets()
-    said = line.shared.say(data)
+    said = line.shared.predict(data)
     assert list(said.labels) == labels
     assert ((said.confidences > 1 / 3) & (said.confidences <= 1)).all()
     assert said.proba is not None
@@ -109,7 +109,7 @@ def test_each_line_is_taught_in_its_other_way_too(lines: dict[str, Line]) -> Non
     data, labels = tickets(12)
     for learner in (lines["1x"].learner(model="words:ByEvent"), lines["2x"].learner(event="ANNOTATION_CREATED")):
         learner.fit(data, labels, np.random.default_rng(0))
-        assert list(learner.say(data[:3]).labels) == labels[:3]
+        assert list(learner.predict(data[:3]).labels) == labels[:3]
     assert learner.estimator["version"] == "taught 12"
 
 
@@ -120,9 +120,9 @@ def test_its_version_serves_from_the_file_alone_and_versions_differ(line: Line, 
     ids = [models.store(tmp_path, "texts", learner).id for learner in (first, second)]
     for learner in (first, second):
         learner.close()
-    assert list(models.load(tmp_path, ids[0]).say(data).labels) == labels
-    assert list(models.load(tmp_path, ids[1]).say(data).labels) == swapped
-    assert list(models.load(tmp_path, ids[0]).say(data).labels) == labels, "a rollback is a rollback"
+    assert list(models.load(tmp_path, ids[0]).predict(data).labels) == labels
+    assert list(models.load(tmp_path, ids[1]).predict(data).labels) == swapped
+    assert list(models.load(tmp_path, ids[0]).predict(data).labels) == labels, "a rollback is a rollback"
 
 
 def test_the_same_answers_give_the_same_bytes(line: Line, tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_the_same_answers_give_the_same_bytes(line: Line, tmp_path: Path) -> Non
 def test_an_item_is_judged_alike_alone_and_among_others(line: Line) -> None:
     data, _ = tickets()
     learner = line.shared
-    among = learner.say(data).confidences[3]
-    np.testing.assert_array_equal(learner.say(data[3:4]).confidences, [among])
-    assert len(learner.say([])) == 0
+    among = learner.predict(data).confidences[3]
+    np.testing.assert_array_equal(learner.predict(data[3:4]).confidences, [among])
+    assert len(learner.predict([])) == 0
 
 
 def test_fitting_again_forgets_what_was_learned_before(line: Line) -> None:
@@ -142,7 +142,7 @@ def test_fitting_again_forgets_what_was_learned_before(line: Line) -> None:
     learner = line.fitted()
     kept = [i for i, label in enumerate(labels) if label != NAMES[0]]
     learner.fit([data[i] for i in kept], [labels[i] for i in kept], np.random.default_rng(0))
-    assert NAMES[0] not in learner.say(data).labels
+    assert NAMES[0] not in learner.predict(data).labels
 
 
 def test_items_without_the_field_are_named_all_at_once(line: Line) -> None:
@@ -161,7 +161,7 @@ def test_its_process_knows_nothing_of_ours_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("LABELLOOP_DATABASE_URL", "postgresql://secret")
     learner = modern.fitted()
-    learner.say(tickets()[0])
+    learner.predict(tickets()[0])
     process = child_of(learner)
     environ = Path(f"/proc/{process}/environ").read_bytes()
     assert b"LABELLOOP_" not in environ
@@ -191,58 +191,58 @@ os.kill(os.getpid(), 9)
 def test_a_killed_process_is_started_again(line: Line) -> None:
     data, labels = tickets()
     learner = line.shared
-    learner.say(data)
+    learner.predict(data)
     os.kill(child_of(learner), signal.SIGKILL)
-    assert list(learner.say(data).labels) == labels
+    assert list(learner.predict(data).labels) == labels
 
 
 def test_of_an_item_on_which_it_fails_it_says_nothing(modern: Line) -> None:
     learner = modern.shared
-    said = learner.say([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
+    said = learner.predict([{"text": "my parcel"}, {"text": "fail here"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
     two: Data = [{"text": "fail"}, {"text": "fail too"}]
     with pytest.raises(Failed, match="ValueError: it fails on this one"):
-        learner.say(two)
-    with hurry.within(60):
-        assert list(learner.say(two).labels) == [None, None]
-        assert list(learner.say([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
+        learner.predict(two)
+    with deadline.within(60):
+        assert list(learner.predict(two).labels) == [None, None]
+        assert list(learner.predict([*two, {"text": "my card"}]).labels) == [None, None, "billing"]
 
 
 def test_an_item_that_ends_the_process_costs_no_other_its_label(modern: Line) -> None:
     learner = modern.shared
-    said = learner.say([{"text": "my parcel"}, {"text": "crash now"}, {"text": "my card"}])
+    said = learner.predict([{"text": "my parcel"}, {"text": "crash now"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
     with pytest.raises(Failed, match="ended, with status 3"):
-        learner.say([{"text": "crash now"}, {"text": "crash again"}])
+        learner.predict([{"text": "crash now"}, {"text": "crash again"}])
 
 
 def test_a_model_that_takes_too_long_is_ended(modern: Line) -> None:
     learner = modern.fitted(timeout_s=0.5)
     with pytest.raises(Failed, match=r"longer than 0.5 s to predict and was ended"):
-        learner.say([{"text": "sleep well"}, {"text": "sleep on"}])
+        learner.predict([{"text": "sleep well"}, {"text": "sleep on"}])
 
 
 def test_who_is_in_a_hurry_gets_nothing_rather_than_wait(modern: Line) -> None:
     learner = modern.shared
-    assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
+    assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
-    with hurry.within(0.2):
-        assert list(learner.say([{"text": "sleep well"}]).labels) == [None]
-        assert list(learner.say([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
+    with deadline.within(0.2):
+        assert list(learner.predict([{"text": "sleep well"}]).labels) == [None]
+        assert list(learner.predict([{"text": "my parcel"}]).labels) == [None], "it is busy with the other"
     assert child_of(learner) == child, "it goes on"
     learner.close()
 
 
 def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: Line) -> None:
     learner = modern.fitted(timeout_s=3.0)
-    assert list(learner.say([{"text": "my parcel"}]).labels) == ["shipping"]
+    assert list(learner.predict([{"text": "my parcel"}]).labels) == ["shipping"]
     child = child_of(learner)
-    with hurry.within(0.2):
-        assert list(learner.say([{"text": "sleep well"}]).labels) == [None]
+    with deadline.within(0.2):
+        assert list(learner.predict([{"text": "sleep well"}]).labels) == [None]
 
     def says() -> list[str | None]:
-        with hurry.within(0.2):
-            return list(learner.say([{"text": "my parcel"}]).labels)
+        with deadline.within(0.2):
+            return list(learner.predict([{"text": "my parcel"}]).labels)
 
     wait_until(lambda: says() == ["shipping"])
     assert has_ended(child)
@@ -251,7 +251,7 @@ def test_a_model_that_hangs_is_ended_though_all_who_ask_are_in_a_hurry(modern: L
 
 def test_who_is_forgotten_is_ended_at_once(modern: Line) -> None:
     learner = modern.fitted()
-    learner.say([{"text": "my parcel"}])
+    learner.predict([{"text": "my parcel"}])
     child = child_of(learner)
     gc.disable()
     try:
@@ -275,7 +275,7 @@ def test_a_version_goes_with_the_code_it_was_made_by(modern: Line, tmp_path: Pat
     with pytest.raises(Failed, match=r"is not the code that this version was made by .* put it back, or retrain"):
         models.load(tmp_path, version)
     (folder / "words.py").write_text(source)
-    assert list(models.load(tmp_path, version).say([{"text": "my parcel"}]).labels) == ["shipping"]
+    assert list(models.load(tmp_path, version).predict([{"text": "my parcel"}]).labels) == ["shipping"]
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_structured_answers_go_to_a_model_and_come_back_as_they_were(
     learner = Hosted("text", config.xml, "a:B", "/nowhere")
     tasks = learner._answered([{"text": "ab cd"}] * len(answers), answers)
     echoed = [{"result": task["annotations"][0]["result"], "score": 0.5} for task in tasks]
-    said = said_of(config, classes_of(config, answers), echoed)
+    said = predictions_of(config, classes_of(config, answers), echoed)
     assert list(said.labels) == answers
     assert (said.confidences.tolist(), said.proba) == ([0.5] * len(answers), None)
     assert classes_of(config, answers) == classes

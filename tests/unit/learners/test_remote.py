@@ -12,12 +12,12 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.others import chat, hurry
+from backend.learners.others import chat, deadline
 from backend.learners.others.learner_remote import Remote
 from backend.learners.others.wire import _pause
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
 from labelloop.labeling.form import generate_form
-from tests.support.chat_server import KEY, ChatServer, chat_server
+from tests.support.network.chat_server import KEY, ChatServer, chat_server
 
 LABELS = ["ham", "spam"]
 FORM = generate_form(LABELS, ("approval", "correction"), {"text": "$text"})
@@ -55,7 +55,7 @@ def items(*texts: str) -> list[dict[str, object]]:
 
 def test_without_an_answer_it_labels_with_the_probability_of_what_it_said(server: ChatServer) -> None:
     learner = zero_shot(server)
-    said = learner.say(items("ham and eggs", "spam", 'spam, in "json" please'))
+    said = learner.predict(items("ham and eggs", "spam", 'spam, in "json" please'))
     assert list(said.labels) == ["ham", "spam", "spam"]
     np.testing.assert_allclose(said.confidences, 0.9)
     assert said.proba is not None
@@ -64,63 +64,63 @@ def test_without_an_answer_it_labels_with_the_probability_of_what_it_said(server
     body = server.bodies[0]
     assert (body["model"], body["temperature"]) == ("m-1", 0)
     assert body["messages"][0]["content"].endswith("\nham\nspam")
-    assert len(learner.say([])) == 0
+    assert len(learner.predict([])) == 0
 
 
 def test_an_answer_that_is_no_label_is_none_and_costs_no_other(server: ChatServer) -> None:
-    said = zero_shot(server).say(items("neither", "malformed spam", "long spam", "spam"))
+    said = zero_shot(server).predict(items("neither", "malformed spam", "long spam", "spam"))
     assert list(said.labels) == [None, None, None, "spam"]
     assert said.proba is not None
     np.testing.assert_allclose(said.proba[0], 0.5)
 
 
 def test_without_log_probabilities_nothing_is_known_and_samples_tell(server: ChatServer) -> None:
-    said = zero_shot(server, logprobs=False).say(items("spam"))
+    said = zero_shot(server, logprobs=False).predict(items("spam"))
     assert (list(said.labels), said.confidences.tolist(), said.proba) == (["spam"], [0.0], None)
     assert "logprobs" not in server.bodies[-1]
-    said = zero_shot(server, samples=4).say(items("spam varies"))
+    said = zero_shot(server, samples=4).predict(items("spam varies"))
     assert (list(said.labels), said.confidences.tolist()) == (["spam"], [0.75])
     assert server.bodies[-1]["temperature"] == 1.0
 
 
 def test_a_busy_server_is_asked_again(server: ChatServer) -> None:
-    assert list(zero_shot(server).say(items("busy with spam")).labels) == ["spam"]
+    assert list(zero_shot(server).predict(items("busy with spam")).labels) == ["spam"]
     assert server.asked["busy with spam"] == 3
 
 
 def test_a_broken_server_is_unreachable_after_a_few_tries(server: ChatServer) -> None:
     with pytest.raises(Unreachable, match=r"answers 500: .*out of order"):
-        zero_shot(server).say(items("broken"))
+        zero_shot(server).predict(items("broken"))
     assert server.asked["broken"] == 4
-    with hurry.within(30):
-        assert list(zero_shot(server).say(items("broken", "spam")).labels) == [None, "spam"]
+    with deadline.within(30):
+        assert list(zero_shot(server).predict(items("broken", "spam")).labels) == [None, "spam"]
 
 
 def test_a_slow_server_is_unreachable_and_keeps_nobody_in_a_hurry(server: ChatServer) -> None:
     with pytest.raises(Unreachable, match=r"does not answer within 0\.3 s"):
-        zero_shot(server, timeout_s=0.3).say(items("slow spam"))
+        zero_shot(server, timeout_s=0.3).predict(items("slow spam"))
     learner = zero_shot(server, at_once=2)
-    learner.say(items("spam"))
-    with hurry.within(0.5):
-        assert list(learner.say(items("slow spam", *["slow ham"] * 20)).labels) == [None] * 21
+    learner.predict(items("spam"))
+    with deadline.within(0.5):
+        assert list(learner.predict(items("slow spam", *["slow ham"] * 20)).labels) == [None] * 21
     assert server.asked.total() <= 2 + 2, "who waits no more is not asked for"
 
 
 def test_no_more_requests_go_out_at_once_than_are_allowed() -> None:
     with chat_server() as own:
-        zero_shot(own, at_once=2).say(items(*["spam"] * 12))
+        zero_shot(own, at_once=2).predict(items(*["spam"] * 12))
         assert own.most_together <= 2
 
 
 def test_a_server_that_is_not_there_is_unreachable() -> None:
     learner = make("remote", {"field": "text", "label_config": FORM, "url": "http://127.0.0.1:9", "model": "m"})
     with pytest.raises(Unreachable, match="cannot be reached"):
-        learner.fit([], [], RNG(0)).say(items("spam"))
+        learner.fit([], [], RNG(0)).predict(items("spam"))
 
 
 def test_what_is_refused_for_all_fails_in_the_servers_words(server: ChatServer) -> None:
     with pytest.raises(Failed, match=r"refuses what it is asked, 400: .*context is too long"):
-        zero_shot(server).say(items("long", "long too"))
+        zero_shot(server).predict(items("long", "long too"))
 
 
 def test_the_key_is_neither_stored_nor_said(
@@ -128,15 +128,15 @@ def test_the_key_is_neither_stored_nor_said(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     learner = zero_shot(server)
-    learner.say(items("spam", "neither"))
+    learner.predict(items("spam", "neither"))
     version = models.store(tmp_path, "texts", learner)
     assert KEY.encode() not in models.verify(tmp_path, version.id)
     monkeypatch.setenv("CHAT_KEY", wrong := "sk-another-key")
     with pytest.raises(Failed, match=r"401: .*Bearer \*\*\*") as raised:
-        learner.say(items("spam"))
+        learner.predict(items("spam"))
     monkeypatch.delenv("CHAT_KEY")
     with pytest.raises(Failed, match=r"not set: CHAT_KEY, which learner\.params names"):
-        learner.say(items("spam"))
+        learner.predict(items("spam"))
     assert KEY not in caplog.text
     assert wrong not in caplog.text + str(raised.value)
 
@@ -144,7 +144,7 @@ def test_the_key_is_neither_stored_nor_said(
 def test_examples_are_drawn_from_the_answers_and_are_the_version(server: ChatServer, tmp_path: Path) -> None:
     data, labels = items("a", "b", "c", "d", "e"), ["ham", "ham", "ham", "ham", "spam"]
     learner = remote(server, shots=2).fit(data, labels, RNG(0))
-    learner.say(items("spam"))
+    learner.predict(items("spam"))
     shown = [(m["role"], m["content"]) for m in server.bodies[-1]["messages"][1:]]
     assert [role for role, _ in shown] == ["user", "assistant", "user", "assistant", "user"]
     assert {shown[1][1], shown[3][1]} == {"ham", "spam"}, "one of each label first"
@@ -153,14 +153,18 @@ def test_examples_are_drawn_from_the_answers_and_are_the_version(server: ChatSer
     )
     assert models.store(tmp_path, "texts", learner) == again
     assert len({again.id, other.id, none.id}) == 3
-    models.load(tmp_path, again.id).say(items("ham"))
+    models.load(tmp_path, again.id).predict(items("ham"))
     assert [(m["role"], m["content"]) for m in server.bodies[-1]["messages"][1:-1]] == shown[:-1]
 
 
 def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
     learner = zero_shot(server)
     data: list[dict[str, object]] = [{"text": "spam"}, {"text": 12}, {"other": 1}]
-    for use in (lambda: learner.check(data), lambda: learner.say(data), lambda: learner.fit(data, ["ham"] * 3, RNG(0))):
+    for use in (
+        lambda: learner.check(data),
+        lambda: learner.predict(data),
+        lambda: learner.fit(data, ["ham"] * 3, RNG(0)),
+    ):
         with pytest.raises(Unreadable, match=r"item 1: its field 'text' is not a text \(and 1 more\)"):
             use()
     free = generate_form([], ("correction",), {"text": "$text"})

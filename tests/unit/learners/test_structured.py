@@ -23,56 +23,16 @@ from labelloop.answers.item_scores import item_score_of_control
 from labelloop.errors import Failed, Unreadable
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import (
-    Span,
     canonical,
     read_labels,
     read_number,
     read_spans,
     write_number,
-    write_spans,
 )
-from labelloop.labeling.structured import write_labels as write
 from labelloop.reading.evidence import read as read_evidence
 from labelloop.spec.learners import LEARNERS
-
-Data = list[dict[str, object]]
-
-
-def complaints(n: int = 120) -> tuple[Data, list[str]]:
-    """What is wrong with an order: any of three things, or nothing."""
-    words = {"late": "arrived two weeks late", "rude": "the courier was rude", "torn": "the box was torn open"}
-    sets = [[name for bit, name in enumerate(words) if i >> bit & 1] for i in range(n)]
-    data: Data = [
-        {"item": f"Order {i}: {'; '.join(words[name] for name in one) or 'all was well, thank you'}"}
-        for i, one in enumerate(sets)
-    ]
-    return data, [write(one) for one in sets]
-
-
-def letters(n: int = 120) -> tuple[Data, list[str]]:
-    """Who wrote from where, in texts that begin with characters of 1 to 4 bytes."""
-    people = ["Anna", "Zoë", "J\u0302o", "Владимир", "Ngozi", "Élodie"]
-    places = ["Köln", "São Paulo", "Oslo", "Kraków"]
-    data: Data = []
-    answers = []
-    for i in range(n):
-        who, where = people[i % len(people)], places[i % len(places)]
-        before, between = ["😀 ", "", "é: ", "👩\u200d👧 "][i % 4], [" wrote from ", " lives in "][i % 2]
-        text, start = f"{before}{who}{between}{where}.", len(before)
-        then = start + len(who) + len(between)
-        data.append({"item": text})
-        answers.append(write_spans([Span(start, start + len(who), "person"), Span(then, then + len(where), "place")]))
-    return data, answers
-
-
-def stars(n: int = 120) -> tuple[Data, list[str]]:
-    said = ["awful, broken", "poor", "so so", "good", "excellent, wonderful"]
-    data: Data = [{"item": f"{said[i % 5]}, order {i}"} for i in range(n)]
-    return data, [str(i % 5 + 1) for i in range(n)]
-
-
-def sizes(n: int = 120) -> tuple[Data, list[str]]:
-    return [{"item": i % 40, "wide": True} for i in range(n)], [write_number((i % 40) ** 2 / 10) for i in range(n)]
+from tests.support.data.learner_data import Data
+from tests.support.data.structured_data import complaints, letters, sizes, stars
 
 
 @dataclass(frozen=True)
@@ -123,7 +83,7 @@ def test_every_structured_learner_has_a_case_and_every_learner_a_kind() -> None:
 
 def test_it_learns(case: Case) -> None:
     data, answers = case.items()
-    said = taught(case, 80).say(data[80:])
+    said = taught(case, 80).predict(data[80:])
     assert (
         np.mean(
             [item_score_of_control(case.control, a, str(b)) for a, b in zip(answers[80:], said.labels, strict=True)]
@@ -135,7 +95,7 @@ def test_it_learns(case: Case) -> None:
 def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: Case, name: str) -> None:
     data, answers = case.items()
     learner = ready(name)
-    said = learner.say(data)
+    said = learner.predict(data)
     assert len(said) == len(data)
     assert [canonical(case.control, label) for label in said.labels] == said.labels
     assert said.confidences.shape == (len(data),)
@@ -145,7 +105,7 @@ def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: C
     for evidence in said.evidence or ():
         read_evidence(dict(evidence))
     assert learner.classes == tuple(sorted(learner.classes))
-    assert len(learner.say([])) == 0
+    assert len(learner.predict([])) == 0
     if name == "multilabel":
         assert learner.classes == tuple(sorted({label for answer in answers for label in read_labels(answer)}))
     if name == "spans":
@@ -155,7 +115,7 @@ def test_it_answers_as_tables_hold_answers_with_confidences_and_evidence(case: C
 def test_an_item_is_judged_alike_alone_and_among_others(case: Case, name: str) -> None:
     data, _ = case.items()
     learner = ready(name)
-    alone, among = learner.say(data[3:4]), learner.say(data)
+    alone, among = learner.predict(data[3:4]), learner.predict(data)
     assert alone.labels[0] == among.labels[3]
     assert alone.confidences[0] == pytest.approx(among.confidences[3], abs=1e-9)
 
@@ -166,16 +126,16 @@ def test_the_same_seed_and_data_give_the_same_file_which_says_the_same(case: Cas
     stored = models.store(tmp_path, "a-loop", one)
     assert models.store(tmp_path, "a-loop", other) == stored
     read = models.load(tmp_path, stored.id)
-    assert read.say(data).labels == one.say(data).labels
-    np.testing.assert_array_equal(read.say(data).confidences, one.say(data).confidences)
+    assert read.predict(data).labels == one.predict(data).labels
+    np.testing.assert_array_equal(read.predict(data).confidences, one.predict(data).confidences)
 
 
 def test_fitting_again_forgets_what_was_learned_before(case: Case) -> None:
     data, answers = case.items()
     learner = taught(case)
-    learner.say(data)
+    learner.predict(data)
     learner.fit(data[:40], answers[:40], np.random.default_rng(0))
-    assert learner.say(data).labels == taught(case, 40).say(data).labels
+    assert learner.predict(data).labels == taught(case, 40).predict(data).labels
 
 
 @pytest.mark.parametrize("n", [0, 1, 5])
@@ -188,7 +148,7 @@ def test_nothing_to_tell_apart_is_refused_in_words(case: Case, n: int) -> None:
 def test_two_answers_are_enough(case: Case) -> None:
     data, answers = case.items()
     learner = make(case.learner, {"field": "item"}).fit(data[1:3], answers[1:3], np.random.default_rng(0))
-    assert len(learner.say(data)) == len(data)
+    assert len(learner.predict(data)) == len(data)
 
 
 def test_answers_of_another_kind_are_refused_in_words(case: Case) -> None:
@@ -204,7 +164,7 @@ def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
     for use in (
         lambda: learner.check(data),
         lambda: make(case.learner, {"field": "item"}).check(data),
-        lambda: learner.say(data),
+        lambda: learner.predict(data),
         lambda: learner.fit(data, answers, np.random.default_rng(0)),
     ):
         with pytest.raises(Unreadable) as raised:
@@ -220,7 +180,7 @@ def test_answers_that_weigh_little_are_outvoted_by_fewer_that_weigh_much(case: C
 
     def right(weights: list[float] | None) -> float:
         learner = make(case.learner, {"field": "item"})
-        said = learner.fit(data * 3, answers + wrong * 2, np.random.default_rng(0), weights).say(data).labels
+        said = learner.fit(data * 3, answers + wrong * 2, np.random.default_rng(0), weights).predict(data).labels
         return float(
             np.mean([item_score_of_control(case.control, a, str(b)) for a, b in zip(answers, said, strict=True)])
         )
@@ -234,7 +194,7 @@ def test_a_text_of_a_megabyte_is_learned_from_and_judged(case: Case) -> None:
     data, answers = case.items()
     data[1] = {"item": str(data[1]["item"]) + " and so on" * 100_000}
     learner = make(case.learner, {"field": "item"}).fit(data[1:4], answers[1:4], np.random.default_rng(0))
-    assert len(learner.say(data[:2])) == 2
+    assert len(learner.predict(data[:2])) == 2
 
 
 def test_no_file_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -249,7 +209,7 @@ def test_no_file_is_left_behind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_label_that_was_always_given_is_likely_and_one_that_never_was_unknown() -> None:
     data: Data = [{"t": "one"}, {"t": "two"}, {"t": "three"}]
     learner = make("multilabel", {"field": "t"}).fit(data, ['["a","b"]', '["a"]', '["a"]'], np.random.default_rng(0))
-    said = learner.say(data)
+    said = learner.predict(data)
     assert learner.classes == ("a", "b")
     assert said.evidence is not None
     assert all(one["labels"]["a"] == pytest.approx(4 / 5) for one in said.evidence)
@@ -257,7 +217,7 @@ def test_a_label_that_was_always_given_is_likely_and_one_that_never_was_unknown(
 
 def test_a_confidence_of_several_labels_is_the_chance_of_them_all() -> None:
     data, _ = complaints()
-    said = ready("multilabel").say(data)
+    said = ready("multilabel").predict(data)
     shares = np.array([list(one["labels"].values()) for one in said.evidence or ()])
     np.testing.assert_allclose(said.confidences, np.maximum(shares, 1 - shares).prod(axis=1))
 
@@ -293,7 +253,7 @@ def test_tokens_are_words_in_every_script(text: str, words: list[str]) -> None:
 @given(st.text(max_size=30))
 def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
     learner = ready("spans")
-    (label,) = learner.say([{"item": text}]).labels
+    (label,) = learner.predict([{"item": text}]).labels
     tokens = tokens_of(text)
     for span in read_spans(label):
         assert span.start in {token.start for token in tokens}
@@ -304,13 +264,13 @@ def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from
     data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
     answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
     learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
-    assert learner.say(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
+    assert learner.predict(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
 
 
 def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
     learner = ready("spans")
     text = "so it goes. " * 400 + "Anna wrote from Oslo."
-    (label,) = learner.say([{"item": text}]).labels
+    (label,) = learner.predict([{"item": text}]).labels
     assert {text[span.start : span.end] for span in read_spans(label)} >= {"Anna", "Oslo"}
 
 
@@ -321,7 +281,7 @@ def test_a_number_far_from_what_was_taught_is_said_with_less_confidence() -> Non
     noisy = [{"x": float(x)} for x in rng.uniform(10, 20, 200)]
     answers += [write_number(round(float(rng.uniform(0, 60)), 3)) for _ in noisy]
     learner = make("numbers", {"field": "x"}).fit([*near, *noisy], answers, np.random.default_rng(0))
-    sure, unsure = learner.say([{"x": 5.0}] * 2), learner.say([{"x": float(x)} for x in range(11, 20)])
+    sure, unsure = learner.predict([{"x": 5.0}] * 2), learner.predict([{"x": float(x)} for x in range(11, 20)])
     assert sure.confidences[0] > unsure.confidences.mean()
     assert read_number(sure.labels[0]) == pytest.approx(15, abs=2)
 
@@ -330,7 +290,7 @@ def test_a_number_is_said_from_several_fields_and_within_the_answers_range() -> 
     data: Data = [{"text": ["small", "large"][i % 2], "weight": i % 10} for i in range(100)]
     answers = [write_number(10 * (i % 2) + i % 10) for i in range(100)]
     learner: Any = make("numbers", {"field": "text", "fields": ["weight"]})
-    said = learner.fit(data, answers, np.random.default_rng(0)).say([{"text": "large", "weight": 1000}, data[3]])
+    said = learner.fit(data, answers, np.random.default_rng(0)).predict([{"text": "large", "weight": 1000}, data[3]])
     assert read_number(said.labels[0]) == 19
     assert read_number(said.labels[1]) == pytest.approx(13, abs=1)
     with pytest.raises(Unreadable, match="its field 'weight' is not a number, as in the other items"):

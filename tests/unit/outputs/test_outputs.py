@@ -18,7 +18,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.outputs.fitting import check, shown
 from labelloop.outputs.output import Output, body_sha256, unit_hash
 from labelloop.outputs.reading import parse
-from labelloop.queue.lanes import announced_lane, place, reason_for
+from labelloop.queue.lanes import Lane, announced_lane, place, reason_for
 from labelloop.reading.strict_json import MAX_BYTES, dumps, loads
 from labelloop.spec.loop import LoopSpec
 
@@ -107,9 +107,9 @@ def test_a_bad_field_is_refused_by_its_path(changes: dict[str, Any], path: str) 
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b'{"a": NaN}', "NaN is no JSON number"),
-        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
-        (b'{"b": [1, {"c": 2, "d": NaN}]}', "b[1].d: NaN is no JSON number"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
+        (b'{"b": [1, {"c": 2, "d": NaN}]}', "b[1].d: NaN is not a JSON number"),
         (b'{"a": 1e999}', "1e999 is too large"),
         (b'{"a": 9223372036854775808}', "does not fit into 64 bits"),
         (b'{"a": ' + b"9" * 5000 + b"}", "does not fit into 64 bits"),
@@ -229,8 +229,8 @@ def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
 
 def test_lanes_have_the_shares_that_the_spec_says() -> None:
     sure = [place(output, SPEC).lane for output in many(4000, 0.9)]
-    assert abs(sure.count("holdout") / 4000 - SPEC.holdout) < 0.03
-    assert abs(sure.count("audit") / (4000 - sure.count("holdout")) - SPEC.audit) < 0.015
+    assert abs(sure.count(Lane.HOLDOUT) / 4000 - SPEC.holdout) < 0.03
+    assert abs(sure.count(Lane.AUDIT) / (4000 - sure.count(Lane.HOLDOUT)) - SPEC.audit) < 0.015
     unsure = [place(output, SPEC) for output in many(400, 0.6)]
     assert {p.lane for p in unsure} == {"rule", "holdout"}
     assert [p.holdout for p in unsure] == [lane == "holdout" for lane in sure[:400]], "whatever the trigger says"
@@ -267,17 +267,21 @@ def test_gold_says_of_itself_what_others_of_its_loop_say(
     chances: dict[str, float], shares: dict[str, float], told: str
 ) -> None:
     spec = SPEC.model_copy(update={**chances, "queue": SPEC.queue.model_copy(update=shares)})
-    assert announced_lane("gold", spec) == told
-    assert [announced_lane(lane, spec) for lane in ("rule", "control", "audit")] == ["rule", "control", "audit"]
+    assert announced_lane(Lane.GOLD, spec) == told
+    assert [announced_lane(lane, spec) for lane in (Lane.RULE, Lane.CONTROL, Lane.AUDIT)] == [
+        "rule",
+        "control",
+        "audit",
+    ]
 
 
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
     assert (
         reason_for(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52)
-        == "The model's two likeliest answers are 4 points apart"
+        == "The model's two most likely answers are 4 points apart"
     )
-    assert reason_for(SPEC, None, None, 0.4) == "The model is 40 % sure of its answer"
-    assert reason_for(SPEC, None, None, None) == "The model does not say how sure it is"
+    assert reason_for(SPEC, None, None, 0.4) == "The model is 40 % confident in its answer"
+    assert reason_for(SPEC, None, None, None) == "The model gave no confidence"
     chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
     assert reason_for(chance, {"cat": 1.0}, None, None) == reason_for(chance, None, None, None) == "Drawn at random"
 
@@ -292,7 +296,7 @@ def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: 
         assert reason_for(spec, shares, committee, 0.9)
     assert (
         reason_for(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9)
-        == "The model's two likeliest answers are 80 points apart"
+        == "The model's two most likely answers are 80 points apart"
     )
 
 

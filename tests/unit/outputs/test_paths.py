@@ -55,7 +55,7 @@ def test_learner_and_likeness_read_a_nested_field(field: str) -> None:
     texts = ["a red fox", "a red dog", "some blue sea", "one blue sky"]
     data: list[dict[str, Any]] = [{"doc": {"text": text}, "items": [{"body": text}]} for text in texts]
     learner = make(spec.learner.name, {"field": field}).fit(data, ["a", "a", "b", "b"], np.random.default_rng(0))
-    assert list(learner.say([{"doc": {"text": "red red"}, "items": [{"body": "red red"}]}]).labels) == ["a"]
+    assert list(learner.predict([{"doc": {"text": "red red"}, "items": [{"body": "red red"}]}]).labels) == ["a"]
     with pytest.raises(Unreadable, match=r"item 0: its field .* is missing"):
         learner.check([{"doc": {}, "items": []}])
     read = features.read(spec.learner.reads, field, data)

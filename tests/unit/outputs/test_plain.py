@@ -19,6 +19,7 @@ from labelloop.outputs.output import Output
 from labelloop.outputs.reading import parse
 from labelloop.reading.plain import plain
 from labelloop.spec.loop import LoopSpec
+from tests.support.data.keys import KEYS
 
 SPEC = LoopSpec(name="x", trigger="model_confidence < 0.8").with_labels(["0", "1", "true", "cat"])
 
@@ -57,7 +58,7 @@ def test_a_value_that_has_one_meaning_in_json_is_taken(value: Any, wanted: Any) 
 @pytest.mark.parametrize(
     ("value", "words"),
     [
-        (float("nan"), "data.v: is nan, which is no JSON number; give None where the value is missing"),
+        (float("nan"), "data.v: is nan, which is not a JSON number; give None if the value is missing"),
         (np.float32("inf"), "data.v: is inf"),
         (np.array([1.0, np.nan]), "data.v[1]: is nan"),
         (Decimal("NaN"), "data.v: is NaN"),
@@ -108,17 +109,6 @@ def test_a_model_version_that_is_none_is_none_said() -> None:
     assert "model_version" not in sent(label="cat", model_version=None)
 
 
-KEYS = (
-    "https://shop.example/p?id=1&x=%20#top",
-    "s3://bucket/a folder/scan 1.png",
-    "<CAF+message.id@mail.example>",
-    "Grüße aus Köln",
-    "日本語/1",
-    "../..//a\\b;c",
-    "x" * 500,
-)
-
-
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_is_taken_as_real_pipelines_have_it(key: str) -> None:
     assert parse(_line({"key": key, "data": {"text": "x"}, "label": "cat"})).key == key
@@ -164,6 +154,6 @@ def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
 
 @pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], pd.DataFrame({"key": ["a"]})])
 def test_what_is_no_output_is_told_by_what_it_is(outputs: Any) -> None:
-    refused = pytest.raises(InvalidOutput, match="an Output or a mapping is wanted, not ")
+    refused = pytest.raises(InvalidOutput, match="must be an Output or a mapping, not ")
     with Client("http://127.0.0.1:1", "token", loop="pets") as client, refused:
         client.submit(outputs)

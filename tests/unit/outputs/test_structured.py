@@ -11,7 +11,7 @@ import pytest
 
 from backend import models
 from backend.learners import make
-from backend.learners.said import Said
+from backend.learners.predictions import Predictions
 from backend.score.scoring import Chunk, Pair, doubts, score
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
@@ -23,7 +23,7 @@ from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.versions.version import VersionPair
-from tests.unit.learners.test_structured import complaints, letters, stars
+from tests.support.data.structured_data import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'
 TAGS = {
@@ -82,7 +82,7 @@ def test_an_answer_is_taken_in_as_a_text_or_as_json(tag: str, said: Any, label: 
         ),
         ("spans", {"probabilities": {"person": 1.0}}, "send label with confidence, or result with score"),
         ("labels", {"label": ["a", "cow"]}, "label: no such label 'cow'; there are: a, b"),
-        ("labels", {"label": "a"}, "label: is no JSON list"),
+        ("labels", {"label": "a"}, "label: is not a JSON list"),
         ("labels", {"label": True}, "label: must be a list of labels"),
         ("labels", {}, "exactly one of probabilities, label"),
         ("labels", {"evidence": {"tokens": [0.5]}}, "exactly one of probabilities, label"),
@@ -163,7 +163,7 @@ def test_one_label_is_enough_where_it_may_apply_or_not_and_none_of_a_choice() ->
 # -- ranking ---------------------------------------------------------------------------------------------------------
 
 
-def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Said]:
+def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any], list[Any], Predictions]:
     """Utilities and whys of nine items, by a version that was taught others; and what it says of them."""
     data, answers = items()
     ranker = make(name, {"field": "item"}).fit(data[10:], answers[10:], np.random.default_rng(0))
@@ -173,7 +173,7 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
     scores = score(Pair(None, version, VersionPair.of(None, version), strategy), None, file, chunk)
     assert (scores.utilities[9], scores.whys[9]) == (None, None)
     assert scores.labels == [None] * 10
-    return scores.utilities[:9], scores.whys[:9], ranker.say(data[:9])
+    return scores.utilities[:9], scores.whys[:9], ranker.predict(data[:9])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_strategy_that_reads_probabilities_takes_one_minus_the_confidence_wher
 ) -> None:
     utilities, whys, said = ranked(tmp_path, learner, items, strategy)
     assert utilities == [1.0 - sure for sure in said.confidences.tolist()]
-    assert whys == [f"The model is {100 * sure:.0f} % sure of its answer" for sure in said.confidences.tolist()]
+    assert whys == [f"The model is {100 * sure:.0f} % confident in its answer" for sure in said.confidences.tolist()]
 
 
 def test_what_only_the_pipeline_can_say_stays_and_chance_is_chance(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_the_pipelines_evidence_is_explained_in_the_same_words() -> None:
     assert reason_for(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
         "One label may or may not apply; the least certain one is at 45 %"
     )
-    assert reason_for(spec_of("rating"), None, None, 0.25) == "The model is 25 % sure of its answer"
+    assert reason_for(spec_of("rating"), None, None, 0.25) == "The model is 25 % confident in its answer"
 
 
 def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure() -> None:
@@ -229,5 +229,5 @@ def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure
 
     data, answers = letters()
     tagger = make("spans", {"field": "item"}).fit(data, answers, np.random.default_rng(0))
-    said = tagger.say(data[:2])
+    said = tagger.predict(data[:2])
     assert doubts(tagger, data[:2], [str(said.labels[0]), "[]"]) == [0.0, said.confidences[1]]

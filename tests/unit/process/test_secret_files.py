@@ -30,14 +30,14 @@ def test_a_file_wins_over_what_an_earlier_start_left_in_the_data_folder(tmp_path
     assert (read.hook_secret, read.backend_user) == ("new", "kept")
 
 
-def test_a_secret_that_is_said_twice_and_differs_is_refused(tmp_path: Path) -> None:
+def test_a_secret_that_is_set_twice_with_two_values_is_refused(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one")
 
     with pytest.raises(SettingsError, match="LABELLOOP_INTAKE_TOKEN_FILE names differ"):
         settings(tmp_path, LABELLOOP_INTAKE_TOKEN_FILE=str(tmp_path / "token"), LABELLOOP_INTAKE_TOKEN="two")
 
 
-def test_a_child_process_may_be_given_both_the_files_and_what_was_read_from_them(tmp_path: Path) -> None:
+def test_a_child_process_may_inherit_both_the_files_and_their_values(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("one\n")
     parent = {"LABELLOOP_INTAKE_TOKEN_FILE": str(tmp_path / "token"), "LABELLOOP_DATA_DIR": str(tmp_path)}
 

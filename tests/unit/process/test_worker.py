@@ -73,7 +73,7 @@ def test_without_postgres_the_other_checks_wait_and_nothing_is_lost(monkeypatch:
         (ValueError("a defect"), "ERROR", "sync.push of loop pets failed"),
     ],
 )
-def test_a_failed_job_is_logged_by_who_must_act(
+def test_the_log_of_a_failed_job_tells_retries_errors_and_defects_apart(
     error: Exception, level: str, words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails(_: str) -> None:

@@ -208,7 +208,7 @@ def test_bad_input_is_refused_with_what_was_given() -> None:
         select(waiting, 1, features=features(np.ones((3, 3))))
     with pytest.raises(ValueError, match="row 1 of the vectors has NaN"):
         select(waiting, 1, features=features([[0.0, 1.0], [np.nan, 1.0]]))
-    with pytest.raises(ValueError, match="candidate 1 has no number"):
+    with pytest.raises(ValueError, match="candidate 1 has NaN"):
         select(candidates([0.5, np.nan]), 1)
     with pytest.raises(ValueError, match="diversity is from 0 to 1, not 2"):
         select(waiting, 1, diversity=2)

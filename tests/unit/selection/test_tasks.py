@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from hypothesis import given
 from hypothesis import strategies as st
 
+from labelloop.queue.lanes import Lane
 from labelloop.queue.order import LANES, Ranked, best_first, choose, priorities, shares, standing, useful
 from labelloop.queue.tasks import Task, order_score, sign, task_data, task_reason
 
@@ -144,11 +145,13 @@ def test_hold_out_items_are_spread_among_the_useful_ones_by_chance_alone() -> No
 
 
 def test_people_read_why_they_are_asked_and_not_that_the_answer_is_known() -> None:
-    assert task_reason("rule", "margin 0.04 between a and b", "unlike the last 200") == (
+    assert task_reason(Lane.RULE, "margin 0.04 between a and b", "unlike the last 200") == (
         "margin 0.04 between a and b; unlike the last 200"
     )
-    assert task_reason("rule", None) == ""
-    random = {lane: task_reason(lane, "margin 0.04", "unlike") for lane in ("control", "audit", "holdout", "gold")}
+    assert task_reason(Lane.RULE, None) == ""
+    random: dict[str, str] = {
+        lane: task_reason(lane, "margin 0.04", "unlike") for lane in Lane if lane not in (Lane.RULE, Lane.PASS)
+    }
     assert all(words.startswith("Drawn at random") for words in random.values())
     assert random["gold"] == random["holdout"]
 

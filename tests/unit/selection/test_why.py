@@ -16,10 +16,10 @@ from labelloop.queue.why import REASONS_BY_STRATEGY, of_evidence, why, whys
 @pytest.mark.parametrize(
     ("strategy", "row", "words"),
     [
-        ("margin", [0.48, 0.44, 0.08], "The model's two likeliest answers are 4 points apart"),
-        ("margin", [0.2, 0.3, 0.5], "The model's two likeliest answers are 20 points apart"),
-        ("margin", [0.4, 0.4, 0.2], "The model's two likeliest answers are 0 points apart"),
-        ("least_confidence", [0.1, 0.5, 0.4], "The model is 50 % sure of its answer"),
+        ("margin", [0.48, 0.44, 0.08], "The model's two most likely answers are 4 points apart"),
+        ("margin", [0.2, 0.3, 0.5], "The model's two most likely answers are 20 points apart"),
+        ("margin", [0.4, 0.4, 0.2], "The model's two most likely answers are 0 points apart"),
+        ("least_confidence", [0.1, 0.5, 0.4], "The model is 50 % confident in its answer"),
         ("ratio", [0.5, 0.4, 0.1], "The model's second answer is 80 % as likely as its first"),
         ("entropy", [1 / 3, 1 / 3, 1 / 3], "The model is undecided among 3 answers: 100 % of the most it can be"),
         ("random", [0.5, 0.4, 0.1], "Drawn at random"),

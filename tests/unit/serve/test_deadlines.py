@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from labelloop.process.serving import SECONDS, SLOWEST, _Channel
+from labelloop.process.serving import PHASE_TIMEOUTS_S, SLOWEST, _Channel
 
 ANSWER = 200 << 20
 """Bytes: a model's file."""
@@ -12,7 +12,7 @@ ANSWER = 200 << 20
 
 @pytest.mark.parametrize(
     ("reads", "most"),
-    [(0, SECONDS["answer"] + 2), (SLOWEST // 2, 2 * SECONDS["answer"] + 2), (1 << 20, None)],
+    [(0, PHASE_TIMEOUTS_S["answer"] + 2), (SLOWEST // 2, 2 * PHASE_TIMEOUTS_S["answer"] + 2), (1 << 20, None)],
     ids=["nothing", "next to nothing", "a MiB a second"],
 )
 def test_an_answer_is_broken_off_where_it_is_hardly_read_not_where_it_is_long(reads: int, most: float | None) -> None:
@@ -26,6 +26,6 @@ def test_an_answer_is_broken_off_where_it_is_hardly_read_not_where_it_is_long(re
         channel.total_outbufs_len = max(0, ANSWER - reads * at)
     if most is None:
         assert channel.total_outbufs_len == 0
-        assert at > SECONDS["answer"]
+        assert at > PHASE_TIMEOUTS_S["answer"]
     else:
-        assert SECONDS["answer"] <= at <= most
+        assert PHASE_TIMEOUTS_S["answer"] <= at <= most

@@ -24,7 +24,11 @@ def faults(xml: str) -> str:
         ('name="label"', 'name="what"', "it has no Choices named 'label'; there are: what"),
         ('"image"', '"picture"', "'label' is about 'picture', the model answers about 'image'"),
         ("$image", "$scan", "it does not show the field 'image', which the model reads; there are: scan"),
-        ('"dog"', '"Dog"', "'label' lacks 'dog', which the model says; it has 'Dog', which the model was never taught"),
+        (
+            '"dog"',
+            '"Dog"',
+            "'label' lacks 'dog', which the model predicts; it has 'Dog', which the model was never trained on",
+        ),
         ("</View>", "", "cannot be read: line 2"),
     ],
 )

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from backend.learners.said import Said
-from backend.serve.turns import FEW, Turns
+from backend.learners.predictions import Predictions
+from backend.serve.turns import INTERACTIVE_ITEMS, Turns
 from labelloop.errors import Busy, Unreadable
 
 LATE = 60.0
@@ -30,7 +30,7 @@ class Echo:
         if faults := {i: "is bad" for i, item in enumerate(data) if item["text"] == "bad"}:
             raise Unreadable(faults)
 
-    def say(self, data: Sequence[Mapping[str, object]]) -> Said:
+    def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
         self.check(data)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -39,7 +39,7 @@ class Echo:
         self.at_once -= 1
         if any(item["text"] == "poison" for item in data):
             raise RuntimeError("poison")
-        return Said([str(item["text"]) for item in data], np.full(len(data), 0.5))
+        return Predictions([str(item["text"]) for item in data], np.full(len(data), 0.5))
 
 
 @pytest.fixture
@@ -65,10 +65,10 @@ def waiting(turns: Turns, n: int) -> None:
 def test_who_waits_together_is_asked_together_and_each_gets_its_own(learner: Any) -> None:
     turns = Turns()
     with ThreadPoolExecutor(8) as threads:
-        said: list[Future[Any]] = [threads.submit(turns.say, learner, items("first"), time.monotonic() + LATE)]
+        said: list[Future[Any]] = [threads.submit(turns.predict, learner, items("first"), time.monotonic() + LATE)]
         until(lambda: learner.calls)
         for i in range(6):
-            said.append(threads.submit(turns.say, learner, items(str(i), "bad"), time.monotonic() + LATE))
+            said.append(threads.submit(turns.predict, learner, items(str(i), "bad"), time.monotonic() + LATE))
             waiting(turns, i + 1)
         learner.may.set()
         answers = [future.result(LATE) for future in said]
@@ -81,24 +81,24 @@ def test_a_large_request_lets_the_small_ones_go_first_and_is_answered_in_order(l
     turns = Turns()
     many = [str(i) for i in range(100)]
     with ThreadPoolExecutor(2) as threads:
-        large = threads.submit(turns.say, learner, items(*many), time.monotonic() + LATE)
+        large = threads.submit(turns.predict, learner, items(*many), time.monotonic() + LATE)
         until(lambda: learner.calls)
-        small = threads.submit(turns.say, learner, items("small"), time.monotonic() + LATE)
+        small = threads.submit(turns.predict, learner, items("small"), time.monotonic() + LATE)
         waiting(turns, 1)
         learner.may.set()
         assert small.result(LATE) == [("small", 0.5)]
         assert large.result(LATE) == [(text, 0.5) for text in many]
-    assert learner.calls[0] == many[:FEW]
+    assert learner.calls[0] == many[:INTERACTIVE_ITEMS]
     assert learner.calls[1] == ["small"]
 
 
 def test_one_that_the_model_fails_at_does_not_take_the_others_along(learner: Any) -> None:
     turns = Turns()
     with ThreadPoolExecutor(3) as threads:
-        first = threads.submit(turns.say, learner, items("first"), time.monotonic() + LATE)
+        first = threads.submit(turns.predict, learner, items("first"), time.monotonic() + LATE)
         until(lambda: learner.calls)
-        good = threads.submit(turns.say, learner, items("good"), time.monotonic() + LATE)
-        bad = threads.submit(turns.say, learner, items("poison"), time.monotonic() + LATE)
+        good = threads.submit(turns.predict, learner, items("good"), time.monotonic() + LATE)
+        bad = threads.submit(turns.predict, learner, items("poison"), time.monotonic() + LATE)
         waiting(turns, 2)
         learner.may.set()
         assert first.result(LATE) == [("first", 0.5)]
@@ -110,13 +110,13 @@ def test_one_that_the_model_fails_at_does_not_take_the_others_along(learner: Any
 def test_who_cannot_have_a_turn_in_time_is_told_so_and_forgotten(learner: Any) -> None:
     turns = Turns()
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(turns.say, learner, items("first"), time.monotonic() + LATE)
+        first = threads.submit(turns.predict, learner, items("first"), time.monotonic() + LATE)
         until(lambda: learner.calls)
         with pytest.raises(Busy, match="too much to do"):
-            turns.say(learner, items("late"), time.monotonic() + 0.01)
+            turns.predict(learner, items("late"), time.monotonic() + 0.01)
         learner.may.set()
         assert first.result(LATE) == [("first", 0.5)]
-    assert turns.say(learner, [], 0.0) == []
-    with pytest.raises(Busy, match=f"{FEW} of 100 items"):
-        turns.say(learner, items(*"x" * 100), time.monotonic())
-    assert learner.calls == [["first"], ["x"] * FEW]
+    assert turns.predict(learner, [], 0.0) == []
+    with pytest.raises(Busy, match=f"{INTERACTIVE_ITEMS} of 100 items"):
+        turns.predict(learner, items(*"x" * 100), time.monotonic())
+    assert learner.calls == [["first"], ["x"] * INTERACTIVE_ITEMS]

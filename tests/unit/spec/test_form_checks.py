@@ -49,7 +49,7 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
             (3, 3),
             "RectangleLabels is",
         ),
-        (form('<TextArea name="t" toName="text"/>'), (3, 3), "only where it is named label or correction"),
+        (form('<TextArea name="t" toName="text"/>'), (3, 3), "only if it is named label or correction"),
         (form(LABEL.replace('"b"', '"a"')), (3, 58), "'label' has 'a' twice"),
         (form(LABEL.replace('"b"', '"b\u2028c"')), (3, 58), "line breaks and control characters"),
         (form(LABEL.replace('"b"', '"b&#9;c"')), (3, 58), "line breaks and control characters"),

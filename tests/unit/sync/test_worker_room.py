@@ -26,12 +26,12 @@ def test_it_never_waits_for_more_places_than_a_push_counts(
         asked.append(at_least)
 
     monkeypatch.setattr(worker, "push", push)
-    monkeypatch.setattr(worker, "ensure_project", lambda *_: {"missing": []})
+    monkeypatch.setattr(worker, "ensure_project", lambda *_: Mock(missing=[]))
     room = worker.SyncJobs(Settings(), Mock(), Mock())
     spec = parse("pets", YAML.replace("window: 50", f"window: {window}"), XML)
     room._answered_at["pets"] = time.monotonic()
     room._push(spec)
-    room._answered_at["pets"] -= worker.IDLE_S
+    room._answered_at["pets"] -= worker.IDLE_BEFORE_TOP_UP_S
     room._push(spec)
     assert asked == [places, 1]
 

@@ -92,7 +92,7 @@ def test_a_process_that_prints_without_end_is_ended_in_time_and_only_the_end_is_
     assert child.stderr is not None
     assert select.select([child.stderr], [], [], 60)[0], "it has begun to print"
     known, outcome = heard(child, Order(uuid.uuid4(), Retrain(minutes=0.01)))
-    assert outcome == {"error": "training took longer than 0.01 minutes and was ended"}
+    assert outcome == {"error": "training took longer than 0.01 minutes and was stopped"}
     assert 0 < len(known.log) <= LOG_CHARACTERS
     assert child.returncode == -signal.SIGKILL
 
@@ -100,13 +100,16 @@ def test_a_process_that_prints_without_end_is_ended_in_time_and_only_the_end_is_
 @pytest.mark.parametrize(
     ("program", "error"),
     [
-        ("os.kill(os.getpid(), 9)", "the training process was killed by SIGKILL, out of memory?"),
-        ("os.kill(os.getpid(), 11)", "the training process was killed by SIGSEGV"),
+        (
+            "os.kill(os.getpid(), 9)",
+            "the training process was terminated by SIGKILL, perhaps because it ran out of memory",
+        ),
+        ("os.kill(os.getpid(), 11)", "the training process was terminated by SIGSEGV"),
         (
             "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 9))\nwhile True: pass",
-            "the training process was killed by SIGXCPU: it used more than 1 minutes of 1 processors",
+            "the training process was terminated by SIGXCPU: it used more than 1 minutes of 1 processors",
         ),
-        ("sys.exit(3)", "the training process ended with status 3 and said nothing"),
+        ("sys.exit(3)", "the training process exited with status 3 without a result"),
     ],
 )
 def test_an_end_without_an_outcome_says_what_it_was(play: Play, program: str, error: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backend.train import child
-from backend.train.child import STARVED_NICE, starves, yield_to_all
+from backend.train.child import STARVED_NICENESS, starves, yield_to_all
 
 LOOP = [sys.executable, "-c", "while True: pass"]
 
@@ -43,7 +43,7 @@ def test_where_others_want_all_the_time_an_idle_process_starves_and_one_with_a_s
         yield_to_all(idle.pid)
         yield_to_all(fed.pid, idle=False)
         assert os.sched_getscheduler(fed.pid) == os.SCHED_OTHER
-        assert os.getpriority(os.PRIO_PROCESS, fed.pid) == STARVED_NICE
+        assert os.getpriority(os.PRIO_PROCESS, fed.pid) == STARVED_NICENESS
         before = ran(idle.pid), ran(fed.pid)
         deadline = time.monotonic() + 60
         while not starves(idle.pid) or ran(fed.pid) - before[1] < 0.05:

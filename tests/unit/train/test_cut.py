@@ -40,8 +40,8 @@ def test_copies_and_near_duplicates_of_held_out_texts_teach_nothing_and_are_name
         row("typo", HELD_OUT.replace("subscription", "subscripton").upper()),
         row("other", "My parcel has not arrived yet, where is it?"),
     )
-    assert keys(cut.judged) == ["judged"]
-    assert keys(cut.taught) == ["other"]
+    assert keys(cut.held_out) == ["judged"]
+    assert keys(cut.training) == ["other"]
     assert cut.notes[0] == (
         "2 of 3 answers left out of training: 2 are copies or near-duplicates of held-out items "
         "(copy of judged, typo of judged)"
@@ -64,7 +64,7 @@ def test_of_lines_by_one_pattern_no_more_are_compared_than_it_takes(monkeypatch:
     monkeypatch.setattr(likeness, "_jaccard", compare)
     line = "connection to the service was closed by the firewall after seconds, number "
     rows = [row(f"{i}", f"{line}{i}", holdout=i < 50) for i in range(150)]
-    assert divided(*rows).taught == []
+    assert divided(*rows).training == []
     assert compare.call_count == 100
 
 
@@ -75,12 +75,12 @@ def test_long_texts_with_the_same_head_are_no_copies() -> None:
         row("other letter", head + "We are glad to welcome you as a guest." * 60),
         row("same letter", head + "You owe us fourty pounds." * 60),
     )
-    assert keys(cut.taught) == ["other letter"]
+    assert keys(cut.training) == ["other letter"]
 
 
 def test_the_same_picture_under_another_key_teaches_nothing() -> None:
     cut = divided(row("judged", "data:image/png;base64,AAAA", holdout=True), row("b", "data:image/png;base64,AAAA"))
-    assert cut.taught == []
+    assert cut.training == []
 
 
 @pytest.mark.parametrize(
@@ -89,14 +89,14 @@ def test_the_same_picture_under_another_key_teaches_nothing() -> None:
 def test_addresses_that_are_nearly_the_same_are_not_the_same_picture(place: str) -> None:
     cut = divided(row("judged", f"{place}00017.png", holdout=True), row("same", f"{place}00017.png"),
                   row("other", f"{place}00018.png"))  # fmt: skip
-    assert keys(cut.taught) == ["other"]
+    assert keys(cut.training) == ["other"]
 
 
 def test_rows_of_a_table_are_no_copies_where_annotators_see_the_same_word() -> None:
     spec = texts_spec(learner=LearnerSpec(name="tabular", params={"fields": ["age"]}))
     rows = [row(f"{age}", "Berlin", holdout=age > 40, data={"text": "Berlin", "age": age}) for age in (30, 40, 50)]
     cut = divide(spec, make("tabular", {"field": "text", "fields": ["age"]}), "text", rows)
-    assert (keys(cut.taught), keys(cut.judged)) == (["30", "40"], ["50"])
+    assert (keys(cut.training), keys(cut.held_out)) == (["30", "40"], ["50"])
 
 
 def test_a_group_is_on_one_side_even_where_its_share_of_the_hold_out_was_changed_on_the_way() -> None:
@@ -105,22 +105,22 @@ def test_a_group_is_on_one_side_even_where_its_share_of_the_hold_out_was_changed
         row("page 2", "and quite another one", group_key="letter"),
         row("else", "something else again"),
     )
-    assert keys(cut.taught) == ["else"]
+    assert keys(cut.training) == ["else"]
     assert cut.notes[0] == "1 of 2 answers left out of training: 1 share a group with held-out items"
 
 
 def test_labels_that_left_the_config_are_left_out_on_both_sides_and_named() -> None:
     cut = divided(row("a", "one text", "gone"), row("b", "other words"), row("c", "third", "gone", holdout=True))
-    assert (keys(cut.taught), keys(cut.judged)) == (["b"], [])
-    assert cut.notes == ["2 answers left out, their labels are not in the labeling config any more: gone (2)"]
+    assert (keys(cut.training), keys(cut.held_out)) == (["b"], [])
+    assert cut.notes == ["2 answers left out, their labels are no longer in the labeling config: gone (2)"]
 
 
 def test_labels_with_too_few_held_out_answers_are_named() -> None:
     judged = [row(f"{i}", f"held out text number {i * 7919}", "ham", holdout=True) for i in range(6)]
     spam = row("s", "buy now", "spam", holdout=True)
     assert divided(*judged, spam, labels=("ham", "spam", "eggs")).notes == [
-        "no held-out answer of eggs: how well they are told is not known",
-        "fewer than 5 held-out answers of spam (1): too few to judge these labels by",
+        "no held-out answers with label eggs: accuracy on these labels is unknown",
+        "fewer than 5 held-out answers with label spam (1): too few to evaluate these labels",
     ]
 
 
@@ -136,5 +136,5 @@ def test_an_answer_counts_as_much_as_it_is_sure() -> None:
     cut = divided(
         row("a", "one text"), row("b", "other words", reviewers=3), row("c", "third", agreement=2 / 3, reviewers=3)
     )
-    alone, three, two_of_three = (taught["weight"] for taught in cut.taught)
+    alone, three, two_of_three = (taught["weight"] for taught in cut.training)
     assert three > alone > two_of_three > 0

@@ -51,7 +51,7 @@ def test_it_does_not_search_where_it_does_not_pay_or_may_not() -> None:
     assert search(learner, {}, rows[1:], 0, 1e9, lambda *_: None) == (learner, None), "too few answers"
     said = {"C": 1.0, "gamma": 2.0}
     assert search(learner, said, rows, 0, 1e9, lambda *_: None) == (learner, None), "loop.yaml has the last word"
-    given_up = {"answers": MIN_ANSWERS, "given_up": "it would have taken too much of the run's time"}
+    given_up = {"answers": MIN_ANSWERS, "given_up": "the search would have taken too much of the run's time"}
     assert search(learner, {}, rows, 0, 0, lambda *_: None) == (learner, given_up)
 
 
@@ -85,7 +85,10 @@ def test_groups_and_near_duplicates_are_never_parted() -> None:
 def test_answers_of_too_few_groups_for_the_folds_are_taught_without_a_search() -> None:
     rows = [{**row, "group_key": str(i % 2)} for i, row in enumerate(rows_of(MIN_ANSWERS))]
     learner = make("images", {"field": "image"})
-    given_up = {"answers": MIN_ANSWERS, "given_up": "they hang together in 2 groups; 3 at least are needed"}
+    given_up = {
+        "answers": MIN_ANSWERS,
+        "given_up": "the answers form only 2 groups of related items; at least 3 are needed",
+    }
     assert search(learner, {}, rows, 0, 1e9, lambda *_: None) == (learner, given_up)
 
 

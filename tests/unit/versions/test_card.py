@@ -1,4 +1,4 @@
-"""The model card: its sentences follow from its figures, and its page is one file that runs nothing."""
+"""The model card: its sentences follow from its figures, and its page is one file without scripts."""
 
 from __future__ import annotations
 
@@ -84,8 +84,8 @@ GOOD: dict[str, Any] = {
         "replay": "labelloop replay 11111111-2222-3333-4444-555555555555",
     },
 }  # fmt: skip
-ALWAYS = {"measured on", "cannot show small differences", "lean to what they are shown"}
-"""What is said of every version that was judged."""
+ALWAYS = {"measured on", "cannot show small differences", "tend to accept it"}
+"""Words of the sentences that every judged version has."""
 
 
 def changed(*changes: tuple[str, Any]) -> dict[str, Any]:
@@ -114,30 +114,30 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "says"),
     [
-        ("model.file.trouble", "the file of version ab is damaged", "It cannot serve: the file of version ab is"),
-        ("data.stale", {"changed": 3, "withdrawn": 2}, "5 of the 400 answers that it learned from do not hold"),
-        ("metrics.holdout", None, "how good it is is not known"),
+        ("model.file.trouble", "the file of version ab is damaged", "It cannot serve predictions: the file of version"),
+        ("data.stale", {"changed": 3, "withdrawn": 2}, "of which 5 are stale (3 changed, 2 withdrawn)"),
+        ("metrics.holdout", None, "Its accuracy is not known"),
         ("metrics.detectable", 0.052, "a gain below 5.2 points"),
-        ("metrics.reuse", {"looks": 4}, "had judged 4 runs before this one"),
-        ("metrics.reuse", {"looks": 1}, "had judged 1 run before this one"),
+        ("metrics.reuse", {"looks": 4}, "4 earlier runs were judged on the same"),
+        ("metrics.reuse", {"looks": 1}, "1 earlier run was judged on the same"),
         ("calibration", {"challenger": {"ece": 0.17}}, "calibration error (ECE) 17.0 %"),
         ("metrics.max_ece", 0.02, "calibration error (ECE) 3.0 %"),
-        ("use.labels", ["billing", "delivery", "other"], "It can never say 'other'"),
-        ("use.labels", ["billing"], "It may say 'delivery', which the loop does not ask for any more"),
+        ("use.labels", ["billing", "delivery", "other"], "It never predicts 'other'"),
+        ("use.labels", ["billing"], "It may predict 'delivery', which the loop does not use any more"),
         ("data.labels", [{"label": "billing", "taught": 7, "held_out": 90},
-                         {"label": "delivery", "taught": 90, "held_out": 90}], "has seen little of billing (7)"),
+                         {"label": "delivery", "taught": 90, "held_out": 90}], "trained on few answers of billing (7)"),
         ("data.labels", [{"label": "billing", "taught": 90, "held_out": 2},
-                         {"label": "delivery", "taught": 90, "held_out": 90}], "it tells 'billing' is not known"),
-        ("data.reviewers", {"people": 0, "most_by_one": None}, "Whose the answers are"),
-        ("data.reviewers", {"people": 1, "most_by_one": 400}, "One person gave all answers"),
-        ("data.reviewers", {"people": 2, "most_by_one": 380}, "One of its 2 reviewers stands behind 95 %"),
-        ("metrics.reviewers", {"agreement": 0.6}, "People agree on 60 % of the held-out answers"),
-        ("data.lanes", {"rule": 300, "audit": 100}, "75 % of what it learned from was chosen"),
+                         {"label": "delivery", "taught": 90, "held_out": 90}], "accuracy on 'billing' is not known"),
+        ("data.reviewers", {"people": 0, "most_by_one": None}, "The reviewers who gave its training answers"),
+        ("data.reviewers", {"people": 1, "most_by_one": 400}, "One person gave all its training answers"),
+        ("data.reviewers", {"people": 2, "most_by_one": 380}, "One of its 2 reviewers gave 95 %"),
+        ("metrics.reviewers", {"agreement": 0.6}, "The agreement of reviewers is 60 % on held-out answers"),
+        ("data.lanes", {"rule": 300, "audit": 100}, "75 % of its training answers were chosen"),
         ("slices", [{"by": "source", "value": "v6", "n": 40, "champion": 0.9, "challenger": 0.8, "gain": -0.1,
-                     "low": -0.2, "high": 0.0, "fell": True}], "than the model before it where source is 'v6'"),
+                     "low": -0.2, "high": 0.0, "fell": True}], "than the champion at that time if source is 'v6'"),
     ],
 )  # fmt: skip
-def test_each_weakness_of_the_figures_is_said(path: str, value: Any, says: str) -> None:
+def test_each_weakness_of_the_figures_has_a_sentence(path: str, value: Any, says: str) -> None:
     card = changed((path, value))
     said = limits(card)
     assert any(says in sentence for sentence in said), said
@@ -145,7 +145,7 @@ def test_each_weakness_of_the_figures_is_said(path: str, value: Any, says: str) 
 
 
 def test_a_version_that_nobody_judged_has_a_card() -> None:
-    """Of an old labelloop, or a run that broke off: everything that may be missing is."""
+    """A version of an old labelloop, or of a run that failed: everything that may be missing is missing."""
     nothing = dict.fromkeys(GOOD["metrics"]) | {"reasons": []}
     card = changed(
         ("metrics", nothing),
@@ -158,7 +158,7 @@ def test_a_version_that_nobody_judged_has_a_card() -> None:
         ("data", GOOD["data"] | {"answers": 0, "labels": [], "first_at": None, "last_at": None, "lanes": {},
                                  "sources": {}, "reviewers": {"people": 0, "most_by_one": None}}),
     )  # fmt: skip
-    assert limits(card) == ["No held-out answers judged it: how good it is is not known."]
+    assert limits(card) == ["Its accuracy is not known: it was judged on no held-out answers."]
     assert "not measured" in page(card)
 
 
@@ -200,7 +200,7 @@ def test_in_an_answer_of_several_labels_or_of_spans_each_counts() -> None:
 
 
 class Seen(HTMLParser):
-    """What elements and attributes a page has, and which were left open."""
+    """Collects the elements and attributes of a page, and the elements that were left open."""
 
     VOID = frozenset({"meta", "br"})
 

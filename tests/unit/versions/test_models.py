@@ -43,7 +43,7 @@ def test_a_stored_learner_comes_back_as_it_was(tmp_path: Path) -> None:
     learner = make("text", {"field": "t", "characters": False}).fit(ITEMS, LABELS, np.random.default_rng(0))
     back = models.load(tmp_path, models.store(tmp_path, "loop", learner).id)
     assert (back.name, back.params, back.classes) == (learner.name, learner.params, learner.classes)
-    np.testing.assert_array_equal(back.say(ITEMS).proba, learner.say(ITEMS).proba)
+    np.testing.assert_array_equal(back.predict(ITEMS).proba, learner.predict(ITEMS).proba)
 
 
 def test_a_text_learner_that_drops_rare_words_is_not_a_file_a_word(

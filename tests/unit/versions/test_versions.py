@@ -19,7 +19,7 @@ def test_a_prefix_finds_the_one_version_that_it_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "message"), [("a", "begins 2 versions"), ("c", "no version begins"), ("", "no ver")]
+    ("prefix", "message"), [("a", "matches 2 versions"), ("c", "no version begins"), ("", "no ver")]
 )
 def test_an_unknown_or_ambiguous_prefix_is_refused(prefix: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):

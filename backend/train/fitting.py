@@ -1,4 +1,4 @@
-"""Teach: a learner is fitted to a run's answers and calibrated on them, by the run and by its replay alike."""
+"""Fitting: train a learner on a run's answers and calibrate it on them. A run and its replay both use it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from backend.train.search import weights_of
 from labelloop.spec.learners import facts_of
 
 
-def teach(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Learner:
-    """The learner, taught these answers (data, label, weight, group_key); the same rows and seed give the same bytes.
+def fit_and_calibrate(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Learner:
+    """Return the learner, trained on these answers (data, label, weight, group_key).
 
-    Raises Failed where there is nothing to learn. A model of others says itself how sure it is.
+    The same rows and seed give the same bytes. The user's own or remote models give their own confidence and are not
+    calibrated. Raises Failed if there is nothing to learn.
     """
     from backend.learners.calibrate import calibrate
 

@@ -1,4 +1,4 @@
-"""Said: what a learner says of some items, in the words in which people answer."""
+"""Predictions: what a learner says of some items, in the words in which people answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Predictions:
     """Of n items, in their order."""
 
     labels: Sequence[str | None]
@@ -29,8 +29,8 @@ class Said:
         return len(self.labels)
 
 
-def of_proba(classes: Sequence[str], proba: Floats) -> Said:
+def from_proba(classes: Sequence[str], proba: Floats) -> Predictions:
     """What a classifier says: the most probable label, of equals the first."""
     if not len(proba):
-        return Said([], np.empty(0), proba)
-    return Said([classes[best] for best in proba.argmax(axis=1)], np.minimum(proba.max(axis=1), 1.0), proba)
+        return Predictions([], np.empty(0), proba)
+    return Predictions([classes[best] for best in proba.argmax(axis=1)], np.minimum(proba.max(axis=1), 1.0), proba)

@@ -1,6 +1,6 @@
 """Hurry: who answers an annotator has a little time for a model of others, who trains or prelabels has more.
 
-The budget belongs to the context, so that a learner needs no further argument: `with within(2.0): learner.say(...)`.
+The budget belongs to the context, so that a learner needs no further argument: `with within(2.0): ...`.
 A learner that is not done by then says nothing of the rest, and raises nothing.
 """
 
@@ -28,7 +28,7 @@ def within(seconds: float) -> Iterator[None]:
         _until.reset(token)
 
 
-def hurried() -> bool:
+def is_set() -> bool:
     return _until.get() is not None
 
 

@@ -1,4 +1,4 @@
-"""Patience: Postgres may be away for a minute, and what was worked for must not be lost for that."""
+"""Retrying: repeats a write while Postgres is unreachable, so that finished work is not lost."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
-def patiently(do: Callable[[], T], *, for_s: float = 90.0) -> T:
-    """The value of `do`, which may be done twice without harm; raises Unreachable after `for_s` seconds in vain."""
+def retrying(do: Callable[[], T], *, for_s: float = 90.0) -> T:
+    """Return the value of `do`, repeated each second while it raises Unreachable; raise that after `for_s` seconds.
+
+    `do` must be safe to repeat.
+    """
     deadline = time.monotonic() + for_s
     while True:
         try:
@@ -22,5 +25,5 @@ def patiently(do: Callable[[], T], *, for_s: float = 90.0) -> T:
         except Unreachable as exc:
             if time.monotonic() > deadline:
                 raise
-            logger.warning("waiting: %s", exc)
+            logger.warning("retrying in 1 s: %s", exc)
             time.sleep(1)

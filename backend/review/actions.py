@@ -1,4 +1,4 @@
-"""Decide: what a person may do about a run or a loop. First a second look at what it changes, then the deed, signed."""
+"""Actions: promote, refuse, stop, roll back and retrain, each after a confirmation page and with a reason."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import PIPELINE, previous, short
 
 LONGEST_WHY = 1000
-FOLLOWS = (
-    "What waits for people gets its labels and a new order, as soon as the backend's worker gets round to it.",
-    "Tasks that stand open in Label Studio get new predictions after that.",
+CONSEQUENCES = (
+    "Waiting outputs get its labels and a new order as soon as the backend's worker is free.",
+    "Open tasks in Label Studio get new predictions after that.",
     "Answers that people have given stay as they are.",
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """A second look: what is asked, in words, before it is done."""
+class Confirmation:
+    """A confirmation page: what an action would change, before anything is done."""
 
     loop: str
     what: str
@@ -44,33 +44,34 @@ class Look:
     back: str
     """Path of the page to go back to, below /review."""
     epoch: int
-    """As the reader saw it: if it has changed when they confirm, nothing is done."""
+    """Epoch of the loop when the page was made. If it has changed when the person confirms, nothing is done."""
     targets: Sequence[tuple[str, str]] = ()
-    """What can be gone back to: value and words."""
+    """Versions that a roll-back can return to: value and text of each choice."""
     suggested: str = ""
-    """The reason, where one goes without saying."""
+    """The reason that the form is filled with."""
     warning: str = ""
-    """What speaks against it; read first."""
+    """The strongest argument against the action, shown first."""
     against: Sequence[str] = ()
-    """The verdict in its own words, behind the warning."""
+    """The sentences of the verdict, shown after the warning."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
-    """What a person said about a Look."""
+class Action:
+    """The answer of a person to a confirmation page."""
 
     by: str
     why: str
     epoch: int | None = None
-    """None: whoever serves."""
+    """The epoch that the person saw; None if the action holds for any champion."""
     to: str | None = None
-    """Of a roll-back; None: the champion before."""
+    """Version that a roll-back returns to; None for the champion before."""
 
 
-def look(conn: Conn, what: str, subject: str) -> Look:
-    """What `what` (promote, refuse, stop, rollback, retrain) would do with `subject`.
+def confirmation(conn: Conn, what: str, subject: str) -> Confirmation:
+    """Return the confirmation page of an action: promote, refuse, stop, rollback or retrain.
 
-    Raises UsageError where there is no such thing, Conflict where it cannot be done as things stand.
+    `subject` is the id of a version or run, or the name of a loop. Raises UsageError if it does not exist, and Conflict
+    if the action is not possible in its present state.
     """
     match what:
         case "promote":
@@ -81,25 +82,28 @@ def look(conn: Conn, what: str, subject: str) -> Look:
             return _rollback(conn, subject)
         case "retrain":
             return _retrain(conn, subject)
-    raise UsageError(f"nothing is called {what!r}; there are: promote, refuse, stop, rollback, retrain")
+    raise UsageError(f"no action {what!r}; there are: promote, refuse, stop, rollback, retrain")
 
 
-def do(database: Database, models_dir: Path | None, asked: Look, deed: Deed) -> str:
-    """Do it, and say what was done. Raises UsageError without a reason, Conflict where somebody was quicker."""
-    why = deed.why.strip()
+def carry_out(database: Database, models_dir: Path | None, asked: Confirmation, action: Action) -> str:
+    """Carry out the action, and return a sentence about what was done.
+
+    Raises UsageError without a reason, and Conflict if somebody else has changed the champion, or the run, meanwhile.
+    """
+    why = action.why.strip()
     if not why or len(why) > LONGEST_WHY:
         raise UsageError(f"a decision needs a reason of 1 to {LONGEST_WHY} characters; it has {len(why)}")
     if UNKEPT.search(why):
-        raise UsageError("the reason holds characters that are no text, which Postgres does not keep")
-    if deed.epoch is not None and deed.epoch != asked.epoch:
-        raise Conflict(f"the champion of {asked.loop} has changed since you looked: nothing was done, look again")
-    by, seen = deed.by, deed.epoch
+        raise UsageError("the reason holds characters that Postgres cannot store")
+    if action.epoch is not None and action.epoch != asked.epoch:
+        raise Conflict(f"the champion of {asked.loop} has changed meanwhile: nothing was done; open the page again")
+    by, seen = action.by, action.epoch
     match asked.what:
         case "promote":
             done = hop.promote(database, asked.loop, asked.subject, by, why, models_dir=models_dir, epoch=seen)
             return f"{done.version} is champion of {done.loop} now; before it was {done.previous}."
         case "rollback":
-            done = hop.rollback(database, asked.loop, by, why, deed.to or None, models_dir=models_dir, epoch=seen)
+            done = hop.rollback(database, asked.loop, by, why, action.to or None, models_dir=models_dir, epoch=seen)
             return f"{done.loop} went back from {done.previous} to {done.version}."
         case "refuse":
             hop.refuse(database, asked.loop, asked.subject, by, why)
@@ -113,17 +117,17 @@ def do(database: Database, models_dir: Path | None, asked: Look, deed: Deed) -> 
             spec.require_learner()
         made = runs.request(conn, asked.loop, f"{by}: {why}")
         jobs.ask(conn, jobs.RETRAIN, asked.loop)
-    return "A run was open already: it covers this." if made is None else f"Run {str(made)[:8]} is asked for."
+    return "A run was open already: it covers this." if made is None else f"Run {str(made)[:8]} is requested."
 
 
-def _promote(conn: Conn, version_id: str) -> Look:
+def _promote(conn: Conn, version_id: str) -> Confirmation:
     report = version_report(conn, version_id)
     loop, name = report["loop"], report["name"]
-    champion = _serves(conn, loop)
+    champion = _champion_id(conn, loop)
     if champion == report["version"]:
         raise Conflict(f"{name} is champion of {loop} already")
     warning, against, button = _against(conn, report["version"], champion)
-    return Look(
+    return Confirmation(
         loop=loop,
         what="promote",
         subject=report["version"],
@@ -131,16 +135,17 @@ def _promote(conn: Conn, version_id: str) -> Look:
         button=f"Promote although {button}" if button else f"Promote {name}",
         warning=warning,
         against=against,
-        changes=(f"{name} becomes the champion of {loop}, in place of {short(champion)}.", *FOLLOWS),
-        undo=f"Roll back on the page of the loop {loop}: {short(champion)} serves again.",
+        changes=(f"{name} becomes the champion of {loop}, in place of {short(champion)}.", *CONSEQUENCES),
+        undo=f"Roll back on the page of the loop {loop}: {short(champion)} becomes the champion again.",
         back=f"versions/{report['version']}",
         epoch=report["epoch"],
     )
 
 
 def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str, Sequence[str], str]:
-    """What speaks against promoting a version that was refused: a warning, the verdict's sentences, and the clause that
-    follows `although`; all empty where nothing does.
+    """Return the arguments against promoting a refused version: warning, sentences of the verdict, clause of a button.
+
+    The clause follows the word "although". All three are empty if the version was not refused.
     """
     run = verdicts.newest_run(conn, version_id)
     if run is None or (by := shown.refusal(run, run_questions.decisions(conn, run.id))) is None:
@@ -148,26 +153,29 @@ def _against(conn: Conn, version_id: str, champion_id: str | None) -> tuple[str,
     figures, names = shown.figures(run), people.names(conn, run.loop)
     against = [with_names(reason, names) for reason in run.reasons]
     if not by:
-        return f"It passed the gate, and was refused all the same: {figures}.", against, "it was refused"
+        return f"It passed the gate, but was refused later: {figures}.", against, "it was refused"
     warning = f"{by[0].upper()}{by[1:]} refused it: {figures}." if by == "the gate" else f"{by} refused it: {figures}."
     if run.champion_id != champion_id:
-        warning += f" It was judged against {short(run.champion_id)}, which does not serve any more."
+        warning += f" It was judged against {short(run.champion_id)}, which is not the champion any more."
     return warning, against, f"{by} refused it"
 
 
-def _end(conn: Conn, what: str, run_id: str) -> Look:
+def _end(conn: Conn, what: str, run_id: str) -> Confirmation:
     report = run_report(conn, run_id)
     name, status = report["name"], report["status"]
     if status not in (("asking", "shadow") if what == "refuse" else ("queued", "running")):
         raise Conflict(f"run {name} is {status}: it cannot be {'refused' if what == 'refuse' else 'stopped'}")
-    asked = Look(
+    asked = Confirmation(
         loop=report["loop"],
         what=what,
         subject=report["id"],
         title=f"Stop run {name}?",
         button=f"Stop run {name}",
-        changes=("Its training process is ended, and it makes no version.", f"{report['serves']['name']} serves on."),
-        undo="It cannot be taken up again; a new run can be asked for at any time, and learns from the same answers.",
+        changes=(
+            "Its training process is ended, and it makes no version.",
+            f"{report['serves']['name']} stays the champion.",
+        ),
+        undo="A stopped run cannot be resumed. A new run can be started at any time; it trains on the same answers.",
         back=f"runs/{report['id']}",
         epoch=report["epoch"],
     )
@@ -179,29 +187,32 @@ def _end(conn: Conn, what: str, run_id: str) -> Look:
         title=f"Refuse run {name}?",
         button=f"Refuse run {name}",
         changes=(
-            f"Version {made} is refused; {report['serves']['name']} serves on.",
+            f"Version {made} is refused; {report['serves']['name']} stays the champion.",
             "The run is closed with your reason.",
         ),
         undo=f"Version {made} is kept: it can be promoted later from its own page.",
     )
 
 
-def _rollback(conn: Conn, loop: str) -> Look:
-    _known(conn, loop)
+def _rollback(conn: Conn, loop: str) -> Confirmation:
+    _check_loop(conn, loop)
     history = [row.version_id for row in version_store.promotions(conn, loop)]
-    champion = _serves(conn, loop)
+    champion = _champion_id(conn, loop)
     try:
         before = previous(list(reversed(history)))
     except UsageError as exc:
         raise Conflict(str(exc)) from exc
     others = [v for v in dict.fromkeys([before, *history, None]) if v != champion]
-    return Look(
+    return Confirmation(
         loop=loop,
         what="rollback",
         subject=loop,
         title=f"Roll back {loop}?",
         button="Roll back",
-        changes=(f"{short(champion)} stops serving; the one that you name below serves in its place.", *FOLLOWS),
+        changes=(
+            f"The version that you choose below becomes the champion, in place of {short(champion)}.",
+            *CONSEQUENCES,
+        ),
         undo=f"Promote {short(champion)} again on its own page.",
         back=f"loops/{loop}",
         epoch=version_store.epoch(conn, loop),
@@ -209,27 +220,27 @@ def _rollback(conn: Conn, loop: str) -> Look:
     )
 
 
-def _retrain(conn: Conn, loop: str) -> Look:
-    _known(conn, loop)
-    return Look(
+def _retrain(conn: Conn, loop: str) -> Confirmation:
+    _check_loop(conn, loop)
+    return Confirmation(
         loop=loop,
         what="retrain",
         subject=loop,
         title=f"Train a challenger for {loop} now?",
         button="Train now",
-        changes=("A run starts as soon as the backend's worker is free, and is judged by the gate as any other.",),
-        undo="A run can be stopped on its page.",
+        changes=("A run starts as soon as the backend's worker is free. The gate judges it like any other run.",),
+        undo="Stop the run on its page.",
         back=f"loops/{loop}",
         epoch=version_store.epoch(conn, loop),
-        suggested="asked for on the page",
+        suggested="requested on the page",
     )
 
 
-def _known(conn: Conn, loop: str) -> None:
+def _check_loop(conn: Conn, loop: str) -> None:
     if loop not in (names := loops.names(conn)):
         raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
 
 
-def _serves(conn: Conn, loop: str) -> str | None:
+def _champion_id(conn: Conn, loop: str) -> str | None:
     champion = version_store.champion(conn, loop)
     return None if champion is None else str(champion.id)

@@ -1,0 +1,67 @@
+"""Label Studio's list of tasks: its filters, and pages of it that stay complete while tasks are deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from labelloop.labelstudio import answers
+from labelloop.labelstudio.answers import Unexpected
+from labelloop.labelstudio.connection import Calls
+from labelloop.queue.tasks import Task
+
+PAGE = 500
+"""Tasks on one page."""
+
+
+class Listing(Calls):
+    """Reads the list of tasks of a project."""
+
+    def _tasks(self, project_id: int, filters: list[dict[str, Any]], include: str) -> Iterator[Task]:
+        last = 0
+        while True:
+            page = self._page(project_id, filters, include, last)
+            yield from page
+            if len(page) < PAGE:
+                return
+            last = page[-1].id
+
+    def _page(self, project_id: int, filters: list[dict[str, Any]], include: str, after_id: int) -> list[Task]:
+        params = {
+            "project": project_id,
+            "fields": "all",
+            "include": include,
+            "page_size": PAGE,
+            "resolve_uri": "false",
+        }
+        query = where([*filters, condition("id", "greater", after_id, "Number")])
+        with self._clear("a page of tasks"):
+            page = answers.tasks(self._request("GET", "api/tasks/", params, body=query))
+            ids = [task.id for task in page]
+            if ids != sorted(set(ids)) or (ids and ids[0] <= after_id):
+                raise Unexpected(f"tasks out of order after task {after_id}")
+            return page
+
+    def _fields(self, project_id: int, ids: Collection[int], include: str) -> Iterator[Mapping[str, Any]]:
+        """Yield these fields of each of the tasks that exists."""
+        params = {"project": project_id, "fields": "all", "include": include, "page_size": PAGE}
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), PAGE):
+            query = where([condition("id", "in_list", wanted[start : start + PAGE], "Number")])
+            answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
+            for item in answers.items(answer.get("tasks"), "tasks"):
+                yield answers.mapping(item, "task")
+
+
+def condition(field: str, operator: str, value: object, type_: str) -> dict[str, object]:
+    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": type_, "value": value}
+
+
+def where(filters: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"filters": {"conjunction": "and", "items": filters}, "ordering": ["tasks:id"]}
+
+
+def time_text(when: datetime) -> str:
+    """Write a time as the filters want it: Label Studio answers 500 to a time without a fraction."""
+    return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,132 @@
+"""Tasks of Label Studio: import, read, reopen and delete them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+
+from labelloop.errors import Refused
+from labelloop.labelstudio import answers
+from labelloop.labelstudio.answers import Unexpected
+from labelloop.labelstudio.connection import WRITE
+from labelloop.labelstudio.listing import PAGE, Listing, condition, time_text, where
+from labelloop.queue.tasks import BATCH, Task, TaskDraft
+
+CHANGES = 2_000
+"""The most changes that one call returns."""
+_TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
+# `include` also applies to the annotations inside a task, so it names the fields of both.
+_ANNOTATIONS = (
+    "annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,parent_prediction,created_at"
+)
+
+
+class Tasks(Listing):
+    """Calls about tasks and the annotations on them."""
+
+    def import_tasks(self, project_id: int, drafts: Sequence[TaskDraft]) -> list[int]:
+        """Make all of these tasks or none. Returns their ids in the order of `drafts`."""
+        body = [draft.to_json() for draft in drafts]
+        with self._clear(f"the import of {len(body)} tasks", write=True):
+            answer = self._request("POST", f"api/projects/{project_id}/import", {"return_task_ids": "true"}, body=body)
+            ids = answers.items(answers.mapping(answer, "import").get("task_ids"), "task_ids")
+            if len(set(ids)) != len(drafts) or not all(map(answers.is_id, ids)):
+                raise Unexpected(f"{len(ids)} task ids for {len(drafts)} tasks")
+            return ids
+
+    def tasks_of_batch(self, project_id: int, batch_id: object) -> list[Task]:
+        return list(self._tasks(project_id, [condition(f"data.{BATCH}", "equal", str(batch_id), "String")], _TASK))
+
+    def changed_tasks(self, project_id: int, since: datetime | None, after_id: int = 0) -> list[Task]:
+        """Return one page of the tasks that changed after `since`, with annotations, by id above `after_id`.
+
+        `since`: None for all tasks. A page of fewer than PAGE tasks is the last one. Pages follow ids rather than page
+        numbers, because a task that is deleted between two pages would hide another.
+        """
+        filters = [] if since is None else [condition("updated_at", "greater", time_text(since), "Datetime")]
+        return self._page(project_id, filters, f"{_TASK},{_ANNOTATIONS}", after_id)
+
+    def tasks(self, project_id: int, ids: Collection[int], *, annotations: bool = True) -> list[Task]:
+        """Return those of these tasks that exist."""
+        wanted, include = sorted(ids), f"{_TASK},{_ANNOTATIONS}" if annotations else _TASK
+        found: list[Task] = []
+        for start in range(0, len(wanted), PAGE):
+            few = [condition("id", "in_list", wanted[start : start + PAGE], "Number")]
+            found += self._page(project_id, few, include, 0)
+        return found
+
+    def all_tasks(self, project_id: int) -> Iterator[Task]:
+        """Yield every task, without its annotations. The list is complete unless this raises."""
+        return self._tasks(project_id, [], _TASK)
+
+    def changes(self, project_id: int, since: datetime) -> dict[int, datetime]:
+        """Return the time of the last change of at most CHANGES tasks that changed after `since`, by task.
+
+        This costs Label Studio a fifth of what the tasks themselves cost.
+        """
+        query = where([condition("updated_at", "greater", time_text(since), "Datetime")])
+        params = {"project": project_id, "include": "id,updated_at", "page_size": CHANGES, "resolve_uri": "false"}
+        with self._clear("the changes"):
+            found = answers.tasks(self._request("GET", "api/tasks/", params, body=query))
+            return {task.id: task.updated_at for task in found}
+
+    def there(self, project_id: int, ids: Collection[int]) -> set[int]:
+        """Return the ids of those of these tasks that exist."""
+        wanted, found = sorted(ids), set[int]()
+        params = {"project": project_id, "include": "id", "page_size": PAGE, "resolve_uri": "false"}
+        with self._clear("the tasks that are there"):
+            for start in range(0, len(wanted), PAGE):
+                query = where([condition("id", "in_list", wanted[start : start + PAGE], "Number")])
+                answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
+                found |= {answers.whole(item, "id") for item in answers.items(answer.get("tasks"), "tasks")}
+        return found
+
+    def newest_change(self, project_id: int) -> datetime | None:
+        """Return the time of the newest change of a task, by Label Studio's clock; None in an empty project."""
+        params = {"project": project_id, "fields": "all", "include": "id,updated_at", "page_size": 1}
+        with self._clear("the newest change"):
+            answer = self._request("GET", "api/tasks/", params, body={"ordering": ["-tasks:updated_at"]})
+            newest = answers.tasks(answer)
+            return newest[0].updated_at if newest else None
+
+    def has_draft(self, project_id: int, task_id: int) -> bool:
+        """Whether anybody has begun to answer the task."""
+        params = {"project": project_id, "fields": "all", "include": "id,draft_exists"}
+        query = where([condition("id", "equal", task_id, "Number")])
+        with self._clear("the drafts of a task"):
+            answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
+            found = answers.items(answer.get("tasks"), "tasks")
+            # Anything but a clear no counts as a draft, because a task without one is deleted.
+            return any(item.get("draft_exists") is not False for item in found)
+
+    def opinions(self, project_id: int, ids: Collection[int]) -> dict[int, tuple[int, int, bool]]:
+        """Return by task: opinions wanted, opinions given, and whether Label Studio serves it no more."""
+        with self._clear("the opinions on tasks"):
+            return {
+                answers.whole(item, "id"): (
+                    answers.whole(item, "overlap"),
+                    answers.whole(item, "total_annotations"),
+                    item.get("is_labeled") is not False,
+                )
+                for item in self._fields(project_id, ids, "id,overlap,total_annotations,is_labeled")
+            }
+
+    def reopen_task(self, task_id: int, overlap: int, *, done: bool = False) -> None:
+        """Let `overlap` people answer the task, and serve it again unless it is `done`. Does nothing to a task that is
+        gone.
+        """
+        try:
+            with self._clear(f"the opening of task {task_id}", write=True):
+                self._request("PATCH", f"api/tasks/{task_id}/", body={"overlap": overlap, "is_labeled": done})
+        except Refused as exc:
+            if exc.status != 404:
+                raise
+
+    def delete_task(self, task_id: int) -> None:
+        """Delete the task. Twice is once, also at the same time."""
+        try:
+            with self._clear(f"the deletion of task {task_id}", write=True):
+                self._ls.tasks.delete(str(task_id), request_options=WRITE)
+        except Refused as exc:
+            if exc.status != 404:
+                raise
