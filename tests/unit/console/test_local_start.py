@@ -88,7 +88,7 @@ def supervisor(tmp_path: Path) -> Iterator[Supervisor]:
 
 def test_a_child_that_cannot_stay_up_is_an_error_with_the_end_of_its_log(supervisor: Supervisor) -> None:
     supervisor.add("child", _python("print('the port of the moon is closed'); raise SystemExit(3)"))
-    with pytest.raises(Failed, match=r"ends as soon as it starts. Its log, .*child.log:\n +the port of the moon"):
+    with pytest.raises(Failed, match=r"exits right after its start. Its log, .*child.log:\n +the port of the moon"):
         supervisor.until(lambda: False, 30, "child")
 
 
