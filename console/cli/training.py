@@ -94,7 +94,7 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
 
     The backend also does this after each new version.
     """
-    from backend.score.prelabel import prelabel, who
+    from backend.score.prelabel import champion_and_ranker, prelabel
     from labelloop.store.tables import prelabels
     from labelloop.versions.version import VersionPair
 
@@ -102,7 +102,7 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
         name = one_loop(db, loop)
         began = time.monotonic()
         with db.transaction() as conn:
-            of = prelabels.count_stale(conn, name, VersionPair.of(*who(conn, name)))
+            of = prelabels.count_stale(conn, name, VersionPair.of(*champion_and_ranker(conn, name)))
 
         def report_progress(done: int) -> None:
             tick(f"scoring outputs of {name}", done, of)
@@ -115,7 +115,7 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
             on=on,
             cluster=cluster,
             workers=workers or 0,
-            told=report_progress,
+            report_progress=report_progress,
             settings=settings,
         )
     show({"loop": name, "outputs": n, "seconds": round(time.monotonic() - began, 1)}, as_json)
