@@ -19,7 +19,7 @@ def token() -> None:
     """Manage the tokens that open the review pages."""
 
 
-@token.command()
+@token.command(short_help="Create a token and print it.")
 @click.argument("name")
 @click.option(
     "--scope", default="review", show_default=True, help="`review` may read, `review,promote` may decide too."
@@ -39,7 +39,7 @@ def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
     to_stderr(f"Token of {name}, scopes: {', '.join(scopes)}. Copy it now: only its hash is stored.")
 
 
-@token.command("list")
+@token.command("list", short_help="List names, scopes and times of all tokens.")
 @as_json_too
 @with_settings
 def list_(settings: Settings, as_json: bool) -> None:
@@ -52,7 +52,7 @@ def list_(settings: Settings, as_json: bool) -> None:
     show([{key: getattr(row, key) for key in kept} for row in rows], as_json)
 
 
-@token.command()
+@token.command(short_help="Revoke a token at once.")
 @click.argument("name")
 @with_settings
 def revoke(settings: Settings, name: str) -> None:

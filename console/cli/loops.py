@@ -22,7 +22,7 @@ def loop() -> None:
     """Archive a loop, restore it, or remove it for good."""
 
 
-@loop.command()
+@loop.command(short_help="Stop all work on a loop; nothing is deleted.")
 @click.argument("name")
 @signed_by("Name of the person who archives it.")
 @with_settings
@@ -42,7 +42,7 @@ def archive(settings: Settings, name: str, by: str) -> None:
         to_stderr(f"{len(stopped)} run{'s' * (len(stopped) > 1)} of this loop will stop within seconds")
 
 
-@loop.command()
+@loop.command(short_help="Restore an archived loop.")
 @click.argument("name")
 @with_settings
 def restore(settings: Settings, name: str) -> None:
@@ -56,7 +56,7 @@ def restore(settings: Settings, name: str) -> None:
     to_stderr(f"loop {name!r} is restored; it was {resting[name]}")
 
 
-@loop.command()
+@loop.command(short_help="Delete an archived loop for good.")
 @click.argument("name")
 @click.option("--yes", "confirmed", metavar="NAME", help="Repeat the name: remove the loop without a prompt.")
 @click.option("--with-project", is_flag=True, help="Also delete its project in Label Studio, with all annotations.")
@@ -100,7 +100,7 @@ def project() -> None:
     """Manage a loop's project in Label Studio."""
 
 
-@project.command()
+@project.command(short_help="Make a new project after a deletion; answers are kept.")
 @one_of_the_loops
 @as_json_too
 @with_settings

@@ -42,16 +42,21 @@ def print_json(value: object) -> None:
 
 
 def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    """Print a report as pairs, or rows as a table; with `as_json` as JSON."""
     if as_json:
         return print_json(value)
     if not value:
         return click.echo("none")
+    if isinstance(value, Mapping):
+        return _print(a_console(), _pairs(value))
+    _print_rows([{name: _cell(field) for name, field in row.items()} for row in value])
+
+
+def _print_rows(rows: Sequence[Mapping[str, str]]) -> None:
+    """Print rows as a table; if it is too wide for the terminal, print each row as pairs."""
     from rich.cells import cell_len  # a Chinese character is two columns wide
 
     console = a_console()
-    if isinstance(value, Mapping):
-        return _print(console, _pairs(value))
-    rows = [{name: _cell(field) for name, field in row.items()} for row in value]
     widest = {name: max(cell_len(name), *(cell_len(row[name]) for row in rows)) for name in rows[0]}
     wraps = {
         name for name in widest if any(cell_len(row[name]) > LONGEST_UNWRAPPED and " " in row[name] for row in rows)
@@ -61,7 +66,7 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
         for row in rows:
             _print(console, _pairs(row))
             click.echo()
-        return None
+        return
     table = _table()
     for name in widest:
         table.add_column(name, no_wrap=name not in wraps, min_width=LONGEST_UNWRAPPED if name in wraps else None)

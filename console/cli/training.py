@@ -40,13 +40,7 @@ def retrain(
     with open_database(settings) as db:
         name = one_loop(db, loop)
         if stop:
-            by = by or me()
-            with db.transaction() as conn:
-                ended = [run for run in runs.open_runs(conn, name) if runs.ask_to_stop(conn, run.id, by, why)]
-            if not ended:
-                raise UsageError(f"no run of {name} is queued or running: there is nothing to stop")
-            now = {"running": "stops within seconds", "queued": "stopped"}
-            return show([{"loop": name, "run": str(run.id), "now": now[run.status]} for run in ended], as_json)
+            return show(_stop(db, name, by or me(), why), as_json)
         with db.transaction() as conn:
             if (spec := loops.get(conn, name)) is not None:
                 spec.require_learner()
@@ -125,6 +119,18 @@ def rescore(settings: Settings, loop: str | None, on: str, cluster: str, workers
             settings=settings,
         )
     show({"loop": name, "outputs": n, "seconds": round(time.monotonic() - began, 1)}, as_json)
+
+
+def _stop(db: Database, loop: str, by: str, why: str) -> list[dict[str, str]]:
+    """Stop the running and the queued run of the loop. Raises UsageError if there is none."""
+    from labelloop.store.tables import runs
+
+    with db.transaction() as conn:
+        stopped = [run for run in runs.open_runs(conn, loop) if runs.ask_to_stop(conn, run.id, by, why)]
+    if not stopped:
+        raise UsageError(f"no run of {loop} is queued or running: there is nothing to stop")
+    now = {"running": "stops within seconds", "queued": "stopped"}
+    return [{"loop": loop, "run": str(run.id), "now": now[run.status]} for run in stopped]
 
 
 def _wait_for_verdict(db: Database, run_id: UUID, tick: Tick) -> RetrainRun:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,12 +58,7 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
 
     Raises UsageError that names the fault in the file or in the columns.
     """
-    table = rows_of(path, encoding)
-    columns = list(table[0]) if table else []
-    for option, column in (("--text", text), ("--label", label)):
-        if column not in columns:
-            raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
-    pairs = [(text_of(row.get(str(text))), text_of(row.get(str(label)))) for row in table]
+    pairs = _pairs(path, text, label, encoding)
     rows = [(t, y) for t, y in dict(pairs).items() if t and y]
     labels = tuple(sorted({y for _, y in rows}))
     if len(labels) < 2 or len(rows) < 20 * len(labels):
@@ -70,11 +66,21 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
             f"{path} has {len(rows)} different texts with {len(labels)} labels; the demo needs at least 2 labels and "
             f"20 texts per label"
         )
-    keys = [f"{path.stem[:40]}-{i:06d}" for i in range(len(rows))]
-    keys = ["".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in key) for key in keys]
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", path.stem[:40])
+    keys = [f"{name}-{i:06d}" for i in range(len(rows))]
     data = [{field: t} for t, _ in rows]
     items = _parted(keys, data, [y for _, y in rows], [t for t, _ in rows], labels, seed, few=4 * len(labels))
     return replace(items, contradicted=contradictions((t, y) for t, y in pairs if t and y))
+
+
+def _pairs(path: Path, text: str | None, label: str | None, encoding: str | None) -> list[tuple[str, str]]:
+    """Return text and label of each row of the file. Raises UsageError for an unknown column."""
+    table = rows_of(path, encoding)
+    columns = list(table[0]) if table else []
+    for option, column in (("--text", text), ("--label", label)):
+        if column not in columns:
+            raise UsageError(f"{option} is {column!r}; the columns of {path} are: {', '.join(columns) or 'none'}")
+    return [(text_of(row.get(str(text))), text_of(row.get(str(label)))) for row in table]
 
 
 def weak_outputs(items: Items, seed: int) -> tuple[list[Output], list[str]]:

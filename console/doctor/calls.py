@@ -42,19 +42,10 @@ def webhook(loop: str, hooks: Sequence[Hook], wanted: Hook | None, path: str) ->
         return hint("webhook", "not used: LABELLOOP_HOOK_SECRET is not set, so answers are found by polling", loop)
     ours = [hook for hook in hooks if hook.url.endswith(path)]
     standing = [hook for hook in ours if hook.url == wanted.url]
-    wrong = [_wrong(hook, wanted) for hook in standing]
     elsewhere = [hook.url for hook in ours if hook.url != wanted.url and hook.active]
-    if standing and not any(wrong) and len(standing) == 1 and not elsewhere:
-        return good("webhook", f"rings at {wanted.url}", loop)
-    if elsewhere:
-        says = f"Label Studio also rings at {elsewhere[0]}" if standing else f"Label Studio rings at {elsewhere[0]}"
-        says += f", ours is {wanted.url}"
-    elif not standing:
-        says = f"no webhook of the project rings at {wanted.url}"
-    elif len(standing) > 1:
-        says = f"{len(standing)} webhooks ring at {wanted.url}"
-    else:
-        says = f"the webhook to {wanted.url} {wrong[0]}"
+    says = _webhook_fault(standing, elsewhere, wanted)
+    if not says:
+        return good("webhook", f"calls {wanted.url}", loop)
     return fault(
         "webhook",
         says,
@@ -62,6 +53,19 @@ def webhook(loop: str, hooks: Sequence[Hook], wanted: Hook | None, path: str) ->
         repair=push_it(loop),
         loop=loop,
     )
+
+
+def _webhook_fault(standing: Sequence[Hook], elsewhere: Sequence[str], wanted: Hook) -> str:
+    """Return the fault of the webhooks: those to our address (`standing`) and to others; "" if there is none."""
+    if elsewhere:
+        also = "also " if standing else ""
+        return f"Label Studio {also}calls {elsewhere[0]}, ours is {wanted.url}"
+    if not standing:
+        return f"no webhook of the project calls {wanted.url}"
+    if len(standing) > 1:
+        return f"{len(standing)} webhooks call {wanted.url}"
+    wrong = _wrong(standing[0], wanted)
+    return wrong and f"the webhook to {wanted.url} {wrong}"
 
 
 def _wrong(hook: Hook, wanted: Hook) -> str:

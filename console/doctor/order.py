@@ -36,26 +36,7 @@ def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: s
     both = [(task, theirs[task.task_id]) for task in ours if task.task_id in theirs]
     if not both:
         return good("scores", "no task is open", loop)
-    faults = []
-    bare = [task for task, there in both if version not in there.versions]
-    if bare:
-        faults.append(f"{_of(bare, both)} no prediction of {version!r}")
-    null = [task for task, there in both if version in there.versions and there.score is None]
-    if null:
-        faults.append(f"{_of(null, both)} no order score")
-    counts = Counter(there.score for _, there in both if there.score is not None)
-    tied = [task for task, there in both if there.score is not None and counts[there.score] > 1]
-    if tied:
-        faults.append(f"{_of(tied, both)} the order score of another")
-    other = [
-        task
-        for task, there in both
-        if task.shown_version == version
-        and there.score is not None
-        and abs(there.score - order_score(task.priority)) > SAME_ORDER_SCORE
-    ]
-    if other:
-        faults.append(f"{_of(other, both)} a different order score than ours")
+    faults = _score_faults(both, version)
     if not faults:
         return good("scores", f"{len(both)} open, each with its own order score", loop)
     return fault(
@@ -65,6 +46,23 @@ def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: s
         repair=push_it(loop),
         loop=loop,
     )
+
+
+def _score_faults(both: Sequence[tuple[Ours, Served]], version: str) -> list[str]:
+    """Return one line per kind of fault, for pairs of a task as Postgres and as Label Studio know it."""
+    counts = Counter(there.score for _, there in both if there.score is not None)
+    scored = [(task, there.score) for task, there in both if there.score is not None]
+    faulty = {
+        f"no prediction of {version!r}": [task for task, there in both if version not in there.versions],
+        "no order score": [task for task, there in both if version in there.versions and there.score is None],
+        "the order score of another": [task for task, score in scored if counts[score] > 1],
+        "a different order score than ours": [
+            task
+            for task, score in scored
+            if task.shown_version == version and abs(score - order_score(task.priority)) > SAME_ORDER_SCORE
+        ],
+    }
+    return [f"{_of(tasks, both)} {words}" for words, tasks in faulty.items() if tasks]
 
 
 def order(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: str) -> Finding:
@@ -88,14 +86,23 @@ def order(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: st
         return good("order", f"{len(theirs)} tasks are served in our order (Spearman 1.00{rest})", loop)
     measured = "all order scores are equal" if rho is None else f"Spearman {rho:.2f}"
     if first is None:  # equal by chance: Label Studio serves equal scores in any order
-        says = f"{measured}; some tasks have equal order scores or none, so they are served in any order"
+        cause = "some tasks have equal order scores or none, so they are served in any order"
     else:
-        due, comes = wanted[first], place[theirs[first].task_id]
-        says = (
-            f"{measured}; place {first + 1} is task {comes.task_id} (priority {comes.priority:.3f}), "
-            f"expected task {due.task_id} ({due.priority:.3f})"
-        )
-    return fault("order", says + rest, why="annotators answer less useful tasks first", repair=push_it(loop), loop=loop)
+        cause = _first_difference(first, wanted[first], place[theirs[first].task_id])
+    return fault(
+        "order",
+        f"{measured}; {cause}{rest}",
+        why="annotators answer less useful tasks first",
+        repair=push_it(loop),
+        loop=loop,
+    )
+
+
+def _first_difference(index: int, wanted: Ours, served: Ours) -> str:
+    return (
+        f"place {index + 1} is task {served.task_id} (priority {served.priority:.3f}), "
+        f"expected task {wanted.task_id} ({wanted.priority:.3f})"
+    )
 
 
 def members(loop: str, n: int | None) -> Finding:

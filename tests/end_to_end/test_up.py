@@ -116,7 +116,7 @@ def test_the_terminal_has_a_line_for_each_step_and_no_log(running: Up) -> None:
     words = running.words.read_text()
     steps = [line for line in words.splitlines() if line[1:6] == " of 5"]
     assert [line[0] for line in steps[:5]] == list("12345")
-    assert f"everything is kept in {running.data_dir}" in words
+    assert f"data is in {running.data_dir}" in words
     assert f"export LABELLOOP_DATA_DIR={running.data_dir}" in words
     assert len(words.splitlines()) < 40
     logs = {file.stem for file in (running.data_dir / "logs").glob("*.log")}

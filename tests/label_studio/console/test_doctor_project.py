@@ -125,7 +125,7 @@ SHOWN = [
 HOOKS = [
     (_unhook, {"webhook"}, "no webhook"),
     (_rehook(is_active=False), {"webhook"}, "is switched off"),
-    (_rehook(url="http://127.0.0.1:9/hooks/label-studio/pets"), {"webhook"}, "rings at http://127.0.0.1:9/hooks"),
+    (_rehook(url="http://127.0.0.1:9/hooks/label-studio/pets"), {"webhook"}, "calls http://127.0.0.1:9/hooks"),
     (_rehook(actions=["TASKS_DELETED"]), {"webhook"}, "is not called for ANNOTATIONS_CREATED"),
     (_rehook(send_for_all_actions=True), {"webhook"}, "called for"),
     (_rehook(headers={"X-Labelloop-Secret": "?"}), {"webhook"}, "does not carry our secret"),

@@ -141,10 +141,10 @@ def test_down_says_that_nothing_runs_and_keeps_what_is_stored(elsewhere: Path, t
     done = invoke("down", "--data-dir", str(data))
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.splitlines()[0] == f"nothing runs on {data}"
-    assert f"what was stored stays in {data}" in done.stderr
+    assert f"the data stays in {data}" in done.stderr
     said: list[str] = []
     down(data, purge=True, announce=said.append)
-    assert said[-1] == f"removed {data} with everything in it"
+    assert said[-1] == f"deleted {data} with everything in it"
     assert not data.exists()
 
 

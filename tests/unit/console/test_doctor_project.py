@@ -99,9 +99,9 @@ def test_a_control_that_is_gone_is_named() -> None:
         ([replace(HOOK, headers={})], "does not carry our secret"),
         ([replace(HOOK, actions=["TASKS_DELETED"])], "is not called for ANNOTATION_CREATED"),
         ([replace(HOOK, actions=["*", *HOOK.actions])], "is called for * too"),
-        ([replace(HOOK, url="http://old:1/hooks/pets")], "rings at http://old:1/hooks/pets, ours is"),
-        ([HOOK, replace(HOOK, url="http://old:1/hooks/pets")], "also rings at"),
-        ([HOOK, HOOK], "2 webhooks ring"),
+        ([replace(HOOK, url="http://old:1/hooks/pets")], "calls http://old:1/hooks/pets, ours is"),
+        ([HOOK, replace(HOOK, url="http://old:1/hooks/pets")], "also calls"),
+        ([HOOK, HOOK], "2 webhooks call"),
     ],
 )
 def test_a_webhook_is_there_once_and_as_we_made_it(hooks: list[calls.Hook], says: str) -> None:
