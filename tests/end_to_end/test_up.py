@@ -18,7 +18,7 @@ import pytest
 
 from console.local.leftovers import left_behind
 from console.local.people import sign_up
-from console.local.places import OUTSIDE, is_free
+from console.local.places import SYSTEM_DATA_ROOT, is_free
 from console.local.postgres import has_contrib
 from console.local.supervisor import ROOT
 from labelloop.errors import Failed
@@ -228,7 +228,7 @@ def test_what_a_killed_up_left_is_ended_by_the_next_start_and_sigterm_ends_that(
 def test_down_ends_a_running_up_and_with_purge_nothing_is_left(both: dict[str, Up]) -> None:
     running = both["sqlite"]
     outside = (running.data_dir / "postgres/files").resolve()
-    assert outside.is_relative_to(OUTSIDE if os.geteuid() == 0 else running.data_dir)
+    assert outside.is_relative_to(SYSTEM_DATA_ROOT if os.geteuid() == 0 else running.data_dir)
     assert down(running) == 0
     assert running.process is not None
     assert running.process.wait(60) == 0
