@@ -238,7 +238,7 @@ def test_the_command_prints_a_table_and_writes_the_picture(tmp_path: Path) -> No
     done = CliRunner().invoke(cli, ["simulate", "--data", str(path), *options])
     assert done.exit_code == 0, done.output
     assert "margin" in done.output
-    assert "x random" in done.output
+    assert "ratio to random" in done.output
     assert picture.stat().st_size > 10_000
     assert list(json.loads(figures.read_text())["strategies"])[-1] == "random"
 
