@@ -58,7 +58,7 @@ def main(names: Sequence[str], file: Path | None, quick: bool) -> None:
 
 
 def context(running: Servers) -> str:
-    """What the figures depend on, beside the code."""
+    """Versions and the machine that the figures depend on, beside the code."""
     with psycopg.connect(running.postgres) as conn:
         postgres = conn.info.parameter_status("server_version")
     parts = [f"{os.cpu_count()} cores", f"Python {platform.python_version()}", f"Postgres {postgres}"]

@@ -1,4 +1,4 @@
-"""What peers would ask next, on the same moment of the same replay: modAL and scikit-activeml."""
+"""The items that peers (modAL and scikit-activeml) would ask about next, at the same moment of the same replay."""
 
 from __future__ import annotations
 

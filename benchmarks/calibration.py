@@ -1,4 +1,4 @@
-"""Calibration: how far confidences are from how often they are right, as learned and calibrated.
+"""Calibration error of confidences, before and after calibration.
 
 `python -m benchmarks.calibration [--data FOLDER]`. The folder (or LABELLOOP_DATA) holds SET.csv with text and label;
 sets that are not there are skipped, digits are always there. Medians of five orders.
@@ -43,7 +43,7 @@ def main(data: Path | None) -> None:
     """Print the table of docs/engineers/serving.md."""
     click.echo("| " + " | ".join(HEAD) + " |")
     for name in SETS:
-        if name == files.DIGITS:
+        if name == files.DIGITS_DATASET:
             labelled = files.digits()
         elif data is not None and (data / f"{name}.csv").exists():
             labelled = files.read(data / f"{name}.csv")
@@ -57,7 +57,7 @@ def main(data: Path | None) -> None:
 
 
 def _one(labelled: Labelled, n: int, seed: int) -> tuple[float, ...]:
-    """What the row says, of one order: `n` answers of the pool teach, the test part asks."""
+    """Measure one order: train on `n` answers of the pool, and evaluate on the test set."""
     rng = np.random.default_rng(seed)
     taught = rng.permutation(labelled.pool)[:n]
     data, labels = [labelled.data[i] for i in taught], [labelled.classes[labelled.codes[i]] for i in taught]

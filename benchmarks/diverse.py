@@ -1,7 +1,7 @@
 """Diverse: a hundred different ones of 100,000 outputs, beside modAL's ranked batch and scikit-activeml's CoreSet.
 
-A peer works in a process of its own, so that it can be stopped when it takes too long; it is then counted as if it had
-been done that moment.
+A peer works in a process of its own, so that it can be stopped when it takes too long. It then counts as finished at
+that moment.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from labelloop.errors import Failed
 from labelloop.selection.select import diverse
 
 K, CLASSES, WIDTH, NARROW = 100, 10, 384, 64
-TAUGHT = 500
-"""Of them the peers know that they are labelled."""
+LABELLED = 500
+"""Items that the peers know to be labelled."""
 LIMIT_S = 120.0
 STARTS_S = 300.0
 Vectors = npt.NDArray[np.float32]
@@ -77,15 +77,15 @@ class Taught:
 def _modal(proba: Proba, vectors: Vectors) -> Callable[[], object]:
     from modAL.batch import uncertainty_batch_sampling
 
-    learner = Taught(proba[TAUGHT:], vectors[:TAUGHT])
-    return lambda: uncertainty_batch_sampling(learner, vectors[TAUGHT:], n_instances=K)
+    learner = Taught(proba[LABELLED:], vectors[:LABELLED])
+    return lambda: uncertainty_batch_sampling(learner, vectors[LABELLED:], n_instances=K)
 
 
 def _coreset(proba: Proba, vectors: Vectors) -> Callable[[], object]:
     from skactiveml.pool import CoreSet
 
     labels = np.full(len(vectors), np.nan)
-    labels[:TAUGHT] = proba[:TAUGHT].argmax(1)
+    labels[:LABELLED] = proba[:LABELLED].argmax(1)
     return lambda: CoreSet(random_state=0).query(vectors, labels, batch_size=K)
 
 
@@ -100,7 +100,7 @@ def _work(name: str, n: int, done: Connection) -> None:
 
 
 def _peer_s(name: str, n: int) -> tuple[float, bool]:
-    """How long it takes, or LIMIT_S; and whether it was done by then."""
+    """Return the seconds it takes, at most LIMIT_S, and whether it finished in time."""
     spawn = multiprocessing.get_context("spawn")
     here, there = spawn.Pipe(duplex=False)
     process = spawn.Process(target=_work, args=(name, n, there), daemon=True)

@@ -1,4 +1,4 @@
-"""Goals: what each benchmark is to reach, and what came out, as rows of one table."""
+"""Goals: the value that each benchmark is to reach beside the measured value, as rows of one table."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came out for a goal: one value a repeat, the first to the last; the median decides."""
+    """Measured values for a goal, one for each repeat in their order; the median decides."""
 
     goal: Goal
     values: Sequence[float]
     facts: str
-    """What both sides took, in plain units."""
+    """Times of both sides, in plain units."""
 
     @property
     def median(self) -> float:
@@ -67,7 +67,7 @@ SERVICE_GOALS = (
     PREDICT_EIGHT := Goal("/predict, eight askers at once, rate", "the same bare route", 1, at_least=True),
     MEMORY := Goal("memory at rest, one loop with a champion (PSS)", "Label Studio's own", 1),
 )
-"""Of the services and the hops."""
+"""Goals of the services and the hops."""
 
 RANKING_GOALS = (
     LEAST_CONFIDENCE_NUMPY := Goal("least confidence, 1 million x 10", "plain numpy over rows", 4, at_least=True),
@@ -79,14 +79,14 @@ RANKING_GOALS = (
     WIDE_MARGIN_MODAL := Goal("margin, the same 100 columns", "modAL's measure", 2, at_least=True),
     TOP_K := Goal("the 100 best of 10 million", "np.argpartition", 5, at_least=True),
 )
-"""Of arrays in memory alone: how many times as fast as the peer."""
+"""Goals for arrays in memory alone: how many times as fast as the peer."""
 
 DIVERSE_GOALS = (
     DIVERSE_MODAL := Goal("100 diverse of 100,000 x 384", "modAL's ranked batch, 64 columns", 100, at_least=True),
     DIVERSE_CORESET := Goal("100 diverse, the same rows", "scikit-activeml's CoreSet, 64 columns", 30, at_least=True),
     DIVERSE_MEMORY := Goal("100 diverse, peak memory", "the vectors of all that waits", 2),
 )
-"""Of what waits, in memory: how many times as fast as the peer."""
+"""Goals for waiting outputs in memory: how many times as fast as the peer."""
 
 WAITING_GOALS = (
     NEXT_FRESH := Goal("next 50 of 10 million, all of them fresh", "a fixed limit", 5, "ms"),
@@ -95,7 +95,7 @@ WAITING_GOALS = (
     RENEWAL := Goal("window of 50 renewed after a promotion, 100,000 waiting", "a fixed limit", 10, "s"),
     RESCORE := Goal("re-score 1 million, stored", "predict_proba and COPY of the same rows", 2),
 )
-"""Of what waits, in Postgres."""
+"""Goals for waiting outputs in Postgres."""
 
 GOALS = (*SERVICE_GOALS, *RANKING_GOALS, *DIVERSE_GOALS, *WAITING_GOALS)
 """All of them, in the order of the table in docs/operators/performance.md."""

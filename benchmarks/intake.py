@@ -46,7 +46,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
     return [
         Measured(
             INTAKE_RATE,
-            ratios(bare, ours),  # of rates
+            ratios(bare, ours),  # ratios of rates
             f"{n / median(ours):,.0f} outputs/s over one connection in requests of {CHUNK_LINES}, bare "
             f"{n / median(bare):,.0f} rows/s in transactions of {CHUNK_LINES}; through labelloop.Client "
             f"{n / client_s:,.0f}/s",
@@ -122,7 +122,7 @@ COLUMNS = """loop, key, body_sha256, group_key, data, probabilities, label, conf
 
 
 def _row(output: Output, spec: LoopSpec) -> tuple[object, ...]:
-    """What the intake writes for this output, decided and encoded before the clock runs."""
+    """Return the row that the intake writes for this output, decided and encoded before the clock runs."""
     placed = place(output, spec)
     return (
         spec.name, output.key, body_sha256(output), output.group_key, json.dumps(output.data),

@@ -18,7 +18,7 @@ from console.local.services import BACKEND, SYNC
 from labelloop.errors import Failed
 
 RESTS_S = 15.0
-"""What a start needs is done by then."""
+"""Seconds of rest before a measurement; the work of a start is done by then."""
 Found = dict[str, tuple[float, float]]
 """Process to its megabytes: PSS, in which memory that processes share counts once in all, and RSS."""
 
@@ -36,7 +36,7 @@ def measure(servers: Servers, *, quick: bool) -> list[Measured]:
 
 
 def _at_rest(our: House, rests_s: float) -> Found:
-    """With a loop whose champion has answered once, and whose worker has labelled what waits."""
+    """Measure a loop whose champion has answered once, and whose worker has labelled the waiting outputs."""
     served = predict.champion_of_digits(our)
     with ExitStack() as stack:
         running = {

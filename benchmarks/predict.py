@@ -166,7 +166,7 @@ def _pair(our: House, bare_url: str, served: Served, n: int) -> tuple[Ask, Ask]:
 
 
 def _asker(our: House, bare_url: str | None, served: Served, n: int) -> Ask:
-    """Ask for `n` tasks' predictions over a connection that stays; None: ours."""
+    """Ask for `n` tasks' predictions over a connection that stays open, from our backend if `bare_url` is None."""
     url = bare_url or our.settings.backend_url
     at = urlsplit(url)
     connection = http.client.HTTPConnection(str(at.hostname), at.port, timeout=100)

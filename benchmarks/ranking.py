@@ -104,7 +104,7 @@ def _beside(proba: Array, peer: Peer, own: Measure, repeats: int) -> Measured:
     ns, mb = 1e9 / len(proba), peak_mb(lambda: own(proba))
     return Measured(
         peer.goal,
-        ratios(bare, ours),  # of rates
+        ratios(bare, ours),  # ratios of rates
         f"{median(ours) * ns:.1f} ns a row, {median(checked) * ns:.1f} with the check of every row, beside it "
         f"{median(bare) * ns:.1f}; {mb:.0f} MB at most, {len(proba) * 8 / 1e6:.0f} of them the result",
     )
@@ -121,13 +121,13 @@ def _top_k(values: Array, repeats: int) -> Measured:
     )
     return Measured(
         TOP_K,
-        ratios(bare, ours),  # of rates
+        ratios(bare, ours),  # ratios of rates
         f"the {K} best, in order, in {median(ours) * 1e3:.1f} ms, beside it {median(bare) * 1e3:.0f} ms without order",
     )
 
 
 def _seconds(measure: Callable[[Array], Any], values: Array) -> float:
-    """Of the processor: one thread works here, and what else runs on the machine is not to count."""
+    """Return seconds of processor time: one thread works here, and other work of the machine must not count."""
     began = time.process_time()
     measure(values)
     return time.process_time() - began

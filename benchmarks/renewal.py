@@ -1,4 +1,4 @@
-"""How long after a promotion people are served by the new version, while 100,000 outputs wait in the pool.
+"""Time from a promotion until people get the new version's predictions, while 100,000 outputs wait in the pool.
 
 Both workers are at work, as `labelloop up` starts them. The window is renewed when Label Studio shows the new version's
 predictions and ranks by them; the rest of the pool is scored behind it.

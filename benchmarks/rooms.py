@@ -49,7 +49,7 @@ class Servers:
         return httpx.Client(base_url=self.label_studio, headers=headers, timeout=120)
 
     def remove_project(self, web: httpx.Client, project_id: int) -> None:
-        """Label Studio deletes tasks one by one, which takes longer than what was measured: only on a shared server."""
+        """Delete the project, on a shared server only: Label Studio deletes tasks one by one, which takes long."""
         if not self.ends_with_us:
             web.delete(f"/api/projects/{project_id}/")
 

@@ -11,7 +11,7 @@ B = TypeVar("B")
 
 
 def in_turn(repeats: int, ours: Callable[[], A], bare: Callable[[], B]) -> tuple[list[A], list[B]]:
-    """What both return, repeat by repeat: a machine that grows slow meanwhile does so for both."""
+    """Return the results of both, measured in turn, so that a machine that grows slow does so for both."""
     own: list[A] = []
     peer: list[B] = []
     for i in range(repeats):

@@ -1,1 +1,1 @@
-"""What a person types: the commands, and what they start, examine and show."""
+"""The commands, and the code that they run: cli, demo, doctor, simulate, local."""

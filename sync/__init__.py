@@ -1,1 +1,1 @@
-"""Room one: outputs in, tasks to Label Studio, answers back. An application, not in the wheel."""
+"""The sync service: it takes outputs in, pushes tasks to Label Studio, and pulls answers back."""

@@ -137,9 +137,9 @@ class SyncJobs:
                 only_here = TOKEN in os.environ and TOKEN + "_FILE" not in os.environ
                 logger.error(
                     "Label Studio refuses LABELLOOP_LABEL_STUDIO_TOKEN: %s",
-                    "set another and start this worker again, because only its environment names it"
+                    "set another one and restart this worker, because only its environment names it"
                     if only_here
-                    else "put another where it stands, in settings.env or the secret's file; it is taken by itself",
+                    else "replace it in settings.env or in the secret's file; no restart is needed",
                 )
                 return False
             self.gateway = Gateway(now.label_studio_url, now.label_studio_token)

@@ -22,7 +22,7 @@ from labelloop.store.migrate import migrate
 from tests.support.servers import LabelStudio, a_database
 from tests.support.shared import Shared, wanted
 
-# How long an example takes says more of the machine than of what is tested.
+# The time of an example depends more on the machine than on the tested code.
 hypothesis_settings.register_profile("labelloop", deadline=None)
 hypothesis_settings.load_profile("labelloop")
 

@@ -15,6 +15,7 @@ from labelloop.errors import Failed
 from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, run_items, runs
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.items import ItemToLabel
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import short
 
@@ -43,7 +44,7 @@ def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | N
     return made
 
 
-def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[dict[str, Any]]]:
+def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[ItemToLabel]]:
     """Return the version that `run` judges again, and the held-out items. A second call changes nothing.
 
     Raises Failed if the earlier run is not on record or made no version.

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from labelloop.pictures.kept import with_pictures_in
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import run_items
+from labelloop.versions.items import AnsweredItem
 
 MIN_TRAINING = 20
 """Training answers that a model needs; with fewer, the difference would be chance."""
@@ -31,7 +31,6 @@ RESAMPLED = 2000
 """Bootstrap samples of the difference, from which its 95 % interval is taken."""
 ItemScores = npt.NDArray[np.bool_] | npt.NDArray[np.float64]
 """Item scores: 0 or 1 where the answer is one label."""
-Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ def measure(database: Database, spec: LoopSpec, *, draws: int = 20, seed: int = 
         rows = run_items.answered(conn, spec.name, upto=2**63 - 1)
     learner = learner_of(spec)
     rows = _readable(learner, with_pictures_in(database, None, spec, rows))
-    rule, control = ([row for row in rows if row["lane"] == lane] for lane in ("rule", "control"))
-    judged = [row for row in rows if row["holdout"]]
+    rule, control = ([row for row in rows if row.lane == lane] for lane in ("rule", "control"))
+    judged = [row for row in rows if row.holdout]
     n = min(len(control), len(rule) // 2)
     if lacks := _lacks(spec, len(rule), len(control), len(judged)):
         return Control(f"not known yet: {lacks}", n, len(judged), None, None, None, None, None)
@@ -107,28 +106,28 @@ def _lacks(spec: LoopSpec, rule: int, control: int, judged: int) -> str:
     return "; ".join(lacks)
 
 
-def _draw(rows: Sequence[Row], n: int, rng: np.random.Generator) -> list[Row]:
+def _draw(rows: Sequence[AnsweredItem], n: int, rng: np.random.Generator) -> list[AnsweredItem]:
     return [rows[i] for i in sorted(rng.permutation(len(rows))[:n])]
 
 
-def _item_scores(spec: LoopSpec, taught: Sequence[Row], judged: Sequence[Row]) -> ItemScores:
+def _item_scores(spec: LoopSpec, taught: Sequence[AnsweredItem], judged: Sequence[AnsweredItem]) -> ItemScores:
     """Return the item scores of a model that was trained on these answers, for the held-out items."""
     learner = learner_of(spec)
-    labels = [row["label"] for row in taught]
+    labels = [row.label for row in taught]
     predicted: Sequence[str | None] = [Counter(labels).most_common(1)[0][0]] * len(judged)
     try:
-        learner.fit([row["data"] for row in taught], labels, np.random.default_rng(0))
+        learner.fit([row.data for row in taught], labels, np.random.default_rng(0))
     except Failed:
         pass  # with one label only, a model would always predict that label
     else:
-        predicted = learner.predict([row["data"] for row in judged]).labels
+        predicted = learner.predict([row.data for row in judged]).labels
     config = spec.config
-    return np.array([item_score(config, row["label"], label) for label, row in zip(predicted, judged, strict=True)])
+    return np.array([item_score(config, row.label, label) for label, row in zip(predicted, judged, strict=True)])
 
 
-def _readable(learner: Learner, rows: list[Row]) -> list[Row]:
+def _readable(learner: Learner, rows: list[AnsweredItem]) -> list[AnsweredItem]:
     try:
-        learner.check([row["data"] for row in rows])
+        learner.check([row.data for row in rows])
     except Unreadable as exc:
         return [row for position, row in enumerate(rows) if position not in exc.faults]
     return rows

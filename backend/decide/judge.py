@@ -17,12 +17,12 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import verdicts
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.items import JudgedItem
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import PIPELINE, short
 
 MOST_LABELS = 100
 """Labels in a confusion matrix that is shown whole and still readable."""
-Row = Mapping[str, Any]
 
 
 def judge(
@@ -68,27 +68,27 @@ def incumbent(run: RetrainRun) -> str:
     return f"champion {short(run.champion_id)}" if run.champion_id else f"the {PIPELINE}'s own outputs"
 
 
-def judged(spec: LoopSpec, row: Row) -> Judged:
+def judged(spec: LoopSpec, row: JudgedItem) -> Judged:
     """Return an answered item with both models' predictions, as the gate reads it."""
-    answer, said = row["label"], (row["champion_label"], row["challenger_label"])
+    answer, said = row.label, (row.champion_label, row.challenger_label)
     return Judged(
         answer,
         *said,
         item_scores=(item_score(spec.config, answer, said[0]), item_score(spec.config, answer, said[1])),
-        confidences=(row["champion_confidence"], row["challenger_confidence"]),
+        confidences=(row.champion_confidence, row.challenger_confidence),
         facts=facts(spec, row),
     )
 
 
-def facts(spec: LoopSpec, row: Row) -> dict[str, Fact]:
+def facts(spec: LoopSpec, row: JudgedItem) -> dict[str, Fact]:
     """Return the item's facts by which gate.slices divides the hold-out set."""
-    fields = {f"data.{name}": _fact(value) for name, value in sorted(row["fields"].items())}
+    fields = {f"data.{name}": _fact(value) for name, value in sorted(row.fields.items())}
     known: dict[str, Fact] = {
-        "label": _labels(spec.config, row["label"]),
-        "source": row["source"],
-        "reviewer": tuple(row["people"]) or None,
-        "length": row["length"],
-        "time": row["resolved_at"],
+        "label": _labels(spec.config, row.label),
+        "source": row.source,
+        "reviewer": tuple(row.people) or None,
+        "length": row.length,
+        "time": row.resolved_at,
     }
     wanted: dict[str, Fact] = {}
     for name in spec.gate.slices:
@@ -104,27 +104,31 @@ def text_field(spec: LoopSpec) -> str | None:
         return None
 
 
-def confusion(config: LabelingConfig, rows: Sequence[Row]) -> dict[str, Any] | None:
+def confusion(config: LabelingConfig, rows: Sequence[JudgedItem]) -> dict[str, Any] | None:
     """Return confusion matrices of both models; None if answers are structured or have more than MOST_LABELS labels."""
-    seen = {row[name] for row in rows for name in ("label", "champion_label", "challenger_label")} - {None}
+    labelled = {
+        "champion": [(row.label, row.champion_label) for row in rows],
+        "challenger": [(row.label, row.challenger_label) for row in rows],
+    }
+    seen = {label for pairs in labelled.values() for pair in pairs for label in pair if label is not None}
     labels = [label for label in config.labels if label in seen] + sorted(seen - set(config.labels))
     if config.kind is not Kind.LABEL or not labels or len(labels) > MOST_LABELS:
         return None
     place: dict[str | None, int] = {label: i for i, label in enumerate(labels)}
     found: dict[str, Any] = {"labels": labels}
-    for who in ("champion", "challenger"):
+    for who, pairs in labelled.items():
         counts = [[0] * (len(labels) + 1) for _ in labels]
-        for row in rows:
-            counts[place[row["label"]]][place.get(row[f"{who}_label"], -1)] += 1
+        for answer, given in pairs:
+            counts[place[answer]][place.get(given, -1)] += 1
         found[who] = counts
     return found
 
 
-def reviewers(rows: Sequence[Row]) -> dict[str, Any]:
+def reviewers(rows: Sequence[JudgedItem]) -> dict[str, Any]:
     """Return the annotators' number, and their mean agreement on items that several of them answered."""
-    shares = [row["agreement"] for row in rows if row["reviewers"] > 1 and row["agreement"] is not None]
+    shares = [row.agreement for row in rows if row.reviewers > 1 and row.agreement is not None]
     return {
-        "people": len({person for row in rows for person in row["people"]}),
+        "people": len({person for row in rows for person in row.people}),
         "answered_by_several": len(shares),
         "agreement": sum(shares) / len(shares) if shares else None,
     }

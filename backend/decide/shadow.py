@@ -24,6 +24,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, loops, pool, shadow, verdicts
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.items import ItemToLabel
 from labelloop.versions.runs import RetrainRun, RunStatus
 from labelloop.versions.version import VersionPair
 
@@ -86,12 +87,12 @@ def _predict(
             champion = None if run.champion_id is None else models.load(models_dir, run.champion_id)
         theirs = _verdicts(challenger, rows)
         if champion is None:
-            ours: list[Verdict] = [(row["pipeline_label"], row["pipeline_confidence"]) for row in rows]
+            ours: list[Verdict] = [(row.pipeline_label, row.pipeline_confidence) for row in rows]
         else:
             ours = _verdicts(champion, rows)
         with database.transaction() as conn:
             done += shadow.write(
-                conn, run.id, [shadow.Said(r["id"], *a, *b) for r, a, b in zip(rows, ours, theirs, strict=True)]
+                conn, run.id, [shadow.Said(r.output_id, *a, *b) for r, a, b in zip(rows, ours, theirs, strict=True)]
             )
     return done
 
@@ -107,9 +108,9 @@ def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     return [*shadow.open_outputs(conn, loop), *(output_id for _, output_id in sorted(ranked))]
 
 
-def _verdicts(learner: Learner, rows: Sequence[dict[str, Any]]) -> list[Verdict]:
+def _verdicts(learner: Learner, rows: Sequence[ItemToLabel]) -> list[Verdict]:
     found: list[Verdict] = [(None, None)] * len(rows)
-    positions, predicted = predict_readable(learner, [row["data"] for row in rows])
+    positions, predicted = predict_readable(learner, [row.data for row in rows])
     pairs = zip(positions, predicted.labels, predicted.confidences.tolist(), strict=True)
     for position, label, confidence in pairs:
         found[position] = label, confidence

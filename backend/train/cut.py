@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from backend.learners import Learner
 from labelloop.answers.consensus import certainty
@@ -16,8 +16,9 @@ from labelloop.reading.paths import value_at
 from labelloop.selection import likeness
 from labelloop.spec.loop import LoopSpec
 from labelloop.threads import one_thread
+from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 
-Row = dict[str, Any]
+Item = TypeVar("Item", bound=TrainingItem | ItemToLabel)
 MIN_HELD_OUT_PER_LABEL = 5
 """Held-out answers that a label needs to be evaluated. With 4, all correct, the 95 % interval still reaches down to
 51 % (Wilson)."""
@@ -27,43 +28,43 @@ MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    training: list[Row]
+    training: list[AnsweredItem]
     """Training set; each row with its `weight`."""
-    held_out: list[Row]
+    held_out: list[AnsweredItem]
     """Hold-out set."""
     notes: list[str]
     """Notes for the run's report: the answers left out, and the labels that the hold-out set is too small for."""
 
 
-def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Row]) -> Cut:
+def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[AnsweredItem]) -> Cut:
     """Divide the answers up to the cut; `rows` are in the order of their keys, as `run_items.answered` returns them.
 
     A hash fixed the hold-out set before any answer existed, so an item that is alike on both sides leaves the training
     set.
     """
     rows, notes = _with_known_labels(spec, rows)
-    held_out = [row for row in rows if row["holdout"]]
-    training = [row for row in rows if not row["holdout"]]
+    held_out = [row for row in rows if row.holdout]
+    training = [row for row in rows if not row.holdout]
     # Rows of a table may show annotators the same text and still differ in their other fields.
     training, more = _without_leaks(training, held_out, None if spec.learner.reads == "tabular" else field)
     notes += more
     training, more = readable(learner, training)
     notes += more
     notes += _rare(spec, held_out)
-    return Cut([{**row, "weight": weight(row)} for row in training], held_out, notes)
+    return Cut([replace(row, weight=weight(row)) for row in training], held_out, notes)
 
 
-def weight(row: Mapping[str, Any]) -> float:
+def weight(row: AnsweredItem) -> float:
     """Return the weight of an answer in training: the certainty that most people would give it."""
-    return certainty(1.0 if row["agreement"] is None else row["agreement"], row["reviewers"])
+    return certainty(1.0 if row.agreement is None else row.agreement, row.reviewers)
 
 
-def readable(learner: Learner, rows: list[Row]) -> tuple[list[Row], list[str]]:
+def readable(learner: Learner, rows: list[Item]) -> tuple[list[Item], list[str]]:
     """Return the rows that the learner can read, and a note on the others, so that a bad item never stops the loop."""
     try:
-        learner.check([row["data"] for row in rows])
+        learner.check([row.data for row in rows])
     except Unreadable as exc:
-        named = Unreadable(exc.faults, [row["key"] for row in rows])
+        named = Unreadable(exc.faults, [row.key for row in rows])
         good = [row for position, row in enumerate(rows) if position not in exc.faults]
         return good, [f"{len(exc.faults)} of {len(rows)} answers left out, the learner cannot read them: {named}"]
     return rows, []
@@ -83,7 +84,7 @@ def labels_in(label: str, known: Sequence[str]) -> list[str]:
     return [str(part[-1]) if isinstance(part, list) and part else str(part) for part in parts]
 
 
-def _with_known_labels(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+def _with_known_labels(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[list[AnsweredItem], list[str]]:
     """Leave out the answers with a label that was removed from the labeling config; return a note on them."""
     known = set(spec.labels)
     if not known:  # numbers have no labels
@@ -91,7 +92,7 @@ def _with_known_labels(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], 
     gone: Counter[str] = Counter()
     kept = []
     for row in rows:
-        left = [label for label in labels_in(row["label"], spec.labels) if label not in known]
+        left = [label for label in labels_in(row.label, spec.labels) if label not in known]
         gone.update(left)
         if not left:
             kept.append(row)
@@ -102,20 +103,20 @@ def _with_known_labels(spec: LoopSpec, rows: Sequence[Row]) -> tuple[list[Row], 
     ]
 
 
-def _without_leaks(training: list[Row], held_out: list[Row], field: str | None) -> tuple[list[Row], list[str]]:
+def _without_leaks(
+    training: list[AnsweredItem], held_out: list[AnsweredItem], field: str | None
+) -> tuple[list[AnsweredItem], list[str]]:
     """Leave out the groups of held-out items, and the copies and near-duplicates of those items.
 
     `field`: the field of the data that copies are found by; None if copies are not looked for.
     """
-    groups = {row["group_key"] for row in held_out}
-    values = [
-        [None if field is None else value_at(row["data"], field) for row in rows] for rows in (training, held_out)
-    ]
+    groups = {row.group_key for row in held_out}
+    values = [[None if field is None else value_at(row.data, field) for row in rows] for rows in (training, held_out)]
     copies = _copies(*values)
-    in_groups = [row for row in training if row["group_key"] in groups]
-    others = [(row, copy) for row, copy in zip(training, copies, strict=True) if row["group_key"] not in groups]
+    in_groups = [row for row in training if row.group_key in groups]
+    others = [(row, copy) for row, copy in zip(training, copies, strict=True) if row.group_key not in groups]
     kept = [row for row, copy in others if copy is None]
-    twins = [f"{row['key']} of {held_out[copy]['key']}" for row, copy in others if copy is not None]
+    twins = [f"{row.key} of {held_out[copy].key}" for row, copy in others if copy is not None]
     if len(kept) == len(training):
         return training, []
     reasons = [f"{len(in_groups)} share a group with held-out items"] if in_groups else []
@@ -154,11 +155,11 @@ def _ends_alike(text: str, other: str) -> bool:
     return any(True for found in likeness.near(ends[:1], ends[1:]) for _ in found)
 
 
-def _rare(spec: LoopSpec, held_out: Sequence[Row]) -> list[str]:
+def _rare(spec: LoopSpec, held_out: Sequence[AnsweredItem]) -> list[str]:
     """Return notes on labels that the hold-out set cannot evaluate; none if it is empty, which the gate reports."""
     if not held_out:
         return []
-    counts = Counter(label for row in held_out for label in set(labels_in(row["label"], spec.labels)))
+    counts = Counter(label for row in held_out for label in set(labels_in(row.label, spec.labels)))
     none = [label for label in spec.labels if not counts[label]]
     few = [f"{label} ({counts[label]})" for label in spec.labels if 0 < counts[label] < MIN_HELD_OUT_PER_LABEL]
     notes = [f"no held-out answers with label {_list(none)}: accuracy on these labels is unknown"] if none else []

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from backend.learners import Learner
 from backend.train.search import weights_of
 from labelloop.spec.learners import facts_of
+from labelloop.versions.items import TrainingItem
 
 
-def fit_and_calibrate(learner: Learner, rows: Sequence[Mapping[str, Any]], seed: int) -> Learner:
+def fit_and_calibrate(learner: Learner, rows: Sequence[TrainingItem], seed: int) -> Learner:
     """Return the learner, trained on these answers (data, label, weight, group_key).
 
     The same rows and seed give the same bytes. The user's own or remote models give their own confidence and are not
@@ -20,9 +20,9 @@ def fit_and_calibrate(learner: Learner, rows: Sequence[Mapping[str, Any]], seed:
     """
     from backend.learners.calibrate import calibrate
 
-    data, labels = [row["data"] for row in rows], [row["label"] for row in rows]
+    data, labels = [row.data for row in rows], [row.label for row in rows]
     rng, weights = np.random.default_rng(seed), weights_of(rows)
     learner.fit(data, labels, rng, weights)
     if facts_of(learner.name).takes_form:
         return learner
-    return calibrate(learner, data, labels, rng, weights, [row["group_key"] for row in rows])
+    return calibrate(learner, data, labels, rng, weights, [row.group_key for row in rows])

@@ -13,12 +13,13 @@ from typing import Any
 
 import labelloop
 from labelloop.process.rooms import ROOMS
+from labelloop.versions.items import TrainingItem
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec")
 """Packages that influence a fit; the identity holds the versions of those that are installed."""
 
 
-def identity(rows: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict[str, Any]:
+def identity(rows: Sequence[TrainingItem], seed: int, threads: int) -> dict[str, Any]:
     """Return the identity as `retrain_runs.scores` keeps it. `rows`: the training set in its training order."""
     return {
         "data_sha256": data_sha256(rows),
@@ -30,11 +31,11 @@ def identity(rows: Sequence[Mapping[str, Any]], seed: int, threads: int) -> dict
     }
 
 
-def data_sha256(rows: Sequence[Mapping[str, Any]]) -> str:
+def data_sha256(rows: Sequence[TrainingItem]) -> str:
     """Return the SHA-256 over a line of canonical JSON a row: key, group_key, answer_seq, label, weight, data."""
     digest = hashlib.sha256()
     for row in rows:
-        line = [row[name] for name in ("key", "group_key", "answer_seq", "label", "weight", "data")]
+        line = [row.key, row.group_key, row.answer_seq, row.label, row.weight, row.data]
         digest.update(json.dumps(line, sort_keys=True, separators=(",", ":")).encode() + b"\n")
     return digest.hexdigest()
 

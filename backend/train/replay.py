@@ -75,7 +75,7 @@ def train_again(database: Database, models_dir: Path | None, run_id: UUID, threa
         if run is None or run.version_id is None:
             raise Failed(f"no run {run_id} with a version")
         spec = loops.get(conn, run.loop)
-        taught = run_items.taught(conn, run_id)
+        taught = run_items.trained_on(conn, run_id)
     if spec is not None:  # only the pictures that are kept: the run saw those
         taught = with_pictures_in(database, None, spec, taught)
     made = models.load(models_dir, run.version_id)

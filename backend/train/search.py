@@ -15,8 +15,8 @@ from labelloop.errors import Failed
 from labelloop.reading.paths import value_at
 from labelloop.selection import likeness
 from labelloop.threads import one_thread
+from labelloop.versions.items import TrainingItem
 
-Row = Mapping[str, Any]
 Report = Callable[[int, int], None]
 """Called with the number of settings tried, and the number of all settings."""
 MIN_ANSWERS = 300
@@ -28,7 +28,7 @@ TIME_SHARE = 0.3
 
 
 def search(
-    learner: Learner, fixed: Mapping[str, Any], rows: Sequence[Row], seed: int, limit_s: float, report: Report
+    learner: Learner, fixed: Mapping[str, Any], rows: Sequence[TrainingItem], seed: int, limit_s: float, report: Report
 ) -> tuple[Learner, dict[str, Any] | None]:
     """Return the learner with the best parameters of its class's `grid`, and the settings tried; None if none were.
 
@@ -74,7 +74,7 @@ def _candidates(learner: Learner, grid: Mapping[str, Sequence[Any]]) -> list[dic
 
 
 def _correct(
-    learner: Learner, rows: Sequence[Row], folds: Sequence[tuple[Any, Any]], seed: int, ends: float
+    learner: Learner, rows: Sequence[TrainingItem], folds: Sequence[tuple[Any, Any]], seed: int, ends: float
 ) -> npt.NDArray[np.bool_]:
     """Return whether each row is predicted correctly by a model trained on the other folds.
 
@@ -86,30 +86,30 @@ def _correct(
             raise Failed("the search would have taken too much of the run's time")
         part = [rows[i] for i in training]
         learner.fit(
-            [row["data"] for row in part],
-            [row["label"] for row in part],
+            [row.data for row in part],
+            [row.label for row in part],
             np.random.default_rng([seed, 1]),
             weights_of(part),
         )
-        labels = learner.predict([rows[i]["data"] for i in held_out]).labels
-        correct[held_out] = [label == rows[i]["label"] for i, label in zip(held_out, labels, strict=True)]
+        labels = learner.predict([rows[i].data for i in held_out]).labels
+        correct[held_out] = [label == rows[i].label for i, label in zip(held_out, labels, strict=True)]
     return correct
 
 
-def weights_of(rows: Sequence[Row]) -> list[float] | None:
+def weights_of(rows: Sequence[TrainingItem]) -> list[float] | None:
     """Return the weights for `fit`; None if all answers count alike."""
-    weights = [row["weight"] for row in rows]
+    weights = [row.weight for row in rows]
     return None if len(set(weights)) < 2 else weights
 
 
-def _groups(rows: Sequence[Row], field: object) -> npt.NDArray[np.int64]:
+def _groups(rows: Sequence[TrainingItem], field: object) -> npt.NDArray[np.int64]:
     """Return a number for each row, equal for rows that belong together: in one group, or as near-duplicates."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     n = len(rows)
-    _, named = np.unique([row["group_key"] for row in rows], return_inverse=True)
-    texts = [value_at(row["data"], str(field)) for row in rows]
+    _, named = np.unique([row.group_key for row in rows], return_inverse=True)
+    texts = [value_at(row.data, str(field)) for row in rows]
     alike = np.arange(n)
     if all(isinstance(text, str) and not text.startswith("data:") for text in texts):
         with one_thread:

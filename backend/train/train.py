@@ -43,6 +43,7 @@ from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
+from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 from labelloop.versions.runs import RetrainRun
 
 Report = Callable[[str, int, int], None]
@@ -124,22 +125,23 @@ def train(
     Returns {"version", "trained_on", "notes", ..} or {"refused": reason}. A second call gives the same bytes.
     """
 
-    def gather() -> tuple[RetrainRun, LoopSpec, Judging | None, list[dict[str, Any]]]:
+    def gather() -> tuple[RetrainRun, LoopSpec, list[AnsweredItem] | tuple[Judging, list[ItemToLabel]]]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
             spec = None if run is None else loops.get(conn, run.loop)
             if run is None or spec is None or run.feedback_upto is None:
                 raise Failed(f"no run {run_id} that was started")
             if run.judges is None:
-                return run, spec, None, run_items.answered(conn, run.loop, run.feedback_upto)
-            return run, spec, *judged_before(conn, run)
+                return run, spec, run_items.answered(conn, run.loop, run.feedback_upto)
+            return run, spec, judged_before(conn, run)
 
-    run, spec, version, rows = retrying(gather)
-    rows = with_pictures_in(database, settings, spec, rows)
+    run, spec, found = retrying(gather)
     with threadpool_limits(spec.retrain.threads):
-        if version is not None:
-            return _judge_again(database, models_dir, run, version, rows, report)
-        return _train(database, models_dir, run, spec, rows, report)
+        if isinstance(found, tuple):
+            version, judged = found
+            judged = with_pictures_in(database, settings, spec, judged)
+            return _judge_again(database, models_dir, run, version, judged, report)
+        return _train(database, models_dir, run, spec, with_pictures_in(database, settings, spec, found), report)
 
 
 def _train(
@@ -147,7 +149,7 @@ def _train(
     models_dir: Path | None,
     run: RetrainRun,
     spec: LoopSpec,
-    rows: list[dict[str, Any]],
+    rows: list[AnsweredItem],
     report: Report,
 ) -> dict[str, Any]:
     _report_step(report, 0)
@@ -177,7 +179,7 @@ def _train(
                 size_bytes=stored.size_bytes,
                 trained_on=len(cut.training),
             )
-            run_items.write_verdicts(conn, run.id, [row["output_id"] for row in cut.held_out], incumbent, challenger)
+            run_items.write_verdicts(conn, run.id, [row.output_id for row in cut.held_out], incumbent, challenger)
             runs.write_tried(conn, run.id, tried)
 
     retrying(keep)
@@ -191,7 +193,7 @@ def _train(
 
 
 def _fit(
-    spec: LoopSpec, learner: Learner, rows: list[dict[str, Any]], seed: int, report: Report
+    spec: LoopSpec, learner: Learner, rows: Sequence[TrainingItem], seed: int, report: Report
 ) -> tuple[Learner, dict[str, Any] | None]:
     """Return the fitted learner and the parameters tried, if the loop searches them. Raises Failed."""
     tried = None
@@ -221,7 +223,7 @@ def _judge_again(
     models_dir: Path | None,
     run: RetrainRun,
     version: Judging,
-    judged: list[dict[str, Any]],
+    judged: list[ItemToLabel],
     report: Report,
 ) -> dict[str, Any]:
     """Return the same as `train`, for the version of an earlier run; only the verdict is new."""
@@ -231,7 +233,7 @@ def _judge_again(
 
     def keep() -> None:
         with database.transaction() as conn:
-            run_items.write_verdicts(conn, run.id, [row["output_id"] for row in judged], incumbent, challenger)
+            run_items.write_verdicts(conn, run.id, [row.output_id for row in judged], incumbent, challenger)
 
     retrying(keep)
     return {
@@ -244,14 +246,18 @@ def _judge_again(
 
 
 def _predictions_of_both(
-    models_dir: Path | None, run: RetrainRun, learner: Learner, version_id: str, judged: list[dict[str, Any]]
+    models_dir: Path | None,
+    run: RetrainRun,
+    learner: Learner,
+    version_id: str,
+    judged: Sequence[AnsweredItem | ItemToLabel],
 ) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
     """Return the champion's and the challenger's predictions for the held-out items, and their milliseconds an item."""
     challenger, challenger_ms = _timed_predictions(learner, judged)
     champion: run_items.Verdicts
     champion_ms = None
     if run.champion_id is None:
-        champion = [(row["pipeline_label"], row["pipeline_confidence"]) for row in judged]
+        champion = [(row.pipeline_label, row.pipeline_confidence) for row in judged]
     elif run.champion_id == version_id:  # predicted once: its answers may cost money
         champion, champion_ms = challenger, challenger_ms
     else:
@@ -259,13 +265,15 @@ def _predictions_of_both(
     return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
 
 
-def _timed_predictions(learner: Learner, rows: list[dict[str, Any]]) -> tuple[run_items.Verdicts, float | None]:
+def _timed_predictions(
+    learner: Learner, rows: Sequence[AnsweredItem | ItemToLabel]
+) -> tuple[run_items.Verdicts, float | None]:
     """Return the learner's label and confidence for each row, and the milliseconds an item.
 
     Both are None for a row that it cannot read; the gate counts such a row as incorrect.
     """
-    good, _ = readable(learner, rows)
-    data = [row["data"] for row in good]
+    good, _ = readable(learner, list(rows))
+    data = [row.data for row in good]
     taken = []
     for _ in range(TIMED_PASSES):  # the fastest pass counts: other work on the machine only slows a pass down
         began = time.perf_counter()
@@ -274,12 +282,12 @@ def _timed_predictions(learner: Learner, rows: list[dict[str, Any]]) -> tuple[ru
         if sum(taken) > TIMED_S or facts_of(learner.name).is_frozen:  # each answer of a frozen model may cost money
             break
     pairs = zip(predicted.labels, predicted.confidences.tolist(), strict=True)
-    found = {row["output_id"]: pair for row, pair in zip(good, pairs, strict=True)}
-    verdicts = [found.get(row["output_id"], (None, None)) for row in rows]
+    found = {row.output_id: pair for row, pair in zip(good, pairs, strict=True)}
+    verdicts = [found.get(row.output_id, (None, None)) for row in rows]
     return verdicts, 1000 * min(taken) / len(good) if good else None
 
 
-def _write_items(database: Database, run_id: UUID, rows: list[dict[str, Any]]) -> None:
+def _write_items(database: Database, run_id: UUID, rows: list[AnsweredItem]) -> None:
     with database.transaction() as conn:
         run_items.clear(conn, run_id)
         run_items.write(conn, run_id, rows)

@@ -1,4 +1,4 @@
-"""The programs of Postgres and the user that they run as: the system's where they are found, else those of a wheel."""
+"""The programs of Postgres (the system's if installed, else those of a wheel) and the user that runs them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from typing import Any, Literal
 from labelloop.errors import Failed, UsageError
 
 Kind = Literal["auto", "system", "wheel"]
-OLDEST = 14
+OLDEST_POSTGRES = 14
 NEEDED = ("postgres", "initdb")
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who the server runs as: Postgres refuses root. `uid` is None where we are an ordinary user and stay it."""
+    """The user that runs the server, because Postgres refuses root. `uid` is None for our own user."""
 
     uid: int | None = None
     gid: int | None = None
 
     @classmethod
     def of(cls, files: Path) -> Owner:
-        """The owner of the files that are there; else `postgres` or `nobody` for root, ourselves for others."""
+        """Return the owner of existing files; without files, `postgres` or `nobody` for root, else our own user."""
         if os.geteuid() != 0:
             return cls()
         if files.exists() and files.stat().st_uid != 0:
@@ -40,10 +40,10 @@ class Owner:
                 return cls(user.pw_uid, user.pw_gid)
             except KeyError:
                 continue
-        raise UsageError("Postgres does not run as root, and there is neither a user `postgres` nor `nobody`")
+        raise UsageError("Postgres does not run as root, and neither user `postgres` nor user `nobody` exists")
 
     def as_child(self) -> dict[str, Any]:
-        """Arguments for subprocess."""
+        """Return the arguments for subprocess."""
         return {} if self.uid is None else {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def take(self, path: Path) -> None:
@@ -51,7 +51,7 @@ class Owner:
             os.chown(path, self.uid, self.gid)
 
     def can_enter(self, folder: Path) -> bool:
-        """Tried rather than computed: parents, lists of access rights and mounts all have a say."""
+        """Return whether the user can enter `folder`. Tries it, because access lists and mounts matter too."""
         tried = subprocess.run(
             ["/bin/sh", "-c", 'cd "$1"', "sh", str(folder)],
             cwd="/",
@@ -65,7 +65,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """One installation; `folder` holds the programs."""
+    """One installation of Postgres; `folder` contains the programs."""
 
     folder: Path
     major: int
@@ -74,7 +74,7 @@ class Binaries:
     owner: Owner
 
     def run(self, program: str, *arguments: str) -> None:
-        """Run it to its end as the server's user; raises Failed with its words."""
+        """Run a program as the server's user. Raises Failed with its output if it fails."""
         done = subprocess.run(
             [str(self.folder / program), *arguments],
             cwd="/",
@@ -90,16 +90,16 @@ class Binaries:
 
 
 def choose(kind: Kind, owner: Owner, files: Path, data_version: str | None) -> Binaries:
-    """The newest system programs, else the wheel's (which may be copied into `files`).
+    """Return the newest system programs, else those of the wheel (which may be copied into `files`).
 
-    A cluster that is there decides its own major version: another one cannot read it.
+    An existing cluster needs programs of its own major version, `data_version`.
     """
     said = os.environ.get("LABELLOOP_POSTGRES", "auto") if kind == "auto" else kind
     if said not in ("auto", "system", "wheel"):
         raise UsageError(f"LABELLOOP_POSTGRES is {said!r}; there are: auto, system, wheel")
     found = []
     for folder, where in _candidates(said, owner, files):
-        binaries = _look(folder, where, owner)
+        binaries = _inspect(folder, where, owner)
         if binaries is None:
             continue
         if data_version in (None, str(binaries.major)):
@@ -107,11 +107,11 @@ def choose(kind: Kind, owner: Owner, files: Path, data_version: str | None) -> B
         found.append(binaries.version)
     if data_version is not None:
         raise UsageError(
-            f"the data folder was made by Postgres {data_version}, and of {said} programs there are only: "
-            f"{', '.join(found) or 'none'}. Install that version, or choose another data folder"
+            f"the data folder was made by Postgres {data_version}; the {said} programs found are: "
+            f"{', '.join(found) or 'none'}. Install that version or choose another data folder"
         )
     raise UsageError(
-        f"no programs of Postgres {OLDEST} or later found ({said}): install your system's `postgresql`, or "
+        f"no programs of Postgres {OLDEST_POSTGRES} or later found ({said}): install your system's `postgresql`, or "
         "`pip install 'labelloop[server]'`, or give --database-url"
     )
 
@@ -131,14 +131,14 @@ def _candidates(said: str, owner: Owner, files: Path) -> Iterator[tuple[Path, Li
 
 
 def _wheel(package: Path, owner: Owner, files: Path) -> Iterator[Path]:
-    """The wheel's programs where they are installed, if the server's user may enter there; else a copy in `files`."""
+    """Yield the folders of the wheel's programs; a copy in `files` if the server's user cannot enter the original."""
     for install in sorted(package.glob("pginstall*"), key=lambda p: -_number(p.name)):
         if owner.can_enter(install / "bin"):
             yield install / "bin"
             continue
         runtime = files / "runtime" / package.name / install.name
         if not runtime.exists():
-            # The libraries stand beside the package and are found by their relative place.
+            # The libraries are beside the package and are found by their relative path.
             libraries = package.with_name(package.name + ".libs")
             shutil.copytree(libraries, files / "runtime" / libraries.name, dirs_exist_ok=True)
             fresh = runtime.with_name(install.name + ".new")
@@ -148,7 +148,7 @@ def _wheel(package: Path, owner: Owner, files: Path) -> Iterator[Path]:
         yield runtime / "bin"
 
 
-def _look(folder: Path, kind: Literal["system", "wheel"], owner: Owner) -> Binaries | None:
+def _inspect(folder: Path, kind: Literal["system", "wheel"], owner: Owner) -> Binaries | None:
     if not all(os.access(folder / name, os.X_OK) for name in NEEDED):
         return None
     asked = subprocess.run(
@@ -159,13 +159,13 @@ def _look(folder: Path, kind: Literal["system", "wheel"], owner: Owner) -> Binar
         check=False,
         **owner.as_child(),
     )
-    said = re.search(r"\b(\d+)(\.\d+)?\b", asked.stdout)
-    if asked.returncode != 0 or said is None or int(said.group(1)) < OLDEST:
+    version = re.search(r"\b(\d+)(\.\d+)?\b", asked.stdout)
+    if asked.returncode != 0 or version is None or int(version.group(1)) < OLDEST_POSTGRES:
         return None
-    return Binaries(folder, int(said.group(1)), said.group(0), kind, owner)
+    return Binaries(folder, int(version.group(1)), version.group(0), kind, owner)
 
 
 def _number(name: str) -> int:
-    """The number in a folder's name; 0 where there is none (`pginstall` is the older one)."""
+    """Return the number in a folder's name; 0 if there is none (`pginstall` is older than `pginstall17`)."""
     digits = re.search(r"\d+", name)
     return int(digits.group()) if digits else 0

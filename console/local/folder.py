@@ -1,4 +1,4 @@
-"""The data folder: one `up` at a time holds it, and it can be told from folders that are not ours."""
+"""The data folder: locked by one `up` at a time, and marked so that no other folder is taken for one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ HOLDER = "run.json"
 
 @contextmanager
 def held(data_dir: Path) -> Iterator[None]:
-    """The folder, made if it is missing, for nobody else until the end of the `with`.
+    """Create the folder if it is missing, and lock it until the end of the `with`.
 
-    A kill -9 lets go of it too. Raises UsageError when somebody holds it, or when it is full of something else.
+    A kill -9 releases the lock too. Raises UsageError if another `up` holds it, or if it has other contents.
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise UsageError(f"{data_dir} cannot be made ({exc.strerror}): choose another --data-dir") from exc
+        raise UsageError(f"{data_dir} cannot be created ({exc.strerror}): choose another --data-dir") from exc
     file = data_dir / HOLDER
     if not file.exists() and any(data_dir.iterdir()):
-        raise UsageError(f"{data_dir} is not empty, and not a data folder of labelloop: choose another --data-dir")
-    # The server's user of Postgres must come through; the names of what is inside stay ours.
+        raise UsageError(f"{data_dir} is not empty and not a data folder of labelloop: choose another --data-dir")
+    # The user that runs Postgres must pass through the folder, but may not list it.
     data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
     with file.open("a+") as handle:
         for tries_left in reversed(range(5)):
@@ -39,8 +39,8 @@ def held(data_dir: Path) -> Iterator[None]:
                 break
             except BlockingIOError:
                 if not tries_left:
-                    raise UsageError(f"labelloop runs on {data_dir} already (process {holder(data_dir)})") from None
-                time.sleep(0.05)  # somebody may only be looking whether it is held
+                    raise UsageError(f"labelloop already runs on {data_dir} (process {holder(data_dir)})") from None
+                time.sleep(0.05)  # another process may hold the lock for a moment, to check it
         handle.truncate(0)
         handle.write(json.dumps({"pid": os.getpid()}))
         handle.flush()
@@ -48,7 +48,7 @@ def held(data_dir: Path) -> Iterator[None]:
 
 
 def holder(data_dir: Path) -> int | None:
-    """The process that holds the folder, or held it last."""
+    """Return the process that holds the folder, or held it last; None if unknown."""
     try:
         return int(json.loads((data_dir / HOLDER).read_text())["pid"])
     except (FileNotFoundError, ValueError, KeyError):
@@ -56,9 +56,9 @@ def holder(data_dir: Path) -> int | None:
 
 
 def end_holder(data_dir: Path, seconds: float = 40.0) -> int | None:
-    """Ask a running `up` on this folder to stop, and wait until it lets go of the folder.
+    """Ask a running `up` on this folder to stop, and wait until it releases the folder.
 
-    Returns its process; None where none runs.
+    Returns its process; None if none runs.
     """
     deadline = time.monotonic() + seconds
     asked, pid = False, None
@@ -69,30 +69,30 @@ def end_holder(data_dir: Path, seconds: float = 40.0) -> int | None:
                 os.kill(pid, signal.SIGTERM)
             asked = True
         if time.monotonic() > deadline:
-            raise Failed(f"process {pid}, which runs labelloop on {data_dir}, does not end")
+            raise Failed(f"process {pid}, which runs labelloop on {data_dir}, does not stop")
         time.sleep(0.1)
     return pid
 
 
 def is_held(data_dir: Path) -> bool:
-    """Whether an `up` runs on the folder. The lock tells: the number of a process may be another process's by now."""
+    """Return whether an `up` runs on the folder. Tests the lock, because process numbers are reused."""
     try:
         with (data_dir / HOLDER).open("r+") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # two who look at once do not see each other
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two checks at once do not disturb each other
     except BlockingIOError:
         return True
-    except OSError:  # there is none, or it is another user's
+    except OSError:  # the file is missing, or belongs to another user
         return False
     return False
 
 
 def remove(data_dir: Path) -> None:
-    """The folder with everything in it; refuses one that is not ours."""
+    """Delete the folder with everything in it. Raises UsageError if it is not a data folder."""
     if not (data_dir / HOLDER).exists():
         raise UsageError(f"{data_dir} is not a data folder of labelloop: nothing is removed")
     for _ in range(20):
         shutil.rmtree(data_dir, ignore_errors=True)
         if not data_dir.exists():
             return
-        time.sleep(0.1)  # a log that was being written just now
+        time.sleep(0.1)  # a process may have written a log meanwhile
     raise Failed(f"{data_dir} cannot be removed")

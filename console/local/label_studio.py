@@ -1,6 +1,6 @@
-"""A Label Studio of our own: an environment apart, no calls to the outside, an administrator made without a person.
+"""An embedded Label Studio: in its own Python environment, without calls to the outside, with an administrator.
 
-Like console.local.postgres: `prepare`, then run `command` under any supervisor, then `wait`.
+As in console.local.postgres: call `prepare`, run `command` under any supervisor, then `wait`.
 """
 
 from __future__ import annotations
@@ -14,60 +14,22 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
 from console.local import environment
+from console.local.label_studio_settings import Account, environment_of
 from console.local.places import KEEP_ALIVE, free_port, write_secret
 from console.local.postgres import Command, create_database, has_contrib
 from labelloop.errors import Failed, UsageError
 
 ADMINISTRATOR = "admin@console.local"
-# Label Studio's own list of addresses that it must not call, without loopback: there our two services listen.
-BANNED = (
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.0.0.0/24",
-    "192.0.2.0/24",
-    "192.88.99.0/24",
-    "192.168.0.0/16",
-    "198.18.0.0/15",
-    "198.51.100.0/24",
-    "203.0.113.0/24",
-    "224.0.0.0/4",
-    "233.252.0.0/24",
-    "240.0.0.0/4",
-    "255.255.255.255/32",
-    "::/128",
-    "::1/128",
-    "::ffff:0:0/96",
-    "::ffff:0:0:0/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "100::/64",
-    "2001:0000::/32",
-    "2001:20::/28",
-    "2001:db8::/32",
-    "2002::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "ff00::/8",
-)
-LOCK_S = 3600
-"""So long a task that somebody was served is served to nobody else; Label Studio's own is a day. Nothing renews it, not
-even a draft: where one answer takes longer than this, a second person is asked too.
-"""
 MIGRATIONS = 396
-"""Rows of django_migrations once the tables of Label Studio 1.23.2 are made: what a bar shows rests on it, no more."""
+"""Rows of django_migrations when all tables of Label Studio 1.23.2 are created; used by the progress bar only."""
 _DJANGO = {"DJANGO_SETTINGS_MODULE": "core.settings.label_studio", "APP_WEBSERVER": "uwsgi"}
 _RESET = """
 import os, django
@@ -81,21 +43,10 @@ user.save()
 Token.objects.filter(user=user).delete()
 Token.objects.create(user=user, key=os.environ["LABEL_STUDIO_USER_TOKEN"])
 """
-_PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "SSL_CERT_FILE", "LD_LIBRARY_PATH")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The administrator, and the key that signs sessions and personal tokens. Made once, kept in the folder."""
-
-    email: str
-    password: str
-    token: str
-    secret_key: str
 
 
 class LabelStudio:
-    """The server in `folder`, on the Postgres database of `database_url`, or on SQLite where that is empty."""
+    """The server in `folder`, on the Postgres database of `database_url`, or on SQLite if that is empty."""
 
     def __init__(
         self, folder: Path, *, port: int = 0, database_url: str = "", extra_env: Mapping[str, str] | None = None
@@ -125,9 +76,9 @@ class LabelStudio:
         return Account(**json.loads(file.read_text()))
 
     def prepare(self, tick: Callable[[int, int], object] = lambda done, of: None) -> bool:
-        """Its folder, tables, administrator and token; False when all of it was there already.
+        """Create the folder, tables, administrator and token. Returns False if all of them existed.
 
-        `tick` is told now and then how many migrations are done, and of how many.
+        `tick` is called repeatedly with the number of migrations done and their total.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
@@ -137,59 +88,23 @@ class LabelStudio:
         init = [str(self.python.with_name("label-studio")), "init", "--quiet"]
         self._run("label-studio init", init, self.env(), log, lambda: tick(self._migrated(), MIGRATIONS))
         if not self._has_account():
-            # The account is older than our file: an earlier init was killed half way, or the folder was made anew.
+            # The account does not match our file: an earlier init was killed, or the folder was created again.
             django = self.env() | _DJANGO | {"PYTHONPATH": str(self._package())}
             self._run("resetting the administrator", [str(self.python), "-c", _RESET], django, log)
         (self.folder / "initialised").write_text(self._version())
         return True
 
     def is_prepared(self) -> bool:
-        """Whether this version's tables and our administrator are there."""
+        """Return whether this version's tables and our administrator exist."""
         done = self.folder / "initialised"
         return done.exists() and done.read_text() == self._version() and self._has_account()
 
     def env(self) -> dict[str, str]:
-        """The whole environment of its processes: nothing of ours that Label Studio would read by accident."""
-        account = self.account
-        env = {name: os.environ[name] for name in _PASSED_ON if name in os.environ} | self._extra_env
-        env |= {
-            "LABEL_STUDIO_LATEST_VERSION_CHECK": "false",
-            "LABEL_STUDIO_COLLECT_ANALYTICS": "false",
-            "SENTRY_DSN": "",
-            "FRONTEND_SENTRY_DSN": "",
-            "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
-            "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
-            "LABEL_STUDIO_USERNAME": account.email,
-            "LABEL_STUDIO_PASSWORD": account.password,
-            "LABEL_STUDIO_USER_TOKEN": account.token,
-            "LABEL_STUDIO_BASE_DATA_DIR": str(self.folder),
-            "LABEL_STUDIO_HOST": self.url,
-            "SECRET_KEY": account.secret_key,
-            "SSRF_PROTECTION_ENABLED": "true",
-            "ML_BLOCK_LOCAL_IP": "true",
-            "USE_DEFAULT_BANNED_SUBNETS": "false",
-            "USER_ADDITIONAL_BANNED_SUBNETS": ",".join(BANNED),
-            "TASK_LOCK_TTL": str(LOCK_S),
-            # Bulk predictions in a tenth of a second instead of ten, and wrong ones refused instead of logged.
-            "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short": "true",
-            "fflag_feat_utc_210_prediction_validation_15082025": "true",
-        }
-        if not self.database_url:
-            return env | {"DJANGO_DB": "sqlite"}
-        said = conninfo_to_dict(self.database_url)
-        env |= {
-            "DJANGO_DB": "default",
-            "POSTGRE_NAME": str(said["dbname"]),
-            "POSTGRE_USER": str(said.get("user", "")),
-            "POSTGRE_PASSWORD": str(said.get("password", "")),
-            "POSTGRE_HOST": str(said.get("host", "127.0.0.1")),
-            "POSTGRE_PORT": str(said.get("port", 5432)),
-        }
-        # Label Studio has no setting for the rest; libpq reads it from the environment.
-        return env | {f"PG{name.upper()}": str(said[name]) for name in ("sslmode", "sslrootcert") if name in said}
+        """Return the whole environment of its processes."""
+        return environment_of(self.account, self.folder, self.url, self.database_url, self._extra_env)
 
     def command(self) -> Command:
-        """gunicorn in the foreground. SQLite gets one process: two would only wait for each other's locks."""
+        """Return the command of gunicorn. On SQLite it has one process, because two would block each other."""
         package = self._package()
         workers, threads = ("2", "4") if self.database_url else ("1", "8")
         argv = [
@@ -197,7 +112,7 @@ class LabelStudio:
             "--workers", workers, "--threads", threads, "--bind", f"127.0.0.1:{self.port}",
             "--timeout", "300", "--graceful-timeout", "5", "--no-control-socket", *KEEP_ALIVE,
         ]  # fmt: skip
-        # Its modules are found by the folder that it runs in.
+        # Python finds Label Studio's modules in the working directory.
         return Command(argv, str(package), self.env() | _DJANGO)
 
     def is_up(self) -> bool:
@@ -227,7 +142,7 @@ class LabelStudio:
                     meanwhile()
                     time.sleep(0.5)
             except BaseException:
-                process.kill()  # as subprocess.run does
+                process.kill()  # as in subprocess.run
                 raise
         if process.returncode != 0:
             raise Failed(f"Label Studio cannot be set up: {what} ended with {process.returncode}; its log is {log}")
@@ -248,13 +163,13 @@ class LabelStudio:
         return self._ask("select 1 from authtoken_token where key = %s", self.account.token) is not None
 
     def _migrated(self) -> int:
-        """Migrations done so far; 0 while there is no table of them, or it is locked."""
+        """Return the number of migrations done; 0 while their table is missing or locked."""
         if self.database_url and self._ask("select to_regclass('django_migrations')") in (None, (None,)):
-            return 0  # not asked for: Postgres would write an error into its log each time
+            return 0  # a query of a missing table would add an error to the log of Postgres each time
         return int((self._ask("select count(*) from django_migrations") or [0])[0])
 
     def _ask(self, query: str, *values: str) -> Any:
-        """The first row of its database; None where there is none, or no such table."""
+        """Return the first row of a query of its database; None without a row or without the table."""
         try:
             if self.database_url:
                 with psycopg.connect(self.database_url) as conn:
@@ -266,7 +181,7 @@ class LabelStudio:
 
 
 def database_for(server_url: str, name: str) -> str:
-    """URL of Label Studio's database on this server, made if missing; "" where the server cannot serve it."""
+    """Create Label Studio's database if it is missing, and return its URL; "" if the server cannot be used for it."""
     if not has_contrib(server_url):
         return ""
     try:
@@ -278,7 +193,7 @@ def database_for(server_url: str, name: str) -> str:
 
 @contextmanager
 def running(folder: Path, *, postgres_url: str = "") -> Iterator[LabelStudio]:
-    """A server for the length of the `with`, without a supervisor; on the given Postgres if that can serve it."""
+    """Run a server for the length of the `with`, without a supervisor; on the given Postgres if it can be used."""
     url = database_for(postgres_url, f"label_studio_{secrets.token_hex(6)}") if postgres_url else ""
     server = LabelStudio(folder, database_url=url)
     server.prepare()

@@ -1,4 +1,4 @@
-"""Which `up` is meant where nobody names a data folder: the newest that runs, from whatever folder one asks."""
+"""The data folders of running `up`s, newest first: the default of commands without a data folder."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from console.local.folder import is_held
 
-KEPT = 20
-"""Data folders that are remembered: an older `up` may outlive a newer one."""
+REMEMBERED_DATA_DIRS = 20
+"""Number of data folders remembered; more than one, because an older `up` may outlive a newer one."""
 
 
 def remember(data_dir: Path) -> None:
-    """Write down that an `up` runs on this folder. A home that cannot be written to only means that nobody finds it."""
+    """Record that an `up` runs on this folder. If the home is not writable, commands need --data-dir."""
     with suppress(OSError, RuntimeError):
         file = _file()
         file.parent.mkdir(parents=True, exist_ok=True)
         others = [line for line in _lines(file) if line != str(data_dir)]
         part = file.with_suffix(f".{os.getpid()}")
-        part.write_text("".join(f"{line}\n" for line in [str(data_dir), *others][:KEPT]))
+        part.write_text("".join(f"{line}\n" for line in [str(data_dir), *others][:REMEMBERED_DATA_DIRS]))
         part.rename(file)
 
 
 def running() -> list[Path]:
-    """The data folders of this user on which an `up` runs at this moment, the newest first."""
+    """Return the data folders on which an `up` of this user runs now, newest first."""
     try:
         remembered = _lines(_file())
     except (OSError, RuntimeError):
@@ -33,7 +33,7 @@ def running() -> list[Path]:
 
 
 def _file() -> Path:
-    """As the XDG Base Directory Specification has it. Raises RuntimeError where the user has no home."""
+    """Return the file, placed as in the XDG Base Directory Specification. Raises RuntimeError without a home."""
     state = os.environ.get("XDG_STATE_HOME", "")
     return (Path(state) if state.startswith("/") else Path.home() / ".local/state") / "labelloop/ups"
 

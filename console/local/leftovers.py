@@ -1,6 +1,6 @@
-"""What a start that was killed has left behind: found by a mark in every process's environment, and ended.
+"""Processes left behind by a killed start: found by a mark in their environment, and ended.
 
-A mark rather than a list of process numbers: it is inherited by every child, and cannot point to a stranger.
+A mark, not a list of process numbers: every child inherits it, and it cannot name a foreign process.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import psutil
 
 MARK = "LABELLOOP_RUN"
 SOCKETS = "sockets"
-"""A link in the data folder to where the supervisor's sockets are."""
+"""A link in the data folder to the folder of the supervisor's sockets."""
 GRACE_S = 8.0
-"""Seconds between the polite signal and SIGKILL."""
+"""Seconds between the first signal and SIGKILL."""
 
 
 def mark(data_dir: Path) -> dict[str, str]:
-    """What every process of this data folder has in its environment."""
+    """Return the variable that marks the environment of every process of this data folder."""
     return {MARK: str(data_dir.resolve())}
 
 
 def left_behind(data_dir: Path) -> list[psutil.Process]:
-    """Every process that was started for this data folder and still runs."""
+    """Return the running processes that were started for this data folder."""
     name = mark(data_dir)[MARK]
     found = []
     for process in psutil.process_iter():
@@ -39,10 +39,10 @@ def left_behind(data_dir: Path) -> list[psutil.Process]:
 
 
 def sweep(data_dir: Path) -> int:
-    """End every process of this data folder, and remove the sockets; says how many processes there were."""
+    """End every process of this data folder and remove the sockets. Returns the number of processes."""
     found = left_behind(data_dir)
     supervisors = [p for p in found if _is(p, "circus.circusd")]
-    # The supervisor first, else it starts again what we end. On SIGTERM it ends its children itself.
+    # The supervisor first, or it restarts what we end. On SIGTERM it ends its children itself.
     _end(supervisors, GRACE_S + 4)
     _end(left_behind(data_dir), GRACE_S)
     link = data_dir / SOCKETS
@@ -52,12 +52,12 @@ def sweep(data_dir: Path) -> int:
     return len(found)
 
 
-def _end(processes: list[psutil.Process], patience_s: float) -> None:
+def _end(processes: list[psutil.Process], grace_s: float) -> None:
     for process in processes:
-        # Postgres takes SIGTERM as "when all clients have left".
+        # On SIGTERM, Postgres would wait until all clients have left.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(signal.SIGINT if process.name() == "postgres" else signal.SIGTERM)
-    _, alive = psutil.wait_procs(processes, timeout=patience_s)
+    _, alive = psutil.wait_procs(processes, timeout=grace_s)
     for process in alive:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

@@ -1,6 +1,6 @@
-"""The logs of the children: a file each, which they write themselves; cut when too long.
+"""The logs of the child processes: one file each, which they write themselves, and which is truncated if too long.
 
-No pipe: a pipe whose reader stalls would stall the child, and one that outlives its child confuses the supervisor.
+No pipes: a stalled reader would stall the child, and a pipe that outlives its child confuses the supervisor.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import shutil
 import threading
 from pathlib import Path
 
-LIMIT = 20_000_000
-"""Bytes of a log file before it is put aside; one older file is kept."""
+MAX_LOG_BYTES = 20_000_000
+"""Size at which a log file is copied to .old and truncated; one older file is kept."""
 EVERY_S = 5.0
 
 
 class Logs:
-    """Looks after the log files of `folder`."""
+    """Truncates long log files of `folder`, in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -27,36 +27,36 @@ class Logs:
         self._thread.start()
 
     def stop(self) -> None:
-        """Look a last time."""
+        """Check the files a last time and end the thread."""
         if self._thread.is_alive():
             self._stopping.set()
             self._thread.join()
 
-    def look(self) -> None:
-        """One round over all files."""
+    def check(self) -> None:
+        """Truncate each file that is too long."""
         for file in sorted(self._folder.glob("*.log")):
-            if file.exists() and file.stat().st_size > LIMIT:
-                # The children append, so that a file cut under their hands goes on at its beginning.
+            if file.exists() and file.stat().st_size > MAX_LOG_BYTES:
+                # The children open their logs for appending, so after a truncation they continue at the start.
                 shutil.copyfile(file, file.with_suffix(".old"))
                 file.open("w").close()
 
     def _run(self) -> None:
         while not self._stopping.wait(EVERY_S):
-            self.look()
-        self.look()
+            self.check()
+        self.check()
 
 
 class WithoutWaits(logging.Filter):
-    """Drops what circus logs, with a traceback, when its look at the children falls into one of our requests."""
+    """Drops the tracebacks that circus logs if its periodic check coincides with one of our requests."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not (record.exc_info and record.exc_info[0] and record.exc_info[0].__name__ == "ConflictError")
 
 
 def tail(file: Path, lines: int = 15) -> str:
-    """The last lines of a log, indented; empty where there is none."""
+    """Return the last lines of a log, indented; empty if the file is missing."""
     try:
-        said = file.read_bytes()[-20_000:].decode(errors="replace").splitlines()[-lines:]
+        end = file.read_bytes()[-20_000:].decode(errors="replace").splitlines()[-lines:]
     except FileNotFoundError:
         return ""
-    return "\n".join("    " + line for line in said)
+    return "\n".join("    " + line for line in end)

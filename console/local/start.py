@@ -33,13 +33,13 @@ from labelloop.store.migrate import migrate
 from labelloop.store.tables import access, loops
 
 OWNER = "owner"
-"""Whose the first token of the review pages is: decisions are signed with it."""
+"""Name of the first token of the review pages; decisions made with it are signed by this name."""
 SQLITE_GRACE_S = 3600.0
-"""On SQLite Label Studio itself tries a locked import again, long after its answer was lost."""
+"""On SQLite, Label Studio retries a locked import by itself, up to this long after its reply was lost."""
 
 
 class Start:
-    """One start, part by part, under `supervisor`."""
+    """One start: each service after the other, under `supervisor`."""
 
     def __init__(
         self, options: UpOptions, data_dir: Path, supervisor: Supervisor, announce: Announce, tick: Tick
@@ -49,13 +49,13 @@ class Start:
         self._supervisor = supervisor
         own = self._own()
         self._installs = "label-studio" in own and environment.find_python() is None
-        # Postgres, its tables and our services; of a Label Studio of ours its tables and the server.
+        # Postgres, its tables, our services; for an embedded Label Studio also its tables and its server.
         self._steps = Steps(announce, tick, 3 + 2 * ("label-studio" in own) + self._installs)
         self._ports: dict[str, int] = {}
-        self._choose_ports(*own)  # a busy port that the user asked for is said at once
+        self._choose_ports(*own)  # reports a busy port of the user before anything starts
 
     def everything(self) -> tuple[Settings, list[str]]:
-        """Start what is ours to start; the settings that hold then, and the names of the loops."""
+        """Start all services that are not the user's own. Return the settings and the names of the loops."""
         given = {**self._options.environ, "LABELLOOP_DATA_DIR": str(self._data_dir)}
         settings = Settings.from_env(given)
         settings = replace(
@@ -69,12 +69,12 @@ class Start:
         )
         if self._installs:
             self._install()
-        self._steps.begin("Postgres starts")
+        self._steps.begin("starting Postgres")
         self._supervisor.start()
         settings = replace(settings, database_url=self._postgres())
-        self._steps.begin("labelloop's tables")
+        self._steps.begin("updating labelloop's tables")
         made = migrate(settings.database_url)
-        self._steps.done(f"labelloop's tables are {'brought up to date' if made else 'up to date'}")
+        self._steps.done(f"labelloop's tables are {'updated' if made else 'up to date'}")
         settings = self._label_studio(settings, grace_is_given="LABELLOOP_PUSH_GRACE_S" in given)
         self._choose_ports("sync", "backend")
         settings = replace(
@@ -93,20 +93,20 @@ class Start:
     def _install(self) -> None:
         """Install Label Studio into an environment of its own, which all data folders of this user share."""
         place = environment.place()
-        self._steps.announce(f"Label Studio is being installed in {place}: once, some minutes, 0.9 GB")
-        environment.make(self._steps.begin("Label Studio is being installed"))
+        self._steps.announce(f"installing Label Studio in {place}: once, a few minutes, 0.9 GB")
+        environment.make(self._steps.begin("installing Label Studio"))
         self._steps.done("Label Studio is installed")
 
     def _load(self, loops_dir: Path) -> list[LoopSpec]:
-        """The loops of the folder. One that is wrong is announced and left as it was registered before.
+        """Load the loops of the folder. A loop with an error is announced and keeps its earlier registration.
 
-        Raises the first SpecError where no loop can be loaded.
+        Raises the first SpecError if no loop can be loaded.
         """
         specs, faults = load_all(loops_dir)
         if faults and not specs:
             raise faults[0]
         for fault in faults:
-            self._steps.announce(f"NOT REGISTERED, mend it and run `labelloop migrate`: {fault}")
+            self._steps.announce(f"NOT REGISTERED, correct it and run `labelloop migrate`: {fault}")
         return specs
 
     def _own(self) -> list[str]:
@@ -116,17 +116,15 @@ class Start:
         if not self._options.label_studio_url:
             own.append("label-studio")
         elif not self._options.label_studio_token:
-            raise UsageError(
-                "--label-studio-url needs --label-studio-token: a personal or a legacy token of that server"
-            )
+            raise UsageError("--label-studio-url needs --label-studio-token, a personal or legacy token of that server")
         return own
 
     def _choose_ports(self, *names: str) -> None:
-        """Looked at again right before each start: what comes before may take a minute."""
+        """Choose the ports. Called again before each service starts, because earlier steps may take a minute."""
         self._ports |= ports.choose(self._data_dir / "ports.json", names, self._options.port_base, self._steps.announce)
 
     def _up(self, name: str, answers: Callable[[], bool], seconds: float = 60) -> None:
-        """Wait until it answers, and it is ours that does."""
+        """Wait until the service answers, and until our own process listens on its port."""
         self._supervisor.until(lambda: self._supervisor.listens(name, self._ports[name]) and answers(), seconds, name)
 
     def _at(self, name: str) -> str:
@@ -137,7 +135,7 @@ class Start:
             try:
                 psycopg.connect(self._options.database_url, connect_timeout=10).close()
             except psycopg.Error as exc:
-                raise UsageError(f"no way to the Postgres of --database-url: {exc}") from exc
+                raise UsageError(f"cannot connect to the Postgres of --database-url: {exc}") from exc
             self._steps.done("your Postgres answers")
             return self._options.database_url
         server = Postgres(self._data_dir / "postgres", port=self._ports["postgres"], kind=self._options.postgres)
@@ -154,7 +152,7 @@ class Start:
             try:
                 Gateway(url, self._options.label_studio_token).whoami()
             except (httpx.InvalidURL, LabelloopError) as exc:
-                raise UsageError(f"no way to the Label Studio at {url} with the token given: {exc}") from exc
+                raise UsageError(f"cannot use the Label Studio at {url} with this token: {exc}") from exc
             return replace(
                 settings,
                 label_studio_url=url,
@@ -166,8 +164,8 @@ class Start:
         url = database_for(settings.database_url, name)
         if not url:
             self._steps.announce(
-                "Label Studio keeps its own SQLite: this Postgres has no pg_trgm and btree_gin for it, or lets us make "
-                "no database. Good for one person; for more, install the system's `postgresql` and a new data folder"
+                "Label Studio keeps its own SQLite: this Postgres lacks pg_trgm and btree_gin, or allows no new "
+                "database. Enough for one annotator. For more, install the system's `postgresql` and a new folder"
             )
         server = LabelStudio(
             self._data_dir / "label-studio",
@@ -176,11 +174,11 @@ class Start:
         )
         tables = "are up to date"
         if not server.is_prepared():
-            made_so_far = self._steps.begin("Label Studio makes its tables (once)")
+            made_so_far = self._steps.begin("creating Label Studio's tables (once)")
             server.prepare(made_so_far)
-            tables = "are made, and its administrator"
+            tables = "and its administrator are created"
         self._steps.done(f"Label Studio's tables {tables}")
-        self._steps.begin("Label Studio starts")
+        self._steps.begin("starting Label Studio")
         self._choose_ports("label-studio")
         server.port = self._ports["label-studio"]
         self._supervisor.add("label-studio", server.command())
@@ -197,14 +195,14 @@ class Start:
         )
 
     def _rooms(self, settings: Settings, database: Database) -> None:
-        self._steps.begin("sync, backend and their workers start")
+        self._steps.begin("starting sync, backend and their workers")
         env = python_env() | settings.to_env()
-        del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # it is read from settings.env, where another may stand later
+        del env["LABELLOOP_LABEL_STUDIO_TOKEN"]  # read from settings.env instead, where it may be replaced later
 
         def run(name: str, *words: str, **more: str) -> None:
             self._supervisor.add(name, Command(rooms.python(*words), str(ROOT), env | more))
 
-        shared = self._data_dir / "metrics"  # sync is two processes, which count together
+        shared = self._data_dir / "metrics"  # the two processes of sync share their metrics
         shutil.rmtree(shared, ignore_errors=True)
         run("sync", *gunicorn(SYNC, f"127.0.0.1:{self._ports['sync']}"), PROMETHEUS_MULTIPROC_DIR=str(shared))
         run("backend", *gunicorn(BACKEND, f"127.0.0.1:{self._ports['backend']}"))
@@ -226,30 +224,29 @@ def _answers(url: str, auth: tuple[str, str] | None = None) -> bool:
 
 
 def _last_worker(database: Database) -> int:
-    """The newest worker that has registered with the job queue."""
+    """Return the highest id of a worker registered with the job queue."""
     with database.transaction() as conn:
         row = conn.execute("select coalesce(max(id), 0) as id from procrastinate_workers").fetchone()
     return int(row["id"]) if row else 0
 
 
-def find_loops_dir(said: Path | None) -> Path:
-    if said is not None:
-        if not said.is_dir():
-            raise UsageError(f"there is no folder {said}")
-        return said.absolute()
+def find_loops_dir(given: Path | None) -> Path:
+    """Return the given folder, else `labeling_configs` here, else that of the installation."""
+    if given is not None:
+        if not given.is_dir():
+            raise UsageError(f"there is no folder {given}")
+        return given.absolute()
     here = Path("labeling_configs").absolute()
     return here if here.is_dir() else ROOT / "labeling_configs"
 
 
 def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:
-    """Make the loops known to the database; the names of those that are at work."""
+    """Register the loops in the database. Return the names of those that are not archived."""
     with database.transaction() as conn:
         for spec in specs:
             loops.register(conn, spec)
         resting = loops.resting(conn)
     for spec in specs:
         if spec.name in resting:
-            announce(
-                f"loop {spec.name!r} was {resting[spec.name]}: `labelloop loop restore {spec.name}` takes it up again"
-            )
+            announce(f"loop {spec.name!r} was {resting[spec.name]}: `labelloop loop restore {spec.name}` restores it")
     return [spec.name for spec in specs if spec.name not in resting]

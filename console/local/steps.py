@@ -1,4 +1,4 @@
-"""What a start tells while it goes on: how far the step at hand is, and a line for each step that is done."""
+"""Progress of a start: a bar for the current step, and a line for each finished step."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 Announce = Callable[[str], object]
-"""Takes a line that stays."""
+"""Prints a line."""
 Tick = Callable[[str, int, int], object]
-"""Takes what is being done, how much of it is done, and of how much; 0 where nobody knows."""
+"""Updates the bar: text, amount done, total (0 if unknown)."""
 Progress = Callable[[], AbstractContextManager[Tick]]
 
 
 @contextmanager
 def silent() -> Iterator[Tick]:
-    """For whoever wants the lines alone."""
+    """Show no bar, only lines."""
     yield lambda words, done, of: None
 
 
 class Steps:
-    """The steps of one start, numbered, with the seconds that each took."""
+    """The numbered steps of one start, with the seconds that each took."""
 
     def __init__(self, announce: Announce, tick: Tick, of: int) -> None:
         self.announce, self._tick, self._of = announce, tick, of
         self._number, self._since = 0, time.monotonic()
 
     def begin(self, words: str) -> Callable[[int, int], object]:
-        """Say what is being done now; returns what takes how much of it is done, and of how much."""
+        """Show the current step. Returns a function (done, of) that updates its bar."""
         shown = f"{self._number + 1} of {self._of}  {words}"
         self._tick(shown, 0, 0)
         return lambda done, of: self._tick(shown, done, of)

@@ -1,7 +1,7 @@
-"""Processes that belong together, under circus: one that dies is started again, and at the end none is left.
+"""A group of processes under circus: one that exits is restarted, and at the end none is left.
 
-circus runs as a process of its own, apart from ours and from the terminal's Ctrl-C. Every process carries the data
-folder's name in its environment, so that a later start finds what an earlier one, killed, has left behind.
+circus is a separate process, not reached by the terminal's Ctrl-C. Every process carries the data folder's name in its
+environment. By that, a later start finds processes that a killed one left behind.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from labelloop.process import rooms
 ROOT = rooms.ROOMS
 """Working directory of our processes; they look for modules there first."""
 MOST_ENDS = 3
-"""A command that ends more often before it is up will not come up; circus starts it about once a second."""
+"""Exits of a command after which a start gives up; circus restarts a command about once a second."""
 
 
 def python_env() -> dict[str, str]:
-    """The environment of a Python of ours: without our settings, and allowed to keep what it compiled.
+    """Return the environment of our Python processes: without our settings and without PYTHONDONTWRITEBYTECODE.
 
-    Where PYTHONDONTWRITEBYTECODE is set, each start would compile scikit-learn anew: seconds each.
+    With PYTHONDONTWRITEBYTECODE each start would compile scikit-learn again, which takes seconds.
     """
     env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_") and k != "PYTHONDONTWRITEBYTECODE"}
     return rooms.environment(env) | {"PYTHONUNBUFFERED": "1"}
@@ -56,12 +56,12 @@ class Supervisor:
         self._counted: Counter[str] = Counter()
 
     def start(self) -> None:
-        """circus itself, without any command yet."""
+        """Start circus, without any command yet."""
         logs = self._data_dir / "logs"
         logs.mkdir(exist_ok=True)
         logs.chmod(0o700)
         self._logs.start()
-        # The path of a socket has some 100 characters at most: not a place for a data folder. Only we may enter.
+        # The path of a socket has about 100 characters at most, too few for a data folder. Only our user may enter.
         self._sockets = Path(tempfile.mkdtemp(prefix="labelloop-"))
         (self._data_dir / SOCKETS).symlink_to(self._sockets)
         config = self._sockets / "circus.ini"
@@ -113,13 +113,13 @@ class Supervisor:
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.is_alive():
-                raise Failed(f"the supervisor has ended. {self._last_words('supervisor')}")
+                raise Failed(f"the supervisor has exited. {self._last_words('supervisor')}")
             ends = self.ends()
             for name in names:
                 if ends[name] > MOST_ENDS:
-                    raise Failed(f"{name} ends as soon as it starts. {self._last_words(name)}")
+                    raise Failed(f"{name} exits right after its start. {self._last_words(name)}")
             if time.monotonic() > deadline:
-                raise Failed(f"{' and '.join(names)} not up after {seconds:g} s. {self._last_words(names[0])}")
+                raise Failed(f"{' and '.join(names)} not ready after {seconds:g} s. {self._last_words(names[0])}")
             time.sleep(0.2)
 
     def _last_words(self, name: str) -> str:
@@ -129,12 +129,12 @@ class Supervisor:
         return self._data_dir / "logs" / f"{name}.log"
 
     def pids(self, name: str) -> list[int]:
-        """The processes of one command, without their children; empty between an end and the next start."""
-        said = self._asked("list", name=name)
-        return [int(pid) for pid in said.get("pids", [])] if said else []
+        """Return the processes of one command, without their children; empty between an exit and the restart."""
+        reply = self._asked("list", name=name)
+        return [int(pid) for pid in reply.get("pids", [])] if reply else []
 
     def listens(self, name: str, port: int) -> bool:
-        """Whether this command, or a child of it, has the port: an answer alone may be somebody else's."""
+        """Return whether this command or its child listens on the port; an answer alone may come from elsewhere."""
         for pid in self.pids(name):
             with contextlib.suppress(psutil.Error):
                 head = psutil.Process(pid)
@@ -149,7 +149,7 @@ class Supervisor:
         return self._process is not None and self._process.poll() is None
 
     def stop(self, last: str = "") -> None:
-        """End all of them, `last` after the others, then circus; what does not go is killed. Twice is once."""
+        """Stop all commands, `last` after the others, then circus; SIGKILL ends the rest. Calling it twice is safe."""
         if self.is_alive():
             others = f"^(?!{last}$)" if last else "^"
             for pattern in (others, "^"):
@@ -163,7 +163,7 @@ class Supervisor:
         self._logs.stop()
 
     def ends(self) -> Counter[str]:
-        """How often each command has ended so far, by its name. Most that do live too short to be seen by looking."""
+        """Return the number of exits of each command so far, from events: many live too short for a periodic check."""
         while self._events.poll(0):
             topic, *_ = self._events.recv_multipart()
             _, name, event = topic.decode().split(".")
@@ -180,19 +180,19 @@ class Supervisor:
         client = CircusClient(endpoint=f"ipc://{self._sockets}/control", timeout=wait_s)
         try:
             for _ in range(50):
-                said: dict[str, Any] = client.call({"command": command, "properties": properties})
-                if said.get("status") == "ok":
-                    return said
-                if "already running" not in str(said.get("reason")):  # circus does one thing at a time
+                reply: dict[str, Any] = client.call({"command": command, "properties": properties})
+                if reply.get("status") == "ok":
+                    return reply
+                if "already running" not in str(reply.get("reason")):  # circus runs one request at a time
                     break
                 time.sleep(0.1)
-            raise Failed(f"the supervisor refuses {command!r}: {said.get('reason')}")
+            raise Failed(f"the supervisor refuses {command!r}: {reply.get('reason')}")
         finally:
             client.stop()
 
 
 def _logging(file: Path) -> dict[str, Any]:
-    """circus's own log: what goes wrong, without that it waits for itself."""
+    """Return the logging of circus: warnings, without conflicts between its own requests."""
     return {
         "version": 1,
         "disable_existing_loggers": False,

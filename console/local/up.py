@@ -1,4 +1,4 @@
-"""`labelloop up`: everything on one machine, for as long as somebody wants it, and nothing of it afterwards."""
+"""`labelloop up`: all services on one machine until Ctrl-C; no process is left afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from console.local.postgres import Postgres
 from console.local.start import Start
 from console.local.steps import Announce, Progress, silent
 from console.local.supervisor import Supervisor
-from console.local.watch import LOOK_EVERY_S, Watch
+from console.local.watch import CHECK_EVERY_S, Watch
 from labelloop.errors import Failed
 from labelloop.process.settings import FILE, Settings
 from labelloop.store.database import Database
@@ -31,7 +31,7 @@ __all__ = ["Running", "UpOptions", "down", "up", "usable"]
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What is up."""
+    """The running services of one `up`."""
 
     settings: Settings
     loops: list[str]
@@ -39,7 +39,7 @@ class Running:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Where each part is, without passwords."""
+        """The address of each service, without passwords."""
         at = urlsplit(self.settings.database_url)
         return {
             "label_studio": self.settings.label_studio_url,
@@ -51,18 +51,18 @@ class Running:
 
     @property
     def login(self) -> str:
-        """The administrator's e-mail, empty with a Label Studio of the user's own; the password is in the settings."""
+        """The administrator's e-mail; empty if the user has their own Label Studio. The password is in the settings."""
         return self.settings.label_studio_user
 
     def wait(self, announce: Announce = print) -> None:
-        """Tell what changes until Ctrl-C or SIGTERM; raises Failed if the supervisor itself ends."""
+        """Print changes of state until Ctrl-C or SIGTERM. Raises Failed if the supervisor itself ends."""
         try:
             with Database(self.settings.database_url, size=1, wait_s=2) as database:
                 watch = Watch(self.supervisor, database)
                 while self.supervisor.is_alive():
-                    for line in watch.look():
+                    for line in watch.changes():
                         announce(f"{time.strftime('%H:%M:%S')}  {line}")
-                    time.sleep(LOOK_EVERY_S)
+                    time.sleep(CHECK_EVERY_S)
         except KeyboardInterrupt:
             return
         raise Failed(f"the supervisor has ended; its log is {self.supervisor.log('supervisor')}")
@@ -70,13 +70,13 @@ class Running:
 
 @contextmanager
 def up(options: UpOptions, announce: Announce = print, progress: Progress = silent) -> Iterator[Running]:
-    """Start what is asked for, and end all of it with the `with`. On a folder that was used before it goes on there."""
+    """Start the services, and end all of them at the end of the `with`. A folder with data is continued."""
     began = time.monotonic()
     data_dir = options.data_dir.absolute()
     with folder.held(data_dir), _interruptible():
-        announce(f"everything is kept in {data_dir}, the logs in its folder logs")
+        announce(f"data is in {data_dir}, logs are in its folder logs")
         if sweep(data_dir):
-            announce("ended what an earlier start had left behind")
+            announce("ended processes that an earlier start had left behind")
         supervisor = Supervisor(data_dir)
         try:
             with progress() as tick:
@@ -88,15 +88,15 @@ def up(options: UpOptions, announce: Announce = print, progress: Progress = sile
         finally:
             with _uninterruptible():
                 if supervisor.is_alive():
-                    announce(f"ending all of it; what was stored stays in {data_dir}")
+                    announce(f"stopping all services; the data stays in {data_dir}")
                 supervisor.stop(last="postgres")
 
 
 def down(data_dir: Path, purge: bool = False, announce: Announce = print) -> None:
-    """End an `up` on this folder, and whatever a killed one has left; with `purge` the folder goes too."""
+    """Stop an `up` on this folder, and processes that a killed one left; with `purge`, delete the folder."""
     data_dir = data_dir.absolute()
     if folder.is_held(data_dir):
-        announce(f"ending the `up` on {data_dir} (process {folder.holder(data_dir)})")
+        announce(f"stopping the `up` on {data_dir} (process {folder.holder(data_dir)})")
     ended = folder.end_holder(data_dir)
     left = sweep(data_dir)  # also where the folder was removed by hand
     if ended is None and not left:
@@ -104,15 +104,15 @@ def down(data_dir: Path, purge: bool = False, announce: Announce = print) -> Non
     elif left:
         announce(f"ended {left} processes that a killed `up` had left on {data_dir}")
     else:
-        announce("it has ended, with all that it had started")
+        announce("it has stopped, with all its services")
     if not data_dir.exists():
         return
     if purge:
         Postgres(data_dir / "postgres").remove()
         folder.remove(data_dir)
-        announce(f"removed {data_dir} with everything in it")
+        announce(f"deleted {data_dir} with everything in it")
     elif (data_dir / FILE).exists():
-        announce(f"what was stored stays in {data_dir}: `labelloop up` goes on there, `down --purge` removes it")
+        announce(f"the data stays in {data_dir}: `labelloop up` continues with it, `down --purge` deletes it")
 
 
 def _summary(running: Running, seconds: float) -> str:
@@ -127,15 +127,15 @@ def _summary(running: Running, seconds: float) -> str:
     lines = [f"labelloop is up after {seconds:.0f} s. Loops: {', '.join(running.loops) or 'none yet'}"]
     for name, (place, *more) in places.items():
         lines += [f"  {name:<13} {place}", *(f"  {'':<13} {words}" for words in more)]
-    lines += ["In another terminal these lines make `labelloop` work:"]
+    lines += ["To use `labelloop` in another terminal, run these lines there:"]
     lines += [f"  {line}" for line in usable(settings.data_dir)]
-    lines += ["Next: `labelloop invite` prints the link by which people sign up, `labelloop"]
-    lines += ["submit FILE` sends outputs. Ctrl-C here, or `labelloop down`, ends everything."]
+    lines += ["Next: `labelloop invite` prints the link with which annotators sign up;"]
+    lines += ["`labelloop submit FILE` sends outputs. Ctrl-C or `labelloop down` stops all."]
     return "\n".join(lines)
 
 
 def usable(data_dir: Path) -> list[str]:
-    """The lines after which a shell finds the command `labelloop`, and the command this folder."""
+    """Return the lines after which a shell finds the command `labelloop`, and the command finds this folder."""
     programs = Path(sys.executable).parent
     path = [f'export PATH={shlex.quote(str(programs))}:"$PATH"'] if (programs / "labelloop").exists() else []
     return [*path, f"export LABELLOOP_DATA_DIR={shlex.quote(str(data_dir))}"]
@@ -143,14 +143,14 @@ def usable(data_dir: Path) -> list[str]:
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """SIGTERM, and the closing of the terminal, end the `with` as Ctrl-C does."""
+    """Let SIGTERM and a closed terminal end the `with` as Ctrl-C does."""
     with _signals({signal.SIGTERM: _interrupt, signal.SIGHUP: _interrupt}):
         yield
 
 
 @contextmanager
 def _uninterruptible() -> Iterator[None]:
-    """A second Ctrl-C must not leave half of it running."""
+    """Ignore signals, so that a second Ctrl-C does not leave processes running."""
     with _signals(dict.fromkeys((signal.SIGINT, signal.SIGTERM, signal.SIGHUP), signal.SIG_IGN)):
         yield
 
@@ -160,7 +160,7 @@ def _signals(handlers: Mapping[signal.Signals, Any]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # Whoever started us with nohup wants SIGHUP ignored.
+    # nohup sets SIGHUP to ignored, and it must stay so.
     wanted = {s: h for s, h in handlers.items() if signal.getsignal(s) is not signal.SIG_IGN}
     before = {s: signal.signal(s, h) for s, h in wanted.items()}
     try:

@@ -1,4 +1,4 @@
-"""What the terminal of `up` says once everything is up: a line a change of state, and the logs have the rest."""
+"""The lines that `up` prints after the start: one per change of state. The details are in the logs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from labelloop.errors import LabelloopError
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, projects, runs
 
-LOOK_EVERY_S = 3.0
+CHECK_EVERY_S = 3.0
 UP_AGAIN_S = 5.0
-"""A process that has lived for this long since it was started again is up again."""
+"""A restarted process counts as up again after this time without an exit."""
 
 
 class Watch:
-    """Compares how things are with how they were at the last look."""
+    """Compares the current state with that of the previous check."""
 
     def __init__(self, supervisor: Supervisor, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._supervisor, self._database, self._clock = supervisor, database, clock
@@ -26,14 +26,14 @@ class Watch:
         self._down: dict[str, float] = {}
         self._loops: dict[str, str] | None = None
 
-    def look(self) -> Iterator[str]:
-        """A line for each change since the last look; the first look at the loops is what the next is compared with."""
+    def changes(self) -> Iterator[str]:
+        """Yield a line for each change since the previous check. The first check of the loops yields nothing."""
         yield from self._processes()
         try:
             with self._database.transaction() as conn:
                 found = dict(_lines(conn))
         except (LabelloopError, psycopg.Error):
-            return  # Postgres is started again, or it is another one's and its owner knows
+            return  # Postgres is being restarted, or it is the user's own
         if self._loops is not None:
             yield from (line for what, line in found.items() if self._loops.get(what) != line)
         self._loops = found
@@ -52,7 +52,7 @@ class Watch:
 
 
 def _lines(conn: Conn) -> Iterator[tuple[str, str]]:
-    """Of each loop its project and its newest run, or why it rests: a subject, and a line about it."""
+    """Yield (subject, line) for the project and the newest run of each loop, and for each archived loop."""
     for loop, words in loops.resting(conn).items():
         yield f"{loop} rests", f"{loop}: it was {words}"
     for loop in loops.names(conn):

@@ -38,7 +38,7 @@ class StoredAnnotation(Annotation):
     """The newest version of an annotation, as the view annotations has it."""
 
     seq: int
-    """Of the version, in the order in which we saw them."""
+    """Number of the version, in the order in which we saw them."""
     output_id: UUID
     distrusted: str | None
     """Why it does not count; None for one that counts."""

@@ -14,7 +14,7 @@ from labelloop.reading import fields, strict_json
 
 
 class OutputState(StrEnum):
-    """Where an output is. The database refuses every change that is no edge between two states."""
+    """State of an output. The database refuses every change that is no edge between two states."""
 
     PASSED = "passed"
     """It is not shown to people."""

@@ -9,7 +9,8 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from dataclasses import replace
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from PIL import Image
@@ -24,6 +25,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import pictures as picture_store
 from labelloop.store.tables import projects
+from labelloop.versions.items import ItemToLabel, TrainingItem
 
 SIDE = 128
 """Width and height in pixels of a kept picture: the largest that any learner of pictures reads."""
@@ -34,6 +36,7 @@ FAILURES = 3
 CALL_LIMIT_S = 120.0
 """Seconds of fetching in one call. The next run or rescoring fetches the rest."""
 Data = Mapping[str, Any]
+Item = TypeVar("Item", bound=TrainingItem | ItemToLabel)
 logger = logging.getLogger(__name__)
 
 
@@ -65,12 +68,10 @@ def with_pictures(
     return [item if uri is None else {**item, field: uri} for item, uri in zip(data, replaced, strict=True)]
 
 
-def with_pictures_in(
-    database: Database, settings: Settings | None, spec: LoopSpec, rows: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def with_pictures_in(database: Database, settings: Settings | None, spec: LoopSpec, rows: Sequence[Item]) -> list[Item]:
     """Do the same for rows that have the item in `data`."""
-    data = with_pictures(database, settings, spec, [row["data"] for row in rows])
-    return [{**row, "data": item} for row, item in zip(rows, data, strict=True)]
+    data = with_pictures(database, settings, spec, [row.data for row in rows])
+    return [replace(row, data=item) for row, item in zip(rows, data, strict=True)]
 
 
 def _known(database: Database, addresses: Mapping[str, object] | Sequence[str]) -> dict[str, bytes]:

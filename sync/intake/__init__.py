@@ -1,1 +1,1 @@
-"""The hop that takes outputs in."""
+"""Intake: the hop that takes outputs in."""

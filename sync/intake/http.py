@@ -26,7 +26,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, unreadable
 from labelloop.store.tables import outputs as output_store
 from sync.intake import taking
-from sync.intake.status import status
+from sync.intake.status import status_json
 from sync.intake.taking import Line, Problem, Rejected, Taken
 
 logger = logging.getLogger(__name__)
@@ -122,7 +122,7 @@ class _Intake:
             if row is None:
                 raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
             not_read = unreadable.of_output(conn, row.id)
-            return jsonify(status(spec, row, output_store.comments(conn, row.id), not_read))
+            return jsonify(status_json(spec, row, output_store.comments(conn, row.id), not_read))
 
 
 # -- submit ------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.tables.outputs import Status
 
 
-def status(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str]) -> dict[str, Any]:
+def status_json(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str]) -> dict[str, Any]:
     """Return the JSON of an output. The reviewers' answer and comments are in it only in the state `answered`.
 
     `row`: the output with its newest answer. `unreadable`: why answers to it could not be read.

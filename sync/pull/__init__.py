@@ -1,1 +1,1 @@
-"""The hop that brings answers back from Label Studio."""
+"""Pull: the hop that brings answers back from Label Studio."""

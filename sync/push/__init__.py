@@ -1,1 +1,1 @@
-"""The hop that shows outputs to people in Label Studio."""
+"""Push: the hop that shows outputs to people in Label Studio."""

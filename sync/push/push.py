@@ -273,10 +273,10 @@ def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused
 def _draft(spec: LoopSpec, project: LoopProject, row: BatchItem, version: str, differs: str) -> TaskDraft:
     output_id, label = row.output_id, row.output_label
     signature = sign(project.signing_key, output_id)
-    teaches = row.why
+    reason = row.why
     if row.champion == row.ranker == PIPELINE or row.lane == Lane.GOLD:
-        teaches = reason_for(spec, row.probabilities, row.evidence, row.output_confidence)
-    why = task_reason(announced_lane(row.lane, spec), teaches, differs)
+        reason = reason_for(spec, row.probabilities, row.evidence, row.output_confidence)
+    why = task_reason(announced_lane(row.lane, spec), reason, differs)
     shown = shown_data(spec.config.data_fields, row.data)
     data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why)
     if spec.config.quick is not None:

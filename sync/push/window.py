@@ -183,9 +183,9 @@ def _features(
     ids = [*candidates, *open_, *recent]
     embeddings = None
     if width:
-        said = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
+        found = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
         # An embedding of another width came when the loop's spec wanted that width.
-        embeddings = [one if len(one or ()) == width else None for one in said]
+        embeddings = [one if len(one or ()) == width else None for one in found]
     data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
         data = with_pictures(database, None, spec, list(data))

@@ -8,12 +8,8 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
@@ -26,88 +22,10 @@ from console.local.places import OUTSIDE, is_free
 from console.local.postgres import has_contrib
 from console.local.supervisor import ROOT
 from labelloop.errors import Failed
-from labelloop.process.settings import Settings
-from tests.support.ports import free_base, heed_ctrl_c
+from tests.support.ports import free_base
+from tests.support.up import CHILDREN, Up, all_work, cli, down, lives, newest_worker, until
 
 pytestmark = pytest.mark.timeout(400)
-CHILDREN = {
-    "postgres": "/data",
-    "label-studio": "core.wsgi:application",
-    "sync": "sync.service:from_env()",
-    "sync-worker": "sync.worker",
-    "backend": "backend.service:from_env()",
-    "backend-worker": "backend.worker",
-}
-
-
-@dataclass
-class Up:
-    """One data folder, and the `up` that runs on it."""
-
-    data_dir: Path
-    options: list[str]
-    process: subprocess.Popen[str] | None = None
-    addresses: dict[str, str] = field(default_factory=dict)
-    took_s: float = 0.0
-
-    def start(self) -> None:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
-        heed_ctrl_c()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "labelloop", "up", "--json", "--data-dir", str(self.data_dir), *self.options],
-            cwd=ROOT,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=self.words.open("a"),
-            text=True,
-            start_new_session=True,
-        )
-        self.took_s = -time.monotonic()
-
-    def ready(self) -> Up:
-        """Wait for the JSON that it prints when everything is up."""
-        assert self.process is not None
-        assert self.process.stdout is not None
-        said = ""
-        for line in self.process.stdout:
-            said += line
-            if line == "}\n":
-                break
-        self.took_s += time.monotonic()
-        assert said, f"up ended before it was ready:\n{self.words.read_text()}"
-        self.addresses = json.loads(said)["addresses"]
-        return self
-
-    def end(self, number: int) -> int:
-        """A signal to its process group, as a terminal sends it; the exit status."""
-        assert self.process is not None
-        os.killpg(self.process.pid, number)
-        return self.process.wait(60)
-
-    @property
-    def words(self) -> Path:
-        return self.data_dir.with_suffix(".words")
-
-    @property
-    def settings(self) -> Settings:
-        return Settings.from_env({"LABELLOOP_DATA_DIR": str(self.data_dir)})
-
-    @property
-    def as_administrator(self) -> httpx.Client:
-        token = {"Authorization": f"Token {self.settings.label_studio_token}"}
-        return httpx.Client(base_url=self.settings.label_studio_url, headers=token, timeout=60)
-
-    def child(self, name: str) -> psutil.Process | None:
-        """The process that the supervisor runs under this name."""
-        for process in left_behind(self.data_dir):
-            try:
-                parent = process.parent()
-                words = [CHILDREN[name] in word for word in process.cmdline()]
-                if any(words) and parent is not None and "circus.circusd" in parent.cmdline():
-                    return process
-            except psutil.NoSuchProcess:
-                continue
-        return None
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +42,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Up]]:
             each.ready()
         yield ups
     finally:
-        ends = [_down(each) for each in ups.values()]
+        ends = [down(each) for each in ups.values()]
     assert ends == [0, 0]
 
 
@@ -198,7 +116,7 @@ def test_the_terminal_has_a_line_for_each_step_and_no_log(running: Up) -> None:
     words = running.words.read_text()
     steps = [line for line in words.splitlines() if line[1:6] == " of 5"]
     assert [line[0] for line in steps[:5]] == list("12345")
-    assert f"everything is kept in {running.data_dir}" in words
+    assert f"data is in {running.data_dir}" in words
     assert f"export LABELLOOP_DATA_DIR={running.data_dir}" in words
     assert len(words.splitlines()) < 40
     logs = {file.stem for file in (running.data_dir / "logs").glob("*.log")}
@@ -209,15 +127,15 @@ def test_the_terminal_has_a_line_for_each_step_and_no_log(running: Up) -> None:
 def test_commands_find_the_newest_up_from_any_folder_and_say_which(both: dict[str, Up], tmp_path: Path) -> None:
     env = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")} | {"PYTHONPATH": str(ROOT)}
     said = subprocess.run(
-        _cli("status", "--json"), cwd=tmp_path, env=env, check=True, capture_output=True, text=True, timeout=120
+        cli("status", "--json"), cwd=tmp_path, env=env, check=True, capture_output=True, text=True, timeout=120
     )
     assert {row["loop"] for row in json.loads(said.stdout)} >= {"digits", "tickets"}
-    assert any(f"on the last `labelloop up`, {each.data_dir}; 1 more" in said.stderr for each in both.values())
+    assert any(f"using the last `labelloop up`, {each.data_dir}; 1 more" in said.stderr for each in both.values())
 
 
-def test_who_has_the_link_that_invite_prints_can_sign_up_until_it_is_reset(running: Up) -> None:
+def test_anybody_with_the_link_from_invite_can_sign_up_until_it_is_reset(running: Up) -> None:
     def link(*options: str) -> str:
-        words = _cli("invite", *options, "--data-dir", str(running.data_dir))
+        words = cli("invite", *options, "--data-dir", str(running.data_dir))
         return subprocess.run(words, check=True, capture_output=True, text=True, cwd=ROOT, timeout=120).stdout.strip()
 
     first = link()
@@ -257,23 +175,23 @@ def test_sign_up_is_closed_and_label_studio_calls_this_machine_only(running: Up)
 
 @pytest.mark.parametrize("name", CHILDREN)
 def test_a_child_that_is_killed_comes_back(name: str, on_postgres: Up) -> None:
-    _until(lambda: _all_work(on_postgres), f"all work before {name} is killed")
+    until(lambda: all_work(on_postgres), f"all work before {name} is killed")
     before = on_postgres.child(name)
     assert before is not None
-    workers, orphans = _newest_worker(on_postgres), before.children(recursive=True)
+    workers, orphans = newest_worker(on_postgres), before.children(recursive=True)
     before.kill()
-    _until(lambda: on_postgres.child(name) not in (None, before), f"{name} is started again")
-    _until(lambda: not any(_lives(orphan) for orphan in orphans), f"what {name} had started has ended")
-    _until(lambda: f"{name} has ended and is started again" in on_postgres.words.read_text(), "the terminal says so")
+    until(lambda: on_postgres.child(name) not in (None, before), f"{name} is started again")
+    until(lambda: not any(lives(orphan) for orphan in orphans), f"what {name} had started has ended")
+    until(lambda: f"{name} has ended and is started again" in on_postgres.words.read_text(), "the terminal says so")
     if name.endswith("worker"):
-        _until(lambda: _newest_worker(on_postgres) > workers, f"{name} works again")
-    _until(lambda: _all_work(on_postgres), f"all work after {name} was killed")
+        until(lambda: newest_worker(on_postgres) > workers, f"{name} works again")
+    until(lambda: all_work(on_postgres), f"all work after {name} was killed")
 
 
 def test_a_second_up_on_the_same_folder_is_refused(on_postgres: Up) -> None:
     assert on_postgres.process is not None
     again = subprocess.run(
-        _cli("up", "--data-dir", str(on_postgres.data_dir)), check=False, capture_output=True, text=True, cwd=ROOT
+        cli("up", "--data-dir", str(on_postgres.data_dir)), check=False, capture_output=True, text=True, cwd=ROOT
     )
     assert again.returncode == 2
     assert f"already (process {on_postgres.process.pid})" in again.stderr
@@ -311,57 +229,9 @@ def test_down_ends_a_running_up_and_with_purge_nothing_is_left(both: dict[str, U
     running = both["sqlite"]
     outside = (running.data_dir / "postgres/files").resolve()
     assert outside.is_relative_to(OUTSIDE if os.geteuid() == 0 else running.data_dir)
-    assert _down(running) == 0
+    assert down(running) == 0
     assert running.process is not None
     assert running.process.wait(60) == 0
     assert left_behind(running.data_dir) == []
     assert not running.data_dir.exists()
     assert not outside.exists()
-
-
-def _down(up: Up) -> int:
-    return subprocess.run(_cli("down", "--purge", "--data-dir", str(up.data_dir)), check=False, cwd=ROOT).returncode
-
-
-def _newest_worker(up: Up) -> int:
-    with psycopg.connect(up.settings.database_url) as conn:
-        row = conn.execute("select coalesce(max(id), 0) from procrastinate_workers").fetchone()
-    assert row is not None
-    return int(row[0])
-
-
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _all_work(up: Up) -> bool:
-    """Both workers have registered and beat, and the three services answer."""
-    settings = up.settings
-    with psycopg.connect(settings.database_url) as conn:
-        beating = "select count(*) from procrastinate_workers where last_heartbeat > now() - make_interval(secs => %s)"
-        row = conn.execute(beating, [3 * settings.heartbeat_s]).fetchone()
-    answers = [
-        httpx.get(settings.label_studio_url + "/health"),
-        httpx.get(settings.sync_url + "/readyz"),
-        httpx.get(settings.backend_url + "/health", auth=(settings.backend_user, settings.backend_password)),
-    ]
-    return row is not None and int(row[0]) >= 2 and all(answer.is_success for answer in answers)
-
-
-def _until(good: Callable[[], Any], what: str, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            if good():
-                return
-        except (httpx.HTTPError, psycopg.OperationalError):
-            pass
-        time.sleep(0.1)
-    pytest.fail(f"not within {seconds:g} s: {what}")
-
-
-def _cli(*words: str) -> list[str]:
-    return [sys.executable, "-m", "labelloop", *words]

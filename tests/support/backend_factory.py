@@ -78,7 +78,7 @@ def submit(conn: Conn, spec: LoopSpec, data: Sequence[Mapping[str, Any]], truths
 
 
 def answer(conn: Conn, loop: str, answers: Mapping[UUID, str | None]) -> None:
-    """What the reviewers agreed on, in this order."""
+    """Store the labels that the reviewers agreed on, in this order."""
     for output_id, label in answers.items():
         conn.execute(
             "insert into answers (output_id, loop, label, agreement, reviewers) values (%s, %s, %s, 1, 1)",

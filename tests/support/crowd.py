@@ -30,7 +30,7 @@ class Serving:
 
 
 def sign_up(label_studio: LabelStudio, number: int) -> list[httpx.Client]:
-    """So many people, each with an account of their own and a session that is logged in."""
+    """Sign up `number` people, each with an own account and a session that is logged in."""
     sessions = [label_studio.sign_up(f"person-{i}@crowd.example.org")[1] for i in range(number)]
     for session in sessions:
         session.headers["Connection"] = "close"  # Label Studio's server resets a connection that was idle for a while
@@ -48,10 +48,10 @@ def work(
 ) -> list[Serving]:
     """All of them take tasks and answer them until there is none; returns what was served, in the order of time.
 
-    Who finds no task asks again while somebody else has one, or while `at_work`: Label Studio says that there is none
-    also where the last one is just being saved by another. Every other turn asks as the button Label All Tasks does,
-    the rest as a program does that asks for the next task. Nobody answers more than `most`; `pace_s`: how long a person
-    looks at a task.
+    A person who finds no task asks again while another person has one, or while `at_work`: Label Studio also reports
+    none while another person saves the last one. Every other turn asks as the button Label All Tasks does, the rest
+    as a program does that asks for the next task. Nobody answers more than `most`; `pace_s`: how long a person looks
+    at a task.
     """
     served: list[Serving] = []
     start = threading.Barrier(len(people))

@@ -13,7 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
-from tests.support.review_factory import judged_loop
+from tests.support.review.review_factory import judged_loop
 from tests.support.servers import a_database
 
 

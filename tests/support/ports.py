@@ -1,4 +1,4 @@
-"""What a whole `up` of a test needs: ports that another does not look for, and a Ctrl-C that it heeds."""
+"""Needs of a whole `up` in a test: free ports, and a Ctrl-C that is not ignored."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def free_base() -> int:
 
 
 def heed_ctrl_c() -> None:
-    """What a shell runs in the background ignores Ctrl-C, and children inherit that: not those that we start now."""
+    """Make children react to Ctrl-C: a shell's background programs ignore it, and their children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
 from labelloop.outputs.output import OutputState
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 
 
-def items_of_part(conn: Conn, run_id: UUID, part: str) -> list[dict[str, Any]]:
-    """Return the items of a run in `part`, which is train or holdout, in the order of the keys."""
-    return conn.execute(
+@dataclass(frozen=True, slots=True)
+class RunItem:
+    """A row of run_items, with the output's key."""
+
+    output_id: UUID
+    key: str
+    part: str
+    """train or holdout."""
+    answer_seq: int
+    label: str
+    weight: float | None
+    champion_label: str | None
+    champion_confidence: float | None
+    challenger_label: str | None
+    challenger_confidence: float | None
+
+
+def items_of_part(conn: Conn, run_id: UUID, part: str) -> list[RunItem]:
+    """Return the items of a part (train or holdout) of a run, in the order of the keys."""
+    rows = rows_of(conn, RunItem)
+    return rows.execute(
         """
-        select i.*, o.key from run_items i join outputs o on o.id = i.output_id
+        select i.output_id, o.key, i.part::text, i.answer_seq, i.label, i.weight, i.champion_label,
+            i.champion_confidence, i.challenger_label, i.challenger_confidence
+        from run_items i join outputs o on o.id = i.output_id
         where i.run_id = %(run_id)s and i.part = %(part)s order by o.key collate "C"
         """,
         {"run_id": run_id, "part": part},

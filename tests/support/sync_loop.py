@@ -1,7 +1,7 @@
 """A loop on the real Postgres and the real Label Studio, for the tests of sync.
 
-Its project stays: while Label Studio deletes one, it forgets to count the annotations that others make meanwhile, and
-where it deletes two at once, it does so until it is started again.
+Its project is not deleted. While Label Studio deletes a project, it does not count the annotations that other people
+make. If it deletes two at once, its counts stay wrong until a restart.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class SyncLoop:
     # -- ours --------------------------------------------------------------------------------------------------------
 
     def submit(self, n: int, *, confidences: Sequence[float] | None = None, **fields: Any) -> list[str]:
-        """`n` outputs with falling confidence from 0.7, unless said; returns their keys."""
+        """Submit `n` outputs, by default with confidences that fall from 0.7; return their keys."""
         confidences = confidences or [0.7 - 0.4 * i / n for i in range(n)]
         made = [self.output(confidence, **fields) for confidence in confidences]
         with self.database.transaction() as conn:
@@ -108,7 +108,7 @@ class SyncLoop:
         return list(answer.raise_for_status().json()["tasks"])
 
     def tasks_an_output(self) -> list[int]:
-        """How many tasks each output has that has any."""
+        """Number of tasks of each output that has any."""
         return list(Counter(task["data"]["labelloop_output"] for task in self.tasks()).values())
 
     def task_of(self, key: str) -> Row:

@@ -40,7 +40,7 @@ def ensure(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> None:
 
 
 def revoke(conn: Conn, name: str) -> bool:
-    """From now on it opens nothing, and whoever is logged in with it is not any more; False: no valid one had it."""
+    """Revoke the token; logins with it end at once. False if no valid token had the name."""
     return (
         conn.execute(
             "update access_tokens set revoked_at = now() where name = %(name)s and revoked_at is null", {"name": name}
@@ -65,20 +65,18 @@ def of_token(conn: Conn, token: str) -> AccessToken | None:
 
 def of_id(conn: Conn, token_id: UUID) -> AccessToken | None:
     """Return the valid token with this id: somebody has logged in with it."""
-    return (
-        rows_of(conn, AccessToken)
-        .execute(f"select {TOKEN} from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id})
-        .fetchone()
-    )
+    cursor = rows_of(conn, AccessToken)
+    return cursor.execute(
+        f"select {TOKEN} from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id}
+    ).fetchone()
 
 
 def of_name(conn: Conn, name: str) -> AccessToken | None:
     """Return the valid token of this name. An identity provider says who a person is, the token what they may do."""
-    return (
-        rows_of(conn, AccessToken)
-        .execute(f"select {TOKEN} from access_tokens where name = %(name)s and revoked_at is null", {"name": name})
-        .fetchone()
-    )
+    cursor = rows_of(conn, AccessToken)
+    return cursor.execute(
+        f"select {TOKEN} from access_tokens where name = %(name)s and revoked_at is null", {"name": name}
+    ).fetchone()
 
 
 def sha256(token: str) -> bytes:

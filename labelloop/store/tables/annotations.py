@@ -13,7 +13,7 @@ from labelloop.answers.annotations import Annotation, StoredAnnotation, digest
 from labelloop.store.database import Conn, rows_of
 
 Seen = tuple[Annotation, UUID | None, str | None]
-"""An annotation, the output that its task carries, and why it is distrusted (None: it counts)."""
+"""An annotation, the output that its task carries, and why it is distrusted; None if it counts."""
 
 
 def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
@@ -102,10 +102,9 @@ def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence
 
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:
     """Return the annotations of these outputs, without the skipped ones."""
-    return (
-        rows_of(conn, StoredAnnotation)
-        .execute(
-            """
+    cursor = rows_of(conn, StoredAnnotation)
+    return cursor.execute(
+        """
         select annotation_id as id, task_id, result, completed_by, updated_by, was_cancelled, ground_truth, lead_time_s,
             parent_prediction, created_at, updated_at, seq, output_id, distrusted
         from annotations
@@ -113,10 +112,8 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[S
         and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
         order by annotation_id
         """,
-            {"instance": instance, "ids": list(output_ids)},
-        )
-        .fetchall()
-    )
+        {"instance": instance, "ids": list(output_ids)},
+    ).fetchall()
 
 
 def doorbells(conn: Conn, loop: str) -> dict[int, datetime]:

@@ -1,7 +1,7 @@
 """Imports into Label Studio, each written down before it is sent: one statement a function; the caller's transaction.
 
-Every function that says what became of a batch is guarded by the state it must still be in, so that of two who try,
-one paused for minutes among them, only the first succeeds.
+A function that changes a batch's state names the state before. So of two processes that try, only the first
+succeeds, even if it was paused for minutes.
 """
 
 from __future__ import annotations
@@ -29,18 +29,15 @@ def intend(conn: Conn, loop: str, version: str, size: int, kind: BatchKind = Bat
 
 def open_(conn: Conn, loop: str) -> list[OpenBatch]:
     """Return the batches whose end is not known, oldest first."""
-    return (
-        rows_of(conn, OpenBatch)
-        .execute(
-            """
+    cursor = rows_of(conn, OpenBatch)
+    return cursor.execute(
+        """
         select id, loop, kind, state, version, size, created_at, sent_at,
             extract(epoch from now() - coalesce(sent_at, created_at))::float8 as age_s
         from batches where loop = %(loop)s and state in ('intent', 'sending') order by created_at, id
         """,
-            {"loop": loop},
-        )
-        .fetchall()
-    )
+        {"loop": loop},
+    ).fetchall()
 
 
 def version(conn: Conn, batch_id: UUID) -> str:
@@ -52,20 +49,17 @@ def version(conn: Conn, batch_id: UUID) -> str:
 
 def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
     """Return what the batch carries, with the outputs themselves; the first to be served first."""
-    return (
-        rows_of(conn, BatchItem)
-        .execute(
-            """
+    cursor = rows_of(conn, BatchItem)
+    return cursor.execute(
+        """
         select i.batch_id, i.output_id, i.lane, i.priority, i.label, i.champion, i.ranker, i.why, i.margin,
             o.key, o.data, o.result, o.label as output_label, o.probabilities, o.evidence,
             o.confidence as output_confidence
         from batch_items i join outputs o on o.id = i.output_id
         where i.batch_id = %(id)s order by i.priority desc, i.output_id
         """,
-            {"id": batch_id},
-        )
-        .fetchall()
-    )
+        {"id": batch_id},
+    ).fetchall()
 
 
 def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:

@@ -10,8 +10,8 @@ from labelloop.versions.descriptions import Description, DescriptionChange
 def write(conn: Conn, version_id: str, description: Description, by: str, *, seen: int | None = None) -> None:
     """Store a version's new description; the earlier ones stay on record. An equal description is not stored again.
 
-    `seen`: id of the newest change that the writer has looked at (0: there was none; None: not checked). Raises
-    Conflict if there is a newer change.
+    `seen`: id of the newest change that the writer has looked at (0 if there was none, None if it is not checked).
+    Raises Conflict if there is a newer change.
     """
     conn.execute("select from model_versions where id = %(id)s for no key update", {"id": version_id})  # one at a time
     newest = next(iter(history(conn, version_id)), None)

@@ -1,4 +1,4 @@
-"""How much the newest version doubts what one person answered: one statement a function; the caller's transaction."""
+"""Statements about the table doubts: the newest version's doubt about an answer of one person."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Undoubted(NamedTuple):
     output_id: UUID
     data: Mapping[str, Any]
     seq: int
-    """Of the answer."""
+    """The answer's seq."""
     label: str
 
 
@@ -38,20 +38,17 @@ def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
 
     Never a task that was asked twice already, a hold-out item (it judges the very version that doubts) or a gold item.
     """
-    return (
-        rows_of(conn, Doubtful)
-        .execute(
-            """
+    cursor = rows_of(conn, Doubtful)
+    return cursor.execute(
+        """
         select d.output_id, o.key, d.doubt
         from doubts d join outputs o on o.id = d.output_id join tasks t on t.output_id = d.output_id
         where d.loop = %(loop)s and d.doubt >= %(least)s and o.state = 'answered' and t.overlap = 1
         and o.lane not in ('holdout', 'gold')
         order by d.doubt desc, o.key limit %(limit)s
         """,
-            {"loop": loop, "least": DOUBTFUL, "limit": limit},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "least": DOUBTFUL, "limit": limit},
+    ).fetchall()
 
 
 def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[Undoubted]:
@@ -60,10 +57,9 @@ def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | N
     Starts behind the id `after`. Returns at most `limit` rows, and fewer if the data is large; only outputs of the
     lanes that `most` may ask again.
     """
-    return (
-        rows_of(conn, Undoubted)
-        .execute(
-            f"""
+    cursor = rows_of(conn, Undoubted)
+    return cursor.execute(
+        f"""
         select output_id, data, seq, label from (
             select w.*, o.data,
                 sum(pg_column_size(o.data)) over (order by o.id) - pg_column_size(o.data) as bytes_before
@@ -81,10 +77,8 @@ def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | N
         ) w
         where bytes_before < {MAX_BYTES} order by output_id
         """,
-            {"loop": loop, "champion": pair.champion, "ranker": pair.ranker, "limit": limit, "after": after},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker, "limit": limit, "after": after},
+    ).fetchall()
 
 
 def write(

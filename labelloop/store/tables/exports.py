@@ -1,4 +1,4 @@
-"""What MLflow does not have yet: one statement a function; the caller owns the transaction."""
+"""Statements about the runs and promotions that MLflow does not have yet."""
 
 from __future__ import annotations
 
@@ -27,18 +27,15 @@ def any_pending(conn: Conn, loop: str) -> bool:
 
 def pending(conn: Conn, loop: str, limit: int = 1000) -> list[RetrainRun]:
     """Return the runs that have ended and that MLflow does not have as they ended, oldest first."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs
         where loop = %(loop)s and status not in ('queued', 'running') and exported is distinct from status::text
         order by requested_at, id limit %(limit)s
         """,
-            {"loop": loop, "limit": limit},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "limit": limit},
+    ).fetchall()
 
 
 def exported(conn: Conn, run_id: UUID, status: RunStatus) -> None:

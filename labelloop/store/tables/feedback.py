@@ -38,7 +38,7 @@ class Reviewed:
 
     @property
     def shown(self) -> Prelabelled | None:
-        """What its task shows; None without a task."""
+        """The prelabel that its task shows; None without a task."""
         if self.champion is None:
             return None
         return Prelabelled(self.shown_label, self.champion, self.margin, self.label, self.result, self.probabilities)
@@ -74,10 +74,9 @@ def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[int, Person | No
 
 def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
     """Return these outputs, in the order of their ids."""
-    return (
-        rows_of(conn, Reviewed)
-        .execute(
-            """
+    cursor = rows_of(conn, Reviewed)
+    return cursor.execute(
+        """
         select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
             a.seq as answered, a.label as answer, a.agreement, a.reviewers
@@ -86,14 +85,12 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
         ) a on true
         where o.id = any(%(ids)s) order by o.id
         """,
-            {"ids": list(output_ids)},
-        )
-        .fetchall()
-    )
+        {"ids": list(output_ids)},
+    ).fetchall()
 
 
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
-    """Nothing that was said of these outputs counts any more, in whichever project."""
+    """Delete all feedback on these outputs, in every project."""
     conn.execute("delete from feedback where model_output_id = any(%(outputs)s)", {"outputs": list(output_ids)})
 
 
@@ -157,7 +154,7 @@ def replace(
 
 
 def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str | None]]:
-    """What the people say each of these outputs is; None: no clear answer."""
+    """Return the labels that people gave to each of these outputs; None for an answer without a label."""
     said: dict[UUID, list[str | None]] = {output_id: [] for output_id in output_ids}
     for row in conn.execute(
         "select model_output_id, label from feedback where model_output_id = any(%(outputs)s)",

@@ -79,7 +79,7 @@ def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
 
 
 def worker_name(queue: str) -> str:
-    """What Postgres calls the connections of a worker of `queue`."""
+    """Return the name that a worker's connections have in Postgres."""
     return f"labelloop {queue} worker"
 
 

@@ -49,7 +49,7 @@ def is_archived(conn: Conn, name: str) -> bool:
 
 
 def resting(conn: Conn) -> dict[str, str]:
-    """Of each loop that is archived or removed, by name: since when, and by whom, in words."""
+    """Return, for each archived or removed loop, the date and the person in words."""
     rows = conn.execute(
         "select name, archived_at, archived_by, removed_at from loops where archived_at is not null order by name"
     )

@@ -1,4 +1,4 @@
-"""Outputs: written once, by the intake; one statement a function; the caller owns the transaction."""
+"""Statements about the table outputs, which the intake writes once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What stands in Postgres under a key, whoever wrote it."""
+    """The stored output of a key."""
 
     id: UUID
     key: str
@@ -68,7 +68,7 @@ class Status:
 
 
 class Comparable(NamedTuple):
-    """What can be compared of an output."""
+    """The parts of an output that are compared with others."""
 
     id: UUID
     data: Mapping[str, Any]
@@ -139,10 +139,9 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
 
 def get(conn: Conn, loop: str, key: str) -> Status | None:
     """Return the output of this key; None if there is none."""
-    return (
-        rows_of(conn, Status)
-        .execute(
-            """
+    cursor = rows_of(conn, Status)
+    return cursor.execute(
+        """
         select o.id, o.loop, o.key, o.state, o.lane, o.label, o.confidence, o.model_version, o.received_at,
             a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
             (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
@@ -153,14 +152,12 @@ def get(conn: Conn, loop: str, key: str) -> Status | None:
         ) a on true
         where o.loop = %(loop)s and o.key = %(key)s
         """,
-            {"loop": loop, "key": key},
-        )
-        .fetchone()
-    )
+        {"loop": loop, "key": key},
+    ).fetchone()
 
 
 def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, Comparable]:
-    """Return what can be compared of these outputs: this field of the data (None: no field), and the embedding."""
+    """Return what can be compared of these outputs: this field of the data, if one is named, and the embedding."""
     rows = (
         rows_of(conn, Comparable)
         .execute(
@@ -180,7 +177,7 @@ def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool
 
 
 def comments(conn: Conn, output_id: UUID) -> list[str]:
-    """What reviewers wrote about it, oldest first."""
+    """Return the reviewers' comments, oldest first."""
     rows = conn.execute(
         "select comment from feedback where model_output_id = %(id)s and comment is not null order by created_at",
         {"id": output_id},

@@ -1,6 +1,4 @@
-"""Pictures that were fetched, by the SHA-256 of their address; one statement a function; the caller owns the
-transaction.
-"""
+"""Statements about the table pictures: fetched pictures, by the SHA-256 of their address."""
 
 from __future__ import annotations
 

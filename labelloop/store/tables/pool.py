@@ -87,7 +87,7 @@ def lanes(conn: Conn, loop: str) -> list[Lane]:
 
 
 def waiting(conn: Conn, loop: str, most: int) -> int:
-    """How many outputs wait, counted up to `most`."""
+    """Return the number of waiting outputs, counted up to `most`."""
     row = conn.execute(
         "select count(*) as n from (select from pool where loop = %(loop)s limit %(most)s) p",
         {"loop": loop, "most": most},
@@ -97,7 +97,7 @@ def waiting(conn: Conn, loop: str, most: int) -> int:
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
-    """Hold these rows. Whoever changes several takes them in this order, and so nobody waits in a circle."""
+    """Hold these rows. Every transaction takes rows in this order, so none waits for another in a circle."""
     conn.execute(
         "select from pool where output_id = any(%(ids)s) order by output_id for update", {"ids": list(output_ids)}
     )

@@ -1,4 +1,4 @@
-"""What the champion and the ranker say of the outputs that wait, in the pool and in Label Studio."""
+"""Statements about prelabels: labels and utilities of waiting outputs and open tasks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from labelloop.store.tables import pool
 from labelloop.versions.version import VersionPair
 
 MAX_BYTES = 32 << 20
-"""Of data that is read at a time, as Postgres keeps it."""
+"""Bytes of data read at a time, as Postgres stores them."""
 START = (2.0, "")
 """A utility and key before all others."""
 
@@ -68,7 +68,7 @@ class ToScore(NamedTuple):
 
 
 class Prelabel(NamedTuple):
-    """What to write for one output. `utility` or `why` None: it keeps what it has."""
+    """A new prelabel of one output. It keeps its utility or reason if the new one is None."""
 
     output_id: UUID
     utility: float | None

@@ -1,4 +1,4 @@
-"""Where a loop stands in Label Studio: one statement a function; the caller owns the transaction."""
+"""Statements about the table projects: each loop's project in Label Studio."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from labelloop.store.database import Conn, columns, rows_of
 
 
 def get(conn: Conn, loop: str) -> LoopProject | None:
-    return (
-        rows_of(conn, LoopProject)
-        .execute(f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop})
-        .fetchone()
-    )
+    cursor = rows_of(conn, LoopProject)
+    return cursor.execute(
+        f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop}
+    ).fetchone()
 
 
 def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> None:

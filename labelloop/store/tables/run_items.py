@@ -1,26 +1,25 @@
-"""What a run is taught and judged on: one statement a function; the caller owns the transaction."""
+"""Statements about the table run_items: the answers that a run trains on and is judged by."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
+from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 
 Verdicts = Sequence[tuple[str | None, float | None]]
 """A label and its confidence, item by item; None where a model said nothing."""
 
 
-def answered(conn: Conn, loop: str, upto: int) -> list[dict[str, Any]]:
-    """The newest clear answer of each output up to the cut, with the output's data, in the order of the keys.
-
-    Not of gold: its answers were known before, and check people.
-    """
-    return conn.execute(
+def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
+    """Return the newest clear answer of each output up to the cut, in the order of the keys; without gold items."""
+    cursor = rows_of(conn, AnsweredItem)
+    return cursor.execute(
         """
         select o.id as output_id, o.key, o.group_key, o.data, o.lane::text, o.holdout, o.label as pipeline_label,
-            o.confidence as pipeline_confidence, a.seq as answer_seq, a.label, a.agreement, a.reviewers
+            o.confidence as pipeline_confidence, a.seq as answer_seq, a.label, a.agreement, a.reviewers,
+            1.0::float8 as weight
         from outputs o join (
             select distinct on (output_id) output_id, seq, label, agreement, reviewers from answers
             where loop = %(loop)s and seq <= %(upto)s order by output_id, seq desc
@@ -35,14 +34,13 @@ def clear(conn: Conn, run_id: UUID) -> None:
     conn.execute("delete from run_items where run_id = %(run_id)s", {"run_id": run_id})
 
 
-def write(conn: Conn, run_id: UUID, rows: Iterable[Mapping[str, Any]]) -> None:
-    """What the run is taught and judged on. `part` follows from the output; the constraints hold us to it."""
-    columns = "run_id, output_id, part, holdout, answer_seq, label, weight"
-    with conn.cursor().copy(f"copy run_items ({columns}) from stdin") as copy:
+def write(conn: Conn, run_id: UUID, rows: Iterable[AnsweredItem]) -> None:
+    """Store what the run is trained and judged on. The part follows from the output, as constraints demand."""
+    names = "run_id, output_id, part, holdout, answer_seq, label, weight"
+    with conn.cursor().copy(f"copy run_items ({names}) from stdin") as copy:
         for row in rows:
-            part = "holdout" if row["holdout"] else "train"
-            weight = None if row["holdout"] else row["weight"]
-            copy.write_row((run_id, row["output_id"], part, row["holdout"], row["answer_seq"], row["label"], weight))
+            part, weight = ("holdout", None) if row.holdout else ("train", row.weight)
+            copy.write_row((run_id, row.output_id, part, row.holdout, row.answer_seq, row.label, weight))
 
 
 def write_verdicts(
@@ -52,7 +50,7 @@ def write_verdicts(
     champion: Verdicts,
     challenger: Verdicts,
 ) -> None:
-    """What both models say of the held-out items, and how sure they are."""
+    """Store both models' labels and confidences of the held-out items."""
     conn.execute(
         """
         update run_items i set champion_label = v.champion, challenger_label = v.challenger,
@@ -84,9 +82,10 @@ def copy(conn: Conn, run_id: UUID, of: UUID) -> None:
     )
 
 
-def held_out(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
-    """What the run is judged on, with the data and what the pipeline said, in the order of the keys."""
-    return conn.execute(
+def held_out(conn: Conn, run_id: UUID) -> list[ItemToLabel]:
+    """Return what the run is judged on, in the order of the keys."""
+    cursor = rows_of(conn, ItemToLabel)
+    return cursor.execute(
         """
         select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
         from run_items i join outputs o on o.id = i.output_id
@@ -96,9 +95,10 @@ def held_out(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
     ).fetchall()
 
 
-def taught(conn: Conn, run_id: UUID) -> list[dict[str, Any]]:
-    """What the run was taught, with the data, in the order in which it was."""
-    return conn.execute(
+def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:
+    """Return what the run was trained on, in the order in which it was."""
+    cursor = rows_of(conn, TrainingItem)
+    return cursor.execute(
         """
         select o.key, o.group_key, o.data, i.answer_seq, i.label, coalesce(i.weight, 1) as weight
         from run_items i join outputs o on o.id = i.output_id

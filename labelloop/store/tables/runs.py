@@ -1,4 +1,4 @@
-"""Retrain runs, from being asked for to their end: one statement a function; the caller owns the transaction."""
+"""Statements about the table retrain_runs: a run from the request to its end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RUN = columns(RetrainRun)
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
-    """Queue a run; None: folded into the one that is queued, or the loop is archived.
+    """Queue a run; None if one is queued already, which covers it, or if the loop is archived.
 
     A run that is going has its cut: it takes nothing in.
     """
@@ -52,43 +52,34 @@ def request_again(conn: Conn, loop: str, judges: UUID, why: str, *, seed: int) -
 
 
 def take_back(conn: Conn, run_id: UUID) -> None:
-    """Of a run that the caller's own transaction has asked for, and that is not wanted after all."""
+    """Delete a run that the caller's own transaction has requested."""
     conn.execute("delete from retrain_runs where id = %(id)s and status = 'queued'", {"id": run_id})
 
 
 def get(conn: Conn, run_id: UUID) -> RetrainRun | None:
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(f"select {RUN} from retrain_runs where id = %(id)s", {"id": run_id})
-        .fetchone()
-    )
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(f"select {RUN} from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
 
 
 def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[RetrainRun]:
     """The runs whose id begins so, newest first; of any loop where none is named."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where starts_with(id::text, lower(%(prefix)s)) and %(prefix)s <> ''
         and (%(loop)s::text is null or loop = %(loop)s) order by requested_at desc, id
         """,
-            {"prefix": prefix, "loop": loop},
-        )
-        .fetchall()
-    )
+        {"prefix": prefix, "loop": loop},
+    ).fetchall()
 
 
 def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
     """Newest first."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"select {RUN} from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
-            {"loop": loop, "limit": limit},
-        )
-        .fetchall()
-    )
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"select {RUN} from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
+        {"loop": loop, "limit": limit},
+    ).fetchall()
 
 
 def new_answers(conn: Conn, loop: str) -> int:
@@ -146,7 +137,7 @@ def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
 
 
 def began(conn: Conn, loop: str) -> datetime | None:
-    """When the last run that trains made its cut; before the first one, when the first answer came; None: neither."""
+    """Return when the last training run made its cut, or else when the first answer came; None if neither happened."""
     row = conn.execute(
         """
         select coalesce(
@@ -162,7 +153,7 @@ def began(conn: Conn, loop: str) -> datetime | None:
 
 
 def new_labels(conn: Conn, loop: str) -> dict[str, int]:
-    """How many outputs that may teach have which answer, of those that no run has looked at yet."""
+    """Count, by answer, the outputs for training that no run has looked at yet."""
     rows = conn.execute(
         """
         select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
@@ -176,24 +167,23 @@ def new_labels(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
-    """The newest run that judged this version as the challenger; of the pipeline's own outputs (None): as the one who
-    served. With its scores; None: there is none."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    """Return the newest run that judged this version as the challenger; None if there is none.
+
+    For the pipeline's own outputs (`version_id` None), return the newest run that was judged against them.
+    """
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where loop = %(loop)s and scores is not null
         and case when %(version_id)s::text is null then champion_id is null else version_id = %(version_id)s end
         order by finished_at desc limit 1
         """,
-            {"loop": loop, "version_id": version_id},
-        )
-        .fetchone()
-    )
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
 
 
 def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
-    """Outputs of the rule lane that people have answered since the newest version was taught, the last ones first."""
+    """Return the outputs of the rule lane answered since the newest version was trained, the newest answers first."""
     rows = conn.execute(
         """
         select o.id from answers a join outputs o on o.id = a.output_id
@@ -219,10 +209,9 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
 
     A run that only judges again comes first, with the cut of the run whose version it judges.
     """
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         update retrain_runs r set status = 'running', started_at = now(), heartbeat_at = now(),
             champion_id = %(champion_id)s,
             feedback_upto = case when r.judges is null
@@ -234,10 +223,8 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
         ) and not exists (select from retrain_runs where loop = %(loop)s and status = 'running')
         returning {RUN}
         """,
-            {"loop": loop, "champion_id": champion_id},
-        )
-        .fetchone()
-    )
+        {"loop": loop, "champion_id": champion_id},
+    ).fetchone()
 
 
 def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
@@ -310,33 +297,27 @@ def finish(
 
 def fail_stale(conn: Conn) -> list[RetrainRun]:
     """Fail the running runs whose worker gives no sign of life; returns them."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         update retrain_runs set status = 'failed', finished_at = now(),
             error = 'the worker that trained it is gone (no heartbeat for ' || %(after_s)s || ' s)'
         where status = 'running' and heartbeat_at < now() - make_interval(secs => %(after_s)s)
         returning {RUN}
         """,
-            {"after_s": STALE_AFTER_S},
-        )
-        .fetchall()
-    )
+        {"after_s": STALE_AFTER_S},
+    ).fetchall()
 
 
 def open_runs(conn: Conn, loop: str) -> list[RetrainRun]:
-    """What is running, one at most; then what is queued: one that trains at most."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    """Return the running run, if there is one, and the queued ones; at most one of these trains."""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where loop = %(loop)s and status in ('running', 'queued') order by status desc
         """,
-            {"loop": loop},
-        )
-        .fetchall()
-    )
+        {"loop": loop},
+    ).fetchall()
 
 
 def queued_loops(conn: Conn) -> list[str]:
@@ -345,7 +326,7 @@ def queued_loops(conn: Conn) -> list[str]:
 
 
 def write_tried(conn: Conn, run_id: UUID, tried: Mapping[str, Any] | None) -> None:
-    """What the search over parameters tried; None: there was none."""
+    """Store what the search over parameters tried; None if there was no search."""
     conn.execute(
         "update retrain_runs set tried = %(tried)s where id = %(id)s",
         {"id": run_id, "tried": None if tried is None else Jsonb(tried)},

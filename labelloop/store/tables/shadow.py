@@ -1,14 +1,15 @@
-"""What a version in shadow says beside the champion; one statement a function; the caller owns the transaction."""
+"""Statements about the table shadow_items: labels of a version in shadow, beside the champion's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.reading import paths
-from labelloop.store.database import Conn
+from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables.verdicts import FACTS
+from labelloop.versions.items import ItemToLabel, JudgedItem
 
 
 class Said(NamedTuple):
@@ -33,16 +34,17 @@ def loops(conn: Conn) -> list[str]:
 
 
 def open_outputs(conn: Conn, loop: str) -> list[UUID]:
-    """What people have in Label Studio and have not answered yet."""
+    """Return the outputs in review."""
     rows = conn.execute("select id from outputs where loop = %(loop)s and state = 'in_review'", {"loop": loop})
     return [row["id"] for row in rows]
 
 
-def unsaid(conn: Conn, run_id: UUID, output_ids: Sequence[UUID], limit: int) -> list[dict[str, Any]]:
-    """Of these outputs, in their order, those that nobody has answered and the version in shadow has not seen."""
-    return conn.execute(
+def unsaid(conn: Conn, run_id: UUID, output_ids: Sequence[UUID], limit: int) -> list[ItemToLabel]:
+    """Return those of these outputs, in their order, without an answer and without a label of the shadow version."""
+    cursor = rows_of(conn, ItemToLabel)
+    return cursor.execute(
         """
-        select o.id, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
+        select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
         from unnest(%(ids)s::uuid[]) with ordinality as w (id, place) join outputs o using (id)
         where o.lane <> 'gold' and not exists (select from answers a where a.output_id = o.id)
         and not exists (select from shadow_items s where s.run_id = %(run_id)s and s.output_id = o.id)
@@ -71,7 +73,7 @@ def write(conn: Conn, run_id: UUID, said: Iterable[Said]) -> int:
 
 
 def said(conn: Conn, run_id: UUID) -> int:
-    """Of how many outputs both have spoken."""
+    """Count the outputs that both models have labelled."""
     row = conn.execute(
         "select count(*) as n from shadow_items where run_id = %(run_id)s", {"run_id": run_id}
     ).fetchone()
@@ -79,9 +81,10 @@ def said(conn: Conn, run_id: UUID) -> int:
     return int(row["n"])
 
 
-def answered(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]]:
-    """The outputs that people have answered clearly since, as verdicts.held_out has those of the hold-out."""
-    return conn.execute(
+def answered(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
+    """Return the outputs with a clear answer since; `field` as in verdicts.held_out."""
+    cursor = rows_of(conn, JudgedItem)
+    return cursor.execute(
         f"""
         select {FACTS}, s.champion_label, s.challenger_label, s.champion_confidence, s.challenger_confidence
         from shadow_items s join outputs o on o.id = s.output_id cross join lateral (
@@ -94,7 +97,7 @@ def answered(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]
 
 
 def days(conn: Conn, run_id: UUID) -> float:
-    """How long the version has been in shadow."""
+    """Return the days that the version has been in shadow."""
     row = conn.execute(
         "select extract(epoch from now() - finished_at) / 86400.0 as days from retrain_runs where id = %(id)s",
         {"id": run_id},

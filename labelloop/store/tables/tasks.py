@@ -1,4 +1,4 @@
-"""Outputs that stand in Label Studio: one statement a function; the caller owns the transaction."""
+"""Statements about the table tasks: outputs that Label Studio has."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from labelloop.versions.version import VersionPair
 
 def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
     """Return the open tasks; `pair`: the versions in force."""
-    return (
-        rows_of(conn, OpenTask)
-        .execute(
-            f"""
+    cursor = rows_of(conn, OpenTask)
+    return cursor.execute(
+        f"""
         select t.output_id, t.label_studio_id, t.lane, t.utility, t.priority, t.label, t.champion, t.margin,
             t.shown_version, t.pushed_at, t.overlap, o.key, o.label as output_label, o.result, o.probabilities,
             a.annotated, (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
@@ -32,10 +31,8 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
         ) a
         where t.loop = %(loop)s and o.state = 'in_review' order by t.output_id
         """,
-            {"loop": loop, "champion": pair.champion, "ranker": pair.ranker},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker},
+    ).fetchall()
 
 
 def any_yet(conn: Conn, loop: str) -> bool:
@@ -95,13 +92,12 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
 def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
-    These are open tasks that wait for a second opinion or have an answer that cannot be read, and any task of which
-    fewer answers are unreadable than Label Studio was told.
+    These are open tasks that wait for a second opinion or have an unreadable answer. Further, any task with fewer
+    unreadable answers than Label Studio was told.
     """
-    return (
-        rows_of(conn, AskedAgain)
-        .execute(
-            f"""
+    cursor = rows_of(conn, AskedAgain)
+    return cursor.execute(
+        f"""
         with those as (
             select output_id from tasks where loop = %(loop)s and overlap > 1
             union select output_id from tasks where loop = %(loop)s and asked_more > 0
@@ -116,10 +112,8 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
         where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
         order by t.label_studio_id
         """,
-            {"loop": loop, "overlap": overlap},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "overlap": overlap},
+    ).fetchall()
 
 
 def record_asked_more(conn: Conn, more: Mapping[UUID, int]) -> None:
@@ -156,10 +150,9 @@ def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
 
 def ids(conn: Conn, loop: str) -> list[KnownTask]:
     """Return every task that Label Studio should have."""
-    return (
-        rows_of(conn, KnownTask)
-        .execute(
-            """
+    cursor = rows_of(conn, KnownTask)
+    return cursor.execute(
+        """
         select t.output_id, t.label_studio_id, t.pushed_at, o.state::text, coalesce(a.n, 0) as annotated
         from tasks t join outputs o on o.id = t.output_id
         left join (
@@ -169,10 +162,8 @@ def ids(conn: Conn, loop: str) -> list[KnownTask]:
         ) a on a.instance = t.instance and a.task_id = t.label_studio_id
         where t.loop = %(loop)s
         """,
-            {"loop": loop},
-        )
-        .fetchall()
-    )
+        {"loop": loop},
+    ).fetchall()
 
 
 def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[int]) -> dict[int, UUID]:
@@ -248,7 +239,7 @@ def set_state(
 def wait_again(conn: Conn, loop: str, reason: str) -> int:
     """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
 
-    What is answered stays so. What could not be read is nobody's any more: the output is asked anew.
+    Answered outputs stay answered. An output with an unreadable answer is asked anew.
     """
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(

@@ -1,4 +1,4 @@
-"""Answers that nobody can read: one statement a function; the caller owns the transaction."""
+"""Statements about the table unreadable: answers that cannot be read."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class UnreadableAnswer:
     """An answer that cannot be read, as people are told of it."""
 
     key: str
-    """Of the output."""
+    """The output's key."""
     reviewer: str | None
     """Name, address or `user 7`; None if nobody can be named."""
     reason: str
@@ -81,7 +81,7 @@ def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows
 def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[UUID]:
     """Outputs with an answer that another form than the one of this hash could not read.
 
-    Of this project alone: what was said in one that was lost is not read again, and stays as it was.
+    Only answers of this project are read again; those of a lost project stay unread.
     """
     rows = conn.execute(
         """
@@ -108,7 +108,7 @@ def outputs(conn: Conn, loop: str) -> int:
 
 
 def of_output(conn: Conn, output_id: UUID) -> list[str]:
-    """Why each of the output's answers that cannot be read is one, oldest first."""
+    """Return the reason of each unreadable answer of the output, oldest first."""
     rows = conn.execute(
         "select reason from unreadable where output_id = %(id)s and until is null order by since, id", {"id": output_id}
     )
@@ -120,10 +120,9 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAns
 
     First the answers that no other person is asked to replace, then the oldest.
     """
-    return (
-        rows_of(conn, UnreadableAnswer)
-        .execute(
-            f"""
+    cursor = rows_of(conn, UnreadableAnswer)
+    return cursor.execute(
+        f"""
         with those as (
             select u.*, count(*) over (partition by u.output_id) as n,
                 count(*) filter (where u.ask) over (partition by u.output_id) as asks
@@ -143,7 +142,5 @@ def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAns
         select *, count(*) over () as total, count(*) filter (where not again) over () as stuck
         from shown order by again, updated_at, key collate "C" limit %(limit)s
         """,
-            {"loop": loop, "limit": limit},
-        )
-        .fetchall()
-    )
+        {"loop": loop, "limit": limit},
+    ).fetchall()

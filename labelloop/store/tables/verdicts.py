@@ -1,4 +1,4 @@
-"""What the gate reads, and what was decided after it: one statement a function; the caller owns the transaction."""
+"""Statements about verdicts: the items that the gate reads, and the decisions after it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from labelloop.reading import paths
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables.runs import RUN
+from labelloop.versions.items import JudgedItem
 from labelloop.versions.runs import RetrainRun, RunStatus
 
 FACTS = """
@@ -28,14 +29,13 @@ FACTS = """
         where jsonb_typeof(value) in ('string', 'number', 'boolean') and length(value #>> '{}') <= 100
     ) as fields
 """
-"""Of an output `o` with its answer `a`: what slices are cut by. A long word or a whole text divides nothing; people go
-by Label Studio's id of them, since verdicts are kept, and cards are passed on.
-"""
+"""Select list of the facts that slices are cut by, for an output `o` with its answer `a`; see JudgedItem."""
 
 
-def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]]:
-    """What the run was judged on: answer, both models' labels and confidences, and facts. `field`: holds the text."""
-    return conn.execute(
+def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
+    """Return what the run was judged on, in the order of the keys. `field`: the field of the data with the text."""
+    cursor = rows_of(conn, JudgedItem)
+    return cursor.execute(
         f"""
         select {FACTS}, i.champion_label, i.challenger_label, i.champion_confidence, i.challenger_confidence
         from run_items i join outputs o on o.id = i.output_id join answers a on a.seq = i.answer_seq
@@ -46,7 +46,7 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[dict[str, Any]
 
 
 def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
-    """Of each earlier verdict against the same incumbent, the share of this run's held-out items that it saw.
+    """Return, for each earlier verdict against the same incumbent, the share of this run's held-out items in it.
 
     Runs that were judged on too few answers, or made the champion again, had no verdict.
     """
@@ -72,21 +72,18 @@ def hold(conn: Conn, loop: str) -> None:
 
 def undecided(conn: Conn, loop: str) -> list[RetrainRun]:
     """Return the runs that passed the gate and wait for a person or are in shadow, newest first."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"""
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"""
         select {RUN} from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')
         order by finished_at desc, id
         """,
-            {"loop": loop},
-        )
-        .fetchall()
-    )
+        {"loop": loop},
+    ).fetchall()
 
 
 def decide(conn: Conn, run_id: UUID, status: RunStatus, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
-    """End what waits for a decision, or ask a person after the shadow; False where somebody else has decided.
+    """End a run that waits for a decision, or ask a person after the shadow; False if somebody else has decided.
 
     The reasons come before those of the verdict. `finished_at` stays: the newest trained version ranks, whenever
     somebody decides. `shadow`: what the live answers came to, kept in the scores.
@@ -119,11 +116,8 @@ def record(conn: Conn, run_id: UUID, decision: str, by: str, why: str) -> None:
 
 def newest_run(conn: Conn, version_id: str) -> RetrainRun | None:
     """Return the last run that made the version; None if no such run is on record."""
-    return (
-        rows_of(conn, RetrainRun)
-        .execute(
-            f"select {RUN} from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
-            {"id": version_id},
-        )
-        .fetchone()
-    )
+    cursor = rows_of(conn, RetrainRun)
+    return cursor.execute(
+        f"select {RUN} from retrain_runs where version_id = %(id)s order by finished_at desc nulls last limit 1",
+        {"id": version_id},
+    ).fetchone()

@@ -1,4 +1,4 @@
-"""Model versions, and who is champion: one statement a function; the caller owns the transaction."""
+"""Statements about the tables model_versions and promotions."""
 
 from __future__ import annotations
 
@@ -35,19 +35,16 @@ def insert(
 
 def champion(conn: Conn, loop: str) -> Champion | None:
     """Return the version that serves predictions; None while the pipeline's own outputs do."""
-    return (
-        rows_of(conn, Champion)
-        .execute(
-            f"""
+    cursor = rows_of(conn, Champion)
+    return cursor.execute(
+        f"""
         select {VERSION}, p.epoch, p.by, p.why, p.at as promoted_at
         from model_versions v join promotions p on p.loop = v.loop and p.version_id = v.id
         where v.loop = %(loop)s and v.stage = 'champion'
         order by p.epoch desc limit 1
         """,
-            {"loop": loop},
-        )
-        .fetchone()
-    )
+        {"loop": loop},
+    ).fetchone()
 
 
 def ranker(conn: Conn, loop: str) -> VersionId | None:
@@ -69,7 +66,7 @@ def ranker(conn: Conn, loop: str) -> VersionId | None:
 
 
 def in_force_since(conn: Conn, loop: str) -> datetime | None:
-    """When who labels or who ranks last changed; None: the pipeline's own outputs have always done both."""
+    """Return when the champion or the ranker last changed; None if neither ever did."""
     row = conn.execute(
         """
         select greatest(
@@ -86,7 +83,7 @@ def in_force_since(conn: Conn, loop: str) -> datetime | None:
 
 
 def epoch(conn: Conn, loop: str) -> int:
-    """How often the champion has changed."""
+    """Return the number of changes of champion."""
     row = conn.execute(
         "select coalesce(max(epoch), 0) as epoch from promotions where loop = %(loop)s", {"loop": loop}
     ).fetchone()
@@ -96,11 +93,10 @@ def epoch(conn: Conn, loop: str) -> int:
 
 def list_(conn: Conn, loop: str) -> list[JudgedVersion]:
     """Return all versions of the loop, newest first."""
-    return (
-        rows_of(conn, JudgedVersion)
-        .execute(f"{_JUDGED} where v.loop = %(loop)s order by v.created_at desc, v.id", {"loop": loop})
-        .fetchall()
-    )
+    cursor = rows_of(conn, JudgedVersion)
+    return cursor.execute(
+        f"{_JUDGED} where v.loop = %(loop)s order by v.created_at desc, v.id", {"loop": loop}
+    ).fetchall()
 
 
 def get(conn: Conn, version_id: str) -> JudgedVersion | None:
@@ -127,11 +123,10 @@ _JUDGED = f"""
 
 def promotions(conn: Conn, loop: str) -> list[Promotion]:
     """Return every change of champion, newest first."""
-    return (
-        rows_of(conn, Promotion)
-        .execute(f"select {PROMOTION} from promotions where loop = %(loop)s order by epoch desc", {"loop": loop})
-        .fetchall()
-    )
+    cursor = rows_of(conn, Promotion)
+    return cursor.execute(
+        f"select {PROMOTION} from promotions where loop = %(loop)s order by epoch desc", {"loop": loop}
+    ).fetchall()
 
 
 def record_promotion(

@@ -41,7 +41,7 @@ class Case:
     strategy: str
     items: list[Item]
     why: str
-    """What the queue says of an item that our own version has ranked."""
+    """A waiting item that our own version has ranked."""
 
     @property
     def spec(self) -> LoopSpec:

@@ -45,12 +45,12 @@ def test_where_all_is_well_both_are_none(loop: SyncLoop) -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_gone_from_postgres_is_lost(loop: SyncLoop, damage: str) -> None:
+def test_a_row_that_is_gone_from_postgres_is_lost(loop: SyncLoop, damage: str) -> None:
     loop.do(DAMAGES[damage])
     assert figures(loop)[0] > 0
 
 
-def test_what_was_accepted_or_saved_and_is_nowhere_is_lost(loop: SyncLoop) -> None:
+def test_an_accepted_output_or_saved_answer_that_is_nowhere_is_lost(loop: SyncLoop) -> None:
     assert figures(loop, more=("never-stored",)) == (1, 0)
     assert figures(loop, given=5) == (2, 0)
 

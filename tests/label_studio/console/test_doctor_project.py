@@ -117,15 +117,15 @@ SHOWN = [
     (lambda pets: pets.change(show_collab_predictions=False), {"shown version", *RANKING}, "predictions are hidden"),
     (lambda pets: pets.change(model_version="labelloop"), {"shown version", *RANKING}, "title of an ML backend"),
     (_unpredict, RANKING, "no prediction of 'pipeline'"),
-    (lambda pets: _rescore(pets, 0, None), RANKING, "has no score"),
+    (lambda pets: _rescore(pets, 0, None), RANKING, "has no order score"),
     (lambda pets: _rescore(pets, 5, pets.predictions()[0]["score"]), RANKING, "2 of 6 open tasks have"),
-    (_swap, RANKING, "another score than ours"),
-    (_predict_again, {"scores"}, "another score than ours"),
+    (_swap, RANKING, "a different order score than ours"),
+    (_predict_again, {"scores"}, "a different order score than ours"),
 ]
 HOOKS = [
     (_unhook, {"webhook"}, "no webhook"),
     (_rehook(is_active=False), {"webhook"}, "is switched off"),
-    (_rehook(url="http://127.0.0.1:9/hooks/label-studio/pets"), {"webhook"}, "rings at http://127.0.0.1:9/hooks"),
+    (_rehook(url="http://127.0.0.1:9/hooks/label-studio/pets"), {"webhook"}, "calls http://127.0.0.1:9/hooks"),
     (_rehook(actions=["TASKS_DELETED"]), {"webhook"}, "is not called for ANNOTATIONS_CREATED"),
     (_rehook(send_for_all_actions=True), {"webhook"}, "called for"),
     (_rehook(headers={"X-Labelloop-Secret": "?"}), {"webhook"}, "does not carry our secret"),
@@ -140,7 +140,7 @@ FORMS = [
 SAMPLING = [
     (lambda pets: pets.change(sampling="Sequential sampling"), {"sampling"}, "'Sequential sampling'"),
     (lambda pets: pets.change(sampling="Uniform sampling"), {"sampling"}, "'Uniform sampling'"),
-    (lambda pets: pets.change(maximum_annotations=2), {"sampling"}, "asked of 2 people"),
+    (lambda pets: pets.change(maximum_annotations=2), {"sampling"}, "answered by 2 annotators"),
     (lambda pets: pets.change(show_overlap_first=True), {"sampling"}, "served first"),
 ]
 BACKENDS = [
@@ -233,7 +233,7 @@ def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_st
 
 
 def _label_studio_database(postgres_url: str, instance: object) -> str:
-    """Of the server's databases, the one with this project."""
+    """Return the URL of the database that has this project."""
     with Database(postgres_url) as server, server.transaction() as conn:
         names = [row["datname"] for row in conn.execute("select datname from pg_database where datallowconn")]
     for name in names:

@@ -147,7 +147,7 @@ def test_missing_doubled_and_foreign_tasks_are_told_and_gone_after_the_printed_r
     assert not {"tasks", "tasks twice", "tasks of others"} & set(_ill(pets))
 
 
-def test_what_is_seen_once_only_is_no_difference() -> None:
+def test_a_difference_seen_only_once_is_not_reported() -> None:
     at = datetime.now(UTC)
     rows = [KnownTask(one, n, at, OutputState.IN_REVIEW, 0) for n, one in enumerate("ab")]  # type: ignore[arg-type]
     both = [Standing(n, 0, one) for n, one in enumerate("ab")]  # type: ignore[arg-type]

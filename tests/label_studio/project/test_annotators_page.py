@@ -15,7 +15,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
 from labelloop.versions.version import Stage
-from tests.support.browser import a_browser
+from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 
@@ -86,7 +86,7 @@ def test_an_untouched_page_rejects_nothing_and_a_reject_finds_the_models_guess_t
 
 
 @pytest.mark.parametrize(("key", "label"), [("4", "other 17"), ("7", "delivery")], ids=["likeliest", "of-the-list"])
-def test_of_many_labels_the_likeliest_three_are_one_key_away(
+def test_the_three_likeliest_of_many_labels_are_one_key_away(
     database: Database, label_studio: LabelStudio, key: str, label: str
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, of=tickets(30)) as loop:

@@ -14,7 +14,7 @@ from labelloop.queue import lanes
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import outputs as output_store
-from tests.support.browser import a_browser
+from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -124,7 +124,7 @@ def removed(page: Page) -> None:
 
 
 def posted(page: Page) -> list[Any]:
-    """What the editor sends when Submit is pressed."""
+    """Return the result that the editor sends when Submit is pressed."""
 
     def is_ours(response: Response) -> bool:
         return response.request.method == "POST" and "/annotations" in response.url

@@ -19,8 +19,8 @@ from labelloop.store.database import Database
 from labelloop.store.tables import outputs as output_store
 from sync.project.project import ensure_project
 from sync.push.batches import PushReport
-from tests.support.browser import a_browser
 from tests.support.house import house
+from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import YAML, SyncLoop, sync_loop, wait_until
 

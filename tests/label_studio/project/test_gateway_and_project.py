@@ -41,7 +41,7 @@ def test_a_personal_token_works_like_a_legacy_one(label_studio: LabelStudio) -> 
     gateway.close()
 
 
-def test_a_task_is_deleted_once_whoever_else_deletes_it(loop: SyncLoop) -> None:
+def test_a_task_that_somebody_else_deleted_counts_as_deleted(loop: SyncLoop) -> None:
     project = ensure_project(loop.database, loop.gateway, loop.spec, loop.settings).project.id
     (task,) = loop.gateway.import_tasks(project, [DRAFT])
     loop.gateway.delete_task(task)

@@ -1,4 +1,4 @@
-"""What tells people in Label Studio where they are: ours is kept up to date, and theirs is left alone."""
+"""Signposts in Label Studio: our texts are kept up to date, and texts of other people are left alone."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
     loop.pull()
     with loop.database.transaction() as conn:
         rows = people.work(conn, loop.spec.name)
-        taught = {row["key"] for row in run_items.answered(conn, loop.spec.name, 2**63 - 1)}
+        taught = {row.key for row in run_items.answered(conn, loop.spec.name, 2**63 - 1)}
         assert taught == set(others[:3]), "neither taught nor judged"
         assert runs.new_answers(conn, loop.spec.name) == 3
     assert [(row.answered, row.gold_right, row.gold_asked, row.median_s) for row in rows] == [

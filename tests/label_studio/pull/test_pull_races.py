@@ -1,4 +1,4 @@
-"""What two pulls, or a pull and a push, do at the same time; and what was taken back and is there again."""
+"""Two pulls, or a pull and a push, at the same time; and answers that were withdrawn and come back."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_annotation_that_was_seen_last_is_the_one_that_stands(database: Data
 
 
 class Paused(Pull):
-    """It has looked at the outputs' states; then a push claims what waits."""
+    """A pull that has read the outputs' states when a push claims the waiting ones."""
 
     paused = True
 

@@ -1,10 +1,9 @@
-"""Answers that nobody can read, on the real Label Studio: they count nowhere, are said everywhere, and asked again."""
+"""Unreadable answers, on the real Label Studio: they count nowhere, are reported everywhere, and are asked again."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import httpx
 import pytest
@@ -17,12 +16,10 @@ from labelloop.store.questions import figures, people
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import projects, runs, unreadable
 from labelloop.store.tables import tasks as task_store
-from sync.project.project import ensure_project
 from sync.service import create_app
+from tests.support.raw_answers import answers, change, give, reasons
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, SyncLoop, region, sync_loop
-
-Result = list[dict[str, Any]]
 
 
 @pytest.fixture
@@ -39,25 +36,6 @@ def anne(label_studio: LabelStudio) -> httpx.Client:
 @pytest.fixture
 def ben(label_studio: LabelStudio) -> httpx.Client:
     return label_studio.sign_up("ben@unreadable.example.org")[1]
-
-
-def give(loop: SyncLoop, key: str, result: Result, web: httpx.Client | None = None) -> int:
-    body = {"result": result, "lead_time": 1.5}
-    url = f"/api/tasks/{loop.task_of(key)['id']}/annotations/?project={loop.project_id}"
-    return int((web or loop.web).post(url, json=body).raise_for_status().json()["id"])
-
-
-def change(loop: SyncLoop, annotation_id: int, result: Result) -> None:
-    loop.web.patch(f"/api/annotations/{annotation_id}/", json={"result": result}).raise_for_status()
-
-
-def reasons(loop: SyncLoop) -> list[str]:
-    return [row["reason"] for row in loop.sql("select reason from unreadable where until is null order by id")]
-
-
-def answers(loop: SyncLoop) -> list[tuple[str | None, int]]:
-    rows = loop.sql("select label, reviewers from answers order by seq")
-    return [(row["label"], row["reviewers"]) for row in rows]
 
 
 def served(loop: SyncLoop, web: httpx.Client) -> list[str]:
@@ -116,7 +94,9 @@ def test_an_empty_submit_counts_nowhere_and_is_asked_of_somebody_else(
         assert unreadable.list_(conn, "pets") == []
 
 
-def test_whom_it_is_asked_of_ends_after_two_people_more(loop: SyncLoop, anne: httpx.Client, ben: httpx.Client) -> None:
+def test_an_unreadable_answer_is_asked_of_at_most_two_more_people(
+    loop: SyncLoop, anne: httpx.Client, ben: httpx.Client
+) -> None:
     [key] = loop.submit(1)
     loop.push()
     for web in (anne, ben):
@@ -194,7 +174,7 @@ def test_a_label_that_was_renamed_in_label_studio_is_read_when_the_form_has_it(
     assert (loop.states(), reasons(loop)) == ({"answered": 2}, [])
 
 
-def test_of_two_people_the_one_who_can_be_read_counts_alone(
+def test_only_the_readable_one_of_two_answers_counts(
     database: Database, label_studio: LabelStudio, anne: httpx.Client, ben: httpx.Client
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, overlap=2) as loop:
@@ -247,7 +227,7 @@ def test_an_output_whose_project_was_lost_is_asked_anew_as_if_nobody_had_been_as
 def test_the_answer_of_a_project_that_was_lost_stays_when_the_form_changes(
     loop: SyncLoop, anne: httpx.Client, ben: httpx.Client
 ) -> None:
-    """What its neighbour could not be read by is read again in the project of now, which has none of the two."""
+    """An unreadable answer of the current project is read again; those of the lost project stay as they are."""
     [key] = loop.submit(1)
     loop.push()
     give(loop, key, [], anne)
@@ -264,7 +244,7 @@ def test_the_answer_of_a_project_that_was_lost_stays_when_the_form_changes(
     assert len(loop.sql("select * from feedback")) == 1
 
 
-def test_what_was_taken_for_an_answer_by_an_older_labelloop_is_read_again(loop: SyncLoop, anne: httpx.Client) -> None:
+def test_answers_that_an_older_labelloop_took_are_read_again(loop: SyncLoop, anne: httpx.Client) -> None:
     """As the migration leaves it: answered without a label, and noted as read with no form."""
     [key] = loop.submit(1)
     loop.push()
@@ -283,31 +263,3 @@ def test_what_was_taken_for_an_answer_by_an_older_labelloop_is_read_again(loop: 
     assert loop.states() == {"in_review": 1}
     assert reasons(loop) == ["Choices 'label': nothing was given"]
     assert loop.sql("select * from feedback") == []
-
-
-@pytest.mark.parametrize(
-    ("control", "empty"),
-    [
-        ('<Choices name="label" toName="text" choice="multiple">%s</Choices>', "[]"),
-        ('<Choices name="label" toName="text" choice="multiple" required="true">%s</Choices>', None),
-        ('<Taxonomy name="label" toName="text">%s</Taxonomy>', "[]"),
-        ('<Labels name="label" toName="text"><Label value="cat"/></Labels>', "[]"),
-    ],
-)
-def test_the_project_takes_an_empty_answer_where_it_says_that_there_is_none(
-    database: Database, label_studio: LabelStudio, control: str, empty: str | None
-) -> None:
-    xml = f'<View><Text name="text" value="$text"/>{control.replace("%s", CHOICES)}</View>'
-    with sync_loop(database, label_studio.url, label_studio.token, labels_xml=xml) as loop:
-        [key] = loop.submit(1, probabilities=None, label="[]")
-        loop.push()
-        assert loop.gateway.project(loop.project_id).takes_empty is (empty is not None)
-        loop.gateway.update_project(loop.project_id, enable_empty_annotation=empty is None)
-        ensure_project(database, loop.gateway, loop.spec, loop.settings)
-        assert loop.gateway.project(loop.project_id).takes_empty is (empty is not None)
-        give(loop, key, [])
-        loop.pull()
-        assert answers(loop) == ([] if empty is None else [(empty, 1)])
-
-
-CHOICES = '<Choice value="cat"/><Choice value="dog"/>'

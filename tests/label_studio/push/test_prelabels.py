@@ -1,4 +1,4 @@
-"""What open tasks show after a promotion, on the real Label Studio and the real Postgres."""
+"""Predictions on open tasks after a promotion, on the real Label Studio and the real Postgres."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def promote(loop: SyncLoop, version_id: str = CHAMPION, epoch: int = 1) -> None:
 
 
 def say(loop: SyncLoop, utilities: dict[str, float], version_id: str = CHAMPION) -> None:
-    """The champion calls everything a dog, and finds it as useful as said."""
+    """Store predictions of a champion that labels everything a dog, with the given utilities."""
     ids = {row["key"]: row["id"] for row in loop.sql("select id, key from outputs")}
     with loop.database.transaction() as conn:
         by = version_id[:12]

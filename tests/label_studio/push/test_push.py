@@ -57,7 +57,7 @@ def test_the_window_holds_the_most_useful_and_is_filled_again(loop: SyncLoop) ->
     assert {task["data"]["labelloop_key"] for task in loop.tasks()} == {keys[i] for i in (3, 1, 4, 2)}
 
 
-def test_what_is_nearly_the_same_does_not_stand_in_the_window_together(loop: SyncLoop) -> None:
+def test_near_duplicates_are_not_in_the_window_together(loop: SyncLoop) -> None:
     """The most useful forty say the same but for a number; twelve others are worth less, and differ."""
     spec = loop.spec
     loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 6})})
@@ -81,7 +81,7 @@ def test_what_is_nearly_the_same_does_not_stand_in_the_window_together(loop: Syn
     assert sum(task["data"]["labelloop_key"] in alike for task in loop.tasks()) == 1, "nor is it asked soon after"
 
 
-def test_what_is_skipped_leaves_its_place_to_another(loop: SyncLoop) -> None:
+def test_a_skipped_output_leaves_its_place_to_another(loop: SyncLoop) -> None:
     spec = loop.spec
     loop.spec = spec.model_copy(update={"queue": spec.queue.model_copy(update={"window": 3})})
     loop.submit(6)
@@ -129,7 +129,7 @@ def test_people_are_served_the_most_useful_first_with_its_prelabel(loop: SyncLoo
     while (task := loop.next_task()) is not None:
         served.append(task["data"]["labelloop_key"])
         filled_in = [region["value"]["choices"] for region in task["predictions"][0]["result"]]
-        # Of cat 0.40 and dog 0.36 neither is filled in.
+        # Neither cat 0.40 nor dog 0.36 is filled in.
         assert filled_in == ([] if served == [keys[5]] else [["cat"]])
         loop.annotate(task["id"], "cat")
     assert served == [key for _, key in sorted(zip(confidences, keys, strict=True))]
@@ -147,7 +147,7 @@ def test_a_poisoned_output_is_quarantined_and_the_others_go_in(loop: SyncLoop) -
     assert loop.push() == PushReport()
 
 
-def test_where_none_of_many_is_taken_none_is_quarantined(loop: SyncLoop) -> None:
+def test_outputs_are_not_quarantined_if_label_studio_refuses_the_whole_batch(loop: SyncLoop) -> None:
     loop.submit(6, data={"title": "none of them has the text that the form shows"})
     for _ in range(2):
         with pytest.raises(Failed, match="takes none of 6 outputs"):
@@ -190,7 +190,7 @@ def test_without_a_connection_nothing_is_left_hanging(loop: SyncLoop) -> None:
     assert loop.push() == PushReport(pushed=4)
 
 
-def test_who_was_paused_does_not_send_what_another_has_given_up(loop: SyncLoop) -> None:
+def test_a_worker_that_was_paused_does_not_send_a_batch_that_another_gave_up(loop: SyncLoop) -> None:
     loop.push()
     loop.submit(2)
     with loop.database.transaction() as conn:

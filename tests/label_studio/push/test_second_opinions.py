@@ -1,4 +1,4 @@
-"""Second opinions on the real Label Studio: who is asked, once, and what comes of it."""
+"""Second opinions on the real Label Studio: each is asked of one more person, once, and resolves to one answer."""
 
 from __future__ import annotations
 
@@ -162,10 +162,8 @@ def test_an_answer_that_is_taken_back_meanwhile_waits_for_two(loop: SyncLoop, an
     assert (state(loop, key), answers(loop, key)[-1]) == ("answered", ("dog", 2))
 
 
-def test_who_is_asked_again_after_a_promotion_is_shown_what_the_champion_says(
-    loop: SyncLoop, anne: httpx.Client
-) -> None:
-    """While it stood answered nobody renewed its prediction, and Label Studio ranks by those of one version only."""
+def test_a_second_opinion_after_a_promotion_shows_the_champions_prediction(loop: SyncLoop, anne: httpx.Client) -> None:
+    """An answered task keeps an old prediction, and Label Studio ranks by the predictions of one version only."""
     champion = "c" * 64
     [key, *_] = answered(loop, anne, 2)
     with loop.database.transaction() as conn:

@@ -1,4 +1,4 @@
-"""What sync asks of Label Studio while people work: little, and yet all that it must know."""
+"""Requests of sync to Label Studio while people work: few, and enough to miss nothing."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_change_that_was_committed_late_is_found_within_a_minute(loop: SyncLoo
     assert bookmark == max(memory.seen.values())
 
 
-def test_who_remembers_nothing_reads_on_from_the_bookmark(loop: SyncLoop) -> None:
+def test_a_worker_without_memory_reads_on_from_the_bookmark(loop: SyncLoop) -> None:
     """A worker that was killed after its quick looks: the next one finds what came since the bookmark."""
     memory = Memory()
     loop.submit(3)

@@ -58,7 +58,7 @@ def test_a_new_token_is_taken_from_the_file_that_holds_it(
     assert loop.states()["answered"] == 1
 
 
-def test_a_token_of_the_environment_alone_is_said_to_need_a_restart(
+def test_a_token_only_in_the_environment_needs_a_restart_and_the_message_tells_so(
     loop: SyncLoop, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(TOKEN, OLD)

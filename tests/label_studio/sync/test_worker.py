@@ -15,7 +15,7 @@ from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.network.tcp import Line
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
-from tests.support.sync_worker import HOLD, LOCK, Worker, held
+from tests.support.workers.sync_worker import HOLD, LOCK, Worker, held
 
 AWAY_S = 3
 

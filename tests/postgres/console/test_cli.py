@@ -1,4 +1,4 @@
-"""The command line on a real database: what it prints, and how it ends when it is asked wrongly or cannot."""
+"""The command line on a real database: its output, and its exit status after a usage error or a failure."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_status_names_every_loop_and_who_serves(run: Run) -> None:
     assert "digits" in run("status").stdout
 
 
-def test_who_waits_for_a_run_is_not_told_of_one_that_judges_a_version_again(
+def test_waiting_for_a_run_ignores_runs_that_judge_a_version_again(
     run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks = 0
@@ -122,10 +122,10 @@ def test_a_retrain_is_asked_for_once(run: Run) -> None:
     first = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
     again = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
     assert len(first["run"]) == 36
-    assert "folded" in again["run"]
+    assert "merged" in again["run"]
 
 
-def test_a_run_that_nobody_stops_needs_no_name(run: Run) -> None:
+def test_only_stopping_a_run_needs_a_name(run: Run) -> None:
     assert run("retrain", "--loop", "digits", USER="").exit_code == 0
 
 
@@ -140,16 +140,21 @@ def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
     ("words", "more", "status", "says"),
     [
         (["versions", "--loop", "nothing"], {}, 2, "there are: digits, tickets"),
-        (["versions"], {}, 2, "say which loop with --loop"),
+        (["versions"], {}, 2, "name a loop with --loop"),
         (["promote", "abc", "--loop", "digits", "--why", "test"], {}, 2, "no version begins with 'abc'"),
         (["promote", "abc", "--loop", "digits"], {}, 2, "--why"),
-        (["retrain", "--loop", "digits", "--why", "\udcff"], {}, 2, "no text that can be kept: '\\udcff'"),
-        (["token", "revoke", "\udcff"], {}, 2, "no text that can be kept"),
+        (["retrain", "--loop", "digits", "--why", "\udcff"], {}, 2, "text cannot be stored: '\\udcff'"),
+        (["token", "revoke", "\udcff"], {}, 2, "text cannot be stored"),
         (["refuse", "abc", "--loop", "digits", "--why", "test"], {}, 2, "'abc' names no run of digits that waits"),
         (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
-        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
-        (["promote", "abc", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
-        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "give --by NAME or set"),
+        (
+            ["promote", "abc", "--loop", "digits", "--why", "test"],
+            {"USER": ""},
+            2,
+            "give --by NAME or set",
+        ),
+        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "give --by NAME or set"),
         (
             ["promote", "abc", "--loop", "digits", "--why", "t", "--by", "ann"],
             {"USER": ""},
@@ -172,7 +177,7 @@ def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
         (["nothing"], {}, 2, "No such command"),
     ],
 )
-def test_what_is_asked_wrongly_ends_with_2_and_what_fails_with_1(
+def test_a_usage_error_ends_with_2_and_a_failure_with_1(
     run: Run, words: list[str], more: dict[str, str], status: int, says: str
 ) -> None:
     result = run(*words, **more)

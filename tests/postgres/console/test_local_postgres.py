@@ -19,7 +19,7 @@ import psycopg
 import pytest
 
 from console.local import binaries
-from console.local.places import OUTSIDE
+from console.local.places import SYSTEM_DATA_ROOT
 from console.local.postgres import Postgres
 from labelloop.errors import UsageError
 
@@ -109,7 +109,7 @@ def test_a_closed_parent_sends_the_files_elsewhere_and_removing_takes_both(tmp_p
     postgres = Postgres(tmp_path / "postgres")
     with postgres:
         place = postgres.data
-        assert place.is_relative_to(OUTSIDE if os.geteuid() == 0 else tmp_path)
+        assert place.is_relative_to(SYSTEM_DATA_ROOT if os.geteuid() == 0 else tmp_path)
         assert tmp_path.stat().st_mode & 0o777 == 0o700  # no parent is opened
     postgres.remove()
     assert not place.exists()
@@ -150,7 +150,7 @@ def test_the_wheel_is_copied_where_the_servers_user_cannot_enter_it(
 
 
 def test_data_of_a_version_that_is_not_installed_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"made by Postgres 9, and of auto programs there are only: .*1\d"):
+    with pytest.raises(UsageError, match=r"made by Postgres 9; the auto programs found are: .*1\d"):
         binaries.choose("auto", binaries.Owner(), tmp_path, "9")
 
 

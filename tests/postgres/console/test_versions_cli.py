@@ -18,7 +18,7 @@ from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from tests.support.backend_factory import CONFIGS, settings_for
-from tests.support.review_factory import judged_loop
+from tests.support.review.review_factory import judged_loop
 
 Run = Callable[..., Result]
 
@@ -97,7 +97,7 @@ def test_a_card_says_what_a_version_is_worth(database: Database, settings: Setti
     shown = run("card", version).stdout
     assert unseen in shown
     assert "field image" in shown
-    assert "bytes, as it was made" in shown
+    assert "bytes, unchanged" in shown
     assert "checked, trouble" not in shown
 
     file = settings.models_dir / f"{version}.skops"

@@ -87,7 +87,7 @@ def again_of(database: Database, run: RetrainRun) -> list[RetrainRun]:
 
 
 def worked(database: Database, settings: Settings, *, meanwhile: str | None = None) -> RetrainRun:
-    """What the worker does with the next queued run, without its child process. The run's row."""
+    """Run the next queued run as the worker does, without its child process; return the run's row."""
     with database.transaction() as conn:
         spec, epoch, champion = loops.get(conn, LOOP), versions.epoch(conn, LOOP), versions.champion(conn, LOOP)
         run = runs.claim(conn, LOOP, None if champion is None else champion.id)
@@ -135,11 +135,11 @@ def test_what_asked_a_person_asks_again_once_it_passed_against_the_new_champion(
         taught = [items_of_part(conn, run.id, "train") for run in (first, second)]
         assert versions.ranker(conn, LOOP) == first.version_id
     kept = ("key", "answer_seq", "label", "challenger_label", "challenger_confidence")
-    assert [[row[k] for k in kept] for row in after] == [[row[k] for k in kept] for row in before]
-    assert sum(row["champion_label"] == row["label"] for row in after) == second.evaluation["champion"]["correct"]
+    assert [[getattr(row, k) for k in kept] for row in after] == [[getattr(row, k) for k in kept] for row in before]
+    assert sum(row.champion_label == row.label for row in after) == second.evaluation["champion"]["correct"]
     assert second.evaluation["champion"]["correct"] < first.evaluation["champion"]["correct"]
     assert row_of(database, first.id).scores == first.scores, "the first verdict stays on record"
-    assert [row["key"] for row in taught[0]] == [row["key"] for row in taught[1]], "so that a replay can teach it again"
+    assert [row.key for row in taught[0]] == [row.key for row in taught[1]], "so that a replay can teach it again"
     assert stage_of(database, first.made) == "challenger"
     promote(database, LOOP, first.made, "ann", "good", models_dir=settings.models_dir)
     assert row_of(database, second.id).status == "promoted"

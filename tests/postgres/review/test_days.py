@@ -116,7 +116,7 @@ def test_a_line_is_broken_where_a_day_has_no_data_and_the_axis_says_utc() -> Non
     assert lines(*together[:2], row("2026-07-05", **measured), row("2026-07-06", **measured)) == 2
 
 
-def test_one_day_is_no_chart_and_nothing_is_drawn_of_what_was_not_measured() -> None:
+def test_a_chart_needs_two_days_and_shows_only_measured_values() -> None:
     drawn = charts.by_day([row("2026-07-01", outputs=3, for_people=3), row("2026-07-02", outputs=2)])
     assert [name for name, chart in drawn.items() if chart] == ["intake"]
     assert not any(charts.by_day([row("2026-07-01", outputs=3)]).values())

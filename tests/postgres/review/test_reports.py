@@ -107,7 +107,7 @@ def test_a_loop_at_its_beginning_is_reported(database: Database) -> None:
     assert run["verdict"] == "Queued: it starts when the backend's worker is free."
 
 
-def test_what_is_not_there_is_said(judged: tuple[Database, UUID]) -> None:
+def test_an_unknown_run_or_version_is_an_error_with_a_sentence(judged: tuple[Database, UUID]) -> None:
     database, second = judged
     spec = texts_spec()
     with database.transaction() as conn:

@@ -38,7 +38,7 @@ PIECES = (
     b"a\0b", b"\xff\xfe", b"\xed\xa0\x80", b"..", b"%", b"a b", "ü\u202e\U0001f600".encode(), b"0" * 3000, b"-1",
     b"1e999", b"9" * 20, b"00000000-0000-0000-0000-000000000000", b"'\"<>;--", b"a/b", b"/", b"digits", b"pipeline",
 )  # fmt: skip
-"""Of paths, queries and forms."""
+"""Values in paths, queries and forms."""
 DEEDS = ("promote", "rollback")
 DEEP = b"[" * 20_000
 BODIES = (
@@ -77,7 +77,7 @@ class Service:
     callers: Sequence[Mapping[str, str]]
     """Headers of each, as WSGI has them."""
     known: Sequence[bytes]
-    """Names and ids of what is there."""
+    """Names and ids that exist."""
     faults: list[tuple[object, ...]] = field(default_factory=list)
     """Every request that was answered 5xx."""
 

@@ -1,4 +1,4 @@
-"""Serving: forms that fit or not, many at once, swaps under load, and what is measured and logged of it."""
+"""Serving: forms that fit or not, many calls at once, swaps under load, metrics and logs."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_an_interactive_request_is_answered_as_any_other(
     assert plain["model_version"] == version[:12]
 
 
-def test_who_finds_all_places_taken_is_told_at_once_to_come_again(
+def test_a_request_that_finds_all_places_taken_is_told_at_once_to_retry(
     settings: Settings, database: Database, spec: LoopSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(predict, "AT_ONCE", 2)

@@ -26,7 +26,7 @@ from tests.support.ml_backend import basic, until
 
 TOKEN = "token-of-slow-clients"
 LINES = 300
-"""Of a submission: its answer is larger than what the kernel keeps for a client that reads nothing."""
+"""Outputs in a submission; its answer is larger than the kernel's buffer for a client that reads nothing."""
 
 
 @pytest.fixture
@@ -112,8 +112,8 @@ def test_forty_slow_clients_hold_up_nobody_and_are_sent_away(
         for _ in range(13):
             slow(at, stack, asked)
         time.sleep(3)  # what they asked is answered, as far as they read it
-        # 500 ms beside a machine that is at rest; this one may be at work for others too, now more and now less. Who
-        # holds up others does so for 10 s at least.
+        # 500 ms beside a machine that is at rest; this one may have other work too. A client
+        # that holds up others does so for 10 s at least.
         assert any(p99(http, good) < 0.5 + alone for _ in range(3))
         for wire in heads:  # a head has 10 s
             wire.settimeout(30)

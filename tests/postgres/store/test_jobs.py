@@ -21,7 +21,7 @@ def test_asking_again_is_not_even_tried(database: Database) -> None:
     assert ids == [ids[0], ids[0] + 1]
 
 
-def test_of_two_who_ask_at_the_same_moment_one_is_told_so_and_neither_fails(database: Database) -> None:
+def test_two_requests_at_the_same_moment_are_one_job_and_neither_fails(database: Database) -> None:
     said: list[bool] = []
 
     def second() -> None:
@@ -38,7 +38,7 @@ def test_of_two_who_ask_at_the_same_moment_one_is_told_so_and_neither_fails(data
     assert said == [False]
 
 
-def test_what_is_asked_for_is_asked_when_the_caller_commits(database: Database) -> None:
+def test_a_job_is_requested_when_the_caller_commits(database: Database) -> None:
     with database.transaction() as conn:
         assert jobs.ask(conn, jobs.PUSH, "pets")
         conn.rollback()
@@ -53,10 +53,10 @@ def test_a_job_that_is_being_done_can_be_asked_for_again(database: Database) -> 
         assert jobs.ask(conn, jobs.PUSH, "pets")
 
 
-def test_a_job_is_due_by_the_clock_of_postgres_and_not_by_that_of_who_asks(
+def test_a_job_is_due_by_the_clock_of_postgres_and_not_by_the_callers(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is Postgres who says when it may begin; until then nobody can ask for another."""
+    """Postgres decides when the job may begin; until then a second request is refused."""
     monkeypatch.setattr(utils, "utcnow", lambda: datetime.now(UTC) + timedelta(hours=1))
     with database.transaction() as conn:
         assert jobs.ask(conn, jobs.PULL, "pets", in_s=3.5)

@@ -64,7 +64,7 @@ def old(postgres_url: str) -> Iterator[str]:
         yield url
 
 
-def test_what_waits_and_what_stands_open_keeps_all_it_had_and_says_which_pair_scored_it(old: str) -> None:
+def test_waiting_and_open_outputs_keep_their_values_and_the_version_pair_that_scored_them(old: str) -> None:
     with psycopg.connect(old) as conn:
         conn.execute(FILL)
         ids = [row[0] for row in conn.execute("select id from outputs order by key")]

@@ -1,4 +1,4 @@
-"""The pool: the best of each lane, by index, whatever share of what waits the versions in force have scored."""
+"""The pool: the best outputs of each lane, by index, for any share of outputs that the current versions have scored."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ CHANGE = """
 """
 
 
-def test_what_is_read_is_what_is_wanted_and_not_the_pool(database: Database) -> None:
+def test_only_the_wanted_rows_are_read_and_not_the_pool(database: Database) -> None:
     """Also just after most of it has changed, while the planner believes what was before."""
     with database.transaction() as conn:
         loops.register(conn, parse("pets", YAML, XML))

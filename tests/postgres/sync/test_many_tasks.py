@@ -1,4 +1,4 @@
-"""What pull asks of Postgres, at twenty thousand tasks, each within a second."""
+"""The statements of pull on twenty thousand tasks, each within a second."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
         annotation_store.write_tombstones_of_outputs(conn, instance, [output_id])
 
 
-def test_a_statement_that_takes_too_long_is_not_said_to_be_an_absence(database: Database) -> None:
+def test_a_statement_that_takes_too_long_is_not_reported_as_an_absence(database: Database) -> None:
     with pytest.raises(Retriable, match="took too long") as caught, database.transaction() as conn:
         conn.execute("set local statement_timeout = '50ms'; select pg_sleep(5)")
     assert not isinstance(caught.value, Unreachable)

@@ -1,4 +1,4 @@
-"""What the sync service measures of itself: two processes count together, and strangers are told nothing."""
+"""Metrics of the sync service: two processes count together, and strangers see nothing."""
 
 from __future__ import annotations
 

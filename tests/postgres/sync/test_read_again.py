@@ -1,4 +1,4 @@
-"""What could not be read is read again with a new form; what was answered in a project that is lost stays answered."""
+"""Unreadable answers are read again with a new form; answers of a lost project stay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What should come into the window now, on the real Postgres: near-duplicates, embeddings, and what is stale."""
+"""The choice of outputs for the window, on the real Postgres: near-duplicates, embeddings, stale scores."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def picked(database: Database, spec: LoopSpec) -> list[str]:
     return [key_of[pick.output_id] for pick in picks]
 
 
-def test_copies_that_fill_all_that_is_looked_at_do_not_hide_what_waits_behind_them(database: Database) -> None:
+def test_many_copies_do_not_hide_the_waiting_outputs_behind_them(database: Database) -> None:
     order = "please cancel the order number {} that I placed on your site last week, and send me my money back"
     copies = [output(f"copy-{i}", 0.5, order.format(100 + i)) for i in range(60)]
     others = [output("lions sleep in the sun".replace(" ", "-"), 0.6), output("trains-are-late-in-winter", 0.61)]
@@ -77,7 +77,7 @@ def test_a_random_queue_is_not_made_varied(database: Database) -> None:
     assert [pick.output_id for pick in picks] == [item.output_id for item in window.queues["rule"][:3]]
 
 
-def test_what_was_answered_since_a_version_learned_is_not_asked_again_in_other_words(database: Database) -> None:
+def test_near_duplicates_of_new_answers_are_not_asked_again(database: Database) -> None:
     """Two kinds of items. One was just answered: the other kind comes first, although the model is surer of it."""
     near = [output(f"near-{i}", 0.5 + i / 100, embedding=[1.0, i / 100]) for i in range(6)]
     far = [output(f"far-{i}", 0.6 + i / 100, embedding=[i / 100, 1.0]) for i in range(5)]

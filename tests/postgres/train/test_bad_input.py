@@ -46,7 +46,7 @@ def loop_of(database: Database, texts: list[Any], labels: list[str], learner: Le
 
 
 def outcome(database: Database, settings: Settings) -> dict[str, Any]:
-    """What a run makes of the answers, in this process."""
+    """Run a training run in this process and return its result."""
     with database.transaction() as conn:
         run_id = runs.request(conn, "texts", "a test")
         runs.claim(conn, "texts", champion_of(database))
@@ -73,7 +73,7 @@ def test_too_little_to_learn_from_is_refused_whatever_the_learner(
     assert outcome(database, settings)["refused"].startswith(verdict)
 
 
-def test_texts_of_a_megabyte_teach_and_what_is_no_text_is_left_out_by_name(
+def test_texts_of_a_megabyte_are_trained_on_and_values_that_are_no_text_are_left_out_by_name(
     database: Database, settings: Settings
 ) -> None:
     texts = [*GOOD[:20], "prize " * 180_000, 7, None]
@@ -102,7 +102,7 @@ def test_pictures_of_which_none_loads_are_a_verdict(database: Database, settings
         (LearnerSpec(params={"embeddings": "/nowhere"}), "holds no model2vec model"),
     ],
 )
-def test_a_learner_that_cannot_be_is_said_in_words_and_the_champion_serves_on(
+def test_a_learner_that_cannot_be_made_fails_with_a_sentence_and_the_champion_serves_on(
     database: Database, settings: Settings, learner: LearnerSpec, error: str
 ) -> None:
     """The loop was registered before the learner broke, say by an upgrade."""

@@ -26,11 +26,11 @@ from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs, versions
 from labelloop.versions.runs import RetrainRun, RunStatus
 from tests.support.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
-from tests.support.backend_worker import children, gone, until
+from tests.support.workers.backend_worker import children, gone, until
 
 LOOP = "texts"
 CHARACTERS = 30_000
-"""Of a long text: sixty of them keep a run busy for so long that it is caught in the middle, and need gigabytes."""
+"""Characters of a long text. Sixty such texts need gigabytes, and keep a run busy until the test interrupts it."""
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def judged_run(conn: Conn, loop: str, version: str | None = None, scores: Mappin
 
 
 def due(database: Database, now: datetime = NOW, *, drift: bool = True) -> list[str]:
-    """Why runs are queued after a look."""
+    """Return the reasons of the runs that a check queues."""
     ask_for_due(database, now, drift=drift)
     with database.transaction() as conn:
         return [run.why for loop in loops.names(conn) for run in runs.open_runs(conn, loop)]
@@ -102,7 +102,7 @@ def arrived(conn: Conn, spec: LoopSpec, n: int, spam: float, start: int = 0) -> 
 
 
 @pytest.mark.parametrize(("spam", "moved"), [(0.3, False), (0.8, True)])
-def test_a_run_on_drift_of_what_comes_in(database: Database, spam: float, moved: bool) -> None:
+def test_drift_of_incoming_outputs_starts_a_run(database: Database, spam: float, moved: bool) -> None:
     spec = spec_with(drift=0.25)
     scores = {"holdout": 100, "champion": {"correct": 90}, "challenger": {"correct": 90}}
     with database.transaction() as conn:
@@ -126,7 +126,7 @@ def test_a_run_on_drift_of_what_comes_in(database: Database, spam: float, moved:
 
 
 @pytest.mark.parametrize(("wrong", "fell"), [(5, False), (40, True)])
-def test_a_run_when_the_one_who_serves_is_right_less_often(database: Database, wrong: int, fell: bool) -> None:
+def test_a_run_starts_when_the_champions_accuracy_falls(database: Database, wrong: int, fell: bool) -> None:
     spec = spec_with(drift=0.25)
     scores = {"holdout": 100, "champion": {"correct": 92}, "challenger": {"correct": 90}}
     with database.transaction() as conn:

@@ -74,7 +74,7 @@ def unlike(i: int) -> str:
 
 
 def taught(database: Database, settings: Settings, loop: str) -> dict[str, Any]:
-    """What the training child would say, without a child: where its outcome is not the subject."""
+    """Return the outcome of the training child without a child, for tests of other things."""
     with database.transaction() as conn:
         run_id = runs.request(conn, loop, "a test")
         assert runs.claim(conn, loop, None) is not None
@@ -131,7 +131,7 @@ def test_a_run_that_makes_the_champion_again_asks_a_remote_model_once_an_item(
     with database.transaction() as conn:
         judged = items_of_part(conn, run_id, "holdout")
     assert sorted(server.asked.values()) == [1] * len(judged)
-    said = [(item["champion_label"], item["challenger_label"]) for item in judged]
+    said = [(item.champion_label, item.challenger_label) for item in judged]
     assert ("ham", "ham") in said
     assert all(champion == challenger for champion, challenger in said)
 

@@ -38,7 +38,7 @@ def test_a_nested_text_is_learned_judged_measured_and_compared(
         judged = verdicts.held_out(conn, run_id, spec.field)
         seen = outputs.seen(conn, list(ids.values()), spec.field, embeddings=False)
     assert judged
-    assert all(row["length"] == len(seen[row["output_id"]].data["items[0].body"]) for row in judged)
+    assert all(row.length == len(seen[row.output_id].data["items[0].body"]) for row in judged)
     known, _, _ = _features(database, spec, list(ids.values()), [])
     assert known is not None
     assert known.readable.all()

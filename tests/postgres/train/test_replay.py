@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,6 +20,7 @@ from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import runs
+from labelloop.versions.items import TrainingItem
 from tests.support.backend_factory import digits_loop, settings_for
 from tests.support.rows import items_of_part
 
@@ -71,16 +73,16 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
     }
 
     with database.transaction() as conn:
-        one, other = (item["output_id"] for item in items_of_part(conn, run_id, "train")[:2])
+        one, other = (item.output_id for item in items_of_part(conn, run_id, "train")[:2])
         conn.execute("update outputs set data = (select data from outputs where id = %s) where id = %s", (one, other))
     said = replay(settings, run_id)
     assert said.exit_code == 1
-    assert said.stderr.startswith("labelloop: another version came of it; what differs: the training set (")
+    assert said.stderr.startswith("labelloop: the replay made another version; what differs: the training set (")
     assert json.loads(said.stdout)["same"] is False
     assert len(list((settings.models_dir or Path()).iterdir())) == 1, "what differs is not kept"
 
 
-def test_what_cannot_be_replayed_is_asked_wrongly(database: Database, settings: Settings) -> None:
+def test_replaying_an_unknown_run_is_a_usage_error(database: Database, settings: Settings) -> None:
     spec = digits_loop(database, n=1, answered=0)
     with database.transaction() as conn:
         run_id = runs.request(conn, spec.name, "a test")
@@ -91,20 +93,20 @@ def test_what_cannot_be_replayed_is_asked_wrongly(database: Database, settings: 
 
 
 def test_an_identity_says_what_differs() -> None:
-    row = {"key": "a", "group_key": "a", "answer_seq": 1, "label": "ham", "weight": 1.0, "data": {"text": "ä", "n": 1}}
+    row = TrainingItem("a", "a", {"text": "ä", "n": 1}, 1, "ham", 1.0)
     then = identity([row], 0, 1)
-    assert then == identity([{**row, "data": {"n": 1, "text": "ä"}}], 0, 1), "the order of the fields is none"
+    assert then == identity([replace(row, data={"n": 1, "text": "ä"})], 0, 1), "the order of the fields is none"
     assert differences(then, then) == []
-    for field, value in [
-        ("answer_seq", 2),
-        ("label", "spam"),
-        ("weight", 0.5),
-        ("data", {"text": "a"}),
-        ("key", "b"),
-        ("group_key", "b"),
-    ]:
-        (word,) = differences(then, identity([{**row, field: value}], 0, 1))
-        assert word.startswith("the training set ("), field
+    for item in (
+        replace(row, answer_seq=2),
+        replace(row, label="spam"),
+        replace(row, weight=0.5),
+        replace(row, data={"text": "a"}),
+        replace(row, key="b"),
+        replace(row, group_key="b"),
+    ):
+        (word,) = differences(then, identity([item], 0, 1))
+        assert word.startswith("the training set ("), item
     other = {**then, "seed": 1, "packages": {**then["packages"], "numpy": "0.1"}, "code": "0"}
     assert [word.split(" (")[0] for word in differences(then, other)] == ["the code", "the seed", "numpy"]
 

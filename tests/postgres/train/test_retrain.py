@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from uuid import UUID
 
-import psycopg
 import pytest
 from psycopg import errors
 
 from backend import models
-from backend.decide.promote import promote, rollback
 from backend.score.prelabel import prelabel
-from backend.train.due import ask_for_due
 from backend.train.retrain import heal, retrain
 from backend.train.train import train
-from labelloop.errors import Conflict, Failed, UsageError
 from labelloop.outputs.output import unit_hash
 from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, runs, versions
-from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import Champion
 from tests.support.backend_factory import (
     answer,
@@ -36,6 +28,7 @@ from tests.support.backend_factory import (
     submit,
     texts_spec,
 )
+from tests.support.hops.retraining import NoChild, asked, claimed, quickly, requested, trained
 from tests.support.rows import items_of_part
 
 
@@ -44,45 +37,9 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
     return settings_for(database_url, tmp_path)
 
 
-def requested(database: Database, loop: str, why: str = "a test") -> UUID | None:
-    with database.transaction() as conn:
-        return runs.request(conn, loop, why)
-
-
-def trained(database: Database, settings: Settings, loop: str) -> RetrainRun:
-    """A whole run; returns its row."""
-    assert requested(database, loop) is not None
-    retrain(database, settings, loop, threading.Event())
-    with database.transaction() as conn:
-        return next(run for run in runs.latest(conn, loop) if run.finished_at is not None)
-
-
-def claimed(database: Database, loop: str) -> UUID:
-    run_id = requested(database, loop)
-    assert run_id is not None
-    with database.transaction() as conn:
-        assert runs.claim(conn, loop, None) is not None
-    return run_id
-
-
-def quickly(database: Database, settings: Settings, loop: str) -> str:
-    """A champion without a child process and without a gate; returns its id."""
-    run_id = claimed(database, loop)
-    version: str = train(database, settings.models_dir, run_id)["version"]
-    with database.transaction() as conn:
-        runs.finish(conn, run_id, "refused", version_id=version)
-    promote(database, loop, version, "a test", "to begin with", models_dir=settings.models_dir)
-    return version
-
-
-def asked(database: Database, job: str) -> int:
-    with database.transaction() as conn:
-        row = conn.execute("select count(*) as n from procrastinate_jobs where task_name = %s", (job,)).fetchone()
-    assert row is not None
-    return int(row["n"])
-
-
-def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database: Database, settings: Settings) -> None:
+def test_answers_make_a_champion_and_the_champion_prelabels_waiting_outputs(
+    database: Database, settings: Settings
+) -> None:
     spec = digits_loop(database)
     with database.transaction() as conn:
         shown = put_into_label_studio(conn, spec.name, 20)
@@ -101,8 +58,8 @@ def test_answers_make_a_champion_and_the_champion_prelabels_what_waits(database:
     assert champion.id == run.version_id
     assert (champion.epoch, champion.by, champion.trained_on) == (1, "gate", scores["trained_on"])
     assert scores["holdout"] == len(holdout)
-    assert scores["champion"]["correct"] == sum(i["champion_label"] == i["label"] for i in holdout)
-    assert scores["challenger"]["correct"] == sum(i["challenger_label"] == i["label"] for i in holdout)
+    assert scores["champion"]["correct"] == sum(i.champion_label == i.label for i in holdout)
+    assert scores["challenger"]["correct"] == sum(i.challenger_label == i.label for i in holdout)
     assert scores["challenger"]["low"] < scores["challenger"]["accuracy"] < scores["challenger"]["high"]
     assert "the pipeline's own outputs" in str(run.reasons)
 
@@ -138,8 +95,8 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
         judged = items_of_part(conn, run_id, "holdout")
     assert len(taught) + len(judged) == 150
     assert outcome["trained_on"] == len(taught)
-    assert all(unit_hash("holdout", spec.name, item["key"]) >= spec.holdout for item in taught)
-    assert all(unit_hash("holdout", spec.name, item["key"]) < spec.holdout for item in judged)
+    assert all(unit_hash("holdout", spec.name, item.key) >= spec.holdout for item in taught)
+    assert all(unit_hash("holdout", spec.name, item.key) < spec.holdout for item in judged)
     assert len(judged) > 20
 
     for part, holdout, constraint in [
@@ -149,7 +106,7 @@ def test_what_judges_a_run_was_never_taught(database: Database, settings: Settin
         with pytest.raises(errors.IntegrityError) as refused, database.transaction() as conn:
             conn.execute(
                 "update run_items set part = %s, holdout = %s where run_id = %s and output_id = %s",
-                (part, holdout, run_id, judged[0]["output_id"]),
+                (part, holdout, run_id, judged[0].output_id),
             )
         assert refused.value.diag.constraint_name == constraint
 
@@ -177,8 +134,8 @@ def test_no_copy_no_group_and_no_label_that_left_is_on_the_wrong_side_of_a_run(
     run_id = claimed(database, spec.name)
     outcome = train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        taught = {item["key"] for item in items_of_part(conn, run_id, "train")}
-        judged = {item["key"] for item in items_of_part(conn, run_id, "holdout")}
+        taught = {item.key for item in items_of_part(conn, run_id, "train")}
+        judged = {item.key for item in items_of_part(conn, run_id, "holdout")}
     assert judged == set(held) - {held[2]}
     assert taught.isdisjoint(free[:3])
     notes = " ".join(outcome["notes"])
@@ -199,7 +156,7 @@ def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Dat
         answer(conn, spec.name, {ids[1]: "9", ids[4]: "4"})
     train(database, settings.models_dir, run_id)
     with database.transaction() as conn:
-        assert {i["key"]: i["label"] for i in items_of_part(conn, run_id, "train")} == {
+        assert {i.key: i.label for i in items_of_part(conn, run_id, "train")} == {
             "item-0": "0",
             "item-1": "1",
             "item-2": "2",
@@ -268,7 +225,7 @@ def test_an_item_that_cannot_be_read_is_left_out_and_named(database: Database, s
     reason = "its field 'image' is not a data: URI with an image"
     assert outcome["notes"] == [f"1 of 31 answers left out, the learner cannot read them: item 'item-30': {reason}"]
     with database.transaction() as conn:
-        assert "item-30" not in {i["key"] for i in items_of_part(conn, run_id, "train")}
+        assert "item-30" not in {i.key for i in items_of_part(conn, run_id, "train")}
 
 
 def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
@@ -297,191 +254,6 @@ def test_a_child_that_dies_fails_the_run_and_leaves_the_champion(
         champion = versions.champion(conn, spec.name)
     assert champion is not None
     assert champion.id == first
-
-
-def test_requests_at_the_same_time_are_one_queued_run(database: Database) -> None:
-    spec = digits_loop(database, n=1, answered=0)
-    with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: requested(database, spec.name), range(8)))
-    assert sum(run is not None for run in made) == 1
-    two = "insert into retrain_runs (loop, why, status) select %s, 'x', %s from generate_series(1, 2)"
-    for status, constraint in (("queued", "one_queued_run_a_loop"), ("running", "one_running_run_a_loop")):
-        with pytest.raises(errors.UniqueViolation) as refused, database.transaction() as conn:
-            conn.execute(two, (spec.name, status))
-        assert refused.value.diag.constraint_name == constraint
-
-
-def test_who_asks_while_a_run_is_going_gets_the_next_and_one_at_a_time(database: Database) -> None:
-    """A run that is going has made its cut: what was answered since, and asked for, would be lost in it."""
-    spec = digits_loop(database, n=1, answered=0)
-    first = claimed(database, spec.name)
-    second = requested(database, spec.name, "by hand")
-    assert second not in (None, first)
-    assert requested(database, spec.name, "by hand, again") is None, "folded into the next"
-    with database.transaction() as conn:
-        assert runs.claim(conn, spec.name, None) is None, "one at a time"
-        assert runs.finish(conn, first, "refused")
-    with database.transaction() as conn:
-        claim = runs.claim(conn, spec.name, None)
-    assert claim is not None
-    assert claim.id == second
-
-
-def test_a_run_that_is_given_back_ends_where_another_waits_already(database: Database) -> None:
-    spec = digits_loop(database, n=1, answered=0)
-    first = claimed(database, spec.name)
-    second = requested(database, spec.name)
-    with database.transaction() as conn:
-        runs.release(conn, first)
-        assert {r.id: r.status for r in runs.latest(conn, spec.name)} == {first: "stopped", second: "queued"}
-
-
-def test_a_run_that_lost_its_worker_fails_and_is_asked_for_again_three_times_at_most(database: Database) -> None:
-    spec = digits_loop(database, n=1, answered=0)
-    claimed(database, spec.name)
-    for attempt in (1, 2, 3):
-        with database.transaction() as conn:
-            conn.execute("update retrain_runs set heartbeat_at = now() - interval '1 minute' where status = 'running'")
-        heal(database)
-        with database.transaction() as conn:
-            assert runs.queued_loops(conn) == ([spec.name] if attempt < 3 else [])
-            runs.claim(conn, spec.name, None)
-    with database.transaction() as conn:
-        assert {run.status for run in runs.latest(conn, spec.name)} == {"failed"}
-    assert asked(database, jobs.RETRAIN) == 1
-
-
-def versions_of(database: Database, settings: Settings, n: int) -> list[str]:
-    """Small real versions of a loop, oldest first."""
-    import numpy as np
-
-    from backend.learners import make
-
-    spec = texts_spec()
-    ids = []
-    with database.transaction() as conn:
-        submit(conn, spec, [{"text": "a"}], ["spam"])
-        for i in range(n):
-            texts = [{"text": f"good {i}"}, {"text": "bad"}]
-            learner = make("text", {"field": "text"}).fit(texts, ["ham", "spam"], np.random.default_rng(0))
-            stored = models.store(settings.models_dir, spec.name, learner)
-            versions.insert(
-                conn,
-                spec.name,
-                stored.id,
-                learner="text",
-                classes=learner.classes,
-                size_bytes=stored.size_bytes,
-                trained_on=2,
-            )
-            ids.append(stored.id)
-    return ids
-
-
-def test_promote_and_roll_back_to_the_start_and_all_of_it_is_on_record(database: Database, settings: Settings) -> None:
-    a, b, c = versions_of(database, settings, 3)
-    folder = settings.models_dir
-    for version in (a, b, c):
-        promote(database, "texts", version[:16], "ann", "better", models_dir=folder)
-    went = [rollback(database, "texts", "ann", "worse", models_dir=folder).version for _ in range(3)]
-    assert went == [b[:12], a[:12], "pipeline"]
-    with pytest.raises(UsageError, match="nothing to go back to"):
-        rollback(database, "texts", "ann", "worse", models_dir=folder)
-    back = rollback(database, "texts", "bob", "after all", to=c[:12], models_dir=folder)
-    assert (back.epoch, back.version, back.previous) == (7, c[:12], "pipeline")
-    with database.transaction() as conn:
-        assert {v.id: v.stage for v in versions.list_(conn, "texts")} == {
-            a: "retired",
-            b: "retired",
-            c: "champion",
-        }
-        assert [p.epoch for p in versions.promotions(conn, "texts")] == [7, 6, 5, 4, 3, 2, 1]
-
-
-def test_what_cannot_serve_is_not_promoted(database: Database, settings: Settings) -> None:
-    a, b = versions_of(database, settings, 2)
-    folder = settings.models_dir
-
-    def attempt(version: str) -> None:
-        promote(database, "texts", version, "ann", "why not", models_dir=folder)
-
-    attempt(a)
-    with pytest.raises(Conflict, match="is champion of texts already"):
-        attempt(a)
-    with pytest.raises(UsageError, match="no version begins with 'fff"):
-        attempt("fff" + "0" * 61)
-    models.path(folder, b).write_bytes(b"something else")
-    with pytest.raises(Failed, match="damaged or was changed"):
-        attempt(b)
-    models.path(folder, b).unlink()
-    with pytest.raises(Failed, match="cannot be read"):
-        attempt(b)
-    with database.transaction() as conn:
-        assert len(versions.promotions(conn, "texts")) == 1
-
-
-def test_of_two_promotions_at_the_same_time_one_is_told_to_look_again(database: Database, settings: Settings) -> None:
-    a, b = versions_of(database, settings, 2)
-    start = threading.Barrier(2)
-
-    def attempt(version: str) -> str:
-        start.wait()
-        try:
-            return promote(database, "texts", version, "x", "y", models_dir=settings.models_dir).version
-        except Conflict:
-            return "conflict"
-
-    with ThreadPoolExecutor(2) as pool:
-        said = sorted(pool.map(attempt, (a, b)))
-    with database.transaction() as conn:
-        epochs = versions.promotions(conn, "texts")
-        champion = versions.champion(conn, "texts")
-    assert champion is not None
-    assert len(epochs) == sum(word != "conflict" for word in said)
-    with pytest.raises(psycopg.errors.UniqueViolation) as refused, database.transaction() as conn:
-        conn.execute("update model_versions set stage = 'champion' where loop = 'texts'")
-    assert refused.value.diag.constraint_name == "one_champion_a_loop"
-
-
-def test_after_a_rollback_to_the_pipeline_its_labels_are_back(database: Database, settings: Settings) -> None:
-    spec = digits_loop(database)
-    quickly(database, settings, spec.name)
-    prelabel(database, spec.name, settings.models_dir)
-    rollback(database, spec.name, "ann", "to see", models_dir=settings.models_dir)
-    assert prelabel(database, spec.name, settings.models_dir) == 300
-    with database.transaction() as conn:
-        changed = conn.execute(
-            "select count(*) as n from pool p join outputs o on o.id = p.output_id"
-            " where (p.label, p.confidence) is distinct from (o.label, o.confidence)"
-        ).fetchone()
-    assert changed == {"n": 0}
-
-
-def test_answers_that_no_run_has_seen_get_one_even_where_nobody_asked(database: Database) -> None:
-    """Answers can be committed just when the run that they were folded into ends."""
-    spec = digits_loop(database, n=60, answered=50)
-    heal(database)
-    with database.transaction() as conn:
-        assert runs.queued_loops(conn) == [spec.name]
-        assert runs.latest(conn, spec.name)[0].why == "50 new answers"
-    assert asked(database, jobs.RETRAIN) == 1
-
-
-def test_a_loop_that_cannot_be_read_keeps_no_other_from_its_runs(database: Database) -> None:
-    """As after a downgrade: what its spec says is not known here, and by name it comes first."""
-    spec = digits_loop(database, n=60, answered=50)
-    with database.transaction() as conn:
-        conn.execute("insert into loops (name, spec, labels_xml) values ('a-newer-one', '{\"unheard\": 1}', '')")
-    heal(database)
-    ask_for_due(database, datetime.now(UTC))
-    with database.transaction() as conn:
-        assert runs.queued_loops(conn) == [spec.name]
-
-
-class NoChild:
-    """In place of the children where nothing is trained."""
-
-    def take(self) -> None: ...
 
 
 def test_a_champion_that_changes_while_a_run_begins_is_not_overlooked(

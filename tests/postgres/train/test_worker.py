@@ -21,8 +21,16 @@ from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
 from labelloop.store.tables import runs, versions
 from tests.support.backend_factory import settings_for
-from tests.support.backend_worker import children, gone, in_the_middle_of_training, latest, texts_loop, until, worker
 from tests.support.network.tcp import Line
+from tests.support.workers.backend_worker import (
+    children,
+    gone,
+    in_the_middle_of_training,
+    latest,
+    texts_loop,
+    until,
+    worker,
+)
 
 
 @pytest.fixture
@@ -124,7 +132,7 @@ def test_a_run_goes_on_when_postgres_is_away_for_a_while(
         time.sleep(5)
         line.mend()
         run = until(lambda: latest(database, loop) if latest(database, loop).finished_at else None)
-        assert run["status"] == "promoted", run
+        assert run.status == "promoted", run
         until(lambda: jobs_left(database) == 0)
         until(lambda: listens(database), within_s=30)
     line.close()

@@ -24,7 +24,7 @@ class ChatServer:
         self.asked: Counter[str] = Counter()
         self.together = self.most_together = 0
         self.free = threading.Event()
-        """What `slow` items wait for."""
+        """The event that `slow` items wait for."""
         self.app = Flask(__name__)
         self.app.add_url_rule("/v1/chat/completions", view_func=self.completions, methods=["POST"])
         self._lock = threading.Lock()

@@ -29,9 +29,9 @@ class Proxy:
         self.away = False
         """Every connection is closed without an answer."""
         self.ahead_s = 0.0
-        """So far its clock is ahead of ours, by the Date that it says."""
+        """Seconds that its clock is ahead of ours, as shown in the Date header."""
         self.release = ""
-        """The version that it says Label Studio has; empty: the true one."""
+        """Version that it reports for Label Studio; the true one if empty."""
         self.imports = 0
         self._server = _server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)

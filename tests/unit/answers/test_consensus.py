@@ -1,4 +1,4 @@
-"""What several reviewers' structured answers come to; one label each is in test_feedback."""
+"""The consensus of several reviewers' structured answers; single labels are in test_feedback."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_the_order_of_the_reviewers_makes_no_difference(sets: list[list[str] | N
 
 
 @given(SPANS, st.integers(1, 5))
-def test_whoever_says_the_same_agrees_wholly(spans: list[object], n: int) -> None:
+def test_equal_answers_agree_wholly(spans: list[object], n: int) -> None:
     control = config("spans").answer
     answer = canonical(control, spans)
     assert consensus([answer] * n, 1, control) == Answer(answer, 1.0, n)

@@ -93,7 +93,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_cleaned_is_json_that_postgres_takes(value: object) -> None:
+def test_a_cleaned_value_is_json_that_postgres_takes(value: object) -> None:
     text = json.dumps(clean(value), allow_nan=False)
     assert "\\u0000" not in text.replace("\\\\", "")
     json.dumps(clean(value), ensure_ascii=False).encode("utf-8")

@@ -1,4 +1,4 @@
-"""How right an answer is, by its kind, and the texts of structured answers."""
+"""Item scores of answers of each kind, and the texts of structured answers."""
 
 from __future__ import annotations
 

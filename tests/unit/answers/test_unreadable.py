@@ -1,4 +1,4 @@
-"""Which results are no answer, why in plain words, and of which another person is asked; what counts as kept."""
+"""Results that are no answer: the reason as a sentence, whether another person is asked, and which count as kept."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(st.sampled_from(sorted(FORMS)), JSON)
-def test_of_any_json_it_is_said_why_or_there_is_a_label_or_a_reject(form: str, result: Any) -> None:
+def test_any_json_gives_a_label_a_reject_or_a_reason(form: str, result: Any) -> None:
     reading = results.read(config(form), result, "a")
     found = why_unreadable(config(form), result, reading)
     assert (found is not None and found.reason) or reading.label is not None or reading.approval is False

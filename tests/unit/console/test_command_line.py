@@ -1,4 +1,4 @@
-"""What the command line says of itself, and which data folder it works on where nobody names one."""
+"""The help of the command line, and the data folder that it uses if none is named."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_the_newest_up_that_runs_is_found_from_any_folder_and_named(
         with ExitStack() as inner:
             running(inner, newer)
             assert found_data_dir({}) == newer
-            assert f"on the last `labelloop up`, {newer}; 1 more runs" in capsys.readouterr().err
+            assert f"using the last `labelloop up`, {newer}; 1 more runs" in capsys.readouterr().err
         assert found_data_dir({}) == older
         assert str(older) in capsys.readouterr().err
     assert found_data_dir({}) == Path(".labelloop")
@@ -109,7 +109,7 @@ def test_the_folder_here_goes_before_an_up_elsewhere_which_is_named(
     assert f"where no `up` runs; one runs on {tmp_path / 'up'}" in said
 
 
-def test_who_looks_keeps_no_up_from_its_folder_and_sees_no_other_looker(tmp_path: Path) -> None:
+def test_a_command_that_only_reads_a_folder_locks_nobody_out_of_it(tmp_path: Path) -> None:
     with folder.held(tmp_path):
         assert folder.is_held(tmp_path)
     assert not folder.is_held(tmp_path)
@@ -141,10 +141,10 @@ def test_down_says_that_nothing_runs_and_keeps_what_is_stored(elsewhere: Path, t
     done = invoke("down", "--data-dir", str(data))
     assert (done.exit_code, done.stdout) == (0, "")
     assert done.stderr.splitlines()[0] == f"nothing runs on {data}"
-    assert f"what was stored stays in {data}" in done.stderr
+    assert f"the data stays in {data}" in done.stderr
     said: list[str] = []
     down(data, purge=True, announce=said.append)
-    assert said[-1] == f"removed {data} with everything in it"
+    assert said[-1] == f"deleted {data} with everything in it"
     assert not data.exists()
 
 
@@ -153,7 +153,7 @@ def test_purge_removes_no_folder_that_was_only_found(elsewhere: Path, tmp_path: 
         running(stack, tmp_path / "up")
         refused = invoke("down", "--purge")
     assert (refused.exit_code, (tmp_path / "up").exists()) == (2, True)
-    assert "say which with --data-dir" in refused.stderr
+    assert "name the folder with --data-dir" in refused.stderr
 
 
 def test_the_lines_that_up_prints_make_the_command_and_its_folder_known_to_a_shell(tmp_path: Path) -> None:

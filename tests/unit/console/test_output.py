@@ -32,7 +32,7 @@ RUNS = [
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> Said:
-    """What a terminal of so many columns shows of RUNS, line by line."""
+    """Return the lines of RUNS on a terminal with this many columns."""
 
     def lines(columns: int) -> list[str]:
         ours, theirs = pty.openpty()

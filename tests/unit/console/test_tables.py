@@ -103,7 +103,7 @@ def test_texts_with_two_labels_are_counted_and_said(tmp_path: Path) -> None:
     assert found.contradicted == 1
     assert found.truth_of()["a-000002"] == "billing", "of the last row"
     said = CliRunner().invoke(cli, ["simulate", "--data", str(path), "--batch", "10", "--seeds", "1", "--budget", "20"])
-    assert "1 items stand in the file with two labels or more" in said.output.replace("\n", " ")
+    assert "1 items have two or more labels in the file" in said.output.replace("\n", " ")
 
 
 def test_simulate_reads_a_nested_field_of_json_lines(tmp_path: Path) -> None:
@@ -136,6 +136,6 @@ def test_the_demo_leaves_out_rows_of_json_without_a_text_or_a_label(tmp_path: Pa
 
 
 @pytest.mark.parametrize("encoding", ["klingon", "undefined"])
-def test_what_is_no_encoding_is_told(encoding: str) -> None:
+def test_an_unknown_encoding_is_refused(encoding: str) -> None:
     with pytest.raises(UsageError, match=f"--encoding is '{encoding}'; use one such as utf-8"):
         list(outputs_of(io.BytesIO(LINE.encode()), "a.ndjson", encoding))

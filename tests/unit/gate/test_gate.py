@@ -1,8 +1,7 @@
-"""The gate against numbers that were worked out by hand, and its laws."""
+"""The gate: its rules beside the paired test, on numbers that were worked out by hand, and its laws."""
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.gate import Accuracy, Cost, Gain, Gate, Judged, Reuse
+from labelloop.gate import Accuracy, Cost, Gate, Judged, Reuse
 from labelloop.gate.calibration import Calibration
 from labelloop.gate.paired import holm, p_better
 from labelloop.gate.slices import cut
@@ -26,38 +25,6 @@ models_answers = st.lists(
     st.builds(Judged, st.sampled_from("abc"), *[st.one_of(st.none(), st.sampled_from("abc"))] * 2), max_size=60
 )
 gates = st.builds(Gate, st.integers(1, 40), st.floats(0.001, 0.999))
-
-
-def test_eight_better_and_two_worse_may_be_chance() -> None:
-    """(45 + 10 + 1) / 2**10 = 0.0547"""
-    decision = GATE.judge([BOTH] * 33 + [NEITHER] * 5 + [BETTER] * 8 + [WORSE] * 2)
-    assert decision.p_value == pytest.approx(56 / 1024)
-    assert not decision.promote
-    assert decision.reasons[0] == (
-        "challenger accuracy 85.4 % (41 of 48; 95 % CI 72.8 to 92.8), "
-        "champion accuracy 72.9 % (35 of 48; 95 % CI 59.0 to 83.4); "
-        "8 better, 2 worse, p = 0.055 > 0.05, it may be chance: refused"
-    )
-
-
-def test_nine_better_and_one_worse_is_evidence() -> None:
-    """(10 + 1) / 2**10 = 0.0107"""
-    decision = GATE.judge([BOTH] * 20 + [BETTER] * 9 + [WORSE])
-    assert decision.p_value == pytest.approx(11 / 1024)
-    assert decision.promote
-    scores = decision.evaluation(trained_on=7)
-    assert {
-        k: scores[k] for k in ("holdout", "trained_on", "metric", "champion", "challenger", "better", "worse", "p")
-    } == {
-        "holdout": 30,
-        "trained_on": 7,
-        "metric": "accuracy",
-        "champion": GATE.judge([BOTH] * 21 + [NEITHER] * 9).challenger.as_json(),
-        "challenger": GATE.judge([BOTH] * 29 + [NEITHER]).challenger.as_json(),
-        "better": 9,
-        "worse": 1,
-        "p": decision.p_value,
-    }
 
 
 def test_the_best_challenger_is_refused_on_too_few_answers() -> None:
@@ -77,29 +44,13 @@ def test_a_model_that_says_nothing_is_wrong() -> None:
     assert GATE.judge([Judged("a", None, "a")] * 20).better == 20
 
 
-def test_the_interval_is_wilsons() -> None:
-    """By the formula of 1927 with z = 1.959964: 41 of 48."""
-    z, p, n = 1.959964, 41 / 48, 48
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    found = Accuracy.of(41, 48)
-    assert found.low == pytest.approx((middle - half) / (1 + z * z / n), abs=1e-6)
-    assert found.high == pytest.approx((middle + half) / (1 + z * z / n), abs=1e-6)
-
-
 @given(models_answers, gates)
-def test_a_challenger_that_is_not_better_is_never_promoted(items: list[Judged], gate: Gate) -> None:
+def test_only_a_better_challenger_is_promoted(items: list[Judged], gate: Gate) -> None:
     decision = gate.judge(items)
     if decision.challenger.correct <= decision.incumbent.correct or len(items) < gate.min_holdout:
         assert not decision.promote
     if decision.promote:
         assert decision.p_value <= gate.alpha
-
-
-@given(models_answers, gates)
-def test_identical_models_are_never_promoted(items: list[Judged], gate: Gate) -> None:
-    decision = gate.judge([Judged(item.answer, item.challenger, item.challenger) for item in items])
-    assert not decision.promote
-    assert (decision.better, decision.worse, decision.p_value) == (0, 0, 1.0)
 
 
 @pytest.mark.slow
@@ -120,7 +71,7 @@ def test_both_are_never_promoted_over_each_other(items: list[Judged], gate: Gate
 
 
 def drawn(n: int, accuracy: float, gain: float, rng: np.random.Generator, differ: float = 0.2) -> list[Judged]:
-    """Items on which a challenger is right more often by `gain`; on a share of `differ` one model alone is right."""
+    """Items on which the challenger is better by `gain`; on a share of `differ` only one model is correct."""
     better, worse = (differ + gain) / 2, (differ - gain) / 2
     both = accuracy - worse
     kinds = rng.choice(4, size=n, p=[both, better, worse, 1 - both - better - worse])
@@ -139,14 +90,14 @@ def with_facts(items: list[Judged], rng: np.random.Generator) -> list[Judged]:
 
 
 @pytest.mark.slow
-def test_of_100_worse_challengers_at_most_5_are_promoted() -> None:
+def test_at_most_5_of_100_worse_challengers_are_promoted() -> None:
     """By half a point only: those that are much worse are no risk."""
     rng = np.random.default_rng(1)
     assert sum(GATE.judge(drawn(1000, 0.85, -0.005, rng)).promote for _ in range(100)) <= 5
 
 
 @pytest.mark.slow
-def test_of_100_challengers_that_are_5_points_better_on_1000_answers_80_are_promoted() -> None:
+def test_at_least_80_of_100_challengers_with_5_points_more_on_1000_answers_are_promoted() -> None:
     """With all the slices and their floor; every fifth item is right with one of the two models only."""
     rng = np.random.default_rng(2)
     gate = Gate(min_holdout=20, alpha=0.05, floor=0.02)
@@ -174,7 +125,7 @@ def by_luck(replays: int, begin: int, more: int, *, share: bool) -> float:
 
 @pytest.mark.parametrize(("begin", "more"), [(200, 0), (20, 10)])
 def test_a_hold_out_that_is_used_again_and_again_promotes_hardly_anybody_by_luck(begin: int, more: int) -> None:
-    """Where re-use is not counted, the better half of such loops has such a champion after 100 verdicts."""
+    """Half of these loops would have a lucky champion after 100 verdicts if re-use were not counted."""
     assert by_luck(40, begin, more, share=True) < 0.25
     assert by_luck(40, begin, more, share=False) > 0.4
 
@@ -231,35 +182,6 @@ def test_holm_by_hand() -> None:
     assert holm([]) == []
 
 
-def test_the_interval_of_the_gain_is_tangos() -> None:
-    """The example of Fagerland, Lydersen & Laake 2014, doi:10.1002/sim.6148: 1, 1, 7 and 12 of 21 children."""
-    differences = np.array([1.0] + [-1.0] * 7 + [0.0] * 13)
-    gain = Gain.of(differences, np.random.default_rng(0))
-    assert (gain.value, gain.low, gain.high) == pytest.approx((-6 / 21, -0.517, -0.026), abs=5e-4)
-    certain = Gain.of(np.ones(10), np.random.default_rng(0))
-    assert certain.high == 1.0
-    assert 0 < certain.low < 1
-
-
-def test_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
-    """Of the 2**4 ways to set the signs of these differences one sums to as much, and of 2**6 four do."""
-    rng = np.random.default_rng(0)
-    assert p_better(np.array([0.1, 0.2, 0.3, 0.45]), rng) == pytest.approx(1 / 16, abs=0.004)
-    assert p_better(np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, -0.5]), rng) == pytest.approx(8 / 128, abs=0.004)
-    assert p_better(np.zeros(5), rng) == 1.0
-
-
-def test_a_better_score_of_structured_answers_is_promoted() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.random((100, 2)) * 0.5
-    decision = GATE.judge([Judged("[]", "[]", "[]", item_scores=(float(a), float(b + 0.3))) for a, b in scores])
-    assert decision.promote
-    assert decision.evaluation(5)["metric"] == "score"
-    assert "challenger mean score 5" in decision.reasons[0]
-    assert decision.gain is not None
-    assert decision.gain.low < 0.3 < decision.gain.high
-
-
 def test_calibration_is_the_distance_of_confidence_and_accuracy() -> None:
     """15 items at 0.6 of which 9 are right, and 15 at 0.9 of which 9 are: off by 0 and by 0.3, 0.15 in the mean."""
     right = np.array([1.0] * 9 + [0.0] * 6)
@@ -293,7 +215,7 @@ def test_each_limit_refuses_a_better_challenger_and_says_so(limit: dict[str, Any
     assert len(decision.reasons) >= 3, "the other rules have their sentences too"
 
 
-def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
+def test_a_limit_that_cannot_be_measured_is_reported_and_does_not_refuse() -> None:
     decision = replace(GATE, max_slowdown=2.0).judge(better_with(), cost=Cost(None, 3.0))
     assert decision.promote
     assert "its speed was not compared" in " ".join(decision.reasons)
@@ -302,16 +224,8 @@ def test_what_cannot_be_measured_is_said_and_does_not_refuse() -> None:
     assert "the limit is 1 %, but chance alone may do that" in " ".join(lucky.reasons)
 
 
-def test_what_it_could_have_seen_is_said() -> None:
+def test_the_smallest_gain_that_the_gate_would_have_detected_is_reported() -> None:
     [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been detected" in reason]
     assert re.fullmatch(
         r"gain \+30.0 points \(95 % CI \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said
     )
-
-
-@given(st.lists(st.sampled_from([-1.0, 0.0, 1.0]), min_size=1, max_size=40))
-def test_the_interval_holds_the_gain_and_agrees_with_the_other_side(found: list[float]) -> None:
-    gain, other = (Gain.of(sign * np.array(found), np.random.default_rng(0)) for sign in (1, -1))
-    assert -1 <= gain.low <= gain.value + 1e-9
-    assert gain.value - 1e-9 <= gain.high <= 1
-    assert (gain.low, gain.high) == pytest.approx((-other.high, -other.low), abs=1e-6)

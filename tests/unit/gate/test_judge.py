@@ -1,15 +1,18 @@
-"""What the gate is told of an answered item: how right each model is, and what slices it falls into."""
+"""The facts that the gate gets about an answered item: each model's item score, and its slices."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from backend.decide.judge import confusion, judged, reviewers
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
+from labelloop.versions.items import JudgedItem
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FORM = '<View><Text name="t" value="$text"/>{}</View>'
@@ -25,12 +28,13 @@ def spec_of(control: str, **gate: Any) -> LoopSpec:
     return spec.model_copy(update={"gate": spec.gate.model_copy(update=gate)})
 
 
-def row(label: str, champion: str | None, challenger: str | None, **more: Any) -> dict[str, Any]:
-    return {
-        "label": label, "champion_label": champion, "challenger_label": challenger, "champion_confidence": 0.5,
-        "challenger_confidence": None, "source": "v1", "people": ["ann", "bob"], "length": 12, "resolved_at": AT,
-        "fields": {"country": "pe", "paid": True, "age": 7}, "agreement": 1.0, "reviewers": 1,
-    } | more  # fmt: skip
+def row(label: str, champion: str | None, challenger: str | None, **more: Any) -> JudgedItem:
+    item = JudgedItem(
+        output_id=UUID(int=1), label=label, champion_label=champion, challenger_label=challenger,
+        champion_confidence=0.5, challenger_confidence=None, source="v1", people=["ann", "bob"], length=12,
+        resolved_at=AT, fields={"country": "pe", "paid": True, "age": 7}, agreement=1.0, reviewers=1,
+    )  # fmt: skip
+    return replace(item, **more)
 
 
 @pytest.mark.parametrize(

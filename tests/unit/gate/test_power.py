@@ -21,7 +21,7 @@ def test_the_power_of_a_handful_is_that_of_counting_by_hand() -> None:
 
 
 @pytest.mark.slow
-def test_the_gate_sees_a_gain_as_often_as_is_said() -> None:
+def test_the_gate_detects_a_gain_as_often_as_the_power_predicts() -> None:
     n, discordant = 300, 0.12
     gain = detectable_gain(n, 0.05, discordant)
     assert gain is not None
@@ -41,6 +41,6 @@ def test_more_answers_see_less_and_too_few_see_nothing() -> None:
     assert detectable_gain(1_000, 0.05, 0.1) == pytest.approx(0.026, abs=0.003)
 
 
-def test_what_is_no_share_is_refused() -> None:
+def test_a_value_that_is_no_share_is_refused() -> None:
     with pytest.raises(ValueError, match=r"discordant is a share, 0 to 1; it is 12"):
         detectable_gain(100, 0.05, 12)

@@ -1,4 +1,4 @@
-"""What is particular to tables, committees, the incremental learner, embeddings and HOG."""
+"""Promises of single learners: tables, committees, the incremental learner, embeddings and HOG."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_embeddings_that_are_not_there_are_refused(folder: str, reason: str) -> 
         make("text", {"field": "item", "embeddings": folder})
 
 
-def test_without_model2vec_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_model2vec_the_error_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "model2vec", None)
     with pytest.raises(SettingsError, match=r"pip install 'labelloop\[embeddings\]'"):
         make("text", {"field": "item", "embeddings": "/any"})

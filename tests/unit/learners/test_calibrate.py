@@ -41,7 +41,7 @@ def ece(said: Any, truths: list[str]) -> float:
     return float(sum(gaps))
 
 
-def test_of_what_it_is_sure_of_as_much_is_right_and_no_label_changes() -> None:
+def test_calibrated_confidence_matches_accuracy_and_no_label_changes() -> None:
     plain, calibrated = fitted()
     data, truths = digits(TAUGHT, ALL)
     before, after = plain.predict(data), calibrated.predict(data)

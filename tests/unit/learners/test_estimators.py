@@ -1,4 +1,4 @@
-"""Any classifier of scikit-learn as a learner: what is wrong with it is said before anything is trained."""
+"""Any classifier of scikit-learn as a learner: its faults are reported before training."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from tests.support.data.learner_data import Data, points, tickets
         ("sklearn.calibration.CalibratedClassifierCV", {"estimator": {"name": "os.system"}}, "not an import path"),
     ],
 )
-def test_what_is_wrong_with_a_classifier_is_said_when_the_loop_is_registered(
+def test_a_faulty_classifier_is_refused_when_the_loop_is_registered(
     path: str, params: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(SpecError, match=reason):
@@ -120,7 +120,7 @@ def test_what_the_classifier_itself_refuses_is_a_verdict_in_its_words() -> None:
         learner.fit(data, ["x", "y"], np.random.default_rng(0))
 
 
-def test_the_seed_of_the_run_is_the_classifiers_where_none_is_said() -> None:
+def test_the_run_seeds_a_classifier_that_has_no_seed() -> None:
     data, labels = points()
 
     def trees(seed: int, **params: Any) -> Any:

@@ -1,4 +1,4 @@
-"""One behaviour suite for all learners, and what is particular to each."""
+"""One behaviour suite for all learners of single labels."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_fitting_again_forgets_what_was_learned_before(case: Case) -> None:
 
 
 def test_weights_change_what_is_learned(case: Case) -> None:
-    """Of two answers about the same items, the one that counts more is learned."""
+    """The answer with more weight is learned if two answers about the same items differ."""
     data, labels = case.items()
     classes = sorted(set(labels))
     other = dict(zip(classes, [*classes[1:], classes[0]], strict=True))
@@ -204,7 +204,7 @@ def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
         (picture(np.zeros((8, 8)).tolist(), scale=600), "more than 20000000"),
     ],
 )
-def test_what_is_not_a_picture_is_refused_with_the_reason(value: object, reason: str) -> None:
+def test_a_value_that_is_not_a_picture_is_refused_with_the_reason(value: object, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         open_image(value)
 

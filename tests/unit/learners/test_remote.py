@@ -118,7 +118,7 @@ def test_a_server_that_is_not_there_is_unreachable() -> None:
         learner.fit([], [], RNG(0)).predict(items("spam"))
 
 
-def test_what_is_refused_for_all_fails_in_the_servers_words(server: ChatServer) -> None:
+def test_a_refusal_of_every_item_fails_in_the_servers_words(server: ChatServer) -> None:
     with pytest.raises(Failed, match=r"refuses the request, 400: .*context is too long"):
         zero_shot(server).predict(items("long", "long too"))
 

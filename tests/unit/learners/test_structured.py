@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +40,7 @@ class Case:
     bad: object
     control: ControlTag
     score: float
-    """What it should reach on items that it was not taught."""
+    """Mean item score that it should reach on items outside the training set."""
 
 
 NUMBER = ControlTag("Number", "n", "t", low=0.0, high=160.0)
@@ -222,33 +220,6 @@ def test_a_confidence_of_several_labels_is_the_chance_of_them_all() -> None:
     np.testing.assert_allclose(said.confidences, np.maximum(shares, 1 - shares).prod(axis=1))
 
 
-@given(st.text(max_size=40))
-def test_tokens_stand_where_they_say_and_leave_out_blanks_only(text: str) -> None:
-    tokens = tokens_of(text)
-    assert all(text[token.start : token.end] == token.text != "" for token in tokens)
-    assert all(one.end <= other.start for one, other in pairwise(tokens))
-    covered = {i for token in tokens for i in range(token.start, token.end)}
-    assert all(
-        i in covered or character.isspace() or unicodedata.category(character)[0] == "M"
-        for i, character in enumerate(text)
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("Anna's b2b, 3.5 €", ["Anna", "'", "s", "b2b", ",", "3", ".", "5", "€"]),
-        ("e\u0301cole नमस्ते", ["e\u0301cole", "नमस्ते"]),
-        ("東京に行く", ["東", "京", "に", "行", "く"]),
-        ("ไทย", ["ไ", "ท", "ย"]),
-        ("👍🏽 ok", ["👍", "🏽", "ok"]),
-        (" \t\n", []),
-    ],
-)
-def test_tokens_are_words_in_every_script(text: str, words: list[str]) -> None:
-    assert [token.text for token in tokens_of(text)] == words
-
-
 @settings(max_examples=25, deadline=None)
 @given(st.text(max_size=30))
 def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
@@ -260,13 +231,6 @@ def test_spans_lie_within_any_text_and_at_its_words(text: str) -> None:
         assert span.end in {token.end for token in tokens}
 
 
-def test_spans_that_overlap_end_within_words_or_beyond_the_text_are_learned_from_as_far_as_they_can_be() -> None:
-    data: Data = [{"t": "Anna Lee wrote"}, {"t": "he wrote"}] * 5
-    answers = ['[[0,6,"Größe 😀"],[0,99,"Größe 😀"],[5,8,"Größe 😀"],[20,30,"Größe 😀"]]', "[]"] * 5
-    learner = make("spans", {"field": "t"}).fit(data, answers, np.random.default_rng(0))
-    assert learner.predict(data[:2]).labels == ['[[0,14,"Größe 😀"]]', "[]"]
-
-
 def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
     learner = ready("spans")
     text = "so it goes. " * 400 + "Anna wrote from Oslo."
@@ -274,7 +238,7 @@ def test_a_long_text_is_read_in_pieces_to_its_end() -> None:
     assert {text[span.start : span.end] for span in read_spans(label)} >= {"Anna", "Oslo"}
 
 
-def test_a_number_far_from_what_was_taught_is_said_with_less_confidence() -> None:
+def test_a_number_far_from_the_training_answers_is_predicted_with_less_confidence() -> None:
     rng = np.random.default_rng(0)
     near = [{"x": float(x)} for x in rng.uniform(0, 10, 200)]
     answers = [write_number(round(float(one["x"]) * 3 + rng.normal(0, 0.1), 3)) for one in near]
@@ -286,7 +250,7 @@ def test_a_number_far_from_what_was_taught_is_said_with_less_confidence() -> Non
     assert read_number(sure.labels[0]) == pytest.approx(15, abs=2)
 
 
-def test_a_number_is_said_from_several_fields_and_within_the_answers_range() -> None:
+def test_a_number_is_predicted_from_several_fields_and_within_the_answers_range() -> None:
     data: Data = [{"text": ["small", "large"][i % 2], "weight": i % 10} for i in range(100)]
     answers = [write_number(10 * (i % 2) + i % 10) for i in range(100)]
     learner: Any = make("numbers", {"field": "text", "fields": ["weight"]})

@@ -94,7 +94,7 @@ def test_a_body_without_the_new_fields_keeps_the_hash_that_older_releases_gave_i
         ({"gold": {}}, "gold: must be a text, a number, a boolean or a list"),
     ],
 )
-def test_what_is_wrong_is_named_by_its_path(changes: dict[str, Any], said: str) -> None:
+def test_an_error_is_named_by_its_path(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidOutput) as caught:
         read(**changes)
     assert str(caught.value).startswith(said)

@@ -1,4 +1,4 @@
-"""Pictures behind addresses: what may be fetched, and what is refused, with a real web server."""
+"""Pictures behind addresses: which are fetched, and which are refused, with a real web server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_an_address_is_covered_by_a_beginning_of_its_own_host_and_path(
 @pytest.mark.parametrize(
     "beginning", ["file:///", "photos.example", "ftp://x/", "javascript:", "", "/etc/", "https:/x"]
 )
-def test_what_is_no_beginning_of_an_address_is_refused_by_migrate(beginning: str) -> None:
+def test_migrate_refuses_a_value_that_is_no_beginning_of_an_address(beginning: str) -> None:
     choices = '<Choices name="c" toName="i"><Choice value="a"/><Choice value="b"/></Choices>'
     form = f'<View><Image name="i" value="$i"/>{choices}</View>'
     yaml = f'feedback_loop:\n  trigger: "model_confidence < 1"\n  learner: {{name: images, fetch: ["{beginning}"]}}\n'
@@ -88,12 +88,12 @@ PRIVATE = (
 
 
 @pytest.mark.parametrize("address", PRIVATE)
-def test_what_is_not_of_the_public_internet_is_private(address: str) -> None:
+def test_an_address_outside_the_public_internet_is_private(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("address", ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "::ffff:93.184.215.14"])
-def test_what_is_of_the_public_internet_is_public(address: str) -> None:
+def test_an_address_of_the_public_internet_is_public(address: str) -> None:
     assert is_public(address)
 
 

@@ -1,4 +1,4 @@
-"""Outputs: what is read, what is refused and where, and the lanes."""
+"""Outputs: which are read, and which are refused by the path of a field."""
 
 from __future__ import annotations
 
@@ -12,27 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelloop import strategies
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import LabelingConfig
 from labelloop.outputs.fitting import check, shown
-from labelloop.outputs.output import Output, body_sha256, unit_hash
+from labelloop.outputs.output import Output, body_sha256
 from labelloop.outputs.reading import parse
-from labelloop.queue.lanes import Lane, announced_lane, place, reason_for
+from labelloop.queue.lanes import place, reason_for
 from labelloop.reading.strict_json import MAX_BYTES, dumps, loads
 from labelloop.spec.loop import LoopSpec
-
-SPEC = LoopSpec(name="x", trigger="model_confidence < 0.8").with_labels(["cat", "dog"])
-GOOD: dict[str, Any] = {"key": "a/1", "data": {"text": "hi"}, "probabilities": {"cat": 0.25, "dog": 0.75}}
-
-
-def read(**changes: Any) -> Output:
-    """GOOD with changes; a field set to ... is left out."""
-    return parse(json.dumps({k: v for k, v in {**GOOD, **changes}.items() if v is not ...}).encode())
-
-
-LABELLED: dict[str, Any] = {"probabilities": ..., "label": "cat"}
-REGION = {"from_name": "verdict", "to_name": "text", "type": "choices", "value": {"choices": ["approve"]}}
+from tests.support.data.outputs import LABELLED, REGION, SPEC, read
 
 
 @pytest.mark.parametrize("strategy", ["entropy", "vote_entropy"])
@@ -206,13 +194,6 @@ def test_an_output_must_fit_its_loop() -> None:
     assert why(probabilities=..., result=[{**REGION, "from_name": "z"}]).startswith("result[0].from_name: no such")
 
 
-# -- lanes -------------------------------------------------------------------------------------------------------
-
-
-def many(n: int, p: float, **changes: Any) -> list[Output]:
-    return [read(key=f"k/{i}", probabilities={"cat": p, "dog": 1 - p}, **changes) for i in range(n)]
-
-
 def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
     config = LabelingConfig.parse(
         '<View><Text name="t" value="$t"/><Choices name="label" toName="t">'
@@ -227,102 +208,6 @@ def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
         check(shown(Output("a", {"t": "x"}, probabilities={"puma": 1.0}), config), config, config.labels)
 
 
-def test_lanes_have_the_shares_that_the_spec_says() -> None:
-    sure = [place(output, SPEC).lane for output in many(4000, 0.9)]
-    assert abs(sure.count(Lane.HOLDOUT) / 4000 - SPEC.holdout) < 0.03
-    assert abs(sure.count(Lane.AUDIT) / (4000 - sure.count(Lane.HOLDOUT)) - SPEC.audit) < 0.015
-    unsure = [place(output, SPEC) for output in many(400, 0.6)]
-    assert {p.lane for p in unsure} == {"rule", "holdout"}
-    assert [p.holdout for p in unsure] == [lane == "holdout" for lane in sure[:400]], "whatever the trigger says"
-
-
-def test_the_control_is_a_random_share_of_what_the_trigger_sends_and_is_not_ranked() -> None:
-    spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"control": 0.2})})
-    unsure = [place(output, spec) for output in many(4000, 0.6)]
-    sent = [p for p in unsure if p.lane != "holdout"]
-    drawn = [p for p in sent if p.lane == "control"]
-    assert abs(len(drawn) / len(sent) - 0.2) < 0.03
-    assert abs(sum(p.utility or 0 for p in drawn) / len(drawn) - 0.5) < 0.05, "by chance, not by the margin"
-    assert {p.inclusion_probability for p in sent} == {1.0}
-    assert {place(output, spec).lane for output in many(400, 0.99)} <= {"audit", "holdout", "pass"}
-
-
-def test_gold_checks_people_and_judges_nothing() -> None:
-    placed = [place(output, SPEC) for p in (0.6, 0.99) for output in many(50, p, gold="cat")]
-    assert {(p.lane, p.holdout) for p in placed} == {("gold", False)}
-    assert len({p.utility for p in placed}) == 50, "in an order of chance"
-
-
-@pytest.mark.parametrize(
-    ("chances", "shares", "told"),
-    [
-        ({}, {}, "holdout"),
-        ({"holdout": 0.0}, {}, "audit"),
-        ({}, {"holdout": 0.0}, "audit"),
-        ({"holdout": 0.0, "audit": 0.0}, {"control": 0.1}, "control"),
-        ({"holdout": 0.0, "audit": 0.0}, {}, "rule"),
-    ],
-)
-def test_gold_says_of_itself_what_others_of_its_loop_say(
-    chances: dict[str, float], shares: dict[str, float], told: str
-) -> None:
-    spec = SPEC.model_copy(update={**chances, "queue": SPEC.queue.model_copy(update=shares)})
-    assert announced_lane(Lane.GOLD, spec) == told
-    assert [announced_lane(lane, spec) for lane in (Lane.RULE, Lane.CONTROL, Lane.AUDIT)] == [
-        "rule",
-        "control",
-        "audit",
-    ]
-
-
-def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
-    assert (
-        reason_for(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52)
-        == "The model's two most likely answers are 4 points apart"
-    )
-    assert reason_for(SPEC, None, None, 0.4) == "The model is 40 % confident in its answer"
-    assert reason_for(SPEC, None, None, None) == "The model gave no confidence"
-    chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
-    assert reason_for(chance, {"cat": 1.0}, None, None) == reason_for(chance, None, None, None) == "Drawn at random"
-
-
-@pytest.mark.parametrize("strategy", strategies.names())
-def test_they_read_it_of_what_came_when_the_loop_had_other_labels_too(strategy: str) -> None:
-    """A label was renamed while outputs waited: what they say is still to be pushed."""
-    spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": strategy})})
-    committee = {"committee": [{"cat": 1.0}, {"hound": 1.0}]}
-    for shares in ({"hound": 1.0}, {"cat": 0.1, "hound": 0.9}):
-        assert reason_for(spec, shares, None, 0.9)
-        assert reason_for(spec, shares, committee, 0.9)
-    assert (
-        reason_for(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9)
-        == "The model's two most likely answers are 80 points apart"
-    )
-
-
-def test_one_group_is_on_one_side() -> None:
-    assert len({place(output, SPEC).holdout for output in many(100, 0.6, group="g")}) == 1
-
-
-def test_the_utility_follows_the_strategy_in_the_rule_lane_and_chance_elsewhere() -> None:
-    places = [place(output, SPEC) for output in many(4000, 0.75)]
-    assert {p.utility for p in places if p.lane == "rule"} == {0.5}, "margin: 1 - (0.75 - 0.25)"
-    random = [p.utility for p in places if p.lane == "holdout" and p.utility is not None]
-    assert abs(sum(random) / len(random) - 0.5) < 0.05
-    assert {p.inclusion_probability for p in places} == {1.0}
-
-
-def test_an_output_without_confidence_goes_to_people_first() -> None:
-    placed = [place(read(key=f"k/{i}", **LABELLED), SPEC) for i in range(50)]
-    assert {p.lane for p in placed} == {"rule", "holdout"}
-    rule = [p for p in placed if p.lane == "rule"]
-    assert {(p.label, p.confidence) for p in rule} == {("cat", None)}
-    utilities = {p.utility for p in rule if p.utility is not None and 0.999 <= p.utility <= 1}
-    assert len(utilities) == len(rule), "in an order of chance among themselves"
-    passed = place(read(key="k/1", **LABELLED, confidence=0.9), SPEC)
-    assert (passed.label, passed.confidence) == ("cat", 0.9)
-
-
 def test_a_result_of_label_studios_is_read_for_its_label() -> None:
     text, choices = (
         '<Text name="text" value="$text"/>',
@@ -332,16 +217,6 @@ def test_a_result_of_label_studios_is_read_for_its_label() -> None:
     region = {**REGION, "from_name": "c", "value": {"choices": ["cat"]}}
     placed = place(read(key="r", probabilities=..., result=[region], score=0.25), spec)
     assert (placed.label, placed.confidence) == ("cat", 0.25)
-
-
-def test_the_hash_is_uniform_and_tells_its_parts_apart() -> None:
-    values = [unit_hash("a", str(i)) for i in range(2000)]
-    assert 0 <= min(values) < max(values) < 1
-    assert abs(sum(values) / 2000 - 0.5) < 0.03
-    assert unit_hash("a", "bc") != unit_hash("ab", "c")
-    assert unit_hash("holdout", "digits", "digit/7") == 0.45015134238084764, (
-        "fixed for ever: lanes must not move with a release"
-    )
 
 
 def test_the_clients_import_is_light() -> None:

@@ -1,4 +1,4 @@
-"""What programs hold in their hands (numpy, pandas, datetime, Decimal) as an output that can be sent."""
+"""Values of programs (numpy, pandas, datetime, Decimal) as outputs that can be sent."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_an_integer_or_a_boolean_is_the_label_that_is_written_so(said: Any, want
     assert (taken.label, taken.gold) == (wanted, wanted)
 
 
-def test_a_model_version_that_is_none_is_none_said() -> None:
+def test_a_model_version_of_none_counts_as_absent() -> None:
     assert "model_version" not in sent(label="cat", model_version=None)
 
 
@@ -153,7 +153,7 @@ def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
 
 
 @pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], pd.DataFrame({"key": ["a"]})])
-def test_what_is_no_output_is_told_by_what_it_is(outputs: Any) -> None:
+def test_a_value_that_is_no_output_is_named_by_its_type(outputs: Any) -> None:
     refused = pytest.raises(InvalidOutput, match="must be an Output or a mapping, not ")
     with Client("http://127.0.0.1:1", "token", loop="pets") as client, refused:
         client.submit(outputs)

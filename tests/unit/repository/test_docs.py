@@ -23,7 +23,7 @@ def fences(page: Path, language: str) -> list[str]:
 
 
 def anchors(page: Path) -> set[str]:
-    """What a heading is called in a link, as the usual hosting sites make it."""
+    """Anchors of a page's headings, as the usual hosting sites make them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""What the Dockerfile promises: it copies what is there, installs what was tested, and ends as an ordinary user."""
+"""The promises of the Dockerfile: it copies existing files, installs tested versions, and ends as an ordinary user."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.askers import peers, ranked_batch
 from benchmarks.labels import Plan, compare, load, measured, table, words
-from console.simulate.labelled import EMBEDDINGS, Labelled, parted
+from console.simulate.labelled import EMBEDDINGS, Labelled, split_set
 from console.simulate.learning import study
 from console.simulate.replay import Moment
 
@@ -20,7 +20,7 @@ def points(n: int = 200) -> Labelled:
     rng = np.random.default_rng(0)
     codes = rng.integers(3, size=n)
     vectors = rng.normal(0, 1, (n, 5)) + 2 * np.eye(5)[codes]
-    return parted(
+    return split_set(
         "points", EMBEDDINGS, "text", [({"text": f"{i}"}, f"{c}", None) for i, c in enumerate(codes)], 0, vectors
     )
 
@@ -35,7 +35,7 @@ def moment(labelled: Labelled) -> Moment:
 
 
 class Taught:
-    """What modAL's ranked batch asks of an ActiveLearner."""
+    """The part of an ActiveLearner that modAL's ranked batch uses."""
 
     on_transformed = False
 
@@ -76,7 +76,7 @@ def test_the_comparison_counts_labels_for_all_and_names_the_goals() -> None:
     assert "| random |" in table({"points": found})
 
 
-def test_what_was_not_reached_is_worse_than_any_number() -> None:
+def test_a_goal_that_was_not_reached_is_worse_than_any_number() -> None:
     assert words({"0.90": [10, 20, None], "0.95": [None, None, 30]}, 100) == (
         "20 (10 to more than 100) / not within 100 (30 to more than 100)"
     )

@@ -14,26 +14,8 @@ LINES = 300
 ENTRIES = 22
 """Files and folders in one folder at most."""
 LONG_FILES = {
-    "console/cli/versions.py",
-    "console/local/label_studio.py",
-    "labelloop/labelstudio/gateway.py",
     "labelloop/store/tables/runs.py",
     "labelloop/store/tables/tasks.py",
-    "sync/intake/http.py",
-    "tests/end_to_end/test_up.py",
-    "tests/label_studio/pull/test_pull.py",
-    "tests/label_studio/pull/test_unreadable.py",
-    "tests/label_studio/sync/test_intake.py",
-    "tests/postgres/decide/test_gate_modes.py",
-    "tests/postgres/review/test_in_a_browser.py",
-    "tests/postgres/review/test_pages.py",
-    "tests/postgres/train/test_rescore.py",
-    "tests/postgres/train/test_retrain.py",
-    "tests/unit/console/test_doctor.py",
-    "tests/unit/gate/test_gate.py",
-    "tests/unit/learners/test_hosted.py",
-    "tests/unit/outputs/test_outputs.py",
-    "tests/unit/repository/test_compose.py",
 }
 """Files that are still to be divided."""
 FULL_FOLDERS = {"benchmarks"}

@@ -25,7 +25,7 @@ def candidates(utilities: Iterable[float]) -> list[Candidate]:
 
 
 def features(vectors: npt.ArrayLike, readable: Sequence[bool] | None = None) -> Features:
-    """Of items none of which are near-duplicates."""
+    """Features of items without near-duplicates."""
     rows = np.atleast_2d(np.asarray(vectors, dtype=np.float32))
     seen = np.ones(len(rows), dtype=bool) if readable is None else np.asarray(readable)
     return Features(rows, np.arange(len(rows)), seen)
@@ -129,7 +129,7 @@ def test_variety_is_sought_among_the_useful_only() -> None:
     assert max(numbers(picks)) < 28
 
 
-def test_of_copies_one_comes_first_and_the_others_last() -> None:
+def test_one_copy_comes_first_and_the_others_last() -> None:
     known = features(np.random.default_rng(0).normal(size=(6, 3)))
     known.groups[:] = [0, 0, 0, 1, 2, 3]
     picks = select(candidates([0.9, 0.8, 0.7, 0.6, 0.5, 0.4]), 6, features=known)
@@ -138,7 +138,7 @@ def test_of_copies_one_comes_first_and_the_others_last() -> None:
     assert [pick.why_also for pick in picks[4:]] == ["nearly the same as another"] * 2
 
 
-def test_a_copy_of_what_is_open_or_was_pushed_lately_comes_last() -> None:
+def test_a_copy_of_an_open_or_recently_pushed_output_comes_last() -> None:
     vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     all_ = Features(vectors, np.array([0, 1, 2, 0, 1]), np.ones(5, dtype=bool))
     waiting, stands, recent = split(all_, 3, 1, 1)
@@ -180,7 +180,7 @@ def test_what_cannot_be_read_comes_where_its_utility_says() -> None:
     assert numbers(select(candidates([0.2, 0.9, 0.5]), 2, diversity=1, features=nothing)) == [1, 2]
 
 
-def test_nothing_can_be_picked_from_nothing() -> None:
+def test_an_empty_pool_gives_an_empty_pick() -> None:
     for texts in ([], [None]):
         known, stands = split(read("text", "text", [{"text": text} for text in (*texts, "open")]), len(texts), 1)
         waiting = candidates([0.5] * len(texts))
@@ -200,7 +200,7 @@ def test_the_reason_says_what_the_clusters_say() -> None:
     ]
 
 
-def test_bad_input_is_refused_with_what_was_given() -> None:
+def test_bad_input_is_refused_and_the_given_value_is_named() -> None:
     waiting = candidates([0.5, 0.4])
     with pytest.raises(ValueError, match="vectors of 3 numbers, open or recent tasks of 2"):
         select(waiting, 1, features=features(np.ones((2, 3))), open_=features(np.ones((1, 2))))

@@ -1,4 +1,4 @@
-"""Query strategies for what is no single row of probabilities; modAL is the oracle wherever it has the measure."""
+"""Query strategies for evidence beyond one row of probabilities; modAL is the oracle for each measure it has."""
 
 from __future__ import annotations
 

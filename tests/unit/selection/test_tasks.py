@@ -95,7 +95,7 @@ def test_an_open_task_keeps_its_place_while_it_is_within_reach_of_the_selection(
     assert standing(stands, worse, window=3, reach=3) == stands
 
 
-def test_what_an_earlier_version_chose_leaves_its_place_to_what_is_better_now() -> None:
+def test_outputs_that_an_earlier_version_chose_give_way_to_more_useful_ones() -> None:
     stands, better = items("rule", 0.5, 0.4, 0.3), items("rule", 0.45)
     earlier = {item.output_id for item in stands[1:]}
     assert standing(stands, better, window=3, reach=30, outdated=earlier) == stands[:2]
@@ -106,7 +106,7 @@ def test_what_no_version_in_force_has_seen_comes_last() -> None:
     assert best_first([*stale, *fresh]) == [*fresh, *stale]
 
 
-def test_what_is_useful_is_what_stands_and_what_comes_into_the_places_that_are_left() -> None:
+def test_open_tasks_stay_and_the_most_useful_outputs_fill_the_free_places() -> None:
     stands, coming = items("rule", 0.3, 0.9), items("rule", 0.8, 0.7)
     assert useful([*stands, *items("audit", 1.0)], coming, 3) == [0.3, 0.8, 0.9]
     assert useful(stands, coming, 1) == [0.9]

@@ -1,4 +1,4 @@
-"""What annotators are told about an item says what the query strategy saw."""
+"""The reason that annotators read names the values that the query strategy used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a client may take to read an answer."""
+"""The time that a client may take to read an answer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWER = 200 << 20
     ids=["nothing", "next to nothing", "a MiB a second"],
 )
 def test_an_answer_is_broken_off_where_it_is_hardly_read_not_where_it_is_long(reads: int, most: float | None) -> None:
-    """`reads`: bytes a second. `most`: seconds until the connection ends; None: it has read all of it."""
+    """`reads`: bytes a second. `most`: seconds until the connection ends, None if the client has read all of it."""
     channel = _Channel.__new__(_Channel)
     channel.requests, channel.total_outbufs_len = [], ANSWER
     channel._phase, channel._since, channel._unread = ("work", None, 0), 0.0, 0

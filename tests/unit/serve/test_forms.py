@@ -1,4 +1,4 @@
-"""Forms: which differences between two labeling configs matter to a model, and how they are said."""
+"""Forms: the differences between two labeling configs that matter to a model, and their texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns: one call of a model at a time, few items before many, what waits together asked together."""
+"""Turns: one model call at a time, few items before many, and waiting calls joined into one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def waiting(turns: Turns, n: int) -> None:
     until(lambda: len(turns._few) == n)
 
 
-def test_who_waits_together_is_asked_together_and_each_gets_its_own(learner: Any) -> None:
+def test_calls_that_wait_together_are_one_model_call_and_each_gets_its_own_labels(learner: Any) -> None:
     turns = Turns()
     with ThreadPoolExecutor(8) as threads:
         said: list[Future[Any]] = [threads.submit(turns.predict, learner, items("first"), time.monotonic() + LATE)]
@@ -107,7 +107,7 @@ def test_one_that_the_model_fails_at_does_not_take_the_others_along(learner: Any
             bad.result(LATE)
 
 
-def test_who_cannot_have_a_turn_in_time_is_told_so_and_forgotten(learner: Any) -> None:
+def test_a_call_that_gets_no_turn_in_time_fails_and_is_forgotten(learner: Any) -> None:
     turns = Turns()
     with ThreadPoolExecutor(1) as threads:
         first = threads.submit(turns.predict, learner, items("first"), time.monotonic() + LATE)

@@ -75,7 +75,7 @@ def test_the_name_of_a_folder_that_is_no_name_of_a_loop_is_blamed_on_the_folder(
     assert load(folder_of(tmp_path, form(), name="a" * 41)).name == "a" * 41
 
 
-def test_of_a_folder_of_loops_the_good_ones_are_loaded_and_each_bad_one_is_named(tmp_path: Path) -> None:
+def test_the_good_loops_of_a_folder_are_loaded_and_each_bad_one_is_named(tmp_path: Path) -> None:
     folder_of(tmp_path, "<View>", name="broken")
     folder_of(tmp_path, form(), name="good")
     folder_of(tmp_path, b"\xff\xfe<", name="utf-sixteen")
@@ -110,7 +110,7 @@ def test_what_nobody_could_read_or_keep_on_one_line_is_no_label(label: str) -> N
     assert label_fault(label)
 
 
-def test_so_many_labels_are_taken_as_the_docs_say_and_no_more(tmp_path: Path) -> None:
+def test_the_limit_of_labels_is_the_one_in_the_docs(tmp_path: Path) -> None:
     many = [f'<Choice value="label {i}"/>' for i in range(MAX_LABELS + 1)]
     xml = form(f'<Choices name="label" toName="text">{"".join(many[:-1])}</Choices>')
     assert len(load(folder_of(tmp_path, xml)).labels) == MAX_LABELS

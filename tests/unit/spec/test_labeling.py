@@ -44,7 +44,7 @@ def generated(labels: list[str], fields: tuple[str, ...] = ALL) -> LabelingConfi
 @given(
     LABELS, st.integers(0, 4), st.integers(0, 4), st.sampled_from([ALL, ("correction",), ("correction", "approval")])
 )
-def test_what_was_encoded_is_read_back_and_fits_the_sdks_rules(
+def test_an_encoded_result_is_read_back_and_fits_the_sdks_rules(
     labels: list[str], shown: int, model: int, fields: tuple[str, ...]
 ) -> None:
     config = generated(labels, fields)
@@ -130,7 +130,7 @@ def test_a_verdict_decides_whether_the_correction_counts() -> None:
 
 
 @pytest.mark.parametrize("choices", [[], ["cat", "dog"], ["cow"], [3], "cat", None])
-def test_what_is_not_one_known_choice_is_no_answer(choices: object) -> None:
+def test_only_one_known_choice_is_an_answer(choices: object) -> None:
     said = [{"from_name": "what", "value": {"choices": choices}}]
     assert results.read(PLAIN, said, "cat") == Reading()
 

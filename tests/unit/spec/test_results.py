@@ -40,7 +40,7 @@ def config(tag: str, verdict: bool = False) -> LabelingConfig:
 
 
 def oracle(config: LabelingConfig, result: list[dict[str, Any]]) -> list[str]:
-    """What the SDK says against it."""
+    """Errors that the SDK finds in it."""
     interface: Any = LabelInterface(config.xml)
     found: list[str] = interface.validate_prediction({"result": result, "score": 0.5}, return_errors=True)
     return found
@@ -48,7 +48,7 @@ def oracle(config: LabelingConfig, result: list[dict[str, Any]]) -> list[str]:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.sampled_from(sorted(TAGS)), st.booleans())
-def test_what_was_encoded_is_read_back_and_fits_the_sdks_rules(data: st.DataObject, tag: str, verdict: bool) -> None:
+def test_an_encoded_result_is_read_back_and_fits_the_sdks_rules(data: st.DataObject, tag: str, verdict: bool) -> None:
     form = config(tag, verdict)
     answer, model = (canonical(form.answer, data.draw(ANSWERS[tag])) for _ in range(2))
     result = results.encode(form, answer, model)

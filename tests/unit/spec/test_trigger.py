@@ -102,6 +102,6 @@ def test_an_error_names_its_column(text: str, column: int, words: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["(" * 400, "not " * 240 + "label == 'cat'", "label == 'cat' or " * 60, "\0"])
-def test_what_is_too_deep_or_too_long_is_refused_or_read(text: str) -> None:
+def test_a_trigger_that_is_too_deep_or_too_long_is_refused_or_read(text: str) -> None:
     with pytest.raises(SpecError, match="trigger: ") if not text.startswith("not") else nullcontext():
         compile_trigger(text)

@@ -1,4 +1,4 @@
-"""What the form shows before a person answers."""
+"""The answer that the form shows before a person answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_pipelines_coin_toss_is_not_filled_in(shares: dict[str, float] | None,
     assert bool(prelabel_result(SPEC, Prelabelled("cat", "pipeline", None, "cat", None, shares))) is filled_in
 
 
-def test_of_a_champions_label_the_champions_own_margin_counts() -> None:
+def test_the_champions_margin_counts_for_the_champions_label() -> None:
     def shown(margin: float | None) -> Prelabelled:
         return Prelabelled("dog", "abcdef012345", margin, "cat", None, {"cat": 0.51, "dog": 0.49})
 

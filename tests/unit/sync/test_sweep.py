@@ -14,7 +14,7 @@ KEY = b"k"
 SIZE = 1_000_000
 
 
-def test_of_a_task_the_sweep_keeps_which_output_it_is_and_not_its_data() -> None:
+def test_the_sweep_keeps_a_tasks_output_key_and_not_its_data() -> None:
     outputs = [uuid4() for _ in range(40)]
 
     def tasks() -> Iterator[Task]:

@@ -1,4 +1,4 @@
-"""What the worker hears of its child, from real processes that play one."""
+"""The worker's view of its child, with real processes in the role of the child."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_an_end_without_an_outcome_says_what_it_was(play: Play, program: str, er
     assert heard(play(program))[1] == {"error": error}
 
 
-def test_who_is_to_stop_is_gone_when_that_is_said(play: Play) -> None:
+def test_a_child_that_is_stopped_has_ended_when_stop_returns(play: Play) -> None:
     child = play("time.sleep(600)")
     with pytest.raises(Stopped):
         heard(child, beat=lambda: False)

@@ -1,27 +1,33 @@
-"""What of a run's answers teaches and what judges: copies, groups, labels that left, and labels with too few."""
+"""The split of a run's answers into training and hold-out: copies, groups, removed labels, and labels with too few."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
+from uuid import UUID
 
 import pytest
 
 from backend.learners import make
-from backend.train.cut import divide, labels_in
+from backend.train.cut import Cut, divide, labels_in
 from labelloop.selection import likeness
 from labelloop.spec.sections import LearnerSpec
+from labelloop.versions.items import AnsweredItem
 from tests.support.backend_factory import texts_spec
 
 HELD_OUT = "Please cancel my subscription before the end of the month, thank you."
 
 
-def row(key: str, text: str, label: str = "ham", *, holdout: bool = False, **more: Any) -> dict[str, Any]:
-    own = {"key": key, "group_key": key, "data": {"text": text}, "label": label, "holdout": holdout}
-    return {**own, "agreement": 1.0, "reviewers": 1, **more}
+def row(key: str, text: str, label: str = "ham", *, holdout: bool = False, **more: Any) -> AnsweredItem:
+    item = AnsweredItem(
+        key=key, group_key=key, data={"text": text}, answer_seq=1, label=label, weight=1.0, output_id=UUID(int=1),
+        lane="rule", holdout=holdout, agreement=1.0, reviewers=1, pipeline_label=None, pipeline_confidence=None,
+    )  # fmt: skip
+    return replace(item, **more)
 
 
-def divided(*rows: dict[str, Any], labels: tuple[str, ...] = ("ham", "spam")) -> Any:
+def divided(*rows: AnsweredItem, labels: tuple[str, ...] = ("ham", "spam")) -> Cut:
     return divide(texts_spec(labels), make("text", {"field": "text"}), "text", rows)
 
 
@@ -29,8 +35,8 @@ def near(texts: list[str], others: list[str]) -> list[list[int]]:
     return [list(found) for found in likeness.near(texts, others)]
 
 
-def keys(rows: list[dict[str, Any]]) -> list[str]:
-    return [row["key"] for row in rows]
+def keys(rows: list[AnsweredItem]) -> list[str]:
+    return [row.key for row in rows]
 
 
 def test_copies_and_near_duplicates_of_held_out_texts_teach_nothing_and_are_named() -> None:
@@ -58,7 +64,7 @@ def test_every_near_duplicate_is_found_though_groups_of_duplicates_are_made_arou
     assert near([a], []) == [[]]
 
 
-def test_of_lines_by_one_pattern_no_more_are_compared_than_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_by_one_pattern_are_compared_only_as_often_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each is nearly the same as all others: compared with all, ten thousand would take a run's time."""
     compare = Mock(wraps=likeness._jaccard)
     monkeypatch.setattr(likeness, "_jaccard", compare)
@@ -136,5 +142,5 @@ def test_an_answer_counts_as_much_as_it_is_sure() -> None:
     cut = divided(
         row("a", "one text"), row("b", "other words", reviewers=3), row("c", "third", agreement=2 / 3, reviewers=3)
     )
-    alone, three, two_of_three = (taught["weight"] for taught in cut.training)
+    alone, three, two_of_three = (taught.weight for taught in cut.training)
     assert three > alone > two_of_three > 0

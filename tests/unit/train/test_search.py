@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from backend.learners.images import Images
 from backend.learners.text import Text
 from backend.train.search import FOLDS, MIN_ANSWERS, _groups, search, weights_of
 from labelloop.threads import one_thread
+from labelloop.versions.items import TrainingItem
 from tests.support.backend_factory import scans
 
 
@@ -21,16 +23,20 @@ def _as_in_a_run() -> Iterator[None]:
         yield
 
 
-def rows_of(n: int) -> list[dict[str, Any]]:
+def item(data: dict[str, Any], label: str = "", group_key: str = "", weight: float = 1.0) -> TrainingItem:
+    return TrainingItem("key", group_key, data, 1, label, weight)
+
+
+def rows_of(n: int) -> list[TrainingItem]:
     images, truths = scans()
     return [
-        {"data": {"image": image}, "label": truth, "weight": 1.0, "group_key": str(i)}
+        item({"image": image}, truth, str(i))
         for i, (image, truth) in enumerate(zip(images[:n], truths[:n], strict=True))
     ]
 
 
 @pytest.mark.slow
-def test_what_is_chosen_is_right_most_often_and_is_chosen_again() -> None:
+def test_the_chosen_value_has_the_best_accuracy_and_is_chosen_again() -> None:
     rows, learner = rows_of(MIN_ANSWERS), make("images", {"field": "image", "gamma": 0.01})
     told: list[int] = []
     chosen, tried = search(learner, {}, rows, 0, 1e9, lambda done, of: told.append(done * 100 + of))
@@ -57,7 +63,7 @@ def test_it_does_not_search_where_it_does_not_pay_or_may_not() -> None:
 
 def test_equals_do_not_change_the_learner() -> None:
     """Every setting is right equally often: the learner stays as it was."""
-    rows = [{"data": {"text": f"{t} {i * 7919}"}, "label": t, "weight": 1.0, "group_key": str(i)}
+    rows = [item({"text": f"{t} {i * 7919}"}, t, str(i))
             for i, t in enumerate(["good", "bad"] * (MIN_ANSWERS // 2))]  # fmt: skip
     chosen, tried = search(make("text", {"field": "text", "characters": False}), {"characters": False}, rows, 0, 1e9,
                            lambda *_: None)  # fmt: skip
@@ -68,7 +74,7 @@ def test_equals_do_not_change_the_learner() -> None:
 def test_groups_and_near_duplicates_are_never_parted() -> None:
     text = "please send the invoice for last month to my new address"
     rows = [
-        {"data": {"text": said}, "group_key": group}
+        item({"text": said}, group_key=group)
         for said, group in [
             (text, "a"),
             ("something else entirely, about parcels", "a"),
@@ -83,7 +89,7 @@ def test_groups_and_near_duplicates_are_never_parted() -> None:
 
 
 def test_answers_of_too_few_groups_for_the_folds_are_taught_without_a_search() -> None:
-    rows = [{**row, "group_key": str(i % 2)} for i, row in enumerate(rows_of(MIN_ANSWERS))]
+    rows = [replace(row, group_key=str(i % 2)) for i, row in enumerate(rows_of(MIN_ANSWERS))]
     learner = make("images", {"field": "image"})
     given_up = {
         "answers": MIN_ANSWERS,
@@ -93,5 +99,5 @@ def test_answers_of_too_few_groups_for_the_folds_are_taught_without_a_search() -
 
 
 def test_weights_are_none_where_all_count_alike() -> None:
-    assert weights_of([{"weight": 0.75}, {"weight": 0.75}]) is None
-    assert weights_of([{"weight": 1.0}, {"weight": 0.5}]) == [1.0, 0.5]
+    assert weights_of([item({}, weight=0.75), item({}, weight=0.75)]) is None
+    assert weights_of([item({}, weight=1.0), item({}, weight=0.5)]) == [1.0, 0.5]

@@ -6,7 +6,7 @@ from labelloop.errors import UsageError
 from labelloop.versions.descriptions import Description
 
 
-def test_what_was_typed_is_kept_without_blanks_and_each_tag_once() -> None:
+def test_typed_text_is_kept_without_blanks_and_each_tag_once() -> None:
     made = Description.of("  Sevens ", ["audited", " ", "audited", "eu west"], "one\r\ntwo\n")
     assert made == Description("Sevens", ("audited", "eu west"), "one\ntwo")
     assert Description.of("", [], " ") == Description()
@@ -26,6 +26,8 @@ def test_what_was_typed_is_kept_without_blanks_and_each_tag_once() -> None:
         ("a\nb", [], "", "characters that cannot be seen"),
     ],
 )
-def test_what_is_too_long_or_no_text_is_refused_in_words(name: str, tags: list[str], note: str, said: str) -> None:
+def test_a_description_that_is_too_long_or_no_text_is_refused_with_a_sentence(
+    name: str, tags: list[str], note: str, said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         Description.of(name, tags, note)

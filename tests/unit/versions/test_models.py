@@ -26,14 +26,14 @@ def stored(folder: Path) -> str:
 
 
 def planted(folder: Path, raw: bytes) -> str:
-    """A file whose name is the digest of its bytes, whoever wrote them."""
+    """A file whose name is the digest of its bytes, written by anybody."""
     identity = hashlib.sha256(raw).hexdigest()
     models.path(folder, identity).write_bytes(raw)
     return identity
 
 
 class Payload:
-    """What an attacker's pickle does when it is loaded."""
+    """The action of an attacker's pickle when it is loaded."""
 
     def __reduce__(self) -> tuple[object, ...]:
         return os.mkdir, (str(Path(os.environ["PYTEST_TMP"]) / "pwned"),)

@@ -4,73 +4,20 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labelloop.outputs.output import OutputState
-from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
-from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, loops
-from sync.service import create_app
+from labelloop.store.tables import jobs
+from tests.support.intake_client import HEADERS, SPEC, URL, Intake, output
 from tests.support.network.tcp import Line
-from tests.support.rows import move_outputs
-
-SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0.2, holdout: 0.3}")
-HEADERS = {"Authorization": "Bearer secret"}
-URL = "/v1/loops/pets/outputs"
-
-
-def output(key: object = "a/1", confidence: float = 0.6, **changes: Any) -> dict[str, Any]:
-    shares = {"cat": confidence, "dog": 1 - confidence}
-    return {"key": key, "data": {"text": "miaow"}, "probabilities": shares, "model_version": "7", **changes}
-
-
-@dataclass(frozen=True)
-class Answer:
-    status_code: int
-    json: Any
-    headers: Mapping[str, str]
-
-
-class Intake:
-    """The intake of a loop `pets`, and the database behind it."""
-
-    def __init__(self, database: Database, spec: LoopSpec = SPEC, **changes: Any) -> None:
-        with database.transaction() as conn:
-            loops.register(conn, spec)
-        self.database = database
-        self.web: FlaskClient = create_app(Settings(intake_token="secret", **changes), database).test_client()
-
-    def ask(self, method: str, path: str, **how: Any) -> Answer:
-        said = self.web.open(path, method=method, **{"headers": HEADERS, **how})
-        return Answer(said.status_code, said.json, dict(said.headers))
-
-    def post(self, *outputs: object) -> Answer:
-        """One object for one output, NDJSON for several; bytes as they are."""
-        if len(outputs) == 1:
-            return self.ask("POST", URL, json=outputs[0])
-        body = b"\n".join(o if isinstance(o, bytes) else json.dumps(o).encode() for o in outputs)
-        return self.ask("POST", URL, data=body, content_type="application/x-ndjson")
-
-    def get(self, path: str) -> Answer:
-        return self.ask("GET", path)
-
-    def sql(self, statement: str) -> list[dict[str, Any]]:
-        with self.database.transaction() as conn:
-            return conn.execute(statement).fetchall()
-
-    def stored(self) -> int:
-        return int(self.sql("select count(*) as n from outputs")[0]["n"])
 
 
 @pytest.fixture
@@ -113,11 +60,11 @@ def test_a_batch_is_stored_whole_or_not_at_all(intake: Intake) -> None:
     assert (twice.status_code, twice.json["keys"]) == (409, ["new"])
 
 
-def test_who_waits_is_in_the_pool_and_a_push_is_asked_for_once(intake: Intake) -> None:
+def test_a_waiting_output_is_in_the_pool_and_one_push_is_requested(intake: Intake) -> None:
     intake.post(*(output(f"k{i}", 0.6 if i % 2 else 0.95) for i in range(300)))
     rows = intake.sql(
         """
-        select o.lane::text, o.state::text, o.holdout, o.inclusion_probability as chance, p.utility, p.version
+        select o.lane::text, o.state::text, o.holdout, o.inclusion_probability as chance, p.utility
         from outputs o left join pool p on p.output_id = o.id
         """
     )
@@ -149,7 +96,7 @@ def test_evidence_embeddings_and_gold_are_stored_beside_the_output(database: Dat
     assert intake.post(*both).status_code == 200, "known, with the same body"
 
 
-def test_what_nobody_will_see_asks_for_no_push(database: Database) -> None:
+def test_outputs_that_pass_request_no_push(database: Database) -> None:
     intake = Intake(database, SPEC.model_copy(update={"audit": 0.0, "holdout": 0.0}))
     assert intake.post(output(confidence=0.9)).json["outputs"][0]["state"] == "passed"
     assert intake.sql("select 1 from procrastinate_jobs") == []
@@ -166,86 +113,6 @@ def test_many_at_once_with_the_same_keys_store_each_once(intake: Intake) -> None
         answers = list(pool.map(submit, range(6)))
     assert {status for status, _ in answers} <= {200, 201}
     assert sum(new for _, new in answers) == intake.stored() == 100
-
-
-# -- what becomes of it ------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("key", ["a/1", "/a", "a/", "a//b", ".", "a/../b", "x:y-z_0.9"])
-def test_any_key_that_is_taken_can_be_asked_for(intake: Intake, key: str) -> None:
-    assert intake.post(output(key)).status_code == 201
-    assert intake.get(f"{URL}/{key}").json["key"] == key
-
-
-def test_an_answer_is_shown_once_people_agreed_and_only_while_it_stands(intake: Intake) -> None:
-    intake.post(output(group="g", confidence=0.6))
-    before = intake.get(f"{URL}/a/1").json
-    assert (before["state"], before["label"], before["model_label"]) == ("waiting", None, "cat")
-    intake.sql(
-        """
-        insert into answers (output_id, loop, label, agreement, reviewers)
-        select id, loop, 'dog', 0.75, 4 from outputs returning output_id
-        """
-    )
-    with intake.database.transaction() as conn:
-        ids = [row["id"] for row in conn.execute("select id from outputs")]
-        for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
-            assert move_outputs(conn, ids, state) == 1
-            assert move_outputs(conn, ids, state) == 0
-    after = intake.get(f"{URL}/a/1").json
-    said = (after["state"], after["label"], after["approval"], after["correction"], after["agreement"])
-    assert said == ("answered", "dog", False, "dog", 0.75)
-    counts = intake.get("/v1/loops/pets").json
-    assert counts["states"]["answered"] == 1
-    assert sum(counts["lanes"].values()) == 1
-    with intake.database.transaction() as conn:
-        move_outputs(conn, ids, OutputState.IN_REVIEW)
-    assert intake.get(f"{URL}/a/1").json["label"] is None
-
-
-STARS = '<View><Text name="text" value="$text"/><Rating name="stars" toName="text"/></View>'
-VERDICT = """<View><Text name="text" value="$text"/><Choices name="verdict" toName="text">
-<Choice value="approve"/><Choice value="reject"/></Choices></View>"""
-
-
-@pytest.mark.parametrize(
-    ("xml", "said", "answer", "approval", "shown"),
-    [
-        (STARS, 3.7, "4", True, (True, None)),
-        (STARS, 3.7, "2", False, (False, "2")),
-        (VERDICT, "cat", None, False, (False, None)),
-        (VERDICT, "cat", None, None, (None, None)),
-    ],
-)
-def test_approval_is_what_feedback_has(
-    database: Database, xml: str, said: object, answer: str | None, approval: bool | None, shown: object
-) -> None:
-    """Nobody chooses 3.7 stars; and whoever only rejects names no label."""
-    intake = Intake(database, parse("pets", "feedback_loop: {trigger: model_confidence < 0.8}", xml))
-    new = {"key": "a/1", "data": {"text": "miaow"}, "label": said, "confidence": 0.5}
-    assert intake.post(new).status_code == 201
-    with database.transaction() as conn:
-        conn.execute(
-            """
-            insert into reviewers (instance, label_studio_user_id) values (gen_random_uuid(), 1);
-            update outputs set state = 'pushing';
-            update outputs set state = 'in_review';
-            update outputs set state = 'answered'
-            """
-        )
-        conn.execute(
-            "insert into answers (output_id, loop, label, agreement, reviewers) select id, loop, %s, 1, 1 from outputs",
-            [answer],
-        )
-        conn.execute(
-            """
-            insert into feedback (model_output_id, reviewer_id, approval, label, annotation_id, created_at, updated_at)
-            select o.id, r.id, %s, %s, 1, now(), now() from outputs o, reviewers r
-            """,
-            [approval, answer],
-        )
-    status = intake.get(f"{URL}/a/1").json
-    assert (status["approval"], status["correction"]) == shown
 
 
 # -- what is refused ---------------------------------------------------------------------------------------------
@@ -333,19 +200,6 @@ def test_without_postgres_it_asks_to_come_again_and_then_works(line: tuple[Line,
     wire.mend()
     assert intake.post(output("before")).status_code == 200
     assert intake.post(output("during")).status_code == 201
-
-
-def test_ready_says_which_of_the_two_does_not_answer(line: tuple[Line, Database], label_studio: Any) -> None:
-    wire, database = line
-    intake = Intake(database, label_studio_url=label_studio.url)
-    assert (intake.get("/readyz").status_code, intake.get("/readyz").json["label_studio"]) == (200, "ok")
-    wire.cut()
-    ready = intake.get("/readyz")
-    assert (ready.status_code, ready.json["postgres"], ready.json["label_studio"]) == (503, "does not answer", "ok")
-    wire.mend()
-    lonely = Intake(database, label_studio_url="http://127.0.0.1:9").get("/readyz")
-    assert (lonely.status_code, lonely.json["postgres"]) == (503, "ok")
-    assert "does not answer" in lonely.json["label_studio"]
 
 
 def test_an_output_may_say_what_its_model_calls_the_labels(database: Database) -> None:

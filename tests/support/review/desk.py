@@ -1,0 +1,84 @@
+"""A person at the review pages, in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, ViewportSize
+from psycopg.types.json import Jsonb
+
+from labelloop.store.database import Database
+
+LAPTOP: ViewportSize = {"width": 1440, "height": 900}
+
+
+PHONE: ViewportSize = {"width": 390, "height": 844}
+
+
+PATIENCE_MS = 30_000
+
+
+@dataclass
+class Desk:
+    """The served pages, and a way to open them."""
+
+    base: str
+    browser: Browser
+    database: Database
+    token: str
+    run: str
+    champion: str
+    challenger: str
+    strays: list[str] = field(default_factory=list)
+    """Requests that would leave the machine, and what the browser complained of."""
+
+    @contextmanager
+    def page(
+        self, viewport: ViewportSize = LAPTOP, scheme: Literal["light", "dark"] = "light", **how: Any
+    ) -> Iterator[Page]:
+        context = self.browser.new_context(viewport=viewport, color_scheme=scheme, **how)
+        context.set_default_timeout(PATIENCE_MS)
+        page = context.new_page()
+        page.on("request", self._asked)
+        page.on("console", self._complained)
+        yield page
+        context.close()
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.base, "data:")):
+            self.strays.append(request.url)
+
+    def _complained(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.strays.append(message.text)
+
+    def log_in(self, page: Page, path: str = "/review/") -> None:
+        page.goto(self.base + path)
+        page.get_by_label("Token").fill(self.token)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_text("mira may decide").wait_for()
+        page.wait_for_load_state()  # until then the page may be incomplete, and a count too low
+
+
+def check(page: Page) -> None:
+    """No violation of WCAG that axe can find, and no scrolling sideways."""
+    found = Axe().run(page)
+    assert found.violations_count == 0, f"{page.url}\n{found.generate_report()}"
+    check_width(page)
+
+
+def check_width(page: Page) -> None:
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), page.url
+
+
+def with_labels(desk: Desk, n: int) -> None:
+    """The run's confusion matrix as of a loop with so many labels, as long as those of banking77."""
+    labels = [f"label_{i:03}_{'with_a_long_name_of_its_own'[: i % 28]}" for i in range(n)]
+    counts = [[7 if row == column else int(column == (row * 5) % n) for column in range(n + 1)] for row in range(n)]
+    confusion = {"labels": labels, "champion": counts, "challenger": counts}
+    with desk.database.transaction() as conn:
+        conn.execute("update retrain_runs set scores = scores || %s", (Jsonb({"confusion": confusion}),))

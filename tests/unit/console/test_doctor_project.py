@@ -1,0 +1,153 @@
+"""The findings of doctor in a Label Studio project: its settings, form, webhook and ML backend."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from console.doctor import calls, project
+from console.doctor.findings import Level
+from labelloop.labeling.form import generate_form
+from labelloop.labelstudio.answers import Project
+from tests.support.data.findings import URL, is_fault
+from tests.support.sync_loop import XML
+
+WELL = Project(
+    id=7,
+    title="pets",
+    description="",
+    instruction="",
+    labels_xml=XML,
+    sampling="Uncertainty sampling",
+    overlap=1,
+    model_version="pipeline",
+    shows_predictions=True,
+    tasks=3,
+    overlap_first=False,
+    evaluates_people=False,
+    takes_empty=False,
+)
+
+
+HOOK = calls.Hook("http://sync:1/hooks/pets", True, {"X": "secret"}, {"ANNOTATION_CREATED", "TASKS_DELETED"})
+
+
+BACKEND = calls.Backend("labelloop", URL, "CO")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"sampling": "Sequential sampling"}, "Sequential sampling"),
+        ({"overlap": 3}, "answered by 3 annotators"),
+        ({"overlap_first": True}, "several annotators"),
+        ({"evaluates_people": True}, "known answer"),
+    ],
+)
+def test_whatever_comes_before_the_ranking_is_a_fault(change: dict[str, object], says: str) -> None:
+    assert project.sampling("pets", WELL, 1).level is Level.OK
+    assert is_fault(project.sampling("pets", replace(WELL, **change), 1), says)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"model_version": ""}, "shows no version"),
+        ({"model_version": "v9"}, "version 'v9'"),
+        ({"model_version": "labelloop"}, "title of an ML backend"),
+        ({"shows_predictions": False, "model_version": ""}, "hidden"),
+    ],
+)
+def test_the_shown_version_is_ours_and_shown(change: dict[str, object], says: str) -> None:
+    assert project.shown_version("pets", WELL, "pipeline", ["labelloop"]).level is Level.OK
+    wrong = replace(WELL, **change)  # type: ignore[arg-type]
+    assert is_fault(project.shown_version("pets", wrong, "pipeline", ["labelloop"]), says)
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "says"),
+    [
+        ('<Choice value="dog"/>', "", "in 'label' the label 'dog' is gone"),
+        ('<Choice value="dog"/>', '<Choice value="hound"/>', "the label 'dog' is now 'hound'"),
+        ('<Choice value="dog"/>', '<Choice value="dog"/><Choice value="ant"/>', "the label 'ant' is new"),
+        ("$text", "$body", "the field $text is now $body"),
+        ('Choices name="label"', 'Choices name="labels"', "the Choices 'label' is called 'labels'"),
+        ("single-radio", "single", "takes 'single'"),
+        ("<View>", '<View className="wide">', "only parts without an answer differ"),
+        ("</Choices>", '</Choices><TextArea name="comment" toName="text"/>', "new TextArea 'comment'"),
+        ("</Choices>", "", "cannot be read"),
+        ("single-radio", "multiple", "takes 'multiple'"),
+    ],
+)
+def test_a_changed_form_is_named_by_its_difference(was: str, now: str, says: str) -> None:
+    assert project.form("pets", XML, XML).level is Level.OK
+    assert is_fault(project.form("pets", XML, XML.replace(was, now)), says)
+
+
+def test_a_control_that_is_gone_is_named() -> None:
+    full = generate_form(["cat", "dog"], ["approval", "correction", "comment"], {"text": "$text"})
+    less = generate_form(["cat", "dog"], ["approval", "correction"], {"text": "$text"})
+    assert is_fault(project.form("pets", full, less), "the TextArea 'comment' is gone")
+
+
+@pytest.mark.parametrize(
+    ("hooks", "says"),
+    [
+        ([], "no webhook"),
+        ([replace(HOOK, active=False)], "is switched off"),
+        ([replace(HOOK, headers={})], "does not carry our secret"),
+        ([replace(HOOK, actions=["TASKS_DELETED"])], "is not called for ANNOTATION_CREATED"),
+        ([replace(HOOK, actions=["*", *HOOK.actions])], "is called for * too"),
+        ([replace(HOOK, url="http://old:1/hooks/pets")], "calls http://old:1/hooks/pets, ours is"),
+        ([HOOK, replace(HOOK, url="http://old:1/hooks/pets")], "also calls"),
+        ([HOOK, HOOK], "2 webhooks call"),
+    ],
+)
+def test_a_webhook_is_there_once_and_as_we_made_it(hooks: list[calls.Hook], says: str) -> None:
+    assert is_fault(calls.webhook("pets", hooks, HOOK, "/hooks/pets"), says)
+
+
+def test_a_webhook_of_somebody_else_is_none_of_ours() -> None:
+    other = calls.Hook("http://elsewhere/x", True, {}, {"*"})
+    assert calls.webhook("pets", [other, HOOK], HOOK, "/hooks/pets").level is Level.OK
+    assert calls.webhook("pets", [other], None, "/hooks/pets").level is Level.HINT
+
+
+@pytest.mark.parametrize(
+    ("backends", "says"),
+    [
+        ([], "not connected"),
+        ([replace(BACKEND, title="other")], "not connected"),
+        ([replace(BACKEND, url="http://old:1")], "asks at http://old:1"),
+        ([replace(BACKEND, state="DI")], "does not reach it"),
+        ([replace(BACKEND, state="ER", error="timed out")], "timed out"),
+    ],
+)
+def test_our_ml_backend_is_connected_and_reached(backends: list[calls.Backend], says: str) -> None:
+    assert is_fault(calls.ml_backend("pets", backends, "labelloop", URL), says)
+    assert calls.ml_backend("pets", [BACKEND], "labelloop", URL).level is Level.OK
+    assert calls.ml_backend("pets", backends, "labelloop", None).level is Level.HINT
+
+
+@pytest.mark.parametrize(
+    ("refused", "repair"),
+    [
+        ("URL resolves to a reserved network address (block: 127.0.0.0/8)", "BANNED_SUBNETS"),
+        ("Can't resolve hostname sync.internal", "can resolve"),
+        ("Enter a valid URL.", "with a dot"),
+    ],
+)
+def test_an_address_that_label_studio_refuses_has_a_cause(refused: str, repair: str) -> None:
+    hook, ml = calls.webhook_address("pets", URL, refused), calls.ml_address("pets", URL, refused)
+    assert is_fault(hook, refused)
+    assert is_fault(ml, refused)
+    assert repair in hook.repair
+    assert repair in ml.repair
+    assert calls.webhook_address("pets", URL, None).level is Level.OK
+
+
+def test_each_of_the_two_protections_is_named_where_it_refuses() -> None:
+    refused = "URL resolves to a reserved network address"
+    assert "SSRF_PROTECTION_ENABLED=false" in calls.webhook_address("pets", URL, refused).repair
+    assert "ML_BLOCK_LOCAL_IP=false" in calls.ml_address("pets", URL, refused).repair
