@@ -168,7 +168,7 @@ def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
         with pytest.raises(Unreadable, match=r"item 1: its field 'text' is not a text \(and 1 more\)"):
             use()
     free = generate_form([], ("correction",), {"text": "$text"})
-    with pytest.raises(Failed, match=r"the form names none, and answers fewer than 2"):
+    with pytest.raises(Failed, match=r"the form has none, and the answers fewer than 2"):
         remote(server, label_config=free).fit([], [], RNG(0))
 
 
