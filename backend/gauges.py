@@ -11,7 +11,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from backend.score.prelabel import who
+from backend.score.prelabel import champion_and_ranker
 from backend.serve.champions import Champions
 from backend.serve.predict import Predictor
 from labelloop.errors import LabelloopError
@@ -83,7 +83,7 @@ def _loops(conn: Conn) -> Iterator[Metric]:
         champion.add_metric([loop, short(row.version_id)], 1)
         changes.add_metric([loop], row.epoch)
         since = version_store.in_force_since(conn, loop)
-        behind = since is not None and prelabels.any_stale(conn, loop, VersionPair.of(*who(conn, loop)))
+        behind = since is not None and prelabels.any_stale(conn, loop, VersionPair.of(*champion_and_ranker(conn, loop)))
         lag.add_metric([loop], (datetime.now(UTC) - since).total_seconds() if behind and since is not None else 0)
     yield from (champion, changes, lag)
     runs = GaugeMetricFamily("labelloop_retrain_runs", "Runs, by what became of them", labels=["loop", "status"])

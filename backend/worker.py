@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from backend.decide.shadow import ask_for_shadows, in_shadow
 from backend.report.mlflow_export import export_in_child
 from backend.score.engines import named
-from backend.score.prelabel import prelabel, who
+from backend.score.prelabel import champion_and_ranker, prelabel
 from backend.train.child import Children
 from backend.train.due import ask_for_due
 from backend.train.retrain import heal, retrain
@@ -95,7 +95,7 @@ def ask_for_prelabels(database: Database, asked: dict[str, float], now: float) -
     with database.transaction() as conn:
         for loop in loops.names(conn):
             if now - asked.get(loop, -ASK_AGAIN_AFTER_S) >= ASK_AGAIN_AFTER_S and prelabels.any_stale(
-                conn, loop, VersionPair.of(*who(conn, loop))
+                conn, loop, VersionPair.of(*champion_and_ranker(conn, loop))
             ):
                 asked[loop] = now
                 jobs.ask(conn, jobs.PRELABEL, loop)

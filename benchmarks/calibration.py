@@ -43,7 +43,7 @@ def main(data: Path | None) -> None:
     """Print the table of docs/engineers/serving.md."""
     click.echo("| " + " | ".join(HEAD) + " |")
     for name in SETS:
-        if name == files.DIGITS:
+        if name == files.DIGITS_DATASET:
             labelled = files.digits()
         elif data is not None and (data / f"{name}.csv").exists():
             labelled = files.read(data / f"{name}.csv")

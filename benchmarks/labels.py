@@ -26,7 +26,7 @@ from console.simulate.curves import SHARES, ratio
 from console.simulate.labelled import Labelled
 from console.simulate.learning import Study, study
 from console.simulate.picture import needed_words
-from console.simulate.replay import Ask, full_score, judged, random_order, replay
+from console.simulate.replay import Ask, metric_on_test_set, metric_with_all_labels, random_order, replay
 from labelloop.selection.select import DIVERSITY
 
 OURS = f"margin:{DIVERSITY:g}"
@@ -64,7 +64,7 @@ Needs = dict[str, list[int | None]]
 def load(name: str, data: Path | None, embeddings: Path | None) -> Labelled | None:
     """None where the files are not there."""
     stem, _, vectors = name.partition(", ")
-    if stem == files.DIGITS:
+    if stem == files.DIGITS_DATASET:
         return files.digits()
     file = None if data is None else data / f"{stem}.csv"
     if file is None or not file.exists():
@@ -78,7 +78,7 @@ def load(name: str, data: Path | None, embeddings: Path | None) -> Labelled | No
 def compare(labelled: Labelled, plan: Plan, seeds: int, only: Sequence[str] = ()) -> dict[str, Any]:
     """Labels needed by all strategies; a strategy ends where it reaches 95 %, or where it is given up."""
     learner = study(labelled)
-    full = full_score(labelled, learner)
+    full = metric_with_all_labels(labelled, learner)
     asks: dict[str, Ask] = {name: asker(variants(name)[0], labelled) for name in VARIANTS}
     asks |= peers(learner.features)
     found = {"random": {_key(s): [_random(labelled, learner, s * full, i, plan) for i in range(seeds)] for s in SHARES}}
@@ -91,7 +91,7 @@ def compare(labelled: Labelled, plan: Plan, seeds: int, only: Sequence[str] = ()
         seconds[name] = round(time.process_time() - began, 1)
         click.echo(f"{labelled.name}: {name} {words(found[name], plan.most)} ({seconds[name]} s)", err=True)
     return {
-        "score": labelled.score_name,
+        "score": labelled.metric_name,
         "full": full,
         "pool": len(labelled.pool),
         "test": len(labelled.test),
@@ -122,7 +122,7 @@ def _random(labelled: Labelled, learner: Study, score: float, seed: int, plan: P
     def reaches(steps: int) -> bool:
         rows = order[: steps * plan.batch]
         codes = labelled.codes[rows]
-        return codes.min() < codes.max() and judged(labelled, *learner.learn(rows, seed)) >= score
+        return codes.min() < codes.max() and metric_on_test_set(labelled, *learner.learn(rows, seed)) >= score
 
     last = len(order) // plan.batch
     low, high = 0, 1

@@ -1,4 +1,4 @@
-"""Gauges: the window of each loop, looked up when Prometheus asks."""
+"""Gauges: the number of open tasks of each loop, read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from labelloop.store.questions import gauges
 
 
 class Window(Collector):
-    """Tasks that stand open in Label Studio, by what Postgres knows."""
+    """Open tasks in Label Studio, as stored in Postgres."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def collect(self) -> Iterable[Metric]:
-        up = GaugeMetricFamily("labelloop_postgres_up", "1: Postgres answers")
-        tasks = GaugeMetricFamily("labelloop_open_tasks", "Tasks that stand open in Label Studio", labels=["loop"])
+        up = GaugeMetricFamily("labelloop_postgres_up", "1 if Postgres answers")
+        tasks = GaugeMetricFamily("labelloop_open_tasks", "Open tasks in Label Studio", labels=["loop"])
         try:
             with self._database.transaction() as conn:
                 for row in gauges.open_tasks(conn):

@@ -1,7 +1,7 @@
-"""Recreate: a loop whose project or tasks are lost gets a new project, in which what is open is asked again.
+"""Recreate: give a loop whose project or tasks are lost a new project, and ask its open tasks again there.
 
-Answers stay: they are in Postgres, and count. What still comes from the old project is nobody's any more: its webhook
-names a project that is not the loop's.
+Answers stay in Postgres, and count. Answers that still come from the old project are ignored: its webhook names a
+project that is not the loop's any more.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ REASON = "its project in Label Studio was lost"
 
 
 def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> dict[str, Any]:
-    """{"project", "recreated", "waits", "pushed"}. Where the project stands with its tasks, nothing is replaced.
+    """Return {"project", "recreated", "waits", "pushed"}. A project that exists with its tasks is not replaced.
 
-    Killed at any point, another call brings it to the same end.
+    After a kill at any point, another call brings the loop to the same end.
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
@@ -41,7 +41,7 @@ def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Set
         stands, lost = _look(database, gateway, spec, project)
         if lost:
             if stands:
-                pull(database, gateway, spec)  # what was answered last
+                pull(database, gateway, spec)  # the newest answers
             with database.transaction() as conn:
                 waits = _let_go(conn, spec.name)
             if stands:
@@ -53,11 +53,11 @@ def recreate(database: Database, gateway: Gateway, spec: LoopSpec, settings: Set
 
 
 def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> tuple[bool, bool]:
-    """Whether the project stands, and whether it or most of its tasks are lost. Raises where that cannot be known."""
+    """Return whether the project exists, and whether it or most of its tasks are lost. Raises if that is unclear."""
     if project.label_studio_url.rstrip("/") != gateway.url:
         raise UsageError(
-            f"loop {spec.name!r} stands in Label Studio at {project.label_studio_url}, and this is {gateway.url}: "
-            "what is missing here may be there. Set LABELLOOP_LABEL_STUDIO_URL"
+            f"the project of loop {spec.name!r} is in Label Studio at {project.label_studio_url}, but this is "
+            f"{gateway.url}. Set LABELLOOP_LABEL_STUDIO_URL to the first one"
         )
     gateway.whoami()
     try:
@@ -74,7 +74,7 @@ def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPro
 
 
 def _let_go(conn: Conn, loop: str) -> int:
-    """Everything that is open or on its way waits again; returns how many outputs."""
+    """Let all outputs that are open or on their way wait again; returns how many."""
     for hop in ("push", "answers"):  # in the order in which a push takes them
         projects.lock_hop(conn, loop, hop)
     n = 0
@@ -90,10 +90,10 @@ def _let_go(conn: Conn, loop: str) -> int:
 
 
 def _silence(gateway: Gateway, project_id: int, loop: str) -> None:
-    """Take our webhook out of the old project, so that nobody's click waits for us; nothing hangs on it."""
+    """Delete our webhook from the old project, so that no click there waits for it; a failure does no harm."""
     try:
         for hook in gateway.webhooks(project_id):
             if hook.url.endswith(hook_path(loop)) and HOOK_HEADER in (hook.headers or {}):
                 gateway.delete_webhook(hook.id)
     except LabelloopError as exc:
-        logger.warning("the webhook of the old project %d stays: %s", project_id, exc)
+        logger.warning("the webhook of the old project %d could not be deleted: %s", project_id, exc)

@@ -14,7 +14,7 @@ from backend import models
 from backend.decide.judge import gate, incumbent, judged, text_field
 from backend.decide.promote import close, switch
 from backend.learners import Learner
-from backend.score.prelabel import who
+from backend.score.prelabel import champion_and_ranker
 from backend.score.scoring import predict_readable
 from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
@@ -99,7 +99,7 @@ def _say(
 
 def _next(conn: Conn, loop: str, n: int) -> list[UUID]:
     """What people have, and what they get next: of each lane the most useful `n`, one after the other."""
-    best = pool.best(conn, loop, n, VersionPair.of(*who(conn, loop)))
+    best = pool.best(conn, loop, n, VersionPair.of(*champion_and_ranker(conn, loop)))
     places: Counter[str] = Counter()
     ranked = []
     for row in best:

@@ -1,1 +1,1 @@
-"""The hop that scores what waits: labels of the champion, utilities of the newest version."""
+"""The scoring hop: labels of the champion and utilities of the newest version for waiting outputs."""

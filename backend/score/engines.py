@@ -1,7 +1,6 @@
-"""Engines: where chunks of work are done: in this process, in others of this machine (loky), on a cluster (dask).
+"""Engines process chunks in this process, in other processes of this machine (loky) or on a cluster (dask).
 
-joblib is the one way to both. The work is given out in groups, so that what is read ahead and what is done and not yet
-fetched stays small, whatever there is in all.
+loky and dask are used through joblib. Chunks are given out in groups, so that only a few are in memory at a time.
 """
 
 from __future__ import annotations
@@ -20,27 +19,29 @@ from labelloop.process import rooms
 
 ENGINES = ("local", "loky", "dask")
 AHEAD = 4
-"""Pieces of work that are given out at a time to each process."""
-NICE = 10
-"""Of 19: annotators and predictions come first."""
-LOOK_EVERY_S = 1.0
+"""Chunks in a group for each process."""
+SCORING_NICENESS = 10
+"""Niceness of scoring processes (0 to 19); serving keeps priority."""
+CHECK_EVERY_S = 1.0
+"""Seconds between checks whether the parent process still runs."""
 CONNECT_S = 10
+"""Seconds to connect to dask's scheduler."""
 K = TypeVar("K")
 R = TypeVar("R")
 _one_at_a_time = threading.Lock()
 
 
 class Engine:
-    """Does work in this process, one piece after the other, each when its result is asked for."""
+    """Processes chunks in this process, each when its result is read."""
 
     def map(self, function: Callable[..., R], work: Iterable[tuple[K, Sequence[Any]]]) -> Generator[tuple[K, R]]:
-        """From pieces of work (what it is, and what the function is called with) to results, in their order."""
+        """Yield (key, result) for each piece of work (key, arguments of the function), in order."""
         for what, arguments in work:
             yield what, function(*arguments)
 
 
 class Joblib(Engine):
-    """Does work where joblib's backend does it. The function and what it is called with must pickle."""
+    """Processes chunks in joblib's backend. The function and its arguments must pickle."""
 
     def __init__(self, parallel: Any, at_once: int) -> None:
         self._parallel, self._at_once = parallel, at_once
@@ -58,14 +59,14 @@ class Joblib(Engine):
 
 @contextmanager
 def engine(on: str = "local", cluster: str = "", workers: int = 0) -> Iterator[Engine]:
-    """The engine of this name; what it started ends with the `with`, and with us if we are killed.
+    """Start the engine with this name; its processes end with the `with` block, and if this process is killed.
 
-    `cluster`: address of dask's scheduler. `workers`: processes of loky; 0: one for each core.
+    `cluster`: address of dask's scheduler. `workers`: number of loky processes; 0 for one a core.
     """
     if on not in ENGINES:
-        raise UsageError(f"nothing is scored on {on!r}; there are: {', '.join(ENGINES)}")
+        raise UsageError(f"no engine {on!r}; there are: {', '.join(ENGINES)}")
     if (on == "dask") != bool(cluster):
-        raise UsageError("dask needs the address of a cluster's scheduler, such as tcp://host:8786; no other takes one")
+        raise UsageError("dask needs the address of its scheduler, such as tcp://host:8786; other engines take none")
     if on == "local":
         yield Engine()
     elif on == "loky":
@@ -77,7 +78,7 @@ def engine(on: str = "local", cluster: str = "", workers: int = 0) -> Iterator[E
 
 
 def named(setting: str) -> tuple[str, str]:
-    """Engine and cluster, as LABELLOOP_RESCORE_ON says them: a name, or the address of dask's scheduler."""
+    """Return engine and cluster from LABELLOOP_RESCORE_ON: an engine's name, or the address of dask's scheduler."""
     return ("dask", setting) if "://" in setting else (setting or "local", "")
 
 
@@ -108,11 +109,11 @@ def _dask(cluster: str) -> Iterator[Engine]:
     try:
         client = Client(cluster, timeout=CONNECT_S, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as exc:
-        raise Unreachable(f"no scheduler of dask answers at {cluster}: {exc}") from exc
+        raise Unreachable(f"no dask scheduler answers at {cluster}: {exc}") from exc
     with client:
         if not client.scheduler_info()["workers"]:
-            raise Unreachable(f"the cluster of {cluster} has no workers")
-        # A worker with an installed labelloop looks for our rooms inside that.
+            raise Unreachable(f"the dask cluster at {cluster} has no workers")
+        # A dask worker with an installed labelloop finds the services' code inside that package.
         client.register_worker_callbacks(setup=rooms.put_first)  # type: ignore[no-untyped-call]
         with (
             parallel_config("dask", client=client),
@@ -122,12 +123,12 @@ def _dask(cluster: str) -> Iterator[Engine]:
 
 
 def _serve(parent: int) -> None:
-    """In a process of loky: it waits for more long after its parent was killed, so this one looks after itself."""
-    os.nice(NICE)
+    """Prepare a loky process: lower its priority, and end it with its parent, which loky itself would outlive."""
+    os.nice(SCORING_NICENESS)
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(LOOK_EVERY_S)
+            time.sleep(CHECK_EVERY_S)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()

@@ -1,4 +1,4 @@
-"""Prelabel: the champion's labels and the newest version's utilities for what waits, in Postgres; push shows them."""
+"""Prelabel: store the champion's labels and the newest version's utilities of waiting outputs; push uses them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from backend import models
 from backend.score.engines import Engine, engine
-from backend.score.scoring import Bytes, Chunk, Pair, Scores, doubts, score
+from backend.score.scoring import Bytes, Chunk, Pair, Scored, doubts, score_chunk
 from labelloop.pictures.kept import with_pictures
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
@@ -36,7 +36,7 @@ T = TypeVar("T")
 
 
 class _Overtaken(Exception):
-    """The champion or the ranker has changed: who changed it has asked for another pass."""
+    """The champion or the ranker has changed, and that change has requested another pass."""
 
 
 def prelabel(
@@ -48,19 +48,19 @@ def prelabel(
     on: str = "local",
     cluster: str = "",
     workers: int = 0,
-    told: Callable[[int], object] = lambda done: None,
+    report_progress: Callable[[int], object] = lambda done: None,
     settings: Settings | None = None,
 ) -> int:
-    """Bring up to date what stands open and what waits; returns how many outputs were. Run again it goes on.
+    """Score the open tasks and the waiting outputs with the current models; return the number of outputs scored.
 
-    The open tasks first, then of each lane the most useful by their old utility. A chunk is one transaction; a push is
-    asked for when the first of each lane are done, and at the end. `on`, `cluster` and `workers` say to the engine
-    where the chunks are scored: the result is the same. `told` is called with how many are done so far. Without
-    `settings` no picture is fetched.
+    Open tasks come first, then the most useful outputs of each lane by their old utility. Each chunk is one
+    transaction, so an interrupted pass can be resumed. A push is requested after the first chunk of each lane, and at
+    the end. `on`, `cluster` and `workers` choose the engine, which does not change the result. `report_progress` gets
+    the number of outputs done so far. Without `settings` no picture is fetched.
     """
     with database.transaction() as conn:
         spec = loops.at_work(conn, loop)
-        champion, ranker = who(conn, loop)
+        champion, ranker = champion_and_ranker(conn, loop)
     if spec is None:
         return 0
     pair = Pair(champion, ranker, VersionPair.of(champion, ranker), spec.queue.strategy)
@@ -70,12 +70,12 @@ def prelabel(
     try:
         with engine(on, cluster, workers) as found:
             before = -1
-            while done > before:  # until nothing is left: what comes in meanwhile is nobody else's
+            while done > before:  # until nothing is left, so that outputs which arrive meanwhile are scored too
                 before = done
                 with closing(_round(database, settings, spec, pair, files, found, stop)) as counts:
                     for n in counts:
                         done += n
-                        told(done)
+                        report_progress(done)
         if spec.queue.second and ranker is not None:
             _doubt(database, settings, spec, pair, files[ranker], stop)
         with database.transaction() as conn:
@@ -83,13 +83,13 @@ def prelabel(
             if not stop.is_set():
                 jobs.ask(conn, jobs.PUSH, loop)
     except _Overtaken:
-        logger.info("loop %s: not %s any more", loop, pair.names.name)
+        logger.info("loop %s: the champion or the ranker of %s changed; another pass follows", loop, pair.names.name)
     logger.info("loop %s: %d outputs prelabelled", loop, done)
     return done
 
 
-def who(conn: Conn, loop: str) -> tuple[str | None, str | None]:
-    """Ids of the champion and of the ranker; None where the pipeline's own outputs stand in."""
+def champion_and_ranker(conn: Conn, loop: str) -> tuple[str | None, str | None]:
+    """Return the ids of the champion and of the ranker; None for the pipeline's own outputs."""
     champion = version_store.champion(conn, loop)
     return None if champion is None else champion.id, version_store.ranker(conn, loop)
 
@@ -103,34 +103,35 @@ def _round(
     found: Engine,
     stop: threading.Event,
 ) -> Generator[int]:
-    """Score what is stale now, chunk by chunk; yields how many outputs each had."""
+    """Score the stale outputs, chunk by chunk; yield the number of outputs of each chunk."""
     loop = spec.name
     versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
     stale = _ahead(_stale(database, loop, pair.names, stop))
     work = (
-        ((rows, first), (pair, *versions, _seen(database, settings, spec, _chunk(pair, rows)))) for rows, first in stale
+        ((rows, first), (pair, *versions, _with_pictures(database, settings, spec, _chunk(pair, rows))))
+        for rows, first in stale
     )
-    with closing(_ahead(found.map(score, work))) as scored:
-        for (rows, first), scores in scored:
+    with closing(_ahead(found.map(score_chunk, work))) as results:
+        for (rows, first), scored in results:
             with database.transaction() as conn:
                 _still(conn, loop, pair)
-                # A chunk that a crash of Postgres takes back is stale again, and found: no need to wait for the disk.
+                # No need to wait for the disk: a chunk that is lost in a crash of Postgres is found stale again.
                 conn.execute("set local synchronous_commit = off")
-                prelabels.write(conn, _decide(pair, rows, scores))
+                prelabels.write(conn, _decide(pair, rows, scored))
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
             yield len(rows)
 
 
 def _still(conn: Conn, loop: str, pair: Pair) -> None:
-    if who(conn, loop) != (pair.champion, pair.ranker):
+    if champion_and_ranker(conn, loop) != (pair.champion, pair.ranker):
         raise _Overtaken
 
 
 def _stale(database: Database, loop: str, names: VersionPair, stop: threading.Event) -> Generator[tuple[Rows, bool]]:
-    """Chunks of what another pair has scored, and whether it is of the first that people may get.
+    """Yield chunks that another version pair has scored, and whether annotators may get them soon.
 
-    The open tasks, then a chunk of each lane in turn.
+    First the open tasks, then a chunk of each lane in turn. The open tasks and the first chunk of a lane count as soon.
     """
     after: UUID | None = None
     while not stop.is_set():
@@ -165,8 +166,8 @@ def _chunk(pair: Pair, rows: Rows) -> Chunk:
     )
 
 
-def _seen(database: Database, settings: Settings | None, spec: LoopSpec, chunk: Chunk) -> Chunk:
-    """The chunk with the pictures that its addresses lead to."""
+def _with_pictures(database: Database, settings: Settings | None, spec: LoopSpec, chunk: Chunk) -> Chunk:
+    """Return the chunk with the pictures at its addresses."""
     if not spec.learner.fetch:
         return chunk
     items = with_pictures(database, settings, spec, list(map(msgspec.json.decode, chunk.data)))
@@ -174,26 +175,26 @@ def _seen(database: Database, settings: Settings | None, spec: LoopSpec, chunk: 
 
 
 def _to_label(pair: Pair, row: ToScore) -> bool:
-    """Whether another than the champion gave the label: a new ranker alone changes no label."""
+    """Whether the label is not the champion's; a new ranker alone changes no label."""
     return bool(row.champion != pair.names.champion)
 
 
-def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
-    """What a learner cannot read keeps what it had, and counts as seen by it."""
+def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
+    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored."""
     for i, row in enumerate(rows):
-        label, confidence, margin = scores.labels[i], scores.confidences[i], scores.margins[i]
+        label, confidence, margin = scored.labels[i], scored.confidences[i], scored.margins[i]
         if label is None and pair.champion is None and _to_label(pair, row):
             label, confidence = row.pipeline_label, row.pipeline_confidence
         elif label is None:
             label, confidence, margin = row.label, row.confidence, row.margin
         yield Prelabel(
             row.output_id,
-            scores.utilities[i],
+            scored.utilities[i],
             label,
             confidence,
             pair.names.champion,
             pair.names.ranker,
-            scores.whys[i],
+            scored.whys[i],
             margin,
         )
 
@@ -201,7 +202,7 @@ def _decide(pair: Pair, rows: Rows, scores: Scores) -> Iterator[Prelabel]:
 def _doubt(
     database: Database, settings: Settings | None, spec: LoopSpec, pair: Pair, file: Bytes, stop: threading.Event
 ) -> None:
-    """How much the ranker doubts what one person answered."""
+    """Store how likely each answer of a single person is incorrect, by the ranker."""
     loop = spec.name
     assert pair.ranker is not None
     ranker = models.read(file.tobytes(), pair.ranker)
@@ -216,8 +217,8 @@ def _doubt(
         with database.transaction() as conn:
             projects.lock_hop(conn, loop, "answers")
             _still(conn, loop, pair)
-            said = {row.output_id: doubt for row, doubt in zip(rows, found, strict=True)}
-            doubt_store.write(conn, loop, pair.names, said, {row.output_id: row.seq for row in rows})
+            by_output = {row.output_id: doubt for row, doubt in zip(rows, found, strict=True)}
+            doubt_store.write(conn, loop, pair.names, by_output, {row.output_id: row.seq for row in rows})
         after = rows[-1].output_id
 
 
@@ -226,7 +227,7 @@ def _file(models_dir: Path | None, version: str) -> Bytes:
 
 
 def _ahead(items: Generator[T]) -> Generator[T]:
-    """The same, and while one is used the next is made: Postgres reads and writes while the learner works."""
+    """Yield the same items, and produce the next one while one is used: Postgres works while the learner does."""
     with ThreadPoolExecutor(1) as thread:
         try:
             coming = thread.submit(next, items, None)

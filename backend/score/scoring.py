@@ -1,6 +1,6 @@
-"""Scoring: what champion and ranker say of a chunk of outputs; pure but for the learners, and done anywhere.
+"""Scoring: labels by the champion and utilities by the ranker for a chunk of outputs. It runs in any process.
 
-Whoever scores needs our code and nothing else: models travel as bytes, and are the ones of their name or are refused.
+A process that scored needs only labelloop's code: model files are sent as bytes, and checked against their names.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from labelloop.threads import one_thread
 from labelloop.versions.version import VersionPair
 
 Bytes = npt.NDArray[np.uint8]
-"""Of a version's file. joblib sends an array that is given to many calls once; of a `bytes` it would send as many."""
+"""Content of a version's file. joblib sends an array that many calls share only once, a `bytes` with each call."""
 LOADED = 4
-"""Versions that a process keeps at hand."""
+"""Versions that a process keeps in memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The versions in force, by their ids, and what is to be worked out. None: the pipeline's own outputs."""
+    """Ids of the current champion and ranker, and the query strategy. None stands for the pipeline's own outputs."""
 
     champion: str | None
     ranker: str | None
@@ -45,84 +45,85 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some outputs, item by item."""
+    """Outputs to score, item by item."""
 
     ids: Sequence[UUID]
     data: Sequence[str]
     """JSON, as Postgres has it."""
     to_label: Sequence[bool]
-    """The champion has not labelled it yet."""
+    """Whether the champion has not labelled the item yet."""
     to_rank: Sequence[bool]
+    """Whether the item needs a utility."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """What is new of a chunk, item by item; None: nothing is, or the learner cannot read the item."""
+class Scored:
+    """New values of a chunk, item by item; None if an item has no new value or the learner cannot read it."""
 
     labels: list[str | None]
     confidences: list[float | None]
     utilities: list[float | None]
     whys: list[str | None]
     margins: list[float | None]
-    """Of `labels`: the probability of each less that of the next likeliest label."""
+    """Probability of each label minus that of the second most probable label."""
 
 
-def score(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk) -> Scores:
-    """The same to the bit wherever it is done, if the machines are alike: each sum by one thread, in one piece."""
+def score_chunk(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk: Chunk) -> Scored:
+    """Score a chunk. On machines of the same kind the result is the same to the bit, since one thread does each sum."""
     n = len(chunk.ids)
-    scores = Scores([None] * n, [None] * n, [None] * n, [None] * n, [None] * n)
+    scored = Scored([None] * n, [None] * n, [None] * n, [None] * n, [None] * n)
     labels, ranks = _learner(pair.champion, champion), _learner(pair.ranker, ranker)
     data = list(map(msgspec.json.decode, chunk.data))
     from joblib import parallel_config
 
-    # dask would have scikit-learn cut its matrices into a piece for each of the cluster's cores.
+    # Under dask, scikit-learn would split its matrices into one piece for each core of the cluster.
     with one_thread, parallel_config("sequential", n_jobs=1):
         if labels is not None and labels is ranks:
             wanted = [a or b for a, b in zip(chunk.to_label, chunk.to_rank, strict=True)]
-            positions, said = _said(labels, data, wanted)
-            _label(chunk, positions, said, scores)
-            _rank(pair, labels, chunk, positions, said, scores)
-            return scores
+            positions, predicted = _predictions(labels, data, wanted)
+            _label(chunk, positions, predicted, scored)
+            _rank(pair, labels, chunk, positions, predicted, scored)
+            return scored
         if labels is not None:
-            _label(chunk, *_said(labels, data, chunk.to_label), scores)
+            _label(chunk, *_predictions(labels, data, chunk.to_label), scored)
         if ranks is not None:
-            _rank(pair, ranks, chunk, *_said(ranks, data, chunk.to_rank), scores)
-    return scores
+            _rank(pair, ranks, chunk, *_predictions(ranks, data, chunk.to_rank), scored)
+    return scored
 
 
 def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence[str]) -> list[float | None]:
-    """How much the ranker doubts each answer, 0 to 1; None where it cannot read the item, or never saw the label.
+    """Return the probability that each answer is incorrect, by the ranker; None if it cannot read the item or label.
 
-    Of one label 1 - its probability; of several the largest chance that the answer has one too many or too few. Of
-    other answers the ranker's confidence in its own, where that is another.
+    For one label: 1 minus its probability. For several labels: the largest probability that one of them is wrongly
+    given or missing. For other answers: the ranker's confidence in its own answer if that differs, else 0.
     """
     found: list[float | None] = [None] * len(data)
     columns = {label: column for column, label in enumerate(ranker.classes)}
     with one_thread:
-        positions, said = predict_readable(ranker, data)
+        positions, predicted = predict_readable(ranker, data)
     for row, position in enumerate(positions):
         answer = answers[position]
-        if said.proba is None:
-            found[position] = _doubt(said, row, answer)
+        if predicted.proba is None:
+            found[position] = _doubt(predicted, row, answer)
         elif answer in columns:
-            found[position] = float(np.clip(1.0 - said.proba[row, columns[answer]], 0.0, 1.0))
+            found[position] = float(np.clip(1.0 - predicted.proba[row, columns[answer]], 0.0, 1.0))
     return found
 
 
-def _doubt(said: Predictions, row: int, answer: str) -> float | None:
-    if said.labels[row] is None:
+def _doubt(predicted: Predictions, row: int, answer: str) -> float | None:
+    if predicted.labels[row] is None:
         return None
-    if said.evidence is not None and (shares := said.evidence[row].get("labels")) is not None:
+    if predicted.evidence is not None and (shares := predicted.evidence[row].get("labels")) is not None:
         try:
             given = set(read_labels(answer))
         except ValueError:  # the loop's answers were of another kind
             return None
         return max((1.0 - p if label in given else p for label, p in shares.items()), default=None)
-    return 0.0 if said.labels[row] == answer else float(said.confidences[row])
+    return 0.0 if predicted.labels[row] == answer else float(predicted.confidences[row])
 
 
 def predict_readable(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Predictions]:
-    """Positions of the items that the learner can read, and what it says of those."""
+    """Return the positions of the items that the learner can read, and its predictions for them."""
     positions = list(range(len(data)))
     try:
         return positions, learner.predict(data)
@@ -135,52 +136,63 @@ def predict_readable(learner: Learner, data: Sequence[Mapping[str, object]]) -> 
     return positions, learner.predict([data[position] for position in positions])
 
 
-def _said(
+def _predictions(
     learner: Learner, data: Sequence[Mapping[str, object]], wanted: Sequence[bool]
 ) -> tuple[list[int], Predictions]:
-    """As predict_readable, of the wanted items."""
+    """Return the same as predict_readable, for the wanted items only."""
     asked = [position for position, want in enumerate(wanted) if want]
-    positions, said = predict_readable(learner, [data[position] for position in asked])
-    return [asked[position] for position in positions], said
+    positions, predicted = predict_readable(learner, [data[position] for position in asked])
+    return [asked[position] for position in positions], predicted
 
 
-def _label(chunk: Chunk, positions: Sequence[int], said: Predictions, scores: Scores) -> None:
+def _label(chunk: Chunk, positions: Sequence[int], predicted: Predictions, scored: Scored) -> None:
     margins: Sequence[float | None] = [None] * len(positions)
-    if said.proba is not None and positions and said.proba.shape[1] > 1:
-        margins = (1.0 - strategies.utilities("margin", said.proba)).tolist()
-    for position, label, share, margin in zip(positions, said.labels, said.confidences.tolist(), margins, strict=True):
+    if predicted.proba is not None and positions and predicted.proba.shape[1] > 1:
+        margins = (1.0 - strategies.utilities("margin", predicted.proba)).tolist()
+    for position, label, confidence, margin in zip(
+        positions, predicted.labels, predicted.confidences.tolist(), margins, strict=True
+    ):
         if chunk.to_label[position] and label is not None:
-            scores.labels[position], scores.confidences[position] = label, share
-            scores.margins[position] = margin
+            scored.labels[position], scored.confidences[position] = label, confidence
+            scored.margins[position] = margin
 
 
 def _rank(
-    pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], said: Predictions, scores: Scores
+    pair: Pair, learner: Learner, chunk: Chunk, positions: Sequence[int], predicted: Predictions, scored: Scored
 ) -> None:
-    """By what the ranker says in the form that the strategy reads. Of a ranker without probabilities a strategy that
-    reads those takes 1 - confidence; what else it reads only the pipeline can say, and the utility stays.
-    """
-    rows = [row for row, position in enumerate(positions) if chunk.to_rank[position] and said.labels[row] is not None]
+    """Set utility and reason of the items to rank, from the ranker's predictions."""
+    rows = [
+        row for row, position in enumerate(positions) if chunk.to_rank[position] and predicted.labels[row] is not None
+    ]
     if not rows:
         return
-    found: Sequence[float | None]
     if pair.strategy == strategies.RANDOM:
-        # Another draw for each version, the same whenever and wherever it is made.
-        found = [unit_hash("order", pair.names.name, str(chunk.ids[positions[row]])) for row in rows]
-        words = [DRAWN_AT_RANDOM] * len(rows)
-    elif not strategies.reads_probabilities(pair.strategy):
-        evidence = [{} if said.evidence is None else said.evidence[row] for row in rows]
-        found = [strategies.from_evidence(pair.strategy, one, learner.classes) for one in evidence]
-        words = [of_evidence(pair.strategy, one) for one in evidence]
-    elif said.proba is not None:
-        found = strategies.utilities(pair.strategy, said.proba[rows]).tolist()
-        words = whys(pair.strategy, said.proba[rows])
+        # The draw differs for each version pair, but is the same whenever and wherever it is made.
+        draws = [unit_hash("order", pair.names.name, str(chunk.ids[positions[row]])) for row in rows]
+        found: _Utilities = [(draw, DRAWN_AT_RANDOM) for draw in draws]
     else:
-        sure = [float(said.confidences[row]) for row in rows]
-        found, words = [1.0 - share for share in sure], [of_confidence(share) for share in sure]
-    for row, utility, reason in zip(rows, found, words, strict=True):
+        found = _utilities(pair.strategy, learner.classes, predicted, rows)
+    for row, (utility, reason) in zip(rows, found, strict=True):
         if utility is not None:
-            scores.utilities[positions[row]], scores.whys[positions[row]] = utility, reason
+            scored.utilities[positions[row]], scored.whys[positions[row]] = utility, reason
+
+
+_Utilities = list[tuple[float | None, str | None]]
+
+
+def _utilities(strategy: str, classes: Sequence[str], predicted: Predictions, rows: Sequence[int]) -> _Utilities:
+    """Return utility and reason of these rows; a utility is None if only the pipeline has the strategy's evidence.
+
+    If the ranker gives no probabilities, a strategy that reads probabilities takes 1 - confidence instead.
+    """
+    if not strategies.reads_probabilities(strategy):
+        evidence = [{} if predicted.evidence is None else predicted.evidence[row] for row in rows]
+        return [(strategies.from_evidence(strategy, one, classes), of_evidence(strategy, one)) for one in evidence]
+    if predicted.proba is not None:
+        proba = predicted.proba[rows]
+        return list(zip(strategies.utilities(strategy, proba).tolist(), whys(strategy, proba), strict=True))
+    confidences = [float(predicted.confidences[row]) for row in rows]
+    return [(1.0 - confidence, of_confidence(confidence)) for confidence in confidences]
 
 
 _learners: dict[str, Learner] = {}
@@ -188,7 +200,7 @@ _reading = threading.Lock()
 
 
 def _learner(version_id: str | None, raw: Bytes | None) -> Learner | None:
-    """The version of this name, read once a process."""
+    """Return the version with this id; each process reads it once."""
     if version_id is None or raw is None:
         return None
     with _reading:

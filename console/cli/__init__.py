@@ -1,4 +1,4 @@
-"""The door: `labelloop up | demo | submit | push | ...`; a command is a hop's name, and loads what it needs then."""
+"""The command line: `labelloop up | demo | submit | push | ...`. Each command imports its modules when it runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from console.cli.wrappers import CommandGroup
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="labelloop")
 def main() -> None:
-    """Closes the loop around Label Studio: uncertain outputs in, people's answers out, a better model back.
+    """Send uncertain model outputs to Label Studio, collect the answers, and train better models on them.
 
     Exit status: 0 success, 1 failure, 2 usage error.
     """

@@ -1,4 +1,4 @@
-"""The commands that let people in: invite to Label Studio; token add, list, revoke to the review pages."""
+"""The commands for access: invite (Label Studio); token add, list and revoke (the review pages)."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from labelloop.process.settings import Settings
 
 @click.group()
 def token() -> None:
-    """Who may look at the review pages, and who may decide there."""
+    """Manage the tokens that open the review pages."""
 
 
 @token.command()
 @click.argument("name")
-@click.option("--scope", default="review", show_default=True, help="review: may look. review,promote: may decide too.")
+@click.option(
+    "--scope", default="review", show_default=True, help="`review` may read, `review,promote` may decide too."
+)
 @as_json_too
 @with_settings
 def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
-    """Make a token for NAME, who signs decisions with it; it is printed this once."""
+    """Create a token for NAME and print it, this one time. Decisions made with it are signed NAME."""
     from labelloop.store.tables import access
 
     scopes = [word.strip() for word in scope.split(",") if word.strip()]
@@ -34,14 +36,14 @@ def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
     if as_json:
         return print_json({"name": name, "scopes": scopes, "token": made})
     click.echo(made)
-    to_stderr(f"This is the token of {name}, for {' and '.join(scopes)}. It is shown this once: only its hash is kept.")
+    to_stderr(f"Token of {name}, scopes: {', '.join(scopes)}. Copy it now: only its hash is stored.")
 
 
 @token.command("list")
 @as_json_too
 @with_settings
 def list_(settings: Settings, as_json: bool) -> None:
-    """Every token's name, scopes and times; never the token."""
+    """List the name, scopes and times of every token, but not the token itself."""
     from labelloop.store.tables import access
 
     with open_database(settings) as db, db.transaction() as conn:
@@ -54,24 +56,24 @@ def list_(settings: Settings, as_json: bool) -> None:
 @click.argument("name")
 @with_settings
 def revoke(settings: Settings, name: str) -> None:
-    """End NAME's token at once, also for whoever is logged in with it."""
+    """Revoke the token of NAME at once; anybody logged in with it is logged out."""
     from labelloop.store.tables import access
 
     with open_database(settings) as db, db.transaction() as conn:
         if not access.revoke(conn, name):
             known = ", ".join(row.name for row in access.list_(conn) if row.revoked_at is None)
             raise UsageError(f"no valid token {name!r}; there are: {known or 'none'}")
-    to_stderr(f"The token of {name} opens nothing any more.")
+    to_stderr(f"The token of {name} is revoked.")
 
 
 @click.command()
-@click.option("--reset", is_flag=True, help="Make a new link first: the one before it opens nothing any more.")
+@click.option("--reset", is_flag=True, help="Make a new link first; the previous one stops working.")
 @as_json_too
 @with_settings
 def invite(settings: Settings, reset: bool, as_json: bool) -> None:
-    """Print the link by which annotators make themselves an account in Label Studio.
+    """Print the link with which annotators create their account in Label Studio.
 
-    There is one link for all. Each person who has it can sign up, until `--reset` makes another; accounts stay.
+    All annotators use the same link, until `--reset` replaces it. Existing accounts stay.
     """
     from labelloop.labelstudio.gateway import Gateway
 
@@ -84,12 +86,12 @@ def invite(settings: Settings, reset: bool, as_json: bool) -> None:
         return print_json({"url": url})
     click.echo(url)
     to_stderr(
-        "Everybody who has this link can sign up, as often as they like. `labelloop invite --reset` makes another, "
-        "and this one then opens nothing."
+        "Anybody who has this link can sign up, any number of times. `labelloop invite --reset` replaces it, and this "
+        "one then stops working."
     )
     if is_loopback(url):
         to_stderr(
-            "It leads to this machine only: from another one its address must be reached through a tunnel or proxy."
+            "The link works on this machine only. From another machine, reach its address through a tunnel or a proxy."
         )
 
 

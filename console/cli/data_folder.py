@@ -1,4 +1,4 @@
-"""Which data folder a command works on where nobody names one."""
+"""The data folder that a command uses when none is given on the command line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ HERE = Path(".labelloop")
 
 
 def given_data_dir(environ: Mapping[str, str]) -> Path | None:
-    """The folder that the environment names, else `.labelloop` here if there is one; None where neither is."""
+    """Return the folder that the environment names, else `.labelloop` here if it exists; None if neither."""
     named = environ.get(DATA_DIR)
     return Path(named) if named else HERE if HERE.is_dir() else None
 
 
 def found_data_dir(environ: Mapping[str, str]) -> Path:
-    """The same, else that of the newest `up` that runs, which is said on stderr; else `.labelloop` here.
+    """Return `given_data_dir`, else the folder of the newest running `up`, else `.labelloop` here.
 
-    An environment that names a database needs no `up`.
+    If the folder of an `up` is used, a line on stderr names it. If the environment names a database, no `up` is needed.
     """
     given = given_data_dir(environ)
     if environ.get(DATA_DIR) or environ.get("LABELLOOP_DATABASE_URL"):
@@ -33,7 +33,9 @@ def found_data_dir(environ: Mapping[str, str]) -> Path:
         return given or HERE
     others = f"; {len(ups) - 1} more run{'s' * (len(ups) == 2)}" if len(ups) > 1 else ""
     if given is None:
-        to_stderr(f"on the last `labelloop up`, {ups[0]}{others} (--data-dir or {DATA_DIR} names another)")
+        to_stderr(f"using the last `labelloop up`, {ups[0]}{others} (choose another with --data-dir or {DATA_DIR})")
         return ups[0]
-    to_stderr(f"on {given.absolute()}, where no `up` runs; one runs on {ups[0]} (--data-dir or {DATA_DIR} names it)")
+    to_stderr(
+        f"using {given.absolute()}, where no `up` runs; one runs on {ups[0]} (choose with --data-dir or {DATA_DIR})"
+    )
     return given

@@ -15,24 +15,24 @@ from labelloop.process.settings import Settings
 
 
 def me() -> str:
-    """The login name on this machine: a container has none, and a decision is never signed by nobody."""
+    """Return the login name on this machine. Raises UsageError if there is none, as in a container."""
     name = os.environ.get("USER", "")
     if not name:
-        raise UsageError("who decides? Say --by NAME, or set LABELLOOP_BY: the name goes on record with the decision")
+        raise UsageError("a decision is stored with a name: give --by NAME or set LABELLOOP_BY")
     return name
 
 
 def signed_by(text: str, *, always: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Adds --by. `always`: the command is refused without a name; else `by` may be None."""
-    said = f"{text} Your login name, or LABELLOOP_BY, unless it is given."
+    """Add --by. With `always` the command needs a name; without, `by` may be None."""
+    text += "  [LABELLOOP_BY, else your login name]"
     name = (lambda _, __, given: given or me()) if always else None
-    return click.option("--by", envvar="LABELLOOP_BY", metavar="NAME", help=said, callback=name)
+    return click.option("--by", envvar="LABELLOOP_BY", metavar="NAME", help=text, callback=name)
 
 
 def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --why and --by: a decision is on record with both."""
-    by = signed_by("Who decides.")
-    return click.option("--why", required=True, help="The reason, for the record.")(by(command))
+    """Add --why and --by: a decision is stored with both."""
+    by = signed_by("Name of the person who decides.")
+    return click.option("--why", required=True, help="Reason, stored with the decision.")(by(command))
 
 
 @click.command()
@@ -42,7 +42,7 @@ def with_a_reason(command: Callable[..., Any]) -> Callable[..., Any]:
 @as_json_too
 @with_settings
 def promote(settings: Settings, version: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
-    """Make VERSION (its id, or the first characters of it) the champion."""
+    """Make VERSION the champion. Give its id, or the first characters of it."""
     from backend.decide.promote import promote as hop
 
     with open_database(settings) as db:
@@ -57,7 +57,7 @@ def promote(settings: Settings, version: str, loop: str | None, why: str, by: st
 @as_json_too
 @with_settings
 def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as_json: bool) -> None:
-    """Refuse what RUN (its id, or the first characters of it) asks you to promote, or has in shadow."""
+    """Refuse the version that RUN proposes or has in shadow. Give the run's id, or the first characters of it."""
     from backend.decide.promote import refuse as hop
 
     with open_database(settings) as db:
@@ -68,12 +68,12 @@ def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as
 
 @click.command()
 @one_of_the_loops
-@click.option("--to", help="An earlier version; the one before the champion where none is named.")
+@click.option("--to", help="Earlier version to serve again  [the previous champion]")
 @with_a_reason
 @as_json_too
 @with_settings
 def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by: str, as_json: bool) -> None:
-    """Go back to an earlier champion."""
+    """Return to an earlier champion."""
     from backend.decide.promote import rollback as hop
 
     with open_database(settings) as db:

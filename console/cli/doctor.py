@@ -1,4 +1,4 @@
-"""The command that looks for faults: doctor."""
+"""The command that finds faults: doctor."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     "--label-studio-database",
     default="",
     envvar="LABELLOOP_LABEL_STUDIO_DATABASE",
-    help="URL of Label Studio's own Postgres database, for the one check that its API does not answer.",
+    help="URL of Label Studio's own Postgres database, needed by the check `members` only.",
 )
 @as_json_too
 @with_settings
 def doctor(settings: Settings, loop: str | None, label_studio_database: str, as_json: bool) -> None:
-    """Look for what is wrong, say why it matters, and what repairs it. Changes nothing.
+    """Find faults. For each, print why it matters and the command that repairs it. Changes nothing.
 
-    Exit status: 0 all is well, 1 something is wrong, 2 nothing is known to be wrong but not all could be looked at.
+    Exit status: 0 no fault, 1 at least one fault, 2 no fault found but some checks could not run.
     """
     from console.doctor import examine, exit_status, summary
 

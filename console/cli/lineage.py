@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version", required=False)
-@click.option("--output", metavar="KEY", help="Back from an output: which versions learned from its answer.")
-@click.option("--reviewer", metavar="EMAIL", help="Back from a person: which versions learned from their answers.")
-@click.option("--rows", is_flag=True, help="With VERSION: every answer, not only how many.")
-@click.option("--stale", is_flag=True, help="With VERSION: every answer that says something else now, or nothing.")
+@click.option("--output", metavar="KEY", help="List the versions that were trained on the answer of this output.")
+@click.option("--reviewer", metavar="EMAIL", help="List the versions that were trained on answers of this annotator.")
+@click.option("--rows", is_flag=True, help="With VERSION: list every answer, not only their number.")
+@click.option("--stale", is_flag=True, help="With VERSION: list the answers that were changed or withdrawn since.")
 @one_of_the_loops
 @as_json_too
 @with_settings
@@ -35,11 +35,13 @@ def lineage(
     loop: str | None,
     as_json: bool,
 ) -> None:
-    """The answers that VERSION learned from, and whose they are; or back, from an output or a person to versions."""
+    """Show the answers on which VERSION was trained, by annotator. With --output or --reviewer: list the versions
+    trained on that output's answer or on that annotator's answers.
+    """
     from labelloop.store.questions import uses
 
     if sum(x is not None for x in (version, output, reviewer)) != 1:
-        raise UsageError("say one of: VERSION, --output KEY, --reviewer EMAIL")
+        raise UsageError("give exactly one of: VERSION, --output KEY, --reviewer EMAIL")
     with open_database(settings) as db:
         if version is not None:
             with db.transaction() as conn:
@@ -55,7 +57,9 @@ def lineage(
             found = uses.by_reviewer(conn, name, reviewer)
             known = uses.known_reviewers(conn)
     if not found and reviewer not in known:
-        raise UsageError(f"nobody called {reviewer!r} has answered; there are: {', '.join(known[:10]) or 'none yet'}")
+        raise UsageError(
+            f"no answers from {reviewer!r}; annotators with answers: {', '.join(known[:10]) or 'none yet'}"
+        )
     show([plain(row) for row in found], as_json)
 
 
@@ -81,17 +85,23 @@ def _learned_from(conn: Conn, version: str, *, rows: bool, stale_only: bool) -> 
 
 def _lineage(report: Mapping[str, Any]) -> None:
     shown = {key: value for key, value in report.items() if key not in ("rows", "runs", "reviewers")}
-    made = [f"{str(run['id'])[:8]} ({run['status']}, answers up to {run['feedback_upto']})" for run in report["runs"]]
+    runs = [f"{str(run['id'])[:8]} ({run['status']}, answers up to {run['feedback_upto']})" for run in report["runs"]]
     people = [f"{row['reviewer']} ({row['answers']})" for row in report["reviewers"]]
-    show({**shown, "runs": made, "reviewers": people}, as_json=False)
+    show({**shown, "runs": runs, "reviewers": people}, as_json=False)
     if "rows" in report:
-        show([_taught(row) for row in report["rows"]], as_json=False)
+        show([_answer(row) for row in report["rows"]], as_json=False)
 
 
-def _taught(row: Mapping[str, Any]) -> dict[str, Any]:
-    said = [f"{s['reviewer']} (annotation {s['annotation']})" for s in row["said"]]
-    now = {None: "as taught", "withdrawn": "withdrawn", "changed": f"changed to {row['now_label']}"}[row["stale"]]
-    return {"key": row["key"], "label": row["label"], "answer": row["answer_seq"], "said by": said, "now": now}
+def _answer(row: Mapping[str, Any]) -> dict[str, Any]:
+    by = [f"{s['reviewer']} (annotation {s['annotation']})" for s in row["said"]]
+    now = {None: "unchanged", "withdrawn": "withdrawn", "changed": f"changed to {row['now_label']}"}[row["stale"]]
+    return {
+        "key": row["key"],
+        "label": row["label"],
+        "answer": row["answer_seq"],
+        "answered by": by,
+        "now": now,
+    }
 
 
 COMMANDS = (lineage,)

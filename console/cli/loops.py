@@ -19,17 +19,17 @@ from labelloop.queue.project import LoopProject
 
 @click.group()
 def loop() -> None:
-    """Archive a loop, take it up again, or remove it for good."""
+    """Archive a loop, restore it, or remove it for good."""
 
 
 @loop.command()
 @click.argument("name")
-@signed_by("Who archives it.")
+@signed_by("Name of the person who archives it.")
 @with_settings
 def archive(settings: Settings, name: str, by: str) -> None:
-    """Let the loop NAME rest: nothing is taken in, pushed, pulled or trained. Nothing is deleted.
+    """Archive the loop NAME: no submit, push, pull or training until it is restored. Nothing is deleted.
 
-    Its project stays in Label Studio. What people answer there meanwhile is read when the loop is restored.
+    Its project stays in Label Studio. Answers given there meanwhile are pulled after the loop is restored.
     """
     from labelloop.store.tables import loops, runs
 
@@ -37,35 +37,35 @@ def archive(settings: Settings, name: str, by: str) -> None:
         if not loops.archive(conn, name, by):
             raise _not(loops.names(conn), loops.resting(conn), name)
         stopped = [r for r in runs.open_runs(conn, name) if runs.ask_to_stop(conn, r.id, by, "the loop is archived")]
-    to_stderr(f"loop {name!r} is archived; `labelloop loop restore {name}` takes it up again")
+    to_stderr(f"loop {name!r} is archived; `labelloop loop restore {name}` restores it")
     if stopped:
-        to_stderr(f"{len(stopped)} run{'s' * (len(stopped) > 1)} of it will stop within seconds")
+        to_stderr(f"{len(stopped)} run{'s' * (len(stopped) > 1)} of this loop will stop within seconds")
 
 
 @loop.command()
 @click.argument("name")
 @with_settings
 def restore(settings: Settings, name: str) -> None:
-    """Take the archived loop NAME up again, with all that it had. A loop that was removed begins anew, empty."""
+    """Restore the archived loop NAME with all its data. A loop that was removed starts again, empty."""
     from labelloop.store.tables import loops
 
     with open_database(settings) as db, db.transaction() as conn:
         known, resting = loops.names(conn), loops.resting(conn)
         if not loops.restore(conn, name):
             raise _not(known, resting, name)
-    to_stderr(f"loop {name!r} is at work again; it was {resting[name]}")
+    to_stderr(f"loop {name!r} is restored; it was {resting[name]}")
 
 
 @loop.command()
 @click.argument("name")
-@click.option("--yes", "confirmed", metavar="NAME", help="The name again: remove it without asking.")
-@click.option("--with-project", is_flag=True, help="Delete its project in Label Studio too, with people's answers.")
+@click.option("--yes", "confirmed", metavar="NAME", help="Repeat the name: remove the loop without a prompt.")
+@click.option("--with-project", is_flag=True, help="Also delete its project in Label Studio, with all annotations.")
 @with_settings
 def remove(settings: Settings, name: str, confirmed: str | None, with_project: bool) -> None:
     """Delete the archived loop NAME from the database, with its model files, for good.
 
-    It says first what would be deleted, and wants the name typed once more. Its folder stays, and does not bring the
-    loop back: only `labelloop loop restore` does.
+    Before it deletes, it prints what will be deleted and asks for the name once more. The folder of the loop stays but
+    does not register the loop again; only `labelloop loop restore` does.
     """
     from labelloop.store import removal
     from labelloop.store.tables import loops, projects
@@ -79,9 +79,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
         files = _files(settings, versions)
         _tell(name, counts, files, project, with_project)
         _confirm(name, confirmed)
-        meanwhile = UsageError(
-            f"nothing is removed: loop {name!r} was taken up again, or removed, while you were asked"
-        )
+        meanwhile = UsageError(f"nothing is removed: loop {name!r} was restored or removed during the prompt")
         with db.transaction() as conn:
             if not loops.is_archived(conn, name):
                 raise meanwhile
@@ -94,12 +92,12 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
     for file in files:
         file.unlink(missing_ok=True)
     to_stderr(f"loop {name!r} is removed: {sum(deleted.values()):,} rows and {len(files)} model files are deleted")
-    to_stderr(f"a folder {name} in the loops folder does not bring it back; `labelloop loop restore {name}` would")
+    to_stderr(f"a folder {name} in the loops folder does not register it again; `labelloop loop restore {name}` does")
 
 
 @click.group()
 def project() -> None:
-    """A loop's project in Label Studio."""
+    """Manage a loop's project in Label Studio."""
 
 
 @project.command()
@@ -107,9 +105,9 @@ def project() -> None:
 @as_json_too
 @with_settings
 def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Make a new project for a loop whose project or tasks were deleted, and ask there what is still open.
+    """Make a new project for a loop whose project or tasks were deleted, and push the outputs without an answer to it.
 
-    Answers that were pulled stay and count. Where the project stands with its tasks nothing is replaced: twice is once.
+    Answers that were pulled are kept. If the project and its tasks exist, nothing changes; a second run does nothing.
     """
     from sync.recreate import recreate as again
 
@@ -123,32 +121,32 @@ def _tell(
 ) -> None:
     shown = {
         "outputs": counts.get("outputs", 0),
-        "annotations, in all their versions": counts.get("annotation_versions", 0),
+        "annotations, every version of them": counts.get("annotation_versions", 0),
         "answers": counts.get("answers", 0),
         "runs": counts.get("retrain_runs", 0),
         "model versions": counts.get("model_versions", 0),
         "model files": len(files),
-        "rows in all": sum(counts.values()),
+        "rows in total": sum(counts.values()),
     }
-    to_stderr(f"this deletes of loop {name!r}, for good:")
+    to_stderr(f"this deletes the following data of loop {name!r} for good:")
     for what, n in shown.items():
         to_stderr(f"  {n:>9,}  {what}")
     if project is not None and project.project_id is not None:
-        at = f"project {project.project_id} of Label Studio at {project.label_studio_url}"
-        to_stderr(f"{at} {'is deleted too, with its tasks and annotations' if with_project else 'stays as it is'}")
+        at = f"project {project.project_id} in Label Studio at {project.label_studio_url}"
+        to_stderr(f"{at} {'is also deleted, with its tasks and annotations' if with_project else 'is kept'}")
 
 
 def _confirm(name: str, confirmed: str | None) -> None:
     if confirmed is None:
         if not sys.stdin.isatty():
-            raise UsageError(f"nothing is removed: say --yes {name}")
+            raise UsageError(f"nothing is removed: confirm with --yes {name}")
         confirmed = click.prompt(f"Type {name} to remove it", default="", show_default=False, err=True)
     if confirmed != name:
         raise UsageError(f"nothing is removed: {confirmed!r} is not {name!r}")
 
 
 def _delete_project(settings: Settings, project: LoopProject) -> None:
-    """Only one that is surely the loop's; one that is gone is gone."""
+    """Delete the project if it carries the loop's mark. A project that does not exist any more is no error."""
     from labelloop.errors import Failed
     from labelloop.labelstudio.gateway import Gateway
     from sync.project.project import check_is_ours
@@ -160,7 +158,7 @@ def _delete_project(settings: Settings, project: LoopProject) -> None:
         except Failed as exc:
             if not isinstance(exc.__cause__, Refused):
                 raise
-            to_stderr(f"project {project.project_id} is gone already")
+            to_stderr(f"project {project.project_id} was already deleted")
 
 
 def _files(settings: Settings, versions: list[str]) -> list[Path]:
@@ -170,15 +168,15 @@ def _files(settings: Settings, versions: list[str]) -> list[Path]:
 
 def _not(at_work: list[str], resting: Mapping[str, str], name: str) -> UsageError:
     if name in resting:
-        return UsageError(f"loop {name!r} was {resting[name]} already")
+        return UsageError(f"loop {name!r} was already {resting[name]}")
     if name in at_work:
-        return UsageError(f"loop {name!r} is at work")
+        return UsageError(f"loop {name!r} is active")
     return UsageError(f"no loop {name!r}; there are: {', '.join([*at_work, *resting]) or 'none'}")
 
 
 def _not_archived(at_work: list[str], resting: Mapping[str, str], name: str) -> UsageError:
     if name in at_work:
-        return UsageError(f"loop {name!r} is at work: only an archived loop is removed, see `labelloop loop archive`")
+        return UsageError(f"loop {name!r} is active: archive it first with `labelloop loop archive {name}`")
     return _not(at_work, resting, name)
 
 

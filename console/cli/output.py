@@ -1,4 +1,4 @@
-"""How commands print: tables for people, JSON for programs on stdout, words on stderr."""
+"""Printing: tables or JSON on stdout, messages on stderr."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-PROSE = 30
-"""Characters of a cell that never wraps; one that is longer and has several words wraps, at this width or more."""
+LONGEST_UNWRAPPED = 30
+"""Characters up to which a cell is never wrapped. A longer cell of several words wraps at this width or wider."""
 UNBOUNDED = 100_000
-"""Columns of a line where stdout is no terminal: a program, or a file, has no edge."""
+"""Width of the output when stdout is not a terminal, so that no row wraps in a file or a pipe."""
 
 
 def plain(value: Any) -> dict[str, Any]:
-    """A row or a report as a dict."""
+    """Return a row or a report as a dict; {} for None."""
     from dataclasses import asdict, is_dataclass
 
     if value is None:
@@ -29,9 +29,9 @@ def plain(value: Any) -> dict[str, Any]:
 
 
 def to_stderr(text: str) -> None:
-    """Words for people go to stderr, so that stdout stays for programs.
+    """Print a message to stderr; stdout is for results.
 
-    By sys.stderr as it is at this moment: while a bar is shown, lines come above it.
+    Looks up sys.stderr at each call: a progress bar replaces it, so that messages appear above the bar.
     """
     print(text, file=sys.stderr, flush=True)
 
@@ -46,15 +46,17 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
         return print_json(value)
     if not value:
         return click.echo("none")
-    from rich.cells import cell_len  # a letter of Chinese is two columns wide
+    from rich.cells import cell_len  # a Chinese character is two columns wide
 
     console = a_console()
     if isinstance(value, Mapping):
         return _print(console, _pairs(value))
     rows = [{name: _cell(field) for name, field in row.items()} for row in value]
     widest = {name: max(cell_len(name), *(cell_len(row[name]) for row in rows)) for name in rows[0]}
-    wraps = {name for name in widest if any(cell_len(row[name]) > PROSE and " " in row[name] for row in rows)}
-    least = sum(PROSE if name in wraps else width for name, width in widest.items()) + 2 * len(widest) - 2
+    wraps = {
+        name for name in widest if any(cell_len(row[name]) > LONGEST_UNWRAPPED and " " in row[name] for row in rows)
+    }
+    least = sum(LONGEST_UNWRAPPED if name in wraps else width for name, width in widest.items()) + 2 * len(widest) - 2
     if least > console.width:
         for row in rows:
             _print(console, _pairs(row))
@@ -62,7 +64,7 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
         return None
     table = _table()
     for name in widest:
-        table.add_column(name, no_wrap=name not in wraps, min_width=PROSE if name in wraps else None)
+        table.add_column(name, no_wrap=name not in wraps, min_width=LONGEST_UNWRAPPED if name in wraps else None)
     for row in rows:
         table.add_row(*row.values())
     _print(console, table)
@@ -71,15 +73,15 @@ def show(value: Mapping[str, Any] | Sequence[Mapping[str, Any]], as_json: bool) 
 def _print(console: Console, table: Table) -> None:
     if console.is_terminal:
         return console.print(table)
-    with console.capture() as said:  # each cell is as wide as its column: of the last one nobody needs the blanks
+    with console.capture() as captured:  # to strip the blanks that fill the last column
         console.print(table)
-    click.echo("\n".join(line.rstrip() for line in said.get().splitlines()))
+    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def a_console(least: int = 0) -> Console:
-    """As wide as the terminal, and at least as wide as `least`; without a terminal each row is one line.
+    """Return a console as wide as the terminal but at least `least` columns; if stdout is no terminal, rows never wrap.
 
-    Text of others is text: no markup, no emoji.
+    Markup and emoji codes are off, because cells hold text of users.
     """
     from rich.console import Console
 
@@ -126,7 +128,7 @@ def percent_words(share: float | None) -> str | None:
 def gain_words(gain: Mapping[str, Any] | None) -> str | None:
     if not gain or gain.get("value") is None:
         return None
-    said = f"{100 * gain['value']:+.1f} points"
+    words = f"{100 * gain['value']:+.1f} points"
     if gain.get("low") is None or gain.get("high") is None:
-        return said
-    return f"{said} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"
+        return words
+    return f"{words} ({100 * gain['low']:+.1f} to {100 * gain['high']:+.1f})"

@@ -1,4 +1,4 @@
-"""The commands that measure: people, by the answers that were known; control, whether the order pays."""
+"""The commands that measure: people (annotators) and control (active learning against a random order)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @as_json_too
 @with_settings
 def people(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Who answered how much, how fast, and how often right where the answer was known (gold).
+    """Per annotator: number of answers, speed, accuracy on gold items.
 
-    unreadable: answers that nobody can read; they count nowhere else. kept: how often what was preselected was
-    submitted untouched.
+    unreadable: answers that labelloop cannot parse; they count nowhere else. kept: preselected answers that were
+    submitted unchanged.
     """
     from labelloop.gate import Accuracy
     from labelloop.store.questions import people as store
@@ -50,11 +50,13 @@ def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
 
 @click.command()
 @one_of_the_loops
-@click.option("--draws", type=click.IntRange(2, 200), default=20, show_default=True, help="Models fitted on each side.")
+@click.option("--draws", type=click.IntRange(2, 200), default=20, show_default=True, help="Models trained per side.")
 @as_json_too
 @with_settings
 def control(settings: Settings, loop: str | None, draws: int, as_json: bool) -> None:
-    """Does active learning pay? As many answers of the rule as of the control, judged on the hold-out."""
+    """Measure whether active learning pays. Trains on equally many answers of the query strategy and of the random
+    control group, and compares their accuracy on the hold-out set.
+    """
     from backend.decide.control import measure
     from labelloop.store.tables import loops
 

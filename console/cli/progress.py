@@ -1,4 +1,4 @@
-"""How far a command is: one bar on stderr where that is a terminal, and nothing anywhere else."""
+"""Progress bar of a command, on stderr; nothing is shown if stderr is not a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ Tick = Callable[[str, int, int], object]
 
 @contextmanager
 def progress() -> Iterator[Tick]:
-    """Yields what takes words, how much is done, and of how much (0: nobody knows). The bar goes with the `with`."""
+    """Yield a function (words, done, of) that updates the bar; `of` is 0 if the total is unknown. The bar is removed at
+    the end of the `with`.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
     from rich.table import Column
@@ -29,7 +31,7 @@ def progress() -> Iterator[Tick]:
         TaskProgressColumn(table_column=Column(no_wrap=True, min_width=4)),
         TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
     )
-    # stdout stays as it is: a program may read it.
+    # stdout is not redirected: a program may read it.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task("", total=None)
 
@@ -40,12 +42,12 @@ def progress() -> Iterator[Tick]:
 
 
 def counted(file: IO[bytes], lines: Iterable[bytes], tick: Tick) -> Iterator[bytes]:
-    """The `lines` that are read from a file, and how many of its bytes are read; of a pipe nobody knows of how many."""
+    """Yield the `lines` of `file` and report the bytes read so far; the total is unknown for a pipe."""
     done = of = 0
-    with suppress(OSError):  # it may be no file at all
+    with suppress(OSError):  # not every stream has a file descriptor
         about = os.fstat(file.fileno())
         of = about.st_size if stat.S_ISREG(about.st_mode) else 0
     for line in lines:
         done = file.tell() if of else done + len(line)
-        tick("outputs are sent", done, of)
+        tick("sending outputs", done, of)
         yield line

@@ -18,7 +18,10 @@ from labelloop.process.settings import Settings
 @as_json_too
 @with_settings
 def runs(settings: Settings, run: str | None, loop: str | None, as_json: bool) -> None:
-    """The last runs of a loop, newest first; or RUN (the first characters will do): its verdict and all behind it."""
+    """List the latest runs of a loop, newest first. With RUN: show its verdict and the evidence.
+
+    RUN is the run's id, or the first characters of it.
+    """
     from backend.report.loops import loop_report
     from backend.report.runs import run_report
 
@@ -41,7 +44,7 @@ def run_line(run: Mapping[str, Any]) -> dict[str, Any]:
         "status": run["status"],
         "requested": run["requested_at"][:19],
         "version": run["version"] and run["version"]["name"],
-        "against": run["champion"]["name"],
+        "compared with": run["champion"]["name"],
         "held out": run["holdout"],
         "gain": gain_words(run["gain"]),
         "why": run["error"] or (run["reasons"] or [run["why"]])[0],
@@ -49,25 +52,25 @@ def run_line(run: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _run(report: Mapping[str, Any]) -> None:
-    """The verdict in words first; then the figures."""
+    """Print the verdict in words, then the figures."""
     click.echo(report["verdict"])
     for reason in [*report["reasons"], *([report["error"]] if report["error"] else [])]:
         click.echo(f"- {reason}")
     for made in report["decisions"]:
         click.echo(f"- {made['decision']} by {made['by']}: {made['why']}")
-    figures: dict[str, Any] = {"run": report["id"], "status": report["status"], "asked for because": report["why"]}
+    figures: dict[str, Any] = {"run": report["id"], "status": report["status"], "requested because": report["why"]}
     for side in ("champion", "challenger"):
         if report[side] is not None:
             figures[f"{side} {report[side]['name']}"] = accuracy_words(report[side])
     detectable = report["detectable"]
     figures |= {
         "gain": gain_words(report["gain"]),
-        "smallest gain it could see": None if detectable is None else f"{100 * detectable:.1f} points",
-        "taught, held out": f"{report['taught']}, {report['held_out']}",
-        "cut, seed": f"{report['cut']}, {report['seed']}",
+        "detectable gain": None if detectable is None else f"{100 * detectable:.1f} points",
+        "trained on, held out": f"{report['taught']}, {report['held_out']}",
+        "answers up to, seed": f"{report['cut']}, {report['seed']}",
     }
     figures |= {
-        f"calibration error of the {side}": f"{found['ece']:.3f}"
+        f"calibration error (ECE) of the {side}": percent_words(found["ece"])
         for side, found in (report["calibration"] or {}).items()
         if found and found.get("ece") is not None
     }

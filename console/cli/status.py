@@ -1,4 +1,4 @@
-"""The commands that look: status, settings; and migrate, which brings the tables up to date."""
+"""The commands about the installation as a whole: status, loops, settings, migrate."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_datab
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
-RARE = ("pushing", "quarantined", "withdrawn", "unreadable")
-"""States that few outputs are in."""
-with_archived = click.option("--archived", is_flag=True, help="The archived loops too.")
+RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable")
+"""States that few outputs are in; the table shows them only if there are any."""
+with_archived = click.option("--archived", is_flag=True, help="Include archived loops.")
 
 
 @click.command()
@@ -20,9 +20,9 @@ with_archived = click.option("--archived", is_flag=True, help="The archived loop
 @as_json_too
 @with_settings
 def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
-    """What waits, what people have, what they answered, and who serves.
+    """Count the outputs of each loop by state, and show its learner, champion and last run.
 
-    unreadable: outputs in review with an answer that nobody can read.
+    unreadable: outputs in review with an answer that labelloop cannot parse.
     """
     from labelloop.store.tables import loops as store
     from labelloop.store.tables import outputs, runs, unreadable
@@ -44,9 +44,9 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "last_run": latest[0].status if latest else None,
                 }
             )
-    if not as_json:  # what is rare has a column only where there is some
-        rare = {state for state in RARE if not any(row.get(state) for row in rows)}
-        rows = [{name: value for name, value in row.items() if name not in rare} for row in rows]
+    if not as_json:
+        absent = {state for state in RARE_STATES if not any(row.get(state) for row in rows)}
+        rows = [{name: value for name, value in row.items() if name not in absent} for row in rows]
     show(rows, as_json)
 
 
@@ -55,7 +55,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 @as_json_too
 @with_settings
 def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
-    """All loops at a glance, as the review pages show them: how fast and alike people answer, and what needs you."""
+    """Show all loops at a glance: response time, agreement, accuracy of the champion, and what needs attention."""
     from backend.report.loops import overview_report
     from backend.report.words import duration, interval, percent
 
@@ -74,7 +74,9 @@ def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
                 "agreement": _measured(percent(loop["agreement"]["agreement"])),
                 "champion": loop["champion"]["name"],
                 "accuracy, %": interval(loop["champion"]["accuracy"]) or None,
-                "needs you": loop["resting"] or "; ".join(need["what"] for need in loop["needs_you"]) or "nothing",
+                "needs attention": loop["resting"]
+                or "; ".join(need["what"] for need in loop["needs_you"])
+                or "nothing",
             }
             for loop in loops
         ],
@@ -83,7 +85,7 @@ def at_a_glance(settings: Settings, archived: bool, as_json: bool) -> None:
 
 
 def _measured(words: str) -> str | None:
-    """In a table a dash is enough."""
+    """Return None for "not measured", which the table prints as a dash."""
     return None if words == "not measured" else words
 
 
@@ -91,7 +93,7 @@ def _measured(words: str) -> str | None:
 @as_json_too
 @with_settings
 def settings(settings: Settings, as_json: bool) -> None:
-    """The settings in force, secrets hidden; each comes from LABELLOOP_ and its name in capitals."""
+    """Show the settings in force, with secrets hidden. Each is set by LABELLOOP_ and its name in capitals."""
     show(settings.shown(), as_json)
 
 
@@ -99,9 +101,9 @@ def settings(settings: Settings, as_json: bool) -> None:
 @as_json_too
 @with_settings
 def migrate(settings: Settings, as_json: bool) -> None:
-    """Bring the database to the newest schema and register the loops of the loops folder. Twice is once.
+    """Update the database schema and register the loops of the loops folder. A second run changes nothing.
 
-    A loop that is wrong is named, and stays as it was registered before; the others are registered, and the exit status
+    A loop with an error is named and keeps its earlier registration; the others are registered, and the exit status
     is 1.
     """
     from backend.learners.of_spec import check
@@ -118,9 +120,9 @@ def migrate(settings: Settings, as_json: bool) -> None:
         resting = loops.resting(conn)
     at_rest = [spec.name for spec in specs if spec.name in resting]
     for name in at_rest:
-        to_stderr(f"loop {name!r} was {resting[name]}, and stays so: `labelloop loop restore {name}` takes it up again")
-    for said in filter(None, (spec.without_learner for spec in specs if spec.name not in at_rest)):
-        to_stderr(said)
+        to_stderr(f"loop {name!r} was {resting[name]} and stays so; `labelloop loop restore {name}` restores it")
+    for warning in filter(None, (spec.without_learner for spec in specs if spec.name not in at_rest)):
+        to_stderr(warning)
     registered = [spec.name for spec in specs if spec.name not in at_rest]
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)

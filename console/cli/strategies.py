@@ -11,15 +11,15 @@ from console.cli.progress import progress
 from console.cli.wrappers import as_json_too, with_settings
 from labelloop.process.settings import Settings
 
-WIDTH = 110
-"""Of the table at least: a broken line is worse than one that wraps."""
+MIN_TABLE_WIDTH = 110
+"""Columns of the table at least; a narrower terminal wraps its lines."""
 FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command()
 @as_json_too
 def strategies(as_json: bool) -> None:
-    """The query strategies for `queue.strategy` in loop.yaml: what each reads, and what it asks for first."""
+    """List the query strategies for `queue.strategy` in loop.yaml: what each reads, and what it asks for first."""
     from labelloop.strategies import REGISTRY
 
     known = REGISTRY.values()
@@ -30,21 +30,43 @@ def strategies(as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--data", required=True, help="A labelled .csv, .jsonl or .parquet; or `digits`, which is built in.")
-@click.option("--text", help="The column of the text; with --loop the field that its learner reads  [text]")
-@click.option("--label", help="The column of the true label  [label]")
-@click.option("--encoding", help="Of the file, such as cp1252; UTF-8, or what its first bytes say, where not given.")
+@click.option("--data", required=True, help="Labelled .csv, .jsonl or .parquet file; or `digits`, which is built in.")
+@click.option("--text", help="Column of the text  [with --loop: the field that its learner reads; else text]")
+@click.option("--label", help="Column of the true label  [label]")
+@click.option("--encoding", help="Encoding of the file, such as cp1252  [its byte order mark, else UTF-8]")
 @click.option("--loop", help="Take learner, field, strategy and diversity from this loop's loop.yaml.")
-@click.option("--strategies", "names", help="Such as margin,margin:0,random: after the colon a diversity of its own.")
-@click.option("--diversity", type=click.FloatRange(0, 1), help="0 the most useful, 1 the most different among them.")
-@click.option("--seeds", type=click.IntRange(1, 100), default=5, show_default=True, help="Replays of each strategy.")
 @click.option(
-    "--batch", type=click.IntRange(1, 10_000), default=50, show_default=True, help="Labels between trainings."
+    "--strategies",
+    "names",
+    help="Names, such as margin,margin:0,random; the number is a diversity.",
 )
-@click.option("--budget", type=click.IntRange(min=1), help="Labels in all  [20 batches]")
-@click.option("--embeddings", type=FILE, help="A .npy, one row for each of the file's: learn from these vectors.")
-@click.option("--out", type=click.Path(path_type=Path), help="A .png for the curves, or a folder for all.")
-@click.option("--json", "json_file", type=FILE, help="Write the figures here.")
+@click.option(
+    "--diversity",
+    type=click.FloatRange(0, 1),
+    help="Diversity of a batch, 0 to 1: 0 takes the most useful, 1 the most different ones.",
+)
+@click.option(
+    "--seeds",
+    type=click.IntRange(1, 100),
+    default=5,
+    show_default=True,
+    help="Replays per strategy, each with its own seed.",
+)
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 10_000),
+    default=50,
+    show_default=True,
+    help="Labels per batch; after each batch the model is trained again.",
+)
+@click.option("--budget", type=click.IntRange(min=1), help="Labels in total  [20 batches]")
+@click.option(
+    "--embeddings", type=FILE, help="A .npy file with one vector per row of the data, used instead of the text."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="A .png file for the curves, or a folder for curves and figures."
+)
+@click.option("--json", "json_file", type=FILE, help="Also write the figures to this file.")
 @with_settings
 def simulate(
     settings: Settings,
@@ -62,14 +84,16 @@ def simulate(
     out: Path | None,
     json_file: Path | None,
 ) -> None:
-    """Say what each query strategy would have brought on a labelled set, with curves and labels needed."""
+    """Compare query strategies on a labelled set: learning curves, and labels needed to reach a share of the metric
+    with all labels.
+    """
     from console.simulate import SimulateOptions, defaults, files, run, variants
     from console.simulate.picture import notes, table
     from labelloop.errors import UsageError
 
     given = defaults(settings.loops_dir, loop)
     chosen = variants(names or given.strategies, given.diversity if diversity is None else diversity)
-    if data == files.DIGITS:
+    if data == files.DIGITS_DATASET:
         if text or label or embeddings:
             raise UsageError(f"--data {data} is built in: it takes no --text, --label or --embeddings")
         labelled = files.digits()
@@ -80,7 +104,7 @@ def simulate(
     options = SimulateOptions(chosen, seeds, batch, budget, out, json_file)
     with progress() as tick:
         report = run(labelled, options, to_stderr, tick)
-    console = a_console(WIDTH)
+    console = a_console(MIN_TABLE_WIDTH)
     console.print(table(report))
     for note in notes(report):
         console.print(note)

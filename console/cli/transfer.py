@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", type=click.File("rb"))
-@click.option("--encoding", help="Of FILE, such as cp1252; UTF-8, or what its first bytes say, where not given.")
+@click.option("--encoding", help="Encoding of FILE, such as cp1252  [its byte order mark, else UTF-8]")
 @one_of_the_loops
 @as_json_too
 @with_settings
 def submit(settings: Settings, file: Any, encoding: str | None, loop: str | None, as_json: bool) -> None:
-    """Submit the outputs in FILE (one JSON object a line; - for standard input). Twice is once."""
+    """Submit the outputs in FILE: one JSON object per line; - is standard input. Repeating it adds nothing."""
     from labelloop.client import Client
     from labelloop.reading.tables import outputs_of
 
@@ -39,14 +39,14 @@ def submit(settings: Settings, file: Any, encoding: str | None, loop: str | None
 @as_json_too
 @with_settings
 def push(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Fill the window in Label Studio with the most useful outputs, now; sets right what was changed in the project."""
+    """Push the most useful waiting outputs to Label Studio, and restore project settings that somebody changed."""
     from labelloop.labelstudio.inspection import Inspection
     from sync.project.mend import mend
     from sync.project.project import ensure_project
     from sync.push.push import push as hop
 
     def mended(db: Database, gateway: Any, spec: LoopSpec) -> object:
-        """Whoever calls it by hand may well have been told by `doctor` that it repairs the project."""
+        """Repair the project, then push: `doctor` names this command as the repair of changed settings."""
         ensure_project(db, gateway, spec, settings)
         with Inspection(settings.label_studio_url, settings.label_studio_token) as studio:
             mend(db, studio, spec)
@@ -57,14 +57,14 @@ def push(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 @click.command()
 @all_or_one
-@click.option("--full", is_flag=True, help="Look at every task, not only at those that changed.")
+@click.option("--full", is_flag=True, help="Check every task, not only changed ones.")
 @click.option(
-    "--confirm-deletions", is_flag=True, help="With --full: the missing tasks were deleted on purpose, all of them."
+    "--confirm-deletions", is_flag=True, help="With --full: accept that all missing tasks were deleted on purpose."
 )
 @as_json_too
 @with_settings
 def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bool, as_json: bool) -> None:
-    """Read back what people answered in Label Studio, now."""
+    """Pull new, changed and deleted answers from Label Studio."""
     from sync.pull.pull import pull as hop
 
     if confirm_deletions and not full:

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version", required=False)
-@click.option("--name", help="Call VERSION so; an empty text takes its name away.")
-@click.option("--tag", "tags", multiple=True, help="Tag VERSION; all its tags, each with its own --tag. Empty: none.")
-@click.option("--note", help="Note this about VERSION; an empty text takes its note away.")
-@click.option("--by", help="With --name, --tag or --note: who writes it.")
+@click.option("--name", help="Name VERSION; an empty text removes the name.")
+@click.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    help="Tag of VERSION, repeatable; replaces all its tags. An empty text removes them.",
+)
+@click.option("--note", help="Note about VERSION; an empty text removes the note.")
+@click.option("--by", help="With --name, --tag or --note: name of the author.")
 @one_of_the_loops
 @as_json_too
 @with_settings
@@ -38,9 +43,10 @@ def versions(
     loop: str | None,
     as_json: bool,
 ) -> None:
-    """The model versions of a loop, newest first; or what is known of VERSION (the first characters will do).
+    """List the model versions of a loop, newest first. With VERSION: show its details.
 
-    Name, tags and note are kept beside a version, which itself never changes; what they were before stays on record.
+    VERSION is the version's id, or the first characters of it. The version itself never changes; its name, tags and
+    note can be changed, and earlier ones stay on record.
     """
     from backend.report.loops import loop_report
     from backend.report.versions import version_report
@@ -49,9 +55,7 @@ def versions(
 
     described = name is not None or note is not None or bool(tags)
     if described and version is None:
-        raise UsageError(
-            "--name, --tag and --note are of one version: name it, as in `labelloop versions 3f9a --name ..`"
-        )
+        raise UsageError("--name, --tag and --note need a version, as in `labelloop versions 3f9a --name ..`")
     with open_database(settings) as db:
         if version is not None:
             if described:
@@ -83,7 +87,10 @@ def versions(
 @as_json_too
 @with_settings
 def compare(settings: Settings, a: str, b: str, as_json: bool) -> None:
-    """Versions A and B on the held-out answers that judged both; `pipeline` names the pipeline's own outputs."""
+    """Compare versions A and B on the held-out answers on which both were evaluated.
+
+    `pipeline` stands for the pipeline's own outputs.
+    """
     from backend.report.versions import comparison
 
     with open_database(settings) as db, db.transaction() as conn:
@@ -97,9 +104,9 @@ def compare(settings: Settings, a: str, b: str, as_json: bool) -> None:
             report["a"]["name"]: accuracy_words(report["accuracy_a"]),
             report["b"]["name"]: accuracy_words(report["accuracy_b"]),
             "held-out answers": report["holdout"],
-            "they differ on": report["differ"],
-            f"only {report['b']['name']} is right": report["better"],
-            f"only {report['a']['name']} is right": report["worse"],
+            "predictions differ on": report["differ"],
+            f"only {report['b']['name']} is correct": report["better"],
+            f"only {report['a']['name']} is correct": report["worse"],
         },
         as_json=False,
     )
@@ -107,11 +114,16 @@ def compare(settings: Settings, a: str, b: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("version")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it as one page.")
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the card to this file, as one HTML page.",
+)
 @as_json_too
 @with_settings
 def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> None:
-    """The model card of VERSION: what it is, learned, is worth and is not good for."""
+    """Show the model card of VERSION: training data, parameters, accuracy and limits."""
     from backend.report.card import card as make
     from backend.report.card import card_html
 
@@ -122,7 +134,7 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
             html.write_text(card_html(made), encoding="utf-8")
         except OSError as exc:
             raise UsageError(f"{html} cannot be written: {exc.strerror}") from exc
-        to_stderr(f"written: {html}")
+        to_stderr(f"wrote {html}")
     if as_json:
         return print_json(made)
     if html is None:
@@ -132,7 +144,7 @@ def card(settings: Settings, version: str, html: Path | None, as_json: bool) -> 
 
 
 def _describe(conn: Conn, version: str, name: str | None, tags: tuple[str, ...], note: str | None, by: str) -> None:
-    """Write what was given; what was not given stays as it is."""
+    """Store the name, tags and note that were given; the others keep their values."""
     from backend.report.versions import full_version_id
     from labelloop.store.tables import descriptions
     from labelloop.versions.descriptions import Description
@@ -153,7 +165,7 @@ def _describe(conn: Conn, version: str, name: str | None, tags: tuple[str, ...],
 
 def _card(model: Mapping[str, Any]) -> dict[str, Any]:
     decided, file = model["decided"], model["file"]
-    state = file["trouble"] or ("as it was made" if file["checked"] else "not looked at")
+    state = file["trouble"] or ("unchanged" if file["checked"] else "not checked")
     return {
         **{key: model[key] for key in ("loop", "version", "stage", "learner")},
         "parameters": model["params"],

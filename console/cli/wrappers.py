@@ -1,4 +1,4 @@
-"""What commands share: errors as sentences with an exit status, options, and the way to a loop's data."""
+"""Wrappers that commands share: exit statuses for errors, common options, access to a loop's data."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Command = Callable[..., Any]
 
 
 class CommandGroup(click.Group):
-    """Turns our errors into a sentence on stderr and an exit status: 1 it failed, 2 you asked wrongly."""
+    """Prints an error as one sentence on stderr. Exit status: 1 failure, 2 usage error."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """By role; a command that no role names stands below the others."""
+        """List the commands by role; a command without a role is listed under "More"."""
         listed = {name for names in ROLES.values() for name in names}
         others = {name: self.commands[name].get_short_help_str(60) for name in self.commands if name not in listed}
         widest = max(map(len, self.commands))
@@ -41,14 +41,14 @@ class CommandGroup(click.Group):
                     formatter.write_dl(known)
 
     def invoke(self, ctx: click.Context) -> Any:
-        # The pool says each failed try; the sentence at the end is enough.
+        # The pool logs each failed attempt; the sentence at the end is enough.
         logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
         try:
             return super().invoke(ctx)
-        except Unstorable as exc:  # bytes of the command line that are no text reach Postgres as surrogates
+        except Unstorable as exc:  # bytes of the command line that are not UTF-8 reach Postgres as surrogates
             cause = exc.__cause__
             given = repr(cause.object[:80]) if isinstance(cause, UnicodeEncodeError) else str(exc)
-            click.echo(f"labelloop: no text that can be kept: {given}", err=True)
+            click.echo(f"labelloop: text cannot be stored: {given}", err=True)
             ctx.exit(2)
         except LabelloopError as exc:
             click.echo(f"labelloop: {exc}", err=True)
@@ -56,9 +56,9 @@ class CommandGroup(click.Group):
 
 
 def with_settings(command: Command) -> Command:
-    """Adds --data-dir, which only moves the place where the settings are looked for."""
+    """Add --data-dir, the folder in which the settings are looked for."""
 
-    @click.option("--data-dir", type=click.Path(path_type=Path), help="The folder of `labelloop up`  [the last one]")
+    @click.option("--data-dir", type=click.Path(path_type=Path), help="Data folder of `labelloop up`  [the last one]")
     @functools.wraps(command)
     def wrapped(data_dir: Path | None, **kwargs: Any) -> Any:
         environ = {**os.environ, DATA_DIR: str(data_dir or found_data_dir(os.environ))}
@@ -67,9 +67,9 @@ def with_settings(command: Command) -> Command:
     return wrapped
 
 
-one_of_the_loops = click.option("--loop", help="Name of the loop; may be left out where there is only one.")
-all_or_one = click.option("--loop", help="Name of the loop; all loops where none is named.")
-as_json_too = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+one_of_the_loops = click.option("--loop", help="Name of the loop; not needed if there is only one.")
+all_or_one = click.option("--loop", help="Name of the loop  [all loops]")
+as_json_too = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def open_database(settings: Settings) -> Iterator[Database]:
 
 
 def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> list[str]:
-    """All loops that are at work, or the one that is named; `archived`: that may be one that only can be looked at."""
+    """Return the names of all active loops, or of the given one; with `archived`, the given one may be archived."""
     from labelloop.store.tables import loops
 
     with db.transaction() as conn:
@@ -91,21 +91,22 @@ def loop_names(db: Database, loop: str | None, *, archived: bool = False) -> lis
     if loop is None or loop in names or (archived and loop in readable):
         return names if loop is None else [loop]
     if loop in resting:
-        raise UsageError(f"loop {loop!r} was {resting[loop]}: `labelloop loop restore {loop}` takes it up again")
+        raise UsageError(f"loop {loop!r} was {resting[loop]}: `labelloop loop restore {loop}` restores it")
     raise UsageError(f"no loop {loop!r}; there are: {', '.join(names) or 'none'}")
 
 
 def one_loop(db: Database, loop: str | None, *, archived: bool = False) -> str:
-    """The loop that is named, else the only one; `archived` as in loop_names."""
+    """Return the given loop, else the only one; `archived` as in loop_names."""
     names = loop_names(db, loop, archived=archived)
     if len(names) != 1:
-        raise UsageError(f"say which loop with --loop; there are: {', '.join(names) or 'none'}")
+        raise UsageError(f"name a loop with --loop; there are: {', '.join(names) or 'none'}")
     return names[0]
 
 
 def each_loop(
     settings: Settings, loop: str | None, as_json: bool, hop: Callable[[Database, Any, LoopSpec], object]
 ) -> None:
+    """Run `hop` for each active loop, or for the given one, and print one row per loop."""
     from labelloop.labelstudio.gateway import Gateway
     from labelloop.store.tables import loops
 

@@ -1,4 +1,4 @@
-"""The demo: the whole loop on real input, driven from outside as its users drive it, with honest figures at the end."""
+"""The demo: the whole loop on real input, used through its public interfaces, with measured figures at the end."""
 
 from __future__ import annotations
 

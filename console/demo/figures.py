@@ -1,4 +1,4 @@
-"""The demo's figures: each is read from Postgres and from Label Studio when it is asked for, never carried along."""
+"""The demo's figures: each is read from Postgres and Label Studio when it is needed, never counted along the way."""
 
 from __future__ import annotations
 
@@ -15,13 +15,18 @@ from labelloop.store.tables import projects
 
 
 def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Sequence[str], given: int) -> dict[str, Any]:
-    """Counts of both sides, and what does not agree between them.
+    """Return the counts of Postgres and Label Studio, and the differences between them.
 
-    lost: accepted outputs that Postgres does not have, outputs with people whose task Label Studio does not have,
-    answers that people were told were saved and Label Studio does not have (`given` at least), annotations that
-    Postgres does not have, and what people said of which nothing came in feedback and answers.
-    duplicated: further tasks for one output, further annotations of one person on one task, and annotations that
-    Postgres has and Label Studio does not.
+    lost is the sum of `losses`:
+
+    - outputs: accepted, but missing in Postgres
+    - tasks: of outputs in review or answered, but missing in Label Studio
+    - annotations: missing in Postgres
+    - answers: confirmed by Label Studio (`given`), but missing there
+    - unheeded: annotations without feedback, and agreed outputs without a label
+
+    duplicated counts second tasks of one output, second annotations of one annotator on one task, and annotations
+    that only Postgres has.
     """
     with database.transaction() as conn:
         counts = figure_store.counts(conn, spec.name)
@@ -32,7 +37,7 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
     assert project is not None
     tasks = list(_tasks(gateway, project.id))
     annotations = [a for task in tasks for a in task.annotations]
-    there = Counter(str(task.data.get(OUTPUT)) for task in tasks)
+    tasks_per_output = Counter(str(task.data.get(OUTPUT)) for task in tasks)
     shown = {str(task.data.get(KEY)) for task in tasks}
     by_person = Counter((a.task_id, a.completed_by) for a in annotations)
     losses = {
@@ -42,7 +47,7 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
         "answers": max(0, given - len(annotations)),
         "unheeded": unheeded,
     }
-    duplicated = sum(n - 1 for n in there.values()) + sum(n - 1 for n in by_person.values())
+    duplicated = sum(n - 1 for n in tasks_per_output.values()) + sum(n - 1 for n in by_person.values())
     duplicated += len(stored - {a.id for a in annotations})
     return {
         "submitted": counts.outputs,
@@ -64,7 +69,7 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
 
 
 def _tasks(gateway: Gateway, project_id: int) -> Iterator[Task]:
-    """Every task of the project with its annotations."""
+    """Yield every task of the project, with its annotations."""
     after = 0
     while page := gateway.changed_tasks(project_id, None, after):
         yield from page
@@ -72,17 +77,17 @@ def _tasks(gateway: Gateway, project_id: int) -> Iterator[Task]:
 
 
 def verdict(rounds: Sequence[Mapping[str, Any]]) -> str:
-    """Whether active learning paid in this run, by its last round: one sentence, also when it did not."""
+    """Return one sentence that says whether active learning paid, judged by the last round."""
     last = rounds[-1]
     ours, mean, low, high = (
         last[name] for name in ("challenger_test_accuracy", "random_test_accuracy", "random_low", "random_high")
     )
     if ours is None or mean is None:
-        return "No model was trained in the last round: nothing can be said about active learning."
+        return "No model was trained in the last round, so the effect of active learning is unknown."
     random_order = f"{mean:.3f} ({low:.3f} to {high:.3f})"
-    said = f"the last challenger has {ours:.3f} of the test part right, a random order {random_order}"
+    figures = f"test accuracy of the last challenger {ours:.3f}, of a random order {random_order}"
     if ours > high:
-        return f"Active learning paid: {said}."
+        return f"Active learning paid: {figures}."
     if ours < low:
-        return f"Active learning did not pay in this run: {said}."
-    return f"Whether active learning paid cannot be told from this run: {said}."
+        return f"Active learning did not pay in this run: {figures}."
+    return f"This run does not show whether active learning paid: {figures}."

@@ -1,4 +1,4 @@
-"""The real input of the demo: handwritten digits, or the user's own labelled texts, parted before anything starts."""
+"""The real input of the demo: handwritten digits or the user's labelled texts, split before anything starts."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from labelloop.errors import UsageError
 from labelloop.outputs.output import Output
 from labelloop.reading.tables import contradictions, rows_of, text_of
 
-SUBMITTED = 1_400
+MAX_SUBMITTED = 1_400
 SCALE = 16
-"""Screen pixels a side for each of the 8 x 8 scanned ones."""
+"""Screen pixels per side of each of the 8 x 8 scanned pixels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Items with their true labels: `pool` goes to the loop, `test` to nobody, and the pipeline learned from `few`."""
+    """Items with their true labels: `pool` is submitted, `test` is shown to no annotator, `few` trains the pipeline."""
 
     keys: list[str]
     data: list[dict[str, str]]
@@ -34,14 +34,14 @@ class Items:
     pool: list[int]
     test: list[int]
     contradicted: int = 0
-    """Texts that stand in the file with two labels or more."""
+    """Number of texts with two or more labels in the file."""
 
     def truth_of(self) -> Mapping[str, str]:
         return dict(zip(self.keys, self.truth, strict=True))
 
 
 def digits(seed: int) -> Items:
-    """scikit-learn's bundled handwritten digits (Alpaydin and Kaynak 1998): 1,797 real scans of 8 x 8 grey pixels."""
+    """Return scikit-learn's bundled handwritten digits (Alpaydin and Kaynak 1998): 1,797 scans of 8 x 8 pixels."""
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -53,9 +53,9 @@ def digits(seed: int) -> Items:
 
 
 def texts(path: Path, text: str | None, label: str | None, field: str, seed: int, encoding: str | None = None) -> Items:
-    """The user's labelled texts; one that stands in the file several times has the label of its last row.
+    """Return the user's labelled texts. A text with several rows in the file has the label of the last one.
 
-    Raises UsageError naming what is wrong with the file or the columns.
+    Raises UsageError that names the fault in the file or in the columns.
     """
     table = rows_of(path, encoding)
     columns = list(table[0]) if table else []
@@ -67,8 +67,8 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
     labels = tuple(sorted({y for _, y in rows}))
     if len(labels) < 2 or len(rows) < 20 * len(labels):
         raise UsageError(
-            f"{path} has {len(rows)} different texts with {len(labels)} labels; the demo takes at least 2 labels and "
-            f"20 texts a label"
+            f"{path} has {len(rows)} different texts with {len(labels)} labels; the demo needs at least 2 labels and "
+            f"20 texts per label"
         )
     keys = [f"{path.stem[:40]}-{i:06d}" for i in range(len(rows))]
     keys = ["".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in key) for key in keys]
@@ -78,7 +78,7 @@ def texts(path: Path, text: str | None, label: str | None, field: str, seed: int
 
 
 def weak_outputs(items: Items, seed: int) -> tuple[list[Output], list[str]]:
-    """The pipeline: a model fitted to a handful. Returns its outputs for the pool and its labels for the test part."""
+    """Train the pipeline's model on `few` items. Return its outputs for the pool and its labels for the test set."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -114,17 +114,17 @@ def _parted(
     few: int,
 ) -> Items:
     order = np.random.default_rng(seed).permutation(len(keys)).tolist()
-    # The pipeline must know every label at least once, or it could not even be wrong about it.
+    # The pipeline's model must see every label at least once, or it can never predict it.
     first = {truth[i]: i for i in reversed(order)}
-    handful = list(first.values())
-    handful += [i for i in order if i not in set(handful)][: few - len(handful)]
-    rest = [i for i in order if i not in set(handful)]
-    cut = min(SUBMITTED, int(0.8 * len(rest)))
-    return Items(keys, data, truth, features, labels, handful, rest[:cut], rest[cut : cut + 500])
+    training = list(first.values())
+    training += [i for i in order if i not in set(training)][: few - len(training)]
+    rest = [i for i in order if i not in set(training)]
+    cut = min(MAX_SUBMITTED, int(0.8 * len(rest)))
+    return Items(keys, data, truth, features, labels, training, rest[:cut], rest[cut : cut + 500])
 
 
 def _picture(grey: npt.NDArray[np.float64]) -> str:
-    """A scan of values 0 to 16 as a data: URI, enlarged without smoothing so that the pixels can be read back."""
+    """Return a scan (values 0 to 16) as a data: URI, enlarged without smoothing so that it can be read back."""
     from PIL import Image
 
     pixels = (255 - np.asarray(grey) * 255 / 16).round().astype(np.uint8)

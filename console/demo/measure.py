@@ -1,4 +1,4 @@
-"""One round's figures, all of them read back: from Postgres, from the served model, from the version's file."""
+"""One round's figures, read from Postgres, from the served predictions and from the version's file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from backend import models
 from console.demo import replay
 from console.demo.items import Items
 from console.demo.options import DemoOptions
-from console.demo.patience import patiently
+from console.demo.retrying import retrying
 from labelloop.labeling.results import read
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
@@ -32,11 +32,11 @@ class Measure:
     settings: Settings
     database: Database
     pipeline_labels: Sequence[str]
-    """What the pipeline's model says of the test part."""
+    """Labels that the pipeline's model predicts for the test set."""
     options: DemoOptions
 
     def row(self, run: RetrainRun) -> dict[str, Any]:
-        """What a round came to, after the run that ended it."""
+        """Return the figures of a round, after the run that ended it."""
         with self.database.transaction() as conn:
             champion = version_store.champion(conn, self.spec.name)
             project = projects.get(conn, self.spec.name)
@@ -59,7 +59,7 @@ class Measure:
             "accuracy": served.get("accuracy"),
             "low": served.get("low"),
             "high": served.get("high"),
-            "test_accuracy": replay.share_right(labels, self.items),
+            "test_accuracy": replay.accuracy_of(labels, self.items),
             "challenger_test_accuracy": challenger,
             "random_test_accuracy": random_order and random_order.mean,
             "random_low": random_order and random_order.low,
@@ -74,17 +74,17 @@ class Measure:
         return replay.random_order(self.items, known, n, self.spec, self.options.skill, self.options.seed)
 
     def _served(self, project_id: int, champion_id: str) -> list[str | None]:
-        """What the running ML backend answers for the test part."""
+        """Return the labels that the running ML backend predicts for the test set."""
         labels: list[str | None] = []
         for start in range(0, len(self.items.test), 100):
             tasks = [{"id": i, "data": self.items.data[i]} for i in self.items.test[start : start + 100]]
             body = {"tasks": tasks, "project": f"{project_id}.0", "params": {}}
-            answer = patiently("the ML backend's answer", partial(self._predict, body, champion_id))
+            answer = retrying("the ML backend's answer", partial(self._predict, body, champion_id))
             labels += [read(self.spec.config, result["result"], None).label for result in answer]
         return labels
 
     def _predict(self, body: object, champion_id: str) -> list[dict[str, Any]] | None:
-        """The backend's answer; None while it does not answer, or still serves another version."""
+        """Return the backend's predictions; None while it does not answer or still serves another version."""
         auth = (self.settings.backend_user, self.settings.backend_password)
         try:
             answer = httpx.post(f"{self.settings.backend_url}/predict", json=body, auth=auth, timeout=60)

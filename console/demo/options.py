@@ -1,4 +1,4 @@
-"""What the user asks of the demo."""
+"""The options of the demo."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class DemoOptions:
     text: str | None = None
     label: str | None = None
     encoding: str | None = None
-    """Of the file `csv`; None: UTF-8, or what its first bytes say."""
+    """Encoding of the file `csv`; None if its byte order mark decides, else UTF-8."""
     leave: bool = False
     json_file: Path | None = None

@@ -1,4 +1,4 @@
-"""Simulated people: each a real Label Studio user who works through Label Studio's own next-task stream over HTTP."""
+"""Simulated annotators: each is a Label Studio user that answers Label Studio's next-task stream over HTTP."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.results import encode
 from labelloop.queue.tasks import KEY, LABEL, OUTPUT
 
-PATIENCE_S = 150.0
-"""How long a person puts up with a Label Studio that is down or has no task."""
+WAIT_FOR_TASK_S = 150.0
+"""Seconds for which a simulated annotator retries while Label Studio is down or has no task."""
 
 
 @dataclass
 class Person:
-    """One user with a logged-in session. `skill` is the chance of the true label; else one of the others."""
+    """One user with a session. `skill` is the probability of the true label; else a random other one."""
 
     email: str
     session: httpx.Client
@@ -34,7 +34,7 @@ class Person:
     rng: random.Random
 
     def answer_next(self) -> bool:
-        """Take the next task of the stream and submit an answer; False when there is none, or it was gone by then."""
+        """Take the next task of the stream and submit an answer. False if there is none, or if it was deleted."""
         stream = f"/api/dm/actions/?id=next_task&project={self.project_id}"
         task = self._request("POST", stream, {"project": self.project_id})
         if task is None:
@@ -50,7 +50,7 @@ class Person:
             "result": result,
             "lead_time": round(self.rng.lognormvariate(1.0, 0.4), 2),
             "parent_prediction": prediction and prediction["id"],
-            # The same person submits the same task once, whatever happens to the answer on its way.
+            # Makes a retry safe: a person's answer to a task is stored once, even if the first reply was lost.
             "unique_id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"{self.email}/{task['id']}/{data[OUTPUT]}")),
             "project": str(self.project_id),
         }
@@ -63,8 +63,8 @@ class Person:
         return self.rng.choice([label for label in self.config.labels if label != truth])
 
     def _request(self, method: str, path: str, body: object) -> Any:
-        """The answer; None for 404 (nothing there), {} for 409 (submitted already). Waits out a server that is away."""
-        deadline = time.monotonic() + PATIENCE_S
+        """Return the answer; None for 404 (no task), {} for 409 (already sent). Retries while the server is down."""
+        deadline = time.monotonic() + WAIT_FOR_TASK_S
         while True:
             try:
                 answer = self.session.request(method, path, json=body)
@@ -72,25 +72,25 @@ class Person:
                     return None if answer.status_code == 404 else {}
                 if answer.status_code < 500:
                     return answer.raise_for_status().json()
-                said = f"status {answer.status_code}"
+                error = f"status {answer.status_code}"
             except httpx.HTTPStatusError as exc:
                 raise Failed(f"Label Studio refuses {path}: {exc.response.text[:300]}") from exc
             except httpx.TransportError as exc:
-                said = str(exc)
+                error = str(exc)
             if time.monotonic() > deadline:
-                raise Failed(f"Label Studio did not come back within {PATIENCE_S:g} s: {said}")
+                raise Failed(f"Label Studio did not answer within {WAIT_FOR_TASK_S:g} s: {error}")
             time.sleep(1.0)
 
 
 @dataclass
 class Crew:
-    """People at work side by side."""
+    """Simulated annotators that work at the same time."""
 
     people: list[Person]
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def work(self, answers: int, progress: Callable[[int], None]) -> int:
-        """Give `answers` answers, whoever is free taking the next; returns how many came, fewer when tasks run out."""
+        """Submit `answers` answers in parallel. Returns how many were submitted: fewer if the tasks run out."""
         left, done = answers, 0
         failures: list[BaseException] = []
 
@@ -102,9 +102,9 @@ class Crew:
                         return
                     left -= 1
                 try:
-                    if not self._patiently(person):
+                    if not self._retrying(person):
                         return
-                except BaseException as exc:  # told to the caller, not to the thread's void
+                except BaseException as exc:  # raised again in the caller's thread
                     failures.append(exc)
                     return
                 with self._lock:
@@ -120,8 +120,8 @@ class Crew:
             raise failures[0]
         return done
 
-    def _patiently(self, person: Person) -> bool:
-        deadline = time.monotonic() + PATIENCE_S
+    def _retrying(self, person: Person) -> bool:
+        deadline = time.monotonic() + WAIT_FOR_TASK_S
         while not person.answer_next():
             if time.monotonic() > deadline:
                 return False

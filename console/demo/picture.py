@@ -10,7 +10,7 @@ from rich.table import Table
 
 
 def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: str) -> None:
-    """Test accuracy against answers: the champion, each round's challenger, and the random order's mean and range."""
+    """Draw test accuracy against answers: the champion, each challenger, and the random order's mean and range."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -31,7 +31,7 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
         label="challenger of the round",
     )
     served = [start] + [r["test_accuracy"] for r in rounds]
-    axes.step([0, *x], served, where="post", color="#1f5fbf", linewidth=2.2, label="champion: what is served")
+    axes.step([0, *x], served, where="post", color="#1f5fbf", linewidth=2.2, label="champion (served)")
     judged = [(a, r) for a, r in zip(x, rounds, strict=True) if r["accuracy"] is not None]
     axes.errorbar(
         [a for a, _ in judged],
@@ -44,7 +44,7 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
         ecolor="#1f5fbf",
         alpha=0.35,
         capsize=3,
-        label="champion on the hold-out, 95 %",
+        label="champion on the hold-out set, 95 % CI",
     )
     for r in rounds:
         if r["promoted"]:
@@ -57,7 +57,7 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
                 fontsize=8,
                 color="#1f5fbf",
             )
-    axes.set(xlabel="people's answers", ylabel="accuracy", title=title)
+    axes.set(xlabel="answers", ylabel="accuracy", title=title)
     axes.grid(alpha=0.25)
     axes.legend(loc="lower right", fontsize=8)
     figure.tight_layout()
@@ -66,15 +66,15 @@ def draw(rounds: Sequence[Mapping[str, Any]], start: float, path: Path, title: s
 
 
 def table(rounds: Sequence[Mapping[str, Any]], people: str) -> Table:
-    """One row a round, as the README explains it."""
+    """Return the table with one row per round."""
     shown = Table(title=f"The loop, round by round ({people})", title_justify="left", header_style="bold", box=None)
     for name in (
         "answers",
         "champion",
-        "on the hold-out, 95 %",
-        "on the test part",
-        "challenger there",
-        "random order there",
+        "hold-out set, 95 % CI",
+        "test set",
+        "challenger, test set",
+        "random order, test set",
         "verdict",
     ):
         shown.add_column(name, justify="left" if name in ("champion", "verdict") else "right")
@@ -97,5 +97,5 @@ def _share(value: float | None) -> str:
 
 
 def _number(value: float | None) -> float:
-    """What is not known is not drawn."""
+    """Return NaN for None, so that nothing is drawn."""
     return float("nan") if value is None else value

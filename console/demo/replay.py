@@ -1,4 +1,4 @@
-"""What a random order would have brought: a replay with the same learner, as many answers and the same skill."""
+"""The random baseline: a replay with the same learner, number of answers and skill, in a random order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labelloop.errors import Failed
 from labelloop.spec.loop import LoopSpec
 
 ORDERS = 19
-"""To be above all of them by chance alone happens once in 20."""
+"""Random orders replayed; by chance alone, a result is above all 19 of them once in 20 times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,8 @@ class Reached:
 def random_order(
     items: Items, teachable: Sequence[int], n: int, spec: LoopSpec, skill: float, seed: int
 ) -> Reached | None:
-    """Teach `n` answers about items drawn at random from `teachable`; None where so few cannot be learned from."""
-    scores = []
+    """Train on `n` answers about items drawn at random from `teachable`. None if `n` answers are too few to train."""
+    accuracies = []
     for order in range(ORDERS):
         rng = np.random.default_rng([seed, order])
         drawn = rng.permutation(np.asarray(teachable))[:n].tolist()
@@ -39,8 +39,8 @@ def random_order(
             learner = new_learner(spec).fit([items.data[i] for i in drawn], answers, rng)
         except Failed:  # one label only
             return None
-        scores.append(accuracy(learner, items))
-    return Reached(float(np.mean(scores)), min(scores), max(scores))
+        accuracies.append(accuracy(learner, items))
+    return Reached(float(np.mean(accuracies)), min(accuracies), max(accuracies))
 
 
 def _answer(items: Items, item: int, skill: float, rng: np.random.Generator) -> str:
@@ -53,9 +53,10 @@ def new_learner(spec: LoopSpec) -> Learner:
 
 
 def accuracy(learner: Learner, items: Items) -> float:
-    """Share of the test part that the learner has right."""
-    return share_right(learner.predict([items.data[i] for i in items.test]).labels, items)
+    """Return the learner's accuracy on the test set."""
+    return accuracy_of(learner.predict([items.data[i] for i in items.test]).labels, items)
 
 
-def share_right(said: Sequence[str | None], items: Items) -> float:
-    return float(np.mean([y == items.truth[i] for y, i in zip(said, items.test, strict=True)]))
+def accuracy_of(predicted: Sequence[str | None], items: Items) -> float:
+    """Return the accuracy of the labels predicted for the test set."""
+    return float(np.mean([y == items.truth[i] for y, i in zip(predicted, items.test, strict=True)]))

@@ -1,4 +1,4 @@
-"""The rounds of the demo: submit, let people answer, wait for the verdict, and write down what is true then."""
+"""The rounds of the demo: submit, let annotators answer, wait for the verdict, then measure."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from console.demo import items as inputs
 from console.demo.items import Items
 from console.demo.measure import Measure
 from console.demo.options import DemoOptions
-from console.demo.patience import patiently
 from console.demo.people import Crew, Person
 from console.demo.picture import draw, table
+from console.demo.retrying import retrying
 from console.local.people import sign_up
 from console.local.start import find_loops_dir
 from console.local.steps import Progress, silent
@@ -39,8 +39,8 @@ from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import VersionPair
 
-AT_REST_S = 30.0
-"""What has not come by then is lost."""
+SETTLE_S = 30.0
+"""Seconds after the last round by which every answer must have arrived; later ones count as lost."""
 
 
 def run(
@@ -50,8 +50,8 @@ def run(
     then: Callable[[Running], None] | None = None,
     progress: Progress = silent,
 ) -> None:
-    """Run the demo; returns when it is over (`leave`), or on Ctrl-C. `then` is called while everything is still up."""
-    # A log file has no width of its own; 118 is what the table takes.
+    """Run the demo. Returns at its end if `leave` is set, else on Ctrl-C. `then` is called while all services run."""
+    # A log file has no width of its own; the table needs 118 columns.
     console = console or Console(width=None if sys.stdout.isatty() else 118, highlight=False)
     if options.json_file is not None and not options.json_file.absolute().parent.is_dir():
         raise UsageError(f"--json is {options.json_file}; there is no folder {options.json_file.absolute().parent}")
@@ -66,16 +66,18 @@ def run(
         if then is not None:
             then(running)
         if not options.leave:
-            console.print(f"\nEverything stays up: {running.settings.label_studio_url} (login above). Ctrl-C ends it.")
+            console.print(
+                f"\nAll services keep running: {running.settings.label_studio_url} (login above). Ctrl-C stops them."
+            )
             running.wait(console.print)
 
 
 def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:
-    """The items, and the loop as the demo plays it: a retrain run after each round."""
+    """Return the items, and the spec of the loop, changed so that a run follows each round."""
     if options.loop not in ("digits", "tickets"):
         raise UsageError(f"--loop is {options.loop!r}; the demo has: digits, tickets (with --csv)")
     if (options.loop == "tickets") != (options.csv is not None) or (options.csv is None and options.text):
-        raise UsageError("the loop tickets takes your own file: --csv FILE --text COLUMN --label COLUMN")
+        raise UsageError("the loop tickets needs your own file: --csv FILE --text COLUMN --label COLUMN")
     spec = load(loops_dir / options.loop)
     spec = spec.model_copy(update={"retrain": spec.retrain.model_copy(update={"after": options.per_round})})
     if options.csv is None:
@@ -84,8 +86,8 @@ def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:
         options.csv, options.text, options.label, spec.config.data_fields[0], options.seed, options.encoding
     )
     if items.contradicted:
-        said = f"{items.contradicted:,} texts of {options.csv} have two labels or more: the last one is taken as true"
-        print(said, file=sys.stderr)
+        warning = f"{items.contradicted:,} texts of {options.csv} have several labels; the last one counts as true"
+        print(warning, file=sys.stderr)
     return items, spec.with_labels(items.labels)
 
 
@@ -106,7 +108,7 @@ class _Demo:
         self.measure: Measure
         self.rounds: list[dict[str, Any]] = []
         self.given = 0
-        """Answers that Label Studio said it has taken, in this run."""
+        """Answers that Label Studio confirmed in this run."""
 
     def close(self) -> None:
         self.crew.close()
@@ -114,30 +116,30 @@ class _Demo:
 
     def play(self) -> None:
         keys, pipeline_labels = self._submit()
-        start = replay.share_right(pipeline_labels, self.items)
-        self.console.print(f"Its model has {start:.1%} of the test part right, which nobody is shown.")
-        project = patiently("the project in Label Studio", self._project)
+        start = replay.accuracy_of(pipeline_labels, self.items)
+        self.console.print(f"Its accuracy is {start:.1%} on the test set, which no annotator sees.")
+        project = retrying("the project in Label Studio", self._project)
         self._hire(project.id)
         self.measure = Measure(self.items, self.spec, self.settings, self.database, pipeline_labels, self.options)
         self.console.print()
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
-        self._tell(self._report(keys) | {"rounds": self.rounds}, start)
+        self._print(self._report(keys) | {"rounds": self.rounds}, start)
 
-    # -- hops, as their users drive them -------------------------------------------------------------------------
+    # -- the hops, through the public interfaces -----------------------------------------------------------------------
 
     def _submit(self) -> tuple[list[str], list[str]]:
-        """The keys, and the pipeline's labels for the test part."""
+        """Submit the outputs. Return their keys, and the pipeline's labels for the test set."""
         outputs, test_labels = inputs.weak_outputs(self.items, self.options.seed)
         try:
             with Client(self.settings.sync_url, self.settings.intake_token) as client:
                 receipt = client.submit(outputs, loop=self.spec.name)
         except Conflict as exc:
             raise UsageError(
-                f"this data folder holds a demo with another seed or file ({exc}); name another with --data-dir"
+                f"this data folder has a demo with another seed or file ({exc}); choose another with --data-dir"
             ) from exc
         self.console.print(
-            f"The pipeline, a model fitted to {len(self.items.few)} items, submitted {len(outputs):,} outputs: "
+            f"The pipeline, a model trained on {len(self.items.few)} items, submitted {len(outputs):,} outputs: "
             f"{receipt.new:,} new, {receipt.known:,} known."
         )
         return [output.key for output in outputs], test_labels
@@ -145,11 +147,11 @@ class _Demo:
     def _hire(self, project_id: int) -> None:
         if self.options.people == 0:
             url = f"{self.settings.label_studio_url}/projects/{project_id}/data"
-            self.console.print(f"[bold]It is your turn:[/] open {url} and press Label All Tasks.")
+            self.console.print(f"[bold]Your turn:[/] open {url} and press Label All Tasks.")
             return
         invite = self.gateway.invite_url()
         truth = self.items.truth_of()
-        ended = len(patiently("the runs", self._finished_runs))
+        ended = len(retrying("the runs", self._finished_runs))
         people = []
         for n in range(1, self.options.people + 1):
             email = f"simulated-{n}@demo.labelloop.local"
@@ -158,13 +160,13 @@ class _Demo:
             people.append(Person(email, session, project_id, self.spec.config, truth, self.options.skill, rng))
         self.crew = Crew(people)
         self.console.print(
-            f"[bold]{len(people)} simulated people[/] (programs, not persons) work through Label Studio's next-task "
-            f"stream; each gives the true label {self.options.skill:.0%} of the time."
+            f"[bold]{len(people)} simulated annotators[/] (programs, not persons) answer Label Studio's next-task "
+            f"stream; each gives the true label with probability {self.options.skill:.0%}."
         )
 
     def _round(self, number: int) -> dict[str, Any]:
-        known = {run.id for run in patiently("the runs", self._finished_runs)}
-        before = patiently("the counts", self._counts)
+        known = {run.id for run in retrying("the runs", self._finished_runs)}
+        before = retrying("the counts", self._counts)
         with self.console.status("") as status:
 
             def progress(done: int, of: int = self.options.per_round) -> None:
@@ -174,25 +176,25 @@ class _Demo:
                 given = self.crew.work(self.options.per_round, progress)
                 self.given += given
                 if given < self.options.per_round:
-                    self.console.print(f"Round {number}: Label Studio had only {given} tasks left to serve.")
+                    self.console.print(f"Round {number}: Label Studio had only {given} tasks left.")
                 status.update(f"Round {number}: waiting for {given} answers to arrive in Postgres")
-                # Not by outputs: on SQLite Label Studio now and then serves one task to two people.
+                # Counts feedback, not outputs: on SQLite, Label Studio sometimes serves one task to two annotators.
                 wanted = before.feedback + given
-                patiently("the answers in Postgres", lambda: self._counts().feedback >= wanted or None)
+                retrying("the answers in Postgres", lambda: self._counts().feedback >= wanted or None)
             else:
-                while not patiently("the runs", lambda: self._new_run(known)):
-                    progress(patiently("the counts", self._counts).answered - before.answered)
+                while not retrying("the runs", lambda: self._new_run(known)):
+                    progress(retrying("the counts", self._counts).answered - before.answered)
                     time.sleep(1)
-            status.update(f"Round {number}: a challenger is trained and judged")
-            run = patiently("a verdict", lambda: self._verdict(known))
-            status.update(f"Round {number}: the window is ranked and prelabelled anew")
-            patiently("the window", self._window_is_renewed)
-        row = patiently("the figures of the round", lambda: self.measure.row(run))
+            status.update(f"Round {number}: training and evaluating a challenger")
+            run = retrying("a verdict", lambda: self._verdict(known))
+            status.update(f"Round {number}: renewing ranks and prelabels of the window")
+            retrying("the window", self._window_is_renewed)
+        row = retrying("the figures of the round", lambda: self.measure.row(run))
         verdict = "promoted" if row["promoted"] else run.status
         self.console.print(f"Round {number}: {row['answers']} answers. [bold]{verdict}[/]: {row['reasons'][0]}")
         return row
 
-    # -- what is true now ----------------------------------------------------------------------------------------
+    # -- the current state ----------------------------------------------------------------------------------------
 
     def _project(self) -> LoopProject | None:
         with self.database.transaction() as conn:
@@ -213,13 +215,13 @@ class _Demo:
             return any(run.id not in known for run in runs.latest(conn, self.spec.name, 5))
 
     def _verdict(self, known: set[Any]) -> RetrainRun | None:
-        """The newest run that was not there before and has ended; a run is asked for where none comes by itself."""
+        """Return the newest finished run that is not in `known`; request a run if none will start by itself."""
         with self.database.transaction() as conn:
             latest = [run for run in runs.latest(conn, self.spec.name, 5) if run.id not in known]
             if latest and all(run.status not in ("queued", "running") for run in latest):
                 return latest[0]
             if not latest and runs.new_answers(conn, self.spec.name) < self.spec.retrain.after:
-                # A task that was served twice, or an answer nobody could read: the round has an answer less.
+                # The round has fewer answers: one task was served twice, or an answer could not be read.
                 runs.request(conn, self.spec.name, "the demo's round is over")
                 jobs.ask(conn, jobs.RETRAIN, self.spec.name)
         return None
@@ -234,25 +236,25 @@ class _Demo:
         return (project is not None and project.model_version == shown and stale == 0) or None
 
     def _report(self, keys: Sequence[str]) -> dict[str, Any]:
-        """What is true when all is at rest: after a crash an answer may come with the next look, seconds later."""
-        until = time.monotonic() + AT_REST_S
+        """Return the figures once nothing is lost, or after SETTLE_S: after a crash, answers may arrive late."""
+        until = time.monotonic() + SETTLE_S
         while True:
-            shown = patiently(
+            shown = retrying(
                 "the report", lambda: figures.report(self.database, self.gateway, self.spec, keys, self.given)
             )
             if not shown["lost"] or time.monotonic() > until:
                 return shown
             time.sleep(1)
 
-    # -- telling -------------------------------------------------------------------------------------------------
+    # -- printing -------------------------------------------------------------------------------------------------
 
-    def _tell(self, shown: Mapping[str, Any], start: float) -> None:
-        people = f"{self.options.people} simulated people" if self.options.people else "you"
+    def _print(self, shown: Mapping[str, Any], start: float) -> None:
+        people = f"{self.options.people} simulated annotators" if self.options.people else "you"
         self.console.print()
         self.console.print(table(self.rounds, people))
         self.console.print(
-            f"[dim]Random order: a replay with the same learner, as many answers taught and the same skill, the mean "
-            f"of {replay.ORDERS} orders.[/]\n{figures.verdict(self.rounds)}"
+            f"[dim]Random order: a replay with the same learner, number of answers and skill; mean of "
+            f"{replay.ORDERS} orders.[/]\n{figures.verdict(self.rounds)}"
         )
         self.console.print(
             f"{shown['submitted']:,} submitted, {shown['passed']:,} passed, {shown['answered']:,} answered; "
@@ -261,6 +263,6 @@ class _Demo:
         )
         picture = self.settings.data_dir / f"demo-{self.spec.name}.png"
         draw(self.rounds, start, picture, f"labelloop demo, loop {self.spec.name}: {people}")
-        self.console.print(f"The curve: {picture}")
+        self.console.print(f"Learning curve: {picture}")
         if self.options.json_file is not None:
             self.options.json_file.write_text(json.dumps(shown, indent=2) + "\n")

@@ -1,4 +1,4 @@
-"""Doctor: looks at all that a loop stands on, changes nothing, and says of each fault its cause and its repair."""
+"""Doctor: checks everything a loop depends on, changes nothing, and prints the cause and repair of each fault."""
 
 from console.doctor.examine import examine
 from console.doctor.findings import Finding, Level, exit_status, summary

@@ -1,4 +1,4 @@
-"""Whom Label Studio calls for a loop: the webhook that rings our doorbell, and our ML backend."""
+"""Checks of the calls that Label Studio makes for a loop: the webhook (our doorbell) and our ML backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from console.doctor.project import push_it
 from console.local.services import BACKEND
 
 CONNECTED = {"CO", "TR", "PR"}
-"""Label Studio's states of a backend that answers."""
+"""Label Studio's state codes of a backend that answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Hook:
     active: bool
     headers: Mapping[str, str]
     actions: Collection[str]
-    """All of them where it is sent for every action."""
+    """{"*"} if the webhook is sent for all actions."""
     payload: bool = False
 
 
@@ -29,14 +29,17 @@ class Backend:
     title: str
     url: str
     state: str
-    said: str = ""
-    """The error that Label Studio met there."""
+    error: str = ""
+    """The error that Label Studio got from it."""
 
 
 def webhook(loop: str, hooks: Sequence[Hook], wanted: Hook | None, path: str) -> Finding:
-    """`wanted`: None where the settings have no secret. `path`: that of our doorbell, wherever it stands."""
+    """Check that exactly one webhook calls our doorbell, with our settings.
+
+    `wanted` is None if the settings have no secret. `path` is the doorbell's path, at any host.
+    """
     if wanted is None:
-        return hint("webhook", "not wanted: LABELLOOP_HOOK_SECRET is not set, so answers are found by looking", loop)
+        return hint("webhook", "not used: LABELLOOP_HOOK_SECRET is not set, so answers are found by polling", loop)
     ours = [hook for hook in hooks if hook.url.endswith(path)]
     standing = [hook for hook in ours if hook.url == wanted.url]
     wrong = [_wrong(hook, wanted) for hook in standing]
@@ -55,43 +58,43 @@ def webhook(loop: str, hooks: Sequence[Hook], wanted: Hook | None, path: str) ->
     return fault(
         "webhook",
         says,
-        why="answers are found only by looking, every few seconds; a ring elsewhere may cost the annotator a second",
+        why="answers are found by polling only, every few seconds; a call elsewhere may delay each click by 1 s",
         repair=push_it(loop),
         loop=loop,
     )
 
 
 def _wrong(hook: Hook, wanted: Hook) -> str:
-    said = []
+    faults = []
     if not hook.active:
-        said.append("is switched off")
+        faults.append("is switched off")
     if hook.headers != wanted.headers:
-        said.append("does not carry our secret")
+        faults.append("does not carry our secret")
     if hook.payload:
-        said.append("sends the task along, which costs each click a fifth more")
+        faults.append("sends the task too, which makes each click a fifth slower")
     lacks, more = sorted(set(wanted.actions) - set(hook.actions)), sorted(set(hook.actions) - set(wanted.actions))
     if lacks:
-        said.append(f"is not called for {', '.join(lacks)}")
+        faults.append(f"is not called for {', '.join(lacks)}")
     if more:
-        said.append(f"is called for {', '.join(more)} too")
-    return " and ".join(said)
+        faults.append(f"is called for {', '.join(more)} too")
+    return " and ".join(faults)
 
 
 def ml_backend(loop: str, backends: Sequence[Backend], title: str, url: str | None) -> Finding:
-    """`url`: where ours is; None where the settings have no password for it."""
+    """Check that our ML backend is connected to the project and reachable. `url` is None without a password for it."""
     if url is None:
-        return hint("ml backend", "not wanted: LABELLOOP_BACKEND_PASSWORD is not set", loop)
+        return hint("ml backend", "not used: LABELLOOP_BACKEND_PASSWORD is not set", loop)
     ours = [backend for backend in backends if backend.title == title]
     here = [backend for backend in ours if backend.url.rstrip("/") == url]
-    why = "a task without a prediction gets none when it is opened, after seconds; Start training does nothing"
+    why = "a task without a prediction opens seconds late and gets none; Start training does nothing"
     if not ours:
         says = "it is not connected to the project"
     elif not here:
         says = f"Label Studio asks at {ours[0].url}, ours is {url}"
-    elif here[0].state not in CONNECTED and "409" in here[0].said:
-        says = f"it refuses the form in Label Studio: {here[0].said}"
+    elif here[0].state not in CONNECTED and "409" in here[0].error:
+        says = f"it refuses the form in Label Studio: {here[0].error}"
     elif here[0].state not in CONNECTED:
-        says = f"Label Studio does not reach it at {url}" + (f": {here[0].said}" if here[0].said else "")
+        says = f"Label Studio does not reach it at {url}" + (f": {here[0].error}" if here[0].error else "")
         return fault(
             "ml backend",
             says,
@@ -114,19 +117,22 @@ def ml_address(loop: str, url: str, refused: str | None) -> Finding:
 
 def _address(check: str, loop: str, url: str, refused: str | None, setting: str, switch: str) -> Finding:
     if refused is None:
-        return good(check, "Label Studio would call it", loop)
+        return good(check, "Label Studio accepts it", loop)
     if "Can't resolve" in refused:
         says, repair = (
             f"Label Studio cannot find the host of {url} ({refused})",
             f"set {setting} to a name it can resolve",
         )
-        why = "it looks the name up on its own machine, or in its own container"
+        why = "Label Studio resolves the name on its own machine, or in its own container"
     elif "valid URL" in refused:
-        says = f"Label Studio takes no such address: {url} ({refused})"
-        why, repair = "it wants a dot in the name of a host", f"set {setting} to a name with a dot, or to an IP address"
+        says = f"Label Studio does not accept the address {url} ({refused})"
+        why, repair = (
+            "Label Studio requires a dot in a host name",
+            f"set {setting} to a name with a dot, or to an IP address",
+        )
     else:
         says = f"Label Studio refuses to call {url} ({refused})"
-        why = "it protects private addresses, webhooks and ML backends by two settings; it refuses each delivery anew"
+        why = "Label Studio blocks private addresses, for webhooks and ML backends by one setting each, at every call"
         repair = (
             f"start Label Studio with USE_DEFAULT_BANNED_SUBNETS=false and USER_ADDITIONAL_BANNED_SUBNETS=<its list "
             f"without our address>, or with {switch}"

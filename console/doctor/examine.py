@@ -1,4 +1,4 @@
-"""Every check, one after the other: gather what it looks at, decide, go on. Nothing is changed anywhere."""
+"""Run every check, one after the other: gather the facts, then decide. Nothing is changed anywhere."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from labelloop.store.tables import loops, projects, unreadable
 from sync.project.project import ML_TITLE, check_is_ours, hook_path
 
 AGAIN_S = 2.0
-"""A fault of the order is believed when it is there twice, so far apart: a push may be in the middle."""
+"""Seconds between two looks at the order; a fault counts only if both find it, because a push may be in progress."""
 Clocks = dict[str, tuple[float, float]]
 
 
 def examine(
     settings: Settings, loop: str | None = None, *, label_studio_database: str = "", again_s: float = AGAIN_S
 ) -> list[Finding]:
-    """All findings, about all loops or one. Raises UsageError where a setting is missing or there is no such loop."""
+    """Return all findings about all loops, or about one. Raises UsageError for a missing setting or an unknown loop."""
     settings.require("database_url", "label_studio_url", "label_studio_token")
     found: list[Finding] = []
     clocks: Clocks = {}
@@ -66,11 +66,11 @@ def _enter(settings: Settings, found: list[Finding]) -> Conn | None:
     try:
         conn = gather.connect(settings.database_url)
     except psycopg.Error as exc:
-        said = " ".join(str(exc).split())
-        if "too many connections" in said or "remaining connection slots" in said:
-            found.append(work.full(said))
+        message = _line(exc)
+        if "too many connections" in message or "remaining connection slots" in message:
+            found.append(work.full(message))
         else:
-            found.append(unseen("postgres", said, "start it; or set LABELLOOP_DATABASE_URL"))
+            found.append(unseen("postgres", message, "start Postgres; or set LABELLOOP_DATABASE_URL"))
         return None
     found.append(good("postgres", f"{conn.info.parameter_status('server_version')} at {conn.info.host}"))
     return conn
@@ -102,7 +102,7 @@ def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]
         found.append(unseen("loops", _line(exc)))
         return []
     if not names:
-        found.append(unseen("loops", "there are none", "labelloop migrate"))
+        found.append(unseen("loops", "no loop is registered", "labelloop migrate"))
     return [spec for spec in specs if spec is not None]
 
 
@@ -110,7 +110,7 @@ def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]
 
 
 def _open(settings: Settings, found: list[Finding], clocks: Clocks) -> Inspection | None:
-    """The way to Label Studio, and what it says of itself."""
+    """Connect to Label Studio, and check the token and the version. None if it does not answer or refuses the token."""
     url = settings.label_studio_url
     studio = None
     try:
@@ -128,7 +128,7 @@ def _open(settings: Settings, found: list[Finding], clocks: Clocks) -> Inspectio
             else unseen("label studio", str(exc), "start Label Studio; or set LABELLOOP_LABEL_STUDIO_URL")
         )
         return None
-    found += [good("label studio", f"answers at {url}, and takes the token"), server.version(version)]
+    found += [good("label studio", f"answers at {url} and accepts the token"), server.version(version)]
     return studio
 
 
@@ -145,9 +145,9 @@ def _doorbell(settings: Settings, loop: str) -> Finding:
 
 
 def _database(studio: Inspection, standing: list[Project]) -> Finding:
-    """What Label Studio keeps its data in, by any project of ours: one with tasks tells it without an error there."""
+    """Report Label Studio's database, from one of our projects; one with tasks causes no error in its log."""
     if not standing:
-        return unseen("database", "without a project nothing tells what Label Studio keeps its data in")
+        return unseen("database", "unknown: no project exists whose API answers tell Label Studio's database")
     return server.database(studio.database(max(standing, key=lambda project: project.tasks)))
 
 
@@ -163,7 +163,7 @@ def _loop(
     members_at: str,
     again_s: float,
 ) -> Iterator[Finding]:
-    """Adds the loop's project to `all_standing`, if it stands."""
+    """Yield the findings about one loop. Appends its project to `all_standing` if it exists."""
     name = spec.name
     row = projects.get(conn, name)
     if row is None or row.project_id is None:
@@ -200,7 +200,7 @@ def _ranking(
     conn: Conn, studio: Inspection, loop: str, standing: Project | None, titles: list[str]
 ) -> Iterator[Finding]:
     try:
-        # Label Studio first: what it shows then, Postgres knows by then or a moment later.
+        # Label Studio first: Postgres knows every state that Label Studio shows, at that moment or just after it.
         if standing is None:
             standing = studio.project(_row(conn, loop).id)
         served = studio.served(standing)
@@ -215,7 +215,7 @@ def _ranking(
 
 
 def _tasks(conn: Conn, studio: Inspection, loop: str, row: LoopProject, again_s: float) -> Iterator[Finding]:
-    """A difference is believed when it is there twice: a push or a pull may be in the middle."""
+    """Compare the tasks. A difference counts only if it is found twice: a push or a pull may be in progress."""
     try:
         known, found = gather.tasks(conn, studio, loop, row)
         if found != tasks.Differences():
@@ -230,7 +230,7 @@ def _tasks(conn: Conn, studio: Inspection, loop: str, row: LoopProject, again_s:
 
 def _row(conn: Conn, loop: str) -> LoopProject:
     row = projects.get(conn, loop)
-    assert row is not None  # nobody deletes it
+    assert row is not None  # only `loop remove` deletes it
     return row
 
 
@@ -250,7 +250,7 @@ def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: int)
 def _ml_backend(
     studio: Inspection, settings: Settings, loop: str, project_id: int, backends: list[calls.Backend]
 ) -> Iterator[Finding]:
-    """Fills `backends`: Label Studio asks each of them for its health, so it is asked for them once."""
+    """Fill `backends`, then check ours. Listed once, because Label Studio calls each backend to list them."""
     url = settings.backend_url.rstrip("/") if settings.backend_password else None
 
     def ml_backend() -> Finding:
@@ -263,11 +263,11 @@ def _ml_backend(
         yield _try("ml address", lambda: calls.ml_address(loop, at, studio.refuses_ml_backend(project_id, at)), loop)
 
 
-# -- in all of them ----------------------------------------------------------------------------------------------------
+# -- shared -----------------------------------------------------------------------------------------------------------
 
 
 def _try(check: str, do: Callable[[], Finding], loop: str | None = None) -> Finding:
-    """A check that cannot look says so, and the next one looks."""
+    """Run one check; if it cannot run, return a finding that says so."""
     try:
         return do()
     except (LabelloopError, psycopg.Error, httpx.HTTPError, httpx.InvalidURL) as exc:

@@ -1,4 +1,4 @@
-"""Finding: what one check of the doctor came to, and what all of them together mean for the exit status."""
+"""Finding: the result of one check, and the exit status and summary of all findings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ class Finding:
     check: str
     level: Level
     says: str
-    """What is so; of a fault, what is wrong."""
+    """The state that was found; for a fault, the fault."""
     why: str = ""
-    """Of a fault: why it matters."""
+    """Why the fault matters; empty for other levels."""
     repair: str = ""
-    """Of a fault: the one line that repairs it."""
+    """One line that repairs the fault."""
     loop: str | None = None
-    """None: the check is about all loops."""
+    """None if the check is about all loops."""
 
 
 def good(check: str, says: str, loop: str | None = None) -> Finding:
@@ -46,7 +46,7 @@ def unseen(check: str, says: str, repair: str = "", loop: str | None = None) -> 
 
 
 def exit_status(findings: Sequence[Finding]) -> int:
-    """1: something is wrong. 2: nothing is known to be wrong, but not everything could be looked at. 0: all is well."""
+    """Return 0 without faults, 1 with at least one, 2 without a known fault if some checks could not run."""
     levels = {finding.level for finding in findings}
     return 1 if Level.FAULT in levels else 2 if Level.UNSEEN in levels or not findings else 0
 

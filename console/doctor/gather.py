@@ -1,4 +1,4 @@
-"""What the checks look at: Postgres, our services, whom Label Studio calls, and its own database where it is known."""
+"""Gathering of the facts for the checks: from Postgres, our services, Label Studio and, if known, its database."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from labelloop.store.tables import tasks as task_store
 from sync.project.project import HOOK_ACTIONS, HOOK_HEADER, hook_path
 from sync.pull.sweep import reduce
 
-PATIENCE_S = 10.0
-NOBODYS = {"action": "DOCTOR", "project": {"id": 0}}
-"""A ring for a project that there is not: our doorbell asks Postgres whose it is, and does nothing."""
+TIMEOUT_S = 10.0
+UNKNOWN_PROJECT_RING = {"action": "DOCTOR", "project": {"id": 0}}
+"""A webhook call for a project that does not exist: our doorbell looks it up in Postgres and does nothing."""
 TRIES = 3
 
 
 def connect(url: str) -> Conn:
-    """One connection, each statement its own transaction. Raises psycopg.Error with the server's own words."""
+    """Open one connection in autocommit mode. Raises psycopg.Error with the server's message."""
     return psycopg.connect(make_conninfo(url, **DEADLINES), autocommit=True, row_factory=dict_row)
 
 
 def postgres_clock(clock: float, before: float, after: float) -> tuple[float, float]:
-    """As Inspection.clock: `clock` was read between our `before` and `after`."""
+    """Return (seconds ahead of ours, uncertainty), as Inspection.clock does; read between `before` and `after`."""
     return clock - (before + after) / 2, (after - before) / 2
 
 
@@ -45,25 +45,25 @@ def intake(settings: Settings) -> Answer:
 
 
 def doorbell(settings: Settings, loop: str) -> Answer:
-    """The quickest of a few answers, so that a machine that is busy for a moment is not called late."""
+    """Return the fastest of a few answers, so that a short load peak is not reported as slow."""
     headers = {HOOK_HEADER: settings.hook_secret}
-    answer = _ask("POST", hook_url(settings, loop), headers=headers, json=NOBODYS)
+    answer = _ask("POST", hook_url(settings, loop), headers=headers, json=UNKNOWN_PROJECT_RING)
     for _ in range(TRIES - 1):
         if answer.status == 0 or answer.took_s <= LATE_S:
             break
-        again = _ask("POST", hook_url(settings, loop), headers=headers, json=NOBODYS)
+        again = _ask("POST", hook_url(settings, loop), headers=headers, json=UNKNOWN_PROJECT_RING)
         answer = min(answer, again, key=lambda a: a.took_s) if again.status else answer
     return answer
 
 
 def backend(settings: Settings) -> tuple[Answer, list[str]]:
-    """Whether it takes our password, and what troubles it."""
+    """Return the backend's answer to our password, and the troubles that it reports."""
     url = settings.backend_url.rstrip("/")
     answer = _ask("GET", f"{url}/versions", auth=(settings.backend_user, settings.backend_password))
     if answer.status != 200:
         return answer, []
     try:
-        troubles = httpx.get(f"{url}/readyz", timeout=PATIENCE_S).json()["troubles"]
+        troubles = httpx.get(f"{url}/readyz", timeout=TIMEOUT_S).json()["troubles"]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as exc:
         return Answer(0, f"its state cannot be read: {type(exc).__name__}"), []
     return answer, [str(trouble) for trouble in troubles]
@@ -83,7 +83,7 @@ def wanted_hook(settings: Settings, loop: str) -> Hook | None:
 
 
 def backends(studio: Inspection, project_id: int) -> list[Backend]:
-    """Label Studio asks each of them for its health before it answers."""
+    """List the ML backends. Label Studio calls the health route of each before it answers."""
     return [
         Backend(one.title or "", one.url or "", str(one.state or ""), (one.error_message or "").strip()[:300])
         for one in studio.ml_backends(project_id)
@@ -91,7 +91,7 @@ def backends(studio: Inspection, project_id: int) -> list[Backend]:
 
 
 def tasks(conn: Conn, studio: Inspection, loop: str, project: LoopProject) -> tuple[int, Differences]:
-    """How many tasks Postgres knows of, and how Label Studio differs. Of each task there only its key is kept."""
+    """Return the number of tasks in Postgres, and the differences in Label Studio. Keeps only the key of each task."""
     standing = reduce(studio.all_tasks(project.id), project.signing_key)
     rows = task_store.ids(conn, loop)
     outputs = [task.output_id for task in standing if task.output_id is not None]
@@ -100,7 +100,7 @@ def tasks(conn: Conn, studio: Inspection, loop: str, project: LoopProject) -> tu
 
 
 def members(settings: Settings, given: str, project_id: int) -> int | None:
-    """ProjectMember rows of the project; None where nobody said where Label Studio's database is."""
+    """Count the ProjectMember rows of the project; None if Label Studio's database is not known."""
     url = given or _made_by_up(settings)
     if not url:
         return None
@@ -115,7 +115,7 @@ def hook_url(settings: Settings, loop: str) -> str:
 
 
 def _made_by_up(settings: Settings) -> str:
-    """`labelloop up` keeps Label Studio's database beside ours, unless it has to be SQLite."""
+    """Return the URL of the Label Studio database that `labelloop up` made beside ours; "" if there is none."""
     if not settings.label_studio_user:
         return ""
     at = urlsplit(settings.database_url)
@@ -130,17 +130,17 @@ def _made_by_up(settings: Settings) -> str:
 def _ask(method: str, url: str, **how: Any) -> Answer:
     began = time.monotonic()
     try:
-        answer = httpx.request(method, url, timeout=PATIENCE_S, **how)
+        answer = httpx.request(method, url, timeout=TIMEOUT_S, **how)
     except (httpx.HTTPError, httpx.InvalidURL) as exc:
         return Answer(0, f"{type(exc).__name__}: {exc}".rstrip(": "))
     took_s = time.monotonic() - began
     try:
-        said = answer.json()
-        return Answer(answer.status_code, str(said.get("error", "")) if isinstance(said, dict) else "", took_s)
+        body = answer.json()
+        return Answer(answer.status_code, str(body.get("error", "")) if isinstance(body, dict) else "", took_s)
     except ValueError:
         return Answer(answer.status_code, "not JSON", took_s)
 
 
 def _actions(hook: Any) -> frozenset[str]:
-    # A webhook for all actions names none; `*` is no action of ours.
+    # A webhook for all actions lists none; `*` is not one of our actions.
     return frozenset({"*"}) if hook.send_for_all_actions else frozenset(map(str, hook.actions or ()))

@@ -1,4 +1,4 @@
-"""The served order read back: Label Studio's own order of the open tasks, beside ours."""
+"""Checks of the served order: Label Studio's own order of the open tasks, compared with ours."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Ours:
 
 
 def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: str) -> Finding:
-    """Every open task of ours must have one prediction of `version`, which should be shown, with our score.
+    """Check that every open task has one prediction of `version`, the shown one, with our order score.
 
-    Of several the score is the average, so they are seen as another score; Label Studio itself takes the lowest.
+    If a task has several, `Served.score` is their average and so differs from ours; Label Studio ranks by the lowest.
     """
     theirs = {task.task_id: task for task in served}
     both = [(task, theirs[task.task_id]) for task in ours if task.task_id in theirs]
@@ -42,11 +42,11 @@ def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: s
         faults.append(f"{_of(bare, both)} no prediction of {version!r}")
     null = [task for task, there in both if version in there.versions and there.score is None]
     if null:
-        faults.append(f"{_of(null, both)} no score")
+        faults.append(f"{_of(null, both)} no order score")
     counts = Counter(there.score for _, there in both if there.score is not None)
     tied = [task for task, there in both if there.score is not None and counts[there.score] > 1]
     if tied:
-        faults.append(f"{_of(tied, both)} the score of another")
+        faults.append(f"{_of(tied, both)} the order score of another")
     other = [
         task
         for task, there in both
@@ -55,66 +55,66 @@ def scores(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: s
         and abs(there.score - order_score(task.priority)) > SAME_ORDER_SCORE
     ]
     if other:
-        faults.append(f"{_of(other, both)} another score than ours")
+        faults.append(f"{_of(other, both)} a different order score than ours")
     if not faults:
-        return good("scores", f"{len(both)} open, each with one of its own", loop)
+        return good("scores", f"{len(both)} open, each with its own order score", loop)
     return fault(
         "scores",
         "; ".join(faults),
-        why="tasks without a score come last or never, equal ones in any order",
+        why="tasks without an order score are served last or never, tasks with equal ones in any order",
         repair=push_it(loop),
         loop=loop,
     )
 
 
 def order(loop: str, served: Sequence[Served], ours: Sequence[Ours], version: str) -> Finding:
-    """Label Studio's order against ours, of the tasks that both call open and whose place is that of `version`.
+    """Compare Label Studio's order with ours, over the tasks that are open in both and ranked by `version`.
 
-    While new predictions are on their way the places of some are those of the next version: they are left out.
+    While new predictions are being sent, some tasks are ranked by the next version; they are left out.
     """
     place = {task.task_id: task for task in ours if task.shown_version == version}
     theirs = [task for task in served if task.task_id in place]
     wanted = sorted((place[task.task_id] for task in theirs), key=lambda task: (-task.priority, task.key))
     if len(theirs) < 2:
-        return good("order", f"{len(theirs)} open, nothing to put in order", loop)
+        return good("order", f"{len(theirs)} open, nothing to compare", loop)
     rho = spearman(
         [-place[task.task_id].priority for task in theirs],
         [np.inf if task.score is None else task.score for task in theirs],
     )
     first = first_out_of_place([task.task_id for task in wanted], [task.task_id for task in theirs])
     later = len(ours) - len(place)
-    rest = f"; {later} more await a new version" if later else ""
+    rest = f"; {later} more tasks await a new version" if later else ""
     if first is None and rho is not None and rho > 1 - 1e-9:
         return good("order", f"{len(theirs)} tasks are served in our order (Spearman 1.00{rest})", loop)
-    measured = "no score differs" if rho is None else f"Spearman {rho:.2f}"
-    if first is None:  # by chance: Label Studio serves those in any order
-        says = f"{measured}; tasks have equal scores or none, so they come in any order"
+    measured = "all order scores are equal" if rho is None else f"Spearman {rho:.2f}"
+    if first is None:  # equal by chance: Label Studio serves equal scores in any order
+        says = f"{measured}; some tasks have equal order scores or none, so they are served in any order"
     else:
         due, comes = wanted[first], place[theirs[first].task_id]
         says = (
-            f"{measured}; at place {first + 1} comes task {comes.task_id} (priority {comes.priority:.3f}), "
-            f"due is task {due.task_id} ({due.priority:.3f})"
+            f"{measured}; place {first + 1} is task {comes.task_id} (priority {comes.priority:.3f}), "
+            f"expected task {due.task_id} ({due.priority:.3f})"
         )
-    return fault("order", says + rest, why="people answer what teaches less", repair=push_it(loop), loop=loop)
+    return fault("order", says + rest, why="annotators answer less useful tasks first", repair=push_it(loop), loop=loop)
 
 
 def members(loop: str, n: int | None) -> Finding:
-    """Rows of Label Studio's ProjectMember. None: its database is not known, and no address of its API tells."""
+    """Check the ProjectMember rows of Label Studio. `n` is None if its database is not known; its API does not tell."""
     if n is None:
-        return good("members", "not to be seen through the API; --label-studio-database looks", loop)
+        return good("members", "not visible through the API; give --label-studio-database to check", loop)
     if n > 1:
         return fault(
             "members",
             f"the project has {n} members in Label Studio's database",
-            why="with more than one, uncertainty sampling is random; Label Studio Community makes none by itself",
+            why="with more than one, uncertainty sampling is random; Label Studio Community never creates them",
             repair="delete from projects_projectmember where project_id = ...  -- in psql, in Label Studio's database",
             loop=loop,
         )
-    return good("members", "none that would make the order random", loop)
+    return good("members", "at most one, so the order is not random", loop)
 
 
 def spearman(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """Spearman's rank correlation (1904), equal values sharing their mean rank; None where one side is all equal."""
+    """Return Spearman's rank correlation (1904); ties get their mean rank. None if all values of one side are equal."""
     a, b = (_ranks(np.asarray(values, dtype=np.float64)) for values in (ours, theirs))
     a, b = a - a.mean(), b - b.mean()
     spread = float(np.sqrt((a @ a) * (b @ b)))
@@ -128,7 +128,7 @@ def _ranks(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def first_out_of_place(wanted: Sequence[int], found: Sequence[int]) -> int | None:
-    """The first place, from 0, at which two orders of the same tasks differ."""
+    """Return the first index at which two orders of the same tasks differ; None if they are equal."""
     return next((i for i, (a, b) in enumerate(zip(wanted, found, strict=True)) if a != b), None)
 
 

@@ -1,4 +1,4 @@
-"""A loop's project in Label Studio: whether its settings and its form are those that make our order the served one."""
+"""Checks of a loop's project in Label Studio: existence, settings that decide the served order, and form."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ from sync.project.project import SAMPLING
 
 
 def push_it(loop: str) -> str:
-    """What repairs all that sync keeps as the spec says."""
+    """Return the command that restores every project setting that sync manages."""
     return f"labelloop push --loop {loop}"
 
 
 def not_there(loop: str, said: str, *, gone: bool) -> Finding:
-    """`said`: what sync would say; of a project that is gone, or of one that is not ours."""
+    """Report a project that was deleted (`gone`) or that is not ours. `said` is the message that sync would log."""
     if gone:
-        why, repair = "its tasks went with it", f"labelloop project recreate --loop {loop}  # or restore Label Studio"
+        why, repair = (
+            "its tasks were deleted with it",
+            f"labelloop project recreate --loop {loop}  # or restore Label Studio",
+        )
     else:
-        why = "sync writes to no project that is not surely its own, so nothing is pushed or pulled"
-        repair = "put that mark back into its description; or set LABELLOOP_LABEL_STUDIO_URL, if this is another server"
+        why = "sync writes only to a project that carries its mark, so nothing is pushed or pulled"
+        repair = "restore that mark in its description; or correct LABELLOOP_LABEL_STUDIO_URL, if it is another server"
     return fault("project", said, why=why, repair=repair, loop=loop)
 
 
@@ -32,7 +35,7 @@ def not_made(loop: str) -> Finding:
     return fault(
         "project",
         "it has no project in Label Studio yet",
-        why="sync's worker makes it with its first push",
+        why="sync's worker creates it with its first push",
         repair=push_it(loop),
         loop=loop,
     )
@@ -43,35 +46,35 @@ def standing(loop: str, project_id: int) -> Finding:
 
 
 def sampling(loop: str, project: Project, overlap: int) -> Finding:
-    """`overlap`: how many people the loop asks."""
+    """Check the settings by which Label Studio chooses the next task. `overlap`: annotators per task in the spec."""
     wrong, why = [], ""
     if project.overlap_first:
-        wrong.append("tasks that several people answer are served first")
-        why = "these come before all others, whatever they would teach"
+        wrong.append("tasks with several annotators are served first")
+        why = "they come before all others, however useful they are"
     if project.evaluates_people:
-        wrong.append("tasks whose answer is known are served first")
-        why = "these come before all others, in a random order"
+        wrong.append("tasks with a known answer are served first")
+        why = "they come before all others, in a random order"
     if project.overlap != overlap:
-        wrong.append(f"each task is asked of {project.overlap} people, the loop says {overlap}")
-        why = "with more than one, tasks that somebody has answered come first, in a random order"
+        wrong.append(f"each task is answered by {project.overlap} annotators, the spec says {overlap}")
+        why = "with more than one, tasks that have an answer come first, in a random order"
     if project.sampling != SAMPLING:
-        wrong.append(f"it serves by {project.sampling!r}, not by {SAMPLING!r}")
-        why = "people get tasks in another order than the scores say"
+        wrong.append(f"the sampling mode is {project.sampling!r}, not {SAMPLING!r}")
+        why = "annotators get tasks in another order than that of the order scores"
     if wrong:
         return fault("sampling", "; ".join(wrong), why=why, repair=push_it(loop), loop=loop)
     return good("sampling", SAMPLING, loop)
 
 
 def shown_version(loop: str, project: Project, ours: str, titles: Sequence[str]) -> Finding:
-    """The project's model_version, by which Label Studio ranks, and whether predictions are shown at all.
+    """Check the project's model_version, by which Label Studio ranks, and whether predictions are shown.
 
-    `titles`: of the project's ML backends.
+    `titles` are those of the project's ML backends.
     """
     theirs = project.model_version
-    random = "Label Studio ranks by the predictions of this version alone, and serves at random where there are none"
+    random = "Label Studio ranks only by predictions of this version; without any, it serves tasks at random"
     if not project.shows_predictions:
         says = "predictions are hidden (show_collab_predictions is off)"
-        why = "nobody sees a prelabel, and without them Label Studio serves at random"
+        why = "annotators see no prelabels, and Label Studio serves tasks at random"
     elif not theirs:
         says, why = "the project shows no version", random
     elif theirs == ours:
@@ -85,19 +88,19 @@ def shown_version(loop: str, project: Project, ours: str, titles: Sequence[str])
 
 
 def form(loop: str, ours: str, theirs: str) -> Finding:
-    """The labeling config that Label Studio has, held against the loop's."""
+    """Compare the labeling config in Label Studio with that of the loop."""
     if same_form(ours, theirs):
-        return good("form", "as the loop says", loop)
+        return good("form", "as in the spec", loop)
     try:
         changes = _differences(LabelingConfig.parse(ours), LabelingConfig.parse(theirs))
     except SpecError as exc:
-        changes = [f"it cannot be read any more: {exc}"]
-    changes = changes or ["it differs in what people only look at"]
+        changes = [f"it cannot be read: {exc}"]
+    changes = changes or ["only parts without an answer differ"]
     return fault(
         "form",
         f"the form was changed in Label Studio: {'; '.join(changes)}",
         why="answers in another form cannot be read, and tasks that lack its fields are refused",
-        repair=f"{push_it(loop)}  # puts ours back; to keep theirs, put it into labels.xml and run `labelloop migrate`",
+        repair=f"{push_it(loop)}  # restores ours; to keep theirs, copy it to labels.xml and run `labelloop migrate`",
         loop=loop,
     )
 

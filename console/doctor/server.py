@@ -1,4 +1,4 @@
-"""Label Studio as a server: its version, its database, the token, and whether all clocks agree."""
+"""Checks of the Label Studio server: version, database, token, and agreement of all clocks."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from console.doctor.findings import Finding, fault, good, hint, unseen
 
 OLDEST = (1, 23, 2)
-"""Fixes how Label Studio is kept from calling private addresses, and is what all we know of it was measured on."""
+"""The first version with corrected protection of private addresses; all our measurements were made on it."""
 NEWEST = (1, 23, 2)
-"""The newest that labelloop was tested with."""
+"""The newest version that labelloop was tested with."""
 SKEW_S = 3.0
 
 
 def version(said: str) -> Finding:
     numbers = tuple(int(n) for n in re.findall(r"\d+", said)[:3])
     if not numbers:
-        return unseen("version", f"Label Studio says that its version is {said!r}")
+        return unseen("version", f"Label Studio reports an unknown version: {said!r}")
     if numbers < OLDEST:
         return fault(
             "version",
             f"Label Studio is {said}, older than {_dotted(OLDEST)}",
-            why="its queue, webhooks and import were measured on that version; older ones rank and refuse otherwise",
+            why="its queue, webhooks and import were measured on that version; older ones rank and refuse differently",
             repair=f"pip install label-studio=={_dotted(OLDEST)}  # in Label Studio's environment, then restart it",
         )
     if numbers > NEWEST:
@@ -32,20 +32,20 @@ def version(said: str) -> Finding:
 
 def database(kind: str | None) -> Finding:
     if kind is None:
-        return unseen("database", "the answers of Label Studio do not tell what it keeps its data in")
+        return unseen("database", "unknown: the API answers of Label Studio do not tell its database")
     if kind == "sqlite":
         return fault(
             "database",
-            "Label Studio keeps its data in SQLite",
-            why="there it serves one task to two people (12 to 15 % with four at work), gives the ids of deleted "
-            "tasks away again, and may carry out an import a minute and a half late",
+            "Label Studio uses SQLite",
+            why="on SQLite, Label Studio serves one task to two annotators (12 to 15 % of tasks with four annotators), "
+            "reuses ids of deleted tasks, and may complete an import 90 s late",
             repair="start Label Studio with DJANGO_DB=default and POSTGRE_HOST, _PORT, _NAME, _USER and _PASSWORD",
         )
-    return good("database", "Label Studio is on Postgres")
+    return good("database", "Label Studio uses Postgres")
 
 
 def clocks(ahead: Mapping[str, tuple[float, float]]) -> Finding:
-    """`ahead`: name to the seconds by which its clock is ahead of ours, and how far that may be wrong."""
+    """Compare the clocks. `ahead`: name to (seconds ahead of ours, uncertainty in seconds)."""
     off = {name: s for name, (s, give) in ahead.items() if abs(s) - give > SKEW_S}
     if not off:
         widest = max(abs(s) for s, _ in ahead.values())
@@ -55,28 +55,28 @@ def clocks(ahead: Mapping[str, tuple[float, float]]) -> Finding:
     return fault(
         "clocks",
         f"the clocks differ: {said}",
-        why="what is late, stale or expired is judged by them: personal tokens, the grace of an import, heartbeats",
+        why="expiry of personal tokens, the grace period of an import and heartbeats depend on them",
         repair=f"timedatectl set-ntp true  # on the machine of {who}",
     )
 
 
 def token_refused(token: str, said: str) -> Finding:
-    """What a 401 means, by the kind of the token and by Label Studio's words."""
+    """Explain a 401, from the kind of the token and Label Studio's message."""
     personal = token.count(".") == 2
-    page = "of Label Studio's page Account & Settings into LABELLOOP_LABEL_STUDIO_TOKEN"
+    page = "from Label Studio's page Account & Settings into LABELLOOP_LABEL_STUDIO_TOKEN"
     kind = "personal" if personal else "new"
     if not personal and "legacy token authentication has been disabled" in said:
-        what, kind = "the token is a legacy one, and this organisation takes only personal ones", "personal"
+        what, kind = "this is a legacy token, and the organisation takes only personal ones", "personal"
     elif personal and "credentials were not provided" in said:
-        # It still exchanges the token, and then does not look at what it gave for it.
-        what, kind = "the token is a personal one, and this organisation takes only legacy ones", "legacy"
+        # Label Studio still exchanges the token, but then ignores the access token that it issued.
+        what, kind = "this is a personal token, and the organisation takes only legacy ones", "legacy"
     elif personal and "blacklisted" in said:
         what = "the personal token was revoked, or exchanged for another"
     elif personal:
         what = "Label Studio does not know this personal token: it is another server's, or SECRET_KEY has changed"
     else:
         what = "Label Studio does not know this token"
-    repair = f"put a {kind} token {page}"
+    repair = f"copy a {kind} token {page}"
     return unseen("label studio", f"{what} ({said})", repair)
 
 

@@ -11,18 +11,18 @@ from console.doctor.findings import Finding, fault, good, hint
 from console.local.services import BACKEND, SYNC, gunicorn
 
 LATE_S = 0.5
-"""Later than this the annotator feels it: the click waits for the webhook."""
+"""Latency of the doorbell that annotators notice: each click waits for the webhook."""
 TOO_LATE_S = 1.0
-"""After this Label Studio hangs up."""
+"""Latency after which Label Studio closes the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Of a service of ours. `status` 0: none."""
+    """The answer of one of our services. `status` is 0 if there was none."""
 
     status: int
     said: str = ""
-    """Its error, in its words; of no answer, what happened."""
+    """The error in the answer; without an answer, the error of the request."""
     took_s: float = 0.0
 
 
@@ -39,18 +39,18 @@ def intake(answer: Answer, url: str) -> Finding:
     return fault(
         "intake",
         f"no intake answers at {url} ({_words(answer)})",
-        why="outputs cannot be submitted, and Label Studio's doorbell rings at the same service",
+        why="outputs cannot be submitted, and Label Studio's webhook calls the same service",
         repair=start(url, "sync"),
     )
 
 
 def doorbell(answer: Answer, url: str, loop: str) -> Finding:
-    """The answer to a ring for project 0, which is nobody's: our service looks it up, says 404, and does nothing."""
+    """Check the answer to a webhook call for project 0, which does not exist: ours is a 404 without any effect."""
     if answer.status == 401:
         return fault(
             "doorbell",
             f"{url} refuses our secret",
-            why="every ring of Label Studio is refused, so answers are found only by looking, every few seconds",
+            why="every webhook call is refused, so answers are found by polling only, every few seconds",
             repair="give the service and the workers one LABELLOOP_HOOK_SECRET, and restart them",
             loop=loop,
         )
@@ -58,7 +58,7 @@ def doorbell(answer: Answer, url: str, loop: str) -> Finding:
         return fault(
             "doorbell",
             f"no doorbell of ours answers at {url} ({_words(answer)})",
-            why="Label Studio rings inside the annotator's click, up to a second; answers are found only by looking",
+            why="each click of an annotator waits for this call, up to 1 s; answers are found by polling only",
             repair=start(url, SYNC),
             loop=loop,
         )
@@ -66,7 +66,7 @@ def doorbell(answer: Answer, url: str, loop: str) -> Finding:
         return fault(
             "doorbell",
             f"{url} answers after {answer.took_s:.1f} s",
-            why="people wait for it with every click, and Label Studio hangs up after 1 s",
+            why="annotators wait for it with every click, and Label Studio gives up after 1 s",
             repair=f"{start(url, SYNC)}  # nearer to Label Studio",
             loop=loop,
         )
@@ -82,28 +82,28 @@ def backend(answer: Answer, troubles: Sequence[str], url: str) -> Finding:
         return fault(
             "backend",
             "the backend refuses our password",
-            why="Label Studio is given the same one, and gets no prelabels",
+            why="Label Studio uses the same password, so it gets no prelabels",
             repair="give backend and sync one LABELLOOP_BACKEND_PASSWORD, and restart them",
         )
     if answer.status != 200:
         return fault(
             "backend",
             f"no backend answers at {url} ({_words(answer)})",
-            why="whoever opens a task waits three seconds for it, and Start training does nothing",
+            why="an annotator who opens a task waits 3 s for it, and Start training does nothing",
             repair=start(url, BACKEND),
         )
     if troubles:
         return fault(
             "backend",
-            f"it cannot serve: {'; '.join(troubles)}",
-            why="it goes on with what it had before, or with nothing",
+            f"it cannot serve the champion: {'; '.join(troubles)}",
+            why="it serves the previous version, or none",
             repair="labelloop rollback --why 'its file cannot be read'",
         )
     return good("backend", f"answers at {url}")
 
 
 def start(url: str, service: str) -> str:
-    """The line that starts a service of ours where it is looked for."""
+    """Return the line that starts this service at `url`."""
     return f"python -m {shlex.join(gunicorn(service, _host(url)))}  # or `labelloop up`"
 
 
@@ -112,5 +112,5 @@ def _host(url: str) -> str:
 
 
 def _words(answer: Answer) -> str:
-    said = f": {answer.said}" if answer.said else ""
-    return f"it answers {answer.status}{said}" if answer.status else answer.said
+    error = f": {answer.said}" if answer.said else ""
+    return f"it answers {answer.status}{error}" if answer.status else answer.said

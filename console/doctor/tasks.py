@@ -1,4 +1,4 @@
-"""The set of tasks: every task in Label Studio beside every task that Postgres knows of."""
+"""Checks of the set of tasks: every task in Label Studio, compared with every task in Postgres."""
 
 from __future__ import annotations
 
@@ -11,32 +11,35 @@ from labelloop.outputs.output import OutputState
 from labelloop.queue.tasks import KnownTask
 from sync.pull.sweep import Standing, by_output, gone_from, too_many
 
-SHOWN = 5
+TASKS_SHOWN = 5
+"""Tasks or outputs named in one finding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Differences:
-    """Keys of outputs, or ids of tasks in Label Studio; empty where the two sets are the same."""
+    """Ids of outputs or of tasks in Label Studio; all empty if the two sets are the same."""
 
     missing: frozenset[str] = frozenset()
-    """Outputs whose task is not in Label Studio, without those that are answered."""
+    """Outputs without an answer whose task is not in Label Studio."""
     answered: frozenset[str] = frozenset()
     """Answered outputs whose task is not in Label Studio."""
     doubled: frozenset[str] = frozenset()
-    """Outputs that stand there as several tasks, of which somebody has answered less than two."""
+    """Outputs with several tasks in Label Studio, fewer than two of which are annotated."""
     unknown: frozenset[str] = frozenset()
-    """Tasks of outputs of this loop that are in no task of ours: their import took effect late, or they came back."""
+    """Outputs of this loop with a task that Postgres does not know: a late import, or a restored Label Studio."""
     foreign: frozenset[str] = frozenset()
-    """Tasks that carry no output of this loop, or whose data somebody changed."""
+    """Tasks without an output of this loop, or with data that somebody changed."""
 
     def __and__(self, other: Differences) -> Differences:
-        """What is in both."""
+        """Return the differences that are in both."""
         return Differences(**{f.name: getattr(self, f.name) & getattr(other, f.name) for f in fields(self)})
 
 
 def differences(rows: Sequence[KnownTask], standing: Sequence[Standing], states: Mapping[UUID, str]) -> Differences:
-    """`rows`: of store.tasks.ids. `states`: of the outputs in `standing` that are the loop's; what is on its way there
-    is no difference.
+    """Compare Postgres with Label Studio.
+
+    `rows` are those of store.tasks.ids; `states` those of this loop's outputs in `standing`. An output that is being
+    pushed is no difference.
     """
     ours = by_output(standing)
     known = {row.output_id for row in rows}
@@ -55,7 +58,7 @@ def differences(rows: Sequence[KnownTask], standing: Sequence[Standing], states:
 
 
 def tasks(loop: str, found: Differences, known: int) -> list[Finding]:
-    """What is different, each kind with the line that repairs it; `known`: how many tasks Postgres knows of."""
+    """Report each kind of difference with the line that repairs it. `known`: number of tasks in Postgres."""
     pull = f"labelloop pull --full --loop {loop}"
     lost = len(found.missing) + len(found.answered)
     held = too_many(lost, known)
@@ -66,31 +69,31 @@ def tasks(loop: str, found: Differences, known: int) -> list[Finding]:
             fault(
                 "tasks",
                 f"{lost} of {known} tasks are gone from Label Studio ({len(found.answered)} of them answered)",
-                why="that is more than people delete: nothing is concluded from it, so nobody is asked for them again",
-                repair=f"{again}  # or, if it was done on purpose: {pull} --confirm-deletions",
+                why="that is more than people delete, so they are not treated as deleted, and nobody is asked again",
+                repair=f"{again}  # or, if they were deleted on purpose: {pull} --confirm-deletions",
                 loop=loop,
             )
         )
     elif lost:
-        said = (
+        words = (
             [f"{len(found.missing)} tasks are gone from Label Studio: {_few(found.missing)}"] if found.missing else []
         )
         if found.answered:
-            said.append(f"{len(found.answered)} answered outputs have no task there any more: {_few(found.answered)}")
-        why = "nobody can answer them, and answers whose task was deleted go on counting until a full pull"
-        findings.append(fault("tasks", "; ".join(said), why=why, repair=pull, loop=loop))
+            words.append(f"{len(found.answered)} answered outputs have no task there any more: {_few(found.answered)}")
+        why = "they cannot be answered, and answers of deleted tasks count until a full pull"
+        findings.append(fault("tasks", "; ".join(words), why=why, repair=pull, loop=loop))
     if found.doubled:
-        says = f"{len(found.doubled)} outputs stand there twice: {_few(found.doubled)}"
-        findings.append(fault("tasks twice", says, why="people answer the same twice", repair=pull, loop=loop))
+        says = f"{len(found.doubled)} outputs have two tasks there: {_few(found.doubled)}"
+        findings.append(fault("tasks twice", says, why="annotators answer the same item twice", repair=pull, loop=loop))
     if found.unknown:
-        says = f"{len(found.unknown)} outputs stand there, and Postgres does not know it: {_few(found.unknown)}"
+        says = f"{len(found.unknown)} outputs have a task there that Postgres does not know: {_few(found.unknown)}"
         findings.append(fault("tasks unknown", says, why="their answers are not read", repair=pull, loop=loop))
     if found.foreign:
         findings.append(
             fault(
                 "tasks of others",
-                f"{len(found.foreign)} tasks are not of this loop, or their data was changed: {_few(found.foreign)}",
-                why="people answer them, and no answer of theirs counts",
+                f"{len(found.foreign)} tasks have no output of this loop, or changed data: {_few(found.foreign)}",
+                why="annotators answer them, but the answers do not count",
                 repair="delete them in Label Studio, and submit their items as outputs",
                 loop=loop,
             )
@@ -103,4 +106,4 @@ def _names(values: Iterable[object]) -> frozenset[str]:
 
 
 def _few(values: frozenset[str]) -> str:
-    return ", ".join(sorted(values)[:SHOWN]) + (", ..." if len(values) > SHOWN else "")
+    return ", ".join(sorted(values)[:TASKS_SHOWN]) + (", ..." if len(values) > TASKS_SHOWN else "")

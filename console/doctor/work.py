@@ -1,4 +1,4 @@
-"""Postgres, the workers and what waits for them."""
+"""Checks of Postgres, the workers and their jobs."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
 
 POOL = 8
-"""Connections that each process of ours may hold: the size of a Database unless said."""
-AT_MOST = 4 * POOL + POOL + 2 * WORKER_CONNECTIONS + 1
-"""Two processes of the sync service, the backend's one, two workers with their queues' own, a child that trains."""
-AT_LEAST = 12
-"""With fewer something waits at once: a worker's queue listens, beats and fetches beside the job that it does."""
-NO_ROOM = "without a connection a worker stops, the intake answers 503, and rings are refused"
-WAITS_S = 120.0
-"""So long nothing waits that a worker looks at."""
-MISSED = 3
-"""As many heartbeats as the workers themselves allow before they call one dead."""
+"""Connections that each of our processes may hold: the default size of a Database."""
+MOST_CONNECTIONS = 4 * POOL + POOL + 2 * WORKER_CONNECTIONS + 1
+"""Two processes of sync, the backend, two workers (each with connections of its queue) and a training process."""
+FEWEST_CONNECTIONS = 12
+"""With fewer, a worker blocks at once: its queue listens, sends heartbeats and fetches while a job runs."""
+NO_CONNECTION = "without a connection a worker stops, the intake answers 503, and webhook calls are refused"
+LONGEST_WAIT_S = 120.0
+"""A job older than this means that no worker is running."""
+MISSED_HEARTBEATS = 3
+"""Heartbeats that a worker may miss before it counts as dead; the workers use the same number."""
 ROOMS = {worker_name(SYNC_QUEUE): "sync.worker", worker_name(BACKEND_QUEUE): "backend.worker"}
 
 
 def schema(lacking: Sequence[str]) -> Finding:
     if not lacking:
-        return good("schema", "the newest")
+        return good("schema", "up to date")
     return fault(
         "schema",
         f"the database lacks {', '.join(lacking)}",
-        why="services of this version ask for columns that are not there",
+        why="services of this version use columns that do not exist",
         repair="labelloop migrate",
     )
 
 
 def connections(row: ServerState) -> Finding:
-    """Room for what our processes may still open, on the server, in the database, and for the role."""
+    """Check that our processes can open all their connections: limits of the server, the database and the role."""
     rooms = {"the server": (row.places, row.used, "raise max_connections of Postgres and restart it")}
     if row.database_places is not None:
         raise_it = "alter database ... connection limit 100  -- in psql, as an administrator"
@@ -44,34 +44,35 @@ def connections(row: ServerState) -> Finding:
         rooms["this user"] = (row.role_places, row.role_used, raise_it)
     where, (places, used, repair) = min(rooms.items(), key=lambda room: room[1][0] - room[1][1])
     free = places - used
-    if free < max(2, AT_LEAST - row.ours):
+    if free < max(2, FEWEST_CONNECTIONS - row.ours):
         return fault(
             "connections",
-            f"{where} has {free} connections free of {places}; labelloop has {row.ours} and takes up to {AT_MOST}",
-            why=NO_ROOM,
+            f"{where} has {free} connections free of {places}; labelloop has {row.ours} and needs up to "
+            f"{MOST_CONNECTIONS}",
+            why=NO_CONNECTION,
             repair=repair,
         )
-    if free < AT_MOST - row.ours:
-        busy = f"labelloop has {row.ours} and takes up to {AT_MOST} when all is busy"
+    if free < MOST_CONNECTIONS - row.ours:
+        busy = f"labelloop has {row.ours} and needs up to {MOST_CONNECTIONS} under full load"
         return hint("connections", f"{where} has {free} free of {places}; {busy}")
     return good("connections", f"{free} free of {places}")
 
 
 def full(said: str) -> Finding:
-    """Postgres does not even let us in."""
+    """Report a Postgres that refuses a new connection."""
     return fault(
         "connections",
         f"Postgres has no connection free ({said})",
-        why=NO_ROOM,
+        why=NO_CONNECTION,
         repair="raise max_connections of Postgres and restart it",
     )
 
 
 def workers(named: Sequence[str], heartbeats: Sequence[float], beat_s: float) -> Finding:
-    limit = MISSED * beat_s
+    limit = MISSED_HEARTBEATS * beat_s
     missing = [module for name, module in ROOMS.items() if name not in named]
     alive = sum(age <= limit for age in heartbeats)
-    why = "nothing is pushed, pulled or trained without them; what is asked for waits, and nothing is lost"
+    why = "nothing is pushed, pulled or trained without them; requests wait, and nothing is lost"
     if missing:
         run = " and ".join(f"python -m {module}" for module in missing)
         does = {"sync.worker": "sync", "backend.worker": "backend"}
@@ -80,7 +81,7 @@ def workers(named: Sequence[str], heartbeats: Sequence[float], beat_s: float) ->
         return fault("workers", says, why=why, repair=f"{run}  # or `labelloop up`")
     if alive < len(ROOMS):
         silent = [age for age in heartbeats if age > limit]
-        since = f", the last sign of another is {min(silent):.0f} s old" if silent else ""
+        since = f", the last heartbeat of another is {min(silent):.0f} s old" if silent else ""
         return fault(
             "workers",
             f"{alive} of {len(ROOMS)} workers have a heartbeat{since}",
@@ -92,22 +93,22 @@ def workers(named: Sequence[str], heartbeats: Sequence[float], beat_s: float) ->
 
 def stuck(rows: Sequence[OpenJob], beat_s: float) -> Finding:
     left = [row for row in rows if row.status == "doing" and _is_dead(row.silence, beat_s)]
-    late = [row for row in rows if row.status == "todo" and not row.behind and row.age > WAITS_S]
+    late = [row for row in rows if row.status == "todo" and not row.behind and row.age > LONGEST_WAIT_S]
     if not left and not late:
-        return good("jobs", f"{len(rows)} wait or are being done" if rows else "none waits")
+        return good("jobs", f"{len(rows)} waiting or in progress" if rows else "none waiting")
     said = [f"{_job(row)} is held by a worker that is dead" for row in left]
     said += [f"{_job(row)} has waited for {row.age:.0f} s" for row in late]
     rooms = {"sync.worker" if row.name.startswith("sync.") else "backend.worker" for row in [*left, *late]}
     return fault(
         "jobs",
         "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
-        why="a worker gives the jobs of a dead one back when it starts, and every few seconds while it lives",
+        why="only a running worker does jobs, and it also takes back the jobs of a dead one",
         repair=" and ".join(f"python -m {room}" for room in sorted(rooms)) + "  # restart it; or `labelloop up`",
     )
 
 
 def _is_dead(silence: float | None, beat_s: float) -> bool:
-    return silence is None or silence > MISSED * beat_s
+    return silence is None or silence > MISSED_HEARTBEATS * beat_s
 
 
 def _job(row: OpenJob) -> str:

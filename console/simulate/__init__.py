@@ -1,4 +1,4 @@
-"""Simulate: what query strategies would have brought on a labelled set, replayed offline with the product's parts."""
+"""Simulate: compare query strategies on a labelled set, offline, with the same code that runs in production."""
 
 from __future__ import annotations
 

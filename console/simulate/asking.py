@@ -1,4 +1,4 @@
-"""What each variant asks next: the product's own utilities and selection, on a replay's moment."""
+"""The choice of each variant's next batch, with the product's own utilities and selection."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from sync.push.window import RECENT
 
 
 def asker(variant: Variant, labelled: Labelled) -> Ask:
-    """As push does with an empty window: the best by utility, wide enough that n of them are unlike each other."""
+    """Return a function that chooses the next batch as push does with an empty window.
+
+    The candidates are the best by utility, enough of them that n belong to different groups.
+    """
 
     def ask(moment: Moment, n: int) -> Codes:
         utilities = strategies.utilities(variant.strategy, moment.proba[moment.waiting], moment.rng)

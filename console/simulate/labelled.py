@@ -1,4 +1,4 @@
-"""A labelled set: items with their true labels, parted into a pool to learn from and a test part that judges."""
+"""A labelled set: items with their true labels, split into a pool for training and a test set."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ import numpy.typing as npt
 from labelloop.errors import UsageError
 from labelloop.reading.tables import contradictions
 
-RARE = 0.25
-"""Two classes of which one has a smaller share than this are judged by F1: always naming the other one is no skill."""
+RARE_CLASS_SHARE = 0.25
+"""With two classes, the metric is F1 if one has a smaller share than this, because always predicting the other class
+would have a high accuracy."""
 TEST_SHARE = 0.25
+"""Share of the rows drawn for the test set, if the file does not split them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
-    """`data[i]` has the label `classes[codes[i]]`; `pool` and `test` are positions, and have no text in common."""
+    """`data[i]` has the label `classes[codes[i]]`; `pool` and `test` are positions without an item in common."""
 
     name: str
     learner: str
-    """Which learner of the product reads it; EMBEDDINGS where it learns from given vectors."""
+    """The learner that reads the items, by name; EMBEDDINGS for given vectors."""
     field: str
     data: Sequence[Mapping[str, object]]
     classes: tuple[str, ...]
@@ -33,72 +35,59 @@ class Labelled:
     test: npt.NDArray[np.intp]
     embeddings: npt.NDArray[np.float32] | None = None
     left_out: Mapping[str, int] | None = None
-    """Why rows of the file are not in it -> how many."""
+    """Reason why rows of the file were left out -> number of rows."""
     contradicted: int = 0
-    """Different items that stand in the file with two labels or more; their rows count like all others."""
+    """Number of items with two or more labels in the file; their rows are used like all others."""
 
     @property
-    def rare(self) -> int | None:
-        """The code of the class whose F1 is the score; None where the score is accuracy."""
+    def rare_class(self) -> int | None:
+        """The code of the class whose F1 is the metric; None if the metric is accuracy."""
         shares = np.bincount(self.codes, minlength=len(self.classes)) / len(self.codes)
-        return int(shares.argmin()) if len(shares) == 2 and shares.min() < RARE else None
+        return int(shares.argmin()) if len(shares) == 2 and shares.min() < RARE_CLASS_SHARE else None
 
     @property
-    def score_name(self) -> str:
-        return "accuracy" if self.rare is None else f"F1 of {self.classes[self.rare]!r}"
+    def metric_name(self) -> str:
+        return "accuracy" if self.rare_class is None else f"F1 of {self.classes[self.rare_class]!r}"
 
-    def score(self, said: npt.NDArray[np.intp]) -> float:
-        """Of the codes that were said of the test part."""
+    def metric(self, predicted: npt.NDArray[np.intp]) -> float:
+        """Return the accuracy, or the F1 of the rare class, of the codes predicted for the test set."""
         truth = self.codes[self.test]
-        if self.rare is None:
-            return float((said == truth).mean())
-        hit = int(((said == self.rare) & (truth == self.rare)).sum())
-        wrong = int(((said == self.rare) != (truth == self.rare)).sum())
+        if self.rare_class is None:
+            return float((predicted == truth).mean())
+        hit = int(((predicted == self.rare_class) & (truth == self.rare_class)).sum())
+        wrong = int(((predicted == self.rare_class) != (truth == self.rare_class)).sum())
         return 2 * hit / (2 * hit + wrong) if hit else 0.0
 
 
 EMBEDDINGS = "embeddings"
+Row = tuple[Mapping[str, object], str, str | None]
+"""Data, label, and split of one row."""
 
 
-def parted(
+def split_set(
     name: str,
     learner: str,
     field: str,
-    rows: Sequence[tuple[Mapping[str, object], str, str | None]],
+    rows: Sequence[Row],
     seed: int = 0,
     embeddings: npt.NDArray[Any] | None = None,
 ) -> Labelled:
-    """A set of (data, label, split) rows. Raises UsageError where nothing can be learned from it.
+    """Return the set of these rows. Raises UsageError if nothing can be trained on it.
 
-    `split` is "train" or "test" for all rows, or None for all: then a quarter is drawn for the test part.
-    Rows without an item or a label are left out, and so is what the pool has in common with the test part.
+    The split of a row is "train" or "test" in all rows, or None in all: then a quarter is drawn for the test set.
+    Rows without an item or a label are left out, and so are rows of the pool whose item is also in the test set.
     """
     vectors = None if embeddings is None else _vectors(embeddings, len(rows))
     left_out: Counter[str] = Counter()
-    kept = []
-    for i, (data, label, split) in enumerate(rows):
-        if not label or data.get(field) in ("", None):
-            left_out["no item or no label"] += 1
-        elif split not in ("train", "test", None):
-            left_out["neither train nor test"] += 1
-        else:
-            kept.append(i)
-    if not kept:
-        raise UsageError(f"{name} has no row with an item and a label ({len(rows)} rows)")
-    classes = tuple(sorted({rows[i][1] for i in kept}))
+    usable = _usable(name, field, rows, left_out)
+    classes = tuple(sorted({rows[i][1] for i in usable}))
     if len(classes) < 2:
-        raise UsageError(f"{name}: all {len(kept)} rows have the label {classes[0]!r}; two labels at least are needed")
+        raise UsageError(
+            f"{name}: all {len(usable)} rows have the label {classes[0]!r}; at least two labels are needed"
+        )
+    test = _test_rows(rows, usable, seed)
+    kept = _without_test_items(field, rows, usable, test, left_out)
     code = {label: c for c, label in enumerate(classes)}
-    test = {i for i in kept if rows[i][2] == "test"}
-    if all(rows[i][2] is None for i in kept):
-        order = np.random.default_rng([seed, 1]).permutation(kept)
-        test = set(order[: max(1, int(TEST_SHARE * len(kept)))].tolist())
-    contradicted = contradictions((rows[i][0][field], rows[i][1]) for i in kept)
-    seen = {rows[i][0][field] for i in test}
-    common = {i for i in kept if i not in test and rows[i][0][field] in seen}
-    if common:
-        left_out["also in the test part"] = len(common)
-    kept = [i for i in kept if i not in common]
     place = {i: at for at, i in enumerate(kept)}
     found = Labelled(
         name=name,
@@ -111,23 +100,59 @@ def parted(
         test=np.array([place[i] for i in kept if i in test], dtype=np.intp),
         embeddings=None if vectors is None else vectors[kept],
         left_out=dict(left_out),
-        contradicted=contradicted,
+        contradicted=contradictions((rows[i][0][field], rows[i][1]) for i in usable),
     )
-    for part, rows_of in (("to learn from", found.pool), ("in the test part", found.test)):
-        if len(np.unique(found.codes[rows_of])) < 2:
-            raise UsageError(f"{name} has {len(rows_of)} rows {part}, with fewer than two labels among them")
+    for part, positions in (("for training", found.pool), ("in the test set", found.test)):
+        if len(np.unique(found.codes[positions])) < 2:
+            raise UsageError(f"{name} has {len(positions)} rows {part}, with fewer than two labels among them")
     return found
 
 
+def _usable(name: str, field: str, rows: Sequence[Row], left_out: Counter[str]) -> list[int]:
+    """Return the rows with an item, a label and a known split; count the others in `left_out`."""
+    usable = []
+    for i, (data, label, split) in enumerate(rows):
+        if not label or data.get(field) in ("", None):
+            left_out["no item or no label"] += 1
+        elif split not in ("train", "test", None):
+            left_out["neither train nor test"] += 1
+        else:
+            usable.append(i)
+    if not usable:
+        raise UsageError(f"{name} has no row with an item and a label ({len(rows)} rows)")
+    return usable
+
+
+def _test_rows(rows: Sequence[Row], usable: list[int], seed: int) -> set[int]:
+    """Return the rows whose split is "test"; without any split, a random TEST_SHARE of them."""
+    if any(rows[i][2] is not None for i in usable):
+        return {i for i in usable if rows[i][2] == "test"}
+    order = np.random.default_rng([seed, 1]).permutation(usable)
+    return set(order[: max(1, int(TEST_SHARE * len(usable)))].tolist())
+
+
+def _without_test_items(
+    field: str, rows: Sequence[Row], usable: list[int], test: set[int], left_out: Counter[str]
+) -> list[int]:
+    """Return `usable` without rows of the pool whose item is also in the test set; count those in `left_out`."""
+    tested = {rows[i][0][field] for i in test}
+    common = {i for i in usable if i not in test and rows[i][0][field] in tested}
+    if common:
+        left_out["also in the test set"] = len(common)
+    return [i for i in usable if i not in common]
+
+
 def _vectors(embeddings: npt.NDArray[Any], n: int) -> npt.NDArray[np.float32]:
-    """Raises UsageError for anything but one finite row of numbers for each row of the file."""
+    """Check the embeddings: numbers, finite, one row per row of the file. Raises UsageError otherwise."""
     if embeddings.ndim != 2 or embeddings.shape[1] == 0 or embeddings.dtype.kind not in "fiu":
         raise UsageError(
-            f"the embeddings are a {embeddings.dtype} array of the shape {embeddings.shape}; wanted are numbers of "
-            f"the shape (rows, width)"
+            f"the embeddings are a {embeddings.dtype} array of shape {embeddings.shape}; needed are numbers of "
+            f"shape (rows, width)"
         )
     if len(embeddings) != n:
-        raise UsageError(f"the embeddings have {len(embeddings)} rows, the data {n}: one row each, in the same order")
+        raise UsageError(
+            f"the embeddings have {len(embeddings)} rows, the data {n}; they need one row each, in the same order"
+        )
     vectors = np.asarray(embeddings, dtype=np.float32)
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if len(bad):

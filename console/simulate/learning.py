@@ -1,4 +1,4 @@
-"""Learning again and again from a few more answers, fast: what does not depend on the answers is computed once."""
+"""Fast repeated training on a growing set of answers: features that do not depend on answers are computed once."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ Proba = npt.NDArray[np.float64]
 
 
 class Study(Protocol):
-    """The set as a learner sees it."""
+    """A learner with the features of a labelled set."""
 
     features: Any
-    """A row for each item of the set: a sparse matrix, or an array."""
+    """One row per item of the set: a sparse matrix or an array."""
 
     def learn(self, rows: Codes, seed: int) -> tuple[Codes, Proba]:
-        """Taught these rows' labels: the classes among them, sorted, and probabilities of them for all items."""
+        """Train on these rows. Return their classes, sorted, and the probabilities of these classes for all items."""
         ...
 
 
 def study(labelled: Labelled) -> Study:
-    """Raises UsageError where the learner cannot read the items."""
+    """Return the study of this set's learner. Raises UsageError if the learner cannot read the items."""
     if labelled.embeddings is not None and labelled.learner == EMBEDDINGS:
         vectors = labelled.embeddings.astype(np.float64)
-        # As if they had variance 1: else what the penalty means depends on the scale of somebody's model.
+        # As if the variance were 1; otherwise the effect of the penalty depends on the scale of the embedding model.
         variance = max(float(vectors[labelled.pool].var(axis=0).mean()), 1e-12)
         return Linear(vectors, labelled.codes, LogisticRegression(C=1 / variance, max_iter=1000))
     if labelled.learner not in ("images", "text"):
         raise UsageError(
-            f"simulate learns from texts, pictures or --embeddings, not as the learner {labelled.learner!r}"
+            f"simulate supports texts, pictures and --embeddings, but not the learner {labelled.learner!r}"
         )
     learner: Any = make(labelled.learner, {"field": labelled.field})
     values = []
@@ -57,10 +57,10 @@ def study(labelled: Labelled) -> Study:
 
 
 class Linear:
-    """Logistic regression on features of all the pool's items, answered or not.
+    """Logistic regression on features that were fitted to the whole pool, answered or not.
 
-    The loop's text learner counts its words in the answered texts alone, anew for each version; here they are counted
-    once. That changes the weights of words a little, and makes a step some hundred times faster.
+    The loop's text learner fits its word counts to the answered texts, for each version anew. Here they are fitted
+    once, which changes the weights of words a little and makes a step about a hundred times faster.
     """
 
     def __init__(self, features: Any, codes: Codes, classifier: Any) -> None:
@@ -69,27 +69,27 @@ class Linear:
         self._classifier = classifier
 
     def learn(self, rows: Codes, seed: int) -> tuple[Codes, Proba]:
-        """The optimum lies in the span of the answered rows, so few rows are turned into as many coordinates.
+        """Train on these rows, in as many coordinates as there are rows, since the optimum lies in their span.
 
-        The answer is the same, within the solver's tolerance: turning changes neither inner products nor lengths.
+        The result is the same within the solver's tolerance: a rotation keeps inner products and lengths.
         """
-        taught = self.features[rows]
+        chosen = self.features[rows]
         model = clone(self._classifier)
-        if len(rows) >= taught.shape[1] or len(rows) > 3000:
-            return _fit(model, taught, self._codes[rows]).classes_, _proba(model.predict_proba(self.features))
-        gram = taught @ taught.T
+        if len(rows) >= chosen.shape[1] or len(rows) > 3000:
+            return _fit(model, chosen, self._codes[rows]).classes_, _proba(model.predict_proba(self.features))
+        gram = chosen @ chosen.T
         gram = np.asarray(gram.toarray() if issparse(gram) else gram, dtype=np.float64)
-        # Equal texts make it singular; so little on the diagonal changes no answer.
+        # Equal texts make the matrix singular; a diagonal term this small changes no prediction.
         gram[np.diag_indices(len(rows))] += 1e-9 * gram.diagonal().mean() + 1e-300
         root = cholesky(gram, lower=True)
         _fit(model, root, self._codes[rows])
-        model.coef_ = np.asarray((taught.T @ solve_triangular(root, model.coef_.T, lower=True, trans="T")).T)
-        model.n_features_in_ = taught.shape[1]
+        model.coef_ = np.asarray((chosen.T @ solve_triangular(root, model.coef_.T, lower=True, trans="T")).T)
+        model.n_features_in_ = chosen.shape[1]
         return model.classes_, _proba(model.predict_proba(self.features))
 
 
 class Whole:
-    """The learner's whole pipeline, fitted from scratch as the loop does."""
+    """The learner's whole pipeline, trained from scratch at each step as in the loop."""
 
     def __init__(self, features: npt.NDArray[np.float64], codes: Codes, learner: Any) -> None:
         self.features = features
@@ -103,7 +103,7 @@ class Whole:
 
 def _fit(model: Any, features: Any, codes: Codes) -> Any:
     with warnings.catch_warnings():
-        # With a few answers of many classes it is no accident that each class has one.
+        # Expected here: with few answers of many classes, a class may have a single answer.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
         return model.fit(features, codes)
 

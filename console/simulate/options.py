@@ -1,4 +1,4 @@
-"""What the user asks of the simulation: a set, the strategies to compare, and how far to go."""
+"""The options of the simulation: the strategies to compare, the number of seeds, the batch size and the budget."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from labelloop.spec.loop import LoopSpec
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A query strategy with the diversity of its selection; random has none."""
+    """A query strategy with the diversity of its selection; random has diversity 0."""
 
     strategy: str
     diversity: float
@@ -33,15 +33,15 @@ class SimulateOptions:
     seeds: int = 5
     batch: int = 50
     budget: int | None = None
-    """Labels in all, the first batch with them; 20 batches where None, and never more than the pool has."""
+    """Labels in total, including the first batch; 20 batches if None. At most the size of the pool."""
     out: Path | None = None
-    """A .png, or a folder for the picture and the figures."""
+    """A .png file, or a folder for the picture and the figures."""
     json_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a loop says where the command line does not."""
+    """Values for options that are not given; a loop's spec replaces them."""
 
     strategies: str = "margin,entropy,random"
     diversity: float = DIVERSITY
@@ -50,7 +50,7 @@ class Defaults:
 
 
 def defaults(loops_dir: Path, loop: str | None) -> Defaults:
-    """The loop's own strategy beside a random order; without a loop, the usual strategies on text."""
+    """Return the loop's strategy and a random order; without a loop, the usual strategies on text."""
     if loop is None:
         return Defaults()
     if not (loops_dir / loop / "loop.yaml").is_file():
@@ -59,13 +59,13 @@ def defaults(loops_dir: Path, loop: str | None) -> Defaults:
     spec: LoopSpec = load(loops_dir / loop)
     chosen = dict.fromkeys((spec.queue.strategy, strategies.RANDOM))
     learner = spec.learner
-    # A simulation knows learners of one label by what they read; it refuses the others by their name.
+    # Learners of one label are named by what they read; others keep their name and are refused later.
     read = learner.reads if learner.facts.predicts is Kind.LABEL else learner.name
     return Defaults(",".join(chosen), spec.queue.diversity, read, field_of(spec))
 
 
 def variants(names: str | Sequence[str], diversity: float = DIVERSITY) -> tuple[Variant, ...]:
-    """`margin,margin:0,random`: a name alone gets `diversity`, a name with a number after a colon that one."""
+    """Parse names such as `margin,margin:0,random`: the number is a diversity, by default `diversity`."""
     words = names.split(",") if isinstance(names, str) else names
     found: list[Variant] = []
     for word in filter(None, (word.strip() for word in words)):
@@ -77,10 +77,10 @@ def variants(names: str | Sequence[str], diversity: float = DIVERSITY) -> tuple[
             )
         variant = Variant(name, 0.0 if name == strategies.RANDOM else _share(word, number) if colon else diversity)
         if variant in found:
-            raise UsageError(f"{word!r} is named twice: each strategy once for each diversity")
+            raise UsageError(f"{word!r} is listed twice; list each strategy once per diversity")
         found.append(variant)
     if not found:
-        raise UsageError(f"no strategy is named; there are: {', '.join(_simulated())}")
+        raise UsageError(f"no strategy is given; there are: {', '.join(_simulated())}")
     return tuple(found)
 
 
@@ -94,5 +94,5 @@ def _share(word: str, number: str) -> float:
     except ValueError:
         share = -1.0
     if not 0 <= share <= 1:
-        raise UsageError(f"{word!r}: after the colon stands a diversity from 0 to 1, such as margin:0.5")
+        raise UsageError(f"{word!r}: the diversity after the colon is a number from 0 to 1, such as margin:0.5")
     return share

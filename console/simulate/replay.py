@@ -1,4 +1,4 @@
-"""One replay: a first batch at random, then batch after batch as a strategy asks, each followed by learning anew."""
+"""One replay: a random first batch, then the batches that a strategy chooses, with training after each."""
 
 from __future__ import annotations
 
@@ -13,38 +13,39 @@ from console.simulate.learning import Codes, Proba, Study
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What is known when the next batch is chosen. Rows are positions in the set."""
+    """The state when the next batch is chosen. Rows are positions in the set."""
 
     study: Study
     waiting: Codes
     """Pool rows without an answer, ascending."""
     answered: Codes
-    """Pool rows with one, in the order in which they were asked."""
+    """Pool rows with an answer, in the order in which they were asked."""
     codes: Codes
     """The answers to `answered`."""
     classes: Codes
     proba: Proba
-    """Shape (rows of the set, len(classes)), from the learner that was taught `answered`."""
+    """Shape (rows of the set, len(classes)), from the learner trained on `answered`."""
     rng: np.random.Generator
 
 
 Ask = Callable[[Moment, int], Codes]
-"""Which n of the waiting rows to ask next, most useful first."""
+"""Chooses n of the waiting rows to ask next, most useful first."""
 
 
 def replay(
     labelled: Labelled, study: Study, ask: Ask, seed: int, batch: int, budget: int, enough: float = np.inf
 ) -> list[float]:
-    """The score after each batch, up to the first that is `enough`. A seed draws one first batch for all strategies.
+    """Return the metric after each batch, up to the first that reaches `enough`.
 
-    While all answers are the same label there is no model, and so the next batch is drawn at random too.
+    The first batch depends on the seed only, not on the strategy. While all answers have the same label, no model can
+    be trained, and the next batch is random too.
     """
     rng = np.random.default_rng([seed, 2])
     drawn = random_order(labelled, seed)
     answered = np.empty(0, dtype=np.intp)
     moment: Moment | None = None
-    scores: list[float] = []
-    while len(answered) < budget and (not scores or scores[-1] < enough):
+    metrics: list[float] = []
+    while len(answered) < budget and (not metrics or metrics[-1] < enough):
         n = min(batch, budget - len(answered))
         if moment is None:
             chosen = drawn[len(answered) : len(answered) + n]
@@ -55,26 +56,26 @@ def replay(
         answered = np.concatenate([answered, chosen])
         codes = labelled.codes[answered]
         if codes.min() == codes.max():
-            scores.append(labelled.score(np.full(len(labelled.test), codes[0])))
+            metrics.append(labelled.metric(np.full(len(labelled.test), codes[0])))
             continue
         classes, proba = study.learn(answered, seed)
-        scores.append(judged(labelled, classes, proba))
+        metrics.append(metric_on_test_set(labelled, classes, proba))
         waiting = np.setdiff1d(labelled.pool, answered)
         moment = Moment(study, waiting, answered, codes, classes, proba, rng)
-    return scores
+    return metrics
 
 
 def random_order(labelled: Labelled, seed: int) -> Codes:
-    """The pool's rows as the seed draws them."""
+    """Return the pool's rows in the random order of this seed."""
     drawn: Codes = np.random.default_rng([seed, 3]).permutation(labelled.pool)
     return drawn
 
 
-def judged(labelled: Labelled, classes: Codes, proba: Proba) -> float:
-    """The score on the test part of a learner that says this of all rows."""
-    return labelled.score(classes[proba[labelled.test].argmax(axis=1)])
+def metric_on_test_set(labelled: Labelled, classes: Codes, proba: Proba) -> float:
+    """Return the metric on the test set of a learner with these probabilities."""
+    return labelled.metric(classes[proba[labelled.test].argmax(axis=1)])
 
 
-def full_score(labelled: Labelled, study: Study) -> float:
-    """What all labels of the pool come to: what the curves climb to."""
-    return judged(labelled, *study.learn(labelled.pool, 0))
+def metric_with_all_labels(labelled: Labelled, study: Study) -> float:
+    """Return the metric of the learner trained on all labels of the pool."""
+    return metric_on_test_set(labelled, *study.learn(labelled.pool, 0))

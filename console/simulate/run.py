@@ -1,4 +1,4 @@
-"""`labelloop simulate`: replay every variant with every seed, and put together what came out."""
+"""`labelloop simulate`: replay every variant with every seed, and build the report."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from console.simulate.asking import asker
 from console.simulate.labelled import Labelled
 from console.simulate.learning import Study, study
 from console.simulate.options import SimulateOptions
-from console.simulate.replay import Ask, full_score, replay
+from console.simulate.replay import Ask, metric_with_all_labels, replay
 from labelloop import strategies
 from labelloop.errors import UsageError
 
 Tick = Callable[[str, int, int], object]
-BATCHES = 20
-"""Of the default budget."""
+DEFAULT_BATCHES = 20
+"""Batches in the default budget."""
 
 
 def run(
     labelled: Labelled, options: SimulateOptions, announce: Callable[[str], None], tick: Tick = lambda *_: None
 ) -> dict[str, Any]:
-    """Simulate, and write the picture and the figures where `options` want them."""
+    """Simulate, and write the picture and the figures to the files in `options`."""
     picture_file, figures_file = _files(options.out)
     report = simulate(labelled, options, announce, tick)
     if picture_file is not None:
@@ -41,21 +41,21 @@ def run(
 def simulate(
     labelled: Labelled, options: SimulateOptions, announce: Callable[[str], None], tick: Tick = lambda *_: None
 ) -> dict[str, Any]:
-    """The report, as plain JSON. The same set, options and versions of the libraries give the same report.
+    """Return the report as JSON values. The same set, options and library versions give the same report.
 
-    `tick` takes the strategy at hand, how many replays are done, and of how many.
+    `tick` is called with the current strategy, the replays done, and their total.
     """
     budget = budget_of(labelled, options)
     learner = study(labelled)
     asks = {variant.name: asker(variant, labelled) for variant in options.variants}
-    full = full_score(labelled, learner)
-    announce(f"{labelled.name}: {labelled.score_name} {full:.3f} with all {len(labelled.pool)} labels")
+    full = metric_with_all_labels(labelled, learner)
+    announce(f"{labelled.name}: {labelled.metric_name} {full:.3f} with all {len(labelled.pool)} labels")
     found: dict[str, curves.Curve] = {}
     for name, ask in asks.items():
         before, of = len(found) * options.seeds, len(asks) * options.seeds
-        told = partial(_told, tick, name, before, of)
-        found[name] = curve(labelled, learner, ask, range(options.seeds), options.batch, budget, told)
-        announce(f"{name}: {found[name].mean[-1]:.3f} with {budget}")
+        report_progress = partial(_tick, tick, name, before, of)
+        found[name] = curve(labelled, learner, ask, range(options.seeds), options.batch, budget, report_progress)
+        announce(f"{name}: {found[name].mean[-1]:.3f} with {budget} labels")
     reached = {name: curves.needed(one, full) for name, one in found.items()}
     return {
         "data": _data(labelled),
@@ -83,31 +83,33 @@ def curve(
     seeds: Sequence[int],
     batch: int,
     budget: int,
-    told: Callable[[int], object] = lambda done: None,
+    report_progress: Callable[[int], object] = lambda done: None,
 ) -> curves.Curve:
-    """One strategy's replays; `told` how many of them are done."""
-    scores: list[list[float]] = []
+    """Return one strategy's learning curve. `report_progress` is called with the number of replays done."""
+    metrics: list[list[float]] = []
     for seed in seeds:
-        told(len(scores))
-        scores.append(replay(labelled, learner, ask, seed, batch, budget))
-    return curves.Curve(curves.steps(budget, batch), np.array(scores))
+        report_progress(len(metrics))
+        metrics.append(replay(labelled, learner, ask, seed, batch, budget))
+    return curves.Curve(curves.steps(budget, batch), np.array(metrics))
 
 
-def _told(tick: Tick, name: str, before: int, of: int, done: int) -> None:
+def _tick(tick: Tick, name: str, before: int, of: int, done: int) -> None:
     tick(f"replays, now {name}", before + done, of)
 
 
 def budget_of(labelled: Labelled, options: SimulateOptions) -> int:
-    """Raises UsageError where the pool has not even two batches: then there is nothing to choose."""
+    """Return the budget in labels. Raises UsageError if the pool has fewer than two batches."""
     pool = len(labelled.pool)
     if pool < 2 * options.batch:
         raise UsageError(
-            f"{labelled.name} has {pool} rows to learn from and a batch is {options.batch}: two batches are the least; "
-            f"take a smaller --batch"
+            f"{labelled.name} has {pool} rows for training, fewer than two batches of {options.batch}; "
+            f"choose a smaller --batch"
         )
-    budget = BATCHES * options.batch if options.budget is None else options.budget
+    budget = DEFAULT_BATCHES * options.batch if options.budget is None else options.budget
     if budget <= options.batch:
-        raise UsageError(f"a budget of {budget} ends with the first batch of {options.batch}, which is random")
+        raise UsageError(
+            f"a budget of {budget} covers only the random first batch of {options.batch}; choose a larger --budget"
+        )
     return min(budget, pool)
 
 
@@ -119,14 +121,14 @@ def _files(out: Path | None) -> tuple[Path | None, Path | None]:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise UsageError(f"--out {out} is neither a .png nor a folder that can be made: {exc}") from exc
+        raise UsageError(f"--out {out} is not a .png, and no folder can be created there: {exc}") from exc
     return out / "curves.png", out / "curves.json"
 
 
 def _data(labelled: Labelled) -> dict[str, Any]:
     return {
         "name": labelled.name,
-        "score": labelled.score_name,
+        "score": labelled.metric_name,
         "learner": labelled.learner,
         "classes": len(labelled.classes),
         "pool": len(labelled.pool),
@@ -144,7 +146,7 @@ def _points(found: curves.Curve) -> list[dict[str, Any]]:
             "mean": float(found.mean[i]),
             "low": None if interval is None else float(interval[0][i]),
             "high": None if interval is None else float(interval[1][i]),
-            "scores": found.scores[:, i].tolist(),
+            "scores": found.metrics[:, i].tolist(),
         }
         for i, n in enumerate(found.labels)
     ]
@@ -152,7 +154,7 @@ def _points(found: curves.Curve) -> list[dict[str, Any]]:
 
 def _needed(need: curves.Needed, of_random: curves.Needed | None, name: str) -> dict[str, Any]:
     return {
-        "score": need.score,
+        "score": need.metric,
         "per_seed": list(need.per_seed),
         "median": need.median,
         "low": need.low,

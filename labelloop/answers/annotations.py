@@ -38,7 +38,7 @@ class StoredAnnotation(Annotation):
     """The newest version of an annotation, as the view annotations has it."""
 
     seq: int
-    """Rises with every version that we saw."""
+    """Number of the version, in the order in which we saw them."""
     output_id: UUID
     distrusted: str | None
     """Why it does not count; None for one that counts."""

@@ -10,7 +10,7 @@ from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.structured import read_labels, read_number, read_spans
 
 
-def item_score(config: LabelingConfig, answer: str, said: str | None) -> float:
+def item_score(config: LabelingConfig, answer: str, predicted: str | None) -> float:
     """Return how correct `predicted` is if people agree on `answer`, both as tables hold them. It is 0 without a
     prediction.
 
@@ -19,25 +19,25 @@ def item_score(config: LabelingConfig, answer: str, said: str | None) -> float:
     exactly the same within the item, as CoNLL counts them (Tjong Kim Sang and De Meulder 2003). Numbers: see
     `number_score`.
     """
-    if said is None:
+    if predicted is None:
         return 0.0
-    if said == answer:
+    if predicted == answer:
         return 1.0
-    return item_score_of_control(config.answer, answer, said)
+    return item_score_of_control(config.answer, answer, predicted)
 
 
-def item_score_of_control(control: ControlTag, answer: str, said: str) -> float:
+def item_score_of_control(control: ControlTag, answer: str, predicted: str) -> float:
     """Return the item score of an answer to this control; an answer that cannot be read is incorrect."""
     try:
         if control.kind is Kind.LABELS:
-            return jaccard(read_labels(answer), read_labels(said))
+            return jaccard(read_labels(answer), read_labels(predicted))
         if control.kind is Kind.SPANS:
-            return f1(read_spans(answer), read_spans(said))
+            return f1(read_spans(answer), read_spans(predicted))
         if control.kind is Kind.NUMBER:
-            return number_score(control, read_number(answer), read_number(said))
+            return number_score(control, read_number(answer), read_number(predicted))
     except ValueError:
         return 0.0
-    return float(answer == said)
+    return float(answer == predicted)
 
 
 def jaccard(one: Collection[Any], other: Collection[Any]) -> float:
@@ -52,14 +52,14 @@ def f1(one: Collection[Any], other: Collection[Any]) -> float:
     return 2 * len(first & second) / (len(first) + len(second)) if first or second else 1.0
 
 
-def number_score(control: ControlTag, answer: float, said: float) -> float:
+def number_score(control: ControlTag, answer: float, predicted: float) -> float:
     """Return 1 - |answer - predicted| / range, at least 0.
 
     The range is that of the control. Without one it is the larger absolute value of the two, so that half and double
     are 0.5.
     """
-    range_ = width_of(control) or max(abs(answer), abs(said)) or 1.0
-    return max(0.0, 1.0 - abs(answer - said) / range_)
+    range_ = width_of(control) or max(abs(answer), abs(predicted)) or 1.0
+    return max(0.0, 1.0 - abs(answer - predicted) / range_)
 
 
 def width_of(control: ControlTag) -> float | None:

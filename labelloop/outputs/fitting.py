@@ -26,12 +26,12 @@ def shown(output: Output, config: LabelingConfig) -> Output:
     probabilities: dict[str, float] | None = None
     if output.probabilities is not None:
         probabilities = {}
-        for said, share in output.probabilities.items():
-            probabilities[to_label(said)] = min(1.0, probabilities.get(to_label(said), 0.0) + share)
+        for given, share in output.probabilities.items():
+            probabilities[to_label(given)] = min(1.0, probabilities.get(to_label(given), 0.0) + share)
     # `check` reads the labels of a structured answer.
     plain = config.kind is Kind.LABEL
-    answers = (str(said) if plain and type(said) is int else said for said in (output.label, output.gold))
-    label, gold = (to_label(said) if isinstance(said, str) else said for said in answers)
+    answers = (str(given) if plain and type(given) is int else given for given in (output.label, output.gold))
+    label, gold = (to_label(given) if isinstance(given, str) else given for given in answers)
     return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 
@@ -69,13 +69,13 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
     return replace(output, label=_label("label", output.label, labels), gold=_label("gold", output.gold, labels))
 
 
-def _label(name: str, said: object, labels: Collection[str]) -> str | None:
+def _label(name: str, given: object, labels: Collection[str]) -> str | None:
     """Return one label as a text. Raises InvalidOutput if the loop has no such label; a loop without labels accepts
     any.
     """
-    if said is None:
+    if given is None:
         return None
-    label = fields.word(name, _as_text(said, labels), empty=False)
+    label = fields.word(name, _as_text(given, labels), empty=False)
     if label not in (labels or (label,)):
         raise InvalidOutput(name, result.no_label(labels))
     return label
@@ -103,13 +103,13 @@ def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
 
     Raises InvalidOutput if the form cannot give it, or if a span ends after the text.
     """
-    said = getattr(output, name)
-    if said is None:
+    given = getattr(output, name)
+    if given is None:
         return None
-    if isinstance(said, list) and config.kind is Kind.LABELS:
-        said = [_as_text(one, config.labels) for one in said]
+    if isinstance(given, list) and config.kind is Kind.LABELS:
+        given = [_as_text(one, config.labels) for one in given]
     try:
-        answer = structured.canonical(config.answer, said)
+        answer = structured.canonical(config.answer, given)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
     shown = config.text_field

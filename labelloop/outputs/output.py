@@ -14,7 +14,7 @@ from labelloop.reading import fields, strict_json
 
 
 class OutputState(StrEnum):
-    """The place of an output in the loop. The database refuses any other change of state than its edges."""
+    """State of an output. The database refuses every change that is no edge between two states."""
 
     PASSED = "passed"
     """It is not shown to people."""
@@ -76,12 +76,12 @@ class Output:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON that is sent: the fields that are not None."""
-        said = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
+        sent = {name: value for name in FIELDS if (value := getattr(self, name)) is not None}
         if not self.model_version:
-            said.pop("model_version", None)
+            sent.pop("model_version", None)
         if isinstance(self.produced_at, datetime):
-            said["produced_at"] = self.produced_at.isoformat()
-        return said
+            sent["produced_at"] = self.produced_at.isoformat()
+        return sent
 
 
 FIELDS = tuple(field.name for field in fields_of(Output))

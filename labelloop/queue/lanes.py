@@ -27,7 +27,7 @@ from labelloop.strategies import single
 
 
 class Lane(StrEnum):
-    """Why an output is shown to people, or not; the text at the top of this file says more."""
+    """Reason for which people see an output, or do not; the docstring of this file explains each."""
 
     RULE = "rule"
     CONTROL = "control"

@@ -31,7 +31,7 @@ class Prelabelled:
 def prelabel_result(spec: LoopSpec, shown: Prelabelled) -> list[dict[str, Any]]:
     """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
 
-    It is empty if the guess is no better than tossing a coin: people then begin with an empty form.
+    It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form.
     """
     margin = shown.margin
     if shown.champion == PIPELINE and shown.probabilities:

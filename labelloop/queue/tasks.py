@@ -100,7 +100,7 @@ class OpenTask(Prelabelled):
     fresh: bool
     """The versions in force have scored it."""
     more: int
-    """How many more people are asked because that many answers cannot be read."""
+    """Number of extra people that are asked because answers cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class AskedAgain:
     wanted: int
     """Number of people to ask."""
     more: int
-    """How many of them are asked because answers cannot be read."""
+    """Number of those that are asked because answers cannot be read."""
     asked_more: int
     """The same number as Label Studio was last told it."""
 

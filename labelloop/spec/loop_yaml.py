@@ -127,7 +127,7 @@ class _Reader:
             what = f"{dotted(path[1:])}: holds the character U+{ord(bad[0]):04X}, which Postgres does not keep"
             raise _error(node.start_mark, what)
         if isinstance(value, float) and not math.isfinite(value):
-            raise _error(node.start_mark, f"{dotted(path[1:])}: a finite number is wanted, not {node.value}")
+            raise _error(node.start_mark, f"{dotted(path[1:])}: must be a finite number, not {node.value}")
         return value
 
 

@@ -84,8 +84,8 @@ class Queue(Strict):
     def _leaves_room(self) -> Queue:
         total = sum(self.shares.values())
         if total > 1 + 1e-9:  # 0.1 + 0.2 + 0.7 is a little more than 1
-            said = ", ".join(f"{name} {share:g}" for name, share in self.shares.items() if share)
-            raise ValueError(f"{said} are shares of one window, at most 1 in all; they sum to {total:g}")
+            named = ", ".join(f"{name} {share:g}" for name, share in self.shares.items() if share)
+            raise ValueError(f"{named} are shares of one window, at most 1 in all; they sum to {total:g}")
         return self
 
     @property

@@ -1,6 +1,6 @@
-"""Mend: what open tasks show in Label Studio is what we gave them, though people can delete predictions there.
+"""Mend: find open tasks whose prediction in Label Studio was deleted or changed, so that the next push restores it.
 
-Part of `labelloop push` as people call it, not of the worker's: it reads every open task.
+`labelloop push` does this when a person runs it. The worker does not, because it reads every open task.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from labelloop.store.tables import tasks as task_store
 
 
 def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
-    """No longer believe in wrong predictions, so that the next push sets them right; returns of how many tasks.
+    """Mark the tasks without a correct prediction, so that the next push gives them one; returns how many.
 
-    None is taken away: Label Studio refuses the answer of a page that began with a prediction which is gone.
+    No prediction is deleted: Label Studio refuses an answer from a page that was opened with a deleted prediction.
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
@@ -37,7 +37,7 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
 
 
 def to_mend(served: Sequence[Served], rows: Mapping[int, OpenTask], version: str) -> list[int]:
-    """Tasks that should have one prediction of `version`, with our score, and have not."""
+    """Return the tasks that lack a prediction of `version` with the order score that Postgres has."""
     found = []
     for task in served:
         row = rows.get(task.task_id)

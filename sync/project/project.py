@@ -1,4 +1,4 @@
-"""A loop's project in Label Studio: made once, found again, and kept as the loop's spec says."""
+"""A loop's project in Label Studio: created once, found again, and kept as the loop's spec wants it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from labelloop.answers.unreadable import empty_is_an_answer
 from labelloop.errors import Ambiguous, Failed, Refused, Unreachable
@@ -22,13 +23,13 @@ from sync.project import signposts
 logger = logging.getLogger(__name__)
 
 CREATION_GRACE_S = 30.0
-"""How long a creation whose answer was lost may still take effect."""
+"""Seconds within which a creation may still take effect after its reply was lost."""
 SAMPLING = "Uncertainty sampling"
 ML_TITLE = "labelloop"
 DISCONNECTED = "DI"
 """Label Studio's state of an ML backend that does not answer."""
 UNAUTHORIZED = "401 Client Error"
-"""Stands in the error that Label Studio lists for an ML backend that refuses its password."""
+"""Part of the error that Label Studio lists for an ML backend which refuses its password."""
 HOOK_HEADER = "X-Labelloop-Secret"
 HOOK_ACTIONS = (
     "ANNOTATION_CREATED",
@@ -49,18 +50,18 @@ class Connected:
 
     project: LoopProject
     missing: Sequence[str]
-    """Names of what is not connected yet: call ensure_project again later."""
+    """Names of the connections that could not be made yet: call ensure_project again later."""
 
 
 def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings) -> Connected:
     """Create the loop's project and connect it, as far as that is not done already.
 
-    What Label Studio refuses for good is logged and left out: nothing depends on it, since answers are also looked for
-    without a doorbell.
+    A connection that Label Studio refuses for good is logged and left out. Nothing depends on one: answers are pulled
+    without a doorbell too.
     """
-    row = _stand(database, gateway, spec)
+    row = _find_or_create(database, gateway, spec)
     project = check_is_ours(gateway, row)
-    project = _as_the_spec_says(database, gateway, project, spec, row)
+    project = _apply_spec(database, gateway, project, spec, row)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]
@@ -70,8 +71,8 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     return Connected(replace(row, project_id=project.id, label_studio_url=gateway.url), missing)
 
 
-def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> LoopProject:
-    """The row with its project's id: known, found again by the mark that we put into its description, or made."""
+def _find_or_create(database: Database, gateway: Gateway, spec: LoopSpec) -> LoopProject:
+    """Return the loop's project: a stored one, one found by the mark in its description, or a new one."""
     with database.transaction() as conn:
         projects.intend(conn, spec.name, gateway.url, secrets.token_bytes(32))
         row = projects.get(conn, spec.name)
@@ -83,7 +84,7 @@ def _stand(database: Database, gateway: Gateway, spec: LoopSpec) -> LoopProject:
         with database.transaction() as conn:
             mine = projects.claim_creation(conn, spec.name, CREATION_GRACE_S)
         if not mine:
-            raise Unreachable(f"the project of loop {spec.name!r} is just being made")
+            raise Unreachable(f"the project of loop {spec.name!r} is being created at this moment")
         found = [_create(database, gateway, row, spec).id]
     with database.transaction() as conn:
         projects.made(conn, spec.name, found[0], gateway.url)
@@ -108,30 +109,33 @@ def _create(database: Database, gateway: Gateway, row: LoopProject, spec: LoopSp
 
 
 def check_is_ours(gateway: Gateway, row: LoopProject) -> Project:
-    """The project, surely ours: a Label Studio that was set up anew, or restored, gives its ids away again."""
+    """Return the project if its mark is ours: a Label Studio that was restored or set up anew uses ids again."""
     try:
         project = gateway.project(row.id)
     except Refused as exc:
         if exc.status != 404:
             raise
         raise Failed(
-            f"project {row.id} of loop {row.loop!r} is gone from Label Studio at {gateway.url}; restore "
+            f"project {row.id} of loop {row.loop!r} is gone from Label Studio at {gateway.url}. Restore "
             f"it there, or make a new one: labelloop project recreate --loop {row.loop}. Every answer that was "
             "pulled is still in Postgres"
         ) from exc
     if _mark(row) not in project.description:
         raise Failed(
-            f"project {project.id} of Label Studio at {gateway.url} is not that of loop {row.loop!r}: its "
+            f"project {project.id} of Label Studio at {gateway.url} does not belong to loop {row.loop!r}: its "
             f"description does not have the mark {_mark(row)}"
         )
     return project
 
 
 def keep_order(gateway: Gateway, project: Project, version: str) -> None:
-    """Label Studio ranks by the predictions of one version; connecting things, or people, may have changed it."""
+    """Restore the settings by which Label Studio orders tasks. People change them, and so does a new connection.
+
+    `version`: Label Studio ranks by the order scores of this version's predictions.
+    """
     wanted = {
         "sampling": (project.sampling, SAMPLING),
-        # Without it Label Studio shows no prelabel and serves at random.
+        # Without this, Label Studio shows no prelabel and serves tasks at random.
         "show_collab_predictions": (project.shows_predictions, True),
         "show_overlap_first": (project.overlap_first, False),
         "annotator_evaluation_enabled": (project.evaluates_people, False),
@@ -142,13 +146,11 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
         try:
             gateway.update_project(project.id, model_version=version)
         except Refused:
-            # It takes only a version that some prediction has: the first import will make it known.
+            # Label Studio accepts only a version that some prediction has: the first import brings one.
             logger.debug("no prediction yet of version %s", version)
 
 
-def _as_the_spec_says(
-    database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject
-) -> Project:
+def _apply_spec(database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject) -> Project:
     wanted = {
         "maximum_annotations": (project.overlap, spec.overlap),
         "enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config)),
@@ -166,7 +168,7 @@ def _as_the_spec_says(
 
 
 def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[str, str], Mapping[str, str]]:
-    """Return what the project is to say, and what labelloop wrote last."""
+    """Return the texts that the project should have, and those that labelloop wrote last."""
     with database.transaction() as conn:
         waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
@@ -174,17 +176,18 @@ def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[s
 
 
 def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:
-    """Set the project's words and tab right when its first tasks have come, and not at the next look."""
+    """Update the project's texts and its tab after the first tasks, without waiting for the next check."""
     project = gateway.project(row.id)
-    signposts.keep_tab(gateway, _as_the_spec_says(database, gateway, project, spec, row), spec)
+    signposts.keep_tab(gateway, _apply_spec(database, gateway, project, spec, row), spec)
 
 
 def _changes(wanted: Mapping[str, tuple[object, object]]) -> dict[str, object]:
-    """Of what a project has and what is wanted, the latter where they differ."""
+    """Return the wanted values that differ from the present ones. `wanted`: name to the present and wanted value."""
     return {name: want for name, (has, want) in wanted.items() if has != want}
 
 
 def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
+    """Keep one webhook to our doorbell, and delete other webhooks of the loop."""
     if not settings.hook_secret:
         return True
     url = settings.sync_url.rstrip("/") + hook_path(spec.name)
@@ -196,7 +199,7 @@ def _webhook(gateway: Gateway, project: Project, spec: LoopSpec, settings: Setti
         asked = (hook.url, hook.is_active, hook.headers, set(hook.actions or ()), bool(hook.send_for_all_actions))
         if not standing and not hook.send_payload and asked == (url, True, headers, set(HOOK_ACTIONS), False):
             standing = True
-        else:  # also where the service had another address: every click would wait for nobody to answer there
+        else:  # also at a former address of the service, for which every click would wait in vain
             gateway.delete_webhook(hook.id)
     if standing:
         return True
@@ -212,7 +215,7 @@ def _tab(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings)
 
 
 def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Settings) -> bool:
-    """False while our backend does not answer: Label Studio asks it for its health first."""
+    """Connect the backend service; False while it does not answer, since Label Studio checks its health first."""
     if not settings.backend_password:
         return True
     url = settings.backend_url.rstrip("/")
@@ -227,26 +230,35 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
     standing = [backend for backend in gateway.ml_backends(project.id) if backend.title == ML_TITLE]
     here = [backend for backend in standing if backend.url.rstrip("/") == url]
     for backend in standing:
-        if backend not in here:  # where the backend was before: Label Studio would go on asking there
+        if backend not in here:  # a former address, which Label Studio would go on asking
             gateway.delete_ml_backend(backend.id)
     try:
-        if not here:
-            gateway.create_ml_backend(project.id, **fields)
-        for backend in here:
-            # Label Studio never shows the password it holds, but lists the backend's answer to it.
-            if UNAUTHORIZED in (backend.error_message or ""):
-                gateway.update_ml_backend(backend.id, project=project.id, **fields)
+        _connect_ml_backend(gateway, project.id, here, fields)
     except Refused as exc:
         if exc.status != 400:
             raise
         return False
     if any(str(backend.state) == DISCONNECTED for backend in here):
         return False  # it may have another password when it is back
-    # Label Studio connects a webhook of its own, with every payload and without the password. Ours is the doorbell.
-    for hook in gateway.webhooks(project.id):
+    _delete_ml_webhooks(gateway, project.id, url)
+    return True
+
+
+def _connect_ml_backend(gateway: Gateway, project_id: int, here: Sequence[Any], fields: Mapping[str, Any]) -> None:
+    """Create the connection, or renew the password of those that are `here` already."""
+    if not here:
+        gateway.create_ml_backend(project_id, **fields)
+    for backend in here:
+        # Label Studio never shows its stored password, but lists the error with which the backend refuses it.
+        if UNAUTHORIZED in (backend.error_message or ""):
+            gateway.update_ml_backend(backend.id, project=project_id, **fields)
+
+
+def _delete_ml_webhooks(gateway: Gateway, project_id: int, url: str) -> None:
+    """Delete the webhook that Label Studio adds to an ML backend: it sends every payload, without the password."""
+    for hook in gateway.webhooks(project_id):
         if hook.url.rstrip("/") == f"{url}/webhook":
             gateway.delete_webhook(hook.id)
-    return True
 
 
 def _tried(
@@ -260,10 +272,10 @@ def _tried(
     try:
         return connect(gateway, project, spec, settings)
     except Refused as exc:
-        logger.warning("loop %s goes on without its %s: %s", spec.name, what, exc)
+        logger.warning("loop %s works without its %s: %s", spec.name, what, exc)
         return True
     except Ambiguous:
-        return False  # the next call looks whether it is there
+        return False  # the next call finds out whether it was made
 
 
 def _mark(row: LoopProject) -> str:

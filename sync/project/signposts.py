@@ -1,7 +1,7 @@
-"""Signposts: what tells people in Label Studio where they are and what to press: description, instruction and tab.
+"""Signposts: the texts that tell annotators in Label Studio where they are and what to press, and the tab of tasks.
 
-People may write their own words around ours, and choose their own columns. What is ours is known by being, to the
-letter, what we write today or wrote formerly; whatever else stands there is theirs, and stays.
+People may write their own words around these texts, and choose their own columns. A text is ours only if it equals,
+letter by letter, one that labelloop writes today or wrote before. All other text belongs to people and stays.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, WHY
 from labelloop.spec.loop import LoopSpec
 
-PRESS = "Press Label All Tasks: you are asked what a model learns most from."
+PRESS = "Press Label All Tasks: you get the items from which a model learns most."
 KEEP = "Filled and read by labelloop. Keep this mark: "
-"""Our mark follows. The list of projects shows about 150 characters."""
+"""The mark of the loop follows. The list of projects shows about 150 characters of a description."""
 FORMER_DESCRIPTIONS = (
     (
         "Filled and read by labelloop. Open it and press Label All Tasks: you are asked what a model learns most from, "
@@ -25,41 +25,52 @@ FORMER_DESCRIPTIONS = (
     ),
     KEEP,
 )
-INSTRUCTION = (
-    "<p>Press <b>Label All Tasks</b>. It serves the task whose answer teaches the model most, to you alone. "
-    "<b>Label Tasks As Displayed</b> and the rows of the table show one task to several people.</p>"
-    "<p>An answer that is filled in is a model's guess. Look at the item first: you are asked because the guess is "
-    "often wrong. <b>Submit</b> what is right; <b>Skip</b> what nobody could answer.</p>"
+INSTRUCTION = "".join(
+    (
+        "<p>Press <b>Label All Tasks</b>. You get the task from which the model learns most, and nobody else gets it ",
+        "meanwhile. <b>Label Tasks As Displayed</b> and the rows of the table may show one task to several people.</p>",
+        "<p>An answer that is filled in is a model's guess, and often incorrect. Look at the item first. ",
+        "<b>Submit</b> the correct answer. <b>Skip</b> an item that nobody could answer.</p>",
+    )
+)
+_FORMER_INSTRUCTION = "".join(
+    (
+        "<p>Press <b>Label All Tasks</b>. It serves the task whose answer teaches the model most, to you alone. ",
+        "<b>Label Tasks As Displayed</b> and the rows of the table show one task to several people.</p>",
+        "<p>An answer that is filled in is a model's guess. Look at the item first: you are asked because the guess ",
+        "is often wrong. <b>Submit</b> what is right; <b>Skip</b> what nobody could answer.</p>",
+    )
 )
 FORMER_INSTRUCTIONS = (
-    INSTRUCTION.replace(
+    _FORMER_INSTRUCTION,
+    _FORMER_INSTRUCTION.replace(
         "An answer that is filled in is a model's guess.", "The answer that is filled in is the model's guess."
     ),
     "Press <b>Label All Tasks</b>: it serves the most informative task first, and each task to one person.",
 )
 COUNTED_UP_TO = 10_000
-"""Waiting outputs are counted up to here."""
+"""Waiting outputs are counted up to this number."""
 TAB = "Most informative first"
 ORDERING = ["tasks:predictions_score"]
 FILTERS = {
     "conjunction": "and",
     "items": [{"filter": "filter:tasks:completed_at", "operator": "empty", "type": "Datetime", "value": True}],
 }
-"""The tasks that somebody is still asked for."""
+"""The tab shows the tasks that are still open."""
 OTHERS = (
     *("inner_id", "completed_at", "cancelled_annotations", "total_predictions", "annotations_results"),
     *("annotations_ids", "predictions_model_versions", "predictions_results", "file_upload", "storage_filename"),
     *("created_at", "updated_at", "updated_by", "avg_lead_time", "draft_exists"),
 )
-"""Columns of Label Studio's own that say nothing about what to answer next."""
+"""Label Studio's own columns that do not help to choose or answer a task."""
 TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
 WIDTHS = {f"tasks:data.{WHY}": 320}
 NARROW = ("id", "annotators", "predictions_score")
-"""Columns with no room beside a task that is open."""
+"""Columns for which there is no room beside an open task."""
 
 
 def words(spec: LoopSpec, mark: str, waiting: int) -> dict[str, str]:
-    """Return the project's title, description and instruction. `waiting` outputs wait for a place in the window."""
+    """Return the project's title, description and instruction. `waiting`: how many outputs wait outside the window."""
     says = spec.instruction if "<" in spec.instruction else f"<p>{html.escape(spec.instruction)}</p>"
     return {
         "title": spec.title or _title(spec.name),
@@ -69,22 +80,22 @@ def words(spec: LoopSpec, mark: str, waiting: int) -> dict[str, str]:
 
 
 def _title(loop: str) -> str:
-    """Label Studio wants three letters at least."""
+    """Return a title of at least three letters, as Label Studio requires."""
     return loop if len(loop) >= 3 else f"loop {loop}"
 
 
 def _waiting(n: int) -> str:
-    """Two digits, so that the words stay the same while little changes."""
+    """Round to two digits, so that a small change does not change the text."""
     if n > COUNTED_UP_TO:
         return f"More than {COUNTED_UP_TO:,} items wait."
     if n >= 100:
         n = round(n, 2 - len(str(n)))
         return f"About {n:,} items wait."
-    return f"{n} items wait." if n > 1 else "One item waits." if n else "All that waits is here."
+    return f"{n} items wait." if n > 1 else "One item waits." if n else "All waiting items are here."
 
 
 def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
-    """Return what of the project's words is to be changed, and into what. `written` is what labelloop wrote last."""
+    """Return the project's texts that must change, with their new values. `written`: our last texts."""
     has = {"title": project.title, "description": project.description, "expert_instruction": project.instruction}
     formerly: Mapping[str, Sequence[str]] = {
         "title": [_title(spec.name)],
@@ -104,28 +115,28 @@ def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written
 
 
 def keep_tab(gateway: Gateway, project: Project, spec: LoopSpec) -> None:
-    """Keep one tab of our title, in our order and with our filter; its columns are people's once it is there.
+    """Keep one tab with our title, order and filter. Once it exists, people choose its columns.
 
-    A person who wants another order or filter makes a tab of another title.
+    People who want another order or filter make a tab with another title.
     """
     standing = [view for view in gateway.views(project.id) if view.title == TAB]
     if not standing:
         gateway.create_view(project.id, _tab(project, spec, {}))
     elif (wanted := _tab(project, spec, standing[0].data)) != standing[0].data:
         gateway.update_view(standing[0].id, wanted)
-    for double in standing[1:]:  # two looked at the same time
+    for double in standing[1:]:  # two checks at the same time made one each
         gateway.delete_view(double.id)
 
 
 def _tab(project: Project, spec: LoopSpec, has: Mapping[str, Any]) -> dict[str, Any]:
-    # In a project without tasks Label Studio knows no score, and shows an error instead of an empty list.
+    # Without tasks Label Studio cannot order by a score, and shows an error instead of an empty list.
     ordering = ORDERING if project.tasks else []
     ours = {"type": "list", "target": "tasks", "title": TAB, "ordering": ordering, "filters": FILTERS}
     return {"hiddenColumns": hidden_columns(spec), "columnsWidth": WIDTHS, **has, **ours}
 
 
 def hidden_columns(spec: LoopSpec) -> dict[str, list[str]]:
-    """Label Studio shows every column that is not named here, also one of a field that comes later."""
+    """Return the columns to hide. Label Studio shows all others, those of later fields too."""
     ours = TECHNICAL if spec.config.quick is None else (*TECHNICAL, BEST)
     technical = [f"data.{name}" for name in ours if name not in spec.config.data_fields]
     explore = [f"tasks:{name}" for name in (*OTHERS, *technical)]

@@ -1,8 +1,8 @@
-"""Doorbell: Label Studio's webhook says that something happened in a loop's project. Nothing else of it is believed.
+"""Doorbell: Label Studio's webhook, which only says that something happened in a loop's project.
 
-It is lost at times, comes twice or late, and can be forged by whoever sees its secret, which every member of the
-project does: so it may cost a look at Label Studio, and never a label. Nor does it say what happened: to collect that
-would cost the annotator, inside whose request it rings, a fifth of the whole. The address names the loop.
+A webhook can be lost, repeated or late. Every member of the project sees its secret and can forge it. So a webhook may
+cost a pull, but it never carries a label. Nor does it say what happened: to collect that would take a fifth of the time
+of the annotator's request, during which it is sent. Its address names the loop.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sync.project.project import HOOK_HEADER, hook_path
 
 MAX_BYTES = 256 * 1024
 PACE_S = 3.5
-"""Seconds from a ring until the look, so that one look serves every click in between. The worker adds a second at most,
-and the look itself takes less than half of one: answers are in Postgres within 5 s.
+"""Seconds from a webhook to its pull, so that one pull serves all clicks in between. The worker adds at most a second,
+and the pull takes less than half a second: answers are in Postgres within 5 s.
 """
 
 
@@ -32,42 +32,42 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 
     @bp.post(hook_path("<loop>"))
     def ring(loop: str) -> Response:
-        """204 within milliseconds: Label Studio waits for it inside the annotator's request, for a second at most."""
+        """Answer 204 within milliseconds: Label Studio waits for it in the annotator's request, at most a second."""
         if not is_secret(settings, request.headers.get(HOOK_HEADER, "")):
-            return _no(401, f"the header {HOOK_HEADER} is wrong or missing")
+            return _refused(401, f"the header {HOOK_HEADER} is wrong or missing")
         raw = request.stream.read(MAX_BYTES + 1)
         action, project_id = "", None
-        if len(raw) <= MAX_BYTES:  # else it is a webhook of before, which sent a task along: the look finds it
+        if len(raw) <= MAX_BYTES:  # a longer one is an older webhook, which sent a task along: the pull finds it
             try:
-                action, project_id = _said(json.loads(raw))
+                action, project_id = _action_and_project(json.loads(raw))
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                return _no(400, "not a webhook of Label Studio")
+                return _refused(400, "not a webhook of Label Studio")
         try:
             with database.transaction() as conn:
                 project = projects.get(conn, loop)
                 if project is None or project_id not in (None, project.project_id):
-                    return _no(404, "not the project of this loop")
+                    return _refused(404, "not the project of this loop")
                 if action == "TASKS_DELETED":
                     task_store.doubt_open(conn, loop)
                 jobs.ask(conn, jobs.PULL, loop, in_s=PACE_S)
         except Retriable:
-            return _no(503, "Postgres does not answer")
+            return _refused(503, "Postgres does not answer")
         return Response(status=204)
 
     return bp
 
 
 def is_secret(settings: Settings, given: str) -> bool:
-    """Whether `given` is what Label Studio's webhook must carry."""
+    """Whether `given` is the secret that Label Studio's webhook must carry."""
     return callers.is_same(given, settings.hook_secret)
 
 
-def _said(body: Any) -> tuple[str, object]:
-    """The action, and the id of the project if it is named. Raises for what is no webhook of Label Studio."""
+def _action_and_project(body: Any) -> tuple[str, object]:
+    """Return the action, and the id of the project if it is named. Raises if this is not Label Studio's webhook."""
     if not isinstance(body["action"], str):
         raise TypeError
     return body["action"], body["project"]["id"] if "project" in body else None
 
 
-def _no(status: int, why: str) -> Response:
+def _refused(status: int, why: str) -> Response:
     return Response(json.dumps({"error": why}), status=status, mimetype="application/json")

@@ -1,8 +1,8 @@
-"""Pull: what people did in Label Studio becomes annotation versions, and with them feedback and answers.
+"""Pull: turn the answers in Label Studio into annotation versions, and with them into feedback and answers.
 
-The doorbell only says that there is something; the truth is read back, by the time of each task's last change, which is
-Label Studio's own and compared with nothing else. A look costs Label Studio processor time beside its people, so a
-worker remembers what it has seen, and reads what is new. A full sweep finds the rest.
+The doorbell only asks for a pull; the pull reads the changes from Label Studio, by each task's time of change. That
+time is Label Studio's own, and is compared with no other clock. A pull costs Label Studio processor time that its
+annotators need. So a worker remembers which changes it has seen, and reads only new ones. A full sweep finds the rest.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from sync.pull.take_in import Pull, PullReport
 logger = logging.getLogger(__name__)
 
 MARGIN = timedelta(seconds=60)
-"""Label Studio commits a change later than the time that it gives it, by less than this."""
+"""Label Studio commits a change later than the time that it stores with it, by less than this."""
 USUALLY = timedelta(seconds=2)
-"""... and nearly always by less than this."""
+"""The same delay, in nearly all cases."""
 LATE_EVERY_S = 60.0
-"""Between two looks for changes that were committed late, while there are changes."""
+"""Seconds between two reads of changes that were committed late, while there are changes."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHECK_EVERY_S = 900.0
-"""Between two checks that the project is ours, while nothing fails. What is written is checked each time."""
+"""Seconds between two checks that the project is ours, while nothing fails. Each write has its own check."""
 
 
 @dataclass
 class Memory:
-    """What a worker knows of a loop from its pulls before. An empty one costs a longer look, and nothing else."""
+    """A worker's memory of its earlier pulls of a loop. An empty one only makes the next pull longer."""
 
     since: datetime | None = None
-    """The next look is for what changed after this; None: after the bookmark."""
+    """The next pull reads changes after this time; None for the time of the bookmark."""
     seen: dict[int, datetime] = field(default_factory=dict)
-    """Task to its last change, for those that changed lately."""
+    """The time of the last change, by task, for tasks that changed lately."""
     changed_at: float = 0.0
-    """When a look last found something, by our clock; 0: nothing can come late any more."""
+    """When a pull last found a change, by this machine's clock; 0 if no change can come late any more."""
     late_at: float = 0.0
-    """When it was last looked for what came late."""
+    """When a pull last read the changes that were committed late."""
     checked_at: float = 0.0
-    """When the project was last known to be ours; 0: never."""
+    """When the project was last checked to be ours; 0 if never."""
 
     def note(self, changes: Mapping[int, datetime]) -> set[int]:
-        """Those of these tasks whose change is new to us; the next look begins behind them."""
+        """Remember these changes, and return the tasks with a new one. The next pull begins after them."""
         new = {id_ for id_, at in changes.items() if self.seen.get(id_) != at}
         self.seen |= changes
         if new:
@@ -73,15 +73,15 @@ def pull(
     confirm_deletions: bool = False,
     memory: Memory | None = None,
 ) -> PullReport:
-    """Bring Postgres up to what Label Studio has. Twice is once.
+    """Store all answers that Label Studio has and Postgres has not. Twice is once.
 
-    `full`: every task is looked at, so that deleted ones and duplicates are found too. `confirm_deletions`: a full pull
-    believes that all the tasks that are missing were deleted on purpose. `memory`: of the caller's pulls before, which
-    makes this one short; where this one raises, it is of no use any more.
+    `full`: compare every task, which finds deleted tasks and duplicates too. `confirm_deletions`: all missing tasks
+    were deleted on purpose. `memory`: of the caller's earlier pulls, which makes this one short; drop it if this one
+    raises.
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
-        rung = annotation_store.doorbells(conn, spec.name)
+        doorbells = annotation_store.doorbells(conn, spec.name)
     if project is None or project.project_id is None:
         return PullReport()
     memory = memory or Memory()
@@ -91,8 +91,8 @@ def pull(
     pull = Pull(database, gateway, spec, project)
     report = pull.read_again()
     report += _changed(pull, memory)
-    if rung:
-        report += _rung(pull, rung)
+    if doorbells:
+        report += _check_exist(pull, doorbells)
     if full:
         pull.upsert_reviewers()
         report += sweep(pull, confirm_deletions)
@@ -102,7 +102,7 @@ def pull(
 
 
 def _changed(pull: Pull, memory: Memory) -> PullReport:
-    """Everything that changed since the last look."""
+    """Take in the tasks that changed since the last pull."""
     if memory.since is None:
         return _all(pull, memory)
     if memory.changed_at and time.monotonic() - memory.late_at >= LATE_EVERY_S:
@@ -115,7 +115,7 @@ def _changed(pull: Pull, memory: Memory) -> PullReport:
 
 
 def _late(pull: Pull, memory: Memory) -> PullReport:
-    """As `_changed`, but from the margin before the bookmark; the next one is the newest change that was found."""
+    """Take in tasks from the margin before the bookmark on, and move the bookmark to the newest change."""
     bookmark, began = pull.project.bookmark, time.monotonic()
     changes = {} if bookmark is None else pull.gateway.changes(pull.project_id, bookmark - MARGIN)
     if bookmark is None or len(changes) == CHANGES:
@@ -129,7 +129,7 @@ def _late(pull: Pull, memory: Memory) -> PullReport:
 
 
 def _all(pull: Pull, memory: Memory) -> PullReport:
-    """As `_late`, page by page, without a memory; the next bookmark is what was the newest change before the first."""
+    """Take in tasks like `_late`, page by page without a memory. The newest change now is the next bookmark."""
     report = PullReport()
     began, newest = time.monotonic(), pull.gateway.newest_change(pull.project_id)
     memory.since, memory.late_at = EPOCH if newest is None else newest - USUALLY, began
@@ -149,7 +149,7 @@ def _all(pull: Pull, memory: Memory) -> PullReport:
 
 
 def _take_in(pull: Pull, tasks: Sequence[Task], bookmark: datetime | None = None) -> PullReport:
-    """The bookmark moves with the last page; nothing to take in costs no transaction."""
+    """Take in tasks, and move the bookmark with the last page. No tasks and no bookmark cost no transaction."""
     report = PullReport()
     for start in range(0, len(tasks), PAGE):
         last = start + PAGE >= len(tasks)
@@ -160,11 +160,11 @@ def _take_in(pull: Pull, tasks: Sequence[Task], bookmark: datetime | None = None
     return report
 
 
-def _rung(pull: Pull, rung: Mapping[int, datetime]) -> PullReport:
-    """Whether these tasks are there: one that is not was deleted."""
-    report = _deleted(pull, set(rung) - pull.gateway.there(pull.project_id, rung))
+def _check_exist(pull: Pull, doorbells: Mapping[int, datetime]) -> PullReport:
+    """Withdraw those of these tasks that do not exist any more."""
+    report = _deleted(pull, set(doorbells) - pull.gateway.there(pull.project_id, doorbells))
     with pull.database.transaction() as conn:
-        annotation_store.answer_doorbells(conn, pull.spec.name, rung)
+        annotation_store.answer_doorbells(conn, pull.spec.name, doorbells)
     return report
 
 
@@ -175,8 +175,8 @@ def _deleted(pull: Pull, ids: set[int]) -> PullReport:
     if not gone:
         return PullReport()
     if too_many(len(gone), known):
-        # Raising here would keep the rings, and with them every later pull from coming as far as its sweep.
-        logger.warning("%d open tasks are gone: left to the sweep", len(gone), extra={"loop": pull.spec.name})
+        # An error here would keep the doorbells, and every later pull would fail before its sweep.
+        logger.warning("%d open tasks are gone; the next sweep decides", len(gone), extra={"loop": pull.spec.name})
         return PullReport()
     confirm(pull)
     with pull.database.transaction() as conn:

@@ -1,4 +1,4 @@
-"""Resolve: what the reviewers of touched outputs say now, and what they agree on."""
+"""Resolve: read the annotations of touched outputs as feedback, and find the answer that the reviewers agree on."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ NO_ANSWER = Answer(None, None, 0)
 class Resolved:
     feedback: int = 0
     answers: int = 0
-    """Answers that are new or have changed, those that were taken back too."""
+    """Answers that are new, changed or taken back."""
 
     def __add__(self, other: Resolved) -> Resolved:
         return Resolved(self.feedback + other.feedback, self.answers + other.answers)
@@ -43,56 +43,86 @@ class Resolved:
 def resolve(
     conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[int, Person]
 ) -> Resolved:
-    """Bring feedback, answers and states of these outputs up to date, in the caller's transaction; twice is once.
+    """Update feedback, answers and states of these outputs, in the caller's transaction. Twice is once.
 
-    The caller holds the loop's answers. `users`: Label Studio's users, as far as they are known. What people said in a
-    project that was lost counts beside what is said in this one (`instance`), unless they have said it anew.
+    The caller holds the lock of the loop's answers. `users`: Label Studio's users, as far as they are known. Answers
+    from a lost project count beside those of this one (`instance`), unless the same person has answered again.
     """
     if not output_ids:
         return Resolved()
-    outputs = feedback_store.outputs(conn, list(output_ids))
-    annotations: dict[UUID, list[StoredAnnotation]] = defaultdict(list)
-    for row in annotation_store.of_outputs(conn, instance, list(output_ids)):
-        annotations[row.output_id].append(row)
 
+    # gather
+    outputs = feedback_store.outputs(conn, list(output_ids))
+    annotations = _annotations(conn, instance, output_ids)
     read = {output.id: _read(spec, output, annotations[output.id]) for output in outputs}
-    everything = [row for said, _ in read.values() for row in said]
+    feedback = [row for rows, _ in read.values() for row in rows]
     not_read = [row for _, rows in read.values() for row in rows]
-    people = {row.reviewer for row in everything} | {row.reviewer for row in not_read if row.reviewer is not None}
-    feedback_store.upsert_reviewers(conn, instance, {person: users.get(person) for person in sorted(people)})
-    known = {person: row.id for person, row in feedback_store.reviewers(conn, instance).items()}
-    feedback_store.replace(conn, instance, list(read), everything, known)
+    _store_read(conn, spec, instance, list(read), feedback, not_read, users)
+
+    # decide
     agreed = {
         id_: consensus(labels, spec.overlap, spec.config.answer, spec.tolerance)
         for id_, labels in feedback_store.labels(conn, list(read)).items()
     }
     changed = [(output.id, agreed[output.id] or NO_ANSWER) for output in outputs if _differs(output, agreed[output.id])]
-
-    found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
-    unreadable_store.replace(conn, spec.name, form_hash(spec), list(read), found)
-    feedback_store.answer(conn, spec.name, changed)
-    doubts.forget(conn, [output_id for output_id, _ in changed])
-    # An output that is asked of one person more waits for that answer; until then the first answer stands.
+    # An output that one more person is asked about waits for that answer; until then the first answer holds.
     done = [output.id for output in outputs if _complete(agreed[output.id], output.overlap)]
     undone = [id_ for id_ in agreed if id_ not in done]
+
+    # apply
+    _store_answers(conn, spec, changed, done, undone)
+    return Resolved(len(feedback), len(changed))
+
+
+def _annotations(conn: Conn, instance: UUID, output_ids: Collection[UUID]) -> dict[UUID, list[StoredAnnotation]]:
+    """Return the annotations of each output."""
+    found: dict[UUID, list[StoredAnnotation]] = defaultdict(list)
+    for row in annotation_store.of_outputs(conn, instance, list(output_ids)):
+        found[row.output_id].append(row)
+    return found
+
+
+def _store_read(
+    conn: Conn,
+    spec: LoopSpec,
+    instance: UUID,
+    output_ids: Sequence[UUID],
+    feedback: Sequence[Feedback],
+    not_read: Sequence[NotRead],
+    users: Mapping[int, Person],
+) -> None:
+    """Replace the feedback on these outputs and their unreadable annotations, after the reviewers of both."""
+    people = {row.reviewer for row in feedback} | {row.reviewer for row in not_read if row.reviewer is not None}
+    feedback_store.upsert_reviewers(conn, instance, {person: users.get(person) for person in sorted(people)})
+    known = {person: row.id for person, row in feedback_store.reviewers(conn, instance).items()}
+    feedback_store.replace(conn, instance, output_ids, feedback, known)
+    found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
+    unreadable_store.replace(conn, spec.name, form_hash(spec), output_ids, found)
+
+
+def _store_answers(
+    conn: Conn, spec: LoopSpec, changed: Sequence[tuple[UUID, Answer]], done: Sequence[UUID], undone: Sequence[UUID]
+) -> None:
+    """Append the changed answers, set the states, and ask for the jobs that follow."""
+    feedback_store.answer(conn, spec.name, changed)
+    doubts.forget(conn, [output_id for output_id, _ in changed])
     task_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None)
     reason = "an answer was taken back, or cannot be read"
     if task_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
-        jobs.ask(conn, jobs.PRELABEL, spec.name)  # while they stood answered nobody renewed their predictions
-    jobs.ask(conn, jobs.PUSH, spec.name)  # without an answer too: a skipped task leaves its place to another
+        jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
+    jobs.ask(conn, jobs.PUSH, spec.name)  # also without an answer: a skipped task leaves its place to another
     if changed:
         jobs.ask_for_more(conn, spec)
-    return Resolved(len(everything), len(changed))
 
 
 def form_hash(spec: LoopSpec) -> bytes:
-    """What says whether an answer that could not be read is worth reading again: SHA-256 of the labeling config."""
+    """Return the SHA-256 of the labeling config: while it is the same, an unreadable answer is not read again."""
     return hashlib.sha256(spec.labels_xml.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
 class NotRead:
-    """An annotation that is no answer."""
+    """An annotation that is not a valid answer."""
 
     output_id: UUID
     annotation_version: int
@@ -107,8 +137,8 @@ class NotRead:
 
 
 def _read(spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]) -> tuple[list[Feedback], list[NotRead]]:
-    """What the annotations of an output say, and those that nobody can read."""
-    said, not_read = list[Feedback](), list[NotRead]()
+    """Return the feedback in the annotations of an output, and the annotations that cannot be read."""
+    feedback, not_read = list[Feedback](), list[NotRead]()
     versions = {row.id: row.seq for row in rows}
     for row in rows:
         if row.distrusted is not None:
@@ -122,16 +152,16 @@ def _read(spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]) ->
         reading = results.read(spec.config, annotation.result, output.label)
         found = why_unreadable(spec.config, annotation.result, reading)
         if found is None:
-            said.append(_feedback(spec, output, annotation, reading))
+            feedback.append(_feedback(spec, output, annotation, reading))
         else:
             version = versions[annotation.id]
             not_read.append(NotRead(output.id, version, annotation.reviewer, found, reading.comment))
-    return said, not_read
+    return feedback, not_read
 
 
 def _feedback(spec: LoopSpec, output: Reviewed, annotation: Annotation, reading: results.Reading) -> Feedback:
     assert annotation.reviewer is not None
-    # A reject that names the very label that it rejects says, in the end, that the output stands.
+    # A reviewer who rejects a label and then names the same label confirms the output.
     stands = reading.label is not None and reading.label == output.label
     return Feedback(
         output_id=output.id,
@@ -149,7 +179,7 @@ def _feedback(spec: LoopSpec, output: Reviewed, annotation: Annotation, reading:
 
 
 def _preselected(spec: LoopSpec, output: Reviewed) -> list[Any]:
-    """Return what the task was last given as its prediction."""
+    """Return the prediction that the task was given last."""
     return [] if output.shown is None else prelabel_result(spec, output.shown)
 
 
@@ -158,7 +188,7 @@ def _complete(answer: Answer | None, overlap: int) -> bool:
 
 
 def _differs(output: Reviewed, answer: Answer | None) -> bool:
-    """Whether there is something to append: an answer that never was cannot be taken back."""
+    """Whether there is an answer to append. Without an earlier answer, none can be taken back."""
     if output.answered is None:
         return answer is not None
     return Answer(output.answer, output.agreement, output.reviewers or 0) != (answer or NO_ANSWER)

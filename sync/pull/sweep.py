@@ -1,4 +1,4 @@
-"""Sweep: every task in Label Studio beside every task that we know of. It finds what no change of a task tells:
+"""Sweep: compare every task in Label Studio with every task in Postgres. It finds what no change of a task shows:
 deleted tasks, tasks that came late, and two tasks for one output.
 """
 
@@ -26,12 +26,12 @@ SHARE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is kept of a task while all of them are held side by side: its data may be an image."""
+    """A task without its data, which may be an image: all tasks are in memory at the same time."""
 
     id: int
     annotated: int
     output_id: UUID | None
-    """The output that it carries; None unless the signature fits."""
+    """The output that its data names; None unless the signature is valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +40,14 @@ class Gone:
 
     task: KnownTask
     reused: bool
-    """Its id is another output's now; on SQLite ids come again."""
+    """True if another output's task has its id now. On SQLite, Label Studio uses ids again."""
 
 
 def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
-    """Nothing is concluded from a sweep that was not completed, or while the project does not answer.
+    """Compare all tasks, and store the differences. Changes nothing unless the list of tasks is complete.
 
-    `confirm_deletions`: somebody says that the missing tasks were deleted on purpose, however many they are.
+    `confirm_deletions`: the missing tasks were deleted on purpose, however many they are. Raises Failed without it if
+    more are missing than people usually delete.
     """
     # gather
     with pull.database.transaction() as conn:
@@ -66,32 +67,35 @@ def sweep(pull: Pull, confirm_deletions: bool = False) -> PullReport:
             f"{pull.spec.name}"
         )
     counted = {row.label_studio_id: row.annotated for row in rows}
-    # Annotated otherwise than we know, or not written down at all: a late import, perhaps, or somebody's own task.
+    # Tasks with another number of annotations than stored, or not stored: a late import, or a task of somebody else.
     differ = [task.id for task in standing if task.annotated != counted.get(task.id, -1)]
+    double = {output_id: tasks for output_id, tasks in ours.items() if len(tasks) > 1}
 
     # apply
     report = PullReport()
     for page in _pages(differ):
         report += pull.take_in(pull.gateway.tasks(pull.project_id, page))
     if gone:
-        asked = [one.task.label_studio_id for one in gone]
-        still = {
-            task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)
-        }
-        vanished = [one.task.output_id for one in gone if one.task.label_studio_id not in still or one.reused]
-        with pull.database.transaction() as conn:
-            projects.lock_hop(conn, pull.spec.name, "answers")
-            report += pull.withdraw(conn, vanished)
-    for output_id, tasks in ours.items():
-        if len(tasks) > 1:
-            report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
+        report += _withdraw(pull, gone)
+    for output_id, tasks in double.items():
+        report += PullReport(duplicates=_keep_one(pull, output_id, tasks))
     with pull.database.transaction() as conn:
         projects.swept(conn, pull.spec.name)
     return report
 
 
+def _withdraw(pull: Pull, gone: Sequence[Gone]) -> PullReport:
+    """Withdraw the outputs whose task is still gone at a second look."""
+    asked = [one.task.label_studio_id for one in gone]
+    still = {task.id for page in _pages(asked) for task in pull.gateway.tasks(pull.project_id, page, annotations=False)}
+    vanished = [one.task.output_id for one in gone if one.task.label_studio_id not in still or one.reused]
+    with pull.database.transaction() as conn:
+        projects.lock_hop(conn, pull.spec.name, "answers")
+        return pull.withdraw(conn, vanished)
+
+
 def confirm(pull: Pull) -> None:
-    """Raise unless Label Studio knows us, and the project is ours: to a lost permission every task looks deleted."""
+    """Raise unless the token and the project are valid: without permission, every task looks deleted."""
     check_is_ours(pull.gateway, pull.project)
     pull.gateway.whoami()
 
@@ -126,9 +130,9 @@ def gone_from(
 
 
 def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
-    """Delete the tasks that nobody has begun to answer, but for one; returns how many.
+    """Delete the tasks of an output that nobody has begun to answer, except for one; returns how many.
 
-    Annotated ones are all kept: their reviewers count once each, whatever task they answered.
+    All annotated tasks are kept: each reviewer counts once, whichever task they answered.
     """
     with pull.database.transaction() as conn:
         known = task_store.known(conn, pull.spec.name, [output_id]).get(output_id)
@@ -143,7 +147,7 @@ def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
             pull.gateway.delete_task(task.id)
             deleted += 1
             logger.warning(
-                "task %d was one too many for output %s: deleted", task.id, output_id, extra={"loop": pull.spec.name}
+                "deleted task %d, a duplicate for output %s", task.id, output_id, extra={"loop": pull.spec.name}
             )
     if own is not None and own not in {task.id for task in kept}:
         with pull.database.transaction() as conn:
@@ -152,7 +156,7 @@ def _keep_one(pull: Pull, output_id: UUID, tasks: Sequence[Standing]) -> int:
 
 
 def _untouched(pull: Pull, task: Standing, output_id: UUID) -> bool:
-    """Read again, right before it is deleted."""
+    """Whether nobody has begun to answer this task of the output, by a read right before its deletion."""
     now = pull.gateway.tasks(pull.project_id, [task.id], annotations=False)
     return (
         len(now) == 1

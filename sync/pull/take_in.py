@@ -1,8 +1,8 @@
-"""What tasks of Label Studio show, taken into Postgres: annotation versions, and with them feedback and answers."""
+"""Take in: store the annotations of tasks as versions in Postgres, and with them feedback and answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -28,24 +28,24 @@ TAMPERED = "the signature in the task's data does not fit"
 @dataclass(frozen=True, slots=True)
 class PullReport:
     tasks: int = 0
-    """Read, whether or not there was anything new in them."""
+    """Tasks that were read, with or without a change."""
     outputs: int = 0
-    """Whose annotations have changed."""
+    """Outputs with a changed annotation."""
     answers: int = 0
-    """New or changed."""
+    """Answers that are new, changed or taken back."""
     withdrawn: int = 0
-    """Outputs whose task somebody deleted."""
+    """Outputs with a task that somebody deleted."""
     adopted: int = 0
-    """Tasks of ours that we had not known of."""
+    """Tasks of labelloop that were not stored in Postgres yet."""
     duplicates: int = 0
-    """Tasks that were one too many, deleted before anybody answered them."""
+    """Duplicate tasks, deleted before anybody answered them."""
 
     def __add__(self, other: PullReport) -> PullReport:
         return PullReport(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
 
 
 class Pull:
-    """One pull of one loop: what its parts share."""
+    """One pull of one loop; its parts share this state."""
 
     def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
@@ -54,20 +54,20 @@ class Pull:
         self._users: dict[int, Person] = {}
 
     def take_in(self, tasks: Sequence[Task], *, bookmark: datetime | None = None) -> PullReport:
-        """Store what these tasks show, and what follows from it, with the bookmark, in one transaction."""
+        """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction."""
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
-            # One at a time, so that answers are committed in the order of their seq.
+            # One transaction at a time, so that answers are committed in the order of their seq.
             projects.lock_hop(conn, self.spec.name, "answers")
             now = projects.get(conn, self.spec.name)
             if now is None or now.instance != self.instance:
-                raise Unreachable(f"loop {self.spec.name!r} has just been given another project")
+                raise Unreachable(f"loop {self.spec.name!r} has just got another project")
             report = self._store(conn, tasks, users)
             projects.set_bookmark(conn, self.spec.name, bookmark)
         return report
 
     def read_again(self) -> PullReport:
-        """What could not be read with another form than the loop has now is read once more."""
+        """Read the unreadable answers once more if the loop has another form since."""
         form = form_hash(self.spec)
         with self.database.transaction() as conn:
             if not unreadable.of_another_form(conn, self.spec.name, self.instance, form):
@@ -78,7 +78,7 @@ class Pull:
             return PullReport(outputs=len(outputs), answers=done.answers)
 
     def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
-        """Label Studio surely has no task of these outputs any more: their answers no longer count."""
+        """Withdraw outputs whose tasks were deleted in Label Studio: their answers no longer count."""
         withdrawn = task_store.set_state(
             conn,
             outputs,
@@ -101,14 +101,7 @@ class Pull:
         strays = [task for task in tasks if task.id in signed]
         adopted = [task for task in strays if self._adopt_stray(conn, task, known.get(signed[task.id]))]
 
-        seen: list[annotation_store.Seen] = []
-        for task in tasks:
-            output_id, distrusted = signed.get(task.id), None
-            if output_id is None and (task.ours or task.id in pushed):
-                output_id, distrusted = pushed.get(task.id), TAMPERED
-            elif output_id not in known:
-                output_id = None
-            seen += [(annotation, output_id, distrusted) for annotation in task.annotations]
+        seen = _seen(tasks, signed, known, pushed)
         touched = annotation_store.add(conn, self.instance, seen)
         touched |= annotation_store.write_tombstones(
             conn, self.instance, {task.id: task.updated_at for task in tasks}, [item[0].id for item in seen]
@@ -118,7 +111,7 @@ class Pull:
         return PullReport(tasks=len(tasks), outputs=len(touched), answers=done.answers, adopted=len(adopted))
 
     def _adopt_stray(self, conn: Conn, task: Task, output: KnownOutput | None) -> bool:
-        """A task of ours that nobody wrote down: its import took effect after the grace, or it was brought back."""
+        """Adopt a signed task that is not stored: its import took effect after the grace, or somebody restored it."""
         if (
             output is None
             or output.label_studio_id is not None
@@ -129,7 +122,7 @@ class Pull:
             batch_id = UUID(str(task.data.get(BATCH)))
         except ValueError:
             return False
-        # A push may just be claiming it: what it took is on its way, and what it waits for it will not find.
+        # Wait for a push that may be claiming the output now: if it takes the output, this task is not adopted.
         projects.lock_hop(conn, self.spec.name, "push")
         if not task_store.lock_idle(conn, output.id):
             return False
@@ -142,7 +135,7 @@ class Pull:
         return True
 
     def upsert_reviewers(self) -> None:
-        """Bring the names of those who have answered up to date: people change them. Who was deleted keeps theirs."""
+        """Update the names of the reviewers. A reviewer who was deleted in Label Studio keeps the stored name."""
         self._users = self.gateway.users()
         with self.database.transaction() as conn:
             known = feedback_store.reviewers(conn, self.instance)
@@ -151,7 +144,7 @@ class Pull:
             )
 
     def _users_of(self, tasks: Sequence[Task]) -> Mapping[int, Person]:
-        """Label Studio's users; asked for once, when somebody is new to us."""
+        """Return Label Studio's users; they are requested once, if a reviewer has no stored name."""
         people = {annotation.reviewer for task in tasks for annotation in task.annotations} - {None}
         if not people or self._users:
             return self._users
@@ -160,3 +153,23 @@ class Pull:
         if not people <= met:
             self._users = self.gateway.users()
         return self._users
+
+
+def _seen(
+    tasks: Sequence[Task], signed: Mapping[int, UUID], known: Collection[UUID], pushed: Mapping[int, UUID]
+) -> list[annotation_store.Seen]:
+    """Return each annotation with its output, and with a reason not to trust it.
+
+    `signed`: task to the output that its signature proves. `known`: the outputs of this loop among those. `pushed`:
+    task to the output that labelloop made it for. A task without a valid signature is distrusted if it claims to be
+    labelloop's, or was.
+    """
+    seen: list[annotation_store.Seen] = []
+    for task in tasks:
+        output_id, distrusted = signed.get(task.id), None
+        if output_id is None and (task.ours or task.id in pushed):
+            output_id, distrusted = pushed.get(task.id), TAMPERED
+        elif output_id not in known:
+            output_id = None
+        seen += [(annotation, output_id, distrusted) for annotation in task.annotations]
+    return seen

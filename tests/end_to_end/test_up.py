@@ -212,7 +212,7 @@ def test_commands_find_the_newest_up_from_any_folder_and_say_which(both: dict[st
         _cli("status", "--json"), cwd=tmp_path, env=env, check=True, capture_output=True, text=True, timeout=120
     )
     assert {row["loop"] for row in json.loads(said.stdout)} >= {"digits", "tickets"}
-    assert any(f"on the last `labelloop up`, {each.data_dir}; 1 more" in said.stderr for each in both.values())
+    assert any(f"using the last `labelloop up`, {each.data_dir}; 1 more" in said.stderr for each in both.values())
 
 
 def test_who_has_the_link_that_invite_prints_can_sign_up_until_it_is_reset(running: Up) -> None:

@@ -43,7 +43,7 @@ def test_the_loop_closes_while_every_child_is_killed_once(tmp_path: Path) -> Non
     heed_ctrl_c()
     demo = subprocess.Popen(command, cwd=ROOT, env=env, stdout=log.open("w"), stderr=subprocess.STDOUT)
     try:
-        _wait(lambda: "simulated people" in log.read_text(), demo, log)
+        _wait(lambda: "simulated annotators" in log.read_text(), demo, log)
         for victim in VICTIMS:
             _wait(lambda victim=victim: _kill(data_dir, victim), demo, log)
             time.sleep(1.5)

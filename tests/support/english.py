@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tests.support.prose import ROOT, files, passages
-from tests.support.sentences import Paragraph, Passage, paragraphs
+from tests.support.prose.files import ROOT, files, passages
+from tests.support.prose.sentences import Paragraph, Passage, paragraphs
 
 LIMIT = 30
 """Words in a sentence at most; the target is about 20. About 2 in 100 sentences were longer when the limit was set."""

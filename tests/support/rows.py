@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelloop.outputs.output import OutputState
 from labelloop.store.database import Conn, rows_of
 
 
@@ -40,7 +41,7 @@ def items_of_part(conn: Conn, run_id: UUID, part: str) -> list[RunItem]:
     ).fetchall()
 
 
-def move_outputs(conn: Conn, ids: Iterable[UUID], state: str) -> int:
+def move_outputs(conn: Conn, ids: Iterable[UUID], state: OutputState) -> int:
     """Move outputs to a state and return the number moved. The database refuses a move that it does not allow."""
     return conn.execute(
         """

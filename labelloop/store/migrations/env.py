@@ -1,4 +1,4 @@
-"""Where alembic runs our migrations: one transaction, behind an advisory lock, so that two starters do not race."""
+"""Run our migrations for alembic: one transaction behind an advisory lock, so that two starts do not race."""
 
 from __future__ import annotations
 

@@ -191,11 +191,11 @@ def test_the_command_line_counts_first_and_lists_when_it_is_asked(database: Data
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["lineage"], "say one of"),
-        (["lineage", "abc", "--output", "item-0"], "say one of"),
+        (["lineage"], "give exactly one of"),
+        (["lineage", "abc", "--output", "item-0"], "give exactly one of"),
         (["lineage", "abc"], "no version begins with 'abc'"),
         (["lineage", "--output", "item-99"], "no output of texts has the key 'item-99'"),
-        (["lineage", "--reviewer", "nobody@example.org"], "nobody called 'nobody@example.org' has answered"),
+        (["lineage", "--reviewer", "nobody@example.org"], "no answers from 'nobody@example.org'"),
         (["versions", "abc"], "no version begins with 'abc'"),
         (["runs", "abc"], "no run begins with 'abc'"),
         (["compare", "abc", "pipeline"], "no version begins with 'abc'"),

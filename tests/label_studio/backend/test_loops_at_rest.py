@@ -91,7 +91,7 @@ def test_an_archived_loop_takes_nothing_in_and_does_nothing_and_keeps_everything
     assert names(run("loops", "--json", "--archived")) == ["digits", "tickets"]
     assert run("versions", "--loop", "digits").exit_code == 0
     refused = run("retrain", "--loop", "digits")
-    assert (refused.exit_code, "`labelloop loop restore digits` takes it up again" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "`labelloop loop restore digits` restores it" in refused.stderr) == (2, True)
     after = rows(db)
     assert {t: after[t] for t in before if t not in ("decisions", "procrastinate_jobs")} == {
         t: before[t] for t in before if t not in ("decisions", "procrastinate_jobs")
@@ -175,13 +175,13 @@ def test_a_removed_loop_leaves_its_name_alone_and_no_other_loop_a_row_less(
     before = rows(db)
     assert set(before) >= {"outputs", "answers", "model_versions", "run_items", "retrain_runs", "promotions"}
 
-    assert "only an archived loop is removed" in run("loop", "remove", "digits", "--yes", "digits").stderr
+    assert "archive it first with" in run("loop", "remove", "digits", "--yes", "digits").stderr
     run("loop", "archive", "digits")
     unsure = run("loop", "remove", "digits")
     assert unsure.exit_code == 2
     assert f"{before['outputs']:,}  outputs\n" in unsure.stderr
-    assert f"{sum(before.values()):,}  rows in all" in unsure.stderr
-    assert "nothing is removed: say --yes digits" in unsure.stderr
+    assert f"{sum(before.values()):,}  rows in total" in unsure.stderr
+    assert "nothing is removed: confirm with --yes digits" in unsure.stderr
     assert "'digit' is not 'digits'" in run("loop", "remove", "digits", "--yes", "digit").stderr
     assert rows(db)["outputs"] == before["outputs"]
 
@@ -233,7 +233,7 @@ def test_the_project_goes_only_where_that_is_asked_for_and_only_if_it_is_ours(
         invoke("archive", "pets")
         loop.web.patch(at, json={"description": "somebody else's"}).raise_for_status()
         kept = invoke("remove", "pets", "--with-project", "--yes", "pets")
-        assert (kept.exit_code, "is not that of loop 'pets'" in kept.stderr) == (1, True)
+        assert (kept.exit_code, "does not belong to loop 'pets'" in kept.stderr) == (1, True)
         assert loop.states() == {"in_review": 2}
         mark = f"labelloop:{loop.project.instance}"
         loop.web.patch(at, json={"description": mark}).raise_for_status()

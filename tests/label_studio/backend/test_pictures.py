@@ -27,7 +27,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
 from tests.support.backend_factory import answer, settings_for, submit
-from tests.support.picture_server import Pictures, jpeg, pictures
+from tests.support.network.picture_server import Pictures, jpeg, pictures
 from tests.support.rows import items_of_part
 from tests.support.servers import LabelStudio
 

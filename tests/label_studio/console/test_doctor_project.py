@@ -117,10 +117,10 @@ SHOWN = [
     (lambda pets: pets.change(show_collab_predictions=False), {"shown version", *RANKING}, "predictions are hidden"),
     (lambda pets: pets.change(model_version="labelloop"), {"shown version", *RANKING}, "title of an ML backend"),
     (_unpredict, RANKING, "no prediction of 'pipeline'"),
-    (lambda pets: _rescore(pets, 0, None), RANKING, "has no score"),
+    (lambda pets: _rescore(pets, 0, None), RANKING, "has no order score"),
     (lambda pets: _rescore(pets, 5, pets.predictions()[0]["score"]), RANKING, "2 of 6 open tasks have"),
-    (_swap, RANKING, "another score than ours"),
-    (_predict_again, {"scores"}, "another score than ours"),
+    (_swap, RANKING, "a different order score than ours"),
+    (_predict_again, {"scores"}, "a different order score than ours"),
 ]
 HOOKS = [
     (_unhook, {"webhook"}, "no webhook"),
@@ -140,7 +140,7 @@ FORMS = [
 SAMPLING = [
     (lambda pets: pets.change(sampling="Sequential sampling"), {"sampling"}, "'Sequential sampling'"),
     (lambda pets: pets.change(sampling="Uniform sampling"), {"sampling"}, "'Uniform sampling'"),
-    (lambda pets: pets.change(maximum_annotations=2), {"sampling"}, "asked of 2 people"),
+    (lambda pets: pets.change(maximum_annotations=2), {"sampling"}, "answered by 2 annotators"),
     (lambda pets: pets.change(show_overlap_first=True), {"sampling"}, "served first"),
 ]
 BACKENDS = [

@@ -23,8 +23,8 @@ from console.doctor import Finding, Level, examine, exit_status
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs
-from tests.support.faultproxy import Proxy, proxy
 from tests.support.house import House, house
+from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio, a_database
 from tests.support.sync_loop import wait_until
 

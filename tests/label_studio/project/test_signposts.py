@@ -42,7 +42,7 @@ def words(loop: SyncLoop) -> tuple[str, str, str]:
 
 def test_the_words_of_a_project_are_ours_once_and_survive_what_people_add(loop: SyncLoop) -> None:
     title, description, instruction = words(loop)
-    assert (title, description) == ("pets", f"All that waits is here. {PRESS} {KEEP}{mark(loop)}")
+    assert (title, description) == ("pets", f"All waiting items are here. {PRESS} {KEEP}{mark(loop)}")
     assert instruction == INSTRUCTION
 
     added = f"{instruction}<p>A <b>torn</b> page is a skip.</p>"
@@ -61,7 +61,7 @@ def test_the_loop_says_its_title_description_and_instruction(loop: SyncLoop) -> 
     ensure(loop)
     title, description, instruction = words(loop)
     assert (title, instruction) == ("Animals", f"<p>Tails do not count.</p>{INSTRUCTION}")
-    assert description == f"All that waits is here. Which animal is it? {KEEP}{mark(loop)}"
+    assert description == f"All waiting items are here. Which animal is it? {KEEP}{mark(loop)}"
     loop.spec = loop.spec.model_copy(update={"title": "Beasts", "instruction": "<ul><li>No tails.</li></ul>"})
     ensure(loop)
     assert (words(loop)[0], words(loop)[2]) == ("Beasts", f"<ul><li>No tails.</li></ul>{INSTRUCTION}")
@@ -75,7 +75,7 @@ def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> N
     )
     ensure(loop)
     _, description, instruction = words(loop)
-    assert description == f"Ask Anne. All that waits is here. {PRESS} {KEEP}{mark(loop)}"
+    assert description == f"Ask Anne. All waiting items are here. {PRESS} {KEEP}{mark(loop)}"
     assert instruction == f"{INSTRUCTION}<p>A torn page is a skip.</p>"
 
 

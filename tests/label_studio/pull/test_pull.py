@@ -26,7 +26,7 @@ from sync.project.project import ensure_project, hook_path
 from sync.pull import doorbell
 from sync.pull.take_in import TAMPERED
 from sync.push.batches import PushReport, put_back
-from tests.support.faultproxy import proxy
+from tests.support.network.faultproxy import proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop, wait_until
 

@@ -22,7 +22,7 @@ from labelloop.store.tables import projects
 from sync.pull.take_in import Pull, PullReport
 from sync.push.batches import PushReport
 from sync.push.push import Claim, _claim
-from tests.support.faultproxy import proxy
+from tests.support.network.faultproxy import proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 

@@ -13,7 +13,7 @@ from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
 from labelloop.versions.version import Stage
 from sync.push.batches import PushReport
-from tests.support.faultproxy import Proxy, proxy
+from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 

@@ -11,7 +11,7 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, jobs, pool
 from sync.push.batches import PushReport, adopt
-from tests.support.faultproxy import Proxy, proxy
+from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 

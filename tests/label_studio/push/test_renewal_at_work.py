@@ -19,13 +19,13 @@ from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.versions.version import short
-from tests.label_studio.sync.test_worker import HOLD, LOCK, Worker, held
-from tests.postgres.train.test_worker import worker as backend_worker
 from tests.support.backend_factory import new_champion
+from tests.support.backend_worker import worker as backend_worker
 from tests.support.crowd import agreement, priorities, sign_up, work
-from tests.support.faultproxy import Proxy, proxy
+from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, region, sync_loop, wait_until
+from tests.support.sync_worker import HOLD, LOCK, Worker, held
 
 EXACT = 0.95
 LABELS = ("cat", "dog", "eel")

@@ -22,8 +22,8 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
 from sync.service import create_app
+from tests.support.network.tcp import Line
 from tests.support.rows import move_outputs
-from tests.support.tcp import Line
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0.2, holdout: 0.3}")
 HEADERS = {"Authorization": "Bearer secret"}

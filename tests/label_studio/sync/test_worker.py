@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-import psycopg
 import pytest
 
-from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs
-from tests.support.faultproxy import Proxy, proxy
+from tests.support.network.faultproxy import Proxy, proxy
+from tests.support.network.tcp import Line
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
-from tests.support.tcp import Line
+from tests.support.sync_worker import HOLD, LOCK, Worker, held
 
-LOCK = 4242
 AWAY_S = 3
-HOLD = f"""
-create function hold() returns trigger language plpgsql as
-    $$ begin perform pg_advisory_xact_lock({LOCK}); return new; end $$;
-"""
 
 
 @pytest.fixture
@@ -44,35 +33,6 @@ def loop(faults: Proxy, database: Database, label_studio: LabelStudio) -> Iterat
         loop.push()
         loop.do(HOLD)
         yield loop
-
-
-class Worker:
-    def __init__(self, settings: Settings) -> None:
-        environ = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "sync.worker"], env={**environ, **settings.to_env()}, stderr=subprocess.PIPE
-        )
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def end(self) -> tuple[int, float, str]:
-        """SIGTERM; returns exit status, seconds that it took, and what it said."""
-        start = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
-        _, said = self.process.communicate(timeout=60)
-        return self.process.returncode, time.monotonic() - start, said.decode()
-
-
-@contextmanager
-def held(loop: SyncLoop, when: str, table: str) -> Iterator[None]:
-    """Whoever comes to this point in Postgres waits there, and whoever is killed there leaves nothing behind."""
-    loop.do(f"create trigger hold before {when} on {table} for each row execute function hold()")
-    with psycopg.connect(loop.database.url, autocommit=True) as holder:
-        holder.execute("select pg_advisory_lock(%s)", [LOCK])
-        yield
-    loop.do(f"drop trigger hold on {table}")
 
 
 def test_killed_in_the_middle_of_a_push_every_output_is_one_task(loop: SyncLoop, faults: Proxy) -> None:

@@ -122,7 +122,7 @@ def test_a_retrain_is_asked_for_once(run: Run) -> None:
     first = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
     again = json.loads(run("retrain", "--loop", "digits", "--json").stdout)
     assert len(first["run"]) == 36
-    assert "folded" in again["run"]
+    assert "merged" in again["run"]
 
 
 def test_a_run_that_nobody_stops_needs_no_name(run: Run) -> None:
@@ -140,16 +140,21 @@ def test_secrets_are_not_shown(run: Run, database_url: str) -> None:
     ("words", "more", "status", "says"),
     [
         (["versions", "--loop", "nothing"], {}, 2, "there are: digits, tickets"),
-        (["versions"], {}, 2, "say which loop with --loop"),
+        (["versions"], {}, 2, "name a loop with --loop"),
         (["promote", "abc", "--loop", "digits", "--why", "test"], {}, 2, "no version begins with 'abc'"),
         (["promote", "abc", "--loop", "digits"], {}, 2, "--why"),
-        (["retrain", "--loop", "digits", "--why", "\udcff"], {}, 2, "no text that can be kept: '\\udcff'"),
-        (["token", "revoke", "\udcff"], {}, 2, "no text that can be kept"),
+        (["retrain", "--loop", "digits", "--why", "\udcff"], {}, 2, "text cannot be stored: '\\udcff'"),
+        (["token", "revoke", "\udcff"], {}, 2, "text cannot be stored"),
         (["refuse", "abc", "--loop", "digits", "--why", "test"], {}, 2, "'abc' names no run of digits that waits"),
         (["rollback", "--loop", "digits", "--why", "test"], {}, 2, ""),
-        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
-        (["promote", "abc", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "who decides? Say --by NAME"),
-        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "who decides? Say --by NAME"),
+        (["rollback", "--loop", "digits", "--why", "test"], {"USER": ""}, 2, "give --by NAME or set"),
+        (
+            ["promote", "abc", "--loop", "digits", "--why", "test"],
+            {"USER": ""},
+            2,
+            "give --by NAME or set",
+        ),
+        (["retrain", "--loop", "digits", "--stop"], {"USER": ""}, 2, "give --by NAME or set"),
         (
             ["promote", "abc", "--loop", "digits", "--why", "t", "--by", "ann"],
             {"USER": ""},

@@ -97,7 +97,7 @@ def test_a_card_says_what_a_version_is_worth(database: Database, settings: Setti
     shown = run("card", version).stdout
     assert unseen in shown
     assert "field image" in shown
-    assert "bytes, as it was made" in shown
+    assert "bytes, unchanged" in shown
     assert "checked, trouble" not in shown
 
     file = settings.models_dir / f"{version}.skops"

@@ -19,7 +19,7 @@ from labelloop.store.tables import loops
 from sync.service import create_app as sync_app
 from tests.support.backend_factory import settings_for, texts_spec
 from tests.support.ml_backend import basic
-from tests.support.tcp import Line
+from tests.support.network.tcp import Line
 
 TOKEN = {"Authorization": "Bearer t"}
 

@@ -82,7 +82,7 @@ def test_the_command_makes_lists_and_revokes(database: Database, monkeypatch: py
     made = json.loads(token("add", "mira", "--scope", "review,promote", "--json").stdout)["token"]
     plain = token("add", "otto")
     assert plain.exit_code == 0
-    assert "It is shown this once" in plain.stderr
+    assert "Copy it now" in plain.stderr
     listed = token("list", "--json").stdout
     assert [row["name"] for row in json.loads(listed)] == ["mira", "otto"]
     assert made not in listed

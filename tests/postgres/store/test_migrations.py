@@ -134,7 +134,7 @@ def test_an_open_task_keeps_the_name_of_its_versions_in_label_studio(
                      " %(version)s from outputs o, batches b, projects p where o.key = 'k3'", values)  # fmt: skip
         conn.execute("insert into doubts (output_id, loop, doubt, version)"
                      " select id, loop, .5, %(version)s from outputs where key = 'k4'", values)  # fmt: skip
-    assert migrate(old)[0] == "0009"
+    assert migrate(old)[0] == "0010"
     with psycopg.connect(old) as conn:
         for table in ("pool", "batch_items", "tasks", "doubts"):
             rows = conn.execute(f"select champion, ranker from {table}").fetchall()

@@ -30,9 +30,9 @@ from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
-from tests.support.faultproxy import Proxy
+from tests.support.data.keys import KEYS
+from tests.support.network.faultproxy import Proxy
 from tests.support.rows import move_outputs
-from tests.unit.outputs.test_plain import KEYS
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 TOKEN = "secret"

@@ -25,8 +25,8 @@ from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs, versions
 from labelloop.versions.runs import RetrainRun, RunStatus
-from tests.postgres.train.test_worker import children, gone, until
 from tests.support.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
+from tests.support.backend_worker import children, gone, until
 
 LOOP = "texts"
 CHARACTERS = 30_000

@@ -36,9 +36,9 @@ from tests.support.backend_factory import (
     submit,
 )
 from tests.support.backend_factory import texts_spec as texts
-from tests.support.chat_server import KEY, ChatServer, chat_server
-from tests.support.hosted_environments import HOSTED, line_2x
+from tests.support.hosted.environments import HOSTED, line_2x
 from tests.support.ml_backend import PASSWORD, ml_backend
+from tests.support.network.chat_server import KEY, ChatServer, chat_server
 from tests.support.rows import items_of_part
 
 WORDS = {"ham": ("ham", "eggs", "bacon"), "spam": ("spam", "offer", "winner")}

@@ -77,7 +77,7 @@ def test_a_run_is_replayed_to_the_same_bytes_until_what_it_was_taught_is_changed
         conn.execute("update outputs set data = (select data from outputs where id = %s) where id = %s", (one, other))
     said = replay(settings, run_id)
     assert said.exit_code == 1
-    assert said.stderr.startswith("labelloop: another version came of it; what differs: the training set (")
+    assert said.stderr.startswith("labelloop: the replay made another version; what differs: what was taught (")
     assert json.loads(said.stdout)["same"] is False
     assert len(list((settings.models_dir or Path()).iterdir())) == 1, "what differs is not kept"
 

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,84 +19,15 @@ from backend.worker import checks, duties
 from labelloop.process.settings import Settings
 from labelloop.process.worker import check_all, serve
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, runs, versions
-from labelloop.versions.runs import RetrainRun
-from tests.support.backend_factory import answer, settings_for, submit, texts_spec
-from tests.support.rows import items_of_part
-from tests.support.tcp import Line
-
-PROGRAM = """\
-import sys
-import backend.train.child, backend.worker
-backend.train.child.TRAINING_NICENESS = 0
-sys.exit(backend.worker.main())
-"""
-"""The worker, whose training does not give way to the rest of a machine that may be busy."""
-WORDS = [f"{a}{b}{c}" for a in "bdfgklmnprst" for b in "aeiou" for c in "bdfgklmnprst"]
+from labelloop.store.tables import runs, versions
+from tests.support.backend_factory import settings_for
+from tests.support.backend_worker import children, gone, in_the_middle_of_training, latest, texts_loop, until, worker
+from tests.support.network.tcp import Line
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return settings_for(database_url, tmp_path)
-
-
-@contextmanager
-def worker(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", PROGRAM], env={**os.environ, **settings.to_env()})
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-
-
-def until(what: Callable[[], Any], within_s: float = 120) -> Any:
-    """The first true value of `what`."""
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        if found := what():
-            return found
-        time.sleep(0.05)
-    return pytest.fail("it never came to be")
-
-
-def texts_loop(database: Database, length: int) -> str:
-    """A loop with 60 answered texts of so many words, and a run that is asked for."""
-    spec = texts_spec(holdout=0.4)
-    truths = ["spam" if i % 2 else "ham" for i in range(60)]
-    texts = [" ".join([t, *(WORDS[(i * j * 7) % len(WORDS)] for j in range(length))]) for i, t in enumerate(truths)]
-    with database.transaction() as conn:
-        ids = submit(conn, spec, [{"text": text} for text in texts], truths)
-        answer(conn, spec.name, dict(zip(ids.values(), truths, strict=True)))
-        runs.request(conn, spec.name, "a test")
-        jobs.ask(conn, jobs.RETRAIN, spec.name)
-    return spec.name
-
-
-def latest(database: Database, loop: str) -> RetrainRun:
-    with database.transaction() as conn:
-        return runs.latest(conn, loop, 1)[0]
-
-
-def in_the_middle_of_training(database: Database, loop: str) -> bool:
-    """The child has read its answers, and has not made a version yet."""
-    with database.transaction() as conn:
-        run = runs.latest(conn, loop, 1)[0]
-        return run.status == "running" and bool(items_of_part(conn, run.id, "train"))
-
-
-def children(pid: int) -> list[int]:
-    """A child belongs to the thread that started it."""
-    found = []
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(child) for child in (thread / "children").read_text().split()]
-    return found
-
-
-def gone(pid: int) -> bool:
-    with suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    return True
 
 
 def test_a_worker_that_is_killed_while_it_trains_is_healed_by_the_next(database: Database, settings: Settings) -> None:

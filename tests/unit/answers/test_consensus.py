@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from labelloop.answers.consensus import certainty, consensus
 from labelloop.answers.feedback import Answer
 from labelloop.labeling.structured import canonical, write_labels
-from tests.unit.answers.test_item_scores import LABELS, SPANS, config
+from tests.support.data.answers import LABELS, SPANS, config
 
 AB, A, B, C, NONE = '["a","b"]', '["a"]', '["b"]', '["c"]', "[]"
 X, Y, Z = '[[0,2,"a"],[3,5,"b"]]', '[[0,2,"a"]]', '[[0,3,"a"]]'

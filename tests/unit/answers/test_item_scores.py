@@ -7,23 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelloop.answers.item_scores import item_score
-from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import LARGEST, canonical, read_number, write_number
-
-TEXT = '<View><Text name="t" value="$text"/>'
-TAGS = {
-    "label": '<Choices name="label" toName="t"><Choice value="a"/><Choice value="b"/></Choices>',
-    "labels": '<Choices name="label" toName="t" choice="multiple"><Choice value="a"/><Choice value="b"/>'
-    '<Choice value="c"/></Choices>',
-    "spans": '<Labels name="label" toName="t"><Label value="a"/><Label value="b"/></Labels>',
-    "rating": '<Rating name="label" toName="t"/>',
-    "number": '<Number name="label" toName="t"/>',
-}
-
-
-def config(tag: str) -> LabelingConfig:
-    return LabelingConfig.parse(f"{TEXT}{TAGS[tag]}</View>")
+from labelloop.labeling.structured import canonical, read_number, write_number
+from tests.support.data.answers import LABELS, NUMBERS, SPANS, TAGS, config
 
 
 @pytest.mark.parametrize(
@@ -52,11 +38,6 @@ def config(tag: str) -> LabelingConfig:
 )
 def test_an_answer_is_scored_by_its_kind(tag: str, answer: str, said: str | None, score: float) -> None:
     assert item_score(config(tag), answer, said) == pytest.approx(score)
-
-
-NUMBERS = st.floats(-LARGEST, LARGEST)
-LABELS = st.sets(st.sampled_from("abc")).map(list)
-SPANS = st.lists(st.tuples(st.integers(0, 5), st.integers(6, 9), st.sampled_from("ab")).map(list), max_size=4)
 
 
 @given(st.data(), st.sampled_from(sorted(TAGS)))

@@ -81,7 +81,7 @@ def test_the_newest_up_that_runs_is_found_from_any_folder_and_named(
         with ExitStack() as inner:
             running(inner, newer)
             assert found_data_dir({}) == newer
-            assert f"on the last `labelloop up`, {newer}; 1 more runs" in capsys.readouterr().err
+            assert f"using the last `labelloop up`, {newer}; 1 more runs" in capsys.readouterr().err
         assert found_data_dir({}) == older
         assert str(older) in capsys.readouterr().err
     assert found_data_dir({}) == Path(".labelloop")
@@ -153,7 +153,7 @@ def test_purge_removes_no_folder_that_was_only_found(elsewhere: Path, tmp_path: 
         running(stack, tmp_path / "up")
         refused = invoke("down", "--purge")
     assert (refused.exit_code, (tmp_path / "up").exists()) == (2, True)
-    assert "say which with --data-dir" in refused.stderr
+    assert "name the folder with --data-dir" in refused.stderr
 
 
 def test_the_lines_that_up_prints_make_the_command_and_its_folder_known_to_a_shell(tmp_path: Path) -> None:

@@ -227,9 +227,9 @@ def test_services_that_do_not_are_faults() -> None:
     ("change", "says"),
     [
         ({"sampling": "Sequential sampling"}, "Sequential sampling"),
-        ({"overlap": 3}, "asked of 3 people"),
-        ({"overlap_first": True}, "several people answer"),
-        ({"evaluates_people": True}, "whose answer is known"),
+        ({"overlap": 3}, "answered by 3 annotators"),
+        ({"overlap_first": True}, "several annotators"),
+        ({"evaluates_people": True}, "known answer"),
     ],
 )
 def test_whatever_comes_before_the_ranking_is_a_fault(change: dict[str, object], says: str) -> None:
@@ -261,7 +261,7 @@ def test_the_shown_version_is_ours_and_shown(change: dict[str, object], says: st
         ("$text", "$body", "the field $text is now $body"),
         ('Choices name="label"', 'Choices name="labels"', "the Choices 'label' is called 'labels'"),
         ("single-radio", "single", "takes 'single'"),
-        ("<View>", '<View className="wide">', "what people only look at"),
+        ("<View>", '<View className="wide">', "only parts without an answer differ"),
         ("</Choices>", '</Choices><TextArea name="comment" toName="text"/>', "new TextArea 'comment'"),
         ("</Choices>", "", "cannot be read"),
         ("single-radio", "multiple", "takes 'multiple'"),
@@ -311,7 +311,7 @@ def test_a_webhook_of_somebody_else_is_none_of_ours() -> None:
         ([replace(BACKEND, title="other")], "not connected"),
         ([replace(BACKEND, url="http://old:1")], "asks at http://old:1"),
         ([replace(BACKEND, state="DI")], "does not reach it"),
-        ([replace(BACKEND, state="ER", said="timed out")], "timed out"),
+        ([replace(BACKEND, state="ER", error="timed out")], "timed out"),
     ],
 )
 def test_our_ml_backend_is_connected_and_reached(backends: list[calls.Backend], says: str) -> None:
@@ -363,12 +363,12 @@ def test_our_order_served_is_well() -> None:
 
 def test_another_order_is_measured_and_its_first_place_named() -> None:
     wrong = [SERVED[0], replace(SERVED[2], score=0.2), replace(SERVED[1], score=0.3)]
-    assert is_fault(order.order("pets", wrong, OURS, V), "Spearman 0.50", "place 2", "task 12", "due is task 11")
-    assert is_fault(order.scores("pets", wrong, OURS, V), "2 of 3", "another score than ours")
+    assert is_fault(order.order("pets", wrong, OURS, V), "Spearman 0.50", "place 2", "task 12", "expected task 11")
+    assert is_fault(order.scores("pets", wrong, OURS, V), "2 of 3", "a different order score than ours")
     tied = [SERVED[0], *(replace(task, score=0.5) for task in SERVED[1:])]
     assert is_fault(order.order("pets", tied, OURS, V), "Spearman 0.87", "in any order"), "ours by chance"
     flat = [replace(task, score=None) for task in reversed(SERVED)]
-    assert is_fault(order.order("pets", flat, OURS, V), "no score differs")
+    assert is_fault(order.order("pets", flat, OURS, V), "all order scores are equal")
 
 
 @pytest.mark.parametrize(
@@ -376,9 +376,9 @@ def test_another_order_is_measured_and_its_first_place_named() -> None:
     [
         ({"versions": ()}, "no prediction of 'pipeline'"),
         ({"versions": ("v9",), "score": None}, "no prediction of 'pipeline'"),
-        ({"score": None}, "has no score"),
-        ({"score": order_score(0.6)}, "the score of another"),
-        ({"score": 0.123}, "another score than ours"),
+        ({"score": None}, "has no order score"),
+        ({"score": order_score(0.6)}, "the order score of another"),
+        ({"score": 0.123}, "a different order score than ours"),
     ],
 )
 def test_a_score_that_cannot_rank_is_a_fault_and_is_mended(change: dict[str, object], says: str) -> None:
@@ -394,7 +394,7 @@ def test_a_renewal_on_its_way_is_no_fault() -> None:
     half = [replace(OURS[0], priority=0.1, shown_version="next"), *OURS[1:]]
     served = [replace(SERVED[0], versions=(V, "next")), *SERVED[1:]]
     assert order.scores("pets", served, half, V).level is Level.OK
-    assert "1 more await" in order.order("pets", served, half, V).says
+    assert "1 more tasks await" in order.order("pets", served, half, V).says
     assert to_mend(served, open_tasks(half), V) == []
 
 

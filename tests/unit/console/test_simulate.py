@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from console.cli import main as cli
 from console.simulate import SimulateOptions, defaults, files, run, simulate, variants
 from console.simulate.curves import Curve, Needed, needed, ratio
-from console.simulate.labelled import EMBEDDINGS, Labelled, parted
+from console.simulate.labelled import EMBEDDINGS, Labelled, split_set
 from console.simulate.learning import Linear
 from console.simulate.picture import needed_words
 from labelloop.errors import UsageError
@@ -36,7 +36,7 @@ def blobs(n: int = 600, classes: int = 4, seed: int = 0, rare: bool = False) -> 
     vectors = rng.normal(0, 1, (n, 8)) + 3 * np.eye(8)[codes]
     # Texts that are unlike each other: near-duplicates would come last.
     rows = [({"text": rng.bytes(8).hex()}, f"class {code}", None) for code in codes]
-    return parted("blobs", EMBEDDINGS, "text", rows, seed, vectors)
+    return split_set("blobs", EMBEDDINGS, "text", rows, seed, vectors)
 
 
 def sentences(path: Path, n: int = 120, split: bool = False) -> Path:
@@ -121,7 +121,7 @@ def test_equal_embeddings_are_learned_from_too() -> None:
     vectors = np.repeat(rng.normal(size=(30, 100)), 10, axis=0).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     rows = [({"text": rng.bytes(8).hex()}, "ab"[i // 10 % 2], None) for i in range(300)]
-    labelled = parted("equal", EMBEDDINGS, "text", rows, 0, vectors)
+    labelled = split_set("equal", EMBEDDINGS, "text", rows, 0, vectors)
     report = simulate(labelled, SimulateOptions(variants("margin:0"), seeds=1, batch=30, budget=90), quiet)
     assert report["strategies"]["margin:0"]["curve"][-1]["mean"] > 0.9
 
@@ -130,7 +130,7 @@ def test_equal_embeddings_are_learned_from_too() -> None:
 def test_a_batch_of_one_label_is_followed_by_another_at_random() -> None:
     rows = [({"text": f"{i}"}, "rare" if i % 40 == 0 else "usual", None) for i in range(400)]
     vectors = np.array([[float(i % 40 == 0), 1.0, i / 400] for i in range(400)])
-    labelled = parted("skewed", EMBEDDINGS, "text", rows, 0, vectors)
+    labelled = split_set("skewed", EMBEDDINGS, "text", rows, 0, vectors)
     report = simulate(labelled, SimulateOptions(variants("margin:0"), seeds=5, batch=2, budget=100), quiet)
     curve = report["strategies"]["margin:0"]["curve"]
     assert curve[0]["mean"] == 0
@@ -157,7 +157,7 @@ def test_texts_of_the_test_part_are_not_learned_from(tmp_path: Path) -> None:
     path.write_text("text,label,split\n" + "\n".join(lines) + "\n")
     found = files.read(path)
     assert (len(found.pool), len(found.test)) == (32, 8)
-    assert found.left_out == {"no item or no label": 2, "neither train nor test": 1, "also in the test part": 1}
+    assert found.left_out == {"no item or no label": 2, "neither train nor test": 1, "also in the test set": 1}
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
@@ -185,9 +185,9 @@ def test_embeddings_are_learned_from_in_place_of_the_text(tmp_path: Path) -> Non
     ("vectors", "said"),
     [
         (np.ones((3, 4)), "3 rows, the data 120"),
-        (np.ones(120), "of the shape"),
+        (np.ones(120), "array of shape"),
         (np.full((120, 2), np.nan), "NaN or infinity in 120 rows"),
-        (np.array(["a"] * 120)[:, None], "wanted are numbers"),
+        (np.array(["a"] * 120)[:, None], "needed are numbers"),
     ],
 )
 def test_embeddings_that_do_not_fit_are_refused(tmp_path: Path, vectors: Vectors, said: str) -> None:
@@ -204,13 +204,13 @@ def test_embeddings_that_do_not_fit_are_refused(tmp_path: Path, vectors: Vectors
         (["--data", "a.csv", "--text", "body"], "--text is 'body'; the columns of a.csv are: text, label"),
         (["--data", "a.csv", "--strategies", "magin"], "no query strategy 'magin'; there are: "),
         (["--data", "a.csv", "--strategies", "vote_entropy"], "vote_entropy reads evidence.committee"),
-        (["--data", "a.csv", "--strategies", "margin:2"], "a diversity from 0 to 1"),
-        (["--data", "a.csv", "--strategies", "margin,margin:0.5", "--diversity", "0.5"], "named twice"),
-        (["--data", "a.csv", "--batch", "100"], "90 rows to learn from and a batch is 100"),
-        (["--data", "a.csv", "--budget", "20", "--batch", "20"], "ends with the first batch"),
+        (["--data", "a.csv", "--strategies", "margin:2"], "a number from 0 to 1"),
+        (["--data", "a.csv", "--strategies", "margin,margin:0.5", "--diversity", "0.5"], "listed twice"),
+        (["--data", "a.csv", "--batch", "100"], "90 rows for training, fewer than two batches of 100"),
+        (["--data", "a.csv", "--budget", "20", "--batch", "20"], "covers only the random first batch"),
         (["--data", "a.csv", "--embeddings", "none.npy"], "none.npy cannot be read"),
         (["--data", "a.csv", "--loop", "nosuch"], "no loop 'nosuch'"),
-        (["--data", "a.txt"], ".txt is not known; there are: .csv, .tsv, .jsonl, .parquet"),
+        (["--data", "a.txt"], "unknown file type .txt; there are: .csv, .tsv, .jsonl, .parquet"),
         (["--data", "one.csv"], "all 2 rows have the label 'a'"),
         (["--data", "empty.csv"], "cannot be read as CSV"),
         (["--data", "bad.jsonl"], "bad.jsonl, line 2"),

@@ -20,7 +20,7 @@ from backend.learners.parts.hog import hog
 from labelloop import strategies
 from labelloop.errors import Failed, SettingsError, Unreadable
 from labelloop.reading import evidence
-from tests.unit.learners.test_learners import Data, parcels, points, tickets
+from tests.support.data.learner_data import Data, parcels, points, tickets
 
 
 def taught(name: str, data: Data, labels: list[str], **params: Any) -> Any:

@@ -13,7 +13,7 @@ from backend.learners import make
 from backend.learners.of_spec import check
 from labelloop.errors import Failed, SpecError
 from tests.support.backend_factory import texts_spec
-from tests.unit.learners.test_learners import Data, points, tickets
+from tests.support.data.learner_data import Data, points, tickets
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from backend.learners.others.learner_hosted import Hosted
 from backend.learners.others.others import classes_of, predictions_of
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.form import generate_form
-from tests.support.hosted_environments import HOSTED, line_1x, line_2x
+from tests.support.hosted.environments import HOSTED, line_1x, line_2x
 
 pytestmark = pytest.mark.slow  # environments are built and processes started
 

@@ -17,7 +17,7 @@ from backend.learners.others.learner_remote import Remote
 from backend.learners.others.wire import _pause
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
 from labelloop.labeling.form import generate_form
-from tests.support.chat_server import KEY, ChatServer, chat_server
+from tests.support.network.chat_server import KEY, ChatServer, chat_server
 
 LABELS = ["ham", "spam"]
 FORM = generate_form(LABELS, ("approval", "correction"), {"text": "$text"})

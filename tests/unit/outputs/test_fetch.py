@@ -11,7 +11,7 @@ from labelloop.pictures.fetch import Fetcher
 from labelloop.selection.features import grey_of
 from labelloop.spec.fetching import Private, check_beginning, covers, is_public
 from labelloop.spec.folder import parse
-from tests.support.picture_server import Pictures, pictures
+from tests.support.network.picture_server import Pictures, pictures
 
 HERE = Private.read("127.0.0.0/8")
 

@@ -19,6 +19,7 @@ from labelloop.outputs.output import Output
 from labelloop.outputs.reading import parse
 from labelloop.reading.plain import plain
 from labelloop.spec.loop import LoopSpec
+from tests.support.data.keys import KEYS
 
 SPEC = LoopSpec(name="x", trigger="model_confidence < 0.8").with_labels(["0", "1", "true", "cat"])
 
@@ -106,17 +107,6 @@ def test_an_integer_or_a_boolean_is_the_label_that_is_written_so(said: Any, want
 
 def test_a_model_version_that_is_none_is_none_said() -> None:
     assert "model_version" not in sent(label="cat", model_version=None)
-
-
-KEYS = (
-    "https://shop.example/p?id=1&x=%20#top",
-    "s3://bucket/a folder/scan 1.png",
-    "<CAF+message.id@mail.example>",
-    "Grüße aus Köln",
-    "日本語/1",
-    "../..//a\\b;c",
-    "x" * 500,
-)
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -12,7 +12,7 @@ import pytest
 from backend import models
 from backend.learners import make
 from backend.learners.predictions import Predictions
-from backend.score.scoring import Chunk, Pair, doubts, score
+from backend.score.scoring import Chunk, Pair, doubts, score_chunk
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
 from labelloop.outputs.fitting import check
@@ -23,7 +23,7 @@ from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.versions.version import VersionPair
-from tests.unit.learners.test_structured import complaints, letters, stars
+from tests.support.data.structured_data import complaints, letters, stars
 
 BASE = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n'
 TAGS = {
@@ -170,7 +170,7 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
     version = models.store(folder, "x", ranker).id
     file = np.frombuffer(models.verify(folder, version), np.uint8)
     chunk = Chunk([uuid4() for _ in range(10)], [dumps(one) for one in data[:10]], [False] * 10, [True] * 9 + [False])
-    scores = score(Pair(None, version, VersionPair.of(None, version), strategy), None, file, chunk)
+    scores = score_chunk(Pair(None, version, VersionPair.of(None, version), strategy), None, file, chunk)
     assert (scores.utilities[9], scores.whys[9]) == (None, None)
     assert scores.labels == [None] * 10
     return scores.utilities[:9], scores.whys[:9], ranker.predict(data[:9])

@@ -12,8 +12,8 @@ import pytest
 
 from tests.support import english
 from tests.support.english import check, counts
-from tests.support.prose import ROOT, passages
-from tests.support.sentences import Passage
+from tests.support.prose.files import ROOT, passages
+from tests.support.prose.sentences import Passage
 
 REWRITTEN = [
     (

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from benchmarks.askers import peers, ranked_batch
 from benchmarks.labels import Plan, compare, load, measured, table, words
-from console.simulate.labelled import EMBEDDINGS, Labelled, parted
+from console.simulate.labelled import EMBEDDINGS, Labelled, split_set
 from console.simulate.learning import study
 from console.simulate.replay import Moment
 
@@ -20,7 +20,7 @@ def points(n: int = 200) -> Labelled:
     rng = np.random.default_rng(0)
     codes = rng.integers(3, size=n)
     vectors = rng.normal(0, 1, (n, 5)) + 2 * np.eye(5)[codes]
-    return parted(
+    return split_set(
         "points", EMBEDDINGS, "text", [({"text": f"{i}"}, f"{c}", None) for i, c in enumerate(codes)], 0, vectors
     )
 

@@ -130,7 +130,7 @@ def test_a_spec_through_json_is_the_same(spec: LoopSpec) -> None:
         (BASE + "  audit: 2\n", 3, 10, "audit: should be less than or equal to 1, not 2"),
         (BASE + "  audit: true\n", 3, 10, "audit: should be a valid number"),
         (BASE + "  audit: .nan\n", 3, 10, "audit: "),
-        (BASE + "  tolerance: .inf\n", 3, 14, "tolerance: a finite number is wanted, not .inf"),
+        (BASE + "  tolerance: .inf\n", 3, 14, "tolerance: must be a finite number, not .inf"),
         (BASE + '  title: "a\\0bc"\n', 3, 10, "title: holds the character U+0000, which Postgres does not keep"),
         (BASE + '  targets: [{metric: "\\ud800"}]\n', 3, 22, "targets[0].metric: holds the character U+D800"),
         (BASE + "  audit: 2024-99-99\n", 3, 10, "month"),

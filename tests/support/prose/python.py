@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 
-from tests.support.sentences import is_prose
+from tests.support.prose.sentences import is_prose
 
 DIRECTIVE = re.compile(
     r"\s*(noqa|type:|fmt:|pragma|ruff:|mypy:|isort:|shellcheck|syntax=|!|-\*-|https?://\S+$|--hash)", re.IGNORECASE

@@ -6,8 +6,8 @@ import html
 import re
 from html.parser import HTMLParser
 
-from tests.support.python_prose import Found, grouped
-from tests.support.sentences import is_prose, lines
+from tests.support.prose.python import Found, grouped
+from tests.support.prose.sentences import is_prose, lines
 
 BLOCKS = set(
     "p div li ul ol h1 h2 h3 h4 h5 h6 td th tr table caption thead tbody section main nav header footer form label "

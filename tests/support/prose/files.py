@@ -10,11 +10,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.support.page_prose import of_hash, of_html, of_markdown, of_script
-from tests.support.python_prose import Found, of_python
-from tests.support.sentences import Passage
+from tests.support.prose.pages import of_hash, of_html, of_markdown, of_script
+from tests.support.prose.python import Found, of_python
+from tests.support.prose.sentences import Passage
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SKIPPED = {"__pycache__", "build", "dist", "secrets", "tls", "english.md"}
 """Files and folders by name; english.md quotes bad sentences."""
 HISTORY = "store/migrations/versions"

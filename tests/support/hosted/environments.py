@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-HOSTED = Path(__file__).parent / "hosted"
+ROOT = Path(__file__).parents[3]
+HOSTED = Path(__file__).parent
 UV = ROOT / ".venv-uv" / "bin" / "uv"
 NO_NETWORK = ("dns error", "tcp connect error", "error sending request", "network connectivity is disabled")
 
