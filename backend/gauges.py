@@ -21,8 +21,8 @@ from labelloop.store.tables import prelabels
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.version import VersionPair, short
 
-KEPT_S = 5.0
-"""What Postgres said is not asked again before."""
+REUSED_S = 5.0
+"""Seconds for which an answer of Postgres is used again."""
 
 
 class Gauges(Collector):
@@ -34,12 +34,12 @@ class Gauges(Collector):
         self._predictor = predictor
         self._lock = threading.Lock()
         self._found: Sequence[Metric] = ()
-        self._asked = -KEPT_S
+        self._asked = -REUSED_S
 
     def collect(self) -> Iterable[Metric]:
         yield from self._here()
         with self._lock:
-            if time.monotonic() - self._asked >= KEPT_S:
+            if time.monotonic() - self._asked >= REUSED_S:
                 self._found = list(self._postgres())
                 self._asked = time.monotonic()
             yield from self._found

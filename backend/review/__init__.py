@@ -7,7 +7,7 @@ from typing import Any
 from flask import Flask, redirect, render_template, request, url_for
 
 from backend.review import api, guard, pages
-from backend.review.identity import Authenticator, authenticators
+from backend.review.authenticators import Authenticator, authenticators
 from labelloop.process import service
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database

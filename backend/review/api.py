@@ -13,10 +13,11 @@ from backend.report.versions import comparison, full_version_id, version_report
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
 from backend.review.guard import asker, found, require_scope
+from labelloop.access.identity import PROMOTE
 from labelloop.process.bodies import json_object
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import access, descriptions
+from labelloop.store.tables import descriptions
 from labelloop.versions.descriptions import Description
 
 Json = dict[str, Any]
@@ -68,12 +69,12 @@ class _Api:
         return found(lambda: cards.card(self._database, version_id, self._settings.models_dir))
 
     def file(self, version_id: str) -> Response:
-        require_scope(access.PROMOTE)
+        require_scope(PROMOTE)
         return model_file(self._settings.models_dir, self._ask(lambda conn: full_version_id(conn, version_id)))
 
     def describe(self, version_id: str) -> Json:
         """The body has `name`, `tags` and `note`; one that is missing becomes empty."""
-        by, description = require_scope(access.PROMOTE).name, _description(json_object())
+        by, description = require_scope(PROMOTE).name, _description(json_object())
         version = self._ask(lambda conn: full_version_id(conn, version_id))
         with self._database.transaction() as conn:
             descriptions.write(conn, version, description, by)
@@ -85,7 +86,7 @@ class _Api:
 
     def act(self, what: str, subject: str) -> Json:
         """The body has `why`, and `to` for a roll-back. With `epoch` the action fails if the champion has changed."""
-        action = _action(require_scope(access.PROMOTE).name, json_object())
+        action = _action(require_scope(PROMOTE).name, json_object())
         asked = self._ask(lambda conn: confirmation(conn, what, subject))
         return {"done": carry_out(self._database, self._settings.models_dir, asked, action)}
 

@@ -13,10 +13,10 @@ from typing import TypeVar
 from flask import Blueprint, Flask, Response, abort, g, request, session
 from flask.sessions import SecureCookieSessionInterface
 
-from backend.review.identity import Authenticator, Identity, identify
+from backend.review.authenticators import Authenticator, identify
+from labelloop.access.identity import REVIEW, Identity
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import access
 
 T = TypeVar("T")
 LOGIN_LASTS_S = 12 * 3600
@@ -88,7 +88,7 @@ def protect(bp: Blueprint, ways: Sequence[Authenticator], is_open: Callable[[str
         request.max_content_length = MAX_BODY
         g.identity = identify(request, ways)
         if not is_open((request.endpoint or "").removeprefix(f"{bp.name}.")):
-            require_scope(access.REVIEW)
+            require_scope(REVIEW)
         check_csrf(g.identity)
 
     @bp.after_request

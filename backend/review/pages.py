@@ -19,6 +19,7 @@ from backend.review import charts
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
 from backend.review.guard import FailedLogins, asker, csrf_token, found, identity, require_scope
+from labelloop.access.identity import PROMOTE
 from labelloop.gate.slices import MIN_SLICE
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
@@ -111,7 +112,7 @@ class _Reports:
         return answer
 
     def file(self, version_id: str) -> Response:
-        require_scope(access.PROMOTE)
+        require_scope(PROMOTE)
         return model_file(self._settings.models_dir, self._ask(lambda conn: full_version_id(conn, version_id)))
 
     def compare(self) -> str:
@@ -130,12 +131,12 @@ class _Actions:
         self._ask = asker(database)
 
     def confirm(self, what: str, subject: str) -> str:
-        require_scope(access.PROMOTE)
+        require_scope(PROMOTE)
         shown = self._ask(lambda conn: confirmation(conn, what, subject))
         return render_template("review/confirm.html", confirm=shown)
 
     def act(self, what: str, subject: str) -> AnyResponse:
-        by = require_scope(access.PROMOTE).name
+        by = require_scope(PROMOTE).name
         asked = self._ask(lambda conn: confirmation(conn, what, subject))
         # A form without an epoch gets -1, which is never the epoch of a loop: nothing is done.
         epoch = request.form.get("epoch", -1, type=int)
@@ -144,7 +145,7 @@ class _Actions:
         return redirect(HOME + asked.back, 303)
 
     def describe(self, version_id: str) -> AnyResponse:
-        by, form = require_scope(access.PROMOTE).name, request.form
+        by, form = require_scope(PROMOTE).name, request.form
         description = Description.of(form.get("name"), form.get("tags", "").split(","), form.get("note"))
         version = self._ask(lambda conn: full_version_id(conn, version_id))
         with self._database.transaction() as conn:

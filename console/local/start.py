@@ -22,6 +22,7 @@ from console.local.postgres import Command, Postgres
 from console.local.services import BACKEND, SYNC, gunicorn
 from console.local.steps import Announce, Steps, Tick
 from console.local.supervisor import ROOT, Supervisor, python_env
+from labelloop.access.identity import SCOPES
 from labelloop.errors import LabelloopError, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process import rooms
@@ -86,7 +87,7 @@ class Start:
         with Database(settings.database_url) as database:
             names = _register(database, self._options.specs or self._load(settings.loops_dir), self._steps.announce)
             with database.transaction() as conn:
-                access.ensure(conn, OWNER, settings.review_token, access.SCOPES)
+                access.ensure(conn, OWNER, settings.review_token, SCOPES)
             self._rooms(settings, database)
         return settings, names
 

@@ -8,15 +8,11 @@ import secrets
 from collections.abc import Sequence
 from uuid import UUID
 
+from labelloop.access.identity import REVIEW, SCOPES
 from labelloop.access.token import AccessToken
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn, columns, rows_of
 
-REVIEW = "review"
-"""May look."""
-PROMOTE = "promote"
-"""May decide."""
-SCOPES = (REVIEW, PROMOTE)
 LONGEST_NAME = 100
 
 TOKEN = columns(AccessToken)
@@ -105,4 +101,4 @@ def _check(name: str, scopes: Sequence[str]) -> None:
     if unknown := set(scopes) - set(SCOPES):
         raise UsageError(f"no scope {', '.join(sorted(unknown))}; there are: {', '.join(SCOPES)}")
     if REVIEW not in scopes:
-        raise UsageError("who decides must be able to look: name the scope review too")
+        raise UsageError("the scope promote needs the scope review too: name both")

@@ -97,8 +97,9 @@ def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
 def replace(
     conn: Conn, instance: UUID, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[int, UUID]
 ) -> None:
-    """`rows` is all that is said of these outputs in the project of this instance: others' rows go, theirs keep their
-    id. What people said in projects that were lost stays, unless they (by their address) have said it anew.
+    """Replace the feedback about these outputs by `rows`. Feedback of the same reviewer keeps its id.
+
+    Feedback from a lost project stays until the same person, known by the address, answers again.
     """
     rows = list(rows)
     conn.execute(

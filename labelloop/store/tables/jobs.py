@@ -1,7 +1,7 @@
 """Jobs between the rooms: names, queues, and how to ask for one inside a transaction.
 
-The rooms do not import each other; they name each other's jobs here. A job is a request to look, never data: one that
-is asked for twice runs once (queueing_lock), and one that is lost is asked for again by a periodic look.
+The rooms do not import each other; they name each other's jobs here. A job is a request to check a loop and carries no
+data. A job that is asked for twice runs once (queueing_lock). A lost job is asked for again by a periodic check.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def worker_app(url: str, queue: str) -> App:
     named = {**DEADLINES, "application_name": worker_name(queue)}
     app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=WORKER_CONNECTIONS, kwargs=named))
 
-    # A worker ends, to be started again, when its heartbeat or its listener fails; but it watches them only until the
-    # first of its side tasks ends, and without any periodic task the one for those ends at once. So there is one.
+    # A worker of procrastinate ends when its heartbeat or its listener fails, and is then started again. But it stops
+    # watching them when its first side task ends, and without a periodic task one of the side tasks ends at once.
     @app.periodic(cron="0 0 1 1 *")
     @app.task(name="labelloop.happy_new_year", queue="nobody")
     def _never(timestamp: int) -> None: ...

@@ -77,10 +77,10 @@ class Comparable(NamedTuple):
 
 
 def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], list[Stored], list[Stored]]:
-    """Store the outputs, and those that wait in the pool too. Keys must be distinct.
+    """Store the outputs, and add the waiting ones to the pool. Keys must be distinct.
 
-    Returns the new ones, those known with the same body, and those known with another body (the conflicts, of which
-    nothing is written), each in the order of `rows`. Another transaction with the same keys is waited for.
+    Returns three lists in the order of `rows`: new outputs, known ones with the same body, and known ones with another
+    body, which are not written. Waits for other transactions that write the same keys.
     """
     conn.execute(
         """

@@ -50,11 +50,11 @@ STALE = f"""
 
 
 def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[Waiting]:
-    """Return the `limit` most useful outputs of each lane, ties by key: first those that the versions in force (`pair`)
-    have scored (`fresh`), then the best of those that other versions have scored.
+    """Return the `limit` most useful outputs of each lane, ties by key.
 
-    Takes milliseconds, whatever the size of the pool: it reads only the rows that it returns, and if there are too few
-    fresh ones as many of each other pair.
+    Outputs that the versions in force (`pair`) have scored come first (`fresh`), then those of other versions. It
+    takes milliseconds for any size of the pool, because it reads only the rows that it returns. If there are too few
+    fresh ones, it reads as many of each other pair.
     """
     values: dict[str, Any] = {"loop": loop, "limit": limit, "champion": pair.champion, "ranker": pair.ranker}
     with by_index(conn):

@@ -24,6 +24,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import run_wsgi_app
 
 from backend.service import create_app as backend_app
+from labelloop.access.identity import SCOPES
 from labelloop.store.database import Database
 from labelloop.store.tables import access
 from sync.project.project import HOOK_HEADER, hook_path
@@ -119,7 +120,7 @@ def services(judged_loop_copy: JudgedLoop, tmp_path: Path) -> Iterator[list[Serv
     )  # fmt: skip
     with Database(judged_loop_copy.url) as database:
         with database.transaction() as conn:
-            token = access.add(conn, "mira", access.SCOPES)
+            token = access.add(conn, "mira", SCOPES)
             rows = conn.execute("select id::text from retrain_runs union all select id from model_versions").fetchall()
         known = [row["id"].encode() for row in rows]
         backend = backend_app(said, database)

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
+from labelloop.access.identity import SCOPES
 from labelloop.errors import UsageError
 from labelloop.store.database import Database
 from labelloop.store.tables import access
@@ -62,14 +63,14 @@ def test_a_name_that_is_taken_is_refused_until_its_token_is_revoked(database: Da
 def test_the_token_of_a_start_is_there_after_each_start_and_stays_revoked_once_it_was(database: Database) -> None:
     with database.transaction() as conn:
         for _ in range(2):
-            access.ensure(conn, "owner", "from-settings", access.SCOPES)
+            access.ensure(conn, "owner", "from-settings", SCOPES)
         found = access.of_token(conn, "from-settings")
         assert found is not None
-        access.ensure(conn, "owner", "settings-were-lost", access.SCOPES)
+        access.ensure(conn, "owner", "settings-were-lost", SCOPES)
         assert access.of_token(conn, "from-settings") is None
         assert access.of_token(conn, "settings-were-lost") is not None
         access.revoke(conn, "owner")
-        access.ensure(conn, "owner", "settings-were-lost", access.SCOPES)
+        access.ensure(conn, "owner", "settings-were-lost", SCOPES)
         assert access.of_token(conn, "settings-were-lost") is None
 
 

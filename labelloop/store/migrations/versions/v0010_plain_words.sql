@@ -32,7 +32,7 @@ comment on column outputs.label is 'The model''s most probable label, or several
 comment on column outputs.confidence is 'The model''s probability of that label; null if it gave none. It is never assumed to be 1.';
 comment on column outputs.produced_at is 'Time of the prediction by the pipeline''s clock; null if it was not sent.';
 comment on column outputs.received_at is 'Time at which the intake stored it.';
-comment on column outputs.lane is 'rule: shown because of the trigger. control: a random share of these, never ranked. audit: shown at random. holdout: shown at random, evaluates models. gold: the known answer checks people. pass: not shown.';
+comment on column outputs.lane is 'rule: shown because of the trigger. control: a random share of these. audit: shown at random. holdout: shown at random, evaluates models. gold: checks people. pass: not shown.';
 comment on column outputs.inclusion_probability is 'The probability that an item like this one is shown to people.';
 comment on column outputs.holdout is 'Set by a hash of the group key before any label exists: the item evaluates models and never trains one.';
 comment on column outputs.state is 'passed (not shown to people), waiting, pushing, in_review, answered, quarantined, withdrawn.';

@@ -1,4 +1,4 @@
-"""Identity: name and scopes of the caller of a review page. An Authenticator is one way to find them.
+"""Authenticators: the ways to find out who is the caller of a review page.
 
 An identity provider is one more Authenticator in `authenticators`; the header of a proxy that logs people in is one.
 """
@@ -6,32 +6,18 @@ An identity provider is one more Authenticator in `authenticators`; the header o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from flask import Request, session
 
 from labelloop.access import callers, credentials
+from labelloop.access.identity import Identity
 from labelloop.access.token import AccessToken
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import access
 
 PROXY_SECRET = "X-Labelloop-Proxy"
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Name and scopes of a caller."""
-
-    name: str
-    """The name that decisions are recorded under."""
-    scopes: frozenset[str]
-    sent_by_browser: bool
-    """True if the browser sends the proof by itself. Another site could trigger that, so changes need a CSRF token."""
-
-    def may(self, scope: str) -> bool:
-        return scope in self.scopes
 
 
 Authenticator = Callable[[Request], Identity | None]
