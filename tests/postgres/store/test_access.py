@@ -36,8 +36,8 @@ def test_a_token_is_told_once_and_kept_as_a_hash(database: Database) -> None:
         ("a\n", ["review"], "printable"),
         ("a" * 101, ["review"], "1 to 100"),
         ("a", ["look"], "no scope look; there are: review, promote"),
-        ("a", ["promote"], "must be able to look"),
-        ("a", [], "must be able to look"),
+        ("a", ["promote"], "needs the scope review too"),
+        ("a", [], "needs the scope review too"),
     ],
 )
 def test_a_token_without_a_good_name_or_scope_is_not_made(
