@@ -1,7 +1,7 @@
-"""Imports into Label Studio, each written down before it is sent: one statement a function; the caller's transaction.
+"""Imports into Label Studio, each stored before it is sent. The caller owns the transaction.
 
-A function that changes a batch's state names the state before. So of two processes that try, only the first
-succeeds, even if it was paused for minutes.
+A function that changes a batch's state names the state before. So of two processes that try, only the first succeeds,
+even if it was paused for minutes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from labelloop.store.database import Conn, rows_of
 
 
 def intend(conn: Conn, loop: str, version: str, size: int, kind: BatchKind = BatchKind.TASKS) -> UUID:
-    """A new batch, not yet sent."""
+    """Store a new batch, which is not sent yet; return its id."""
     row = conn.execute(
         """
         insert into batches (loop, kind, version, size) values (%(loop)s, %(kind)s, %(version)s, %(size)s)
@@ -28,7 +28,7 @@ def intend(conn: Conn, loop: str, version: str, size: int, kind: BatchKind = Bat
 
 
 def open_(conn: Conn, loop: str) -> list[OpenBatch]:
-    """Return the batches whose end is not known, oldest first."""
+    """Return the batches that are not finished yet, oldest first."""
     cursor = rows_of(conn, OpenBatch)
     return cursor.execute(
         """
@@ -48,7 +48,7 @@ def version(conn: Conn, batch_id: UUID) -> str:
 
 
 def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
-    """Return what the batch carries, with the outputs themselves; the first to be served first."""
+    """Return the items of the batch, each with its output, in the order in which they are to be served."""
     cursor = rows_of(conn, BatchItem)
     return cursor.execute(
         """
@@ -63,7 +63,7 @@ def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
 
 
 def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
-    """New predictions of these open tasks are in the batch, each with its new priority."""
+    """Add new predictions of these open tasks to the batch, each with its new priority."""
     conn.execute(
         """
         insert into batch_items
@@ -79,7 +79,7 @@ def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
 
 
 def start(conn: Conn, batch_id: UUID) -> int:
-    """The batch's outputs are now on their way; returns how many were waiting."""
+    """Set the waiting outputs of the batch to `pushing`; return how many changed."""
     return conn.execute(
         """
         update outputs set state = 'pushing', state_reason = null, batch_id = %(id)s
@@ -90,7 +90,10 @@ def start(conn: Conn, batch_id: UUID) -> int:
 
 
 def send(conn: Conn, batch_id: UUID) -> bool:
-    """The right to send it, once; committed before the request leaves. False: it was released meanwhile."""
+    """Mark the batch as being sent; False if another process has sent or released it.
+
+    The caller commits this before the request leaves, so that a batch is sent at most once.
+    """
     return (
         conn.execute(
             "update batches set state = 'sending', sent_at = now() where id = %(id)s and state = 'intent'",
@@ -101,7 +104,7 @@ def send(conn: Conn, batch_id: UUID) -> bool:
 
 
 def end(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason: str | None = None) -> bool:
-    """Say what became of a batch; False when somebody else has said it already."""
+    """Finish a batch: store its last state and the reason. False if it is not in the state `was` any more."""
     return (
         conn.execute(
             """
@@ -115,9 +118,9 @@ def end(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason:
 
 
 def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -> None:
-    """Write down the tasks (output to Label Studio's id) that the batch has become.
+    """Store the tasks of the batch; `ids` maps each output to Label Studio's id.
 
-    An output that has a task already keeps it: the sweep finds the second one.
+    An output that has a task already keeps it; the sweep finds the second one.
     """
     conn.execute(
         """
@@ -135,7 +138,7 @@ def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -
 
 
 def in_review(conn: Conn, batch_id: UUID, output_ids: Sequence[UUID]) -> int:
-    """These outputs of the batch stand in Label Studio."""
+    """Set these outputs of the batch to `in_review`, because Label Studio has them; return how many changed."""
     return conn.execute(
         """
         update outputs set state = 'in_review'
@@ -146,7 +149,10 @@ def in_review(conn: Conn, batch_id: UUID, output_ids: Sequence[UUID]) -> int:
 
 
 def release(conn: Conn, batch_id: UUID, state: OutputState, reason: str) -> int:
-    """Outputs of the batch that are still on their way go to `state`: waiting or quarantined."""
+    """Set the outputs of the batch that are still `pushing` to `state`; return how many changed.
+
+    `state` is waiting or quarantined.
+    """
     return conn.execute(
         """
         update outputs set state = %(state)s::output_state, state_reason = %(reason)s, batch_id = null
@@ -157,11 +163,12 @@ def release(conn: Conn, batch_id: UUID, state: OutputState, reason: str) -> int:
 
 
 def forget_items(conn: Conn, batch_id: UUID) -> None:
+    """Delete the items of the batch."""
     conn.execute("delete from batch_items where batch_id = %(id)s", {"id": batch_id})
 
 
 def hand_over(conn: Conn, batch_id: UUID, to: UUID, output_ids: Sequence[UUID]) -> None:
-    """Part of a refused batch goes into a smaller one."""
+    """Move these outputs from a refused batch into the smaller batch `to`."""
     conn.execute(
         """
         with moved as (

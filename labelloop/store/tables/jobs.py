@@ -1,7 +1,7 @@
-"""Jobs between the rooms: names, queues, and how to ask for one inside a transaction.
+"""Jobs between the rooms: names, queues, and how to request one inside a transaction.
 
 The rooms do not import each other; they name each other's jobs here. A job is a request to check a loop and carries no
-data. A job that is asked for twice runs once (queueing_lock). A lost job is asked for again by a periodic check.
+data. A job that is requested twice runs once (queueing_lock). A lost job is requested again by a periodic check.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRELABEL = "backend.prelabel"
 EXPORT = "backend.export"
 SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
-"""At most so many the job queue of one worker holds, beside those of its Database."""
+"""Largest number of connections for the job queue of one worker, beside those of its Database."""
 _QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABEL, EXPORT, SHADOW), BACKEND_QUEUE)
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
@@ -35,8 +35,9 @@ _asking = App(connector=SyncPsycopgConnector())
 
 
 def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
-    """Ask for `job` on `loop` when the caller's transaction commits, to be done `in_s` seconds later or at the next
-    look; False when it is asked for already.
+    """Request `job` for `loop`; False if it is requested already.
+
+    It can start when the caller's transaction commits, and not before `in_s` seconds have passed.
     """
     asked = f"{job}:{loop}"
     # Looked for first: each unique violation, though it does no harm, is an error in Postgres's log. And without a
@@ -66,7 +67,7 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
 
 
 def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
-    """Ask for a run where enough answers (`retrain.after`) are in none yet."""
+    """Request a training run if at least `retrain.after` answers are not part of any run yet."""
     if not spec.learner.is_trained:
         return
     n = runs.new_answers(conn, spec.name)
@@ -84,7 +85,7 @@ def worker_name(queue: str) -> str:
 
 
 def worker_app(url: str, queue: str) -> App:
-    """The app that a worker of `queue` runs; the room adds its tasks."""
+    """Return the app that a worker of `queue` runs; the room adds its tasks."""
     # By the name of its connections Postgres tells whose worker lives: a heartbeat alone does not say whose it is.
     named = {**DEADLINES, "application_name": worker_name(queue)}
     app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=WORKER_CONNECTIONS, kwargs=named))
@@ -99,10 +100,10 @@ def worker_app(url: str, queue: str) -> App:
 
 
 async def reap(app: App, queue: str, after_s: float) -> int:
-    """Give the jobs of workers without a heartbeat for `after_s` back to the queue; returns how many there were.
+    """Return the jobs of workers without a heartbeat for `after_s` to the queue; return how many there were.
 
-    Where the same job has been asked for again meanwhile, the dead one is closed: left as it is, its lock would keep
-    the other waiting for ever.
+    If the same job has been requested again meanwhile, the old one is closed instead. Otherwise its lock would block
+    the new one for ever.
     """
     stalled = list(await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=after_s))
     for job in stalled:
@@ -116,7 +117,7 @@ async def reap(app: App, queue: str, after_s: float) -> int:
 
 @contextmanager
 def open_app(url: str) -> Iterator[App]:
-    """A synchronous app, for the schema and for looking at jobs."""
+    """Open an app without a worker, for the schema and for reading jobs."""
     app = App(connector=SyncPsycopgConnector(conninfo=url, min_size=1, max_size=2))
     with app.open():
         yield app

@@ -78,13 +78,13 @@ class Prelabel(NamedTuple):
     ranker: str
     why: str | None = None
     margin: float | None = None
-    """Probability of `label` less that of the next likeliest one; None where the version gives no probabilities."""
+    """Probability of `label` less that of the next likeliest one; None if the version gives no probabilities."""
 
 
 def of_tasks(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[ToScore]:
-    """Return open tasks that other versions than `pair` have scored, in the order of their ids, from behind `after` on.
+    """Return open tasks that other versions than `pair` have scored, by id, starting after the id `after`.
 
-    At most `limit`, and fewer if the data is large.
+    It returns at most `limit` tasks, and fewer if the data is large.
     """
     return _read(conn, _OPEN_TASKS, "w.output_id", {"loop": loop, "limit": limit, "after": after, **_values(pair)})
 
@@ -94,15 +94,15 @@ def of_pool(
 ) -> list[ToScore]:
     """Return waiting outputs of a lane that other versions than `pair` have scored, the most useful first.
 
-    Starts behind the utility and key `after`; by index, so rows that were scored meanwhile, and have moved to another
-    place, are not read again. At most `limit`, and fewer if the data is large.
+    It starts after the utility and key in `after`. It reads by index, so rows that were scored meanwhile, and have
+    another utility now, are not read again. It returns at most `limit` outputs, and fewer if the data is large.
     """
     values = {"loop": loop, "lane": lane, "limit": limit, "utility": after[0], "key": after[1], **_values(pair)}
     return _read(conn, _OF_LANE, "w.utility desc, w.key", values)
 
 
 def any_stale(conn: Conn, loop: str, pair: VersionPair) -> bool:
-    """Say whether other versions than `pair` have scored any waiting output or open task."""
+    """Return whether other versions than `pair` have scored any waiting output or open task."""
     with pool.by_index(conn):
         row = conn.execute(
             f"""
@@ -138,9 +138,9 @@ def count_stale(conn: Conn, loop: str, pair: VersionPair) -> int:
 
 
 def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
-    """Wherever the output is by now, in the pool or in Label Studio. Only the rule lane takes utility and reason.
+    """Store these prelabels in the pool and in the open tasks. Only the rule lane takes the new utility and reason.
 
-    The others keep their random number: they are to show what the rule does not choose.
+    Outputs of the other lanes keep their random utility, so that these lanes stay a random sample.
     """
     # In the order in which everybody takes rows of pool and tasks, see pool.lock: nobody waits in a circle.
     prelabels = sorted(prelabels, key=itemgetter(0))
@@ -162,10 +162,12 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
 
 
 def _values(pair: VersionPair) -> dict[str, str]:
+    """Return the pair as parameters of a statement."""
     return {"champion": pair.champion, "ranker": pair.ranker}
 
 
 def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[ToScore]:
+    """Return the rows of the select `which` with their outputs' data, at most MAX_BYTES of it and at least one row."""
     with pool.by_index(conn):
         return (
             rows_of(conn, ToScore)
