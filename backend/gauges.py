@@ -26,7 +26,10 @@ REUSED_S = 5.0
 
 
 class Gauges(Collector):
-    """Safe for threads. Loops are folders and versions are promoted one at a time: no caller can add to the series."""
+    """Gauges of all loops and versions. Safe for threads.
+
+    Series are labelled by loop and version, and no caller can create either, so their number stays small.
+    """
 
     def __init__(self, database: Database, champions: Champions, predictor: Predictor) -> None:
         self._database = database

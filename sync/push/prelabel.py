@@ -42,7 +42,7 @@ def prelabel(
     grace_s: float,
     checked: Callable[[], None],
 ) -> PushReport:
-    """Give open tasks a prediction of the versions in force. Twice is once: a task gets one prediction of a version.
+    """Give open tasks a prediction of the versions in force. A second call adds no second prediction of a version.
 
     `checked` is called before the first call to Label Studio. After each request, a pause as long as the request leaves
     Label Studio to its annotators.

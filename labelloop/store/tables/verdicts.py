@@ -49,7 +49,7 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
 
 
 def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
-    """Return, for each earlier verdict against the same incumbent, the share of this run's held-out items in it.
+    """Return, for each earlier verdict against the same champion, the share of this run's held-out items in it.
 
     Runs that were judged on too few answers, or made the champion again, had no verdict.
     """
