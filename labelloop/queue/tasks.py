@@ -138,7 +138,7 @@ class AskedAgain:
     more: int
     """Number of those that are asked because answers cannot be read."""
     asked_more: int
-    """The same number as Label Studio was last told it."""
+    """Value of `more` that was last sent to Label Studio."""
 
 
 def order_score(priority: float) -> float:

@@ -178,7 +178,7 @@ def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tup
 
 
 def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
-    """Those that the versions in force have scored."""
+    """Return the tasks that the versions in force have scored."""
     return [row for row in rows if row.fresh]
 
 

@@ -40,8 +40,8 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
     It can start when the caller's transaction commits, and not before `in_s` seconds have passed.
     """
     asked = f"{job}:{loop}"
-    # Looked for first: each unique violation, though it does no harm, is an error in Postgres's log. And without a
-    # statement before it, the block below would be a transaction of its own and not a savepoint of the caller's.
+    # This check comes first, because each unique violation, though harmless, is an error in Postgres's log. Without a
+    # statement before it, the block below would also be a transaction of its own and not a savepoint of the caller's.
     row = conn.execute(
         """
         select clock_timestamp() as now,
@@ -52,7 +52,8 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
     assert row is not None
     if row["waits"]:
         return False
-    # By Postgres's clock, which says when it may begin: where ours is ahead, nobody could ask for it until then.
+    # By Postgres's clock, which decides when the job may start. If our clock were ahead, the job would start late, and
+    # nobody could request it again until then.
     later = row["now"] + timedelta(seconds=in_s) if in_s else None
     # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
     lock = EXPORT if job == EXPORT else asked
@@ -74,7 +75,7 @@ def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
     if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
         return
     if runs.new_answers(conn, spec.name) < spec.retrain.after:
-        runs.take_back(conn, run)  # the run that waited was claimed just now, and has looked at them
+        runs.take_back(conn, run)  # the queued run was claimed just now, and has these answers
     else:
         ask(conn, RETRAIN, spec.name)
 
@@ -86,7 +87,7 @@ def worker_name(queue: str) -> str:
 
 def worker_app(url: str, queue: str) -> App:
     """Return the app that a worker of `queue` runs; the room adds its tasks."""
-    # By the name of its connections Postgres tells whose worker lives: a heartbeat alone does not say whose it is.
+    # The name of its connections tells which queue's worker is alive; a heartbeat alone does not.
     named = {**DEADLINES, "application_name": worker_name(queue)}
     app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=WORKER_CONNECTIONS, kwargs=named))
 

@@ -95,7 +95,7 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
     with conn.cursor().copy("copy incoming from stdin") as copy:
         for row in rows:
             copy.write_row(_columns(row))
-    # In the order of the keys, so that two requests with the same ones cannot wait for each other.
+    # In the order of the keys, so that two requests with the same keys cannot deadlock.
     fresh = conn.execute(
         """
         with fresh as (

@@ -22,7 +22,7 @@ _OPEN_TASKS = """
     where o.loop = %(loop)s and o.state = 'in_review' and (t.champion, t.ranker) <> (%(champion)s, %(ranker)s)
     and (%(after)s::uuid is null or t.output_id > %(after)s) order by t.output_id limit %(limit)s
 """
-# Below the last row that was read, version by version: the others that are as useful, then those that are less so.
+# For each version pair, the rows after the last one that was read: equally useful ones, then less useful ones.
 _OF_LANE = f"""
     select p.* from (select %(lane)s::lane) as l (lane) cross join lateral (
         {pool.PAIRS}
@@ -142,7 +142,7 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
 
     Outputs of the other lanes keep their random utility, so that these lanes stay a random sample.
     """
-    # In the order in which everybody takes rows of pool and tasks, see pool.lock: nobody waits in a circle.
+    # In the order of pool.lock, which all callers use, so that none can deadlock.
     prelabels = sorted(prelabels, key=itemgetter(0))
     conn.execute(
         """
