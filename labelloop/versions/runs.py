@@ -73,7 +73,7 @@ class RetrainRun:
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
-        """The same; empty before the verdict."""
+        """The evaluation of the run; empty before the verdict."""
         return self.scores or {}
 
     @property

@@ -24,7 +24,7 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
-    if project is None or project.id is None:
+    if project is None or project.project_id is None:
         return 0
     version = project.model_version
     served = studio.served(studio.project(project.id))

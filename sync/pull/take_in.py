@@ -21,7 +21,7 @@ from labelloop.store.tables import jobs, projects, unreadable
 from labelloop.store.tables import tasks as task_store
 from sync.pull.resolve import form_hash, resolve
 
-HAS_TASK = (OutputState.IN_REVIEW, OutputState.ANSWERED)
+HAS_TASK = [OutputState.IN_REVIEW, OutputState.ANSWERED]
 TAMPERED = "the signature in the task's data does not fit"
 
 
@@ -82,7 +82,7 @@ class Pull:
         withdrawn = task_store.set_state(
             conn,
             outputs,
-            [OutputState.IN_REVIEW, OutputState.ANSWERED],
+            HAS_TASK,
             OutputState.WITHDRAWN,
             "its task was deleted in Label Studio",
         )

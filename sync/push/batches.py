@@ -69,7 +69,7 @@ def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: 
 def _settle_one(
     database: Database, gateway: Gateway, project: LoopProject, batch: OpenBatch, grace_s: float
 ) -> PushReport:
-    if batch.state == "intent":
+    if batch.state == BatchState.INTENT:
         with database.transaction() as conn:
             return PushReport(
                 put_back=put_back(conn, batch.id, BatchState.INTENT, BatchState.ABANDONED, "it was never sent")
