@@ -28,7 +28,6 @@ ReadinessCheck = Callable[[], str | list[str]]
 def create(import_name: str, body_limit: BodyLimit, collectors: Iterable[Collector]) -> tuple[Flask, Metrics]:
     """Return an application with its error handler and its metrics; its blueprints are still missing."""
     app = Flask(import_name)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[BODY_LIMIT] = body_limit
     metrics = Metrics(app, collectors)
     refuse_broken_queries(app)
