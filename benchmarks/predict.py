@@ -20,8 +20,8 @@ import numpy as np
 from backend import models
 from backend.decide.promote import promote
 from backend.learners import Learner, make
-from benchmarks import training
-from benchmarks.goals import (
+from benchmarks.support import training
+from benchmarks.support.goals import (
     BUSY_P50,
     BUSY_P99,
     PREDICT_BESIDE,
@@ -34,10 +34,10 @@ from benchmarks.goals import (
     Goal,
     Measured,
 )
-from benchmarks.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
-from benchmarks.items import texts as generated
-from benchmarks.rooms import House, Servers, house
-from benchmarks.turns import percentile, ratios
+from benchmarks.support.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
+from benchmarks.support.items import texts as generated
+from benchmarks.support.rooms import House, Servers, house
+from benchmarks.support.turns import percentile, ratios
 from console.local.places import free_port
 from console.local.services import BACKEND
 from labelloop.errors import Failed
@@ -148,7 +148,7 @@ def _served(our: House, spec: LoopSpec, project: int, learner: Learner, data: Se
 def _bare(our: House, served: Served) -> Iterator[str]:
     """The bare route around the same model; yields its URL."""
     url = f"http://127.0.0.1:{free_port()}"
-    app = f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})"
+    app = f"benchmarks.support.bare:app({str(our.settings.models_dir)!r}, {served.version!r})"
     words = [
         "gunicorn",
         app,

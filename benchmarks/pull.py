@@ -13,10 +13,10 @@ from uuid import uuid4
 import httpx
 import numpy as np
 
-from benchmarks.goals import PULL, Measured
-from benchmarks.items import submit, texts, texts_spec
-from benchmarks.rooms import House, Servers, house, quiet
-from benchmarks.turns import in_turn, ratios
+from benchmarks.support.goals import PULL, Measured
+from benchmarks.support.items import submit, texts, texts_spec
+from benchmarks.support.rooms import House, Servers, house, quiet
+from benchmarks.support.turns import in_turn, ratios
 from labelloop.errors import Failed
 from labelloop.labeling import results
 from labelloop.labelstudio.gateway import Gateway

@@ -11,10 +11,10 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.goals import PUSH, Measured
-from benchmarks.items import submit, texts, texts_spec
-from benchmarks.rooms import House, Servers, house, quiet
-from benchmarks.turns import in_turn, ratios
+from benchmarks.support.goals import PUSH, Measured
+from benchmarks.support.items import submit, texts, texts_spec
+from benchmarks.support.rooms import House, Servers, house, quiet
+from benchmarks.support.turns import in_turn, ratios
 from labelloop.errors import Failed
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.tasks import TaskDraft
