@@ -33,6 +33,7 @@ from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
+from labelloop.store.questions import new_answers
 from labelloop.store.questions.figures import LoopCounts
 from labelloop.store.tables import jobs, projects, runs
 from labelloop.store.tables import versions as version_store
@@ -220,7 +221,7 @@ class _Demo:
             latest = [run for run in runs.latest(conn, self.spec.name, 5) if run.id not in known]
             if latest and all(run.status not in ("queued", "running") for run in latest):
                 return latest[0]
-            if not latest and runs.new_answers(conn, self.spec.name) < self.spec.retrain.after:
+            if not latest and new_answers.count(conn, self.spec.name) < self.spec.retrain.after:
                 # The round has fewer answers: one task was served twice, or an answer could not be read.
                 runs.request(conn, self.spec.name, "the demo's round is over")
                 jobs.ask(conn, jobs.RETRAIN, self.spec.name)

@@ -23,7 +23,7 @@ from labelloop.store.database import Conn
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import doubts, jobs
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import tasks as task_store
+from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
 from labelloop.store.tables.feedback import Reviewed
 
@@ -106,9 +106,9 @@ def _store_answers(
     """Append the changed answers, set the states, and ask for the jobs that follow."""
     feedback_store.answer(conn, spec.name, changed)
     doubts.forget(conn, [output_id for output_id, _ in changed])
-    task_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None)
+    output_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None)
     reason = "an answer was taken back, or cannot be read"
-    if task_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
+    if output_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
         jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
     jobs.ask(conn, jobs.PUSH, spec.name)  # also without an answer: a skipped task leaves its place to another
     if changed:

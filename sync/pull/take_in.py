@@ -17,7 +17,8 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import jobs, projects, unreadable
+from labelloop.store.tables import jobs, pool, projects, unreadable
+from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
 from sync.pull.resolve import form_hash, resolve
 
@@ -79,7 +80,7 @@ class Pull:
 
     def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
         """Withdraw outputs whose tasks were deleted in Label Studio: their answers no longer count."""
-        withdrawn = task_store.set_state(
+        withdrawn = output_store.set_state(
             conn,
             outputs,
             [OutputState.IN_REVIEW, OutputState.ANSWERED],
@@ -124,14 +125,14 @@ class Pull:
             return False
         # Wait for a push that may be claiming the output now: if it takes the output, this task is not adopted.
         projects.lock_hop(conn, self.spec.name, "push")
-        if not task_store.lock_idle(conn, output.id):
+        if not output_store.lock_idle(conn, output.id):
             return False
         if not task_store.adopt_stray(conn, output.id, self.instance, task.id, batch_id):
             return False
-        task_store.leave_pool(conn, output.id)
-        task_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
+        pool.remove(conn, output.id)
+        output_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
         idle = [OutputState.PUSHING, OutputState.WITHDRAWN]
-        task_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
+        output_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
         return True
 
     def upsert_reviewers(self) -> None:

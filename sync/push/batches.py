@@ -16,7 +16,7 @@ from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import batches, pool, projects, versions
+from labelloop.store.tables import batches, outputs, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.versions.version import VersionPair
 
@@ -98,7 +98,7 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, i
     before = task_store.by_label_studio_id(conn, project.instance, list(ids.values()))
     moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
     gone = [output_id for output_id in moved if output_id not in ids]
-    task_store.set_state(
+    outputs.set_state(
         conn,
         gone,
         [OutputState.IN_REVIEW, OutputState.ANSWERED],

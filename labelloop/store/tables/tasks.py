@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from labelloop.answers.unreadable import MOST_ASKED
-from labelloop.outputs.output import OutputState
 from labelloop.queue.tasks import AskedAgain, KnownOutput, KnownTask, OpenTask
 from labelloop.store.database import Conn, rows_of
 from labelloop.versions.version import VersionPair
@@ -186,14 +185,6 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, Known
     return {row.id: row for row in rows}
 
 
-def lock_idle(conn: Conn, output_id: UUID) -> bool:
-    """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
-    row = conn.execute(
-        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
-    ).fetchone()
-    return row is not None
-
-
 def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch_id: UUID) -> bool:
     """Write down a task that came after we had given up its import, or came back; False if the batch is not ours.
 
@@ -216,24 +207,6 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch
         ).rowcount
         == 1
     )
-
-
-def leave_pool(conn: Conn, output_id: UUID) -> None:
-    conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})
-
-
-def set_state(
-    conn: Conn, output_ids: Sequence[UUID], was: Sequence[OutputState], state: OutputState, reason: str | None
-) -> list[UUID]:
-    """Move those of the outputs that are in one of the states `was`; returns them."""
-    rows = conn.execute(
-        """
-        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
-        where id = any(%(ids)s) and state = any(%(was)s::output_state[]) returning id
-        """,
-        {"ids": list(output_ids), "was": list(was), "state": state, "reason": reason},
-    ).fetchall()
-    return [row["id"] for row in rows]
 
 
 def wait_again(conn: Conn, loop: str, reason: str) -> int:

@@ -17,8 +17,7 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import loops, outputs, projects
-from labelloop.store.tables import tasks as task_store
+from labelloop.store.tables import loops, outputs, pool, projects
 from sync.pull.resolve import resolve
 from sync.pull.take_in import Pull
 from tests.support.sync_loop import XML, YAML, SyncLoop, region
@@ -98,7 +97,7 @@ def asked(conn: Conn, spec: LoopSpec) -> tuple[UUID, UUID]:
     projects.made(conn, "pets", 7, "http://127.0.0.1:1")
     stored, *_ = outputs.insert(conn, "pets", [outputs.Row.of(one, lanes.place(one, spec))])
     id_: UUID = stored[0].id
-    task_store.leave_pool(conn, id_)
+    pool.remove(conn, id_)
     pushed(conn, id_)
     return id_, project(conn).instance
 
@@ -112,8 +111,8 @@ def lost(conn: Conn) -> LoopProject:
 
 
 def pushed(conn: Conn, id_: UUID) -> None:
-    task_store.set_state(conn, [id_], [OutputState.WAITING], OutputState.PUSHING, None)
-    task_store.set_state(conn, [id_], [OutputState.PUSHING], OutputState.IN_REVIEW, None)
+    outputs.set_state(conn, [id_], [OutputState.WAITING], OutputState.PUSHING, None)
+    outputs.set_state(conn, [id_], [OutputState.PUSHING], OutputState.IN_REVIEW, None)
 
 
 def project(conn: Conn) -> LoopProject:
