@@ -29,6 +29,7 @@ from labelloop.client import Client
 from labelloop.errors import Conflict, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -145,7 +146,7 @@ class _Demo:
         )
         return [output.key for output in outputs], test_labels
 
-    def _hire(self, project_id: int) -> None:
+    def _hire(self, project_id: ProjectId) -> None:
         if self.options.people == 0:
             url = f"{self.settings.label_studio_url}/projects/{project_id}/data"
             self.console.print(f"[bold]Your turn:[/] open {url} and press Label All Tasks.")

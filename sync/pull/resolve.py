@@ -18,6 +18,7 @@ from labelloop.answers.untouched import prelabel_kept
 from labelloop.labeling import results
 from labelloop.outputs.output import OutputState
 from labelloop.queue.prelabel import prelabel_result
+from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import annotations as annotation_store
@@ -41,7 +42,7 @@ class Resolved:
 
 
 def resolve(
-    conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[int, Person]
+    conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[UserId, Person]
 ) -> Resolved:
     """Update feedback, answers and states of these outputs, in the caller's transaction. Twice is once.
 
@@ -89,7 +90,7 @@ def _store_read(
     output_ids: Sequence[UUID],
     feedback: Sequence[Feedback],
     not_read: Sequence[NotRead],
-    users: Mapping[int, Person],
+    users: Mapping[UserId, Person],
 ) -> None:
     """Replace the feedback on these outputs and their unreadable annotations, after the reviewers of both."""
     people = {row.reviewer for row in feedback} | {row.reviewer for row in not_read if row.reviewer is not None}
@@ -126,7 +127,7 @@ class NotRead:
 
     output_id: UUID
     annotation_version: int
-    reviewer: int | None
+    reviewer: UserId | None
     why: Unreadable
     comment: str | None = None
 
