@@ -213,6 +213,28 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
     return {row["lane"]: row["n"] for row in rows}
 
 
+def lock_idle(conn: Conn, output_id: UUID) -> bool:
+    """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
+    row = conn.execute(
+        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
+    ).fetchone()
+    return row is not None
+
+
+def set_state(
+    conn: Conn, output_ids: Sequence[UUID], was: Sequence[OutputState], state: OutputState, reason: str | None
+) -> list[UUID]:
+    """Move those of the outputs that are in one of the states `was`; returns them."""
+    rows = conn.execute(
+        """
+        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
+        where id = any(%(ids)s) and state = any(%(was)s::output_state[]) returning id
+        """,
+        {"ids": list(output_ids), "was": list(was), "state": state, "reason": reason},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
 def _columns(row: Row) -> tuple[Any, ...]:
     output, placement = row.output, row.placement
     return (

@@ -8,6 +8,7 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Conn, columns, rows_of
 
 
@@ -49,7 +50,7 @@ def give_up_creation(conn: Conn, loop: str) -> None:
     conn.execute("update projects set creating_since = null where loop = %(loop)s", {"loop": loop})
 
 
-def made(conn: Conn, loop: str, project_id: int, label_studio_url: str) -> None:
+def made(conn: Conn, loop: str, project_id: ProjectId, label_studio_url: str) -> None:
     """It stands in Label Studio under this id and address."""
     conn.execute(
         """
