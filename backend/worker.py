@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -75,18 +76,23 @@ def checks(database: Database, settings: Settings) -> list[Check]:
     def missing_exports() -> None:
         ask_for_exports(database, exports_asked, time.monotonic())
 
-    def due_runs(drift: bool) -> None:
+    drift_checked_at = -math.inf
+
+    def due_runs() -> None:
+        nonlocal drift_checked_at
+        drift = time.monotonic() - drift_checked_at >= DRIFT_EVERY_S
+        if drift:
+            drift_checked_at = time.monotonic()
         ask_for_due(database, datetime.now(UTC), drift=drift)
 
     found = [
         Check("runs whose worker died", CHECK_EVERY_S, in_thread(heal, database)),
         Check("versions in shadow", CHECK_EVERY_S, in_thread(ask_for_shadows, database)),
         Check("missing prelabels", SLOW_CHECK_EVERY_S, in_thread(missing_prelabels)),
-        Check("drift", DRIFT_EVERY_S, in_thread(due_runs, drift=True)),
-        Check("due runs", SLOW_CHECK_EVERY_S, in_thread(due_runs, drift=False)),
     ]
     if settings.mlflow_tracking_uri:
         found.append(Check("missing exports", SLOW_CHECK_EVERY_S, in_thread(missing_exports)))
+    found.append(Check("due runs and drift", SLOW_CHECK_EVERY_S, in_thread(due_runs)))
     return found
 
 

@@ -14,8 +14,8 @@ import httpx
 import psycopg
 
 from benchmarks import diverse, intake, memory, next_k, predict, pull, push, ranking, renewal, rescore, submit
-from benchmarks.goals import Measured, markdown
-from benchmarks.rooms import Servers, servers
+from benchmarks.support.goals import Measured, markdown
+from benchmarks.support.rooms import Servers, servers
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,

@@ -15,9 +15,9 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.goals import DIVERSE_CORESET, DIVERSE_MEMORY, DIVERSE_MODAL, Measured
-from benchmarks.rooms import Servers
-from benchmarks.turns import peak_mb
+from benchmarks.support.goals import DIVERSE_CORESET, DIVERSE_MEMORY, DIVERSE_MODAL, Measured
+from benchmarks.support.rooms import Servers
+from benchmarks.support.turns import peak_mb
 from labelloop import strategies
 from labelloop.errors import Failed
 from labelloop.selection.select import diverse

@@ -11,10 +11,10 @@ import httpx
 import numpy as np
 import psycopg
 
-from benchmarks.goals import INTAKE_MEMORY, INTAKE_RATE, Measured
-from benchmarks.items import texts, texts_spec
-from benchmarks.rooms import House, Servers, house, peak_mb
-from benchmarks.turns import in_turn, ratios
+from benchmarks.support.goals import INTAKE_MEMORY, INTAKE_RATE, Measured
+from benchmarks.support.items import texts, texts_spec
+from benchmarks.support.rooms import House, Servers, house, peak_mb
+from benchmarks.support.turns import in_turn, ratios
 from console.local.services import SYNC
 from labelloop.client import CHUNK_LINES, Client
 from labelloop.outputs.output import Output, body_sha256

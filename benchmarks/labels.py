@@ -18,8 +18,8 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.askers import peers
-from benchmarks.goals import Goal, Measured, markdown
+from benchmarks.support.askers import peers
+from benchmarks.support.goals import Goal, Measured, markdown
 from console.simulate import files, variants
 from console.simulate.asking import asker
 from console.simulate.curves import SHARES, ratio

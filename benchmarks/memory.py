@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import psutil
 
 from benchmarks import predict
-from benchmarks.goals import MEMORY, Measured
-from benchmarks.rooms import House, Servers, house
+from benchmarks.support.goals import MEMORY, Measured
+from benchmarks.support.rooms import House, Servers, house
 from console.local.services import BACKEND, SYNC
 from labelloop.errors import Failed
 

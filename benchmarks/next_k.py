@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from benchmarks.goals import NEXT_FRESH, NEXT_HALF, NEXT_STALE, Goal, Measured
-from benchmarks.items import texts_spec
-from benchmarks.rooms import House, Servers, house
+from benchmarks.support.goals import NEXT_FRESH, NEXT_HALF, NEXT_STALE, Goal, Measured
+from benchmarks.support.items import texts_spec
+from benchmarks.support.rooms import House, Servers, house
 from labelloop.store.tables import loops, pool
 from labelloop.versions.version import VersionPair
 

@@ -20,8 +20,8 @@ import numpy as np
 from backend import models
 from backend.decide.promote import promote
 from backend.learners import Learner, make
-from benchmarks import training
-from benchmarks.goals import (
+from benchmarks.support import training
+from benchmarks.support.goals import (
     BUSY_P50,
     BUSY_P99,
     PREDICT_BESIDE,
@@ -34,13 +34,14 @@ from benchmarks.goals import (
     Goal,
     Measured,
 )
-from benchmarks.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
-from benchmarks.items import texts as generated
-from benchmarks.rooms import House, Servers, house
-from benchmarks.turns import percentile, ratios
+from benchmarks.support.items import LABELS, WORDS, digits, digits_loop, submit, texts_spec
+from benchmarks.support.items import texts as generated
+from benchmarks.support.rooms import House, Servers, house
+from benchmarks.support.turns import percentile, ratios
 from console.local.places import free_port
 from console.local.services import BACKEND
 from labelloop.errors import Failed
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.tables import projects
 from labelloop.store.tables import versions as version_store
@@ -59,7 +60,7 @@ class Served:
     """A champion that the backend serves in a project of Label Studio, and the tasks that it is asked about."""
 
     loop: str
-    project: int
+    project: ProjectId
     version: str
     data: Sequence[Mapping[str, object]]
 
@@ -116,7 +117,7 @@ def champion_of_digits(our: House) -> Served:
         spec = digits_loop(conn, "served", 10, 0)
     learner = make(spec.learner.name, {"field": "image"})
     learner.fit([items.data[i] for i in taught], [items.truth[i] for i in taught], np.random.default_rng(0))
-    return _served(our, spec, 7, learner, [items.data[i] for i in items.pool[-1000:]])
+    return _served(our, spec, ProjectId(7), learner, [items.data[i] for i in items.pool[-1000:]])
 
 
 def _texts(our: House) -> Served:
@@ -127,10 +128,12 @@ def _texts(our: House) -> Served:
         submit(conn, spec, taught[:10])
     learner = make("text", {"field": "text"})
     learner.fit([output.data for output in taught], [LABELS[i % len(LABELS)] for i in range(TAUGHT)], rng)
-    return _served(our, spec, 8, learner, [{"text": " ".join(rng.choice(WORDS, LONG // 5))[:LONG]}])
+    return _served(our, spec, ProjectId(8), learner, [{"text": " ".join(rng.choice(WORDS, LONG // 5))[:LONG]}])
 
 
-def _served(our: House, spec: LoopSpec, project: int, learner: Learner, data: Sequence[Mapping[str, object]]) -> Served:
+def _served(
+    our: House, spec: LoopSpec, project: ProjectId, learner: Learner, data: Sequence[Mapping[str, object]]
+) -> Served:
     """The learner as champion of a loop that stands in a project of Label Studio, as far as Postgres knows."""
     stored = models.store(our.settings.models_dir, spec.name, learner)
     with our.database.transaction() as conn:
@@ -148,7 +151,7 @@ def _served(our: House, spec: LoopSpec, project: int, learner: Learner, data: Se
 def _bare(our: House, served: Served) -> Iterator[str]:
     """The bare route around the same model; yields its URL."""
     url = f"http://127.0.0.1:{free_port()}"
-    app = f"benchmarks.bare:app({str(our.settings.models_dir)!r}, {served.version!r})"
+    app = f"benchmarks.support.bare:app({str(our.settings.models_dir)!r}, {served.version!r})"
     words = [
         "gunicorn",
         app,

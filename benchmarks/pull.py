@@ -13,15 +13,16 @@ from uuid import uuid4
 import httpx
 import numpy as np
 
-from benchmarks.goals import PULL, Measured
-from benchmarks.items import submit, texts, texts_spec
-from benchmarks.rooms import House, Servers, house, quiet
-from benchmarks.turns import in_turn, ratios
+from benchmarks.support.goals import PULL, Measured
+from benchmarks.support.items import submit, texts, texts_spec
+from benchmarks.support.rooms import House, Servers, house, quiet
+from benchmarks.support.turns import in_turn, ratios
 from labelloop.errors import Failed
 from labelloop.labeling import results
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import PAGE
 from labelloop.queue.tasks import TaskDraft
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.spec.loop import LoopSpec
 from sync.pull.pull import pull
 from sync.push.push import push
@@ -48,7 +49,7 @@ class Answering(Gateway):
 
     spec: LoopSpec
 
-    def import_tasks(self, project_id: int, drafts: Sequence[TaskDraft]) -> list[int]:
+    def import_tasks(self, project_id: ProjectId, drafts: Sequence[TaskDraft]) -> list[TaskId]:
         return super().import_tasks(project_id, [self._answered(i, draft) for i, draft in enumerate(drafts)])
 
     def _answered(self, position: int, draft: TaskDraft) -> Answered:
@@ -95,7 +96,7 @@ def _ours(our: House, gateway: Gateway, spec: LoopSpec, n: int) -> float:
     return seconds
 
 
-def _bare(web: httpx.Client, project_id: int, n: int) -> float:
+def _bare(web: httpx.Client, project_id: ProjectId, n: int) -> float:
     """Seconds of reading everything that changed, page by page by the last id, parsed as JSON and dropped."""
     began = time.perf_counter()
     last = found = 0

@@ -11,13 +11,14 @@ from typing import Any
 import httpx
 import numpy as np
 
-from benchmarks.goals import PUSH, Measured
-from benchmarks.items import submit, texts, texts_spec
-from benchmarks.rooms import House, Servers, house, quiet
-from benchmarks.turns import in_turn, ratios
+from benchmarks.support.goals import PUSH, Measured
+from benchmarks.support.items import submit, texts, texts_spec
+from benchmarks.support.rooms import House, Servers, house, quiet
+from benchmarks.support.turns import in_turn, ratios
 from labelloop.errors import Failed
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.tasks import TaskDraft
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.spec.loop import LoopSpec
 from sync.project.project import ensure_project
 from sync.push.push import push
@@ -33,7 +34,7 @@ class Noting(Gateway):
         super().__init__(url, token)
         self.batches: Batches = []
 
-    def import_tasks(self, project_id: int, drafts: Sequence[TaskDraft]) -> list[int]:
+    def import_tasks(self, project_id: ProjectId, drafts: Sequence[TaskDraft]) -> list[TaskId]:
         self.batches.append([draft.to_json() for draft in drafts])
         return super().import_tasks(project_id, drafts)
 

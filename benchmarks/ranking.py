@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from modAL.uncertainty import classifier_entropy, classifier_margin, classifier_uncertainty
 
-from benchmarks.goals import (
+from benchmarks.support.goals import (
     ENTROPY_MODAL,
     LEAST_CONFIDENCE_MODAL,
     LEAST_CONFIDENCE_NUMPY,
@@ -24,8 +24,8 @@ from benchmarks.goals import (
     Goal,
     Measured,
 )
-from benchmarks.rooms import Servers
-from benchmarks.turns import in_turn, peak_mb, ratios
+from benchmarks.support.rooms import Servers
+from benchmarks.support.turns import in_turn, peak_mb, ratios
 from labelloop import strategies
 from labelloop.errors import Failed
 from labelloop.strategies import Array

@@ -14,10 +14,10 @@ from backend import models
 from backend.decide.promote import promote
 from backend.learners import Learner, make
 from backend.score import prelabel
-from benchmarks.goals import RESCORE, Measured
-from benchmarks.items import LABELS, texts_spec
-from benchmarks.rooms import House, Servers, house
-from benchmarks.turns import in_turn, ratios
+from benchmarks.support.goals import RESCORE, Measured
+from benchmarks.support.items import LABELS, texts_spec
+from benchmarks.support.rooms import House, Servers, house
+from benchmarks.support.turns import in_turn, ratios
 from labelloop.store.tables import loops, runs
 from labelloop.store.tables import versions as version_store
 

@@ -20,9 +20,10 @@ from uuid import uuid4
 import click
 import httpx
 
-from benchmarks import counting, training
-from benchmarks.counting import Cpu
-from benchmarks.goals import (
+from benchmarks.push import Batches, Noting
+from benchmarks.support import counting, training
+from benchmarks.support.counting import Cpu
+from benchmarks.support.goals import (
     QUIET_CPU,
     QUIET_P50,
     QUIET_P95,
@@ -34,10 +35,9 @@ from benchmarks.goals import (
     Goal,
     Measured,
 )
-from benchmarks.items import digits_loop
-from benchmarks.push import Batches, Noting
-from benchmarks.rooms import House, Servers, house, wait_until
-from benchmarks.turns import percentile, ratios
+from benchmarks.support.items import digits_loop
+from benchmarks.support.rooms import House, Servers, house, wait_until
+from benchmarks.support.turns import percentile, ratios
 from console.local.people import sign_up
 from console.local.services import BACKEND, SYNC
 from labelloop.errors import Failed

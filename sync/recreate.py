@@ -15,6 +15,7 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
 from labelloop.queue.batches import BatchKind, BatchState
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, projects
@@ -89,7 +90,7 @@ def _let_go(conn: Conn, loop: str) -> int:
     return n
 
 
-def _silence(gateway: Gateway, project_id: int, loop: str) -> None:
+def _silence(gateway: Gateway, project_id: ProjectId, loop: str) -> None:
     """Delete our webhook from the old project, so that no click there waits for it; a failure does no harm."""
     try:
         for hook in gateway.webhooks(project_id):

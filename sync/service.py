@@ -29,6 +29,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     settings.require("intake_token")
     checks = {"postgres": partial(service.postgres, database), "label_studio": partial(_label_studio, settings)}
     app, metrics = service.create(__name__, partial(_body_limit, settings), [Window(database)])
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(intake.blueprint(settings, database, metrics))
     app.register_blueprint(doorbell.blueprint(settings, database))
 

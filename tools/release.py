@@ -81,7 +81,11 @@ def _replaced(pattern: str, new: str, text: str) -> str:
 
 
 def _run(root: Path, *command: str) -> str:
-    return subprocess.run(command, cwd=root, check=True, stdout=subprocess.PIPE, text=True).stdout
+    done = subprocess.run(command, cwd=root, check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        print(done.stdout, file=sys.stderr)  # what the tests of the wheel found, for instance
+        raise subprocess.CalledProcessError(done.returncode, command)
+    return done.stdout
 
 
 def main() -> None:

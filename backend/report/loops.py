@@ -21,7 +21,7 @@ from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.questions import loops as loop_questions
-from labelloop.store.questions import people
+from labelloop.store.questions import new_answers, people
 from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable
 from labelloop.store.tables import versions as version_store
 from labelloop.store.tables.unreadable import UnreadableAnswer
@@ -101,7 +101,7 @@ def _summary(conn: Conn, loop: str) -> Report:
             **{key: champion and getattr(champion, key) for key in ("by", "why", "promoted_at")},
             "accuracy": accuracy_of(conn, loop, None if champion is None else champion.id),
         },
-        "new_answers": runs.new_answers(conn, loop),
+        "new_answers": new_answers.count(conn, loop),
         "retrain_after": spec.retrain.after,
         "without_learner": spec.without_learner,
         "held_out_answers": loop_questions.held_out_answers(conn, loop),

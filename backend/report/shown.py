@@ -8,6 +8,7 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.store.questions.runs import Decision
 from labelloop.versions.runs import RetrainRun, RunStatus
 
@@ -127,7 +128,7 @@ def urgency(need: Mapping[str, Any]) -> int:
     return NEEDS.index(need["kind"])
 
 
-def task_url(base: str | None, project: int | None, task: int | None) -> str | None:
+def task_url(base: str | None, project: ProjectId | None, task: TaskId | None) -> str | None:
     """Return the address at which people open a task; None if the task is not in Label Studio or `base` is no URL."""
     if not base or project is None or task is None or urlsplit(base).scheme not in ("http", "https"):
         return None

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, redirect, render_template, request, url_for
 
 from backend.review import api, guard, pages
 from backend.review.authenticators import Authenticator, authenticators
+from labelloop.errors import Conflict, UsageError
 from labelloop.process import service
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 
 __all__ = ["register"]
 
+BY_CALLER: Mapping[type[Exception], int] = {UsageError: 400, Conflict: 409}
+"""Status of the errors that the person at the page, or the program, can mend."""
 ROUTES_WITHOUT_LOGIN = {"login", "log_in", "static"}
 
 
@@ -40,14 +44,14 @@ def _not_set_up() -> tuple[str, int]:
 
 
 def _as_json(error: Exception) -> Any:
-    response = service.as_json(error)
+    response = service.as_json(error, BY_CALLER)
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="labelloop"'
     return response
 
 
 def _as_page(error: Exception) -> Any:
-    status, said = service.status_and_words(error)
+    status, said = service.status_and_words(error, BY_CALLER)
     if status == 401:
         query = request.query_string.decode(errors="replace")
         onward = f"{request.path}?{query}".rstrip("?") if request.method == "GET" else None

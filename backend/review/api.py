@@ -35,7 +35,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp.add_url_rule("/versions/<version_id>/file", "file", api.file)
     bp.add_url_rule("/versions/<version_id>/description", "describe", api.describe, methods=["POST"])
     bp.add_url_rule("/compare", "compare", api.compare)
-    bp.add_url_rule("/<what>/<subject>", "act", api.act, methods=["POST"])
+    bp.add_url_rule("/<what>/<subject>", "do", api.act, methods=["POST"])
     return bp
 
 

@@ -58,8 +58,9 @@ def _add_reports(bp: Blueprint, reports: _Reports) -> None:
 
 
 def _add_actions(bp: Blueprint, actions: _Actions) -> None:
-    bp.add_url_rule(ACTION, "confirm", actions.confirm)
-    bp.add_url_rule(ACTION, "act", actions.act, methods=["POST"])
+    # Metrics know a route by these names: "look" and "do" are older than the functions.
+    bp.add_url_rule(ACTION, "look", actions.confirm)
+    bp.add_url_rule(ACTION, "do", actions.act, methods=["POST"])
     bp.add_url_rule("/versions/<version_id>/description", "describe", actions.describe, methods=["POST"])
 
 

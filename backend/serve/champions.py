@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 from backend import models
 from backend.learners import Learner
 from labelloop.errors import Failed, LabelloopError, Retriable
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import serving
@@ -59,10 +60,10 @@ class Champions:
         self._clock = clock
         # A fixed number of locks, shared by projects: a caller may name any number of projects that do not exist.
         self._checking = [threading.Lock() for _ in range(16)]
-        self._serving: dict[int, Serving] = {}
-        self._checked: dict[int, float] = {}
+        self._serving: dict[ProjectId, Serving] = {}
+        self._checked: dict[ProjectId, float] = {}
 
-    def of(self, project_id: int) -> Serving | None:
+    def of(self, project_id: ProjectId) -> Serving | None:
         """Return the version that serves this project; None if no loop uses the project.
 
         Raises Retriable only before the first answer for the project.
@@ -95,7 +96,7 @@ class Champions:
     def troubles(self) -> list[str]:
         return sorted({f"{s.loop}: {s.trouble}" for s in self.serving() if s.trouble})
 
-    def _renew_in_thread(self, project_id: int, checking: threading.Lock, done: threading.Event) -> None:
+    def _renew_in_thread(self, project_id: ProjectId, checking: threading.Lock, done: threading.Event) -> None:
         """Check for a new champion. If Postgres is unreachable or the check fails, the old version keeps serving."""
         try:
             self._renew(project_id)
@@ -108,7 +109,7 @@ class Champions:
             checking.release()
             done.set()
 
-    def _renew(self, project_id: int) -> None:
+    def _renew(self, project_id: ProjectId) -> None:
         found = self._read(project_id, self._serving.get(project_id))
         if found is None:
             self._serving.pop(project_id, None)
@@ -116,7 +117,7 @@ class Champions:
             self._checked[project_id] = self._clock()
             self._serving[project_id] = found
 
-    def _read(self, project_id: int, known: Serving | None) -> Serving | None:
+    def _read(self, project_id: ProjectId, known: Serving | None) -> Serving | None:
         with self._database.transaction() as conn:
             loop = serving.loop_of(conn, project_id)
             spec = None if loop is None else loops.get(conn, loop)

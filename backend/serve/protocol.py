@@ -21,6 +21,7 @@ from labelloop.process import service
 from labelloop.process.bodies import json_object
 from labelloop.process.metrics import Metrics
 from labelloop.process.settings import Settings
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Database
 from labelloop.store.questions import serving
 from labelloop.store.tables import jobs, loops, runs
@@ -179,7 +180,7 @@ def _interactive(body: dict[str, Any]) -> bool:
     return isinstance(params, dict) and params.get("context") is not None
 
 
-def _project_id(project: object) -> int | None:
+def _project_id(project: object) -> ProjectId | None:
     """Return the id in `30.1795451333`, or in 30; None for anything else."""
     digits = str(project).partition(".")[0]
-    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
+    return ProjectId(int(digits)) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None

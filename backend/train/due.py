@@ -12,6 +12,7 @@ from labelloop.errors import Unreachable
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import drift as drift_store
+from labelloop.store.questions import new_answers
 from labelloop.store.questions.drift import Arrivals
 from labelloop.store.tables import jobs, loops, runs
 from labelloop.store.tables import versions as version_store
@@ -48,7 +49,7 @@ def ask_for_due(database: Database, now: datetime, *, drift: bool = True) -> Non
 def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
     spec = loops.get(conn, loop)
     idle = spec is None or not spec.learner.is_trained or runs.open_runs(conn, loop)
-    new = 0 if idle else runs.new_answers(conn, loop)
+    new = 0 if idle else new_answers.count(conn, loop)
     why = None
     if spec is not None and new:
         why = _too_long_ago(conn, spec, new, now) or _unknown_label(conn, spec)
@@ -60,7 +61,7 @@ def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
 
 
 def _too_long_ago(conn: Conn, spec: LoopSpec, new: int, now: datetime) -> str | None:
-    began, every_s = runs.began(conn, spec.name), spec.retrain.every_s
+    began, every_s = new_answers.counted_since(conn, spec.name), spec.retrain.every_s
     if began is None or every_s is None or now - began < timedelta(seconds=every_s):
         return None
     return f"{spec.retrain.every} since the last run, {new} new answers"
@@ -72,7 +73,7 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
     if not unknown:
         return None
     given: Counter[str] = Counter()
-    for answer, n in runs.new_labels(conn, spec.name).items():
+    for answer, n in new_answers.count_by_label(conn, spec.name).items():
         given.update(dict.fromkeys(labels_in(answer, spec.labels), n))
     news = [f"{label!r}" for label in unknown if given[label] >= NEW_LABEL_ANSWERS]
     if not news:
@@ -94,7 +95,7 @@ def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
     """Return a reason if the outputs since the last run differ from those at the time the champion was evaluated."""
     champion = version_store.champion(conn, spec.name)
     champion_id = None if champion is None else champion.id
-    then, since = runs.judged(conn, spec.name, champion_id), runs.began(conn, spec.name)
+    then, since = runs.judged(conn, spec.name, champion_id), new_answers.counted_since(conn, spec.name)
     if then is None or since is None or then.started_at is None:
         return None
     rows = drift_store.arrivals(conn, spec.name, then.started_at, since)

@@ -14,7 +14,6 @@ import os
 import resource
 import sys
 import threading
-import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -27,9 +26,10 @@ from backend import models
 from backend.decide.again import Judging, judged_before
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
-from backend.train.cut import divide, readable
+from backend.train.cut import divide
 from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import identity
+from backend.train.predicting import predictions_of_both
 from backend.train.replay import train_again
 from backend.train.retrying import retrying
 from backend.train.search import TIME_SHARE, search
@@ -50,9 +50,6 @@ Report = Callable[[str, int, int], None]
 """Called with the name of a step, the number of steps done, and the number of all steps."""
 logger = logging.getLogger(__name__)
 STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
-TIMED_PASSES = 3
-"""How many times a model predicts the hold-out set to measure its speed; fewer if TIMED_S is used up before."""
-TIMED_S = 0.25
 
 
 def main() -> int:
@@ -166,7 +163,7 @@ def _train(
     _report_step(report, 3)
     stored = models.store(models_dir, spec.name, learner)
     _report_step(report, 4)
-    incumbent, challenger, speed = _predictions_of_both(models_dir, run, learner, stored.id, cut.held_out)
+    incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, stored.id, cut.held_out)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -229,7 +226,7 @@ def _judge_again(
     """Return the same as `train`, for the version of an earlier run; only the verdict is new."""
     report(STEPS[4], 4, len(STEPS))
     learner = models.load(models_dir, version.version_id)
-    incumbent, challenger, speed = _predictions_of_both(models_dir, run, learner, version.version_id, judged)
+    incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, version.version_id, judged)
 
     def keep() -> None:
         with database.transaction() as conn:
@@ -243,48 +240,6 @@ def _judge_again(
         "speed": speed,
         "identity": version.identity,
     }
-
-
-def _predictions_of_both(
-    models_dir: Path | None,
-    run: RetrainRun,
-    learner: Learner,
-    version_id: str,
-    judged: Sequence[AnsweredItem | ItemToLabel],
-) -> tuple[run_items.Verdicts, run_items.Verdicts, dict[str, float | None]]:
-    """Return the champion's and the challenger's predictions for the held-out items, and their milliseconds an item."""
-    challenger, challenger_ms = _timed_predictions(learner, judged)
-    champion: run_items.Verdicts
-    champion_ms = None
-    if run.champion_id is None:
-        champion = [(row.pipeline_label, row.pipeline_confidence) for row in judged]
-    elif run.champion_id == version_id:  # predicted once: its answers may cost money
-        champion, champion_ms = challenger, challenger_ms
-    else:
-        champion, champion_ms = _timed_predictions(models.load(models_dir, run.champion_id), judged)
-    return champion, challenger, {"champion_ms": champion_ms, "challenger_ms": challenger_ms}
-
-
-def _timed_predictions(
-    learner: Learner, rows: Sequence[AnsweredItem | ItemToLabel]
-) -> tuple[run_items.Verdicts, float | None]:
-    """Return the learner's label and confidence for each row, and the milliseconds an item.
-
-    Both are None for a row that it cannot read; the gate counts such a row as incorrect.
-    """
-    good, _ = readable(learner, list(rows))
-    data = [row.data for row in good]
-    taken = []
-    for _ in range(TIMED_PASSES):  # the fastest pass counts: other work on the machine only slows a pass down
-        began = time.perf_counter()
-        predicted = learner.predict(data)
-        taken.append(time.perf_counter() - began)
-        if sum(taken) > TIMED_S or facts_of(learner.name).is_frozen:  # each answer of a frozen model may cost money
-            break
-    pairs = zip(predicted.labels, predicted.confidences.tolist(), strict=True)
-    found = {row.output_id: pair for row, pair in zip(good, pairs, strict=True)}
-    verdicts = [found.get(row.output_id, (None, None)) for row in rows]
-    return verdicts, 1000 * min(taken) / len(good) if good else None
 
 
 def _write_items(database: Database, run_id: UUID, rows: list[AnsweredItem]) -> None:

@@ -153,7 +153,7 @@ until_is champion "$version"
 loop rollback --by ci --why "the trial" >/dev/null
 until_is champion pipeline
 unsigned=$(loop rollback --why "by nobody" 2>&1 || true)
-[[ $unsigned == *"who decides"* ]] || fails "a decision without a name is not refused: $unsigned"
+[[ $unsigned == *"--by NAME"* ]] || fails "a decision without a name is not refused: $unsigned"
 holds "a version trained, promoted, rolled back; no decision without a name"
 kill "$sampling" 2>/dev/null || true
 say "memory:"

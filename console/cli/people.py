@@ -39,7 +39,7 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
     return {
-        "reviewer": row.reviewer or "nobody (deleted in Label Studio)",
+        "reviewer": row.reviewer or "unknown (deleted in Label Studio)",
         "answered": row.answered,
         "unreadable": row.unreadable,
         "median": None if row.median_s is None else f"{row.median_s:.1f} s",

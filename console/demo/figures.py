@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.labelstudio.listing import BEFORE_ALL
 from labelloop.queue.tasks import KEY, OUTPUT, Task
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
@@ -68,9 +70,9 @@ def report(database: Database, gateway: Gateway, spec: LoopSpec, accepted: Seque
     }
 
 
-def _tasks(gateway: Gateway, project_id: int) -> Iterator[Task]:
+def _tasks(gateway: Gateway, project_id: ProjectId) -> Iterator[Task]:
     """Yield every task of the project, with its annotations."""
-    after = 0
+    after = BEFORE_ALL
     while page := gateway.changed_tasks(project_id, None, after):
         yield from page
         after = page[-1].id

@@ -16,6 +16,7 @@ from console.demo.options import DemoOptions
 from console.demo.retrying import retrying
 from labelloop.labeling.results import read
 from labelloop.process.settings import Settings
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
@@ -73,7 +74,7 @@ class Measure:
         known = [index[key] for key in teachable if key in index]
         return replay.random_order(self.items, known, n, self.spec, self.options.skill, self.options.seed)
 
-    def _served(self, project_id: int, champion_id: str) -> list[str | None]:
+    def _served(self, project_id: ProjectId, champion_id: str) -> list[str | None]:
         """Return the labels that the running ML backend predicts for the test set."""
         labels: list[str | None] = []
         for start in range(0, len(self.items.test), 100):

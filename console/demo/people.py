@@ -16,6 +16,7 @@ from labelloop.errors import Failed
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.results import encode
 from labelloop.queue.tasks import KEY, LABEL, OUTPUT
+from labelloop.reading.ids import ProjectId
 
 WAIT_FOR_TASK_S = 150.0
 """Seconds for which a simulated annotator retries while Label Studio is down or has no task."""
@@ -27,7 +28,7 @@ class Person:
 
     email: str
     session: httpx.Client
-    project_id: int
+    project_id: ProjectId
     config: LabelingConfig
     truth: Mapping[str, str]
     skill: float

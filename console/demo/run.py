@@ -29,10 +29,12 @@ from labelloop.client import Client
 from labelloop.errors import Conflict, UsageError
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import load
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import figures as figure_store
+from labelloop.store.questions import new_answers
 from labelloop.store.questions.figures import LoopCounts
 from labelloop.store.tables import jobs, projects, runs
 from labelloop.store.tables import versions as version_store
@@ -144,7 +146,7 @@ class _Demo:
         )
         return [output.key for output in outputs], test_labels
 
-    def _hire(self, project_id: int) -> None:
+    def _hire(self, project_id: ProjectId) -> None:
         if self.options.people == 0:
             url = f"{self.settings.label_studio_url}/projects/{project_id}/data"
             self.console.print(f"[bold]Your turn:[/] open {url} and press Label All Tasks.")
@@ -220,7 +222,7 @@ class _Demo:
             latest = [run for run in runs.latest(conn, self.spec.name, 5) if run.id not in known]
             if latest and all(run.status not in ("queued", "running") for run in latest):
                 return latest[0]
-            if not latest and runs.new_answers(conn, self.spec.name) < self.spec.retrain.after:
+            if not latest and new_answers.count(conn, self.spec.name) < self.spec.retrain.after:
                 # The round has fewer answers: one task was served twice, or an answer could not be read.
                 runs.request(conn, self.spec.name, "the demo's round is over")
                 jobs.ask(conn, jobs.RETRAIN, self.spec.name)

@@ -17,6 +17,7 @@ from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
@@ -234,7 +235,7 @@ def _row(conn: Conn, loop: str) -> LoopProject:
     return row
 
 
-def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: int) -> Iterator[Finding]:
+def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: ProjectId) -> Iterator[Finding]:
     wanted = gather.wanted_hook(settings, loop)
     path = hook_path(loop)
     yield _try("webhook", lambda: calls.webhook(loop, gather.hooks(studio, project_id), wanted, path), loop)
@@ -248,7 +249,7 @@ def _webhook(studio: Inspection, settings: Settings, loop: str, project_id: int)
 
 
 def _ml_backend(
-    studio: Inspection, settings: Settings, loop: str, project_id: int, backends: list[calls.Backend]
+    studio: Inspection, settings: Settings, loop: str, project_id: ProjectId, backends: list[calls.Backend]
 ) -> Iterator[Finding]:
     """Fill `backends`, then check ours. Listed once, because Label Studio calls each backend to list them."""
     url = settings.backend_url.rstrip("/") if settings.backend_password else None

@@ -18,6 +18,7 @@ from console.doctor.tasks import Differences, differences
 from labelloop.labelstudio.inspection import Inspection
 from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import DEADLINES, Conn
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import HOOK_ACTIONS, HOOK_HEADER, hook_path
@@ -69,7 +70,7 @@ def backend(settings: Settings) -> tuple[Answer, list[str]]:
     return answer, [str(trouble) for trouble in troubles]
 
 
-def hooks(studio: Inspection, project_id: int) -> list[Hook]:
+def hooks(studio: Inspection, project_id: ProjectId) -> list[Hook]:
     return [
         Hook(hook.url, bool(hook.is_active), dict(hook.headers or {}), _actions(hook), bool(hook.send_payload))
         for hook in studio.webhooks(project_id)
@@ -82,7 +83,7 @@ def wanted_hook(settings: Settings, loop: str) -> Hook | None:
     return Hook(hook_url(settings, loop), True, {HOOK_HEADER: settings.hook_secret}, frozenset(HOOK_ACTIONS))
 
 
-def backends(studio: Inspection, project_id: int) -> list[Backend]:
+def backends(studio: Inspection, project_id: ProjectId) -> list[Backend]:
     """List the ML backends. Label Studio calls the health route of each before it answers."""
     return [
         Backend(one.title or "", one.url or "", str(one.state or ""), (one.error_message or "").strip()[:300])
@@ -99,7 +100,7 @@ def tasks(conn: Conn, studio: Inspection, loop: str, project: LoopProject) -> tu
     return len(rows), differences(rows, standing, states)
 
 
-def members(settings: Settings, given: str, project_id: int) -> int | None:
+def members(settings: Settings, given: str, project_id: ProjectId) -> int | None:
     """Count the ProjectMember rows of the project; None if Label Studio's database is not known."""
     url = given or _made_by_up(settings)
     if not url:

@@ -13,6 +13,7 @@ from console.doctor.findings import Finding, fault, good
 from console.doctor.project import push_it
 from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Served
 from labelloop.queue.tasks import order_score
+from labelloop.reading.ids import TaskId
 from labelloop.store.questions.health import OpenTask
 
 
@@ -20,7 +21,7 @@ from labelloop.store.questions.health import OpenTask
 class Ours:
     """An open task as Postgres knows it."""
 
-    task_id: int
+    task_id: TaskId
     key: str
     priority: float
     shown_version: str

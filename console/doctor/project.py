@@ -10,6 +10,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.answers import Project
+from labelloop.reading.ids import ProjectId
 from sync.project.project import SAMPLING
 
 
@@ -41,7 +42,7 @@ def not_made(loop: str) -> Finding:
     )
 
 
-def standing(loop: str, project_id: int) -> Finding:
+def standing(loop: str, project_id: ProjectId) -> Finding:
     return good("project", f"{project_id}, ours", loop)
 
 

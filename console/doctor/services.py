@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from console.doctor.findings import Finding, fault, good, hint
 from console.local.services import BACKEND, SYNC, gunicorn
+from labelloop.process.rooms import command_line
 
 LATE_S = 0.5
 """Latency of the doorbell that annotators notice: each click waits for the webhook."""
@@ -104,7 +105,7 @@ def backend(answer: Answer, troubles: Sequence[str], url: str) -> Finding:
 
 def start(url: str, service: str) -> str:
     """Return the line that starts this service at `url`."""
-    return f"python -m {shlex.join(gunicorn(service, _host(url)))}  # or `labelloop up`"
+    return f"{command_line(shlex.join(gunicorn(service, _host(url))))}  # or `labelloop up`"
 
 
 def _host(url: str) -> str:

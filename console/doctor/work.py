@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
+from labelloop.process.rooms import command_line
 from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
 
@@ -74,7 +75,7 @@ def workers(named: Sequence[str], heartbeats: Sequence[float], beat_s: float) ->
     alive = sum(age <= limit for age in heartbeats)
     why = "nothing is pushed, pulled or trained without them; requests wait, and nothing is lost"
     if missing:
-        run = " and ".join(f"python -m {module}" for module in missing)
+        run = " and ".join(command_line(module) for module in missing)
         does = {"sync.worker": "sync", "backend.worker": "backend"}
         who = " and ".join(does[module] for module in missing)
         says = f"the worker of {who} does not run" if len(missing) == 1 else f"the workers of {who} do not run"
@@ -103,7 +104,7 @@ def stuck(rows: Sequence[OpenJob], beat_s: float) -> Finding:
         "jobs",
         "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
         why="only a running worker does jobs, and it also takes back the jobs of a dead one",
-        repair=" and ".join(f"python -m {room}" for room in sorted(rooms)) + "  # restart it; or `labelloop up`",
+        repair=" and ".join(command_line(room) for room in sorted(rooms)) + "  # restart it; or `labelloop up`",
     )
 
 

@@ -27,7 +27,7 @@ from console.local.places import KEEP_ALIVE, free_port, write_secret
 from console.local.postgres import Command, create_database, has_contrib
 from labelloop.errors import Failed, UsageError
 
-ADMINISTRATOR = "admin@console.local"
+ADMINISTRATOR = "admin@labelloop.local"
 MIGRATIONS = 396
 """Rows of django_migrations when all tables of Label Studio 1.23.2 are created; used by the progress bar only."""
 _DJANGO = {"DJANGO_SETTINGS_MODULE": "core.settings.label_studio", "APP_WEBSERVER": "uwsgi"}

@@ -9,15 +9,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from labelloop.reading.ids import AnnotationId, TaskId, UserId
+
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    id: int
-    task_id: int
+    id: AnnotationId
+    task_id: TaskId
     result: list[Any]
-    completed_by: int | None
+    completed_by: UserId | None
     """The user named in the request that created it: any member can put another user's id here."""
-    updated_by: int | None
+    updated_by: UserId | None
     """The user that wrote this version, according to Label Studio."""
     was_cancelled: bool
     """Skipped; the result may still hold the prelabel."""
@@ -28,7 +30,7 @@ class Annotation:
     updated_at: datetime
 
     @property
-    def reviewer(self) -> int | None:
+    def reviewer(self) -> UserId | None:
         """Label Studio's id of the person that answered; None if that user was deleted."""
         return self.updated_by if self.updated_by is not None else self.completed_by
 

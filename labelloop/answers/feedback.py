@@ -8,12 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from labelloop.answers.annotations import Annotation
+from labelloop.reading.ids import AnnotationId, UserId
 
 
 @dataclass(frozen=True, slots=True)
 class Feedback:
     output_id: UUID
-    reviewer: int
+    reviewer: UserId
     """Label Studio's id of the user."""
     approval: bool | None
     """True if the model's label is correct, False if it is not; None if the reviewer did not answer."""
@@ -21,7 +22,7 @@ class Feedback:
     comment: str | None
     label: str | None
     """The label according to the reviewer: the model's own, or the correction."""
-    annotation_id: int
+    annotation_id: AnnotationId
     lead_time_s: float | None
     prelabel_kept: bool | None
     """Whether the preselected answer was submitted untouched; None if nothing was preselected."""
@@ -41,7 +42,7 @@ class Answer:
 
 def one_a_reviewer(annotations: Iterable[Annotation]) -> list[Annotation]:
     """Return the newest annotation of each reviewer with a known user. Skipped ones are not answers."""
-    newest: dict[int, Annotation] = {}
+    newest: dict[UserId, Annotation] = {}
     for annotation in sorted(annotations, key=lambda a: (a.updated_at, a.id)):
         if annotation.reviewer is not None and not annotation.was_cancelled:
             newest[annotation.reviewer] = annotation

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from labelloop.reading.ids import UserId
+
 LONGEST_NAME = 100
 
 
@@ -24,13 +26,13 @@ class Reviewer:
     """A row of reviewers: a person who answered. Name and address are kept when Label Studio forgets them."""
 
     id: UUID
-    label_studio_user_id: int
+    label_studio_user_id: UserId
     email: str | None
     name: str | None
     """None until a pull has read it."""
 
 
-def person(user_id: int, email: str, first_name: str | None = None, last_name: str | None = None) -> Person:
+def person(user_id: UserId, email: str, first_name: str | None = None, last_name: str | None = None) -> Person:
     """Return a person with first and last name; without either, the part before the @ of the address; else `user 7`.
 
     Users write their names themselves. Invisible characters, which can reverse or break a line, are left out. Names are

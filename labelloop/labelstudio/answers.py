@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 from labelloop.answers.annotations import Annotation, clean
 from labelloop.queue.tasks import Task
+from labelloop.reading.ids import AnnotationId, ProjectId, TaskId, UserId
 
 
 class Unexpected(Exception):
@@ -17,7 +18,7 @@ class Unexpected(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    id: int
+    id: ProjectId
     title: str
     description: str
     instruction: str
@@ -57,7 +58,7 @@ count and parse, which doubles the time."""
 def project(value: object) -> Project:
     fields = mapping(value, "project")
     return Project(
-        id=whole(fields, "id"),
+        id=ProjectId(whole(fields, "id")),
         title=text(fields, "title"),
         description=text(fields, "description"),
         instruction=text(fields, "expert_instruction"),
@@ -88,7 +89,7 @@ def tasks(value: object) -> list[Task]:
 
 def task(value: object) -> Task:
     fields = mapping(value, "task")
-    id_ = whole(fields, "id")
+    id_ = task_id(fields)
     annotations = [annotation(item, id_) for item in items(fields.get("annotations", []), "annotations")]
     counts = [fields.get(name) for name in ("total_annotations", "cancelled_annotations")]
     # Label Studio sets its counts late, an import of predictions resets them, and a deletion of a project stops them.
@@ -102,20 +103,20 @@ def task(value: object) -> Task:
     )
 
 
-def annotation(value: object, task_id: int) -> Annotation:
+def annotation(value: object, of_task: TaskId) -> Annotation:
     fields = mapping(value, "annotation")
     result = clean(fields.get("result"))
     lead_time = fields.get("lead_time")
     return Annotation(
-        id=whole(fields, "id"),
-        task_id=task_id,
+        id=AnnotationId(whole(fields, "id")),
+        task_id=of_task,
         result=result if isinstance(result, list) else [],
-        completed_by=_person(fields.get("completed_by")),
-        updated_by=_person(fields.get("updated_by")),
+        completed_by=_user(fields.get("completed_by")),
+        updated_by=_user(fields.get("updated_by")),
         was_cancelled=fields.get("was_cancelled") is True,
         ground_truth=fields.get("ground_truth") is True,
         lead_time_s=clean(float(lead_time)) if is_number(lead_time) else None,
-        parent_prediction=_person(fields.get("parent_prediction")),
+        parent_prediction=_reference(fields.get("parent_prediction")),
         created_at=time(fields, "created_at"),
         updated_at=time(fields, "updated_at"),
     )
@@ -138,6 +139,11 @@ def whole(fields: Mapping[str, Any], name: str) -> int:
     if not is_id(value):
         raise Unexpected(f"{name} is {value!r}, not a whole number")
     return value
+
+
+def task_id(fields: Mapping[str, Any]) -> TaskId:
+    """Return the id of the task with these fields."""
+    return TaskId(whole(fields, "id"))
 
 
 def text(fields: Mapping[str, Any], name: str) -> str:
@@ -168,7 +174,12 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _person(value: object) -> int | None:
+def _user(value: object) -> UserId | None:
+    id_ = _reference(value)
+    return None if id_ is None else UserId(id_)
+
+
+def _reference(value: object) -> int | None:
     """Return an id, or the id in the object that some responses have in its place; None if there is no id."""
     if isinstance(value, dict):
         value = value.get("id")

@@ -13,6 +13,7 @@ from labelloop.labelstudio.hooks import Hooks
 from labelloop.labelstudio.predictions import Predictions
 from labelloop.labelstudio.projects import Projects
 from labelloop.labelstudio.tasks import Tasks
+from labelloop.reading.ids import UserId
 
 
 class Gateway(Projects, Tasks, Predictions, Hooks):
@@ -31,15 +32,15 @@ class Gateway(Projects, Tasks, Predictions, Hooks):
     def version(self) -> str:
         return answers.text(self._get("api/version"), "release")
 
-    def whoami(self) -> int:
+    def whoami(self) -> UserId:
         """Return Label Studio's id of the token's owner."""
-        return answers.whole(self._get("api/current-user/whoami"), "id")
+        return UserId(answers.whole(self._get("api/current-user/whoami"), "id"))
 
-    def users(self) -> dict[int, Person]:
+    def users(self) -> dict[UserId, Person]:
         """Return address and name of everybody in the organisation, by id."""
         with self._clear("the list of users"):
             return {
-                int(user.id): person(int(user.id), str(user.email), user.first_name, user.last_name)
+                (id_ := UserId(int(user.id))): person(id_, str(user.email), user.first_name, user.last_name)
                 for user in self._ls.users.list(request_options=READ)
             }
 

@@ -16,6 +16,7 @@ from labelloop.labelstudio.answers import Project, Unexpected
 from labelloop.labelstudio.connection import words
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.tasks import OUTPUT
+from labelloop.reading.ids import ProjectId, TaskId
 
 MAX_TASKS = 10_000
 """The widest window that a spec allows."""
@@ -29,7 +30,7 @@ UNKNOWN = "LABELLOOP_ASKS"
 class Served:
     """An open task as Label Studio ranks it."""
 
-    task_id: int
+    task_id: TaskId
     score: float | None
     """Score of its prediction of the project's version: the average of several, None if it has none."""
     versions: tuple[str, ...]
@@ -105,7 +106,7 @@ class Inspection(Gateway):
             return None
         return {totals[0]: "postgres", 0: "sqlite"}.get(totals[1])  # type: ignore[return-value]
 
-    def refuses_webhook(self, project_id: int, url: str) -> str | None:
+    def refuses_webhook(self, project_id: ProjectId, url: str) -> str | None:
         """Return why Label Studio would not call a webhook at this address; None if it would.
 
         The request has an event that does not exist: Label Studio checks the address, but creates no webhook.
@@ -113,7 +114,7 @@ class Inspection(Gateway):
         body = {"url": url, "project": project_id, "actions": [UNKNOWN]}
         return self._refusal("api/webhooks/", body, self.delete_webhook)
 
-    def refuses_ml_backend(self, project_id: int, url: str) -> str | None:
+    def refuses_ml_backend(self, project_id: ProjectId, url: str) -> str | None:
         """Do the same for an ML backend; Label Studio checks the two by different settings."""
         body = {"url": url, "project": project_id, "auth_method": UNKNOWN}
         return self._refusal("api/ml/", body, self.delete_ml_backend)
@@ -133,7 +134,7 @@ class Inspection(Gateway):
         undo(made)  # never seen; a later Label Studio may be less strict
         return None
 
-    def _matching(self, project_id: int, pattern: str) -> tuple[int, Any]:
+    def _matching(self, project_id: ProjectId, pattern: str) -> tuple[int, Any]:
         params = {"project": project_id, "fields": "task_only", "include": "id", "page_size": 1}
         match = {"filter": f"filter:tasks:data.{OUTPUT}", "operator": "regex", "type": "String", "value": pattern}
         body = {"filters": {"conjunction": "and", "items": [match]}, "ordering": ["tasks:id"]}
@@ -147,4 +148,4 @@ def _served(value: object) -> Served:
     if score is not None and not answers.is_number(score):
         raise Unexpected(f"predictions_score is {score!r}, not a number")
     names = answers.text(fields, "predictions_model_versions")
-    return Served(answers.whole(fields, "id"), score, tuple(n.strip() for n in names.split(",") if n.strip()))
+    return Served(answers.task_id(fields), score, tuple(n.strip() for n in names.split(",") if n.strip()))

@@ -10,16 +10,19 @@ from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Unexpected
 from labelloop.labelstudio.connection import Calls
 from labelloop.queue.tasks import Task
+from labelloop.reading.ids import ProjectId, TaskId
 
 PAGE = 500
 """Tasks on one page."""
+BEFORE_ALL = TaskId(0)
+"""An id below that of every task."""
 
 
 class Listing(Calls):
     """Reads the list of tasks of a project."""
 
-    def _tasks(self, project_id: int, filters: list[dict[str, Any]], include: str) -> Iterator[Task]:
-        last = 0
+    def _tasks(self, project_id: ProjectId, filters: list[dict[str, Any]], include: str) -> Iterator[Task]:
+        last = BEFORE_ALL
         while True:
             page = self._page(project_id, filters, include, last)
             yield from page
@@ -27,7 +30,7 @@ class Listing(Calls):
                 return
             last = page[-1].id
 
-    def _page(self, project_id: int, filters: list[dict[str, Any]], include: str, after_id: int) -> list[Task]:
+    def _page(self, project_id: ProjectId, filters: list[dict[str, Any]], include: str, after_id: TaskId) -> list[Task]:
         params = {
             "project": project_id,
             "fields": "all",
@@ -43,7 +46,7 @@ class Listing(Calls):
                 raise Unexpected(f"tasks out of order after task {after_id}")
             return page
 
-    def _fields(self, project_id: int, ids: Collection[int], include: str) -> Iterator[Mapping[str, Any]]:
+    def _fields(self, project_id: ProjectId, ids: Collection[TaskId], include: str) -> Iterator[Mapping[str, Any]]:
         """Yield these fields of each of the tasks that exists."""
         params = {"project": project_id, "fields": "all", "include": include, "page_size": PAGE}
         wanted = sorted(ids)

@@ -7,6 +7,7 @@ from typing import Any
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, View
 from labelloop.labelstudio.connection import WRITE, Calls
+from labelloop.reading.ids import ProjectId
 
 
 class Projects(Calls):
@@ -15,28 +16,30 @@ class Projects(Calls):
     def create_project(self, **fields: Any) -> Project:
         return self._project("POST", "api/projects/", fields)
 
-    def update_project(self, project_id: int, **fields: Any) -> Project:
+    def update_project(self, project_id: ProjectId, **fields: Any) -> Project:
         return self._project("PATCH", f"api/projects/{project_id}/", fields)
 
-    def delete_project(self, project_id: int) -> None:
+    def delete_project(self, project_id: ProjectId) -> None:
         """Delete a project with its tasks and annotations. Raises Refused with status 404 if there is none."""
         with self._clear("the deletion of a project", write=True):
             self._ls.projects.delete(project_id, request_options=WRITE)
 
-    def project(self, project_id: int) -> Project:
+    def project(self, project_id: ProjectId) -> Project:
         """Return the project. Raises Refused with status 404 if there is none."""
         path = f"api/projects/{project_id}/"
         with self._clear(f"GET {path}"):
             return answers.project(self._request("GET", path, {"include": answers.PROJECT_FIELDS}))
 
-    def find_projects(self, marker: str) -> list[int]:
+    def find_projects(self, marker: str) -> list[ProjectId]:
         """Return the ids of the projects whose description contains `marker`, lowest first."""
         found, page = [], 1
         while True:
             params = {"page": page, "page_size": 200, "include": "id,description"}
             answer = answers.mapping(self._get("api/projects/", params), "projects")
             projects = answers.items(answer.get("results"), "results")
-            found += [answers.whole(item, "id") for item in projects if marker in answers.text(item, "description")]
+            found += [
+                ProjectId(answers.whole(item, "id")) for item in projects if marker in answers.text(item, "description")
+            ]
             if not answer.get("next"):
                 return sorted(found)
             page += 1
@@ -45,13 +48,13 @@ class Projects(Calls):
         with self._clear(f"{method} {path}", write=method != "GET"):
             return answers.project(self._request(method, path, body=body))
 
-    def views(self, project_id: int) -> list[View]:
+    def views(self, project_id: ProjectId) -> list[View]:
         """Return the project's tabs, from left to right."""
         with self._clear("the list of tabs"):
             found = answers.items(self._request("GET", "api/dm/views/", {"project": project_id}), "views")
             return [answers.view(view) for view in found]
 
-    def create_view(self, project_id: int, data: dict[str, Any]) -> None:
+    def create_view(self, project_id: ProjectId, data: dict[str, Any]) -> None:
         with self._clear("the creation of a tab", write=True):
             self._request("POST", "api/dm/views/", body={"project": project_id, "data": data})
 

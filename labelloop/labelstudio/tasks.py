@@ -9,8 +9,9 @@ from labelloop.errors import Refused
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Unexpected
 from labelloop.labelstudio.connection import WRITE
-from labelloop.labelstudio.listing import PAGE, Listing, condition, time_text, where
+from labelloop.labelstudio.listing import BEFORE_ALL, PAGE, Listing, condition, time_text, where
 from labelloop.queue.tasks import BATCH, Task, TaskDraft
+from labelloop.reading.ids import ProjectId, TaskId
 
 CHANGES = 2_000
 """The most changes that one call returns."""
@@ -24,7 +25,7 @@ _ANNOTATIONS = (
 class Tasks(Listing):
     """Calls about tasks and the annotations on them."""
 
-    def import_tasks(self, project_id: int, drafts: Sequence[TaskDraft]) -> list[int]:
+    def import_tasks(self, project_id: ProjectId, drafts: Sequence[TaskDraft]) -> list[TaskId]:
         """Make all of these tasks or none. Returns their ids in the order of `drafts`."""
         body = [draft.to_json() for draft in drafts]
         with self._clear(f"the import of {len(body)} tasks", write=True):
@@ -32,12 +33,12 @@ class Tasks(Listing):
             ids = answers.items(answers.mapping(answer, "import").get("task_ids"), "task_ids")
             if len(set(ids)) != len(drafts) or not all(map(answers.is_id, ids)):
                 raise Unexpected(f"{len(ids)} task ids for {len(drafts)} tasks")
-            return ids
+            return [TaskId(id_) for id_ in ids]
 
-    def tasks_of_batch(self, project_id: int, batch_id: object) -> list[Task]:
+    def tasks_of_batch(self, project_id: ProjectId, batch_id: object) -> list[Task]:
         return list(self._tasks(project_id, [condition(f"data.{BATCH}", "equal", str(batch_id), "String")], _TASK))
 
-    def changed_tasks(self, project_id: int, since: datetime | None, after_id: int = 0) -> list[Task]:
+    def changed_tasks(self, project_id: ProjectId, since: datetime | None, after_id: TaskId = BEFORE_ALL) -> list[Task]:
         """Return one page of the tasks that changed after `since`, with annotations, by id above `after_id`.
 
         `since`: None for all tasks. A page of fewer than PAGE tasks is the last one. Pages follow ids rather than page
@@ -46,20 +47,20 @@ class Tasks(Listing):
         filters = [] if since is None else [condition("updated_at", "greater", time_text(since), "Datetime")]
         return self._page(project_id, filters, f"{_TASK},{_ANNOTATIONS}", after_id)
 
-    def tasks(self, project_id: int, ids: Collection[int], *, annotations: bool = True) -> list[Task]:
+    def tasks(self, project_id: ProjectId, ids: Collection[TaskId], *, annotations: bool = True) -> list[Task]:
         """Return those of these tasks that exist."""
         wanted, include = sorted(ids), f"{_TASK},{_ANNOTATIONS}" if annotations else _TASK
         found: list[Task] = []
         for start in range(0, len(wanted), PAGE):
             few = [condition("id", "in_list", wanted[start : start + PAGE], "Number")]
-            found += self._page(project_id, few, include, 0)
+            found += self._page(project_id, few, include, BEFORE_ALL)
         return found
 
-    def all_tasks(self, project_id: int) -> Iterator[Task]:
+    def all_tasks(self, project_id: ProjectId) -> Iterator[Task]:
         """Yield every task, without its annotations. The list is complete unless this raises."""
         return self._tasks(project_id, [], _TASK)
 
-    def changes(self, project_id: int, since: datetime) -> dict[int, datetime]:
+    def changes(self, project_id: ProjectId, since: datetime) -> dict[TaskId, datetime]:
         """Return the time of the last change of at most CHANGES tasks that changed after `since`, by task.
 
         This costs Label Studio a fifth of what the tasks themselves cost.
@@ -70,18 +71,18 @@ class Tasks(Listing):
             found = answers.tasks(self._request("GET", "api/tasks/", params, body=query))
             return {task.id: task.updated_at for task in found}
 
-    def there(self, project_id: int, ids: Collection[int]) -> set[int]:
+    def there(self, project_id: ProjectId, ids: Collection[TaskId]) -> set[TaskId]:
         """Return the ids of those of these tasks that exist."""
-        wanted, found = sorted(ids), set[int]()
+        wanted, found = sorted(ids), set[TaskId]()
         params = {"project": project_id, "include": "id", "page_size": PAGE, "resolve_uri": "false"}
         with self._clear("the tasks that are there"):
             for start in range(0, len(wanted), PAGE):
                 query = where([condition("id", "in_list", wanted[start : start + PAGE], "Number")])
                 answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
-                found |= {answers.whole(item, "id") for item in answers.items(answer.get("tasks"), "tasks")}
+                found |= {answers.task_id(item) for item in answers.items(answer.get("tasks"), "tasks")}
         return found
 
-    def newest_change(self, project_id: int) -> datetime | None:
+    def newest_change(self, project_id: ProjectId) -> datetime | None:
         """Return the time of the newest change of a task, by Label Studio's clock; None in an empty project."""
         params = {"project": project_id, "fields": "all", "include": "id,updated_at", "page_size": 1}
         with self._clear("the newest change"):
@@ -89,7 +90,7 @@ class Tasks(Listing):
             newest = answers.tasks(answer)
             return newest[0].updated_at if newest else None
 
-    def has_draft(self, project_id: int, task_id: int) -> bool:
+    def has_draft(self, project_id: ProjectId, task_id: TaskId) -> bool:
         """Whether anybody has begun to answer the task."""
         params = {"project": project_id, "fields": "all", "include": "id,draft_exists"}
         query = where([condition("id", "equal", task_id, "Number")])
@@ -99,11 +100,11 @@ class Tasks(Listing):
             # Anything but a clear no counts as a draft, because a task without one is deleted.
             return any(item.get("draft_exists") is not False for item in found)
 
-    def opinions(self, project_id: int, ids: Collection[int]) -> dict[int, tuple[int, int, bool]]:
+    def opinions(self, project_id: ProjectId, ids: Collection[TaskId]) -> dict[TaskId, tuple[int, int, bool]]:
         """Return by task: opinions wanted, opinions given, and whether Label Studio serves it no more."""
         with self._clear("the opinions on tasks"):
             return {
-                answers.whole(item, "id"): (
+                answers.task_id(item): (
                     answers.whole(item, "overlap"),
                     answers.whole(item, "total_annotations"),
                     item.get("is_labeled") is not False,
@@ -111,7 +112,7 @@ class Tasks(Listing):
                 for item in self._fields(project_id, ids, "id,overlap,total_annotations,is_labeled")
             }
 
-    def reopen_task(self, task_id: int, overlap: int, *, done: bool = False) -> None:
+    def reopen_task(self, task_id: TaskId, overlap: int, *, done: bool = False) -> None:
         """Let `overlap` people answer the task, and serve it again unless it is `done`. Does nothing to a task that is
         gone.
         """
@@ -122,7 +123,7 @@ class Tasks(Listing):
             if exc.status != 404:
                 raise
 
-    def delete_task(self, task_id: int) -> None:
+    def delete_task(self, task_id: TaskId) -> None:
         """Delete the task. A second call changes nothing, even at the same time."""
         try:
             with self._clear(f"the deletion of task {task_id}", write=True):

@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.fetching import FILES, OF_LABEL_STUDIO, WEB, Private
 
 MAX_BYTES = 20_000_000
@@ -38,7 +39,7 @@ class LabelStudio:
     url: str
     authorization: Callable[[], str]
     """Return the current value of the Authorization header."""
-    project: int | None
+    project: ProjectId | None
     """The project whose storages resolve an address; None if the loop has no project yet."""
 
 

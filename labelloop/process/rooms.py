@@ -7,6 +7,7 @@ that name is installed. Other projects have a `sync` or a `backend` too, as a pa
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +26,11 @@ def put_first() -> None:
 def python(*words: str) -> list[str]:
     """Return the command that runs a module, the first of `words`, without the current directory on its path."""
     return [sys.executable, "-P", "-m", *words]
+
+
+def command_line(words: str) -> str:
+    """Return the shell's line that runs a module, the first of `words`, for people to copy."""
+    return f"PYTHONPATH={shlex.quote(str(ROOMS))} python -P -m {words}" if ROOMS == _INSIDE else f"python -m {words}"
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

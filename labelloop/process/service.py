@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify
 from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException
 
-from labelloop.errors import Busy, Conflict, LabelloopError, Retriable, UsageError
+from labelloop.errors import Busy, LabelloopError, Retriable, Unstorable
 from labelloop.process.metrics import Metrics
 from labelloop.process.serving import BODY_LIMIT, BodyLimit, refuse_broken_queries
 from labelloop.store.database import Database
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 1
 OK = "ok"
+BY_CALLER: Mapping[type[Exception], int] = {Unstorable: 400}
+"""Status of the errors that only the caller can mend."""
 ReadinessCheck = Callable[[], str | list[str]]
 """Return OK or an empty list if all is well, else the fault and its remedy."""
 
@@ -26,7 +28,6 @@ ReadinessCheck = Callable[[], str | list[str]]
 def create(import_name: str, body_limit: BodyLimit, collectors: Iterable[Collector]) -> tuple[Flask, Metrics]:
     """Return an application with its error handler and its metrics; its blueprints are still missing."""
     app = Flask(import_name)
-    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions[BODY_LIMIT] = body_limit
     metrics = Metrics(app, collectors)
     refuse_broken_queries(app)
@@ -57,11 +58,11 @@ def postgres(database: Database) -> str:
     return OK if row and row["there"] else "has no schema yet: run `labelloop migrate`"
 
 
-def as_json(error: Exception) -> Any:
-    """Render any error of a request as JSON."""
+def as_json(error: Exception, by_caller: Mapping[type[Exception], int] = BY_CALLER) -> Any:
+    """Render any error of a request as JSON. `by_caller` as in status_and_words."""
     if isinstance(error, HTTPException) and error.response is not None:
         return error.get_response()
-    status, words = status_and_words(error)
+    status, words = status_and_words(error, by_caller)
     response = jsonify(error=words)
     response.status_code = status
     if isinstance(error, Retriable):
@@ -69,15 +70,18 @@ def as_json(error: Exception) -> Any:
     return response
 
 
-def status_and_words(error: Exception) -> tuple[int, str]:
-    """Return the HTTP status of an error and its words: our own errors in full, others without any detail."""
+def status_and_words(error: Exception, by_caller: Mapping[type[Exception], int] = BY_CALLER) -> tuple[int, str]:
+    """Return the HTTP status of an error and its words: our own errors in full, others without any detail.
+
+    `by_caller`: status of each kind of error that only the caller can mend. All others are faults of the server: a
+    caller may try again, and the log has them.
+    """
+    for kind, status in by_caller.items():
+        if isinstance(error, kind):
+            return status, str(error)
     match error:
         case HTTPException():
             return error.code or 500, error.description or error.name
-        case UsageError():
-            return 400, str(error)
-        case Conflict():
-            return 409, str(error)
         case Busy():
             return 503, str(error)
         case Retriable():

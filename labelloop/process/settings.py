@@ -151,11 +151,7 @@ def _secret_files(environ: Mapping[str, str]) -> dict[str, str]:
             said[name] = Path(path).read_text().strip()
         except (OSError, UnicodeDecodeError) as exc:
             raise SettingsError(f"{name}_FILE names {path}, which cannot be read: {exc}") from None
-        if environ.get(name) not in (
-            None,
-            "",
-            said[name],
-        ):  # equal values: a child inherits both
+        if environ.get(name) not in (None, "", said[name]):  # a child inherits both, with equal values
             raise SettingsError(f"{name} and the file that {name}_FILE names differ; set only one of them")
     return said
 

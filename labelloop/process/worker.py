@@ -142,7 +142,8 @@ async def _work(settings: Settings, duties: Duties, stopping: asyncio.Event) -> 
             )
         )
         others = [
-            asyncio.create_task(check_all([reap, *duties.checks], stopping)),
+            asyncio.create_task(check_all([reap], stopping)),
+            asyncio.create_task(check_all(duties.checks, stopping)),
             asyncio.create_task(heartbeat.beat(settings.heartbeat_file, beat_s)),
             asyncio.create_task(stopping.wait()),
         ]

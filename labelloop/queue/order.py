@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.outputs.output import unit_hash
@@ -39,9 +40,8 @@ class Ranked:
     """Whether the versions in force scored it and ranked it; others come last."""
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A row of pool: an output that waits for people."""
+class Waiting(NamedTuple):
+    """A row of pool: a waiting output. A push reads thousands, and a tuple is made in half the time of a dataclass."""
 
     output_id: UUID
     key: str

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from labelloop.reading.ids import ProjectId
+
 
 @dataclass(frozen=True, slots=True)
 class LoopProject:
@@ -14,7 +16,7 @@ class LoopProject:
 
     loop: str
     label_studio_url: str
-    project_id: int | None
+    project_id: ProjectId | None
     """None between the intent to create the project and Label Studio's reply."""
     instance: UUID
     """Our own name for this project of this Label Studio: one that was set up anew gives its ids away again."""
@@ -30,7 +32,7 @@ class LoopProject:
     """Title, description and instruction as labelloop last wrote them."""
 
     @property
-    def id(self) -> int:
+    def id(self) -> ProjectId:
         """Label Studio's id of the project, which has to be created already."""
         assert self.project_id is not None
         return self.project_id

@@ -17,6 +17,7 @@ from labelloop.answers.annotations import Annotation
 from labelloop.outputs.output import OutputState
 from labelloop.queue.lanes import Lane
 from labelloop.queue.prelabel import Prelabelled
+from labelloop.reading.ids import TaskId
 
 OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
     f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best")
@@ -58,7 +59,7 @@ class TaskDraft:
 class Task:
     """A task as Label Studio returns it."""
 
-    id: int
+    id: TaskId
     data: dict[str, Any]
     updated_at: datetime
     annotations: list[Annotation]
@@ -86,7 +87,7 @@ class OpenTask(Prelabelled):
     """A row of tasks whose output is in review."""
 
     output_id: UUID
-    label_studio_id: int
+    label_studio_id: TaskId
     lane: Lane
     utility: float
     priority: float
@@ -110,7 +111,7 @@ class KnownTask:
     """A task that Label Studio should have."""
 
     output_id: UUID
-    label_studio_id: int
+    label_studio_id: TaskId
     pushed_at: datetime
     state: OutputState
     annotated: int
@@ -123,7 +124,7 @@ class KnownOutput:
 
     id: UUID
     state: OutputState
-    label_studio_id: int | None
+    label_studio_id: TaskId | None
     """Its task; None if no task is known."""
 
 
@@ -132,7 +133,7 @@ class AskedAgain:
     """A task that should be answered by another number of people than all others."""
 
     output_id: UUID
-    label_studio_id: int
+    label_studio_id: TaskId
     wanted: int
     """Number of people to ask."""
     more: int

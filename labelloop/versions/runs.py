@@ -73,7 +73,7 @@ class RetrainRun:
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
-        """Return `scores`; empty before the verdict."""
+        """Return the evaluation of the run; empty before the verdict."""
         return self.scores or {}
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from labelloop.labelstudio.inspection import SAME_ORDER_SCORE, Inspection, Served
 from labelloop.queue.tasks import order_score
+from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import health
@@ -24,7 +25,7 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     """
     with database.transaction() as conn:
         project = projects.get(conn, spec.name)
-    if project is None or project.id is None:
+    if project is None or project.project_id is None:
         return 0
     version = project.model_version
     served = studio.served(studio.project(project.id))
@@ -36,7 +37,7 @@ def mend(database: Database, studio: Inspection, spec: LoopSpec) -> int:
     return len(wrong)
 
 
-def to_mend(served: Sequence[Served], rows: Mapping[int, OpenTask], version: str) -> list[int]:
+def to_mend(served: Sequence[Served], rows: Mapping[TaskId, OpenTask], version: str) -> list[TaskId]:
     """Return the tasks that lack a prediction of `version` with the order score that Postgres has."""
     found = []
     for task in served:

@@ -15,6 +15,7 @@ from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import pool, projects
@@ -244,7 +245,9 @@ def _ml_backend(gateway: Gateway, project: Project, spec: LoopSpec, settings: Se
     return True
 
 
-def _connect_ml_backend(gateway: Gateway, project_id: int, here: Sequence[Any], fields: Mapping[str, Any]) -> None:
+def _connect_ml_backend(
+    gateway: Gateway, project_id: ProjectId, here: Sequence[Any], fields: Mapping[str, Any]
+) -> None:
     """Create the connection, or renew the password of those that are `here` already."""
     if not here:
         gateway.create_ml_backend(project_id, **fields)
@@ -254,7 +257,7 @@ def _connect_ml_backend(gateway: Gateway, project_id: int, here: Sequence[Any], 
             gateway.update_ml_backend(backend.id, project=project_id, **fields)
 
 
-def _delete_ml_webhooks(gateway: Gateway, project_id: int, url: str) -> None:
+def _delete_ml_webhooks(gateway: Gateway, project_id: ProjectId, url: str) -> None:
     """Delete the webhook that Label Studio adds to an ML backend: it sends every payload, without the password."""
     for hook in gateway.webhooks(project_id):
         if hook.url.rstrip("/") == f"{url}/webhook":

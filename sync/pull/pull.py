@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.labelstudio.listing import PAGE
+from labelloop.labelstudio.listing import BEFORE_ALL, PAGE
 from labelloop.labelstudio.tasks import CHANGES
 from labelloop.queue.tasks import Task
+from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
@@ -45,7 +46,7 @@ class Memory:
 
     since: datetime | None = None
     """The next pull reads changes after this time; None for the time of the bookmark."""
-    seen: dict[int, datetime] = field(default_factory=dict)
+    seen: dict[TaskId, datetime] = field(default_factory=dict)
     """The time of the last change, by task, for tasks that changed lately."""
     changed_at: float = 0.0
     """When a pull last found a change, by this machine's clock; 0 if no change can come late any more."""
@@ -54,7 +55,7 @@ class Memory:
     checked_at: float = 0.0
     """When the project was last checked to be ours; 0 if never."""
 
-    def note(self, changes: Mapping[int, datetime]) -> set[int]:
+    def note(self, changes: Mapping[TaskId, datetime]) -> set[TaskId]:
         """Remember these changes, and return the tasks with a new one. The next pull begins after them."""
         new = {id_ for id_, at in changes.items() if self.seen.get(id_) != at}
         self.seen |= changes
@@ -137,7 +138,7 @@ def _all(pull: Pull, memory: Memory) -> PullReport:
         return report
     bookmark = pull.project.bookmark
     since = None if bookmark is None else bookmark - MARGIN
-    after, last = 0, False
+    after, last = BEFORE_ALL, False
     while not last:
         page = pull.gateway.changed_tasks(pull.project_id, since, after)
         last = len(page) < PAGE
@@ -160,7 +161,7 @@ def _take_in(pull: Pull, tasks: Sequence[Task], bookmark: datetime | None = None
     return report
 
 
-def _check_exist(pull: Pull, doorbells: Mapping[int, datetime]) -> PullReport:
+def _check_exist(pull: Pull, doorbells: Mapping[TaskId, datetime]) -> PullReport:
     """Withdraw those of these tasks that do not exist any more."""
     report = _deleted(pull, set(doorbells) - pull.gateway.there(pull.project_id, doorbells))
     with pull.database.transaction() as conn:
@@ -168,7 +169,7 @@ def _check_exist(pull: Pull, doorbells: Mapping[int, datetime]) -> PullReport:
     return report
 
 
-def _deleted(pull: Pull, ids: set[int]) -> PullReport:
+def _deleted(pull: Pull, ids: set[TaskId]) -> PullReport:
     with pull.database.transaction() as conn:
         gone = list(task_store.by_label_studio_id(conn, pull.instance, sorted(ids)).values())
         known = len(task_store.ids(conn, pull.spec.name)) if gone else 0

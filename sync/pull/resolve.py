@@ -18,12 +18,13 @@ from labelloop.answers.untouched import prelabel_kept
 from labelloop.labeling import results
 from labelloop.outputs.output import OutputState
 from labelloop.queue.prelabel import prelabel_result
+from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import doubts, jobs
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import tasks as task_store
+from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
 from labelloop.store.tables.feedback import Reviewed
 
@@ -41,7 +42,7 @@ class Resolved:
 
 
 def resolve(
-    conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[int, Person]
+    conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[UserId, Person]
 ) -> Resolved:
     """Update feedback, answers and states of these outputs, in the caller's transaction. A second call changes nothing.
 
@@ -89,7 +90,7 @@ def _store_read(
     output_ids: Sequence[UUID],
     feedback: Sequence[Feedback],
     not_read: Sequence[NotRead],
-    users: Mapping[int, Person],
+    users: Mapping[UserId, Person],
 ) -> None:
     """Replace the feedback on these outputs and their unreadable annotations, after the reviewers of both."""
     people = {row.reviewer for row in feedback} | {row.reviewer for row in not_read if row.reviewer is not None}
@@ -106,9 +107,9 @@ def _store_answers(
     """Append the changed answers, set the states, and ask for the jobs that follow."""
     feedback_store.answer(conn, spec.name, changed)
     doubts.forget(conn, [output_id for output_id, _ in changed])
-    task_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None)
+    output_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None)
     reason = "an answer was taken back, or cannot be read"
-    if task_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
+    if output_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
         jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
     jobs.ask(conn, jobs.PUSH, spec.name)  # also without an answer: a skipped task leaves its place to another
     if changed:
@@ -126,7 +127,7 @@ class NotRead:
 
     output_id: UUID
     annotation_version: int
-    reviewer: int | None
+    reviewer: UserId | None
     why: Unreadable
     comment: str | None = None
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from labelloop.errors import Failed
 from labelloop.queue.tasks import KnownTask, Task
+from labelloop.reading.ids import TaskId
 from labelloop.store.tables import projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours
@@ -28,7 +29,7 @@ SHARE = 0.02
 class Standing:
     """A task without its data, which may be an image: all tasks are in memory at the same time."""
 
-    id: int
+    id: TaskId
     annotated: int
     output_id: UUID | None
     """The output that its data names; None unless the signature is valid."""
@@ -166,5 +167,5 @@ def _untouched(pull: Pull, task: Standing, output_id: UUID) -> bool:
     )
 
 
-def _pages(ids: Sequence[int], size: int = 200) -> list[Sequence[int]]:
+def _pages(ids: Sequence[TaskId], size: int = 200) -> list[Sequence[TaskId]]:
     return [ids[start : start + size] for start in range(0, len(ids), size)]

@@ -13,15 +13,17 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import OutputState
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BATCH, KnownOutput, Task
+from labelloop.reading.ids import ProjectId, TaskId, UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import jobs, projects, unreadable
+from labelloop.store.tables import jobs, pool, projects, unreadable
+from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
 from sync.pull.resolve import form_hash, resolve
 
-HAS_TASK = (OutputState.IN_REVIEW, OutputState.ANSWERED)
+HAS_TASK = [OutputState.IN_REVIEW, OutputState.ANSWERED]
 TAMPERED = "the signature in the task's data does not fit"
 
 
@@ -49,9 +51,9 @@ class Pull:
 
     def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
         self.database, self.gateway, self.spec, self.project = database, gateway, spec, project
-        self.project_id: int = project.id
+        self.project_id: ProjectId = project.id
         self.instance = project.instance
-        self._users: dict[int, Person] = {}
+        self._users: dict[UserId, Person] = {}
 
     def take_in(self, tasks: Sequence[Task], *, bookmark: datetime | None = None) -> PullReport:
         """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction."""
@@ -79,10 +81,10 @@ class Pull:
 
     def withdraw(self, conn: Conn, outputs: Sequence[UUID]) -> PullReport:
         """Withdraw outputs whose tasks were deleted in Label Studio: their answers no longer count."""
-        withdrawn = task_store.set_state(
+        withdrawn = output_store.set_state(
             conn,
             outputs,
-            [OutputState.IN_REVIEW, OutputState.ANSWERED],
+            HAS_TASK,
             OutputState.WITHDRAWN,
             "its task was deleted in Label Studio",
         )
@@ -93,7 +95,7 @@ class Pull:
         jobs.ask(conn, jobs.PUSH, self.spec.name)
         return PullReport(withdrawn=len(withdrawn), answers=done.answers)
 
-    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[int, Person]) -> PullReport:
+    def _store(self, conn: Conn, tasks: Sequence[Task], users: Mapping[UserId, Person]) -> PullReport:
         key = self.project.signing_key
         signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
         known = task_store.known(conn, self.spec.name, list(signed.values()))
@@ -124,14 +126,14 @@ class Pull:
             return False
         # Wait for a push that may be claiming the output now: if it takes the output, this task is not adopted.
         projects.lock_hop(conn, self.spec.name, "push")
-        if not task_store.lock_idle(conn, output.id):
+        if not output_store.lock_idle(conn, output.id):
             return False
         if not task_store.adopt_stray(conn, output.id, self.instance, task.id, batch_id):
             return False
-        task_store.leave_pool(conn, output.id)
-        task_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
+        pool.remove(conn, output.id)
+        output_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
         idle = [OutputState.PUSHING, OutputState.WITHDRAWN]
-        task_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
+        output_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
         return True
 
     def upsert_reviewers(self) -> None:
@@ -143,7 +145,7 @@ class Pull:
                 conn, self.instance, {id_: self._users[id_] for id_ in known if id_ in self._users}
             )
 
-    def _users_of(self, tasks: Sequence[Task]) -> Mapping[int, Person]:
+    def _users_of(self, tasks: Sequence[Task]) -> Mapping[UserId, Person]:
         """Return Label Studio's users; they are requested once, if a reviewer has no stored name."""
         people = {annotation.reviewer for task in tasks for annotation in task.annotations} - {None}
         if not people or self._users:
@@ -156,7 +158,7 @@ class Pull:
 
 
 def _seen(
-    tasks: Sequence[Task], signed: Mapping[int, UUID], known: Collection[UUID], pushed: Mapping[int, UUID]
+    tasks: Sequence[Task], signed: Mapping[TaskId, UUID], known: Collection[UUID], pushed: Mapping[TaskId, UUID]
 ) -> list[annotation_store.Seen]:
     """Return each annotation with its output, and with a reason not to trust it.
 

@@ -15,8 +15,9 @@ from labelloop.outputs.output import OutputState
 from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
+from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import batches, pool, projects, versions
+from labelloop.store.tables import batches, outputs, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.versions.version import VersionPair
 
@@ -69,7 +70,7 @@ def settle(database: Database, gateway: Gateway, project: LoopProject, grace_s: 
 def _settle_one(
     database: Database, gateway: Gateway, project: LoopProject, batch: OpenBatch, grace_s: float
 ) -> PushReport:
-    if batch.state == "intent":
+    if batch.state == BatchState.INTENT:
         with database.transaction() as conn:
             return PushReport(
                 put_back=put_back(conn, batch.id, BatchState.INTENT, BatchState.ABANDONED, "it was never sent")
@@ -85,7 +86,7 @@ def _settle_one(
         return PushReport(put_back=put_back(conn, batch.id, BatchState.SENDING, BatchState.ABANDONED, why))
 
 
-def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, int]) -> tuple[int, int]:
+def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, TaskId]) -> tuple[int, int]:
     """Store the tasks that the batch has become. `ids`: output to Label Studio's id; the other outputs wait again.
 
     Returns how many were adopted and how many wait; 0 and 0 if another push has ended the batch already.
@@ -98,7 +99,7 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, i
     before = task_store.by_label_studio_id(conn, project.instance, list(ids.values()))
     moved = [output_id for task_id, output_id in before.items() if ids.get(output_id) != task_id]
     gone = [output_id for output_id in moved if output_id not in ids]
-    task_store.set_state(
+    outputs.set_state(
         conn,
         gone,
         [OutputState.IN_REVIEW, OutputState.ANSWERED],
@@ -131,6 +132,6 @@ def in_force(conn: Conn, loop: str) -> VersionPair:
     return VersionPair.of(None if champion is None else champion.id, versions.ranker(conn, loop))
 
 
-def _by_output(tasks: Iterable[Task], signing_key: bytes) -> dict[UUID, int]:
+def _by_output(tasks: Iterable[Task], signing_key: bytes) -> dict[UUID, TaskId]:
     found = ((task.output_id(signing_key), task.id) for task in tasks)
     return {output_id: task_id for output_id, task_id in found if output_id is not None}

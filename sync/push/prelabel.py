@@ -20,6 +20,7 @@ from labelloop.queue.order import priorities, useful
 from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import OpenTask, order_score
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
@@ -116,7 +117,7 @@ class _Plan:
     """Batches of an earlier push, each with its final state."""
     arrived: dict[UUID, float]
     """Outputs whose prediction came by such a batch, with the priority that it was sent with."""
-    gone: list[int]
+    gone: list[TaskId]
     """Tasks that are not in Label Studio any more."""
     change: list[OpenTask]
     """Tasks that have a prediction of these versions with an old order score: the versions were in force before, or
@@ -147,7 +148,7 @@ def _priorities(conn: Conn, batch_id: UUID) -> dict[UUID, float]:
 
 def _decide(
     found: _Found,
-    there: Mapping[int, Collection[str]],
+    there: Mapping[TaskId, Collection[str]],
     sent: Mapping[UUID, Mapping[UUID, float]],
     grace_s: float,
 ) -> _Plan:
@@ -206,7 +207,7 @@ def _finish(
 class _Renewal:
     """The writes of one renewal, to Postgres and to Label Studio."""
 
-    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project_id: int) -> None:
+    def __init__(self, database: Database, gateway: Gateway, spec: LoopSpec, project_id: ProjectId) -> None:
         self._database, self._gateway, self._spec, self._project_id = database, gateway, spec, project_id
 
     def record(self, plan: _Plan, version: str) -> None:

@@ -22,7 +22,8 @@ from labelloop.selection.select import Candidate, Pick
 from labelloop.spec.learners import TEXT
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import batches, doubts, outputs, pool, runs, versions
+from labelloop.store.questions import new_answers
+from labelloop.store.tables import batches, doubts, outputs, pool, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.strategies import RANDOM
 from labelloop.versions.version import VersionPair
@@ -178,7 +179,7 @@ def _features(
         field = None  # pictures are large, and embeddings say more
     with database.transaction() as conn:
         # Answers that no version was trained on yet count like open tasks: the utilities do not know either of them.
-        open_ = list(dict.fromkeys([*open_, *runs.unlearned(conn, spec.name, COMPARED)]))[:COMPARED]
+        open_ = list(dict.fromkeys([*open_, *new_answers.not_yet_trained_on(conn, spec.name, COMPARED)]))[:COMPARED]
         recent = [id_ for id_ in task_store.recent(conn, spec.name, RECENT) if id_ not in set(open_)]
     ids = [*candidates, *open_, *recent]
     embeddings = None

@@ -20,6 +20,7 @@ from backend.train.train import train
 from labelloop.outputs.output import Output
 from labelloop.process.settings import Settings
 from labelloop.queue.lanes import place
+from labelloop.reading.ids import ProjectId
 from labelloop.spec import folder as specs
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -27,6 +28,8 @@ from labelloop.store.tables import loops, outputs, runs
 
 CONFIGS = Path(__file__).parents[2] / "labeling_configs"
 PASSWORD = "a-password-of-tests"
+PROJECT_ID = ProjectId(30)
+"""The project of a loop that put_into_label_studio has put there."""
 
 
 def settings_for(database_url: str, folder: Path) -> Settings:
@@ -110,7 +113,7 @@ def new_champion(database: Database, loop: str, models_dir: Path) -> str:
     return version
 
 
-def put_into_label_studio(conn: Conn, loop: str, n: int, project_id: int = 30) -> list[UUID]:
+def put_into_label_studio(conn: Conn, loop: str, n: int, project_id: ProjectId = PROJECT_ID) -> list[UUID]:
     """Move the first `n` of the pool into tasks, as a push does; returns their ids."""
     conn.execute(
         "insert into projects (loop, label_studio_url, project_id, signing_key) values (%s, 'http://test', %s, '')"

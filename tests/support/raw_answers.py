@@ -6,18 +6,19 @@ from typing import Any
 
 import httpx
 
+from labelloop.reading.ids import AnnotationId
 from tests.support.sync_loop import SyncLoop
 
 Result = list[dict[str, Any]]
 
 
-def give(loop: SyncLoop, key: str, result: Result, web: httpx.Client | None = None) -> int:
+def give(loop: SyncLoop, key: str, result: Result, web: httpx.Client | None = None) -> AnnotationId:
     body = {"result": result, "lead_time": 1.5}
     url = f"/api/tasks/{loop.task_of(key)['id']}/annotations/?project={loop.project_id}"
-    return int((web or loop.web).post(url, json=body).raise_for_status().json()["id"])
+    return AnnotationId((web or loop.web).post(url, json=body).raise_for_status().json()["id"])
 
 
-def change(loop: SyncLoop, annotation_id: int, result: Result) -> None:
+def change(loop: SyncLoop, annotation_id: AnnotationId, result: Result) -> None:
     loop.web.patch(f"/api/annotations/{annotation_id}/", json={"result": result}).raise_for_status()
 
 

@@ -21,6 +21,7 @@ from labelloop.outputs.output import Output
 from labelloop.process.settings import Settings
 from labelloop.queue import lanes
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import AnnotationId, ProjectId, TaskId
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -97,7 +98,7 @@ class SyncLoop:
         return row
 
     @property
-    def project_id(self) -> int:
+    def project_id(self) -> ProjectId:
         return self.project.id
 
     # -- Label Studio's, over plain HTTP -------------------------------------------------------------------------------
@@ -114,12 +115,14 @@ class SyncLoop:
     def task_of(self, key: str) -> Row:
         return next(task for task in self.tasks() if task["data"]["labelloop_key"] == key)
 
-    def annotate(self, task_id: int, label: str, *, web: httpx.Client | None = None, skip: bool = False) -> int:
+    def annotate(
+        self, task_id: TaskId, label: str, *, web: httpx.Client | None = None, skip: bool = False
+    ) -> AnnotationId:
         body = {"result": region(label), "was_cancelled": skip, "lead_time": 1.5}
         answer = (web or self.web).post(f"/api/tasks/{task_id}/annotations/?project={self.project_id}", json=body)
-        return int(answer.raise_for_status().json()["id"])
+        return AnnotationId(answer.raise_for_status().json()["id"])
 
-    def edit(self, annotation_id: int, label: str) -> None:
+    def edit(self, annotation_id: AnnotationId, label: str) -> None:
         self.web.patch(f"/api/annotations/{annotation_id}/", json={"result": region(label)}).raise_for_status()
 
     def next_task(self, web: httpx.Client | None = None) -> Row | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from labelloop.reading.ids import AnnotationId
 from labelloop.store.database import Conn, rows_of
 
 
@@ -53,7 +54,7 @@ def states_by_key(conn: Conn, loop: str) -> dict[str, str]:
     return {row["key"]: row["state"] for row in rows}
 
 
-def annotation_ids(conn: Conn, loop: str) -> set[int]:
+def annotation_ids(conn: Conn, loop: str) -> set[AnnotationId]:
     """Return Label Studio's ids of the annotations that Postgres has, without the deleted ones."""
     rows = conn.execute(
         "select a.annotation_id from annotations a join projects p using (instance) where p.loop = %(loop)s",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, rows_of
 
 
@@ -49,7 +50,7 @@ class OpenTask:
     """A task that Postgres expects to be open in Label Studio."""
 
     output_id: UUID
-    label_studio_id: int
+    label_studio_id: TaskId
     key: str
     priority: float
     shown_version: str

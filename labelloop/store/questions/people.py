@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labelloop.answers.people import distinct_names
+from labelloop.reading.ids import UserId
 from labelloop.store.database import Conn
 
 
@@ -14,7 +15,7 @@ class ReviewerWork:
 
     reviewer: str | None
     """Name, as in `distinct_names`; None for the answers of users that were deleted in Label Studio."""
-    label_studio_user_id: int | None
+    label_studio_user_id: UserId | None
     email: str | None
     name: str | None
     answered: int

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.store.database import Conn, rows_of
 
 
@@ -34,9 +35,9 @@ class Disagreement:
     champion_confidence: float | None
     challenger_label: str | None
     challenger_confidence: float | None
-    label_studio_id: int | None
+    label_studio_id: TaskId | None
     """Id of the task; None if it has none any more."""
-    project_id: int | None
+    project_id: ProjectId | None
     label_studio_url: str | None
     total: int
     """Number of all such items, also of those beyond the limit."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Conn, rows_of
 
 
@@ -18,7 +19,7 @@ class PipelineLabel:
     confidence: float | None
 
 
-def loop_of(conn: Conn, project_id: int) -> str | None:
+def loop_of(conn: Conn, project_id: ProjectId) -> str | None:
     """Return the loop of this project in Label Studio; None if the project is not ours."""
     row = conn.execute(
         "select loop from projects where project_id = %(project_id)s order by created_at desc limit 1",
@@ -27,7 +28,7 @@ def loop_of(conn: Conn, project_id: int) -> str | None:
     return None if row is None else row["loop"]
 
 
-def project_ids(conn: Conn) -> list[int]:
+def project_ids(conn: Conn) -> list[ProjectId]:
     """Return the ids of the loops' projects in Label Studio."""
     rows = conn.execute("select project_id from projects where project_id is not null order by project_id").fetchall()
     return [row["project_id"] for row in rows]

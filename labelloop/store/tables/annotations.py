@@ -10,6 +10,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from labelloop.answers.annotations import Annotation, StoredAnnotation, digest
+from labelloop.reading.ids import AnnotationId, TaskId
 from labelloop.store.database import Conn, rows_of
 
 Seen = tuple[Annotation, UUID | None, str | None]
@@ -55,7 +56,9 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
     return {row["output_id"] for row in new if row["output_id"] is not None}
 
 
-def write_tombstones(conn: Conn, instance: UUID, tasks: Mapping[int, datetime], present: Sequence[int]) -> set[UUID]:
+def write_tombstones(
+    conn: Conn, instance: UUID, tasks: Mapping[TaskId, datetime], present: Sequence[AnnotationId]
+) -> set[UUID]:
     """Store tombstones for the annotations of these tasks that are not `present` any more; return their outputs.
 
     `tasks` maps Label Studio's id to the task's `updated_at`, which changes whenever an annotation is written or
@@ -117,13 +120,13 @@ def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[S
     ).fetchall()
 
 
-def doorbells(conn: Conn, loop: str) -> dict[int, datetime]:
+def doorbells(conn: Conn, loop: str) -> dict[TaskId, datetime]:
     """Return the tasks whose existence the next pull must check, with the time of the last request for each."""
     rows = conn.execute("select * from pull_requests where loop = %(loop)s", {"loop": loop}).fetchall()
     return {row["task_id"]: row["requested_at"] for row in rows}
 
 
-def record_doorbell(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
+def record_doorbell(conn: Conn, loop: str, task_ids: Sequence[TaskId]) -> None:
     """Record these tasks, so that the next pull checks whether they still exist."""
     conn.execute(
         """
@@ -134,7 +137,7 @@ def record_doorbell(conn: Conn, loop: str, task_ids: Sequence[int]) -> None:
     )
 
 
-def answer_doorbells(conn: Conn, loop: str, rung: Mapping[int, datetime]) -> None:
+def answer_doorbells(conn: Conn, loop: str, rung: Mapping[TaskId, datetime]) -> None:
     """Delete these doorbells, except those that were recorded anew since they were read."""
     conn.execute(
         """

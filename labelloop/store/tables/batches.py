@@ -11,6 +11,7 @@ from uuid import UUID
 
 from labelloop.outputs.output import OutputState
 from labelloop.queue.batches import BatchItem, BatchKind, BatchState, OpenBatch
+from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, rows_of
 
 
@@ -117,7 +118,7 @@ def end(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason:
     )
 
 
-def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, int]) -> None:
+def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, TaskId]) -> None:
     """Store the tasks of the batch; `ids` maps each output to Label Studio's id.
 
     An output that has a task already keeps it; the sweep finds the second one.

@@ -11,6 +11,7 @@ from labelloop.answers.feedback import Answer, Feedback
 from labelloop.answers.people import Person, Reviewer
 from labelloop.outputs.output import OutputState
 from labelloop.queue.prelabel import Prelabelled
+from labelloop.reading.ids import UserId
 from labelloop.store.database import Conn, columns, rows_of
 
 
@@ -44,7 +45,7 @@ class Reviewed:
         return Prelabelled(self.shown_label, self.champion, self.margin, self.label, self.result, self.probabilities)
 
 
-def reviewers(conn: Conn, instance: UUID) -> dict[int, Reviewer]:
+def reviewers(conn: Conn, instance: UUID) -> dict[UserId, Reviewer]:
     """Return the reviewers by Label Studio's user id."""
     rows = rows_of(conn, Reviewer).execute(
         f"select {columns(Reviewer)} from reviewers where instance = %(instance)s", {"instance": instance}
@@ -52,7 +53,7 @@ def reviewers(conn: Conn, instance: UUID) -> dict[int, Reviewer]:
     return {row.label_studio_user_id: row for row in rows}
 
 
-def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[int, Person | None]) -> None:
+def upsert_reviewers(conn: Conn, instance: UUID, users: Mapping[UserId, Person | None]) -> None:
     """Store the address and name of these reviewers; a reviewer with None keeps those that are stored."""
     conn.execute(
         """
@@ -95,7 +96,7 @@ def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
 
 
 def replace(
-    conn: Conn, instance: UUID, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[int, UUID]
+    conn: Conn, instance: UUID, output_ids: Sequence[UUID], rows: Iterable[Feedback], reviewers: Mapping[UserId, UUID]
 ) -> None:
     """Replace the feedback about these outputs by `rows`. Feedback of the same reviewer keeps its id.
 

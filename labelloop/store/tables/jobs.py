@@ -16,6 +16,7 @@ from procrastinate.jobs import Status
 
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import DEADLINES, Conn
+from labelloop.store.questions import new_answers
 from labelloop.store.tables import runs
 
 SYNC_QUEUE = "sync"
@@ -71,10 +72,10 @@ def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
     """Request a training run if at least `retrain.after` answers are not part of any run yet."""
     if not spec.learner.is_trained:
         return
-    n = runs.new_answers(conn, spec.name)
+    n = new_answers.count(conn, spec.name)
     if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
         return
-    if runs.new_answers(conn, spec.name) < spec.retrain.after:
+    if new_answers.count(conn, spec.name) < spec.retrain.after:
         runs.take_back(conn, run)  # the queued run was claimed just now, and has these answers
     else:
         ask(conn, RETRAIN, spec.name)

@@ -1,4 +1,4 @@
-"""Statements about the table outputs: the intake's insert, and what the other hops and reports read of it."""
+"""Statements about the table outputs: the intake's insert, changes of state, and what other hops and reports read."""
 
 from __future__ import annotations
 
@@ -212,6 +212,28 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
         {"loop": loop},
     )
     return {row["lane"]: row["n"] for row in rows}
+
+
+def lock_idle(conn: Conn, output_id: UUID) -> bool:
+    """Lock the output until the transaction ends; False if it is neither waiting nor withdrawn."""
+    row = conn.execute(
+        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
+    ).fetchone()
+    return row is not None
+
+
+def set_state(
+    conn: Conn, output_ids: Sequence[UUID], was: Sequence[OutputState], state: OutputState, reason: str | None
+) -> list[UUID]:
+    """Set those of the outputs that are in one of the states `was` to `state`; return their ids."""
+    rows = conn.execute(
+        """
+        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
+        where id = any(%(ids)s) and state = any(%(was)s::output_state[]) returning id
+        """,
+        {"ids": list(output_ids), "was": list(was), "state": state, "reason": reason},
+    ).fetchall()
+    return [row["id"] for row in rows]
 
 
 def _columns(row: Row) -> tuple[Any, ...]:

@@ -133,3 +133,8 @@ def put_back(conn: Conn, batch_id: UUID) -> None:
         """,
         {"batch": batch_id},
     )
+
+
+def remove(conn: Conn, output_id: UUID) -> None:
+    """Delete the output from the pool."""
+    conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})

@@ -8,6 +8,7 @@ from datetime import datetime
 from psycopg.types.json import Jsonb
 
 from labelloop.queue.project import LoopProject
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Conn, columns, rows_of
 
 
@@ -53,7 +54,7 @@ def give_up_creation(conn: Conn, loop: str) -> None:
     conn.execute("update projects set creating_since = null where loop = %(loop)s", {"loop": loop})
 
 
-def made(conn: Conn, loop: str, project_id: int, label_studio_url: str) -> None:
+def made(conn: Conn, loop: str, project_id: ProjectId, label_studio_url: str) -> None:
     """Store the id and the address of the project that was created in Label Studio."""
     conn.execute(
         """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -83,20 +82,6 @@ def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
     ).fetchall()
 
 
-def new_answers(conn: Conn, loop: str) -> int:
-    """Count the outputs with a clear answer after the cut of every run, failed runs included; without gold."""
-    row = conn.execute(
-        """
-        select count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
-        where a.loop = %(loop)s and a.label is not null and o.lane <> 'gold'
-        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
-        """,
-        {"loop": loop},
-    ).fetchone()
-    assert row is not None
-    return int(row["n"])
-
-
 def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool:
     """Stop a queued run at once, or a running run at its worker's next heartbeat.
 
@@ -138,36 +123,6 @@ def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
     )
 
 
-def began(conn: Conn, loop: str) -> datetime | None:
-    """Return when the last training run made its cut, or else when the first answer came; None if neither happened."""
-    row = conn.execute(
-        """
-        select coalesce(
-            (select max(coalesce(started_at, finished_at)) from retrain_runs
-             where loop = %(loop)s and feedback_upto is not null and judges is null),
-            (select min(resolved_at) from answers where loop = %(loop)s)) as at
-        """,
-        {"loop": loop},
-    ).fetchone()
-    assert row is not None
-    at: datetime | None = row["at"]
-    return at
-
-
-def new_labels(conn: Conn, loop: str) -> dict[str, int]:
-    """Count, by answer, the outputs for training that are not part of any run yet."""
-    rows = conn.execute(
-        """
-        select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
-        where a.loop = %(loop)s and a.label is not null and not o.holdout and o.lane <> 'gold'
-        and a.seq > coalesce((select max(feedback_upto) from retrain_runs where loop = %(loop)s), 0)
-        group by a.label
-        """,
-        {"loop": loop},
-    ).fetchall()
-    return {row["label"]: row["n"] for row in rows}
-
-
 def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
     """Return the newest run that judged this version as the challenger; None if there is none.
 
@@ -182,20 +137,6 @@ def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
         """,
         {"loop": loop, "version_id": version_id},
     ).fetchone()
-
-
-def unlearned(conn: Conn, loop: str, limit: int) -> list[UUID]:
-    """Return the outputs of the rule lane answered since the newest version was trained, the newest answers first."""
-    rows = conn.execute(
-        """
-        select o.id from answers a join outputs o on o.id = a.output_id
-        where a.loop = %(loop)s and o.lane = 'rule' and a.seq > coalesce(
-            (select max(feedback_upto) from retrain_runs where loop = %(loop)s and version_id is not null), 0)
-        group by o.id order by max(a.seq) desc limit %(limit)s
-        """,
-        {"loop": loop, "limit": limit},
-    ).fetchall()
-    return [row["id"] for row in rows]
 
 
 def hold_answers_still(conn: Conn) -> None:

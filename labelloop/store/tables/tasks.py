@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from labelloop.answers.unreadable import MOST_ASKED
-from labelloop.outputs.output import OutputState
 from labelloop.queue.tasks import AskedAgain, KnownOutput, KnownTask, OpenTask
+from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, rows_of
 from labelloop.versions.version import VersionPair
 
@@ -169,7 +169,7 @@ def ids(conn: Conn, loop: str) -> list[KnownTask]:
     ).fetchall()
 
 
-def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[int]) -> dict[int, UUID]:
+def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[TaskId]) -> dict[TaskId, UUID]:
     """Map these ids of Label Studio to outputs; ids without a task of ours are left out."""
     rows = conn.execute(
         "select label_studio_id, output_id from tasks where instance = %(instance)s and label_studio_id = any(%(ids)s)",
@@ -190,15 +190,7 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, Known
     return {row.id: row for row in rows}
 
 
-def lock_idle(conn: Conn, output_id: UUID) -> bool:
-    """Lock the output until the transaction ends; False if it is neither waiting nor withdrawn."""
-    row = conn.execute(
-        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
-    ).fetchone()
-    return row is not None
-
-
-def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch_id: UUID) -> bool:
+def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, batch_id: UUID) -> bool:
     """Store a task that arrived after its import was given up, or that came back; False if it was not stored.
 
     It is not stored if the batch belongs to another loop, if the output is neither waiting nor withdrawn, or if it has
@@ -221,25 +213,6 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: int, batch
         ).rowcount
         == 1
     )
-
-
-def leave_pool(conn: Conn, output_id: UUID) -> None:
-    """Delete the output from the pool."""
-    conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})
-
-
-def set_state(
-    conn: Conn, output_ids: Sequence[UUID], was: Sequence[OutputState], state: OutputState, reason: str | None
-) -> list[UUID]:
-    """Set those of the outputs that are in one of the states `was` to `state`; return their ids."""
-    rows = conn.execute(
-        """
-        update outputs set state = %(state)s::output_state, state_reason = %(reason)s
-        where id = any(%(ids)s) and state = any(%(was)s::output_state[]) returning id
-        """,
-        {"ids": list(output_ids), "was": list(was), "state": state, "reason": reason},
-    ).fetchall()
-    return [row["id"] for row in rows]
 
 
 def wait_again(conn: Conn, loop: str, reason: str) -> int:
@@ -305,7 +278,7 @@ def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
     conn.execute("delete from tasks where output_id = any(%(ids)s)", {"ids": list(output_ids)})
 
 
-def point_to(conn: Conn, output_id: UUID, task_id: int) -> None:
+def point_to(conn: Conn, output_id: UUID, task_id: TaskId) -> None:
     """Store which of several tasks is the output's task."""
     conn.execute(
         "update tasks set label_studio_id = %(task)s where output_id = %(id)s", {"id": output_id, "task": task_id}

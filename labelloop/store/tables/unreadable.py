@@ -8,6 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 from labelloop.answers.unreadable import MOST_ASKED
+from labelloop.reading.ids import AnnotationId, ProjectId, TaskId
 from labelloop.store.database import Conn, rows_of
 
 
@@ -35,9 +36,9 @@ class UnreadableAnswer:
     reason: str
     comment: str | None
     updated_at: datetime
-    annotation_id: int
-    label_studio_id: int | None
-    project_id: int | None
+    annotation_id: AnnotationId
+    label_studio_id: TaskId | None
+    project_id: ProjectId | None
     label_studio_url: str | None
     again: bool
     """True: Label Studio asks somebody else."""

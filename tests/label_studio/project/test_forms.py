@@ -13,6 +13,7 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs import fitting
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import load, parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -37,7 +38,7 @@ class Recorder(Gateway):
         super().__init__(url, token)
         self.updates: list[dict[str, object]] = []
 
-    def update_project(self, project_id: int, **fields: Any) -> Any:
+    def update_project(self, project_id: ProjectId, **fields: Any) -> Any:
         self.updates.append(fields)
         return super().update_project(project_id, **fields)
 

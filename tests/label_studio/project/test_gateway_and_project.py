@@ -15,6 +15,7 @@ import pytest
 from labelloop.errors import Ambiguous, Failed, Refused, SettingsError, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.tasks import TaskDraft
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Database
 from sync.project.project import ensure_project
 from tests.support.ml_backend import ml_backend
@@ -89,14 +90,14 @@ def test_every_answer_to_an_import_is_clear_or_ambiguous_and_it_is_sent_once(
     with mute_server(answer) as (url, requests):
         gateway = Gateway(url, LEGACY)
         with pytest.raises(error):
-            gateway.import_tasks(1, [DRAFT])
+            gateway.import_tasks(ProjectId(1), [DRAFT])
         assert len(requests) == 1
         gateway.close()
 
 
 def test_without_anybody_there_nothing_has_happened() -> None:
     with pytest.raises(Unreachable):
-        Gateway("http://127.0.0.1:9", LEGACY).import_tasks(1, [DRAFT])
+        Gateway("http://127.0.0.1:9", LEGACY).import_tasks(ProjectId(1), [DRAFT])
 
 
 def test_the_project_is_as_the_spec_says_and_stays_one(loop: SyncLoop, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from console.cli import main
 from labelloop.store.database import Database
-from labelloop.store.questions import people
-from labelloop.store.tables import run_items, runs
+from labelloop.store.questions import new_answers, people
+from labelloop.store.tables import run_items
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -45,7 +45,7 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
         rows = people.work(conn, loop.spec.name)
         taught = {row.key for row in run_items.answered(conn, loop.spec.name, 2**63 - 1)}
         assert taught == set(others[:3]), "neither taught nor judged"
-        assert runs.new_answers(conn, loop.spec.name) == 3
+        assert new_answers.count(conn, loop.spec.name) == 3
     assert [(row.answered, row.gold_right, row.gold_asked, row.median_s) for row in rows] == [
         (5, 2, 3, 1.5),
         (1, 0, 0, 1.5),

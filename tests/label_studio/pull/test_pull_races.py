@@ -16,6 +16,7 @@ import pytest
 from labelloop.answers.annotations import Annotation
 from labelloop.errors import Ambiguous, Failed
 from labelloop.queue.tasks import KnownOutput, Task
+from labelloop.reading.ids import AnnotationId, TaskId, UserId
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
@@ -27,7 +28,9 @@ from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-FIRST = Annotation(7, 3, [{"value": "cat"}], 1, 1, False, False, 1.5, None, NOON, NOON)
+FIRST = Annotation(
+    AnnotationId(7), TaskId(3), [{"value": "cat"}], UserId(1), UserId(1), False, False, 1.5, None, NOON, NOON
+)
 
 
 @pytest.fixture
@@ -95,7 +98,9 @@ def test_the_annotation_that_was_seen_last_is_the_one_that_stands(database: Data
         with database.transaction() as conn:
             for _ in range(2):  # the second call changes nothing
                 if seen is None:
-                    annotation_store.write_tombstones(conn, instance, {3: NOON + timedelta(milliseconds=30)}, [])
+                    annotation_store.write_tombstones(
+                        conn, instance, {TaskId(3): NOON + timedelta(milliseconds=30)}, []
+                    )
                 else:
                     annotation_store.add(conn, instance, [(seen, None, None)])
             rows = conn.execute("select result, completed_by from annotations").fetchall()

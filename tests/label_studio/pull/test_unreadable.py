@@ -12,9 +12,9 @@ from backend.report.loops import loop_report, overview_report
 from console.doctor import answers as doctor
 from console.doctor.findings import Level
 from labelloop.store.database import Database
-from labelloop.store.questions import figures, people
+from labelloop.store.questions import figures, new_answers, people
 from labelloop.store.tables import feedback as feedback_store
-from labelloop.store.tables import projects, runs, unreadable
+from labelloop.store.tables import projects, unreadable
 from labelloop.store.tables import tasks as task_store
 from sync.service import create_app
 from tests.support.raw_answers import answers, change, give, reasons
@@ -64,7 +64,7 @@ def test_an_empty_submit_counts_nowhere_and_is_asked_of_somebody_else(
     with loop.database.transaction() as conn:
         assert unreadable.outputs(conn, "pets") == 1
         assert figures.lost_between_hops(conn, "pets", 1) == 0
-        assert runs.new_answers(conn, "pets") == 0
+        assert new_answers.count(conn, "pets") == 0
         [anne_] = people.work(conn, "pets")
         assert (anne_.answered, anne_.unreadable, anne_.median_s) == (0, 1, None)
         summary = overview_report(conn)["loops"][0]

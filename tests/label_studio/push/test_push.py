@@ -8,6 +8,7 @@ import pytest
 
 from labelloop.errors import Ambiguous, Failed, Unreachable
 from labelloop.labelstudio.gateway import Gateway
+from labelloop.reading.ids import TaskId
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, jobs, pool
 from sync.push.batches import PushReport, adopt
@@ -202,7 +203,7 @@ def test_a_worker_that_was_paused_does_not_send_a_batch_that_another_gave_up(loo
     assert loop.push() == PushReport(put_back=2, pushed=2)
     with loop.database.transaction() as conn:
         assert not batches.send(conn, batch)
-        assert adopt(conn, loop.project, batch, {first: 1, second: 2}) == (0, 0)
+        assert adopt(conn, loop.project, batch, {first: TaskId(1), second: TaskId(2)}) == (0, 0)
     assert loop.tasks_an_output() == [1, 1]
 
 

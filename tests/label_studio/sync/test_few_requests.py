@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from benchmarks.counting import counted
+from benchmarks.support.counting import counted
 from labelloop.store.database import Database
 from sync.pull.pull import LATE_EVERY_S, MARGIN, Memory
 from sync.push.batches import PushReport

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from console.local.watch import UP_AGAIN_S, Watch
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import load
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects, runs
@@ -57,7 +58,7 @@ def test_projects_runs_and_rest_of_a_loop_are_told_when_they_change(database: Da
     assert list(watch.changes()) == []
     with database.transaction() as conn:
         projects.intend(conn, "tickets", "http://ls", b"key")
-        projects.made(conn, "tickets", 7, "http://ls/")
+        projects.made(conn, "tickets", ProjectId(7), "http://ls/")
         runs.claim(conn, "tickets", None)
         run = runs.latest(conn, "tickets", 1)[0].id
         runs.finish(conn, run, "refused", reasons=["no gain"])

@@ -12,7 +12,8 @@ from backend.decide.promote import promote, refuse, rollback
 from labelloop.errors import Conflict, Failed, UsageError
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import runs, versions
+from labelloop.store.questions import new_answers
+from labelloop.store.tables import versions
 from tests.support.backend_factory import settings_for
 from tests.support.hops.judged_texts import LABELS, answer_more, champion_of, decisions, judged, row_of, texts_loop
 
@@ -66,7 +67,7 @@ def test_what_asks_changes_nothing_until_a_person_promotes_it(database: Database
     assert champion_of(database) is None
     with database.transaction() as conn:
         assert versions.ranker(conn, "texts") == run.version_id, "it ranks already"
-        assert runs.new_answers(conn, "texts") == 0
+        assert new_answers.count(conn, "texts") == 0
     promote(database, "texts", run.made[:12], "ann", "looks right", models_dir=settings.models_dir)
     after = row_of(database, run)
     assert champion_of(database) == run.version_id

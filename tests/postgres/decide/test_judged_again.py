@@ -16,6 +16,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import GateSpec, Retrain
 from labelloop.store.database import Database
+from labelloop.store.questions import new_answers
 from labelloop.store.tables import jobs, loops, runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
@@ -191,16 +192,16 @@ def test_it_waits_beside_a_run_that_trains_comes_first_and_looks_at_no_new_answe
     answered(database, 60, 80)
     with database.transaction() as conn:
         runs.request(conn, LOOP, "more answers")
-        fresh = runs.new_answers(conn, LOOP)
+        fresh = new_answers.count(conn, LOOP)
     promote(database, LOOP, bad, "ann", "by mistake", models_dir=settings.models_dir)
     with database.transaction() as conn:
         assert len(runs.open_runs(conn, LOOP)) == 2
-        began = runs.began(conn, LOOP)
+        began = new_answers.counted_since(conn, LOOP)
     worked(database, settings)
     assert again_of(database, first)[0].status == "asking"
     with database.transaction() as conn:
-        assert fresh == runs.new_answers(conn, LOOP) > 0
-        assert runs.began(conn, LOOP) == began, "the time of the next run that is due does not move"
+        assert fresh == new_answers.count(conn, LOOP) > 0
+        assert new_answers.counted_since(conn, LOOP) == began, "the time of the next run that is due does not move"
         assert runs.queued_loops(conn) == [LOOP], "the other is still to be done"
 
 
@@ -210,7 +211,7 @@ def test_stopped_or_without_its_worker_it_leaves_nothing_undone(database: Databa
     answered(database, 60, 80)
     promote(database, LOOP, bad, "ann", "by mistake", models_dir=settings.models_dir)
     with database.transaction() as conn:
-        fresh = runs.new_answers(conn, LOOP)
+        fresh = new_answers.count(conn, LOOP)
         assert runs.claim(conn, LOOP, bad) is not None
         conn.execute("update retrain_runs set heartbeat_at = now() - interval '1 minute' where status = 'running'")
     heal(database)
@@ -218,7 +219,7 @@ def test_stopped_or_without_its_worker_it_leaves_nothing_undone(database: Databa
     assert (lost.status, queued.status) == ("failed", "queued")
     with database.transaction() as conn:
         assert runs.ask_to_stop(conn, queued.id, "ann", "not wanted")
-        assert runs.new_answers(conn, LOOP) == fresh > 0, "answers that it never looked at are still new"
+        assert new_answers.count(conn, LOOP) == fresh > 0, "answers that it never looked at are still new"
 
 
 def test_a_version_that_passed_with_newer_answers_is_not_displaced(database: Database, settings: Settings) -> None:

@@ -144,7 +144,7 @@ def test_a_shadow_ends_in_time_though_a_remote_model_is_away(
     run = in_shadow_of(database, settings, days=3)
     with database.transaction() as conn:
         conn.execute("update retrain_runs set finished_at = now() - interval '3 days 1 minute'")
-    monkeypatch.setattr("backend.decide.shadow._say", away)
+    monkeypatch.setattr("backend.decide.shadow._predict", away)
     in_shadow(database, "texts", settings.models_dir)
     assert row_of(database, run).status == "refused"
 

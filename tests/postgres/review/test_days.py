@@ -17,6 +17,7 @@ from backend.report.runs import run_report
 from backend.review import charts
 from console.cli import main
 from labelloop.answers.people import Person
+from labelloop.reading.ids import UserId
 from labelloop.store.database import Database
 from labelloop.store.tables import feedback
 from tests.support.backend_factory import answer, put_into_label_studio, submit, texts_spec
@@ -135,7 +136,8 @@ def test_a_slice_by_reviewer_is_shown_by_name_and_kept_by_number(judged_loop_cop
     with Database(judged_loop_copy.url) as database, database.transaction() as conn:
         project = conn.execute("select instance from projects").fetchone()
         assert project is not None
-        feedback.upsert_reviewers(conn, project["instance"], {7: Person("zoe@example.org", "Zoë Li"), 71: None})
+        known = {UserId(7): Person("zoe@example.org", "Zoë Li"), UserId(71): None}
+        feedback.upsert_reviewers(conn, project["instance"], known)
         conn.execute(
             "update retrain_runs set reasons = array[%s], scores = jsonb_set(scores, '{slices}', %s)",
             ("reviewer user 7 got worse by 20.0 points, reviewer user 71 did not", json.dumps([fell])),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
 from werkzeug.test import TestResponse
 
 from backend.report.card import card
@@ -148,3 +149,15 @@ def test_a_name_of_a_token_is_text_too(house: House) -> None:
     page = client.get("/review/").text
     assert "&lt;script&gt;" in page
     assert "<script>alert" not in page
+
+
+def test_a_run_page_says_what_was_not_measured(house: House, judged: UUID) -> None:
+    """Without confidences nothing is calibrated, and older runs have no speed."""
+    with house.database.transaction() as conn:
+        conn.execute(
+            "update retrain_runs set scores = scores - 'speed' || %(none)s where id = %(run)s",
+            {"none": Jsonb({"calibration": {"champion": None, "challenger": None}}), "run": judged},
+        )
+    page = house.logged_in().get(f"/review/runs/{judged}")
+    assert page.status_code == 200
+    assert page.text.count("not measured") >= 4

@@ -19,6 +19,7 @@ from backend.report.versions import comparison, version_report
 from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
+from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.store.database import Database
 from labelloop.store.questions.versions import AnswerInCommon
 from labelloop.store.tables import runs
@@ -189,6 +190,6 @@ def test_long_texts_are_cut_and_our_own_fields_left_out() -> None:
 
 
 def test_a_link_leads_to_a_web_address_or_nowhere() -> None:
-    assert task_url("http://ls/", 3, 7) == "http://ls/projects/3/data?task=7"
-    assert task_url("javascript:alert(1)//", 3, 7) is None
-    assert task_url("http://ls", None, 7) is None
+    assert task_url("http://ls/", ProjectId(3), TaskId(7)) == "http://ls/projects/3/data?task=7"
+    assert task_url("javascript:alert(1)//", ProjectId(3), TaskId(7)) is None
+    assert task_url("http://ls", None, TaskId(7)) is None

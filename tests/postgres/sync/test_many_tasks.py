@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from labelloop.errors import Retriable, Unreachable
+from labelloop.reading.ids import AnnotationId, TaskId
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
@@ -55,8 +56,8 @@ def test_no_statement_of_a_pull_reads_more_than_it_must(database: Database, many
         conn.execute("set local statement_timeout = '100ms'")
         assert [row.id for row in annotation_store.of_outputs(conn, instance, [output_id])] == [5]
         now = datetime.now(UTC)
-        assert annotation_store.write_tombstones(conn, instance, {5: now}, [5]) == set()
-        assert annotation_store.write_tombstones(conn, instance, {5: now}, []) == {output_id}
+        assert annotation_store.write_tombstones(conn, instance, {TaskId(5): now}, [AnnotationId(5)]) == set()
+        assert annotation_store.write_tombstones(conn, instance, {TaskId(5): now}, []) == {output_id}
         assert annotation_store.of_outputs(conn, instance, [output_id]) == []
         annotation_store.write_tombstones_of_outputs(conn, instance, [output_id])
 

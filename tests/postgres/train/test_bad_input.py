@@ -19,7 +19,15 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs, versions
-from tests.support.backend_factory import answer, new_champion, put_into_label_studio, settings_for, submit, texts_spec
+from tests.support.backend_factory import (
+    PROJECT_ID,
+    answer,
+    new_champion,
+    put_into_label_studio,
+    settings_for,
+    submit,
+    texts_spec,
+)
 
 GOOD = [f"{'win a prize' if i % 2 else 'see you at home'}, number {i}" for i in range(40)]
 TRUTHS = ["spam" if i % 2 else "ham" for i in range(40)]
@@ -146,7 +154,7 @@ def test_a_champions_file_that_was_tampered_with_stops_the_run_and_not_the_servi
         # The same answers would make the same version, and so put the file right.
         answer(conn, "texts", {shown: None})
     serving = Champions(database, settings.models_dir)
-    assert serving.of(30) is not None
+    assert serving.of(PROJECT_ID) is not None
     file = models.path(settings.models_dir, champion)
     raw = bytearray(file.read_bytes())
     raw[len(raw) // 2] ^= 1
@@ -159,6 +167,6 @@ def test_a_champions_file_that_was_tampered_with_stops_the_run_and_not_the_servi
         models.load(settings.models_dir, champion)
     assert not pwned.exists()
     assert champion_of(database) == champion
-    still = serving.of(30)
+    still = serving.of(PROJECT_ID)
     assert still is not None
     assert (still.version_id, still.trouble) == (champion, None), "what was loaded before serves on"

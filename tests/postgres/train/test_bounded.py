@@ -23,6 +23,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
+from labelloop.store.questions import new_answers
 from labelloop.store.tables import loops, runs, versions
 from labelloop.versions.runs import RetrainRun, RunStatus
 from tests.support.backend_factory import PASSWORD, answer, new_champion, settings_for, submit, texts_spec
@@ -183,7 +184,7 @@ def test_a_run_that_waits_is_stopped_at_once_and_does_not_come_back(
         run_id = runs.request(conn, LOOP, "60 new answers")
         assert run_id is not None
         assert runs.ask_to_stop(conn, run_id, "ann", "not now")
-        assert runs.new_answers(conn, LOOP) == 0, "they would ask for it again the next moment"
+        assert new_answers.count(conn, LOOP) == 0, "they would ask for it again the next moment"
     assert retrain(database, settings, LOOP, threading.Event()) is None
     assert latest(database).status == RunStatus.STOPPED
     assert latest(database).reasons == ["stopped by ann before it began: not now"]

@@ -27,6 +27,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import (
+    PROJECT_ID,
     answer,
     digits_loop,
     new_champion,
@@ -154,7 +155,7 @@ def test_predict_answers_empty_while_a_remote_model_is_slow(
     promote(database, spec.name, version, "me", "to begin with", models_dir=settings.models_dir)
     with database.transaction() as conn:
         put_into_label_studio(conn, spec.name, 5)
-    now = Champions(database, settings.models_dir).of(30)
+    now = Champions(database, settings.models_dir).of(PROJECT_ID)
     assert now is not None
     (found,) = Predictor(database).answer(now, [{"data": {"text": "slow ham"}}])
     assert (found["result"], found["score"], found["model_version"]) == ([], 0.0, now.version)
@@ -175,7 +176,7 @@ def test_a_hosted_model_passes_the_gate_serves_and_is_rolled_back(
         found = versions.champion(conn, spec.name)
     assert found is not None
     assert found.learner == "label-studio-ml"
-    now = Champions(database, settings.models_dir).of(30)
+    now = Champions(database, settings.models_dir).of(PROJECT_ID)
     assert now is not None
     assert now.learner is not None
     assert list(now.learner.predict([{"text": "an offer"}, {"text": "eggs"}]).labels) == ["spam", "ham"]

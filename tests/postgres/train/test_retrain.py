@@ -16,6 +16,7 @@ from backend.train.train import train
 from labelloop.outputs.output import unit_hash
 from labelloop.process.settings import Settings
 from labelloop.store.database import Conn, Database
+from labelloop.store.questions import new_answers
 from labelloop.store.tables import jobs, runs, versions
 from labelloop.versions.version import Champion
 from tests.support.backend_factory import (
@@ -161,7 +162,7 @@ def test_a_run_sees_the_newest_answer_up_to_its_cut_and_none_after(database: Dat
             "item-1": "1",
             "item-2": "2",
         }
-        assert runs.new_answers(conn, spec.name) == 2
+        assert new_answers.count(conn, spec.name) == 2
 
 
 def test_the_same_cut_and_seed_make_the_same_version_and_it_does_not_beat_itself(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from labelloop.answers.people import Person, distinct_names, person
+from labelloop.reading.ids import UserId
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from labelloop.answers.people import Person, distinct_names, person
     ],
 )
 def test_a_person_has_a_name_that_can_be_read(email: str, first: str | None, last: str | None, name: str) -> None:
-    assert person(7, email, first, last) == Person(email, name)
+    assert person(UserId(7), email, first, last) == Person(email, name)
 
 
 def test_two_people_of_the_same_name_are_told_apart() -> None:

@@ -15,6 +15,7 @@ from labelloop.answers.untouched import prelabel_kept
 from labelloop.labeling import results
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
+from labelloop.reading.ids import AnnotationId, TaskId, UserId
 
 TEXT = '<View><Text name="t" value="$text"/>%s</View>'
 AB = '<Choice value="a"/><Choice value="b"/>'
@@ -164,7 +165,9 @@ def test_any_json_gives_a_label_a_reject_or_a_reason(form: str, result: Any) -> 
 
 def annotation(*regions: dict[str, Any], prediction: int | None = 7) -> Annotation:
     at = datetime(2026, 1, 1, tzinfo=UTC)
-    return Annotation(1, 1, list(regions), 1, 1, False, False, 1.0, prediction, at, at)
+    return Annotation(
+        AnnotationId(1), TaskId(1), list(regions), UserId(1), UserId(1), False, False, 1.0, prediction, at, at
+    )
 
 
 def test_kept_is_what_the_editor_took_from_the_prediction_and_nobody_changed() -> None:

@@ -14,6 +14,7 @@ from console.doctor import order
 from console.doctor.findings import Level
 from labelloop.labelstudio.inspection import Served
 from labelloop.queue.tasks import order_score
+from labelloop.reading.ids import TaskId
 from labelloop.store.questions.health import OpenTask
 from sync.project.mend import to_mend
 from tests.support.data.findings import is_fault
@@ -21,13 +22,13 @@ from tests.support.data.findings import is_fault
 V = "pipeline"
 
 
-OURS = [order.Ours(10 + i, f"k{i}", priority, V) for i, priority in enumerate((0.9, 0.6, 0.3))]
+OURS = [order.Ours(TaskId(10 + i), f"k{i}", priority, V) for i, priority in enumerate((0.9, 0.6, 0.3))]
 
 
 SERVED = [Served(task.task_id, order_score(task.priority), (V,)) for task in OURS]
 
 
-def open_tasks(tasks: list[order.Ours]) -> dict[int, OpenTask]:
+def open_tasks(tasks: list[order.Ours]) -> dict[TaskId, OpenTask]:
     return {t.task_id: OpenTask(uuid4(), t.task_id, t.key, t.priority, t.shown_version) for t in tasks}
 
 

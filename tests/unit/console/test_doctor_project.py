@@ -10,11 +10,12 @@ from console.doctor import calls, project
 from console.doctor.findings import Level
 from labelloop.labeling.form import generate_form
 from labelloop.labelstudio.answers import Project
+from labelloop.reading.ids import ProjectId
 from tests.support.data.findings import URL, is_fault
 from tests.support.sync_loop import XML
 
 WELL = Project(
-    id=7,
+    id=ProjectId(7),
     title="pets",
     description="",
     instruction="",

@@ -43,7 +43,7 @@ def test_when_we_are_killed_it_ends_too_and_its_folder_goes(modern: Line, tempor
     opening = {"folder": str(HOSTED / "words_2x"), "model": "words:Words", "label_config": answer_only(FORM).xml}
     asks = f"""
 import os
-from backend.hosted.process import Process
+from backend.learners.others.process import Process
 process = Process({str(modern.python)!r}, 1 << 32, lambda _: {opening!r})
 process.ask("predict", 60, tasks=[])
 print(process._child.pid, flush=True)

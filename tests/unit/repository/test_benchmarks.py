@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from benchmarks.__main__ import BENCHMARKS
-from benchmarks.goals import GOALS, HEAD, Measured, markdown
-from benchmarks.turns import in_turn, percentile
+from benchmarks.support.goals import GOALS, HEAD, Measured, markdown
+from benchmarks.support.turns import in_turn, percentile
 
 PAGE = (Path(__file__).parents[3] / "docs" / "operators" / "performance.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("| ").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]

@@ -9,8 +9,8 @@ import pytest
 from modAL.batch import uncertainty_batch_sampling
 from scipy.sparse import csr_matrix
 
-from benchmarks.askers import peers, ranked_batch
 from benchmarks.labels import Plan, compare, load, measured, table, words
+from benchmarks.support.askers import peers, ranked_batch
 from console.simulate.labelled import EMBEDDINGS, Labelled, split_set
 from console.simulate.learning import study
 from console.simulate.replay import Moment

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from labelloop.queue.lanes import Lane
 from labelloop.queue.order import LANES, Ranked, best_first, choose, priorities, shares, standing, useful
 from labelloop.queue.tasks import Task, order_score, sign, task_data, task_reason
+from labelloop.reading.ids import TaskId
 
 UTILITIES = st.floats(0, 1, allow_subnormal=False)
 ITEMS = st.builds(
@@ -162,7 +163,7 @@ def test_only_our_signature_makes_a_task_ours() -> None:
     assert data["labelloop_label"] == ""
 
     def read(**changes: object) -> UUID | None:
-        return Task(1, {**data, **changes}, datetime(2026, 1, 1, tzinfo=UTC), [], 0).output_id(key)
+        return Task(TaskId(1), {**data, **changes}, datetime(2026, 1, 1, tzinfo=UTC), [], 0).output_id(key)
 
     assert read() == output_id
     assert read(labelloop_output=str(uuid4())) is None

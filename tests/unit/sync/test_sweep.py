@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from labelloop.queue.tasks import Task, sign, task_data
+from labelloop.reading.ids import TaskId
 from sync.pull.sweep import reduce
 
 KEY = b"k"
@@ -20,8 +21,10 @@ def test_the_sweep_keeps_a_tasks_output_key_and_not_its_data() -> None:
     def tasks() -> Iterator[Task]:
         for id_, output in enumerate(outputs):
             data = task_data({"image": "x" * SIZE + str(id_)}, output, uuid4(), "key", None, sign(KEY, output))
-            yield Task(id_, data, datetime.now(UTC), [], annotated=id_)
-        yield Task(40, {"labelloop_output": str(outputs[0]), "labelloop_sig": "forged"}, datetime.now(UTC), [], 0)
+            yield Task(TaskId(id_), data, datetime.now(UTC), [], annotated=id_)
+        yield Task(
+            TaskId(40), {"labelloop_output": str(outputs[0]), "labelloop_sig": "forged"}, datetime.now(UTC), [], 0
+        )
 
     tracemalloc.start()
     try:

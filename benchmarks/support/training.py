@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import psutil
 
-from benchmarks.items import digits_loop
-from benchmarks.rooms import House, wait_until
+from benchmarks.support.items import digits_loop
+from benchmarks.support.rooms import House, wait_until
 from labelloop.store.tables import jobs, runs
 
 LOOP = "trained"

@@ -28,6 +28,7 @@ from console.local.postgres import Postgres
 from console.local.supervisor import ROOT, python_env
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
+from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import projects
@@ -124,7 +125,7 @@ class House:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
 
-    def project_id(self, loop: str) -> int:
+    def project_id(self, loop: str) -> ProjectId:
         with self.database.transaction() as conn:
             row = projects.get(conn, loop)
         assert row is not None
