@@ -1,4 +1,4 @@
-"""Gauges: who serves, what runs and how far prelabels lag behind, looked up when Prometheus asks."""
+"""Gauges: the serving versions, the runs, and the number of outdated prelabels, read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ REUSED_S = 5.0
 
 
 class Gauges(Collector):
-    """Safe for threads. Loops are folders and versions are promoted one at a time: no caller can add to the series."""
+    """Gauges of all loops and versions. Safe for threads.
+
+    Series are labelled by loop and version, and no caller can create either, so their number stays small.
+    """
 
     def __init__(self, database: Database, champions: Champions, predictor: Predictor) -> None:
         self._database = database
@@ -45,16 +48,18 @@ class Gauges(Collector):
             yield from self._found
 
     def _here(self) -> Iterator[Metric]:
-        troubles = GaugeMetricFamily("labelloop_champion_trouble", "1: not the champion serves", labels=["loop"])
+        troubles = GaugeMetricFamily(
+            "labelloop_champion_trouble", "1: the recorded champion does not serve", labels=["loop"]
+        )
         unseen = GaugeMetricFamily(
-            "labelloop_form_unseen_labels", "Labels of the form that the version was never taught", labels=["loop"]
+            "labelloop_form_unseen_labels", "Labels of the form that the version was not trained on", labels=["loop"]
         )
         for now in self._champions.serving():
             troubles.add_metric([now.loop], float(now.trouble is not None))
             unseen.add_metric([now.loop], self._predictor.unseen.get(now.loop, 0))
         yield troubles
         yield unseen
-        running = GaugeMetricFamily("labelloop_predictions_running", "Requests for predictions, at work or waiting")
+        running = GaugeMetricFamily("labelloop_predictions_running", "Requests for predictions, in progress or waiting")
         running.add_metric([], self._predictor.running)
         yield running
 
@@ -86,11 +91,11 @@ def _loops(conn: Conn) -> Iterator[Metric]:
         behind = since is not None and prelabels.any_stale(conn, loop, VersionPair.of(*champion_and_ranker(conn, loop)))
         lag.add_metric([loop], (datetime.now(UTC) - since).total_seconds() if behind and since is not None else 0)
     yield from (champion, changes, lag)
-    runs = GaugeMetricFamily("labelloop_retrain_runs", "Runs, by what became of them", labels=["loop", "status"])
+    runs = GaugeMetricFamily("labelloop_retrain_runs", "Runs by status", labels=["loop", "status"])
     for count in gauges.runs(conn):
         runs.add_metric([count.loop, count.status], count.n)
     yield runs
-    jobs = GaugeMetricFamily("labelloop_jobs", "Jobs that wait or are being done", labels=["job", "status"])
+    jobs = GaugeMetricFamily("labelloop_jobs", "Jobs that are waiting or in progress", labels=["job", "status"])
     for job in gauges.jobs(conn):
         jobs.add_metric([job.job, job.status], job.n)
     yield jobs

@@ -138,12 +138,12 @@ def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path
         models.load(models_dir, run.made)
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
-        scores = decision.evaluation(run.evaluation["trained_on"])
-        _apply(conn, spec, run, decision.promote, [first, *decision.reasons[1:]], scores)
+        evaluation = decision.evaluation(run.evaluation["trained_on"])
+        _apply(conn, spec, run, decision.promote, [first, *decision.reasons[1:]], evaluation)
 
 
 def _apply(
-    conn: Conn, spec: LoopSpec, run: RetrainRun, passed: bool, reasons: Sequence[str], scores: dict[str, Any]
+    conn: Conn, spec: LoopSpec, run: RetrainRun, passed: bool, reasons: Sequence[str], evaluation: dict[str, Any]
 ) -> None:
     if not passed:
         status = RunStatus.REFUSED
@@ -151,7 +151,7 @@ def _apply(
         status, reasons = RunStatus.ASKING, [f"{reasons[0]}, if a person decides so", *reasons[1:]]
     else:
         status = RunStatus.PROMOTED
-    if not verdicts.decide(conn, run.id, status, *reasons, shadow=scores):
+    if not verdicts.decide(conn, run.id, status, *reasons, shadow=evaluation):
         return  # a person has decided meanwhile
     if status == RunStatus.REFUSED:
         version_store.refuse(conn, run.made)

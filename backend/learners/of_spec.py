@@ -1,4 +1,7 @@
-"""The learner that a loop's spec asks for, and the field of the data that it reads."""
+"""Make the learner that a loop's spec names, and find the field of the data that it reads.
+
+The choice is made before: `complete` in labelloop/spec/loop.py, by the table in labelloop/spec/learners.py.
+"""
 
 from __future__ import annotations
 

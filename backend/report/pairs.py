@@ -29,7 +29,9 @@ def paired(config: LabelingConfig, rows: Sequence[AnswerInCommon], a: str, b: st
     differences = item_scores[:, 1] - item_scores[:, 0]
     better, worse = int((differences > 0).sum()), int((differences < 0).sum())
     # A fixed seed: the same rows give the same intervals.
-    both = [Accuracy.of_scores(item_scores[:, side], metric, np.random.default_rng(0)).as_json() for side in (0, 1)]
+    both = [
+        Accuracy.of_item_scores(item_scores[:, side], metric, np.random.default_rng(0)).as_json() for side in (0, 1)
+    ]
     found: dict[str, Any] = {
         "holdout": n,
         "metric": metric,

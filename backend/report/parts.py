@@ -64,7 +64,7 @@ def named(version_id: str | None) -> Report:
 
 def run_line(run: RetrainRun, names: Mapping[str, str] | None = None) -> Report:
     """Return a run as lists show it. `names` maps the reviewers' numbers in its reasons to names."""
-    scores = run.evaluation
+    evaluation = run.evaluation
     kept = ("id", "loop", "why", "status", "requested_at", "started_at", "finished_at", "error", "progress")
     return {
         **picked(run, *kept),
@@ -72,9 +72,9 @@ def run_line(run: RetrainRun, names: Mapping[str, str] | None = None) -> Report:
         "version": None if run.version_id is None else named(run.version_id),
         "champion": named(run.champion_id),
         "reasons": [with_names(reason, names or {}) for reason in run.reasons],
-        "holdout": scores.get("holdout"),
-        "trained_on": scores.get("trained_on"),
-        "gain": scores.get("gain"),
+        "holdout": evaluation.get("holdout"),
+        "trained_on": evaluation.get("trained_on"),
+        "gain": evaluation.get("gain"),
     }
 
 

@@ -62,20 +62,20 @@ def refusal(run: RetrainRun, decisions: Sequence[Decision]) -> str | None:
         return None
     if by := next((made.by for made in decisions if made.decision == "refuse" and made.by != "gate"), None):
         return by
-    scores = run.evaluation
-    passed = scores.get("passed") and (scores.get("shadow") or {}).get("passed", True)
+    evaluation = run.evaluation
+    passed = evaluation.get("passed") and (evaluation.get("shadow") or {}).get("passed", True)
     return "" if passed else "the gate"
 
 
 def figures(run: RetrainRun) -> str:
     """Return the last measurement of both models, as in "accuracy 44.4 % (4 of 9), the champion 55.6 % (5 of 9)"."""
-    scores = run.evaluation
-    scores = scores.get("shadow") or scores
-    mine, theirs, n = scores.get("challenger"), scores.get("champion"), scores.get("holdout") or 0
+    evaluation = run.evaluation
+    evaluation = evaluation.get("shadow") or evaluation
+    mine, theirs, n = evaluation.get("challenger"), evaluation.get("champion"), evaluation.get("holdout") or 0
     if not mine or not theirs or not n:
         return "it was judged on no held-out answer"
     other = "the champion" if run.champion_id else "the pipeline's own outputs"
-    if scores.get("metric") == "score":
+    if evaluation.get("metric") == "score":
         both = [f"{100 * side['accuracy']:.1f}" for side in (mine, theirs)]
         return f"mean item score {both[0]} % on {n} answers, {other} {both[1]} %"
     both = [f"{100 * side['correct'] / n:.1f} % ({side['correct']} of {n})" for side in (mine, theirs)]

@@ -39,7 +39,7 @@ class Pair:
     champion: str | None
     ranker: str | None
     names: VersionPair
-    """The same by their short names, as Postgres has them."""
+    """Champion and ranker by their short names, as stored in Postgres."""
     strategy: str
 
 

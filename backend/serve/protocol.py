@@ -1,7 +1,8 @@
 """Label Studio's ML backend protocol, as of 1.23: /health /setup /predict /webhook /versions. No route trains.
 
-The body of /setup holds the API token of the project's owner: it is neither logged nor kept. A refused /setup prevents
-that a form is connected which does not fit the model. A refused /predict only leaves the annotator without a prelabel.
+The body of /setup holds the API token of the project's owner: it is neither logged nor kept. If the form does not fit
+the model, /setup refuses it, and Label Studio does not connect the model. If /predict refuses a request, the annotator
+only sees no prelabel.
 """
 
 from __future__ import annotations

@@ -151,7 +151,10 @@ def yield_to_all(pid: int, *, idle: bool = True) -> None:
 
 
 def starves(pid: int) -> bool:
-    """Whether it waited for a processor for STARVES_AFTER_S and four times as long as it ran; False outside Linux."""
+    """Return whether the process waited for a processor for too long; False outside Linux.
+
+    Too long is more than STARVES_AFTER_S, and more than four times as long as it ran.
+    """
     try:
         ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
     except (OSError, ValueError):

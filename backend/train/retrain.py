@@ -106,17 +106,17 @@ def _apply(
     if "refused" in outcome:
         return _end(database, spec, run, RunStatus.REFUSED, reasons=[outcome["refused"]])
     version_id, notes = outcome["version"], outcome["notes"]
-    decision, scores = judge(database, spec, run, outcome)
+    decision, evaluation = judge(database, spec, run, outcome)
     reasons = [*decision.reasons, *notes]
     if version_id == run.champion_id:
         reasons = ["the challenger is byte for byte the same as the champion: refused", *notes]
     elif decision.promote:
         try:
             models.load(settings.models_dir, version_id)  # in a fresh process, from the file that will serve
-            return _pass(database, spec, run, epoch, reasons=reasons, version_id=version_id, scores=scores)
+            return _pass(database, spec, run, epoch, reasons=reasons, version_id=version_id, scores=evaluation)
         except ChampionChanged:
             reasons = ["it passed the gate, but the champion changed meanwhile: it is judged again", *reasons]
-            what = {"reasons": reasons, "version_id": version_id, "scores": scores}
+            what = {"reasons": reasons, "version_id": version_id, "scores": evaluation}
             return _end(database, spec, run, RunStatus.REFUSED, again=True, **what)
         except Conflict as exc:
             reasons = [f"it passed the gate, but {exc}: refused", *reasons]
@@ -124,7 +124,7 @@ def _apply(
             raise
         except LabelloopError as exc:
             return _end(database, spec, run, RunStatus.FAILED, error=str(exc))
-    return _end(database, spec, run, RunStatus.REFUSED, reasons=reasons, version_id=version_id, scores=scores)
+    return _end(database, spec, run, RunStatus.REFUSED, reasons=reasons, version_id=version_id, scores=evaluation)
 
 
 def _pass(

@@ -24,7 +24,7 @@ MAX_ANSWERS = 2_000
 """Answers used; from more, evenly spaced ones are taken, since the best of a few settings changes slowly."""
 FOLDS = 3
 TIME_SHARE = 0.3
-"""Share of the run's time. A search that needs longer is given up, and the learner keeps its parameters."""
+"""Share of the run's time. A search that has used it up is given up, and the learner keeps its parameters."""
 
 
 def search(

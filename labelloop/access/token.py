@@ -1,4 +1,4 @@
-"""AccessToken: what is kept of a token of the review pages; never the token itself."""
+"""AccessToken: a token of the review pages as it is stored, without the token itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class AccessToken:
     """A row of access_tokens, without the hash."""
 
     id: UUID
-    """Another one each time a token of this name is made, so that no login with the one before holds."""
+    """Changes each time a token of this name is made, so logins with an earlier token of the name end."""
     name: str
     scopes: Sequence[str]
     created_at: datetime

@@ -12,10 +12,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 FLIPS = 100_000
-"""Sign flips in the test of structured answers: the p-value is exact to one in this many, or one in FEWER for very many
-answers.
-"""
+"""Number of random sign flips; the smallest p-value is about 1 / FLIPS."""
 FEWER = 10_000
+"""Number of random sign flips if there are very many answers, and for each slice."""
 DRAWS = 100_000_000
 """Largest number of random signs in one test, unless FEWER flips need more: about a second of work."""
 RESAMPLED = 1_000
@@ -52,13 +51,13 @@ class Accuracy:
         return cls(correct, n, share, 0.0 if correct == 0 else low, 1.0 if correct == n else high)
 
     @classmethod
-    def of_scores(cls, scores: Floats, metric: str, rng: np.random.Generator) -> Accuracy:
+    def of_item_scores(cls, item_scores: Floats, metric: str, rng: np.random.Generator) -> Accuracy:
         """Measure the accuracy from the score of each item, 0 to 1, shape (n,)."""
-        correct = int((scores == 1).sum())
-        if metric == "accuracy" or not len(scores):
-            return cls.of(correct, len(scores))
-        low, high = bootstrap(scores, rng)
-        return cls(correct, len(scores), float(scores.mean()), low, high, metric)
+        correct = int((item_scores == 1).sum())
+        if metric == "accuracy" or not len(item_scores):
+            return cls.of(correct, len(item_scores))
+        low, high = bootstrap(item_scores, rng)
+        return cls(correct, len(item_scores), float(item_scores.mean()), low, high, metric)
 
     def __str__(self) -> str:
         if self.accuracy is None or self.low is None or self.high is None:
@@ -66,7 +65,7 @@ class Accuracy:
         bounds = f"95 % CI {100 * self.low:.1f} to {100 * self.high:.1f}"
         if self.metric == "accuracy":
             return f"accuracy {100 * self.accuracy:.1f} % ({self.correct} of {self.n}; {bounds})"
-        return f"mean score {100 * self.accuracy:.1f} of 100 ({self.n} answers; {bounds})"
+        return f"mean item score {100 * self.accuracy:.1f} of 100 ({self.n} answers; {bounds})"
 
     def as_json(self) -> dict[str, Any]:
         return {"correct": self.correct, "accuracy": self.accuracy, "low": self.low, "high": self.high}

@@ -19,9 +19,10 @@ policy must not hide losses.
 MIN_SLICE = 10
 """Smallest number of items of a slice that is judged; smaller slices are only shown."""
 MOST_VALUES = 20
-"""Largest number of different words of a field that gives slices, at two or more items a word on average.
+"""Largest number of different values of a text field that gives slices.
 
-Numbers are divided at their quartiles.
+The field must also have, on average, two or more items for each value. A field with more numbers than that is divided
+at the quartiles.
 """
 MOST_SLICES = 50
 """Largest number of slices by label, source or person; the most frequent ones are used."""

@@ -22,14 +22,18 @@ MOST_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A held-out item: the answer of people, and the prediction of each model; None if a model predicted nothing."""
+    """A held-out item: the answer of people, and the prediction of each model; None if a model predicted nothing.
+
+    The incumbent is the model that the challenger is compared with: the champion, or the pipeline if there is none.
+    """
 
     answer: str
     incumbent: str | None
     challenger: str | None
     item_scores: tuple[float, float] | None = None
-    """Item scores of the incumbent and of the challenger, 0 to 1. If None, it is 1 for a label equal to the answer,
-    else 0.
+    """Item scores of the incumbent and of the challenger, 0 to 1.
+
+    If None, the item score of each model is 1 if its label equals the answer, else 0.
     """
     confidences: tuple[float | None, float | None] = (None, None)
     facts: Mapping[str, Fact] = field(default_factory=dict)
@@ -57,11 +61,12 @@ class GateDecision:
     incumbent: Accuracy
     challenger: Accuracy
     better: int
-    """Items on which the challenger is more correct; for plain labels, the items that only the
-    challenger has correct.
+    """Number of items on which the challenger has the higher item score.
+
+    If each answer is one label, these are the items that only the challenger labels correctly.
     """
     worse: int
-    """Items on which the incumbent is more correct."""
+    """Number of items on which the incumbent has the higher item score."""
     p_value: float
     gain: Gain | None
     """None if there are no items."""
@@ -98,8 +103,10 @@ class GateDecision:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """The rules: enough held-out answers, and a challenger that is better beyond chance. Then the limits
-    on its cost.
+    """The rules of a promotion.
+
+    There are enough held-out answers, the challenger is better beyond chance, no slice lost more than the floor allows,
+    and calibration error, latency and file size keep their limits.
     """
 
     min_holdout: int
@@ -135,7 +142,7 @@ class Gate:
         differences = item_scores[:, 1] - item_scores[:, 0]
         metric = "accuracy" if np.isin(item_scores, (0.0, 1.0)).all() else "score"
         with one_thread:
-            incumbent, challenger = (Accuracy.of_scores(column, metric, rng) for column in item_scores.T)
+            incumbent, challenger = (Accuracy.of_item_scores(column, metric, rng) for column in item_scores.T)
             p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
             cut = slices.cut([i.facts for i in items], *item_scores.T, floor=self.floor, rng=rng)
             calibration = [Calibration.of(confidences[:, i], item_scores[:, i], rng) for i in (0, 1)]

@@ -1,1 +1,1 @@
-"""Every call to Label Studio; no other folder of labelloop talks to it."""
+"""Every call to Label Studio, except the readiness check in sync/service.py, which requests its /health."""

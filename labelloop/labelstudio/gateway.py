@@ -1,4 +1,4 @@
-"""Gateway: every call that labelloop makes to Label Studio, over label-studio-sdk.
+"""Gateway: every call that labelloop makes to Label Studio, except the readiness check, over label-studio-sdk.
 
 The SDK repeats a POST whose reply is lost, and Label Studio imports twice what is sent twice. So only a GET is ever
 repeated here; a write whose reply is lost raises Ambiguous.

@@ -124,7 +124,7 @@ class Tasks(Listing):
                 raise
 
     def delete_task(self, task_id: TaskId) -> None:
-        """Delete the task. Twice is once, also at the same time."""
+        """Delete the task. A second call changes nothing, even at the same time."""
         try:
             with self._clear(f"the deletion of task {task_id}", write=True):
                 self._ls.tasks.delete(str(task_id), request_options=WRITE)

@@ -48,7 +48,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Duties:
-    """All that one worker does."""
+    """The jobs and periodic checks of one worker."""
 
     queue: str
     jobs: Mapping[str, Job]

@@ -22,13 +22,13 @@ class BatchKind(StrEnum):
 
 class BatchState(StrEnum):
     INTENT = "intent"
-    """Written down, not sent."""
+    """Stored, but not sent yet."""
     SENDING = "sending"
-    """It may have arrived: set before the request leaves."""
+    """Label Studio may have it; this state is stored before the request leaves."""
     ADOPTED = "adopted"
-    """It arrived."""
+    """Label Studio has it."""
     ABANDONED = "abandoned"
-    """It never arrived."""
+    """Label Studio never got it."""
     REFUSED = "refused"
     """Label Studio refused it."""
 

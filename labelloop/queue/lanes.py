@@ -7,6 +7,10 @@ control   by a hash of the key: a random share of what the rule sends. It goes t
           answers show what a random order would have brought
 audit     by a hash of the key: a random share of the outputs that the trigger does not send
 pass      nobody sees it
+
+A new lane also needs a value of the SQL type `lane`, in a migration. If people see it, it needs a place in LANES
+(queue/order.py) and a share of the window (spec/sections.py). If it is not ranked, it needs a reason in `_DRAWN`
+(queue/tasks.py).
 """
 
 from __future__ import annotations

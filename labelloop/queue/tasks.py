@@ -31,7 +31,11 @@ _DRAWN = {
     Lane.HOLDOUT: "Drawn at random, to evaluate models",
     Lane.GOLD: "Drawn at random, to evaluate models",
 }
-"""Reason for tasks outside of the rule lane. Gold must not be recognizable, so it has the reason of the hold-out."""
+"""Reason for tasks outside of the rule lane.
+
+Gold must not be recognizable. Push passes the lane that `announced_lane` gives, which is never gold; if gold is passed
+all the same, it has the reason of the hold-out lane.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +50,7 @@ class TaskDraft:
     version: str
 
     def to_json(self) -> dict[str, Any]:
-        """Return the task for Label Studio's import. Label Studio serves the lowest score first, so the score is 1 -
-        priority.
-        """
+        """Return the task for Label Studio's import, with its order score."""
         prediction = {"model_version": self.version, "score": order_score(self.priority), "result": self.result}
         return {"data": self.data, "predictions": [prediction]}
 
@@ -137,7 +139,7 @@ class AskedAgain:
     more: int
     """Number of those that are asked because answers cannot be read."""
     asked_more: int
-    """The same number as Label Studio was last told it."""
+    """Value of `more` that was last sent to Label Studio."""
 
 
 def order_score(priority: float) -> float:

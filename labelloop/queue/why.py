@@ -1,5 +1,8 @@
-"""Reasons why an item is a task, in words for annotators: the result of a query strategy on a row of probabilities.
-Pure.
+"""Reasons for annotators why an item is a task, computed from a query strategy's input. Pure.
+
+A new strategy that reads probabilities needs its words in REASONS_BY_STRATEGY; without them the reason is empty. The
+words for evidence are in strategies/registry.py, those for the random lanes in queue/tasks.py, and those about similar
+items in selection/select.py.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""Postgres: plain functions on a connection, one statement each; the caller owns the transaction."""
+"""Postgres: plain functions on a connection.
+
+A function does one thing in the caller's transaction, mostly with one statement.
+"""

@@ -31,7 +31,7 @@ class AnsweredItem(TrainingItem):
     output_id: UUID
     lane: str
     holdout: bool
-    """It judges models, and none is trained on it."""
+    """True: the answer evaluates models, and no model is trained on it."""
     agreement: float | None
     reviewers: int
     pipeline_label: str | None

@@ -26,9 +26,9 @@ class RunStatus(StrEnum):
     STOPPED = "stopped"
     """Stopped by a person, or because its worker ended while another run was already queued."""
     ASKING = "asking"
-    """It passed the gate, and a person decides."""
+    """The challenger passed the gate, and a person decides."""
     SHADOW = "shadow"
-    """It predicts beside the champion first."""
+    """The challenger passed the gate, and predicts beside the champion before it is judged once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class RetrainRun:
 
     @property
     def evaluation(self) -> Mapping[str, Any]:
-        """The evaluation of the run; empty before the verdict."""
+        """Return the evaluation of the run; empty before the verdict."""
         return self.scores or {}
 
     @property

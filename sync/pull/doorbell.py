@@ -1,8 +1,10 @@
 """Doorbell: Label Studio's webhook, which only says that something happened in a loop's project.
 
 A webhook can be lost, repeated or late. Every member of the project sees its secret and can forge it. So a webhook may
-cost a pull, but it never carries a label. Nor does it say what happened: to collect that would take a fifth of the time
-of the annotator's request, during which it is sent. Its address names the loop.
+cost a pull, but it never carries a label. Two parts of its body are read: the project, which must be the loop's, and
+the action. After TASKS_DELETED the next pull checks whether the open tasks still exist. The body has no task or
+annotation: to collect them would take a fifth of the time of the annotator's request, during which the webhook is sent.
+Its address names the loop.
 """
 
 from __future__ import annotations

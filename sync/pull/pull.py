@@ -74,7 +74,7 @@ def pull(
     confirm_deletions: bool = False,
     memory: Memory | None = None,
 ) -> PullReport:
-    """Store all answers that Label Studio has and Postgres has not. Twice is once.
+    """Store all answers that Label Studio has and Postgres has not. A second call changes nothing.
 
     `full`: compare every task, which finds deleted tasks and duplicates too. `confirm_deletions`: all missing tasks
     were deleted on purpose. `memory`: of the caller's earlier pulls, which makes this one short; drop it if this one

@@ -44,7 +44,7 @@ class Resolved:
 def resolve(
     conn: Conn, spec: LoopSpec, instance: UUID, output_ids: Collection[UUID], users: Mapping[UserId, Person]
 ) -> Resolved:
-    """Update feedback, answers and states of these outputs, in the caller's transaction. Twice is once.
+    """Update feedback, answers and states of these outputs, in the caller's transaction. A second call changes nothing.
 
     The caller holds the lock of the loop's answers. `users`: Label Studio's users, as far as they are known. Answers
     from a lost project count beside those of this one (`instance`), unless the same person has answered again.

@@ -43,7 +43,7 @@ def prelabel(
     grace_s: float,
     checked: Callable[[], None],
 ) -> PushReport:
-    """Give open tasks a prediction of the versions in force. Twice is once: a task gets one prediction of a version.
+    """Give open tasks a prediction of the versions in force. A second call adds no second prediction of a version.
 
     `checked` is called before the first call to Label Studio. After each request, a pause as long as the request leaves
     Label Studio to its annotators.
@@ -179,7 +179,7 @@ def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tup
 
 
 def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
-    """Those that the versions in force have scored."""
+    """Return the tasks that the versions in force have scored."""
     return [row for row in rows if row.fresh]
 
 

@@ -52,7 +52,9 @@ def push(
     check: bool = True,
     at_least: int = 1,
 ) -> PushReport:
-    """Fill the window. Twice is once; after a kill at any point, the next push brings the loop to the same end.
+    """Fill the window. A second call changes nothing.
+
+    If the process is killed at any point, the next push brings the loop to the same end.
 
     `check`: check the project in any case; otherwise only before something is written to it. `at_least`: leave the
     window as it is while fewer places are free. Raises Retriable after it has done all that could be done.

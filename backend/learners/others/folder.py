@@ -73,7 +73,7 @@ def code_sha256(folder: Path) -> str:
 
 
 def _files(folder: Path, code: bool = False) -> Iterator[Path]:
-    """All that is no folder, in an order that is the same everywhere."""
+    """Yield everything in the folder that is not a folder itself, in an order that is the same on every machine."""
     for place, folders, files in os.walk(folder):
         linked = [name for name in folders if (Path(place) / name).is_symlink()]
         folders[:] = sorted(set(folders) - set(linked))

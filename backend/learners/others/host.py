@@ -137,7 +137,7 @@ class LabelStudio(BaseHTTPRequestHandler):
     """
 
     tasks: ClassVar[list[Json]] = []
-    """All that it has."""
+    """All tasks that this stand-in for Label Studio has."""
     label_config = ""
     token = ""
     protocol_version = "HTTP/1.1"

@@ -38,13 +38,13 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
         spec = loops.get(conn, version.loop)
         if spec is None:
             raise UsageError(f"no loop {version.loop!r}")
-        scores: Mapping[str, Any] = version.scores or {}
+        evaluation: Mapping[str, Any] = version.scores or {}
         made = {
             "use": _use(spec),
             "data": _data(conn, version),
-            "metrics": {**_metrics(version, scores), "max_ece": spec.gate.max_ece},
-            **{key: scores.get(key) for key in ("slices", "calibration", "confusion", "speed")},
-            "identity": _identity(version, scores, lineage.runs_of(conn, version.id)),
+            "metrics": {**_metrics(version, evaluation), "max_ece": spec.gate.max_ece},
+            **{key: evaluation.get(key) for key in ("slices", "calibration", "confusion", "speed")},
+            "identity": _identity(version, evaluation, lineage.runs_of(conn, version.id)),
         }
     params, trouble = (None, None) if models_dir is None else _read(models_dir, version.id)
     model = {
@@ -100,19 +100,19 @@ def _data(conn: Conn, version: JudgedVersion) -> Card:
     }
 
 
-def _metrics(version: JudgedVersion, scores: Mapping[str, Any]) -> Card:
+def _metrics(version: JudgedVersion, evaluation: Mapping[str, Any]) -> Card:
     kept = ("holdout", "gain", "detectable", "better", "worse", "p", "reuse", "reviewers")
     return {
-        "metric": scores.get("metric", "accuracy") if scores else None,
-        "accuracy": scores.get("challenger"),
-        "against": None if not scores else short(version.judged_against),
-        "against_accuracy": scores.get("champion"),
-        **{key: scores.get(key) for key in kept},
+        "metric": evaluation.get("metric", "accuracy") if evaluation else None,
+        "accuracy": evaluation.get("challenger"),
+        "against": None if not evaluation else short(version.judged_against),
+        "against_accuracy": evaluation.get("champion"),
+        **{key: evaluation.get(key) for key in kept},
         "reasons": version.reasons or [],
     }
 
 
-def _identity(version: JudgedVersion, scores: Mapping[str, Any], runs: Sequence[MakingRun]) -> Card:
+def _identity(version: JudgedVersion, evaluation: Mapping[str, Any], runs: Sequence[MakingRun]) -> Card:
     judging = next((run for run in runs if run.id == version.run_id), None)
     return {
         "sha256": version.id,
@@ -120,7 +120,7 @@ def _identity(version: JudgedVersion, scores: Mapping[str, Any], runs: Sequence[
         "cut": None if judging is None else judging.feedback_upto,
         "seed": None if judging is None else judging.seed,
         "runs": [{"id": str(run.id), "status": run.status, "cut": run.feedback_upto} for run in runs],
-        **{key: (scores.get("identity") or {}).get(key) for key in ("data_sha256", "code", "python", "packages")},
+        **{key: (evaluation.get("identity") or {}).get(key) for key in ("data_sha256", "code", "python", "packages")},
         "replay": None if judging is None else f"labelloop replay {judging.id}",
     }
 

@@ -1,4 +1,1 @@
-"""Questions: read-only statements across tables, for reports, checks and gauges.
-
-Each function is one statement in the caller's transaction.
-"""
+"""Questions: read-only statements across tables, for reports, checks and gauges, in the caller's transaction."""

@@ -9,7 +9,7 @@ from labelloop.store.database import Conn
 
 
 def count(conn: Conn, loop: str) -> int:
-    """Outputs with a clear answer that no run has looked at yet (a run that failed has); gold is nothing new."""
+    """Count the outputs with a clear answer after the cut of every run, failed runs included; without gold."""
     row = conn.execute(
         """
         select count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id
@@ -23,7 +23,7 @@ def count(conn: Conn, loop: str) -> int:
 
 
 def count_by_label(conn: Conn, loop: str) -> dict[str, int]:
-    """Count, by answer, the outputs for training that no run has looked at yet."""
+    """Count, by answer, the outputs for training that are not part of any run yet."""
     rows = conn.execute(
         """
         select a.label, count(distinct a.output_id) as n from answers a join outputs o on o.id = a.output_id

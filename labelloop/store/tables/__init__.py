@@ -1,1 +1,1 @@
-"""The statements of one table a file; the caller owns the transaction."""
+"""Statements about the tables, a file for each. A function does one thing in the caller's transaction."""

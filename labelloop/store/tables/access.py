@@ -1,4 +1,7 @@
-"""Tokens of the review pages: who may look, who may decide. Only hashes are kept; the caller owns the transaction."""
+"""Tokens of the review pages, which say who may look and who may decide. Only their hashes are stored.
+
+The caller owns the transaction.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ TOKEN = columns(AccessToken)
 
 
 def add(conn: Conn, name: str, scopes: Sequence[str]) -> str:
-    """A new token, told this once. A revoked one of the same name is replaced, a valid one is not: UsageError."""
+    """Store a new token and return it; this is the only time that it can be read.
+
+    It replaces a revoked token of the same name. Raises UsageError if a valid token has the name.
+    """
     _check(name, scopes)
     token = secrets.token_urlsafe(32)
     if not _write(conn, name, token, scopes):
@@ -28,10 +34,13 @@ def add(conn: Conn, name: str, scopes: Sequence[str]) -> str:
 
 
 def ensure(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> None:
-    """See that this token is known under this name; one that was revoked stays so. Twice is once."""
+    """Store this token under this name, unless it is stored already. A second call changes nothing.
+
+    A revoked token stays revoked. Another valid token of the name is revoked first.
+    """
     row = conn.execute("select sha256 from access_tokens where name = %(name)s", {"name": name}).fetchone()
     if row is None or bytes(row["sha256"]) != sha256(token):
-        revoke(conn, name)  # the one of settings that are lost
+        revoke(conn, name)  # an earlier token of this name, whose settings are lost
         _write(conn, name, token, scopes)
 
 
@@ -51,7 +60,7 @@ def list_(conn: Conn) -> list[AccessToken]:
 
 
 def of_token(conn: Conn, token: str) -> AccessToken | None:
-    """Return the valid token that this is; None if there is none. Each valid token is compared in constant time."""
+    """Return the stored token that equals `token`; None if no valid one does. Each is compared in constant time."""
     given, found = sha256(token), None
     for row in conn.execute("select id, sha256 from access_tokens where revoked_at is null"):
         if hmac.compare_digest(bytes(row["sha256"]), given):
@@ -60,7 +69,7 @@ def of_token(conn: Conn, token: str) -> AccessToken | None:
 
 
 def of_id(conn: Conn, token_id: UUID) -> AccessToken | None:
-    """Return the valid token with this id: somebody has logged in with it."""
+    """Return the valid token with this id, which a login stores; None if there is none."""
     cursor = rows_of(conn, AccessToken)
     return cursor.execute(
         f"select {TOKEN} from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id}
@@ -68,7 +77,10 @@ def of_id(conn: Conn, token_id: UUID) -> AccessToken | None:
 
 
 def of_name(conn: Conn, name: str) -> AccessToken | None:
-    """Return the valid token of this name. An identity provider says who a person is, the token what they may do."""
+    """Return the valid token of this name; None if there is none.
+
+    An identity provider tells who a person is; the token of that name tells what the person may do.
+    """
     cursor = rows_of(conn, AccessToken)
     return cursor.execute(
         f"select {TOKEN} from access_tokens where name = %(name)s and revoked_at is null", {"name": name}
@@ -76,11 +88,15 @@ def of_name(conn: Conn, name: str) -> AccessToken | None:
 
 
 def sha256(token: str) -> bytes:
+    """Return the hash of a token, as it is stored."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _write(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> bool:
-    """False: a valid one has the name. The id is new each time, so that no login with the one before holds again."""
+    """Store the token's hash; False if a valid token has the name.
+
+    The id is new each time, so that no login with the earlier token holds again.
+    """
     return (
         conn.execute(
             """
@@ -96,6 +112,7 @@ def _write(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> bool:
 
 
 def _check(name: str, scopes: Sequence[str]) -> None:
+    """Raise UsageError if the name or the scopes cannot be those of a token."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(f"a name is 1 to {LONGEST_NAME} printable characters without blanks around; it is {name!r}")
     if unknown := set(scopes) - set(SCOPES):

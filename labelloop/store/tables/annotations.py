@@ -1,4 +1,4 @@
-"""Versions of annotations, append-only, and doorbells: one statement a function; the caller owns the transaction."""
+"""Stored versions of annotations, which are only ever added, and doorbells. The caller owns the transaction."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ Seen = tuple[Annotation, UUID | None, str | None]
 
 
 def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
-    """Write down the versions that differ from the newest one that is stored; returns their outputs.
+    """Store the annotations that differ from their newest stored version; return the ids of their outputs.
 
-    A tombstone differs from everything. An older version comes from a page that was read long ago, and is left out.
-    When a user is deleted Label Studio takes the name off his annotations without a new `updated_at`: ours keep it.
-    The caller holds the loop's answers, as for `write_tombstones` and `write_tombstones_of_outputs`.
+    Any version differs from a tombstone, so an annotation that comes back is stored. A version that is older than the
+    stored one was read earlier, and is left out. When a user is deleted, Label Studio removes the name from the user's
+    annotations without a new `updated_at`; the stored versions keep the name. The caller holds the lock on the loop's
+    answers, here and in `write_tombstones` and `write_tombstones_of_outputs`.
     """
     rows = [_row(annotation, output_id, distrusted) for annotation, output_id, distrusted in seen]
     new = conn.execute(
@@ -58,11 +59,11 @@ def add(conn: Conn, instance: UUID, seen: Iterable[Seen]) -> set[UUID]:
 def write_tombstones(
     conn: Conn, instance: UUID, tasks: Mapping[TaskId, datetime], present: Sequence[AnnotationId]
 ) -> set[UUID]:
-    """Tombstones for the annotations of these tasks that are not `present` any more; returns their outputs.
+    """Store tombstones for the annotations of these tasks that are not `present` any more; return their outputs.
 
-    `tasks`: Label Studio's id to the task's `updated_at`, which every annotation and every deletion of one moves. An
-    annotation that is newer is not missed: the page was read before it was made. The tombstone has the annotation's
-    own time, so that what comes back is the newest again.
+    `tasks` maps Label Studio's id to the task's `updated_at`, which changes whenever an annotation is written or
+    deleted. An annotation that is newer than that is kept, because the task was read before it was made. A tombstone
+    has the time of its annotation, so an annotation that comes back is the newest version again.
     """
     rows = conn.execute(
         """
@@ -88,7 +89,7 @@ def write_tombstones(
 
 
 def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
-    """Tombstones for every annotation of these outputs: their tasks are gone."""
+    """Store tombstones for every annotation of these outputs, because their tasks are gone."""
     conn.execute(
         """
         insert into annotation_versions
@@ -104,7 +105,7 @@ def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence
 
 
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:
-    """Return the annotations of these outputs, without the skipped ones."""
+    """Return the annotations of these outputs, without the skipped ones, in the order of their ids."""
     cursor = rows_of(conn, StoredAnnotation)
     return cursor.execute(
         """
@@ -126,7 +127,7 @@ def doorbells(conn: Conn, loop: str) -> dict[TaskId, datetime]:
 
 
 def record_doorbell(conn: Conn, loop: str, task_ids: Sequence[TaskId]) -> None:
-    """Have the next pull check whether these tasks still exist."""
+    """Record these tasks, so that the next pull checks whether they still exist."""
     conn.execute(
         """
         insert into pull_requests (loop, task_id) select %(loop)s, unnest(%(ids)s::bigint[])
@@ -148,6 +149,7 @@ def answer_doorbells(conn: Conn, loop: str, rung: Mapping[TaskId, datetime]) -> 
 
 
 def _row(annotation: Annotation, output_id: UUID | None, distrusted: str | None) -> dict[str, Any]:
+    """Return the annotation as a row of the statement in `add`."""
     return {
         "id": annotation.id,
         "task_id": annotation.task_id,

@@ -1,7 +1,7 @@
-"""Imports into Label Studio, each written down before it is sent: one statement a function; the caller's transaction.
+"""Imports into Label Studio, each stored before it is sent. The caller owns the transaction.
 
-A function that changes a batch's state names the state before. So of two processes that try, only the first
-succeeds, even if it was paused for minutes.
+A function that changes a batch's state names the state before. So of two processes that try, only the first succeeds,
+even if it was paused for minutes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from labelloop.store.database import Conn, rows_of
 
 
 def intend(conn: Conn, loop: str, version: str, size: int, kind: BatchKind = BatchKind.TASKS) -> UUID:
-    """A new batch, not yet sent."""
+    """Store a new batch, which is not sent yet; return its id."""
     row = conn.execute(
         """
         insert into batches (loop, kind, version, size) values (%(loop)s, %(kind)s, %(version)s, %(size)s)
@@ -29,7 +29,7 @@ def intend(conn: Conn, loop: str, version: str, size: int, kind: BatchKind = Bat
 
 
 def open_(conn: Conn, loop: str) -> list[OpenBatch]:
-    """Return the batches whose end is not known, oldest first."""
+    """Return the batches that are not finished yet, oldest first."""
     cursor = rows_of(conn, OpenBatch)
     return cursor.execute(
         """
@@ -49,7 +49,7 @@ def version(conn: Conn, batch_id: UUID) -> str:
 
 
 def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
-    """Return what the batch carries, with the outputs themselves; the first to be served first."""
+    """Return the items of the batch, each with its output, in the order in which they are to be served."""
     cursor = rows_of(conn, BatchItem)
     return cursor.execute(
         """
@@ -64,7 +64,7 @@ def items(conn: Conn, batch_id: UUID) -> list[BatchItem]:
 
 
 def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
-    """New predictions of these open tasks are in the batch, each with its new priority."""
+    """Add new predictions of these open tasks to the batch, each with its new priority."""
     conn.execute(
         """
         insert into batch_items
@@ -80,7 +80,7 @@ def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
 
 
 def start(conn: Conn, batch_id: UUID) -> int:
-    """The batch's outputs are now on their way; returns how many were waiting."""
+    """Set the waiting outputs of the batch to `pushing`; return how many changed."""
     return conn.execute(
         """
         update outputs set state = 'pushing', state_reason = null, batch_id = %(id)s
@@ -91,7 +91,10 @@ def start(conn: Conn, batch_id: UUID) -> int:
 
 
 def send(conn: Conn, batch_id: UUID) -> bool:
-    """The right to send it, once; committed before the request leaves. False: it was released meanwhile."""
+    """Mark the batch as being sent; False if another process has sent or released it.
+
+    The caller commits this before the request leaves, so that a batch is sent at most once.
+    """
     return (
         conn.execute(
             "update batches set state = 'sending', sent_at = now() where id = %(id)s and state = 'intent'",
@@ -102,7 +105,7 @@ def send(conn: Conn, batch_id: UUID) -> bool:
 
 
 def end(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason: str | None = None) -> bool:
-    """Say what became of a batch; False when somebody else has said it already."""
+    """Finish a batch: store its last state and the reason. False if it is not in the state `was` any more."""
     return (
         conn.execute(
             """
@@ -116,9 +119,9 @@ def end(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, reason:
 
 
 def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, TaskId]) -> None:
-    """Write down the tasks (output to Label Studio's id) that the batch has become.
+    """Store the tasks of the batch; `ids` maps each output to Label Studio's id.
 
-    An output that has a task already keeps it: the sweep finds the second one.
+    An output that has a task already keeps it; the sweep finds the second one.
     """
     conn.execute(
         """
@@ -136,7 +139,7 @@ def adopt(conn: Conn, batch_id: UUID, instance: UUID, ids: Mapping[UUID, TaskId]
 
 
 def in_review(conn: Conn, batch_id: UUID, output_ids: Sequence[UUID]) -> int:
-    """These outputs of the batch stand in Label Studio."""
+    """Set these outputs of the batch to `in_review`, because Label Studio has them; return how many changed."""
     return conn.execute(
         """
         update outputs set state = 'in_review'
@@ -147,7 +150,10 @@ def in_review(conn: Conn, batch_id: UUID, output_ids: Sequence[UUID]) -> int:
 
 
 def release(conn: Conn, batch_id: UUID, state: OutputState, reason: str) -> int:
-    """Outputs of the batch that are still on their way go to `state`: waiting or quarantined."""
+    """Set the outputs of the batch that are still `pushing` to `state`; return how many changed.
+
+    `state` is waiting or quarantined.
+    """
     return conn.execute(
         """
         update outputs set state = %(state)s::output_state, state_reason = %(reason)s, batch_id = null
@@ -158,11 +164,12 @@ def release(conn: Conn, batch_id: UUID, state: OutputState, reason: str) -> int:
 
 
 def forget_items(conn: Conn, batch_id: UUID) -> None:
+    """Delete the items of the batch."""
     conn.execute("delete from batch_items where batch_id = %(id)s", {"id": batch_id})
 
 
 def hand_over(conn: Conn, batch_id: UUID, to: UUID, output_ids: Sequence[UUID]) -> None:
-    """Part of a refused batch goes into a smaller one."""
+    """Move these outputs from a refused batch into the smaller batch `to`."""
     conn.execute(
         """
         with moved as (

@@ -36,7 +36,8 @@ class Undoubted(NamedTuple):
 def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
     """Return the answered tasks to ask once more, the most doubtful first.
 
-    Never a task that was asked twice already, a hold-out item (it judges the very version that doubts) or a gold item.
+    It leaves out tasks that were asked twice already, gold items, and hold-out items, because they judge the version
+    that has the doubt.
     """
     cursor = rows_of(conn, Doubtful)
     return cursor.execute(
@@ -111,5 +112,5 @@ def write(
 
 
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
-    """Their answers are others now."""
+    """Delete the doubts about these outputs, because their answers have changed."""
     conn.execute("delete from doubts where output_id = any(%(ids)s)", {"ids": list(output_ids)})

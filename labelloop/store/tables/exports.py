@@ -10,7 +10,7 @@ from labelloop.versions.runs import RetrainRun, RunStatus
 
 
 def any_pending(conn: Conn, loop: str) -> bool:
-    """Whether a run has ended otherwise than it was written down, or the champion has changed since."""
+    """Return whether MLflow lacks the newest state of a run that has ended, or the newest change of champion."""
     row = conn.execute(
         """
         select exists (
@@ -26,7 +26,7 @@ def any_pending(conn: Conn, loop: str) -> bool:
 
 
 def pending(conn: Conn, loop: str, limit: int = 1000) -> list[RetrainRun]:
-    """Return the runs that have ended and that MLflow does not have as they ended, oldest first."""
+    """Return the ended runs whose newest state MLflow does not have, oldest first."""
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"""
@@ -39,12 +39,12 @@ def pending(conn: Conn, loop: str, limit: int = 1000) -> list[RetrainRun]:
 
 
 def exported(conn: Conn, run_id: UUID, status: RunStatus) -> None:
-    """It is written down as it stood with this status; where it has another by now, it is pending again."""
+    """Record that MLflow has the run with this status. If the status changes later, the run is pending again."""
     conn.execute("update retrain_runs set exported = %(status)s where id = %(id)s", {"id": run_id, "status": status})
 
 
 def exported_promotions(conn: Conn, loop: str, epoch: int) -> None:
-    """The alias champion stands where the change of this epoch put it."""
+    """Record that MLflow has the changes of champion up to this epoch."""
     conn.execute(
         "update promotions set exported = true where loop = %(loop)s and epoch <= %(epoch)s and not exported",
         {"loop": loop, "epoch": epoch},
@@ -52,7 +52,7 @@ def exported_promotions(conn: Conn, loop: str, epoch: int) -> None:
 
 
 def challenger(conn: Conn, loop: str) -> str | None:
-    """The newest version that may still be promoted: it asks a person, or is in shadow."""
+    """Return the newest version that waits for a person or is in shadow; None if there is none."""
     row = conn.execute(
         """
         select version_id from retrain_runs where loop = %(loop)s and status in ('asking', 'shadow')

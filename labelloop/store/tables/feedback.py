@@ -1,4 +1,4 @@
-"""Reviewers, feedback and answers: one statement a function; the caller owns the transaction."""
+"""Reviewers, feedback and answers. The caller owns the transaction."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Reviewed:
 
     @property
     def shown(self) -> Prelabelled | None:
-        """The prelabel that its task shows; None without a task."""
+        """Return the prelabel that its task shows; None without a task."""
         if self.champion is None:
             return None
         return Prelabelled(self.shown_label, self.champion, self.margin, self.label, self.result, self.probabilities)
@@ -167,7 +167,10 @@ def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str | None
 
 
 def answer(conn: Conn, loop: str, answers: Iterable[tuple[UUID, Answer]]) -> None:
-    """Append what the reviewers agree on now. The caller holds the loop's answers: a later seq commits later."""
+    """Append the answers on which the reviewers agree now.
+
+    The caller holds the lock on the loop's answers, so that an answer with a later `seq` is committed later.
+    """
     with conn.cursor() as cursor:
         cursor.executemany(
             """

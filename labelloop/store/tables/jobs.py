@@ -1,7 +1,7 @@
-"""Jobs between the rooms: names, queues, and how to ask for one inside a transaction.
+"""Jobs between the rooms: names, queues, and how to request one inside a transaction.
 
 The rooms do not import each other; they name each other's jobs here. A job is a request to check a loop and carries no
-data. A job that is asked for twice runs once (queueing_lock). A lost job is asked for again by a periodic check.
+data. A job that is requested twice runs once (queueing_lock). A lost job is requested again by a periodic check.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PRELABEL = "backend.prelabel"
 EXPORT = "backend.export"
 SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
-"""At most so many the job queue of one worker holds, beside those of its Database."""
+"""Largest number of connections for the job queue of one worker, beside those of its Database."""
 _QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABEL, EXPORT, SHADOW), BACKEND_QUEUE)
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
@@ -36,12 +36,13 @@ _asking = App(connector=SyncPsycopgConnector())
 
 
 def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
-    """Ask for `job` on `loop` when the caller's transaction commits, to be done `in_s` seconds later or at the next
-    look; False when it is asked for already.
+    """Request `job` for `loop`; False if it is requested already.
+
+    It can start when the caller's transaction commits, and not before `in_s` seconds have passed.
     """
     asked = f"{job}:{loop}"
-    # Looked for first: each unique violation, though it does no harm, is an error in Postgres's log. And without a
-    # statement before it, the block below would be a transaction of its own and not a savepoint of the caller's.
+    # This check comes first, because each unique violation, though harmless, is an error in Postgres's log. Without a
+    # statement before it, the block below would also be a transaction of its own and not a savepoint of the caller's.
     row = conn.execute(
         """
         select clock_timestamp() as now,
@@ -52,7 +53,8 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
     assert row is not None
     if row["waits"]:
         return False
-    # By Postgres's clock, which says when it may begin: where ours is ahead, nobody could ask for it until then.
+    # By Postgres's clock, which decides when the job may start. If our clock were ahead, the job would start late, and
+    # nobody could request it again until then.
     later = row["now"] + timedelta(seconds=in_s) if in_s else None
     # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
     lock = EXPORT if job == EXPORT else asked
@@ -67,14 +69,14 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
 
 
 def ask_for_more(conn: Conn, spec: LoopSpec) -> None:
-    """Ask for a run where enough answers (`retrain.after`) are in none yet."""
+    """Request a training run if at least `retrain.after` answers are not part of any run yet."""
     if not spec.learner.is_trained:
         return
     n = new_answers.count(conn, spec.name)
     if n < spec.retrain.after or (run := runs.request(conn, spec.name, f"{n} new answers")) is None:
         return
     if new_answers.count(conn, spec.name) < spec.retrain.after:
-        runs.take_back(conn, run)  # the run that waited was claimed just now, and has looked at them
+        runs.take_back(conn, run)  # the queued run was claimed just now, and has these answers
     else:
         ask(conn, RETRAIN, spec.name)
 
@@ -85,8 +87,8 @@ def worker_name(queue: str) -> str:
 
 
 def worker_app(url: str, queue: str) -> App:
-    """The app that a worker of `queue` runs; the room adds its tasks."""
-    # By the name of its connections Postgres tells whose worker lives: a heartbeat alone does not say whose it is.
+    """Return the app that a worker of `queue` runs; the room adds its tasks."""
+    # The name of its connections tells which queue's worker is alive; a heartbeat alone does not.
     named = {**DEADLINES, "application_name": worker_name(queue)}
     app = App(connector=PsycopgConnector(conninfo=url, min_size=1, max_size=WORKER_CONNECTIONS, kwargs=named))
 
@@ -100,10 +102,10 @@ def worker_app(url: str, queue: str) -> App:
 
 
 async def reap(app: App, queue: str, after_s: float) -> int:
-    """Give the jobs of workers without a heartbeat for `after_s` back to the queue; returns how many there were.
+    """Return the jobs of workers without a heartbeat for `after_s` to the queue; return how many there were.
 
-    Where the same job has been asked for again meanwhile, the dead one is closed: left as it is, its lock would keep
-    the other waiting for ever.
+    If the same job has been requested again meanwhile, the old one is closed instead. Otherwise its lock would block
+    the new one for ever.
     """
     stalled = list(await app.job_manager.get_stalled_jobs(queue=queue, seconds_since_heartbeat=after_s))
     for job in stalled:
@@ -117,7 +119,7 @@ async def reap(app: App, queue: str, after_s: float) -> int:
 
 @contextmanager
 def open_app(url: str) -> Iterator[App]:
-    """A synchronous app, for the schema and for looking at jobs."""
+    """Open an app without a worker, for the schema and for reading jobs."""
     app = App(connector=SyncPsycopgConnector(conninfo=url, min_size=1, max_size=2))
     with app.open():
         yield app

@@ -1,4 +1,4 @@
-"""Loops: what their files said when they were last read."""
+"""Loops, with the content of their files when these were last read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from labelloop.store.database import Conn
 
 
 def register(conn: Conn, spec: LoopSpec) -> None:
-    """Write the loop down, or what its files say now. Twice is once."""
+    """Store the loop with the content of its files. A second call with the same files changes nothing."""
     conn.execute(
         """
         insert into loops (name, spec, labels_xml) values (%(name)s, %(spec)s, %(labels_xml)s)
@@ -22,18 +22,18 @@ def register(conn: Conn, spec: LoopSpec) -> None:
 
 
 def get(conn: Conn, name: str) -> LoopSpec | None:
-    """The loop of this name, at work or archived; None where nobody registered it, or it was removed."""
+    """Return the loop of this name, archived or not; None if it was never registered or has been removed."""
     row = conn.execute("select spec from loops where name = %(name)s and removed_at is null", {"name": name}).fetchone()
     return None if row is None else LoopSpec.from_json(row["spec"])
 
 
 def at_work(conn: Conn, name: str) -> LoopSpec | None:
-    """The same; None where it is archived too."""
+    """Return the loop of this name; None if it is archived or removed, or was never registered."""
     return get(conn, name) if name in names(conn) else None
 
 
 def names(conn: Conn, *, archived: bool = False) -> list[str]:
-    """All loops that are at work, by name; with `archived` also those that are archived."""
+    """Return the names of all loops that are neither archived nor removed; with `archived` also the archived ones."""
     rows = conn.execute(
         """
         select name from loops where removed_at is null and (archived_at is null or %(archived)s) order by name
@@ -44,7 +44,7 @@ def names(conn: Conn, *, archived: bool = False) -> list[str]:
 
 
 def is_archived(conn: Conn, name: str) -> bool:
-    """Whether it rests and can be taken up again: it is neither at work nor removed."""
+    """Return whether the loop is archived and not removed, so that it can be restored."""
     return name in names(conn, archived=True) and name not in names(conn)
 
 
@@ -62,7 +62,10 @@ def resting(conn: Conn) -> dict[str, str]:
 
 
 def archive(conn: Conn, name: str, by: str) -> bool:
-    """From the commit on nothing is taken in, pushed, pulled or trained; False where it rests already."""
+    """Archive the loop; False if it was archived already or is unknown.
+
+    From the commit on, nothing is received, pushed, pulled or trained for it.
+    """
     return (
         conn.execute(
             "update loops set archived_at = now(), archived_by = %(by)s where name = %(name)s and archived_at is null",
@@ -73,7 +76,7 @@ def archive(conn: Conn, name: str, by: str) -> bool:
 
 
 def restore(conn: Conn, name: str) -> bool:
-    """Back to work, with all that it had; a removed loop begins anew. False where it is at work already."""
+    """Start an archived loop again with all its data; a removed loop starts empty. False if it was not archived."""
     return (
         conn.execute(
             """

@@ -1,4 +1,4 @@
-"""Statements about the table outputs, which the intake writes once."""
+"""Statements about the table outputs: the intake's insert, changes of state, and what other hops and reports read."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class Row:
 
     @classmethod
     def of(cls, output: Output, placement: Placement) -> Row:
+        """Return the row with the hash of the output's body."""
         return cls(output, placement, body_sha256(output))
 
 
@@ -80,7 +81,7 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
     """Store the outputs, and add the waiting ones to the pool. Keys must be distinct.
 
     Returns three lists in the order of `rows`: new outputs, known ones with the same body, and known ones with another
-    body, which are not written. Waits for other transactions that write the same keys.
+    body, which are not written. It waits for other transactions that write the same keys.
     """
     conn.execute(
         """
@@ -94,7 +95,7 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
     with conn.cursor().copy("copy incoming from stdin") as copy:
         for row in rows:
             copy.write_row(_columns(row))
-    # In the order of the keys, so that two requests with the same ones cannot wait for each other.
+    # In the order of the keys, so that two requests with the same keys cannot deadlock.
     fresh = conn.execute(
         """
         with fresh as (
@@ -157,7 +158,7 @@ def get(conn: Conn, loop: str, key: str) -> Status | None:
 
 
 def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, Comparable]:
-    """Return what can be compared of these outputs: this field of the data, if one is named, and the embedding."""
+    """Return the comparable parts of these outputs: one field of the data, if `field` names it, and the embedding."""
     rows = (
         rows_of(conn, Comparable)
         .execute(
@@ -186,7 +187,7 @@ def comments(conn: Conn, output_id: UUID) -> list[str]:
 
 
 def state_counts(conn: Conn, loop: str) -> dict[str, int]:
-    """Number of outputs by state; every state is named."""
+    """Count the outputs by state; every state is named."""
     rows = conn.execute(
         """
         select s.state::text as state, count(o.id) as n
@@ -200,7 +201,7 @@ def state_counts(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
-    """Number of outputs by lane; every lane is named."""
+    """Count the outputs by lane; every lane is named."""
     rows = conn.execute(
         """
         select l.lane::text as lane, count(o.id) as n
@@ -214,7 +215,7 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def lock_idle(conn: Conn, output_id: UUID) -> bool:
-    """Keep the output as it is until the transaction ends; False if it is on its way, or in Label Studio."""
+    """Lock the output until the transaction ends; False if it is neither waiting nor withdrawn."""
     row = conn.execute(
         "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
     ).fetchone()
@@ -224,7 +225,7 @@ def lock_idle(conn: Conn, output_id: UUID) -> bool:
 def set_state(
     conn: Conn, output_ids: Sequence[UUID], was: Sequence[OutputState], state: OutputState, reason: str | None
 ) -> list[UUID]:
-    """Move those of the outputs that are in one of the states `was`; returns them."""
+    """Set those of the outputs that are in one of the states `was` to `state`; return their ids."""
     rows = conn.execute(
         """
         update outputs set state = %(state)s::output_state, state_reason = %(reason)s
@@ -236,6 +237,7 @@ def set_state(
 
 
 def _columns(row: Row) -> tuple[Any, ...]:
+    """Return the row in the order of the columns of `incoming`."""
     output, placement = row.output, row.placement
     return (
         output.key,
@@ -259,13 +261,15 @@ def _columns(row: Row) -> tuple[Any, ...]:
 
 
 def _array(numbers: Sequence[float]) -> str:
-    """As Postgres reads an array, each number rounded to the 32 bits that it keeps: psycopg takes far longer to say it.
+    """Return the numbers as text that Postgres reads as an array, because psycopg's own conversion is far slower.
 
-    Rounded here, because Postgres refuses a number that is too small for 32 bits instead of taking 0.
+    Each number is rounded to the 32 bits that the column keeps. Postgres would refuse a number that is too small for 32
+    bits instead of storing 0.
     """
     return "{" + ",".join(map("{:.9g}".format, array("f", numbers))) + "}"
 
 
 def _stored(row: Row, found: Mapping[str, Any], new: set[UUID]) -> Stored:
+    """Return the stored output, compared with the row that was submitted."""
     fits = bytes(found["body_sha256"]) == row.sha256
     return Stored(found["id"], found["key"], OutputState(found["state"]), found["id"] in new, fits)

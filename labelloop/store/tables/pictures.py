@@ -8,7 +8,7 @@ from labelloop.store.database import Conn
 
 
 def get(conn: Conn, names: Sequence[bytes]) -> dict[bytes, bytes]:
-    """The PNG of each address that is kept."""
+    """Return the PNG of each of these addresses that is stored."""
     rows = conn.execute(
         "select address_sha256, png from pictures where address_sha256 = any(%(names)s)", {"names": list(names)}
     )
@@ -16,7 +16,10 @@ def get(conn: Conn, names: Sequence[bytes]) -> dict[bytes, bytes]:
 
 
 def keep(conn: Conn, pictures: Mapping[bytes, bytes]) -> None:
-    """Keep the PNG of each address. The first that was fetched stays: versions were made with it."""
+    """Store the PNG of each address.
+
+    An address that is stored already keeps its picture, because versions were made with it.
+    """
     conn.cursor().executemany(
         """
         insert into pictures (address_sha256, png) values (%(name)s, %(png)s) on conflict (address_sha256) do nothing

@@ -1,4 +1,4 @@
-"""The outputs that wait for people: one statement a function; the caller owns the transaction."""
+"""The outputs that wait for people. The caller owns the transaction."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ STALE = f"""
 def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[Waiting]:
     """Return the `limit` most useful outputs of each lane, ties by key.
 
-    Outputs that the versions in force (`pair`) have scored come first (`fresh`), then those of other versions. It
-    takes milliseconds for any size of the pool, because it reads only the rows that it returns. If there are too few
-    fresh ones, it reads as many of each other pair.
+    Outputs that the versions in force (`pair`) have scored come first (`fresh`), then those of other versions. It takes
+    milliseconds for any size of the pool, because it reads only the rows that it returns. If there are too few fresh
+    ones, it reads as many of each other pair.
     """
     values: dict[str, Any] = {"loop": loop, "limit": limit, "champion": pair.champion, "ranker": pair.ranker}
     with by_index(conn):
@@ -65,8 +65,9 @@ def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[Waiting]:
 
 @contextmanager
 def by_index(conn: Conn) -> Iterator[None]:
-    """Row after row by index, whatever the planner believes of the table: just when most of it has changed, that is
-    what was before.
+    """Make Postgres read by index inside the block.
+
+    Right after most of a table has changed, the planner's statistics are out of date and it would choose slow plans.
     """
     ways = ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin")
     conn.execute("; ".join(f"set local {way} = off" for way in ways))
@@ -97,14 +98,14 @@ def waiting(conn: Conn, loop: str, most: int) -> int:
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
-    """Hold these rows. Every transaction takes rows in this order, so none waits for another in a circle."""
+    """Lock these rows until the transaction ends, by output id. All callers use this order, so none can deadlock."""
     conn.execute(
         "select from pool where output_id = any(%(ids)s) order by output_id for update", {"ids": list(output_ids)}
     )
 
 
 def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
-    """Move these rows into a batch, each with its priority; returns how many were still there."""
+    """Move these rows into a batch, each with its priority; return how many were still in the pool."""
     lock(conn, places)
     return conn.execute(
         """
@@ -120,7 +121,7 @@ def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
 
 
 def put_back(conn: Conn, batch_id: UUID) -> None:
-    """Copy a batch's rows back to the pool; what is there already is newer and stays."""
+    """Copy a batch's rows back to the pool. A row that is in the pool already is newer and stays."""
     conn.execute(
         """
         insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker, why, margin)
@@ -135,4 +136,5 @@ def put_back(conn: Conn, batch_id: UUID) -> None:
 
 
 def remove(conn: Conn, output_id: UUID) -> None:
+    """Delete the output from the pool."""
     conn.execute("delete from pool where output_id = %(id)s", {"id": output_id})

@@ -22,7 +22,7 @@ _OPEN_TASKS = """
     where o.loop = %(loop)s and o.state = 'in_review' and (t.champion, t.ranker) <> (%(champion)s, %(ranker)s)
     and (%(after)s::uuid is null or t.output_id > %(after)s) order by t.output_id limit %(limit)s
 """
-# Below the last row that was read, version by version: the others that are as useful, then those that are less so.
+# For each version pair, the rows after the last one that was read: equally useful ones, then less useful ones.
 _OF_LANE = f"""
     select p.* from (select %(lane)s::lane) as l (lane) cross join lateral (
         {pool.PAIRS}
@@ -78,13 +78,13 @@ class Prelabel(NamedTuple):
     ranker: str
     why: str | None = None
     margin: float | None = None
-    """Probability of `label` less that of the next likeliest one; None where the version gives no probabilities."""
+    """Probability of `label` less that of the next likeliest one; None if the version gives no probabilities."""
 
 
 def of_tasks(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[ToScore]:
-    """Return open tasks that other versions than `pair` have scored, in the order of their ids, from behind `after` on.
+    """Return open tasks that other versions than `pair` have scored, by id, starting after the id `after`.
 
-    At most `limit`, and fewer if the data is large.
+    It returns at most `limit` tasks, and fewer if the data is large.
     """
     return _read(conn, _OPEN_TASKS, "w.output_id", {"loop": loop, "limit": limit, "after": after, **_values(pair)})
 
@@ -94,15 +94,15 @@ def of_pool(
 ) -> list[ToScore]:
     """Return waiting outputs of a lane that other versions than `pair` have scored, the most useful first.
 
-    Starts behind the utility and key `after`; by index, so rows that were scored meanwhile, and have moved to another
-    place, are not read again. At most `limit`, and fewer if the data is large.
+    It starts after the utility and key in `after`. It reads by index, so rows that were scored meanwhile, and have
+    another utility now, are not read again. It returns at most `limit` outputs, and fewer if the data is large.
     """
     values = {"loop": loop, "lane": lane, "limit": limit, "utility": after[0], "key": after[1], **_values(pair)}
     return _read(conn, _OF_LANE, "w.utility desc, w.key", values)
 
 
 def any_stale(conn: Conn, loop: str, pair: VersionPair) -> bool:
-    """Say whether other versions than `pair` have scored any waiting output or open task."""
+    """Return whether other versions than `pair` have scored any waiting output or open task."""
     with pool.by_index(conn):
         row = conn.execute(
             f"""
@@ -138,11 +138,11 @@ def count_stale(conn: Conn, loop: str, pair: VersionPair) -> int:
 
 
 def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
-    """Wherever the output is by now, in the pool or in Label Studio. Only the rule lane takes utility and reason.
+    """Store these prelabels in the pool and in the open tasks. Only the rule lane takes the new utility and reason.
 
-    The others keep their random number: they are to show what the rule does not choose.
+    Outputs of the other lanes keep their random utility, so that these lanes stay a random sample.
     """
-    # In the order in which everybody takes rows of pool and tasks, see pool.lock: nobody waits in a circle.
+    # In the order of pool.lock, which all callers use, so that none can deadlock.
     prelabels = sorted(prelabels, key=itemgetter(0))
     conn.execute(
         """
@@ -162,10 +162,12 @@ def write(conn: Conn, prelabels: Iterable[Prelabel]) -> None:
 
 
 def _values(pair: VersionPair) -> dict[str, str]:
+    """Return the pair as parameters of a statement."""
     return {"champion": pair.champion, "ranker": pair.ranker}
 
 
 def _read(conn: Conn, which: str, order: str, values: dict[str, Any]) -> list[ToScore]:
+    """Return the rows of the select `which` with their outputs' data, at most MAX_BYTES of it and at least one row."""
     with pool.by_index(conn):
         return (
             rows_of(conn, ToScore)

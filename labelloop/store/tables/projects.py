@@ -13,6 +13,7 @@ from labelloop.store.database import Conn, columns, rows_of
 
 
 def get(conn: Conn, loop: str) -> LoopProject | None:
+    """Return the loop's project; None if the loop has no row yet."""
     cursor = rows_of(conn, LoopProject)
     return cursor.execute(
         f"select {columns(LoopProject)} from projects where loop = %(loop)s", {"loop": loop}
@@ -20,7 +21,7 @@ def get(conn: Conn, loop: str) -> LoopProject | None:
 
 
 def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> None:
-    """Write down that the loop shall have a project; one that is there already stays as it is."""
+    """Store that the loop needs a project. A second call changes nothing."""
     conn.execute(
         """
         insert into projects (loop, label_studio_url, signing_key) values (%(loop)s, %(url)s, %(key)s)
@@ -31,7 +32,10 @@ def intend(conn: Conn, loop: str, label_studio_url: str, signing_key: bytes) -> 
 
 
 def claim_creation(conn: Conn, loop: str, grace_s: float) -> bool:
-    """The right to create the project in Label Studio; False while somebody else may still be about it."""
+    """Claim the right to create the project in Label Studio.
+
+    False if the project exists, or if another process claimed it less than `grace_s` seconds ago.
+    """
     return (
         conn.execute(
             """
@@ -46,12 +50,12 @@ def claim_creation(conn: Conn, loop: str, grace_s: float) -> bool:
 
 
 def give_up_creation(conn: Conn, loop: str) -> None:
-    """It was surely not created: the next one may try at once."""
+    """Release the claim, because the project was certainly not created. The next process may try at once."""
     conn.execute("update projects set creating_since = null where loop = %(loop)s", {"loop": loop})
 
 
 def made(conn: Conn, loop: str, project_id: ProjectId, label_studio_url: str) -> None:
-    """It stands in Label Studio under this id and address."""
+    """Store the id and the address of the project that was created in Label Studio."""
     conn.execute(
         """
         update projects set project_id = %(id)s, label_studio_url = %(url)s, creating_since = null
@@ -62,8 +66,9 @@ def made(conn: Conn, loop: str, project_id: ProjectId, label_studio_url: str) ->
 
 
 def replace(conn: Conn, loop: str, signing_key: bytes) -> None:
-    """The loop shall have another project, which is not made yet; what is known of the one before stays under its
-    instance.
+    """Have the loop get a new project, which is not created yet.
+
+    The rows of the earlier project keep that project's `instance`. Its doorbells are deleted.
     """
     conn.execute(
         """
@@ -77,18 +82,19 @@ def replace(conn: Conn, loop: str, signing_key: bytes) -> None:
 
 
 def set_model_version(conn: Conn, loop: str, version: str) -> None:
+    """Store the `model_version` that the project shows in Label Studio."""
     conn.execute(
         "update projects set model_version = %(version)s where loop = %(loop)s", {"loop": loop, "version": version}
     )
 
 
 def set_words(conn: Conn, loop: str, words: Mapping[str, str]) -> None:
-    """Remember what labelloop wrote: words in Label Studio that differ later are a person's."""
+    """Store the texts that labelloop wrote. If Label Studio's texts differ later, a person has changed them."""
     conn.execute("update projects set words = %(words)s where loop = %(loop)s", {"loop": loop, "words": Jsonb(words)})
 
 
 def set_bookmark(conn: Conn, loop: str, bookmark: datetime | None) -> None:
-    """All that Label Studio changed up to here is stored; a bookmark never goes back."""
+    """Store that everything changed in Label Studio up to `bookmark` has been pulled. It never moves back."""
     conn.execute(
         "update projects set bookmark = greatest(bookmark, %(bookmark)s) where loop = %(loop)s",
         {"loop": loop, "bookmark": bookmark},
@@ -96,12 +102,12 @@ def set_bookmark(conn: Conn, loop: str, bookmark: datetime | None) -> None:
 
 
 def swept(conn: Conn, loop: str) -> None:
-    """A full sweep has just been completed."""
+    """Store that a full sweep has just been completed."""
     conn.execute("update projects set swept_at = now() where loop = %(loop)s", {"loop": loop})
 
 
 def lock_hop(conn: Conn, loop: str, hop: str) -> None:
-    """Let one transaction at a time do this hop's bookkeeping for the loop, until it ends."""
+    """Lock this hop of the loop until the transaction ends; other transactions that lock it wait."""
     conn.execute(
         "select pg_advisory_xact_lock(hashtext('labelloop.' || %(hop)s), hashtext(%(loop)s))",
         {"hop": hop, "loop": loop},

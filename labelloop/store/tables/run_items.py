@@ -9,7 +9,7 @@ from labelloop.store.database import Conn, rows_of
 from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
 
 Verdicts = Sequence[tuple[str | None, float | None]]
-"""A label and its confidence, item by item; None where a model said nothing."""
+"""A label and its confidence, item by item; None if a model predicted nothing."""
 
 
 def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
@@ -31,11 +31,12 @@ def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
 
 
 def clear(conn: Conn, run_id: UUID) -> None:
+    """Delete the items of the run."""
     conn.execute("delete from run_items where run_id = %(run_id)s", {"run_id": run_id})
 
 
 def write(conn: Conn, run_id: UUID, rows: Iterable[AnsweredItem]) -> None:
-    """Store what the run is trained and judged on. The part follows from the output, as constraints demand."""
+    """Store what the run is trained and judged on. The part follows from the output; constraints check it."""
     names = "run_id, output_id, part, holdout, answer_seq, label, weight"
     with conn.cursor().copy(f"copy run_items ({names}) from stdin") as copy:
         for row in rows:
@@ -72,7 +73,7 @@ def write_verdicts(
 
 
 def copy(conn: Conn, run_id: UUID, of: UUID) -> None:
-    """Give the run the items of the run `of`, without what any model said of them."""
+    """Copy the items of the run `of` into the run, without any model's predictions."""
     conn.execute(
         """
         insert into run_items (run_id, output_id, part, holdout, answer_seq, label, weight)
@@ -96,7 +97,7 @@ def held_out(conn: Conn, run_id: UUID) -> list[ItemToLabel]:
 
 
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:
-    """Return what the run was trained on, in the order in which it was."""
+    """Return what the run was trained on, in the order in which it was trained on it."""
     cursor = rows_of(conn, TrainingItem)
     return cursor.execute(
         """

@@ -16,9 +16,9 @@ RUN = columns(RetrainRun)
 
 
 def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
-    """Queue a run; None if one is queued already, which covers it, or if the loop is archived.
+    """Queue a run and return its id; None if one is queued already, which covers it, or if the loop is archived.
 
-    A run that is going has its cut: it takes nothing in.
+    A run that is in progress does not cover it, because its cut is fixed.
     """
     row = conn.execute(
         """
@@ -33,10 +33,10 @@ def request(conn: Conn, loop: str, why: str, *, seed: int = 0) -> UUID | None:
 
 
 def request_again(conn: Conn, loop: str, judges: UUID, why: str, *, seed: int) -> UUID | None:
-    """Queue another verdict on the version of the run `judges`, against the champion of that moment.
+    """Queue another verdict on the version of the run `judges`, against the champion of that moment; return its id.
 
-    None if such a run is open already, or the loop is archived. Nothing is trained: the new run has the cut and the
-    items of the run `judges`, so no answer counts as looked at because of it.
+    None if such a run is queued or running already, or if the loop is archived. Nothing is trained: the new run has the
+    cut and the items of the run `judges`, so no answer counts as used because of it.
     """
     row = conn.execute(
         """
@@ -56,12 +56,13 @@ def take_back(conn: Conn, run_id: UUID) -> None:
 
 
 def get(conn: Conn, run_id: UUID) -> RetrainRun | None:
+    """Return the run; None if there is none."""
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(f"select {RUN} from retrain_runs where id = %(id)s", {"id": run_id}).fetchone()
 
 
 def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[RetrainRun]:
-    """The runs whose id begins so, newest first; of any loop where none is named."""
+    """Return the runs whose id begins with `prefix`, newest first; of all loops if `loop` is None."""
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"""
@@ -73,7 +74,7 @@ def beginning_with(conn: Conn, prefix: str, loop: str | None) -> list[RetrainRun
 
 
 def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
-    """Newest first."""
+    """Return the newest runs, newest first."""
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"select {RUN} from retrain_runs where loop = %(loop)s order by requested_at desc, id limit %(limit)s",
@@ -82,9 +83,10 @@ def latest(conn: Conn, loop: str, limit: int = 20) -> list[RetrainRun]:
 
 
 def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool:
-    """Stop a run: at once where it is queued, by its worker's next heartbeat where it is running; else False.
+    """Stop a queued run at once, or a running run at its worker's next heartbeat.
 
-    What it would have seen counts as looked at, so that it is not asked for again the next moment.
+    False if the run has ended, or if somebody has stopped it already. The answers up to its cut count as used, so that
+    the next check does not request the run again.
     """
     row = conn.execute(
         """
@@ -106,7 +108,7 @@ def ask_to_stop(conn: Conn, run_id: UUID, by: str, why: str = "by hand") -> bool
 
 
 def stop_if_asked(conn: Conn, run_id: UUID) -> bool:
-    """End a running run that somebody wants stopped; False: nobody does, or it has ended."""
+    """End a running run that somebody wants stopped; False if nobody does, or if it has ended."""
     return (
         conn.execute(
             """
@@ -138,15 +140,16 @@ def judged(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | None:
 
 
 def hold_answers_still(conn: Conn) -> None:
-    """Wait for the writers of answers and keep others out until the transaction ends.
+    """Lock the table answers until the transaction ends: wait for its writers and keep others out.
 
-    Numbers are given before they are committed: without this a lower one could appear behind the cut.
+    An answer gets its number before it is committed. Without the lock, a lower number could appear after the cut was
+    fixed.
     """
     conn.execute("lock table answers in share mode")
 
 
 def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
-    """Start a queued run of the loop and fix its cut; None where none is queued, or another is still running.
+    """Start a queued run of the loop and fix its cut; None if none is queued or another is running.
 
     A run that only judges again comes first, with the cut of the run whose version it judges.
     """
@@ -169,7 +172,7 @@ def claim(conn: Conn, loop: str, champion_id: str | None) -> RetrainRun | None:
 
 
 def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, log: str | None = None) -> bool:
-    """Say that the run is alive, how far it is and what it printed; False when its worker must stop."""
+    """Store a heartbeat of the run, its progress and its output; False if its worker must stop."""
     row = conn.execute(
         """
         update retrain_runs set heartbeat_at = now(), progress = coalesce(%(progress)s, progress),
@@ -182,9 +185,9 @@ def beat(conn: Conn, run_id: UUID, progress: Mapping[str, Any] | None = None, lo
 
 
 def release(conn: Conn, run_id: UUID) -> None:
-    """Give a run back that could not be finished: it is queued again, without a cut.
+    """Queue a run again that could not be finished, without a cut.
 
-    Where another has been queued meanwhile, that one has its answers too, and this one ends.
+    If another run has been queued meanwhile, it has the same answers too, and this run is stopped instead.
     """
     conn.execute(
         """
@@ -215,7 +218,7 @@ def finish(
     scores: Mapping[str, Any] | None = None,
     error: str | None = None,
 ) -> bool:
-    """End a running run; False when it has ended already or is to be stopped, and then nothing is written."""
+    """End a running run. False, and nothing is written, if it has ended already or is to be stopped."""
     return (
         conn.execute(
             """
@@ -237,7 +240,7 @@ def finish(
 
 
 def fail_stale(conn: Conn) -> list[RetrainRun]:
-    """Fail the running runs whose worker gives no sign of life; returns them."""
+    """Fail the running runs whose worker has sent no heartbeat for STALE_AFTER_S; return them."""
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"""
@@ -262,6 +265,7 @@ def open_runs(conn: Conn, loop: str) -> list[RetrainRun]:
 
 
 def queued_loops(conn: Conn) -> list[str]:
+    """Return the loops with a queued run."""
     rows = conn.execute("select distinct loop from retrain_runs where status = 'queued' order by loop").fetchall()
     return [row["loop"] for row in rows]
 

@@ -13,7 +13,7 @@ from labelloop.versions.items import ItemToLabel, JudgedItem
 
 
 class Said(NamedTuple):
-    """Both models' labels of one output; None where one said nothing."""
+    """Both models' labels of one output; None if a model predicted nothing."""
 
     output_id: UUID
     champion_label: str | None
@@ -23,7 +23,7 @@ class Said(NamedTuple):
 
 
 def loops(conn: Conn) -> list[str]:
-    """Those at work with a version in shadow."""
+    """Return the loops with a version in shadow, without archived loops."""
     rows = conn.execute(
         """
         select r.loop from retrain_runs r join loops l on l.name = r.loop
@@ -55,7 +55,7 @@ def unsaid(conn: Conn, run_id: UUID, output_ids: Sequence[UUID], limit: int) -> 
 
 
 def write(conn: Conn, run_id: UUID, said: Iterable[Said]) -> int:
-    """Keep what both said of outputs that still have no answer; returns how many."""
+    """Store both models' labels of the outputs that have no answer yet; return how many were stored."""
     said = list(said)
     columns = [list(column) for column in zip(*said, strict=True)] or [[], [], [], [], []]
     return conn.execute(
@@ -82,7 +82,7 @@ def said(conn: Conn, run_id: UUID) -> int:
 
 
 def answered(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
-    """Return the outputs with a clear answer since; `field` as in verdicts.held_out."""
+    """Return the outputs in shadow that have a clear answer by now; `field` as in verdicts.held_out."""
     cursor = rows_of(conn, JudgedItem)
     return cursor.execute(
         f"""
@@ -97,7 +97,7 @@ def answered(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
 
 
 def days(conn: Conn, run_id: UUID) -> float:
-    """Return the days that the version has been in shadow."""
+    """Return for how many days the version has been in shadow."""
     row = conn.execute(
         "select extract(epoch from now() - finished_at) / 86400.0 as days from retrain_runs where id = %(id)s",
         {"id": run_id},

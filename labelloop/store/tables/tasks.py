@@ -36,14 +36,14 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
 
 
 def any_yet(conn: Conn, loop: str) -> bool:
-    """Whether the loop ever had a task."""
+    """Return whether the loop has a task, open or answered."""
     row = conn.execute("select exists (select from tasks where loop = %(loop)s) as found", {"loop": loop}).fetchone()
     assert row is not None
     return bool(row["found"])
 
 
 def pushed(conn: Conn, loop: str, last: int) -> dict[str, int]:
-    """Lane to the number of outputs among the `last` pushed, and those on their way too; `second`: asked once more."""
+    """Count by lane the `last` pushed outputs, and those on their way too; `second` counts second opinions."""
     rows = conn.execute(
         """
         with newest as (
@@ -65,7 +65,7 @@ def pushed(conn: Conn, loop: str, last: int) -> dict[str, int]:
 
 
 def recent(conn: Conn, loop: str, limit: int) -> list[UUID]:
-    """The outputs that were pushed last."""
+    """Return the outputs that were pushed last, newest first."""
     rows = conn.execute(
         "select output_id from tasks where loop = %(loop)s order by pushed_at desc, output_id limit %(limit)s",
         {"loop": loop, "limit": limit},
@@ -74,7 +74,10 @@ def recent(conn: Conn, loop: str, limit: int) -> list[UUID]:
 
 
 def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
-    """Those of these outputs that are answered, and were asked once, wait for a second opinion; returns how many."""
+    """Open answered tasks again for a second opinion; return how many.
+
+    Tasks that are not answered, or were asked twice already, stay as they are.
+    """
     lock(conn, output_ids)
     return conn.execute(
         """
@@ -92,8 +95,8 @@ def ask_again(conn: Conn, output_ids: Sequence[UUID]) -> int:
 def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
-    These are open tasks that wait for a second opinion or have an unreadable answer. Further, any task with fewer
-    unreadable answers than Label Studio was told.
+    These are open tasks that wait for a second opinion or have an unreadable answer. Any task that has fewer unreadable
+    answers now than Label Studio was told is returned too.
     """
     cursor = rows_of(conn, AskedAgain)
     return cursor.execute(
@@ -117,7 +120,7 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
 
 
 def record_asked_more(conn: Conn, more: Mapping[UUID, int]) -> None:
-    """Record for each output how many more people Label Studio asks, or is about to, in place of unreadable answers."""
+    """Store for each output how many more people Label Studio asks, or is about to, because of unreadable answers."""
     lock(conn, more)
     conn.execute(
         """
@@ -129,14 +132,14 @@ def record_asked_more(conn: Conn, more: Mapping[UUID, int]) -> None:
 
 
 def lock(conn: Conn, output_ids: Iterable[UUID]) -> None:
-    """Hold these rows, in one order for everybody who changes several."""
+    """Lock these rows until the transaction ends, by output id. All callers use this order, so none can deadlock."""
     conn.execute(
         "select from tasks where output_id = any(%(ids)s) order by output_id for update", {"ids": list(output_ids)}
     )
 
 
 def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
-    """These tasks have a prediction of `version` now, and with it a new place in the served order."""
+    """Store that these tasks show a prediction of `version` now, each with its new priority."""
     lock(conn, priorities)
     conn.execute(
         """
@@ -167,6 +170,7 @@ def ids(conn: Conn, loop: str) -> list[KnownTask]:
 
 
 def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[TaskId]) -> dict[TaskId, UUID]:
+    """Map these ids of Label Studio to outputs; ids without a task of ours are left out."""
     rows = conn.execute(
         "select label_studio_id, output_id from tasks where instance = %(instance)s and label_studio_id = any(%(ids)s)",
         {"instance": instance, "ids": list(task_ids)},
@@ -175,7 +179,7 @@ def by_label_studio_id(conn: Conn, instance: UUID, task_ids: Sequence[TaskId]) -
 
 
 def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, KnownOutput]:
-    """Return those of these outputs that are the loop's, by id."""
+    """Return those of these outputs that belong to the loop, by id."""
     rows = rows_of(conn, KnownOutput).execute(
         """
         select o.id, o.state::text, t.label_studio_id from outputs o left join tasks t on t.output_id = o.id
@@ -187,9 +191,10 @@ def known(conn: Conn, loop: str, output_ids: Sequence[UUID]) -> dict[UUID, Known
 
 
 def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, batch_id: UUID) -> bool:
-    """Write down a task that came after we had given up its import, or came back; False if the batch is not ours.
+    """Store a task that arrived after its import was given up, or that came back; False if it was not stored.
 
-    `shown_version` stays empty: the next push looks at what the task shows.
+    It is not stored if the batch belongs to another loop, if the output is neither waiting nor withdrawn, or if it has
+    a task already. `shown_version` stays empty, so the next push checks what the task shows.
     """
     return (
         conn.execute(
@@ -211,9 +216,9 @@ def adopt_stray(conn: Conn, output_id: UUID, instance: UUID, task_id: TaskId, ba
 
 
 def wait_again(conn: Conn, loop: str, reason: str) -> int:
-    """Every open task's output waits again, as it was chosen, and no task is known any more; returns how many wait.
+    """Move the outputs of all open tasks back to the pool and delete all tasks of the loop; return how many wait.
 
-    Answered outputs stay answered. An output with an unreadable answer is asked anew.
+    They keep their utility. Answered outputs stay answered. An output with an unreadable answer is asked again.
     """
     conn.execute("select from tasks where loop = %(loop)s order by output_id for update", {"loop": loop})
     conn.execute(
@@ -242,7 +247,7 @@ def wait_again(conn: Conn, loop: str, reason: str) -> int:
 
 
 def answered_before(conn: Conn, output_ids: Sequence[UUID]) -> None:
-    """Those of these open outputs that people answered before we knew of their tasks are answered."""
+    """Set those of these open outputs to `answered` that enough people answered before their tasks were known."""
     conn.execute(
         """
         update outputs o set state = 'answered'
@@ -256,7 +261,7 @@ def answered_before(conn: Conn, output_ids: Sequence[UUID]) -> None:
 
 
 def doubt_open(conn: Conn, loop: str) -> None:
-    """The next pull looks whether the loop's open tasks are still there: some task was deleted."""
+    """Have the next pull check whether the loop's open tasks still exist, because some task was deleted."""
     conn.execute(
         """
         insert into pull_requests (loop, task_id)
@@ -269,12 +274,12 @@ def doubt_open(conn: Conn, loop: str) -> None:
 
 
 def forget(conn: Conn, output_ids: Sequence[UUID]) -> None:
-    """Label Studio has no task of these outputs any more."""
+    """Delete the tasks of these outputs, which Label Studio does not have any more."""
     conn.execute("delete from tasks where output_id = any(%(ids)s)", {"ids": list(output_ids)})
 
 
 def point_to(conn: Conn, output_id: UUID, task_id: TaskId) -> None:
-    """The output's task is this one of several."""
+    """Store which of several tasks is the output's task."""
     conn.execute(
         "update tasks set label_studio_id = %(task)s where output_id = %(id)s", {"id": output_id, "task": task_id}
     )

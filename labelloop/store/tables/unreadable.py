@@ -14,10 +14,12 @@ from labelloop.store.database import Conn, rows_of
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """An answer that cannot be read, as it is stored."""
+
     output_id: UUID
     annotation_version: int
     reviewer_id: UUID | None
-    """None where nobody can be named."""
+    """None if nobody can be named."""
     reason: str
     ask: bool
     comment: str | None
@@ -39,7 +41,7 @@ class UnreadableAnswer:
     project_id: ProjectId | None
     label_studio_url: str | None
     again: bool
-    """Label Studio asks somebody else."""
+    """True: Label Studio asks somebody else."""
     total: int
     """Number of all such answers of the loop."""
     stuck: int
@@ -47,7 +49,7 @@ class UnreadableAnswer:
 
 
 def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows: Sequence[Row]) -> None:
-    """`rows` is all that cannot be read of these outputs now, with the form of this hash; the others are closed."""
+    """Store all unreadable answers of these outputs, found with the form of this hash; close the others."""
     conn.execute(
         """
         update unreadable set until = now()
@@ -80,9 +82,9 @@ def replace(conn: Conn, loop: str, form: bytes, output_ids: Sequence[UUID], rows
 
 
 def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[UUID]:
-    """Outputs with an answer that another form than the one of this hash could not read.
+    """Return the outputs with an answer that could not be read with a form of another hash.
 
-    Only answers of this project are read again; those of a lost project stay unread.
+    Only answers in this project are returned; those of a lost project stay unread.
     """
     rows = conn.execute(
         """
@@ -96,7 +98,7 @@ def of_another_form(conn: Conn, loop: str, instance: UUID, form: bytes) -> list[
 
 
 def outputs(conn: Conn, loop: str) -> int:
-    """Number of outputs in review with an answer that nobody can read. What others answered meanwhile is left out."""
+    """Count the outputs in review that have an unreadable answer."""
     row = conn.execute(
         """
         select count(distinct u.output_id) as n from unreadable u join outputs o on o.id = u.output_id

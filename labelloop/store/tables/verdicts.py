@@ -33,7 +33,10 @@ FACTS = """
 
 
 def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
-    """Return what the run was judged on, in the order of the keys. `field`: the field of the data with the text."""
+    """Return the items that the run was judged on, in the order of the keys.
+
+    `field`: the field of the data with the text.
+    """
     cursor = rows_of(conn, JudgedItem)
     return cursor.execute(
         f"""
@@ -46,7 +49,7 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
 
 
 def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
-    """Return, for each earlier verdict against the same incumbent, the share of this run's held-out items in it.
+    """Return, for each earlier verdict against the same champion, the share of this run's held-out items in it.
 
     Runs that were judged on too few answers, or made the champion again, had no verdict.
     """
@@ -66,7 +69,7 @@ def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
 
 
 def hold(conn: Conn, loop: str) -> None:
-    """Until the transaction ends nobody else decides anything about the loop."""
+    """Lock the loop until the transaction ends, so that nobody else decides anything about it."""
     conn.execute("select from loops where name = %(loop)s for no key update", {"loop": loop})
 
 
@@ -85,8 +88,8 @@ def undecided(conn: Conn, loop: str) -> list[RetrainRun]:
 def decide(conn: Conn, run_id: UUID, status: RunStatus, *reasons: str, shadow: Mapping[str, Any] | None = None) -> bool:
     """End a run that waits for a decision, or ask a person after the shadow; False if somebody else has decided.
 
-    The reasons come before those of the verdict. `finished_at` stays: the newest trained version ranks, whenever
-    somebody decides. `shadow`: what the live answers came to, kept in the scores.
+    The reasons are put before those of the verdict. `finished_at` stays: the newest trained version ranks, whenever
+    somebody decides. `shadow`: the evaluation on the answers in shadow, stored in the scores.
     """
     return (
         conn.execute(
@@ -107,7 +110,7 @@ def decide(conn: Conn, run_id: UUID, status: RunStatus, *reasons: str, shadow: M
 
 
 def record(conn: Conn, run_id: UUID, decision: str, by: str, why: str) -> None:
-    """`decision`: promote or refuse."""
+    """Store a person's decision about a run; `decision` is promote or refuse."""
     conn.execute(
         "insert into decisions (run_id, decision, by, why) values (%(run_id)s, %(decision)s, %(by)s, %(why)s)",
         {"run_id": run_id, "decision": decision, "by": by, "why": why},

@@ -96,7 +96,7 @@ def test_the_annotation_that_was_seen_last_is_the_one_that_stands(database: Data
 
     def standing(seen: Annotation | None) -> list[tuple[Any, Any]]:
         with database.transaction() as conn:
-            for _ in range(2):  # twice is once
+            for _ in range(2):  # the second call changes nothing
                 if seen is None:
                     annotation_store.write_tombstones(
                         conn, instance, {TaskId(3): NOON + timedelta(milliseconds=30)}, []

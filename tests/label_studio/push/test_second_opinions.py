@@ -90,7 +90,7 @@ def test_what_label_studio_was_not_told_or_has_undone_it_is_told_again(loop: Syn
     [key, *_] = answered(loop, anne, 2)
     [row] = loop.sql("select id from outputs where key = %(key)s", key=key)
     assert ask(loop.database, loop.spec, [row["id"]]) == 1
-    assert ask(loop.database, loop.spec, [row["id"]]) == 0, "twice is once"
+    assert ask(loop.database, loop.spec, [row["id"]]) == 0, "a second call changes nothing"
     # ... here the pusher was killed.
     assert loop.next_task() is None
     loop.push()

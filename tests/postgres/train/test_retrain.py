@@ -66,7 +66,7 @@ def test_answers_make_a_champion_and_the_champion_prelabels_waiting_outputs(
 
     assert asked(database, jobs.PRELABEL) == 1
     assert prelabel(database, spec.name, settings.models_dir) == 300
-    assert prelabel(database, spec.name, settings.models_dir) == 0, "twice is once"
+    assert prelabel(database, spec.name, settings.models_dir) == 0, "a second call changes nothing"
     assert asked(database, jobs.PUSH) == 1
     _, truths = scans()
     with database.transaction() as conn:

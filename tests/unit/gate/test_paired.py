@@ -87,7 +87,7 @@ def test_the_interval_of_the_gain_is_tangos() -> None:
     assert 0 < certain.low < 1
 
 
-def test_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
+def test_item_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
     """One of the 2**4 ways to set the signs of these differences sums to as much, and four of the 2**6."""
     rng = np.random.default_rng(0)
     assert p_better(np.array([0.1, 0.2, 0.3, 0.45]), rng) == pytest.approx(1 / 16, abs=0.004)
@@ -95,13 +95,13 @@ def test_scores_of_structured_answers_are_tested_by_flipping_signs() -> None:
     assert p_better(np.zeros(5), rng) == 1.0
 
 
-def test_a_better_score_of_structured_answers_is_promoted() -> None:
+def test_a_better_mean_item_score_of_structured_answers_is_promoted() -> None:
     rng = np.random.default_rng(0)
     scores = rng.random((100, 2)) * 0.5
     decision = GATE.judge([Judged("[]", "[]", "[]", item_scores=(float(a), float(b + 0.3))) for a, b in scores])
     assert decision.promote
     assert decision.evaluation(5)["metric"] == "score"
-    assert "challenger mean score 5" in decision.reasons[0]
+    assert "challenger mean item score 5" in decision.reasons[0]
     assert decision.gain is not None
     assert decision.gain.low < 0.3 < decision.gain.high
 
