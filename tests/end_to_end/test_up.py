@@ -144,7 +144,7 @@ def test_anybody_with_the_link_from_invite_can_sign_up_until_it_is_reset(running
     second = link("--reset")
     assert second != first
     assert link() == second
-    with pytest.raises(Failed, match="makes no account"):
+    with pytest.raises(Failed, match="creates an account"):
         sign_up(url, first.removeprefix(url), "bob@example.org", "password-1")
     sign_up(url, second.removeprefix(url), "bob@example.org", "password-1").close()
 
@@ -194,7 +194,7 @@ def test_a_second_up_on_the_same_folder_is_refused(on_postgres: Up) -> None:
         cli("up", "--data-dir", str(on_postgres.data_dir)), check=False, capture_output=True, text=True, cwd=ROOT
     )
     assert again.returncode == 2
-    assert f"already (process {on_postgres.process.pid})" in again.stderr
+    assert f"already runs on {on_postgres.data_dir} (process {on_postgres.process.pid})" in again.stderr
 
 
 def test_ctrl_c_leaves_no_process_and_a_second_start_goes_on_with_everything_in_place(running: Up) -> None:

@@ -171,7 +171,7 @@ def test_the_order_is_measured_without_touching_a_task(pets: House) -> None:
     before = [task["updated_at"] for task in pets.loop.tasks()]
     said = {finding.check: finding.says for finding in pets.examine()}
     assert said["order"] == "6 tasks are served in our order (Spearman 1.00)"
-    assert said["scores"] == "6 open, each with one of its own"
+    assert said["scores"] == "6 open, each with its own order score"
     assert [task["updated_at"] for task in pets.loop.tasks()] == before
     assert len(pets.hooks()) == 1
     assert len(_backends(pets)) == 1

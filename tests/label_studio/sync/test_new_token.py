@@ -64,5 +64,5 @@ def test_a_token_only_in_the_environment_needs_a_restart_and_the_message_tells_s
     monkeypatch.setenv(TOKEN, OLD)
     with caplog.at_level(logging.ERROR), pytest.raises(Refused):
         revoked(loop).pull("pets")
-    assert "start this worker again" in caplog.text
+    assert "restart this worker" in caplog.text
     assert OLD not in caplog.text

@@ -65,7 +65,7 @@ def test_a_version_in_shadow_is_promoted_by_what_people_answer_later(database: D
     in_shadow(database, "texts", settings.models_dir)
     after = row_of(database, run)
     assert (after.status, champion_of(database)) == ("promoted", run.version_id)
-    assert after.reasons[0].startswith("in shadow, on answers to what came in: challenger accuracy 100.0 % (30 of 30;")
+    assert after.reasons[0].startswith("in shadow, on new outputs: challenger accuracy 100.0 % (30 of 30;")
     assert after.evaluation["shadow"]["holdout"] == 30
     assert after.evaluation["holdout"] == run.evaluation["holdout"]
     assert [row[1:3] for row in decisions(database)] == [("promote", "gate")]
@@ -131,7 +131,7 @@ def test_a_shadow_without_answers_ends_as_refused(database: Database, settings: 
     after = row_of(database, run)
     assert (after.status, after.reasons[0]) == (
         "refused",
-        "in shadow for 3 days 0 answers came, 20 are wanted (gate.shadow): refused",
+        "0 answers in 3 days in shadow, at least 20 are needed (gate.shadow): refused",
     )
 
 

@@ -17,7 +17,7 @@ def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
     with desk.page() as page:
         desk.log_in(page)
         page.get_by_role("link", name="open the run").click()
-        expect(page.locator("#verdict")).to_contain_text("It passed the gate")
+        expect(page.locator("#verdict")).to_contain_text("Passed the gate")
         page.wait_for_load_state()
         assert page.locator(".chart.wide svg:visible").count() == 3
         task = page.get_by_role("link", name="in Label Studio").first.get_attribute("href")
@@ -66,7 +66,7 @@ def test_what_the_gate_refused_is_promoted_in_two_steps_with_a_reason(desk: Desk
 def test_a_version_is_named_and_its_model_downloaded_without_scripts(desk: Desk) -> None:
     with desk.page(java_script_enabled=False) as page:
         desk.log_in(page, f"/review/versions/{desk.challenger}")
-        page.get_by_text("Give it a name, tags and note").click()
+        page.get_by_text("Add name, tags and note").click()
         page.get_by_label("Name").fill("Sevens fixed")
         page.get_by_label("Tags").fill("audited, eu")
         page.get_by_label("Note").fill("after the scanner was changed")

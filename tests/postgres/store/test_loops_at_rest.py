@@ -66,7 +66,7 @@ def test_an_archived_loop_takes_nothing_in_and_does_nothing_and_keeps_everything
         runs.request(conn, "digits", "a run that waits")
     before = rows(db)
     done = run("loop", "archive", "digits")
-    assert (done.exit_code, "1 run of it will stop" in done.stderr) == (0, True)
+    assert (done.exit_code, "1 run of this loop will stop" in done.stderr) == (0, True)
 
     http = create_app(Settings(database_url=db.url, intake_token=TOKEN), db).test_client()
     sent = http.post(
@@ -121,7 +121,7 @@ def test_a_restored_loop_is_as_it_was_and_its_folder_does_not_restore_it(run: Ru
     again = run("migrate", "--json")
     assert json.loads(again.stdout)["loops"] == ["tickets"]
     assert "'digits' was archived on" in again.stderr
-    assert "by ada, and stays so: `labelloop loop restore digits`" in again.stderr
+    assert "by ada and stays so; `labelloop loop restore digits` restores it" in again.stderr
     assert names(run("status", "--json")) == ["tickets"]
     assert run("loop", "restore", "digits").exit_code == 0
     assert names(run("status", "--json")) == ["digits", "tickets"]
@@ -199,7 +199,7 @@ def test_a_removed_loop_leaves_its_name_alone_and_no_other_loop_a_row_less(
     again = run("migrate", "--json")
     assert "'digits' was removed on" in again.stderr
     assert names(run("status", "--json", "--archived")) == ["tickets"]
-    assert "was removed on" in run("loop", "archive", "digits").stderr
+    assert "was already removed on" in run("loop", "archive", "digits").stderr
     assert run("loop", "restore", "digits").exit_code == 0
     assert [(row["loop"], row["answered"]) for row in json.loads(run("status", "--json").stdout)] == [
         ("digits", 0),

@@ -140,7 +140,7 @@ def test_a_run_starts_when_the_champions_accuracy_falls(database: Database, wron
     assert len(why) == fell
     if fell:
         assert why[0].startswith(
-            "drift: the pipeline's outputs were correct on 40 of the last 80 held-out answers, and on"
+            "drift: the pipeline's outputs were correct on 40 of the last 80 held-out answers, before on"
         )
 
 

@@ -96,7 +96,7 @@ def test_a_process_of_loky_shows_no_secret_and_ends_with_its_parent() -> None:
 def test_an_engine_that_cannot_be_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     refused: list[tuple[tuple[str, str], type[LabelloopError], str]] = [
         (("ray", ""), UsageError, "no engine 'ray'; there are: local, loky, dask"),
-        (("dask", ""), UsageError, "dask needs the address of a cluster's scheduler"),
+        (("dask", ""), UsageError, "dask needs the address of its scheduler"),
         (("loky", "tcp://127.0.0.1:1"), UsageError, "other engines take none"),
         (("dask", "tcp://127.0.0.1:1"), Unreachable, "no dask scheduler answers at tcp://127.0.0.1:1"),
     ]

@@ -69,7 +69,7 @@ def text_loop(database: Database, settings: Settings, n: int, **queue: Any) -> L
 def waiting(database: Database) -> Rows:
     with database.transaction() as conn:
         return {
-            row["key"]: {**row, "pair": VersionPair(row.pop("champion"), row.pop("ranker"))}
+            row["key"]: {"pair": VersionPair(row.pop("champion"), row.pop("ranker")), **row}
             for row in conn.execute(
                 "select o.key, o.lane::text, w.* from ("
                 " select output_id, label, confidence, utility, champion, ranker, why, margin, 'pool' as place"

@@ -79,7 +79,7 @@ def test_an_item_that_ends_the_process_costs_no_other_its_label(modern: Line) ->
     learner = modern.shared
     said = learner.predict([{"text": "my parcel"}, {"text": "crash now"}, {"text": "my card"}])
     assert list(said.labels) == ["shipping", None, "billing"]
-    with pytest.raises(Failed, match="ended, with status 3"):
+    with pytest.raises(Failed, match="exited with status 3"):
         learner.predict([{"text": "crash now"}, {"text": "crash again"}])
 
 
@@ -129,7 +129,7 @@ def test_the_process_of_a_learner_that_is_no_longer_used_is_ended_at_once(modern
 
 
 def test_memory_is_bounded(modern: Line) -> None:
-    with pytest.raises(Failed, match=r"ended|cannot be made"):
+    with pytest.raises(Failed, match=r"exited with status|was terminated|cannot be made"):
         modern.fitted(memory_gib=0.005)
 
 
