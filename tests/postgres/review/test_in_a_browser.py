@@ -37,7 +37,7 @@ def test_a_person_looks_promotes_and_rolls_back(desk: Desk) -> None:
         expect(page.get_by_role("status")).to_contain_text(f"{desk.challenger[:12]} is champion of digits now")
 
         page.get_by_role("link", name="Roll back").click()
-        page.get_by_label("Go back to").select_option(desk.champion)
+        page.get_by_label("Roll back to").select_option(desk.champion)
         page.get_by_label("Reason").fill("to see that it can be undone")
         page.get_by_role("button", name="Roll back").click()
         expect(page.get_by_role("status")).to_contain_text(f"went back from {desk.challenger[:12]}")
