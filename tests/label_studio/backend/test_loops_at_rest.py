@@ -34,6 +34,6 @@ def test_the_project_goes_only_where_that_is_asked_for_and_only_if_it_is_ours(
         loop.web.patch(at, json={"description": mark}).raise_for_status()
         done = invoke("remove", "pets", "--with-project", "--yes", "pets")
         assert done.exit_code == 0, done.output
-        assert "is deleted too, with its tasks and annotations" in done.stderr
+        assert "is also deleted, with its tasks and annotations" in done.stderr
         assert loop.web.get(at).status_code == 404
         assert loop.states() == {}
