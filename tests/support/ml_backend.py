@@ -30,7 +30,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import runs
 from tests.support import backend_factory
-from tests.support.backend_factory import CONFIGS, answer
+from tests.support.backend_factory import CONFIGS, answer, digits_loop, put_into_label_studio
 
 PASSWORD = "p"
 PROJECT = "30.1795451333"
@@ -160,3 +160,11 @@ def setup_body() -> dict[str, Any]:
         "access_token": "the-owners-token",
         "extra_params": {"a": 1},
     }
+
+
+def digits_in_review(database: Database) -> LoopSpec:
+    """Make a loop of digits with 100 answers, and 20 tasks that are open in Label Studio."""
+    spec = digits_loop(database, n=120, answered=100)
+    with database.transaction() as conn:
+        put_into_label_studio(conn, spec.name, 20)
+    return spec

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from uuid import UUID
 
 import pytest
-from click.testing import CliRunner, Result
 
-from backend.train.train import train
-from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.questions import lineage
-from labelloop.store.tables import runs, versions
-from tests.support.backend_factory import CONFIGS, settings_for
+from tests.support.backend_factory import settings_for
+from tests.support.hops.lineage import cli, version_of
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import sync_loop
 
@@ -23,24 +19,6 @@ from tests.support.sync_loop import sync_loop
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return settings_for(database_url, tmp_path)
-
-
-def cli(settings: Settings, *words: str) -> Result:
-    env = settings.to_env() | {"LABELLOOP_LOOPS_DIR": str(CONFIGS)}
-    return CliRunner().invoke(main, list(words), env=env)
-
-
-def version_of(database: Database, settings: Settings, loop: str, seed: int = 0) -> tuple[str, UUID]:
-    """A refused version of today's answers, without a child process; and its run."""
-    with database.transaction() as conn:
-        run_id = runs.request(conn, loop, "a test", seed=seed)
-        assert run_id is not None
-        assert runs.claim(conn, loop, None) is not None
-    version: str = train(database, settings.models_dir, run_id)["version"]
-    with database.transaction() as conn:
-        runs.finish(conn, run_id, "refused", version_id=version)
-        versions.refuse(conn, version)
-    return version, run_id
 
 
 def test_a_version_leads_to_every_annotation_behind_it_as_it_was_then_and_back(

@@ -15,8 +15,8 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import runs
-from tests.support.backend_factory import PASSWORD, digits_loop, put_into_label_studio, scans, settings_for
-from tests.support.ml_backend import champion
+from tests.support.backend_factory import PASSWORD, scans, settings_for
+from tests.support.ml_backend import champion, digits_in_review
 from tests.support.servers import LabelStudio
 
 
@@ -27,10 +27,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def spec(database: Database) -> LoopSpec:
-    spec = digits_loop(database, n=120, answered=100)
-    with database.transaction() as conn:
-        put_into_label_studio(conn, spec.name, 20)
-    return spec
+    return digits_in_review(database)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from labelloop.store.questions import people
 from labelloop.store.tables import jobs, loops
 from sync.project.project import ensure_project, hook_path
 from sync.pull import doorbell
+from tests.support.hops.pulled import answers, feedback
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop, wait_until
 
@@ -31,22 +32,6 @@ SECRET = "of-the-hook"
 def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
     with sync_loop(database, label_studio.url, label_studio.token) as loop:
         yield loop
-
-
-def feedback(loop: SyncLoop) -> list[dict[str, Any]]:
-    return loop.sql(
-        """
-        select o.label as model_label, f.label, f.approval, f.correction, f.lead_time_s, r.email
-        from feedback f join outputs o on o.id = f.model_output_id join reviewers r on r.id = f.reviewer_id
-        where o.loop = %(loop)s order by o.confidence, r.email
-        """,
-        loop=loop.spec.name,
-    )
-
-
-def answers(loop: SyncLoop) -> list[tuple[Any, ...]]:
-    rows = loop.sql("select label, agreement, reviewers from answers where loop = %(l)s order by seq", l=loop.spec.name)
-    return [tuple(row.values()) for row in rows]
 
 
 def test_edits_skips_and_deletions_arrive_and_earlier_answers_are_kept(loop: SyncLoop) -> None:

@@ -14,6 +14,7 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches
 from sync.pull.take_in import TAMPERED
 from sync.push.batches import PushReport, put_back
+from tests.support.hops.pulled import answers, feedback
 from tests.support.network.faultproxy import proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
@@ -23,22 +24,6 @@ from tests.support.sync_loop import SyncLoop, sync_loop
 def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
     with sync_loop(database, label_studio.url, label_studio.token) as loop:
         yield loop
-
-
-def feedback(loop: SyncLoop) -> list[dict[str, Any]]:
-    return loop.sql(
-        """
-        select o.label as model_label, f.label, f.approval, f.correction, f.lead_time_s, r.email
-        from feedback f join outputs o on o.id = f.model_output_id join reviewers r on r.id = f.reviewer_id
-        where o.loop = %(loop)s order by o.confidence, r.email
-        """,
-        loop=loop.spec.name,
-    )
-
-
-def answers(loop: SyncLoop) -> list[tuple[Any, ...]]:
-    rows = loop.sql("select label, agreement, reviewers from answers where loop = %(l)s order by seq", l=loop.spec.name)
-    return [tuple(row.values()) for row in rows]
 
 
 def test_a_task_whose_key_was_edited_is_distrusted_not_lost(loop: SyncLoop) -> None:

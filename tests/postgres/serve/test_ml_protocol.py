@@ -16,8 +16,8 @@ from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, runs
-from tests.support.backend_factory import digits_loop, put_into_label_studio, settings_for
-from tests.support.ml_backend import PROJECT, basic, champion, predict_body, setup_body, tasks, until
+from tests.support.backend_factory import settings_for
+from tests.support.ml_backend import PROJECT, basic, champion, digits_in_review, predict_body, setup_body, tasks, until
 
 
 @pytest.fixture
@@ -27,10 +27,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def spec(database: Database) -> LoopSpec:
-    spec = digits_loop(database, n=120, answered=100)
-    with database.transaction() as conn:
-        put_into_label_studio(conn, spec.name, 20)
-    return spec
+    return digits_in_review(database)
 
 
 @pytest.fixture

@@ -23,8 +23,19 @@ from backend.service import create_app
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from tests.support.backend_factory import PASSWORD, digits_loop, put_into_label_studio, settings_for
-from tests.support.ml_backend import FORM, basic, champion, gunicorn, predict_body, series, setup_body, tasks, until
+from tests.support.backend_factory import PASSWORD, settings_for
+from tests.support.ml_backend import (
+    FORM,
+    basic,
+    champion,
+    digits_in_review,
+    gunicorn,
+    predict_body,
+    series,
+    setup_body,
+    tasks,
+    until,
+)
 
 
 @pytest.fixture
@@ -34,10 +45,7 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def spec(database: Database) -> LoopSpec:
-    spec = digits_loop(database, n=120, answered=100)
-    with database.transaction() as conn:
-        put_into_label_studio(conn, spec.name, 20)
-    return spec
+    return digits_in_review(database)
 
 
 @pytest.fixture

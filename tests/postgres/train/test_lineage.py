@@ -8,40 +8,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from click.testing import CliRunner, Result
 from psycopg import errors
 
-from backend.train.train import train
-from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.questions import lineage, uses
-from labelloop.store.tables import runs, versions
+from labelloop.store.tables import versions
 from labelloop.versions.version import Stage
-from tests.support.backend_factory import CONFIGS, answer, digits_loop, new_champion, settings_for, submit, texts_spec
+from tests.support.backend_factory import answer, digits_loop, new_champion, settings_for, submit, texts_spec
+from tests.support.hops.lineage import cli, version_of
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     return settings_for(database_url, tmp_path)
-
-
-def cli(settings: Settings, *words: str) -> Result:
-    env = settings.to_env() | {"LABELLOOP_LOOPS_DIR": str(CONFIGS)}
-    return CliRunner().invoke(main, list(words), env=env)
-
-
-def version_of(database: Database, settings: Settings, loop: str, seed: int = 0) -> tuple[str, UUID]:
-    """A refused version of today's answers, without a child process; and its run."""
-    with database.transaction() as conn:
-        run_id = runs.request(conn, loop, "a test", seed=seed)
-        assert run_id is not None
-        assert runs.claim(conn, loop, None) is not None
-    version: str = train(database, settings.models_dir, run_id)["version"]
-    with database.transaction() as conn:
-        runs.finish(conn, run_id, "refused", version_id=version)
-        versions.refuse(conn, version)
-    return version, run_id
 
 
 def texts(database: Database, labels: list[str]) -> list[UUID]:

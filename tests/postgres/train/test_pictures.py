@@ -21,23 +21,12 @@ from labelloop.pictures.kept import with_pictures
 from labelloop.process.settings import Settings
 from labelloop.selection.features import Unfetched
 from labelloop.spec.folder import parse
-from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
 from tests.support.backend_factory import answer, settings_for, submit
+from tests.support.hops.photos import FORM, spec_of
 from tests.support.network.picture_server import Pictures, pictures
 from tests.support.rows import items_of_part
-
-FORM = (
-    '<View><Image name="i" value="$photo.url"/><Choices name="label" toName="i">'
-    '<Choice value="dark"/><Choice value="light"/></Choices></View>'
-)
-
-
-def spec_of(fetch: str, more: str = "") -> LoopSpec:
-    learner = f'{{name: images, fetch: ["{fetch}"]}}'
-    yaml = f'feedback_loop:\n  trigger: "model_confidence < 0.9"\n  holdout: 0.3\n  learner: {learner}\n'
-    return parse("photos", yaml + more, FORM)
 
 
 @pytest.fixture
