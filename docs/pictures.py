@@ -88,7 +88,7 @@ def _review(page: Page, running: Running) -> None:
 def _terminal(page: Page, console: Console) -> None:
     """Photograph the demo's output from its first outputs on; the lines before and after name local folders."""
     shown = console.export_html(inline_styles=True)
-    first, last = shown.index("The pipeline, a model"), shown.index("The curve:")
+    first, last = shown.index("The pipeline, a model"), shown.index("Learning curve:")
     opening = shown[: shown.index("<pre")]
     page.set_content(f"{opening}<pre style='font-family: monospace'>{shown[first:last]}</pre></body></html>")
     page.add_style_tag(content="body { margin: 16px; } pre { font-size: 14px; line-height: 1.35; }")
