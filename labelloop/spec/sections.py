@@ -14,6 +14,10 @@ from labelloop.spec.learners import NONE, LearnerFacts, facts_of
 
 SLICES = ("label", "source", "reviewer", "length", "time")
 """Slices that every hold-out set can be cut by, besides the fields of the outputs' data."""
+MAX_LOSS = 0.004
+"""Default of the largest expected loss by a promotion, 0 to 1; chosen by `python -m benchmarks.gate`."""
+ALPHA = 0.05
+"""Default of the significance level of the paired test."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -212,12 +216,20 @@ class GateSpec(Strict):
 
     min_holdout: int = Field(default=20, ge=1)
     """Smallest number of held-out answers; with fewer there is no verdict and the champion stays."""
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-    """Significance level of the paired one-sided test; it is divided by the number of verdicts so far on the same
-    answers.
+    rule: Literal["expected_loss", "exact", "joint"] | None = None
+    """How a challenger shows that it is better. `exact` is a paired test at `alpha`. `joint` is the same test with
+    `reuse: bound`. None means `exact` if alpha or reuse is given, else `expected_loss`.
     """
-    reuse: Literal["share", "ignore"] = "share"
-    """With `ignore`, alpha is not divided: after many verdicts some challengers pass by luck."""
+    max_loss: float | None = Field(default=None, gt=0, lt=1)
+    """For expected_loss: largest expected loss of accuracy by a promotion, 0 to 1; None means MAX_LOSS."""
+    alpha: float | None = Field(default=None, gt=0, lt=1)
+    """For exact and joint: significance level of the paired one-sided test; None means ALPHA."""
+    reuse: Literal["share", "bound", "ignore"] | None = None
+    """For exact: how verdicts on the same answers share alpha; None means share.
+
+    share: it is divided by their number. bound: all verdicts against one champion together stay within it. ignore: each
+    verdict has all of it.
+    """
     min_gain: float = Field(default=0.0, ge=0, lt=1)
     """Smallest gain that is worth a change, 0 to 1."""
     floor: float = Field(default=0.02, ge=0, le=1)
@@ -235,6 +247,35 @@ class GateSpec(Strict):
     champion first.
     """
     shadow: Shadow = Shadow()
+
+    @model_validator(mode="after")
+    def _has_only_keys_of_its_rule(self) -> GateSpec:
+        for key, rules in (("max_loss", ["expected_loss"]), ("alpha", ["exact", "joint"]), ("reuse", ["exact"])):
+            if getattr(self, key) is not None and self.rule_in_force not in rules:
+                raise ValueError(f"{key} belongs to rule: {' or '.join(rules)}; the rule is {self.rule_in_force}")
+        return self
+
+    @property
+    def rule_in_force(self) -> Literal["expected_loss", "exact", "joint"]:
+        """Return the rule, or the one that follows from the other keys."""
+        if self.rule is not None:
+            return self.rule
+        return "expected_loss" if self.alpha is None and self.reuse is None else "exact"
+
+    @property
+    def largest_loss(self) -> float:
+        """Return `max_loss`, or its default."""
+        return MAX_LOSS if self.max_loss is None else self.max_loss
+
+    @property
+    def level(self) -> float:
+        """Return `alpha`, or its default."""
+        return ALPHA if self.alpha is None else self.alpha
+
+    @property
+    def reuse_of_answers(self) -> str:
+        """Return how verdicts share alpha: share, bound or ignore."""
+        return "bound" if self.rule == "joint" else self.reuse or "share"
 
     @field_validator("slices")
     @classmethod
