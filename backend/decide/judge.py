@@ -56,6 +56,7 @@ def gate(spec: LoopSpec, min_holdout: int | None = None) -> Gate:
         min_holdout=min_holdout or rules.min_holdout,
         alpha=rules.alpha,
         floor=rules.floor,
+        watch=rules.watch,
         min_gain=rules.min_gain,
         max_ece=rules.max_ece,
         max_slowdown=rules.max_slowdown,
