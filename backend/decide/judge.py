@@ -81,6 +81,7 @@ def gate(spec: LoopSpec, min_holdout: int | None = None) -> Gate:
         alpha=None if rules.rule_in_force == "expected_loss" else rules.level,
         max_loss=rules.largest_loss,
         floor=rules.floor,
+        watch=rules.watch,
         min_gain=rules.min_gain,
         max_ece=rules.max_ece,
         max_slowdown=rules.max_slowdown,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from labelloop.gate.loss import expected_loss
 Ints = npt.NDArray[np.int64]
 PRECISION = 1e-4
 """Precision of a gain, 0 to 1: a hundredth of a percentage point."""
+Z_POWER = 0.8416212335729143
+"""Value that a standard normal variable stays below with a probability of 80 %."""
 
 
 Needed = Callable[[Ints], Ints]
@@ -22,12 +25,7 @@ model for the gate to promote it."""
 def by_test(alpha: float) -> Needed:
     """Return what the one-sided exact McNemar test at `alpha` needs."""
 
-    def needed(discordant: Ints) -> Ints:
-        from scipy.stats import binom  # 70 MB, which the services do not need
-
-        return np.asarray(binom.isf(alpha, discordant, 0.5) + 1, dtype=np.int64)
-
-    return needed
+    return lambda discordant: _needed(1 << int(discordant.max(initial=0)).bit_length(), alpha)[discordant]
 
 
 def by_loss(n: int, largest: float) -> Needed:
@@ -53,13 +51,31 @@ def chance_to_see(n: int, needed: Needed, discordant: float, gain: float) -> flo
     """
     if discordant <= 0:
         return 0.0
-    from scipy.stats import binom
+    from scipy.special import bdtrc, gammaln, xlog1py, xlogy  # 70 MB, which the services do not need
 
     # Numbers outside of this range have a probability below 1e-9.
-    low, high = binom.ppf([1e-9, 1 - 1e-9], n, discordant)
-    pairs = np.arange(int(low), int(high) + 1)
-    seen = binom.sf(needed(pairs) - 1, pairs, (discordant + gain) / (2 * discordant))
-    return float(binom.pmf(pairs, n, discordant) @ seen)
+    middle, around = n * discordant, 10 + 6.2 * np.sqrt(n * discordant * (1 - discordant))
+    pairs = np.arange(max(0, int(middle - around)), min(n, int(middle + around) + 1) + 1)
+    log_ways = gammaln(n + 1) - gammaln(pairs + 1) - gammaln(n - pairs + 1)
+    weights = np.exp(log_ways + xlogy(pairs, discordant) + xlog1py(n - pairs, -discordant))
+    least = needed(pairs)
+    seen = bdtrc(least - 1.0, pairs, (discordant + gain) / (2 * discordant))
+    return float(weights @ np.where(least > pairs, 0.0, seen))
+
+
+@lru_cache(maxsize=256)
+def _needed(n: int, alpha: float) -> Ints:
+    """Return for 0 to n discordant items how many the better model needs for a p-value of at most `alpha`."""
+    from scipy.special import bdtrc, bdtrik
+
+    pairs = np.arange(n + 1)
+    if alpha <= 0:
+        return pairs + 1
+    needed = np.ceil(np.nan_to_num(bdtrik(1 - alpha, np.maximum(pairs, 1), 0.5))).astype(int) + 1
+    for step in (-1, -1, 1, 1, 1):  # the inverse is exact but for rounding
+        wanted = bdtrc(needed - 1.0 + min(step, 0), pairs, 0.5) <= alpha * (1 + 1e-12)
+        needed = needed + step * (wanted if step < 0 else ~wanted)
+    return np.where(pairs == 0, 1, needed)
 
 
 def detectable_gain(n: int, needed: Needed, discordant: float, power: float = 0.8) -> float | None:
@@ -83,3 +99,23 @@ def detectable_gain(n: int, needed: Needed, discordant: float, power: float = 0.
         middle = (low + high) / 2
         low, high = (low, middle) if seen(middle) else (middle, high)
     return high
+
+
+@lru_cache(maxsize=4096)
+def detectable_loss(n: int, alpha: float, cancelling: float, floor: float = 0.0) -> float | None:
+    """Return the smallest loss that a slice of `n` answers shows with a probability of 80 %, to half a point.
+
+    `alpha` is the level of the slice's test. `cancelling` is the share of items on which exactly one model is correct
+    although neither model is better; the loss is added to it. The loss seen must also be larger than `floor`. Returns
+    None if no loss would be shown so often.
+    """
+    losses = np.arange(0.005, 1.0 + 1e-9, 0.005)
+    low, high = 0, len(losses)
+    while low < high:
+        middle = (low + high) // 2
+        loss = float(losses[middle])
+        discordant = min(1.0, cancelling + loss)
+        clear = loss - floor >= Z_POWER * ((discordant - loss**2) / n) ** 0.5
+        shown = clear and chance_to_see(n, by_test(alpha), discordant, loss) >= 0.8
+        low, high = (low, middle) if shown else (middle + 1, high)
+    return float(losses[low]) if low < len(losses) else None

@@ -108,8 +108,8 @@ class GateDecision:
 class Gate:
     """The rules of a promotion.
 
-    There are enough held-out answers, and the challenger is better by the loop's rule. No slice lost more than the floor
-    allows. Calibration error, latency and file size keep their limits.
+    There are enough held-out answers, and the challenger is better by the loop's rule. No slice lost more than the
+    floor allows. Calibration error, latency and file size keep their limits.
 
     Without `alpha` the rule is the expected loss: the challenger is ahead, and promoting it loses at most `max_loss`
     on average. With `alpha` it is the paired test.
@@ -122,10 +122,12 @@ class Gate:
     """Largest expected loss by a promotion, 0 to 1."""
     floor: float = 0.0
     """Largest loss of a slice, 0 to 1; the gate refuses if a slice lost more, and not by chance."""
+    watch: tuple[str, ...] = ()
+    """The slices that matter most, as `gate.watch` names them."""
     min_gain: float = 0.0
     """Smallest gain that is worth a change, 0 to 1."""
     max_ece: float | None = None
-    """Largest calibration error of the challenger, 0 to 1; an error that chance alone explains is not refused."""
+    """Largest calibration error of the challenger, 0 to 1; it refuses only an error above it beyond chance."""
     max_slowdown: float | None = None
     """Largest latency for an item, as a multiple of the champion's."""
     max_size_mb: float | None = None
@@ -155,7 +157,7 @@ class Gate:
             incumbent, challenger = (Accuracy.of_item_scores(column, metric, rng) for column in item_scores.T)
             p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
             loss = Loss.of(differences, rng)
-            cut = slices.cut([i.facts for i in items], *item_scores.T, floor=self.floor, rng=rng)
+            cut = slices.cut([i.facts for i in items], *item_scores.T, floor=self.floor, rng=rng, watch=self.watch)
             calibration = [Calibration.of(confidences[:, i], item_scores[:, i], rng) for i in (0, 1)]
         too_few = gain is None or len(items) < self.min_holdout
         needed = by_loss(len(items), self.max_loss) if self.alpha is None else by_test(reuse.alpha)
@@ -164,6 +166,7 @@ class Gate:
 
         promote, why = self.better(len(items), float(differences.mean()) if items else 0.0, loss, p_value, reuse)
         against, notes = self._rules(cut, calibration[1], cost)
+        said = slices.sentences(cut, self.floor, self.watch)
         if promote and against:
             promote, why = False, f"{why}, but {against.pop(0)}"
         evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
@@ -173,7 +176,7 @@ class Gate:
         held.append(f"expected loss: {loss}" if self.alpha is None else f"{reuse}; expected loss: {loss}")
         return GateDecision(
             promote,
-            (first, *against, *([] if too_few else held), *notes),
+            (first, *against, *said[:1], *([] if too_few else held), *said[1:], *notes),
             incumbent,
             challenger,
             better,
@@ -213,22 +216,15 @@ class Gate:
         def rule(broken: bool, sentence: str) -> None:
             (against if broken else notes).append(sentence)
 
-        judged = [one for one in cut if one.p_worse is not None]
-        if fell := [one for one in judged if one.fell]:
+        fell = [one for one in cut if one.fell]
+        if fell:
             more = f"; and {len(fell) - MOST_NAMED} slices more" if len(fell) > MOST_NAMED else ""
             rule(True, "; ".join(map(str, fell[:MOST_NAMED])) + more)
-        elif judged:
-            floor = f"by more than {100 * self.floor:g} points and " if self.floor else ""
-            rule(False, f"none of {len(judged)} slices got worse {floor}beyond chance")
-        elif cut:
-            rule(False, f"no slice has {slices.MIN_SLICE} held-out answers, so no slice was judged")
         if calibration is not None:
-            limit, off = self.max_ece, f"calibration error (ECE) {100 * calibration.ece:.1f} %"
-            if limit is None or calibration.ece <= limit:
-                rule(False, off)
-            else:
-                lucky = calibration.ece <= calibration.by_luck
-                rule(not lucky, f"{off}, the limit is {100 * limit:g} %" + ", but chance alone may do that" * lucky)
+            limit = "" if self.max_ece is None else f", the limit is {100 * self.max_ece:g} %"
+            above = self.max_ece is not None and calibration.is_above(self.max_ece)
+            maybe = self.max_ece is not None and calibration.ece > self.max_ece and not above
+            rule(above, f"{calibration}{limit}" + ", but chance alone may do that" * maybe)
         if self.max_slowdown is not None:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms

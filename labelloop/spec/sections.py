@@ -236,6 +236,10 @@ class GateSpec(Strict):
     """Largest loss of a slice, 0 to 1. The gate refuses a challenger if a slice lost more, and not by chance."""
     slices: tuple[str, ...] = (*SLICES, "data")
     """Slices of the hold-out set: label, source, reviewer, length, time; data.x is one field, data is all of them."""
+    watch: tuple[str, ...] = ()
+    """The slices that matter most, such as `label`, `label=8` or `data.country=DE`: together they get half of the
+    slices' significance level.
+    """
     max_ece: float | None = Field(default=None, gt=0, le=1)
     """Largest expected calibration error, 0 to 1."""
     max_slowdown: float | None = Field(default=None, gt=0)
@@ -284,3 +288,19 @@ class GateSpec(Strict):
             if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
                 raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
         return names
+
+    @model_validator(mode="after")
+    def _watches_slices(self) -> GateSpec:
+        for entry in self.watch:
+            by, one, value = entry.partition("=")
+            if by not in SLICES and not re.fullmatch(r"data\..+", by):
+                raise ValueError(f"watch: no slice {entry!r}; name one such as 'label', 'label=8' or 'data.country=DE'")
+            if one and not value:
+                raise ValueError(f"watch: {entry!r} names no value; write '{by}=VALUE', or '{by}' for all its slices")
+            if one and by in ("length", "time"):
+                raise ValueError(f"watch: the quarters of {by} change with the answers, so {entry!r} names none")
+            if by not in self.slices and not (by.startswith("data.") and "data" in self.slices):
+                raise ValueError(f"watch: {entry!r} is no slice of this loop; add {by!r} to gate.slices")
+        if twice := sorted({entry for entry in self.watch if self.watch.count(entry) > 1}):
+            raise ValueError(f"watch: named twice: {', '.join(twice)}")
+        return self
