@@ -16,6 +16,7 @@ update outputs set
     inclusion_probability = null;
 
 create index outputs_by_stratum on outputs (loop, triggered, received_at) where triggered is not null and label is not null;
+create index outputs_in_no_stratum on outputs (loop) where triggered is null or label is null;
 
 comment on column outputs.triggered is 'Whether the trigger sends the output, whatever its lane: the stratum of estimates. Null for gold, and for held-out outputs that came before this was recorded.';
 comment on column outputs.inclusion_probability is 'Probability with which chance alone chooses an output of this stratum for people. Null in the lanes rule (rank chooses) and gold, and for outputs that came before this was recorded. Not a weight while outputs wait: labelloop accuracy estimates.';
