@@ -41,6 +41,8 @@ ANSWERED = {"rule": 0.1, "control": 0.5, "audit": 0.5, "holdout": 0.8}
 BACKLOGS = ("none", "steady", "early")
 PLANTED = ((OUTPUTS, 0.05), (OUTPUTS, 0.2), (OUTPUTS, 0.01), (FEW, 0.05), (FEW, 0.2))
 """Outputs and true error rate of the planted streams."""
+RARE = 0.01
+"""Up to this rate there is no drift: it could not be seen."""
 EARLY, AFTER = 0.3, 0.2
 """Share of the time in which people keep up, and what they answer afterwards as a share of the steady backlog."""
 ALIKE = 0.3
@@ -116,7 +118,7 @@ def _planted(replicates: int) -> Iterator[Sequence[str]]:
         streams = [_stream(1.0 - rng.beta(1, 4, OUTPUTS), size, f"{size}-{i}") for i in range(replicates)]
         for n, rate in PLANTED:
             few = [stream.first(n) for stream in streams]
-            for drift in (False, True) if n == OUTPUTS and rate > 0.01 else (False,):
+            for drift in (False, True) if rate > RARE else (False,):
                 for backlog in BACKLOGS:
                     rng = np.random.default_rng([SEED, size, n, int(100 * rate), drift])
                     found = [_replicate(stream, _errors(stream, rate, drift, rng), backlog, rng) for stream in few]
