@@ -87,11 +87,10 @@ def earlier(conn: Conn, run: RetrainRun, min_holdout: int) -> list[EarlierItem]:
 
 
 class RefusedVersion(NamedTuple):
-    """The newest verdict on a version that was refused although it was ahead."""
+    """The verdict on the most answers about a version that was refused although it was ahead."""
 
     version_id: str
     run_id: UUID
-    """The run that trained it."""
     seed: int
     gain: float
     """Gain over the champion at that verdict, 0 to 1."""
@@ -102,26 +101,31 @@ class RefusedVersion(NamedTuple):
 def refused_ahead(conn: Conn, loop: str, champion_id: str | None) -> list[RefusedVersion]:
     """Return the versions that the gate refused against this champion although they were ahead of it.
 
-    Versions that a person has refused are left out, and so are those with a run in progress, asking or in shadow.
+    Left out are versions that served, that a person has refused, or whose last further verdict failed or was stopped.
+    The verdict with the most answers counts as the newest, because a clock can go back.
     """
     cursor = rows_of(conn, RefusedVersion)
     return cursor.execute(
         """
-        select newest.version_id, coalesce(newest.judges, newest.id) as run_id, newest.seed, newest.gain,
-            newest.held_out
+        select v.version_id, v.id as run_id, v.seed, v.gain, v.held_out
         from (
-            select distinct on (version_id) version_id, id, judges, seed, status, champion_id,
-                (scores #>> '{gain,value}')::float8 as gain, (scores ->> 'holdout')::integer as held_out
-            from retrain_runs where loop = %(loop)s and version_id is not null and scores is not null
-            order by version_id, finished_at desc
-        ) newest
-        where status = 'refused' and gain > 0 and champion_id is not distinct from %(champion_id)s
-        and version_id is distinct from %(champion_id)s
+            select distinct on (version_id) version_id, id, seed, (scores #>> '{gain,value}')::float8 as gain,
+                (scores ->> 'holdout')::integer as held_out
+            from retrain_runs
+            where loop = %(loop)s and status = 'refused' and scores is not null
+            and champion_id is not distinct from %(champion_id)s and version_id is distinct from %(champion_id)s
+            order by version_id, held_out desc, finished_at desc
+        ) v
+        where gain > 0
+        and not exists (select from promotions p where p.loop = %(loop)s and p.version_id = v.version_id)
         and not exists (
             select from decisions d join retrain_runs r on r.id = d.run_id
-            where r.version_id = newest.version_id and d.decision = 'refuse' and d.by <> 'gate'
+            where r.version_id = v.version_id and d.decision = 'refuse' and d.by <> 'gate'
         )
-        and not exists (select from promotions p where p.loop = %(loop)s and p.version_id = newest.version_id)
+        and not exists (
+            select from retrain_runs f join retrain_runs r on r.id = f.judges
+            where r.version_id = v.version_id and f.status in ('failed', 'stopped')
+        )
         """,
         {"loop": loop, "champion_id": champion_id},
     ).fetchall()

@@ -133,6 +133,36 @@ def test_no_other_version_is_judged_again(
     assert queued(database) == []
 
 
+def test_a_further_verdict_that_failed_is_not_asked_for_again(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    answered(database, 40, 160)
+    (asked,) = queued(database)
+    assert settings.models_dir is not None
+    for file in settings.models_dir.rglob(f"{first.made}*"):
+        file.unlink()
+    retrain(database, settings, LOOP, threading.Event())
+    with database.transaction() as conn:
+        again = runs.get(conn, asked.id)
+        assert versions.champion(conn, LOOP) is None
+    assert again is not None
+    assert again.status == "failed"
+    assert queued(database) == []
+
+
+def test_after_a_clock_went_back_the_same_answers_judge_it_once(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    answered(database, 40, 160)
+    with database.transaction() as conn:
+        made = runs.request_again(conn, LOOP, first.id, "a test", seed=0)
+        run = runs.claim(conn, LOOP, None)
+        assert run is not None
+        assert run.id == made
+        scores = {"gain": {"value": 0.1}, "holdout": run_items.held_out_answers(conn, LOOP)}
+        runs.finish(conn, run.id, "refused", version_id=first.version_id, scores=scores)
+        conn.execute("update retrain_runs set finished_at = now() - interval '1 year' where id = %s", [run.id])
+    assert queued(database) == []
+
+
 def test_what_a_person_has_refused_stays_refused(database: Database, settings: Settings) -> None:
     first = refused(database, settings)
     with database.transaction() as conn:
