@@ -114,6 +114,7 @@ def test_chance_chooses_the_outputs_of_a_stratum_as_often_as_their_placement_say
     placed = [place(output, spec) for output in many(2000, confidence)]
     assert {p.triggered for p in placed} == {sent}, "held out or not"
     [share] = {p.inclusion_probability for p in placed if p.lane != "rule"}
+    assert share is not None
     assert share == pytest.approx(1 - (1 - spec.holdout) * (1 - by_lane))
     chosen = [p for p in placed if p.lane in ("holdout", "control", "audit")]
     assert abs(len(chosen) / len(placed) - share) < 0.03
