@@ -155,8 +155,8 @@ class Retrain(Strict):
     drift: float | Literal[False] = 0.25
     """Train if incoming outputs have shifted by this much (population stability index) and some answers are new.
 
-    A drop of the champion's accuracy counts as well; labelloop/versions/drift.py has both measures. If false, neither
-    is checked.
+    A fall of the champion's accuracy counts as well; labelloop/versions has both measures, in drift.py and falls.py. If
+    false, neither is checked.
     """
     on_new_label: bool = True
     """Train when there are a few answers with a label that the newest version does not know."""
