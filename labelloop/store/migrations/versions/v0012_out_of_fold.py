@@ -1,0 +1,17 @@
+"""Out-of-fold predictions of the training answers of each run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0010"
+
+
+def upgrade() -> None:
+    # psycopg itself: through SQLAlchemy a percent sign would be a placeholder.
+    connection = op.get_bind().connection.driver_connection
+    assert connection is not None
+    connection.execute(Path(__file__).with_suffix(".sql").read_text())
