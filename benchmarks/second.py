@@ -12,7 +12,7 @@ DOUBTFUL. The columns give the share of the incorrect answers that is found:
 - margin, self-confidence: by the same out-of-fold predictions in another order, and without that limit
 - as trained: by the version's own predictions of what it was trained on, if they give the answer at most 0.5
 - as trained, all: the same without that limit
-- oracle: by 10-fold cross-validation of the same learner, without a limit; once, and the mean of five times
+- oracle: by 10-fold cross-validation of the same learner, without a limit; once, and the mean of `--repeats`
 """
 
 from __future__ import annotations
@@ -47,22 +47,11 @@ CROWDS = {"crowd_sentiment_crowd": "sms_spam", "crowd_product_match": "sms_spam"
 """The set that each crowd's confusion matrix is planted in."""
 RATES = (0.05, 0.1, 0.2)
 BUDGETS = (0.05, 0.1, 0.2)
-PLANTINGS = 2
-"""Seeds of each cell: 0, 1, ..."""
 SLOW = ("banking77",)
 """Sets of which a fit takes seconds: one seed, one rate, one oracle."""
-REPEATS = 5
-"""How often the second oracle repeats its cross-validation; at the middle rate only."""
 HEAD = (
     *("set", "answers", "noise", "incorrect", "second opinions", "asked", "found", "margin", "self-confidence"),
-    *(
-        "as trained",
-        "as trained, all",
-        "oracle",
-        f"oracle {REPEATS} times",
-        "found / oracle",
-        f"found / oracle {REPEATS} times",
-    ),
+    *("as trained", "as trained, all", "oracle", "oracle repeated", "found / oracle", "found / oracle repeated"),
 )
 
 
@@ -77,23 +66,25 @@ class Planted(NamedTuple):
 @click.command()
 @click.option("--data", type=click.Path(path_type=Path), default=os.environ.get("LABELLOOP_DATA"))
 @click.option("--quick", is_flag=True, help="One seed, one rate, and one oracle: a minute.")
+@click.option("--seeds", default=2, show_default=True, help="Seeds of each cell: 0, 1, ...")
+@click.option("--repeats", default=5, show_default=True, help="Repetitions of the second oracle, at the middle rate.")
 @click.option("--only", multiple=True, help="Only these sets.")
-def main(data: Path | None, quick: bool, only: tuple[str, ...]) -> None:
-    """Print the table of docs/engineers/second.md."""
+def main(data: Path | None, quick: bool, seeds: int, repeats: int, only: tuple[str, ...]) -> None:
+    """Print the table of docs/engineers/second-opinions.md."""
     click.echo("| " + " | ".join(HEAD) + " |\n|" + "---|" * len(HEAD))
     for name, n in SETS.items():
         if (only and name not in only) or (labelled := _read(name, data)) is None:
             continue
         few = quick or name in SLOW
         crowds = [file for file, of in CROWDS.items() if of == name and data and (data / f"{file}.csv").exists()]
-        for noise in ("uniform", "pair", *crowds):
+        noises = ("uniform", "pair") if len(labelled.classes) > 2 else ("uniform",)  # two labels have one other each
+        for noise in (*noises, *crowds):
             for rate in RATES[1:2] if few or noise in crowds else RATES:
-                repeats = 1 if few or noise in crowds or rate != RATES[1] else REPEATS
-                seeds = range(1 if few else PLANTINGS)
+                times = 1 if few or noise in crowds or rate != RATES[1] else repeats
                 with one_thread:
-                    found = [_one(labelled, n, noise, rate, data, seed, repeats) for seed in seeds]
-                _print(name, n, noise, np.mean(found, axis=0), repeats)
-    click.echo(f"\nSeeds: {', '.join(map(str, range(1 if quick else PLANTINGS)))}; {', '.join(SLOW)}: 0.")
+                    found = [_one(labelled, n, noise, rate, data, seed, times) for seed in range(1 if few else seeds)]
+                _print(name, n, noise, np.mean(found, axis=0), times)
+    click.echo(f"\nSeeds: {', '.join(map(str, range(1 if quick else seeds)))}; {', '.join(SLOW)}: 0.")
 
 
 def _print(name: str, n: int, noise: str, found: Floats, repeats: int) -> None:
@@ -103,7 +94,7 @@ def _print(name: str, n: int, noise: str, found: Floats, repeats: int) -> None:
         of_oracles = [f"{shares[0] / share:.2f}" for share in shares[-2:]]
         cells += [f"{share:.2f}" for share in shares] + of_oracles
         if repeats == 1:
-            cells[-3] = cells[-1] = "-"
+            cells[-3] = cells[-1] = "-"  # as the oracle once
         click.echo("| " + " | ".join(cells) + " |")
 
 

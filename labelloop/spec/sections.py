@@ -71,7 +71,7 @@ class Queue(Strict):
     gold: float = Field(default=0.05, ge=0, le=1)
     """Share of outputs that came with a known answer. If there are none, the other lanes share these slots."""
     second: float = Field(default=0.0, ge=0, le=1)
-    """Share of second opinions on the most uncertain answers."""
+    """Share of second opinions on the most doubtful answers."""
 
     @field_validator("strategy")
     @classmethod

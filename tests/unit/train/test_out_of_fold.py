@@ -19,6 +19,7 @@ from backend.score.doubts import Support, doubt, doubts, supports
 from backend.train.fitting import fit_and_calibrate
 from backend.train.groups import related
 from backend.train.out_of_fold import _supports, end_of_folds, further_folds, out_of_fold
+from labelloop.labeling.form import generate_form
 from labelloop.versions.items import TrainingItem
 from tests.support.backend_factory import scans
 from tests.support.data.structured_data import complaints, letters
@@ -190,6 +191,13 @@ def test_numbers_are_doubted_out_of_fold_though_they_are_not_calibrated() -> Non
     learner, folds = fit_and_calibrate(make("numbers", {"field": "x"}), rows, 0)
     assert folds == []
     assert ranked(out_of_fold(learner, rows, folds, 0, FOREVER))[0] == 30
+
+
+def test_models_of_others_are_not_asked_or_trained_again() -> None:
+    form = generate_form(["ham", "spam"], ("approval", "correction"), {"text": "$text"})
+    learner = make("remote", {"field": "text", "label_config": form, "url": "http://127.0.0.1:9", "model": "m"})
+    rows = rows_of([{"text": str(i)} for i in range(60)], ["ham", "spam"] * 30)
+    assert out_of_fold(learner, rows, [], 0, FOREVER) == [None] * 60
 
 
 def test_many_texts_are_compared_for_equality_only(monkeypatch: pytest.MonkeyPatch) -> None:
