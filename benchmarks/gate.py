@@ -26,7 +26,7 @@ from labelloop.gate.loss import Loss
 from labelloop.gate.paired import p_better
 from labelloop.gate.reuse import Reuse
 from labelloop.gate.verdict import Gate
-from labelloop.spec.sections import GateSpec
+from labelloop.spec.gate import GateSpec
 
 ROUNDS, TAUGHT_A_ROUND, LABELS = 20, 27, 10
 HARM = 0.01

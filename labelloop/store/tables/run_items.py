@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
@@ -10,6 +11,18 @@ from labelloop.versions.items import AnsweredItem, TrainingItem
 
 Verdicts = Sequence[tuple[str | None, float | None]]
 """A label and its confidence, item by item; None if a model predicted nothing."""
+
+
+class OutOfFold(NamedTuple):
+    """An answer of the training set, as seen by a model that was not trained on it."""
+
+    output_id: UUID
+    given: float
+    """Probability of the answer, 0 to 1."""
+    other: str | None
+    """The most probable other answer; None if there is none."""
+    of_other: float
+    """Probability of the other answer, 0 to 1; 0 if there is none."""
 
 
 def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
@@ -68,6 +81,26 @@ def write_verdicts(
             "champion_confidence": [confidence for _, confidence in champion],
             "challenger": [label for label, _ in challenger],
             "challenger_confidence": [confidence for _, confidence in challenger],
+        },
+    )
+
+
+def write_out_of_fold(conn: Conn, run_id: UUID, rows: Sequence[OutOfFold]) -> None:
+    """Store how models that were not trained on these answers of the training set see them."""
+    conn.execute(
+        """
+        update run_items i set out_of_fold_probability = v.given, out_of_fold_other = v.other,
+            out_of_fold_other_probability = v.of_other
+        from unnest(%(ids)s::uuid[], %(given)s::float8[], %(other)s::text[], %(of_other)s::float8[])
+            as v (id, given, other, of_other)
+        where i.run_id = %(run_id)s and i.output_id = v.id and i.part = 'train'
+        """,
+        {
+            "run_id": run_id,
+            "ids": [row.output_id for row in rows],
+            "given": [row.given for row in rows],
+            "other": [row.other for row in rows],
+            "of_other": [row.of_other for row in rows],
         },
     )
 

@@ -13,8 +13,9 @@ from backend.decide.promote import promote, refuse
 from backend.train.retrain import _apply, heal, retrain
 from backend.train.train import train
 from labelloop.process.settings import Settings
+from labelloop.spec.gate import GateSpec
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import GateSpec, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.questions import new_answers
 from labelloop.store.tables import jobs, loops, runs, versions

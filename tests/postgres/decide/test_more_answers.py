@@ -13,8 +13,9 @@ from backend.train.due import ask_for_due
 from backend.train.retrain import retrain
 from backend.train.train import train
 from labelloop.process.settings import Settings
+from labelloop.spec.gate import GateSpec
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import GateSpec, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import run_items, runs, verdicts, versions
 from labelloop.versions.runs import RetrainRun
