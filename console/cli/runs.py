@@ -65,6 +65,7 @@ def _run(report: Mapping[str, Any]) -> None:
     detectable = report["detectable"]
     figures |= {
         "gain": gain_words(report["gain"]),
+        "expected loss": None if report["loss"] is None else _loss(report["loss"]),
         "detectable gain": None if detectable is None else f"{100 * detectable:.1f} points",
         "trained on, held out": f"{report['taught']}, {report['held_out']}",
         "answers up to, seed": f"{report['cut']}, {report['seed']}",
@@ -77,6 +78,10 @@ def _run(report: Mapping[str, Any]) -> None:
     show(figures, as_json=False)
     if report["slices"]:
         show([_slice(found) for found in report["slices"]], as_json=False)
+
+
+def _loss(loss: Mapping[str, float]) -> str:
+    return f"{100 * loss['promoting']:.2f} points by promoting it, {100 * loss['waiting']:.2f} by waiting"
 
 
 def _slice(found: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
+from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
-from labelloop.spec.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
+from labelloop.spec.sections import Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.spec.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"

@@ -21,7 +21,7 @@ GATE = Gate(min_holdout=20, alpha=0.05)
 models_answers = st.lists(
     st.builds(Judged, st.sampled_from("abc"), *[st.one_of(st.none(), st.sampled_from("abc"))] * 2), max_size=60
 )
-gates = st.builds(Gate, st.integers(1, 40), st.floats(0.001, 0.999))
+gates = st.builds(Gate, st.integers(1, 40), st.none() | st.floats(0.001, 0.999), max_loss=st.floats(0.001, 0.5))
 
 
 def test_the_best_challenger_is_refused_on_too_few_answers() -> None:
@@ -47,7 +47,8 @@ def test_only_a_better_challenger_is_promoted(items: list[Judged], gate: Gate) -
     if decision.challenger.correct <= decision.incumbent.correct or len(items) < gate.min_holdout:
         assert not decision.promote
     if decision.promote:
-        assert decision.p_value <= gate.alpha
+        assert decision.p_value <= (gate.alpha or 1)
+        assert gate.alpha or decision.loss.promoting <= gate.max_loss
 
 
 @pytest.mark.slow
@@ -191,7 +192,7 @@ def test_a_limit_that_cannot_be_measured_is_reported_and_does_not_refuse() -> No
 
 
 def test_the_smallest_gain_that_the_gate_would_have_detected_is_reported() -> None:
-    [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been detected" in reason]
+    [said] = [reason for reason in GATE.judge(better_with()).reasons if "would have been promoted" in reason]
     assert re.fullmatch(
         r"gain \+30.0 points \(95 % CI \+2\d\.\d to \+3\d\.\d\); a gain of \d+\.\d points would .*", said
     )

@@ -11,7 +11,7 @@ from benchmarks.slices import planted
 from labelloop.gate.joint import joint, tango
 from labelloop.gate.paired import Gain
 from labelloop.gate.parts import Fact
-from labelloop.gate.power import chance_to_see, detectable_loss
+from labelloop.gate.power import by_test, chance_to_see, detectable_loss
 from labelloop.gate.slices import Slice, cut, sentences, worst
 
 FLOOR = 0.02
@@ -117,8 +117,8 @@ def test_scores_that_are_correct_in_part_are_judged_too() -> None:
 def test_a_detectable_loss_is_detected_in_four_of_five_cases() -> None:
     loss = detectable_loss(100, 0.005, 0.1)
     assert loss is not None
-    assert chance_to_see(100, 0.005, 0.1 + loss, loss) >= 0.8
-    assert chance_to_see(100, 0.005, 0.1 + loss - 0.01, loss - 0.01) < 0.8
+    assert chance_to_see(100, by_test(0.005), 0.1 + loss, loss) >= 0.8
+    assert chance_to_see(100, by_test(0.005), 0.1 + loss - 0.01, loss - 0.01) < 0.8
     assert detectable_loss(5, 0.001, 0.1) is None
     assert detectable_loss(100_000, 0.05, 0.1, floor=0.02) == pytest.approx(0.025), "a smaller loss is allowed"
 
