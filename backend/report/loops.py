@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from backend.report.days import days
+from backend.report.error_rate import error_rate_report
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -46,10 +47,10 @@ def overview_report(conn: Conn, *, archived: bool = False) -> Report:
 def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     """Return the report of one loop.
 
-    It has the loop's summary, runs, versions, learning curve, changes of champion, reviewers, figures by day, and its
-    unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the champion's accuracy that would be found, or None
-    if none is looked for. `label_studio_url` is the address at which people open Label Studio, if the services use
-    another one. Raises UsageError if there is no such loop.
+    It has the loop's summary, the error rate of its pipeline, runs, versions, learning curve, changes of champion,
+    reviewers, figures by day, and its unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the champion's
+    accuracy that would be found, or None if none is looked for. `label_studio_url` is the address at which people open
+    Label Studio, if the services use another one. Raises UsageError if there is no such loop.
     """
     names = loops.names(conn, archived=True)
     # The name is compared in Python, because Postgres refuses a text that holds a NUL.
@@ -60,6 +61,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     return as_json(
         {
             **_summary(conn, loop),
+            "error_rate": error_rate_report(conn, spec),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
             "versions": [

@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from datetime import datetime, timedelta
 
+from backend.decide.again import ask_on_more_answers
 from backend.train.cut import labels_in
 from backend.train.drifted import drifted
 from labelloop.errors import Unreachable
@@ -52,6 +53,8 @@ def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
     if why and runs.request(conn, loop, why) is not None:
         logger.info("loop %s: %s: a run is due", loop, why)
         jobs.ask(conn, jobs.RETRAIN, loop)
+    elif spec is not None and spec.learner.is_trained and (run_id := ask_on_more_answers(conn, spec)):
+        logger.info("loop %s: run %s judges a refused version again, on more answers", loop, run_id)
 
 
 def _too_long_ago(conn: Conn, spec: LoopSpec, new: int, now: datetime) -> str | None:

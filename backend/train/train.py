@@ -26,7 +26,7 @@ from backend import models
 from backend.decide.again import Judging, judged_before
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
-from backend.train.cut import divide
+from backend.train.cut import divide, held_out_now
 from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import identity
 from backend.train.predicting import predictions_of_both
@@ -43,9 +43,11 @@ from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
+from labelloop.versions.items import AnsweredItem, TrainingItem
 from labelloop.versions.runs import RetrainRun
 
+Judgement = tuple[Judging, list[TrainingItem], list[AnsweredItem]]
+"""The version that a run judges again, what it was trained on, and the held-out answers by now."""
 Report = Callable[[str, int, int], None]
 """Called with the name of a step, the number of steps done, and the number of all steps."""
 logger = logging.getLogger(__name__)
@@ -122,7 +124,7 @@ def train(
     Returns {"version", "trained_on", "notes", ..} or {"refused": reason}. A second call gives the same bytes.
     """
 
-    def gather() -> tuple[RetrainRun, LoopSpec, list[AnsweredItem] | tuple[Judging, list[ItemToLabel]]]:
+    def gather() -> tuple[RetrainRun, LoopSpec, list[AnsweredItem] | Judgement]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
             spec = None if run is None else loops.get(conn, run.loop)
@@ -135,9 +137,10 @@ def train(
     run, spec, found = retrying(gather)
     with threadpool_limits(spec.retrain.threads):
         if isinstance(found, tuple):
-            version, judged = found
+            version, trained_on, judged = found
+            judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
             judged = with_pictures_in(database, settings, spec, judged)
-            return _judge_again(database, models_dir, run, version, judged, report)
+            return _judge_again(database, models_dir, run, version, judged, notes, report)
         return _train(database, models_dir, run, spec, with_pictures_in(database, settings, spec, found), report)
 
 
@@ -220,11 +223,20 @@ def _judge_again(
     models_dir: Path | None,
     run: RetrainRun,
     version: Judging,
-    judged: list[ItemToLabel],
+    judged: list[AnsweredItem],
+    notes: list[str],
     report: Report,
 ) -> dict[str, Any]:
     """Return the same as `train`, for the version of an earlier run; only the verdict is new."""
     report(STEPS[4], 4, len(STEPS))
+
+    def write() -> None:
+        with database.transaction() as conn:
+            run_items.clear(conn, run.id)
+            run_items.copy_training_set(conn, run.id, version.run_id)
+            run_items.write(conn, run.id, judged)
+
+    retrying(write)
     learner = models.load(models_dir, version.version_id)
     incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, version.version_id, judged)
 
@@ -236,7 +248,7 @@ def _judge_again(
     return {
         "version": version.version_id,
         "trained_on": version.trained_on,
-        "notes": [],
+        "notes": notes,
         "speed": speed,
         "identity": version.identity,
     }

@@ -20,6 +20,9 @@ NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 
+SHOWN_LABELS = 10
+"""Labels named in one message."""
+
 
 class LoopSpec(Strict):
     """The spec of one loop. Every key except `trigger` has a default."""
@@ -73,6 +76,16 @@ class LoopSpec(Strict):
                 f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
                 "than one about every task: use one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _watches_labels_that_exist(self) -> LoopSpec:
+        for entry in self.gate.watch:
+            by, _, label = entry.partition("=")
+            if by == "label" and label and self.labels and label not in self.labels:
+                some = ", ".join(self.labels[:SHOWN_LABELS])
+                more = f" and {len(self.labels) - SHOWN_LABELS} more" if len(self.labels) > SHOWN_LABELS else ""
+                raise ValueError(f"gate.watch: no label {label!r}; there are: {some}{more}")
         return self
 
     @field_validator("title")

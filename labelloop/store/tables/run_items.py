@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
-from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
+from labelloop.versions.items import AnsweredItem, TrainingItem
 
 Verdicts = Sequence[tuple[str | None, float | None]]
 """A label and its confidence, item by item; None if a model predicted nothing."""
@@ -72,28 +72,30 @@ def write_verdicts(
     )
 
 
-def copy(conn: Conn, run_id: UUID, of: UUID) -> None:
-    """Copy the items of the run `of` into the run, without any model's predictions."""
+def copy_training_set(conn: Conn, run_id: UUID, of: UUID) -> None:
+    """Copy what the run `of` was trained on into the run."""
     conn.execute(
         """
         insert into run_items (run_id, output_id, part, holdout, answer_seq, label, weight)
-        select %(run_id)s, output_id, part, holdout, answer_seq, label, weight from run_items where run_id = %(of)s
+        select %(run_id)s, output_id, part, holdout, answer_seq, label, weight
+        from run_items where run_id = %(of)s and part = 'train'
         """,
         {"run_id": run_id, "of": of},
     )
 
 
-def held_out(conn: Conn, run_id: UUID) -> list[ItemToLabel]:
-    """Return what the run is judged on, in the order of the keys."""
-    cursor = rows_of(conn, ItemToLabel)
-    return cursor.execute(
+def held_out_answers(conn: Conn, loop: str) -> int:
+    """Count the held-out outputs with a clear answer by now."""
+    row = conn.execute(
         """
-        select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
-        from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
+        select count(*) as n from outputs o cross join lateral (
+            select label from answers where output_id = o.id order by seq desc limit 1
+        ) a where o.loop = %(loop)s and o.holdout and o.lane <> 'gold' and a.label is not null
         """,
-        {"run_id": run_id},
-    ).fetchall()
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
 
 
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:

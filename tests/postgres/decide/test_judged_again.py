@@ -184,7 +184,7 @@ def test_a_version_that_is_not_better_than_the_new_champion_ends_as_refused(
         assert versions.ranker(conn, LOOP) == good, "the newest that was trained, not the newest that was judged"
 
 
-def test_it_waits_beside_a_run_that_trains_comes_first_and_looks_at_no_new_answer(
+def test_it_waits_beside_a_run_that_trains_comes_first_and_uses_up_no_new_answer(
     database: Database, settings: Settings
 ) -> None:
     _, bad = loop_with_a_bad_version(database, settings, "ask")

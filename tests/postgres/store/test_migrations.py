@@ -191,3 +191,28 @@ def test_an_answer_without_a_label_is_noted_to_be_read_again(old: str) -> None:
             " join annotation_versions v on v.seq = annotation_version"
         ).fetchall()
     assert rows == [("k1", 1, 2, b"", None)], "with its newest version, and none that has a label"
+
+
+def test_old_outputs_keep_the_stratum_that_their_lane_tells_and_no_probability_that_rank_had_a_part_in(
+    old: str,
+) -> None:
+    at(old, "0010")
+    with psycopg.connect(old) as conn:
+        conn.execute("insert into loops (name, spec, labels_xml) values ('pets', '{}', '')")
+        conn.execute(
+            "insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane, inclusion_probability,"
+            " holdout, state) select 'pets', l, '', 'g', '{}', 'm', l::lane, case when l = 'audit' then .1 else 1 end,"
+            " l = 'holdout', 'waiting' from unnest(enum_range(null::lane)::text[]) l"
+        )
+    assert migrate(old)[0] == "0011"
+    with psycopg.connect(old) as conn:
+        rows = conn.execute("select lane::text, triggered, inclusion_probability from outputs").fetchall()
+    assert {lane: triggered for lane, triggered, _ in rows} == {
+        "rule": True,
+        "control": True,
+        "audit": False,
+        "pass": False,
+        "holdout": None,
+        "gold": None,
+    }
+    assert {chance for _, _, chance in rows} == {None}, "the shares of that time are not stored"
