@@ -52,10 +52,11 @@ FALLS_HEAD = (
 @click.option("--data", type=click.Path(path_type=Path), default=os.environ.get("LABELLOOP_DATA"))
 @click.option("--quick", is_flag=True, help="Few streams: whether it runs, not what it finds.")
 @click.option("--only", type=click.Choice(["inputs", "falls", "statement"]), help="One part; default: the first two.")
-def main(data: Path | None, quick: bool, only: str | None) -> None:
+@click.option("--streams", type=click.IntRange(1), default=60, show_default=True, help="Streams of each kind.")
+def main(data: Path | None, quick: bool, only: str | None, streams: int) -> None:
     """Print the figures of docs/engineers/retrain.md."""
     if only in (None, "inputs"):
-        streams = 4 if quick else 60
+        streams = 4 if quick else streams
         click.echo(
             f"Labels of incoming outputs, level {LEVEL:g}, {len(CHECKS)} checks; {streams} streams, seed {SEED}\n"
         )
