@@ -36,7 +36,7 @@ BEFORE, RECENT, LABELS = 2_000, 5_000, (2, 7, 77)
 CHECKS = np.unique(np.geomspace(200, RECENT, 50).astype(int))
 INDEXES = (0.25, 0.5, 1.0)
 HELD_OUT = (20, 60, 200, 1_000)
-EVERY = 10
+EVERY = 15
 """Answers between two looks at the accuracy."""
 INPUTS_HEAD = (
     "labels", "stream", "false alarms", "the same, each output independent", "0.25 after 1,000", "0.25 after 5,000",
@@ -65,7 +65,7 @@ def main(data: Path | None, quick: bool, only: str | None, streams: int) -> None
             for kind in KINDS if isinstance(shares, int) else KINDS[1:3]:
                 click.echo(inputs_row(name, shares, kind, streams))
     if only in (None, "falls"):
-        falls_tables(10 if quick else 100)
+        falls_tables(10 if quick else 80)
     if only == "statement":
         statement(20_000 if quick else 1_000_000)
 
