@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from backend.decide.control import UNANSWERED, Control, judge
+from backend.decide.control import Control, judge
 from backend.decide.gain import Lanes, taught_with
 from benchmarks.support.controlled import Loop, Recipe, World, answered, simulate, world
 from labelloop.spec.loop import LoopSpec
@@ -28,6 +28,10 @@ from labelloop.threads import one_thread
 CONTROL_ANSWERS = (100, 300)
 FRESH = 4
 """Random training sets of each loop that the truth is taken from."""
+WAITING = 500
+"""Outputs of the hold-out lane without an answer; a real loop has up to 1,000 of them read."""
+EARLY_LOOPS = 60
+"""Loops of each kind, at most, that are judged at the smaller numbers of control answers too."""
 QUICK = 20
 """Loops of each kind with --quick, at most."""
 RECIPES = (
@@ -79,19 +83,24 @@ def main(data: Path | None, quick: bool, only: str) -> None:
         seeds = range(min(recipe.seeds, QUICK) if quick else recipe.seeds)
         with one_thread:
             loops = [found for seed in seeds if (found := _judge_loop(recipe, data, seed)) is not None]
-        for place, controls in enumerate(CONTROL_ANSWERS if loops else ()):
-            click.echo("| " + " | ".join(_row(recipe.name, controls, [loop[place] for loop in loops])) + " |")
+        for controls in CONTROL_ANSWERS if loops else ():
+            then = [loop[controls] for loop in loops if controls in loop]
+            click.echo("| " + " | ".join(_row(recipe.name, controls, then)) + " |")
     click.echo("\nEach kind has the seeds 0 to n - 1.")
 
 
-def _judge_loop(recipe: Recipe, data: Path | None, seed: int) -> list[Judged] | None:
-    """Return the loop's results, one for each of CONTROL_ANSWERS; None if its set is missing."""
+def _judge_loop(recipe: Recipe, data: Path | None, seed: int) -> dict[int, Judged] | None:
+    """Return the loop's results by the number of control answers; None if its set is missing."""
     place = world(recipe.data, data)
     if place is None:
         return None
     most = max(CONTROL_ANSWERS)
     loop = simulate(recipe, place, most, most, seed)
-    return [_judge(recipe, place, _then(loop, controls / most), seed) for controls in CONTROL_ANSWERS]
+    return {
+        controls: _judge(recipe, place, _then(loop, controls / most), seed)
+        for controls in CONTROL_ANSWERS
+        if controls == most or seed < EARLY_LOOPS
+    }
 
 
 def _then(loop: Loop, share: float) -> Loop:
@@ -106,7 +115,7 @@ def _judge(recipe: Recipe, place: World, loop: Loop, seed: int) -> Judged:
         answered(place, loop.rule, "rule"),
         answered(place, loop.control, "control"),
         answered(place, loop.held_out, "holdout"),
-        [place.labelled.data[row] for row in loop.unanswered[:UNANSWERED]],
+        [place.labelled.data[row] for row in loop.unanswered[:WAITING]],
     )
     spec = LoopSpec(name="simulated", trigger="true").with_labels(place.labelled.classes)
     found = judge(spec, lanes, partial(type(place.learner), place.learner.features, place.labelled.codes), seed=seed)

@@ -93,7 +93,7 @@ def _discriminant(features: Floats, codes: Codes) -> tuple[Floats, Floats]:
 def _softmax(features: Floats, slopes: Floats, constants: Floats) -> Floats:
     z = features @ slopes + constants
     z -= z.max(axis=1, keepdims=True)
-    proba: Floats = np.exp(z)
+    proba: Floats = np.exp(z, out=z)
     proba /= proba.sum(axis=1, keepdims=True)
     return proba
 
@@ -239,7 +239,9 @@ def simulate(recipe: Recipe, world: World, controls: int, prefix: int, seed: int
         if not len(rule):
             chosen = rng.permutation(waiting)[:n]
         else:
-            classes, proba = world.learner.learn(answered)
+            classes, found = world.learner.learn(answered, on=waiting)
+            proba = np.empty((len(known.data), len(classes)))
+            proba[waiting] = found
             moment = Moment(world.learner, waiting, answered, known.codes[answered], classes, proba, rng)
             chosen = (asker(Variant(recipe.strategy, 0.0), known) if late else ask)(moment, n)
         rule, waiting = np.concatenate([rule, chosen]), np.setdiff1d(waiting, chosen)
