@@ -118,7 +118,7 @@ def _bare(our: House, rows: Sequence[tuple[object, ...]]) -> float:
 
 
 COLUMNS = """loop, key, body_sha256, group_key, data, probabilities, label, confidence, model_version, lane,
-    inclusion_probability, holdout, state"""
+    triggered, inclusion_probability, holdout, state"""
 
 
 def _row(output: Output, spec: LoopSpec) -> tuple[object, ...]:
@@ -127,8 +127,8 @@ def _row(output: Output, spec: LoopSpec) -> tuple[object, ...]:
     return (
         spec.name, output.key, body_sha256(output), output.group_key, json.dumps(output.data),
         json.dumps(output.probabilities), placed.label, placed.confidence, output.model_version, placed.lane,
-        placed.inclusion_probability, placed.holdout, "passed" if placed.lane == "pass" else "waiting",
-        placed.utility,
+        placed.triggered, placed.inclusion_probability, placed.holdout,
+        "passed" if placed.lane == "pass" else "waiting", placed.utility,
     )  # fmt: skip
 
 

@@ -26,9 +26,9 @@ WHY = "margin 0.04 between label-0 and label-1"
 SUBMIT = """
     with new as (
         insert into outputs (loop, key, body_sha256, group_key, data, label, confidence, model_version, lane,
-                             inclusion_probability, holdout, state)
+                             triggered, holdout, state)
         select %(loop)s, 'item/' || i, '', 'item/' || i, jsonb_build_object('text', text), 'label-0', .5, 'm', 'rule',
-            1, false, 'waiting'
+            true, false, 'waiting'
         from (
             select i, string_agg('word' || (%(words)s * random() ^ 3)::int, ' ') as text
             from generate_series(1, %(n)s) i, generate_series(1, %(length)s) j group by i

@@ -1,7 +1,7 @@
-"""Judge again a version that passed the gate while the champion changed, against the present champion.
+"""Judge a version again: it passed the gate while the champion changed, or was refused on fewer answers than there are.
 
 This is a run of its own, so that each verdict stays on record. Nothing is trained: the version's file is loaded, and
-both models predict the held-out items of the run whose verdict is outdated.
+both models predict the held-out items that are answered by now.
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Failed
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.tables import jobs, run_items, runs
+from labelloop.store.tables import jobs, run_items, runs, verdicts
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.items import ItemToLabel
+from labelloop.versions.items import AnsweredItem, TrainingItem
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import short
+
+NEWEST = 2**63 - 1
+"""Cut behind every answer."""
+MIN_MORE = 10
+"""Smallest number of new held-out answers for another verdict on a refused version."""
+MORE = 0.25
+"""Smallest growth of the hold-out set for it, as a share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +33,8 @@ class Judging:
     """The version that a run judges again."""
 
     version_id: str
+    run_id: UUID
+    """The run that made it."""
     trained_on: int
     identity: Mapping[str, Any] | None
     """Identity of the run that made it, which a replay needs; None for runs of an older labelloop."""
@@ -44,8 +54,32 @@ def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | N
     return made
 
 
-def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[ItemToLabel]]:
-    """Return the version that `run` judges again, and the held-out items. A second call changes nothing.
+def ask_on_more_answers(conn: Conn, spec: LoopSpec) -> UUID | None:
+    """Request another verdict on a refused version that was ahead, if enough held-out answers are new; its run's id.
+
+    Only for the rule of the expected loss: the paired tests pay for each verdict with a part of alpha. Among several
+    versions the one with the largest gain is judged. None if there is none, or if a run is open.
+    """
+    if spec.gate.rule_in_force != "expected_loss" or runs.open_runs(conn, spec.name):
+        return None
+    champion = version_store.champion(conn, spec.name)
+    refused = verdicts.refused_ahead(conn, spec.name, None if champion is None else champion.id)
+    now = run_items.held_out_answers(conn, spec.name)
+    grown = [one for one in refused if now >= spec.gate.min_holdout and enough_more(one.held_out, now)]
+    if not grown:
+        return None
+    best = max(grown, key=lambda one: (one.gain, one.run_id))
+    why = (
+        f"version {short(best.version_id)} was ahead by {100 * best.gain:.1f} points on {best.held_out} held-out "
+        f"answers; there are {now} now"
+    )
+    made = runs.request_again(conn, spec.name, best.run_id, why, seed=best.seed)
+    jobs.ask(conn, jobs.RETRAIN, spec.name)
+    return made
+
+
+def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[TrainingItem], list[AnsweredItem]]:
+    """Return the version that `run` judges again, what it was trained on, and the held-out answers by now.
 
     Raises Failed if the earlier run is not on record or made no version.
     """
@@ -53,7 +87,11 @@ def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[ItemToLabe
     version = None if before is None or before.version_id is None else version_store.get(conn, before.version_id)
     if before is None or version is None:
         raise Failed(f"run {run.judges} has no version that could be judged again")
-    run_items.clear(conn, run.id)
-    run_items.copy(conn, run.id, before.id)
-    judging = Judging(version.id, version.trained_on, before.evaluation.get("identity"))
-    return judging, run_items.held_out(conn, run.id)
+    judging = Judging(version.id, before.id, version.trained_on, before.evaluation.get("identity"))
+    rows = run_items.answered(conn, run.loop, upto=NEWEST)
+    return judging, run_items.trained_on(conn, before.id), [row for row in rows if row.holdout]
+
+
+def enough_more(before: int, now: int) -> bool:
+    """Whether a hold-out set has grown enough for another verdict on a refused version; numbers of answers."""
+    return now - before >= max(MIN_MORE, MORE * before)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
+
+import numpy as np
 
 from backend.learners.of_spec import field_of
 from labelloop.answers.item_scores import item_score
@@ -14,10 +17,10 @@ from labelloop.labeling import structured
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
-from labelloop.store.database import Database
+from labelloop.store.database import Conn, Database
 from labelloop.store.tables import verdicts
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.items import JudgedItem
+from labelloop.versions.items import EarlierItem, JudgedItem
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import PIPELINE, short
 
@@ -34,14 +37,15 @@ def judge(
     """
     with database.transaction() as conn:
         rows = verdicts.held_out(conn, run.id, text_field(spec))
-        shares = verdicts.looks(conn, run, spec.gate.min_holdout)
+        reuse = _reuse(conn, spec, run, rows)
         version = version_store.get(conn, outcome["version"])
-    reuse = Reuse.of(spec.gate.alpha, shares, ignored=spec.gate.reuse == "ignore")
     speed, size = outcome.get("speed") or {}, None if version is None else version.size_bytes
     cost = Cost(speed.get("champion_ms"), speed.get("challenger_ms"), size)
     items = [judged(spec, row) for row in rows]
     decision = gate(spec).judge(items, incumbent(run), reuse=reuse, cost=cost, seed=run.seed)
     more = {
+        "rule": spec.gate.rule_in_force,
+        "max_loss": spec.gate.largest_loss if spec.gate.rule_in_force == "expected_loss" else None,
         "confusion": confusion(spec.config, rows),
         "reviewers": reviewers(rows),
         "identity": outcome.get("identity"),
@@ -49,13 +53,35 @@ def judge(
     return decision, decision.evaluation(outcome["trained_on"]) | more
 
 
+def _reuse(conn: Conn, spec: LoopSpec, run: RetrainRun, rows: Sequence[JudgedItem]) -> Reuse:
+    """Return the earlier use of the held-out answers, which `alpha` pays for."""
+    kind = spec.gate.reuse_of_answers
+    if spec.gate.rule_in_force == "expected_loss" or kind != "bound":
+        shares = verdicts.looks(conn, run, spec.gate.min_holdout)
+        return Reuse.of(spec.gate.level, shares, ignored=kind == "ignore")
+    looks: dict[UUID, dict[UUID, float]] = {}
+    for look in verdicts.earlier(conn, run, spec.gate.min_holdout):
+        looks.setdefault(look.run_id, {})[look.output_id] = _difference(spec, look)
+    today = {row.output_id: _difference(spec, row) for row in rows}
+    return Reuse.bounded(spec.gate.level, [*looks.values(), today], np.random.default_rng(run.seed))
+
+
+def _difference(spec: LoopSpec, row: JudgedItem | EarlierItem) -> float:
+    """Return the item score of the challenger minus that of the incumbent."""
+    scores = (item_score(spec.config, row.label, said) for said in (row.challenger_label, row.champion_label))
+    challenger, champion = scores
+    return challenger - champion
+
+
 def gate(spec: LoopSpec, min_holdout: int | None = None) -> Gate:
     """Return the gate with the loop's rules."""
     rules = spec.gate
     return Gate(
         min_holdout=min_holdout or rules.min_holdout,
-        alpha=rules.alpha,
+        alpha=None if rules.rule_in_force == "expected_loss" else rules.level,
+        max_loss=rules.largest_loss,
         floor=rules.floor,
+        watch=rules.watch,
         min_gain=rules.min_gain,
         max_ece=rules.max_ece,
         max_slowdown=rules.max_slowdown,

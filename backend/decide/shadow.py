@@ -131,7 +131,7 @@ def _judge(database: Database, spec: LoopSpec, run: RetrainRun, models_dir: Path
                                  "needed (gate.shadow): refused")  # fmt: skip
         return
     decision = gate(spec, rules.answers).judge(
-        [judged(spec, row) for row in rows], incumbent(run), reuse=Reuse.of(spec.gate.alpha), seed=run.seed
+        [judged(spec, row) for row in rows], incumbent(run), reuse=Reuse.of(spec.gate.level), seed=run.seed
     )
     first = f"in shadow, on new outputs: {decision.reasons[0]}"
     if decision.promote:

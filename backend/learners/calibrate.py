@@ -2,7 +2,8 @@
 
 Temperature scaling divides the logarithms of the probabilities by one number, which changes no label (Guo et al. 2017,
 "On Calibration of Modern Neural Networks", section 4.2). The number is fitted by cross-validation within the training
-set: equal learners predict answers that they were not trained on. The hold-out set is not used.
+set: equal learners predict answers that they were not trained on. The hold-out set is not used. Those predictions are
+also how answers are doubted, see backend/train/out_of_fold.py.
 
 For several labels and for spans, the logarithm of the confidence is scaled: the probability that the whole answer is
 correct. The learner `numbers` estimates its confidence itself, on answers that its members were not trained on.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -38,6 +39,20 @@ BOUNDS = 0.05, 20.0
 Data = Sequence[Mapping[str, object]]
 
 
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """Predictions of a learner that was trained without some of the answers, for those answers."""
+
+    training: Sequence[int]
+    """Positions of the answers that it was trained on."""
+    held_out: Sequence[int]
+    """Positions of the answers that it predicts."""
+    classes: tuple[str, ...]
+    """The labels that it was trained on."""
+    predicted: Predictions
+    """Its predictions, as trained: not calibrated. One for each of `held_out`."""
+
+
 class Calibrated:
     """A fitted learner with scaled probabilities; everything else is the learner's own."""
 
@@ -46,11 +61,7 @@ class Calibrated:
         self.temperature = temperature
 
     def predict(self, data: Data) -> Predictions:
-        raw = self.learner.predict(data)
-        if raw.proba is None:
-            return replace(raw, confidences=raw.confidences ** (1.0 / self.temperature))
-        scaled = from_proba(self.learner.classes, tempered(raw.proba, self.temperature))
-        return replace(scaled, evidence=raw.evidence)  # the predictions of a committee's members are not scaled
+        return scaled(self.learner.predict(data), self.learner.classes, self.temperature)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.learner, name)
@@ -58,6 +69,14 @@ class Calibrated:
 
 def with_temperature(learner: Learner, temperature: float) -> Learner:
     return learner if temperature == 1.0 else cast(Learner, Calibrated(learner, temperature))
+
+
+def scaled(raw: Predictions, classes: Sequence[str], temperature: float) -> Predictions:
+    """Return the predictions at this temperature. `classes`: the columns of `raw.proba`."""
+    if raw.proba is None:
+        return replace(raw, confidences=raw.confidences ** (1.0 / temperature))
+    found = from_proba(classes, tempered(raw.proba, temperature))
+    return replace(found, evidence=raw.evidence)  # the predictions of a committee's members are not scaled
 
 
 def calibrate(
@@ -68,44 +87,81 @@ def calibrate(
     weights: Sequence[float] | None = None,
     groups: Sequence[str] | None = None,
 ) -> Learner:
-    """Return the fitted learner, calibrated on its training set.
+    """Return the fitted learner, calibrated on its training set; see `calibrate_by_folds`."""
+    return calibrate_by_folds(learner, data, labels, rng, weights, groups)[0]
 
-    Returns it unchanged if there are too few answers, or if it gives neither `proba` nor evidence. `groups`: answers
-    with equal values stay in one fold; None if each answer may be in any. It fits up to FOLDS learners, each to most of
-    the answers, and fewer if there are many answers.
+
+def calibrate_by_folds(
+    learner: Learner,
+    data: Data,
+    labels: Sequence[str],
+    rng: np.random.Generator,
+    weights: Sequence[float] | None = None,
+    groups: Sequence[str] | None = None,
+) -> tuple[Learner, list[Fold]]:
+    """Return the fitted learner, calibrated on its training set, and the folds that it was calibrated by.
+
+    Returns it unchanged, and no folds, if there are too few answers, or if it gives neither `proba` nor evidence.
+    `groups`: answers with equal values stay in one fold; None if each answer may be in any. It fits up to FOLDS
+    learners, each to most of the answers, and fewer if there are many answers.
     """
-    first = learner.predict(data[:1])
-    if first.proba is None and first.evidence is None:
-        return learner
-    logs: list[_Logs] = []
+    if not can_be_scaled(learner, data):
+        return learner, []
+    folds: list[Fold] = []
     for training, held_out in _folds(labels, groups, int(rng.integers(2**31))):
-        if sum(len(correct) for _, correct in logs) >= ENOUGH:
+        if sum(len(fold.held_out) for fold in folds) >= ENOUGH:
             break
-        equal = make(learner.name, learner.params)
-        some = None if weights is None else [weights[i] for i in training]
-        try:
-            equal.fit([data[i] for i in training], [labels[i] for i in training], rng, some)
-        except (Failed, Unreadable):
-            continue
-        logs.append(_logs(equal, data, labels, held_out, by_class=first.proba is not None))
-    return with_temperature(learner, _temperature(logs)) if logs else learner
+        if fold := fit_fold(learner, data, labels, training, held_out, rng, weights):
+            folds.append(fold)
+    return with_temperature(learner, temperature_of(folds, labels)), folds
+
+
+def can_be_scaled(learner: Learner, data: Data) -> bool:
+    """Whether the fitted learner gives what a temperature is fitted to: probabilities, or evidence."""
+    first = learner.predict(data[:1])
+    return first.proba is not None or first.evidence is not None
+
+
+def fit_fold(
+    learner: Learner,
+    data: Data,
+    labels: Sequence[str],
+    training: Sequence[int],
+    held_out: Sequence[int],
+    rng: np.random.Generator,
+    weights: Sequence[float] | None = None,
+) -> Fold | None:
+    """Train an equal learner on some positions and predict the others; None if it cannot be trained.
+
+    `learner` is fitted to all of them. Positions that the new one cannot read are left out, and for a classifier those
+    whose label it does not know.
+    """
+    equal = make(learner.name, learner.params)
+    some = None if weights is None else [weights[i] for i in training]
+    try:
+        equal.fit([data[i] for i in training], [labels[i] for i in training], rng, some)
+    except (Failed, Unreadable):
+        return None
+    columns = set(equal.classes)
+    if learner.predict(data[:1]).proba is not None:
+        held_out = [i for i in held_out if labels[i] in columns]
+    positions, predicted = _readable(equal, data, held_out)
+    return Fold(training, positions, equal.classes, predicted)
 
 
 _Logs = tuple[Floats, npt.NDArray[np.intp]]
 """Logarithms of probabilities, and the correct column of each row; or of confidences, and 0 if correct, 1 if not."""
 
 
-def _logs(learner: Learner, data: Data, labels: Sequence[str], held_out: list[int], *, by_class: bool) -> _Logs:
-    """Return the learner's predictions for held-out positions; `by_class` leaves out labels that it does not know."""
-    columns = {label: column for column, label in enumerate(learner.classes)}
-    held_out, predicted = _readable(learner, data, [i for i in held_out if not by_class or labels[i] in columns])
-    if predicted.proba is not None:
-        return _log(predicted.proba), np.array([columns[labels[i]] for i in held_out], dtype=np.intp)
-    incorrect = [label != labels[i] for i, label in zip(held_out, predicted.labels, strict=True)]
-    return _log(predicted.confidences), np.array(incorrect, dtype=np.intp)
+def _logs(fold: Fold, labels: Sequence[str]) -> _Logs:
+    if fold.predicted.proba is not None:
+        columns = {label: column for column, label in enumerate(fold.classes)}
+        return _log(fold.predicted.proba), np.array([columns[labels[i]] for i in fold.held_out], dtype=np.intp)
+    incorrect = [label != labels[i] for i, label in zip(fold.held_out, fold.predicted.labels, strict=True)]
+    return _log(fold.predicted.confidences), np.array(incorrect, dtype=np.intp)
 
 
-def _readable(learner: Learner, data: Data, positions: list[int]) -> tuple[list[int], Predictions]:
+def _readable(learner: Learner, data: Data, positions: Sequence[int]) -> tuple[Sequence[int], Predictions]:
     """Return the positions it can read, with its predictions: part of a table may give other columns than all of it."""
     try:
         return positions, learner.predict([data[i] for i in positions])
@@ -122,16 +178,19 @@ def tempered(proba: Floats, temperature: float) -> Floats:
     return found
 
 
-def _temperature(logs: Sequence[_Logs]) -> float:
-    """Return the temperature of maximum likelihood, rounded to four decimals."""
+def temperature_of(folds: Sequence[Fold], labels: Sequence[str]) -> float:
+    """Return the temperature of maximum likelihood, rounded to four decimals; 1 without folds."""
+    if not folds:
+        return 1.0
+    logs = [_logs(fold, labels) for fold in folds]
 
     def unlikely(log_temperature: float) -> float:
         total = 0.0
         for log, correct in logs:
-            scaled = log / np.exp(log_temperature)
+            heated = log / np.exp(log_temperature)
             if log.ndim == 1:
-                scaled = np.column_stack([scaled, _log(-np.expm1(scaled))])
-            total -= float((scaled[np.arange(len(correct)), correct] - logsumexp(scaled, axis=1)).sum())
+                heated = np.column_stack([heated, _log(-np.expm1(heated))])
+            total -= float((heated[np.arange(len(correct)), correct] - logsumexp(heated, axis=1)).sum())
         return total
 
     found = minimize_scalar(unlikely, bounds=tuple(np.log(BOUNDS)), method="bounded")

@@ -90,16 +90,18 @@ class Numbers:
         return self
 
     def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
-        if not data:
-            return Predictions([], np.empty(0))
         learned = self.estimator
+        if not data:
+            return Predictions([], np.empty(0), tolerance=learned["tolerance"])
         seen = _matrix(learned["columns"], self._columns(data, self._texts()))
         each = np.array([member.predict(seen) for member in learned["members"]])
         numbers = np.clip(each.mean(axis=0), learned["low"], learned["high"])
         spread = np.sqrt(learned["noise"] ** 2 + each.var(axis=0))
         confidences: Floats = erf(learned["tolerance"] / np.maximum(spread, 1e-12) / np.sqrt(2))
         return Predictions(
-            [write_number(float(f"{number:.{DECIMALS}g}")) for number in numbers], np.clip(confidences, 0.0, 1.0)
+            [write_number(float(f"{number:.{DECIMALS}g}")) for number in numbers],
+            np.clip(confidences, 0.0, 1.0),
+            tolerance=learned["tolerance"],
         )
 
     def _texts(self) -> list[bool] | None:

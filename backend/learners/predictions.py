@@ -24,6 +24,8 @@ class Predictions:
     """Probabilities of shape (n, k), columns as in the learner's `classes`, rows sum to 1; None if not a classifier."""
     evidence: Sequence[Mapping[str, Any]] | None = None
     """Evidence for query strategies, in a form of labelloop/reading/evidence.py; None if the learner gives none."""
+    tolerance: float | None = None
+    """For numbers: the distance from the answer up to which a prediction is correct; None if it is not known."""
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from backend.report.days import days
+from backend.report.error_rate import error_rate_report
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -18,6 +19,7 @@ from backend.report.parts import (
     version_line,
 )
 from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
+from backend.train.drifted import Watch, watch
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.questions import loops as loop_questions
@@ -45,9 +47,10 @@ def overview_report(conn: Conn, *, archived: bool = False) -> Report:
 def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     """Return the report of one loop.
 
-    It has the loop's summary, runs, versions, learning curve, changes of champion, reviewers, figures by day, and its
-    unreadable answers (at most SHOWN_ITEMS). `label_studio_url` is the address at which people open Label Studio, if
-    the services use another one. Raises UsageError if there is no such loop.
+    It has the loop's summary, the error rate of its pipeline, runs, versions, learning curve, changes of champion,
+    reviewers, figures by day, and its unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the champion's
+    accuracy that would be found, or None if none is looked for. `label_studio_url` is the address at which people open
+    Label Studio, if the services use another one. Raises UsageError if there is no such loop.
     """
     names = loops.names(conn, archived=True)
     # The name is compared in Python, because Postgres refuses a text that holds a NUL.
@@ -58,6 +61,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     return as_json(
         {
             **_summary(conn, loop),
+            "error_rate": error_rate_report(conn, spec),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
             "versions": [
@@ -65,6 +69,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
                 for version in version_store.list_(conn, loop)
             ],
             "curve": learning_curve(conn, loop),
+            "fall": _findable(watch(conn, spec)) if spec.retrain.drift and spec.learner.is_trained else None,
             "promotions": [promotion_line(row) for row in version_store.promotions(conn, loop)],
             "people": people.work(conn, loop),
             "unreadable_answers": [
@@ -110,6 +115,24 @@ def _summary(conn: Conn, loop: str) -> Report:
     }
     wanted = [] if found["resting"] else needs(found, latest)
     return {**found, "needs_you": wanted, "idle": all(need["kind"] in STATES_WITHOUT_ALERT for need in wanted)}
+
+
+def _findable(watched: Watch | None) -> Report | None:
+    """Return the fall of the champion's accuracy that would be found; None if the champion was not judged."""
+    if watched is None:
+        return None
+    judged_on, found = len(watched.before), watched.findable
+    if found is None:
+        words = (
+            f"It was judged on {judged_on} held-out answers, too few to notice a fall of its accuracy: "
+            "a version that is judged on more can be watched."
+        )
+        return {"points": None, "answers": None, "judged_on": judged_on, "words": words}
+    words = (
+        f"A fall of its accuracy by {100 * found.points:.0f} points would be found within about {found.answers} "
+        f"answers that chance chooses, in 80 % of cases. It was judged on {judged_on} held-out answers."
+    )
+    return {"points": found.points, "answers": found.answers, "judged_on": judged_on, "words": words}
 
 
 def _unreadable(row: UnreadableAnswer, label_studio_url: str) -> Report:

@@ -223,7 +223,8 @@ def _metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
         found |= {f"{prefix}accuracy_{key}": measured.get(key) for key in ("low", "high")}
         found[f"{prefix}ece"] = ((evaluation.get("calibration") or {}).get(side) or {}).get("ece")
         found[f"{prefix}ms"] = (evaluation.get("speed") or {}).get(f"{side}_ms")
-    gain = evaluation.get("gain") or {}
+    gain, loss = evaluation.get("gain") or {}, evaluation.get("loss") or {}
+    found |= {"loss_promoting": loss.get("promoting"), "loss_waiting": loss.get("waiting"), "p_harm": loss.get("harm")}
     found |= {"gain": gain.get("value"), "gain_low": gain.get("low"), "gain_high": gain.get("high")}
     return {key: float(value) for key, value in found.items() if value is not None and math.isfinite(value)}
 

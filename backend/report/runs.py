@@ -17,8 +17,8 @@ from labelloop.store.tables import descriptions, runs
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 
-EVALUATION = ("better", "worse", "p", "gain", "detectable", "reuse", "confusion", "calibration", "speed", "size_bytes",
-              "identity")  # fmt: skip
+EVALUATION = ("better", "worse", "p", "loss", "rule", "max_loss", "gain", "detectable", "reuse", "confusion",
+              "calibration", "speed", "size_bytes", "identity")  # fmt: skip
 """Parts of a run's evaluation that its report has unchanged."""
 
 

@@ -38,7 +38,7 @@ def verdict(run: RetrainRun, judged_again: UUID | None) -> str:
         case RunStatus.PROMOTED:
             return f"Promoted: {name} became champion."
         case RunStatus.REFUSED if judged_again:
-            return f"The champion changed after its verdict: run {str(judged_again)[:8]} judges {name} again."
+            return f"Its verdict is outdated: run {str(judged_again)[:8]} judges {name} again."
         case RunStatus.REFUSED:
             return "Refused: the champion stays."
         case RunStatus.ASKING:

@@ -17,15 +17,18 @@ import msgspec
 import numpy as np
 
 from backend import models
+from backend.score.doubts import Support, doubt, doubts
 from backend.score.engines import Engine, engine
-from backend.score.scoring import Bytes, Chunk, Pair, Scored, doubts, score_chunk
+from backend.score.scoring import Bytes, Chunk, Pair, Scored, score_chunk
 from labelloop.pictures.kept import with_pictures
 from labelloop.process.settings import Settings
+from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
+from labelloop.store.tables.doubts import Undoubted
 from labelloop.store.tables.prelabels import Prelabel, ToScore
 from labelloop.versions.version import VersionPair
 
@@ -202,24 +205,44 @@ def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
 def _doubt(
     database: Database, settings: Settings | None, spec: LoopSpec, pair: Pair, file: Bytes, stop: threading.Event
 ) -> None:
-    """Store how likely each answer of a single person is incorrect, by the ranker."""
+    """Store how likely each answer of a single person is incorrect, by a model that was not trained on it.
+
+    That is the ranker for answers that its run was not trained on, and else the run's out-of-fold prediction. An answer
+    without one keeps the doubt of an earlier version, which was not trained on it either.
+    """
     loop = spec.name
     assert pair.ranker is not None
     ranker = models.read(file.tobytes(), pair.ranker)
+    with database.transaction() as conn:
+        found = version_store.ranker_and_run(conn, loop)
+    run_id = None if found is None or facts_of(ranker.name).is_frozen else found[1]
     after: UUID | None = None
     while not stop.is_set():
         with database.transaction() as conn:
-            rows = doubt_store.unseen(conn, loop, pair.names, CHUNK, after)
+            rows = doubt_store.unseen(conn, loop, pair.names, CHUNK, after, run_id)
         if not rows:
             return
-        data = with_pictures(database, settings, spec, [row.data for row in rows])
-        found = doubts(ranker, data, [row.label for row in rows])
+        new = [row for row in rows if row.trained_label is None]
+        data = with_pictures(database, settings, spec, [row.data for row in new])
+        by_output = dict(zip((row.output_id for row in new), doubts(ranker, data, [r.label for r in new]), strict=True))
+        by_output |= {row.output_id: _out_of_fold(row) for row in rows if row.given is not None}
         with database.transaction() as conn:
             projects.lock_hop(conn, loop, "answers")
             _still(conn, loop, pair)
-            by_output = {row.output_id: doubt for row, doubt in zip(rows, found, strict=True)}
             doubt_store.write(conn, loop, pair.names, by_output, {row.output_id: row.seq for row in rows})
+            doubt_store.keep(conn, pair.names, [row.output_id for row in rows if row.output_id not in by_output])
         after = rows[-1].output_id
+
+
+def _out_of_fold(row: Undoubted) -> float | None:
+    """Return the doubt about an answer by the run's out-of-fold prediction; None for a third answer."""
+    assert row.given is not None
+    assert row.of_other is not None
+    if row.label == row.trained_label:
+        return doubt(Support(row.given, row.other, row.of_other))
+    if row.label == row.other:
+        return doubt(Support(row.of_other, row.trained_label, row.given))
+    return None
 
 
 def _file(models_dir: Path | None, version: str) -> Bytes:

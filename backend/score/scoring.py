@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -20,7 +19,6 @@ from backend.learners import Learner
 from backend.learners.predictions import Predictions
 from labelloop import strategies
 from labelloop.errors import Unreadable
-from labelloop.labeling.structured import read_labels
 from labelloop.outputs.output import unit_hash
 from labelloop.queue.why import DRAWN_AT_RANDOM, of_confidence, of_evidence, whys
 from labelloop.threads import one_thread
@@ -89,37 +87,6 @@ def score_chunk(pair: Pair, champion: Bytes | None, ranker: Bytes | None, chunk:
         if ranks is not None:
             _rank(pair, ranks, chunk, *_predictions(ranks, data, chunk.to_rank), scored)
     return scored
-
-
-def doubts(ranker: Learner, data: Sequence[Mapping[str, Any]], answers: Sequence[str]) -> list[float | None]:
-    """Return the probability that each answer is incorrect, by the ranker; None if it cannot read the item or label.
-
-    For one label: 1 minus its probability. For several labels: the largest probability that one of them is wrongly
-    given or missing. For other answers: the ranker's confidence in its own answer if that differs, else 0.
-    """
-    found: list[float | None] = [None] * len(data)
-    columns = {label: column for column, label in enumerate(ranker.classes)}
-    with one_thread:
-        positions, predicted = predict_readable(ranker, data)
-    for row, position in enumerate(positions):
-        answer = answers[position]
-        if predicted.proba is None:
-            found[position] = _doubt(predicted, row, answer)
-        elif answer in columns:
-            found[position] = float(np.clip(1.0 - predicted.proba[row, columns[answer]], 0.0, 1.0))
-    return found
-
-
-def _doubt(predicted: Predictions, row: int, answer: str) -> float | None:
-    if predicted.labels[row] is None:
-        return None
-    if predicted.evidence is not None and (shares := predicted.evidence[row].get("labels")) is not None:
-        try:
-            given = set(read_labels(answer))
-        except ValueError:  # the loop's answers were of another kind
-            return None
-        return max((1.0 - p if label in given else p for label, p in shares.items()), default=None)
-    return 0.0 if predicted.labels[row] == answer else float(predicted.confidences[row])
 
 
 def predict_readable(learner: Learner, data: Sequence[Mapping[str, object]]) -> tuple[list[int], Predictions]:

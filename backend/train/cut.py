@@ -22,6 +22,8 @@ Item = TypeVar("Item", bound=TrainingItem | ItemToLabel)
 MIN_HELD_OUT_PER_LABEL = 5
 """Held-out answers that a label needs to be evaluated. With 4, all correct, the 95 % interval still reaches down to
 51 % (Wilson)."""
+TRAINING, HOLDOUT = "training", "the hold-out set"
+"""Names of the two parts, for notes."""
 MAX_NAMED = 5
 """Labels or items that a note names; it gives the number of the others."""
 
@@ -52,6 +54,18 @@ def divide(spec: LoopSpec, learner: Learner, field: str, rows: Sequence[Answered
     notes += more
     notes += _rare(spec, held_out)
     return Cut([replace(row, weight=weight(row)) for row in training], held_out, notes)
+
+
+def held_out_now(
+    spec: LoopSpec, field: str, rows: Sequence[AnsweredItem], trained_on: Sequence[TrainingItem]
+) -> tuple[list[AnsweredItem], list[str]]:
+    """Return the held-out answers that may judge a version which exists already, and notes on those left out.
+
+    Answers that came later can be copies of what it was trained on, or share a group with it.
+    """
+    rows, notes = _with_known_labels(spec, rows)
+    kept, more = _without_leaks(rows, trained_on, None if spec.learner.reads == "tabular" else field, HOLDOUT)
+    return kept, notes + more
 
 
 def weight(row: AnsweredItem) -> float:
@@ -104,26 +118,26 @@ def _with_known_labels(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[li
 
 
 def _without_leaks(
-    training: list[AnsweredItem], held_out: list[AnsweredItem], field: str | None
+    rows: list[AnsweredItem], others: Sequence[TrainingItem], field: str | None, part: str = TRAINING
 ) -> tuple[list[AnsweredItem], list[str]]:
-    """Leave out the groups of held-out items, and the copies and near-duplicates of those items.
+    """Leave out of `rows` the groups of the others, and the copies and near-duplicates of those items.
 
-    `field`: the field of the data that copies are found by; None if copies are not looked for.
+    `field`: the field of the data that copies are found by; None if copies are not looked for. `part` names the rows.
     """
-    groups = {row.group_key for row in held_out}
-    values = [[None if field is None else value_at(row.data, field) for row in rows] for rows in (training, held_out)]
+    groups = {row.group_key for row in others}
+    values = [[None if field is None else value_at(row.data, field) for row in some] for some in (rows, others)]
     copies = _copies(*values)
-    in_groups = [row for row in training if row.group_key in groups]
-    others = [(row, copy) for row, copy in zip(training, copies, strict=True) if row.group_key not in groups]
-    kept = [row for row, copy in others if copy is None]
-    twins = [f"{row.key} of {held_out[copy].key}" for row, copy in others if copy is not None]
-    if len(kept) == len(training):
-        return training, []
-    reasons = [f"{len(in_groups)} share a group with held-out items"] if in_groups else []
+    in_groups = [row for row in rows if row.group_key in groups]
+    alone = [(row, copy) for row, copy in zip(rows, copies, strict=True) if row.group_key not in groups]
+    kept = [row for row, copy in alone if copy is None]
+    twins = [f"{row.key} of {others[copy].key}" for row, copy in alone if copy is not None]
+    if len(kept) == len(rows):
+        return rows, []
+    of = "held-out items" if part == TRAINING else "training items"
+    reasons = [f"{len(in_groups)} share a group with {of}"] if in_groups else []
     if twins:
-        reasons.append(f"{len(twins)} are copies or near-duplicates of held-out items ({_list(twins)})")
-    left_out = f"{len(training) - len(kept)} of {len(training)} answers left out of training"
-    return kept, [f"{left_out}: {', '.join(reasons)}"]
+        reasons.append(f"{len(twins)} are copies or near-duplicates of {of} ({_list(twins)})")
+    return kept, [f"{len(rows) - len(kept)} of {len(rows)} answers left out of {part}: {', '.join(reasons)}"]
 
 
 def _copies(training: Sequence[object], held_out: Sequence[object]) -> list[int | None]:

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from backend.decide.again import ask_on_more_answers
 from backend.train.cut import labels_in
+from backend.train.drifted import drifted
 from labelloop.errors import Unreachable
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.questions import drift as drift_store
 from labelloop.store.questions import new_answers
-from labelloop.store.questions.drift import Arrivals
 from labelloop.store.tables import jobs, loops, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.drift import accuracy_drop, shift, words
-from labelloop.versions.version import PIPELINE, short
 
 NEW_LABEL_ANSWERS = 5
 """Answers that a new label needs before a run is requested for it."""
 DRIFT_ANSWERS = 20
 """New answers that a run on drift needs; with fewer, it could not improve on the drifted outputs."""
-RECENT_HELD_OUT = 100
-"""Number of the newest held-out answers that count as recent."""
 logger = logging.getLogger(__name__)
 
 
@@ -54,10 +49,12 @@ def _ask_if_due(conn: Conn, loop: str, now: datetime, drift: bool) -> None:
     if spec is not None and new:
         why = _too_long_ago(conn, spec, new, now) or _unknown_label(conn, spec)
         if why is None and drift and spec.retrain.drift and new >= DRIFT_ANSWERS:
-            why = _drift(conn, spec, spec.retrain.drift)
+            why = drifted(conn, spec, spec.retrain.drift)
     if why and runs.request(conn, loop, why) is not None:
         logger.info("loop %s: %s: a run is due", loop, why)
         jobs.ask(conn, jobs.RETRAIN, loop)
+    elif spec is not None and spec.learner.is_trained and (run_id := ask_on_more_answers(conn, spec)):
+        logger.info("loop %s: run %s judges a refused version again, on more answers", loop, run_id)
 
 
 def _too_long_ago(conn: Conn, spec: LoopSpec, new: int, now: datetime) -> str | None:
@@ -89,48 +86,3 @@ def _labels_not_trained_on(conn: Conn, spec: LoopSpec) -> list[str]:
     classes = next(row.classes for row in version_store.list_(conn, spec.name) if row.id == newest)
     known = {label for one in classes for label in labels_in(one, spec.labels)}
     return [label for label in spec.labels if label not in known] if known else []
-
-
-def _drift(conn: Conn, spec: LoopSpec, level: float) -> str | None:
-    """Return a reason if the outputs since the last run differ from those at the time the champion was evaluated."""
-    champion = version_store.champion(conn, spec.name)
-    champion_id = None if champion is None else champion.id
-    then, since = runs.judged(conn, spec.name, champion_id), new_answers.counted_since(conn, spec.name)
-    if then is None or since is None or then.started_at is None:
-        return None
-    rows = drift_store.arrivals(conn, spec.name, then.started_at, since)
-    outputs = sum(row.n for row in rows if row.recent)
-    for what, cell in (("the labels", _label), ("the confidences", _tenth)):
-        found = shift(_counts(rows, cell, recent=False), _counts(rows, cell, recent=True))
-        if why := words(what, found, level, outputs):
-            return why
-    side = then.evaluation["champion" if champion_id is None else "challenger"]
-    before = (int(side["correct"]), int(then.evaluation["holdout"]))
-    recent = drift_store.correct_recently(
-        conn, spec.name, None if champion_id is None else short(champion_id), then.cut, RECENT_HELD_OUT
-    )
-    p = accuracy_drop(before, recent)
-    if p is None:
-        return None
-    who = f"the {PIPELINE}'s outputs were" if champion_id is None else f"champion {short(champion_id)} was"
-    return (
-        f"drift: {who} correct on {recent[0]} of the last {recent[1]} held-out answers, "
-        f"before on {before[0]} of {before[1]} (p = {p:.1g})"
-    )
-
-
-def _counts(rows: Sequence[Arrivals], cell: Callable[[Arrivals], str | None], *, recent: bool) -> Mapping[str, int]:
-    """Return the number of outputs by cell; outputs without a cell do not count."""
-    counts: Counter[str] = Counter()
-    for row in rows:
-        if row.recent is recent and (name := cell(row)) is not None:
-            counts[name] += row.n
-    return counts
-
-
-def _label(row: Arrivals) -> str | None:
-    return row.label
-
-
-def _tenth(row: Arrivals) -> str | None:
-    return None if row.tenth is None else f"confidence {(row.tenth - 1) / 10:.1f} to {row.tenth / 10:.1f}"

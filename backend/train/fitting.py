@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,18 +12,21 @@ from backend.train.search import weights_of
 from labelloop.spec.learners import facts_of
 from labelloop.versions.items import TrainingItem
 
+if TYPE_CHECKING:
+    from backend.learners.calibrate import Fold
 
-def fit_and_calibrate(learner: Learner, rows: Sequence[TrainingItem], seed: int) -> Learner:
-    """Return the learner, trained on these answers (data, label, weight, group_key).
+
+def fit_and_calibrate(learner: Learner, rows: Sequence[TrainingItem], seed: int) -> tuple[Learner, list[Fold]]:
+    """Return the learner, trained on these answers (data, label, weight, group_key), and the folds of calibration.
 
     The same rows and seed give the same bytes. The user's own or remote models give their own confidence and are not
     calibrated. Raises Failed if there is nothing to learn.
     """
-    from backend.learners.calibrate import calibrate
+    from backend.learners.calibrate import calibrate_by_folds
 
     data, labels = [row.data for row in rows], [row.label for row in rows]
     rng, weights = np.random.default_rng(seed), weights_of(rows)
     learner.fit(data, labels, rng, weights)
     if facts_of(learner.name).takes_form:
-        return learner
-    return calibrate(learner, data, labels, rng, weights, [row.group_key for row in rows])
+        return learner, []
+    return calibrate_by_folds(learner, data, labels, rng, weights, [row.group_key for row in rows])

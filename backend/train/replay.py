@@ -80,7 +80,7 @@ def train_again(database: Database, models_dir: Path | None, run_id: UUID, threa
         taught = with_pictures_in(database, None, spec, taught)
     made = models.load(models_dir, run.version_id)
     with threadpool_limits(threads):
-        learner = fit_and_calibrate(make(made.name, made.params), taught, run.seed)
+        learner, _ = fit_and_calibrate(make(made.name, made.params), taught, run.seed)
     with tempfile.TemporaryDirectory() as folder:  # the repeated version is not kept
         stored = models.store(Path(folder), run.loop, learner)
     return {"version": stored.id, "identity": identity(taught, run.seed, threads)}

@@ -11,10 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.learners import Learner, make
+from backend.train.groups import related
 from labelloop.errors import Failed
-from labelloop.reading.paths import value_at
-from labelloop.selection import likeness
-from labelloop.threads import one_thread
 from labelloop.versions.items import TrainingItem
 
 Report = Callable[[int, int], None]
@@ -40,7 +38,7 @@ def search(
     if not grid or len(rows) < MIN_ANSWERS:
         return learner, None
     rows = [rows[int(i)] for i in np.linspace(0, len(rows) - 1, min(len(rows), MAX_ANSWERS))]
-    groups = _groups(rows, learner.params.get("field"))
+    groups = related(rows, learner.params.get("field"))
     if (n := len(set(groups.tolist()))) < FOLDS:
         why = f"the answers form only {n} groups of related items; at least {FOLDS} are needed"
         return learner, {"answers": len(rows), "given_up": why}
@@ -100,20 +98,3 @@ def weights_of(rows: Sequence[TrainingItem]) -> list[float] | None:
     """Return the weights for `fit`; None if all answers count alike."""
     weights = [row.weight for row in rows]
     return None if len(set(weights)) < 2 else weights
-
-
-def _groups(rows: Sequence[TrainingItem], field: object) -> npt.NDArray[np.int64]:
-    """Return a number for each row, equal for rows that belong together: in one group, or as near-duplicates."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(rows)
-    _, named = np.unique([row.group_key for row in rows], return_inverse=True)
-    texts = [value_at(row.data, str(field)) for row in rows]
-    alike = np.arange(n)
-    if all(isinstance(text, str) and not text.startswith("data:") for text in texts):
-        with one_thread:
-            alike = likeness.duplicates([likeness.plain(str(text)) for text in texts])
-    # Each row links the number of its group to that of its near-duplicates; each connected component is one group.
-    graph = coo_array((np.ones(n), (named, n + alike)), shape=(2 * n, 2 * n))
-    return np.asarray(connected_components(graph, directed=False)[1][named], dtype=np.int64)

@@ -14,6 +14,7 @@ import os
 import resource
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -26,9 +27,10 @@ from backend import models
 from backend.decide.again import Judging, judged_before
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
-from backend.train.cut import divide
+from backend.train.cut import divide, held_out_now
 from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import identity
+from backend.train.out_of_fold import end_of_folds, out_of_fold
 from backend.train.predicting import predictions_of_both
 from backend.train.replay import train_again
 from backend.train.retrying import retrying
@@ -43,13 +45,15 @@ from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
 from labelloop.store.tables import versions as version_store
-from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
+from labelloop.versions.items import AnsweredItem, TrainingItem
 from labelloop.versions.runs import RetrainRun
 
+Judgement = tuple[Judging, list[TrainingItem], list[AnsweredItem]]
+"""The version that a run judges again, what it was trained on, and the held-out answers by now."""
 Report = Callable[[str, int, int], None]
 """Called with the name of a step, the number of steps done, and the number of all steps."""
 logger = logging.getLogger(__name__)
-STEPS = ("reading the answers", "searching parameters", "fitting", "storing", "judging")
+STEPS = ("reading the answers", "searching parameters", "fitting", "cross-validating", "storing", "judging")
 
 
 def main() -> int:
@@ -122,7 +126,7 @@ def train(
     Returns {"version", "trained_on", "notes", ..} or {"refused": reason}. A second call gives the same bytes.
     """
 
-    def gather() -> tuple[RetrainRun, LoopSpec, list[AnsweredItem] | tuple[Judging, list[ItemToLabel]]]:
+    def gather() -> tuple[RetrainRun, LoopSpec, list[AnsweredItem] | Judgement]:
         with database.transaction() as conn:
             run = runs.get(conn, run_id)
             spec = None if run is None else loops.get(conn, run.loop)
@@ -135,9 +139,10 @@ def train(
     run, spec, found = retrying(gather)
     with threadpool_limits(spec.retrain.threads):
         if isinstance(found, tuple):
-            version, judged = found
+            version, trained_on, judged = found
+            judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
             judged = with_pictures_in(database, settings, spec, judged)
-            return _judge_again(database, models_dir, run, version, judged, report)
+            return _judge_again(database, models_dir, run, version, judged, notes, report)
         return _train(database, models_dir, run, spec, with_pictures_in(database, settings, spec, found), report)
 
 
@@ -157,12 +162,12 @@ def _train(
         return _refused(f"{len(cut.training)} answers to train on, at least 2 are needed", cut.notes)
 
     try:
-        learner, tried = _fit(spec, learner, cut.training, run.seed, report)
+        learner, tried, unseen = _fit(spec, learner, cut.training, run.seed, report)
     except Failed as exc:
         return _refused(str(exc), cut.notes)
-    _report_step(report, 3)
-    stored = models.store(models_dir, spec.name, learner)
     _report_step(report, 4)
+    stored = models.store(models_dir, spec.name, learner)
+    _report_step(report, 5)
     incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, stored.id, cut.held_out)
 
     def keep() -> None:
@@ -177,6 +182,7 @@ def _train(
                 trained_on=len(cut.training),
             )
             run_items.write_verdicts(conn, run.id, [row.output_id for row in cut.held_out], incumbent, challenger)
+            run_items.write_out_of_fold(conn, run.id, unseen)
             runs.write_tried(conn, run.id, tried)
 
     retrying(keep)
@@ -190,18 +196,39 @@ def _train(
 
 
 def _fit(
-    spec: LoopSpec, learner: Learner, rows: Sequence[TrainingItem], seed: int, report: Report
-) -> tuple[Learner, dict[str, Any] | None]:
-    """Return the fitted learner and the parameters tried, if the loop searches them. Raises Failed."""
-    tried = None
+    spec: LoopSpec, learner: Learner, rows: Sequence[AnsweredItem], seed: int, report: Report
+) -> tuple[Learner, dict[str, Any] | None, list[run_items.OutOfFold]]:
+    """Return the fitted learner, the parameters tried, and the out-of-fold predictions of the answers. Raises Failed.
+
+    The parameters are None if the loop does not search them.
+    """
+    tried, limit_s, began = None, 60 * spec.retrain.minutes, time.monotonic()
     if spec.retrain.search:
         _report_step(report, 1)
-        limit_s = TIME_SHARE * 60 * spec.retrain.minutes
         learner, tried = search(
-            learner, spec.learner.params, rows, seed, limit_s, lambda done, of: _report_step(report, 1, done, of)
+            learner,
+            spec.learner.params,
+            rows,
+            seed,
+            TIME_SHARE * limit_s,
+            lambda done, of: _report_step(report, 1, done, of),
         )
     _report_step(report, 2)
-    return fit_and_calibrate(learner, rows, seed), tried
+    searched = time.monotonic()
+    learner, folds = fit_and_calibrate(learner, rows, seed)
+    now = time.monotonic()
+    _report_step(report, 3)
+    found = out_of_fold(
+        learner,
+        rows,
+        folds,
+        seed,
+        end_of_folds(began, now, limit_s) if spec.queue.second else None,
+        (now - searched) / (1 + len(folds)),
+        lambda done, of: _report_step(report, 3, done, of),
+    )
+    pairs = zip(rows, found, strict=True)
+    return learner, tried, [run_items.OutOfFold(row.output_id, *one) for row, one in pairs if one is not None]
 
 
 def _refused(reason: str, notes: Sequence[str]) -> dict[str, Any]:
@@ -220,11 +247,20 @@ def _judge_again(
     models_dir: Path | None,
     run: RetrainRun,
     version: Judging,
-    judged: list[ItemToLabel],
+    judged: list[AnsweredItem],
+    notes: list[str],
     report: Report,
 ) -> dict[str, Any]:
     """Return the same as `train`, for the version of an earlier run; only the verdict is new."""
-    report(STEPS[4], 4, len(STEPS))
+    report(STEPS[5], 5, len(STEPS))
+
+    def write() -> None:
+        with database.transaction() as conn:
+            run_items.clear(conn, run.id)
+            run_items.copy_training_set(conn, run.id, version.run_id)
+            run_items.write(conn, run.id, judged)
+
+    retrying(write)
     learner = models.load(models_dir, version.version_id)
     incumbent, challenger, speed = predictions_of_both(models_dir, run, learner, version.version_id, judged)
 
@@ -236,7 +272,7 @@ def _judge_again(
     return {
         "version": version.version_id,
         "trained_on": version.trained_on,
-        "notes": [],
+        "notes": notes,
         "speed": speed,
         "identity": version.identity,
     }

@@ -1,4 +1,4 @@
-"""The commands that measure: people (annotators) and control (active learning against a random order)."""
+"""The commands that measure: people (annotators), accuracy (the pipeline) and control (active learning)."""
 
 from __future__ import annotations
 
@@ -77,7 +77,34 @@ def control(settings: Settings, loop: str | None, draws: int, as_json: bool) -> 
     show(plain(found), as_json)
 
 
+@click.command()
+@one_of_the_loops
+@as_json_too
+@with_settings
+def accuracy(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """Estimate the error rate of the pipeline's labels over all outputs that came in.
+
+    It uses answers that chance chose: of the lanes holdout, audit and control. Ranking chose the others, so their rate
+    says nothing about all outputs. Where the interval is wide, it says about how many more answers are needed.
+    """
+    from backend.report.error_rate import error_rate_report
+    from backend.report.parts import as_json as in_json_types
+    from labelloop.store.tables import loops
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            spec = loops.get(conn, name)
+            if spec is None:
+                raise UsageError(f"no loop {name!r}")
+            found = error_rate_report(conn, spec)
+    if as_json:
+        return print_json(in_json_types({"loop": name, **found}))
+    click.echo("\n".join(found["sentences"]))
+
+
 COMMANDS = (
     people,
+    accuracy,
     control,
 )

@@ -65,12 +65,13 @@ def _run(report: Mapping[str, Any]) -> None:
     detectable = report["detectable"]
     figures |= {
         "gain": gain_words(report["gain"]),
+        "expected loss": None if report["loss"] is None else _loss(report["loss"]),
         "detectable gain": None if detectable is None else f"{100 * detectable:.1f} points",
         "trained on, held out": f"{report['taught']}, {report['held_out']}",
         "answers up to, seed": f"{report['cut']}, {report['seed']}",
     }
     figures |= {
-        f"calibration error (ECE) of the {side}": percent_words(found["ece"])
+        f"calibration error (ECE) of the {side}": _calibration(found)
         for side, found in (report["calibration"] or {}).items()
         if found and found.get("ece") is not None
     }
@@ -79,15 +80,31 @@ def _run(report: Mapping[str, Any]) -> None:
         show([_slice(found) for found in report["slices"]], as_json=False)
 
 
+def _loss(loss: Mapping[str, float]) -> str:
+    return f"{100 * loss['promoting']:.2f} points by promoting it, {100 * loss['waiting']:.2f} by waiting"
+
+
 def _slice(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one line of the table; the interval holds for all judged slices at once."""
+    ends = "" if found.get("joint_low") is None else "joint_"
+    detectable = found.get("detectable")
+    said = [words for key, words in (("fell", "got worse"), ("watched", "watched")) if found.get(key)]
     return {
         "slice": f"{found['by']} {found['shown']}",
         "n": found["n"],
         "champion": percent_words(found["champion"]),
         "challenger": percent_words(found["challenger"]),
-        "gain": gain_words({"value": found["gain"], "low": found["low"], "high": found["high"]}),
-        "": "got worse" if found["fell"] else None,
+        "gain": gain_words({"value": found["gain"], "low": found[f"{ends}low"], "high": found[f"{ends}high"]}),
+        "detectable loss": None if detectable is None else f"{100 * detectable:.0f} points",
+        "": ", ".join(said) or None,
     }
+
+
+def _calibration(found: Mapping[str, Any]) -> str | None:
+    words = percent_words(found["ece"])
+    if found.get("high") is None:
+        return words
+    return f"{words} (90 % CI {100 * found['low']:.1f} to {100 * found['high']:.1f})"
 
 
 COMMANDS = (runs,)

@@ -88,7 +88,7 @@ def simulate(
     with all labels.
     """
     from console.simulate import SimulateOptions, defaults, files, run, variants
-    from console.simulate.picture import notes, table
+    from console.simulate.picture import differences, notes, table
     from labelloop.errors import UsageError
 
     given = defaults(settings.loops_dir, loop)
@@ -106,6 +106,9 @@ def simulate(
         report = run(labelled, options, to_stderr, tick)
     console = a_console(MIN_TABLE_WIDTH)
     console.print(table(report))
+    if (paired := differences(report)) is not None:
+        console.print()
+        console.print(paired)
     for note in notes(report):
         console.print(note)
 

@@ -1,4 +1,4 @@
-"""Learning curves over seeds: mean, interval, and labels needed to reach a share of the metric with all labels."""
+"""Learning curves over seeds: mean, spread, and labels needed to reach a share of the metric with all labels."""
 
 from __future__ import annotations
 
@@ -10,6 +10,29 @@ import numpy.typing as npt
 
 SHARES = (0.90, 0.95)
 """Shares of the metric with all labels; for each, the labels needed are counted."""
+FEWEST_FOR_INTERVAL = 4
+"""Number of seeds from which an interval is given. With fewer, Student's t is so wide that the range says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Mean over the seeds, with its 95 % interval by Student's t, or with the range of the seeds if they are few."""
+
+    mean: float
+    low: float | None
+    """None with one seed."""
+    high: float | None
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64], least: float = 0.0) -> Spread:
+        """Summarise one value per seed, each from `least` to 1."""
+        from scipy.stats import t
+
+        n, mean = len(values), float(values.mean())
+        if n < FEWEST_FOR_INTERVAL:
+            return cls(mean, *((None, None) if n < 2 else (float(values.min()), float(values.max()))))
+        half = float(t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n))
+        return cls(mean, max(least, mean - half), min(1.0, mean + half))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +47,16 @@ class Curve:
     def mean(self) -> npt.NDArray[np.float64]:
         return np.asarray(self.metrics.mean(axis=0))
 
-    def interval(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]] | None:
-        """Return the 95 % interval of the mean, by Student's t over the seeds; None with one seed."""
-        from scipy.stats import t
+    def spreads(self) -> list[Spread]:
+        """Return the mean of the metric after each number of labels, with its interval or range."""
+        return [Spread.of(column) for column in self.metrics.T]
 
-        n = len(self.metrics)
-        if n < 2:
-            return None
-        half = t.ppf(0.975, n - 1) * self.metrics.std(axis=0, ddof=1) / np.sqrt(n)
-        return self.mean - half, self.mean + half
+    def differences(self, other: Curve) -> tuple[Spread, Spread]:
+        """Return the difference of the metrics, seed by seed: with all labels of the budget, and the mean over all
+        batches after the first, which is the same for both.
+        """
+        differences = self.metrics - other.metrics
+        return Spread.of(differences[:, -1], -1.0), Spread.of(differences[:, 1:].mean(axis=1), -1.0)
 
     def reached(self, metric: float) -> list[int | None]:
         """Return per seed the first number of labels that reached `metric`; None if the budget did not suffice."""

@@ -65,6 +65,16 @@ def replay(
     return metrics
 
 
+def cold_start(labelled: Labelled, seed: int, batch: int, budget: int) -> int:
+    """Return the number of labels that are asked at random, before there is a model that a strategy could use.
+
+    It is the first batch, or more batches while all answers have the same label.
+    """
+    codes = labelled.codes[random_order(labelled, seed)[:budget]]
+    other = np.flatnonzero(codes != codes[0])
+    return budget if not len(other) else min(budget, (int(other[0]) // batch + 1) * batch)
+
+
 def random_order(labelled: Labelled, seed: int) -> Codes:
     """Return the pool's rows in the random order of this seed."""
     drawn: Codes = np.random.default_rng([seed, 3]).permutation(labelled.pool)

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from console.simulate import curves, picture
+from console.simulate import curves, extrapolate, picture
 from console.simulate.asking import asker
 from console.simulate.labelled import Labelled
 from console.simulate.learning import Study, study
 from console.simulate.options import SimulateOptions
-from console.simulate.replay import Ask, metric_with_all_labels, replay
+from console.simulate.replay import Ask, cold_start, metric_with_all_labels, replay
 from labelloop import strategies
 from labelloop.errors import UsageError
 
@@ -57,10 +57,18 @@ def simulate(
         found[name] = curve(labelled, learner, ask, range(options.seeds), options.batch, budget, report_progress)
         announce(f"{name}: {found[name].mean[-1]:.3f} with {budget} labels")
     reached = {name: curves.needed(one, full) for name, one in found.items()}
+    of_random = found.get(strategies.RANDOM)
+    cold = [cold_start(labelled, seed, options.batch, budget) for seed in range(options.seeds)]
     return {
         "data": _data(labelled),
-        "settings": {"seeds": options.seeds, "batch": options.batch, "budget": budget},
+        "settings": {
+            "seeds": options.seeds,
+            "batch": options.batch,
+            "budget": budget,
+            "spread": "95 % interval" if options.seeds >= curves.FEWEST_FOR_INTERVAL else "range",
+        },
         "full": {"score": full},
+        "cold_start": _cold_start(cold, next(iter(found.values()))),
         "strategies": {
             variant.name: {
                 "strategy": variant.strategy,
@@ -68,8 +76,12 @@ def simulate(
                 "curve": _points(found[variant.name]),
                 "labels_for": {
                     share: _needed(need, reached.get(strategies.RANDOM, {}).get(share), variant.name)
+                    | {"about": _about(found[variant.name], need, len(labelled.pool), full)}
                     for share, need in reached[variant.name].items()
                 },
+                "difference_to_random": None
+                if of_random is None or variant.strategy == strategies.RANDOM
+                else _difference(found[variant.name], of_random),
             }
             for variant in options.variants
         },
@@ -139,17 +151,35 @@ def _data(labelled: Labelled) -> dict[str, Any]:
 
 
 def _points(found: curves.Curve) -> list[dict[str, Any]]:
-    interval = found.interval()
     return [
-        {
-            "labels": n,
-            "mean": float(found.mean[i]),
-            "low": None if interval is None else float(interval[0][i]),
-            "high": None if interval is None else float(interval[1][i]),
-            "scores": found.metrics[:, i].tolist(),
-        }
-        for i, n in enumerate(found.labels)
+        {"labels": n, **_spread(spread), "scores": found.metrics[:, i].tolist()}
+        for i, (n, spread) in enumerate(zip(found.labels, found.spreads(), strict=True))
     ]
+
+
+def _spread(spread: curves.Spread) -> dict[str, Any]:
+    return {"mean": spread.mean, "low": spread.low, "high": spread.high}
+
+
+def _cold_start(labels: Sequence[int], found: curves.Curve) -> dict[str, Any]:
+    """Return the labels asked at random in each seed, and the metric with them, the same for every strategy."""
+    metrics = [found.metrics[seed, found.labels.index(n)] for seed, n in enumerate(labels)]
+    return {"per_seed": list(labels), "median": float(np.median(labels)), "low": min(labels), "high": max(labels),
+            "score": _spread(curves.Spread.of(np.array(metrics)))}  # fmt: skip
+
+
+def _difference(found: curves.Curve, of_random: curves.Curve) -> dict[str, Any]:
+    """Return the difference seed by seed; both have the same first batches and the same test set."""
+    end, average = found.differences(of_random)
+    return {"end": _spread(end), "average": _spread(average)}
+
+
+def _about(found: curves.Curve, need: curves.Needed, pool: int, full: float) -> dict[str, Any] | None:
+    """Return about how many labels would reach the goal; None if the median did, or if the curve cannot tell."""
+    if need.median is not None:
+        return None
+    about = extrapolate.estimate(found.labels, found.metrics, need.metric, pool, full)
+    return None if about is None else {"labels": about.labels, "low": about.low, "high": about.high}
 
 
 def _needed(need: curves.Needed, of_random: curves.Needed | None, name: str) -> dict[str, Any]:

@@ -85,7 +85,7 @@ class Gain:
 
         The interval is Tango's if every difference is -1, 0 or 1, else the bootstrap's.
         """
-        low, high = _tango(differences) if _whole(differences) else bootstrap(differences, rng)
+        low, high = _tango(differences) if is_whole(differences) else bootstrap(differences, rng)
         return cls(float(differences.mean()), low, high)
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) 
     told = np.sort(differences[differences != 0])
     if not len(told):
         return 1.0
-    if _whole(told):
+    if is_whole(told):
         return _heads(int((told > 0).sum()), len(told))
     flips = min(flips, max(FEWER, DRAWS // len(told)))
     seen = told.sum() - 1e-9
@@ -155,7 +155,8 @@ def _heads(k: int, n: int) -> float:
     return float(found / 2**n)
 
 
-def _whole(differences: Floats) -> bool:
+def is_whole(differences: Floats) -> bool:
+    """Whether every difference is -1, 0 or 1, as if each answer is either correct or incorrect."""
     return bool(np.isin(differences, (-1.0, 0.0, 1.0)).all())
 
 

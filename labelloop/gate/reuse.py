@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
+
+from labelloop.gate.bound import HORIZON, joint_alphas
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,8 @@ class Reuse:
     """Alpha in the spec."""
     alpha: float
     """Alpha of this verdict."""
+    bound: bool = False
+    """Whether alpha comes from the joint test of all challengers of this champion."""
 
     @classmethod
     def of(cls, asked: float, shares: Sequence[float] = (), *, ignored: bool = False) -> Reuse:
@@ -36,7 +42,31 @@ class Reuse:
         counted = math.fsum(shares)
         return cls(sum(share > 0 for share in shares), counted, asked, asked if ignored else asked / (1 + counted))
 
+    @classmethod
+    def bounded(cls, asked: float, differences: Sequence[Mapping[Any, float]], rng: np.random.Generator) -> Reuse:
+        """Compute alpha so that all verdicts against this incumbent together stay within `asked`.
+
+        `differences`: for each verdict, the oldest first and this one last, challenger - incumbent by item.
+        """
+        items = {item: i for i, item in enumerate(dict.fromkeys(item for one in differences for item in one))}
+        matrix = np.zeros((len(differences), len(items)))
+        for row, one in zip(matrix, differences, strict=True):
+            row[[items[item] for item in one]] = list(one.values())
+        earlier = len(differences) - 1
+        return cls(earlier, earlier, asked, joint_alphas(matrix, asked, rng)[-1], bound=True)
+
     def __str__(self) -> str:
+        if self.bound:
+            seen = f"{self.looks} earlier verdict{'s' * (self.looks != 1)} against this champion"
+            if not self.alpha:
+                why = (
+                    "have used up alpha"
+                    if self.looks >= HORIZON
+                    else "leave no level that a result could reach of alpha"
+                )
+                return f"{seen} {why} {self.asked:g}: a person decides, or more held-out answers"
+            together = f"which keeps {HORIZON} verdicts together within {self.asked:g}"
+            return f"{seen}: judged at alpha {self.alpha:.2g}, {together}"
         if not self.looks:
             return f"no earlier verdict on these answers: judged at alpha {self.asked:g}"
         seen = f"{self.looks} earlier verdict{'s' * (self.looks > 1)} on these answers"

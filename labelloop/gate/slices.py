@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from labelloop.gate.paired import FEWER, Floats, Gain, holm, p_better
+from labelloop.gate.joint import joint, tango
+from labelloop.gate.paired import Floats, Gain
+from labelloop.gate.parts import Fact, parts
+from labelloop.gate.power import detectable_loss
+
+__all__ = ["ALPHA", "MIN_SLICE", "Fact", "Slice", "cut", "is_watched", "sentences", "worst"]
 
 ALPHA = 0.05
 """Significance level of all slices of a verdict together. It is independent of the gate's own alpha: a bold promotion
@@ -18,24 +22,12 @@ policy must not hide losses.
 """
 MIN_SLICE = 10
 """Smallest number of items of a slice that is judged; smaller slices are only shown."""
-MOST_VALUES = 20
-"""Largest number of different values of a text field that gives slices.
-
-The field must also have, on average, two or more items for each value. A field with more numbers than that is divided
-at the quartiles.
-"""
-MOST_SLICES = 50
-"""Largest number of slices by label, source or person; the most frequent ones are used."""
-MOST_FIELDS = 20
-"""Largest number of data fields, the first by name: among very many slices no loss would be significant. `gate.slices`
-can name others.
-"""
-_FIELD = "data."
-"""Prefix of the names of the outputs' data fields."""
-_QUARTERS = [0.25, 0.5, 0.75]
-
-Fact = str | float | datetime | tuple[str, ...] | None
-"""Fact about one item; a tuple of words puts the item into several slices."""
+WATCHED_SHARE = 0.5
+"""Share of ALPHA that the watched slices get, if there are other slices too."""
+MOST_WATCHED = 5
+"""Slices of one watched fact that get a sentence each."""
+POOLED = 20.0
+"""Items of the whole hold-out set that count beside a slice's own, when its share of cancelling items is estimated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +39,29 @@ class Slice:
     """Accuracy, or mean item score."""
     challenger: float
     gain: Gain
+    """Gain with an interval for this slice alone."""
     p_worse: float | None
-    """Probability of such a loss by luck alone, adjusted for the number of slices (Holm); None if there are too few
-    items.
-    """
+    """Probability of such a loss by luck alone, adjusted for all slices; None if there are too few items."""
     fell: bool
     """Whether it lost more than the floor allows, and not by luck."""
+    watched: bool = False
+    """Whether `gate.watch` names it."""
+    among: Gain | None = None
+    """Gain with an interval that holds for all judged slices at once, so also for the one picked as the worst; None if
+    it was not judged.
+    """
+    detectable: float | None = None
+    """The smallest loss that would have refused with a probability of 80 %, 0 to 1; None if no loss would, or if it
+    was not judged.
+    """
+
+    @property
+    def name(self) -> str:
+        return f"{self.by} {self.value}"
 
     def __str__(self) -> str:
         return (
-            f"{self.by} {self.value} got worse by {-100 * self.gain.value:.1f} points, from {100 * self.champion:.1f} "
+            f"{self.name} got worse by {-100 * self.gain.value:.1f} points, from {100 * self.champion:.1f} "
             f"to {100 * self.challenger:.1f} % on {self.n} (p = {self.p_worse:.2g} among all slices)"
         )
 
@@ -71,6 +76,11 @@ class Slice:
             "low": self.gain.low,
             "high": self.gain.high,
             "fell": self.fell,
+            "watched": self.watched,
+            "p": self.p_worse,
+            "joint_low": None if self.among is None else self.among.low,
+            "joint_high": None if self.among is None else self.among.high,
+            "detectable": self.detectable,
         }
 
 
@@ -81,59 +91,120 @@ def cut(
     *,
     floor: float,
     rng: np.random.Generator,
+    watch: Sequence[str] = (),
 ) -> list[Slice]:
-    """Return every slice of the items: first those that fell, then in the order of the facts.
+    """Return every slice of the items: first those that fell, then the watched ones, then in the order of the facts.
 
-    `incumbent` and `challenger` are the item scores of each, shape (n,), 0 to 1.
+    `incumbent` and `challenger` are the item scores of each, shape (n,), 0 to 1. `watch` names slices as `gate.watch`
+    does; together they get WATCHED_SHARE of ALPHA.
     """
-    names = dict.fromkeys(name for item in facts for name in item)
-    parts = {by: some for by in names if (some := _parts(by, [item.get(by) for item in facts]))}
-    too_many = [by for by in parts if by.startswith(_FIELD)][MOST_FIELDS:]
-    places = [(by, value, found) for by in parts if by not in too_many for value, found in parts[by]]
-    differences = [challenger[found] - incumbent[found] for _, _, found in places]
-    judged = [i for i, found in enumerate(differences) if len(found) >= MIN_SLICE]
-    p_values = dict(zip(judged, holm([p_better(-differences[i], rng, FEWER) for i in judged]), strict=True))
+    places = parts(facts, watch)
+    watched = [is_watched(by, value, watch) for by, value, _ in places]
+    differences = challenger - incumbent
+    judged = [i for i, (_, _, items) in enumerate(places) if len(items) >= MIN_SLICE]
+    members = np.zeros((len(judged), len(facts)), dtype=bool)
+    for row, i in enumerate(judged):
+        members[row, places[i][2]] = True
+    results = dict(zip(judged, _judge(differences, members, [watched[i] for i in judged], floor, rng), strict=True))
     slices = []
-    for i, (by, value, found) in enumerate(places):
-        gain, p_worse = Gain.of(differences[i], rng), p_values.get(i)
+    for i, (by, value, items) in enumerate(places):
+        gain, (p_worse, among, detectable) = Gain.of(differences[items], rng), results.get(i, (None, None, None))
         fell = p_worse is not None and p_worse <= ALPHA and gain.value < -floor
-        means = float(incumbent[found].mean()), float(challenger[found].mean())
-        slices.append(Slice(by, value, len(found), *means, gain, p_worse, fell))
-    return sorted(slices, key=lambda s: not s.fell)
+        means = float(incumbent[items].mean()), float(challenger[items].mean())
+        slices.append(Slice(by, value, len(items), *means, gain, p_worse, fell, watched[i], among, detectable))
+    return sorted(slices, key=lambda s: (not s.fell, not s.watched))
 
 
-def _parts(by: str, values: Sequence[Fact]) -> list[tuple[str, list[int]]]:
-    """Return the positions of the items by value. A single value gives no slice."""
-    numbers = {i: v.timestamp() if isinstance(v, datetime) else float(v)
-               for i, v in enumerate(values) if isinstance(v, datetime | float | int)}  # fmt: skip
-    if numbers and (not by.startswith(_FIELD) or _many(len(set(numbers.values())), len(numbers))):
-        return _quartiles(numbers, times=any(isinstance(v, datetime) for v in values))
-    found = defaultdict(list)
-    for i, value in enumerate(values):
-        if value is not None:
-            for word in value if isinstance(value, tuple) else [f"{value:g}" if i in numbers else str(value)]:
-                found[word].append(i)
-    if len(found) < 2 or (by.startswith(_FIELD) and _many(len(found), len(values))):
+def is_watched(by: str, value: str, watch: Sequence[str]) -> bool:
+    """Return whether an entry of `gate.watch` names this slice: by its fact, or by its fact and value."""
+    return by in watch or f"{by}={value}" in watch
+
+
+def worst(slices: Sequence[Slice]) -> Slice | None:
+    """Return the judged slice with the most evidence of a loss; None if none was judged."""
+    judged = [(one.p_worse, one.gain.value, i) for i, one in enumerate(slices) if one.p_worse is not None]
+    return slices[min(judged)[2]] if judged else None
+
+
+def sentences(slices: Sequence[Slice], floor: float, watch: Sequence[str]) -> list[str]:
+    """Return what a verdict says about its slices, beside those that fell: the worst one, what could have been seen,
+    and the watched ones.
+    """
+    judged, named = [one for one in slices if one.p_worse is not None], worst(slices)
+    found = []
+    if named is not None:
+        refused = sum(one.fell for one in judged)
+        beyond = f" by more than {100 * floor:g} points and" if floor else ""
+        counted = f"{refused or 'none'} of {len(judged)} slices got worse{beyond} beyond chance"
+        found += [f"worst slice: {_gain(named)}", f"{counted}; {_seeable(judged)}"]
+    elif slices:
+        found += [f"no slice has {MIN_SLICE} held-out answers, so no slice was judged"]
+    for entry in watch:
+        found += _watched(entry, [one for one in slices if is_watched(one.by, one.value, (entry,))])
+    return found
+
+
+def _gain(one: Slice) -> str:
+    if one.among is None:
+        return f"{one.name} {100 * one.gain.value:+.1f} points on {one.n}"
+    ends = f"95 % CI {100 * one.among.low:+.1f} to {100 * one.among.high:+.1f}"
+    return f"{one.name}, {100 * one.gain.value:+.1f} points ({ends}, for all slices at once) on {one.n} answers"
+
+
+def _seeable(judged: Sequence[Slice]) -> str:
+    """Return the losses that the largest and the smallest slice would have shown."""
+    sizes = [one for one in judged if not one.watched] or judged
+    most, least = max(sizes, key=lambda s: s.n), min(sizes, key=lambda s: s.n)
+    large = f"{_shown(most)} would have been seen in four of five cases in the largest ({most.name}, {most.n} answers)"
+    if most is least or most.detectable is None:
+        return large
+    return f"{large}, and {_shown(least)} in the smallest ({least.name}, {least.n})"
+
+
+def _shown(one: Slice) -> str:
+    return "no loss" if one.detectable is None else f"a loss of {100 * one.detectable:.0f} points"
+
+
+def _watched(entry: str, found: Sequence[Slice]) -> list[str]:
+    """Return the sentences of one entry of `gate.watch`."""
+    if not found:
+        return [f"watched slice {entry}: no held-out answer belongs to it, so it was not judged"]
+    said = []
+    for one in found[:MOST_WATCHED]:
+        if one.among is None:
+            said.append(f"watched slice {one.name}: {one.n} held-out answers, it is judged from {MIN_SLICE}")
+        else:
+            said.append(f"watched slice {_gain(one)}; {_shown(one)} would have been seen in four of five cases")
+    more = len(found) - MOST_WATCHED
+    return said + ([f"{more} more slices by {entry} are watched"] if more > 0 else [])
+
+
+def _judge(
+    differences: Floats, members: npt.NDArray[np.bool_], watched: Sequence[bool], floor: float, rng: np.random.Generator
+) -> list[tuple[float, Gain, float | None]]:
+    """Return for each slice its adjusted p-value, its gain with the joint interval, and its detectable loss."""
+    if not len(members):
         return []
-    frequent = Counter({word: len(items) for word, items in found.items()}).most_common(MOST_SLICES)
-    return [(word, found[word]) for word in sorted(word for word, _ in frequent)]
+    shares = _shares(np.array(watched))
+    found = joint(differences, members, shares, ALPHA, rng)
+    n = members.sum(axis=1).astype(np.float64)
+    better, worse = (members.astype(np.float64) @ np.maximum(side * differences, 0.0) for side in (1.0, -1.0))
+    low, high = tango(n, better, worse, found.z)
+    overall = np.abs(differences).mean()
+    # What the slice lost is no part of the noise, and its own few answers tell little about the noise.
+    cancelling = (2 * np.minimum(better, worse) + POOLED * overall) / (n + POOLED)
+    # The level that a slice has even if every other one could show a loss (Bonferroni): no promise that luck must keep.
+    detectable = [
+        detectable_loss(int(items), float(f"{ALPHA * share:.2g}"), round(float(noise), 2), floor)
+        for items, share, noise in zip(n, shares, cancelling, strict=True)
+    ]
+    gains = [Gain(*map(float, ends)) for ends in zip((better - worse) / n, low, high, strict=True)]
+    return list(zip(found.p_worse.tolist(), gains, detectable, strict=True))
 
 
-def _many(values: int, items: int) -> bool:
-    return values > MOST_VALUES or 2 * values > items
-
-
-def _quartiles(numbers: Mapping[int, float], *, times: bool) -> list[tuple[str, list[int]]]:
-    if len(set(numbers.values())) < 2:
-        return []
-    items, values = list(numbers), np.array(list(numbers.values()))
-    quarter = np.searchsorted(np.quantile(values, _QUARTERS), values, side="left")
-    return [
-        (f"{_word(values[quarter == q].min(), times)} to {_word(values[quarter == q].max(), times)}",
-         [items[i] for i in np.flatnonzero(quarter == q)])
-        for q in range(4) if (quarter == q).any()
-    ]  # fmt: skip
-
-
-def _word(number: float, times: bool) -> str:
-    return f"{datetime.fromtimestamp(number, UTC):%Y-%m-%d %H:%M}" if times else f"{number:g}"
+def _shares(watched: npt.NDArray[np.bool_]) -> Floats:
+    """Return each slice's share of ALPHA; the shares sum to 1."""
+    n, named = len(watched), int(watched.sum())
+    if named in (0, n):
+        return np.full(n, 1 / n)
+    return np.where(watched, WATCHED_SHARE / named, (1 - WATCHED_SHARE) / (n - named))

@@ -10,8 +10,9 @@ import numpy as np
 
 from labelloop.gate import slices
 from labelloop.gate.calibration import Calibration
+from labelloop.gate.loss import Loss
 from labelloop.gate.paired import Accuracy, Gain, p_better
-from labelloop.gate.power import detectable_gain
+from labelloop.gate.power import by_loss, by_test, detectable_gain
 from labelloop.gate.reuse import Reuse
 from labelloop.gate.slices import Fact, Slice
 from labelloop.threads import one_thread
@@ -71,7 +72,8 @@ class GateDecision:
     gain: Gain | None
     """None if there are no items."""
     detectable: float | None
-    """The smallest gain that this gate would have detected with a probability of 80 %; None if no gain would do."""
+    """The smallest gain that this gate would have promoted with a probability of 80 %; None if no gain would do."""
+    loss: Loss
     reuse: Reuse
     slices: tuple[Slice, ...]
     calibration: tuple[Calibration | None, Calibration | None]
@@ -91,6 +93,7 @@ class GateDecision:
             "better": self.better,
             "worse": self.worse,
             "p": self.p_value,
+            "loss": self.loss.as_json(),
             "gain": None if self.gain is None else self.gain.as_json(),
             "detectable": self.detectable,
             "reuse": self.reuse.as_json(),
@@ -105,18 +108,26 @@ class GateDecision:
 class Gate:
     """The rules of a promotion.
 
-    There are enough held-out answers, the challenger is better beyond chance, no slice lost more than the floor allows,
-    and calibration error, latency and file size keep their limits.
+    There are enough held-out answers, and the challenger is better by the loop's rule. No slice lost more than the
+    floor allows. Calibration error, latency and file size keep their limits.
+
+    Without `alpha` the rule is the expected loss: the challenger is ahead, and promoting it loses at most `max_loss`
+    on average. With `alpha` it is the paired test.
     """
 
     min_holdout: int
-    alpha: float
+    alpha: float | None = None
+    """Level of the paired test, before the correction for earlier verdicts."""
+    max_loss: float = 0.004
+    """Largest expected loss by a promotion, 0 to 1."""
     floor: float = 0.0
     """Largest loss of a slice, 0 to 1; the gate refuses if a slice lost more, and not by chance."""
+    watch: tuple[str, ...] = ()
+    """The slices that matter most, as `gate.watch` names them."""
     min_gain: float = 0.0
     """Smallest gain that is worth a change, 0 to 1."""
     max_ece: float | None = None
-    """Largest calibration error of the challenger, 0 to 1; an error that chance alone explains is not refused."""
+    """Largest calibration error of the challenger, 0 to 1; it refuses only an error above it beyond chance."""
     max_slowdown: float | None = None
     """Largest latency for an item, as a multiple of the champion's."""
     max_size_mb: float | None = None
@@ -135,7 +146,8 @@ class Gate:
 
         Without `reuse` the answers count as new.
         """
-        rng, reuse, cost = np.random.default_rng(seed), reuse or Reuse.of(self.alpha), cost or Cost()
+        rng, cost = np.random.default_rng(seed), cost or Cost()
+        reuse = reuse or Reuse.of(1.0 if self.alpha is None else self.alpha)
         items = sorted(items, key=_place)
         item_scores = np.array([_item_scores(item) for item in items]).reshape(-1, 2)
         confidences = np.array([item.confidences for item in items], dtype=float).reshape(-1, 2)
@@ -144,25 +156,27 @@ class Gate:
         with one_thread:
             incumbent, challenger = (Accuracy.of_item_scores(column, metric, rng) for column in item_scores.T)
             p_value, gain = p_better(differences, rng), Gain.of(differences, rng) if items else None
-            cut = slices.cut([i.facts for i in items], *item_scores.T, floor=self.floor, rng=rng)
+            loss = Loss.of(differences, rng)
+            cut = slices.cut([i.facts for i in items], *item_scores.T, floor=self.floor, rng=rng, watch=self.watch)
             calibration = [Calibration.of(confidences[:, i], item_scores[:, i], rng) for i in (0, 1)]
         too_few = gain is None or len(items) < self.min_holdout
-        detectable = None if too_few else detectable_gain(len(items), reuse.alpha, float((differences**2).mean()))
+        needed = by_loss(len(items), self.max_loss) if self.alpha is None else by_test(reuse.alpha)
+        detectable = None if too_few else detectable_gain(len(items), needed, float((differences**2).mean()))
         better, worse = int((differences > 0).sum()), int((differences < 0).sum())
 
-        promote, why = self._better(len(items), gain, p_value, reuse)
+        promote, why = self.better(len(items), float(differences.mean()) if items else 0.0, loss, p_value, reuse)
         against, notes = self._rules(cut, calibration[1], cost)
+        said = slices.sentences(cut, self.floor, self.watch)
         if promote and against:
             promote, why = False, f"{why}, but {against.pop(0)}"
         evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
         first = f"{evidence}, {why}{', ' if too_few else ': '}{'promoted' if promote else 'refused'}"
         seen = "no gain at all" if detectable is None else f"a gain of {100 * detectable:.1f} points"
-        held = (
-            [] if too_few else [f"gain {gain}; {seen} would have been detected with a probability of 80 %", str(reuse)]
-        )
+        held = [f"gain {gain}; {seen} would have been promoted with a probability of 80 %"]
+        held.append(f"expected loss: {loss}" if self.alpha is None else f"{reuse}; expected loss: {loss}")
         return GateDecision(
             promote,
-            (first, *against, *held, *notes),
+            (first, *against, *said[:1], *([] if too_few else held), *said[1:], *notes),
             incumbent,
             challenger,
             better,
@@ -170,23 +184,29 @@ class Gate:
             p_value,
             gain,
             detectable,
+            loss,
             reuse,
             tuple(cut),
             (calibration[0], calibration[1]),
             cost,
         )
 
-    def _better(self, n: int, gain: Gain | None, p_value: float, reuse: Reuse) -> tuple[bool, str]:
-        """Return whether it is better on enough answers, and not by chance; and the reason."""
-        if gain is None or n < self.min_holdout:
+    def better(self, n: int, gain: float, loss: Loss, p_value: float, reuse: Reuse) -> tuple[bool, str]:
+        """Return whether a challenger with this gain on `n` answers is better by the loop's rule; and the reason."""
+        if not n or n < self.min_holdout:
             return False, f"{n} held-out answers, the gate needs {self.min_holdout}: no verdict"
-        if gain.value <= 0:
+        if gain <= 0:
             return False, "not better"
-        if p_value > reuse.alpha:
-            return False, f"p = {p_value:.2g} > {reuse.alpha:.2g}, it may be chance"
-        if gain.value < self.min_gain:
-            return False, f"a gain of {100 * gain.value:.1f} points, the gate needs {100 * self.min_gain:g}"
-        return True, f"p = {p_value:.2g} <= {reuse.alpha:.2g}"
+        if self.alpha is None:
+            passes, what = loss.promoting <= self.max_loss, loss.of_promoting(self.max_loss)
+        else:
+            passes = p_value <= reuse.alpha
+            what = (
+                f"p = {p_value:.2g} {'<=' if passes else '>'} {reuse.alpha:.2g}{'' if passes else ', it may be chance'}"
+            )
+        if passes and gain < self.min_gain:
+            return False, f"a gain of {100 * gain:.1f} points, the gate needs {100 * self.min_gain:g}"
+        return passes, what
 
     def _rules(self, cut: Sequence[Slice], calibration: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
         """Return the sentences of the rules that refuse, and those of the rules that do not."""
@@ -196,22 +216,15 @@ class Gate:
         def rule(broken: bool, sentence: str) -> None:
             (against if broken else notes).append(sentence)
 
-        judged = [one for one in cut if one.p_worse is not None]
-        if fell := [one for one in judged if one.fell]:
+        fell = [one for one in cut if one.fell]
+        if fell:
             more = f"; and {len(fell) - MOST_NAMED} slices more" if len(fell) > MOST_NAMED else ""
             rule(True, "; ".join(map(str, fell[:MOST_NAMED])) + more)
-        elif judged:
-            floor = f"by more than {100 * self.floor:g} points and " if self.floor else ""
-            rule(False, f"none of {len(judged)} slices got worse {floor}beyond chance")
-        elif cut:
-            rule(False, f"no slice has {slices.MIN_SLICE} held-out answers, so no slice was judged")
         if calibration is not None:
-            limit, off = self.max_ece, f"calibration error (ECE) {100 * calibration.ece:.1f} %"
-            if limit is None or calibration.ece <= limit:
-                rule(False, off)
-            else:
-                lucky = calibration.ece <= calibration.by_luck
-                rule(not lucky, f"{off}, the limit is {100 * limit:g} %" + ", but chance alone may do that" * lucky)
+            limit = "" if self.max_ece is None else f", the limit is {100 * self.max_ece:g} %"
+            above = self.max_ece is not None and calibration.is_above(self.max_ece)
+            maybe = self.max_ece is not None and calibration.ece > self.max_ece and not above
+            rule(above, f"{calibration}{limit}" + ", but chance alone may do that" * maybe)
         if self.max_slowdown is not None:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms

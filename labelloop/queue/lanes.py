@@ -50,9 +50,15 @@ UNKNOWN = 1e-3
 @dataclass(frozen=True, slots=True)
 class Placement:
     lane: Lane
-    inclusion_probability: float
-    """Chance, 0 to 1, that people see an item like this one. It is 1 if the trigger sends it, in the rule and in the
-    control lane alike.
+    triggered: bool | None
+    """Whether the trigger sends the output, whatever its lane: the stratum of estimates (answers/error_rate.py). None
+    for gold, which is in no stratum.
+    """
+    inclusion_probability: float | None
+    """Probability, 0 to 1, with which chance alone chooses an output of this stratum for people, in any lane. None in
+    the rule lane, where rank chooses, and in the gold lane.
+
+    It is the probability of an answer only once nothing waits: use answers/error_rate.py, which does not need it.
     """
     holdout: bool
     utility: float | None
@@ -67,12 +73,13 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     """Return the lane of an output. `sends` is the compiled trigger, if the caller already has it."""
     label, confidence = headline(output, spec)
     gold = output.gold is not None
+    triggered = None if gold else (sends or spec.sends)(_facts(output, spec, label, confidence))
     holdout = not gold and unit_hash("holdout", spec.name, output.group_key) < spec.holdout
     if gold:
         lane = Lane.GOLD
     elif holdout:
         lane = Lane.HOLDOUT
-    elif (sends or spec.sends)(_facts(output, spec, label, confidence)):
+    elif triggered:
         lane = Lane.CONTROL if unit_hash("control", spec.name, output.key) < spec.queue.control else Lane.RULE
     elif unit_hash("audit", spec.name, output.key) < spec.audit:
         lane = Lane.AUDIT
@@ -83,8 +90,10 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
         utility = _utility(output, spec, confidence)
     elif lane != Lane.PASS:
         utility = unit_hash("order", spec.name, output.key)
-    chance = spec.audit if lane in (Lane.AUDIT, Lane.PASS) else 1.0
-    return Placement(lane, chance, holdout, utility, label, confidence)
+    chance = None
+    if lane not in (Lane.RULE, Lane.GOLD):
+        chance = spec.holdout + (1.0 - spec.holdout) * (spec.queue.control if triggered else spec.audit)
+    return Placement(lane, triggered, chance, holdout, utility, label, confidence)
 
 
 def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:

@@ -12,13 +12,17 @@ from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
+from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
-from labelloop.spec.sections import Action, GateSpec, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
+from labelloop.spec.sections import Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
 from labelloop.spec.trigger import Trigger, compile_trigger
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
+
+SHOWN_LABELS = 10
+"""Labels named in one message."""
 
 
 class LoopSpec(Strict):
@@ -73,6 +77,16 @@ class LoopSpec(Strict):
                 f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
                 "than one about every task: use one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _watches_labels_that_exist(self) -> LoopSpec:
+        for entry in self.gate.watch:
+            by, _, label = entry.partition("=")
+            if by == "label" and label and self.labels and label not in self.labels:
+                some = ", ".join(self.labels[:SHOWN_LABELS])
+                more = f" and {len(self.labels) - SHOWN_LABELS} more" if len(self.labels) > SHOWN_LABELS else ""
+                raise ValueError(f"gate.watch: no label {label!r}; there are: {some}{more}")
         return self
 
     @field_validator("title")

@@ -1,4 +1,4 @@
-"""The sections of loop.yaml: actions, queue, prelabels, learner, runs and gate."""
+"""The sections of loop.yaml but for the gate: actions, queue, prelabels, learner and runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
 from labelloop.spec.learners import NONE, LearnerFacts, facts_of
 
-SLICES = ("label", "source", "reviewer", "length", "time")
-"""Slices that every hold-out set can be cut by, besides the fields of the outputs' data."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -71,7 +69,7 @@ class Queue(Strict):
     gold: float = Field(default=0.05, ge=0, le=1)
     """Share of outputs that came with a known answer. If there are none, the other lanes share these slots."""
     second: float = Field(default=0.0, ge=0, le=1)
-    """Share of second opinions on the most uncertain answers."""
+    """Share of second opinions on the most doubtful answers."""
 
     @field_validator("strategy")
     @classmethod
@@ -151,8 +149,8 @@ class Retrain(Strict):
     drift: float | Literal[False] = 0.25
     """Train if incoming outputs have shifted by this much (population stability index) and some answers are new.
 
-    A drop of the champion's accuracy counts as well; labelloop/versions/drift.py has both measures. If false, neither
-    is checked.
+    A fall of the champion's accuracy counts as well; labelloop/versions has both measures, in drift.py and falls.py. If
+    false, neither is checked.
     """
     on_new_label: bool = True
     """Train when there are a few answers with a label that the newest version does not know."""
@@ -186,60 +184,3 @@ class Retrain(Strict):
     def every_s(self) -> float | None:
         """`every` in seconds; None if it is not set."""
         return None if self.every is None else int(self.every[:-1]) * _SECONDS[self.every[-1]]
-
-
-class Shadow(Strict):
-    """The time that a challenger predicts beside the champion before the gate judges it on the answers given since."""
-
-    answers: int = Field(default=50, ge=1)
-    """Number of answers that it is judged on."""
-    outputs: int = Field(default=1000, ge=1, le=100_000)
-    """Largest number of outputs that it predicts."""
-    days: float = Field(default=14, gt=0, le=365)
-    """Time limit in days; with too few answers by then it is refused."""
-    then: Literal["auto", "ask"] = "auto"
-    """Next step if it passes: `auto` promotes it, `ask` waits for a person."""
-
-    @model_validator(mode="after")
-    def _can_end(self) -> Shadow:
-        if self.answers > self.outputs:
-            raise ValueError(f"outputs must be at least answers: {self.outputs} outputs, {self.answers} answers")
-        return self
-
-
-class GateSpec(Strict):
-    """The gate: rules for replacing the champion by a challenger, and whether a person decides."""
-
-    min_holdout: int = Field(default=20, ge=1)
-    """Smallest number of held-out answers; with fewer there is no verdict and the champion stays."""
-    alpha: float = Field(default=0.05, gt=0, lt=1)
-    """Significance level of the paired one-sided test; it is divided by the number of verdicts so far on the same
-    answers.
-    """
-    reuse: Literal["share", "ignore"] = "share"
-    """With `ignore`, alpha is not divided: after many verdicts some challengers pass by luck."""
-    min_gain: float = Field(default=0.0, ge=0, lt=1)
-    """Smallest gain that is worth a change, 0 to 1."""
-    floor: float = Field(default=0.02, ge=0, le=1)
-    """Largest loss of a slice, 0 to 1. The gate refuses a challenger if a slice lost more, and not by chance."""
-    slices: tuple[str, ...] = (*SLICES, "data")
-    """Slices of the hold-out set: label, source, reviewer, length, time; data.x is one field, data is all of them."""
-    max_ece: float | None = Field(default=None, gt=0, le=1)
-    """Largest expected calibration error, 0 to 1."""
-    max_slowdown: float | None = Field(default=None, gt=0)
-    """Largest latency of the challenger, as a multiple of the champion's time for an item."""
-    max_size_mb: float | None = Field(default=None, gt=0)
-    """Largest size of the challenger's file, in millions of bytes."""
-    promotion: Literal["auto", "ask", "shadow"] = "auto"
-    """Next step if it passes: `auto` promotes it, `ask` waits for a person, `shadow` lets it predict beside the
-    champion first.
-    """
-    shadow: Shadow = Shadow()
-
-    @field_validator("slices")
-    @classmethod
-    def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        for name in names:
-            if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
-                raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
-        return names

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 
@@ -71,3 +71,14 @@ class JudgedItem:
     champion_confidence: float | None
     challenger_label: str | None
     challenger_confidence: float | None
+
+
+class EarlierItem(NamedTuple):
+    """A held-out item of an earlier verdict, with both models' labels at that time."""
+
+    run_id: UUID
+    output_id: UUID
+    label: str
+    """The answer at that time."""
+    champion_label: str | None
+    challenger_label: str | None

@@ -1,5 +1,4 @@
-"""Second opinions: ask one more person about the answers that the newest version doubts most, and about answers that
-cannot be read.
+"""Second opinions: ask one more person about the most doubtful answers, and about answers that cannot be read.
 
 Both are stored before Label Studio is told. Whether Label Studio knows is read from its tasks: the next push repeats
 what was lost, or undone by a change of the whole project. Telling it twice has the effect of telling it once.

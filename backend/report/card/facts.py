@@ -101,7 +101,7 @@ def _data(conn: Conn, version: JudgedVersion) -> Card:
 
 
 def _metrics(version: JudgedVersion, evaluation: Mapping[str, Any]) -> Card:
-    kept = ("holdout", "gain", "detectable", "better", "worse", "p", "reuse", "reviewers")
+    kept = ("holdout", "gain", "detectable", "better", "worse", "p", "loss", "rule", "reuse", "reviewers")
     return {
         "metric": evaluation.get("metric", "accuracy") if evaluation else None,
         "accuracy": evaluation.get("challenger"),

@@ -1,4 +1,4 @@
-"""Statements about the table doubts: the newest version's doubt about an answer of one person."""
+"""Statements about the table doubts: the doubt about an answer of one person, by a model not trained on it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from labelloop.store.tables.prelabels import MAX_BYTES
 from labelloop.versions.version import VersionPair
 
 DOUBTFUL = 0.5
-"""The version gives another label at least as much chance as the answer's."""
+"""Smallest doubt that is asked about: another answer is at least as probable as the given one.
+
+Below it, few answers are incorrect: `python -m benchmarks.second`.
+"""
 
 
 class Doubtful(NamedTuple):
@@ -20,7 +23,7 @@ class Doubtful(NamedTuple):
     output_id: UUID
     key: str
     doubt: float
-    """Probability that the answer is incorrect, as the ranker sees it."""
+    """Probability that another answer is correct, if that or the given one is."""
 
 
 class Undoubted(NamedTuple):
@@ -28,9 +31,18 @@ class Undoubted(NamedTuple):
 
     output_id: UUID
     data: Mapping[str, Any]
+    """The item; empty if the run was trained on it."""
     seq: int
     """The answer's seq."""
     label: str
+    trained_label: str | None
+    """The answer that the ranker's run was trained on; None if it was not trained on this item."""
+    given: float | None
+    """Out-of-fold probability of `trained_label`; None if there is none."""
+    other: str | None
+    """The most probable other answer, out of fold."""
+    of_other: float | None
+    """Out-of-fold probability of `other`."""
 
 
 def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
@@ -52,34 +64,58 @@ def most(conn: Conn, loop: str, limit: int) -> list[Doubtful]:
     ).fetchall()
 
 
-def unseen(conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None) -> list[Undoubted]:
+def unseen(
+    conn: Conn, loop: str, pair: VersionPair, limit: int, after: UUID | None = None, run_id: UUID | None = None
+) -> list[Undoubted]:
     """Return answers of one person about which these versions have not given a doubt yet, in the order of the ids.
 
+    `run_id`: the run that made the ranker, whose out-of-fold predictions are read. None if the ranker was trained on no
+    answer. Leaves out answers that the run was trained on without such a prediction, unless there is an older doubt.
     Starts behind the id `after`. Returns at most `limit` rows, and fewer if the data is large; only outputs of the
     lanes that `most` may ask again.
     """
     cursor = rows_of(conn, Undoubted)
     return cursor.execute(
         f"""
-        select output_id, data, seq, label from (
-            select w.*, o.data,
-                sum(pg_column_size(o.data)) over (order by o.id) - pg_column_size(o.data) as bytes_before
+        select output_id, data, seq, label, trained_label, given, other, of_other from (
+            select w.*, case when w.trained_label is null then o.data else '{{}}' end as data,
+                sum(w.bytes) over (order by o.id) - w.bytes as bytes_before
             from (
-                select o.id as output_id, a.seq, a.label
+                select o.id as output_id, a.seq, a.label, i.label as trained_label,
+                    i.out_of_fold_probability as given, i.out_of_fold_other as other,
+                    i.out_of_fold_other_probability as of_other,
+                    case when i.output_id is null then pg_column_size(o.data) else 0 end as bytes
                 from outputs o cross join lateral (
                     select seq, label, reviewers from answers where output_id = o.id order by seq desc limit 1
                 ) a left join doubts d on d.output_id = o.id
+                left join run_items i on i.run_id = %(run_id)s::uuid and i.output_id = o.id and i.part = 'train'
                 where o.loop = %(loop)s and o.state = 'answered' and o.lane not in ('holdout', 'gold')
                 and a.reviewers = 1 and a.label is not null
                 and (d.champion, d.ranker) is distinct from (%(champion)s, %(ranker)s)
+                and (i.output_id is null or i.out_of_fold_probability is not null or d.output_id is not null)
                 and (%(after)s::uuid is null or o.id > %(after)s)
                 order by o.id limit %(limit)s
             ) w join outputs o on o.id = w.output_id
         ) w
         where bytes_before < {MAX_BYTES} order by output_id
         """,
-        {"loop": loop, "champion": pair.champion, "ranker": pair.ranker, "limit": limit, "after": after},
+        {
+            "loop": loop,
+            "champion": pair.champion,
+            "ranker": pair.ranker,
+            "limit": limit,
+            "after": after,
+            "run_id": run_id,
+        },
     ).fetchall()
+
+
+def keep(conn: Conn, pair: VersionPair, output_ids: Sequence[UUID]) -> None:
+    """Let the doubts about these outputs stand under these versions, which have no better ones."""
+    conn.execute(
+        "update doubts set champion = %(champion)s, ranker = %(ranker)s where output_id = any(%(ids)s)",
+        {"champion": pair.champion, "ranker": pair.ranker, "ids": sorted(output_ids)},
+    )
 
 
 def write(

@@ -87,8 +87,8 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         """
         create temporary table incoming (
             key text, body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb, label text,
-            confidence float8, model_version text, produced_at timestamptz, lane lane, inclusion float8,
-            holdout boolean, utility float8, evidence jsonb, embedding real[], gold text
+            confidence float8, model_version text, produced_at timestamptz, lane lane, triggered boolean,
+            inclusion float8, holdout boolean, utility float8, evidence jsonb, embedding real[], gold text
         ) on commit drop
         """
     )
@@ -101,10 +101,10 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         with fresh as (
             insert into outputs (
                 loop, key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version,
-                produced_at, lane, inclusion_probability, holdout, state, evidence, embedding, gold
+                produced_at, lane, triggered, inclusion_probability, holdout, state, evidence, embedding, gold
             )
             select %(loop)s, key, body_sha256, group_key, data, probabilities, result, label, confidence,
-                model_version, produced_at, lane, inclusion, holdout,
+                model_version, produced_at, lane, triggered, inclusion, holdout,
                 (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold
             from incoming order by key
             on conflict (loop, key) do nothing
@@ -251,6 +251,7 @@ def _columns(row: Row) -> tuple[Any, ...]:
         output.model_version,
         output.produced_at,
         placement.lane,
+        placement.triggered,
         placement.inclusion_probability,
         placement.holdout,
         placement.utility,

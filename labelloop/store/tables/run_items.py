@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
-from labelloop.versions.items import AnsweredItem, ItemToLabel, TrainingItem
+from labelloop.versions.items import AnsweredItem, TrainingItem
 
 Verdicts = Sequence[tuple[str | None, float | None]]
 """A label and its confidence, item by item; None if a model predicted nothing."""
+
+
+class OutOfFold(NamedTuple):
+    """An answer of the training set, as seen by a model that was not trained on it."""
+
+    output_id: UUID
+    given: float
+    """Probability of the answer, 0 to 1."""
+    other: str | None
+    """The most probable other answer; None if there is none."""
+    of_other: float
+    """Probability of the other answer, 0 to 1; 0 if there is none."""
 
 
 def answered(conn: Conn, loop: str, upto: int) -> list[AnsweredItem]:
@@ -72,28 +85,50 @@ def write_verdicts(
     )
 
 
-def copy(conn: Conn, run_id: UUID, of: UUID) -> None:
-    """Copy the items of the run `of` into the run, without any model's predictions."""
+def write_out_of_fold(conn: Conn, run_id: UUID, rows: Sequence[OutOfFold]) -> None:
+    """Store how models that were not trained on these answers of the training set see them."""
+    conn.execute(
+        """
+        update run_items i set out_of_fold_probability = v.given, out_of_fold_other = v.other,
+            out_of_fold_other_probability = v.of_other
+        from unnest(%(ids)s::uuid[], %(given)s::float8[], %(other)s::text[], %(of_other)s::float8[])
+            as v (id, given, other, of_other)
+        where i.run_id = %(run_id)s and i.output_id = v.id and i.part = 'train'
+        """,
+        {
+            "run_id": run_id,
+            "ids": [row.output_id for row in rows],
+            "given": [row.given for row in rows],
+            "other": [row.other for row in rows],
+            "of_other": [row.of_other for row in rows],
+        },
+    )
+
+
+def copy_training_set(conn: Conn, run_id: UUID, of: UUID) -> None:
+    """Copy what the run `of` was trained on into the run."""
     conn.execute(
         """
         insert into run_items (run_id, output_id, part, holdout, answer_seq, label, weight)
-        select %(run_id)s, output_id, part, holdout, answer_seq, label, weight from run_items where run_id = %(of)s
+        select %(run_id)s, output_id, part, holdout, answer_seq, label, weight
+        from run_items where run_id = %(of)s and part = 'train'
         """,
         {"run_id": run_id, "of": of},
     )
 
 
-def held_out(conn: Conn, run_id: UUID) -> list[ItemToLabel]:
-    """Return what the run is judged on, in the order of the keys."""
-    cursor = rows_of(conn, ItemToLabel)
-    return cursor.execute(
+def held_out_answers(conn: Conn, loop: str) -> int:
+    """Count the held-out outputs with a clear answer by now."""
+    row = conn.execute(
         """
-        select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
-        from run_items i join outputs o on o.id = i.output_id
-        where i.run_id = %(run_id)s and i.part = 'holdout' order by o.key collate "C"
+        select count(*) as n from outputs o cross join lateral (
+            select label from answers where output_id = o.id order by seq desc limit 1
+        ) a where o.loop = %(loop)s and o.holdout and o.lane <> 'gold' and a.label is not null
         """,
-        {"run_id": run_id},
-    ).fetchall()
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
 
 
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 from labelloop.reading import paths
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.tables.runs import RUN
-from labelloop.versions.items import JudgedItem
+from labelloop.versions.items import EarlierItem, JudgedItem
 from labelloop.versions.runs import RetrainRun, RunStatus
 
 FACTS = """
@@ -48,24 +48,87 @@ def held_out(conn: Conn, run_id: UUID, field: str | None) -> list[JudgedItem]:
     ).fetchall()
 
 
-def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
-    """Return, for each earlier verdict against the same champion, the share of this run's held-out items in it.
+HAD_A_VERDICT = """
+    r.loop = %(loop)s and r.id <> %(id)s and r.champion_id is not distinct from %(champion_id)s
+    and r.version_id is distinct from r.champion_id and r.status in ('promoted', 'refused', 'asking', 'shadow')
+    and (r.scores ->> 'holdout')::integer >= %(min_holdout)s
+"""
+"""Condition on retrain_runs `r`: an earlier verdict against the champion of the run `id`.
 
-    Runs that were judged on too few answers, or made the champion again, had no verdict.
-    """
+Runs that were judged on too few answers, or made the champion again, had no verdict.
+"""
+
+
+def looks(conn: Conn, run: RetrainRun, min_holdout: int) -> list[float]:
+    """Return, for each earlier verdict against the same champion, the share of this run's held-out items in it."""
     rows = conn.execute(
-        """
+        f"""
         with ours as (select output_id from run_items where run_id = %(id)s and part = 'holdout')
         select count(*) / (select count(*) from ours)::float8 as share
         from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout' join ours using (output_id)
-        where r.loop = %(loop)s and r.id <> %(id)s and r.champion_id is not distinct from %(champion_id)s
-        and r.version_id is distinct from r.champion_id and r.status in ('promoted', 'refused', 'asking', 'shadow')
-        and (r.scores ->> 'holdout')::integer >= %(min_holdout)s
-        group by r.id order by min(r.finished_at)
+        where {HAD_A_VERDICT} group by r.id order by min(r.finished_at)
         """,
         {"id": run.id, "loop": run.loop, "champion_id": run.champion_id, "min_holdout": min_holdout},
     ).fetchall()
     return [row["share"] for row in rows]
+
+
+def earlier(conn: Conn, run: RetrainRun, min_holdout: int) -> list[EarlierItem]:
+    """Return the held-out items of every earlier verdict against the same champion, the oldest verdict first."""
+    cursor = rows_of(conn, EarlierItem)
+    return cursor.execute(
+        f"""
+        select r.id as run_id, i.output_id, i.label, i.champion_label, i.challenger_label
+        from retrain_runs r join run_items i on i.run_id = r.id and i.part = 'holdout'
+        where {HAD_A_VERDICT} order by r.finished_at, r.id, i.output_id
+        """,
+        {"id": run.id, "loop": run.loop, "champion_id": run.champion_id, "min_holdout": min_holdout},
+    ).fetchall()
+
+
+class RefusedVersion(NamedTuple):
+    """The verdict on the most answers about a version that was refused although it was ahead."""
+
+    version_id: str
+    run_id: UUID
+    seed: int
+    gain: float
+    """Gain over the champion at that verdict, 0 to 1."""
+    held_out: int
+    """Held-out answers at that verdict."""
+
+
+def refused_ahead(conn: Conn, loop: str, champion_id: str | None) -> list[RefusedVersion]:
+    """Return the versions that the gate refused against this champion although they were ahead of it.
+
+    Left out are versions that served, that a person has refused, or whose last further verdict failed or was stopped.
+    The verdict with the most answers counts as the newest, because a clock can go back.
+    """
+    cursor = rows_of(conn, RefusedVersion)
+    return cursor.execute(
+        """
+        select v.version_id, v.id as run_id, v.seed, v.gain, v.held_out
+        from (
+            select distinct on (version_id) version_id, id, seed, (scores #>> '{gain,value}')::float8 as gain,
+                (scores ->> 'holdout')::integer as held_out
+            from retrain_runs
+            where loop = %(loop)s and status = 'refused' and scores is not null
+            and champion_id is not distinct from %(champion_id)s and version_id is distinct from %(champion_id)s
+            order by version_id, held_out desc, finished_at desc
+        ) v
+        where gain > 0
+        and not exists (select from promotions p where p.loop = %(loop)s and p.version_id = v.version_id)
+        and not exists (
+            select from decisions d join retrain_runs r on r.id = d.run_id
+            where r.version_id = v.version_id and d.decision = 'refuse' and d.by <> 'gate'
+        )
+        and not exists (
+            select from retrain_runs f join retrain_runs r on r.id = f.judges
+            where r.version_id = v.version_id and f.status in ('failed', 'stopped')
+        )
+        """,
+        {"loop": loop, "champion_id": champion_id},
+    ).fetchall()
 
 
 def hold(conn: Conn, loop: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from labelloop.store.database import Conn, columns, rows_of
 from labelloop.versions.version import Champion, JudgedVersion, ModelVersion, Promotion, Stage, VersionId
@@ -53,16 +54,22 @@ def ranker(conn: Conn, loop: str) -> VersionId | None:
     The next answers train its successor. Ranking by an older champion, or by the pipeline's model, asks what that model
     does not know (on digits, 8 orders: accuracy 0.83 after 180 answers, against 0.97).
     """
+    found = ranker_and_run(conn, loop)
+    return None if found is None else found[0]
+
+
+def ranker_and_run(conn: Conn, loop: str) -> tuple[VersionId, UUID] | None:
+    """Return the ranker and the run that trained it; None if there is none."""
     row = conn.execute(
         """
-        select version_id from retrain_runs
+        select version_id, id from retrain_runs
         where loop = %(loop)s and version_id is not null and judges is null
         and status in ('promoted', 'refused', 'asking', 'shadow')
         order by finished_at desc limit 1
         """,
         {"loop": loop},
     ).fetchone()
-    return None if row is None else row["version_id"]
+    return None if row is None else (row["version_id"], row["id"])
 
 
 def in_force_since(conn: Conn, loop: str) -> datetime | None:

@@ -13,8 +13,9 @@ from backend.decide.promote import promote, refuse
 from backend.train.retrain import _apply, heal, retrain
 from backend.train.train import train
 from labelloop.process.settings import Settings
+from labelloop.spec.gate import GateSpec
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import GateSpec, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.questions import new_answers
 from labelloop.store.tables import jobs, loops, runs, versions
@@ -184,7 +185,7 @@ def test_a_version_that_is_not_better_than_the_new_champion_ends_as_refused(
         assert versions.ranker(conn, LOOP) == good, "the newest that was trained, not the newest that was judged"
 
 
-def test_it_waits_beside_a_run_that_trains_comes_first_and_looks_at_no_new_answer(
+def test_it_waits_beside_a_run_that_trains_comes_first_and_uses_up_no_new_answer(
     database: Database, settings: Settings
 ) -> None:
     _, bad = loop_with_a_bad_version(database, settings, "ask")

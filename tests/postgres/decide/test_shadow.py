@@ -15,7 +15,7 @@ from backend.train.child import Children
 from backend.worker import duties
 from labelloop.errors import Unreachable
 from labelloop.process.settings import Settings
-from labelloop.spec.sections import Shadow
+from labelloop.spec.gate import Shadow
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, versions
 from labelloop.versions.runs import RetrainRun

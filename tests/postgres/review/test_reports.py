@@ -50,6 +50,8 @@ def test_reports_of_a_judged_run_are_json_and_say_what_was_measured(judged: tupl
     assert summary["champion"]["accuracy"]["run"] == str(second), "the newest measurement, as the champion of that run"
     assert any("needs your decision" in need["what"] for need in summary["needs_you"])
     assert [r["status"] for r in loop["runs"]] == ["asking", "promoted"]
+    assert loop["fall"]["judged_on"] > 0
+    assert "held-out answers" in loop["fall"]["words"]
     assert [v["trained_on"] for v in loop["curve"]] == sorted(v["trained_on"] for v in loop["curve"])
 
     assert run["champion"]["version"] == summary["champion"]["version"] != run["challenger"]["version"]

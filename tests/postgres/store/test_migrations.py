@@ -134,7 +134,7 @@ def test_an_open_task_keeps_the_name_of_its_versions_in_label_studio(
                      " %(version)s from outputs o, batches b, projects p where o.key = 'k3'", values)  # fmt: skip
         conn.execute("insert into doubts (output_id, loop, doubt, version)"
                      " select id, loop, .5, %(version)s from outputs where key = 'k4'", values)  # fmt: skip
-    assert migrate(old)[0] == "0009"
+    at(old, "0010")  # a later migration deletes the doubts
     with psycopg.connect(old) as conn:
         for table in ("pool", "batch_items", "tasks", "doubts"):
             rows = conn.execute(f"select champion, ranker from {table}").fetchall()
@@ -142,6 +142,9 @@ def test_an_open_task_keeps_the_name_of_its_versions_in_label_studio(
         shown = conn.execute("select shown_version from tasks").fetchall()
     assert shown == [(VersionPair(champion, ranker).name,)] or "eeeeeeee" in version
     assert VersionPair(champion, ranker).name == version
+    migrate(old)
+    with psycopg.connect(old) as conn:
+        assert not conn.execute("select from doubts").fetchall(), "versions had them about their own training answers"
 
 
 def test_a_process_that_is_at_work_meanwhile_does_not_break_it_off(old: str) -> None:
@@ -191,3 +194,28 @@ def test_an_answer_without_a_label_is_noted_to_be_read_again(old: str) -> None:
             " join annotation_versions v on v.seq = annotation_version"
         ).fetchall()
     assert rows == [("k1", 1, 2, b"", None)], "with its newest version, and none that has a label"
+
+
+def test_old_outputs_keep_the_stratum_that_their_lane_tells_and_no_probability_that_rank_had_a_part_in(
+    old: str,
+) -> None:
+    at(old, "0010")
+    with psycopg.connect(old) as conn:
+        conn.execute("insert into loops (name, spec, labels_xml) values ('pets', '{}', '')")
+        conn.execute(
+            "insert into outputs (loop, key, body_sha256, group_key, data, model_version, lane, inclusion_probability,"
+            " holdout, state) select 'pets', l, '', 'g', '{}', 'm', l::lane, case when l = 'audit' then .1 else 1 end,"
+            " l = 'holdout', 'waiting' from unnest(enum_range(null::lane)::text[]) l"
+        )
+    assert migrate(old)[0] == "0011"
+    with psycopg.connect(old) as conn:
+        rows = conn.execute("select lane::text, triggered, inclusion_probability from outputs").fetchall()
+    assert {lane: triggered for lane, triggered, _ in rows} == {
+        "rule": True,
+        "control": True,
+        "audit": False,
+        "pass": False,
+        "holdout": None,
+        "gold": None,
+    }
+    assert {chance for _, _, chance in rows} == {None}, "the shares of that time are not stored"

@@ -64,7 +64,7 @@ def test_a_waiting_output_is_in_the_pool_and_one_push_is_requested(intake: Intak
     intake.post(*(output(f"k{i}", 0.6 if i % 2 else 0.95) for i in range(300)))
     rows = intake.sql(
         """
-        select o.lane::text, o.state::text, o.holdout, o.inclusion_probability as chance, p.utility
+        select o.lane::text, o.state::text, o.holdout, o.triggered, o.inclusion_probability as chance, p.utility
         from outputs o left join pool p on p.output_id = o.id
         """
     )
@@ -72,7 +72,9 @@ def test_a_waiting_output_is_in_the_pool_and_one_push_is_requested(intake: Intak
     for row in rows:
         assert (row["state"] == "waiting") == (row["utility"] is not None) == (row["lane"] != "pass")
         assert row["holdout"] == (row["lane"] == "holdout")
-        assert row["chance"] == (0.2 if row["lane"] in ("audit", "pass") else 1.0)
+        assert row["triggered"] == (row["lane"] == "rule") or row["holdout"]
+        by_chance = 0.3 if row["triggered"] else 0.3 + 0.7 * 0.2
+        assert row["chance"] == (None if row["lane"] == "rule" else by_chance)
         assert row["utility"] == pytest.approx(0.8) if row["lane"] == "rule" else True
     assert [row["task_name"] for row in intake.sql("select task_name from procrastinate_jobs")] == [jobs.PUSH]
 

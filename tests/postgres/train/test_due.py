@@ -88,13 +88,14 @@ def test_a_label_that_the_newest_version_was_not_taught(database: Database, want
 
 
 def arrived(conn: Conn, spec: LoopSpec, n: int, spam: float, start: int = 0) -> None:
-    """Outputs of which such a share says spam, and all are as sure as each other."""
+    """Outputs of which such a share says spam, in no order, and all are as sure as each other."""
     conn.execute(
         """
         insert into outputs (loop, key, body_sha256, group_key, data, label, confidence, model_version, lane,
             inclusion_probability, holdout, state, received_at)
-        select %(loop)s, 'item/' || i, '', 'item/' || i, '{}', case when i %% 100 < %(spam)s then 'spam' else 'ham' end,
-            0.7, 'm', 'pass', 0, false, 'passed', clock_timestamp()
+        select %(loop)s, 'item/' || i, '', 'item/' || i, '{}',
+            case when i * 37 %% 100 < %(spam)s then 'spam' else 'ham' end, 0.7, 'm', 'pass', 0, false,
+            'passed', clock_timestamp()
         from generate_series(%(start)s::int, %(start)s + %(n)s - 1) i
         """,
         {"loop": spec.name, "n": n, "spam": 100 * spam, "start": start},
@@ -123,25 +124,6 @@ def test_drift_of_incoming_outputs_starts_a_run(database: Database, spam: float,
     if moved:
         assert why[0].startswith("drift: the labels of 300 new outputs have moved (index 1."), why
         assert "ham: 70 % before, 20 % now" in why[0]
-
-
-@pytest.mark.parametrize(("wrong", "fell"), [(5, False), (40, True)])
-def test_a_run_starts_when_the_champions_accuracy_falls(database: Database, wrong: int, fell: bool) -> None:
-    spec = spec_with(drift=0.25)
-    scores = {"holdout": 100, "champion": {"correct": 92}, "challenger": {"correct": 90}}
-    with database.transaction() as conn:
-        loops.register(conn, spec)
-        judged_run(conn, spec.name, scores=scores)
-        arrived(conn, spec, 80, 1.0)
-        conn.execute("update outputs set holdout = true, lane = 'holdout'")
-        ids = [row["id"] for row in conn.execute("select id from outputs").fetchall()]
-        answer(conn, spec.name, {output_id: "ham" if i < wrong else "spam" for i, output_id in enumerate(ids)})
-    why = due(database)
-    assert len(why) == fell
-    if fell:
-        assert why[0].startswith(
-            "drift: the pipeline's outputs were correct on 40 of the last 80 held-out answers, before on"
-        )
 
 
 def test_nothing_is_due_while_a_run_is_open(database: Database) -> None:

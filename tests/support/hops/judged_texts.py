@@ -8,8 +8,9 @@ from typing import Any
 from backend.train.retrain import _apply
 from backend.train.train import train
 from labelloop.process.settings import Settings
+from labelloop.spec.gate import GateSpec
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.sections import GateSpec, Retrain
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, runs, versions
 from labelloop.versions.runs import RetrainRun

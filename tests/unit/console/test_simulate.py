@@ -87,11 +87,11 @@ def test_digits_are_built_in_and_all_is_written(tmp_path: Path) -> None:
     options = SimulateOptions(variants("margin,random"), seeds=2, batch=20, budget=80, out=tmp_path / "new")
     report = run(files.digits(), options, quiet)
     assert json.loads((tmp_path / "new" / "curves.json").read_text()) == report
-    assert set(report) == {"data", "settings", "full", "strategies"}
+    assert set(report) == {"data", "settings", "full", "cold_start", "strategies"}
     assert report["data"]["score"] == "accuracy"
     assert report["full"]["score"] > 0.95
     margin = report["strategies"][f"margin:{DIVERSITY:g}"]
-    assert set(margin) == {"strategy", "diversity", "curve", "labels_for"}
+    assert set(margin) == {"strategy", "diversity", "curve", "labels_for", "difference_to_random"}
     assert [point["labels"] for point in margin["curve"]] == [20, 40, 60, 80]
     assert set(margin["curve"][0]) == {"labels", "mean", "low", "high", "scores"}
     assert set(margin["labels_for"]) == {"0.90", "0.95"}
@@ -147,7 +147,6 @@ def test_a_goal_that_was_not_reached_is_reported_and_not_estimated() -> None:
     assert needed_words(None, None, None, 1000) == "not within 1,000"
     assert ratio([10, 20, 30], [40, 40, None]) == 0.5
     assert ratio([10, 20, 30], [40, None, None]) is None
-    assert Curve((10,), np.array([[0.5]])).interval() is None
 
 
 def test_texts_of_the_test_part_are_not_learned_from(tmp_path: Path) -> None:
@@ -239,6 +238,7 @@ def test_the_command_prints_a_table_and_writes_the_picture(tmp_path: Path) -> No
     assert done.exit_code == 0, done.output
     assert "margin" in done.output
     assert "ratio to random" in done.output
+    assert "cold start: the first 5 labels are random" in done.output
     assert picture.stat().st_size > 10_000
     assert list(json.loads(figures.read_text())["strategies"])[-1] == "random"
 

@@ -32,13 +32,18 @@ def test_the_control_is_a_random_share_of_what_the_trigger_sends_and_is_not_rank
     drawn = [p for p in sent if p.lane == "control"]
     assert abs(len(drawn) / len(sent) - 0.2) < 0.03
     assert abs(sum(p.utility or 0 for p in drawn) / len(drawn) - 0.5) < 0.05, "by chance, not by the margin"
-    assert {p.inclusion_probability for p in sent} == {1.0}
+    assert all(p.triggered for p in unsure)
+    assert {p.inclusion_probability for p in sent if p.lane == "rule"} == {None}, "rank chooses"
+    share = 1 - (1 - spec.holdout) * (1 - 0.2)
+    assert {round(p.inclusion_probability or 0, 9) for p in unsure if p.lane != "rule"} == {round(share, 9)}
+    by_chance = [p for p in unsure if p.lane in ("control", "holdout")]
+    assert abs(len(by_chance) / len(unsure) - share) < 0.03
     assert {place(output, spec).lane for output in many(400, 0.99)} <= {"audit", "holdout", "pass"}
 
 
 def test_gold_checks_people_and_judges_nothing() -> None:
     placed = [place(output, SPEC) for p in (0.6, 0.99) for output in many(50, p, gold="cat")]
-    assert {(p.lane, p.holdout) for p in placed} == {("gold", False)}
+    assert {(p.lane, p.holdout, p.inclusion_probability) for p in placed} == {("gold", False, None)}
     assert len({p.utility for p in placed}) == 50, "in an order of chance"
 
 
@@ -98,7 +103,21 @@ def test_the_utility_follows_the_strategy_in_the_rule_lane_and_chance_elsewhere(
     assert {p.utility for p in places if p.lane == "rule"} == {0.5}, "margin: 1 - (0.75 - 0.25)"
     random = [p.utility for p in places if p.lane == "holdout" and p.utility is not None]
     assert abs(sum(random) / len(random) - 0.5) < 0.05
-    assert {p.inclusion_probability for p in places} == {1.0}
+    assert {(p.lane, p.inclusion_probability) for p in places} == {("rule", None), ("holdout", SPEC.holdout)}
+
+
+@pytest.mark.parametrize(("confidence", "sent", "by_lane"), [(0.9, False, SPEC.audit), (0.6, True, 0.1)])
+def test_chance_chooses_the_outputs_of_a_stratum_as_often_as_their_placement_says(
+    confidence: float, sent: bool, by_lane: float
+) -> None:
+    spec = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"control": 0.1})})
+    placed = [place(output, spec) for output in many(2000, confidence)]
+    assert {p.triggered for p in placed} == {sent}, "held out or not"
+    [share] = {p.inclusion_probability for p in placed if p.lane != "rule"}
+    assert share is not None
+    assert share == pytest.approx(1 - (1 - spec.holdout) * (1 - by_lane))
+    chosen = [p for p in placed if p.lane in ("holdout", "control", "audit")]
+    assert abs(len(chosen) / len(placed) - share) < 0.03
 
 
 def test_an_output_without_confidence_goes_to_people_first() -> None:

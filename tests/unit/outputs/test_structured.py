@@ -12,7 +12,8 @@ import pytest
 from backend import models
 from backend.learners import make
 from backend.learners.predictions import Predictions
-from backend.score.scoring import Chunk, Pair, doubts, score_chunk
+from backend.score.doubts import doubts
+from backend.score.scoring import Chunk, Pair, score_chunk
 from labelloop import strategies
 from labelloop.errors import InvalidOutput, SpecError
 from labelloop.outputs.fitting import check

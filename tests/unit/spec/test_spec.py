@@ -119,6 +119,13 @@ def test_a_spec_through_json_is_the_same(spec: LoopSpec) -> None:
             18,
             "no slice 'country'; there are: label, source, reviewer, length",
         ),
+        (BASE + "  gate: {watch: [country=pe]}\n", 3, 9, "watch: no slice 'country=pe'; name one such as 'label'"),
+        (BASE + "  gate: {watch: [data]}\n", 3, 9, "watch: no slice 'data'; name one such as"),
+        (BASE + "  gate: {watch: [label=]}\n", 3, 9, "'label=' names no value; write 'label=VALUE', or 'label' for"),
+        (BASE + "  gate: {watch: [length=9]}\n", 3, 9, "the quarters of length change with the answers"),
+        (BASE + "  gate: {slices: [label], watch: [data.x=1]}\n", 3, 9, "add 'data.x' to gate.slices"),
+        (BASE + "  gate: {watch: [label, label]}\n", 3, 9, "watch: named twice: label"),
+        (BASE + "  labels: [a, b]\n  gate: {watch: [label=c]}\n", 2, 3, "gate.watch: no label 'c'; there are: a, b"),
         (
             BASE + "  gate: {shadow: {answers: 50, outputs: 9}}\n",
             3,

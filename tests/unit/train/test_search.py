@@ -11,7 +11,8 @@ import pytest
 from backend.learners import make
 from backend.learners.images import Images
 from backend.learners.text import Text
-from backend.train.search import FOLDS, MIN_ANSWERS, _groups, search, weights_of
+from backend.train.groups import related
+from backend.train.search import FOLDS, MIN_ANSWERS, search, weights_of
 from labelloop.threads import one_thread
 from labelloop.versions.items import TrainingItem
 from tests.support.backend_factory import scans
@@ -83,7 +84,7 @@ def test_groups_and_near_duplicates_are_never_parted() -> None:
             ("alone", "c"),
         ]
     ]
-    groups = _groups(rows, "text").tolist()
+    groups = related(rows, "text").tolist()
     assert len(set(groups[:4])) == 1, "a and b hang together by their near-duplicates"
     assert groups[4] not in groups[:4]
 

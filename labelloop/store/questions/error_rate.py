@@ -1,0 +1,196 @@
+"""Statements about the error rate of the pipeline's labels: answers that chance chose, and the sizes of their strata.
+
+Outputs without a label of the pipeline and outputs of an unknown stratum are left out everywhere, and counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from labelloop.store.database import Conn, rows_of
+
+CHOSEN = "o.loop = %(loop)s and o.lane in ('holdout', 'control', 'audit') and o.triggered is not null"
+NEWEST = """
+    select distinct on (output_id) output_id, label, reviewers from answers
+    where loop = %(loop)s order by output_id, seq desc
+"""
+"""The newest answer of each output; one that was taken back has no reviewers."""
+OPINIONS = """
+    case when a.label is null then (
+        select array_agg(f.label order by f.label) from feedback f
+        where f.model_output_id = o.id and (f.label is not null or f.approval is false)
+    ) end as opinions
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An answered output that chance chose, with the pipeline's label."""
+
+    triggered: bool
+    lane: str
+    group_key: str
+    received_at: datetime
+    predicted: str
+    answer: str | None
+    """None if the reviewers agree on no label."""
+    opinions: Sequence[str | None] | None
+    """The reviewers' labels if they agree on none, sorted; None in it rejects the pipeline's label and names no other.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Number of answered outputs of the rule lane with these two labels."""
+
+    predicted: str
+    answer: str | None
+    opinions: Sequence[str | None] | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """Outputs of one stratum and period of arrival."""
+
+    triggered: bool
+    period: int
+    """0 is the first."""
+    n: int
+    later: int
+    """Those that came after the newest answered output of the stratum; all if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Outputs of a stratum that chance chose, and that have no answer."""
+
+    triggered: bool
+    waiting: int
+    """In the pool, or on their way to Label Studio."""
+    in_review: int
+    unreadable: int
+    """With an answer that cannot be read."""
+    skipped: int
+    set_aside: int
+    """Quarantined or withdrawn."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Outputs that no estimate includes; gold is counted nowhere."""
+
+    without_label: int
+    """The pipeline gave no label, so there is nothing that could be incorrect."""
+    unknown_stratum: int
+    """They came before it was stored whether the trigger sends a held-out output."""
+
+
+def answered(conn: Conn, loop: str) -> list[Answered]:
+    """Return the answered outputs that chance chose, with their newest answer; a withdrawn answer is none."""
+    return (
+        rows_of(conn, Answered)
+        .execute(
+            f"""
+            select o.triggered, o.lane::text, o.group_key, o.received_at, o.label as predicted, a.label as answer,
+                {OPINIONS}
+            from outputs o join ({NEWEST}) a on a.output_id = o.id
+            where {CHOSEN} and o.label is not null and a.reviewers > 0
+            """,
+            {"loop": loop},
+        )
+        .fetchall()
+    )
+
+
+def ranked(conn: Conn, loop: str) -> list[Ranked]:
+    """Count the answered outputs of the rule lane by their two labels."""
+    return (
+        rows_of(conn, Ranked)
+        .execute(
+            f"""
+            select predicted, answer, opinions, count(*) as n from (
+                select o.label as predicted, a.label as answer, {OPINIONS}
+                from outputs o join ({NEWEST}) a on a.output_id = o.id
+                where o.loop = %(loop)s and o.lane = 'rule' and o.label is not null and a.reviewers > 0
+            ) labels group by 1, 2, 3
+            """,
+            {"loop": loop},
+        )
+        .fetchall()
+    )
+
+
+def sizes(
+    conn: Conn, loop: str, begins: Mapping[bool, Sequence[datetime]], newest: Mapping[bool, datetime]
+) -> list[Period]:
+    """Count the outputs of each stratum by period.
+
+    `begins` are the times that divide the periods; `newest` is when the newest answered output of a stratum came.
+    """
+    values = {"sent": list(begins.get(True, ())), "not_sent": list(begins.get(False, ()))}
+    return (
+        rows_of(conn, Period)
+        .execute(
+            """
+            select triggered, case when triggered then width_bucket(received_at, %(sent)s::timestamptz[])
+                else width_bucket(received_at, %(not_sent)s::timestamptz[]) end as period, count(*) as n,
+                count(*) filter (where received_at > coalesce(
+                    case when triggered then %(newest_sent)s::timestamptz else %(newest)s::timestamptz end, '-infinity'
+                )) as later
+            from outputs where loop = %(loop)s and triggered is not null and label is not null group by 1, 2
+            """,
+            {"loop": loop, "newest_sent": newest.get(True), "newest": newest.get(False), **values},
+        )
+        .fetchall()
+    )
+
+
+def open_(conn: Conn, loop: str) -> dict[bool, Open]:
+    """Count the outputs that chance chose and that have no answer, by stratum."""
+    rows = (
+        rows_of(conn, Open)
+        .execute(
+            f"""
+            select triggered, count(*) filter (where state in ('waiting', 'pushing')) as waiting,
+                count(*) filter (where state in ('in_review', 'answered') and not unreadable and not skipped)
+                    as in_review,
+                count(*) filter (where state in ('in_review', 'answered') and unreadable) as unreadable,
+                count(*) filter (where state in ('in_review', 'answered') and skipped and not unreadable) as skipped,
+                count(*) filter (where state in ('quarantined', 'withdrawn')) as set_aside
+            from (
+                select o.triggered, o.state,
+                    exists (select from unreadable u where u.output_id = o.id and u.until is null) as unreadable,
+                    exists (
+                        select from annotation_versions v
+                        where v.output_id = o.id and v.was_cancelled and not v.deleted
+                    ) as skipped
+                from outputs o left join ({NEWEST}) a on a.output_id = o.id
+                where {CHOSEN} and o.label is not null and coalesce(a.reviewers, 0) = 0
+            ) chosen group by triggered
+            """,
+            {"loop": loop},
+        )
+        .fetchall()
+    )
+    return {row.triggered: row for row in rows}
+
+
+def left_out(conn: Conn, loop: str) -> LeftOut:
+    """Count the outputs that no estimate includes."""
+    row = (
+        rows_of(conn, LeftOut)
+        .execute(
+            """
+            select count(*) filter (where label is null) as without_label,
+                count(*) filter (where label is not null and triggered is null) as unknown_stratum
+            from outputs where loop = %(loop)s and lane <> 'gold' and (label is null or triggered is null)
+            """,
+            {"loop": loop},
+        )
+        .fetchone()
+    )
+    assert row is not None
+    return row

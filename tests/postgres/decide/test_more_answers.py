@@ -1,0 +1,172 @@
+"""A refused version that was ahead is judged again once more held-out answers are there; nothing is trained."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backend.train.due import ask_for_due
+from backend.train.retrain import retrain
+from backend.train.train import train
+from labelloop.process.settings import Settings
+from labelloop.spec.gate import GateSpec
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import Retrain
+from labelloop.store.database import Database
+from labelloop.store.tables import run_items, runs, verdicts, versions
+from labelloop.versions.runs import RetrainRun
+from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.rows import items_of_part
+
+LABELS = ("ham", "spam")
+LOOP = "texts"
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    return settings_for(database_url, tmp_path)
+
+
+def truth(i: int) -> str:
+    return LABELS[(i * 7 // 3) % 2]
+
+
+def answered(database: Database, start: int, end: int) -> None:
+    with database.transaction() as conn:
+        ids = {row["key"]: row["id"] for row in conn.execute("select id, key from outputs")}
+        answer(conn, LOOP, {ids[f"item-{i}"]: truth(i) for i in range(start, end)})
+
+
+def refused(database: Database, settings: Settings, *, gain: float = 0.1, **gate: Any) -> RetrainRun:
+    """A run whose version was ahead on the first 40 of 160 answers, and was refused; nobody serves but the pipeline."""
+    spec: LoopSpec = texts_spec(holdout=0.4, gate=GateSpec(min_holdout=10, **gate), retrain=Retrain(after=10_000))
+    with database.transaction() as conn:
+        submit(conn, spec, [{"text": f"{truth(i)} {i}"} for i in range(160)], [truth(i) for i in range(160)])
+    answered(database, 0, 40)
+    with database.transaction() as conn:
+        runs.request(conn, LOOP, "a test")
+        run = runs.claim(conn, LOOP, None)
+    assert run is not None
+    version = train(database, settings.models_dir, run.id)["version"]
+    with database.transaction() as conn:
+        scores = {"gain": {"value": gain}, "holdout": run_items.held_out_answers(conn, LOOP)}
+        runs.finish(conn, run.id, "refused", version_id=version, scores=scores)
+        found = runs.get(conn, run.id)
+    assert found is not None
+    return found
+
+
+def queued(database: Database) -> list[RetrainRun]:
+    """The runs that a check requests."""
+    ask_for_due(database, datetime.now(UTC), drift=False)
+    with database.transaction() as conn:
+        return runs.open_runs(conn, LOOP)
+
+
+def test_more_held_out_answers_judge_it_again_and_promote_it(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    assert queued(database) == [], "nothing is new"
+    answered(database, 40, 160)
+    (asked,) = queued(database)
+    assert queued(database) == [asked], "asked for once"
+    held_out = first.evaluation["holdout"]
+    assert asked.judges == first.id
+    assert asked.why.startswith(f"version {first.made[:12]} was ahead by 10.0 points on {held_out} held-out answers;")
+
+    retrain(database, settings, LOOP, threading.Event())  # with a real child process
+
+    with database.transaction() as conn:
+        again = runs.get(conn, asked.id)
+        champion = versions.champion(conn, LOOP)
+        items = {run: {part: items_of_part(conn, run, part) for part in ("train", "holdout")}
+                 for run in (first.id, asked.id)}  # fmt: skip
+        assert versions.ranker(conn, LOOP) == first.version_id
+    assert again is not None
+    assert again.status == "promoted", again.reasons
+    assert champion is not None
+    assert champion.id == first.version_id
+    assert [i.key for i in items[first.id]["train"]] == [i.key for i in items[asked.id]["train"]]
+    assert len(items[asked.id]["holdout"]) == again.evaluation["holdout"] > held_out
+    assert queued(database) == [], "it serves now"
+
+
+def test_new_items_that_it_was_trained_on_a_copy_of_do_not_judge_it(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    with database.transaction() as conn:
+        [trained, *_] = items_of_part(conn, first.id, "train")
+        [held_out] = conn.execute(
+            "select id, key from outputs where holdout and key = any(%s) order by key limit 1",
+            [[f"item-{i}" for i in range(60, 160)]],
+        ).fetchall()
+        conn.execute("update outputs set data = (select data from outputs where key = %s) where id = %s",
+                     [trained.key, held_out["id"]])  # fmt: skip
+    answered(database, 40, 160)
+    (asked,) = queued(database)
+    retrain(database, settings, LOOP, threading.Event())
+    with database.transaction() as conn:
+        again = runs.get(conn, asked.id)
+        keys = [item.key for item in items_of_part(conn, asked.id, "holdout")]
+    assert again is not None
+    assert held_out["key"] not in keys
+    assert f"copies or near-duplicates of training items ({held_out['key']} of {trained.key})" in " ".join(
+        again.reasons
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "gate", "gain"),
+    [(4, {}, 0.1), (120, {}, 0.0), (120, {}, -0.1), (120, {"rule": "exact"}, 0.1), (120, {"min_holdout": 100}, 0.1)],
+    ids=["few more answers", "it was level", "it was behind", "the exact test", "too few for a verdict"],
+)
+def test_no_other_version_is_judged_again(
+    database: Database, settings: Settings, more: int, gate: dict[str, Any], gain: float
+) -> None:
+    gate = {"min_holdout": 10, **gate}
+    minimum = gate.pop("min_holdout")
+    refused(database, settings, gain=gain, **gate)
+    with database.transaction() as conn:
+        conn.execute("update loops set spec = jsonb_set(spec, '{gate,min_holdout}', to_jsonb(%s::int))", [minimum])
+    answered(database, 40, 40 + more)
+    assert queued(database) == []
+
+
+def test_a_further_verdict_that_failed_is_not_asked_for_again(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    answered(database, 40, 160)
+    (asked,) = queued(database)
+    assert settings.models_dir is not None
+    for file in settings.models_dir.rglob(f"{first.made}*"):
+        file.unlink()
+    retrain(database, settings, LOOP, threading.Event())
+    with database.transaction() as conn:
+        again = runs.get(conn, asked.id)
+        assert versions.champion(conn, LOOP) is None
+    assert again is not None
+    assert again.status == "failed"
+    assert queued(database) == []
+
+
+def test_after_a_clock_went_back_the_same_answers_judge_it_once(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    answered(database, 40, 160)
+    with database.transaction() as conn:
+        made = runs.request_again(conn, LOOP, first.id, "a test", seed=0)
+        run = runs.claim(conn, LOOP, None)
+        assert run is not None
+        assert run.id == made
+        scores = {"gain": {"value": 0.1}, "holdout": run_items.held_out_answers(conn, LOOP)}
+        runs.finish(conn, run.id, "refused", version_id=first.version_id, scores=scores)
+        conn.execute("update retrain_runs set finished_at = now() - interval '1 year' where id = %s", [run.id])
+    assert queued(database) == []
+
+
+def test_what_a_person_has_refused_stays_refused(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    with database.transaction() as conn:
+        verdicts.record(conn, first.id, "refuse", "ann", "wrong on invoices")
+    answered(database, 40, 160)
+    assert queued(database) == []
