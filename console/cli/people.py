@@ -50,12 +50,19 @@ def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
 
 @click.command()
 @one_of_the_loops
-@click.option("--draws", type=click.IntRange(2, 200), default=20, show_default=True, help="Models trained per side.")
+@click.option(
+    "--draws",
+    type=click.IntRange(2, 200),
+    default=9,
+    show_default=True,
+    help="Random divisions of each lane into halves; each trains 4 models.",
+)
 @as_json_too
 @with_settings
 def control(settings: Settings, loop: str | None, draws: int, as_json: bool) -> None:
-    """Measure whether active learning pays. Trains on equally many answers of the query strategy and of the random
-    control group, and compares their accuracy on the hold-out set.
+    """Measure whether active learning pays. Trains on the first answers of the rule lane and on as many random ones of
+    the control lane, and compares their accuracy on the hold-out set. If the answers are too few, it says how many more
+    would do.
     """
     from backend.decide.control import measure
     from labelloop.store.tables import loops
@@ -66,7 +73,7 @@ def control(settings: Settings, loop: str | None, draws: int, as_json: bool) -> 
             spec = loops.get(conn, name)
         if spec is None:
             raise UsageError(f"no loop {name!r}")
-        found = measure(db, spec, draws=draws)
+        found = measure(db, spec, divisions=draws)
     show(plain(found), as_json)
 
 
