@@ -36,7 +36,7 @@ BEFORE, RECENT, LABELS = 2_000, 5_000, (2, 7, 77)
 CHECKS = np.unique(np.geomspace(200, RECENT, 50).astype(int))
 INDEXES = (0.25, 0.5, 1.0)
 HELD_OUT = (20, 60, 200, 1_000)
-EVERY = 10
+EVERY = 15
 """Answers between two looks at the accuracy."""
 INPUTS_HEAD = (
     "labels", "stream", "false alarms", "the same, each output independent", "0.25 after 1,000", "0.25 after 5,000",
@@ -52,10 +52,11 @@ FALLS_HEAD = (
 @click.option("--data", type=click.Path(path_type=Path), default=os.environ.get("LABELLOOP_DATA"))
 @click.option("--quick", is_flag=True, help="Few streams: whether it runs, not what it finds.")
 @click.option("--only", type=click.Choice(["inputs", "falls", "statement"]), help="One part; default: the first two.")
-def main(data: Path | None, quick: bool, only: str | None) -> None:
+@click.option("--streams", type=click.IntRange(1), default=60, show_default=True, help="Streams of each kind.")
+def main(data: Path | None, quick: bool, only: str | None, streams: int) -> None:
     """Print the figures of docs/engineers/retrain.md."""
     if only in (None, "inputs"):
-        streams = 4 if quick else 60
+        streams = 4 if quick else streams
         click.echo(
             f"Labels of incoming outputs, level {LEVEL:g}, {len(CHECKS)} checks; {streams} streams, seed {SEED}\n"
         )
@@ -64,7 +65,7 @@ def main(data: Path | None, quick: bool, only: str | None) -> None:
             for kind in KINDS if isinstance(shares, int) else KINDS[1:3]:
                 click.echo(inputs_row(name, shares, kind, streams))
     if only in (None, "falls"):
-        falls_tables(10 if quick else 100)
+        falls_tables(10 if quick else 80)
     if only == "statement":
         statement(20_000 if quick else 1_000_000)
 

@@ -221,7 +221,9 @@ def _metrics(evaluation: Mapping[str, Any]) -> dict[str, float]:
         measured = evaluation.get(side) or {}
         found |= {prefix + key: measured.get(key) for key in ("accuracy",)}
         found |= {f"{prefix}accuracy_{key}": measured.get(key) for key in ("low", "high")}
-        found[f"{prefix}ece"] = ((evaluation.get("calibration") or {}).get(side) or {}).get("ece")
+        calibration = (evaluation.get("calibration") or {}).get(side) or {}
+        found |= {prefix + "ece": calibration.get("ece")}
+        found |= {f"{prefix}ece_{key}": calibration.get(key) for key in ("low", "high")}
         found[f"{prefix}ms"] = (evaluation.get("speed") or {}).get(f"{side}_ms")
     gain, loss = evaluation.get("gain") or {}, evaluation.get("loss") or {}
     found |= {"loss_promoting": loss.get("promoting"), "loss_waiting": loss.get("waiting"), "p_harm": loss.get("harm")}

@@ -65,7 +65,7 @@ def watch(conn: Conn, spec: LoopSpec) -> Watch | None:
         return None
     then = falls_store.answers_then(conn, run, challenger=champion_id is not None)
     # Answers that were stored before the trigger's decision was known are one stratum, and so are those after them.
-    strata_known = all(row.sends is not None for row in then)
+    strata_known = all(row.triggered is not None for row in then)
     judged = 1 if champion_id is None else falls_store.versions_judged(conn, run)
     return Watch(
         None if champion_id is None else short(champion_id),
@@ -83,8 +83,8 @@ def scored(spec: LoopSpec, rows: Sequence[Answered], strata_known: bool) -> list
     """
     groups: dict[tuple[str, str], list[Answered]] = {}
     for row in rows:
-        sends = None if row.holdout and not strata_known else row.sends
-        stratum = "hold-out" if sends is None else "sent" if sends else "not sent"
+        triggered = None if row.holdout and not strata_known else row.triggered
+        stratum = "hold-out" if triggered is None else "triggered" if triggered else "not triggered"
         groups.setdefault((stratum, row.group_key), []).append(row)
     return [
         Scored(

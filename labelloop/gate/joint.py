@@ -115,4 +115,5 @@ def _coins(rows: int, columns: int, rng: np.random.Generator) -> npt.NDArray[np.
 def _level(smallest: Floats, alpha: float) -> float:
     """Return the largest level that at most `alpha` of the smallest p-values are below."""
     allowed = max(0, int(alpha * (1 + len(smallest))) - 1)
-    return float(np.sort(smallest)[allowed]) * (1 - _TINY)
+    # A little smaller, so that an interval which just holds 0 does not lose it by rounding.
+    return float(np.sort(smallest)[allowed]) * (1 - 1e-4)

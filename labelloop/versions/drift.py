@@ -17,7 +17,7 @@ LEAST_IN_A_CELL = 5.0
 
 Cochran 1954, "Some methods for strengthening the common chi-squared tests", section 2.
 """
-CHANCE_OF_A_CHECK = 3e-3
+CHANCE_OF_A_CHECK = 1e-3
 """Probability of a false alarm in one check. Checks run every few minutes, mostly on the same outputs."""
 A_WEEK = 7
 NO_WEEKEND = 3

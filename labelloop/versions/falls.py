@@ -22,7 +22,7 @@ CHANCE_OF_A_LOOP = 0.01
 """Probability that a loop ever has a false alarm."""
 DROP = 0.05
 """Smallest fall that matters, 0 to 1."""
-FALLS = ((0.05, 0.1), (0.1, 0.75), (0.2, 0.15))
+FALLS = ((0.05, 0.1), (0.1, 0.7), (0.2, 0.1), (0.4, 0.1))
 """Falls that are bet on, 0 to 1, each with its share of the stake. No bet goes below half of the accuracy."""
 RESTART = 50
 """Answers after which a new bet starts, since accuracy may fall at any time. Earlier answers tell what it was."""

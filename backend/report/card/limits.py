@@ -65,11 +65,14 @@ def _judged(card: Card) -> Iterator[str]:
         )
     if len(fell) > LABELS_NAMED:
         yield f"It is worse beyond chance in {len(fell) - LABELS_NAMED} more slices."
-    ece = ((card["calibration"] or {}).get("challenger") or {}).get("ece")
-    if ece is not None and ece > (metrics["max_ece"] or MOST_ECE):
+    calibration = (card["calibration"] or {}).get("challenger") or {}
+    ece, limit = calibration.get("ece"), metrics["max_ece"] or MOST_ECE
+    if ece is not None and ece > limit:
+        low, high = calibration.get("low"), calibration.get("high")
+        ends = "" if low is None or high is None else f" (90 % CI {100 * low:.1f} to {100 * high:.1f})"
         yield (
-            f"Its confidence is not a reliable probability: calibration error (ECE) {100 * ece:.1f} %, the mean "
-            "distance between confidence and accuracy."
+            f"Its confidence {'may not be' if low is not None and low <= limit else 'is not'} a reliable probability: "
+            f"calibration error (ECE) {100 * ece:.1f} %{ends}, the mean distance between confidence and accuracy."
         )
 
 

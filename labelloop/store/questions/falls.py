@@ -12,8 +12,6 @@ from labelloop.versions.runs import RetrainRun
 
 MOST_ANSWERS = 20_000
 """Largest number of answers that are read, the newest."""
-SENDS = "case when o.lane in ('rule', 'control') then true when o.lane in ('audit', 'pass') then false end"
-"""SQL: whether the trigger sends the output `o` to people; null if that is not known, as in the hold-out lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +22,8 @@ class Answered:
     group_key: str
     received_at: datetime
     """Outputs of one request have the same time."""
-    sends: bool | None
-    """Whether the trigger sends it to people; None if that is not known."""
+    triggered: bool | None
+    """Whether the trigger sends it to people; None if that was not stored when it came."""
     holdout: bool
     answer: str
     predicted: str | None
@@ -74,8 +72,8 @@ def answers_then(conn: Conn, run: RetrainRun, *, challenger: bool) -> list[Answe
     return (
         rows_of(conn, Answered)
         .execute(
-            f"""
-            select o.id as output_id, o.group_key, o.received_at, {SENDS} as sends, o.holdout,
+            """
+            select o.id as output_id, o.group_key, o.received_at, o.triggered, o.holdout,
                 i.label as answer,
                 case when %(challenger)s then i.challenger_label else i.champion_label end as predicted
             from run_items i join outputs o on o.id = i.output_id
@@ -98,8 +96,8 @@ def answers_since(conn: Conn, loop: str, champion: str | None, after: int) -> li
         rows_of(conn, Answered)
         .execute(
             f"""
-            select output_id, group_key, received_at, sends, holdout, answer, predicted from (
-                select o.id as output_id, o.group_key, o.received_at, {SENDS} as sends, o.holdout,
+            select output_id, group_key, received_at, triggered, holdout, answer, predicted from (
+                select o.id as output_id, o.group_key, o.received_at, o.triggered, o.holdout,
                     min(a.seq) as first,
                     (array_agg(a.label order by a.seq desc))[1] as answer,
                     case when %(champion)s::text is null then o.label else t.label end as predicted

@@ -30,20 +30,21 @@ def stored(
     at: datetime = MONDAY,
     seconds: float = 1.0,
     groups_of: int = 1,
+    triggered: bool | None = None,
 ) -> list[UUID]:
     """Store outputs that arrive one after the other; return their ids in this order."""
     rows = conn.execute(
         """
         insert into outputs (loop, key, body_sha256, group_key, data, label, confidence, model_version, lane,
-            inclusion_probability, holdout, state, received_at)
+            holdout, triggered, state, received_at)
         select %(loop)s, 'item/' || %(start)s + i, '', 'group/' || (%(start)s + i - 1) / %(groups_of)s, '{}', label,
-            0.7, 'm', %(lane)s::lane, 1, %(lane)s = 'holdout', 'waiting',
+            0.7, 'm', %(lane)s::lane, %(lane)s = 'holdout', %(triggered)s, 'waiting',
             %(at)s + i * make_interval(secs => %(seconds)s)
         from unnest(%(labels)s::text[]) with ordinality as one (label, i) returning id, key
         """,
         {
             "loop": spec.name, "labels": list(labels), "lane": lane, "start": start, "at": at, "seconds": seconds,
-            "groups_of": groups_of,
+            "groups_of": groups_of, "triggered": triggered,
         },
     ).fetchall()  # fmt: skip
     return [row["id"] for row in sorted(rows, key=lambda row: int(row["key"].split("/")[1]))]
@@ -115,10 +116,28 @@ def test_answers_that_rank_chose_do_not_count_and_other_strata_count_for_themsel
         spec = judged_loop(conn, 190, 200)
         answer(conn, spec.name, dict.fromkeys(stored(conn, spec, ["spam"] * 100, lane="rule", start=1_000), "ham"))
         assert falls_store.answers_since(conn, spec.name, None, 200) == []
-        hard = stored(conn, spec, ["spam"] * 300, lane="control", start=2_000)
+        hard = stored(conn, spec, ["spam"] * 300, lane="control", start=2_000, triggered=True)
         answer(conn, spec.name, {one: "ham" if i % 2 else "spam" for i, one in enumerate(hard)})
         assert drifted(conn, spec, LEVEL) is None, "half correct, as they were all the time"
-        assert {row.sends for row in falls_store.answers_since(conn, spec.name, None, 200)} == {True}
+        assert {row.triggered for row in falls_store.answers_since(conn, spec.name, None, 200)} == {True}
+
+
+def test_held_out_answers_are_compared_within_the_trigger_s_decision(database: Database) -> None:
+    """The trigger sends more of the outputs than before; it sends the hard ones, and neither kind became harder."""
+    with database.transaction() as conn:
+        spec = texts_spec(("ham", "spam"), holdout=0.5)
+        loops.register(conn, spec)
+        easy = stored(conn, spec, ["spam"] * 200, triggered=False)
+        hard = stored(conn, spec, ["spam"] * 100, start=1_000, triggered=True)
+        answer(conn, spec.name, {one: "ham" if i % 20 == 0 else "spam" for i, one in enumerate(easy)})
+        answer(conn, spec.name, {one: "ham" if i % 2 else "spam" for i, one in enumerate(hard)})
+        judged(conn, spec.name, [*easy, *hard])
+        more = stored(conn, spec, ["spam"] * 200, start=2_000, triggered=True)
+        answer(conn, spec.name, {one: "ham" if i % 2 else "spam" for i, one in enumerate(more)})
+        assert drifted(conn, spec, LEVEL) is None
+        worse = stored(conn, spec, ["spam"] * 100, start=3_000, triggered=False)
+        answer(conn, spec.name, {one: "ham" if i % 3 else "spam" for i, one in enumerate(worse)})
+        assert drifted(conn, spec, LEVEL) is not None
 
 
 def test_answers_of_one_group_are_one_answer(database: Database) -> None:

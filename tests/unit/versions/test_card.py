@@ -121,6 +121,8 @@ def test_a_good_version_has_the_limits_that_all_have() -> None:
         ("metrics.reuse", {"looks": 4}, "4 earlier runs were judged on the same"),
         ("metrics.reuse", {"looks": 1}, "1 earlier run was judged on the same"),
         ("calibration", {"challenger": {"ece": 0.17}}, "calibration error (ECE) 17.0 %"),
+        ("calibration", {"challenger": {"ece": 0.17, "low": 0.05, "high": 0.3}}, "may not be a reliable probability"),
+        ("calibration", {"challenger": {"ece": 0.17, "low": 0.12, "high": 0.3}}, "is not a reliable probability"),
         ("metrics.max_ece", 0.02, "calibration error (ECE) 3.0 %"),
         ("use.labels", ["billing", "delivery", "other"], "It never predicts 'other'"),
         ("use.labels", ["billing"], "It may predict 'delivery', which the loop does not use any more"),
