@@ -36,6 +36,7 @@ QUICK = 20
 """Loops of each kind with --quick, at most."""
 RECIPES = (
     Recipe("rare classes", "tail", "margin", 0.0, 0.1),
+    Recipe("rare classes, control 0.2", "tail", "margin", 0.0, 0.2),
     Recipe("rare classes, random order", "tail", "random", 0.0, 0.2),
     Recipe("noise, entropy", "noise", "entropy", 0.0, 0.2),
     Recipe("rare classes, half is sent", "tail", "margin", 0.7, 0.2, sent=0.5, seeds=100),

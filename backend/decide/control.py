@@ -96,12 +96,15 @@ def judge(
 def missing(gain: Gain, control: int) -> int | None:
     """Return about how many more control answers would tell, in tens; None if the interval tells already.
 
-    The width shrinks with the square root of the number of answers.
+    The width shrinks with the square root of the number of answers. An interval that is wide may shrink to WORTH on
+    either side. One that is narrower already, and holds both 0 and WORTH, shrinks until it loses one of them, if the
+    difference stays as it is.
     """
     if gain.low > 0 or gain.high < 0 or max(-gain.low, gain.high) < WORTH:
         return None
-    half = (gain.high - gain.low) / 2
-    return max(10, 10 * math.ceil(control * ((half / WORTH) ** 2 - 1) / 10))
+    half, difference = (gain.high - gain.low) / 2, abs(gain.difference)
+    wanted = WORTH if half > WORTH else max(difference, WORTH - difference)
+    return max(10, 10 * math.ceil(control * ((half / wanted) ** 2 - 1) / 10))
 
 
 def verdict(gain: Gain, more: int | None) -> str:
@@ -113,7 +116,7 @@ def verdict(gain: Gain, more: int | None) -> str:
     if more is not None:
         return (
             f"cannot tell yet: {figures}; about {more} more control answers, and held-out ones in proportion, "
-            f"would show a difference of {100 * WORTH:g} points"
+            f"would tell whether it makes a difference of {100 * WORTH:g} points"
         )
     if gain.low > 0:
         return f"pays: {figures}"

@@ -66,7 +66,8 @@ def test_the_verdict_says_whether_it_pays(low: float, high: float, begin: str) -
 
 def test_twice_the_width_that_is_worth_knowing_needs_four_times_the_answers() -> None:
     assert missing(gain(-2 * WORTH, 2 * WORTH), 100) == 300
-    assert missing(gain(-0.01, 0.04), 100) == 10, "narrow enough, but it holds 0 and 3 points: a few more"
+    assert missing(gain(-0.01, 0.04), 100) == 180, "it holds 0 and 3 points, and 1.5 points are in the middle"
+    assert missing(gain(-0.0001, 0.0579), 100) == 10, "nearly narrow enough"
     assert missing(gain(0.001, 0.2), 100) is None
     assert missing(gain(-0.02, 0.01), 100) is None
 
