@@ -86,8 +86,8 @@ def test_a_run_starts_when_accuracy_falls_and_not_by_chance(database: Database) 
         answer(conn, spec.name, {one: "ham" if i % 2 else "spam" for i, one in enumerate(ids[40:])})
         why = drifted(conn, spec, LEVEL)
     assert why == (
-        "drift: the pipeline's outputs were correct on 56 of the last 80 answers that chance chose, "
-        "before on 180 of 200 (chance alone would do this in less than 1 of 100 loops)"
+        "drift: the pipeline's outputs were correct on 15 of the last 30 answers that chance chose, "
+        "before on 221 of 250 (chance alone would do this in less than 1 of 100 loops)"
     )
 
 
