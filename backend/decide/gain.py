@@ -12,7 +12,7 @@ half the number of control answers. The hold-out set is the sample of all output
   no answer in common, so their difference shows how much a model varies with its training set. The variance of their
   mean is at most half of that (Hoeffding 1948, doi:10.1214/aoms/1177730196).
 - The same is done with the first 2 n answers of the rule, to see how much its model varies. Their halves are less
-  dense than a prefix and vary more, so the interval is rather too wide (`python -m benchmarks.control`).
+  dense than a prefix and vary more, so the interval is rather too wide (`python -m benchmarks.promises.control`).
 - Both models are compared on the same held-out answers. A reference model, trained on all answers of both lanes,
   predicts the difference for held-out outputs without an answer too, and the held-out answers correct its prediction
   (prediction-powered inference: Angelopoulos et al. 2023, doi:10.1126/science.adi6000; with the best weight:

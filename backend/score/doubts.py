@@ -35,8 +35,8 @@ def doubt(support: Support) -> float:
     It ranks by the ratio of the two probabilities, so the temperature of a model does not change its order. Confident
     learning (Northcutt, Jiang and Chuang 2021, doi:10.1613/jair.1.12125) ranks by their difference, the normalized
     margin. That difference is small for every answer if there are many labels. Or it ranks by `given` alone, the
-    self-confidence, which is small for a correct answer with two probable labels. `python -m benchmarks.second`
-    compares the three.
+    self-confidence, which is small for a correct answer with two probable labels. `python -m
+    benchmarks.promises.second` compares the three.
     """
     both = support.given + support.of_other
     return support.of_other / both if both > 0 else 0.0

@@ -12,7 +12,7 @@ from labelloop.spec.sections import Strict
 SLICES = ("label", "source", "reviewer", "length", "time")
 """Slices that every hold-out set can be cut by, besides the fields of the outputs' data."""
 MAX_LOSS = 0.004
-"""Default of the largest expected loss by a promotion, 0 to 1; chosen by `python -m benchmarks.gate`."""
+"""Default of the largest expected loss by a promotion, 0 to 1; chosen by `python -m benchmarks.promises.gate`."""
 ALPHA = 0.05
 """Default of the significance level of the paired test."""
 

@@ -5,7 +5,7 @@ Each answer is a bet on "accuracy has fallen by so much" against "accuracy is wh
 chance with a probability of at most c, however often one looks (Ville 1939). What accuracy was is not known either: the
 wealth is averaged over its posterior given all answers, which makes it a Bayes factor (Hendriksen, de Heide and
 Grünwald 2021, "Optional stopping with Bayes factors", doi:10.1214/20-BA1234). The bound then holds on average over
-Jeffreys' prior; `python -m benchmarks.drift` measures it for single accuracies.
+Jeffreys' prior; `python -m benchmarks.promises.drift` measures it for single accuracies.
 """
 
 from __future__ import annotations

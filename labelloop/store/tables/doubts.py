@@ -13,7 +13,7 @@ from labelloop.versions.version import VersionPair
 DOUBTFUL = 0.5
 """Smallest doubt that is asked about: another answer is at least as probable as the given one.
 
-Below it, few answers are incorrect: `python -m benchmarks.second`.
+Below it, few answers are incorrect: `python -m benchmarks.promises.second`.
 """
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from benchmarks.slices import planted
+from benchmarks.promises.slices import planted
 from labelloop.gate.joint import joint, tango
 from labelloop.gate.paired import Gain
 from labelloop.gate.parts import Fact

@@ -1,7 +1,8 @@
 """Second opinions: the share of planted incorrect answers that they find.
 
-`python -m benchmarks.second [--data FOLDER] [--quick]`. The folder (or LABELLOOP_DATA) holds SET.csv with text and
-label, and crowd_*.csv with item, label and truth; sets that are not there are skipped, digits are always there.
+`python -m benchmarks.promises.second [--data FOLDER] [--quick]`. The folder (or LABELLOOP_DATA) holds SET.csv with
+text and label, and crowd_*.csv with item, label and truth; sets that are not there are skipped, digits are always
+there.
 
 Incorrect answers are planted at three rates, in two ways: any other label (uniform), or the one label that a model
 confuses most with the true one (pair). A crowd's file has no texts; its confusion matrix is planted in another set. The

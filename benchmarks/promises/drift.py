@@ -1,8 +1,8 @@
 """Drift: false alarms and power of both tests, on planted streams and on real labels put in bursts.
 
-`python -m benchmarks.drift [--quick] [--data FOLDER] [--only PART]`. The folder (or LABELLOOP_DATA) holds SET.csv with
-a column label; sets that are not there are skipped. `--only statement` starts a Postgres and times the statement that
-counts a million outputs.
+`python -m benchmarks.promises.drift [--quick] [--data FOLDER] [--only PART]`. The folder (or LABELLOOP_DATA) holds
+SET.csv with a column label; sets that are not there are skipped. `--only statement` starts a Postgres and times the
+statement that counts a million outputs.
 """
 
 from __future__ import annotations

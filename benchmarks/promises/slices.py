@@ -1,7 +1,7 @@
 """Slices of a verdict: how often a planted loss of one label refuses, and how often nothing at all does.
 
-`python -m benchmarks.slices [--quick] [--seed N]`. Planted challengers with known losses; every row uses the gate's own
-cut, and beside it the test that it replaced: Holm's method over McNemar's exact test of each slice.
+`python -m benchmarks.promises.slices [--quick] [--seed N]`. Planted challengers with known losses; every row uses the
+gate's own cut, and beside it the test that it replaced: Holm's method over McNemar's exact test of each slice.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Error rate of all outputs: does the 95 % interval hold the truth, with a backlog, groups and drift?
 
-`python -m benchmarks.estimates [--data FOLDER] [--quick]`. Each stream goes through `place`, and its answers through
-`estimate`. In planted streams the errors depend on the confidence. Real streams are the outputs of a classifier that
-was trained on few rows of SET.csv with text and label. LABELLOOP_DATA names the folder too. A set that is not there is
-skipped; digits are always there.
+`python -m benchmarks.promises.estimates [--data FOLDER] [--quick]`. Each stream goes through `place`, and its answers
+through `estimate`. In planted streams the errors depend on the confidence. Real streams are the outputs of a
+classifier that was trained on few rows of SET.csv with text and label. LABELLOOP_DATA names the folder too. A set
+that is not there is skipped; digits are always there.
 
 Each replicate has keys of its own. Its backlog is answered lane by lane: rule by utility, the others in their random
 order. `steady`: people answer ANSWERED of each lane as it comes. `early`: people answer all for 30 % of the time, and

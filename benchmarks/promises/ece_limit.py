@@ -1,6 +1,7 @@
 """The limit `max_ece`: how often models of a known calibration error are refused.
 
-`python -m benchmarks.ece_limit [--quick] [--seed N]`. Planted models; every row uses the gate's own Calibration.
+`python -m benchmarks.promises.ece_limit [--quick] [--seed N]`. Planted models; every row uses the gate's own
+Calibration.
 """
 
 from __future__ import annotations

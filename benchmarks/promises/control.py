@@ -1,9 +1,9 @@
 """Does `labelloop control` say the truth? Simulated loops with active learning on, of which the true gain is known.
 
-`python -m benchmarks.control [--quick] [--data FOLDER]`. The folder (or LABELLOOP_DATA) holds SET.csv with text and
-label; sets that are not there are skipped. Each loop asks with the product's own strategies and selection, and is
-judged by the product's own function when it has 100 and when it has 300 control answers. The truth is the mean over
-the loops of the accuracy on a large test set: with the rule's first answers, less with fresh random ones.
+`python -m benchmarks.promises.control [--quick] [--data FOLDER]`. The folder (or LABELLOOP_DATA) holds SET.csv with
+text and label; sets that are not there are skipped. Each loop asks with the product's own strategies and selection,
+and is judged by the product's own function when it has 100 and when it has 300 control answers. The truth is the mean
+over the loops of the accuracy on a large test set: with the rule's first answers, less with fresh random ones.
 
 The learner is a linear discriminant analysis, which trains in a millisecond; a text is 32 numbers (TF-IDF, SVD).
 """

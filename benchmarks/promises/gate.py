@@ -1,4 +1,4 @@
-"""The gate judged by what it withholds and by what it lets pass: `python -m benchmarks.gate [--quick]`.
+"""The gate judged by what it withholds and by what it lets pass: `python -m benchmarks.promises.gate [--quick]`.
 
 A planted loop has 20 rounds of 40 answers. Each round trains a challenger on the 27 that are not held out. Its true
 accuracy follows a power law of the number of answers, plus noise; some challengers are planted worse by 0.5 to 10
