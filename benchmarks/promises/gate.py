@@ -64,7 +64,7 @@ SCENARIOS = tuple(
         Scenario(", rho 0.5", rho=0.5),
         Scenario(", rho 0.9", rho=0.9),
         Scenario(", 40 % bad", bad=0.4),
-        Scenario(", people right in 90 %", people=0.9),
+        Scenario(", answers 90 % correct", people=0.9),
     )
 )
 
