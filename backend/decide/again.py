@@ -57,21 +57,25 @@ def ask_again(conn: Conn, run: RetrainRun, version_id: str, champion_id: str | N
 def ask_on_more_answers(conn: Conn, spec: LoopSpec) -> UUID | None:
     """Request another verdict on a refused version that was ahead, if enough held-out answers are new; its run's id.
 
-    Only for the rule of the expected loss: the paired tests pay for each verdict with a part of alpha. Among several
-    versions the one with the largest gain is judged. None if there is none, or if a run is open.
+    Only for the rule of the expected loss: the paired tests pay for each verdict with a part of alpha. The version that
+    most is lost without comes first. None if there is none, if a run is open, or if a version waits for a decision.
     """
     if spec.gate.rule_in_force != "expected_loss" or runs.open_runs(conn, spec.name):
         return None
     champion = version_store.champion(conn, spec.name)
     refused = verdicts.refused_ahead(conn, spec.name, None if champion is None else champion.id)
+    largest = spec.gate.max_size_mb
+    refused = [one for one in refused if largest is None or one.size_bytes <= 1e6 * largest]
+    if not refused or verdicts.undecided(conn, spec.name):
+        return None
     now = run_items.held_out_answers(conn, spec.name)
-    grown = [one for one in refused if now >= spec.gate.min_holdout and enough_more(one.held_out, now)]
+    grown = [one for one in refused if now >= spec.gate.min_holdout and enough_more(one.answers, now)]
     if not grown:
         return None
-    best = max(grown, key=lambda one: (one.gain, one.run_id))
+    best = max(grown, key=lambda one: (one.waiting, one.gain, one.run_id))
     why = (
-        f"version {short(best.version_id)} was ahead by {100 * best.gain:.1f} points on {best.held_out} held-out "
-        f"answers; there are {now} now"
+        f"version {short(best.version_id)} was ahead by {100 * best.gain:.1f} points when there were {best.answers} "
+        f"held-out answers; there are {now} now"
     )
     made = runs.request_again(conn, spec.name, best.run_id, why, seed=best.seed)
     jobs.ask(conn, jobs.RETRAIN, spec.name)

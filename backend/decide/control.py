@@ -28,6 +28,8 @@ MIN_CONTROL = 40
 """Control answers that an estimate needs; half of them train a model."""
 MIN_RULE = 20
 """Answers of the rule lane that an estimate needs."""
+MIN_HELD_OUT = 20
+"""Held-out answers that an estimate needs, if gate.min_holdout is smaller; with fewer its interval means little."""
 WORTH = 0.03
 """The smallest gain in accuracy that is worth knowing. An interval that reaches further on either side of 0 and
 contains 0 tells nothing.
@@ -128,7 +130,7 @@ def _lacks(spec: LoopSpec, lanes: Lanes) -> str:
     wanted = (
         (lanes.control, MIN_CONTROL, "answers of the control lane"),
         (lanes.rule, MIN_RULE, "answers of the rule lane"),
-        (lanes.held_out, spec.gate.min_holdout, "held-out answers"),
+        (lanes.held_out, max(spec.gate.min_holdout, MIN_HELD_OUT), "held-out answers"),
     )
     lacks = [f"{len(has)} {what}, at least {least} are needed" for has, least, what in wanted if len(has) < least]
     if not spec.queue.control:

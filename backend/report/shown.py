@@ -38,7 +38,7 @@ def verdict(run: RetrainRun, judged_again: UUID | None) -> str:
         case RunStatus.PROMOTED:
             return f"Promoted: {name} became champion."
         case RunStatus.REFUSED if judged_again:
-            return f"Its verdict is outdated: run {str(judged_again)[:8]} judges {name} again."
+            return f"Refused: the champion stays. Run {str(judged_again)[:8]} judges {name} again, or has done so."
         case RunStatus.REFUSED:
             return "Refused: the champion stays."
         case RunStatus.ASKING:

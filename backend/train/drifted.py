@@ -69,7 +69,7 @@ def watch(conn: Conn, spec: LoopSpec) -> Watch | None:
     judged = 1 if champion_id is None else falls_store.versions_judged(conn, run)
     return Watch(
         None if champion_id is None else short(champion_id),
-        run.cut,
+        falls_store.newest_answer(conn, run),
         scored(spec, then, strata_known),
         strata_known,
         chance_of(version_store.epoch(conn, spec.name), judged),

@@ -137,9 +137,9 @@ def _pass(
         older = verdicts.undecided(conn, spec.name)
         if version_store.epoch(conn, spec.name) != epoch:
             raise ChampionChanged(f"the champion of {spec.name} has changed meanwhile")
-        # Happens only for a run that judges again: its answers are as old as those of the first verdict.
+        # Happens only for a run that judges again: its version is as old as at the first verdict.
         if newer := [one for one in older if one.cut > run.cut]:
-            raise Conflict(f"run {newer[0].id} passed it with newer answers and waits for a decision")
+            raise Conflict(f"run {newer[0].id} passed it with a newer version and waits for a decision")
         if status != RunStatus.PROMOTED:
             reasons = [f"{reasons[0]}, {CONDITIONS[status]}", *reasons[1:]]
         if not runs.finish(conn, run.id, status, reasons=reasons, **what):

@@ -140,8 +140,10 @@ def train(
     with threadpool_limits(spec.retrain.threads):
         if isinstance(found, tuple):
             version, trained_on, judged = found
-            judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
+            # Before copies are looked for: pictures are compared by their content.
             judged = with_pictures_in(database, settings, spec, judged)
+            trained_on = with_pictures_in(database, settings, spec, trained_on)
+            judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
             return _judge_again(database, models_dir, run, version, judged, notes, report)
         return _train(database, models_dir, run, spec, with_pictures_in(database, settings, spec, found), report)
 

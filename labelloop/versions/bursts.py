@@ -46,9 +46,10 @@ class Part:
 
     def merged(self, to: npt.NDArray[np.intp]) -> Part:
         """Return the part with cell i counted as cell `to[i]`."""
-        onto = np.zeros((len(to), int(to.max()) + 1))
-        onto[np.arange(len(to)), to] = 1.0
-        return Part(self.pieces @ onto, self.days, self.groups @ onto)
+        pieces, groups = (np.zeros((len(counts), int(to.max()) + 1)) for counts in (self.pieces, self.groups))
+        np.add.at(pieces.T, to, self.pieces.T)
+        np.add.at(groups.T, to, self.groups.T)
+        return Part(pieces, self.days, groups)
 
     def by_day(self) -> Counts:
         """Return outputs by day, shape (n_days, n_cells), the first day first."""

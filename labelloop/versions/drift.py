@@ -17,6 +17,8 @@ LEAST_IN_A_CELL = 5.0
 
 Cochran 1954, "Some methods for strengthening the common chi-squared tests", section 2.
 """
+MOST_CELLS = 200
+"""Largest number of cells, the most frequent ones; all others are one cell. The work grows with its square."""
 CHANCE_OF_A_CHECK = 1e-3
 """Probability of a false alarm in one check. Checks run every few minutes, mostly on the same outputs."""
 A_WEEK = 7
@@ -62,7 +64,8 @@ def shift(cells: Sequence[str], before: Part, recent: Part) -> Shift | None:
     effects, to = [INDEPENDENT], np.empty(0, dtype=np.intp)
     for _ in range(2):
         # The second time with the design effect of the first: batches, and not outputs, must be many enough.
-        was, to = to, _merged(expected < LEAST_IN_A_CELL * max(one.mean for one in effects))
+        rare = expected < LEAST_IN_A_CELL * max(one.mean for one in effects)
+        was, to = to, _merged(rare | (np.argsort(np.argsort(-expected, kind="stable")) >= MOST_CELLS))
         if np.array_equal(was, to):
             break
         found = design_effects(before.merged(to), recent.merged(to)) if to.max() else None

@@ -49,11 +49,13 @@ def arrivals(conn: Conn, loop: str, before: datetime, since: datetime) -> list[A
                 percentile_disc(array(select i / {PIECES}.0 from generate_series(0, {PIECES - 1}) i))
                     within group (order by received_at) as at
             from outputs where loop = %(loop)s and received_at <= %(before)s
+            and model_version = (select model_version from now)
             union all
             select count(*), min(received_at), max(received_at),
                 percentile_disc(array(select i / {PIECES}.0 from generate_series(0, {PIECES - 1}) i))
                     within group (order by received_at)
             from outputs where loop = %(loop)s and received_at > %(since)s
+            and model_version = (select model_version from now)
         ), edges as (
             select array_agg(at order by at) as at from (
                 select unnest(at) as at from sides

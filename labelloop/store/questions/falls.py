@@ -42,7 +42,7 @@ def judged_by(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | Non
             f"""
             select {RUN} from retrain_runs
             where loop = %(loop)s and scores is not null and feedback_upto is not null
-            and case when %(version_id)s::text is null then champion_id is null
+            and case when %(version_id)s::text is null then champion_id is null and judges is null
                 else version_id = %(version_id)s and champion_id is distinct from version_id end
             order by case when %(version_id)s::text is null then -feedback_upto else feedback_upto end desc,
                 finished_at desc limit 1
@@ -51,6 +51,15 @@ def judged_by(conn: Conn, loop: str, version_id: str | None) -> RetrainRun | Non
         )
         .fetchone()
     )
+
+
+def newest_answer(conn: Conn, run: RetrainRun) -> int:
+    """Return the seq of the newest answer that the run was judged on, or its cut: what came later is new."""
+    row = conn.execute(
+        "select max(answer_seq) as newest from run_items where run_id = %(id)s and part = 'holdout'", {"id": run.id}
+    ).fetchone()
+    assert row is not None
+    return max(run.cut, row["newest"] or 0)
 
 
 def versions_judged(conn: Conn, run: RetrainRun) -> int:

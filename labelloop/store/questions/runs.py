@@ -91,7 +91,7 @@ def decisions(conn: Conn, run_id: UUID) -> list[Decision]:
 
 
 def judged_again_by(conn: Conn, run_id: UUID) -> UUID | None:
-    """Return the newest run that judges the version of this run again, against another champion; None if none does."""
+    """Return the newest run that judges the version of this run again; None if none does."""
     row = conn.execute(
         "select id from retrain_runs where judges = %(id)s order by requested_at desc limit 1", {"id": run_id}
     ).fetchone()

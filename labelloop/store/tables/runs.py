@@ -36,7 +36,7 @@ def request_again(conn: Conn, loop: str, judges: UUID, why: str, *, seed: int) -
     """Queue another verdict on the version of the run `judges`, against the champion of that moment; return its id.
 
     None if such a run is queued or running already, or if the loop is archived. Nothing is trained: the new run has the
-    cut and the items of the run `judges`, so no answer counts as used because of it.
+    cut and the training items of the run `judges`, so no answer counts as used because of it.
     """
     row = conn.execute(
         """

@@ -94,38 +94,46 @@ class RefusedVersion(NamedTuple):
     seed: int
     gain: float
     """Gain over the champion at that verdict, 0 to 1."""
-    held_out: int
-    """Held-out answers at that verdict."""
+    waiting: float
+    """Expected loss of accuracy by not promoting it, 0 to 1, at that verdict."""
+    answers: int
+    """Held-out answers of the loop at that verdict, those included that could not judge this version."""
+    size_bytes: int
 
 
 def refused_ahead(conn: Conn, loop: str, champion_id: str | None) -> list[RefusedVersion]:
     """Return the versions that the gate refused against this champion although they were ahead of it.
 
-    Left out are versions that served, that a person has refused, or whose last further verdict failed or was stopped.
-    The verdict with the most answers counts as the newest, because a clock can go back.
+    Left out are versions that served, that wait for a decision, that a person has refused, or whose last further
+    verdict failed or was stopped. The verdict with the most answers counts, because a clock can go back.
     """
     cursor = rows_of(conn, RefusedVersion)
     return cursor.execute(
         """
-        select v.version_id, v.id as run_id, v.seed, v.gain, v.held_out
+        select v.version_id, v.id as run_id, v.seed, v.gain, v.waiting, v.answers, m.size_bytes
         from (
             select distinct on (version_id) version_id, id, seed, (scores #>> '{gain,value}')::float8 as gain,
-                (scores ->> 'holdout')::integer as held_out
+                coalesce((scores #>> '{loss,waiting}')::float8, 0) as waiting,
+                coalesce(scores ->> 'held_out_answers', scores ->> 'holdout')::integer as answers
             from retrain_runs
             where loop = %(loop)s and status = 'refused' and scores is not null
             and champion_id is not distinct from %(champion_id)s and version_id is distinct from %(champion_id)s
-            order by version_id, held_out desc, finished_at desc
-        ) v
+            order by version_id, answers desc, finished_at desc
+        ) v join model_versions m on m.id = v.version_id
         where gain > 0
         and not exists (select from promotions p where p.loop = %(loop)s and p.version_id = v.version_id)
         and not exists (
-            select from decisions d join retrain_runs r on r.id = d.run_id
-            where r.version_id = v.version_id and d.decision = 'refuse' and d.by <> 'gate'
+            select from retrain_runs u
+            where u.loop = %(loop)s and u.version_id = v.version_id and u.status in ('asking', 'shadow')
         )
         and not exists (
-            select from retrain_runs f join retrain_runs r on r.id = f.judges
-            where r.version_id = v.version_id and f.status in ('failed', 'stopped')
+            select from decisions d join retrain_runs r on r.id = d.run_id
+            where r.loop = %(loop)s and r.version_id = v.version_id and d.decision = 'refuse' and d.by <> 'gate'
         )
+        and coalesce((
+            select f.status from retrain_runs f join retrain_runs r on r.id = f.judges
+            where f.loop = %(loop)s and r.version_id = v.version_id order by f.requested_at desc, f.id limit 1
+        ), 'refused') not in ('failed', 'stopped')
         """,
         {"loop": loop, "champion_id": champion_id},
     ).fetchall()

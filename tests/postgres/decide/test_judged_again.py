@@ -239,7 +239,7 @@ def test_a_version_that_passed_with_newer_answers_is_not_displaced(database: Dat
     (second,) = again_of(database, first)
     assert second.status == "refused"
     assert second.reasons[0] == (
-        f"it passed the gate, but run {newer.id} passed it with newer answers and waits for a decision: refused"
+        f"it passed the gate, but run {newer.id} passed it with a newer version and waits for a decision: refused"
     )
     assert row_of(database, newer.id).status == "asking"
     refuse(database, LOOP, newer.id, "ann", "no")

@@ -53,7 +53,8 @@ def refused(database: Database, settings: Settings, *, gain: float = 0.1, **gate
     assert run is not None
     version = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
-        scores = {"gain": {"value": gain}, "holdout": run_items.held_out_answers(conn, LOOP)}
+        answers = run_items.held_out_answers(conn, LOOP)
+        scores = {"gain": {"value": gain}, "holdout": answers, "held_out_answers": answers}
         runs.finish(conn, run.id, "refused", version_id=version, scores=scores)
         found = runs.get(conn, run.id)
     assert found is not None
@@ -75,7 +76,7 @@ def test_more_held_out_answers_judge_it_again_and_promote_it(database: Database,
     assert queued(database) == [asked], "asked for once"
     held_out = first.evaluation["holdout"]
     assert asked.judges == first.id
-    assert asked.why.startswith(f"version {first.made[:12]} was ahead by 10.0 points on {held_out} held-out answers;")
+    assert asked.why.startswith(f"version {first.made[:12]} was ahead by 10.0 points when there were {held_out}")
 
     retrain(database, settings, LOOP, threading.Event())  # with a real child process
 
@@ -150,6 +151,25 @@ def test_a_further_verdict_that_failed_is_not_asked_for_again(database: Database
     assert queued(database) == []
 
 
+def test_a_version_that_waits_for_a_person_is_not_judged_again(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    answered(database, 40, 160)
+    with database.transaction() as conn:
+        runs.request_again(conn, LOOP, first.id, "a test", seed=0)
+        run = runs.claim(conn, LOOP, None)
+        assert run is not None
+        runs.finish(conn, run.id, "asking", version_id=first.version_id, scores={"gain": {"value": 0.1}, "holdout": 20})
+    assert queued(database) == []
+
+
+def test_answers_that_cannot_judge_it_do_not_ask_for_another_verdict(database: Database, settings: Settings) -> None:
+    """20 of 60 have a label that is no longer in the config: the verdict used 40, and 60 are still no news."""
+    refused(database, settings)
+    with database.transaction() as conn:
+        conn.execute("update retrain_runs set scores = scores || '{\"holdout\": 1}' where scores is not null")
+    assert queued(database) == []
+
+
 def test_after_a_clock_went_back_the_same_answers_judge_it_once(database: Database, settings: Settings) -> None:
     first = refused(database, settings)
     answered(database, 40, 160)
@@ -158,7 +178,7 @@ def test_after_a_clock_went_back_the_same_answers_judge_it_once(database: Databa
         run = runs.claim(conn, LOOP, None)
         assert run is not None
         assert run.id == made
-        scores = {"gain": {"value": 0.1}, "holdout": run_items.held_out_answers(conn, LOOP)}
+        scores = {"gain": {"value": 0.1}, "holdout": 5, "held_out_answers": run_items.held_out_answers(conn, LOOP)}
         runs.finish(conn, run.id, "refused", version_id=first.version_id, scores=scores)
         conn.execute("update retrain_runs set finished_at = now() - interval '1 year' where id = %s", [run.id])
     assert queued(database) == []

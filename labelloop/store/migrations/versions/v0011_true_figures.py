@@ -55,6 +55,9 @@ SQL = """
         'The most probable other answer by the same model; null if there is none.';
     comment on column run_items.out_of_fold_other_probability is
         'Probability of out_of_fold_other, 0 to 1; 0 if there is none.';
+    comment on column retrain_runs.judges is
+        'The earlier run whose version is judged again, because the champion has changed or there are more held-out '
+        'answers; nothing is trained. Null for a run that trains.';
     comment on table doubts is
         'How likely another answer is than the one that a person gave, by a model that was not trained on '
         'that answer. The most doubtful are asked once more.';
