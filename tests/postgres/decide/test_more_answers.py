@@ -151,6 +151,24 @@ def test_a_further_verdict_that_failed_is_not_asked_for_again(database: Database
     assert queued(database) == []
 
 
+def test_an_answer_that_changed_after_the_verdict_counts_as_it_is_now(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    with database.transaction() as conn:
+        [before, *_] = items_of_part(conn, first.id, "holdout")
+        [changed] = conn.execute("select id from outputs where key = %s", [before.key]).fetchall()
+        other = LABELS[1 - LABELS.index(before.label)]
+        answer(conn, LOOP, {changed["id"]: other})
+        made = runs.request_again(conn, LOOP, first.id, "a test", seed=0)
+        run = runs.claim(conn, LOOP, None)
+    assert run is not None
+    assert run.id == made
+    train(database, settings.models_dir, run.id)
+    with database.transaction() as conn:
+        after = {item.key: item.label for item in items_of_part(conn, run.id, "holdout")}
+        kept = {item.key: item.label for item in items_of_part(conn, first.id, "holdout")}
+    assert (after[before.key], kept[before.key]) == (other, before.label), "the first verdict stays on record"
+
+
 def test_a_version_that_waits_for_a_person_is_not_judged_again(database: Database, settings: Settings) -> None:
     first = refused(database, settings)
     answered(database, 40, 160)
