@@ -16,7 +16,7 @@ from scipy.stats import spearmanr
 
 from backend.learners import make
 from backend.learners.calibrate import calibrate
-from console.simulate import files
+from benchmarks.support.sets import labelled_sets
 from console.simulate.labelled import Labelled
 from labelloop import strategies
 from labelloop.threads import one_thread
@@ -42,13 +42,7 @@ HEAD = (
 def main(data: Path | None) -> None:
     """Print the table of docs/engineers/serving.md."""
     click.echo("| " + " | ".join(HEAD) + " |")
-    for name in SETS:
-        if name == files.DIGITS_DATASET:
-            labelled = files.digits()
-        elif data is not None and (data / f"{name}.csv").exists():
-            labelled = files.read(data / f"{name}.csv")
-        else:
-            continue
+    for name, labelled in labelled_sets(SETS, data):
         for n in SIZES:
             with one_thread:
                 found = np.median([_one(labelled, n, seed) for seed in range(SEEDS)], axis=0)

@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from backend.learners import make
-from console.simulate import files
+from benchmarks.support.sets import labelled_sets
 from labelloop.answers.error_rate import Drawn, Estimate, Rate, estimate, periods
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import place
@@ -141,13 +141,7 @@ def _errors(stream: Stream, rate: float, drift: bool, rng: np.random.Generator) 
 
 
 def _real(data: Path | None, replicates: int) -> Iterator[Sequence[str]]:
-    for name in SETS:
-        if name == files.DIGITS_DATASET:
-            labelled = files.digits()
-        elif data is not None and (data / f"{name}.csv").exists():
-            labelled = files.read(data / f"{name}.csv")
-        else:
-            continue
+    for name, labelled in labelled_sets(SETS, data):
         rng = np.random.default_rng([SEED, len(name)])
         order = rng.permutation(len(labelled.data))
         taught, others = order[:TAUGHT], order[TAUGHT:][: 4 * OUTPUTS]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labelloop.gate.paired import Floats
+from labelloop.gate.paired import Floats, coins
 
 HORIZON = 100
 """Number of verdicts against one champion for which alpha lasts."""
@@ -73,8 +73,7 @@ def _sums_by_chance(told: Floats, rng: np.random.Generator, flips: int) -> Float
     found = []
     for start in range(0, flips, piece):
         rows = min(piece, flips - start)
-        bits = np.frombuffer(rng.bytes((rows * items + 7) // 8), np.uint8)
-        signs = np.unpackbits(bits, count=rows * items).reshape(rows, items).astype(np.float32) * 2 - 1
+        signs = coins(rows, items, rng).astype(np.float32) * 2 - 1
         found.append(signs[:, : len(scaled)] @ scaled)
     return np.concatenate(found).astype(float)
 

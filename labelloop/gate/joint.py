@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.gate.paired import FEWER, Floats
+from labelloop.gate.paired import FEWER, Floats, coins, is_whole
 
 FLIPS_AT_A_TIME = 1_000
 """Random sign flips in one matrix product, which keeps the arrays small."""
@@ -50,7 +50,7 @@ def joint(
     parts = (members[:, told][:, order] * sizes).astype(np.float32)
     seen = parts @ (differences[told][order] < 0).astype(np.float32)
     total, spread = parts.sum(axis=1), np.sqrt(np.maximum((parts**2).sum(axis=1), _TINY))
-    exact = _tails(total.astype(int)) if np.isin(sizes, (0.0, 1.0)).all() else None
+    exact = _tails(total.astype(int)) if is_whole(sizes) else None
 
     def evidence(lost: npt.NDArray[np.float32]) -> tuple[Floats, Floats]:
         """Return the p-values of a loss and of any difference, relative to the shares; `lost`: sums of the losses."""
@@ -62,7 +62,7 @@ def joint(
     ranked = np.argsort(seen_p, kind="stable")
     as_small, smallest = np.zeros(len(shares)), []
     for _ in range(0, FEWER, FLIPS_AT_A_TIME):
-        p, two_sided = evidence(_coins(FLIPS_AT_A_TIME, len(sizes), rng) @ parts.T)
+        p, two_sided = evidence(coins(FLIPS_AT_A_TIME, len(sizes), rng).astype(np.float32) @ parts.T)
         least = np.minimum.accumulate(p[:, ranked[::-1]], axis=1)[:, ::-1]
         as_small += (least <= seen_p[ranked] * (1 + _TINY)).sum(axis=0)
         smallest.append(two_sided.min(axis=1))
@@ -105,11 +105,6 @@ def _tails(pairs: npt.NDArray[np.int_]) -> Floats:
     counts, which = np.unique(pairs, return_inverse=True)
     tails: Floats = binom.sf(np.arange(counts.max() + 1) - 1, counts[:, None], 0.5)[which]
     return tails
-
-
-def _coins(rows: int, columns: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    bits = np.frombuffer(rng.bytes((rows * columns + 7) // 8), np.uint8)
-    return np.unpackbits(bits, count=rows * columns).reshape(rows, columns).astype(np.float32)
 
 
 def _level(smallest: Floats, alpha: float) -> float:

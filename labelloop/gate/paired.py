@@ -117,8 +117,8 @@ def p_better(differences: Floats, rng: np.random.Generator, flips: int = FLIPS) 
     piece = max(1, NUMBERS_PER_DRAW // len(told))
     for start in range(0, flips, piece):
         rows = min(piece, flips - start)
-        kept = np.unpackbits(np.frombuffer(rng.bytes((rows * len(told) + 7) // 8), np.uint8), count=rows * len(told))
-        as_large += int((2 * (kept.reshape(rows, -1).astype(float) @ told) - told.sum() >= seen).sum())
+        kept = coins(rows, len(told), rng).astype(float)
+        as_large += int((2 * (kept @ told) - told.sum() >= seen).sum())
     return (1 + as_large) / (1 + flips)
 
 
@@ -153,6 +153,12 @@ def _heads(k: int, n: int) -> float:
         found += ways
         ways = ways * (n - heads) // (heads + 1)
     return float(found / 2**n)
+
+
+def coins(rows: int, columns: int, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Return random zeros and ones, shape (rows, columns), each bit of `rng` used once."""
+    bits = np.frombuffer(rng.bytes((rows * columns + 7) // 8), np.uint8)
+    return np.unpackbits(bits, count=rows * columns).reshape(rows, columns)
 
 
 def is_whole(differences: Floats) -> bool:
