@@ -1,7 +1,7 @@
 """The gate judged by what it withholds and by what it lets pass: `python -m benchmarks.promises.gate [--quick]`.
 
 A planted loop has 20 rounds of 40 answers. Each round trains a challenger on the 27 that are not held out. Its true
-accuracy follows a power law of the round, plus noise; some challengers are planted worse by 0.5 to 10 points. The
+accuracy follows a power law of the round; some challengers are planted worse by 0.5 to 10 points. The
 curve `levels off` after three rounds, or `grows` to the end. `rho` is the correlation of the models' latent difficulty
 of an item, so with 0.9 they make similar errors.
 
@@ -41,16 +41,18 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """True accuracy of the version of round t, before noise and planted losses: top - span / t ** exponent."""
+    """True accuracy of the version of round t, before planted losses: top - span / t ** exponent, plus noise."""
 
     name: str
     top: float
     span: float
     exponent: float
+    noise: float
+    """Standard deviation."""
 
 
-CURVES = (Curve("levels off", 0.88, 0.13, 3.0), Curve("grows", 0.90, 0.10, 0.5))
-PIPELINE, NOISE = 0.80, 0.002
+CURVES = (Curve("levels off", 0.88, 0.13, 3.0, 0.0), Curve("grows", 0.90, 0.10, 0.5, 0.002))
+PIPELINE = 0.80
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ class Outcome:
 def planted(scenario: Scenario, verdicts: int, rng: np.random.Generator) -> tuple[Scores, Scores]:
     """Return the true accuracy of each version and its item scores on the hold-out set; the pipeline first."""
     curve, rounds = scenario.curve, np.arange(1, verdicts + 1)
-    accuracy = curve.top - curve.span * rounds**-curve.exponent + rng.normal(0, NOISE, verdicts)
+    accuracy = curve.top - curve.span * rounds**-curve.exponent + rng.normal(0, curve.noise, verdicts)
     worse = (rng.random(verdicts) < scenario.bad) * rng.uniform(0.005, 0.10, verdicts)
     accuracy = np.concatenate([[PIPELINE], accuracy - worse])
     return accuracy, item_scores(accuracy, scenario.held_out(verdicts - 1), scenario.rho, scenario.people, rng)
