@@ -1,9 +1,9 @@
 """The gate judged by what it withholds and by what it lets pass: `python -m benchmarks.promises.gate [--quick]`.
 
 A planted loop has 20 rounds of 40 answers. Each round trains a challenger on the 27 that are not held out. Its true
-accuracy follows a power law of the round; some challengers are planted worse by 0.5 to 10 points. The
-curve `levels off` after three rounds, or `grows` to the end. `rho` is the correlation of the models' latent difficulty
-of an item, so with 0.9 they make similar errors.
+accuracy follows a power law of the round, which `levels off` after three rounds, or `grows` to the end. Some
+challengers are planted worse by 0.5 to 10 points. `rho` is the correlation of the models' latent difficulty of an item,
+so with 0.9 they make similar errors.
 
 regret      mean over the rounds: true accuracy of the best version trained so far minus that of what serves, in points
 harm        promotions a loop of a version that is truly worse by more than a point
