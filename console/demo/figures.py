@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from labelloop.gate.loss import HARM
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.labelstudio.listing import BEFORE_ALL
 from labelloop.queue.tasks import KEY, OUTPUT, Task
@@ -76,6 +77,21 @@ def _tasks(gateway: Gateway, project_id: ProjectId) -> Iterator[Task]:
     while page := gateway.changed_tasks(project_id, None, after):
         yield from page
         after = page[-1].id
+
+
+def of_gate(rounds: Sequence[Mapping[str, Any]], start: float) -> dict[str, int]:
+    """Return what the gate withheld and let pass, by accuracy on the test set; `start` is the pipeline's, 0 to 1.
+
+    near_best counts the rounds after which what serves is at most HARM below the best challenger so far. harmful counts
+    the promotions of a version that is more than HARM below what served before.
+    """
+    best, served, near_best, harmful = 0.0, start, 0, 0
+    for row in rounds:
+        before, served = served, row["test_accuracy"]
+        best = max(best, row["challenger_test_accuracy"] or 0.0)
+        near_best += served >= best - HARM
+        harmful += row["promoted"] and served < before - HARM
+    return {"rounds": len(rounds), "near_best": near_best, "harmful": harmful}
 
 
 def verdict(rounds: Sequence[Mapping[str, Any]]) -> str:

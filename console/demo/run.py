@@ -126,7 +126,7 @@ class _Demo:
         self.console.print()
         for number in range(1, self.options.rounds + 1):
             self.rounds.append(self._round(number))
-        self._print(self._report(keys) | {"rounds": self.rounds}, start)
+        self._print(self._report(keys) | {"rounds": self.rounds, "gate": figures.of_gate(self.rounds, start)}, start)
 
     # -- the hops, through the public interfaces -----------------------------------------------------------------------
 
@@ -257,6 +257,11 @@ class _Demo:
         self.console.print(
             f"[dim]Random order: a replay with the same learner, number of answers and skill; mean of "
             f"{replay.ORDERS} orders.[/]\n{figures.verdict(self.rounds)}"
+        )
+        gate = shown["gate"]
+        self.console.print(
+            f"The gate: in {gate['near_best']} of {gate['rounds']} rounds what serves is within a point of the best "
+            f"challenger so far, on the test set; {gate['harmful']} harmful promotions."
         )
         self.console.print(
             f"{shown['submitted']:,} submitted, {shown['passed']:,} passed, {shown['answered']:,} answered; "

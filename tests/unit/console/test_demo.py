@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from console.demo.figures import verdict
+from console.demo.figures import of_gate, verdict
 from console.demo.items import Items, digits, texts, weak_outputs
 from labelloop.errors import UsageError
 from labelloop.selection.features import open_image
@@ -79,3 +79,11 @@ def test_active_learning_is_compared_with_the_range_of_random_orders(ours: float
         "challenger_test_accuracy": ours, "random_test_accuracy": 0.85, "random_low": 0.8, "random_high": 0.9
     }  # fmt: skip
     assert says in verdict([last])
+
+
+def test_the_gate_is_judged_by_what_serves_after_each_round() -> None:
+    rows = [(0.60, None, False), (0.60, 0.61, False), (0.60, 0.80, False), (0.78, 0.78, True), (0.76, 0.76, True)]
+    names = ("test_accuracy", "challenger_test_accuracy", "promoted")
+    rounds = [dict(zip(names, row, strict=True)) for row in rows]
+    assert of_gate(rounds, 0.60) == {"rounds": 5, "near_best": 2, "harmful": 1}
+    assert of_gate(rounds[3:4], 0.80) == {"rounds": 1, "near_best": 1, "harmful": 1}
