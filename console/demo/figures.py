@@ -82,8 +82,8 @@ def _tasks(gateway: Gateway, project_id: ProjectId) -> Iterator[Task]:
 def of_gate(rounds: Sequence[Mapping[str, Any]], start: float) -> dict[str, int]:
     """Return what the gate withheld and let pass, by accuracy on the test set; `start` is the pipeline's, 0 to 1.
 
-    near_best counts the rounds after which what serves is at most HARM below the best challenger so far. harmful counts
-    the promotions of a version that is more than HARM below what served before.
+    near_best counts the rounds after which what serves is at most HARM below the best challenger so far.
+    Promotions are harmful if the version is more than HARM below what served before.
     """
     best, served, near_best, harmful = 0.0, start, 0, 0
     for row in rounds:
