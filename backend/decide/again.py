@@ -20,12 +20,10 @@ from labelloop.versions.items import AnsweredItem, TrainingItem
 from labelloop.versions.runs import RetrainRun
 from labelloop.versions.version import short
 
-NEWEST = 2**63 - 1
-"""Cut behind every answer."""
 MIN_MORE = 10
 """Smallest number of new held-out answers for another verdict on a refused version."""
 MORE = 0.25
-"""Smallest growth of the hold-out set for it, as a share."""
+"""The same, as a share of those that it was judged on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +34,8 @@ class Judging:
     run_id: UUID
     """The run that made it."""
     trained_on: int
+    answers_upto: int
+    """The seq of the newest answer that it may be judged on."""
     identity: Mapping[str, Any] | None
     """Identity of the run that made it, which a replay needs; None for runs of an older labelloop."""
 
@@ -63,19 +63,26 @@ def ask_on_more_answers(conn: Conn, spec: LoopSpec) -> UUID | None:
     if spec.gate.rule_in_force != "expected_loss" or runs.open_runs(conn, spec.name):
         return None
     champion = version_store.champion(conn, spec.name)
-    refused = verdicts.refused_ahead(conn, spec.name, None if champion is None else champion.id)
+    champion_id, epoch = None if champion is None else champion.id, version_store.epoch(conn, spec.name)
     largest = spec.gate.max_size_mb
-    refused = [one for one in refused if largest is None or one.size_bytes <= 1e6 * largest]
+    refused = [
+        one
+        for one in verdicts.refused_ahead(conn, spec.name, champion_id, epoch)
+        if largest is None or one.size_bytes <= 1e6 * largest
+    ]
     if not refused or verdicts.undecided(conn, spec.name):
         return None
-    now = run_items.held_out_answers(conn, spec.name)
-    grown = [one for one in refused if now >= spec.gate.min_holdout and enough_more(one.answers, now)]
+    if run_items.held_out_answers(conn, spec.name) < spec.gate.min_holdout:
+        return None
+    since = run_items.held_out_since(conn, spec.name, min(one.upto for one in refused))
+    new = {one: sum(seq > one.upto for seq in since) for one in refused}
+    grown = [one for one in refused if enough_more(one.answers, new[one])]
     if not grown:
         return None
     best = max(grown, key=lambda one: (one.waiting, one.gain, one.run_id))
     why = (
-        f"version {short(best.version_id)} was ahead by {100 * best.gain:.1f} points when there were {best.answers} "
-        f"held-out answers; there are {now} now"
+        f"version {short(best.version_id)} was ahead by {100 * best.gain:.1f} points on {best.answers} held-out "
+        f"answers; {new[best]} are new"
     )
     made = runs.request_again(conn, spec.name, best.run_id, why, seed=best.seed)
     jobs.ask(conn, jobs.RETRAIN, spec.name)
@@ -91,11 +98,12 @@ def judged_before(conn: Conn, run: RetrainRun) -> tuple[Judging, list[TrainingIt
     version = None if before is None or before.version_id is None else version_store.get(conn, before.version_id)
     if before is None or version is None:
         raise Failed(f"run {run.judges} has no version that could be judged again")
-    judging = Judging(version.id, before.id, version.trained_on, before.evaluation.get("identity"))
-    rows = run_items.answered(conn, run.loop, upto=NEWEST)
+    upto = run_items.newest_answer(conn, run.loop)
+    judging = Judging(version.id, before.id, version.trained_on, upto, before.evaluation.get("identity"))
+    rows = run_items.answered(conn, run.loop, upto)
     return judging, run_items.trained_on(conn, before.id), [row for row in rows if row.holdout]
 
 
-def enough_more(before: int, now: int) -> bool:
-    """Whether a hold-out set has grown enough for another verdict on a refused version; numbers of answers."""
-    return now - before >= max(MIN_MORE, MORE * before)
+def enough_more(before: int, new: int) -> bool:
+    """Whether a version that was refused on `before` held-out answers gets another verdict after `new` more."""
+    return new >= max(MIN_MORE, MORE * before)

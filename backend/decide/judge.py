@@ -18,7 +18,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import run_items, verdicts
+from labelloop.store.tables import verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.items import EarlierItem, JudgedItem
 from labelloop.versions.runs import RetrainRun
@@ -29,23 +29,23 @@ MOST_LABELS = 100
 
 
 def judge(
-    database: Database, spec: LoopSpec, run: RetrainRun, outcome: Mapping[str, Any]
+    database: Database, spec: LoopSpec, run: RetrainRun, epoch: int, outcome: Mapping[str, Any]
 ) -> tuple[GateDecision, dict[str, Any]]:
     """Return the gate's verdict on a run's version, and its evaluation as `retrain_runs` keeps it.
 
-    `outcome`: the outcome of the training child.
+    `epoch`: the epoch of the champion. `outcome`: the outcome of the training child.
     """
     with database.transaction() as conn:
         rows = verdicts.held_out(conn, run.id, text_field(spec))
         reuse = _reuse(conn, spec, run, rows)
         version = version_store.get(conn, outcome["version"])
-        answered = run_items.held_out_answers(conn, run.loop)
     speed, size = outcome.get("speed") or {}, None if version is None else version.size_bytes
     cost = Cost(speed.get("champion_ms"), speed.get("challenger_ms"), size)
     items = [judged(spec, row) for row in rows]
     decision = gate(spec).judge(items, incumbent(run), reuse=reuse, cost=cost, seed=run.seed)
     more = {
-        "held_out_answers": answered,
+        "champion_epoch": epoch,
+        "answers_upto": outcome.get("answers_upto", run.cut),
         "rule": spec.gate.rule_in_force,
         "max_loss": spec.gate.largest_loss if spec.gate.rule_in_force == "expected_loss" else None,
         "confusion": confusion(spec.config, rows),

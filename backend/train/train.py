@@ -277,6 +277,7 @@ def _judge_again(
         "notes": notes,
         "speed": speed,
         "identity": version.identity,
+        "answers_upto": version.answers_upto,
     }
 
 

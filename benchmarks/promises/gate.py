@@ -173,7 +173,7 @@ class Judge:
         """Judge the most promising refused version again, if there are enough new answers."""
         from backend.decide.again import enough_more
 
-        ahead = {v: gain for v, (gain, before) in self.refused.items() if gain > 0 and enough_more(before, n)}
+        ahead = {v: gain for v, (gain, before) in self.refused.items() if gain > 0 and enough_more(before, n - before)}
         return bool(ahead) and self.judge(max(ahead, key=ahead.__getitem__), n)
 
     def _reuse(self, found: Scores, n: int) -> Reuse:

@@ -131,6 +131,28 @@ def held_out_answers(conn: Conn, loop: str) -> int:
     return int(row["n"])
 
 
+def held_out_since(conn: Conn, loop: str, seq: int) -> list[int]:
+    """Return the seq of each held-out output's clear answer that is newer than `seq`."""
+    rows = conn.execute(
+        """
+        select a.seq from outputs o cross join lateral (
+            select seq, label from answers where output_id = o.id order by seq desc limit 1
+        ) a where o.loop = %(loop)s and o.holdout and o.lane <> 'gold' and a.label is not null and a.seq > %(seq)s
+        """,
+        {"loop": loop, "seq": seq},
+    ).fetchall()
+    return [row["seq"] for row in rows]
+
+
+def newest_answer(conn: Conn, loop: str) -> int:
+    """Return the seq of the loop's newest answer; 0 if there is none."""
+    row = conn.execute(
+        "select coalesce(max(seq), 0) as seq from answers where loop = %(loop)s", {"loop": loop}
+    ).fetchone()
+    assert row is not None
+    return int(row["seq"])
+
+
 def trained_on(conn: Conn, run_id: UUID) -> list[TrainingItem]:
     """Return what the run was trained on, in the order in which it was trained on it."""
     cursor = rows_of(conn, TrainingItem)

@@ -86,8 +86,12 @@ def earlier(conn: Conn, run: RetrainRun, min_holdout: int) -> list[EarlierItem]:
     ).fetchall()
 
 
+MOST_FAILED = 3
+"""Number of further verdicts on a version against one champion that may fail; then there is none any more."""
+
+
 class RefusedVersion(NamedTuple):
-    """The verdict on the most answers about a version that was refused although it was ahead."""
+    """The newest verdict about a version that was refused although it was ahead."""
 
     version_id: str
     run_id: UUID
@@ -97,28 +101,31 @@ class RefusedVersion(NamedTuple):
     waiting: float
     """Expected loss of accuracy by not promoting it, 0 to 1, at that verdict."""
     answers: int
-    """Held-out answers of the loop at that verdict, those included that could not judge this version."""
+    """Held-out answers that it was judged on."""
+    upto: int
+    """The verdict knew the answers with a seq up to this one, those included that could not judge this version."""
     size_bytes: int
 
 
-def refused_ahead(conn: Conn, loop: str, champion_id: str | None) -> list[RefusedVersion]:
-    """Return the versions that the gate refused against this champion although they were ahead of it.
+def refused_ahead(conn: Conn, loop: str, champion_id: str | None, epoch: int) -> list[RefusedVersion]:
+    """Return the versions that the gate refused against this champion in this epoch although they were ahead of it.
 
-    Left out are versions that served, that wait for a decision, that a person has refused, or whose last further
-    verdict failed or was stopped. The verdict with the most answers counts, because a clock can go back.
+    Left out are versions that served, that wait for a decision, or that a person or their shadow has refused. So are
+    versions whose further verdict was stopped, or failed MOST_FAILED times. Nothing is ordered by time, because a clock
+    can go back.
     """
     cursor = rows_of(conn, RefusedVersion)
     return cursor.execute(
         """
-        select v.version_id, v.id as run_id, v.seed, v.gain, v.waiting, v.answers, m.size_bytes
+        select v.version_id, v.id as run_id, v.seed, v.gain, v.waiting, v.answers, v.upto, m.size_bytes
         from (
             select distinct on (version_id) version_id, id, seed, (scores #>> '{gain,value}')::float8 as gain,
                 coalesce((scores #>> '{loss,waiting}')::float8, 0) as waiting,
-                coalesce(scores ->> 'held_out_answers', scores ->> 'holdout')::integer as answers
+                (scores ->> 'holdout')::integer as answers, (scores ->> 'answers_upto')::bigint as upto
             from retrain_runs
-            where loop = %(loop)s and status = 'refused' and scores is not null
+            where loop = %(loop)s and status = 'refused' and (scores ->> 'champion_epoch')::integer = %(epoch)s
             and champion_id is not distinct from %(champion_id)s and version_id is distinct from %(champion_id)s
-            order by version_id, answers desc, finished_at desc
+            order by version_id, upto desc, answers desc, id
         ) v join model_versions m on m.id = v.version_id
         where gain > 0
         and not exists (select from promotions p where p.loop = %(loop)s and p.version_id = v.version_id)
@@ -128,14 +135,16 @@ def refused_ahead(conn: Conn, loop: str, champion_id: str | None) -> list[Refuse
         )
         and not exists (
             select from decisions d join retrain_runs r on r.id = d.run_id
-            where r.loop = %(loop)s and r.version_id = v.version_id and d.decision = 'refuse' and d.by <> 'gate'
+            where r.loop = %(loop)s and r.version_id = v.version_id and d.decision = 'refuse'
         )
-        and coalesce((
-            select f.status from retrain_runs f join retrain_runs r on r.id = f.judges
-            where f.loop = %(loop)s and r.version_id = v.version_id order by f.requested_at desc, f.id limit 1
-        ), 'refused') not in ('failed', 'stopped')
+        and not exists (
+            select from retrain_runs f join retrain_runs r on r.id = f.judges
+            where f.loop = %(loop)s and r.version_id = v.version_id
+            having bool_or(f.status = 'stopped') or %(most_failed)s <= count(*) filter (
+                where f.status = 'failed' and f.champion_id is not distinct from %(champion_id)s)
+        )
         """,
-        {"loop": loop, "champion_id": champion_id},
+        {"loop": loop, "champion_id": champion_id, "epoch": epoch, "most_failed": MOST_FAILED},
     ).fetchall()
 
 
