@@ -29,11 +29,11 @@ MOST_LABELS = 100
 
 
 def judge(
-    database: Database, spec: LoopSpec, run: RetrainRun, epoch: int, outcome: Mapping[str, Any]
+    database: Database, spec: LoopSpec, run: RetrainRun, outcome: Mapping[str, Any]
 ) -> tuple[GateDecision, dict[str, Any]]:
     """Return the gate's verdict on a run's version, and its evaluation as `retrain_runs` keeps it.
 
-    `epoch`: the epoch of the champion. `outcome`: the outcome of the training child.
+    `outcome`: the outcome of the training child.
     """
     with database.transaction() as conn:
         rows = verdicts.held_out(conn, run.id, text_field(spec))
@@ -44,7 +44,6 @@ def judge(
     items = [judged(spec, row) for row in rows]
     decision = gate(spec).judge(items, incumbent(run), reuse=reuse, cost=cost, seed=run.seed)
     more = {
-        "champion_epoch": epoch,
         "answers_upto": outcome.get("answers_upto", run.cut),
         "rule": spec.gate.rule_in_force,
         "max_loss": spec.gate.largest_loss if spec.gate.rule_in_force == "expected_loss" else None,

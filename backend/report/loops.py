@@ -24,7 +24,7 @@ from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.questions import loops as loop_questions
 from labelloop.store.questions import new_answers, people
-from labelloop.store.tables import descriptions, loops, outputs, runs, unreadable
+from labelloop.store.tables import descriptions, loops, outputs, run_items, runs, unreadable
 from labelloop.store.tables import versions as version_store
 from labelloop.store.tables.unreadable import UnreadableAnswer
 
@@ -109,7 +109,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "new_answers": new_answers.count(conn, loop),
         "retrain_after": spec.retrain.after,
         "without_learner": spec.without_learner,
-        "held_out_answers": loop_questions.held_out_answers(conn, loop),
+        "held_out_answers": run_items.held_out_answers(conn, loop),
         "min_holdout": spec.gate.min_holdout,
         "latest_run": latest[0] if latest else None,
     }

@@ -106,7 +106,8 @@ def _apply(
     if "refused" in outcome:
         return _end(database, spec, run, RunStatus.REFUSED, reasons=[outcome["refused"]])
     version_id, notes = outcome["version"], outcome["notes"]
-    decision, evaluation = judge(database, spec, run, epoch, outcome)
+    decision, evaluation = judge(database, spec, run, outcome)
+    evaluation["champion_epoch"] = epoch
     reasons = [*decision.reasons, *notes]
     if version_id == run.champion_id:
         reasons = ["the challenger is byte for byte the same as the champion: refused", *notes]

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from labelloop.gate.paired import NUMBERS_PER_DRAW, Floats, is_whole
 
-Counts = int | npt.NDArray[np.int64]
+Counts = float | npt.NDArray[np.int64]
 PRIOR_DISCORDANT = 1.0
 """Held-out answers that the prior adds for each way to differ: one model correct, the other incorrect."""
 PRIOR_SAME = 2.0

@@ -17,6 +17,9 @@ Z_POWER = 0.8416212335729143
 """Value that a standard normal variable stays below with a probability of 80 %."""
 
 
+MOST_MORE = 10_000
+"""Largest number of missing answers that a verdict names."""
+
 Needed = Callable[[Ints], Ints]
 """Takes numbers of discordant items. Returns for each the number of them on which the challenger must be the better
 model for the gate to promote it."""
@@ -61,6 +64,21 @@ def chance_to_see(n: int, needed: Needed, discordant: float, gain: float) -> flo
     least = needed(pairs)
     seen = bdtrc(least - 1.0, pairs, (discordant + gain) / (2 * discordant))
     return float(weights @ np.where(least > pairs, 0.0, seen))
+
+
+def more_answers(better: float, worse: float, n: int, largest: float) -> int | None:
+    """Return how many more held-out answers of the same kind the rule of the expected loss needs for a promotion.
+
+    `better` and `worse` are the sums of the gains and of the losses in item score on `n` answers. Returns 0 if none are
+    needed, and None if MOST_MORE are not enough.
+    """
+    low, high = n - 1, n + MOST_MORE
+    while high - low > 1:
+        middle = (low + high) // 2
+        times = middle / n
+        passes = expected_loss(better * times, worse * times, middle) <= largest
+        low, high = (low, middle) if passes else (middle, high)
+    return None if high == n + MOST_MORE else high - n
 
 
 @lru_cache(maxsize=256)

@@ -77,17 +77,3 @@ def agreement(conn: Conn, loop: str) -> Agreement:
     assert row is not None
     return row
 
-
-def held_out_answers(conn: Conn, loop: str) -> int:
-    """Count the held-out outputs whose newest answer has a label."""
-    row = conn.execute(
-        """
-        select count(*) filter (where n.label is not null) as n from (
-            select distinct on (a.output_id) a.label from answers a join outputs o on o.id = a.output_id
-            where a.loop = %(loop)s and o.holdout order by a.output_id, a.seq desc
-        ) n
-        """,
-        {"loop": loop},
-    ).fetchone()
-    assert row is not None
-    return int(row["n"])

@@ -27,7 +27,7 @@ from tests.support.rows import items_of_part
 LABELS = ("ham", "spam")
 LOOP = "texts"
 HELD_OUT = 16
-"""Of the first 40 answers."""
+"""Held-out answers among the first 40."""
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def answered(database: Database, start: int, end: int) -> None:
 
 
 def scores(run: RetrainRun, *, gain: float = 0.1, upto: int | None = None, epoch: int = 0) -> dict[str, Any]:
-    """What a verdict on a version that is ahead keeps."""
+    """Return the scores of a verdict on a version that is ahead."""
     upto = run.cut if upto is None else upto
     return {"gain": {"value": gain}, "holdout": HELD_OUT, "answers_upto": upto, "champion_epoch": epoch}
 
@@ -96,6 +96,7 @@ def test_more_held_out_answers_judge_it_again_and_promote_it(database: Database,
         assert versions.ranker(conn, LOOP) == first.version_id
     assert again is not None
     assert again.status == "promoted", again.reasons
+    assert again.evaluation["champion_epoch"] == 0
     assert champion is not None
     assert champion.id == first.version_id
     assert [i.key for i in items[first.id]["train"]] == [i.key for i in items[asked.id]["train"]]
@@ -227,8 +228,8 @@ def test_answers_that_arrive_while_it_trains_are_news_to_its_verdict(database: D
     assert run is not None
     outcome = train(database, settings.models_dir, run.id)
     answered(database, 40, 160)
-    _, evaluation = judge(database, spec, run, 0, outcome)
-    assert (evaluation["holdout"], evaluation["answers_upto"], evaluation["champion_epoch"]) == (HELD_OUT, run.cut, 0)
+    _, evaluation = judge(database, spec, run, outcome)
+    assert (evaluation["holdout"], evaluation["answers_upto"]) == (HELD_OUT, run.cut)
     with database.transaction() as conn:
         assert len(run_items.held_out_since(conn, LOOP, run.cut)) == 47
 

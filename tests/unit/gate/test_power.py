@@ -9,7 +9,7 @@ import pytest
 
 from labelloop.gate import Gate, Judged
 from labelloop.gate.loss import expected_loss
-from labelloop.gate.power import Needed, by_loss, by_test, chance_to_see, detectable_gain
+from labelloop.gate.power import Needed, by_loss, by_test, chance_to_see, detectable_gain, more_answers
 
 
 def test_the_power_of_a_handful_is_that_of_counting_by_hand() -> None:
@@ -45,6 +45,17 @@ def test_more_answers_see_less_and_too_few_see_nothing() -> None:
     assert detectable_gain(4, by_test(0.05), 0.1) is None
     assert detectable_gain(0, by_test(0.05), 0.1) is None
     assert detectable_gain(1_000, by_test(0.05), 0.1) == pytest.approx(0.026, abs=0.003)
+
+
+def test_the_missing_answers_are_those_after_which_the_same_shares_pass() -> None:
+    for better, worse, n in ((5, 4, 100), (3, 1, 40), (2.5, 2, 30)):
+        more = more_answers(better, worse, n, 0.004)
+        assert more is not None
+        assert more > 0
+        lost = [float(expected_loss(better * m / n, worse * m / n, m)) for m in (n + more - 1, n + more)]
+        assert lost[0] > 0.004 >= lost[1]
+    assert more_answers(12, 2, 27, 0.004) == 0
+    assert more_answers(101, 100, 1_000, 1e-5) is None, "10,000 more are not enough"
 
 
 def test_a_value_that_is_no_share_is_refused() -> None:
