@@ -240,7 +240,11 @@ def finish(
 
 
 def fail_stale(conn: Conn) -> list[RetrainRun]:
-    """Fail the running runs whose worker has sent no heartbeat for STALE_AFTER_S; return them."""
+    """Fail the running runs whose worker has sent no heartbeat for STALE_AFTER_S; return them.
+
+    After the clock has gone back, a heartbeat in the future counts as sent now.
+    """
+    conn.execute("update retrain_runs set heartbeat_at = now() where status = 'running' and heartbeat_at > now()")
     cursor = rows_of(conn, RetrainRun)
     return cursor.execute(
         f"""

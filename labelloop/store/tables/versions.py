@@ -65,7 +65,7 @@ def ranker_and_run(conn: Conn, loop: str) -> tuple[VersionId, UUID] | None:
         select version_id, id from retrain_runs
         where loop = %(loop)s and version_id is not null and judges is null
         and status in ('promoted', 'refused', 'asking', 'shadow')
-        order by finished_at desc limit 1
+        order by feedback_upto desc, finished_at desc limit 1
         """,
         {"loop": loop},
     ).fetchone()

@@ -217,6 +217,20 @@ def test_after_a_clock_went_back_the_same_answers_judge_it_once(database: Databa
     assert queued(database) == []
 
 
+def test_the_newest_version_ranks_after_a_clock_went_back(database: Database, settings: Settings) -> None:
+    first = refused(database, settings)
+    answered(database, 40, 120)
+    with database.transaction() as conn:
+        conn.execute("update retrain_runs set finished_at = now() + interval '1 day' where id = %s", [first.id])
+        runs.request(conn, LOOP, "a test")
+        run = runs.claim(conn, LOOP, None)
+    assert run is not None
+    second = train(database, settings.models_dir, run.id)["version"]
+    with database.transaction() as conn:
+        runs.finish(conn, run.id, "refused", version_id=second)
+        assert versions.ranker(conn, LOOP) == second
+
+
 def test_answers_that_arrive_while_it_trains_are_news_to_its_verdict(database: Database, settings: Settings) -> None:
     spec: LoopSpec = texts_spec(holdout=0.4, gate=GateSpec(min_holdout=10), retrain=Retrain(after=10_000))
     with database.transaction() as conn:

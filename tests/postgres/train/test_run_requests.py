@@ -70,6 +70,17 @@ def test_a_run_that_lost_its_worker_fails_and_is_asked_for_again_three_times_at_
     assert asked(database, jobs.RETRAIN) == 1
 
 
+def test_a_lost_worker_is_noticed_after_the_clock_has_gone_back(database: Database) -> None:
+    spec = digits_loop(database, n=1, answered=0)
+    run = claimed(database, spec.name)
+    with database.transaction() as conn:
+        conn.execute("update retrain_runs set heartbeat_at = now() + interval '1 day' where id = %s", [run])
+    heal(database)
+    with database.transaction() as conn:
+        row = conn.execute("select status, heartbeat_at <= now() as past from retrain_runs where id = %s", [run])
+        assert row.fetchone() == {"status": "running", "past": True}, "its worker may be there and beats again"
+
+
 def test_answers_that_no_run_has_seen_get_one_even_where_nobody_asked(database: Database) -> None:
     """Answers can be committed just when the run that they were folded into ends."""
     spec = digits_loop(database, n=60, answered=50)
