@@ -138,6 +138,9 @@ def _pass(
         older = verdicts.undecided(conn, spec.name)
         if version_store.epoch(conn, spec.name) != epoch:
             raise ChampionChanged(f"the champion of {spec.name} has changed meanwhile")
+        person = verdicts.refused_by(conn, spec.name, what["version_id"])
+        if person is not None and status != RunStatus.ASKING:
+            raise Conflict(f"{person} has refused the same version")
         # Happens only for a run that judges again: its version is as old as at the first verdict.
         if newer := [one for one in older if one.cut > run.cut]:
             raise Conflict(f"run {newer[0].id} passed it with a newer version and waits for a decision")

@@ -76,4 +76,3 @@ def agreement(conn: Conn, loop: str) -> Agreement:
     ).fetchone()
     assert row is not None
     return row
-

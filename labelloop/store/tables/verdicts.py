@@ -148,6 +148,19 @@ def refused_ahead(conn: Conn, loop: str, champion_id: str | None, epoch: int) ->
     ).fetchall()
 
 
+def refused_by(conn: Conn, loop: str, version_id: str) -> str | None:
+    """Return the person whose last decision about this version was to refuse it; None if there is none."""
+    row = conn.execute(
+        """
+        select d.by, d.decision from decisions d join retrain_runs r on r.id = d.run_id
+        where r.loop = %(loop)s and r.version_id = %(version_id)s and d.decision in ('refuse', 'promote')
+        and d.by <> 'gate' order by d.id desc limit 1
+        """,
+        {"loop": loop, "version_id": version_id},
+    ).fetchone()
+    return row["by"] if row is not None and row["decision"] == "refuse" else None
+
+
 def hold(conn: Conn, loop: str) -> None:
     """Lock the loop until the transaction ends, so that nobody else decides anything about it."""
     conn.execute("select from loops where name = %(loop)s for no key update", {"loop": loop})

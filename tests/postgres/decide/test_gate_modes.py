@@ -93,6 +93,14 @@ def test_what_asks_can_be_refused_with_a_reason(database: Database, settings: Se
     with pytest.raises(UsageError, match="there are: none"):
         refuse(database, "texts", run.id, "ann", "again")
 
+    with database.transaction() as conn:
+        conn.execute("update loops set spec = jsonb_set(spec, '{gate,promotion}', '\"auto\"')")
+    same = judged(database, settings)
+    assert (same.version_id, same.status) == (run.version_id, "refused")
+    assert same.reasons[0] == "it passed the gate, but ann has refused the same version: refused"
+    promote(database, "texts", run.made, "ann", "I was wrong", models_dir=settings.models_dir)
+    assert champion_of(database) == run.version_id, "a person may think again"
+
 
 def test_a_newer_challenger_that_passes_takes_the_place_of_the_one_that_asks(
     database: Database, settings: Settings
