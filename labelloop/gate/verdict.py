@@ -166,7 +166,7 @@ class Gate:
 
         promote, why = self.better(len(items), float(differences.mean()) if items else 0.0, loss, p_value, reuse)
         against, notes = self._rules(cut, calibration[1], cost)
-        said = slices.sentences(cut, self.floor, self.watch)
+        said = slices.sentences(cut, self.floor, self.watch, [i.facts for i in items])
         if promote and against:
             promote, why = False, f"{why}, but {against.pop(0)}"
         evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
