@@ -12,7 +12,7 @@ from labelloop.gate import slices
 from labelloop.gate.calibration import Calibration
 from labelloop.gate.loss import Loss
 from labelloop.gate.paired import Accuracy, Gain, p_better
-from labelloop.gate.power import by_loss, by_test, detectable_gain
+from labelloop.gate.power import by_gain, by_loss, by_test, detectable_gain
 from labelloop.gate.reuse import Reuse
 from labelloop.gate.slices import Fact, Slice
 from labelloop.threads import one_thread
@@ -161,6 +161,7 @@ class Gate:
             calibration = [Calibration.of(confidences[:, i], item_scores[:, i], rng) for i in (0, 1)]
         too_few = gain is None or len(items) < self.min_holdout
         needed = by_loss(len(items), self.max_loss) if self.alpha is None else by_test(reuse.alpha)
+        needed = by_gain(len(items), self.min_gain, needed)
         detectable = None if too_few else detectable_gain(len(items), needed, float((differences**2).mean()))
         better, worse = int((differences > 0).sum()), int((differences < 0).sum())
 
