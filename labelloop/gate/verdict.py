@@ -14,6 +14,7 @@ from labelloop.gate.loss import Loss
 from labelloop.gate.paired import Accuracy, Gain, p_better
 from labelloop.gate.power import by_gain, by_loss, by_test, detectable_gain
 from labelloop.gate.reuse import Reuse
+from labelloop.gate.rounding import in_order
 from labelloop.gate.slices import Fact, Slice
 from labelloop.threads import one_thread
 
@@ -202,11 +203,11 @@ class Gate:
             passes, what = loss.promoting <= self.max_loss, loss.of_promoting(self.max_loss)
         else:
             passes = p_value <= reuse.alpha
-            what = (
-                f"p = {p_value:.2g} {'<=' if passes else '>'} {reuse.alpha:.2g}{'' if passes else ', it may be chance'}"
-            )
+            p_text, alpha = in_order(p_value, reuse.alpha, ".2g", ".2g")
+            what = f"p = {p_text} {'<=' if passes else '>'} {alpha}{'' if passes else ', it may be chance'}"
         if passes and gain < self.min_gain:
-            return False, f"a gain of {100 * gain:.1f} points, the gate needs {100 * self.min_gain:g}"
+            points, least = in_order(100 * gain, 100 * self.min_gain)
+            return False, f"a gain of {points} points, the gate needs {least}"
         return passes, what
 
     def _rules(self, cut: Sequence[Slice], calibration: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
@@ -230,13 +231,15 @@ class Gate:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms
                 ours, theirs = round(cost.challenger_ms, 2), round(cost.champion_ms, 2)
-                times_text = f"{ours:g} ms an item, {times:.1f} times the champion's {theirs:g}"
-                rule(times > self.max_slowdown, f"{times_text}, the limit is {self.max_slowdown:g} times")
+                slower, most = in_order(times, self.max_slowdown)
+                times_text = f"{ours:g} ms an item, {slower} times the champion's {theirs:g}"
+                rule(times > self.max_slowdown, f"{times_text}, the limit is {most} times")
             else:
                 rule(False, "its speed was not compared: no version of ours serves, or nothing was measured")
         if self.max_size_mb is not None and cost.size_bytes is not None:
             size = cost.size_bytes / 1e6
-            rule(size > self.max_size_mb, f"its file has {size:.1f} MB, the limit is {self.max_size_mb:g}")
+            size_text, most = in_order(size, self.max_size_mb)
+            rule(size > self.max_size_mb, f"its file has {size_text} MB, the limit is {most}")
         return against, notes
 
 
