@@ -74,7 +74,8 @@ class GateDecision:
     """None if there are no items."""
     detectable: float | None
     """The smallest gain that this gate would have promoted with a probability of 80 %; None if no gain would do."""
-    loss: Loss
+    loss: Loss | None
+    """None if there are too few items for a verdict, since the prior would be most of it."""
     reuse: Reuse
     slices: tuple[Slice, ...]
     calibration: tuple[Calibration | None, Calibration | None]
@@ -94,7 +95,7 @@ class GateDecision:
             "better": self.better,
             "worse": self.worse,
             "p": self.p_value,
-            "loss": self.loss.as_json(),
+            "loss": None if self.loss is None else self.loss.as_json(),
             "gain": None if self.gain is None else self.gain.as_json(),
             "detectable": self.detectable,
             "reuse": self.reuse.as_json(),
@@ -186,7 +187,7 @@ class Gate:
             p_value,
             gain,
             detectable,
-            loss,
+            None if too_few else loss,
             reuse,
             tuple(cut),
             (calibration[0], calibration[1]),

@@ -70,6 +70,15 @@ def test_equal_models_and_no_answers_promote_nothing(n: int) -> None:
     assert "0 held-out answers, the gate needs 20: no verdict" in GATE.judge([]).reasons[0]
 
 
+@pytest.mark.parametrize("n", [0, 19])
+def test_without_a_verdict_there_is_no_expected_loss(n: int) -> None:
+    """With no answers it would be that of the prior, 12.5 points."""
+    decision = GATE.judge([BETTER] * n)
+    assert decision.evaluation(trained_on=5)["loss"] is None
+    assert "expected loss" not in " ".join(decision.reasons)
+    assert GATE.judge([BETTER] * 20).evaluation(trained_on=5)["loss"]["promoting"] > 0
+
+
 def test_a_gain_that_is_not_worth_a_change_is_refused() -> None:
     better = [BETTER] * 12 + [BOTH] * 988
     assert GATE.judge(better).promote
