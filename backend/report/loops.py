@@ -27,6 +27,7 @@ from labelloop.store.questions import new_answers, people
 from labelloop.store.tables import descriptions, loops, outputs, run_items, runs, unreadable
 from labelloop.store.tables import versions as version_store
 from labelloop.store.tables.unreadable import UnreadableAnswer
+from labelloop.versions.falls import SIZES, held_out_needed
 
 
 def overview_report(conn: Conn, *, archived: bool = False) -> Report:
@@ -123,16 +124,28 @@ def _findable(watched: Watch | None) -> Report | None:
         return None
     judged_on, found = len(watched.before), watched.findable
     if found is None:
-        words = (
-            f"It was judged on {judged_on} held-out answers, too few to notice a fall of its accuracy: "
-            "a version that is judged on more can be watched."
-        )
-        return {"points": None, "answers": None, "judged_on": judged_on, "words": words}
+        return {"points": None, "answers": None, "judged_on": judged_on, "words": _not_findable(watched)}
     words = (
         f"A fall of its accuracy by {100 * found.points:.0f} points would be found within about {found.answers} "
         f"answers that chance chooses, in 80 % of cases. It was judged on {judged_on} held-out answers."
     )
     return {"points": found.points, "answers": found.answers, "judged_on": judged_on, "words": words}
+
+
+def _not_findable(watched: Watch) -> str:
+    """Return why no fall would be found in reasonable time."""
+    judged_on, accuracy = len(watched.before), watched.accuracy
+    if accuracy is not None and accuracy <= SIZES[0]:
+        return (
+            f"Its accuracy on {judged_on} held-out answers was {100 * accuracy:.3g} %: "
+            f"it cannot fall by more than {100 * SIZES[0]:.0f} points, and a smaller fall may not be noticed."
+        )
+    needed = None if accuracy is None else held_out_needed(accuracy, watched.chance)
+    enough = "more" if needed is None else f"about {needed} with the same accuracy"
+    return (
+        f"It was judged on {judged_on} held-out answers, too few to notice a fall of its accuracy: "
+        f"a version that is judged on {enough} can be watched."
+    )
 
 
 def _unreadable(row: UnreadableAnswer, label_studio_url: str) -> Report:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -51,8 +52,13 @@ class Watch:
     """Probability of a false alarm while it is champion."""
 
     @property
+    def accuracy(self) -> float | None:
+        """Accuracy, or mean item score, when it was judged; None if there were no answers."""
+        return math.fsum(one.item_score for one in self.before) / len(self.before) if self.before else None
+
+    @property
     def findable(self) -> Findable | None:
-        """The smallest fall that would be found in reasonable time; None if it was judged on too few answers."""
+        """The smallest fall that would be found in reasonable time; None if no fall would."""
         return findable(self.before, self.chance)
 
 

@@ -156,12 +156,20 @@ def _pass(
         else:
             version_store.reconsider(conn, what["version_id"])
             for waits in older:
-                close(conn, waits, f"run {run.id} passed the gate with newer answers and takes its place: refused")
+                with_what = _difference(run, what["version_id"], waits)
+                close(conn, waits, f"run {run.id} passed the gate with {with_what} and takes its place: refused")
             jobs.ask(conn, jobs.PRELABEL, spec.name)  # the newest version ranks, whatever the decision will be
         if status == RunStatus.SHADOW:
             jobs.ask(conn, jobs.SHADOW, spec.name)
         jobs.ask_for_more(conn, spec)
     return status
+
+
+def _difference(run: RetrainRun, version_id: str, earlier: RetrainRun) -> str:
+    """Return what the version that passed in `run` has, compared with the one that waits for a decision."""
+    if version_id == earlier.version_id:
+        return "the same version"
+    return "newer answers" if earlier.cut < run.cut else "another version"
 
 
 def _end(

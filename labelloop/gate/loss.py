@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop.gate.paired import NUMBERS_PER_DRAW, Floats, is_whole
+from labelloop.gate.rounding import in_order
 
 Counts = float | npt.NDArray[np.int64]
 PRIOR_DISCORDANT = 1.0
@@ -60,8 +61,8 @@ class Loss:
 
     def of_promoting(self, limit: float) -> str:
         """Return the words that compare the loss by a promotion with its limit, 0 to 1."""
-        lost = f"promoting it would lose {_points(self.promoting)} on average"
-        return f"{lost}, the limit is {100 * limit:g}"
+        lost, most = in_order(100 * self.promoting, 100 * limit, ".2f")
+        return f"promoting it would lose {lost} points on average, the limit is {most}"
 
     def __str__(self) -> str:
         return (

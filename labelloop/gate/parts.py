@@ -45,7 +45,7 @@ def parts(facts: Sequence[Mapping[str, Fact]], watch: Sequence[str] = ()) -> lis
     for entry in watch:
         by, _, value = entry.partition("=")
         if value and entry not in known:
-            items = [i for i, item in enumerate(facts) if value in _words(item.get(by))]
+            items = [i for i, item in enumerate(facts) if value in words(item.get(by))]
             found += [(by, value, items)] if items else []
     return found
 
@@ -59,7 +59,7 @@ def _parts(by: str, values: Sequence[Fact]) -> list[tuple[str, list[int]]]:
     found = defaultdict(list)
     for i, value in enumerate(values):
         if value is not None:
-            for word in _words(value):
+            for word in words(value):
                 found[word].append(i)
     if len(found) < 2 or (by.startswith(_FIELD) and _many(len(found), len(values))):
         return []
@@ -67,7 +67,8 @@ def _parts(by: str, values: Sequence[Fact]) -> list[tuple[str, list[int]]]:
     return [(word, found[word]) for word in sorted(word for word, _ in frequent)]
 
 
-def _words(value: Fact) -> Iterator[str]:
+def words(value: Fact) -> Iterator[str]:
+    """Return the values of a fact by which it puts its item into slices."""
     if isinstance(value, tuple):
         yield from value
     elif value is not None:

@@ -45,6 +45,16 @@ def by_loss(n: int, largest: float) -> Needed:
     return needed
 
 
+def by_gain(n: int, least: float, needed: Needed) -> Needed:
+    """Return what a rule that needs `needed` needs if the gain on the `n` items must also be at least `least`."""
+
+    def both(discordant: Ints) -> Ints:
+        ahead = np.ceil((discordant + n * least) / 2 - 1e-9).astype(np.int64)
+        return np.maximum(needed(discordant), ahead)
+
+    return both
+
+
 def chance_to_see(n: int, needed: Needed, discordant: float, gain: float) -> float:
     """Return the probability that the gate promotes on `n` items what is better by `gain`; exact, unconditional.
 

@@ -58,13 +58,13 @@ class Reuse:
     def __str__(self) -> str:
         if self.bound:
             seen = f"{self.looks} earlier verdict{'s' * (self.looks != 1)} against this champion"
+            if not self.alpha and self.looks >= HORIZON:
+                return f"{seen} have used up alpha {self.asked:g}: a person decides until there is another champion"
             if not self.alpha:
-                why = (
-                    "have used up alpha"
-                    if self.looks >= HORIZON
-                    else "leave no level that a result could reach of alpha"
+                left = (
+                    f"leave{'s' * (self.looks == 1)} too little of alpha {self.asked:g} for any result on these answers"
                 )
-                return f"{seen} {why} {self.asked:g}: a person decides, or more held-out answers"
+                return f"{seen} {left}: a person decides, or a verdict on more held-out answers"
             together = f"which keeps {HORIZON} verdicts together within {self.asked:g}"
             return f"{seen}: judged at alpha {self.alpha:.2g}, {together}"
         if not self.looks:

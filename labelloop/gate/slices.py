@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from labelloop.gate.joint import joint, tango
 from labelloop.gate.paired import Floats, Gain
-from labelloop.gate.parts import Fact, parts
+from labelloop.gate.parts import Fact, parts, words
 from labelloop.gate.power import detectable_loss
 
 __all__ = ["ALPHA", "MIN_SLICE", "Fact", "Slice", "cut", "is_watched", "sentences", "worst"]
@@ -126,9 +126,13 @@ def worst(slices: Sequence[Slice]) -> Slice | None:
     return slices[min(judged)[2]] if judged else None
 
 
-def sentences(slices: Sequence[Slice], floor: float, watch: Sequence[str]) -> list[str]:
+def sentences(
+    slices: Sequence[Slice], floor: float, watch: Sequence[str], facts: Sequence[Mapping[str, Fact]] = ()
+) -> list[str]:
     """Return what a verdict says about its slices, beside those that fell: the worst one, what could have been seen,
     and the watched ones.
+
+    `facts` of the items tell why a watched fact has no slice.
     """
     judged, named = [one for one in slices if one.p_worse is not None], worst(slices)
     found = []
@@ -140,7 +144,7 @@ def sentences(slices: Sequence[Slice], floor: float, watch: Sequence[str]) -> li
     elif slices:
         found += [f"no slice has {MIN_SLICE} held-out answers, so no slice was judged"]
     for entry in watch:
-        found += _watched(entry, [one for one in slices if is_watched(one.by, one.value, (entry,))])
+        found += _watched(entry, [one for one in slices if is_watched(one.by, one.value, (entry,))], facts)
     return found
 
 
@@ -165,10 +169,10 @@ def _shown(one: Slice) -> str:
     return "no loss" if one.detectable is None else f"a loss of {100 * one.detectable:.0f} points"
 
 
-def _watched(entry: str, found: Sequence[Slice]) -> list[str]:
+def _watched(entry: str, found: Sequence[Slice], facts: Sequence[Mapping[str, Fact]]) -> list[str]:
     """Return the sentences of one entry of `gate.watch`."""
     if not found:
-        return [f"watched slice {entry}: no held-out answer belongs to it, so it was not judged"]
+        return [f"watched slice {entry}: {_why_none(entry, facts)}"]
     said = []
     for one in found[:MOST_WATCHED]:
         if one.among is None:
@@ -177,6 +181,18 @@ def _watched(entry: str, found: Sequence[Slice]) -> list[str]:
             said.append(f"watched slice {_gain(one)}; {_shown(one)} would have been seen in four of five cases")
     more = len(found) - MOST_WATCHED
     return said + ([f"{more} more slices by {entry} are watched"] if more > 0 else [])
+
+
+def _why_none(entry: str, facts: Sequence[Mapping[str, Fact]]) -> str:
+    """Return why an entry of `gate.watch` has no slice."""
+    have = [found for item in facts if (found := set(words(item.get(entry))))]
+    values = len(set().union(*have))
+    if not values:
+        return "no held-out answer belongs to it, so it was not judged"
+    if values == 1:
+        all_items = "all held-out answers" if len(have) == len(facts) else "all held-out answers with a value"
+        return f"{all_items} have the same {entry}, so no slice was judged"
+    return f"its {values} values are too many for slices, so no slice was judged; {entry}=VALUE watches one"
 
 
 def _judge(

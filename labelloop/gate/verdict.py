@@ -12,8 +12,9 @@ from labelloop.gate import slices
 from labelloop.gate.calibration import Calibration
 from labelloop.gate.loss import Loss
 from labelloop.gate.paired import Accuracy, Gain, p_better
-from labelloop.gate.power import by_loss, by_test, detectable_gain
+from labelloop.gate.power import by_gain, by_loss, by_test, detectable_gain
 from labelloop.gate.reuse import Reuse
+from labelloop.gate.rounding import in_order
 from labelloop.gate.slices import Fact, Slice
 from labelloop.threads import one_thread
 
@@ -73,7 +74,8 @@ class GateDecision:
     """None if there are no items."""
     detectable: float | None
     """The smallest gain that this gate would have promoted with a probability of 80 %; None if no gain would do."""
-    loss: Loss
+    loss: Loss | None
+    """None if there are too few items for a verdict, since the prior would be most of it."""
     reuse: Reuse
     slices: tuple[Slice, ...]
     calibration: tuple[Calibration | None, Calibration | None]
@@ -93,7 +95,7 @@ class GateDecision:
             "better": self.better,
             "worse": self.worse,
             "p": self.p_value,
-            "loss": self.loss.as_json(),
+            "loss": None if self.loss is None else self.loss.as_json(),
             "gain": None if self.gain is None else self.gain.as_json(),
             "detectable": self.detectable,
             "reuse": self.reuse.as_json(),
@@ -161,12 +163,13 @@ class Gate:
             calibration = [Calibration.of(confidences[:, i], item_scores[:, i], rng) for i in (0, 1)]
         too_few = gain is None or len(items) < self.min_holdout
         needed = by_loss(len(items), self.max_loss) if self.alpha is None else by_test(reuse.alpha)
+        needed = by_gain(len(items), self.min_gain, needed)
         detectable = None if too_few else detectable_gain(len(items), needed, float((differences**2).mean()))
         better, worse = int((differences > 0).sum()), int((differences < 0).sum())
 
         promote, why = self.better(len(items), float(differences.mean()) if items else 0.0, loss, p_value, reuse)
         against, notes = self._rules(cut, calibration[1], cost)
-        said = slices.sentences(cut, self.floor, self.watch)
+        said = slices.sentences(cut, self.floor, self.watch, [i.facts for i in items])
         if promote and against:
             promote, why = False, f"{why}, but {against.pop(0)}"
         evidence = f"challenger {challenger}, {incumbent_name} {incumbent}; {better} better, {worse} worse"
@@ -184,7 +187,7 @@ class Gate:
             p_value,
             gain,
             detectable,
-            loss,
+            None if too_few else loss,
             reuse,
             tuple(cut),
             (calibration[0], calibration[1]),
@@ -201,11 +204,11 @@ class Gate:
             passes, what = loss.promoting <= self.max_loss, loss.of_promoting(self.max_loss)
         else:
             passes = p_value <= reuse.alpha
-            what = (
-                f"p = {p_value:.2g} {'<=' if passes else '>'} {reuse.alpha:.2g}{'' if passes else ', it may be chance'}"
-            )
+            p_text, alpha = in_order(p_value, reuse.alpha, ".2g", ".2g")
+            what = f"p = {p_text} {'<=' if passes else '>'} {alpha}{'' if passes else ', it may be chance'}"
         if passes and gain < self.min_gain:
-            return False, f"a gain of {100 * gain:.1f} points, the gate needs {100 * self.min_gain:g}"
+            points, least = in_order(100 * gain, 100 * self.min_gain)
+            return False, f"a gain of {points} points, the gate needs {least}"
         return passes, what
 
     def _rules(self, cut: Sequence[Slice], calibration: Calibration | None, cost: Cost) -> tuple[list[str], list[str]]:
@@ -229,13 +232,15 @@ class Gate:
             if cost.champion_ms and cost.challenger_ms is not None:
                 times = cost.challenger_ms / cost.champion_ms
                 ours, theirs = round(cost.challenger_ms, 2), round(cost.champion_ms, 2)
-                times_text = f"{ours:g} ms an item, {times:.1f} times the champion's {theirs:g}"
-                rule(times > self.max_slowdown, f"{times_text}, the limit is {self.max_slowdown:g} times")
+                slower, most = in_order(times, self.max_slowdown)
+                times_text = f"{ours:g} ms an item, {slower} times the champion's {theirs:g}"
+                rule(times > self.max_slowdown, f"{times_text}, the limit is {most} times")
             else:
                 rule(False, "its speed was not compared: no version of ours serves, or nothing was measured")
         if self.max_size_mb is not None and cost.size_bytes is not None:
             size = cost.size_bytes / 1e6
-            rule(size > self.max_size_mb, f"its file has {size:.1f} MB, the limit is {self.max_size_mb:g}")
+            size_text, most = in_order(size, self.max_size_mb)
+            rule(size > self.max_size_mb, f"its file has {size_text} MB, the limit is {most}")
         return against, notes
 
 

@@ -14,6 +14,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,8 @@ MIN_BATCHES = 8
 """Smallest number of requests with several answers from which it is known how alike their answers are."""
 SIZES = (0.1, 0.2, 0.3, 0.5)
 """Falls that people are told about, 0 to 1."""
+MOST_HELD_OUT = 100_000
+"""Largest number of held-out answers that is tried to find how many are enough."""
 POWER_Z = 0.84
 """Standard deviations of a normal variable that 80 % of its values exceed, downwards."""
 _GRID = np.linspace(0.002, 0.998, 499)
@@ -106,15 +109,39 @@ class Findable:
 
 
 def findable(before: Sequence[Scored], chance: float) -> Findable | None:
-    """Return the smallest fall of SIZES that would be found in reasonable time; None if `before` has too few answers.
+    """Return the smallest fall of SIZES that would be found in reasonable time.
 
-    `before` and `chance` as in `fall`.
+    None if `before` has too few answers, or if its accuracy is so low that it cannot fall by so much. `before` and
+    `chance` as in `fall`.
     """
     correct, n = math.fsum(one.item_score for one in before), len(before)
     for points in SIZES:
         if (answers := answers_to_find(correct, n, chance, points)) is not None:
             return Findable(points, answers)
     return None
+
+
+@lru_cache(maxsize=256)
+def held_out_needed(accuracy: float, chance: float) -> int | None:
+    """Return how many held-out answers at this accuracy let a fall of SIZES be found; None if MOST_HELD_OUT do not.
+
+    `chance` as in `fall`. The number is rounded up to two digits, because it follows one sequence of answers.
+    """
+
+    def enough(n: int) -> bool:
+        return any(answers_to_find(accuracy * n, n, chance, points) is not None for points in SIZES)
+
+    high = 1
+    while not enough(high):
+        if high == MOST_HELD_OUT:
+            return None
+        high = min(2 * high, MOST_HELD_OUT)
+    low = high // 2 + 1
+    while low < high:
+        n = (low + high) // 2
+        low, high = (low, n) if enough(n) else (n + 1, high)
+    step = int(10 ** max(0, len(str(low)) - 2))
+    return -(-low // step) * step
 
 
 def answers_to_find(correct: float, n: int, chance: float, points: float = 0.1) -> int | None:

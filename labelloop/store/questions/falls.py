@@ -63,14 +63,25 @@ def newest_answer(conn: Conn, run: RetrainRun) -> int:
 
 
 def versions_judged(conn: Conn, run: RetrainRun) -> int:
-    """Count the versions that were judged against the same incumbent, up to this run."""
+    """Count the versions that were judged against the same incumbent, up to the verdict of this run.
+
+    Verdicts are in the order of the newest held-out answer that they used, because a clock can go back. The cut does
+    not order them: a run that judges a version again has the cut of the run that made it.
+    """
     row = conn.execute(
         """
-        select count(distinct version_id) as n from retrain_runs
-        where loop = %(loop)s and scores is not null and champion_id is not distinct from %(champion_id)s
-        and version_id is distinct from champion_id and feedback_upto <= %(cut)s
+        with verdicts as (
+            select r.id, r.version_id, coalesce(
+                (select max(answer_seq) from run_items where run_id = r.id and part = 'holdout'), r.feedback_upto
+            ) as newest
+            from retrain_runs r
+            where r.loop = %(loop)s and r.scores is not null and r.champion_id is not distinct from %(champion_id)s
+            and r.version_id is distinct from r.champion_id
+        )
+        select count(distinct version_id) as n from verdicts
+        where newest <= (select newest from verdicts where id = %(id)s)
         """,
-        {"loop": run.loop, "champion_id": run.champion_id, "cut": run.cut},
+        {"id": run.id, "loop": run.loop, "champion_id": run.champion_id},
     ).fetchone()
     assert row is not None
     return int(row["n"])

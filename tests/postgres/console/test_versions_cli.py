@@ -70,6 +70,28 @@ def test_the_command_line_says_what_the_pages_say(database: Database, settings: 
     assert "no [bold] and no [/end] :smile:" in run("runs").stdout, "text of others is text"
 
 
+def test_a_run_without_a_verdict_has_no_expected_loss_anywhere(
+    database: Database, settings: Settings, run: Run, tmp_path: Path
+) -> None:
+    assert settings.models_dir is not None
+    _, second = judged_loop(database, settings.models_dir)
+    html = tmp_path / "card.html"
+    with database.transaction() as conn:
+        version = run_report(conn, second)["challenger"]["version"]
+
+    def shown() -> str:
+        asked(run, "card", version, "--html", str(html))
+        return run("runs", str(second)).stdout + run("card", version).stdout + html.read_text()
+
+    assert shown().count("points by promoting it") >= 2
+    with database.transaction() as conn:
+        conn.execute(
+            "update retrain_runs set scores = scores || '{\"loss\": null}', reasons = '{}' where id = %s", (second,)
+        )
+    assert "by promoting it" not in shown()
+    assert asked(run, "runs", str(second))["loss"] is None
+
+
 def test_a_card_says_what_a_version_is_worth(database: Database, settings: Settings, run: Run, tmp_path: Path) -> None:
     assert settings.models_dir is not None
     _, second = judged_loop(database, settings.models_dir)

@@ -121,6 +121,8 @@ def test_the_same_version_made_again_still_asks(database: Database, settings: Se
     newer = judged(database, settings)
     assert newer.version_id == older.version_id
     assert (row_of(database, older).status, newer.status) == ("refused", "asking")
+    words = f"run {newer.id} passed the gate with the same version and takes its place: refused"
+    assert row_of(database, older).reasons[0] == words
     with database.transaction() as conn:
         assert [v.stage for v in versions.list_(conn, "texts")] == ["challenger"]
     refuse(database, "texts", newer.id, "ann", "no")

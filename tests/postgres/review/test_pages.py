@@ -152,12 +152,13 @@ def test_a_name_of_a_token_is_text_too(house: House) -> None:
 
 
 def test_a_run_page_says_what_was_not_measured(house: House, judged: UUID) -> None:
-    """Without confidences nothing is calibrated, and older runs have no speed."""
+    """Without confidences nothing is calibrated, older runs have no speed, and too few answers give no loss."""
     with house.database.transaction() as conn:
         conn.execute(
             "update retrain_runs set scores = scores - 'speed' || %(none)s where id = %(run)s",
-            {"none": Jsonb({"calibration": {"champion": None, "challenger": None}}), "run": judged},
+            {"none": Jsonb({"calibration": {"champion": None, "challenger": None}, "loss": None}), "run": judged},
         )
     page = house.logged_in().get(f"/review/runs/{judged}")
     assert page.status_code == 200
     assert page.text.count("not measured") >= 4
+    assert "promoting the challenger loses" not in page.text

@@ -13,7 +13,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import drift as drift_store
 from labelloop.store.questions import falls as falls_store
-from labelloop.store.tables import loops, runs
+from labelloop.store.tables import loops, runs, versions
 from tests.support.backend_factory import answer, texts_spec
 
 MONDAY = datetime(2026, 11, 2, 8, tzinfo=UTC)
@@ -50,7 +50,7 @@ def stored(
     return [row["id"] for row in sorted(rows, key=lambda row: int(row["key"].split("/")[1]))]
 
 
-def judged(conn: Conn, loop: str, ids: Sequence[UUID]) -> UUID:
+def judged(conn: Conn, loop: str, ids: Sequence[UUID], version: str | None = None) -> UUID:
     """A run that judged a version against the pipeline on these answers; all of this moment are in its cut."""
     runs.request(conn, loop, "a test")
     run = runs.claim(conn, loop, None)
@@ -63,7 +63,9 @@ def judged(conn: Conn, loop: str, ids: Sequence[UUID]) -> UUID:
         """,
         {"run": run.id, "ids": list(ids)},
     )
-    assert runs.finish(conn, run.id, "refused", scores={"holdout": len(ids)})
+    if version is not None:
+        versions.insert(conn, loop, version, learner="text", classes=["ham", "spam"], size_bytes=1, trained_on=1)
+    assert runs.finish(conn, run.id, "refused", scores={"holdout": len(ids)}, version_id=version)
     return run.id
 
 
@@ -161,6 +163,23 @@ def test_later_runs_do_not_make_the_fallen_accuracy_the_standard(database: Datab
         found = watched.findable
         assert found is not None
         assert found.points == 0.2, "200 answers are too few for a fall by 10 points"
+
+
+def test_a_version_that_is_promoted_late_was_chosen_among_all_that_were_judged_by_then(database: Database) -> None:
+    with database.transaction() as conn:
+        spec = texts_spec(("ham", "spam"), holdout=0.5)
+        loops.register(conn, spec)
+        ids = stored(conn, spec, ["spam"] * 60)
+        made: list[UUID] = []
+        for i in range(6):
+            answer(conn, spec.name, dict.fromkeys(ids[10 * i : 10 * i + 10], "spam"))
+            if i == 4:
+                runs.request_again(conn, spec.name, made[0], "more answers", seed=0)
+            made.append(judged(conn, spec.name, ids[: 10 * i + 10], version=f"{0 if i == 4 else i:064x}"))
+        first, second, again = (run for i in (0, 1, 4) if (run := runs.get(conn, made[i])) is not None)
+        assert (again.judges, again.cut) == (first.id, first.cut)
+        counted = [falls_store.versions_judged(conn, run) for run in (first, second, again)]
+    assert counted == [1, 2, 4]
 
 
 def test_a_loop_without_a_verdict_or_with_an_empty_one_has_no_drift(database: Database) -> None:

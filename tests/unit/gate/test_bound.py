@@ -70,3 +70,13 @@ def test_items_are_matched_by_what_they_are_and_not_by_their_place() -> None:
     assert (one.looks, one.bound) == (1, True)
     assert "1 earlier verdict against this champion: judged at alpha" in str(one)
     assert "0 earlier verdicts" in str(Reuse.bounded(0.05, [first], rng))
+
+
+def test_it_says_what_can_still_promote_when_no_alpha_is_left() -> None:
+    """More answers help while a later verdict has a part of alpha, and not after the last one."""
+    one, two, all_of_them = (str(Reuse(n, n, 0.05, 0.0, bound=True)) for n in (1, 2, HORIZON))
+    more = "too little of alpha 0.05 for any result on these answers: a person decides, or a verdict on more held-out"
+    assert one == f"1 earlier verdict against this champion leaves {more} answers"
+    assert two == f"2 earlier verdicts against this champion leave {more} answers"
+    used_up = "have used up alpha 0.05: a person decides until there is another champion"
+    assert all_of_them == f"{HORIZON} earlier verdicts against this champion {used_up}"

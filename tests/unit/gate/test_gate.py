@@ -48,6 +48,7 @@ def test_only_a_better_challenger_is_promoted(items: list[Judged], gate: Gate) -
         assert not decision.promote
     if decision.promote:
         assert decision.p_value <= (gate.alpha or 1)
+        assert decision.loss is not None
         assert gate.alpha or decision.loss.promoting <= gate.max_loss
 
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelloop.gate import Gate, Judged
+from labelloop.gate import Cost, Gate, Judged
 from labelloop.gate.loss import HARM, PRIOR_DISCORDANT, PRIOR_SAME, Loss
 from labelloop.gate.paired import Floats
+from labelloop.gate.rounding import in_order
 
 BOTH, BETTER, WORSE = Judged("a", "a", "a"), Judged("a", "b", "a"), Judged("a", "a", "b")
 GATE = Gate(min_holdout=20, max_loss=0.004)
@@ -69,8 +70,32 @@ def test_equal_models_and_no_answers_promote_nothing(n: int) -> None:
     assert "0 held-out answers, the gate needs 20: no verdict" in GATE.judge([]).reasons[0]
 
 
+@pytest.mark.parametrize("n", [0, 19])
+def test_without_a_verdict_there_is_no_expected_loss(n: int) -> None:
+    """With no answers it would be that of the prior, 12.5 points."""
+    decision = GATE.judge([BETTER] * n)
+    assert decision.evaluation(trained_on=5)["loss"] is None
+    assert "expected loss" not in " ".join(decision.reasons)
+    assert GATE.judge([BETTER] * 20).evaluation(trained_on=5)["loss"]["promoting"] > 0
+
+
 def test_a_gain_that_is_not_worth_a_change_is_refused() -> None:
     better = [BETTER] * 12 + [BOTH] * 988
     assert GATE.judge(better).promote
     small = Gate(20, max_loss=0.004, min_gain=0.05).judge(better)
     assert "a gain of 1.2 points, the gate needs 5: refused" in small.reasons[0]
+
+
+def test_a_value_just_beyond_its_limit_has_enough_digits_to_see_it() -> None:
+    loss = GATE.judge([BETTER] * 16 + [WORSE] * 9 + [BOTH] * 21)
+    assert "would lose 0.403 points on average, the limit is 0.4: refused" in loss.reasons[0]
+    gain = Gate(20, max_loss=0.5, min_gain=0.01).judge([BETTER] * 299 + [BOTH] * 29_701)
+    assert "a gain of 0.997 points, the gate needs 1: refused" in gain.reasons[0]
+    p_value = Gate(20, alpha=0.0351).judge([BETTER] * 8 + [WORSE] * 2 + [BOTH] * 20)
+    assert "p = 0.055 > 0.035" in p_value.reasons[0]
+    p_value = Gate(20, alpha=0.0546).judge([BETTER] * 8 + [WORSE] * 2 + [BOTH] * 20)
+    assert "p = 0.0547 > 0.0546, it may be chance: refused" in p_value.reasons[0]
+    size = Gate(20, max_size_mb=1).judge([BETTER] * 20, cost=Cost(size_bytes=1_000_400))
+    assert "its file has 1.0004 MB, the limit is 1: refused" in size.reasons[0]
+    assert in_order(1.0, 1.0) == ("1.0", "1")
+    assert in_order(0.1 + 0.2, 0.3, ".2f")[1] == "0.3", "a rounding error of the machine"

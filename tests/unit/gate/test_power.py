@@ -9,7 +9,15 @@ import pytest
 
 from labelloop.gate import Gate, Judged
 from labelloop.gate.loss import expected_loss
-from labelloop.gate.power import Needed, by_loss, by_test, chance_to_see, detectable_gain, more_answers
+from labelloop.gate.power import (
+    Needed,
+    by_gain,
+    by_loss,
+    by_test,
+    chance_to_see,
+    detectable_gain,
+    more_answers,
+)
 
 
 def test_the_power_of_a_handful_is_that_of_counting_by_hand() -> None:
@@ -24,8 +32,12 @@ def test_the_power_of_a_handful_is_that_of_counting_by_hand() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("gate", "needed"),
-    [(Gate(20, alpha=0.05), by_test(0.05)), (Gate(20, max_loss=0.004), by_loss(300, 0.004))],
-    ids=["exact", "expected loss"],
+    [
+        (Gate(20, alpha=0.05), by_test(0.05)),
+        (Gate(20, max_loss=0.004), by_loss(300, 0.004)),
+        (Gate(20, max_loss=0.004, min_gain=0.05), by_gain(300, 0.05, by_loss(300, 0.004))),
+    ],
+    ids=["exact", "expected loss", "a smallest gain"],
 )
 def test_the_gate_promotes_a_gain_as_often_as_the_power_predicts(gate: Gate, needed: Needed) -> None:
     n, discordant = 300, 0.12
@@ -71,3 +83,12 @@ def test_the_expected_loss_needs_what_it_promotes_by() -> None:
                 bool(2 * k > differ and expected_loss(k, int(differ) - k, n) <= 0.004) for k in range(int(differ) + 1)
             ]
             assert passes.index(True) == needed if any(passes) else needed == differ + 1
+
+
+def test_the_detectable_gain_includes_the_smallest_gain_of_the_gate() -> None:
+    better = [Judged("a", "b", "a")] * 7 + [Judged("a", "a", "a")] * 993
+    refused = Gate(20, min_gain=0.1).judge(better)
+    assert "a gain of 0.7 points, the gate needs 10: refused" in refused.reasons[0]
+    assert refused.detectable is not None
+    assert 0.1 < refused.detectable < 0.12
+    assert by_gain(10, 0.3, by_test(1.0))(np.array([3, 4, 5])).tolist() == [3, 4, 4], "3 - 0, 4 - 0, and 4 - 1"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.promises.slices import planted
+from labelloop.gate import Gate, Judged
 from labelloop.gate.joint import joint, tango
 from labelloop.gate.paired import Gain
 from labelloop.gate.parts import Fact
@@ -130,6 +131,32 @@ def test_a_watched_value_is_cut_even_from_a_field_of_many_values() -> None:
     assert {(s.name, s.n) for s in slices if s.watched} == {("data.customer c7", 20), ("data.age 30", 11)}
     said = sentences(slices, FLOOR, watch)
     assert "watched slice data.customer=gone: no held-out answer belongs to it, so it was not judged" in said
+
+
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        ([{"label": "a"}] * 30, "all held-out answers have the same label, so no slice was judged"),
+        ([{"label": ("a",)}] * 30, "all held-out answers have the same label, so no slice was judged"),
+        (
+            [{"label": "a"}] * 20 + [{"label": None}] * 10,
+            "all held-out answers with a value have the same label, so no slice was judged",
+        ),
+        ([{"label": None}] * 30, "no held-out answer belongs to it, so it was not judged"),
+    ],
+    ids=["one label", "one of several labels", "some have none", "none has one"],
+)
+def test_a_watched_fact_without_slices_says_why(facts: list[dict[str, Fact]], why: str) -> None:
+    items = [Judged("a", "a" if i % 3 else "b", "a", facts=item) for i, item in enumerate(facts)]
+    assert f"watched slice label: {why}" in Gate(min_holdout=20, watch=("label",)).judge(items).reasons
+
+
+def test_a_watched_field_of_too_many_values_names_another_way_to_watch_it() -> None:
+    items = [Judged("a", "a", "a", facts={"data.customer": f"c{i}"}) for i in range(30)]
+    assert (
+        "watched slice data.customer: its 30 values are too many for slices, so no slice was judged; "
+        "data.customer=VALUE watches one"
+    ) in Gate(min_holdout=20, watch=("data.customer",)).judge(items).reasons
 
 
 def test_the_verdict_names_the_worst_slice_and_what_could_have_been_seen() -> None:

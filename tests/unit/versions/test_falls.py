@@ -8,6 +8,8 @@ from collections.abc import Iterable
 import numpy as np
 import pytest
 
+from backend.report.loops import _findable
+from backend.train.drifted import Watch
 from labelloop.versions.falls import (
     CHANCE_OF_A_LOOP,
     FALLS,
@@ -18,6 +20,7 @@ from labelloop.versions.falls import (
     design_effect,
     fall,
     findable,
+    held_out_needed,
 )
 
 
@@ -110,6 +113,32 @@ def test_it_says_how_many_answers_a_fall_would_need() -> None:
     assert found is not None
     assert found.points == 0.2, "100 answers are too few for a fall by 10 points"
     assert 20 < found.answers < 200
+
+
+@pytest.mark.parametrize("accuracy", [0.15, 0.5, 0.9])
+def test_it_says_how_many_held_out_answers_are_enough_to_notice_a_fall(accuracy: float) -> None:
+    n = held_out_needed(accuracy, CHANCE_OF_A_LOOP)
+    assert n is not None
+    assert findable(scored([accuracy] * n), CHANCE_OF_A_LOOP) is not None
+    assert findable(scored([accuracy] * (4 * n // 5)), CHANCE_OF_A_LOOP) is None
+    assert held_out_needed(0.05, CHANCE_OF_A_LOOP) is None
+
+
+def test_a_report_tells_too_few_answers_from_an_accuracy_that_can_hardly_fall() -> None:
+    def words(before: list[Scored]) -> str:
+        found = _findable(Watch("v1", 0, before, False, CHANCE_OF_A_LOOP))
+        assert found is not None
+        return str(found["words"])
+
+    assert words(scored([1] * 50 + [0] * 950)) == (
+        "Its accuracy on 1000 held-out answers was 5 %: "
+        "it cannot fall by more than 10 points, and a smaller fall may not be noticed."
+    )
+    assert f"about {held_out_needed(0.9, CHANCE_OF_A_LOOP)} with the same accuracy" in words(scored([1] * 9 + [0]))
+    assert words([]) == (
+        "It was judged on 0 held-out answers, too few to notice a fall of its accuracy: "
+        "a version that is judged on more can be watched."
+    )
 
 
 def test_answers_of_one_request_that_are_alike_count_as_fewer() -> None:
