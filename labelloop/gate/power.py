@@ -17,7 +17,7 @@ Z_POWER = 0.8416212335729143
 """Value that a standard normal variable stays below with a probability of 80 %."""
 
 
-MOST_MORE = 10_000
+MOST_MISSING = 10_000
 """Largest number of missing answers that a verdict names."""
 
 Needed = Callable[[Ints], Ints]
@@ -80,15 +80,15 @@ def more_answers(better: float, worse: float, n: int, largest: float) -> int | N
     """Return how many more held-out answers of the same kind the rule of the expected loss needs for a promotion.
 
     `better` and `worse` are the sums of the gains and of the losses in item score on `n` answers. Returns 0 if none are
-    needed, and None if MOST_MORE are not enough.
+    needed, and None if MOST_MISSING are not enough.
     """
-    low, high = n - 1, n + MOST_MORE
+    low, high = n - 1, n + MOST_MISSING
     while high - low > 1:
         middle = (low + high) // 2
         times = middle / n
         passes = expected_loss(better * times, worse * times, middle) <= largest
         low, high = (low, middle) if passes else (middle, high)
-    return None if high == n + MOST_MORE else high - n
+    return None if high == n + MOST_MISSING else high - n
 
 
 @lru_cache(maxsize=256)

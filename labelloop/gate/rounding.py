@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MOST_MORE = 9
+MOST_ADDED = 9
 """Largest number of digits that are added; further ones are errors of the machine."""
 
 
@@ -12,7 +12,7 @@ def in_order(value: float, limit: float, digits: str = ".1f", limit_digits: str 
     `digits` and `limit_digits` are format specs, such as ".2f" or ".2g".
     """
     value_text = limit_text = ""
-    for more in range(MOST_MORE + 1):
+    for more in range(MOST_ADDED + 1):
         value_text, limit_text = (
             f"{number:.{int(spec[1:-1]) + more}{spec[-1]}}" for number, spec in ((value, digits), (limit, limit_digits))
         )

@@ -125,7 +125,7 @@ def test_an_exit_that_circus_does_not_report_is_counted_at_the_next_start(tmp_pa
 
 
 class Events:
-    """What circus publishes; the race in which it leaves out an exit is one of thousands."""
+    """Events as circus publishes them. It leaves out one exit in thousands, and only under load."""
 
     def __init__(self, topics: list[str]) -> None:
         self._topics = topics

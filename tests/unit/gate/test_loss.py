@@ -99,3 +99,11 @@ def test_a_value_just_beyond_its_limit_has_enough_digits_to_see_it() -> None:
     assert "its file has 1.0004 MB, the limit is 1: refused" in size.reasons[0]
     assert in_order(1.0, 1.0) == ("1.0", "1")
     assert in_order(0.1 + 0.2, 0.3, ".2f")[1] == "0.3", "a rounding error of the machine"
+
+
+def test_a_refusal_says_how_many_answers_are_missing() -> None:
+    refused = GATE.judge([BETTER] * 5 + [WORSE] * 4 + [BOTH] * 91)
+    assert any("; about 140 more held-out answers with this gain would promote it" in one for one in refused.reasons)
+    assert GATE.judge(([BETTER] * 5 + [WORSE] * 4 + [BOTH] * 91) * 3).promote
+    for items in ([BETTER] * 4 + [WORSE] * 4 + [BOTH] * 91, [BETTER] * 12 + [BOTH] * 20, [BETTER] * 2 + [BOTH] * 10):
+        assert "more held-out answers" not in " ".join(GATE.judge(items).reasons), "level, promoted, no verdict"
