@@ -51,16 +51,29 @@ def scores(run: RetrainRun, *, gain: float = 0.1, upto: int | None = None, epoch
     return {"gain": {"value": gain}, "holdout": HELD_OUT, "answers_upto": upto, "champion_epoch": epoch}
 
 
-def refused(database: Database, settings: Settings, *, gain: float = 0.1, **gate: Any) -> RetrainRun:
-    """A run whose version was ahead on the first 40 of 160 answers, and was refused; nobody serves but the pipeline."""
-    spec: LoopSpec = texts_spec(holdout=0.4, gate=GateSpec(min_holdout=10, **gate), retrain=Retrain(after=10_000))
+def texts(**gate: Any) -> LoopSpec:
+    return texts_spec(holdout=0.4, gate=GateSpec(min_holdout=10, **gate), retrain=Retrain(after=10_000))
+
+
+def submitted(database: Database, spec: LoopSpec) -> RetrainRun:
+    """160 texts, the first 40 of them answered, and a run that has started."""
     with database.transaction() as conn:
         submit(conn, spec, [{"text": f"{truth(i)} {i}"} for i in range(160)], [truth(i) for i in range(160)])
     answered(database, 0, 40)
+    return started(database)
+
+
+def started(database: Database) -> RetrainRun:
     with database.transaction() as conn:
         runs.request(conn, LOOP, "a test")
         run = runs.claim(conn, LOOP, None)
     assert run is not None
+    return run
+
+
+def refused(database: Database, settings: Settings, *, gain: float = 0.1, **gate: Any) -> RetrainRun:
+    """A run whose version was ahead on the first 40 of 160 answers, and was refused; nobody serves but the pipeline."""
+    run = submitted(database, texts(**gate))
     version = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=version, scores=scores(run, gain=gain))
@@ -222,9 +235,7 @@ def test_the_newest_version_ranks_after_a_clock_went_back(database: Database, se
     answered(database, 40, 120)
     with database.transaction() as conn:
         conn.execute("update retrain_runs set finished_at = now() + interval '1 day' where id = %s", [first.id])
-        runs.request(conn, LOOP, "a test")
-        run = runs.claim(conn, LOOP, None)
-    assert run is not None
+    run = started(database)
     second = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=second)
@@ -232,17 +243,10 @@ def test_the_newest_version_ranks_after_a_clock_went_back(database: Database, se
 
 
 def test_answers_that_arrive_while_it_trains_are_news_to_its_verdict(database: Database, settings: Settings) -> None:
-    spec: LoopSpec = texts_spec(holdout=0.4, gate=GateSpec(min_holdout=10), retrain=Retrain(after=10_000))
-    with database.transaction() as conn:
-        submit(conn, spec, [{"text": f"{truth(i)} {i}"} for i in range(160)], [truth(i) for i in range(160)])
-    answered(database, 0, 40)
-    with database.transaction() as conn:
-        runs.request(conn, LOOP, "a test")
-        run = runs.claim(conn, LOOP, None)
-    assert run is not None
+    run = submitted(database, texts())
     outcome = train(database, settings.models_dir, run.id)
     answered(database, 40, 160)
-    _, evaluation = judge(database, spec, run, outcome)
+    _, evaluation = judge(database, texts(), run, outcome)
     assert (evaluation["holdout"], evaluation["answers_upto"]) == (HELD_OUT, run.cut)
     with database.transaction() as conn:
         assert len(run_items.held_out_since(conn, LOOP, run.cut)) == 47
@@ -252,10 +256,7 @@ def test_a_rollback_is_not_undone_by_an_older_version(database: Database, settin
     """It was ahead of the pipeline; another version served and did harm, so a person went back to the pipeline."""
     first = refused(database, settings)
     answered(database, 40, 80)
-    with database.transaction() as conn:
-        runs.request(conn, LOOP, "a test")
-        run = runs.claim(conn, LOOP, None)
-    assert run is not None
+    run = started(database)
     second = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=second)
