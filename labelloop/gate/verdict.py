@@ -12,7 +12,7 @@ import numpy as np
 from labelloop.gate import slices
 from labelloop.gate.calibration import Calibration
 from labelloop.gate.loss import Loss
-from labelloop.gate.paired import Accuracy, Floats, Gain, p_better
+from labelloop.gate.paired import Accuracy, Gain, is_whole, p_better
 from labelloop.gate.power import by_gain, by_loss, by_test, detectable_gain, more_answers
 from labelloop.gate.reuse import Reuse
 from labelloop.gate.rounding import in_order
@@ -178,7 +178,8 @@ class Gate:
         seen = "no gain at all" if detectable is None else f"a gain of {100 * detectable:.1f} points"
         held = [f"gain {gain}; {seen} would have been promoted with a probability of 80 %"]
         held.append(f"expected loss: {loss}" if self.alpha is None else f"{reuse}; expected loss: {loss}")
-        held[1] += self._missing(differences, loss)
+        if self.alpha is None and is_whole(differences):
+            held[1] += self._missing(better, worse, len(items))
         return GateDecision(
             promote,
             (first, *against, *said[:1], *([] if too_few else held), *said[1:], *notes),
@@ -196,16 +197,14 @@ class Gate:
             cost,
         )
 
-    def _missing(self, differences: Floats, loss: Loss) -> str:
+    def _missing(self, better: int, worse: int, n: int) -> str:
         """Return how many more answers the rule of the expected loss would promote it by; empty if it needs none."""
-        n, gain = len(differences), float(differences.mean()) if len(differences) else 0.0
-        if self.alpha is not None or gain <= 0 or gain < self.min_gain or loss.promoting <= self.max_loss:
+        if better <= worse or (better - worse) / n < self.min_gain:
             return ""
-        better, worse = np.maximum(differences, 0).sum(), np.maximum(-differences, 0).sum()
-        more = more_answers(float(better), float(worse), n, self.max_loss)
-        if more is None:
-            return ""
-        return f"; about {10 * math.ceil(more / 10)} more held-out answers with this gain would promote it"
+        more = more_answers(better, worse, n, self.max_loss)
+        return (
+            f"; about {10 * math.ceil(more / 10)} more held-out answers with this gain would promote it" if more else ""
+        )
 
     def better(self, n: int, gain: float, loss: Loss, p_value: float, reuse: Reuse) -> tuple[bool, str]:
         """Return whether a challenger with this gain on `n` answers is better by the loop's rule; and the reason."""

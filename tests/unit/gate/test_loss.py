@@ -107,3 +107,7 @@ def test_a_refusal_says_how_many_answers_are_missing() -> None:
     assert GATE.judge(([BETTER] * 5 + [WORSE] * 4 + [BOTH] * 91) * 3).promote
     for items in ([BETTER] * 4 + [WORSE] * 4 + [BOTH] * 91, [BETTER] * 12 + [BOTH] * 20, [BETTER] * 2 + [BOTH] * 10):
         assert "more held-out answers" not in " ".join(GATE.judge(items).reasons), "level, promoted, no verdict"
+    partly = [Judged("a", "b", "a", (0.4, x)) for x in [0.5] * 30 + [0.3] * 25]
+    refused = GATE.judge(partly)
+    assert not refused.promote
+    assert "more held-out answers" not in " ".join(refused.reasons), "the rule's number is exact for labels only"
