@@ -72,12 +72,10 @@ def ask_on_more_answers(conn: Conn, spec: LoopSpec) -> UUID | None:
     ]
     if not refused or verdicts.undecided(conn, spec.name):
         return None
-    if run_items.held_out_answers(conn, spec.name) < spec.gate.min_holdout:
-        return None
     since = run_items.held_out_since(conn, spec.name, min(one.upto for one in refused))
     new = {one: sum(seq > one.upto for seq in since) for one in refused}
     grown = [one for one in refused if enough_more(one.answers, new[one])]
-    if not grown:
+    if not grown or run_items.held_out_answers(conn, spec.name) < spec.gate.min_holdout:
         return None
     best = max(grown, key=lambda one: (one.waiting, one.gain, one.run_id))
     why = (

@@ -135,9 +135,9 @@ def held_out_since(conn: Conn, loop: str, seq: int) -> list[int]:
     """Return the seq of each held-out output's clear answer that is newer than `seq`."""
     rows = conn.execute(
         """
-        select a.seq from outputs o cross join lateral (
-            select seq, label from answers where output_id = o.id order by seq desc limit 1
-        ) a where o.loop = %(loop)s and o.holdout and o.lane <> 'gold' and a.label is not null and a.seq > %(seq)s
+        select a.seq from answers a join outputs o on o.id = a.output_id
+        where a.loop = %(loop)s and a.seq > %(seq)s and a.label is not null and o.holdout and o.lane <> 'gold'
+        and not exists (select from answers n where n.output_id = a.output_id and n.seq > a.seq)
         """,
         {"loop": loop, "seq": seq},
     ).fetchall()
