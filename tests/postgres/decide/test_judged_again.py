@@ -21,6 +21,7 @@ from labelloop.store.questions import new_answers
 from labelloop.store.tables import jobs, loops, runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.hops.retraining import started
 from tests.support.rows import items_of_part
 
 LABELS = ("ham", "spam")
@@ -52,21 +53,12 @@ def loop_with_a_bad_version(
     with database.transaction() as conn:
         submit(conn, spec, [{"text": f"{truth(i)} {i}"} for i in range(120)], [truth(i) for i in range(120)])
     answered(database, 0, 30, wrongly=True)
-    run = claimed(database)
+    run = started(database, LOOP)
     bad = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=bad)
     answered(database, 0, 60)
     return spec, bad
-
-
-def claimed(database: Database) -> RetrainRun:
-    with database.transaction() as conn:
-        champion = versions.champion(conn, LOOP)
-        runs.request(conn, LOOP, "a test")
-        run = runs.claim(conn, LOOP, None if champion is None else champion.id)
-    assert run is not None
-    return run
 
 
 def judged(database: Database, settings: Settings, *, meanwhile: str | None = None) -> RetrainRun:
@@ -171,7 +163,7 @@ def test_a_version_that_is_not_better_than_the_new_champion_ends_as_refused(
     loop_with_a_bad_version(database, settings, "ask")
     first = judged(database, settings)
     answered(database, 60, 120)
-    run = claimed(database)
+    run = started(database, LOOP)
     good = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=good)

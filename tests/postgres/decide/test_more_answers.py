@@ -22,6 +22,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import run_items, runs, verdicts, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
+from tests.support.hops.retraining import started
 from tests.support.rows import items_of_part
 
 LABELS = ("ham", "spam")
@@ -60,15 +61,7 @@ def submitted(database: Database, spec: LoopSpec) -> RetrainRun:
     with database.transaction() as conn:
         submit(conn, spec, [{"text": f"{truth(i)} {i}"} for i in range(160)], [truth(i) for i in range(160)])
     answered(database, 0, 40)
-    return started(database)
-
-
-def started(database: Database) -> RetrainRun:
-    with database.transaction() as conn:
-        runs.request(conn, LOOP, "a test")
-        run = runs.claim(conn, LOOP, None)
-    assert run is not None
-    return run
+    return started(database, LOOP)
 
 
 def refused(database: Database, settings: Settings, *, gain: float = 0.1, **gate: Any) -> RetrainRun:
@@ -235,7 +228,7 @@ def test_the_newest_version_ranks_after_a_clock_went_back(database: Database, se
     answered(database, 40, 120)
     with database.transaction() as conn:
         conn.execute("update retrain_runs set finished_at = now() + interval '1 day' where id = %s", [first.id])
-    run = started(database)
+    run = started(database, LOOP)
     second = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=second)
@@ -256,7 +249,7 @@ def test_a_rollback_is_not_undone_by_an_older_version(database: Database, settin
     """It was ahead of the pipeline; another version served and did harm, so a person went back to the pipeline."""
     first = refused(database, settings)
     answered(database, 40, 80)
-    run = started(database)
+    run = started(database, LOOP)
     second = train(database, settings.models_dir, run.id)["version"]
     with database.transaction() as conn:
         runs.finish(conn, run.id, "refused", version_id=second)

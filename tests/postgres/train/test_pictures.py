@@ -25,6 +25,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops, runs
 from tests.support.backend_factory import answer, settings_for, submit
 from tests.support.hops.photos import FORM, spec_of
+from tests.support.hops.retraining import claimed
 from tests.support.network.picture_server import Pictures, pictures
 from tests.support.rows import items_of_part
 
@@ -45,13 +46,6 @@ def photos(served: Pictures, n: int) -> tuple[list[dict[str, Any]], list[str]]:
     shades = [i if i % 2 else 150 + i for i in range(n)]
     data = [{"photo": {"url": f"{served.url}/{shade}.jpg"}} for shade in shades]
     return data, ["dark" if shade < 100 else "light" for shade in shades]
-
-
-def claimed(database: Database, loop: str) -> Any:
-    with database.transaction() as conn:
-        run_id = runs.request(conn, loop, "a test")
-        assert runs.claim(conn, loop, None) is not None
-    return run_id
 
 
 def test_a_run_learns_from_fetched_pictures_fetches_each_once_and_leaves_out_what_is_gone(

@@ -10,7 +10,7 @@ from backend.train.retrain import retrain
 from backend.train.train import train
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import runs
+from labelloop.store.tables import runs, versions
 from labelloop.versions.runs import RetrainRun
 
 
@@ -27,12 +27,18 @@ def trained(database: Database, settings: Settings, loop: str) -> RetrainRun:
         return next(run for run in runs.latest(conn, loop) if run.finished_at is not None)
 
 
-def claimed(database: Database, loop: str) -> UUID:
-    run_id = requested(database, loop)
-    assert run_id is not None
+def started(database: Database, loop: str) -> RetrainRun:
+    """A run that has started against the present champion; its row."""
+    assert requested(database, loop) is not None
     with database.transaction() as conn:
-        assert runs.claim(conn, loop, None) is not None
-    return run_id
+        champion = versions.champion(conn, loop)
+        run = runs.claim(conn, loop, None if champion is None else champion.id)
+    assert run is not None
+    return run
+
+
+def claimed(database: Database, loop: str) -> UUID:
+    return started(database, loop).id
 
 
 def quickly(database: Database, settings: Settings, loop: str) -> str:
