@@ -21,7 +21,7 @@ from labelloop.store.questions import new_answers
 from labelloop.store.tables import jobs, loops, runs, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
-from tests.support.hops.retraining import started
+from tests.support.hops.retraining import quickly, started
 from tests.support.rows import items_of_part
 
 LABELS = ("ham", "spam")
@@ -163,11 +163,7 @@ def test_a_version_that_is_not_better_than_the_new_champion_ends_as_refused(
     loop_with_a_bad_version(database, settings, "ask")
     first = judged(database, settings)
     answered(database, 60, 120)
-    run = started(database, LOOP)
-    good = train(database, settings.models_dir, run.id)["version"]
-    with database.transaction() as conn:
-        runs.finish(conn, run.id, "refused", version_id=good)
-    promote(database, LOOP, good, "ann", "taught more", models_dir=settings.models_dir)
+    good = quickly(database, settings, LOOP)
     worked(database, settings)
     (second,) = again_of(database, first)
     assert (second.status, second.champion_id) == ("refused", good)

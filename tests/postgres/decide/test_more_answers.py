@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from backend.decide.judge import judge
-from backend.decide.promote import promote, rollback
+from backend.decide.promote import rollback
 from backend.train.due import ask_for_due
 from backend.train.retrain import retrain
 from backend.train.train import train
@@ -22,7 +22,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import run_items, runs, verdicts, versions
 from labelloop.versions.runs import RetrainRun
 from tests.support.backend_factory import answer, settings_for, submit, texts_spec
-from tests.support.hops.retraining import started
+from tests.support.hops.retraining import quickly, started
 from tests.support.rows import items_of_part
 
 LABELS = ("ham", "spam")
@@ -249,11 +249,7 @@ def test_a_rollback_is_not_undone_by_an_older_version(database: Database, settin
     """It was ahead of the pipeline; another version served and did harm, so a person went back to the pipeline."""
     first = refused(database, settings)
     answered(database, 40, 80)
-    run = started(database, LOOP)
-    second = train(database, settings.models_dir, run.id)["version"]
-    with database.transaction() as conn:
-        runs.finish(conn, run.id, "refused", version_id=second)
-    promote(database, LOOP, second, "ann", "it is better", models_dir=settings.models_dir)
+    quickly(database, settings, LOOP)
     rollback(database, LOOP, "ann", "it does harm", to="pipeline", models_dir=settings.models_dir)
     answered(database, 80, 160)
     assert queued(database) == []
