@@ -26,12 +26,11 @@ def sqlalchemy_url(url: str) -> str:
 
 def migrate(url: str) -> list[str]:
     """Apply the missing revisions, and return them, oldest first; none if the schema is the newest."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings = config()
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     for tries_left in reversed(range(TRIES)):
         try:
-            before, queue_is_there = _upgrade(engine, config)
+            before, queue_is_there = _upgrade(engine, settings)
             break
         except DeadlockDetected:
             if not tries_left:
@@ -39,19 +38,27 @@ def migrate(url: str) -> list[str]:
     if not queue_is_there:
         with open_app(url) as app:
             app.schema_manager.apply_schema()
-    script = ScriptDirectory.from_config(config)
+    script = ScriptDirectory.from_config(settings)
     return [r.revision for r in script.iterate_revisions("head", before or "base")][::-1]
 
 
-def _upgrade(engine: Engine, config: Config) -> tuple[str | None, bool]:
+def config() -> Config:
+    """Return the settings of alembic, without a connection."""
+    settings = Config()
+    settings.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    settings.set_main_option("recursive_version_locations", "true")  # the first ten have a folder of their own
+    return settings
+
+
+def _upgrade(engine: Engine, settings: Config) -> tuple[str | None, bool]:
     """Apply our revisions in one transaction.
 
     Returns the revision before, and whether the job queue's tables exist.
     """
     with engine.connect() as connection:
         before = _revision(connection)
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
         connection.commit()
         return before, connection.execute(text("select to_regclass('procrastinate_jobs')")).scalar() is not None
 
@@ -61,7 +68,7 @@ def behind(conn: Conn) -> list[str]:
 
     Raises SettingsError if the database is at a revision that this labelloop does not know.
     """
-    script = ScriptDirectory(str(Path(__file__).parent / "migrations"))
+    script = ScriptDirectory.from_config(config())
     there = conn.execute(
         "select to_regclass('labelloop_migrations') is not null as ours, to_regclass('procrastinate_jobs') as queue"
     ).fetchone()

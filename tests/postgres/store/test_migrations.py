@@ -5,12 +5,10 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
 from alembic import command
-from alembic.config import Config
 from psycopg.rows import dict_row
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
@@ -47,12 +45,11 @@ FILL = """
 
 def at(url: str, revision: str) -> None:
     """Bring the database to this revision."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(migrations.__file__).parent / "migrations"))
+    settings = migrations.config()
     engine = create_engine(sqlalchemy_url(url), poolclass=NullPool)
     with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, revision)
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, revision)
         connection.commit()
 
 
