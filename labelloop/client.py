@@ -212,7 +212,7 @@ class Client:
             else:
                 if response.status_code != 429 and response.status_code < 500:
                     return response
-                problem = f"status {response.status_code}: {_json(response).get('error', response.text[:200])}"
+                problem = f"status {response.status_code}: {_words(_json(response)) or response.text[:200]}"
                 pause_s = max(pause_s, _seconds(response.headers.get("Retry-After")))
             if attempt + 1 < self._attempts:
                 self._sleep(pause_s)
@@ -225,7 +225,7 @@ class Client:
         raise self._error(response.status_code, said)
 
     def _error(self, status: int, said: Mapping[str, Any]) -> LabelloopError:
-        message = str(said.get("error") or f"answered {status}")
+        message = _words(said) or f"answered {status}"
         path = str(said.get("path") or "")
         if status == 409:
             return Conflict(message)
@@ -235,6 +235,11 @@ class Client:
         if status == 401:
             return UsageError(f"the intake at {self.url} refuses the token")
         return UsageError(f"the intake at {self.url}: {message}")
+
+
+def _words(said: Mapping[str, Any]) -> str:
+    """Return the reason in a refusal: `detail` of RFC 9457, or `error` of a service before labelloop 0.2."""
+    return str(said.get("detail") or said.get("error") or "")
 
 
 _STATUS_FIELDS = tuple(f.name for f in fields(Status))

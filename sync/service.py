@@ -10,11 +10,14 @@ import httpx
 from flask import Flask, Response, jsonify, request
 
 from labelloop.process import log, service
+from labelloop.process.problems import problem
 from labelloop.process.serving import SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from sync.answering import exports, feedback
 from sync.gauges import Window
 from sync.intake import http as intake
+from sync.intake.asking import MAX_BYTES
 from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
@@ -31,6 +34,8 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app, metrics = service.create(__name__, partial(_body_limit, settings), [Window(database)])
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(intake.blueprint(settings, database, metrics))
+    for answering in (feedback, exports):
+        app.register_blueprint(answering.blueprint(database, partial(intake.require_token, settings)))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")
@@ -43,9 +48,9 @@ def create_app(settings: Settings, database: Database) -> Flask:
         return service.readiness(checks)
 
     @app.get("/metrics")
-    def measured() -> Response | tuple[Response, int]:
+    def measured() -> Response:
         if not intake.is_token(settings, request.headers.get("Authorization", "")):
-            return jsonify(error=intake.NO_TOKEN), 401
+            return problem(401, intake.NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
         return metrics.page()
 
     return app
@@ -61,7 +66,7 @@ def from_env() -> Flask:
 
 def _body_limit(settings: Settings, head: Mapping[str, str]) -> int:
     if intake.is_token(settings, head.get("AUTHORIZATION", "")):
-        return intake.MAX_BYTES
+        return MAX_BYTES
     if doorbell.is_secret(settings, head.get(HOOK_HEADER.upper().replace("-", "_"), "")):
         return MAX_RING
     return SMALL_BODY

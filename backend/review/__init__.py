@@ -26,7 +26,7 @@ def register(app: Flask, settings: Settings, database: Database, *more: Authenti
     ways = [*authenticators(settings, database), *more]
     programs = api.blueprint(settings, database)
     guard.protect(programs, ways, lambda _: False)
-    programs.register_error_handler(Exception, _as_json)
+    programs.register_error_handler(Exception, _as_problem)
     app.register_blueprint(programs)
 
     people = pages.blueprint(settings, database)
@@ -43,8 +43,8 @@ def _not_set_up() -> tuple[str, int]:
     return "The review pages need LABELLOOP_SECRET_KEY, a long random text that signs their cookies.\n", 503
 
 
-def _as_json(error: Exception) -> Any:
-    response = service.as_json(error, BY_CALLER)
+def _as_problem(error: Exception) -> Any:
+    response = service.as_problem(error, BY_CALLER)
     if response.status_code == 401:
         response.headers["WWW-Authenticate"] = 'Bearer realm="labelloop"'
     return response

@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, abort, g, jsonify, request
+from flask import Blueprint, Response, abort, g, request
 
 from backend.serve.champions import Champions, Serving
 from backend.serve.predict import Predictor
@@ -20,6 +20,7 @@ from labelloop.access import callers
 from labelloop.process import service
 from labelloop.process.bodies import json_object
 from labelloop.process.metrics import Metrics
+from labelloop.process.problems import problem
 from labelloop.process.settings import Settings
 from labelloop.reading.ids import ProjectId
 from labelloop.store.database import Database
@@ -73,10 +74,7 @@ class _Routes:
         open_to_all = (request.endpoint or "").removeprefix("ml.") in ROUTES_WITHOUT_LOGIN
         if open_to_all or is_caller(self.settings, request.headers.get("Authorization", "")):
             return None
-        response = jsonify(error="basic auth is required")
-        response.status_code = 401
-        response.headers["WWW-Authenticate"] = 'Basic realm="labelloop"'
-        return response
+        return problem(401, "basic auth is required", headers={"WWW-Authenticate": 'Basic realm="labelloop"'})
 
     def health(self) -> Any:
         return {"status": "UP", "model_class": "labelloop"}
@@ -170,7 +168,7 @@ def _check_form(predictor: Predictor, now: Serving, xml: object, name: str) -> N
     faults = predictor.faults(now, xml)
     if faults:
         words = f"the label config does not fit {now.loop}'s model {now.version}: {'; '.join(faults)}"
-        response = jsonify(error=words)
+        response = problem(409, words)
         response.status = f"409 {_UNSAFE.sub('?', words)[:MAX_REASON]}"
         abort(response)
 

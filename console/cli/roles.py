@@ -23,6 +23,7 @@ ROLES = {
     "Send outputs": {
         "submit": "Submit the outputs in a file, one JSON object a line",
         "try": "Tell which outputs of a file would be asked, and why",
+        "export": "Export the reviewers' feedback, or its changes",
     },
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",

@@ -1,14 +1,23 @@
-"""The commands that move outputs and answers: submit, push, pull."""
+"""The commands that move outputs and answers: submit, push, pull, export."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from console.cli.output import show
 from console.cli.progress import counted, progress
-from console.cli.wrappers import all_or_one, as_json_too, each_loop, one_of_the_loops, with_settings
+from console.cli.wrappers import (
+    all_or_one,
+    as_json_too,
+    each_loop,
+    one_loop,
+    one_of_the_loops,
+    open_database,
+    with_settings,
+)
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
@@ -77,4 +86,39 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
     )
 
 
-COMMANDS = (submit, push, pull)
+@click.command()
+@click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, sft or dpo.")
+@click.option("--since", help="Cursor of an earlier export: only what has changed since, and what was deleted.")
+@click.option(
+    "--cursor",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File with the cursor: read if it is there, written at the end.",
+)
+@click.option("--output", type=click.File("wb", lazy=True, atomic=True), default="-", help="File  [standard output]")
+@one_of_the_loops
+@with_settings
+def export(
+    settings: Settings, name: str, since: str | None, cursor: Path | None, output: Any, loop: str | None
+) -> None:
+    """Export the reviewers' feedback, or what has changed since a cursor; sft and dpo are examples for training."""
+    from labelloop.store.tables import loops
+    from sync.answering import exports
+
+    if cursor is not None and since is None and cursor.exists():
+        since = cursor.read_text().strip()
+    with open_database(settings) as db:
+        chosen = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            spec = loops.get(conn, chosen)
+        assert spec is not None
+        made = exports.begin(db, spec, name, since)
+        with output:
+            for piece in made.pieces:
+                output.write(piece)
+    if name not in exports.EXAMPLES:
+        if cursor is not None:
+            cursor.write_text(f"{made.cursor}\n")
+        click.echo(f"cursor for the next export: {made.cursor}", err=True)
+
+
+COMMANDS = (submit, push, pull, export)

@@ -137,7 +137,11 @@ def _ask(method: str, url: str, **how: Any) -> Answer:
     took_s = time.monotonic() - began
     try:
         body = answer.json()
-        return Answer(answer.status_code, str(body.get("error", "")) if isinstance(body, dict) else "", took_s)
+        return Answer(
+            answer.status_code,
+            str(body.get("detail") or body.get("error", "")) if isinstance(body, dict) else "",
+            took_s,
+        )
     except ValueError:
         return Answer(answer.status_code, "not JSON", took_s)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling import structured
@@ -11,7 +12,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.outputs import result
 from labelloop.outputs.output import Output
-from labelloop.outputs.reading import _WANTED
+from labelloop.outputs.reading import _WANTED, read_answer
 from labelloop.reading import evidence as evidence_
 from labelloop.reading import fields, paths
 
@@ -95,15 +96,28 @@ def _structured(output: Output, config: LabelingConfig) -> Output:
         raise InvalidOutput(
             "probabilities", f"are for one label, and the answer here is {config.kind.words}: send {instead}"
         )
-    return replace(output, label=_fitting("label", output, config), gold=_fitting("gold", output, config))
+    label, gold = (_fitting(n, getattr(output, n), output.data, config) for n in ("label", "gold"))
+    return replace(output, label=label, gold=gold)
 
 
-def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
-    """Return the output's label or gold in the form of the tables.
+def answer(
+    name: str, given: object, data: Mapping[str, Any], config: LabelingConfig, labels: Collection[str]
+) -> str | None:
+    """Return an answer about an item with this data in the form of the tables; None if none is given.
+
+    Raises InvalidOutput with the path `name` if the loop has no such answer.
+    """
+    item = shown(Output(key="", data=data, gold=read_answer(name, given)), config)
+    if config.kind is Kind.LABEL:
+        return _label(name, item.gold, labels)
+    return _fitting(name, item.gold, data, config)
+
+
+def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingConfig) -> str | None:
+    """Return an answer in the form of the tables.
 
     Raises InvalidOutput if the form cannot give it, or if a span ends after the text.
     """
-    given = getattr(output, name)
     if given is None:
         return None
     if isinstance(given, list) and config.kind is Kind.LABELS:
@@ -113,7 +127,7 @@ def _fitting(name: str, output: Output, config: LabelingConfig) -> str | None:
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
     shown = config.text_field
-    text = None if shown is None or shown in config.addresses else paths.value_at(output.data, shown)
+    text = None if shown is None or shown in config.addresses else paths.value_at(data, shown)
     if (
         isinstance(text, str)
         and (ends := [span.end for span in structured.read_spans(answer)])

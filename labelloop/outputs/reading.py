@@ -65,18 +65,18 @@ def from_json(value: object) -> Output:
         probabilities=_probabilities(value.get("probabilities")),
         model_version=fields.word("model_version", value.get("model_version")) or "",
         produced_at=fields.time("produced_at", value.get("produced_at")),
-        label=_answer("label", value.get("label")),
+        label=read_answer("label", value.get("label")),
         confidence=fields.share("confidence", value.get("confidence")),
         result=_result(value.get("result")),
         score=fields.share("score", value.get("score")),
         group=fields.word("group", value.get("group"), empty=False),
         evidence=evidence_.read(value.get("evidence")),
         embedding=_embedding(value.get("embedding")),
-        gold=_answer("gold", value.get("gold")),
         source=fields.word("source", value.get("source"), empty=False),
         trace=_trace(value.get("trace")),
         step=fields.word("step", value.get("step"), empty=False),
         meta=_meta(value.get("meta")),
+        gold=read_answer("gold", value.get("gold")),
     )
 
 
@@ -105,7 +105,7 @@ def _one_form(value: Mapping[str, Any]) -> None:
             raise InvalidOutput(name, f"is only allowed with {needs}")
 
 
-def _answer(path: str, value: object) -> Any:
+def read_answer(path: str, value: object) -> Any:
     """Return a label, or a structured answer as its text or its JSON value."""
     if value is None or (isinstance(value, str) and not value.startswith("[")):
         return fields.word(path, value, empty=False)

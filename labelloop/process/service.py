@@ -1,4 +1,4 @@
-"""The runtime of the services of both rooms: one Flask application each, readiness, errors as JSON, metrics."""
+"""The runtime of the services of both rooms: one Flask application each, readiness, errors, metrics."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Any
 from flask import Flask, Response, jsonify
 from prometheus_client.registry import Collector
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import RequestRedirect
 
 from labelloop.errors import Busy, LabelloopError, Retriable, Unstorable
 from labelloop.process.metrics import Metrics
+from labelloop.process.problems import problem
 from labelloop.process.serving import BODY_LIMIT, BodyLimit, refuse_broken_queries
 from labelloop.store.database import Database
 
@@ -31,7 +33,7 @@ def create(import_name: str, body_limit: BodyLimit, collectors: Iterable[Collect
     app.extensions[BODY_LIMIT] = body_limit
     metrics = Metrics(app, collectors)
     refuse_broken_queries(app)
-    app.register_error_handler(Exception, as_json)
+    app.register_error_handler(Exception, as_problem)
     return app, metrics
 
 
@@ -58,16 +60,20 @@ def postgres(database: Database) -> str:
     return OK if row and row["there"] else "has no schema yet: run `labelloop migrate`"
 
 
-def as_json(error: Exception, by_caller: Mapping[type[Exception], int] = BY_CALLER) -> Any:
-    """Render any error of a request as JSON. `by_caller` as in status_and_words."""
-    if isinstance(error, HTTPException) and error.response is not None:
+def as_problem(error: Exception, by_caller: Mapping[type[Exception], int] = BY_CALLER) -> Any:
+    """Render any error of a request as problem details. `by_caller` as in status_and_words."""
+    if isinstance(error, RequestRedirect) or (isinstance(error, HTTPException) and error.response is not None):
         return error.get_response()
     status, words = status_and_words(error, by_caller)
-    response = jsonify(error=words)
-    response.status_code = status
+    return problem(status, words, headers=_headers(error))
+
+
+def _headers(error: Exception) -> dict[str, str]:
+    """Return the headers that belong to an error, such as Retry-After and the methods that a 405 allows."""
     if isinstance(error, Retriable):
-        response.headers["Retry-After"] = str(RETRY_AFTER_S)
-    return response
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    headers = error.get_headers() if isinstance(error, HTTPException) else []
+    return {name: value for name, value in headers if name.lower() != "content-type"}
 
 
 def status_and_words(error: Exception, by_caller: Mapping[type[Exception], int] = BY_CALLER) -> tuple[int, str]:

@@ -6,6 +6,7 @@ responses without a thread for each. So a slow client uses a connection for a bo
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -21,8 +22,10 @@ from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ThreadedTaskDispatcher
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
+
+from labelloop.process import problems
 
 BODY_LIMIT = "labelloop.body_limit"
 """Key of `app.extensions`. Its value gives the largest allowed body in bytes, by the head of a request (BodyLimit)."""
@@ -83,10 +86,24 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]
         return consumed
 
 
+class _Problem(ErrorTask):  # type: ignore[misc]
+    """The response to a request that is no HTTP; the application never sees it."""
+
+    def execute(self) -> None:
+        error = self.request.error
+        body = json.dumps(problems.members(error.code, error.body)).encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers.append(("Content-Type", problems.MEDIA_TYPE))
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection with a timeout for each phase."""
 
     parser_class = _Request
+    error_task_class = _Problem
     answers = 0
     rests = False
     sends_no_more = False

@@ -9,45 +9,32 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import Any
+from functools import partial
 
 from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from labelloop.access import callers
-from labelloop.errors import InvalidOutput, Retriable
+from labelloop.errors import InvalidOutput
 from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
 from labelloop.process.settings import Settings
 from labelloop.reading import strict_json
-from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, unreadable
 from labelloop.store.tables import outputs as output_store
 from sync.intake import taking
+from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, handle_refusals, spec_of
 from sync.intake.status import status_json
 from sync.intake.taking import Line, Problem, Rejected, Taken
 
 logger = logging.getLogger(__name__)
 
-MAX_BYTES = 8 << 20
 MAX_LINES = 5_000
 MAX_KEYS = 100
 """Conflicting keys that a response names."""
-JSON, NDJSON = "application/json", "application/x-ndjson"
-RETRY_AFTER_S = 2
 NO_TOKEN = "this needs the header `Authorization: Bearer <the intake's token>`"
-
-
-class _Refusal(Exception):
-    """A response other than success. `lines`: how many lines it refuses. `more`: fields beside `error` in its JSON."""
-
-    def __init__(self, status: int, error: str, *, lines: int = 1, **more: Any) -> None:
-        super().__init__(error)
-        self.status = status
-        self.lines = lines
-        self.body = {"error": error, **more}
 
 
 class _Key(BaseConverter):
@@ -59,16 +46,15 @@ class _Key(BaseConverter):
 
 def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Blueprint:
     """The routes below /v1/loops; each one requires the intake's token."""
-    intake = _Intake(settings, database, metrics)
+    intake = _Intake(database, metrics)
     bp = Blueprint("intake", __name__, url_prefix="/v1/loops")
     bp.record(_allow_any_key)
-    bp.before_request(intake.require_token)
+    bp.before_request(partial(require_token, settings))
     bp.get("")(intake.list_loops)
     bp.get("/<loop>")(intake.count)
     bp.post("/<loop>/outputs")(intake.submit)
     bp.get("/<loop>/outputs/<key:key>")(intake.look)
-    bp.errorhandler(_Refusal)(_refused)
-    bp.errorhandler(Retriable)(_unavailable)
+    handle_refusals(bp)
     return bp
 
 
@@ -77,17 +63,18 @@ def is_token(settings: Settings, authorization: str) -> bool:
     return callers.has_bearer(authorization, settings.intake_token)
 
 
+def require_token(settings: Settings) -> None:
+    """Refuse the request with 401 unless it carries the intake's token."""
+    if not is_token(settings, request.headers.get("Authorization", "")):
+        raise Refusal(401, NO_TOKEN)
+
+
 class _Intake:
     """The routes. Their names label the metrics of requests."""
 
-    def __init__(self, settings: Settings, database: Database, metrics: Metrics) -> None:
-        self._settings = settings
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         self._database = database
         self._counted = metrics.counter("labelloop_intake_outputs", "Outputs submitted", "loop", "became")
-
-    def require_token(self) -> None:
-        if not is_token(self._settings, request.headers.get("Authorization", "")):
-            raise _Refusal(401, NO_TOKEN)
 
     def list_loops(self) -> Response:
         with self._database.transaction() as conn:
@@ -95,16 +82,16 @@ class _Intake:
 
     def count(self, loop: str) -> Response:
         with self._database.transaction() as conn:
-            spec = _spec(conn, loop)
+            spec = spec_of(conn, loop)
             states, lane_counts = output_store.state_counts(conn, loop), output_store.lane_counts(conn, loop)
         return jsonify(loop=loop, labels=spec.labels, states=states, lanes=lane_counts)
 
     def submit(self, loop: str) -> tuple[Response, int]:
-        body = _body()
+        sent = body((JSON, NDJSON), f"{JSON} (one output) or {NDJSON} (one output a line)")
         try:
             with self._database.transaction() as conn:
-                taken = _take(conn, loop, body)
-        except _Refusal as exc:
+                taken = _take(conn, loop, sent)
+        except Refusal as exc:
             if exc.status != 404:  # counted for known loops only, so that no caller can create new series
                 self._counted.labels(loop, "refused").inc(exc.lines)
             raise
@@ -117,10 +104,10 @@ class _Intake:
 
     def look(self, loop: str, key: str) -> Response:
         with self._database.transaction() as conn:
-            spec = _spec(conn, loop)
+            spec = spec_of(conn, loop)
             row = _find(conn, loop, key)
             if row is None:
-                raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
+                raise Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
             not_read = unreadable.of_output(conn, row.id)
             return jsonify(status_json(spec, row, output_store.comments(conn, row.id), not_read))
 
@@ -128,51 +115,18 @@ class _Intake:
 # -- submit ------------------------------------------------------------------------------------------------------
 
 
-def _body() -> bytes:
-    """Return the request's bytes, at most MAX_BYTES of them; refuse a type or an encoding that is not ours."""
-    if request.mimetype not in (JSON, NDJSON):
-        raise _Refusal(415, f"Content-Type must be {JSON} (one output) or {NDJSON} (one output a line)")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise _Refusal(415, "Content-Encoding must be identity: a few compressed bytes can fill any memory")
-    announced = request.content_length
-    if announced is not None and announced > MAX_BYTES:
-        raise _too_large()
-    body = bytearray()
-    while piece := _piece():
-        body += piece
-        if len(body) > MAX_BYTES:
-            raise _too_large()
-    # Neither Werkzeug nor the server notices a body that ends early, and the lines before its end may be whole.
-    if announced is not None and len(body) != announced:
-        raise _Refusal(400, f"the request's body ends after {len(body)} of {announced} bytes", path="")
-    return bytes(body)
-
-
-def _piece() -> bytes:
-    try:
-        return request.stream.read(1 << 16)
-    except Exception as exc:  # each server has its own error for a broken chunk
-        raise _Refusal(400, f"the request's body breaks off ({type(exc).__name__})", path="") from exc
-
-
-def _too_large() -> _Refusal:
-    return _Refusal(413, f"more than {MAX_BYTES} bytes in one request; send several", path="")
-
-
-def _take(conn: Conn, loop: str, body: bytes) -> Taken:
-    """Store the outputs of the body; raises _Refusal, after which nothing of the transaction may be committed."""
-    spec = _spec(conn, loop)
-    if loop in (resting := loops.resting(conn)):
-        raise _Refusal(410, f"loop {loop!r} takes no outputs: it was {resting[loop]}", path="loop")
+def _take(conn: Conn, loop: str, sent: bytes) -> Taken:
+    """Store the outputs of the request; raises Refusal, after which nothing of the transaction may be committed."""
+    spec = active_spec(conn, loop, "outputs")
     single = request.mimetype == JSON
     try:
-        taken = taking.take(conn, spec, [(1, body)] if single else _lines(body))
+        taken = taking.take(conn, spec, [(1, sent)] if single else _lines(sent))
     except Rejected as exc:
         if not exc.invalid:
             raise _conflict(exc.conflicts) from exc
-        raise _invalid(exc.invalid, 413 if single and len(body) > strict_json.MAX_BYTES else 422) from exc
+        raise _invalid(exc.invalid, 413 if single and len(sent) > strict_json.MAX_BYTES else 422) from exc
     if not taken.outputs:
-        raise _Refusal(422, "there is no output in the request", path="")
+        raise Refusal(422, "there is no output in the request", path="")
     return taken
 
 
@@ -183,22 +137,22 @@ def _lines(body: bytes) -> Iterator[Line]:
         if line.strip():
             count += 1
             if count > MAX_LINES:
-                raise _Refusal(413, f"more than {MAX_LINES} lines; send several requests", path="")
+                raise Refusal(413, f"more than {MAX_LINES} lines; send several requests", path="")
             yield number, line
 
 
-def _invalid(problems: list[Problem], status: int) -> _Refusal:
-    named = [{"error": p.message, "path": p.field, "line": p.line, "key": p.key} for p in problems]
+def _invalid(problems: list[Problem], status: int) -> Refusal:
+    named = [{"detail": p.message, "path": p.field, "line": p.line, "key": p.key, "error": p.message} for p in problems]
     first = problems[0]
-    return _Refusal(
+    return Refusal(
         status, first.message, path=first.field, line=first.line, key=first.key, problems=named, lines=len(named)
     )
 
 
-def _conflict(problems: list[Problem]) -> _Refusal:
+def _conflict(problems: list[Problem]) -> Refusal:
     keys = [problem.key for problem in problems[:MAX_KEYS]]
     named = ", ".join(str(key) for key in keys[:5]) + (", ..." if len(problems) > 5 else "")
-    return _Refusal(
+    return Refusal(
         409,
         f"known with another body: {named}; nothing of this request is stored. Give another output another key",
         path="key",
@@ -208,14 +162,6 @@ def _conflict(problems: list[Problem]) -> _Refusal:
 
 
 # -- both --------------------------------------------------------------------------------------------------------
-
-
-def _spec(conn: Conn, loop: str) -> LoopSpec:
-    spec = loops.get(conn, loop) if loop.isprintable() else None
-    if spec is None:
-        known = loops.names(conn)
-        raise _Refusal(404, f"no loop {loop!r}; there are: {', '.join(known) or 'none'}", path="loop", loops=known)
-    return spec
 
 
 def _find(conn: Conn, loop: str, key: str) -> output_store.Status | None:
@@ -230,11 +176,3 @@ def _allow_any_key(state: BlueprintSetupState) -> None:
     """Let a path hold a key with slashes, two in a row too."""
     state.app.url_map.converters["key"] = _Key
     state.app.url_map.merge_slashes = False
-
-
-def _refused(exc: _Refusal) -> tuple[Response, int]:
-    return jsonify(exc.body), exc.status
-
-
-def _unavailable(exc: Retriable) -> tuple[Response, int, dict[str, str]]:
-    return jsonify(error="Postgres does not answer; try again"), 503, {"Retry-After": str(RETRY_AFTER_S)}

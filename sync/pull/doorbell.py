@@ -16,6 +16,8 @@ from flask import Blueprint, Response, request
 
 from labelloop.access import callers
 from labelloop.errors import Retriable
+from labelloop.process.problems import problem
+from labelloop.process.service import RETRY_AFTER_S
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, projects
@@ -36,24 +38,24 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     def ring(loop: str) -> Response:
         """Answer 204 within milliseconds: Label Studio waits for it in the annotator's request, at most a second."""
         if not is_secret(settings, request.headers.get(HOOK_HEADER, "")):
-            return _refused(401, f"the header {HOOK_HEADER} is wrong or missing")
+            return problem(401, f"the header {HOOK_HEADER} is wrong or missing")
         raw = request.stream.read(MAX_BYTES + 1)
         action, project_id = "", None
         if len(raw) <= MAX_BYTES:  # a longer one is an older webhook, which sent a task along: the pull finds it
             try:
                 action, project_id = _action_and_project(json.loads(raw))
             except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-                return _refused(400, "not a webhook of Label Studio")
+                return problem(400, "not a webhook of Label Studio")
         try:
             with database.transaction() as conn:
                 project = projects.get(conn, loop)
                 if project is None or project_id not in (None, project.project_id):
-                    return _refused(404, "not the project of this loop")
+                    return problem(404, "not the project of this loop")
                 if action == "TASKS_DELETED":
                     task_store.doubt_open(conn, loop)
                 jobs.ask(conn, jobs.PULL, loop, in_s=PACE_S)
         except Retriable:
-            return _refused(503, "Postgres does not answer")
+            return problem(503, "Postgres does not answer", headers={"Retry-After": str(RETRY_AFTER_S)})
         return Response(status=204)
 
     return bp
@@ -69,7 +71,3 @@ def _action_and_project(body: Any) -> tuple[str, object]:
     if not isinstance(body["action"], str):
         raise TypeError
     return body["action"], body["project"]["id"] if "project" in body else None
-
-
-def _refused(status: int, why: str) -> Response:
-    return Response(json.dumps({"error": why}), status=status, mimetype="application/json")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from labelloop.answers import given
 from labelloop.answers.annotations import Annotation, StoredAnnotation
 from labelloop.answers.consensus import consensus
 from labelloop.answers.feedback import Answer, Feedback, one_a_reviewer
@@ -22,7 +23,7 @@ from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import doubts, jobs
+from labelloop.store.tables import direct, doubts, jobs
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
@@ -46,8 +47,9 @@ def resolve(
 ) -> Resolved:
     """Update feedback, answers and states of these outputs, in the caller's transaction. A second call changes nothing.
 
-    The caller holds the lock of the loop's answers. `users`: Label Studio's users, as far as they are known. Answers
-    from a lost project count beside those of this one (`instance`), unless the same person has answered again.
+    The caller holds the lock of the loop's answers. `users`: the users of the instance, as far as they are known.
+    Answers of another instance (a lost project, or over HTTP) count beside those of `instance`; if a person answered in
+    both, the newest counts.
     """
     if not output_ids:
         return Resolved()
@@ -55,7 +57,8 @@ def resolve(
     # gather
     outputs = feedback_store.outputs(conn, list(output_ids))
     annotations = _annotations(conn, instance, output_ids)
-    read = {output.id: _read(spec, output, annotations[output.id]) for output in outputs}
+    read_one = _read_given if instance == given.instance_of(spec.name) else _read
+    read = {output.id: read_one(spec, output, annotations[output.id]) for output in outputs}
     feedback = [row for rows, _ in read.values() for row in rows]
     not_read = [row for _, rows in read.values() for row in rows]
     _store_read(conn, spec, instance, list(read), feedback, not_read, users)
@@ -68,7 +71,8 @@ def resolve(
     changed = [(output.id, agreed[output.id] or NO_ANSWER) for output in outputs if _differs(output, agreed[output.id])]
     # An output that one more person is asked about waits for that answer; until then the first answer holds.
     done = [output.id for output in outputs if _complete(agreed[output.id], output.overlap)]
-    undone = [id_ for id_ in agreed if id_ not in done]
+    has_task = {output.id for output in outputs if output.shown is not None}
+    undone = [id_ for id_ in agreed if id_ not in done and id_ in has_task]
 
     # apply
     _store_answers(conn, spec, changed, done, undone)
@@ -107,7 +111,7 @@ def _store_answers(
     """Append the changed answers, set the states, and ask for the jobs that follow."""
     feedback_store.answer(conn, spec.name, changed)
     doubts.forget(conn, [output_id for output_id, _ in changed])
-    output_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None)
+    direct.close(conn, output_store.set_state(conn, done, [OutputState.IN_REVIEW], OutputState.ANSWERED, None))
     reason = "an answer was taken back, or cannot be read"
     if output_store.set_state(conn, undone, [OutputState.ANSWERED], OutputState.IN_REVIEW, reason):
         jobs.ask(conn, jobs.PRELABEL, spec.name)  # nobody renewed their predictions while they were answered
@@ -158,6 +162,14 @@ def _read(spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]) ->
             version = versions[annotation.id]
             not_read.append(NotRead(output.id, version, annotation.reviewer, found, reading.comment))
     return feedback, not_read
+
+
+def _read_given(
+    spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]
+) -> tuple[list[Feedback], list[NotRead]]:
+    """Return the feedback that came over HTTP; all of it can be read."""
+    found = one_a_reviewer(rows)
+    return [_feedback(spec, output, row, given.read(row.result, output.label)) for row in found], []
 
 
 def _feedback(spec: LoopSpec, output: Reviewed, annotation: Annotation, reading: results.Reading) -> Feedback:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
 
+from labelloop.answers import given
 from labelloop.answers.people import Person
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
@@ -89,7 +90,8 @@ class Pull:
             "its task was deleted in Label Studio",
         )
         task_store.forget(conn, outputs)
-        annotation_store.write_tombstones_of_outputs(conn, self.instance, outputs)
+        for instance in (self.instance, given.instance_of(self.spec.name)):
+            annotation_store.write_tombstones_of_outputs(conn, instance, outputs)
         feedback_store.forget(conn, outputs)
         done = resolve(conn, self.spec, self.instance, outputs, {})
         jobs.ask(conn, jobs.PUSH, self.spec.name)

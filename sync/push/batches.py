@@ -17,7 +17,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import batches, outputs, pool, projects, versions
+from labelloop.store.tables import batches, direct, outputs, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.versions.version import VersionPair
 
@@ -110,8 +110,10 @@ def adopt(conn: Conn, project: LoopProject, batch_id: UUID, ids: Mapping[UUID, T
     batches.adopt(conn, batch_id, project.instance, ids)
     adopted = batches.in_review(conn, batch_id, list(ids))
     task_store.answered_before(conn, list(ids))
+    direct.close(conn, list(ids))
     pool.put_back(conn, batch_id)
     back = batches.release(conn, batch_id, OutputState.WAITING, "its import did not make the task")
+    direct.settle(conn, batches.item_ids(conn, batch_id))
     batches.forget_items(conn, batch_id)
     return adopted, back
 
@@ -122,6 +124,7 @@ def put_back(conn: Conn, batch_id: UUID, was: BatchState, became: BatchState, re
         return 0
     pool.put_back(conn, batch_id)
     n = batches.release(conn, batch_id, OutputState.WAITING, reason)
+    direct.settle(conn, batches.item_ids(conn, batch_id))
     batches.forget_items(conn, batch_id)
     return n
 

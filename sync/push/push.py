@@ -32,7 +32,7 @@ from labelloop.versions.version import PIPELINE
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
 from sync.push.prelabel import prelabel
-from sync.push.second import ask, reopen
+from sync.push.second import ask, close, reopen
 from sync.push.window import Window, look, prepare
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,7 @@ def push(
     if check and not is_new:
         checked()
     reopen(database, gateway, spec, project)
+    close(database, gateway, spec, project)
     report = settle(database, gateway, project, settings.push_grace_s)
     renew = partial(prelabel, database, gateway, spec, project, settings.push_grace_s, checked)
     renewed, failure = _try(renew)

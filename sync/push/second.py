@@ -1,5 +1,7 @@
 """Second opinions: ask one more person about the most doubtful answers, and about answers that cannot be read.
 
+The opposite too: a task that was answered elsewhere is not served any more.
+
 Both are stored before Label Studio is told. Whether Label Studio knows is read from its tasks: the next push repeats
 what was lost, or undone by a change of the whole project. Telling it twice has the effect of telling it once.
 """
@@ -14,7 +16,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import AskedAgain
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import jobs, projects
+from labelloop.store.tables import direct, jobs, projects
 from labelloop.store.tables import tasks as task_store
 
 
@@ -52,6 +54,21 @@ def reopen(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPr
         _reopen(gateway, row, *there[row.label_studio_id])
     with database.transaction() as conn:
         task_store.record_asked_more(conn, fewer)
+
+
+def close(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject) -> None:
+    """Have Label Studio serve no task that was answered elsewhere, and serve it again if the answer was taken back.
+
+    The task stays in the project, marked as done, with the annotations that it has.
+    """
+    with database.transaction() as conn:
+        rows = direct.to_tell(conn, spec.name)
+    there = gateway.opinions(project.id, [row.label_studio_id for row in rows]) if rows else {}
+    for row in rows:
+        if row.label_studio_id in there:
+            gateway.reopen_task(row.label_studio_id, there[row.label_studio_id][0], done=row.answered)
+        with database.transaction() as conn:
+            direct.told(conn, row.output_id, answered=row.answered)
 
 
 def _reopen(gateway: Gateway, row: AskedAgain, overlap: int, given: int, done: bool) -> None:

@@ -79,6 +79,12 @@ def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
     )
 
 
+def item_ids(conn: Conn, batch_id: UUID) -> list[UUID]:
+    """Return the outputs of the batch."""
+    rows = conn.execute("select output_id from batch_items where batch_id = %(id)s", {"id": batch_id})
+    return [row["output_id"] for row in rows]
+
+
 def start(conn: Conn, batch_id: UUID) -> int:
     """Set the waiting outputs of the batch to `pushing`; return how many changed."""
     return conn.execute(

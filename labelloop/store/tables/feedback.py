@@ -100,9 +100,12 @@ def replace(
 ) -> None:
     """Replace the feedback about these outputs by `rows`. Feedback of the same reviewer keeps its id.
 
-    Feedback from a lost project stays until the same person, known by the address, answers again.
+    Feedback from another instance (a lost project, or over HTTP) stays until the same person, known by the login,
+    answers again. A row that is older than the person's feedback of another instance is left out.
     """
     rows = list(rows)
+    outdated = _outdated(conn, instance, rows, reviewers)
+    rows = [row for row in rows if (row.output_id, reviewers[row.reviewer]) not in outdated]
     conn.execute(
         """
         with kept as (
@@ -153,6 +156,29 @@ def replace(
                 for row in rows
             ],
         )
+
+
+def _outdated(
+    conn: Conn, instance: UUID, rows: Sequence[Feedback], reviewers: Mapping[UserId, UUID]
+) -> set[tuple[UUID, UUID]]:
+    """Return output and reviewer of the rows whose person has newer feedback of another instance."""
+    found = conn.execute(
+        """
+        select k.output_id, k.reviewer_id
+        from unnest(%(outputs)s::uuid[], %(reviewers)s::uuid[], %(times)s::timestamptz[])
+            as k (output_id, reviewer_id, at)
+        join reviewers n on n.id = k.reviewer_id
+        join feedback f on f.model_output_id = k.output_id and f.updated_at > k.at
+        join reviewers r on r.id = f.reviewer_id and r.email = n.email and r.instance <> %(instance)s
+        """,
+        {
+            "instance": instance,
+            "outputs": [row.output_id for row in rows],
+            "reviewers": [reviewers[row.reviewer] for row in rows],
+            "times": [row.updated_at for row in rows],
+        },
+    )
+    return {(row["output_id"], row["reviewer_id"]) for row in found}
 
 
 def labels(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str | None]]:

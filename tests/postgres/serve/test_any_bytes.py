@@ -1,4 +1,5 @@
 """No route of any service answers 5xx to any bytes: paths, queries, headers and bodies, with credentials and without.
+Every refusal is a problem of RFC 9457, except on the pages for people.
 
 The routes are those of the applications themselves, so a new one is tried as soon as it is there.
 """
@@ -34,7 +35,9 @@ from tests.support.judged_loop import JudgedLoop
 
 TOKEN, HOOK = "token-of-any-bytes", "secret-of-any-bytes"
 STATE = b"readyz"
-"""Says 503 of what it depends on, whatever was asked: no Label Studio is there."""
+"""Always answers 503 here, with the state of each thing it depends on: no Label Studio is there."""
+PAGES = b"/review"
+"""The pages for people; their errors are pages too."""
 PIECES = (
     b"a\0b", b"\xff\xfe", b"\xed\xa0\x80", b"..", b"%", b"a b", "ü\u202e\U0001f600".encode(), b"0" * 3000, b"-1",
     b"1e999", b"9" * 20, b"00000000-0000-0000-0000-000000000000", b"'\"<>;--", b"a/b", b"/", b"digits", b"pipeline",
@@ -103,11 +106,14 @@ class Service:
             "wsgi.input": io.BytesIO(body), "wsgi.input_terminated": True, "wsgi.errors": io.StringIO(),
             "wsgi.multithread": True, "wsgi.multiprocess": False, "wsgi.run_once": False,
         }  # fmt: skip
-        found, status, _ = run_wsgi_app(self.app, {**environ, **(headers or {})}, buffered=True)
+        found, status, sent = run_wsgi_app(self.app, {**environ, **(headers or {})}, buffered=True)
         code = int(status.split()[0])
         if code >= 500 and not path.endswith(STATE):
             self.faults.append((method, path, query, dict(headers or {}), body[:100], b"".join(found)[:200]))
-
+        if code >= 400 and method != "HEAD" and not path.startswith(PAGES) and not path.endswith(STATE):
+            told = json.loads(b"".join(found)) if sent.get("Content-Type") == "application/problem+json" else {}
+            if told.get("status") != code or not told.get("title") or not told.get("detail"):
+                self.faults.append((method, path, code, sent.get("Content-Type"), b"".join(found)[:200]))
         return code
 
 

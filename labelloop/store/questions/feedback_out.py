@@ -1,0 +1,112 @@
+"""Feedback for export: all of it, or what has changed since a cursor; and answers as examples for training a language
+model. Read-only.
+
+The numbers of a loop's changes are committed in their order (migration 0015). So in one snapshot, every change up to
+the highest visible number is visible, and no later export can miss one. The caller owns the transaction and reads all
+of an export in one snapshot: see `snapshot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from psycopg.rows import DictRow
+
+from labelloop.answers import cursor as cursors
+from labelloop.answers.cursor import Cursor
+from labelloop.store.database import Conn
+
+AT_ONCE = 2000
+"""Rows that are in memory at the same time."""
+COLUMNS = (
+    "loop", "key", "model_output_id", "reviewer_id", "reviewer", "approval", "correction", "comment", "label",
+    "model_label", "model_version", "lane", "holdout", "answer", "agreement", "created_at", "updated_at", "deleted",
+)  # fmt: skip
+"""Columns of a row: the feedback of one reviewer on one output, and the answer of all its reviewers."""
+_SELECTED = """
+    o.loop, o.key, p.output_id as model_output_id, p.reviewer_id, r.email as reviewer, f.approval, f.correction,
+    f.comment, f.label, o.label as model_label, o.model_version, o.lane::text, o.holdout,
+    case when f.id is not null then a.label end as answer, case when f.id is not null then a.agreement end as agreement,
+    f.created_at, f.updated_at, f.id is null as deleted
+    from pairs p join outputs o on o.id = p.output_id join reviewers r on r.id = p.reviewer_id
+    left join feedback f on f.model_output_id = p.output_id and f.reviewer_id = p.reviewer_id
+    left join lateral (
+        select label, agreement from answers where output_id = p.output_id order by seq desc limit 1
+    ) a on true
+    order by p.output_id, p.reviewer_id
+"""
+_ALL = f"""
+    with pairs as (
+        select f.model_output_id as output_id, f.reviewer_id
+        from feedback f join outputs o on o.id = f.model_output_id where o.loop = %(loop)s
+    ) select {_SELECTED}
+"""
+_CHANGED = f"""
+    with changes as (
+        select output_id, reviewer_id from feedback_changes
+        where loop = %(loop)s and seq > %(since)s and seq <= %(upto)s
+    ), pairs as (
+        select output_id, reviewer_id from changes where reviewer_id is not null
+        union
+        select f.model_output_id, f.reviewer_id from feedback f
+        where f.model_output_id in (select output_id from changes)
+    ) select {_SELECTED}
+"""
+_EXAMPLES = """
+    select o.data, o.label as model_label, a.label as answer
+    from outputs o cross join lateral (
+        select label from answers where output_id = o.id order by seq desc limit 1
+    ) a
+    where o.loop = %(loop)s and not o.holdout and o.lane <> 'gold' and a.label is not null
+    and (not %(corrected)s or o.label <> a.label)
+    order by o.id
+"""
+
+
+def snapshot(conn: Conn) -> None:
+    """Have the transaction, which must not have begun to read, read one snapshot, slowly if the reader is slow."""
+    conn.execute("set transaction isolation level repeatable read, read only")
+    conn.execute("set local statement_timeout = '10min'; set local idle_in_transaction_session_timeout = '10min'")
+
+
+def newest(conn: Conn, loop: str) -> Cursor:
+    """Return the cursor behind the newest change of the loop."""
+    row = conn.execute(
+        "select seq, at from feedback_changes where loop = %(loop)s order by seq desc limit 1", {"loop": loop}
+    ).fetchone()
+    return cursors.start(loop) if row is None else Cursor(loop, row["seq"], row["at"])
+
+
+def is_known(conn: Conn, cursor: Cursor) -> bool:
+    """Return whether this database has given the cursor."""
+    row = conn.execute(
+        "select at from feedback_changes where loop = %(loop)s and seq = %(seq)s",
+        {"loop": cursor.loop, "seq": cursor.seq},
+    ).fetchone()
+    return cursor == cursors.start(cursor.loop) if row is None else bool(row["at"] == cursor.at)
+
+
+def rows(conn: Conn, since: Cursor | None, upto: Cursor) -> Iterator[DictRow]:
+    """Yield the rows with COLUMNS, by output and reviewer: all without `since`, else the changed and deleted ones."""
+    parameters = {"loop": upto.loop, "since": 0 if since is None else since.seq, "upto": upto.seq}
+    return _streamed(conn, _ALL if since is None else _CHANGED, parameters)
+
+
+def examples(conn: Conn, loop: str, *, corrected: bool) -> Iterator[DictRow]:
+    """Yield data, model_label and answer of the outputs with an answer that models may learn from: neither held out
+    nor gold. `corrected`: only those whose answer is not the model's label.
+    """
+    return _streamed(conn, _EXAMPLES, {"loop": loop, "corrected": corrected})
+
+
+def _streamed(conn: Conn, statement: str, parameters: dict[str, Any]) -> Iterator[DictRow]:
+    with conn.cursor(name="export") as cursor:
+        cursor.itersize = AT_ONCE
+        cursor.execute(statement, parameters)
+        yield from cursor
+
+
+def columns_of(row: DictRow) -> Sequence[Any]:
+    """Return the values of a row in the order of COLUMNS."""
+    return [row[name] for name in COLUMNS]

@@ -1,0 +1,188 @@
+"""Statements about answers that come over HTTP and not from Label Studio. The caller owns the transaction and holds the
+lock of the loop's answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from labelloop.outputs.output import OutputState
+from labelloop.reading.ids import TaskId
+from labelloop.store.database import Conn, rows_of
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An output that somebody answers."""
+
+    id: UUID
+    loop: str
+    key: str
+    state: OutputState
+    label: str | None
+    """The pipeline's label."""
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A reviewer who answered before, in Label Studio or over HTTP."""
+
+    email: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """What a reviewer says now about an output."""
+
+    id: UUID
+    reviewer_id: UUID
+    approval: bool | None
+    correction: str | None
+    comment: str | None
+    label: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTask:
+    """A task of which Label Studio must be told something."""
+
+    output_id: UUID
+    label_studio_id: TaskId
+    answered: bool
+
+
+def of_key(conn: Conn, loop: str, key: str) -> UUID | None:
+    """Return the id of the output of this key; None if there is none."""
+    row = conn.execute(
+        "select id from outputs where loop = %(loop)s and key = %(key)s", {"loop": loop, "key": key}
+    ).fetchone()
+    return None if row is None else UUID(str(row["id"]))
+
+
+def loop_of(conn: Conn, output_id: UUID) -> str | None:
+    """Return the loop of the output; None if there is no such output."""
+    row = conn.execute("select loop from outputs where id = %(id)s", {"id": output_id}).fetchone()
+    return None if row is None else str(row["loop"])
+
+
+def lock(conn: Conn, loop: str, output_id: UUID) -> Judged | None:
+    """Return the output, locked until the transaction ends; None if the loop has no such output."""
+    cursor = rows_of(conn, Judged)
+    return cursor.execute(
+        """
+        select id, loop, key, state::text, label, data from outputs
+        where id = %(id)s and loop = %(loop)s for update
+        """,
+        {"id": output_id, "loop": loop},
+    ).fetchone()
+
+
+def reviewer(conn: Conn, loop: str, instance: UUID, named: str) -> Known | None:
+    """Return the reviewer of the loop with this id or login, in any case; None if nobody with it answered before."""
+    cursor = rows_of(conn, Known)
+    return cursor.execute(
+        """
+        select email, name from reviewers
+        where (id::text = lower(%(named)s) or lower(email) = lower(%(named)s))
+        and (instance = %(instance)s or instance in (select instance from projects where loop = %(loop)s))
+        order by instance = %(instance)s, email limit 1
+        """,
+        {"loop": loop, "instance": instance, "named": named},
+    ).fetchone()
+
+
+def feedback(conn: Conn, instance: UUID, output_id: UUID, user: int) -> Current | None:
+    """Return what this reviewer said over HTTP about the output; None if that is nothing, or no longer counts."""
+    cursor = rows_of(conn, Current)
+    return cursor.execute(
+        """
+        select f.id, f.reviewer_id, f.approval, f.correction, f.comment, f.label
+        from feedback f join reviewers r on r.id = f.reviewer_id
+        where f.model_output_id = %(id)s and r.instance = %(instance)s and r.label_studio_user_id = %(user)s
+        """,
+        {"id": output_id, "instance": instance, "user": user},
+    ).fetchone()
+
+
+def next_time(conn: Conn, output_id: UUID) -> datetime:
+    """Return the time now, or a microsecond after the newest feedback on the output if that is later."""
+    row = conn.execute(
+        """
+        select greatest(clock_timestamp(), max(updated_at) + interval '1 microsecond') as now
+        from feedback where model_output_id = %(id)s
+        """,
+        {"id": output_id},
+    ).fetchone()
+    assert row is not None
+    found: datetime = row["now"]
+    return found
+
+
+def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
+    """Set those of these outputs to `answered` that have an answer and no task; return their ids.
+
+    An output that is being sent to Label Studio is left alone: it is settled when its batch ends.
+    """
+    rows = conn.execute(
+        """
+        with settled as (
+            update outputs o set state = 'answered', state_reason = 'answered without Label Studio', batch_id = null
+            where o.id = any(%(ids)s) and o.state in ('waiting', 'passed', 'quarantined', 'withdrawn')
+            and (select a.reviewers from answers a where a.output_id = o.id order by a.seq desc limit 1) > 0
+            returning o.id
+        ), left_pool as (
+            delete from pool where output_id in (select id from settled)
+        )
+        select id from settled
+        """,
+        {"ids": list(output_ids)},
+    ).fetchall()
+    return [row["id"] for row in rows]
+
+
+def close(conn: Conn, output_ids: Sequence[UUID]) -> bool:
+    """Have the next push take those of these answered tasks out of the queue that a person answered elsewhere.
+
+    Label Studio counts its own annotations only, and would serve such a task for ever. Returns whether there are any.
+    """
+    return bool(
+        conn.execute(
+            """
+            update tasks t set elsewhere = true from outputs o
+            where t.output_id = any(%(ids)s) and o.id = t.output_id and o.state = 'answered' and not t.elsewhere
+            and exists (
+                select from feedback f join reviewers r on r.id = f.reviewer_id
+                where f.model_output_id = t.output_id and r.instance <> t.instance)
+            """,
+            {"ids": list(output_ids)},
+        ).rowcount
+    )
+
+
+def to_tell(conn: Conn, loop: str) -> list[OtherTask]:
+    """Return the tasks that Label Studio serves although they are answered elsewhere, or hides although they wait."""
+    cursor = rows_of(conn, OtherTask)
+    return cursor.execute(
+        """
+        select t.output_id, t.label_studio_id, o.state = 'answered' as answered
+        from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and (t.elsewhere or t.told)
+        and (o.state = 'answered' and not t.told or o.state = 'in_review' and t.told)
+        order by t.label_studio_id
+        """,
+        {"loop": loop},
+    ).fetchall()
+
+
+def told(conn: Conn, output_id: UUID, *, answered: bool) -> None:
+    """Store what Label Studio was told of this task."""
+    conn.execute(
+        "update tasks set told = %(answered)s, elsewhere = %(answered)s where output_id = %(id)s",
+        {"id": output_id, "answered": answered},
+    )

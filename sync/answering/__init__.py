@@ -1,0 +1,1 @@
+"""Answering: the hop that brings answers to and from pipelines."""
