@@ -15,6 +15,7 @@ from labelloop.process.serving import SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from sync.answering import exports, feedback
+from sync.answering import http as answering
 from sync.gauges import Window
 from sync.intake import http as intake
 from sync.intake.asking import MAX_BYTES
@@ -34,8 +35,8 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app, metrics = service.create(__name__, partial(_body_limit, settings), [Window(database)])
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(intake.blueprint(settings, database, metrics))
-    for answering in (feedback, exports):
-        app.register_blueprint(answering.blueprint(database, partial(intake.require_token, settings)))
+    for routes in (answering, feedback, exports):
+        app.register_blueprint(routes.blueprint(database, partial(intake.require_token, settings)))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")

@@ -140,8 +140,7 @@ def store(conn: Conn, spec: LoopSpec, sent: Given) -> tuple[Judged, Current, boo
 def _answer(database: Database, loop: str, sent: Given) -> tuple[Response, int]:
     with database.transaction() as conn:
         output, now, is_new = store(conn, active_spec(conn, loop, "feedback"), sent)
-        status = output_store.get(conn, loop, output.key)
-    assert status is not None
+        [status] = output_store.find(conn, loop, [output.key])
     logger.info("feedback stored", extra={"loop": loop, "new": is_new})
     answered = status.state == OutputState.ANSWERED
     said = {

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, request
 
-from labelloop.errors import Retriable
+from labelloop.errors import Busy, Retriable
 from labelloop.process.problems import problem
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
@@ -93,4 +93,5 @@ def _refused(exc: Refusal) -> Response:
 
 
 def _unavailable(exc: Retriable) -> Response:
-    return problem(503, "Postgres does not answer; try again", headers={"Retry-After": str(RETRY_AFTER_S)})
+    words = str(exc) if isinstance(exc, Busy) else "Postgres does not answer; try again"
+    return problem(503, words, headers={"Retry-After": str(RETRY_AFTER_S)})

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
@@ -21,12 +22,13 @@ from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
 from labelloop.process.settings import Settings
 from labelloop.reading import strict_json
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import loops, unreadable
+from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from sync.intake import taking
 from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, handle_refusals, spec_of
-from sync.intake.status import status_json
+from sync.intake.status import statuses
 from sync.intake.taking import Line, Problem, Rejected, Taken
 
 logger = logging.getLogger(__name__)
@@ -105,11 +107,10 @@ class _Intake:
     def look(self, loop: str, key: str) -> Response:
         with self._database.transaction() as conn:
             spec = spec_of(conn, loop)
-            row = _find(conn, loop, key)
-            if row is None:
-                raise Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
-            not_read = unreadable.of_output(conn, row.id)
-            return jsonify(status_json(spec, row, output_store.comments(conn, row.id), not_read))
+            found = _find(conn, spec, key)
+        if not found:
+            raise Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
+        return jsonify(found[0])
 
 
 # -- submit ------------------------------------------------------------------------------------------------------
@@ -164,12 +165,12 @@ def _conflict(problems: list[Problem]) -> Refusal:
 # -- both --------------------------------------------------------------------------------------------------------
 
 
-def _find(conn: Conn, loop: str, key: str) -> output_store.Status | None:
-    """The output with its newest answer; None if there is none, or if no output can have this key."""
+def _find(conn: Conn, spec: LoopSpec, key: str) -> list[dict[str, Any]]:
+    """The status of the output; empty if there is none, or if no output can have this key."""
     try:
-        return output_store.get(conn, loop, reading.read_key(key))
+        return statuses(conn, spec, [reading.read_key(key)])
     except InvalidOutput:
-        return None
+        return []
 
 
 def _allow_any_key(state: BlueprintSetupState) -> None:

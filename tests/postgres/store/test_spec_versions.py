@@ -26,8 +26,7 @@ def submit(database: Database, spec: LoopSpec, key: str) -> int | None:
     said = {"key": key, "data": {"text": "x"}, "probabilities": {"cat": 0.6, "dog": 0.4}}
     with database.transaction() as conn:
         take(conn, spec, [(1, json.dumps(said).encode())])
-        status = outputs.get(conn, "pets", key)
-    assert status is not None
+        [status] = outputs.find(conn, "pets", [key])
     return status.spec_version
 
 

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import subprocess
-import sys
-import time
 import unicodedata
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import psycopg
 import pytest
 from psycopg import sql
 
-from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
-from labelloop.outputs.output import OutputState
-from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from tests.support.data.keys import KEYS
 from tests.support.network.faultproxy import Proxy
-from tests.support.rows import move_outputs
-
-SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
-TOKEN = "secret"
+from tests.support.sync_service import PETS, TOKEN, running
 
 
 def output(i: int, confidence: float = 0.6, **changes: Any) -> Output:
@@ -68,47 +55,13 @@ def database(postgres_database: Database) -> Database:
     """With nothing in it but the loop `pets`."""
     with postgres_database.transaction() as conn:
         conn.execute("truncate loops cascade")
-        loops.register(conn, SPEC)
+        loops.register(conn, PETS)
     return postgres_database
 
 
 @pytest.fixture
 def service(address: str, database: Database) -> str:
     return address
-
-
-@contextmanager
-def running(database_url: str, folder: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("LABELLOOP_")},
-        "LABELLOOP_DATABASE_URL": database_url,
-        "LABELLOOP_INTAKE_TOKEN": TOKEN,
-        "LABELLOOP_DATA_DIR": str(folder),
-        "HOME": str(folder),
-    }
-    command = services.gunicorn(services.SYNC, address)
-    with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", *command], env=env, stderr=log, stdout=log)
-    try:
-        wait_for(f"http://{address}/healthz", process, folder / "service.log")
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(url, timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer: {log.read_text()}")
 
 
 class LossyProxy(Proxy):
@@ -196,31 +149,6 @@ def test_a_service_that_is_away_is_asked_again_after_growing_random_pauses() -> 
         client.submit([output(1)])
     assert len(pauses) == 7
     assert all(pause <= 0.25 * 2**i for i, pause in enumerate(pauses))
-
-
-def test_wait_returns_the_answers_as_they_come(service: str, database: Database) -> None:
-    with Client(service, TOKEN) as client:
-        client.submit([output(1), output(2, 0.9), output(3)])
-        keys = ["pet/1", "pet/2", "pet/3", "nobody's"]
-
-        def people(_: float) -> None:
-            with database.transaction() as conn:
-                row = output_store.get(conn, "pets", "pet/1")
-                assert row is not None
-                answer = "insert into answers (output_id, loop, label, reviewers) values (%s, 'pets', 'cat', 1)"
-                conn.execute(answer, [row.id])
-                for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
-                    move_outputs(conn, [row.id], state)
-            client._sleep = time.sleep
-
-        client._sleep = people
-        found = client.wait(keys, timeout_s=0.6, every_s=0.1)
-    assert {key: status.state for key, status in found.items()} == {
-        "pet/1": "answered",
-        "pet/2": "passed",
-        "pet/3": "waiting",
-    }
-    assert (found["pet/1"].label, found["pet/1"].approval, found["pet/3"].is_settled) == ("cat", True, False)
 
 
 @pytest.mark.parametrize(
