@@ -84,4 +84,4 @@ def by_proxy(database: Database, header: str, secret: str) -> Authenticator:
 
 
 def _identity(row: AccessToken | None, *, sent_by_browser: bool) -> Identity | None:
-    return None if row is None else Identity(row.name, frozenset(row.scopes), sent_by_browser)
+    return None if row is None else row.identity(sent_by_browser=sent_by_browser)

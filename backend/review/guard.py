@@ -108,7 +108,7 @@ def require_scope(scope: str) -> Identity:
     """Return the identity of the caller; 401 if the caller is not known, 403 without the scope."""
     known = identity()
     if known is None:
-        abort(401, "A token is needed; `labelloop token add` makes one.")
+        abort(401, "A token is needed; `labelloop token create` makes one.")
     if not known.may(scope):
         has = ", ".join(sorted(known.scopes)) or "none"
         abort(403, f"This needs the scope {scope}; {known.name} has: {has}.")

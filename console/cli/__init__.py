@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from console.cli import (
-    access,
     completion,
     decisions,
     doctor,
+    invite,
     lineage,
     loops,
     people,
@@ -16,6 +16,7 @@ from console.cli import (
     start,
     status,
     strategies,
+    tokens,
     training,
     transfer,
     versions,
@@ -33,10 +34,10 @@ def main() -> None:
 
 
 TOPICS = (
-    access,
     completion,
     decisions,
     doctor,
+    invite,
     lineage,
     loops,
     people,
@@ -44,6 +45,7 @@ TOPICS = (
     start,
     status,
     strategies,
+    tokens,
     training,
     transfer,
     versions,

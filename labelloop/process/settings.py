@@ -63,7 +63,7 @@ class Settings:
     secret_key: str = ""
     """Signs the cookies of the review pages; without it there are no pages, only HTTP with a token."""
     review_token: str = ""
-    """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token add`."""
+    """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token create`."""
     review_proxy_header: str = ""
     """Header in which a proxy that logs people in names the user; empty if no such proxy is trusted."""
     review_proxy_secret: str = ""
