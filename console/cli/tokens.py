@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import click
 
@@ -16,18 +15,14 @@ from labelloop.process.settings import Settings
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
-class Span(click.ParamType):
-    """A length of time such as 30m, 12h or 90d."""
-
-    name = "30m|12h|90d"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        if isinstance(value, timedelta):
-            return value
-        found = re.fullmatch(r"(\d{1,5})([mhd])", value)
-        if found is None:
-            self.fail(f"{value!r} is no length of time; write 30m, 12h or 90d", param, ctx)
-        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+def span(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:
+    """Return the length of time that an option gives, such as 30m, 12h or 90d; None without one."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})([mhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no length of time; write 30m, 12h or 90d")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
 
 
 @click.group()
@@ -44,7 +39,9 @@ def token() -> None:
 )
 @click.option("--loop", help="The only loop that it opens.  [every loop]")
 @click.option("--source", help="Name of the pipeline: all outputs that it submits, and all that it may read.  [any]")
-@click.option("--expires", type=Span(), help="Time after which it is refused, such as 90d.  [never]")
+@click.option(
+    "--expires", callback=span, metavar="30m|12h|90d", help="Time after which it is refused, such as 90d.  [never]"
+)
 @click.option("--requests-per-minute", type=click.IntRange(min=1), help="More are refused with status 429.  [no limit]")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Largest request.  [8 MiB]")
 @as_json_too
@@ -78,7 +75,14 @@ def create(
 
 @token.command(short_help="Replace a token; the previous one stays valid for a while.")
 @click.argument("name")
-@click.option("--overlap", type=Span(), default="1h", show_default=True, help="Time for which the previous one works.")
+@click.option(
+    "--overlap",
+    callback=span,
+    metavar="30m|12h|90d",
+    default="1h",
+    show_default=True,
+    help="Time for which the previous one works.",
+)
 @as_json_too
 @with_settings
 def rotate(settings: Settings, name: str, overlap: timedelta, as_json: bool) -> None:

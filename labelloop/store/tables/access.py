@@ -25,7 +25,7 @@ _IS_VALID = "revoked_at is null and (expires_at is null or expires_at > now())"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a token is limited to; None for no limit."""
+    """Limits of a token; None for no limit."""
 
     loop: str | None = None
     source: str | None = None

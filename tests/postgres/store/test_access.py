@@ -153,3 +153,32 @@ def test_requests_beyond_the_limit_wait_for_their_turn(database: Database) -> No
         assert [access.spend(conn, limited.id) for _ in range(60)] == [0.0] * 60
         assert access.spend(conn, limited.id) > 0, "an hour without a request allows no more than a minute's"
         assert access.spend(conn, free.id) == 0.0
+
+
+def test_the_command_makes_a_token_of_a_pipeline_and_rotates_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
+
+    def token(*words: str) -> Result:
+        return CliRunner().invoke(main, ["token", *words])
+
+    made = token("create", "--source", "cats", "--expires", "90d", "--requests-per-minute", "600")
+    assert "Token of cats, scopes: submit, read." in made.stderr
+    rotated = token("rotate", "cats", "--overlap", "12h")
+    assert "the previous one works for another 12:00:00" in rotated.stderr
+    with database.transaction() as conn:
+        old, new = (access.of_token(conn, result.stdout.strip()) for result in (made, rotated))
+    assert old == new is not None
+    assert (new.source, new.requests_per_minute, list(new.scopes)) == ("cats", 600, ["submit", "read"])
+    assert new.expires_at is not None
+    assert timedelta(days=89) < new.expires_at - datetime.now(UTC) < timedelta(days=91)
+    for words, said in (
+        (["create"], "a token needs a NAME or a --source"),
+        (["create", "x", "--expires", "soon"], "'soon' is no length of time; write 30m, 12h or 90d"),
+        (["rotate", "dogs"], "no valid token 'dogs'; there are: cats"),
+        (["create", "x", "--source", "x", "--scope", "review"], "the scope review opens all loops"),
+    ):
+        refused = token(*words)
+        assert refused.exit_code == 2
+        assert said in refused.stderr
