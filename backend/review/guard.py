@@ -19,6 +19,7 @@ from labelloop.errors import UsageError
 from labelloop.store.database import Conn, Database
 
 T = TypeVar("T")
+HOME = "/review/"
 LOGIN_LASTS_S = 12 * 3600
 MAX_BODY = 1 << 20
 """Bytes of a request. Anybody may send a login, and it must not fill the memory that predictions need."""

@@ -39,9 +39,7 @@ def token() -> None:
 )
 @click.option("--loop", help="The only loop that it opens.  [every loop]")
 @click.option("--source", help="Name of the pipeline: all outputs that it submits, and all that it may read.  [any]")
-@click.option(
-    "--expires", callback=span, metavar="30m|12h|90d", help="Time until it expires.  [never]"
-)
+@click.option("--expires", callback=span, metavar="30m|12h|90d", help="Time until it expires.  [never]")
 @click.option("--requests-per-minute", type=click.IntRange(min=1), help="More are refused with status 429.  [no limit]")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="Largest request.  [8 MiB]")
 @as_json_too
