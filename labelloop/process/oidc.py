@@ -62,6 +62,16 @@ class Provider:
         found = self._verify(token, audience) if audience and token.count(".") == 2 else None
         return None if found is None else self._rules.identity(found)
 
+    def is_known(self, token: str) -> bool:
+        """Return whether the token is valid by the keys that were read last, without asking the provider."""
+        keys, audience = self._keys, self._settings.oidc_audience
+        if keys is None or not audience or token.count(".") != 2:
+            return False
+        try:
+            return self._claims(token, audience, keys) is not None
+        except InvalidKeyIdError:
+            return False
+
     def start_login(self, redirect_uri: str) -> tuple[str, dict[str, str]]:
         """Return the provider's address to send the browser to, and the secrets to keep in the browser's session."""
         secrets = {"state": generate_token(32), "nonce": generate_token(32), "verifier": generate_token(64)}
@@ -81,7 +91,7 @@ class Provider:
             )  # fmt: skip
         except (OAuth2Error, ClientOAuthError):
             return None
-        except httpx.HTTPError as exc:
+        except (httpx.HTTPError, ValueError) as exc:
             raise Busy(f"the identity provider does not answer ({type(exc).__name__}); try again") from exc
         found = self._verify(str(answer.get("id_token", "")), self._settings.oidc_client_id)
         if found is None or not secrets.get("nonce") or found.get("nonce") != secrets["nonce"]:
@@ -99,16 +109,26 @@ class Provider:
     def _verify(self, token: str, audience: str) -> Mapping[str, Any] | None:
         """Return the claims of a token that the provider signed for this audience; None for any other text."""
         try:
-            try:
-                decoded = jwt.decode(token, self._current_keys(), algorithms=ALGORITHMS)
-            except InvalidKeyIdError:
-                decoded = jwt.decode(token, self._current_keys(at_most_s=AGAIN_AFTER_S), algorithms=ALGORITHMS)
+            return self._claims(token, audience, self._current_keys())
+        except InvalidKeyIdError:
+            pass
+        try:
+            return self._claims(token, audience, self._current_keys(at_most_s=AGAIN_AFTER_S))
+        except InvalidKeyIdError:
+            return None
+
+    def _claims(self, token: str, audience: str, keys: KeySet) -> Mapping[str, Any] | None:
+        """Return the claims of a token that one of these keys signed; raises InvalidKeyIdError for an unknown key."""
+        try:
+            decoded = jwt.decode(token, keys, algorithms=ALGORITHMS)
             jwt.JWTClaimsRegistry(
                 leeway=LEEWAY_S,
                 iss={"essential": True, "value": self._about["issuer"]},
                 aud={"essential": True, "value": audience},
                 exp={"essential": True},
             ).validate(decoded.claims)
+        except InvalidKeyIdError:
+            raise
         except (JoseError, ValueError, TypeError):
             return None
         return decoded.claims
