@@ -9,16 +9,19 @@ from functools import partial
 import httpx
 from flask import Flask, Response, jsonify, request
 
+from labelloop.access.identity import ADMIN
 from labelloop.process import log, service
+from labelloop.process.cors import allow_origins
 from labelloop.process.problems import problem
-from labelloop.process.serving import SMALL_BODY
+from labelloop.process.serving import AT_START, SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from sync.answering import exports, feedback
 from sync.answering import http as answering
+from sync.callers import INTAKE, Callers
 from sync.gauges import Window
 from sync.intake import http as intake
-from sync.intake.asking import MAX_BYTES
+from sync.intake.asking import MAX_BYTES, NO_TOKEN
 from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
@@ -32,11 +35,14 @@ def create_app(settings: Settings, database: Database) -> Flask:
     """Return the whole service as one WSGI application."""
     settings.require("intake_token")
     checks = {"postgres": partial(service.postgres, database), "label_studio": partial(_label_studio, settings)}
-    app, metrics = service.create(__name__, partial(_body_limit, settings), [Window(database)])
+    callers = Callers(settings, database)
+    app, metrics = service.create(__name__, partial(_body_limit, settings, callers), [Window(database)])
+    app.extensions[AT_START] = callers.keep_fresh
+    allow_origins(app, settings.cors_origins)
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    app.register_blueprint(intake.blueprint(settings, database, metrics))
+    app.register_blueprint(intake.blueprint(database, callers, metrics))
     for routes in (answering, feedback, exports):
-        app.register_blueprint(routes.blueprint(database, partial(intake.require_token, settings)))
+        app.register_blueprint(routes.blueprint(database, callers))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")
@@ -50,8 +56,11 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
     @app.get("/metrics")
     def measured() -> Response:
-        if not intake.is_token(settings, request.headers.get("Authorization", "")):
-            return problem(401, intake.NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
+        caller = callers.identify(request.headers.get("Authorization", ""))
+        if caller is None:
+            return problem(401, NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
+        if caller is not INTAKE and not caller.may(ADMIN):
+            return problem(403, f"this needs the scope {ADMIN}")
         return metrics.page()
 
     return app
@@ -65,8 +74,8 @@ def from_env() -> Flask:
     return create_app(settings, Database(settings.database_url))
 
 
-def _body_limit(settings: Settings, head: Mapping[str, str]) -> int:
-    if intake.is_token(settings, head.get("AUTHORIZATION", "")):
+def _body_limit(settings: Settings, callers: Callers, head: Mapping[str, str]) -> int:
+    if callers.is_known(head.get("AUTHORIZATION", "")):
         return MAX_BYTES
     if doorbell.is_secret(settings, head.get(HOOK_HEADER.upper().replace("-", "_"), "")):
         return MAX_RING

@@ -1,10 +1,11 @@
 """Authenticators: the ways to find out who is the caller of a review page.
 
-An identity provider is one more Authenticator in `authenticators`; the header of a proxy that logs people in is one.
+They are a token, a login with it, an identity provider, and the header of a proxy that logs people in.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -13,11 +14,14 @@ from flask import Request, session
 from labelloop.access import callers, credentials
 from labelloop.access.identity import Identity
 from labelloop.access.token import AccessToken
+from labelloop.process.oidc import Provider
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import access
 
 PROXY_SECRET = "X-Labelloop-Proxy"
+PROVIDER_LASTS_S = 3600
+"""Seconds until the provider must confirm the person again. It usually does so without a form."""
 
 
 Authenticator = Callable[[Request], Identity | None]
@@ -27,6 +31,8 @@ Authenticator = Callable[[Request], Identity | None]
 def authenticators(settings: Settings, database: Database) -> list[Authenticator]:
     """Return the authenticators that the settings allow, in the order of use."""
     ways = [by_bearer(database), by_session(database)]
+    if settings.oidc_issuer:
+        ways += [by_provider(Provider(settings)), by_login]
     if settings.review_proxy_header:
         settings.require("review_proxy_secret")
         ways.append(by_proxy(database, settings.review_proxy_header, settings.review_proxy_secret))
@@ -49,6 +55,28 @@ def by_bearer(database: Database) -> Authenticator:
             return _identity(access.of_token(conn, token), sent_by_browser=False)
 
     return way
+
+
+def by_provider(provider: Provider) -> Authenticator:
+    """Authenticate by a token of the identity provider in the Authorization header."""
+
+    def way(request: Request) -> Identity | None:
+        return provider.identity(credentials.bearer(request.headers.get("Authorization", "")))
+
+    return way
+
+
+def by_login(_: Request) -> Identity | None:
+    """Authenticate by the cookie of a login at the identity provider, for PROVIDER_LASTS_S seconds."""
+    found = session.get("person")
+    if not isinstance(found, dict) or time.time() > found["until"]:
+        return None
+    return Identity(found["name"], frozenset(found["scopes"]), sent_by_browser=True)
+
+
+def remember(person: Identity) -> None:
+    """Store the person that the identity provider named in the browser's session."""
+    session["person"] = {"name": person.name, "scopes": sorted(person.scopes), "until": time.time() + PROVIDER_LASTS_S}
 
 
 def by_session(database: Database) -> Authenticator:
@@ -84,4 +112,4 @@ def by_proxy(database: Database, header: str, secret: str) -> Authenticator:
 
 
 def _identity(row: AccessToken | None, *, sent_by_browser: bool) -> Identity | None:
-    return None if row is None else Identity(row.name, frozenset(row.scopes), sent_by_browser)
+    return None if row is None else row.identity(sent_by_browser=sent_by_browser)

@@ -19,6 +19,7 @@ from labelloop.errors import UsageError
 from labelloop.store.database import Conn, Database
 
 T = TypeVar("T")
+HOME = "/review/"
 LOGIN_LASTS_S = 12 * 3600
 MAX_BODY = 1 << 20
 """Bytes of a request. Anybody may send a login, and it must not fill the memory that predictions need."""
@@ -108,7 +109,7 @@ def require_scope(scope: str) -> Identity:
     """Return the identity of the caller; 401 if the caller is not known, 403 without the scope."""
     known = identity()
     if known is None:
-        abort(401, "A token is needed; `labelloop token add` makes one.")
+        abort(401, "A token is needed; `labelloop token create` makes one.")
     if not known.may(scope):
         has = ", ".join(sorted(known.scopes)) or "none"
         abort(403, f"This needs the scope {scope}; {known.name} has: {has}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, session, url_for
+from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, url_for
 from markupsafe import Markup
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -15,18 +15,17 @@ from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
-from backend.review import charts
+from backend.review import charts, logins
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
-from backend.review.guard import FailedLogins, asker, csrf_token, found, identity, require_scope
+from backend.review.guard import HOME, asker, csrf_token, found, identity, require_scope
 from labelloop.access.identity import PROMOTE
 from labelloop.gate.slices import MIN_SLICE
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import access, descriptions
+from labelloop.store.tables import descriptions
 from labelloop.versions.descriptions import Description
 
-HOME = "/review/"
 CARD_POLICY = "; ".join(
     ("default-src 'none'", "style-src 'unsafe-inline'", "base-uri 'none'", "frame-ancestors 'none'")
 )
@@ -41,7 +40,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp.context_processor(lambda: {"identity": identity(), "csrf_token": csrf_token})
     _add_reports(bp, _Reports(settings, database))
     _add_actions(bp, _Actions(settings, database))
-    _add_logins(bp, _Logins(database))
+    logins.add(bp, settings, database)
     bp.add_url_rule("/<path:_>", "nothing", _nothing)
     return bp
 
@@ -62,12 +61,6 @@ def _add_actions(bp: Blueprint, actions: _Actions) -> None:
     bp.add_url_rule(ACTION, "look", actions.confirm)
     bp.add_url_rule(ACTION, "do", actions.act, methods=["POST"])
     bp.add_url_rule("/versions/<version_id>/description", "describe", actions.describe, methods=["POST"])
-
-
-def _add_logins(bp: Blueprint, logins: _Logins) -> None:
-    bp.add_url_rule("/login", "login", logins.form)
-    bp.add_url_rule("/login", "log_in", logins.log_in, methods=["POST"])
-    bp.add_url_rule("/logout", "log_out", logins.log_out, methods=["POST"])
 
 
 class _Reports:
@@ -156,49 +149,9 @@ class _Actions:
         return redirect(url_for("review.version", version_id=version), 303)
 
 
-class _Logins:
-    """The login page, and logging out."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._failed = FailedLogins()
-
-    def form(self) -> str:
-        return render_template("review/login.html", next=_local_path(request.args.get("next")))
-
-    def log_in(self) -> Any:
-        onward = _local_path(request.form.get("next"))
-        if self._failed.too_many(csrf_token()):
-            return _login_again(onward, "Too many wrong tokens from this browser; wait a minute.", 429)
-        with self._database.transaction() as conn:
-            row = access.of_token(conn, request.form.get("token", "").strip())
-        if row is None:
-            self._failed.add(csrf_token())
-            return _login_again(onward, "This token is not valid: it is mistyped or was revoked.", 401)
-        session.clear()  # removes anything that another site put into this browser's session
-        session.permanent = True
-        session["token"] = str(row.id)
-        return redirect(onward, 303)
-
-    def log_out(self) -> AnyResponse:
-        session.clear()
-        return redirect(url_for("review.login"), 303)
-
-
-def _login_again(onward: str, said: str, status: int) -> tuple[str, int]:
-    return render_template("review/login.html", next=onward, said=said), status
-
-
 def _nothing(_: str) -> str:
     abort(404, "There is no such page.")
 
 
 def _markup(drawn: Mapping[str, str]) -> dict[str, Markup]:
     return {name: Markup(chart) for name, chart in drawn.items()}
-
-
-def _local_path(path: str | None) -> str:
-    """Return the path to open after the login: `path` if it is a review page, else the overview."""
-    if not path or not path.startswith(HOME) or not path.isprintable():
-        return HOME
-    return HOME if "\\" in path or "//" in path else path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from console.cli import (
-    access,
     completion,
     decisions,
     doctor,
+    invite,
     lineage,
     loops,
     people,
@@ -17,6 +17,7 @@ from console.cli import (
     start,
     status,
     strategies,
+    tokens,
     training,
     transfer,
     versions,
@@ -34,10 +35,10 @@ def main() -> None:
 
 
 TOPICS = (
-    access,
     completion,
     decisions,
     doctor,
+    invite,
     lineage,
     loops,
     people,
@@ -46,6 +47,7 @@ TOPICS = (
     start,
     status,
     strategies,
+    tokens,
     training,
     transfer,
     versions,

@@ -14,7 +14,7 @@ ROLES = {
         "push": "Push the most useful waiting outputs to Label Studio",
         "pull": "Pull new and changed answers from Label Studio",
         "project": "Recreate a loop's project in Label Studio",
-        "token": "Add, list and revoke tokens for the review pages",
+        "token": "Create, rotate, list and revoke access tokens",
         "settings": "Show the settings in force, with secrets hidden",
         "migrate": "Update the database schema and register the loops",
         "spec": "Name every mistake in the files of the loops",

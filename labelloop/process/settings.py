@@ -21,6 +21,7 @@ SECRETS = frozenset(
         "mlflow_tracking_uri",
         "review_token",
         "review_proxy_secret",
+        "oidc_client_secret",
         "secret_key",
     }
 )
@@ -63,11 +64,29 @@ class Settings:
     secret_key: str = ""
     """Signs the cookies of the review pages; without it there are no pages, only HTTP with a token."""
     review_token: str = ""
-    """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token add`."""
+    """The first token of the review pages, which `labelloop up` made; others are made by `labelloop token create`."""
     review_proxy_header: str = ""
     """Header in which a proxy that logs people in names the user; empty if no such proxy is trusted."""
     review_proxy_secret: str = ""
     """Secret that this proxy must send as X-Labelloop-Proxy, so that nobody else can name a user."""
+    oidc_issuer: str = ""
+    """Issuer of the identity provider (OpenID Connect), such as https://login.example; empty for none."""
+    oidc_audience: str = ""
+    """Audience that a program's bearer token must name; empty: tokens of the provider are not accepted."""
+    oidc_client_id: str = ""
+    """Client id of the review pages at the provider; empty: people do not log in by the provider."""
+    oidc_client_secret: str = ""
+    """Empty for a public client; PKCE is used in any case."""
+    oidc_name_claim: str = "preferred_username"
+    """Claim with the name that decisions are recorded under; `sub` if a token lacks it."""
+    oidc_scopes_claim: str = "scope"
+    """Claim whose values give scopes, such as scope, groups or roles."""
+    oidc_scopes: str = ""
+    """Scopes by value of that claim: `ml-team=review,promote; bots=submit,read`. Empty: the scopes' own names."""
+    review_url: str = ""
+    """Address of the backend as browsers open it, for the provider's way back; empty: that of the request."""
+    cors_origins: str = ""
+    """Origins whose pages may call the sync service from a browser, separated by commas; empty for none."""
     push_grace_s: float = 300.0
     """Seconds in which an import without a response may still take effect; 3,600 if Label Studio runs on SQLite."""
     pull_every_s: float = 10.0

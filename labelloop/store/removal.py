@@ -12,6 +12,7 @@ ROWS = {
     "shadow_items": f"run_id {_RUNS}",
     "decisions": f"run_id {_RUNS}",
     "run_items": f"run_id {_RUNS}",
+    "access_tokens": "loop = %(loop)s",
     "retrain_runs": "loop = %(loop)s",
     "promotions": "loop = %(loop)s",
     "version_descriptions": "version_id in (select id from model_versions where loop = %(loop)s)",

@@ -17,15 +17,16 @@ NO_FALLBACK = object()
 
 
 def close(
-    conn: Conn, spec: LoopSpec, key: str, fallback: object, deadline_at: datetime | None
+    conn: Conn, spec: LoopSpec, key: str, fallback: object, deadline_at: datetime | None, source: str | None = None
 ) -> tuple[dict[str, Any], bool] | None:
-    """End the hold on this output, in the caller's transaction. None if there is no such output.
+    """End the hold on this output, in the caller's transaction. None if there is no such output, or only one of
+    another source than `source`.
 
     Returns the output's status with the outcome, and whether this call made it. The outcome is the answer if people
     have agreed on one by now, else the fallback. An output that has an outcome keeps it, whatever is given.
     """
     outcomes.lock(conn, spec.name, key)  # an answer is committed either before this, or after the outcome
-    found = statuses(conn, spec, [key])
+    found = statuses(conn, spec, [key], source)
     if not found:
         return None
     status = found[0]

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Blueprint, Response, request, url_for
 
+from labelloop.access.identity import READ
 from labelloop.answers import cursor as cursors
 from labelloop.answers.cursor import Cursor
 from labelloop.errors import UsageError
@@ -27,7 +28,8 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import feedback_out
 from labelloop.store.questions.feedback_out import COLUMNS, columns_of
-from sync.intake.asking import handle_refusals, spec_of
+from sync.callers import Callers
+from sync.intake.asking import caller, protect, spec_of
 
 CURSOR = "Labelloop-Cursor"
 """Header with the cursor for the next export."""
@@ -60,11 +62,10 @@ class Format(NamedTuple):
     write: Callable[[Rows], Iterator[bytes]]
 
 
-def blueprint(database: Database, require_token: Callable[[], None]) -> Blueprint:
-    """Return the route. `require_token` refuses a caller who may not use it."""
+def blueprint(database: Database, callers: Callers) -> Blueprint:
+    """Return the route."""
     bp = Blueprint("exports", __name__)
-    bp.before_request(require_token)
-    handle_refusals(bp)
+    protect(bp, callers, {"export_feedback": READ})
     bp.errorhandler(ExportRefused)(_refused)
 
     @bp.get("/v1/loops/<loop>/feedback")
@@ -73,7 +74,7 @@ def blueprint(database: Database, require_token: Callable[[], None]) -> Blueprin
         name, since = request.args.get("format", "ndjson"), request.args.get("since")
         with database.transaction() as conn:
             spec = spec_of(conn, loop)
-        export = begin(database, spec, name, since)
+        export = begin(database, spec, name, since, caller().source)
         more = url_for(".export_feedback", loop=loop, since=str(export.cursor), format=name)
         headers = {} if name in EXAMPLES else {CURSOR: str(export.cursor), "Link": f'<{more}>; rel="next"'}
         return Response(export.pieces, headers=headers, content_type=_format(name).media_type)
@@ -81,8 +82,10 @@ def blueprint(database: Database, require_token: Callable[[], None]) -> Blueprin
     return bp
 
 
-def begin(database: Database, spec: LoopSpec, name: str = "ndjson", since: str | None = None) -> Export:
-    """Begin an export in the format `name`; `since` is the cursor of an earlier one.
+def begin(
+    database: Database, spec: LoopSpec, name: str = "ndjson", since: str | None = None, source: str | None = None
+) -> Export:
+    """Begin an export in the format `name`; `since` is the cursor of an earlier one, `source` the only source in it.
 
     Raises ExportRefused if the format does not exist or does not fit the loop, or if the cursor cannot be used.
     """
@@ -93,7 +96,7 @@ def begin(database: Database, spec: LoopSpec, name: str = "ndjson", since: str |
         if known is not None:
             raise ExportRefused(f"since: {name} has no changes; export it in full")
     written = _format(name)
-    opened = _opened(database, spec, known, None if shape is None else (shape, name == "dpo"))
+    opened = _opened(database, spec, known, source, None if shape is None else (shape, name == "dpo"))
     upto = next(opened)
     assert isinstance(upto, Cursor)
     first = list(islice(opened, 1))  # a fault of the statement is a refusal, and not a file that breaks off
@@ -104,6 +107,7 @@ def _opened(
     database: Database,
     spec: LoopSpec,
     since: Cursor | None,
+    source: str | None,
     examples: tuple[Callable[[LoopSpec, Mapping[str, Any]], dict[str, Any]], bool] | None,
 ) -> Iterator[Cursor | dict[str, Any]]:
     """Yield the cursor for the next export, then the rows, all in one transaction."""
@@ -116,10 +120,10 @@ def _opened(
         upto = feedback_out.newest(conn, spec.name)
         yield upto
         if examples is None:
-            yield from feedback_out.rows(conn, since, upto)
+            yield from feedback_out.rows(conn, since, upto, source)
         else:
             shape, corrected = examples
-            for row in feedback_out.examples(conn, spec.name, corrected=corrected):
+            for row in feedback_out.examples(conn, spec.name, source, corrected=corrected):
                 yield shape(spec, row)
 
 

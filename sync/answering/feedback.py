@@ -7,13 +7,13 @@ twice stores it once; another answer of the same reviewer replaces it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from flask import Blueprint, Response, jsonify
 
+from labelloop.access.identity import FEEDBACK
 from labelloop.answers import given
 from labelloop.answers.annotations import Annotation
 from labelloop.answers.people import LONGEST_NAME, Person
@@ -29,7 +29,8 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import direct, projects
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables.direct import Current, Judged
-from sync.intake.asking import JSON, Refusal, active_spec, body, handle_refusals
+from sync.callers import Callers
+from sync.intake.asking import JSON, Refusal, active_spec, body, caller, protect
 from sync.pull.resolve import resolve
 
 logger = logging.getLogger(__name__)
@@ -54,11 +55,10 @@ class Given:
     comment: str | None
 
 
-def blueprint(database: Database, require_token: Callable[[], None]) -> Blueprint:
-    """Return the routes. `require_token` refuses a caller who may not use them."""
+def blueprint(database: Database, callers: Callers) -> Blueprint:
+    """Return the routes."""
     bp = Blueprint("feedback", __name__)
-    bp.before_request(require_token)
-    handle_refusals(bp)
+    protect(bp, callers, {"give": FEEDBACK, "give_by_id": FEEDBACK})
     bp.errorhandler(InvalidOutput)(_invalid)
 
     @bp.post("/v1/loops/<loop>/feedback")
@@ -76,7 +76,7 @@ def blueprint(database: Database, require_token: Callable[[], None]) -> Blueprin
             raise InvalidOutput("model_output_id", "is missing; a key is unique in a loop only")
         with database.transaction() as conn:
             loop = direct.loop_of(conn, sent.output_id)
-        if loop is None:
+        if loop is None or not caller().may_use(loop):
             raise _unknown(sent)
         return _answer(database, loop, sent)
 
@@ -108,18 +108,19 @@ def read(raw: bytes) -> Given:
     )
 
 
-def store(conn: Conn, spec: LoopSpec, sent: Given) -> tuple[Judged, Current, bool]:
+def store(conn: Conn, spec: LoopSpec, sent: Given, source: str | None = None) -> tuple[Judged, Current, bool]:
     """Store the answer, and resolve the output's answers. Returns the output, the reviewer's feedback as it counts now,
     and whether anything changed.
 
-    Raises Refusal (404) if the loop has no such output, and InvalidOutput if the answer does not fit it.
+    `source`: the only source of outputs that the sender may answer; None for any. Raises Refusal (404) if the loop has
+    no such output, and InvalidOutput if the answer does not fit it.
     """
     instance = given.instance_of(spec.name)
     output_id = sent.output_id if sent.key is None else direct.of_key(conn, spec.name, sent.key)
     # In the order of `take_in`: answers first, then the push that may be claiming the output now.
     projects.lock_hop(conn, spec.name, "answers")
     projects.lock_hop(conn, spec.name, "push")
-    output = None if output_id is None else direct.lock(conn, spec.name, output_id)
+    output = None if output_id is None else direct.lock(conn, spec.name, output_id, source)
     if output is None:
         raise _unknown(sent)
     correction = _correction(spec, output, sent)
@@ -139,7 +140,7 @@ def store(conn: Conn, spec: LoopSpec, sent: Given) -> tuple[Judged, Current, boo
 
 def _answer(database: Database, loop: str, sent: Given) -> tuple[Response, int]:
     with database.transaction() as conn:
-        output, now, is_new = store(conn, active_spec(conn, loop, "feedback"), sent)
+        output, now, is_new = store(conn, active_spec(conn, loop, "feedback"), sent, caller().source)
         [status] = output_store.find(conn, loop, [output.key])
     logger.info("feedback stored", extra={"loop": loop, "new": is_new})
     answered = status.state == OutputState.ANSWERED

@@ -8,12 +8,13 @@ POST /v1/loops/<loop>/outputs/<key>/outcome          the answer if there is one 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from labelloop.access.identity import READ, SUBMIT
 from labelloop.errors import Busy, InvalidOutput
 from labelloop.outputs import reading
 from labelloop.process import parking
@@ -21,27 +22,25 @@ from labelloop.reading import fields, strict_json
 from labelloop.store.database import Database
 from sync.answering.closing import NO_FALLBACK, close
 from sync.answering.waiting import POLL_S, Waiter, Waiting
-from sync.intake.asking import JSON, Refusal, body, handle_refusals, spec_of
+from sync.callers import Callers
+from sync.intake.asking import JSON, Refusal, body, caller, protect, spec_of
 from sync.intake.status import statuses
 
 MAX_WAIT_S = 60.0
 MAX_KEYS = 500
 """Keys of one request."""
 MAX_BODY = 1 << 20
+SCOPES = {"answer": READ, "answers": READ, "outcome": SUBMIT}
 
 
-def blueprint(database: Database, require_token: Callable[[], None]) -> Blueprint:
-    """Return the routes. `require_token` refuses a caller who may not use them.
-
-    The intake's blueprint brings the converter of keys.
-    """
+def blueprint(database: Database, callers: Callers) -> Blueprint:
+    """Return the routes. The intake's blueprint brings the converter of keys."""
     answering = _Answering(database)
     bp = Blueprint("answering", __name__, url_prefix="/v1/loops")
-    bp.before_request(require_token)
     bp.get("/<loop>/outputs/<key:key>/answer")(answering.answer)
     bp.post("/<loop>/answers")(answering.answers)
     bp.post("/<loop>/outputs/<key:key>/outcome")(answering.outcome)
-    handle_refusals(bp)
+    protect(bp, callers, SCOPES)
     return bp
 
 
@@ -88,7 +87,7 @@ class _Answering:
             raise Refusal(422, str(exc), path=exc.path) from exc
         with self._database.transaction() as conn:
             spec = spec_of(conn, loop)
-            closed = close(conn, spec, _key(loop, key), said.get("fallback", NO_FALLBACK), deadline_at)
+            closed = close(conn, spec, _key(loop, key), said.get("fallback", NO_FALLBACK), deadline_at, caller().source)
         if closed is None:
             raise _unknown(loop, key)
         status, is_new = closed
@@ -96,7 +95,7 @@ class _Answering:
 
     def _look(self, loop: str, keys: Sequence[str]) -> list[dict[str, Any]]:
         with self._database.transaction() as conn:
-            return statuses(conn, spec_of(conn, loop), keys)
+            return statuses(conn, spec_of(conn, loop), keys, caller().source)
 
     def _wait(self, waiter: Waiter) -> bool:
         """Wait, or park the request if the server can; True when it is time to look again, False at the deadline."""

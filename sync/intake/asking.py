@@ -1,21 +1,27 @@
-"""Requests of the sync service: their bodies, the loop that a path names, and refusals as problem details."""
+"""Requests of the sync service: who calls, the body, the loop that a path names, and refusals as problem details."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, g, request
 
+from labelloop.access.identity import Identity
 from labelloop.errors import Busy, Retriable
+from labelloop.process import parking
 from labelloop.process.problems import problem
+from labelloop.process.serving import SMALL_BODY
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import loops
+from sync.callers import Callers, TooManyRequests
 
 MAX_BYTES = 8 << 20
 JSON, NDJSON = "application/json", "application/x-ndjson"
 RETRY_AFTER_S = 2
+NO_TOKEN = "this needs the header `Authorization: Bearer <token>`; `labelloop token create` makes a token"
 
 
 class Refusal(Exception):
@@ -28,17 +34,46 @@ class Refusal(Exception):
         self.more = more
 
 
-def handle_refusals(bp: Blueprint) -> None:
-    """Have the blueprint answer a Refusal, and 503 while Postgres does not answer."""
+def protect(bp: Blueprint, callers: Callers, scopes: Mapping[str, str | None]) -> None:
+    """Have the blueprint refuse callers without the scope that an endpoint needs, and answer refusals.
+
+    `scopes`: scope by endpoint, without the blueprint's name; None if any known caller may use it.
+    """
+
+    @bp.before_request
+    def _check() -> None:
+        if request.method == "OPTIONS":  # a browser asks without credentials whether it may call
+            return
+        authorization = request.headers.get("Authorization", "")
+        # A parked request comes back when its answer is there: it was counted before.
+        known = callers.identify(authorization, counts=request.environ.get(parking.TICKET) is None)
+        if known is None:
+            raise Refusal(401, NO_TOKEN)
+        scope = scopes[(request.endpoint or "").removeprefix(f"{bp.name}.")]
+        if scope is not None and not known.may(scope):
+            has = ", ".join(sorted(known.scopes)) or "none"
+            raise Refusal(403, f"this needs the scope {scope}; {known.name} has: {has}")
+        loop = (request.view_args or {}).get("loop")
+        if loop is not None and not known.may_use(loop):
+            raise Refusal(403, f"the token of {known.name} is for loop {known.loop!r} only", path="loop")
+        g.caller, g.may_be_cut = known, not callers.is_known(authorization)
+
     bp.errorhandler(Refusal)(_refused)
+    bp.errorhandler(TooManyRequests)(_too_many)
     bp.errorhandler(Retriable)(_unavailable)
+
+
+def caller() -> Identity:
+    """Return the caller of this request."""
+    known: Identity = g.caller
+    return known
 
 
 def spec_of(conn: Conn, loop: str) -> LoopSpec:
     """Return the loop of this name, archived or not; refuse with 404 if there is none."""
     spec = loops.get(conn, loop) if loop.isprintable() else None
     if spec is None:
-        known = loops.names(conn)
+        known = [name for name in loops.names(conn) if caller().may_use(name)]
         raise Refusal(404, f"no loop {loop!r}; there are: {', '.join(known) or 'none'}", path="loop", loops=known)
     return spec
 
@@ -63,6 +98,10 @@ def body(types: Collection[str], words: str, most: int = MAX_BYTES) -> bytes:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise Refusal(415, "Content-Encoding must be identity: a few compressed bytes can fill any memory")
     announced = request.content_length
+    most = min(most, caller().max_bytes or most)
+    if g.may_be_cut and (announced is None or announced > SMALL_BODY):
+        # The server's loop does not know the token yet, and has read no more than SMALL_BODY bytes.
+        raise Refusal(503, "this token is new and not known everywhere yet; send the request again")
     if announced is not None and announced > most:
         raise _too_large(most)
     found = bytearray()
@@ -87,9 +126,16 @@ def _too_large(most: int) -> Refusal:
     return Refusal(413, f"more than {most} bytes in one request; send several", path="")
 
 
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+
+
 def _refused(exc: Refusal) -> Response:
-    headers = {"WWW-Authenticate": "Bearer"} if exc.status == 401 else {}
+    headers = _HEADERS.get(exc.status, {})
     return problem(exc.status, str(exc), headers=headers, **exc.more)
+
+
+def _too_many(exc: TooManyRequests) -> Response:
+    return problem(429, str(exc), headers={"Retry-After": str(math.ceil(exc.pause_s))})
 
 
 def _unavailable(exc: Retriable) -> Response:

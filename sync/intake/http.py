@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from labelloop.access import callers
+from labelloop.access.identity import READ, SUBMIT
 from labelloop.errors import InvalidOutput
 from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
-from labelloop.process.settings import Settings
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
+from sync.callers import Callers
 from sync.intake import taking
-from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, handle_refusals, spec_of
+from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, caller, protect, spec_of
 from sync.intake.status import statuses
 from sync.intake.taking import Line, Problem, Rejected, Taken
 
@@ -36,7 +35,7 @@ logger = logging.getLogger(__name__)
 MAX_LINES = 5_000
 MAX_KEYS = 100
 """Conflicting keys that a response names."""
-NO_TOKEN = "this needs the header `Authorization: Bearer <the intake's token>`"
+SCOPES = {"list_loops": None, "count": READ, "submit": SUBMIT, "look": READ}
 
 
 class _Key(BaseConverter):
@@ -46,29 +45,17 @@ class _Key(BaseConverter):
     part_isolating = False
 
 
-def blueprint(settings: Settings, database: Database, metrics: Metrics) -> Blueprint:
-    """The routes below /v1/loops; each one requires the intake's token."""
+def blueprint(database: Database, callers: Callers, metrics: Metrics) -> Blueprint:
+    """Return the routes below /v1/loops."""
     intake = _Intake(database, metrics)
     bp = Blueprint("intake", __name__, url_prefix="/v1/loops")
     bp.record(_allow_any_key)
-    bp.before_request(partial(require_token, settings))
     bp.get("")(intake.list_loops)
     bp.get("/<loop>")(intake.count)
     bp.post("/<loop>/outputs")(intake.submit)
     bp.get("/<loop>/outputs/<key:key>")(intake.look)
-    handle_refusals(bp)
+    protect(bp, callers, SCOPES)
     return bp
-
-
-def is_token(settings: Settings, authorization: str) -> bool:
-    """Whether this Authorization header carries the intake's token."""
-    return callers.has_bearer(authorization, settings.intake_token)
-
-
-def require_token(settings: Settings) -> None:
-    """Refuse the request with 401 unless it carries the intake's token."""
-    if not is_token(settings, request.headers.get("Authorization", "")):
-        raise Refusal(401, NO_TOKEN)
 
 
 class _Intake:
@@ -80,7 +67,7 @@ class _Intake:
 
     def list_loops(self) -> Response:
         with self._database.transaction() as conn:
-            return jsonify(loops=loops.names(conn))
+            return jsonify(loops=[name for name in loops.names(conn) if caller().may_use(name)])
 
     def count(self, loop: str) -> Response:
         with self._database.transaction() as conn:
@@ -121,7 +108,7 @@ def _take(conn: Conn, loop: str, sent: bytes) -> Taken:
     spec = active_spec(conn, loop, "outputs")
     single = request.mimetype == JSON
     try:
-        taken = taking.take(conn, spec, [(1, sent)] if single else _lines(sent))
+        taken = taking.take(conn, spec, [(1, sent)] if single else _lines(sent), caller().source)
     except Rejected as exc:
         if not exc.invalid:
             raise _conflict(exc.conflicts) from exc
@@ -168,7 +155,7 @@ def _conflict(problems: list[Problem]) -> Refusal:
 def _find(conn: Conn, spec: LoopSpec, key: str) -> list[dict[str, Any]]:
     """The status of the output; empty if there is none, or if no output can have this key."""
     try:
-        return statuses(conn, spec, [reading.read_key(key)])
+        return statuses(conn, spec, [reading.read_key(key)], caller().source)
     except InvalidOutput:
         return []
 

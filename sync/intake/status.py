@@ -15,9 +15,12 @@ from labelloop.store.tables.outcomes import Outcome
 from labelloop.store.tables.outputs import Status
 
 
-def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the JSON of the outputs of these keys, in the order of the keys; keys without an output are left out."""
-    rows = output_store.find(conn, spec.name, keys)
+def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str], source: str | None = None) -> list[dict[str, Any]]:
+    """Return the JSON of the outputs of these keys, in the order of the keys; keys without an output are left out.
+
+    With `source`, outputs of other sources are left out too.
+    """
+    rows = output_store.find(conn, spec.name, keys, source)
     ids = [row.id for row in rows]
     comments, not_read = output_store.comments(conn, ids), unreadable.of_outputs(conn, ids)
     held = outcomes.of_outputs(conn, ids)

@@ -7,11 +7,12 @@ caller that stores the valid lines of a batch and sends the others elsewhere cal
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from labelloop.errors import InvalidOutput, Skippable
 from labelloop.outputs import fitting, reading
+from labelloop.outputs.output import Output
 from labelloop.queue import lanes
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
@@ -79,12 +80,12 @@ class Rejected(Skippable):
         self.conflicts = list(conflicts)
 
 
-def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line]) -> Taken:
+def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Taken:
     """Store the outputs of all lines, or of none, in the caller's transaction. Taking a line twice stores it once.
 
-    Raises Rejected; then the caller's transaction must be rolled back.
+    `source` as in `read`. Raises Rejected; then the caller's transaction must be rolled back.
     """
-    batch = read(spec, lines)
+    batch = read(spec, lines, source)
     if batch.invalid:
         raise Rejected(invalid=batch.invalid)
     if batch.conflicts:
@@ -95,8 +96,11 @@ def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line]) -> Taken:
     return taken
 
 
-def read(spec: LoopSpec, lines: Iterable[Line]) -> Batch:
-    """Read and check the lines, and choose each output's lane. Stops after MAX_PROBLEMS invalid lines."""
+def read(spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Batch:
+    """Read and check the lines, and choose each output's lane. Stops after MAX_PROBLEMS invalid lines.
+
+    `source`: the only source that the sender may use, which its outputs get if they name none; None for any.
+    """
     rows, numbers = dict[str, Row](), dict[str, int]()
     invalid, conflicts, repeated = list[Problem](), list[Problem](), 0
     labels, sends = dict.fromkeys(spec.labels), spec.sends
@@ -104,7 +108,7 @@ def read(spec: LoopSpec, lines: Iterable[Line]) -> Batch:
         value: Any = None
         try:
             value = strict_json.loads(raw)
-            output = fitting.shown(reading.from_json(value), spec.config)
+            output = fitting.shown(_from_source(reading.from_json(value), source), spec.config)
             output = fitting.check(output, spec.config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             invalid.append(Problem(number, _key(value), exc.path, str(exc)))
@@ -141,6 +145,15 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
         repeated=batch.repeated,
         conflicts=[_conflict(batch.lines[stored.key], stored.key) for stored in conflicts],
     )
+
+
+def _from_source(output: Output, source: str | None) -> Output:
+    """Return the output with the sender's source. Raises InvalidOutput if it names another."""
+    if source is None or output.source == source:
+        return output
+    if output.source is not None:
+        raise InvalidOutput("source", f"{output.source!r} is not the source of this token, which is {source!r}")
+    return replace(output, source=source)
 
 
 def _key(value: object) -> str | None:

@@ -29,7 +29,8 @@ _SELECTED = """
     f.comment, f.label, o.label as model_label, o.model_version, o.lane::text, o.holdout,
     case when f.id is not null then a.label end as answer, case when f.id is not null then a.agreement end as agreement,
     f.created_at, f.updated_at, f.id is null as deleted
-    from pairs p join outputs o on o.id = p.output_id join reviewers r on r.id = p.reviewer_id
+    from pairs p join outputs o on o.id = p.output_id and (%(source)s::text is null or o.source = %(source)s)
+    join reviewers r on r.id = p.reviewer_id
     left join feedback f on f.model_output_id = p.output_id and f.reviewer_id = p.reviewer_id
     left join lateral (
         select label, agreement from answers where output_id = p.output_id order by seq desc limit 1
@@ -59,6 +60,7 @@ _EXAMPLES = """
         select label from answers where output_id = o.id order by seq desc limit 1
     ) a
     where o.loop = %(loop)s and not o.holdout and o.lane <> 'gold' and a.label is not null
+    and (%(source)s::text is null or o.source = %(source)s)
     and (not %(corrected)s or o.label <> a.label)
     order by o.id
 """
@@ -87,17 +89,20 @@ def is_known(conn: Conn, cursor: Cursor) -> bool:
     return cursor == cursors.start(cursor.loop) if row is None else bool(row["at"] == cursor.at)
 
 
-def rows(conn: Conn, since: Cursor | None, upto: Cursor) -> Iterator[DictRow]:
-    """Yield the rows with COLUMNS, by output and reviewer: all without `since`, else the changed and deleted ones."""
-    parameters = {"loop": upto.loop, "since": 0 if since is None else since.seq, "upto": upto.seq}
+def rows(conn: Conn, since: Cursor | None, upto: Cursor, source: str | None = None) -> Iterator[DictRow]:
+    """Yield the rows with COLUMNS, by output and reviewer: all without `since`, else the changed and deleted ones.
+
+    With `source` only those of this source.
+    """
+    parameters = {"loop": upto.loop, "since": 0 if since is None else since.seq, "upto": upto.seq, "source": source}
     return _streamed(conn, _ALL if since is None else _CHANGED, parameters)
 
 
-def examples(conn: Conn, loop: str, *, corrected: bool) -> Iterator[DictRow]:
+def examples(conn: Conn, loop: str, source: str | None = None, *, corrected: bool) -> Iterator[DictRow]:
     """Yield data, model_label and answer of the outputs with an answer that models may learn from: neither held out
-    nor gold. `corrected`: only those whose answer is not the model's label.
+    nor gold. `corrected`: only those whose answer is not the model's label. `source`: only those of this source.
     """
-    return _streamed(conn, _EXAMPLES, {"loop": loop, "corrected": corrected})
+    return _streamed(conn, _EXAMPLES, {"loop": loop, "source": source, "corrected": corrected})
 
 
 def _streamed(conn: Conn, statement: str, parameters: dict[str, Any]) -> Iterator[DictRow]:

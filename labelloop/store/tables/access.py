@@ -1,4 +1,4 @@
-"""Tokens of the review pages, which say who may look and who may decide. Only their hashes are stored.
+"""Tokens of pipelines, people and programs. Only their hashes are stored.
 
 The caller owns the transaction.
 """
@@ -6,12 +6,13 @@ The caller owns the transaction.
 from __future__ import annotations
 
 import hashlib
-import hmac
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from labelloop.access.identity import REVIEW, SCOPES
+from labelloop.access.identity import ADMIN, PROMOTE, REVIEW, SCOPES
 from labelloop.access.token import AccessToken
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn, columns, rows_of
@@ -19,36 +20,87 @@ from labelloop.store.database import Conn, columns, rows_of
 LONGEST_NAME = 100
 
 TOKEN = columns(AccessToken)
+_IS_VALID = "revoked_at is null and (expires_at is null or expires_at > now())"
 
 
-def add(conn: Conn, name: str, scopes: Sequence[str]) -> str:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a token; None for no limit."""
+
+    loop: str | None = None
+    source: str | None = None
+    expires_at: datetime | None = None
+    requests_per_minute: int | None = None
+    max_bytes: int | None = None
+
+
+NO_LIMITS = Limits()
+
+
+def add(conn: Conn, name: str, scopes: Sequence[str], limits: Limits = NO_LIMITS) -> str:
     """Store a new token and return it; this is the only time that it can be read.
 
-    It replaces a revoked token of the same name. Raises UsageError if a valid token has the name.
+    It replaces a revoked or expired token of the same name. Raises UsageError if a valid token has the name, or if no
+    loop has the name that `limits` gives.
     """
     _check(name, scopes)
+    if (limits.loop or limits.source) and (wide := sorted(set(scopes) & {REVIEW, PROMOTE, ADMIN})):
+        raise UsageError(
+            f"the scope {wide[0]} opens all loops and sources: leave out --loop and --source, or the scope"
+        )
+    if limits.loop is not None and limits.loop not in (known := _loops(conn)):
+        raise UsageError(f"no loop {limits.loop!r}; there are: {', '.join(known) or 'none'}")
     token = secrets.token_urlsafe(32)
-    if not _write(conn, name, token, scopes):
-        raise UsageError(f"there is a token {name!r} already; `labelloop token revoke` ends it")
+    if not _write(conn, name, token, scopes, limits):
+        raise UsageError(
+            f"there is a token {name!r} already; `labelloop token rotate` renews it, `labelloop token revoke` ends it"
+        )
+    return token
+
+
+def rotate(conn: Conn, name: str, overlap: timedelta) -> str:
+    """Replace the token by a new one and return it. The previous one stays valid for `overlap`.
+
+    Scopes, limits and logins stay. Raises UsageError if no valid token has the name.
+    """
+    token = secrets.token_urlsafe(32)
+    changed = conn.execute(
+        f"""
+        update access_tokens set sha256 = %(sha256)s, created_at = now(),
+            previous_sha256 = sha256, previous_until = now() + %(overlap)s
+        where name = %(name)s and {_IS_VALID}
+        """,
+        {"name": name, "sha256": sha256(token), "overlap": overlap},
+    ).rowcount
+    if not changed:
+        raise unknown_name(conn, name)
     return token
 
 
 def ensure(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> None:
-    """Store this token under this name, unless it is stored already. A second call changes nothing.
+    """Store this token under this name, unless it is stored already. A second call changes nothing but new scopes.
 
     A revoked token stays revoked. Another valid token of the name is revoked first.
     """
     row = conn.execute("select sha256 from access_tokens where name = %(name)s", {"name": name}).fetchone()
-    if row is None or bytes(row["sha256"]) != sha256(token):
-        revoke(conn, name)  # an earlier token of this name, whose settings are lost
-        _write(conn, name, token, scopes)
+    if row is not None and bytes(row["sha256"]) == sha256(token):
+        conn.execute(
+            "update access_tokens set scopes = %(scopes)s where name = %(name)s", {"name": name, "scopes": list(scopes)}
+        )
+        return
+    revoke(conn, name)  # an earlier token of this name, whose settings are lost
+    _write(conn, name, token, scopes, NO_LIMITS)
 
 
 def revoke(conn: Conn, name: str) -> bool:
-    """Revoke the token; logins with it end at once. False if no valid token had the name."""
+    """Revoke the token at once, and the one that it replaced. False if no valid token had the name."""
     return (
         conn.execute(
-            "update access_tokens set revoked_at = now() where name = %(name)s and revoked_at is null", {"name": name}
+            f"""
+            update access_tokens set revoked_at = now(), previous_sha256 = null, previous_until = null
+            where name = %(name)s and {_IS_VALID}
+            """,
+            {"name": name},
         ).rowcount
         == 1
     )
@@ -60,19 +112,59 @@ def list_(conn: Conn) -> list[AccessToken]:
 
 
 def of_token(conn: Conn, token: str) -> AccessToken | None:
-    """Return the stored token that equals `token`; None if no valid one does. Each is compared in constant time."""
-    given, found = sha256(token), None
-    for row in conn.execute("select id, sha256 from access_tokens where revoked_at is null"):
-        if hmac.compare_digest(bytes(row["sha256"]), given):
-            found = row["id"]
-    return None if found is None else of_id(conn, found)
+    """Return the stored token that equals `token`, or that replaced it not long ago; None if no valid one does.
+
+    The search is by the hash of 256 random bits, so its duration tells nothing about a token.
+    """
+    cursor = rows_of(conn, AccessToken)
+    return cursor.execute(
+        f"""
+        select {TOKEN} from access_tokens
+        where (sha256 = %(given)s or (previous_sha256 = %(given)s and previous_until > now())) and {_IS_VALID}
+        """,
+        {"given": sha256(token)},
+    ).fetchone()
+
+
+def hashes(conn: Conn) -> set[bytes]:
+    """Return the hashes of all valid tokens, those in an overlap too."""
+    rows = conn.execute(
+        f"""
+        select sha256 as hash from access_tokens where {_IS_VALID}
+        union all
+        select previous_sha256 from access_tokens where previous_until > now() and {_IS_VALID}
+        """
+    )
+    return {bytes(row["hash"]) for row in rows}
+
+
+def spend(conn: Conn, token_id: UUID) -> float:
+    """Count one request of a token with a limit (a token bucket). Returns 0, or the seconds until the next is allowed.
+
+    It locks the token's row until the commit: call it in a short transaction of its own.
+    """
+    row = conn.execute(
+        """
+        with full_now as (
+            select id, requests_per_minute as rate, least(requests_per_minute, coalesce(allowance
+                + extract(epoch from clock_timestamp() - allowance_at) * requests_per_minute / 60, requests_per_minute)
+            ) as there
+            from access_tokens where id = %(id)s and requests_per_minute is not null for update
+        )
+        update access_tokens set allowance = there - (there >= 1)::integer, allowance_at = clock_timestamp()
+        from full_now where access_tokens.id = full_now.id
+        returning case when there >= 1 then 0 else (1 - there) * 60 / rate end as pause_s
+        """,
+        {"id": token_id},
+    ).fetchone()
+    return 0.0 if row is None else float(row["pause_s"])
 
 
 def of_id(conn: Conn, token_id: UUID) -> AccessToken | None:
     """Return the valid token with this id, which a login stores; None if there is none."""
     cursor = rows_of(conn, AccessToken)
     return cursor.execute(
-        f"select {TOKEN} from access_tokens where id = %(id)s and revoked_at is null", {"id": token_id}
+        f"select {TOKEN} from access_tokens where id = %(id)s and {_IS_VALID}", {"id": token_id}
     ).fetchone()
 
 
@@ -83,8 +175,14 @@ def of_name(conn: Conn, name: str) -> AccessToken | None:
     """
     cursor = rows_of(conn, AccessToken)
     return cursor.execute(
-        f"select {TOKEN} from access_tokens where name = %(name)s and revoked_at is null", {"name": name}
+        f"select {TOKEN} from access_tokens where name = %(name)s and {_IS_VALID}", {"name": name}
     ).fetchone()
+
+
+def unknown_name(conn: Conn, name: str) -> UsageError:
+    """Return the error for a name without a valid token; it names those that there are."""
+    rows = conn.execute(f"select name from access_tokens where {_IS_VALID} order by name")
+    return UsageError(f"no valid token {name!r}; there are: {', '.join(row['name'] for row in rows) or 'none'}")
 
 
 def sha256(token: str) -> bytes:
@@ -92,30 +190,48 @@ def sha256(token: str) -> bytes:
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
-def _write(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> bool:
+def _write(conn: Conn, name: str, token: str, scopes: Sequence[str], limits: Limits) -> bool:
     """Store the token's hash; False if a valid token has the name.
 
     The id is new each time, so that no login with the earlier token holds again.
     """
+    values = {
+        "name": name,
+        "sha256": sha256(token),
+        "scopes": list(scopes),
+        "loop": limits.loop,
+        "source": limits.source,
+        "expires_at": limits.expires_at,
+        "requests_per_minute": limits.requests_per_minute,
+        "max_bytes": limits.max_bytes,
+    }
+    renewed = ", ".join(f"{column} = excluded.{column}" for column in values if column != "name")
     return (
         conn.execute(
-            """
-            insert into access_tokens (name, sha256, scopes) values (%(name)s, %(sha256)s, %(scopes)s)
-            on conflict (name) do update set id = gen_random_uuid(), sha256 = excluded.sha256,
-                scopes = excluded.scopes, created_at = now(), revoked_at = null
-            where access_tokens.revoked_at is not null
+            f"""
+            insert into access_tokens ({", ".join(values)}) values ({", ".join(f"%({column})s" for column in values)})
+            on conflict (name) do update set id = gen_random_uuid(), created_at = now(), revoked_at = null,
+                previous_sha256 = null, previous_until = null, allowance = null, allowance_at = null, {renewed}
+            where access_tokens.revoked_at is not null or access_tokens.expires_at <= now()
             """,
-            {"name": name, "sha256": sha256(token), "scopes": list(scopes)},
+            values,
         ).rowcount
         == 1
     )
+
+
+def _loops(conn: Conn) -> list[str]:
+    rows = conn.execute("select name from loops where removed_at is null order by name")
+    return [row["name"] for row in rows]
 
 
 def _check(name: str, scopes: Sequence[str]) -> None:
     """Raise UsageError if the name or the scopes cannot be those of a token."""
     if not name.strip() or name != name.strip() or not name.isprintable() or len(name) > LONGEST_NAME:
         raise UsageError(f"a name is 1 to {LONGEST_NAME} printable characters without blanks around; it is {name!r}")
+    if not scopes:
+        raise UsageError(f"a token needs a scope; there are: {', '.join(SCOPES)}")
     if unknown := set(scopes) - set(SCOPES):
         raise UsageError(f"no scope {', '.join(sorted(unknown))}; there are: {', '.join(SCOPES)}")
-    if REVIEW not in scopes:
+    if PROMOTE in scopes and REVIEW not in scopes:
         raise UsageError("the scope promote needs the scope review too: name both")

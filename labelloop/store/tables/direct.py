@@ -71,15 +71,15 @@ def loop_of(conn: Conn, output_id: UUID) -> str | None:
     return None if row is None else str(row["loop"])
 
 
-def lock(conn: Conn, loop: str, output_id: UUID) -> Judged | None:
-    """Return the output, locked until the transaction ends; None if the loop has no such output."""
+def lock(conn: Conn, loop: str, output_id: UUID, source: str | None = None) -> Judged | None:
+    """Return the output, locked until the transaction ends; None if the loop has no such output of this source."""
     cursor = rows_of(conn, Judged)
     return cursor.execute(
         """
         select id, loop, key, state::text, label, data from outputs
-        where id = %(id)s and loop = %(loop)s for update
+        where id = %(id)s and loop = %(loop)s and (%(source)s::text is null or source = %(source)s) for update
         """,
-        {"id": output_id, "loop": loop},
+        {"id": output_id, "loop": loop, "source": source},
     ).fetchone()
 
 

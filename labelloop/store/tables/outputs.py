@@ -149,8 +149,11 @@ def insert(
     )
 
 
-def find(conn: Conn, loop: str, keys: Sequence[str]) -> list[Status]:
-    """Return the outputs of these keys, in the order of the keys; keys without an output are left out."""
+def find(conn: Conn, loop: str, keys: Sequence[str], source: str | None = None) -> list[Status]:
+    """Return the outputs of these keys, in the order of the keys; keys without an output are left out.
+
+    With `source`, outputs of other sources are left out too.
+    """
     cursor = rows_of(conn, Status)
     return cursor.execute(
         """
@@ -162,10 +165,10 @@ def find(conn: Conn, loop: str, keys: Sequence[str]) -> list[Status]:
             select label, agreement, reviewers, resolved_at from answers
             where output_id = o.id order by seq desc limit 1
         ) a on true
-        where o.loop = %(loop)s and o.key = any(%(keys)s)
+        where o.loop = %(loop)s and o.key = any(%(keys)s) and (%(source)s::text is null or o.source = %(source)s)
         order by array_position(%(keys)s::text[], o.key)
         """,
-        {"loop": loop, "keys": list(keys)},
+        {"loop": loop, "keys": list(keys), "source": source},
     ).fetchall()
 
 

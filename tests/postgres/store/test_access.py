@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
@@ -35,9 +36,9 @@ def test_a_token_is_told_once_and_kept_as_a_hash(database: Database) -> None:
         (" a", ["review"], "without blanks around"),
         ("a\n", ["review"], "printable"),
         ("a" * 101, ["review"], "1 to 100"),
-        ("a", ["look"], "no scope look; there are: review, promote"),
+        ("a", ["look"], "no scope look; there are: submit, read"),
         ("a", ["promote"], "needs the scope review too"),
-        ("a", [], "needs the scope review too"),
+        ("a", [], "needs a scope; there are"),
     ],
 )
 def test_a_token_without_a_good_name_or_scope_is_not_made(
@@ -96,3 +97,88 @@ def test_the_command_makes_lists_and_revokes(database: Database, monkeypatch: py
     with database.transaction() as conn:
         assert access.of_token(conn, made) is None
         assert access.of_token(conn, plain.stdout.strip()) is not None
+
+
+def test_a_rotated_token_and_its_predecessor_work_until_the_overlap_ends(database: Database) -> None:
+    with database.transaction() as conn:
+        first = access.add(conn, "cats", ["submit"])
+        second = access.rotate(conn, "cats", timedelta(hours=1))
+        both = [access.of_token(conn, token) for token in (first, second)]
+        assert both[0] == both[1]
+        third = access.rotate(conn, "cats", timedelta(0))
+    with database.transaction() as conn:
+        assert [access.of_token(conn, token) is not None for token in (first, second, third)] == [False, False, True]
+        assert access.hashes(conn) == {access.sha256(third)}
+        access.rotate(conn, "cats", timedelta(hours=1))
+        access.revoke(conn, "cats")
+        assert access.hashes(conn) == set()
+        assert access.of_token(conn, third) is None, "revoked at once, the overlap too"
+        with pytest.raises(UsageError, match="no valid token 'cats'; there are: none"):
+            access.rotate(conn, "cats", timedelta(hours=1))
+
+
+def test_an_expired_token_opens_nothing_and_its_name_is_free(database: Database) -> None:
+    with database.transaction() as conn:
+        soon = access.Limits(expires_at=datetime.now(UTC) + timedelta(hours=1))
+        token = access.add(conn, "cats", ["submit"], soon)
+        assert access.of_token(conn, token) is not None
+        conn.execute("update access_tokens set expires_at = now()")
+        assert access.of_token(conn, token) is None
+        assert access.hashes(conn) == set()
+        again = access.add(conn, "cats", ["read"])
+        found = access.of_token(conn, again)
+        assert found is not None
+        assert (found.scopes, found.expires_at) == (["read"], None)
+
+
+def test_a_token_of_one_loop_cannot_open_the_review_pages_nor_a_loop_that_is_not_there(database: Database) -> None:
+    with database.transaction() as conn:
+        with pytest.raises(UsageError, match="the scope review opens all loops and sources"):
+            access.add(conn, "mira", ["review"], access.Limits(source="cats"))
+        with pytest.raises(UsageError, match="no loop 'pets'; there are: none"):
+            access.add(conn, "cats", ["submit"], access.Limits(loop="pets"))
+
+
+def test_requests_beyond_the_limit_wait_for_their_turn(database: Database) -> None:
+    with database.transaction() as conn:
+        limited = access.of_token(conn, access.add(conn, "cats", ["submit"], access.Limits(requests_per_minute=60)))
+        free = access.of_token(conn, access.add(conn, "dogs", ["submit"]))
+        assert limited is not None
+        assert free is not None
+        conn.execute("update access_tokens set allowance = 2.5, allowance_at = clock_timestamp() where name = 'cats'")
+        pauses = [access.spend(conn, limited.id) for _ in range(4)]
+        assert pauses[:2] == [0.0, 0.0]
+        assert all(0 < pause_s <= 0.5 for pause_s in pauses[2:]), "the third is there after half a second"
+        conn.execute("update access_tokens set allowance_at = allowance_at - interval '1 hour'")
+        assert [access.spend(conn, limited.id) for _ in range(60)] == [0.0] * 60
+        assert access.spend(conn, limited.id) > 0, "an hour without a request allows no more than a minute's"
+        assert access.spend(conn, free.id) == 0.0
+
+
+def test_the_command_makes_a_token_of_a_pipeline_and_rotates_it(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
+
+    def token(*words: str) -> Result:
+        return CliRunner().invoke(main, ["token", *words])
+
+    made = token("create", "--source", "cats", "--expires", "90d", "--requests-per-minute", "600")
+    assert "Token of cats, scopes: submit, read." in made.stderr
+    rotated = token("rotate", "cats", "--overlap", "12h")
+    assert "the previous one works for another 12:00:00" in rotated.stderr
+    with database.transaction() as conn:
+        old, new = (access.of_token(conn, result.stdout.strip()) for result in (made, rotated))
+    assert old == new is not None
+    assert (new.source, new.requests_per_minute, list(new.scopes)) == ("cats", 600, ["submit", "read"])
+    assert new.expires_at is not None
+    assert timedelta(days=89) < new.expires_at - datetime.now(UTC) < timedelta(days=91)
+    for words, said in (
+        (["create"], "a token needs a NAME or a --source"),
+        (["create", "x", "--expires", "soon"], "'soon' is no length of time; write 30m, 12h or 90d"),
+        (["rotate", "dogs"], "no valid token 'dogs'; there are: cats"),
+        (["create", "x", "--source", "x", "--scope", "review"], "the scope review opens all loops"),
+    ):
+        refused = token(*words)
+        assert refused.exit_code == 2
+        assert said in refused.stderr

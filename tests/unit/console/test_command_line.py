@@ -14,8 +14,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
-from console.cli.access import is_loopback
 from console.cli.data_folder import found_data_dir
+from console.cli.invite import is_loopback
 from console.cli.roles import ROLES
 from console.local import folder, last_up
 from console.local.up import down, usable

@@ -1,0 +1,141 @@
+"""The commands of tokens: create, rotate, list and revoke."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from console.cli.output import print_json, show, to_stderr
+from console.cli.wrappers import as_json_too, open_database, with_settings
+from labelloop.errors import UsageError
+from labelloop.process.settings import Settings
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400}
+
+
+def span(ctx: click.Context, param: click.Parameter, value: str | None) -> timedelta | None:
+    """Return the length of time that an option gives, such as 30m, 12h or 90d; None without one."""
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d{1,5})([mhd])", value)
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no length of time; write 30m, 12h or 90d")
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+@click.group()
+def token() -> None:
+    """Manage the tokens of pipelines and of the review pages."""
+
+
+@token.command(short_help="Create a token and print it.")
+@click.argument("name", required=False)
+@click.option(
+    "--scope",
+    help="One or several of submit, read, feedback, review, promote, admin, separated by commas.  "
+    "[submit,read with --source or --loop, else review]",
+)
+@click.option("--loop", help="The only loop that it opens.  [every loop]")
+@click.option("--source", help="Name of the pipeline: all outputs that it submits, and all that it may read.  [any]")
+@click.option("--expires", callback=span, metavar="30m|12h|90d", help="Time until it expires.  [never]")
+@click.option("--requests-per-minute", type=click.IntRange(min=1), help="More are refused with status 429.  [no limit]")
+@click.option("--max-bytes", type=click.IntRange(min=1), help="Largest request.  [8 MiB]")
+@as_json_too
+@with_settings
+def create(
+    settings: Settings,
+    name: str | None,
+    scope: str | None,
+    loop: str | None,
+    source: str | None,
+    expires: timedelta | None,
+    requests_per_minute: int | None,
+    max_bytes: int | None,
+    as_json: bool,
+) -> None:
+    """Create a token and print it, this one time. NAME is the source if left out; decisions are recorded under it."""
+    from labelloop.store.tables import access
+
+    name = name or source
+    if name is None:
+        raise UsageError("a token needs a NAME or a --source: who will use it?")
+    scope = scope or ("submit,read" if source or loop else "review")
+    scopes = [word.strip() for word in scope.split(",") if word.strip()]
+    limits = access.Limits(
+        loop, source, datetime.now(UTC) + expires if expires else None, requests_per_minute, max_bytes
+    )
+    with open_database(settings) as db, db.transaction() as conn:
+        made = access.add(conn, name, scopes, limits)
+    _print(made, as_json, f"Token of {name}, scopes: {', '.join(scopes)}.", name=name, scopes=scopes)
+
+
+@token.command(short_help="Replace a token; the previous one stays valid for a while.")
+@click.argument("name")
+@click.option(
+    "--overlap",
+    callback=span,
+    metavar="30m|12h|90d",
+    default="1h",
+    show_default=True,
+    help="Time for which the previous one works.",
+)
+@as_json_too
+@with_settings
+def rotate(settings: Settings, name: str, overlap: timedelta, as_json: bool) -> None:
+    """Replace the token of NAME and print the new one, this one time. The previous one works until the overlap ends."""
+    from labelloop.store.tables import access
+
+    with open_database(settings) as db, db.transaction() as conn:
+        made = access.rotate(conn, name, overlap)
+    _print(made, as_json, f"New token of {name}; the previous one works for another {overlap}.", name=name)
+
+
+@token.command("list", short_help="List names, scopes, limits and times of all tokens.")
+@as_json_too
+@with_settings
+def list_(settings: Settings, as_json: bool) -> None:
+    """List the name, scopes, limits and times of every token, but not the token itself."""
+    from labelloop.store.tables import access
+
+    with open_database(settings) as db, db.transaction() as conn:
+        rows = access.list_(conn)
+    kept = (
+        "name",
+        "scopes",
+        "loop",
+        "source",
+        "requests_per_minute",
+        "max_bytes",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    )
+    show([{key: getattr(row, key) for key in kept} for row in rows], as_json)
+
+
+@token.command(short_help="Revoke a token at once.")
+@click.argument("name")
+@with_settings
+def revoke(settings: Settings, name: str) -> None:
+    """Revoke the token of NAME at once; anybody logged in with it is logged out."""
+    from labelloop.store.tables import access
+
+    with open_database(settings) as db, db.transaction() as conn:
+        if not access.revoke(conn, name):
+            raise access.unknown_name(conn, name)
+    to_stderr(f"The token of {name} is revoked.")
+
+
+def _print(made: str, as_json: bool, words: str, **more: object) -> None:
+    if as_json:
+        return print_json({**more, "token": made})
+    click.echo(made)
+    to_stderr(f"{words} Copy it now: only its hash is stored.")
+
+
+# The name that `create` had when all tokens were for the review pages.
+token.add_command(click.Command("add", callback=create.callback, params=create.params, hidden=True))
+
+COMMANDS = (token,)
