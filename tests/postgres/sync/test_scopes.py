@@ -1,0 +1,174 @@
+"""Scopes: what the token of a pipeline opens over HTTP, and what it does not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from labelloop import Client
+from labelloop.errors import SettingsError
+from labelloop.process.settings import Settings
+from labelloop.spec.folder import parse
+from labelloop.store.database import Database
+from labelloop.store.tables import access, loops
+from sync.service import create_app
+from tests.support.answering import FEEDBACK, Desk
+from tests.support.intake_client import URL, output
+from tests.support.oidc.provider import AUDIENCE, a_provider
+from tests.support.sync_service import running
+
+ROUTES = {
+    ("GET", "/v1/loops/pets"): "read",
+    ("POST", URL): "submit",
+    ("GET", f"{URL}/a"): "read",
+    ("GET", f"{URL}/a/answer"): "read",
+    ("POST", "/v1/loops/pets/answers"): "read",
+    ("POST", f"{URL}/a/outcome"): "submit",
+    ("POST", FEEDBACK): "feedback",
+    ("POST", "/feedback/"): "feedback",
+    ("GET", FEEDBACK): "read",
+}
+
+
+@pytest.fixture
+def desk(database: Database) -> Desk:
+    desk = Desk(database)
+    with database.transaction() as conn:
+        loops.register(conn, parse("toys", "feedback_loop: {trigger: model_confidence < 0.8, labels: [car, doll]}"))
+    return desk
+
+
+def token(desk: Desk, name: str, *scopes: str, **limits: Any) -> dict[str, Any]:
+    """Return the headers of a new token, as an argument of `ask`."""
+    with desk.database.transaction() as conn:
+        made = access.add(conn, name, scopes, access.Limits(**limits))
+    return {"headers": {"Authorization": f"Bearer {made}"}}
+
+
+def test_each_route_needs_its_scope(desk: Desk) -> None:
+    callers = {scope: token(desk, scope, scope) for scope in ("submit", "read", "feedback", "review", "admin")}
+    for (method, path), needed in ROUTES.items():
+        for scope, who in callers.items():
+            answer = desk.ask(method, path, **who, **({"json": {}} if method == "POST" else {}))
+            if scope in (needed, "admin"):
+                assert answer.status_code not in (401, 403), (method, path, scope, answer)
+            else:
+                assert answer.status_code == 403, (method, path, scope)
+                assert answer.json["detail"] == f"this needs the scope {needed}; {scope} has: {scope}"
+    for scope, who in callers.items():
+        assert desk.ask("GET", "/metrics", **who).status_code == (200 if scope == "admin" else 403)
+        assert desk.ask("GET", "/v1/loops", **who).status_code == 200
+
+
+def test_every_route_of_pipelines_is_closed_to_strangers(desk: Desk) -> None:
+    for rule in desk.web.application.url_map.iter_rules():
+        if rule.rule.startswith(("/v1", "/feedback")):
+            path = rule.rule.replace("<loop>", "pets").replace("<key:key>", "a")
+            for method in rule.methods - {"HEAD", "OPTIONS"}:
+                answer = desk.ask(method, path, headers={"Authorization": "Bearer other"})
+                assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), (method, path)
+
+
+def test_a_pipeline_sees_answers_and_overwrites_only_its_own(desk: Desk) -> None:
+    cats = token(desk, "cats", "submit", "read", "feedback", source="cats")
+    dogs = token(desk, "dogs", "submit", "read", "feedback", source="dogs")
+    assert desk.ask("POST", URL, json=output("c"), **cats).status_code == 201
+    assert desk.ask("POST", URL, json=output("c"), **cats).status_code == 200
+    assert desk.ask("POST", URL, json=output("d", source="dogs"), **dogs).status_code == 201
+    assert desk.get(f"{URL}/c").json["source"] == "cats"
+
+    assert desk.ask("POST", URL, json=output("c"), **dogs).status_code == 409
+    stolen = desk.ask("POST", URL, json=output("e", source="cats"), **dogs)
+    assert (stolen.status_code, stolen.json["path"]) == (422, "source")
+    assert "'cats' is not the source of this token, which is 'dogs'" in stolen.json["detail"]
+
+    for path in (f"{URL}/c", f"{URL}/c/answer"):
+        assert desk.ask("GET", path, **cats).status_code == 200
+        assert desk.ask("GET", path, **dogs).status_code == 404
+    both = desk.ask("POST", "/v1/loops/pets/answers", json={"keys": ["c", "d"]}, **dogs).json
+    assert ([one["key"] for one in both["outputs"]], both["unknown"]) == (["d"], ["c"])
+    assert desk.ask("POST", f"{URL}/c/outcome", json={"fallback": "dog"}, **dogs).status_code == 404
+    assert desk.get(f"{URL}/c").json["outcome"] is None
+
+    given = {"key": "c", "reviewer_id": "mira", "approval": True}
+    assert desk.ask("POST", FEEDBACK, json=given, **dogs).status_code == 404
+    by_id = {"model_output_id": desk.get(f"{URL}/c").json["id"], "reviewer_id": "mira", "approval": True}
+    assert desk.ask("POST", "/feedback/", json=by_id, **dogs).status_code == 404
+    assert desk.ask("POST", FEEDBACK, json=given, **cats).status_code == 201
+
+    exported = {name: desk.web.get(FEEDBACK, **who).text.split() for name, who in (("cats", cats), ("dogs", dogs))}
+    assert [json.loads(line)["key"] for line in exported["cats"]] == ["c"]
+    assert exported["dogs"] == []
+
+
+def test_a_token_of_one_loop_opens_no_other_and_names_none(desk: Desk) -> None:
+    pets = token(desk, "pets", "submit", "read", "feedback", loop="pets")
+    assert desk.ask("GET", "/v1/loops", **pets).json["loops"] == ["pets"]
+    other = desk.ask("GET", "/v1/loops/toys", **pets)
+    assert (other.status_code, other.json["detail"]) == (403, "the token of pets is for loop 'pets' only")
+    toys = token(desk, "toys", "submit", "read", "feedback", loop="toys")
+    desk.submit("c")
+    by_id = {"model_output_id": desk.get(f"{URL}/c").json["id"], "reviewer_id": "mira", "approval": True}
+    assert desk.ask("POST", "/feedback/", json=by_id, **toys).status_code == 404
+    assert desk.ask("POST", "/feedback/", json=by_id, **pets).status_code == 201
+
+
+def test_a_token_is_limited_in_requests_and_bytes(desk: Desk) -> None:
+    slow = token(desk, "slow", "read", requests_per_minute=2)
+    assert [desk.ask("GET", "/v1/loops", **slow).status_code for _ in range(3)] == [200, 200, 429]
+    refused = desk.ask("GET", "/v1/loops", **slow)
+    assert 1 <= int(refused.headers["Retry-After"]) <= 30
+    assert refused.json["detail"] == "the token of slow allows 2 requests a minute"
+    small = token(desk, "small", "submit", max_bytes=200)
+    assert desk.ask("POST", URL, json=output("a"), **small).status_code == 201
+    large = desk.ask("POST", URL, json=output("b", data={"text": "x" * 200}), **small)
+    assert (large.status_code, large.json["detail"]) == (413, "more than 200 bytes in one request; send several")
+
+
+def test_a_program_of_the_identity_provider_submits_under_its_name(database: Database) -> None:
+    with a_provider() as provider:
+        desk = Desk(database)
+        settings = Settings(intake_token="secret", oidc_issuer=provider.url, oidc_audience=AUDIENCE)
+        web = create_app(settings, database).test_client()
+        bearer = provider.token(scope="submit", preferred_username="cats")
+        said = web.post(URL, json=output("c"), headers={"Authorization": f"Bearer {bearer}"})
+        assert said.status_code == 201
+        assert desk.get(f"{URL}/c").json["source"] == "cats"
+        expired = provider.token(scope="submit", exp=1)
+        assert web.post(URL, json=output("d"), headers={"Authorization": f"Bearer {expired}"}).status_code == 401
+
+
+def test_the_client_sends_a_large_request_with_a_token_that_is_a_moment_old(database: Database, tmp_path: Path) -> None:
+    desk = Desk(database)
+    with running(database.url, tmp_path) as url:
+        with database.transaction() as conn:
+            made = access.add(conn, "new", ["submit"])
+        many = [output(f"k{i}", data={"text": "x" * 1000}) for i in range(400)]
+        with Client(url, made, loop="pets") as client:
+            assert client.submit(many).new == 400
+        body = "\n".join(map(json.dumps, many))
+        stranger = httpx.post(f"{url}{URL}", content=body, headers={"Authorization": "Bearer other"})
+        assert stranger.status_code == 401
+    assert desk.get("/v1/loops/pets").json["states"]["waiting"] == 400
+
+
+@pytest.mark.parametrize("allowed", ["", "https://app.example, http://localhost:3000"])
+def test_pages_of_other_origins_are_shut_out_unless_they_are_configured(database: Database, allowed: str) -> None:
+    Desk(database)
+    web = create_app(Settings(intake_token="secret", cors_origins=allowed), database).test_client()
+    for origin in ("https://app.example", "http://localhost:3000", "https://evil.example"):
+        asked = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+        for answer in (web.options(URL, headers=asked), web.get(URL, headers={"Origin": origin})):
+            let_in = answer.headers.get("Access-Control-Allow-Origin")
+            assert let_in == (origin if origin in allowed else None)
+        assert web.options(URL, headers=asked).status_code == 200
+
+
+@pytest.mark.parametrize("wrong", ["*", "app.example", "https://app.example/", "ftp://app.example"])
+def test_an_origin_that_is_none_is_refused_at_the_start(database: Database, wrong: str) -> None:
+    with pytest.raises(SettingsError, match="LABELLOOP_CORS_ORIGINS"):
+        create_app(Settings(intake_token="secret", cors_origins=wrong), database)
