@@ -56,6 +56,11 @@ class Status:
     model_label: str | None = None
     model_confidence: float | None = None
     model_version: str = ""
+    source: str | None = None
+    trace: str | None = None
+    step: str | None = None
+    spec_version: int | None = None
+    """Number of the version of the loop's spec that decided whether people see it."""
     label: str | None = None
     """The final label; None if there is none yet, or if people do not agree."""
     approval: bool | None = None

@@ -69,6 +69,14 @@ class Output:
     """The item as a vector of the loop's embedding length; near vectors mean similar items."""
     gold: str | float | Sequence[Any] | None = None
     """The known correct label, in the form of `label`. Such an item checks people."""
+    source: str | None = None
+    """Who sent it: a pipeline, a service or a team, 1 to 200 characters."""
+    trace: str | None = None
+    """Any text that the outputs of one run of the pipeline share, 1 to 500 bytes."""
+    step: str | None = None
+    """Name of the pipeline's step that made it, 1 to 200 characters."""
+    meta: Mapping[str, Any] | None = None
+    """Anything about the item for the trigger and for reports; people never see it."""
 
     @property
     def group_key(self) -> str:

@@ -21,6 +21,9 @@ MAX_KEY = 500
 _FORBIDDEN_IN_KEYS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line ends, and characters that turn the direction of a text: they would garble logs and pages."""
 
+MAX_TRACE = 500
+"""Largest number of bytes of a trace in UTF-8."""
+
 MAX_EMBEDDING = 4096
 
 LARGEST_REAL = 3.4028234e38
@@ -70,6 +73,10 @@ def from_json(value: object) -> Output:
         evidence=evidence_.read(value.get("evidence")),
         embedding=_embedding(value.get("embedding")),
         gold=_answer("gold", value.get("gold")),
+        source=fields.word("source", value.get("source"), empty=False),
+        trace=_trace(value.get("trace")),
+        step=fields.word("step", value.get("step"), empty=False),
+        meta=_meta(value.get("meta")),
     )
 
 
@@ -122,6 +129,22 @@ def _embedding(value: object) -> list[float] | None:
         i = next(i for i, one in enumerate(numbers) if abs(one) > LARGEST_REAL)
         raise InvalidOutput(f"embedding[{i}]", f"{numbers[i]:g} is too large; the limit is {LARGEST_REAL:g}")
     return list(map(float, numbers))
+
+
+def _trace(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidOutput("trace", "must be a text")
+    if not 0 < (size := len(value.encode())) <= MAX_TRACE:
+        raise InvalidOutput("trace", f"must be 1 to {MAX_TRACE} bytes in UTF-8; there are {size}")
+    return value
+
+
+def _meta(value: object) -> dict[str, Any] | None:
+    if value is not None and not isinstance(value, dict):
+        raise InvalidOutput("meta", "must be an object")
+    return value
 
 
 def _result(value: object) -> list[dict[str, Any]] | None:

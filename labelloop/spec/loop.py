@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -116,6 +117,10 @@ class LoopSpec(Strict):
     def to_json(self) -> dict[str, Any]:
         """Return the spec as plain JSON; `from_json` gives an equal spec back."""
         return self.model_dump(mode="json")
+
+    def sha256(self) -> bytes:
+        """Return the hash of the content: equal specs have equal hashes."""
+        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).digest()
 
     @property
     def config(self) -> LabelingConfig:

@@ -27,6 +27,7 @@ ROWS = {
     "batch_items": f"batch_id {_BATCHES}",
     "output_events": f"output_id {_OUTPUTS}",
     "outputs": "loop = %(loop)s",
+    "spec_versions": "loop = %(loop)s",
     "batches": "loop = %(loop)s",
     "pull_requests": "loop = %(loop)s",
     "projects": "loop = %(loop)s",

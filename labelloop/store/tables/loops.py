@@ -6,10 +6,14 @@ from psycopg.types.json import Jsonb
 
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.tables import spec_versions
 
 
 def register(conn: Conn, spec: LoopSpec) -> None:
-    """Store the loop with the content of its files. A second call with the same files changes nothing."""
+    """Store the loop with the content of its files, and a version of its spec if the content is new.
+
+    A second call with the same files changes nothing.
+    """
     conn.execute(
         """
         insert into loops (name, spec, labels_xml) values (%(name)s, %(spec)s, %(labels_xml)s)
@@ -19,6 +23,7 @@ def register(conn: Conn, spec: LoopSpec) -> None:
         """,
         {"name": spec.name, "spec": Jsonb(spec.to_json()), "labels_xml": spec.labels_xml},
     )
+    spec_versions.number(conn, spec)
 
 
 def get(conn: Conn, name: str) -> LoopSpec | None:

@@ -66,6 +66,11 @@ class Status:
     """None without an answer."""
     rejected: bool | None
     """Whether every reviewer rejected it; None without feedback."""
+    source: str | None
+    trace: str | None
+    step: str | None
+    spec_version: int | None
+    """Number of the loop's spec that chose the lane; None if it came before these numbers were recorded."""
 
 
 class Comparable(NamedTuple):
@@ -77,8 +82,11 @@ class Comparable(NamedTuple):
     embedding: Sequence[float] | None
 
 
-def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], list[Stored], list[Stored]]:
-    """Store the outputs, and add the waiting ones to the pool. Keys must be distinct.
+def insert(
+    conn: Conn, loop: str, rows: Sequence[Row], spec_version: int | None = None
+) -> tuple[list[Stored], list[Stored], list[Stored]]:
+    """Store the outputs, and add the waiting ones to the pool. Keys must be distinct. `spec_version` is the number of
+    the spec that chose their lanes.
 
     Returns three lists in the order of `rows`: new outputs, known ones with the same body, and known ones with another
     body, which are not written. It waits for other transactions that write the same keys.
@@ -88,7 +96,8 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         create temporary table incoming (
             key text, body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb, label text,
             confidence float8, model_version text, produced_at timestamptz, lane lane, triggered boolean,
-            inclusion float8, holdout boolean, utility float8, evidence jsonb, embedding real[], gold text
+            inclusion float8, holdout boolean, utility float8, evidence jsonb, embedding real[], gold text,
+            source text, trace text, step text, meta jsonb
         ) on commit drop
         """
     )
@@ -101,11 +110,13 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         with fresh as (
             insert into outputs (
                 loop, key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version,
-                produced_at, lane, triggered, inclusion_probability, holdout, state, evidence, embedding, gold
+                produced_at, lane, triggered, inclusion_probability, holdout, state, evidence, embedding, gold,
+                source, trace, step, meta, spec_version
             )
             select %(loop)s, key, body_sha256, group_key, data, probabilities, result, label, confidence,
                 model_version, produced_at, lane, triggered, inclusion, holdout,
-                (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold
+                (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold,
+                source, trace, step, meta, %(spec_version)s
             from incoming order by key
             on conflict (loop, key) do nothing
             returning id, key, lane, label, confidence
@@ -117,7 +128,7 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
         )
         select id from fresh
         """,
-        {"loop": loop},
+        {"loop": loop, "spec_version": spec_version},
     ).fetchall()
     new = {row["id"] for row in fresh}
     found = {
@@ -144,7 +155,7 @@ def get(conn: Conn, loop: str, key: str) -> Status | None:
     return cursor.execute(
         """
         select o.id, o.loop, o.key, o.state, o.lane, o.label, o.confidence, o.model_version, o.received_at,
-            a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
+            o.source, o.trace, o.step, o.spec_version, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
             (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
         from outputs o
         left join lateral (
@@ -258,6 +269,10 @@ def _columns(row: Row) -> tuple[Any, ...]:
         None if output.evidence is None else Jsonb(output.evidence),
         None if output.embedding is None else _array(output.embedding),
         structured.text(output.gold),
+        output.source,
+        output.trace,
+        output.step,
+        None if output.meta is None else Jsonb(output.meta),
     )
 
 

@@ -215,3 +215,19 @@ def test_an_output_may_say_what_its_model_calls_the_labels(database: Database) -
     stored = intake.get(f"{URL}/a/1").json
     assert (stored["model_label"], stored["model_confidence"]) == ("Cat", 0.6)
     assert intake.post(output("b", probabilities={"puma": 1.0})).status_code == 422
+
+
+def test_what_an_output_says_of_its_origin_is_stored_and_read_back(intake: Intake) -> None:
+    origin = {"source": "bot", "trace": "run\n7", "step": "draft"}
+    assert intake.post(output(**origin, meta={"tier": "gold", "n": [1]})).status_code == 201
+    said = intake.get(f"{URL}/a/1").json
+    assert {name: said[name] for name in origin} == origin
+    assert said["spec_version"] == 1
+    assert intake.sql("select source, trace, step, meta from outputs") == [
+        {**origin, "meta": {"tier": "gold", "n": [1]}}
+    ]
+    assert intake.post(output(**origin, meta={"tier": "silver"})).status_code == 409
+    assert intake.post(output("b")).status_code == 201
+    assert intake.sql("select source, trace, step, meta from outputs where key = 'b'") == [
+        dict.fromkeys(("source", "trace", "step", "meta"))
+    ]

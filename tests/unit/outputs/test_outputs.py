@@ -79,6 +79,15 @@ def test_the_three_forms_are_read() -> None:
         ({"probabilities": ..., "result": [{**REGION, "value": 1}]}, "result[0].value"),
         ({"model_version": 3}, "model_version"),
         ({"group": ""}, "group"),
+        ({"source": ""}, "source"),
+        ({"source": "s" * 201}, "source"),
+        ({"step": 3}, "step"),
+        ({"step": ""}, "step"),
+        ({"trace": ""}, "trace"),
+        ({"trace": "ä" * 251}, "trace"),
+        ({"trace": 3}, "trace"),
+        ({"meta": []}, "meta"),
+        ({"meta": "x"}, "meta"),
         ({"produced_at": "2026-01-31T12:00:00"}, "produced_at"),
         ({"produced_at": "10000-01-01T00:00:00Z"}, "produced_at"),
         ({"produced_at": "0001-01-01T00:00:00+14:00"}, "produced_at"),
@@ -178,6 +187,23 @@ def test_the_hash_of_a_body_is_of_what_it_says() -> None:
     assert body_sha256(read(produced_at=at)) == body_sha256(read(produced_at="2026-01-31T14:00:00+02:00"))
     others = [read(produced_at=at), read(group="g"), read(data={"text": "ho"}), read(model_version="2")]
     assert len({body_sha256(o) for o in [read(), *others]}) == 5
+
+
+def test_a_body_that_says_nothing_of_its_origin_has_the_hash_that_it_always_had() -> None:
+    assert body_sha256(read()).hex() == "29a7dbe0ce01ed1680530023b2d5ea4f3d5243271bef8bfbc1a62607deffc6e3"
+    assert (
+        body_sha256(read(group="g", gold="cat", model_version="7")).hex()
+        == "f5e450be5f78e3591bed80092303fb9efaf89c57e20de5376a2cfcbc71a4392a"
+    )
+    assert read(source=None, trace=None, step=None, meta=None) == read()
+    said = [{"source": "a"}, {"source": "b"}, {"trace": "a"}, {"step": "a"}, {"meta": {}}, {"meta": {"a": 1}}]
+    assert len({body_sha256(read(**fields)) for fields in [{}, *said]}) == 7
+
+
+def test_any_text_may_be_a_trace_and_meta_holds_any_json() -> None:
+    origin = {"source": "bot", "trace": "\n ä" + "x" * 496, "step": "draft", "meta": {"a": [{"b": None}], "": True}}
+    output = read(**origin)
+    assert {name: output.to_json()[name] for name in origin} == origin
 
 
 def test_an_output_must_fit_its_loop() -> None:
