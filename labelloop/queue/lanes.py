@@ -158,7 +158,22 @@ def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float 
         first, second = single.two_highest(output.probabilities.values())
         margin = first - second
         entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
-    return Facts(confidence, margin, entropy, label, output.model_version)
+    probabilities = output.probabilities
+    if probabilities is None and output.evidence is not None:
+        probabilities = output.evidence.get("labels")  # several labels at once, each with its own
+    return Facts(
+        confidence,
+        margin,
+        entropy,
+        label,
+        output.model_version,
+        output.source,
+        output.step,
+        output.trace,
+        output.data,
+        output.meta,
+        probabilities,
+    )
 
 
 def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
-
 from labelloop.labeling.controls import Kind
-from labelloop.spec import loop_yaml
+from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
 
@@ -84,9 +82,8 @@ def _check_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Non
         )
     if kind is Kind.LABEL:
         return
-    for node in ast.walk(ast.parse(spec.trigger.strip(), mode="eval")):
-        if isinstance(node, ast.Name) and node.id in ("label", "margin", "entropy"):
-            raise document.error(
-                ("trigger",),
-                f"trigger: {node.id} needs one label, and the answer is {kind.words}: use model_confidence",
-            )
+    needs_one = {"label", "margin", "entropy"} | ({"probabilities"} if kind is not Kind.LABELS else set())
+    for named, line, column in trigger.names(spec.trigger):
+        if named in needs_one:
+            why = f"trigger: {named} needs one label, and the answer is {kind.words}: use model_confidence"
+            raise document.inside(("trigger",), line, column, why)

@@ -31,10 +31,15 @@ class Document:
         return _error(self._mark(path, at_key), message)
 
     def inside(self, path: Sequence[int | str], line: int, column: int, message: str) -> SpecError:
-        """Return an error at a character of a text. If the text spans several lines, the error is at its beginning."""
+        """Return an error at a character of a text; at its beginning if YAML joins its lines."""
         mark = self._mark(path)
-        if line == 1 and mark.buffer is not None and mark.buffer[mark.pointer : mark.pointer + 1] not in "|>":
-            quoted = mark.buffer[mark.pointer : mark.pointer + 1] in ("'", '"')
+        begins = "" if mark.buffer is None else mark.buffer[mark.pointer : mark.pointer + 1]
+        if begins == "|":
+            lines = mark.buffer[mark.pointer :].split("\n")[1:] if mark.buffer else []
+            indent = next((len(text) - len(text.lstrip(" ")) for text in lines if text.strip()), 0)
+            return SpecError(f"loop.yaml: {message}", line=mark.line + 1 + line, column=indent + column)
+        if line == 1 and begins not in ("", ">"):
+            quoted = begins in ("'", '"')
             return SpecError(f"loop.yaml: {message}", line=mark.line + 1, column=mark.column + column + quoted)
         return _error(mark, message)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -78,6 +79,6 @@ def of_loop(conn: Conn, loop: str) -> list[SpecVersion]:
     )
 
 
-def _number(conn: Conn, key: dict[str, object]) -> int | None:
+def _number(conn: Conn, key: Mapping[str, object]) -> int | None:
     row = conn.execute("select number from spec_versions where loop = %(loop)s and sha256 = %(sha256)s", key).fetchone()
     return None if row is None else int(row["number"])

@@ -218,7 +218,7 @@ def test_an_output_may_say_what_its_model_calls_the_labels(database: Database) -
 
 
 def test_what_an_output_says_of_its_origin_is_stored_and_read_back(intake: Intake) -> None:
-    origin = {"source": "bot", "trace": "run\n7", "step": "draft"}
+    origin: dict[str, Any] = {"source": "bot", "trace": "run\n7", "step": "draft"}
     assert intake.post(output(**origin, meta={"tier": "gold", "n": [1]})).status_code == 201
     said = intake.get(f"{URL}/a/1").json
     assert {name: said[name] for name in origin} == origin

@@ -196,12 +196,24 @@ def test_a_body_that_says_nothing_of_its_origin_has_the_hash_that_it_always_had(
         == "f5e450be5f78e3591bed80092303fb9efaf89c57e20de5376a2cfcbc71a4392a"
     )
     assert read(source=None, trace=None, step=None, meta=None) == read()
-    said = [{"source": "a"}, {"source": "b"}, {"trace": "a"}, {"step": "a"}, {"meta": {}}, {"meta": {"a": 1}}]
+    said: list[dict[str, Any]] = [
+        {"source": "a"},
+        {"source": "b"},
+        {"trace": "a"},
+        {"step": "a"},
+        {"meta": {}},
+        {"meta": {"a": 1}},
+    ]
     assert len({body_sha256(read(**fields)) for fields in [{}, *said]}) == 7
 
 
 def test_any_text_may_be_a_trace_and_meta_holds_any_json() -> None:
-    origin = {"source": "bot", "trace": "\n ä" + "x" * 496, "step": "draft", "meta": {"a": [{"b": None}], "": True}}
+    origin: dict[str, Any] = {
+        "source": "bot",
+        "trace": "\n ä" + "x" * 496,
+        "step": "draft",
+        "meta": {"a": [{"b": None}], "": True},
+    }
     output = read(**origin)
     assert {name: output.to_json()[name] for name in origin} == origin
 
