@@ -56,6 +56,7 @@ class SpecError(UsageError):
         self.reason = message
         self.line = line
         self.column = column
+        self.loop = loop
 
 
 class Retriable(LabelloopError):

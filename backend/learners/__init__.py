@@ -15,6 +15,7 @@ import numpy as np
 from backend.learners.making import construct
 from backend.learners.predictions import Predictions
 from labelloop.errors import SpecError
+from labelloop.reading.nearest import did_you_mean
 from labelloop.spec.learners import ESTIMATOR
 
 
@@ -84,7 +85,8 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
     if name not in LEARNER_CLASSES:
         there = ", ".join(sorted(LEARNER_CLASSES))
         by_path = "scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
-        raise SpecError(f"no learner {name!r}; there are: {there}, and {by_path}")
+        near = did_you_mean(name, LEARNER_CLASSES)
+        raise SpecError(f"no learner {name!r}{near}; there are: {there}, and {by_path}")
     load_sklearn()
     module, _, found = LEARNER_CLASSES[name].rpartition(".")
     learner: type[Learner] = getattr(import_module(f"{__name__}.{module}"), found)

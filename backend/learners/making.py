@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import pydantic
 
 from labelloop.errors import SpecError
+from labelloop.reading.nearest import did_you_mean
 
 T = TypeVar("T")
 
@@ -22,9 +23,12 @@ def construct(learner: type[T], params: Mapping[str, Any]) -> T:
     except pydantic.ValidationError as exc:
         first = exc.errors(include_url=False)[0]
         name = ".".join(str(part) for part in first["loc"] if not str(part).startswith("function"))
-        takes = ", ".join(p for p, v in inspect.signature(learner).parameters.items() if v.kind is not v.VAR_KEYWORD)
+        known = [p for p, v in inspect.signature(learner).parameters.items() if v.kind is not v.VAR_KEYWORD]
+        takes = ", ".join(known)
         if first["type"] == "unexpected_keyword_argument":
-            raise SpecError(f"learner.params: no {name!r} here; there are: {takes}") from None
+            raise SpecError(
+                f"learner.params: no {name!r} here{did_you_mean(name, known)}; there are: {takes}"
+            ) from None
         if first["type"] == "missing_argument":
             raise SpecError(f"learner.params: {name!r} is missing; there are: {takes}") from None
         message = str(first["msg"]).replace("Input should", "should")

@@ -18,13 +18,13 @@ def learner_of(spec: LoopSpec) -> Learner:
 
 
 def check(spec: LoopSpec) -> None:
-    """Raise SpecError with the loop's name if its learner cannot be made."""
+    """Raise SpecError if the loop's learner cannot be made."""
     if spec.without_learner is not None:
         return
     try:
         learner_of(spec)
     except (Failed, SpecError, SettingsError) as exc:
-        raise SpecError(f"{spec.name}/loop.yaml: {exc}") from exc
+        raise SpecError(str(exc)) from exc
 
 
 def field_of(spec: LoopSpec) -> str:

@@ -17,10 +17,12 @@ ROLES = {
         "token": "Add, list and revoke tokens for the review pages",
         "settings": "Show the settings in force, with secrets hidden",
         "migrate": "Update the database schema and register the loops",
+        "spec": "Name every mistake in the files of the loops",
         "completion": "Print the script for completion on the tab key",
     },
     "Send outputs": {
         "submit": "Submit the outputs in a file, one JSON object a line",
+        "try": "Tell which outputs of a file would be asked, and why",
     },
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",

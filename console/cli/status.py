@@ -127,7 +127,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
     if faults:
-        found = f"{len(faults)} of {len(specs) + len(faults)} loops not registered:"
+        refused_loops = {fault.loop for fault in faults}
+        found = f"{len(refused_loops)} of {len(specs) + len(refused_loops)} loops not registered:"
         raise Failed("\n".join([found, *map(str, faults)]))
 
 

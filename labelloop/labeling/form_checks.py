@@ -7,8 +7,10 @@ checked.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
+from labelloop.errors import SpecError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import KINDS, Kind, choices_of, fault
 from labelloop.labeling.form_xml import Places, editor_reads, fields_of, read_xml, renamed
@@ -36,36 +38,52 @@ def label_fault(label: str) -> str | None:
     return None
 
 
-def check(xml: str) -> None:
-    """Raise SpecError with line and column if answers to this form would be lost, or if Label Studio refuses it."""
-    root, places = read_xml(xml)
-    for element in root.iter():
-        _check_tag(element, places)
-    config = LabelingConfig.parse(xml)
+def faults(xml: str) -> list[SpecError]:
+    """Return every mistake by which answers to this form would be lost, or for which Label Studio refuses it."""
+    try:
+        root, places = read_xml(xml)
+    except SpecError as exc:
+        return [exc]
+    found = [exc for element in root.iter() for exc in _all_of(_check_tag, element, places)]
+    if found:  # the rest is about controls as these tags would be
+        return found
+    try:
+        config = LabelingConfig.parse(xml)
+    except SpecError as exc:
+        return [exc]
     elements = {element.get("name"): element for element in root.iter()}
     for control in config.controls:
         if control.tag in ("Choices", "Labels", "Taxonomy"):
-            _check_choices(elements[control.name], places)
+            found += _all_of(_check_choices, elements[control.name], places)
     for role, about in (("verdict", config.verdict), ("comment", config.comment)):
         if about is not None and about.per_region:
-            raise fault(
-                f"{about.tag} {role!r} asks about regions (perRegion); labelloop reads a {role} about the item",
-                places,
-                elements[role],
-            )
+            asks = f"{about.tag} {role!r} asks about regions (perRegion); labelloop reads a {role} about the item"
+            found.append(fault(asks, places, elements[role]))
     answer = config.answer
     if len(answer.labels) == 1 and answer.kind is Kind.LABEL:
-        raise fault(
-            f"{answer.name!r} has one label: with one label there is nothing to choose", places, elements[answer.name]
-        )
+        one = f"{answer.name!r} has one label: with one label there is nothing to choose"
+        found.append(fault(one, places, elements[answer.name]))
+    return found
 
 
-def _check_tag(element: Element, places: Places) -> None:
+def _all_of(
+    check: Callable[[Element, Places], Iterator[SpecError]], element: Element, places: Places
+) -> list[SpecError]:
+    found = []
+    try:
+        for exc in check(element, places):
+            found.append(exc)  # noqa: PERF402 -- those before an exception count too
+    except SpecError as exc:
+        found.append(exc)
+    return found
+
+
+def _check_tag(element: Element, places: Places) -> Iterator[SpecError]:
     tag = _READ.get(element.tag.lower(), element.tag)
     if element.tag != tag:
-        raise fault(f"the tag <{element.tag}> is written <{tag}>", places, element)
+        yield fault(f"the tag <{element.tag}> is written <{tag}>", places, element)
     if tag == "Repeater":
-        raise fault(
+        yield fault(
             "Repeater creates controls whose names are not in the form (c0, c1), and labelloop reads one answer an "
             "item. Submit each item of the list as an output of its own",
             places,
@@ -74,7 +92,7 @@ def _check_tag(element: Element, places: Places) -> None:
     for field in fields_of(element):
         # The server and the editor may read a name differently; form_xml renames the field if it can.
         if not editor_reads(field) and not renamed(field):
-            raise fault(
+            yield fault(
                 f"Label Studio takes all of {field!r} as one field of the data, since the value begins with $. A field "
                 "is letters, digits and _, or a path of such (doc.text). To show several fields, begin with a word",
                 places,
@@ -82,18 +100,18 @@ def _check_tag(element: Element, places: Places) -> None:
             )
 
 
-def _check_choices(element: Element, places: Places) -> None:
+def _check_choices(element: Element, places: Places) -> Iterator[SpecError]:
     seen = set[str]()
     name = element.get("name")
     choices = choices_of(element, places)
     if len(choices) > MAX_LABELS:
-        raise fault(f"{name!r} has {len(choices)} labels; at most {MAX_LABELS} are allowed", places, element)
+        yield fault(f"{name!r} has {len(choices)} labels; at most {MAX_LABELS} are allowed", places, element)
     for label, choice in choices:
         if label in seen:
-            raise fault(f"{name!r} has {label!r} twice", places, choice)
+            yield fault(f"{name!r} has {label!r} twice", places, choice)
         seen.add(label)
         if wrong := label_fault(label):
-            raise fault(f"in {name!r} {wrong}", places, choice)
+            yield fault(f"in {name!r} {wrong}", places, choice)
     from_data = element.get("value") or element.get("apiUrl")
     if element.tag == "Choices" and not choices and not from_data and not any(True for _ in element.iter("Choice")):
-        raise fault(f"Choices {name!r} has no <Choice>, which Label Studio refuses", places, element)
+        yield fault(f"Choices {name!r} has no <Choice>, which Label Studio refuses", places, element)

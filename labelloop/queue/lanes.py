@@ -73,15 +73,15 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     """Return the lane of an output. `sends` is the compiled trigger, if the caller already has it."""
     label, confidence = headline(output, spec)
     gold = output.gold is not None
-    triggered = None if gold else (sends or spec.sends)(_facts(output, spec, label, confidence))
-    holdout = not gold and unit_hash("holdout", spec.name, output.group_key) < spec.holdout
+    triggered = None if gold else (sends or spec.sends)(facts_of(output, spec, label, confidence))
+    holdout = not gold and draw(Lane.HOLDOUT, output, spec) < spec.holdout
     if gold:
         lane = Lane.GOLD
     elif holdout:
         lane = Lane.HOLDOUT
     elif triggered:
-        lane = Lane.CONTROL if unit_hash("control", spec.name, output.key) < spec.queue.control else Lane.RULE
-    elif unit_hash("audit", spec.name, output.key) < spec.audit:
+        lane = Lane.CONTROL if draw(Lane.CONTROL, output, spec) < spec.queue.control else Lane.RULE
+    elif draw(Lane.AUDIT, output, spec) < spec.audit:
         lane = Lane.AUDIT
     else:
         lane = Lane.PASS
@@ -94,6 +94,14 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
     if lane not in (Lane.RULE, Lane.GOLD):
         chance = spec.holdout + (1.0 - spec.holdout) * (spec.queue.control if triggered else spec.audit)
     return Placement(lane, triggered, chance, holdout, utility, label, confidence)
+
+
+def draw(lane: Lane, output: Output, spec: LoopSpec) -> float:
+    """Return the number in [0, 1) that chance drew for this output: it is in the lane if it is below the lane's share.
+
+    Outputs of one group have one number for the hold-out set.
+    """
+    return unit_hash(lane, spec.name, output.group_key if lane == Lane.HOLDOUT else output.key)
 
 
 def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
@@ -112,6 +120,31 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
         likely = structured.write_labels(label for label, share in shares.items() if share > 0.5)
         return likely, math.prod(max(share, 1.0 - share) for share in shares.values())
     return structured.text(output.label), output.confidence
+
+
+def facts_of(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:
+    """Return what the trigger can read; `label` and `confidence` are those of `headline`."""
+    margin = entropy = None
+    if output.probabilities is not None:
+        first, second = single.two_highest(output.probabilities.values())
+        margin = first - second
+        entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
+    probabilities = output.probabilities
+    if probabilities is None and output.evidence is not None:
+        probabilities = output.evidence.get("labels")  # several labels at once, each with its own
+    return Facts(
+        confidence,
+        margin,
+        entropy,
+        label,
+        output.model_version,
+        output.source,
+        output.step,
+        output.trace,
+        output.data,
+        output.meta,
+        probabilities,
+    )
 
 
 def reason_for(
@@ -150,30 +183,6 @@ def announced_lane(lane: Lane, spec: LoopSpec) -> Lane:
         Lane.CONTROL: queue.control,
     }
     return next((lane for lane, share in drawn.items() if share), Lane.RULE)
-
-
-def _facts(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:
-    margin = entropy = None
-    if output.probabilities is not None:
-        first, second = single.two_highest(output.probabilities.values())
-        margin = first - second
-        entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
-    probabilities = output.probabilities
-    if probabilities is None and output.evidence is not None:
-        probabilities = output.evidence.get("labels")  # several labels at once, each with its own
-    return Facts(
-        confidence,
-        margin,
-        entropy,
-        label,
-        output.model_version,
-        output.source,
-        output.step,
-        output.trace,
-        output.data,
-        output.meta,
-        probabilities,
-    )
 
 
 def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:

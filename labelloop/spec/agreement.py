@@ -2,52 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+from labelloop.errors import SpecError
 from labelloop.labeling.controls import Kind
 from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
 
 
-def check_agreement(document: loop_yaml.Document, spec: LoopSpec) -> None:
-    """Raise SpecError unless the parts of the spec agree.
+def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
+    """Yield an error for each two parts of the spec that do not agree.
 
     The labels of loop.yaml and labels.xml must be the same. Annotators must see the field that the learner reads. The
     learner must predict the kind of answer that they give.
     """
     config = spec.config
     if len(spec.labels) == 1 and config.kind is Kind.LABEL:
-        raise document.error(("labels",), "labels: with one label there is nothing to choose; name at least two")
+        yield document.error(("labels",), "labels: with one label there is nothing to choose; name at least two")
     if spec.labels and config.kind is Kind.NUMBER:
-        raise document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
+        yield document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
     if config.labels and set(config.labels) != set(spec.labels):
-        raise document.error(
+        yield document.error(
             ("labels",), f"labels: {', '.join(spec.labels)} here, but labels.xml has {', '.join(config.labels)}"
         )
     field = spec.learner.field
     if field is not None and field not in config.data_fields:
-        raise document.error(
+        yield document.error(
             ("learner", "field"),
             f"learner.field: annotators do not see {field!r}; they see: {', '.join(config.data_fields) or 'nothing'}",
         )
 
     if field is not None and config.text_field not in (None, field):
-        raise document.error(
+        yield document.error(
             ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
         )
-    _check_learner_reads(document, spec)
-    _check_kind(document, spec, config.kind)
+    yield from _of_what_is_read(document, spec)
+    yield from _of_kind(document, spec, config.kind)
 
 
-def _check_learner_reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
+def _of_what_is_read(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
     """Check that a learner of texts reads a text, and not the address of a picture, a sound or a file."""
     learner, addresses = spec.learner, spec.config.addresses
     if learner.fetch and learner.reads != IMAGES:
-        raise document.error(
+        yield document.error(
             ("learner", "fetch"), f"learner.fetch: only pictures are fetched, and {learner.name!r} reads none"
         )
     if learner.name == NONE:
         if learner.params:
-            raise document.error(("learner", "params"), "learner.params: there is no learner; name one in learner.name")
+            yield document.error(("learner", "params"), "learner.params: there is no learner; name one in learner.name")
         return
     as_text = learner.reads == TEXT or (learner.name == "remote" and learner.params.get("protocol") == "chat")
     read = [spec.field] if as_text else []
@@ -56,26 +59,27 @@ def _check_learner_reads(document: loop_yaml.Document, spec: LoopSpec) -> None:
         read += fields if isinstance(fields, list | tuple) else ()  # the learner itself refuses anything else
     for field in (name for name in read if name in addresses or name is None):
         if field is None and not addresses:
-            raise document.error(
+            yield document.error(
                 ("learner",),
                 f"learner: {learner.name!r} reads a text, and labels.xml shows no field of the data: show one, such as "
                 "value='$text', or name `none`",
             )
+            continue
         what = f"annotators see {', '.join(addresses)} only" if field is None else f"{field!r} is one in labels.xml"
-        raise document.error(
+        yield document.error(
             ("learner",),
             f"learner: {learner.name!r} would learn the text of an address, and {what}: name `images` for pictures, "
             "`none`, or a text in learner.field",
         )
 
 
-def _check_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> None:
+def _of_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterator[SpecError]:
     """Check that the learner predicts this kind of answer, and that the trigger uses only facts that it has."""
     name = spec.learner.name
     predicts = spec.learner.facts.predicts
     if predicts not in (None, kind):
         answer = spec.config.answer
-        raise document.error(
+        yield document.error(
             ("learner", "name"),
             f"learner.name: {name!r} predicts {predicts.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
             f"{kind.words}: {default_learner(kind)!r} does",
@@ -86,4 +90,4 @@ def _check_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Non
     for named, line, column in trigger.names(spec.trigger):
         if named in needs_one:
             why = f"trigger: {named} needs one label, and the answer is {kind.words}: use model_confidence"
-            raise document.inside(("trigger",), line, column, why)
+            yield document.inside(("trigger",), line, column, why)

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from labelloop.reading.nearest import did_you_mean
 from labelloop.spec.sections import Strict
 
 SLICES = ("label", "source", "reviewer", "length", "time")
@@ -111,7 +112,8 @@ class GateSpec(Strict):
     def _can_be_cut(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in SLICES and name != "data" and not re.fullmatch(r"data\..+", name):
-                raise ValueError(f"no slice {name!r}; there are: {', '.join(SLICES)}, data and data.<field>")
+                near = did_you_mean(name, SLICES)
+                raise ValueError(f"no slice {name!r}{near}; there are: {', '.join(SLICES)}, data and data.<field>")
         return names
 
     @model_validator(mode="after")

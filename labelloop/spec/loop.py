@@ -13,6 +13,7 @@ from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
+from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.sections import Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
@@ -21,9 +22,6 @@ from labelloop.spec.trigger import Trigger, compile_trigger
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-
-SHOWN_LABELS = 10
-"""Labels named in one message."""
 
 
 class LoopSpec(Strict):
@@ -66,7 +64,8 @@ class LoopSpec(Strict):
     def _shows_fields(cls, show: dict[str, str]) -> dict[str, str]:
         for kind, value in show.items():
             if kind not in SHOWABLE_FIELDS:
-                raise ValueError(f"{kind!r} cannot be shown; there are: {', '.join(SHOWABLE_FIELDS)}")
+                near = did_you_mean(kind, SHOWABLE_FIELDS)
+                raise ValueError(f"{kind!r} cannot be shown{near}; there are: {', '.join(SHOWABLE_FIELDS)}")
             if not value.startswith("$") or not value[1:].isidentifier():
                 raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
         return show
@@ -85,9 +84,8 @@ class LoopSpec(Strict):
         for entry in self.gate.watch:
             by, _, label = entry.partition("=")
             if by == "label" and label and self.labels and label not in self.labels:
-                some = ", ".join(self.labels[:SHOWN_LABELS])
-                more = f" and {len(self.labels) - SHOWN_LABELS} more" if len(self.labels) > SHOWN_LABELS else ""
-                raise ValueError(f"gate.watch: no label {label!r}; there are: {some}{more}")
+                near = did_you_mean(label, self.labels)
+                raise ValueError(f"gate.watch: no label {label!r}{near}; {some(self.labels)}")
         return self
 
     @field_validator("title")

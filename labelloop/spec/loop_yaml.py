@@ -25,6 +25,8 @@ class Document:
     value: dict[str, Any]
     values: dict[Path, yaml.Mark]
     keys: dict[Path, yaml.Mark]
+    faults: list[SpecError]
+    """Mistakes that do not keep the rest from being read, such as a key that is given twice."""
 
     def error(self, path: Sequence[int | str], message: str, *, at_key: bool = False) -> SpecError:
         """Return an error at the place of `path` below the root; at the nearest parent if the file has no such path."""
@@ -62,7 +64,7 @@ def dotted(path: Sequence[int | str]) -> str:
 def read(text: str) -> Document:
     """Read the text of a loop.yaml.
 
-    Raises SpecError for invalid YAML, a duplicate key, an alias, and any root other than `feedback_loop`.
+    Raises SpecError for invalid YAML, an alias, a value that cannot be kept, and if `feedback_loop` is missing.
     """
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise SpecError(f"loop.yaml: more than {MAX_BYTES} bytes")
@@ -81,10 +83,10 @@ def read(text: str) -> Document:
         raise SpecError("loop.yaml: nested too deeply", line=1, column=1) from None
     if not isinstance(value, dict) or not isinstance(value.get(ROOT), dict):
         raise SpecError(f"loop.yaml: begins with `{ROOT}:` and its keys below it", line=1, column=1)
-    document = Document(value[ROOT], reader.values, reader.keys)
+    document = Document(value[ROOT], reader.values, reader.keys, reader.faults)
     for other in value:
         if other != ROOT:
-            raise _error(document.keys[(other,)], f"{other}: no such key beside {ROOT}")
+            document.faults.append(_error(document.keys[(other,)], f"{other}: no such key beside {ROOT}"))
     return document
 
 
@@ -95,6 +97,7 @@ class _Reader:
         self.loader = loader
         self.values: dict[Path, yaml.Mark] = {}
         self.keys: dict[Path, yaml.Mark] = {}
+        self.faults: list[SpecError] = []
         self._seen: set[int] = set()
 
     def plain(self, node: yaml.Node, path: Path) -> Any:
@@ -116,9 +119,11 @@ class _Reader:
         for key_node, value_node in node.value:
             key = self.scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
-                raise _error(key_node.start_mark, f"a key is text; found {key!r}")
+                self.faults.append(_error(key_node.start_mark, f"a key is text; found {key!r}"))
+                continue
             if key in values:
-                raise _error(key_node.start_mark, f"{dotted((*path[1:], key))}: is given twice")
+                self.faults.append(_error(key_node.start_mark, f"{dotted((*path[1:], key))}: is given twice"))
+                continue
             self.keys[(*path, key)] = key_node.start_mark
             values[key] = self.plain(value_node, (*path, key))
         return values

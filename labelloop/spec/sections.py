@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from labelloop import strategies
+from labelloop.reading.nearest import did_you_mean
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
 from labelloop.spec.learners import NONE, LearnerFacts, facts_of
@@ -75,7 +76,10 @@ class Queue(Strict):
     @classmethod
     def _exists(cls, strategy: str) -> str:
         if strategy not in strategies.names():
-            raise ValueError(f"no query strategy {strategy!r}; there are: {', '.join(strategies.names())}")
+            known = strategies.names()
+            raise ValueError(
+                f"no query strategy {strategy!r}{did_you_mean(strategy, known)}; there are: {', '.join(known)}"
+            )
         return strategy
 
     @model_validator(mode="after")

@@ -103,6 +103,8 @@ def _read(text: str, labels: Collection[str]) -> tuple[str, ast.expr, _Reader]:
         # If the text ends too early, Python gives no column: the fault is at the end.
         line, column = (exc.lineno or 1, exc.offset) if exc.offset else (1, len(source) + 1)
         message = "a bracket is not closed" if several and "']'" in exc.msg else exc.msg
+        if several and line > (last := source.count("\n")):  # in the bracket that was added
+            line, column = last, len(source.split("\n")[-2]) + 1
         column += blanks if line == 1 else 0
         raise SpecError(f"trigger: {message}", line=above + line, column=column) from None
     except (ValueError, RecursionError, MemoryError) as exc:

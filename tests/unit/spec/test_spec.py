@@ -106,9 +106,9 @@ def test_a_spec_through_json_is_the_same(spec: LoopSpec) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "column", "words"),
     [
-        (BASE + "  queue:\n    windw: 3\n", 4, 5, "queue.windw: no such key"),
+        (BASE + "  queue:\n    windw: 3\n", 4, 5, "queue.windw: no such key (did you mean 'window'?)"),
         (BASE + '  queue:\n    window: "3"\n', 4, 13, "queue.window: should be a valid integer, not '3'"),
-        (BASE + "  queue: {strategy: magin}\n", 3, 21, "'magin'; there are: least_confidence, margin"),
+        (BASE + "  queue: {strategy: magin}\n", 3, 21, "'magin' (did you mean 'margin'?); there are: least"),
         (BASE + "  queue: {audit: 0.6, holdout: 0.6}\n", 3, 10, "audit 0.6, holdout 0.6, gold 0.05 are shares of one"),
         (BASE + "  queue: {diversity: 2}\n", 3, 22, "queue.diversity: should be less than or equal to 1, not 2"),
         (BASE + "  queue: {embedding: -1}\n", 3, 22, "queue.embedding: should be greater than or equal to 0"),

@@ -1,0 +1,50 @@
+"""Try outputs on a loop's spec: would each be asked, in which lane, and why. Nothing is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from labelloop.queue.explaining import explain
+from labelloop.queue.lanes import Lane
+from labelloop.spec import trigger
+from labelloop.spec.loop import LoopSpec
+from sync.intake.taking import Line, read
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What would become of one line."""
+
+    line: int
+    key: str | None
+    """None if the line has no valid key."""
+    asked: bool
+    """Whether people would see it."""
+    lane: str | None
+    """None if the intake would refuse the line."""
+    label: str | None
+    confidence: float | None
+    why: str
+
+
+def tried(spec: LoopSpec, lines: Iterable[Line]) -> Iterator[Tried]:
+    """Yield what the intake would do with each line, as if no key were known before.
+
+    A line whose key an earlier line has too is refused if its body differs.
+    """
+    parts = trigger.parts(spec.trigger, spec.labels)
+    seen: dict[str, tuple[int, bytes]] = {}
+    for number, raw in lines:
+        batch = read(spec, [(number, raw)])
+        for problem in batch.invalid:
+            yield Tried(number, problem.key, False, None, None, None, f"refused: {problem.message}")
+        for key, row in batch.rows.items():
+            first, sha256 = seen.setdefault(key, (number, row.sha256))
+            if sha256 != row.sha256:
+                why = f"refused: line {first} has this key with another body"
+                yield Tried(number, key, False, None, None, None, why)
+                continue
+            placed = row.placement
+            why = explain(row.output, placed, spec, parts)
+            yield Tried(number, key, placed.lane != Lane.PASS, placed.lane, placed.label, placed.confidence, why)

@@ -1,0 +1,79 @@
+"""`spec check` and `try`: without any server, by the files of the loops alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from console.cli import main
+from labelloop.spec.folder import load_all
+
+LOOPS = Path(__file__).parents[3] / "labeling_configs"
+
+
+def run(loops: Path, *words: str, stdin: str | None = None) -> Result:
+    env = {"LABELLOOP_LOOPS_DIR": str(loops), "LABELLOOP_DATABASE_URL": ""}
+    return CliRunner().invoke(main, list(words), env=env, input=stdin)
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Path:
+    for name, text in {
+        "good": "feedback_loop: {trigger: margin < 0.1}\n",
+        "bad": "feedback_loop:\n  trigger: margn < 0.1 or data.x\n  audt: 1\n",
+        "other": "feedback_loop:\n  trigger: margin < 0.1\n  labels: [a, b]\n  learner: {params: {charcters: true}}\n",
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "loop.yaml").write_text(text)
+    return tmp_path
+
+
+def test_every_mistake_of_every_loop_is_named_in_the_words_of_migrate(faulty: Path) -> None:
+    from backend.learners.of_spec import check
+
+    found = run(faulty, "spec", "check")
+    assert found.exit_code == 1
+    assert found.stdout.splitlines() == [str(fault) for fault in load_all(faulty, check)[1]]
+    assert [line.partition(" loop.yaml")[0] for line in found.stdout.splitlines()] == [
+        "loop 'bad': line 2, column 12:", "loop 'bad': line 2, column 27:", "loop 'bad': line 3, column 3:",
+        "loop 'other': line 4, column 21:",
+    ]  # fmt: skip
+    assert "did you mean 'margin'" in found.stdout
+    assert "did you mean 'audit'" in found.stdout
+    assert "did you mean 'characters'" in found.stdout
+    assert "4 mistakes in 2 of 3 loops" in found.stderr
+    one = run(faulty, "spec", "check", str(faulty / "bad"), "--json")
+    first = json.loads(one.stdout)[0]
+    assert {name: first[name] for name in ("loop", "folder", "file", "line", "column")} == {
+        "loop": "bad", "folder": str(faulty / "bad"), "file": "loop.yaml", "line": 2, "column": 12,
+    }  # fmt: skip
+    assert first["message"].startswith("trigger: no name 'margn'")
+
+
+def test_loops_without_a_mistake_pass_and_a_folder_without_a_loop_is_a_usage_error(tmp_path: Path) -> None:
+    good = run(LOOPS, "spec", "check")
+    assert (good.exit_code, good.stdout, good.stderr) == (0, "", "no mistake in 2 loops\n")
+    assert json.loads(run(LOOPS, "spec", "check", "--json").stdout) == []
+    assert run(LOOPS, "spec", "check", str(tmp_path)).exit_code == 2
+
+
+def test_try_tells_what_would_become_of_each_line_and_needs_no_server(tmp_path: Path) -> None:
+    file = tmp_path / "outputs.ndjson"
+    said = {"key": "a", "data": {"text": "x"}, "label": "billing"}
+    file.write_text(json.dumps(said) + "\n\n" + json.dumps({**said, "key": "b", "data": {}}) + "\n")
+    found = run(LOOPS, "try", str(file), "--loop", "tickets", "--json")
+    first, second = json.loads(found.stdout)
+    assert (first["line"], first["key"], first["asked"]) == (1, "a", True)
+    assert "the model gave no confidence" in first["why"]
+    assert (second["line"], second["lane"]) == (3, None)
+    assert second["why"].startswith("refused: data.text: is missing")
+    assert found.exit_code == 1
+    assert "1 of 2 outputs would be asked" in found.stderr
+    good = run(LOOPS, "try", "-", "--loop", "tickets", stdin=json.dumps(said))
+    assert good.exit_code == 0
+    assert "the model gave no confidence" in good.stdout
+    assert run(LOOPS, "try", str(file)).exit_code == 2
+    assert "did you mean 'tickets'" in run(LOOPS, "try", str(file), "--loop", "ticket").stderr

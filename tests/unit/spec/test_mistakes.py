@@ -1,0 +1,93 @@
+"""Every mistake in a loop's files is found at once, at its place, with the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from labelloop.errors import SpecError
+from labelloop.spec.folder import load, load_all, look
+from labelloop.spec.mistakes import examine
+
+XML = '<View><Text name="t" value="$t"/><Choices name="label" toName="t">{}</Choices></View>'
+
+
+def places(text: str, xml: str = "") -> list[tuple[int | None, int | None]]:
+    return [(fault.line, fault.column) for fault in examine("x", text, xml).faults]
+
+
+def test_all_mistakes_of_both_files_are_named_in_their_order() -> None:
+    text = """feedback_loop:
+  audit: 3
+  audit: 4
+  trigger: |
+    modelconfidence < 0.8 or
+      label == "a" or data.x > 1 +
+  queue: {windw: 3, strategy: magin}
+  gate: {promotion: autto}
+  actions: [{type: human_reviw, fieldz: [a]}]
+  learner: {name: txt, fild: x}
+other: 1
+"""
+    found = examine("x", text, XML.format('<choice value="a"/><choice value="b"/>'))
+    assert found.spec is None
+    assert [(fault.line, fault.column) for fault in found.faults] == [
+        (2, 10), (3, 3), (6, 35), (7, 11), (7, 31), (8, 21), (9, 20), (9, 33), (10, 24), (11, 1), (1, 67), (1, 86),
+    ]  # fmt: skip
+    near = [str(fault).partition("did you mean ")[2].partition("?")[0] for fault in found.faults[3:9]]
+    assert near == ["'window'", "'margin'", "'auto'", "'human_review'", "'fields'", "'field'"]
+    assert [fault.reason.partition(":")[0] for fault in found.faults] == ["loop.yaml"] * 10 + ["labels.xml"] * 2
+
+
+def test_a_form_tells_each_label_that_is_there_twice_in_each_control() -> None:
+    control = '<Choices name="{}" toName="t"><Choice value="a"/><Choice value="a"/><Choice value=" a"/></Choices>'
+    two = f'<View><Text name="t" value="$t"/>{control.format("label")}{control.format("other")}</View>'
+    assert len(places("feedback_loop: {trigger: margin < 0.1}", two)) == 4
+
+
+def test_the_trigger_is_checked_against_the_labels_although_another_key_is_wrong() -> None:
+    whole = "feedback_loop:\n  trigger: label == 'cta' or confidence < 1\n  labels: [cat, dog]\n  audit: 3\n"
+    assert places(whole) == [(2, 21), (2, 30), (4, 10)]
+    rest = "feedback_loop:\n  trigger: label == 'cta'\n  audit: 3\n"
+    assert places(rest, XML.format('<Choice value="cat"/><Choice value="dog"/>')) == [(2, 21), (3, 10)]
+
+
+@pytest.mark.parametrize(
+    ("trigger", "place"),
+    [
+        ("trigger: |\n    label == 'cat' or\n\n      label == 'cow'\n", (5, 16)),
+        ("trigger: |-\n\n      label == 'cow'\n", (4, 16)),
+        ("trigger: \"label == 'cow'\"\n", (2, 22)),
+        ("trigger:\n    label == 'cow'\n", (3, 14)),
+        ("trigger: >\n    label == 'cat' or\n    label == 'cow'\n", (2, 12)),
+    ],
+)
+def test_a_place_inside_the_trigger_is_a_place_in_the_file(trigger: str, place: tuple[int, int]) -> None:
+    assert places(f"feedback_loop:\n  {trigger}  labels: [cat, dog]\n") == [place]
+
+
+def test_a_folder_of_loops_tells_every_fault_of_each_and_loads_the_others(tmp_path: Path) -> None:
+    for name, audit in {"good": "0.1", "bad": "3\n  holdout: 2", "worse": "x"}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "loop.yaml").write_text(f"feedback_loop:\n  trigger: margin < 0.1\n  audit: {audit}\n")
+    (tmp_path / "bytes").mkdir()
+    (tmp_path / "bytes" / "loop.yaml").write_bytes(b"\xff")
+    specs, faults = load_all(tmp_path)
+    assert [spec.name for spec in specs] == ["good"]
+    assert [(fault.loop, fault.line) for fault in faults] == [("bad", 3), ("bad", 4), ("bytes", None), ("worse", 3)]
+    with pytest.raises(SpecError, match=r"loop .bad.: line 3, column 10: loop\.yaml: audit"):
+        load(tmp_path / "bad")
+
+
+def test_what_the_learner_refuses_is_at_its_key(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "loop.yaml").write_text(
+        "feedback_loop:\n  trigger: margin < 0.1\n  labels: [a, b]\n  learner:\n    params: {C: 3}\n"
+    )
+
+    def check(_: object) -> None:
+        raise SpecError("learner.params.C: no")
+
+    [fault] = look(tmp_path / "x", check)[1]
+    assert str(fault) == "loop 'x': line 5, column 17: loop.yaml: learner.params.C: no"
