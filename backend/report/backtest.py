@@ -1,7 +1,7 @@
 """Backtest: what a changed rule would have sent of the stored outputs, and how many errors it would have passed.
 
-Each output is placed as the intake would place it, by the same functions. The hashes of the lanes depend on the loop's
-name and the output's key or group, so the same outputs come to the same lanes when they are submitted under this rule.
+The intake's own functions place each output. The hashes of the lanes depend on the loop's name and the output's key or
+group. So the same outputs come to the same lanes when they are submitted under this rule.
 
 The errors of what nobody sees are estimated from the answers that chance chose, as in backend/report/error_rate.py. The
 outputs that the changed rule does not send are of two strata: those that the rule of their time sent, and those that it
@@ -55,10 +55,10 @@ def placements(conn: Conn, spec: LoopSpec, since: datetime | None = None) -> Ite
 def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datetime | None = None) -> Report:
     """Return what `spec` would have sent of the outputs that came since then, beside what was sent.
 
-    Keys: "loop", "since", "outputs", "refused" (outputs that do not fit the form of `spec`; they are in no other
-    count), "lanes", "asked", "labels" and "sources" (numbers by "was" and "would"), "newly" and "no_longer" asked,
-    "load" (asked a day: mean and busiest day, in UTC) and "passed" (outputs that nobody sees, and the expected number
-    of incorrect labels among them with its 95 % interval; None if it cannot be estimated).
+    Their number is "outputs". Those that do not fit the form of `spec` are "refused", and in no other count. The keys
+    "lanes", "asked", "labels" and "sources" have numbers by "was" and "would"; "newly" and "no_longer" differ. How many
+    are asked a day, in UTC, is "load": the mean and the busiest day. What nobody sees is "passed", with the expected
+    number of incorrect labels and its 95 % interval, None if it cannot be estimated.
     """
     drawn = {
         row.output_id: (row, lost)
@@ -111,7 +111,7 @@ class _Side:
     found: float = 0.0
     """Errors of outputs that nobody would see, but that chance chose and people answered."""
     answered: int = 0
-    """Their number."""
+    """How many outputs `found` is about."""
     not_sent: dict[bool, array[int]] = field(default_factory=lambda: {True: array("q"), False: array("q")})
     """When the outputs came that the rule does not send, in microseconds, by whether the rule of their time sent them.
     """

@@ -1,4 +1,4 @@
-"""The commands about a loop's rule: spec check, try, backtest."""
+"""The commands about a loop's rule: spec check, spec versions, try, backtest."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import print_json, show, to_stderr
+from console.cli.output import plain, print_json, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Failed, SpecError, UsageError
 from labelloop.process.settings import Settings
@@ -27,7 +27,7 @@ MOST_SHOWN = 20
 
 @click.group()
 def spec() -> None:
-    """Check the files of loops before they are registered."""
+    """Check the files of loops before they are registered, and list the contents that they have had."""
 
 
 @spec.command(short_help="Name every mistake in the files of the loops.")
@@ -56,6 +56,22 @@ def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
         faulty = len({loop for loop, _ in found})
         raise Failed(f"{len(found)} mistake{'s' * (len(found) > 1)} in {faulty} of {_count(len(loops), 'loop')}")
     to_stderr(f"no mistake in {_count(len(loops), 'loop')}")
+
+
+@spec.command(short_help="List the versions of a loop's spec.")
+@one_of_the_loops
+@as_json_too
+@with_settings
+def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """List every content that the loop's spec has had: its number, its trigger, and how many outputs it placed."""
+    from labelloop.store.tables import loops
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            found = loops.spec_versions(conn, name)
+    rows = [{**plain(version), "sha256": version.sha256.hex()} for version in found]
+    show(rows if as_json else [{**row, "sha256": row["sha256"][:12]} for row in rows], as_json)
 
 
 @click.command("try", short_help="Tell which outputs of a file would be asked, and why.")
@@ -156,7 +172,7 @@ def _since(given: str, now: datetime) -> datetime:
 def _show_backtest(found: Mapping[str, Any]) -> None:
     """Print the report in words and tables."""
     total, asked, load, passed = (found[name] for name in ("outputs", "asked", "load", "passed"))
-    click.echo(f"Of {_count(total, 'stored output')}, {asked['was']:,} were asked and {asked['would']:,} would be.")
+    click.echo(f"{asked['was']:,} of {_count(total, 'stored output')} were asked, and {asked['would']:,} would be.")
     click.echo(f"{found['newly']:,} more would be asked, and {found['no_longer']:,} of those asked would not.")
     if found["refused"]:
         click.echo(f"{_count(found['refused'], 'output')} would be refused, and are in no other number.")

@@ -26,6 +26,8 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, outputs
 from sync.intake.taking import take
 from tests.support.backend_factory import answer, texts_spec
+from tests.support.data.rule_page import CHANGED as CHANGED_ON_PAGE
+from tests.support.data.rule_page import FILE, LOOP, PRINTED
 
 BEFORE = "trigger: model_confidence < 0.8\n  audit: 0.1\n  holdout: 0.2\n  queue: {control: 0.2}"
 CHANGED = [
@@ -205,7 +207,7 @@ def test_the_load_is_counted_by_the_days_on_which_outputs_came(database: Databas
     assert load["busiest_day"] == datetime(2026, 1, 2, tzinfo=UTC).date()
     assert [(row["name"], row["would"]) for row in report["sources"]] == [("a", 38), ("b", 38)]
     assert len(stream.outputs) == 100
-    assert (nothing["outputs"], nothing["load"]["would"]["mean"], nothing["passed"]["would"]["errors"]) == (0, 0, None)
+    assert (nothing["outputs"], nothing["load"]["would"]["mean"], nothing["passed"]["would"]["errors"]) == (0, 0, 0)
 
 
 def test_memory_does_not_grow_with_the_number_of_stored_outputs(database: Database) -> None:
@@ -246,7 +248,7 @@ def test_the_command_reads_a_file_or_a_folder_and_prints_words_or_json(database:
     assert {**json.loads(found.stdout), "since": None} == by_folder
     text = backtest(database, tmp_path, "--spec", str(file)).stdout
     asked = by_folder["asked"]
-    assert text.startswith(f"Of 300 stored outputs, {asked['was']} were asked and {asked['would']} would be.\n")
+    assert text.startswith(f"{asked['was']} of 300 stored outputs were asked, and {asked['would']} would be.\n")
     assert "errors passed" in text
     assert "asked by source" in text
     other.write_text("feedback_loop: {trigger: margn < 1, audt: 1}")
@@ -272,3 +274,13 @@ def test_a_rule_in_a_file_of_its_own_goes_with_the_form_in_force(database: Datab
     assert (found["asked"], found["refused"]) == ({"was": 0, "would": 1}, 0)
     recent = json.loads(backtest(database, tmp_path, "--spec", str(file), "--since", "48h", "--json").stdout)
     assert recent["outputs"] == 0
+
+
+def test_the_example_on_the_page_about_the_rule_is_true(database: Database, tmp_path: Path) -> None:
+    said = [json.loads(line) for line in FILE.splitlines()[:4]]
+    with database.transaction() as conn:
+        submit(conn, parse("tickets", LOOP), said)
+    file = tmp_path / "stricter.yaml"
+    file.write_text(CHANGED_ON_PAGE)
+    words = ["--spec", str(file), "--loop", "tickets", "--since", "30d"]
+    assert backtest(database, tmp_path, *words).stdout == PRINTED[1]
