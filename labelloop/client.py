@@ -57,6 +57,7 @@ class Status:
     model_confidence: float | None = None
     model_version: str = ""
     source: str | None = None
+    """As submitted, like `trace` and `step`; None if the output did not say."""
     trace: str | None = None
     step: str | None = None
     spec_version: int | None = None

@@ -76,8 +76,9 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
         answer, source = drawn.get(row.id), _known(sources, row.source)
         was.add(row, row.lane, row.triggered, _known(labels, row.label), source, answer)
         would.add(row, placed.lane, placed.triggered, _known(labels, placed.label), source, answer)
-        newly += row.lane == Lane.PASS != placed.lane
-        no_longer += row.lane != Lane.PASS == placed.lane
+        asked, would_ask = row.lane != Lane.PASS, placed.lane != Lane.PASS
+        newly += would_ask and not asked
+        no_longer += asked and not would_ask
     return {
         "loop": spec.name,
         "since": since,
