@@ -30,7 +30,7 @@ def error_rate_report(conn: Conn, spec: LoopSpec) -> Report:
     "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a stratum has about how many
     more answers are needed.
     """
-    answered = [(row, _loss(spec.config, row)) for row in questions.answered(conn, spec.name)]
+    answered = [(row, loss_of(spec.config, row)) for row in questions.answered(conn, spec.name)]
     clear = [(row, loss) for row, loss in answered if loss is not None]
     begins = {
         triggered: error_rate.periods([row.received_at for row, _ in clear if row.triggered is triggered])
@@ -65,7 +65,7 @@ def error_rate_report(conn: Conn, spec: LoopSpec) -> Report:
     return {**report, "sentences": list(_sentences(report))}
 
 
-def _loss(config: LabelingConfig, row: Answered | Ranked) -> float | None:
+def loss_of(config: LabelingConfig, row: Answered | Ranked) -> float | None:
     """Return 1 - the item score of the pipeline's label, 0 to 1. If the reviewers disagree it is their mean.
 
     It is None if no reviewer gave a clear answer.
@@ -100,7 +100,7 @@ def _reviewed(
 ) -> Report:
     """Return the rate of all reviewed answers, which is biased, and its difference from the estimate."""
     losses = [(loss, 1) for _, loss in clear]
-    losses += [(loss, row.n) for row in ranked if (loss := _loss(config, row)) is not None]
+    losses += [(loss, row.n) for row in ranked if (loss := loss_of(config, row)) is not None]
     n = sum(count for _, count in losses)
     value = sum(loss * count for loss, count in losses) / n if n else None
     estimated = found.overall.value

@@ -22,6 +22,7 @@ ROLES = {
     },
     "Send outputs": {
         "submit": "Submit the outputs in a file, one JSON object a line",
+        "backtest": "Tell what a changed rule would have sent",
         "try": "Tell which outputs of a file would be asked, and why",
         "export": "Export the reviewers' feedback, or its changes",
     },

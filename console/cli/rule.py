@@ -1,15 +1,18 @@
-"""The commands about a loop's rule: spec check, try."""
+"""The commands about a loop's rule: spec check, spec versions, try, backtest."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import show, to_stderr
-from console.cli.wrappers import as_json_too, with_settings
+from console.cli.output import plain, print_json, show, to_stderr
+from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Failed, SpecError, UsageError
 from labelloop.process.settings import Settings
 
@@ -17,11 +20,14 @@ if TYPE_CHECKING:
     from labelloop.spec.loop import LoopSpec
 
 FILES = ("loop.yaml", "labels.xml")
+SIDES = ("was", "would")
+MOST_SHOWN = 20
+"""Labels or sources in one table."""
 
 
 @click.group()
 def spec() -> None:
-    """Check the files of loops before they are registered."""
+    """Check the files of loops before they are registered, and list the contents that they have had."""
 
 
 @spec.command(short_help="Name every mistake in the files of the loops.")
@@ -52,6 +58,22 @@ def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
     to_stderr(f"no mistake in {_count(len(loops), 'loop')}")
 
 
+@spec.command(short_help="List the versions of a loop's spec.")
+@one_of_the_loops
+@as_json_too
+@with_settings
+def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
+    """List every content that the loop's spec has had: its number, its trigger, and how many outputs it placed."""
+    from labelloop.store.tables import loops
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            found = loops.spec_versions(conn, name)
+    rows = [{**plain(version), "sha256": version.sha256.hex()} for version in found]
+    show(rows if as_json else [{**row, "sha256": row["sha256"][:12]} for row in rows], as_json)
+
+
 @click.command("try", short_help="Tell which outputs of a file would be asked, and why.")
 @click.argument("file", type=click.File("rb"))
 @click.option("--encoding", help="Encoding of FILE, such as cp1252  [its byte order mark, else UTF-8]")
@@ -67,13 +89,119 @@ def try_(settings: Settings, file: Any, encoding: str | None, loop: str | None, 
     from labelloop.reading.tables import outputs_of
     from sync.intake.trying import tried
 
-    lines = enumerate(outputs_of(file, file.name, encoding), start=1)
+    lines = enumerate(outputs_of(file, getattr(file, "name", "-"), encoding), start=1)
     rows = list(tried(_from_disk(settings, loop), ((n, line) for n, line in lines if line.strip())))
     show([asdict(row) for row in rows], as_json)
     refused = sum(row.lane is None for row in rows)
     to_stderr(f"{sum(row.asked for row in rows)} of {_count(len(rows), 'output')} would be asked")
     if refused:
         raise Failed(f"{refused} of {_count(len(rows), 'line')} would be refused")
+
+
+@click.command(short_help="Tell what a changed rule would have sent.")
+@click.option(
+    "--spec",
+    "file",
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+    help="The changed rule: a loop's folder, or a file like its loop.yaml.",
+)
+@click.option("--since", help="Only outputs since this day (2026-01-31), time, or for so long (12h, 30d, 8w)  [all]")
+@one_of_the_loops
+@as_json_too
+@with_settings
+def backtest(settings: Settings, file: Path, since: str | None, loop: str | None, as_json: bool) -> None:
+    """Tell what a changed rule, with its shares, would have sent of the stored outputs. Nothing is changed.
+
+    It shows how many people would have been asked, by lane, label and source, the load a day, and about how many errors
+    nobody would have seen. The same outputs come to the same lanes if they are submitted under this rule.
+    """
+    from backend.report.backtest import backtest_report
+    from backend.report.parts import as_json as in_json_types
+    from labelloop.store.tables import loops
+
+    begins = None if since is None else _since(since, datetime.now(UTC))
+    with open_database(settings) as db:
+        name = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            in_force = loops.get(conn, name)
+            if in_force is None:
+                raise UsageError(f"no loop {name!r}")
+            found = backtest_report(conn, in_force, _changed(file, in_force), begins)
+    if as_json:
+        return print_json(in_json_types(found))
+    _show_backtest(found)
+
+
+def _changed(file: Path, in_force: LoopSpec) -> LoopSpec:
+    """Return the changed spec of this loop. A file that is not in a loop's folder goes with the form in force.
+
+    Raises UsageError with every mistake.
+    """
+    from labelloop.spec.mistakes import examine
+
+    text = file / "loop.yaml" if file.is_dir() else file
+    form = text.parent / "labels.xml"
+    try:
+        if text.name == "loop.yaml":
+            labels_xml = form.read_text(encoding="utf-8-sig") if form.exists() else ""
+        else:
+            generated = in_force.with_labels(in_force.labels).labels_xml
+            labels_xml = "" if generated == in_force.labels_xml else in_force.labels_xml
+        found = examine(in_force.name, text.read_text(encoding="utf-8-sig"), labels_xml)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise UsageError(f"{text} cannot be read: {exc}") from exc
+    if found.spec is None:
+        raise UsageError("\n".join([f"{text} has {_count(len(found.faults), 'mistake')}:", *map(str, found.faults)]))
+    return found.spec
+
+
+def _since(given: str, now: datetime) -> datetime:
+    """Return the time that is given as a day, as a time with its offset, or as a duration before now."""
+    if match := re.fullmatch(r"(\d{1,4})([hdw])", given):
+        return (
+            now - int(match[1]) * {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}[match[2]]
+        )
+    try:
+        at = datetime.fromisoformat(given)
+    except ValueError:
+        raise UsageError(f"--since takes a day such as 2026-01-31, or 12h, 30d or 8w; it is {given!r}") from None
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+
+
+def _show_backtest(found: Mapping[str, Any]) -> None:
+    """Print the report in words and tables."""
+    total, asked, load, passed = (found[name] for name in ("outputs", "asked", "load", "passed"))
+    click.echo(f"{asked['was']:,} of {_count(total, 'stored output')} were asked, and {asked['would']:,} would be.")
+    click.echo(f"{found['newly']:,} more would be asked, and {found['no_longer']:,} of those asked would not.")
+    if found["refused"]:
+        click.echo(f"{_count(found['refused'], 'output')} would be refused, and are in no other number.")
+    click.echo()
+    rows = [{"asked": lane, **numbers} for lane, numbers in found["lanes"].items() if any(numbers.values())]
+    rows += [{"asked": f"a day ({key})", **_of_load(load, key)} for key in ("mean", "busiest")]
+    rows.append({"asked": "errors passed", **{side: _errors(passed[side]) for side in SIDES}})
+    show(rows, as_json=False)
+    for what, names in (("label", found["labels"]), ("source", found["sources"])):
+        if any(row["name"] is not None for row in names):
+            click.echo()
+            show([{f"asked by {what}": row["name"], **_sides(row)} for row in names[:MOST_SHOWN]], as_json=False)
+            if len(names) > MOST_SHOWN:
+                click.echo(f"and {len(names) - MOST_SHOWN} more: --json has all")
+
+
+def _sides(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {side: row[side] for side in SIDES}
+
+
+def _of_load(load: Mapping[str, Any], key: str) -> dict[str, str]:
+    return {side: f"{load[side][key]:,.1f}" if key == "mean" else f"{load[side][key]:,}" for side in SIDES}
+
+
+def _errors(passed: Mapping[str, Any]) -> str:
+    of = f"of {passed['labelled']:,}"
+    if passed["errors"] is None:
+        return f"not known {of}: too few answers that chance chose"
+    return f"about {passed['errors']:,.0f} (95 % CI {passed['low']:,.0f} to {passed['high']:,.0f}) {of}"
 
 
 def _from_disk(settings: Settings, loop: str | None) -> LoopSpec:
@@ -104,7 +232,7 @@ def _place(loop: Path, fault: SpecError) -> dict[str, Any]:
 
 
 def _count(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
+    return f"{n:,} {what}{'s' * (n != 1)}"
 
 
-COMMANDS = (spec, try_)
+COMMANDS = (spec, try_, backtest)

@@ -76,7 +76,7 @@ class Output:
     gold: str | float | Sequence[Any] | None = None
     """The known correct label, in the form of `label`. Such an item checks people."""
     source: str | None = None
-    """Who sent it: a pipeline, a service or a team, 1 to 200 characters."""
+    """Name of the pipeline, service or team that sent it, 1 to 200 characters."""
     trace: str | None = None
     """Any text that the outputs of one run of the pipeline share, 1 to 500 bytes."""
     step: str | None = None

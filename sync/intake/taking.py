@@ -17,7 +17,7 @@ from labelloop.queue import lanes
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.tables import jobs, spec_versions, versions
+from labelloop.store.tables import jobs, loops, versions
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables.outputs import Row, Stored
 
@@ -131,7 +131,7 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
     if not batch.rows:
         return Taken([], 0, 0, batch.repeated, [])
     new, known, conflicts = output_store.insert(
-        conn, spec.name, list(batch.rows.values()), spec_versions.number(conn, spec)
+        conn, spec.name, list(batch.rows.values()), loops.spec_version(conn, spec)
     )
     if any(stored.state == "waiting" for stored in new):
         if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):

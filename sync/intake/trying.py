@@ -14,7 +14,7 @@ from sync.intake.taking import Line, read
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What would become of one line."""
+    """The lane that one line would come to, or the reason for which it would be refused."""
 
     line: int
     key: str | None

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
 
@@ -29,6 +30,7 @@ OPINIONS = """
 class Answered:
     """An answered output that chance chose, with the pipeline's label."""
 
+    output_id: UUID
     triggered: bool
     lane: str
     group_key: str
@@ -94,8 +96,8 @@ def answered(conn: Conn, loop: str) -> list[Answered]:
         rows_of(conn, Answered)
         .execute(
             f"""
-            select o.triggered, o.lane::text, o.group_key, o.received_at, o.label as predicted, a.label as answer,
-                {OPINIONS}
+            select o.id as output_id, o.triggered, o.lane::text, o.group_key, o.received_at, o.label as predicted,
+                a.label as answer, {OPINIONS}
             from outputs o join ({NEWEST}) a on a.output_id = o.id
             where {CHOSEN} and o.label is not null and a.reviewers > 0
             """,

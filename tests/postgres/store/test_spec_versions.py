@@ -9,7 +9,7 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import removal
 from labelloop.store.database import Database
-from labelloop.store.tables import loops, outputs, spec_versions
+from labelloop.store.tables import loops, outputs
 from sync.intake.taking import take
 
 
@@ -19,7 +19,7 @@ def pets(below: float) -> LoopSpec:
 
 def numbers(database: Database) -> list[int]:
     with database.transaction() as conn:
-        return [version.number for version in spec_versions.of_loop(conn, "pets")]
+        return [version.number for version in loops.spec_versions(conn, "pets")]
 
 
 def submit(database: Database, spec: LoopSpec, key: str) -> int | None:
@@ -36,9 +36,9 @@ def test_each_content_of_a_spec_has_one_number_however_often_it_returns(database
             loops.register(conn, pets(below))
     assert numbers(database) == [1, 2, 3]
     with database.transaction() as conn:
-        assert spec_versions.get(conn, "pets", 2) == pets(0.7)
-        assert spec_versions.number(conn, pets(0.8)) == 1
-        assert spec_versions.get(conn, "pets", 4) is None
+        assert loops.spec_at(conn, "pets", 2) == pets(0.7)
+        assert loops.spec_version(conn, pets(0.8)) == 1
+        assert loops.spec_at(conn, "pets", 4) is None
 
 
 def test_an_output_knows_the_spec_that_chose_its_lane_even_if_it_was_replaced_meanwhile(database: Database) -> None:
@@ -51,7 +51,7 @@ def test_an_output_knows_the_spec_that_chose_its_lane_even_if_it_was_replaced_me
     assert submit(database, pets(0.8), "c") == 1, "a request that read the earlier spec"
     assert submit(database, pets(0.7), "a") == 1, "known: the first spec chose its lane"
     with database.transaction() as conn:
-        assert [version.outputs for version in spec_versions.of_loop(conn, "pets")] == [2, 1]
+        assert [version.outputs for version in loops.spec_versions(conn, "pets")] == [2, 1]
 
 
 def test_two_that_store_new_contents_at_once_get_two_numbers(database: Database) -> None:
@@ -60,7 +60,7 @@ def test_two_that_store_new_contents_at_once_get_two_numbers(database: Database)
 
     def number(i: int) -> int | None:
         with database.transaction() as conn:
-            return spec_versions.number(conn, pets(round(0.5 + i % 4 / 100, 2)))
+            return loops.spec_version(conn, pets(round(0.5 + i % 4 / 100, 2)))
 
     with ThreadPoolExecutor(8) as threads:
         found = list(threads.map(number, range(16)))

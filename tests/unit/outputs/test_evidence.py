@@ -185,5 +185,7 @@ def test_loop_yaml_takes_every_strategy_and_names_them_all_where_it_has_another(
     for name in strategies.names():
         text = f"feedback_loop: {{trigger: margin < 0.5, labels: [a, b], queue: {{strategy: {name}}}}}"
         assert parse_spec("x", text).queue.strategy == name
-    with pytest.raises(SpecError, match=r"no query strategy 'boxes'; there are: .*boxes_max, boxes_mean, boxes_sum, "):
+    with pytest.raises(
+        SpecError, match=r"no query strategy 'boxes' .*; there are: .*boxes_max, boxes_mean, boxes_sum, "
+    ):
         parse_spec("x", "feedback_loop: {trigger: margin < 0.5, labels: [a, b], queue: {strategy: boxes}}")

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from labelloop import strategies
+from labelloop.errors import SpecError
 from labelloop.outputs.output import Output, unit_hash
 from labelloop.queue.lanes import Lane, announced_lane, place, reason_for
+from labelloop.spec.folder import parse
 from tests.support.data.outputs import LABELLED, SPEC, read
 
 
@@ -139,3 +141,16 @@ def test_the_hash_is_uniform_and_tells_its_parts_apart() -> None:
     assert unit_hash("holdout", "digits", "digit/7") == 0.45015134238084764, (
         "fixed for ever: lanes must not move with a release"
     )
+
+
+def test_a_trigger_reads_each_probability_of_several_labels_and_refuses_those_of_one_label() -> None:
+    xml = (
+        '<View><Text name="t" value="$text"/><Choices name="label" toName="t" choice="multiple">'
+        '<Choice value="cat"/><Choice value="dog"/></Choices></View>'
+    )
+    spec = parse("x", "feedback_loop: {trigger: \"0.2 < probabilities['dog'] < 0.6\", audit: 0, holdout: 0}", xml)
+    shares = [{"cat": 0.99, "dog": 0.5}, {"cat": 0.5, "dog": 0.99}, {"cat": 0.5}]
+    outputs = [read(probabilities=..., evidence={"labels": each}) for each in shares]
+    assert [place(output, spec).lane for output in outputs] == ["rule", "pass", "pass"]
+    with pytest.raises(SpecError, match=r"column 40: .*trigger: margin needs one label"):
+        parse("x", "feedback_loop: {trigger: meta.x > 1 or margin < 0.5}", xml)

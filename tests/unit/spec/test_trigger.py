@@ -65,7 +65,7 @@ SIDES = st.sampled_from(["data.x", "data.y", "meta['x']", "data.deep.x", "3", "0
     joined(st.tuples(SIDES, st.sampled_from(["<", ">=", "==", "!="]), SIDES).map(" ".join)),
     *[st.sampled_from(VALUES)] * 3,
 )
-def test_what_is_not_known_sends_nothing_and_not_of_it_neither(text: str, x: Any, y: Any, z: Any) -> None:
+def test_an_unknown_comparison_sends_nothing_below_not_too(text: str, x: Any, y: Any, z: Any) -> None:
     """The reference is the logic of SQL with three values, which never sends what is unknown."""
     facts = Facts(0.9, data={"x": x, "y": y, "deep": {"x": z}}, meta={"x": y})
     try:

@@ -1,4 +1,4 @@
-"""What would become of outputs: the same lane as at the intake, and the reason in words."""
+"""Outputs that are tried come to the lane that the intake gives them, with the reason in words."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ SQL = """
         add column meta jsonb,
         add column spec_version integer;
     create index outputs_by_trace on outputs (loop, trace) where trace is not null;
-    comment on column outputs.source is 'Who sent it: a pipeline, a service or a team; null if it does not say.';
+    comment on column outputs.source is 'Name of the pipeline, service or team that sent it; null if it does not say.';
     comment on column outputs.trace is
         'Any text that the outputs of one run of the pipeline share; null if it belongs to none.';
     comment on column outputs.step is 'Name of the pipeline''s step that made it; null if it does not say.';
