@@ -6,6 +6,7 @@ import click
 
 from console.cli import (
     access,
+    callbacks,
     completion,
     decisions,
     doctor,
@@ -34,6 +35,7 @@ def main() -> None:
 
 TOPICS = (
     access,
+    callbacks,
     completion,
     decisions,
     doctor,

@@ -21,6 +21,7 @@ ROLES = {
     },
     "Send outputs": {
         "submit": "Submit the outputs in a file, one JSON object a line",
+        "callback": "Tell your programs of answers by signed web requests",
     },
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",
