@@ -92,7 +92,7 @@ def list_(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.argument("id_", metavar="ID")
 @with_settings
 def remove(settings: Settings, id_: str) -> None:
-    """Remove the callback whose id begins with ID. What was not delivered to it yet is deleted too."""
+    """Remove the callback whose id begins with ID. Its deliveries are deleted too, also those that were not made yet."""
     from labelloop.store.callbacks import registered
 
     with open_database(settings) as db, db.transaction() as conn:

@@ -17,4 +17,4 @@ class Event(StrEnum):
 
 
 USUAL = (Event.OUTPUT_ANSWERED, Event.ANSWER_CHANGED)
-"""What a callback is told of if nothing is named: all that a pipeline needs to act on answers."""
+"""The events of a callback for which none are named: those that a pipeline acts on."""

@@ -37,9 +37,9 @@ def private(settings: Settings) -> Private:
 def check(url: str, allowed: Private) -> Target:
     """Look the host up and return where to connect. It is called when a callback is added and before each try.
 
-    Raises ValueError, with the reason as the rest of a sentence about the address, if it is no web address, if its host
-    is unknown, if the host leads to a private address that `allowed` does not name, or if it is http:// on the public
-    internet, where anybody on the way could read the answers.
+    Raises ValueError if it is no web address, if its host is unknown, or if the host leads to a private address that
+    `allowed` does not name. Also for http:// on the public internet, where anybody on the way could read the answers.
+    The message is the rest of a sentence that begins with the address.
     """
     try:
         parsed = httpx.URL(url)
@@ -51,7 +51,9 @@ def check(url: str, allowed: Private) -> Target:
         raise ValueError(f"is no web address: it has at most {LONGEST:,} characters, all printable and no blanks")
     if parsed.userinfo or parsed.fragment:
         raise ValueError("has a user name, a password or a fragment: the signature tells the receiver who calls")
-    port = parsed.port or PORTS[parsed.scheme]
+    port = PORTS[parsed.scheme] if parsed.port is None else parsed.port
+    if not 0 < port < 65_536:
+        raise ValueError(f"is no web address: {port} is no port")
     address = resolve(allowed, parsed.host, port, SETTING)
     if parsed.scheme == "http" and is_public(address):
         raise ValueError(f"leads to {address} on the public internet: it needs https://")

@@ -1,4 +1,4 @@
-"""What is sent: the JSON text of an event, `type`, `timestamp` and `data`."""
+"""The body of a callback: the JSON text of an event, with `type`, `timestamp` and `data`."""
 
 from __future__ import annotations
 

@@ -82,8 +82,8 @@ class Post:
 def signed(secret: str, id_: UUID, body: str, at: datetime) -> dict[str, str]:
     """Return the three headers of Standard Webhooks. Raises ValueError for a time without an offset.
 
-    The time becomes UTC first: the package replaces the offset of a time instead of converting it, so it would sign
-    14:00+02:00 as 14:00 UTC, two hours from the time in the header.
+    The time becomes UTC first, because the package replaces the offset of a time instead of converting it. It would
+    sign 14:00+02:00 as 14:00 UTC, two hours from the time in the header.
     """
     if at.tzinfo is None:
         raise ValueError(f"a signature needs a time with an offset, and {at} has none")
@@ -101,8 +101,8 @@ def read(response: httpx.Response) -> Tried:
     if response.is_success:
         return Tried(status, None)
     wish = retry_after_s(response.headers.get("Retry-After", ""), datetime.now(UTC))
-    if response.is_redirect:
-        where = response.headers.get("Location", "nowhere")[:200]
+    if response.has_redirect_location:
+        where = response.headers["Location"][:200]
         return Tried(status, f"redirects ({status}) to {where!a}: redirects are not followed, add that address", wish)
     if status == GONE:
         return Tried(status, "answers 410 Gone: it wants no more of these")

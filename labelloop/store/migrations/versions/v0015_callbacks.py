@@ -107,7 +107,7 @@ SQL = """
         told_label text;
         event text;
     begin
-        select o.loop, o.key, o.state, a.label, jsonb_build_object(
+        select o."loop" as of_loop, o.key, o.state, a.label, jsonb_build_object(
             'output', o.id, 'key', o.key, 'state', o.state, 'answer_label', a.label, 'agreement', a.agreement,
             'reviewers', a.reviewers, 'resolved_at', a.resolved_at,
             'rejected', (select bool_and(approval is false) from feedback where model_output_id = o.id),
@@ -124,14 +124,14 @@ SQL = """
         if now_is.state = 'answered' then
             insert into told_answers (output_id, label) values (of_output, now_is.label) on conflict do nothing;
             if found then
-                perform tell_callbacks(now_is.loop, 'output.answered', now_is.fact);
+                perform tell_callbacks(now_is.of_loop, 'output.answered', now_is.fact);
                 return;
             end if;
         end if;
         select label into told_label from told_answers where output_id = of_output for update;
         if found and told_label is distinct from now_is.label then
             update told_answers set label = now_is.label where output_id = of_output;
-            perform tell_callbacks(now_is.loop, 'answer.changed',
+            perform tell_callbacks(now_is.of_loop, 'answer.changed',
                 now_is.fact || jsonb_build_object('previous_label', told_label));
         end if;
     end $$;
@@ -147,9 +147,9 @@ SQL = """
     create function outputs_tell() returns trigger language plpgsql as $$
     begin
         perform tell_answer(new.id);
-        perform tell_callbacks(t.loop, 'task.completed', jsonb_build_object(
+        perform tell_callbacks(t."loop", 'task.completed', jsonb_build_object(
             'output', new.id, 'key', new.key, 'task', t.label_studio_id,
-            'project', (select project_id from projects where loop = t.loop and instance = t.instance),
+            'project', (select project_id from projects p where p."loop" = t."loop" and p.instance = t.instance),
             'lane', t.lane, 'prelabel', t.label, 'prelabelled_by', t.champion, 'pushed_at', t.pushed_at,
             'completed_at', now(), 'annotators', (select count(*) from feedback where model_output_id = new.id)))
         from tasks t where t.output_id = new.id;
@@ -161,7 +161,7 @@ SQL = """
 
     create function promotions_tell() returns trigger language plpgsql as $$
     begin
-        perform tell_callbacks(new.loop, 'version.promoted', to_jsonb(new) - 'loop');
+        perform tell_callbacks(new."loop", 'version.promoted', to_jsonb(new) - 'loop');
         return null;
     end $$;
     create trigger promotions_tell after insert on promotions for each row execute function promotions_tell();
