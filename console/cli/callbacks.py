@@ -29,7 +29,11 @@ def callback() -> None:
 @click.argument("url")
 @all_or_one
 @click.option(
-    "--event", "events", multiple=True, type=click.Choice([*Event]), help=f"May be repeated  [{' and '.join(USUAL)}]"
+    "--event",
+    "events",
+    multiple=True,
+    type=click.Choice([event.value for event in Event]),
+    help=f"May be repeated  [{' and '.join(USUAL)}]",
 )
 @signed_by("Name of the person who adds it.", always=False)
 @as_json_too
@@ -43,7 +47,7 @@ def add(settings: Settings, url: str, loop: str | None, events: tuple[str, ...],
         address.check(url, address.private(settings))
     except ValueError as exc:
         raise UsageError(f"{url[:200]!r} {exc}") from None
-    told = events or USUAL
+    told = events or tuple(event.value for event in USUAL)
     with open_database(settings) as db:
         if loop is not None:
             loop_names(db, loop)
@@ -92,13 +96,13 @@ def list_(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.argument("id_", metavar="ID")
 @with_settings
 def remove(settings: Settings, id_: str) -> None:
-    """Remove the callback whose id begins with ID. Its deliveries are deleted too, also those that were not made yet."""
+    """Remove the callback whose id begins with ID. Its deliveries are deleted too, also the pending ones."""
     from labelloop.store.callbacks import registered
 
     with open_database(settings) as db, db.transaction() as conn:
         one = registered.find(conn, id_)
         lost = registered.remove(conn, one.id)
-    to_stderr(f"Callback {one.id} is removed" + (f", with {lost} deliveries that were not made." if lost else "."))
+    to_stderr(f"Callback {one.id} is removed" + (f", with {_deliveries(lost)} not made." if lost else "."))
 
 
 @callback.command(short_help="Send a test request now.")
@@ -176,7 +180,11 @@ def repeat(settings: Settings, id_: str | None, dead: bool) -> None:
         if id_ is not None:
             to_stderr(f"Delivery {deliveries.repeat(conn, id_)} is sent again.")
         else:
-            to_stderr(f"{deliveries.repeat_dead(conn)} dead deliveries are sent again.")
+            to_stderr(f"Sent again: {_deliveries(deliveries.repeat_dead(conn))}.")
+
+
+def _deliveries(n: int) -> str:
+    return f"{n} deliver{'y' if n == 1 else 'ies'}"
 
 
 COMMANDS = (callback,)

@@ -102,7 +102,7 @@ def test_a_dead_delivery_is_named_everywhere_until_it_is_repeated(desk: Desk, ru
     assert f'labelloop_callback_deliveries{{callback="{one["id"]}",state="dead"}} 1.0' in metrics(desk)
 
     there.answers["/500"] = 200
-    assert "1 dead deliveries are sent again" in run("callback", "repeat", "--dead").stderr
+    assert "Sent again: 1 delivery." in run("callback", "repeat", "--dead").stderr
     send(desk.database)
     assert there.arrived[-1].id == row["id"]
     assert finding(desk).says == "1, 0 deliveries pending"
@@ -127,7 +127,7 @@ def test_remove_deletes_the_callback_and_says_what_was_not_sent(desk: Desk, run:
     one = added(run, there.url("/200"), "--loop", "pets")
     desk.answer(desk.submit("a"), "dog")
     done = run("callback", "remove", one["id"][:8])
-    assert (done.exit_code, "with 1 deliveries that were not made" in done.stderr) == (0, True)
+    assert (done.exit_code, "with 1 delivery not made" in done.stderr) == (0, True)
     assert desk.states() == []
     gone = run("callback", "remove", one["id"])
     assert (gone.exit_code, "names no callback; there are: none" in gone.stderr) == (2, True)

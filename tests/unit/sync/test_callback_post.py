@@ -39,7 +39,7 @@ def test_the_package_itself_signs_a_time_with_an_offset_wrongly() -> None:
 
 def test_a_time_without_an_offset_is_not_signed() -> None:
     with pytest.raises(ValueError, match="a time with an offset"):
-        signed(SECRET, ID, "{}", datetime(2026, 1, 1))  # noqa: DTZ001
+        signed(SECRET, ID, "{}", datetime(2026, 1, 1))
 
 
 def test_another_body_another_id_and_another_secret_are_refused_by_the_receiver() -> None:
