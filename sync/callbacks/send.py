@@ -54,7 +54,11 @@ class Sender:
 
     async def look(self) -> None:
         """Start a turn for each callback that has a delivery due and has none in progress."""
-        for callback_id in await self._store(deliveries.due):
+        try:
+            due = await self._store(deliveries.due)
+        except Retriable:  # Postgres is away, which the job queue reports
+            return
+        for callback_id in due:
             if len(self._busy) >= MOST_AT_ONCE:
                 return
             if callback_id not in self._busy and time.monotonic() >= self._rests_until.get(callback_id, 0.0):

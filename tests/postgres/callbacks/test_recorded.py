@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
 import pytest
+from hypothesis import HealthCheck, given, settings, strategies
 
 from labelloop.spec.events import Event
 from labelloop.store import removal
@@ -11,6 +15,8 @@ from labelloop.store.tables import loops, tasks, versions
 from sync.callbacks import payload
 from tests.support.backend_factory import texts_spec
 from tests.support.hops.callbacks import EVERYTHING, Desk
+
+LABELS = strategies.sampled_from(["cat", "dog", None])
 
 
 @pytest.fixture
@@ -65,6 +71,43 @@ def test_the_first_of_two_answers_tells_nothing_and_the_second_the_consensus(dat
     assert both.told() == [("output.answered", None)], "a tie has no label"
     both.answer(id_, "cat", who=2)
     assert both.told()[1:] == [("answer.changed", "cat")]
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    commits=strategies.lists(strategies.lists(strategies.sampled_from(["cat", "dog", None]), max_size=3), max_size=6)
+)
+def test_any_sequence_of_edits_tells_each_change_of_the_committed_label_once(
+    desk: Desk, commits: list[list[str | None]]
+) -> None:
+    if not desk.sql("select id from callbacks"):
+        desk.callback("https://x.example/")
+    desk.sql("delete from deliveries")
+    id_ = desk.submit(uuid4().hex)
+    wanted: list[tuple[str, str | None]] = []
+    label: str | None = None
+    for edits in commits:
+        with desk.database.transaction() as conn:
+            for label in edits:
+                desk.say(conn, id_, label)
+        if not wanted and label is not None:
+            wanted.append(("output.answered", label))
+        elif wanted and wanted[-1][1] != label:
+            wanted.append(("answer.changed", label))
+    assert desk.told() == wanted
+
+
+def test_two_transactions_that_answer_at_once_tell_each_label_once(desk: Desk) -> None:
+    desk.callback("https://x.example/")
+    ids = [desk.submit(f"key {i}") for i in range(30)]
+
+    def say(who: int) -> None:
+        for id_ in ids:
+            desk.answer(id_, "cat", who=who)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(say, [1, 2, 3]))
+    assert desk.told() == [("output.answered", "cat")] * 30
 
 
 def test_a_second_opinion_tells_nothing_unless_the_label_changes(desk: Desk) -> None:

@@ -17,6 +17,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import versions
 from sync.callbacks.send import Sender
 from tests.support.hops.callbacks import EVERYTHING, Desk, send
+from tests.support.intake_client import URL, Intake
 from tests.support.network.receiver import Receiver, receiver
 
 
@@ -58,6 +59,14 @@ def test_a_receiver_verifies_each_event_with_the_package_of_standard_webhooks(de
     assert len(there.arrived) == 3
     with desk.database.transaction() as conn:
         assert registered.find(conn, str(id_)[:8]).events == EVERYTHING
+
+
+def test_the_data_of_an_answer_is_what_the_status_of_the_output_says(desk: Desk, there: Receiver) -> None:
+    _, secret = desk.callback(there.url("/200"))
+    desk.answer(desk.submit("a"), "dog")
+    send(desk.database)
+    intake = Intake(desk.database, desk.spec)
+    assert there.arrived[0].verified(secret)["data"] == intake.get(f"{URL}/a").json
 
 
 def test_500_for_ever_is_tried_with_longer_pauses_for_24_hours_and_then_dead(desk: Desk, there: Receiver) -> None:

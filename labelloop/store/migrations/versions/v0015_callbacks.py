@@ -103,11 +103,14 @@ SQL = """
 
     create function tell_answer(of_output uuid) returns void language plpgsql as $$
     declare
+        told record;
+        was_told boolean;
         now_is record;
-        told_label text;
-        event text;
     begin
-        select o."loop" as of_loop, o.key, o.state, a.label, jsonb_build_object(
+        -- The lock comes before the answer is read: of two transactions the second sees what the first committed.
+        select label into told from told_answers where output_id = of_output for update;
+        was_told := found;
+        select o."loop" as of_loop, o.state, a.label, jsonb_build_object(
             'output', o.id, 'key', o.key, 'state', o.state, 'answer_label', a.label, 'agreement', a.agreement,
             'reviewers', a.reviewers, 'resolved_at', a.resolved_at,
             'rejected', (select bool_and(approval is false) from feedback where model_output_id = o.id),
@@ -118,21 +121,24 @@ SQL = """
             select * from answers where output_id = o.id order by seq desc limit 1
         ) a on true
         where o.id = of_output;
-        if now_is.state <> 'answered' and now_is.label is not null then
-            return;  -- one more person is asked, and the label that was told holds until then
-        end if;
-        if now_is.state = 'answered' then
+
+        if not was_told then
+            if now_is.state <> 'answered' then
+                return;
+            end if;
             insert into told_answers (output_id, label) values (of_output, now_is.label) on conflict do nothing;
             if found then
                 perform tell_callbacks(now_is.of_loop, 'output.answered', now_is.fact);
-                return;
+            else
+                perform tell_answer(of_output);  -- another transaction has just told the first answer
             end if;
-        end if;
-        select label into told_label from told_answers where output_id = of_output for update;
-        if found and told_label is distinct from now_is.label then
+        elsif told.label is not distinct from now_is.label
+            or now_is.state <> 'answered' and now_is.label is not null then
+            return;  -- if one more person is asked, the label that was told holds until then
+        else
             update told_answers set label = now_is.label where output_id = of_output;
             perform tell_callbacks(now_is.of_loop, 'answer.changed',
-                now_is.fact || jsonb_build_object('previous_label', told_label));
+                now_is.fact || jsonb_build_object('previous_label', told.label));
         end if;
     end $$;
 
