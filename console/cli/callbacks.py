@@ -158,7 +158,7 @@ def list_deliveries(settings: Settings, dead: bool, limit: int, as_json: bool) -
 
     with open_database(settings) as db, db.transaction() as conn:
         rows = deliveries.list_(conn, [DeliveryState.DEAD] if dead else list(DeliveryState), limit)
-    kept = ["id", "event", "loop", "state", "created_at", "tries", "last_status", "last_error"]
+    kept = ["id", "event", "loop", "key", "state", "created_at", "tries", "last_status", "last_error"]
     kept += ["callback_id", "next_try_at", "delivered_at"] if as_json else []
     show([{name: getattr(row, name) for name in kept} for row in rows], as_json)
 

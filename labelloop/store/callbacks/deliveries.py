@@ -57,6 +57,8 @@ class Delivery:
     callback_id: UUID
     loop: str
     event: str
+    key: str | None
+    """Key of the output; None for an event that is not about one."""
     state: DeliveryState
     created_at: datetime
     next_try_at: datetime
@@ -164,8 +166,8 @@ def list_(conn: Conn, states: Sequence[DeliveryState], limit: int) -> list[Deliv
         rows_of(conn, Delivery)
         .execute(
             f"""
-            select {columns(Delivery)} from deliveries where state = any(%(states)s::delivery_state[])
-            order by created_at desc, id limit %(limit)s
+            select {columns(Delivery)} from (select *, fact ->> 'key' as key from deliveries) d
+            where state = any(%(states)s::delivery_state[]) order by created_at desc, id limit %(limit)s
             """,
             {"states": list(states), "limit": limit},
         )

@@ -93,7 +93,8 @@ def test_a_dead_delivery_is_named_everywhere_until_it_is_repeated(desk: Desk, ru
     send(desk.database)
 
     (row,) = json.loads(run("callback", "deliveries", "--dead", "--json").stdout)
-    assert (row["event"], row["state"], row["last_error"]) == ("output.answered", "dead", "answers 500")
+    said = (row["event"], row["key"], row["state"], row["last_error"])
+    assert said == ("output.answered", "a", "dead", "answers 500")
     assert json.loads(run("status", "--json").stdout)[0]["dead_callbacks"] == 1
     assert "dead_callbacks" in run("status").stdout
     (listed,) = json.loads(run("callback", "list", "--json").stdout)
