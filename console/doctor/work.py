@@ -110,12 +110,11 @@ def stuck(rows: Sequence[OpenJob], beat_s: float) -> Finding:
 
 
 def callbacks(known: Sequence[Callback], counts: Sequence[CallbackCounts]) -> Finding:
-    """Report callbacks that are paused or have deliveries that were given up."""
+    """Report callbacks that are paused or have deliveries that were given up, and mention those that are retried."""
     dead = {row.id: row.dead for row in counts if row.dead}
     paused = [one for one in known if one.paused_at is not None]
     if not dead and not paused:
-        pending = sum(row.pending for row in counts)
-        return good("callbacks", f"{len(known)}, {pending} deliveries pending" if known else "none")
+        return _pending(counts)
     said = [f"callback {str(one.id)[:8]} is paused: {one.paused_because}" for one in paused]
     said += [f"{n} dead deliver{'y' if n == 1 else 'ies'} of callback {str(id_)[:8]}" for id_, n in dead.items()]
     return fault(
@@ -126,6 +125,15 @@ def callbacks(known: Sequence[Callback], counts: Sequence[CallbackCounts]) -> Fi
         + ("resume ID, then " if paused else "")
         + "repeat --dead",
     )
+
+
+def _pending(counts: Sequence[CallbackCounts]) -> Finding:
+    failing = [f"{row.failing} of callback {str(row.id)[:8]}" for row in counts if row.failing]
+    if failing:
+        says = f"deliveries that failed and are retried: {', '.join(failing[:3])}"
+        return hint("callbacks", f"{says}; `labelloop callback deliveries` says why")
+    pending = sum(row.pending for row in counts)
+    return good("callbacks", f"{pending} deliveries pending to {len(counts)} callbacks" if counts else "there are none")
 
 
 def _is_dead(silence: float | None, beat_s: float) -> bool:

@@ -183,9 +183,9 @@ def repeat(conn: Conn, delivery_id: str) -> UUID:
     rows = conn.execute(
         """
         select d.id, d.state::text, c.paused_because from deliveries d join callbacks c on c.id = d.callback_id
-        where d.id::text like %(beginning)s || '%%' limit 2
+        where starts_with(d.id::text, %(beginning)s) limit 2
         """,
-        {"beginning": "".join(c for c in delivery_id.lower() if c in "0123456789abcdef-") or "none"},
+        {"beginning": delivery_id.lower() or "none"},
     ).fetchall()
     if len(rows) != 1:
         many = "more than one delivery" if rows else "no delivery"

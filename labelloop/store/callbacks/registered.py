@@ -36,6 +36,8 @@ class CallbackCounts:
 
     id: UUID
     pending: int
+    failing: int
+    """Those of the pending ones whose last try failed."""
     dead: int
 
 
@@ -128,10 +130,13 @@ def counts(conn: Conn) -> list[CallbackCounts]:
         rows_of(conn, CallbackCounts)
         .execute(
             """
-            select c.id,
-                (select count(*) from deliveries where callback_id = c.id and state = 'pending') as pending,
+            select c.id, p.pending, p.failing,
                 (select count(*) from deliveries where callback_id = c.id and state = 'dead') as dead
-            from callbacks c order by c.created_at, c.id
+            from callbacks c cross join lateral (
+                select count(*) as pending, count(last_error) as failing
+                from deliveries where callback_id = c.id and state = 'pending'
+            ) p
+            order by c.created_at, c.id
             """
         )
         .fetchall()

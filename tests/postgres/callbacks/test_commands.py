@@ -88,15 +88,17 @@ def test_a_test_that_fails_says_why(desk: Desk, run: Run, there: Receiver) -> No
 def test_a_dead_delivery_is_named_everywhere_until_it_is_repeated(desk: Desk, run: Run, there: Receiver) -> None:
     one = added(run, there.url("/500"), "--loop", "pets")
     desk.answer(desk.submit("a"), "dog")
-    assert "dead_callbacks" not in run("status").stdout
+    assert "dead_deliveries" not in run("status").stdout
+    send(desk.database)
+    assert finding(desk).says.startswith(f"deliveries that failed and are retried: 1 of callback {one['id'][:8]}")
     desk.later(24)
     send(desk.database)
 
     (row,) = json.loads(run("callback", "deliveries", "--dead", "--json").stdout)
     said = (row["event"], row["key"], row["state"], row["last_error"])
     assert said == ("output.answered", "a", "dead", "answers 500")
-    assert json.loads(run("status", "--json").stdout)[0]["dead_callbacks"] == 1
-    assert "dead_callbacks" in run("status").stdout
+    assert json.loads(run("status", "--json").stdout)[0]["dead_deliveries"] == 1
+    assert "dead_deliveries" in run("status").stdout
     (listed,) = json.loads(run("callback", "list", "--json").stdout)
     assert (listed["pending"], listed["dead"]) == (0, 1)
     assert finding(desk).says == f"1 dead delivery of callback {one['id'][:8]}"
@@ -106,10 +108,10 @@ def test_a_dead_delivery_is_named_everywhere_until_it_is_repeated(desk: Desk, ru
     assert "Sent again: 1 delivery." in run("callback", "repeat", "--dead").stderr
     send(desk.database)
     assert there.arrived[-1].id == row["id"]
-    assert finding(desk).says == "1, 0 deliveries pending"
+    assert finding(desk).says == "0 deliveries pending to 1 callbacks"
     assert run("callback", "repeat", row["id"][:8]).exit_code == 0
     send(desk.database)
-    assert [arrived.id for arrived in there.arrived] == [row["id"]] * 3
+    assert [arrived.id for arrived in there.arrived] == [row["id"]] * 4
 
 
 def test_a_paused_callback_is_a_fault_until_it_is_resumed(desk: Desk, run: Run, there: Receiver) -> None:
@@ -134,7 +136,7 @@ def test_remove_deletes_the_callback_and_says_what_was_not_sent(desk: Desk, run:
     assert (gone.exit_code, "names no callback; there are: none" in gone.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("words", [(), ("abc", "--dead"), ("nothing",), ("%",), ("",)])
+@pytest.mark.parametrize("words", [(), ("abc", "--dead"), ("nothing",), ("%",), ("",), ("_" * 8,)])
 def test_repeat_of_nothing_or_of_two_things_is_refused(desk: Desk, run: Run, words: tuple[str, ...]) -> None:
     desk.callback("https://8.8.8.8/")
     desk.answer(desk.submit("a"), "dog")
