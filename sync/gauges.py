@@ -1,4 +1,4 @@
-"""Gauges: the number of open tasks of each loop, read when Prometheus asks."""
+"""Gauges: open tasks of each loop and deliveries of each callback, read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
+from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
 from labelloop.store.questions import gauges
 
 
 class Window(Collector):
-    """Open tasks in Label Studio, as stored in Postgres."""
+    """Open tasks in Label Studio and deliveries of callbacks, as stored in Postgres."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -22,11 +23,17 @@ class Window(Collector):
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("labelloop_postgres_up", "1 if Postgres answers")
         tasks = GaugeMetricFamily("labelloop_open_tasks", "Open tasks in Label Studio", labels=["loop"])
+        sent = GaugeMetricFamily(
+            "labelloop_callback_deliveries", "Deliveries that are pending or dead", labels=["callback", "state"]
+        )
         try:
             with self._database.transaction() as conn:
                 for row in gauges.open_tasks(conn):
                     tasks.add_metric([row.loop], row.n)
+                for one in registered.counts(conn):
+                    sent.add_metric([str(one.id), "pending"], one.pending)
+                    sent.add_metric([str(one.id), "dead"], one.dead)
             up.add_metric([], 1)
         except LabelloopError:
             up.add_metric([], 0)
-        return up, tasks
+        return up, tasks, sent

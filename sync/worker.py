@@ -22,6 +22,7 @@ from labelloop.queue.order import MAX_BATCH
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
+from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
 from sync.project.project import ensure_project
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
@@ -168,11 +169,16 @@ def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
 
 
 def duties(own: SyncJobs) -> Duties:
-    """Return what the worker does: two jobs, and one periodic check."""
+    """Return what the worker does: two jobs, the callbacks, and periodic checks."""
+    sender = Sender(own.settings, own.database)
     return Duties(
         queue=jobs.SYNC_QUEUE,
         jobs={jobs.PUSH: own.push, jobs.PULL: own.pull},
-        checks=[Check("every loop is pushed and pulled", own.settings.pull_every_s, in_thread(own.ask_for_all))],
+        checks=[
+            Check("every loop is pushed and pulled", own.settings.pull_every_s, in_thread(own.ask_for_all)),
+            Check("callbacks are sent", LOOK_EVERY_S, sender.look),
+            Check("old deliveries are deleted", CLEAN_EVERY_S, sender.clean),
+        ],
         concurrency=CONCURRENCY,
         end_within_s=END_WITHIN_S,
     )

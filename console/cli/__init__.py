@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from console.cli import (
+    callbacks,
     completion,
     decisions,
     doctor,
@@ -35,6 +36,7 @@ def main() -> None:
 
 
 TOPICS = (
+    callbacks,
     completion,
     decisions,
     doctor,

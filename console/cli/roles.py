@@ -25,6 +25,7 @@ ROLES = {
         "backtest": "Tell what a changed rule would have sent",
         "try": "Tell which outputs of a file would be asked, and why",
         "export": "Export the reviewers' feedback, or its changes",
+        "callback": "Tell your programs of answers by signed web requests",
     },
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",

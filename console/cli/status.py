@@ -9,8 +9,8 @@ from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_datab
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
-RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable")
-"""States that few outputs are in; the table shows them only if there are any."""
+RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable", "dead_deliveries")
+"""Counts that are seldom above 0; the table shows them only if one is."""
 with_archived = click.option("--archived", is_flag=True, help="Include archived loops.")
 
 
@@ -22,8 +22,10 @@ with_archived = click.option("--archived", is_flag=True, help="Include archived 
 def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
     """Count the outputs of each loop by state, and show its learner, champion and last run.
 
-    unreadable: outputs in review with an answer that labelloop cannot parse.
+    unreadable: outputs in review with an answer that labelloop cannot parse. dead_deliveries: events of callbacks that
+    were given up; `labelloop callback deliveries --dead` lists them.
     """
+    from labelloop.store.callbacks import registered
     from labelloop.store.tables import loops as store
     from labelloop.store.tables import outputs, runs, unreadable
     from labelloop.store.tables import versions as version_store
@@ -39,6 +41,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "dead_deliveries": registered.dead(conn, name),
                     "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
                     "champion": champion.id[:12] if champion else "pipeline",
                     "last_run": latest[0].status if latest else None,

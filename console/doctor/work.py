@@ -1,4 +1,4 @@
-"""Checks of Postgres, the workers and their jobs."""
+"""Checks of Postgres, the workers, their jobs and the callbacks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
 from labelloop.process.rooms import command_line
+from labelloop.store.callbacks.registered import Callback, CallbackCounts
 from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
 
@@ -106,6 +107,33 @@ def stuck(rows: Sequence[OpenJob], beat_s: float) -> Finding:
         why="only a running worker does jobs, and it also takes back the jobs of a dead one",
         repair=" and ".join(command_line(room) for room in sorted(rooms)) + "  # restart it; or `labelloop up`",
     )
+
+
+def callbacks(known: Sequence[Callback], counts: Sequence[CallbackCounts]) -> Finding:
+    """Report callbacks that are paused or have deliveries that were given up, and mention those that are retried."""
+    dead = {row.id: row.dead for row in counts if row.dead}
+    paused = [one for one in known if one.paused_at is not None]
+    if not dead and not paused:
+        return _pending(counts)
+    said = [f"callback {str(one.id)[:8]} is paused: {one.paused_because}" for one in paused]
+    said += [f"{n} dead deliver{'y' if n == 1 else 'ies'} of callback {str(id_)[:8]}" for id_, n in dead.items()]
+    return fault(
+        "callbacks",
+        "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
+        why="their receivers were not told of these events",
+        repair="labelloop callback deliveries --dead  # mend the receiver, then labelloop callback "
+        + ("resume ID, then " if paused else "")
+        + "repeat --dead",
+    )
+
+
+def _pending(counts: Sequence[CallbackCounts]) -> Finding:
+    failing = [f"{row.failing} of callback {str(row.id)[:8]}" for row in counts if row.failing]
+    if failing:
+        says = f"deliveries that failed and are retried: {', '.join(failing[:3])}"
+        return hint("callbacks", f"{says}; `labelloop callback deliveries` says why")
+    pending = sum(row.pending for row in counts)
+    return good("callbacks", f"{pending} deliveries pending to {len(counts)} callbacks" if counts else "there are none")
 
 
 def _is_dead(silence: float | None, beat_s: float) -> bool:

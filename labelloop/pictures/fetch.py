@@ -1,13 +1,12 @@
 """Fetch the bytes of a picture behind an address, within limits of time and size, and only from allowed hosts.
 
-A host is resolved once, and the connection goes to the IP address that was checked. So a host name whose address
-changes between the check and the connection cannot lead elsewhere. Each redirect is checked like the first address.
+The connection goes to the IP address that was checked: labelloop/process/connecting.py. Each redirect is checked like
+the first address.
 """
 
 from __future__ import annotations
 
 import base64
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from labelloop.process.connecting import Unanswered, pinned, resolve
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.fetching import FILES, OF_LABEL_STUDIO, WEB, Private
 
@@ -26,10 +26,6 @@ CONNECT_S = 5.0
 REDIRECTS = 3
 _TYPES = ("image/", "application/octet-stream", "binary/octet-stream")
 """Accepted beginnings of Content-Type; object stores that do not know the type send octet-stream."""
-
-
-class Unanswered(ValueError):
-    """The host does not answer, or its name is unknown: another picture of the same host would fail too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +73,10 @@ class Fetcher:
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
         if parts.scheme not in WEB or not host:
             raise ValueError(f"is no web address: {url[:100]!r}")
-        address = self._resolve(host, port)
-        literal = f"[{address}]" if ":" in address else address
-        named = httpx.URL(url)  # with an umlaut in the host, as servers and certificates have it: xn--...
+        address = resolve(self._private, host, port, "LABELLOOP_FETCH_PRIVATE")
+        target, headers, extensions = pinned(httpx.URL(url), address, port)
         request = self._http.build_request(
-            "GET",
-            named.copy_with(host=literal, port=port, userinfo=b""),
-            headers={"Host": named.netloc.decode("ascii")},
-            extensions={"sni_hostname": named.raw_host.decode("ascii"), "timeout": self._left(deadline)},
+            "GET", target, headers=headers, extensions={**extensions, "timeout": self._left(deadline)}
         )
         found = self._read(request, deadline)
         if isinstance(found, bytes):
@@ -139,20 +131,6 @@ class Fetcher:
             return bytes(body)
         finally:
             response.close()
-
-    def _resolve(self, host: str, port: int) -> str:
-        """Return an IP address of the host. Raises ValueError if any of its addresses is not allowed."""
-        try:
-            found = [info[4][0] for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
-        except (socket.gaierror, UnicodeError):
-            raise Unanswered(f"names a host that is not known: {host[:100]!r}") from None
-        for address in map(str, found):
-            if not self._private.allows(host, port, address):
-                raise ValueError(
-                    f"leads to the private address {address} ({host[:100]!r}); LABELLOOP_FETCH_PRIVATE names the hosts "
-                    "and networks where that is allowed"
-                )
-        return str(found[0])
 
     def _left(self, deadline: float) -> dict[str, Any]:
         left = max(0.1, deadline - time.monotonic())

@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 from PIL import Image
 
 from labelloop.labelstudio.connection import Connection
-from labelloop.pictures.fetch import Fetcher, LabelStudio, Unanswered
+from labelloop.pictures.fetch import Fetcher, LabelStudio
+from labelloop.process.connecting import Unanswered
 from labelloop.process.settings import Settings
 from labelloop.reading.paths import value_at
 from labelloop.selection.features import Unfetched, grey_of

@@ -101,6 +101,8 @@ class Settings:
     """Format of the logs: plain, or json for one object a line."""
     fetch_private: str = ""
     """Private hosts and networks from which `learner.fetch` may fetch, separated by commas: minio:9000,10.1.0.0/16"""
+    callback_private: str = ""
+    """Private hosts and networks to which callbacks may be sent, as in `fetch_private`: tickets:8080,10.1.0.0/16"""
     mlflow_tracking_uri: str = ""
     """MLflow that also gets runs and versions: http://host:5000 or sqlite:////path/mlflow.db; empty for none."""
 

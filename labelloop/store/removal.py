@@ -9,6 +9,9 @@ _RUNS = "in (select id from retrain_runs where loop = %(loop)s)"
 _BATCHES = "in (select id from batches where loop = %(loop)s)"
 # A table comes before the tables that it refers to.
 ROWS = {
+    "deliveries": "loop = %(loop)s",
+    "callbacks": "loop = %(loop)s",
+    "told_answers": f"output_id {_OUTPUTS}",
     "shadow_items": f"run_id {_RUNS}",
     "decisions": f"run_id {_RUNS}",
     "run_items": f"run_id {_RUNS}",

@@ -1,0 +1,1 @@
+"""Statements about callbacks and their deliveries. The caller owns the transaction."""
