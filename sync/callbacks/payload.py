@@ -13,7 +13,7 @@ from labelloop.outputs.output import OutputState
 from labelloop.spec.events import Event
 from labelloop.store.callbacks.deliveries import Claimed
 from labelloop.store.database import Conn
-from labelloop.store.tables import loops, unreadable
+from labelloop.store.tables import loops, outcomes, unreadable
 from labelloop.store.tables import outputs as output_store
 from labelloop.versions.version import short
 from sync.intake.status import status_json
@@ -38,9 +38,10 @@ def text(event: str, at: datetime, data: Mapping[str, Any]) -> str:
 def _answer(conn: Conn, one: Claimed) -> dict[str, Any]:
     """Return the fields of `GET .../outputs/KEY`, with the answer as it was; also the label before a change."""
     fact = one.fact
-    spec, row = loops.get(conn, one.loop), output_store.get(conn, one.loop, fact["key"])
-    if spec is None or row is None:
+    spec, found = loops.get(conn, one.loop), output_store.find(conn, one.loop, [fact["key"]])
+    if spec is None or not found:
         raise Failed(f"output {fact['key']!r} of loop {one.loop!r} does not exist any more")
+    row = found[0]
     then = replace(
         row,
         state=OutputState(fact["state"]),
@@ -50,7 +51,8 @@ def _answer(conn: Conn, one: Claimed) -> dict[str, Any]:
         resolved_at=fact["resolved_at"] and datetime.fromisoformat(fact["resolved_at"]),
         rejected=fact["rejected"],
     )
-    data = status_json(spec, then, fact["comments"], unreadable.of_output(conn, row.id))
+    not_read, held = unreadable.of_outputs(conn, [row.id]), outcomes.of_outputs(conn, [row.id])
+    data = status_json(spec, then, fact["comments"], not_read.get(row.id, []), held.get(row.id))
     return data | ({"previous_label": fact["previous_label"]} if "previous_label" in fact else {})
 
 
