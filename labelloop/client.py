@@ -60,6 +60,10 @@ class Status:
     """As submitted, like `trace` and `step`; None if the output did not say."""
     trace: str | None = None
     step: str | None = None
+    rests_on: tuple[dict[str, str | None], ...] = ()
+    """The corrected earlier steps of its trace: {"loop", "key", "step", "label", "correction"}. `correction` is None if
+    people only rejected the label.
+    """
     spec_version: int | None = None
     """Number of the version of the loop's spec that decided whether people see it."""
     label: str | None = None
@@ -136,7 +140,7 @@ class Client:
         if response.status_code == 404 and _json(response).get("path") == "key":
             return None
         said = self._answer(response)
-        for several in ("comments", "unreadable"):
+        for several in ("comments", "unreadable", "rests_on"):
             said[several] = tuple(said.get(several, ()))
         return Status(**{name: said[name] for name in _STATUS_FIELDS if name in said})
 

@@ -23,6 +23,7 @@ from labelloop.process.settings import Settings
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.questions import chains
 from labelloop.store.tables import loops, unreadable
 from labelloop.store.tables import outputs as output_store
 from sync.intake import taking
@@ -122,7 +123,8 @@ class _Intake:
             if row is None:
                 raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
             not_read = unreadable.of_output(conn, row.id)
-            return jsonify(status_json(spec, row, output_store.comments(conn, row.id), not_read))
+            rests_on = chains.rests_on(conn, spec, [row.id]).get(row.id, []) if row.trace else []
+            return jsonify(status_json(spec, row, output_store.comments(conn, row.id), not_read, rests_on))
 
 
 # -- submit ------------------------------------------------------------------------------------------------------

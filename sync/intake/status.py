@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from labelloop.labeling import results
 from labelloop.outputs.output import OutputState
 from labelloop.spec.loop import LoopSpec
+from labelloop.store.questions.chains import CorrectedStep
 from labelloop.store.tables.outputs import Status
 
 
-def status_json(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str]) -> dict[str, Any]:
+def status_json(
+    spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str], rests_on: Sequence[CorrectedStep]
+) -> dict[str, Any]:
     """Return the JSON of an output. The reviewers' answer and comments are in it only in the state `answered`.
 
-    `row`: the output with its newest answer. `unreadable`: why answers to it could not be read.
+    `row`: the output with its newest answer. `unreadable`: why answers to it could not be read. `rests_on`:
+    the earlier steps of its trace that people corrected.
     """
     answered = row.state == OutputState.ANSWERED
     label = row.answer_label if answered else None
@@ -34,6 +39,7 @@ def status_json(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable
         "trace": row.trace,
         "step": row.step,
         "spec_version": row.spec_version,
+        "rests_on": [asdict(step) for step in rests_on],
         "label": label,
         "approval": approval,
         "correction": None if approval is not False else label,
