@@ -49,8 +49,8 @@ def overview_report(conn: Conn, *, archived: bool = False) -> Report:
 def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     """Return the report of one loop.
 
-    It has the loop's summary, the error rate of its pipeline and of each step, runs, versions, learning curve, changes
-    of champion, reviewers, figures by day, and its unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the
+    It has the loop's summary, the error rate of its pipeline and of each step, runs, versions and the learning curve.
+    It also has changes of champion, reviewers, figures by day, and unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the
     champion's accuracy that would be found, or None if none is looked for. `label_studio_url` is the address at which
     people open Label Studio, if the services use another one. Raises UsageError if there is no such loop.
     """

@@ -17,9 +17,10 @@ MOST_ON_A_PAGE = 20
 def step_reports(conn: Conn, spec: LoopSpec, most: int = MOST_STEPS) -> list[Report]:
     """Return a report for each step that the outputs of the loop name, the one with the most outputs first.
 
-    Each is the `error_rate_report` of the step, with "step" (None for the outputs that name none), "reviewed_outputs"
-    (answered, with a label of the pipeline), "corrections" (those whose reviewers agree that the label is incorrect)
-    and "rests_on_correction" (outputs after a corrected step of their trace). Empty if no output names a step.
+    Each is the `error_rate_report` of the step with four more keys. `step` is None for the outputs that name none.
+    `reviewed_outputs` are answered and have a label of the pipeline, and `corrections` counts the incorrect ones.
+    `rests_on_correction` counts the outputs after a corrected step of their trace. The list is empty if no output names
+    a step.
     """
     found = error_rate.steps(conn, spec.name, most)
     if not found:

@@ -16,8 +16,8 @@ _STYLE = (
 )
 """Style of the generated form: the item is larger than everything else, the reason is smaller."""
 _STEPS_STYLE = (
-    " .labelloop-steps { max-height: 35vh; overflow-y: auto; margin-bottom: 16px; opacity: 0.8; "
-    "display: flex; flex-direction: column-reverse }"
+    " .labelloop-steps { max-height: 35vh; overflow-y: auto; margin-bottom: 16px; opacity: 0.8 } "
+    ".labelloop-steps { display: flex; flex-direction: column-reverse }"
 )
 """Style of the steps before the item. A box of reversed columns is scrolled to its end, where the last step is."""
 

@@ -92,7 +92,7 @@ def _check_tag(element: Element, places: Places) -> Iterator[SpecError]:
             element,
         )
     if SHOWN_STEPS in fields_of(element) and tag not in SHOWS_STEPS:
-        raise fault(f"{tag} cannot show ${SHOWN_STEPS}; {' and '.join(SHOWS_STEPS)} can", places, element)
+        yield fault(f"{tag} cannot show ${SHOWN_STEPS}; {' and '.join(SHOWS_STEPS)} can", places, element)
     for field in fields_of(element):
         # The server and the editor may read a name differently; form_xml renames the field if it can.
         if not editor_reads(field) and not renamed(field):

@@ -32,7 +32,7 @@ class Step:
     """The outputs of one step of the pipeline."""
 
     name: str | None
-    """None: the outputs that name no step."""
+    """None if the outputs name no step."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from sync.push.batches import PushReport
-from tests.support.chained import review
+from tests.support.hops.chained import review
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop
 

@@ -18,7 +18,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, outputs
 from tests.support.backend_factory import answer, texts_spec
-from tests.support.chained import review
+from tests.support.hops.chained import review
 
 ERRORS = {"retrieve": 0.4, "draft": 0.1, None: 0.2}
 SPEC = texts_spec(audit=0.3, holdout=0.3)

@@ -13,7 +13,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import chains
 from labelloop.store.tables import loops
-from tests.support.chained import review, step_of
+from tests.support.hops.chained import review, step_of
 from tests.support.intake_client import URL, Intake
 
 YAML = "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0.0, holdout: 0.0"
@@ -64,7 +64,7 @@ def test_a_trace_with_a_thousand_steps_shows_the_last_ones_and_their_places(inta
     assert found[0].place == 1_000 - MOST_STEPS
 
 
-def test_of_large_data_a_step_has_the_first_characters_of_what_its_form_shows(intake: Intake) -> None:
+def test_a_step_has_the_first_characters_of_what_its_form_shows(intake: Intake) -> None:
     intake.post(
         step_of("t", "long", data={"text": "ä" * 100_000, "hidden": "not for annotators"}),
         step_of("t", "picture", data={"text": "data:image/png;base64," + "A" * 10_000}),

@@ -38,7 +38,7 @@ def test_a_step_without_a_name_has_its_key_and_one_of_another_loop_names_that_lo
     assert steps_text([STEP], "judges").startswith("1. draft (loop pets)\n")
 
 
-def test_what_is_left_out_is_counted() -> None:
+def test_steps_and_characters_that_are_left_out_are_counted() -> None:
     assert words(place=991).startswith("990 earlier steps are not shown.\n\n991. draft\n")
     assert words(place=2).startswith("1 earlier step is not shown.\n\n")
     cut = words(text="x" * MOST_LETTERS, length=12_345, label=None)
