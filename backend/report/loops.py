@@ -50,9 +50,10 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     """Return the report of one loop.
 
     It has the loop's summary, the error rate of its pipeline and of each step, runs, versions and the learning curve.
-    It also has changes of champion, reviewers, figures by day, and unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the
-    champion's accuracy that would be found, or None if none is looked for. `label_studio_url` is the address at which
-    people open Label Studio, if the services use another one. Raises UsageError if there is no such loop.
+    It also has changes of champion, reviewers, figures by day, and unreadable answers (at most SHOWN_ITEMS). `fall` is
+    the fall of the champion's accuracy that would be found, or None if none is looked for. `label_studio_url` is the
+    address at which people open Label Studio, if the services use another one. Raises UsageError if there is no such
+    loop.
     """
     names = loops.names(conn, archived=True)
     # The name is compared in Python, because Postgres refuses a text that holds a NUL.
