@@ -128,7 +128,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
         to_stderr(warning)
     registered = [spec.name for spec in specs if spec.name not in at_rest]
     for spec in specs:
-        for missing in sorted(set(spec.chain) - set(known)):
+        for missing in sorted(set(spec.steps.loops) - set(known)):
             to_stderr(f"loop {spec.name!r}: steps.loops names {missing!r}, and there is no such loop")
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
