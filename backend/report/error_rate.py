@@ -14,7 +14,7 @@ from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.questions import error_rate as questions
-from labelloop.store.questions.error_rate import Answered, LeftOut, Open, Ranked
+from labelloop.store.questions.error_rate import Answered, LeftOut, Open, Ranked, Step
 
 Report = dict[str, Any]
 LATER = 0.2
@@ -22,15 +22,17 @@ LATER = 0.2
 LANE_WORDS = {"holdout": "hold-out", "control": "control", "audit": "audit"}
 
 
-def error_rate_report(conn: Conn, spec: LoopSpec) -> Report:
+def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> Report:
     """Return the error rate of the pipeline's own labels over all outputs that came in, gold left out.
+
+    With `step`, it is that of the outputs of this step only.
 
     Keys: "metric" ("error rate", or "loss" for structured answers: 1 - the item score), "outputs", "answers", "value",
     "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it. Rates are 0 to 1; "low" to
     "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a stratum has about how many
     more answers are needed.
     """
-    answered = [(row, loss_of(spec.config, row)) for row in questions.answered(conn, spec.name)]
+    answered = [(row, loss_of(spec.config, row)) for row in questions.answered(conn, spec.name, step)]
     clear = [(row, loss) for row, loss in answered if loss is not None]
     begins = {
         triggered: error_rate.periods([row.received_at for row, _ in clear if row.triggered is triggered])
@@ -39,12 +41,12 @@ def error_rate_report(conn: Conn, spec: LoopSpec) -> Report:
     newest = {row.triggered: row.received_at for row, _ in sorted(clear, key=lambda pair: pair[0].received_at)}
     outputs = {triggered: [0] * (len(times) + 1) for triggered, times in begins.items()}
     later = Counter[bool]()
-    for size in questions.sizes(conn, spec.name, begins, newest):
+    for size in questions.sizes(conn, spec.name, begins, newest, step):
         outputs[size.triggered][size.period] = size.n
         later[size.triggered] += size.later
     drawn = [Drawn(row.triggered, row.received_at, row.group_key, loss) for row, loss in clear]
     found = error_rate.estimate(drawn, begins, outputs)
-    open_ = questions.open_(conn, spec.name)
+    open_ = questions.open_(conn, spec.name, step)
     report: Report = {
         "metric": "error rate" if spec.config.answer.kind is Kind.LABEL else "loss",
         **_rate(found.overall),
@@ -59,8 +61,8 @@ def error_rate_report(conn: Conn, spec: LoopSpec) -> Report:
         ],
         "disagreements": sum(row.answer is None for row, _ in clear),
         "unclear": len(answered) - len(clear),
-        "reviewed": _reviewed(spec.config, found, clear, questions.ranked(conn, spec.name)),
-        "left_out": _left_out(questions.left_out(conn, spec.name)),
+        "reviewed": _reviewed(spec.config, found, clear, questions.ranked(conn, spec.name, step)),
+        "left_out": _left_out(questions.left_out(conn, spec.name, step)),
     }
     return {**report, "sentences": list(_sentences(report))}
 

@@ -19,6 +19,7 @@ from backend.report.parts import (
     version_line,
 )
 from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
+from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
@@ -48,10 +49,11 @@ def overview_report(conn: Conn, *, archived: bool = False) -> Report:
 def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
     """Return the report of one loop.
 
-    It has the loop's summary, the error rate of its pipeline, runs, versions, learning curve, changes of champion,
-    reviewers, figures by day, and its unreadable answers (at most SHOWN_ITEMS). `fall` is the fall of the champion's
-    accuracy that would be found, or None if none is looked for. `label_studio_url` is the address at which people open
-    Label Studio, if the services use another one. Raises UsageError if there is no such loop.
+    It has the loop's summary, the error rate of its pipeline and of each step, runs, versions and the learning curve.
+    It also has changes of champion, reviewers, figures by day, and unreadable answers (at most SHOWN_ITEMS). `fall` is
+    the fall of the champion's accuracy that would be found, or None if none is looked for. `label_studio_url` is the
+    address at which people open Label Studio, if the services use another one. Raises UsageError if there is no such
+    loop.
     """
     names = loops.names(conn, archived=True)
     # The name is compared in Python, because Postgres refuses a text that holds a NUL.
@@ -63,6 +65,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
         {
             **_summary(conn, loop),
             "error_rate": error_rate_report(conn, spec),
+            "steps": step_reports(conn, spec, MOST_ON_A_PAGE),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
             "versions": [

@@ -9,7 +9,7 @@ from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_datab
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
-RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable", "dead_deliveries")
+RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable", "dead_deliveries", "rests_on_correction")
 """Counts that are seldom above 0; the table shows them only if one is."""
 with_archived = click.option("--archived", is_flag=True, help="Include archived loops.")
 
@@ -23,9 +23,11 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     """Count the outputs of each loop by state, and show its learner, champion and last run.
 
     unreadable: outputs in review with an answer that labelloop cannot parse. dead_deliveries: events of callbacks that
-    were given up; `labelloop callback deliveries --dead` lists them.
+    were given up; `labelloop callback deliveries --dead` lists them. rests_on_correction: outputs after a corrected
+    step of the same trace.
     """
     from labelloop.store.callbacks import registered
+    from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
     from labelloop.store.tables import outputs, runs, unreadable
     from labelloop.store.tables import versions as version_store
@@ -35,14 +37,15 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
         names = store.names(conn, archived=True) if archived and loop is None else loop_names(db, loop, archived=True)
         for name in names:
             champion = version_store.champion(conn, name)
-            latest = runs.latest(conn, name, 1)
+            latest, spec = runs.latest(conn, name, 1), store.get(conn, name)
             rows.append(
                 {
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
                     "dead_deliveries": registered.dead(conn, name),
-                    "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
+                    "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,
+                    "learner": spec.learner.name if spec else None,
                     "champion": champion.id[:12] if champion else "pipeline",
                     "last_run": latest[0].status if latest else None,
                 }
@@ -120,13 +123,16 @@ def migrate(settings: Settings, as_json: bool) -> None:
     with open_database(settings) as db, db.transaction() as conn:
         for spec in specs:
             loops.register(conn, spec)
-        resting = loops.resting(conn)
+        resting, known = loops.resting(conn), loops.names(conn, archived=True)
     at_rest = [spec.name for spec in specs if spec.name in resting]
     for name in at_rest:
         to_stderr(f"loop {name!r} was {resting[name]} and stays so; `labelloop loop restore {name}` restores it")
     for warning in filter(None, (spec.without_learner for spec in specs if spec.name not in at_rest)):
         to_stderr(warning)
     registered = [spec.name for spec in specs if spec.name not in at_rest]
+    for spec in specs:
+        for missing in sorted(set(spec.steps.loops) - set(known)):
+            to_stderr(f"loop {spec.name!r}: steps.loops names {missing!r}, and there is no such loop")
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
     if faults:

@@ -61,6 +61,16 @@ class Status:
     model_label: str | None = None
     model_confidence: float | None = None
     model_version: str = ""
+    source: str | None = None
+    """As submitted, like `trace` and `step`; None if the output did not say."""
+    trace: str | None = None
+    step: str | None = None
+    rests_on: tuple[dict[str, str | None], ...] = ()
+    """The corrected earlier steps of its trace: {"loop", "key", "step", "label", "correction"}. `correction` is None if
+    people only rejected the label.
+    """
+    spec_version: int | None = None
+    """Number of the version of the loop's spec that decided whether people see it."""
     label: str | None = None
     """The final label; None if there is none yet, or if people do not agree."""
     approval: bool | None = None
@@ -88,7 +98,7 @@ class Status:
     def read(cls, said: Mapping[str, Any]) -> Status:
         """Return the status in the service's JSON. Fields that this version does not know are left out."""
         values = {name: said[name] for name in _STATUS_FIELDS if name in said}
-        for several in ("comments", "unreadable"):
+        for several in ("comments", "unreadable", "rests_on"):
             values[several] = tuple(values.get(several, ()))
         outcome = values.get("outcome")
         if outcome is not None:

@@ -26,6 +26,8 @@ SHOWN_WHY = OURS + "why"
 """Field that says in one line why the item is a task."""
 SHOWN_BEST = OURS + "best"
 """Field that holds the most probable labels of an item as choices, the most probable first."""
+SHOWN_STEPS = OURS + "steps"
+"""Field that holds the steps before an item, the earlier outputs of its trace, as one text."""
 _LABEL_NAMES = ("label", "correction")
 
 
@@ -48,6 +50,8 @@ class LabelingConfig:
     """Fields of `data` that hold the address of a picture, a sound or a file (labelloop/reading/addresses.py)."""
     pictures: tuple[str, ...] = ()
     """The addresses that an Image tag shows."""
+    shows_steps: bool = False
+    """Whether people see the steps before the item."""
 
     @property
     def kind(self) -> Kind:
@@ -71,8 +75,11 @@ def _parse(xml: str) -> LabelingConfig:
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
     addresses: dict[str, bool] = {}
+    shows_steps = False
     for element in root.iter():
-        fields.update(dict.fromkeys(f for f in fields_of(element) if not f.startswith(OURS)))
+        shown = fields_of(element)
+        fields.update(dict.fromkeys(f for f in shown if not f.startswith(OURS)))
+        shows_steps |= SHOWN_STEPS in shown
         for value in address_values(element.tag, element.attrib):
             addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
@@ -117,6 +124,7 @@ def _parse(xml: str) -> LabelingConfig:
         text_field=text,
         addresses=tuple(addresses),
         pictures=tuple(field for field, is_picture in addresses.items() if is_picture),
+        shows_steps=shows_steps,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import quoteattr
 
-from labelloop.labeling.config import APPROVE, REJECT, SHOWN_BEST, SHOWN_LABEL, SHOWN_WHY
+from labelloop.labeling.config import APPROVE, REJECT, SHOWN_BEST, SHOWN_LABEL, SHOWN_STEPS, SHOWN_WHY
 
 MANY_LABELS = 9
 """Largest number of labels shown in order, one for each digit key. With more, the most probable ones come first."""
@@ -15,9 +15,14 @@ _STYLE = (
     ".labelloop-why * { font-size: 13px; font-weight: 400; opacity: 0.8 }"
 )
 """Style of the generated form: the item is larger than everything else, the reason is smaller."""
+_STEPS_STYLE = (
+    " .labelloop-steps { max-height: 35vh; overflow-y: auto; margin-bottom: 16px; opacity: 0.8 } "
+    ".labelloop-steps { display: flex; flex-direction: column-reverse }"
+)
+"""Style of the steps before the item. A box of reversed columns is scrolled to its end, where the last step is."""
 
 
-def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str]) -> str:
+def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[str, str], *, steps: bool = False) -> str:
     """Return the form for approval, correction and comment (`fields`), over the fields in `show`: {"text": "$text"}.
 
     The item comes first and is the largest thing on the page. With `why` in `fields`, the reason why the item is a task
@@ -25,11 +30,19 @@ def generate_form(labels: Sequence[str], fields: Sequence[str], show: Mapping[st
     labels, the three most probable come first.
 
     With approval, the page shows the pipeline's answer and asks whether it is correct. Without approval, people choose
-    the label.
+    the label. With `steps`, the earlier outputs of its trace are above the item.
     """
     kind = next(iter(show))
     shown = [f"    <{k.capitalize()} name={quoteattr(k)} value={quoteattr(v)}/>" for k, v in show.items()]
-    lines = ["<View>", f"  <Style>{_STYLE}</Style>", '  <View className="labelloop-item">', *shown, "  </View>"]
+    lines = ["<View>", f"  <Style>{_STYLE}{_STEPS_STYLE if steps else ''}</Style>"]
+    if steps:
+        lines += [
+            f"  {_header('Steps before')}",
+            '  <View className="labelloop-steps">',
+            f'    <Text name="{SHOWN_STEPS}" value="${SHOWN_STEPS}"/>',
+            "  </View>",
+        ]
+    lines += ['  <View className="labelloop-item">', *shown, "  </View>"]
     if "approval" in fields:
         lines += [
             f"  {_header('The pipeline says')}",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
-from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.config import SHOWN_STEPS, LabelingConfig
 from labelloop.labeling.controls import KINDS, Kind, choices_of, fault
 from labelloop.labeling.form_xml import Places, editor_reads, fields_of, read_xml, renamed
 
@@ -21,6 +21,8 @@ MAX_LABEL = 200
 _READ = {tag.lower(): tag for tag in (*KINDS, "Choice", "Label", "Repeater", "Text")}
 _NO_LABEL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that no label may hold: control characters, surrogates, line and paragraph separators."""
+SHOWS_STEPS = ("Text", "Header")
+"""Tags that can show the steps before an item. Other tags would read what pipelines sent as HTML, or as an address."""
 _UNSEEN = frozenset({"Cf", "Zs"})
 
 
@@ -89,6 +91,8 @@ def _check_tag(element: Element, places: Places) -> Iterator[SpecError]:
             places,
             element,
         )
+    if SHOWN_STEPS in fields_of(element) and tag not in SHOWS_STEPS:
+        yield fault(f"{tag} cannot show ${SHOWN_STEPS}; {' and '.join(SHOWS_STEPS)} can", places, element)
     for field in fields_of(element):
         # The server and the editor may read a name differently; form_xml renames the field if it can.
         if not editor_reads(field) and not renamed(field):

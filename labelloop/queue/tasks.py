@@ -19,8 +19,8 @@ from labelloop.queue.lanes import Lane
 from labelloop.queue.prelabel import Prelabelled
 from labelloop.reading.ids import TaskId
 
-OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST = (
-    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best")
+OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST, STEPS = (
+    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best", "steps")
 )
 """Our fields in a task's data. Any member of the project can edit them, so the output's id is signed."""
 

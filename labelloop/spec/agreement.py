@@ -37,6 +37,12 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
         yield document.error(
             ("learner", "field"), f"learner.field: spans are marked in {config.text_field!r}, not in {field!r}"
         )
+    if spec.steps.show and not config.shows_steps:
+        yield document.error(
+            ("steps", "show"),
+            "steps.show: is about the generated form; a labels.xml shows the steps by "
+            "<Text name='steps' value='$labelloop_steps'/>",
+        )
     yield from _of_what_is_read(document, spec)
     yield from _of_kind(document, spec, config.kind)
 

@@ -16,10 +16,9 @@ from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
-from labelloop.spec.sections import Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Strict, Target
+from labelloop.spec.sections import NAME, Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Steps, Strict, Target
 from labelloop.spec.trigger import Trigger, compile_trigger
 
-NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 
@@ -52,6 +51,7 @@ class LoopSpec(Strict):
     instruction: str = Field(default="", max_length=10_000)
     """Text that annotators read before they begin, plain or HTML; the hint on which buttons to press follows it."""
     queue: Queue = Queue()
+    steps: Steps = Steps()
     prelabel: PrelabelSpec = PrelabelSpec()
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
@@ -161,6 +161,11 @@ class LoopSpec(Strict):
         """The trigger as a function."""
         return compile_trigger(self.trigger, self.labels)
 
+    @property
+    def chain(self) -> tuple[str, ...]:
+        """The loops whose outputs are steps of one trace: this one first, then those that `steps.loops` names."""
+        return (self.name, *(loop for loop in self.steps.loops if loop != self.name))
+
     def with_labels(self, labels: Sequence[str]) -> LoopSpec:
         """Return the same loop with these labels and the form generated for them."""
         return complete({**self.model_dump(), "labels": tuple(labels), "labels_xml": ""})
@@ -171,7 +176,7 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
     spec = LoopSpec.model_validate(values)
     generated = not spec.labels_xml
     if generated:
-        xml = generate_form(spec.labels, spec.actions[0].fields, spec.show)
+        xml = generate_form(spec.labels, spec.actions[0].fields, spec.show, steps=spec.steps.show)
         spec = spec.model_copy(update={"labels_xml": xml})
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:

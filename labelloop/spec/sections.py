@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -13,6 +13,8 @@ from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
 from labelloop.spec.learners import NONE, LearnerFacts, facts_of
 
+NAME = r"^[a-z][a-z0-9_-]{0,40}$"
+"""The name of a loop, which is that of its folder."""
 _DURATION = r"[1-9]\d{0,4}[mhdw]"
 _SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 
@@ -94,6 +96,24 @@ class Queue(Strict):
     def shares(self) -> dict[str, float]:
         """Share of the window by lane, and of second opinions, as configured; the rule lane is not among them."""
         return {name: getattr(self, name) for name in ("control", "audit", "holdout", "gold", "second")}
+
+
+class Steps(Strict):
+    """Rules for the steps before an item: the earlier outputs of its trace."""
+
+    show: bool = False
+    """Whether the generated form shows them above the item. A labels.xml shows them by `$labelloop_steps`."""
+    loops: tuple[Annotated[str, Field(pattern=NAME)], ...] = Field(default=(), max_length=20)
+    """Other loops whose outputs are steps of the same trace. This loop's annotators, and the tokens that read its
+    outputs, see what people see of those steps.
+    """
+
+    @field_validator("loops")
+    @classmethod
+    def _are_distinct(cls, loops: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(loops)) < len(loops):
+            raise ValueError(f"named twice: {', '.join(sorted({x for x in loops if loops.count(x) > 1}))}")
+        return loops
 
 
 class PrelabelSpec(Strict):

@@ -13,10 +13,10 @@ from labelloop.outputs.output import OutputState
 from labelloop.spec.events import Event
 from labelloop.store.callbacks.deliveries import Claimed
 from labelloop.store.database import Conn
-from labelloop.store.tables import loops, outcomes, unreadable
+from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from labelloop.versions.version import short
-from sync.intake.status import status_json
+from sync.intake.status import contexts, status_json
 
 
 def body(conn: Conn, one: Claimed) -> str:
@@ -51,8 +51,8 @@ def _answer(conn: Conn, one: Claimed) -> dict[str, Any]:
         resolved_at=fact["resolved_at"] and datetime.fromisoformat(fact["resolved_at"]),
         rejected=fact["rejected"],
     )
-    not_read, held = unreadable.of_outputs(conn, [row.id]), outcomes.of_outputs(conn, [row.id])
-    data = status_json(spec, then, fact["comments"], not_read.get(row.id, []), held.get(row.id))
+    context = replace(contexts(conn, spec, [row])[row.id], comments=fact["comments"])
+    data = status_json(spec, then, context)
     return data | ({"previous_label": fact["previous_label"]} if "previous_label" in fact else {})
 
 

@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+from uuid import UUID
 
 from labelloop.labeling import results
 from labelloop.outputs.output import ASKED, SETTLED, OutputState
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.questions import chains
+from labelloop.store.questions.chains import CorrectedStep
 from labelloop.store.tables import outcomes, unreadable
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables.outcomes import Outcome
 from labelloop.store.tables.outputs import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Facts about an output that other tables have."""
+
+    comments: Sequence[str] = ()
+    """Comments of the reviewers."""
+    unreadable: Sequence[str] = ()
+    """Reasons why answers cannot be read."""
+    outcome: Outcome | None = None
+    """The end of a pipeline's hold on it."""
+    rests_on: Sequence[CorrectedStep] = ()
+    """Earlier steps of its trace that people corrected."""
 
 
 def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str], source: str | None = None) -> list[dict[str, Any]]:
@@ -21,21 +39,26 @@ def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str], source: str | None
     With `source`, outputs of other sources are left out too.
     """
     rows = output_store.find(conn, spec.name, keys, source)
+    around = contexts(conn, spec, rows, source)
+    return [status_json(spec, row, around[row.id]) for row in rows]
+
+
+def contexts(conn: Conn, spec: LoopSpec, rows: Sequence[Status], source: str | None = None) -> dict[UUID, Context]:
+    """Return the context of each output by its id; with `source`, steps of other sources are left out."""
     ids = [row.id for row in rows]
     comments, not_read = output_store.comments(conn, ids), unreadable.of_outputs(conn, ids)
     held = outcomes.of_outputs(conn, ids)
-    return [
-        status_json(spec, row, comments.get(row.id, []), not_read.get(row.id, []), held.get(row.id)) for row in rows
-    ]
+    chained = [row.id for row in rows if row.trace]
+    rests_on = chains.rests_on(conn, spec, chained, source=source) if chained else {}
+    return {
+        id_: Context(comments.get(id_, ()), not_read.get(id_, ()), held.get(id_), rests_on.get(id_, ())) for id_ in ids
+    }
 
 
-def status_json(
-    spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str], outcome: Outcome | None
-) -> dict[str, Any]:
+def status_json(spec: LoopSpec, row: Status, context: Context) -> dict[str, Any]:
     """Return the JSON of an output. The reviewers' answer and comments are in it only in the state `answered`.
 
-    `row`: the output with its newest answer. `unreadable`: why answers to it could not be read. `outcome`: the end of
-    a pipeline's hold on it.
+    `row`: the output with its newest answer.
     """
     answered = row.state == OutputState.ANSWERED
     label = row.answer_label if answered else None
@@ -57,16 +80,17 @@ def status_json(
         "trace": row.trace,
         "step": row.step,
         "spec_version": row.spec_version,
+        "rests_on": [asdict(step) for step in context.rests_on],
         "label": label,
         "approval": approval,
         "correction": None if approval is not False else label,
-        "comments": list(comments) if answered else [],
+        "comments": list(context.comments) if answered else [],
         "agreement": row.agreement if answered else None,
         "reviewers": row.reviewers if answered else 0,
-        "unreadable": list(unreadable),
+        "unreadable": list(context.unreadable),
         "received_at": row.received_at.isoformat(),
         "answered_at": row.resolved_at.isoformat() if answered and row.resolved_at else None,
-        "outcome": None if outcome is None else outcome_json(outcome),
+        "outcome": None if context.outcome is None else outcome_json(context.outcome),
     }
 
 

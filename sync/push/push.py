@@ -14,23 +14,20 @@ from typing import NamedTuple
 from uuid import UUID
 
 from labelloop.errors import Conflict, Failed, Refused, Retriable, Unreachable
-from labelloop.labeling.form_xml import same_form, shown_data
+from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import OutputState
 from labelloop.process.settings import Settings
-from labelloop.queue.batches import BatchItem, BatchState
-from labelloop.queue.lanes import Lane, announced_lane, reason_for
+from labelloop.queue.batches import BatchState
 from labelloop.queue.order import SECOND, Ranked, priorities, useful
-from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
-from labelloop.queue.tasks import BEST, TaskDraft, likeliest, sign, task_data, task_reason
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects
 from labelloop.store.tables import tasks as task_store
-from labelloop.versions.version import PIPELINE
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
+from sync.push.drafts import task_drafts
 from sync.push.prelabel import prelabel
 from sync.push.second import ask, close, reopen
 from sync.push.window import Window, look, prepare
@@ -207,7 +204,7 @@ def _send(
         rows = batches.items(conn, batch_id)
         version = batches.version(conn, batch_id)
         # Before the batch counts as sent: an error here means that Label Studio has not received anything.
-        drafts = [_draft(spec, project, row, version, differs.get(row.output_id, "")) for row in rows]
+        drafts = task_drafts(conn, spec, project, rows, version, differs)
         if not batches.send(conn, batch_id):
             return PushReport(), [], None
     try:
@@ -271,23 +268,3 @@ def _quarantine(database: Database, spec: LoopSpec, batch_id: UUID, why: Refused
         batches.forget_items(conn, batch_id)
     logger.warning("loop %s: output %s is quarantined: %s", spec.name, key, why)
     return PushReport(quarantined=quarantined)
-
-
-def _draft(spec: LoopSpec, project: LoopProject, row: BatchItem, version: str, differs: str) -> TaskDraft:
-    output_id, label = row.output_id, row.output_label
-    signature = sign(project.signing_key, output_id)
-    reason = row.why
-    if row.champion == row.ranker == PIPELINE or row.lane == Lane.GOLD:
-        reason = reason_for(spec, row.probabilities, row.evidence, row.output_confidence)
-    why = task_reason(announced_lane(row.lane, spec), reason, differs)
-    shown = shown_data(spec.config.data_fields, row.data)
-    data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why)
-    if spec.config.quick is not None:
-        data[BEST] = [{"value": label} for label in likeliest(row.probabilities or {}, spec.labels)]
-    return TaskDraft(
-        output_id=output_id,
-        data=data,
-        result=prelabel_result(spec, row),
-        priority=row.priority,
-        version=version,
-    )

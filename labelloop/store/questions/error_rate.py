@@ -12,7 +12,8 @@ from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
 
-CHOSEN = "o.loop = %(loop)s and o.lane in ('holdout', 'control', 'audit') and o.triggered is not null"
+OF_STEP = "(%(all_steps)s or o.step is not distinct from %(step)s)"
+CHOSEN = f"{OF_STEP} and o.loop = %(loop)s and o.lane in ('holdout', 'control', 'audit') and o.triggered is not null"
 NEWEST = """
     select distinct on (output_id) output_id, label, reviewers from answers
     where loop = %(loop)s order by output_id, seq desc
@@ -24,6 +25,14 @@ OPINIONS = """
         where f.model_output_id = o.id and (f.label is not null or f.approval is false)
     ) end as opinions
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The outputs of one step of the pipeline."""
+
+    name: str | None
+    """None if the outputs name no step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +99,11 @@ class LeftOut:
     """They came before it was stored whether the trigger sends a held-out output."""
 
 
-def answered(conn: Conn, loop: str) -> list[Answered]:
-    """Return the answered outputs that chance chose, with their newest answer; a withdrawn answer is none."""
+def answered(conn: Conn, loop: str, step: Step | None = None) -> list[Answered]:
+    """Return the answered outputs that chance chose, with their newest answer; a withdrawn answer is none.
+
+    With `step`, this and the other functions are about the outputs of that step only.
+    """
     return (
         rows_of(conn, Answered)
         .execute(
@@ -101,13 +113,13 @@ def answered(conn: Conn, loop: str) -> list[Answered]:
             from outputs o join ({NEWEST}) a on a.output_id = o.id
             where {CHOSEN} and o.label is not null and a.reviewers > 0
             """,
-            {"loop": loop},
+            _names(loop, step),
         )
         .fetchall()
     )
 
 
-def ranked(conn: Conn, loop: str) -> list[Ranked]:
+def ranked(conn: Conn, loop: str, step: Step | None = None) -> list[Ranked]:
     """Count the answered outputs of the rule lane by their two labels."""
     return (
         rows_of(conn, Ranked)
@@ -116,17 +128,21 @@ def ranked(conn: Conn, loop: str) -> list[Ranked]:
             select predicted, answer, opinions, count(*) as n from (
                 select o.label as predicted, a.label as answer, {OPINIONS}
                 from outputs o join ({NEWEST}) a on a.output_id = o.id
-                where o.loop = %(loop)s and o.lane = 'rule' and o.label is not null and a.reviewers > 0
+                where {OF_STEP} and o.loop = %(loop)s and o.lane = 'rule' and o.label is not null and a.reviewers > 0
             ) labels group by 1, 2, 3
             """,
-            {"loop": loop},
+            _names(loop, step),
         )
         .fetchall()
     )
 
 
 def sizes(
-    conn: Conn, loop: str, begins: Mapping[bool, Sequence[datetime]], newest: Mapping[bool, datetime]
+    conn: Conn,
+    loop: str,
+    begins: Mapping[bool, Sequence[datetime]],
+    newest: Mapping[bool, datetime],
+    step: Step | None = None,
 ) -> list[Period]:
     """Count the outputs of each stratum by period.
 
@@ -136,21 +152,22 @@ def sizes(
     return (
         rows_of(conn, Period)
         .execute(
-            """
+            f"""
             select triggered, case when triggered then width_bucket(received_at, %(sent)s::timestamptz[])
                 else width_bucket(received_at, %(not_sent)s::timestamptz[]) end as period, count(*) as n,
                 count(*) filter (where received_at > coalesce(
                     case when triggered then %(newest_sent)s::timestamptz else %(newest)s::timestamptz end, '-infinity'
                 )) as later
-            from outputs where loop = %(loop)s and triggered is not null and label is not null group by 1, 2
+            from outputs o
+            where {OF_STEP} and loop = %(loop)s and triggered is not null and label is not null group by 1, 2
             """,
-            {"loop": loop, "newest_sent": newest.get(True), "newest": newest.get(False), **values},
+            {**_names(loop, step), "newest_sent": newest.get(True), "newest": newest.get(False), **values},
         )
         .fetchall()
     )
 
 
-def open_(conn: Conn, loop: str) -> dict[bool, Open]:
+def open_(conn: Conn, loop: str, step: Step | None = None) -> dict[bool, Open]:
     """Count the outputs that chance chose and that have no answer, by stratum."""
     rows = (
         rows_of(conn, Open)
@@ -173,26 +190,46 @@ def open_(conn: Conn, loop: str) -> dict[bool, Open]:
                 where {CHOSEN} and o.label is not null and coalesce(a.reviewers, 0) = 0
             ) chosen group by triggered
             """,
-            {"loop": loop},
+            _names(loop, step),
         )
         .fetchall()
     )
     return {row.triggered: row for row in rows}
 
 
-def left_out(conn: Conn, loop: str) -> LeftOut:
+def left_out(conn: Conn, loop: str, step: Step | None = None) -> LeftOut:
     """Count the outputs that no estimate includes."""
     row = (
         rows_of(conn, LeftOut)
         .execute(
-            """
+            f"""
             select count(*) filter (where label is null) as without_label,
                 count(*) filter (where label is not null and triggered is null) as unknown_stratum
-            from outputs where loop = %(loop)s and lane <> 'gold' and (label is null or triggered is null)
+            from outputs o where {OF_STEP} and loop = %(loop)s and lane <> 'gold'
+                and (label is null or triggered is null)
             """,
-            {"loop": loop},
+            _names(loop, step),
         )
         .fetchone()
     )
     assert row is not None
     return row
+
+
+def steps(conn: Conn, loop: str, most: int) -> list[Step]:
+    """Return the steps that the outputs name, and the one without a name if there is another: at most `most`, those
+    with the most outputs first. Gold counts nowhere.
+    """
+    rows = conn.execute(
+        """
+        select step from outputs where loop = %(loop)s and lane <> 'gold'
+        group by step order by count(*) desc, step limit %(most)s
+        """,
+        {"loop": loop, "most": most},
+    ).fetchall()
+    found = [Step(row["step"]) for row in rows]
+    return [] if found == [Step(None)] else found
+
+
+def _names(loop: str, step: Step | None) -> dict[str, object]:
+    return {"loop": loop, "all_steps": step is None, "step": step and step.name}

@@ -97,13 +97,13 @@ def insert(
             key text, body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb, label text,
             confidence float8, model_version text, produced_at timestamptz, lane lane, triggered boolean,
             inclusion float8, holdout boolean, utility float8, evidence jsonb, embedding real[], gold text,
-            source text, trace text, step text, meta jsonb
+            source text, trace text, step text, meta jsonb, line integer
         ) on commit drop
         """
     )
     with conn.cursor().copy("copy incoming from stdin") as copy:
-        for row in rows:
-            copy.write_row(_columns(row))
+        for line, row in enumerate(rows):
+            copy.write_row((*_columns(row), None if row.output.trace is None else line))
     # In the order of the keys, so that two requests with the same keys cannot deadlock.
     fresh = conn.execute(
         """
@@ -111,12 +111,12 @@ def insert(
             insert into outputs (
                 loop, key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version,
                 produced_at, lane, triggered, inclusion_probability, holdout, state, evidence, embedding, gold,
-                source, trace, step, meta, spec_version
+                source, trace, step, meta, line, spec_version
             )
             select %(loop)s, key, body_sha256, group_key, data, probabilities, result, label, confidence,
                 model_version, produced_at, lane, triggered, inclusion, holdout,
                 (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold,
-                source, trace, step, meta, %(spec_version)s
+                source, trace, step, meta, line, %(spec_version)s
             from incoming order by key
             on conflict (loop, key) do nothing
             returning id, key, lane, label, confidence
@@ -255,7 +255,7 @@ def set_state(
 
 
 def _columns(row: Row) -> tuple[Any, ...]:
-    """Return the row in the order of the columns of `incoming`."""
+    """Return the row in the order of the columns of `incoming`, which has its position after these."""
     output, placement = row.output, row.placement
     return (
         output.key,

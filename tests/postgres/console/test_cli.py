@@ -63,6 +63,19 @@ def test_a_learner_that_cannot_be_is_refused_before_the_loop_is_registered(run: 
     assert "mail" not in run("status").stdout
 
 
+def test_a_loop_whose_steps_come_from_a_loop_that_does_not_exist_is_registered_with_a_warning(
+    run: Run, tmp_path: Path
+) -> None:
+    folder = tmp_path / "loops" / "judges"
+    folder.mkdir(parents=True)
+    yaml = 'feedback_loop: {trigger: "model_confidence < 1", labels: [a, b], steps: {loops: [digits, draughts]}}'
+    (folder / "loop.yaml").write_text(yaml)
+    said = run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent))
+    assert said.exit_code == 0
+    assert "loop 'judges': steps.loops names 'draughts', and there is no such loop" in said.stderr
+    assert "'digits'" not in said.stderr
+
+
 def test_a_loop_that_is_wrong_keeps_no_other_from_being_registered(run: Run, tmp_path: Path) -> None:
     loops = tmp_path / "loops"
     for name, form in {
