@@ -10,6 +10,7 @@ from typing import Any
 from labelloop.client import _line
 from labelloop.outputs.output import Output
 from labelloop.spec.folder import parse
+from labelloop.store.tables.outputs import Row
 from sync.intake import taking
 
 FOLDER = Path(__file__).parent / "adapters"
@@ -31,7 +32,7 @@ def payload(name: str) -> Any:
     return json.loads((FOLDER / name).read_text())
 
 
-def lanes_of(outputs: Iterable[Output], xml: str = "", spec: str = LABELS) -> dict[str, taking.Row]:
+def lanes_of(outputs: Iterable[Output], xml: str = "", spec: str = LABELS) -> dict[str, Row]:
     """Return the row of each output by key, as the intake reads it. All outputs must be valid."""
     if xml:
         spec = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n'

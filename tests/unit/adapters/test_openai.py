@@ -25,7 +25,9 @@ def one(name: str, **options: Any) -> Output:
 
 def spelled(content: str, tokens: list[tuple[str, float]], labels: list[str] = LABELS, **options: Any) -> Output:
     """Return the output of a completion of these tokens, each with its probability."""
-    logprobs = [{"token": token, "bytes": None, "logprob": math.log(p), "top_logprobs": []} for token, p in tokens]
+    logprobs: list[dict[str, Any]] = [
+        {"token": token, "bytes": None, "logprob": math.log(p), "top_logprobs": []} for token, p in tokens
+    ]
     message = {"role": "assistant", "content": content}
     choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": {"content": logprobs}}
     (made,) = openai.outputs([{"choices": [choice]}], ["k"], ["t"], labels=labels, **options)
@@ -59,7 +61,8 @@ def test_other_labels_whose_probability_is_not_told_leave_a_confidence() -> None
 
 def test_a_label_in_json_is_as_probable_as_the_tokens_that_spell_it() -> None:
     made = one("json", json_field="label")
-    assert (made.label, made.confidence) == ("other", pytest.approx(0.5))
+    assert made.label == "other"
+    assert made.confidence == pytest.approx(0.5)
     assert one("sure", json_field="label", otherwise="other").confidence is None, "no JSON"
 
 
