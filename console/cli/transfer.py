@@ -60,7 +60,7 @@ def submit(
     elif file is None:
         raise UsageError("name a FILE; - is standard input")
     else:
-        source = Source(file, encoding, read_map(maps), label if kind == "otlp" else None)
+        source = Source(file, encoding, read_map(maps), otlp_label=label if kind == "otlp" else None)
     with progress() as tick, Client(settings.sync_url, settings.intake_token) as client:
         sent = Sent()
         if source.can_be_read_twice and not skip_bad:

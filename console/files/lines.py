@@ -45,6 +45,8 @@ class Refused:
 
 
 Line = tuple[int, bytes | Refused]
+Row = tuple[int, Mapping[str, Any] | str]
+"""A row by column with its number; a text is the reason why it cannot be read."""
 Read = Callable[[int], object]
 """Called with the number of bytes of the file that were read."""
 
@@ -58,6 +60,8 @@ class Source:
     encoding: str | None = None
     map: Mapping[str, str] = field(default_factory=dict)
     """Column by field of an output."""
+    key_of_row: str = ""
+    """Beginning of the keys of rows, before their number, if no column is the key; "" if one is."""
     otlp_label: str | None = None
     """Label of the outputs if the file holds spans of OpenTelemetry; None if it holds outputs."""
 
@@ -76,7 +80,7 @@ class Source:
         if kind == ".parquet":
             if self.name.endswith(".gz"):
                 raise UsageError(f"{self.name}: a Parquet file is compressed by itself; give it without .gz")
-            yield from _mapped(parquet_rows(_existing(self.name)), self.map)
+            yield from _mapped(self._keyed(parquet_rows(_existing(self.name))), self.map)
             return
         try:
             with _opened(self.name) as file, gzip.open(file) if self.name.endswith(".gz") else nullcontext(file) as raw:
@@ -91,11 +95,16 @@ class Source:
         if self.otlp_label is not None:
             return _spans(lines_of(file, self.name, self.encoding), self.otlp_label)
         if kind in TABLES:
-            return _mapped(csv_rows(lines_of(file, self.name, self.encoding), self.name), self.map)
+            return _mapped(self._keyed(csv_rows(lines_of(file, self.name, self.encoding), self.name)), self.map)
         found = outputs_of(file, self.name, self.encoding)
         if self.map:
-            return _mapped(_objects(found), self.map)
+            return _mapped(self._keyed(_objects(found)), self.map)
         return _plain_lines(found)
+
+    def _keyed(self, rows: Iterable[Row]) -> Iterator[Row]:
+        for number, row in rows:
+            keyed = self.key_of_row and not isinstance(row, str)
+            yield number, {**row, "key": f"{self.key_of_row}/{number}"} if keyed else row  # type: ignore[dict-item]
 
 
 def checked(number: int, raw: bytes) -> bytes | Refused:
@@ -128,7 +137,7 @@ def _plain_lines(lines: Iterable[bytes]) -> Iterator[Line]:
             yield number, checked(number, raw.rstrip(b"\r\n"))
 
 
-def _objects(lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any] | str]]:
+def _objects(lines: Iterable[bytes]) -> Iterator[Row]:
     for number, raw in enumerate(lines, start=1):
         if not raw.strip():
             continue
@@ -140,7 +149,7 @@ def _objects(lines: Iterable[bytes]) -> Iterator[tuple[int, dict[str, Any] | str
             yield number, value if isinstance(value, dict) else "is not a JSON object"
 
 
-def _mapped(rows: Iterable[tuple[int, Mapping[str, Any] | str]], given: Mapping[str, str]) -> Iterator[Line]:
+def _mapped(rows: Iterable[Row], given: Mapping[str, str]) -> Iterator[Line]:
     """Yield the output in each row; a row that is a text is the reason why it cannot be read."""
     several = iter(rows)
     first = list(islice(several, _FIRST_ROWS))

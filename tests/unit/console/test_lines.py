@@ -133,3 +133,12 @@ def test_a_file_that_is_missing_is_told() -> None:
     for name in ("/nonexistent", "/nonexistent.parquet"):
         with pytest.raises(UsageError, match=f"{name}: No such file"):
             read(name)
+
+
+def test_the_bytes_of_a_file_are_counted_and_those_of_a_pipe_are_unknown(tmp_path: Path) -> None:
+    lines = [json.dumps(one, ensure_ascii=False) + "\n" for one in WANTED]
+    source = Source(str(write(tmp_path / "a.ndjson", "".join(lines))))
+    told: list[int] = []
+    assert len(list(source.lines(told.append))) == 2
+    assert told == [len(lines[0].encode()), source.size]
+    assert Source("-").size == 0
