@@ -12,7 +12,7 @@ from pathlib import Path
 
 from console.files.lines import Line, Refused, Source
 from console.files.send import words
-from console.files.templates import SAMPLES, files_of
+from console.files.templates import SAMPLES, TABLE, files_of
 from labelloop.errors import Failed, SpecError, UsageError
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.spec.folder import load
@@ -21,25 +21,6 @@ from labelloop.spec.loop import NAME, LoopSpec
 OUTPUTS = "outputs.ndjson"
 MOST_LABELS = 200
 """Largest number of different labels that a column may have without being taken for a text."""
-
-_LOOP_YAML = """# Made by `labelloop init` from {file}. Without a labels.xml the form is generated from this file.
-feedback_loop:
-  # Outputs below this confidence are shown to people, and so are all outputs without one.
-  trigger: "model_confidence < 0.8"
-  actions:
-    - type: "human_review"
-      fields: ["approval", "comment", "correction"]
-  show:
-    text: "$text"
-  labels: {labels}
-  # A random share of the items that the trigger does not send, to find confident mistakes.
-  audit: 0.05
-  # A random share of the items whose answers measure models and never train one.
-  holdout: 0.2
-  learner:
-    name: "text"
-    field: "text"
-"""
 
 
 def from_template(folder: Path, template: str) -> tuple[LoopSpec, Path]:
@@ -71,7 +52,7 @@ def from_table(
         shown = "\n".join(words(one) for one in bad[:20])
         raise Failed(f"no loop is made: {len(bad)} rows of {source.name} are no outputs\n{shown}")
     labels = _labels(counted, label, source.name)
-    written = _LOOP_YAML.format(
+    written = TABLE.read_text(encoding="utf-8").format(
         file=Path(source.name).name.encode("ascii", "replace").decode(), labels=json.dumps(labels, ensure_ascii=False)
     )
     return _write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS

@@ -92,8 +92,11 @@ def _of_message(message: Any, role: str) -> list[Turn]:
     inner = message.get("message")  # the event gen_ai.choice has its message one level below
     if isinstance(inner, Mapping):
         return _of_message(inner, role)
+    inner = message.get("kwargs")  # a message of LangChain
+    if isinstance(inner, Mapping):
+        return _of_message({"role": _langchain_role(message, role), **inner, "type": None}, role)
     author = str(message.get("role") or message.get("name") or role)
-    if "type" in message and "role" not in message:  # a part of system instructions
+    if message.get("type") and "role" not in message:  # a part of system instructions
         return [_of_part(message, author)]
     call_id = str(message.get("tool_call_id") or message.get("id") or "") if author == ROLE_OF_TOOLS else ""
     parts = message.get("parts", message.get("content"))
@@ -101,11 +104,19 @@ def _of_message(message: Any, role: str) -> list[Turn]:
     found = [_of_part(part, author) if isinstance(part, Mapping) else Turn(author, as_text(part)) for part in several]
     found = [turn._replace(call_id=turn.call_id or call_id) for turn in found]
     calls = message.get("tool_calls")
-    known = {"role", "parts", "content", "tool_calls"}
+    known = {"role", "parts", "content", "tool_calls", "type"}
     if not calls and not any(turn.text for turn in found) and not message.keys() & {"parts", "content"}:
         rest = {name: value for name, value in message.items() if name not in known and value is not None}
         return [Turn(author, as_text(rest))] if rest else []
     return found + [_call(call, call.get("function") or call) for call in calls or () if isinstance(call, Mapping)]
+
+
+def _langchain_role(message: Mapping[str, Any], role: str) -> str:
+    """Return the role of a message that LangChain has serialized, by the name of its class."""
+    names = {"HumanMessage": USER, "AIMessage": ASSISTANT, "SystemMessage": SYSTEM, "ToolMessage": ROLE_OF_TOOLS}
+    path = message.get("id")
+    name = str(path[-1]).removesuffix("Chunk") if isinstance(path, list) and path else ""
+    return names.get(name, role)
 
 
 def _of_part(part: Mapping[str, Any], author: str) -> Turn:

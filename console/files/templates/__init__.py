@@ -9,6 +9,8 @@ from labelloop.errors import UsageError
 
 FOLDER = Path(__file__).parent
 SAMPLES = "samples.ndjson"
+TABLE = FOLDER / "table.yaml"
+"""The loop.yaml of a loop that is made from a table."""
 FILES = ("loop.yaml", "labels.xml", SAMPLES)
 LATER = ("boxes", "pairwise")
 """Templates for kinds of answers that labelloop does not store yet."""

@@ -54,7 +54,7 @@ def test_a_trace_without_spans_has_its_previews() -> None:
 
 
 @pytest.mark.parametrize("bad", [None, 3, "text", {}, {"info": {}}, {"info": {"trace_id": "t"}, "data": {"spans": 3}}])
-def test_what_is_no_trace_or_has_no_answer_is_refused_alone(bad: Any) -> None:
+def test_a_value_that_is_no_trace_or_has_no_answer_is_refused_alone(bad: Any) -> None:
     refused: list[InvalidOutput] = []
     assert len(list(mlflow.outputs([bad, TRACE], refused=refused.append))) == 1
     assert len(refused) == 1

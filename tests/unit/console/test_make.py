@@ -110,7 +110,7 @@ def test_a_table_becomes_a_loop_with_its_labels_and_outputs(tmp_path: Path) -> N
         ("body,pred\nx,a\ny,$b\n", ["--text", "body", "--label", "pred"], 2, "no loop is made"),
     ],
 )  # fmt: skip
-def test_no_folder_is_left_of_a_loop_that_cannot_be_made(
+def test_a_loop_that_cannot_be_made_leaves_no_folder(
     tmp_path: Path, text: str, words: list[str], status: int, says: str
 ) -> None:
     result = init(tmp_path, "tickets", "--from", table(tmp_path, text), *words)

@@ -34,7 +34,7 @@ def test_other_columns_are_the_data_unless_some_are_named() -> None:
     assert output(row, *maps, "data.text=body")["data"] == {"text": "x"}
 
 
-def test_what_is_missing_in_a_row_is_left_out_or_null() -> None:
+def test_a_missing_value_is_left_out_or_null() -> None:
     row = {"key": 3, "text": "", "age": math.nan, "label": "a", "confidence": "", "group": None}
     assert output(row) == {"key": "3", "data": {"text": "", "age": None}, "label": "a"}
 
