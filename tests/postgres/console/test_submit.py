@@ -25,27 +25,30 @@ Submit = Callable[..., Result]
 
 
 @pytest.fixture
-def submit(database: Database, tmp_path: Path) -> Iterator[Submit]:
-    """Runs `labelloop submit` against a service with the loops `pets` and `judged`."""
+def environ(database: Database, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The settings of a running service with the loops `pets` and `judged`."""
     with database.transaction() as conn:
         loops.register(conn, parse("pets", SPEC))
         loops.register(conn, parse("judged", JUDGED))
     server = make_server("127.0.0.1", 0, create_app(Settings(intake_token="secret"), database), threaded=True)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    env = {
+    yield {
         "LABELLOOP_SYNC_URL": f"http://127.0.0.1:{server.port}",
         "LABELLOOP_INTAKE_TOKEN": "secret",
         "LABELLOOP_DATA_DIR": str(tmp_path),
     }
-    try:
-        yield lambda *words, given=None, loop="pets": CliRunner().invoke(
-            main, ["submit", "--loop", loop, *map(str, words)], env=env, input=given
-        )
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def submit(environ: dict[str, str]) -> Submit:
+    """Runs `labelloop submit` against that service."""
+    return lambda *words, given=None, loop="pets": CliRunner().invoke(
+        main, ["submit", "--loop", loop, *map(str, words)], env=environ, input=given
+    )
 
 
 def keys(database: Database) -> list[str]:
@@ -163,3 +166,19 @@ def test_a_usage_error_is_told_in_words(submit: Submit, words: list[str], says: 
     result = submit(*words)
     assert result.exit_code == 2
     assert says.lower() in result.stderr.lower()
+
+
+def test_init_from_a_file_registers_the_loop_and_submits_it_if_the_services_run(
+    environ: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    words = ["init", "mail", "--from", str(table(tmp_path / "mail.csv", "1,one,a,0.9", "2,two,b,0.2"))]
+    words += ["--text", "text", "--label", "label", "--confidence", "confidence", "--key", "id"]
+    env = {**environ, "LABELLOOP_LOOPS_DIR": str(tmp_path / "loops")}
+    result = CliRunner().invoke(main, words, env={**env, "LABELLOOP_DATABASE_URL": database.url})
+    assert result.exit_code == 0, result.output
+    assert "submitted 2 outputs" in result.stderr
+    assert keys(database) == ["1", "2"]
+    with database.transaction() as conn:
+        found = loops.get(conn, "mail")
+    assert found is not None
+    assert found.labels == ("a", "b")
