@@ -112,7 +112,7 @@ def checked(number: int, raw: bytes) -> bytes | Refused:
     try:
         parse(raw)
     except InvalidOutput as exc:
-        return refusal(number, exc, _key(raw))
+        return refusal(number, exc, key_of(raw))
     return raw
 
 
@@ -206,7 +206,8 @@ def _json(text: str) -> Any:
         return None
 
 
-def _key(raw: bytes) -> object:
+def key_of(raw: bytes) -> object:
+    """Return the key in a line that need not be an output; None if there is none."""
     value = _json(raw.decode(errors="replace")) if len(raw) <= strict_json.MAX_BYTES else None
     return value.get("key") if isinstance(value, dict) else None
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from console.files.lines import Line, Refused
+from console.files.lines import Line, Refused, key_of, refusal
 from labelloop.client import Client
 from labelloop.errors import Conflict, Failed, InvalidOutput
 
 LINES, BYTES = 500, 4 << 20
 """Size of a request at most."""
 MOST = 1_000
-"""Refused lines that are kept for the report. After as many, with no line stored, sending stops."""
+"""Refused lines that are kept for the report."""
+HOPELESS = 100
+"""After as many refused lines, and no other, sending stops: the file is for another loop."""
 
 
 @dataclass(slots=True)
@@ -51,9 +53,6 @@ def send(client: Client, lines: Iterable[Line], loop: str | None, *, skip_bad: b
     for batch in _batches(lines, found, skip_bad):
         if skip_bad:
             _send_good(client, batch, loop, found)
-            if found.refused >= MOST and not found.new + found.known:
-                first = found.problems[0]
-                raise Failed(f"all of the first {found.refused} lines are refused: {words(first)}")
             continue
         try:
             _add(client, batch, loop, found)
@@ -111,5 +110,11 @@ def _send_good(client: Client, batch: list[tuple[int, bytes]], loop: str | None,
             _send_good(client, batch[:middle], loop, found)
             _send_good(client, batch[middle:], loop, found)
             return
-        path = exc.path if isinstance(exc, InvalidOutput) else "key"
-        found.refuse(Refused(batch[0][0], None, path, str(exc).removeprefix(f"{path}: ")))
+        number, raw = batch[0]
+        error = exc if isinstance(exc, InvalidOutput) else InvalidOutput("key", str(exc))
+        found.refuse(refusal(number, error, key_of(raw)))
+        if found.refused >= HOPELESS and not found.new + found.known:
+            raise Failed(
+                f"all of the first {found.refused} lines are refused, so nothing more is sent: "
+                f"{words(found.problems[0])}"
+            ) from None

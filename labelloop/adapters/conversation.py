@@ -104,11 +104,12 @@ def _of_message(message: Any, role: str) -> list[Turn]:
     found = [_of_part(part, author) if isinstance(part, Mapping) else Turn(author, as_text(part)) for part in several]
     found = [turn._replace(call_id=turn.call_id or call_id) for turn in found]
     calls = message.get("tool_calls")
+    calls = calls if isinstance(calls, list) else []
     known = {"role", "parts", "content", "tool_calls", "type"}
     if not calls and not any(turn.text for turn in found) and not message.keys() & {"parts", "content"}:
         rest = {name: value for name, value in message.items() if name not in known and value is not None}
         return [Turn(author, as_text(rest))] if rest else []
-    return found + [_call(call, call.get("function") or call) for call in calls or () if isinstance(call, Mapping)]
+    return found + [_call(call, call.get("function") or call) for call in calls if isinstance(call, Mapping)]
 
 
 def _langchain_role(message: Mapping[str, Any], role: str) -> str:

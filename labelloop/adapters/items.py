@@ -15,6 +15,10 @@ ROUNDING = 0.01
 """Largest deviation of a sum of probabilities from 1 that rounding to 16 bits explains."""
 
 
+WRONG_SHAPE = (AttributeError, IndexError, KeyError, OverflowError, OSError, RecursionError, TypeError, ValueError)
+"""Errors of reading a value that has another type than the published one."""
+
+
 def paired(keys: Any, data: Any, n: int, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the key and the data of each of `n` items.
 
@@ -88,13 +92,22 @@ def answer(scores: Mapping[str, float], *, several: bool = False) -> dict[str, A
 
 
 @contextmanager
-def about(key: str) -> Iterator[None]:
-    """Add the key to an InvalidOutput that is raised inside."""
+def about(key: str, shape: str = "") -> Iterator[None]:
+    """Add the key to an InvalidOutput that is raised inside.
+
+    `shape` names what is read inside, such as "a chat completion": then the error of a value of another type, or of a
+    missing one, becomes an InvalidOutput too.
+    """
     try:
         yield
     except InvalidOutput as exc:
         message = str(exc).removeprefix(f"{exc.path}: ")
         raise InvalidOutput(exc.path, f"{message} (output {key!r})", status=exc.status) from None
+    except WRONG_SHAPE as exc:
+        if not shape:
+            raise
+        why = f"{type(exc).__name__}: {str(exc)[:100]}"
+        raise InvalidOutput("", f"does not have the shape of {shape}: {why} (output {key!r})") from exc
 
 
 def _rows(data: Any) -> Sequence[Any]:

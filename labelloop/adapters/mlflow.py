@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from labelloop.adapters.conversation import ASSISTANT, CALL, USER, Turn, as_text, data_of, document, turns
-from labelloop.adapters.items import is_frame, listed, records
+from labelloop.adapters.items import WRONG_SHAPE, is_frame, listed, records
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import APPROVE
 from labelloop.outputs.output import Output
@@ -38,11 +38,15 @@ def outputs(
         try:
             output = _output(trace, label)
         except InvalidOutput as exc:
-            if refused is None:
-                raise
-            refused(exc)
+            error = exc
+        except WRONG_SHAPE as exc:
+            error = InvalidOutput("", f"does not have the shape of a trace: {type(exc).__name__}: {str(exc)[:100]}")
         else:
             yield output
+            continue
+        if refused is None:
+            raise error
+        refused(error)
 
 
 def _each(traces: Any) -> Iterator[Any]:

@@ -21,7 +21,10 @@ from labelloop.errors import InvalidOutput, UsageError
 from labelloop.labeling.config import APPROVE
 from labelloop.outputs.output import Output
 
+SHAPE = "a chat completion"
 MOST_SAMPLES = 20
+LEAST = -9999.0
+"""The log probability that stands for 0."""
 CUT = "length"
 """finish_reason of a content that was cut off. With `max_tokens=1` a whole label may be that long."""
 UNREAD = ("content_filter", "tool_calls", "function_call")
@@ -57,7 +60,7 @@ def outputs(
     if len(by_name := {label.strip().casefold(): label for label in labels}) < len(labels):
         raise UsageError("two labels differ only in the case of letters or in blanks")
     for completion, key, item in _items(completions, keys, data, field):
-        with about(key):
+        with about(key, SHAPE):
             read = [_label(choice, by_name, json_field) for choice in _choices(completion)]
             found = _several(read, completion) if len(read) > 1 else _single(read[0], completion, labels)
             if found is None:
@@ -66,7 +69,8 @@ def outputs(
                         "label", f"the completion names none of the labels ({read[0].reason}); `otherwise` is for these"
                     )
                 found = {"label": otherwise}
-        yield Output(key=key, data=item, **found, **_common(completion, others))
+            found |= _common(completion, others)
+        yield Output(key=key, data=item, **found)
 
 
 def texts(
@@ -88,19 +92,19 @@ def texts(
     A refusal is shown as its text, and tool calls as JSON. Raises InvalidOutput for a completion without any of these.
     """
     for completion, key, item in _items(completions, keys, data, field):
-        with about(key):
+        with about(key, SHAPE):
             choices = _choices(completion)
             shown = [_text(choice) for choice in choices]
             if not shown[0]:
                 raise InvalidOutput(f"data.{into}", f"is empty ({_reason(choices[0])})")
-        tokens = _tokens(choices[0])
+            common = _common(completion, others)
+            numbers = [min(0.0, max(LEAST, float(token["logprob"]))) for token in _tokens(choices[0])]
         evidence: dict[str, Any] | None = None
         if len(shown) > 1:
             evidence = {"samples": shown[:MOST_SAMPLES]}
-        elif tokens:
-            evidence = {"log_probabilities": [min(0.0, max(-9999.0, float(token["logprob"]))) for token in tokens]}
-        both = {**item, into: shown[0]}
-        yield Output(key=key, data=both, label=label, evidence=evidence, **_common(completion, others))
+        elif numbers:
+            evidence = {"log_probabilities": numbers}
+        yield Output(key=key, data={**item, into: shown[0]}, label=label, evidence=evidence, **common)
 
 
 def _items(completions: Any, keys: Any, data: Any, field: str) -> Iterator[tuple[Mapping[str, Any], str, Any]]:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from labelloop.adapters.conversation import ASSISTANT, CALL, SYSTEM, USER, Turn, as_text, data_of, document, turns
+from labelloop.adapters.items import WRONG_SHAPE
 from labelloop.adapters.otlp_json import Span, spans_of
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import APPROVE
@@ -70,6 +71,9 @@ def outputs(
             except InvalidOutput as exc:
                 message = str(exc).removeprefix(f"{exc.path}: ")
                 _refuse(InvalidOutput(exc.path, f"{message} (span {span.key})", status=exc.status), refused)
+            except WRONG_SHAPE as exc:
+                why = f"{type(exc).__name__}: {str(exc)[:100]}"
+                _refuse(InvalidOutput("", f"does not follow the conventions: {why} (span {span.key})"), refused)
             else:
                 yield output
 

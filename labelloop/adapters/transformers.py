@@ -36,7 +36,7 @@ def text_classification(
     wanted = len(listed(keys))
     each = _one_an_item(results, wanted)
     for result, (key, item) in zip(each, paired(keys, data, len(each), field), strict=True):
-        with about(key):
+        with about(key, "a result of the pipeline"):
             ranked = [result] if isinstance(result, Mapping) else result
             scores = {(names or {}).get(one["label"], one["label"]): float(one["score"]) for one in ranked}
             if len(scores) < len(ranked):
@@ -56,7 +56,7 @@ def zero_shot(
     found = listed(results)
     shown = [result["sequence"] for result in found] if data is None else data
     for result, (key, item) in zip(found, paired(keys, shown, len(found), field), strict=True):
-        with about(key):
+        with about(key, "a result of the pipeline"):
             scores = dict(zip(result["labels"], map(float, result["scores"]), strict=True))
             answered = answer(scores, several=several)
         yield Output(key=key, data=item, **answered, **others)
@@ -74,7 +74,7 @@ def token_classification(results: Any, keys: Any, data: Any, *, field: str = "te
     wanted = len(listed(keys))
     each = _one_an_item(results, wanted, always_lists=True)
     for result, (key, item) in zip(each, paired(keys, data, len(each), field), strict=True):
-        with about(key):
+        with about(key, "a result of the pipeline"):
             if not isinstance(item.get(field), str):
                 raise InvalidOutput(f"data.{field}", "must be the text of the tokens")
             spans, scores = spans_of(result, item[field])
@@ -113,7 +113,7 @@ def object_detection(
         raise UsageError(f"sizes has {len(measured)} items, and there are {len(each)} predictions; give one for each")
     for boxes, size, (key, item) in zip(each, measured, paired(keys, data, len(each), field), strict=True):
         scores = [float(box["score"]) for box in boxes]
-        with about(key):
+        with about(key, "a result of the pipeline"):
             regions = [_rectangle(i, box, size, from_name, to_name) for i, box in enumerate(boxes)]
         found: dict[str, Any] = {"result": regions, "score": min(scores)} if regions else {"label": []}
         yield Output(key=key, data=item, **found, evidence={"boxes": scores}, **others)

@@ -126,7 +126,7 @@ def test_a_file_for_another_loop_is_not_tried_line_by_line(submit: Submit, datab
     path = ndjson(tmp_path / "a.ndjson", 3000, **{f"_{i}": {"label": "c"} for i in range(3000)})
     result = submit(path, "--skip-bad")
     assert result.exit_code == 1
-    assert "all of the first 1000 lines are refused" in result.stderr
+    assert "all of the first 100 lines are refused" in result.stderr
     assert keys(database) == []
 
 

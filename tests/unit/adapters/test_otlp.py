@@ -218,3 +218,9 @@ def test_no_json_breaks_it(value: Any, name: str) -> None:
 def test_no_message_breaks_it(value: Any) -> None:
     made, refused = read(with_attribute("gen_ai.output.messages", {"stringValue": json.dumps(value)}))
     assert len(made) + len(refused) == 1
+
+
+def test_a_message_that_nests_to_the_limit_of_the_reader_is_refused_alone() -> None:
+    deep = '{"message": ' * 960 + "{}" + "}" * 960
+    made, refused = read(with_attribute("gen_ai.output.messages", {"stringValue": f"[{deep}]"}))
+    assert len(made) + len(refused) == 1
