@@ -53,9 +53,15 @@ def submit(
     from labelloop.outputs.columns import read_map
 
     settings.require("sync_url", "intake_token")
+    if kind is not None and maps:
+        raise UsageError("--map is for tables and NDJSON; traces have no columns")
+    if kind != "mlflow" and (tracking_uri or experiment):
+        raise UsageError("--tracking-uri and --experiment need --from mlflow")
     if kind == "mlflow":
         from console.files.mlflow import Traces
 
+        if file is not None:
+            raise UsageError("--from mlflow reads the traces from MLflow and takes no FILE")
         source: Source | Traces = Traces(tracking_uri, experiment, label)
     elif file is None:
         raise UsageError("name a FILE; - is standard input")
@@ -73,8 +79,10 @@ def submit(
     if sent.refused:
         if not as_json:
             to_stderr("\n".join(words(problem) for problem in sent.problems))
-        more = "" if skip_bad else "; nothing is sent: correct them, or pass --skip-bad to send the others"
-        raise Failed(f"{sent.refused} lines are refused{more}")
+            if (more_lines := sent.refused - len(sent.problems)) > 0:
+                to_stderr(f"and {more_lines} more lines")
+        hint = "" if skip_bad else "; nothing is sent: correct them, or pass --skip-bad to send the others"
+        raise Failed(f"{sent.refused} lines are refused{hint}")
 
 
 @click.command()
