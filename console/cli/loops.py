@@ -127,7 +127,7 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.option("--text", help="With --from: column of the text.")
 @click.option("--label", help="With --from: column of the predicted label.")
 @click.option("--confidence", help="With --from: column of the confidence, 0 to 1.")
-@click.option("--key", help="With --from: column of the key  [file name and row number]")
+@click.option("--key", help="With --from: column of the key  [`key`, else file name and row number]")
 @click.option("--encoding", help="With --from: encoding of the file, such as cp1252  [its byte order mark, else UTF-8]")
 @click.option(
     "--loops-dir",

@@ -103,8 +103,10 @@ class Source:
 
     def _keyed(self, rows: Iterable[Row]) -> Iterator[Row]:
         for number, row in rows:
-            keyed = self.key_of_row and not isinstance(row, str)
-            yield number, {**row, "key": f"{self.key_of_row}/{number}"} if keyed else row  # type: ignore[dict-item]
+            if not self.key_of_row or isinstance(row, str) or "key" in row:
+                yield number, row
+            else:
+                yield number, {**row, "key": f"{self.key_of_row}/{number}"}
 
 
 def checked(number: int, raw: bytes) -> bytes | Refused:

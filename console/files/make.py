@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from console.files.lines import Line, Refused, Source
+from console.files.lines import STDIN, Line, Refused, Source
 from console.files.send import words
 from console.files.templates import SAMPLES, TABLE, files_of
 from labelloop.errors import Failed, SpecError, UsageError
@@ -34,10 +34,14 @@ def from_table(
 ) -> tuple[LoopSpec, Path]:
     """Write the loop's folder from a table of outputs. Return its spec and the file of the outputs.
 
-    `text`, `label`, `confidence` and `key` are columns. Without `key` the key is the file's name and the row's number.
+    `text`, `label`, `confidence` and `key` are columns. Without `key` it is the column named key,
+    else the file's name and the row's number.
+
     Raises Failed with the rows that are no outputs, UsageError for a column that is missing, and for one whose values
     cannot be labels.
     """
+    if source.name == STDIN:
+        raise UsageError("--from takes a file, which is read twice; standard input is read once")
     columns = {"data.text": text, "label": label, **({"confidence": confidence} if confidence else {})}
     stem = Path(source.name.removesuffix(".gz")).stem or "row"
     mapped = replace(source, map=columns | ({"key": key} if key else {}), key_of_row="" if key else stem)

@@ -45,8 +45,9 @@ def is_field(path: str) -> bool:
 def plan(rows: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, str]:
     """Return the column of each field, from the first rows of a table and from the fields that are given.
 
-    Columns named like a field are used without being given. If no column is for `data`, all other columns are:
-    the column `text` is `data.text`. Raises UsageError for a column that is missing, and without a key.
+    Columns named like a field are used without being given. `score` needs `result` for that, and `confidence` needs
+    `label`. If no column is for `data`, all others are: `text` becomes `data.text`. Raises UsageError for a column that
+    is missing, and without a key.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     for field, column in given.items():
@@ -54,6 +55,9 @@ def plan(rows: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> dict[st
             raise UsageError(f"--map {field}={column}: no column {column!r}; {_nearest(column, columns, columns)}")
     used = set(given.values())
     found = {name: name for name in columns if is_field(name) and name not in used and name not in given} | dict(given)
+    for number, needs in (("score", "result"), ("confidence", "label")):
+        if number not in given and needs not in found:
+            found.pop(number, None)
     if not any(field.partition(".")[0] == "data" for field in found):
         found |= {f"data.{name}": name for name in columns if name not in used and not is_field(name)}
     if "key" not in found:

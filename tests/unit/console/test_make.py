@@ -87,6 +87,10 @@ def test_a_table_becomes_a_loop_with_its_labels_and_outputs(tmp_path: Path) -> N
     assert list(batch.rows) == ["tickets/2", "tickets/3", "tickets/4"], "the lines of the file"
     assert [row.placement.confidence for row in batch.rows.values()] == [0.7, 0.9, None]
     assert dict(batch.rows["tickets/2"].output.data) == {"text": "Where is it?"}
+    keyed = init(tmp_path, "keyed", "--from", table(tmp_path, TABLE.replace("nr,", "key,")), *columns)
+    assert keyed.exit_code == 0
+    assert list(taken(tmp_path / "loops" / "keyed", "outputs.ndjson").rows) == ["1", "2", "3"]
+    assert "is read once" in init(tmp_path, "piped", "--from", "-", *columns).stderr
     named = init(tmp_path, "named", "--from", table(tmp_path), *columns, "--key", "nr")
     assert named.exit_code == 0
     assert list(taken(tmp_path / "loops" / "named", "outputs.ndjson").rows) == ["1", "2", "3"]

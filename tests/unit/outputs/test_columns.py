@@ -70,3 +70,8 @@ def test_a_map_that_fits_nothing_is_told_with_the_nearest_name(maps: list[str], 
 def test_a_cell_that_cannot_be_read_is_told_with_its_field(field: str, text: str, words: str) -> None:
     with pytest.raises(InvalidOutput, match=rf"{field}: .*{words}"):
         output({"key": "a", "label": "x", field: text})
+
+
+def test_a_score_without_a_result_and_a_confidence_without_a_label_are_no_fields() -> None:
+    row = {"key": "a", "data.text": "x", "score": 3, "confidence": 0.5, "probabilities.a": 1.0}
+    assert output(row) == {"key": "a", "data": {"text": "x"}, "probabilities": {"a": 1.0}}
