@@ -45,9 +45,10 @@ def is_field(path: str) -> bool:
 def plan(rows: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> dict[str, str]:
     """Return the column of each field, from the first rows of a table and from the fields that are given.
 
-    Columns named like a field are used without being given. `score` needs `result` for that, and `confidence` needs
-    `label`. If no column is for `data`, all others are: `text` becomes `data.text`. Raises UsageError for a column that
-    is missing, and without a key.
+    Columns named like a field are used without being given. A column `score` is used only beside a `result`, and
+    `confidence` only beside a `label`. If no column is for `data`, all others are: `text` becomes `data.text`.
+
+    Raises UsageError for a column that is missing, and without a key.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     for field, column in given.items():
