@@ -1,4 +1,4 @@
-"""The commands about one loop as a whole: loop archive, loop restore, loop remove, project recreate."""
+"""The commands about one loop as a whole: init, loop archive, loop restore, loop remove, project recreate."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import to_stderr
 from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Refused, UsageError
+from labelloop.errors import Refused, Unreachable, UsageError
 from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
+
+if TYPE_CHECKING:
+    from labelloop.spec.loop import LoopSpec
 
 
 @click.group()
@@ -116,6 +120,91 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
     each_loop(settings, name, as_json, lambda db, gateway, spec: again(db, gateway, spec, settings))
 
 
+@click.command(short_help="Make a loop from a template or from a file of outputs.")
+@click.argument("name")
+@click.option("--template", help="Kind of the loop: classify, dialogue, entities, judge, rag, rating or text-review.")
+@click.option("--from", "file", help="CSV, TSV, JSON lines or Parquet with a text and a predicted label in each row.")
+@click.option("--text", help="With --from: column of the text.")
+@click.option("--label", help="With --from: column of the predicted label.")
+@click.option("--confidence", help="With --from: column of the confidence, 0 to 1.")
+@click.option("--key", help="With --from: column of the key  [`key`, else file name and row number]")
+@click.option("--encoding", help="With --from: encoding of the file, such as cp1252  [its byte order mark, else UTF-8]")
+@click.option(
+    "--loops-dir",
+    type=click.Path(path_type=Path),
+    envvar="LABELLOOP_LOOPS_DIR",
+    default=Path("labeling_configs"),
+    show_default=True,
+    help="Folder in which the loop's folder is made.",
+)
+@with_settings
+def init(
+    settings: Settings,
+    name: str,
+    template: str | None,
+    file: str | None,
+    text: str | None,
+    label: str | None,
+    confidence: str | None,
+    key: str | None,
+    encoding: str | None,
+    loops_dir: Path,
+) -> None:
+    """Make the loop NAME: a folder with its loop.yaml, and outputs to begin with.
+
+    With a template the outputs are ten samples, for you to try the form. With a file they are its rows; if the services
+    run, the loop is registered and they are submitted.
+    """
+    from console.files import make
+    from console.files.lines import Source
+
+    folder = make.folder_of(loops_dir, name)
+    if (template is None) == (file is None):
+        raise UsageError("name a --template, or a file with --from")
+    if template is not None:
+        spec, outputs = make.from_template(folder, template)
+    elif file is None or text is None or label is None:
+        raise UsageError("--from needs --text and --label, the columns of the text and of the predicted label")
+    else:
+        spec, outputs = make.from_table(folder, Source(file, encoding), text, label, confidence, key)
+    to_stderr(f"made the loop {name!r} in {folder}, with outputs in {outputs.name}")
+    if file is not None and _register(settings, spec) and _submit(settings, outputs, name):
+        return
+    up = "" if settings.database_url else "labelloop up                  # starts the services, in another terminal\n"
+    to_stderr(f"next:\n{up}labelloop migrate\nlabelloop submit {outputs} --loop {name}")
+
+
+def _register(settings: Settings, spec: LoopSpec) -> bool:
+    """Register the loop in the database. Return False if the services do not run."""
+    from backend.learners.of_spec import check
+    from labelloop.store.tables import loops
+
+    if not (settings.database_url and settings.sync_url and settings.intake_token):
+        return False
+    check(spec)
+    try:
+        with open_database(settings) as db, db.transaction() as conn:
+            loops.register(conn, spec)
+    except Unreachable:
+        return False
+    return True
+
+
+def _submit(settings: Settings, outputs: Path, name: str) -> bool:
+    """Submit the outputs. Return False if the services do not run."""
+    from console.files.lines import Source
+    from console.files.send import send
+    from labelloop.client import Client
+
+    try:
+        with Client(settings.sync_url, settings.intake_token, attempts=2) as client:
+            sent = send(client, Source(str(outputs)).lines(), name, skip_bad=False)
+    except Unreachable:
+        return False
+    to_stderr(f"submitted {sent.new} outputs; `labelloop push` shows the first of them to people now")
+    return True
+
+
 def _tell(
     name: str, counts: Mapping[str, int], files: list[Path], project: LoopProject | None, with_project: bool
 ) -> None:
@@ -180,4 +269,4 @@ def _not_archived(at_work: list[str], resting: Mapping[str, str], name: str) -> 
     return _not(at_work, resting, name)
 
 
-COMMANDS = (loop, project)
+COMMANDS = (loop, project, init)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from typing import IO
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 Tick = Callable[[str, int, int], object]
 
@@ -39,15 +36,3 @@ def progress() -> Iterator[Tick]:
             bar.update(task, description=words, completed=done, total=of or None)
 
         yield tick
-
-
-def counted(file: IO[bytes], lines: Iterable[bytes], tick: Tick) -> Iterator[bytes]:
-    """Yield the `lines` of `file` and report the bytes read so far; the total is unknown for a pipe."""
-    done = of = 0
-    with suppress(OSError):  # not every stream has a file descriptor
-        about = os.fstat(file.fileno())
-        of = about.st_size if stat.S_ISREG(about.st_mode) else 0
-    for line in lines:
-        done = file.tell() if of else done + len(line)
-        tick("sending outputs", done, of)
-        yield line

@@ -21,7 +21,8 @@ ROLES = {
         "completion": "Print the script for completion on the tab key",
     },
     "Send outputs": {
-        "submit": "Submit the outputs in a file, one JSON object a line",
+        "init": "Make a loop from a template or from a file of outputs",
+        "submit": "Submit the outputs or traces in a file",
         "backtest": "Tell what a changed rule would have sent",
         "try": "Tell which outputs of a file would be asked, and why",
         "export": "Export the reviewers' feedback, or its changes",

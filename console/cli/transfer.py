@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import show
-from console.cli.progress import counted, progress
+from console.cli.output import plain, show, to_stderr
+from console.cli.progress import progress
 from console.cli.wrappers import (
     all_or_one,
     as_json_too,
@@ -18,7 +18,7 @@ from console.cli.wrappers import (
     open_database,
     with_settings,
 )
-from labelloop.errors import UsageError
+from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,20 +27,71 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
+@click.argument("file", required=False)
+@click.option("--map", "maps", multiple=True, metavar="FIELD=COLUMN", help="Column of a field, such as data.text=body.")
+@click.option("--skip-bad", is_flag=True, help="Send the lines that are correct, and report the others.")
+@click.option("--from", "kind", type=click.Choice(["otlp", "mlflow"]), help="FILE holds traces; mlflow needs no FILE.")
+@click.option("--label", default="approve", show_default=True, help="With --from: label that each answer is given.")
+@click.option("--tracking-uri", help="With --from mlflow: address of the tracking server  [MLFLOW_TRACKING_URI]")
+@click.option("--experiment", help="With --from mlflow: name of the experiment.")
 @click.option("--encoding", help="Encoding of FILE, such as cp1252  [its byte order mark, else UTF-8]")
 @one_of_the_loops
 @as_json_too
 @with_settings
-def submit(settings: Settings, file: Any, encoding: str | None, loop: str | None, as_json: bool) -> None:
-    """Submit the outputs in FILE: one JSON object per line; - is standard input. Repeating it adds nothing."""
+def submit(
+    settings: Settings,
+    file: str | None,
+    maps: tuple[str, ...],
+    skip_bad: bool,
+    kind: str | None,
+    label: str,
+    tracking_uri: str | None,
+    experiment: str | None,
+    encoding: str | None,
+    loop: str | None,
+    as_json: bool,
+) -> None:
+    """Submit the outputs in FILE: NDJSON, CSV, TSV or Parquet, also with .gz; - is standard input.
+
+    Columns named like fields of an output (key, label, confidence, data.text) need no --map. Nothing of a file is sent
+    if a line of it is not an output. Standard input is sent as it comes, up to such a line. Repeating it adds nothing.
+    """
+    from console.files.lines import Source
+    from console.files.send import Sent, check, send, words
     from labelloop.client import Client
-    from labelloop.reading.tables import outputs_of
+    from labelloop.outputs.columns import read_map
 
     settings.require("sync_url", "intake_token")
-    with Client(settings.sync_url, settings.intake_token) as client, progress() as tick:
-        receipt = client.submit_lines(counted(file, outputs_of(file, file.name, encoding), tick), loop=loop)
-    show({"new": receipt.new, "known": receipt.known}, as_json)
+    if kind is not None and maps:
+        raise UsageError("--map is for tables and NDJSON; traces have no columns")
+    if kind != "mlflow" and (tracking_uri or experiment):
+        raise UsageError("--tracking-uri and --experiment need --from mlflow")
+    if kind == "mlflow":
+        from console.files.mlflow import Traces
+
+        if file is not None:
+            raise UsageError("--from mlflow reads the traces from MLflow and takes no FILE")
+        source: Source | Traces = Traces(tracking_uri, experiment, label)
+    elif file is None:
+        raise UsageError("name a FILE; - is standard input")
+    else:
+        source = Source(file, encoding, read_map(maps), otlp_label=label if kind == "otlp" else None)
+    with progress() as tick, Client(settings.sync_url, settings.intake_token) as client:
+        sent = Sent()
+        if source.can_be_read_twice and not skip_bad:
+            sent = check(source.lines(lambda done: tick("checking outputs", done, source.size)))
+        if not sent.refused:
+            lines = source.lines(lambda done: tick("sending outputs", done, source.size))
+            sent = send(client, lines, loop, skip_bad=skip_bad)
+    counts = {"new": sent.new, "known": sent.known, "refused": sent.refused}
+    show({**counts, "problems": [plain(one) for one in sent.problems]} if as_json else counts, as_json)
+    if sent.refused:
+        if not as_json:
+            to_stderr("\n".join(words(problem) for problem in sent.problems))
+            if (more_lines := sent.refused - len(sent.problems)) > 0:
+                to_stderr(f"and {more_lines} more lines")
+        hint = "" if skip_bad else "; nothing is sent: correct them, or pass --skip-bad to send the others"
+        raise Failed(f"{sent.refused} lines are refused{hint}")
 
 
 @click.command()

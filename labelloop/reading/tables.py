@@ -27,6 +27,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_PARQUET_ROWS = 1_000
+"""Rows of a Parquet file that are held in memory at once."""
 _SAMPLE_BYTES = 4096
 """Bytes at the beginning of a file that its encoding is determined by."""
 
@@ -75,7 +77,12 @@ def rows_of(path: Path, encoding: str | None = None) -> list[dict[str, Any]]:
         lines = lines_of(file, str(path), encoding)
         if path.suffix.lower() in (".jsonl", ".ndjson"):
             return [_object(path, n, line) for n, line in enumerate(lines, 1) if line.strip()]
-        return _csv(path, lines)
+        rows: list[dict[str, Any]] = []
+        for _, row in csv_rows(lines, str(path)):
+            if isinstance(row, str):
+                raise UsageError(f"{path} cannot be read as CSV: {row}")
+            rows.append(row)
+        return rows
 
 
 def contradictions(pairs: Iterable[tuple[object, str]]) -> int:
@@ -135,12 +142,16 @@ def _object(path: Path, n: int, line: str) -> dict[str, Any]:
     return row
 
 
-def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
+def csv_rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """Yield the rows of a CSV, each with the number of its last line: value by column, "" if missing.
+
+    A row with too many fields is the words of its fault. Raises UsageError if the rest cannot be read.
+    """
     above, first = _first(lines)
     if first is None:
-        raise UsageError(f"{path} cannot be read as CSV: it is empty")
+        raise UsageError(f"{name} cannot be read as CSV: it is empty")
     if "\r" in first.rstrip("\r\n"):
-        raise UsageError(f"{path} cannot be read as CSV: its lines end in CR, as on old Macs; save it with LF or CRLF")
+        raise UsageError(f"{name} cannot be read as CSV: its lines end in CR, as on old Macs; save it with LF or CRLF")
     if found := re.fullmatch(r"sep=(.)\s*", first):  # a line that Excel writes for itself
         more, line = _first(lines)
         separator, above, first = found[1], above + 1 + more, line or ""
@@ -151,23 +162,39 @@ def _csv(path: Path, lines: Iterator[str]) -> list[dict[str, Any]]:
     try:
         columns = [column.strip() for column in next(reader)]
         if twice := {column for column in columns if columns.count(column) > 1}:
-            raise UsageError(f"{path} cannot be read as CSV: two columns are named {min(twice)!r}")
-        rows = []
+            raise UsageError(f"{name} cannot be read as CSV: two columns are named {min(twice)!r}")
         for row in reader:
+            number = above + reader.line_num
             if len(row) > len(columns):
-                raise UsageError(
-                    f"{path} cannot be read as CSV: line {above + reader.line_num} has {len(row)} fields, the first "
-                    f"line {len(columns)} (separator {separator!r})"
+                yield (
+                    number,
+                    f"line {number} has {len(row)} fields, the first line {len(columns)} (separator {separator!r})",
                 )
-            if row:
-                rows.append(dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True)))
-        return rows
+            elif row:
+                yield number, dict(zip(columns, row + [""] * (len(columns) - len(row)), strict=True))
     except (csv.Error, StopIteration) as exc:
         raise UsageError(
-            f"{path} cannot be read as CSV: line {above + reader.line_num}: {exc or 'ends too early'}"
+            f"{name} cannot be read as CSV: line {above + reader.line_num}: {exc or 'ends too early'}"
         ) from None
     finally:
         csv.field_size_limit(limit)
+
+
+def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a Parquet file with their numbers from 1. Raises UsageError if it cannot be read."""
+    try:
+        from pyarrow import ArrowException, parquet
+    except ImportError as exc:
+        raise UsageError(f"{path}: Parquet files need pyarrow: pip install 'labelloop[parquet]'") from exc
+    try:
+        with parquet.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (ArrowException, OSError) as exc:
+        raise UsageError(f"{path} cannot be read as Parquet: {exc}") from None
 
 
 def text_of(value: object) -> str:

@@ -7,11 +7,10 @@ import pty
 import subprocess
 import sys
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
-from console.cli.progress import counted, progress
+from console.cli.progress import progress
 
 PROGRAM = """
 import time
@@ -48,19 +47,3 @@ def test_without_a_terminal_there_is_not_a_character_of_it(capfd: pytest.Capture
     with progress() as tick:
         tick("eggs are counted", 30, 40)
     assert capfd.readouterr() == ("", "")
-
-
-def test_the_bytes_of_a_file_are_counted_and_a_pipes_end_is_unknown(tmp_path: Path) -> None:
-    path = tmp_path / "outputs.jsonl"
-    path.write_bytes(b"one\ntwo\n")
-    told: list[tuple[int, int]] = []
-    with path.open("rb") as file:
-        assert list(counted(file, file, lambda _, done, of: told.append((done, of)))) == [b"one\n", b"two\n"]
-    assert told == [(4, 8), (8, 8)]
-    read, write = os.pipe()
-    os.write(write, b"one\n")
-    os.close(write)
-    told.clear()
-    with open(read, "rb") as pipe:
-        assert list(counted(pipe, pipe, lambda _, done, of: told.append((done, of)))) == [b"one\n"]
-    assert told == [(4, 0)]

@@ -1,0 +1,114 @@
+"""Make a loop: the folder that describes it, from a template or from a table of outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from console.files.lines import STDIN, Line, Refused, Source
+from console.files.send import words
+from console.files.templates import SAMPLES, TABLE, files_of
+from labelloop.errors import Failed, SpecError, UsageError
+from labelloop.labeling.form_checks import MAX_LABELS, label_fault
+from labelloop.spec.folder import load
+from labelloop.spec.loop import NAME, LoopSpec
+
+OUTPUTS = "outputs.ndjson"
+MOST_LABELS = 200
+"""Largest number of different labels that a column may have without being taken for a text."""
+
+
+def from_template(folder: Path, template: str) -> tuple[LoopSpec, Path]:
+    """Write the loop's folder from a template. Return its spec and the file of its sample outputs."""
+    texts = files_of(template)
+    return _write(folder, {name: [text] for name, text in texts.items()}), folder / SAMPLES
+
+
+def from_table(
+    folder: Path, source: Source, text: str, label: str, confidence: str | None = None, key: str | None = None
+) -> tuple[LoopSpec, Path]:
+    """Write the loop's folder from a table of outputs. Return its spec and the file of the outputs.
+
+    `text`, `label`, `confidence` and `key` are columns. Without `key` it is the column named key,
+    else the file's name and the row's number.
+
+    Raises Failed with the rows that are no outputs, UsageError for a column that is missing, and for one whose values
+    cannot be labels.
+    """
+    if source.name == STDIN:
+        raise UsageError("--from takes a file, which is read twice; standard input is read once")
+    columns = {"data.text": text, "label": label, **({"confidence": confidence} if confidence else {})}
+    stem = Path(source.name.removesuffix(".gz")).stem or "row"
+    mapped = replace(source, map=columns | ({"key": key} if key else {}), key_of_row="" if key else stem)
+    counted: Counter[str] = Counter()
+    bad: list[Refused] = []
+    for _, line in mapped.lines():
+        if isinstance(line, Refused):
+            bad.append(line)
+        else:
+            counted[str(json.loads(line).get("label"))] += 1
+    if bad:
+        shown = "\n".join(words(one) for one in bad[:20])
+        raise Failed(f"no loop is made: {len(bad)} rows of {source.name} are no outputs\n{shown}")
+    labels = _labels(counted, label, source.name)
+    written = TABLE.read_text(encoding="utf-8").format(
+        file=Path(source.name).name.encode("ascii", "replace").decode(), labels=json.dumps(labels, ensure_ascii=False)
+    )
+    return _write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
+
+
+def folder_of(loops_dir: Path, name: str) -> Path:
+    """Return the folder of a new loop. Raises UsageError if no loop can have this name, or if the folder exists."""
+    if not re.fullmatch(NAME, name):
+        raise UsageError(
+            f"a loop's name is 1 to 41 lower-case letters, digits, _ and -, beginning with a letter; it is {name!r}"
+        )
+    folder = loops_dir / name
+    if folder.exists():
+        raise UsageError(f"{folder} exists already: choose another name, or remove it")
+    return folder
+
+
+def _labels(counted: Mapping[str, int], column: str, file: str) -> list[str]:
+    total = sum(counted.values())
+    if len(counted) < 2:
+        raise UsageError(f"--label {column}: {file} has {len(counted)} labels in it; a loop needs at least two")
+    if len(counted) > MAX_LABELS or (len(counted) > MOST_LABELS and 2 * len(counted) > total):
+        raise UsageError(
+            f"--label {column}: {len(counted)} different values in {total} rows are no labels; is it the text?"
+        )
+    for label in counted:
+        if fault := label_fault(label):
+            raise UsageError(f"--label {column}: {fault}")
+    return sorted(counted)
+
+
+def _write(folder: Path, files: Mapping[str, Iterable[str]]) -> LoopSpec:
+    """Write the folder as a whole, or not at all. Return the spec that is read from it."""
+    part = folder.with_name(f".{folder.name}.part") / folder.name
+    shutil.rmtree(part.parent, ignore_errors=True)
+    try:
+        part.mkdir(parents=True)
+        for name, texts in files.items():
+            with (part / name).open("w", encoding="utf-8") as file:
+                file.writelines(texts)
+        load(part)
+        part.rename(folder)
+    except SpecError as exc:
+        raise UsageError(f"no loop is made: {exc}") from exc
+    except OSError as exc:
+        raise Failed(f"{folder} cannot be written: {exc.strerror}") from exc
+    finally:
+        shutil.rmtree(part.parent, ignore_errors=True)
+    return load(folder)
+
+
+def _texts(lines: Iterable[Line]) -> Iterator[str]:
+    for _, line in lines:
+        if not isinstance(line, Refused):
+            yield line.decode() + "\n"

@@ -1,0 +1,37 @@
+"""Templates of loops: a folder each, with a form, a loop.yaml with comments, and ten sample outputs."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from labelloop.errors import UsageError
+
+FOLDER = Path(__file__).parent
+SAMPLES = "samples.ndjson"
+TABLE = FOLDER / "table.yaml"
+"""The loop.yaml of a loop that is made from a table."""
+FILES = ("loop.yaml", "labels.xml", SAMPLES)
+LATER = ("boxes", "pairwise")
+"""Templates for kinds of answers that labelloop does not store yet."""
+
+
+def names() -> list[str]:
+    """Return the names of the templates."""
+    return sorted(file.parent.name for file in FOLDER.glob("*/loop.yaml"))
+
+
+def files_of(name: str) -> dict[str, str]:
+    """Return the text of each file of a template. Raises UsageError with the nearest name if there is none."""
+    known = names()
+    if name in LATER:
+        raise UsageError(
+            f"the template {name!r} needs a kind of answer that labelloop cannot store yet; there are: "
+            f"{', '.join(known)}"
+        )
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"no template {name!r}; {f'did you mean {near[0]!r}? ' if near else ''}there are: {', '.join(known)}"
+        )
+    return {file: (FOLDER / name / file).read_text(encoding="utf-8") for file in FILES}

@@ -1,0 +1,159 @@
+"""Hugging Face transformers: outputs from the results of a `pipeline()`.
+
+transformers.text_classification(pipe(texts, top_k=None), keys, texts, model_version="roberta-2")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from labelloop.adapters.items import about, answer, listed, paired
+from labelloop.adapters.tokens import spans_of
+from labelloop.errors import InvalidOutput, UsageError
+from labelloop.outputs.output import Output
+
+
+def text_classification(
+    results: Any,
+    keys: Any,
+    data: Any,
+    *,
+    names: Mapping[str, str] | None = None,
+    several: bool = False,
+    field: str = "text",
+    **others: Any,
+) -> Iterator[Output]:
+    """Yield an output for each result of a text-classification or image-classification pipeline.
+
+    A result is {label, score}, or a list of them with `top_k`. If `top_k` left out labels, the output has the best
+    label and its confidence; `top_k=None` gives all probabilities. With `function_to_apply="none"` the scores are
+    no confidences, and people are asked. `several` is True for a model whose labels are independent of each other.
+
+    `names` replaces labels of the model such as LABEL_0. `keys` and `data` have one entry a result; a text in `data`
+    becomes the field `field`. `others` are more fields of Output, the same for all.
+    """
+    wanted = len(listed(keys))
+    each = _one_an_item(results, wanted)
+    for result, (key, item) in zip(each, paired(keys, data, len(each), field), strict=True):
+        with about(key, "a result of the pipeline"):
+            ranked = [result] if isinstance(result, Mapping) else result
+            scores = {(names or {}).get(one["label"], one["label"]): float(one["score"]) for one in ranked}
+            if len(scores) < len(ranked):
+                raise InvalidOutput("probabilities", "two labels have one name")
+            found = answer(scores, several=several)
+        yield Output(key=key, data=item, **found, **others)
+
+
+def zero_shot(
+    results: Any, keys: Any, data: Any = None, *, several: bool = False, field: str = "text", **others: Any
+) -> Iterator[Output]:
+    """Yield an output for each result of a zero-shot-classification pipeline: {sequence, labels, scores}.
+
+    `several` is True if the pipeline was called with `multi_label=True`. `data` is as in `text_classification`; None
+    means the sequence of each result.
+    """
+    found = listed(results)
+    shown = [result["sequence"] for result in found] if data is None else data
+    for result, (key, item) in zip(found, paired(keys, shown, len(found), field), strict=True):
+        with about(key, "a result of the pipeline"):
+            scores = dict(zip(result["labels"], map(float, result["scores"]), strict=True))
+            answered = answer(scores, several=several)
+        yield Output(key=key, data=item, **answered, **others)
+
+
+def token_classification(results: Any, keys: Any, data: Any, *, field: str = "text", **others: Any) -> Iterator[Output]:
+    """Yield an output with the spans of each result of a token-classification pipeline, aggregated or not.
+
+    Tokens of one entity (B-PER, I-PER) become one span. Offsets count characters of the text in `field`. The
+    confidence is the lowest score, and all scores are `evidence.tokens`. A result without tokens has no confidence.
+    Call the pipeline with `ignore_labels=[]`: then it also gives the tokens without an entity.
+
+    Raises InvalidOutput with the key if a slow tokenizer gave no offsets, or if they lie outside of the text.
+    """
+    wanted = len(listed(keys))
+    each = _one_an_item(results, wanted, always_lists=True)
+    for result, (key, item) in zip(each, paired(keys, data, len(each), field), strict=True):
+        with about(key, "a result of the pipeline"):
+            if not isinstance(item.get(field), str):
+                raise InvalidOutput(f"data.{field}", "must be the text of the tokens")
+            spans, scores = spans_of(result, item[field])
+        yield Output(
+            key=key,
+            data=item,
+            label=[list(span) for span in spans],
+            confidence=min(scores) if scores else None,
+            evidence={"tokens": scores} if scores else None,
+            **others,
+        )
+
+
+def object_detection(
+    results: Any,
+    keys: Any,
+    data: Any,
+    sizes: Any,
+    *,
+    from_name: str = "label",
+    to_name: str = "image",
+    field: str = "image",
+    **others: Any,
+) -> Iterator[Output]:
+    """Yield an output with the boxes of each result of an object-detection pipeline, as Label Studio's rectangles.
+
+    `sizes` is the (width, height) in pixels of each image, or one for all. `from_name` and `to_name` are the names of
+    the form's RectangleLabels and Image. The confidence is the lowest score, and all scores are `evidence.boxes`. An
+    image in which nothing was found has an empty label and no confidence. The intake takes such an output once forms
+    with regions are answers.
+    """
+    wanted = len(listed(keys))
+    each = _one_an_item(results, wanted, always_lists=True)
+    measured = [sizes] * len(each) if _is_size(sizes) else [tuple(size) for size in sizes]
+    if len(measured) != len(each):
+        raise UsageError(f"sizes has {len(measured)} items, and there are {len(each)} predictions; give one for each")
+    for boxes, size, (key, item) in zip(each, measured, paired(keys, data, len(each), field), strict=True):
+        scores = [float(box["score"]) for box in boxes]
+        with about(key, "a result of the pipeline"):
+            regions = [_rectangle(i, box, size, from_name, to_name) for i, box in enumerate(boxes)]
+        found: dict[str, Any] = {"result": regions, "score": min(scores)} if regions else {"label": []}
+        yield Output(key=key, data=item, **found, evidence={"boxes": scores}, **others)
+
+
+def _one_an_item(results: Any, wanted: int, *, always_lists: bool = False) -> list[Any]:
+    """Return one result for each of the `wanted` items; a call with one item gives its result without a list."""
+    found = listed(results)
+    flat = any(isinstance(one, Mapping) for one in found) or (always_lists and not found)
+    return [found] if flat and wanted == 1 and (always_lists or len(found) != 1) else found
+
+
+def _is_size(sizes: Any) -> bool:
+    return isinstance(sizes, Sequence) and len(sizes) == 2 and all(isinstance(one, int | float) for one in sizes)
+
+
+def _rectangle(
+    place: int, found: Mapping[str, Any], size: Sequence[float], from_name: str, to_name: str
+) -> dict[str, Any]:
+    width, height = size
+    box = found["box"]
+    left, top = max(0.0, box["xmin"]), max(0.0, box["ymin"])
+    right, bottom = min(float(width), box["xmax"]), min(float(height), box["ymax"])
+    if not (left < right and top < bottom):
+        raise InvalidOutput(f"result[{place}]", f"the box {dict(box)} lies outside of an image of {width} x {height}")
+    return {
+        "id": f"box{place}",
+        "from_name": from_name,
+        "to_name": to_name,
+        "type": "rectanglelabels",
+        "original_width": width,
+        "original_height": height,
+        "image_rotation": 0,
+        "score": float(found["score"]),
+        "value": {
+            "x": 100.0 * left / width,
+            "y": 100.0 * top / height,
+            "width": 100.0 * (right - left) / width,
+            "height": 100.0 * (bottom - top) / height,
+            "rotation": 0,
+            "rectanglelabels": [found["label"]],
+        },
+    }

@@ -1,0 +1,136 @@
+"""`labelloop init`: each template is a loop whose samples are taken in, and a table becomes a loop with its outputs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from console.cli import main
+from console.files.templates import FOLDER, LATER, SAMPLES, names
+from labelloop.adapters import mlflow, otlp
+from labelloop.spec.folder import load
+from sync.intake import taking
+from tests.support.data.payloads import payload
+
+TABLE = "nr,body,pred,sure\n1,Where is it?,delivery,0.7\n2,My invoice,billing,0.9\n3,Hm,other,\n"
+
+
+def init(tmp_path: Path, *words: str, **env: str) -> Result:
+    none = {"LABELLOOP_DATABASE_URL": "", "LABELLOOP_DATA_DIR": str(tmp_path / "none"), "LABELLOOP_LOOPS_DIR": ""}
+    return CliRunner().invoke(main, ["init", "--loops-dir", str(tmp_path / "loops"), *words], env=none | env)
+
+
+def table(tmp_path: Path, text: str = TABLE) -> str:
+    path = tmp_path / "tickets.csv"
+    path.write_text(text)
+    return str(path)
+
+
+def taken(folder: Path, file: str) -> taking.Batch:
+    lines = (folder / file).read_bytes().splitlines()
+    return taking.read(load(folder), enumerate(lines, start=1))
+
+
+@pytest.mark.parametrize("template", names())
+def test_every_template_is_a_loop_whose_ten_samples_are_taken_in(tmp_path: Path, template: str) -> None:
+    result = init(tmp_path, "my-loop", "--template", template)
+    assert (result.exit_code, result.stdout) == (0, ""), result.output
+    folder = tmp_path / "loops" / "my-loop"
+    assert f"labelloop submit {folder / SAMPLES} --loop my-loop" in result.stderr
+    batch = taken(folder, SAMPLES)
+    assert (batch.invalid, batch.conflicts, len(batch.rows)) == ([], [], 10)
+    assert any(row.placement.triggered for row in batch.rows.values())
+    assert {row.placement.label for row in batch.rows.values()} - {None}
+    assert "# " in (folder / "loop.yaml").read_text()
+
+
+def test_the_templates_are_those_that_the_help_names() -> None:
+    shown = " ".join(CliRunner().invoke(main, ["init", "--help"]).output.split())
+    assert f"{', '.join(names()[:-1])} or {names()[-1]}" in shown
+
+
+@pytest.mark.parametrize(
+    ("template", "label"), [("dialogue", "approve"), ("text-review", "approve"), ("rag", "supported")]
+)
+def test_traces_fit_the_templates_for_language_models(template: str, label: str) -> None:
+    made = [
+        *otlp.outputs(payload("otlp_current.json"), label=label),
+        *mlflow.outputs([payload("mlflow_trace.json")], label=label),
+    ]
+    lines = [(n, json.dumps(one.to_json()).encode()) for n, one in enumerate(made, start=1)]
+    batch = taking.read(load(FOLDER / template), lines)
+    assert (batch.invalid, len(batch.rows)) == ([], 2)
+
+
+@pytest.mark.parametrize("template", LATER)
+def test_a_template_that_is_to_come_is_told_from_one_that_is_none(tmp_path: Path, template: str) -> None:
+    result = init(tmp_path, "x", "--template", template)
+    assert result.exit_code == 2
+    assert "needs a kind of answer that labelloop cannot store yet; there are: classify" in result.stderr
+    assert "did you mean 'classify'" in init(tmp_path, "x", "--template", "clasify").stderr
+    assert not (tmp_path / "loops" / "x").exists()
+
+
+def test_a_table_becomes_a_loop_with_its_labels_and_outputs(tmp_path: Path) -> None:
+    columns = ("--text", "body", "--label", "pred", "--confidence", "sure")
+    result = init(tmp_path, "tickets", "--from", table(tmp_path), *columns)
+    assert result.exit_code == 0, result.output
+    assert "labelloop up" in result.stderr
+    folder = tmp_path / "loops" / "tickets"
+    assert load(folder).labels == ("billing", "delivery", "other")
+    batch = taken(folder, "outputs.ndjson")
+    assert batch.invalid == []
+    assert list(batch.rows) == ["tickets/2", "tickets/3", "tickets/4"], "the lines of the file"
+    assert [row.placement.confidence for row in batch.rows.values()] == [0.7, 0.9, None]
+    assert dict(batch.rows["tickets/2"].output.data) == {"text": "Where is it?"}
+    keyed = init(tmp_path, "keyed", "--from", table(tmp_path, TABLE.replace("nr,", "key,")), *columns)
+    assert keyed.exit_code == 0
+    assert list(taken(tmp_path / "loops" / "keyed", "outputs.ndjson").rows) == ["1", "2", "3"]
+    assert "is read once" in init(tmp_path, "piped", "--from", "-", *columns).stderr
+    named = init(tmp_path, "named", "--from", table(tmp_path), *columns, "--key", "nr")
+    assert named.exit_code == 0
+    assert list(taken(tmp_path / "loops" / "named", "outputs.ndjson").rows) == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "status", "says"),
+    [
+        (TABLE, ["--text", "bdy", "--label", "pred"], 2, "did you mean 'body'"),
+        (TABLE, ["--text", "body"], 2, "--from needs --text and --label"),
+        (TABLE, ["--text", "body", "--label", "pred", "--template", "rag"], 2, "name a --template, or a file"),
+        (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "line 3"),
+        ("body,pred\nx,a\ny,a\n", ["--text", "body", "--label", "pred"], 2, "has 1 labels in it"),
+        (
+            "body,pred\n" + "".join(f"x{i},label {i}\n" for i in range(300)),
+            ["--text", "body", "--label", "pred"], 2, "300 different values in 300 rows are no labels",
+        ),
+        ("body,pred\nx,a\ny, \n", ["--text", "body", "--label", "pred"], 2, "a label is 1 to 200 visible characters"),
+        ("body,pred\nx,a\ny,$b\n", ["--text", "body", "--label", "pred"], 2, "no loop is made"),
+    ],
+)  # fmt: skip
+def test_a_loop_that_cannot_be_made_leaves_no_folder(
+    tmp_path: Path, text: str, words: list[str], status: int, says: str
+) -> None:
+    result = init(tmp_path, "tickets", "--from", table(tmp_path, text), *words)
+    assert result.exit_code == status, result.output
+    assert says in result.stderr
+    assert not list(tmp_path.glob("loops/*")) or not any(tmp_path.glob("loops/**/*"))
+
+
+@pytest.mark.parametrize("name", ["Tickets", "1st", "a b", "", "x" * 42, "a/b", "..", "x\n"])
+def test_a_name_that_no_loop_can_have_is_refused(tmp_path: Path, name: str) -> None:
+    result = init(tmp_path, name, "--template", "classify")
+    assert result.exit_code == 2
+
+
+def test_a_loop_that_exists_is_never_overwritten(tmp_path: Path) -> None:
+    assert init(tmp_path, "x", "--template", "classify").exit_code == 0
+    before: dict[str, Any] = {file.name: file.read_text() for file in (tmp_path / "loops" / "x").iterdir()}
+    again = init(tmp_path, "x", "--template", "rag")
+    assert again.exit_code == 2
+    assert "exists already" in again.stderr
+    assert {file.name: file.read_text() for file in (tmp_path / "loops" / "x").iterdir()} == before
