@@ -5,7 +5,6 @@ from __future__ import annotations
 import click
 
 from console.cli import (
-    callbacks,
     completion,
     decisions,
     doctor,
@@ -13,16 +12,14 @@ from console.cli import (
     lineage,
     loops,
     people,
-    rule,
     runs,
     start,
     status,
     strategies,
-    tokens,
     training,
-    transfer,
     versions,
 )
+from console.cli.pipelines import callbacks, rule, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
 

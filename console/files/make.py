@@ -16,7 +16,8 @@ from console.files.templates import SAMPLES, TABLE, files_of
 from labelloop.errors import Failed, SpecError, UsageError
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.spec.folder import load
-from labelloop.spec.loop import NAME, LoopSpec
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import NAME
 
 OUTPUTS = "outputs.ndjson"
 MOST_LABELS = 200

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from labelloop.client import _line
+from labelloop.client import wire
 from labelloop.outputs.output import Output
 from labelloop.spec.folder import parse
 from labelloop.store.tables.outputs import Row
@@ -36,7 +36,7 @@ def lanes_of(outputs: Iterable[Output], xml: str = "", spec: str = LABELS) -> di
     """Return the row of each output by key, as the intake reads it. All outputs must be valid."""
     if xml:
         spec = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n'
-    lines = ((n, _line(output)) for n, output in enumerate(outputs, start=1))
+    lines = ((n, wire.line(output)) for n, output in enumerate(outputs, start=1))
     batch = taking.read(parse("loop", spec, xml), lines)
     assert batch.invalid == batch.conflicts == []
     return batch.rows

@@ -1,0 +1,1 @@
+"""Commands around pipelines: their outputs, the rule, callbacks and access."""
