@@ -13,6 +13,7 @@ from labelloop.process import log, service
 from labelloop.process.serving import SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
+from sync.answering import http as answering
 from sync.gauges import Window
 from sync.intake import http as intake
 from sync.project.project import HOOK_HEADER
@@ -31,6 +32,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app, metrics = service.create(__name__, partial(_body_limit, settings), [Window(database)])
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(intake.blueprint(settings, database, metrics))
+    app.register_blueprint(answering.blueprint(settings, database))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")

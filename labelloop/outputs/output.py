@@ -29,6 +29,12 @@ class OutputState(StrEnum):
     """Its task was deleted in Label Studio."""
 
 
+SETTLED = frozenset({OutputState.PASSED, OutputState.ANSWERED, OutputState.QUARANTINED, OutputState.WITHDRAWN})
+"""States in which nobody is expected to answer."""
+ASKED = frozenset({OutputState.WAITING, OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED})
+"""States of an output about which a person was, is or will be asked, in whichever lane it is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Output:
     """A prediction about one item: exactly one of `probabilities`, `label` and `result`.

@@ -24,6 +24,8 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
 
+from labelloop.process.parking import Lot, Parked, Task, allowed
+
 BODY_LIMIT = "labelloop.body_limit"
 """Key of `app.extensions`. Its value gives the largest allowed body in bytes, by the head of a request (BodyLimit)."""
 BodyLimit = Callable[[Mapping[str, str]], int]
@@ -44,7 +46,9 @@ and SLOWEST extends it. In `rest` the bytes of an unwanted body are read, so tha
 SLOWEST = 32 << 10
 """Bytes per second: for this many bytes read a client gets one more second. A model file may take minutes."""
 CONNECTIONS = 256
-"""Connections of one process. Further ones wait in the listening socket until one of them ends."""
+"""Connections of one process, without parked ones (parking.py). Further ones wait in the listening socket until one of
+them ends.
+"""
 CROWDED, HURRY_S = 0.75, 1.0
 """If more than this share of the connections is open, those without a request are closed after HURRY_S seconds."""
 MAX_HEAD = 32 << 10
@@ -87,6 +91,9 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     """A connection with a timeout for each phase."""
 
     parser_class = _Request
+    task_class = Task
+    ticket: Parked | None = None
+    """Of a request that was parked and has no response yet."""
     answers = 0
     rests = False
     sends_no_more = False
@@ -102,11 +109,28 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         if self.requests[0].error or getattr(self.requests[0], "is_cut", False):
             self.rests = True
-        super().service()
+        try:
+            super().service()
+        except Parked as ticket:
+            self._park(ticket)
+            return
+        self.ticket = None
         self.answers += 1
         if self.sends_no_more:
             self.close_when_flushed = True
             self.server.pull_trigger()
+
+    def _park(self, ticket: Parked) -> None:
+        """Keep the request for `ticket.wake()`, and give the thread back."""
+        self.ticket = ticket
+        self.server.lot.enter(self)
+        if not ticket.park(self._resume) and not ticket.is_gone:  # woken in between
+            self.server.lot.leave(self)
+            self.server.add_task(self)
+
+    def _resume(self) -> None:
+        self.server.lot.leave(self)
+        self.service()
 
     def is_overdue(self, now: float, crowded: bool) -> bool:
         phase = self._now(), self.request, self.answers
@@ -182,6 +206,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
 class _Server(TcpWSGIServer):  # type: ignore[misc]
     channel_class = _Channel
+    lot: Lot
 
     def maintenance(self, now: float) -> None:
         at, crowded = time.monotonic(), len(self._map) > CROWDED * CONNECTIONS
@@ -213,6 +238,7 @@ class Worker(base.Worker):  # type: ignore[misc]
         request_class: Any = type("Request", (_Request,), {"may_send": staticmethod(may_send)} if may_send else {})
         channel_class: Any = type("Channel", (_Channel,), {"parser_class": request_class})
         self.map: dict[int, Any] = {}
+        self.lot = Lot(self.map, allowed(CONNECTIONS))
         self.servers = []
         for listener in self.sockets:
             listener.sock.setblocking(False)
@@ -221,7 +247,7 @@ class Worker(base.Worker):  # type: ignore[misc]
                 self.wsgi, self.map, _sock=listener.sock, dispatcher=dispatcher, adj=adjustments, bind_socket=False,
                 sockinfo=info,
             )  # fmt: skip
-            server.channel_class = channel_class
+            server.channel_class, server.lot = channel_class, self.lot
             self.servers.append(server)
         if at_start := extensions.get(AT_START):
             threading.Thread(target=at_start, daemon=True).start()
@@ -239,10 +265,11 @@ class Worker(base.Worker):  # type: ignore[misc]
         wasyncore.loop(timeout=CHECK_EVERY_S, use_poll=True, map=self.map, count=1)
 
     def _finish(self) -> None:
-        """Accept no more connections, close those without a request, and answer the others."""
+        """Accept no more connections, close those without a request or with a parked one, and answer the others."""
         for server in self.servers:
             server.accepting = False
             server.del_channel()
+        self.lot.close()
         until = time.monotonic() + self.cfg.graceful_timeout
         while time.monotonic() < until:
             channels = [channel for server in self.servers for channel in list(server.active_channels.values())]

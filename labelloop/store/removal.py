@@ -26,6 +26,7 @@ ROWS = {
     "pool": "loop = %(loop)s",
     "batch_items": f"batch_id {_BATCHES}",
     "output_events": f"output_id {_OUTPUTS}",
+    "outcomes": f"output_id {_OUTPUTS}",
     "outputs": "loop = %(loop)s",
     "batches": "loop = %(loop)s",
     "pull_requests": "loop = %(loop)s",

@@ -23,10 +23,10 @@ from labelloop.process.settings import Settings
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import loops, unreadable
+from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from sync.intake import taking
-from sync.intake.status import status_json
+from sync.intake.status import statuses
 from sync.intake.taking import Line, Problem, Rejected, Taken
 
 logger = logging.getLogger(__name__)
@@ -118,11 +118,10 @@ class _Intake:
     def look(self, loop: str, key: str) -> Response:
         with self._database.transaction() as conn:
             spec = _spec(conn, loop)
-            row = _find(conn, loop, key)
-            if row is None:
-                raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
-            not_read = unreadable.of_output(conn, row.id)
-            return jsonify(status_json(spec, row, output_store.comments(conn, row.id), not_read))
+            found = _find(conn, spec, key)
+        if not found:
+            raise _Refusal(404, f"no output {key!r} in loop {loop!r}", path="key")
+        return jsonify(found[0])
 
 
 # -- submit ------------------------------------------------------------------------------------------------------
@@ -218,12 +217,12 @@ def _spec(conn: Conn, loop: str) -> LoopSpec:
     return spec
 
 
-def _find(conn: Conn, loop: str, key: str) -> output_store.Status | None:
-    """The output with its newest answer; None if there is none, or if no output can have this key."""
+def _find(conn: Conn, spec: LoopSpec, key: str) -> list[dict[str, Any]]:
+    """The status of the output; empty if there is none, or if no output can have this key."""
     try:
-        return output_store.get(conn, loop, reading.read_key(key))
+        return statuses(conn, spec, [reading.read_key(key)])
     except InvalidOutput:
-        return None
+        return []
 
 
 def _allow_any_key(state: BlueprintSetupState) -> None:

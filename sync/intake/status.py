@@ -1,4 +1,4 @@
-"""The status of an output, as a pipeline reads it back."""
+"""The status of outputs, as a pipeline reads it back."""
 
 from __future__ import annotations
 
@@ -6,15 +6,33 @@ from collections.abc import Sequence
 from typing import Any
 
 from labelloop.labeling import results
-from labelloop.outputs.output import OutputState
+from labelloop.outputs.output import ASKED, SETTLED, OutputState
 from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Conn
+from labelloop.store.tables import outcomes, unreadable
+from labelloop.store.tables import outputs as output_store
+from labelloop.store.tables.outcomes import Outcome
 from labelloop.store.tables.outputs import Status
 
 
-def status_json(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str]) -> dict[str, Any]:
+def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the JSON of the outputs of these keys, in the order of the keys; keys without an output are left out."""
+    rows = output_store.find(conn, spec.name, keys)
+    ids = [row.id for row in rows]
+    comments, not_read = output_store.comments(conn, ids), unreadable.of_outputs(conn, ids)
+    held = outcomes.of_outputs(conn, ids)
+    return [
+        status_json(spec, row, comments.get(row.id, []), not_read.get(row.id, []), held.get(row.id)) for row in rows
+    ]
+
+
+def status_json(
+    spec: LoopSpec, row: Status, comments: Sequence[str], unreadable: Sequence[str], outcome: Outcome | None
+) -> dict[str, Any]:
     """Return the JSON of an output. The reviewers' answer and comments are in it only in the state `answered`.
 
-    `row`: the output with its newest answer. `unreadable`: why answers to it could not be read.
+    `row`: the output with its newest answer. `unreadable`: why answers to it could not be read. `outcome`: the end of
+    a pipeline's hold on it.
     """
     answered = row.state == OutputState.ANSWERED
     label = row.answer_label if answered else None
@@ -26,6 +44,8 @@ def status_json(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable
         "id": row.id,
         "loop": row.loop,
         "state": row.state,
+        "settled": row.state in SETTLED,
+        "will_be_asked": row.state in ASKED,
         "lane": row.lane,
         "model_label": row.label,
         "model_confidence": row.confidence,
@@ -39,6 +59,16 @@ def status_json(spec: LoopSpec, row: Status, comments: Sequence[str], unreadable
         "unreadable": list(unreadable),
         "received_at": row.received_at.isoformat(),
         "answered_at": row.resolved_at.isoformat() if answered and row.resolved_at else None,
+        "outcome": None if outcome is None else outcome_json(outcome),
+    }
+
+
+def outcome_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "kind": outcome.outcome,
+        "value": outcome.value,
+        "decided_at": outcome.decided_at.isoformat(),
+        "deadline_at": None if outcome.deadline_at is None else outcome.deadline_at.isoformat(),
     }
 
 

@@ -138,8 +138,8 @@ def insert(conn: Conn, loop: str, rows: Sequence[Row]) -> tuple[list[Stored], li
     )
 
 
-def get(conn: Conn, loop: str, key: str) -> Status | None:
-    """Return the output of this key; None if there is none."""
+def find(conn: Conn, loop: str, keys: Sequence[str]) -> list[Status]:
+    """Return the outputs of these keys, in the order of the keys; keys without an output are left out."""
     cursor = rows_of(conn, Status)
     return cursor.execute(
         """
@@ -151,10 +151,11 @@ def get(conn: Conn, loop: str, key: str) -> Status | None:
             select label, agreement, reviewers, resolved_at from answers
             where output_id = o.id order by seq desc limit 1
         ) a on true
-        where o.loop = %(loop)s and o.key = %(key)s
+        where o.loop = %(loop)s and o.key = any(%(keys)s)
+        order by array_position(%(keys)s::text[], o.key)
         """,
-        {"loop": loop, "key": key},
-    ).fetchone()
+        {"loop": loop, "keys": list(keys)},
+    ).fetchall()
 
 
 def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, Comparable]:
@@ -177,13 +178,16 @@ def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool
     return {row.id: row for row in rows}
 
 
-def comments(conn: Conn, output_id: UUID) -> list[str]:
-    """Return the reviewers' comments, oldest first."""
+def comments(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """Return the reviewers' comments on each of the outputs, oldest first; outputs without any are left out."""
     rows = conn.execute(
-        "select comment from feedback where model_output_id = %(id)s and comment is not null order by created_at",
-        {"id": output_id},
+        """
+        select model_output_id as id, array_agg(comment order by created_at) as comments
+        from feedback where model_output_id = any(%(ids)s) and comment is not null group by 1
+        """,
+        {"ids": list(output_ids)},
     )
-    return [row["comment"] for row in rows]
+    return {row["id"]: row["comments"] for row in rows}
 
 
 def state_counts(conn: Conn, loop: str) -> dict[str, int]:

@@ -110,12 +110,16 @@ def outputs(conn: Conn, loop: str) -> int:
     return int(row["n"])
 
 
-def of_output(conn: Conn, output_id: UUID) -> list[str]:
-    """Return the reason of each unreadable answer of the output, oldest first."""
+def of_outputs(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
+    """Return the reason of each unreadable answer of the outputs, oldest first; outputs without any are left out."""
     rows = conn.execute(
-        "select reason from unreadable where output_id = %(id)s and until is null order by since, id", {"id": output_id}
+        """
+        select output_id as id, array_agg(reason order by since, id) as reasons
+        from unreadable where output_id = any(%(ids)s) and until is null group by 1
+        """,
+        {"ids": list(output_ids)},
     )
-    return [row["reason"] for row in rows]
+    return {row["id"]: row["reasons"] for row in rows}
 
 
 def list_(conn: Conn, loop: str, limit: int | None = None) -> list[UnreadableAnswer]:

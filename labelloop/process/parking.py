@@ -1,0 +1,166 @@
+"""Parking: a request that waits for something keeps its connection, but no thread.
+
+    lot = request.environ.get(parking.LOT)           # None: this server cannot park
+    raise Parked(deadline)                           # the thread goes back; the client goes on waiting
+    ticket.wake()                                    # later, from another thread: the request is served once more
+
+The application serves the request again from its beginning, and finds the ticket under TICKET of the environ.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from waitress.task import WSGITask
+
+LOT = "labelloop.parking.lot"
+"""Key of the environ: the Lot of this process."""
+TICKET = "labelloop.parking.ticket"
+"""Key of the environ: the ticket with which this request was parked before."""
+MOST_PARKED = 2_000
+"""Parked requests of one process, beside its other connections."""
+OTHER_FILES = 128
+"""Open files that a process needs beside its connections."""
+
+
+class Parked(BaseException):
+    """The ticket of a parked request. It is no Exception, so that no error handler takes it for a failure."""
+
+    def __init__(self, deadline: float) -> None:
+        super().__init__()
+        self.deadline = deadline
+        """By time.monotonic(). The application wakes the ticket then: the server does not look at it."""
+        self.problem: Exception | None = None
+        """The failure because of which nobody knows whether the request can go on; None if there is none."""
+        self._lock = threading.Lock()
+        self._resume: Callable[[], None] | None = None
+        self._state = "new"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the client has hung up."""
+        return self._state == "gone"
+
+    def park(self, resume: Callable[[], None]) -> bool:
+        """Keep `resume` for wake(). False if the ticket was woken before: then nobody calls it."""
+        with self._lock:
+            if self._state != "new":
+                return False
+            self._state, self._resume = "parked", resume
+            return True
+
+    def wake(self, problem: Exception | None = None) -> None:
+        """Serve the request again, in this thread. Nothing happens if that was done, or if the client is gone."""
+        with self._lock:
+            if self._state not in ("new", "parked"):
+                return
+            self.problem = problem
+            resume, self._state, self._resume = self._resume, "woken", None
+        if resume is not None:
+            resume()
+
+    def leave(self) -> bool:
+        """Give the place up, because the client is gone. False if the request is being served."""
+        with self._lock:
+            if self._state == "woken":
+                return False
+            self._state, self._resume = "gone", None
+            return True
+
+
+class Lot:
+    """The parked channels of one process. They are not in the map of the server's loop, so that they cost it nothing.
+
+    The lot itself is in that map, and hears of clients that hang up.
+    """
+
+    accepting = False
+
+    def __init__(self, channels: dict[int, Any], most: int) -> None:
+        self._channels = channels
+        self._most = most
+        self._parked: dict[int, Any] = {}
+        self._epoll = select.epoll()
+        channels[self._epoll.fileno()] = self
+
+    def __len__(self) -> int:
+        return len(self._parked)
+
+    @property
+    def is_full(self) -> bool:
+        return len(self._parked) >= self._most
+
+    def enter(self, channel: Any) -> None:
+        """Take the channel out of the server's loop, and listen only for its end."""
+        fd = channel._fileno
+        self._parked[fd] = channel
+        self._channels.pop(fd, None)
+        self._epoll.register(fd, select.EPOLLRDHUP)
+
+    def leave(self, channel: Any) -> None:
+        """Give the channel back to the server's loop."""
+        fd = channel._fileno
+        if self._parked.pop(fd, None) is not None:
+            self._epoll.unregister(fd)
+            self._channels[fd] = channel
+
+    def close(self) -> None:
+        """End all parked connections, and park none any more: their clients ask again."""
+        self._most = 0
+        for channel in list(self._parked.values()):
+            self._end(channel)
+
+    def _end(self, channel: Any) -> None:
+        if channel.ticket is not None and channel.ticket.leave():
+            self.leave(channel)
+            channel.handle_close()
+
+    # What the server's loop asks of everything in its map.
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def handle_read_event(self) -> None:
+        for fd, _ in self._epoll.poll(0):
+            channel = self._parked.get(fd)
+            if channel is not None:
+                self._end(channel)
+
+    def handle_expt_event(self) -> None:
+        pass
+
+    def handle_close(self) -> None:
+        pass
+
+    def handle_error(self) -> None:
+        pass
+
+
+class Task(WSGITask):  # type: ignore[misc]
+    """A request that its application may park."""
+
+    def get_environment(self) -> dict[str, Any]:
+        environ: dict[str, Any] = super().get_environment()
+        environ[LOT] = self.channel.server.lot
+        if self.channel.ticket is not None:
+            environ[TICKET] = self.channel.ticket
+        return environ
+
+
+def allowed(connections: int) -> int:
+    """Return how many requests may be parked beside so many connections; raises the limit of open files for them."""
+    import resource  # not on every system that only imports this file
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + MOST_PARKED + OTHER_FILES
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(0, wanted - connections - OTHER_FILES)

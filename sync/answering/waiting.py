@@ -1,0 +1,121 @@
+"""Waiting: parked requests, and the outputs that each of them waits for.
+
+One thread of the process asks Postgres, in one query for all of them, which outputs are settled. It also serves those
+requests to their end, one after another: if a thousand of them are answered at once, submits keep their threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from labelloop.errors import Busy, Retriable
+from labelloop.outputs.output import SETTLED
+from labelloop.process.parking import Parked
+from labelloop.store.database import Conn, Database
+
+logger = logging.getLogger(__name__)
+
+POLL_S = 0.25
+"""Seconds between two questions to Postgres."""
+MOST_OUTPUTS = 50_000
+"""Outputs that all waiting requests of one process may name together."""
+
+
+class Waiter(Parked):
+    """The ticket of a request that waits until one of its outputs is settled."""
+
+    def __init__(self, deadline: float, ids: Sequence[UUID], *, hold: bool = False, asked: object = None) -> None:
+        super().__init__(deadline)
+        self.ids = ids
+        """The outputs that the request waits for; none of them was settled when it was parked."""
+        self.hold = hold
+        """Whether an outcome ends the waiting too."""
+        self.asked = asked
+        """The body of the request, which has been read and cannot be read again."""
+
+
+class Waiting:
+    """The waiters of one process, and the thread that wakes them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._waiters: set[Waiter] = set()
+        self._outputs = 0
+        self._next_turn = 0.0
+        self._sooner = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, waiter: Waiter) -> None:
+        """Wake this waiter when one of its outputs is settled, and at its deadline. Raises Busy if there are too many
+        outputs.
+        """
+        with self._lock:
+            if self._outputs + len(waiter.ids) > MOST_OUTPUTS:
+                raise Busy(f"requests that wait name {self._outputs} outputs; at most {MOST_OUTPUTS} together")
+            self._waiters.add(waiter)
+            self._outputs += len(waiter.ids)
+            if self._thread is None:  # here, because threads do not survive the fork of the services
+                self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
+                self._thread.start()
+            if waiter.deadline < self._next_turn:
+                self._sooner.set()
+
+    def _run(self) -> None:
+        while True:
+            self._sooner.wait(max(0.0, self._next_turn - time.monotonic()))
+            self._sooner.clear()
+            try:
+                self._turn()
+            except Exception:  # the thread must not end: all waiters of the process depend on it
+                logger.exception("waiting requests could not be served")
+            with self._lock:
+                first = min((waiter.deadline for waiter in self._waiters), default=float("inf"))
+                self._next_turn = min(time.monotonic() + POLL_S, first)
+
+    def _turn(self) -> None:
+        """Wake the waiters whose outputs are settled, and those whose time is over."""
+        problem = None
+        with self._lock:
+            waiters = [waiter for waiter in self._waiters if not waiter.is_gone]
+            self._keep(waiters)
+        try:
+            done = self._settled(waiters)
+        except Retriable as exc:
+            done, problem = set(), exc
+        now = time.monotonic()
+        for waiter in waiters:
+            if waiter.deadline <= now or not done.isdisjoint(waiter.ids):
+                with self._lock:
+                    self._waiters.discard(waiter)
+                    self._outputs -= len(waiter.ids)
+                waiter.wake(problem)
+
+    def _keep(self, waiters: Sequence[Waiter]) -> None:
+        self._waiters = set(waiters)
+        self._outputs = sum(len(waiter.ids) for waiter in waiters)
+
+    def _settled(self, waiters: Sequence[Waiter]) -> set[UUID]:
+        """Return those of the waiters' outputs that need no more waiting."""
+        ids = {id_ for waiter in waiters for id_ in waiter.ids}
+        held = {id_ for waiter in waiters if waiter.hold for id_ in waiter.ids}
+        if not ids:
+            return set()
+        with self._database.transaction() as conn:
+            return settled(conn, list(ids), list(held))
+
+
+def settled(conn: Conn, ids: Sequence[UUID], held: Sequence[UUID]) -> set[UUID]:
+    """Return which of the outputs `ids` are settled, and which of `held` have an outcome."""
+    rows = conn.execute(
+        """
+        select id from outputs where id = any(%(ids)s) and state = any(%(settled)s::output_state[])
+        union all select output_id from outcomes where output_id = any(%(held)s)
+        """,
+        {"ids": list(ids), "held": list(held), "settled": sorted(SETTLED)},
+    )
+    return {row["id"] for row in rows}
