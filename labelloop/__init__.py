@@ -8,18 +8,23 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from labelloop.client import Client, Receipt, Status
-from labelloop.errors import Conflict, InvalidOutput, LabelloopError, Unreachable, UsageError
+from labelloop.client import AsyncClient, Batch, Client, Outcome, Receipt, Status
+from labelloop.errors import Busy, Conflict, InvalidOutput, LabelloopError, Undecided, Unreachable, UsageError
 from labelloop.outputs.output import Output
 
 __all__ = [
+    "AsyncClient",
+    "Batch",
+    "Busy",
     "Client",
     "Conflict",
     "InvalidOutput",
     "LabelloopError",
+    "Outcome",
     "Output",
     "Receipt",
     "Status",
+    "Undecided",
     "Unreachable",
     "UsageError",
 ]

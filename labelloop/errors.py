@@ -14,6 +14,7 @@ LabelloopError
 │   ├── Unreadable        a learner cannot read the data of some items: names each
 │   ├── Conflict          the same key with another body, or a state that somebody else has changed
 │   │   └── ChampionChanged   the champion is no longer the version that was judged or reviewed
+│   ├── Undecided         nobody decided on a held output in time, and it has no fallback
 │   └── Refused           Label Studio refuses a request for good: carries its message
 └── Failed                the work was tried and did not succeed (exit status 1)
 """
@@ -109,6 +110,10 @@ class Conflict(Skippable):
 
 class ChampionChanged(Conflict):
     """The champion is no longer the version that a verdict or a person referred to."""
+
+
+class Undecided(Skippable):
+    """Nobody decided on a held output before its deadline, and no fallback was declared: do not continue with it."""
 
 
 class Refused(Skippable):

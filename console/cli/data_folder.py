@@ -25,8 +25,7 @@ def found_data_dir(environ: Mapping[str, str]) -> Path:
     given = given_data_dir(environ)
     if environ.get(DATA_DIR) or environ.get("LABELLOOP_DATABASE_URL"):
         return given or HERE
-    from console.local.folder import is_held
-    from console.local.last_up import running
+    from labelloop.process.ups import is_held, running
 
     ups = [] if given is not None and is_held(given) else running()
     if not ups:

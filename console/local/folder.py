@@ -13,8 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from labelloop.errors import Failed, UsageError
-
-HOLDER = "run.json"
+from labelloop.process.ups import HOLDER, is_held
 
 
 @contextmanager
@@ -72,18 +71,6 @@ def end_holder(data_dir: Path, seconds: float = 40.0) -> int | None:
             raise Failed(f"process {pid}, which runs labelloop on {data_dir}, does not stop")
         time.sleep(0.1)
     return pid
-
-
-def is_held(data_dir: Path) -> bool:
-    """Return whether an `up` runs on the folder. Tests the lock, because process numbers are reused."""
-    try:
-        with (data_dir / HOLDER).open("r+") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: two checks at once do not disturb each other
-    except BlockingIOError:
-        return True
-    except OSError:  # the file is missing, or belongs to another user
-        return False
-    return False
 
 
 def remove(data_dir: Path) -> None:

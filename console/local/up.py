@@ -24,6 +24,7 @@ from console.local.supervisor import Supervisor
 from console.local.watch import CHECK_EVERY_S, Watch
 from labelloop.errors import Failed
 from labelloop.process.settings import FILE, Settings
+from labelloop.process.ups import is_held
 from labelloop.store.database import Database
 
 __all__ = ["Running", "UpOptions", "down", "up", "usable"]
@@ -95,7 +96,7 @@ def up(options: UpOptions, announce: Announce = print, progress: Progress = sile
 def down(data_dir: Path, purge: bool = False, announce: Announce = print) -> None:
     """Stop an `up` on this folder, and processes that a killed one left; with `purge`, delete the folder."""
     data_dir = data_dir.absolute()
-    if folder.is_held(data_dir):
+    if is_held(data_dir):
         announce(f"stopping the `up` on {data_dir} (process {folder.holder(data_dir)})")
     ended = folder.end_holder(data_dir)
     left = sweep(data_dir)  # also where the folder was removed by hand

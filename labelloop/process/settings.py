@@ -134,7 +134,7 @@ def read_file(path: Path) -> dict[str, str]:
     """Read NAME=value lines; blank lines and lines that start with # are skipped."""
     try:
         text = path.read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     lines = (line.strip() for line in text.splitlines())
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))

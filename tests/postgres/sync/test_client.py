@@ -24,7 +24,6 @@ from psycopg import sql
 
 from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
-from labelloop.outputs.output import OutputState
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
@@ -32,7 +31,6 @@ from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from tests.support.data.keys import KEYS
 from tests.support.network.faultproxy import Proxy
-from tests.support.rows import move_outputs
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 TOKEN = "secret"
@@ -196,31 +194,6 @@ def test_a_service_that_is_away_is_asked_again_after_growing_random_pauses() -> 
         client.submit([output(1)])
     assert len(pauses) == 7
     assert all(pause <= 0.25 * 2**i for i, pause in enumerate(pauses))
-
-
-def test_wait_returns_the_answers_as_they_come(service: str, database: Database) -> None:
-    with Client(service, TOKEN) as client:
-        client.submit([output(1), output(2, 0.9), output(3)])
-        keys = ["pet/1", "pet/2", "pet/3", "nobody's"]
-
-        def people(_: float) -> None:
-            with database.transaction() as conn:
-                row = output_store.get(conn, "pets", "pet/1")
-                assert row is not None
-                answer = "insert into answers (output_id, loop, label, reviewers) values (%s, 'pets', 'cat', 1)"
-                conn.execute(answer, [row.id])
-                for state in (OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED):
-                    move_outputs(conn, [row.id], state)
-            client._sleep = time.sleep
-
-        client._sleep = people
-        found = client.wait(keys, timeout_s=0.6, every_s=0.1)
-    assert {key: status.state for key, status in found.items()} == {
-        "pet/1": "answered",
-        "pet/2": "passed",
-        "pet/3": "waiting",
-    }
-    assert (found["pet/1"].label, found["pet/1"].approval, found["pet/3"].is_settled) == ("cat", True, False)
 
 
 @pytest.mark.parametrize(

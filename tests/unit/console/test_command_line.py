@@ -19,6 +19,7 @@ from console.cli.data_folder import found_data_dir
 from console.cli.roles import ROLES
 from console.local import folder, last_up
 from console.local.up import down, usable
+from labelloop.process import ups
 
 SCRIPT = Path(sys.executable).with_name("labelloop")
 
@@ -111,12 +112,12 @@ def test_the_folder_here_goes_before_an_up_elsewhere_which_is_named(
 
 def test_a_command_that_only_reads_a_folder_locks_nobody_out_of_it(tmp_path: Path) -> None:
     with folder.held(tmp_path):
-        assert folder.is_held(tmp_path)
-    assert not folder.is_held(tmp_path)
-    assert not folder.is_held(tmp_path / "nothing")
-    with (tmp_path / folder.HOLDER).open() as handle:
+        assert ups.is_held(tmp_path)
+    assert not ups.is_held(tmp_path)
+    assert not ups.is_held(tmp_path / "nothing")
+    with (tmp_path / ups.HOLDER).open() as handle:
         fcntl.flock(handle, fcntl.LOCK_SH)
-        assert not folder.is_held(tmp_path)
+        assert not ups.is_held(tmp_path)
 
 
 def test_a_home_that_cannot_be_written_to_only_means_that_nobody_finds_the_up(
@@ -124,7 +125,7 @@ def test_a_home_that_cannot_be_written_to_only_means_that_nobody_finds_the_up(
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", "/proc")
     last_up.remember(tmp_path)
-    assert last_up.running() == []
+    assert ups.running() == []
 
 
 # -- up and down -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelloop.client import Client, _line
+from labelloop.client import Client
+from labelloop.client.wire import line as _line
 from labelloop.errors import InvalidOutput
 from labelloop.outputs.fitting import check
 from labelloop.outputs.output import Output
