@@ -12,14 +12,14 @@ from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from tests.support.answers import answer
 from tests.support.intake_client import HEADERS, URL, Intake, output
+from tests.support.sync_service import PETS
 
-ASKS_ALL = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
-HOLDS_OUT_ALL = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], holdout: 0.9}")
+HOLDS_OUT_MOST = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], holdout: 0.9}")
 
 
 @pytest.fixture
 def intake(database: Database) -> Intake:
-    return Intake(database, ASKS_ALL)
+    return Intake(database, PETS)
 
 
 def close(intake: Intake, key: str = "a", **body: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_the_answer_ends_the_wait(intake: Intake, database: Database) -> None:
 
 
 def test_a_confident_output_of_the_hold_out_set_will_be_asked(database: Database) -> None:
-    intake = Intake(database, HOLDS_OUT_ALL)
+    intake = Intake(database, HOLDS_OUT_MOST)
     intake.post(*(output(f"k{i}", 0.99) for i in range(40)))
     said = [intake.get(f"{URL}/k{i}/answer").json for i in range(40)]
     assert {one["lane"] for one in said} >= {"holdout", "pass"}

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import os
 import random
 import socket
-import subprocess
-import sys
-import time
 import unicodedata
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
 import psycopg
 import pytest
 from psycopg import sql
 
-from console.local import services
 from labelloop import Client, Conflict, InvalidOutput, Output, Unreachable, UsageError
-from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from tests.support.data.keys import KEYS
 from tests.support.network.faultproxy import Proxy
-
-SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
-TOKEN = "secret"
+from tests.support.sync_service import PETS, TOKEN, running
 
 
 def output(i: int, confidence: float = 0.6, **changes: Any) -> Output:
@@ -66,47 +55,13 @@ def database(postgres_database: Database) -> Database:
     """With nothing in it but the loop `pets`."""
     with postgres_database.transaction() as conn:
         conn.execute("truncate loops cascade")
-        loops.register(conn, SPEC)
+        loops.register(conn, PETS)
     return postgres_database
 
 
 @pytest.fixture
 def service(address: str, database: Database) -> str:
     return address
-
-
-@contextmanager
-def running(database_url: str, folder: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    env = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("LABELLOOP_")},
-        "LABELLOOP_DATABASE_URL": database_url,
-        "LABELLOOP_INTAKE_TOKEN": TOKEN,
-        "LABELLOOP_DATA_DIR": str(folder),
-        "HOME": str(folder),
-    }
-    command = services.gunicorn(services.SYNC, address)
-    with (folder / "service.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", *command], env=env, stderr=log, stdout=log)
-    try:
-        wait_for(f"http://{address}/healthz", process, folder / "service.log")
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def wait_for(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
-        try:
-            if httpx.get(url, timeout=5).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise AssertionError(f"{url} does not answer: {log.read_text()}")
 
 
 class LossyProxy(Proxy):

@@ -1,0 +1,163 @@
+"""Waiters of the service as it is run: they cost no thread, and leave their places."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from labelloop import Client, Output
+from labelloop.store.database import Database
+from labelloop.store.tables import loops
+from tests.support.answers import answer
+from tests.support.sync_service import PETS, TOKEN, free_address, running
+from tests.support.waiters import Waiters
+
+
+def submit(url: str, keys: Sequence[str], confidence: float = 0.6) -> None:
+    shares = {"cat": confidence, "dog": 1 - confidence}
+    with Client(url, TOKEN, loop="pets") as client:
+        client.submit(Output(key=key, data={"text": "miaow"}, probabilities=shares) for key in keys)
+
+
+def answer_all(database: Database, keys: Sequence[str]) -> None:
+    """All in one transaction, in a few statements."""
+    with database.transaction() as conn:
+        ids = [
+            row["id"]
+            for row in conn.execute("select id from outputs where loop = 'pets' and key = any(%s)", (list(keys),))
+        ]
+        conn.execute(
+            "insert into answers (output_id, loop, label, agreement, reviewers) "
+            "select unnest(%s::uuid[]), 'pets', 'cat', 1, 1",
+            (ids,),
+        )
+        for state in ("pushing", "in_review", "answered"):
+            conn.execute("update outputs set state = %s::output_state where id = any(%s)", (state, ids))
+
+
+def service_processes(url: str) -> list[psutil.Process]:
+    port = int(url.rpartition(":")[2])
+    mine = psutil.Process().children(recursive=True)
+    return [one for one in mine if any(c.laddr and c.laddr.port == port for c in one.net_connections("inet"))]
+
+
+def connections(url: str) -> int:
+    port = int(url.rpartition(":")[2])
+    return sum(
+        c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port
+        for one in service_processes(url)
+        for c in one.net_connections("inet")
+    )
+
+
+def until(true: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_a_thousand_waiters_take_no_thread_and_a_submit_is_answered_beside_them(service: str, pets: Database) -> None:
+    keys = [f"many-{i}" for i in range(1000)]
+    submit(service, keys)
+    threads = sum(one.num_threads() for one in service_processes(service))
+    with Waiters(service, TOKEN, "pets", keys) as waiters:
+        until(lambda: connections(service) >= 1000)
+        assert waiters.answered(1) == {}
+        more = sum(one.num_threads() for one in service_processes(service)) - threads
+        assert more <= 2 * 4, "a thread of each process that asks Postgres, and those of its pool of connections"
+        began = time.monotonic()
+        submit(service, ["beside"])
+        assert time.monotonic() - began < 2
+        answer_all(pets, keys)
+        responses = waiters.answered(30)
+        assert time.monotonic() - began < 30
+    assert len(responses) == 1000
+    heads = Counter(one.partition(b"\r\n")[0] for one in responses.values())
+    assert heads == {b"HTTP/1.1 200 OK": 1000}
+    assert all(b'"label":"cat"' in one for one in responses.values())
+
+
+def test_more_waiters_than_places_for_connections_leave_the_places_to_others(service: str) -> None:
+    keys = [f"place-{i}" for i in range(700)]  # CONNECTIONS is 256 a process, of two
+    submit(service, keys)
+    with Waiters(service, TOKEN, "pets", keys):
+        until(lambda: connections(service) >= 700)
+        assert httpx.get(f"{service}/healthz", timeout=5).status_code == 200
+
+
+def test_a_waiter_that_hangs_up_frees_its_place_at_once(service: str) -> None:
+    keys = [f"gone-{i}" for i in range(50)]
+    submit(service, keys)
+    before = connections(service)
+    with Waiters(service, TOKEN, "pets", keys) as waiters:
+        until(lambda: connections(service) >= before + 50)
+        time.sleep(0.5)
+        waiters.hang_up()
+        until(lambda: connections(service) <= before, 3)
+
+
+def test_a_waiter_is_told_at_its_deadline_that_nobody_has_answered(service: str) -> None:
+    submit(service, ["late"])
+    for wait_s in (0.1, 0.7):
+        began = time.monotonic()
+        said = httpx.get(
+            f"{service}/v1/loops/pets/outputs/late/answer?wait={wait_s}", headers={"Authorization": f"Bearer {TOKEN}"}
+        )
+        assert wait_s <= time.monotonic() - began < wait_s + 0.2
+        assert said.json()["settled"] is False
+
+
+def test_requests_behind_a_waiting_one_on_the_same_connection_are_answered_in_order(
+    service: str, pets: Database
+) -> None:
+    submit(service, ["first"])
+    with Waiters(service, TOKEN, "pets", ["first"]) as waiters:
+        wire = waiters.wires[0]
+        wire.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        assert waiters.answered(0.7) == {}
+        answer(pets, "pets", "first")
+        wire.settimeout(10)
+        said = b""
+        while said.count(b"HTTP/1.1 200 ") < 3:
+            said += wire.recv(4096)
+        assert said.index(b'"label":"cat"') < said.index(b'"status":"ok"')
+
+
+@pytest.mark.parametrize("key", ["again", "answered-meanwhile"])
+def test_a_service_that_restarts_ends_its_waiters_and_the_client_goes_on_waiting(
+    database: Database, tmp_path: Path, key: str
+) -> None:
+    with database.transaction() as conn:
+        loops.register(conn, PETS)
+    address = free_address()
+    found = []
+    with ExitStack() as stack:
+        with running(database.url, tmp_path, address) as url:
+            submit(url, [key])
+            waiters = stack.enter_context(Waiters(url, TOKEN, "pets", [key]))
+            client = stack.enter_context(Client(url, TOKEN, loop="pets"))
+            waiting = threading.Thread(target=lambda: found.append(client.wait(key, timeout=60)))
+            waiting.start()
+            assert waiters.answered(1) == {}
+            stopping = time.monotonic()
+        assert time.monotonic() - stopping < 4, "the end of the service waits for nobody who waits"
+        assert waiters.answered(1) == {key: b""}
+        if key == "answered-meanwhile":
+            answer(database, "pets", key)
+        with running(database.url, tmp_path, address) as url:
+            if key == "again":
+                answer(database, "pets", key)
+            waiting.join(20)
+            began = time.monotonic()
+            assert client.wait(key, timeout=30).label == "cat"
+            assert time.monotonic() - began < 1, "answered already"
+    assert [status.label for status in found] == ["cat"]
