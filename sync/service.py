@@ -9,12 +9,13 @@ from functools import partial
 import httpx
 from flask import Flask, Response, jsonify, request
 
-from labelloop.process import log, service
+from labelloop.process import log, openapi, service
 from labelloop.process.problems import problem
 from labelloop.process.serving import SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from sync.answering import exports, feedback
+from sync.description import OPERATIONS, SCHEMES
 from sync.gauges import Window
 from sync.intake import http as intake
 from sync.intake.asking import MAX_BYTES
@@ -36,6 +37,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.register_blueprint(intake.blueprint(settings, database, metrics))
     for answering in (feedback, exports):
         app.register_blueprint(answering.blueprint(database, partial(intake.require_token, settings)))
+    app.register_blueprint(openapi.blueprint("labelloop sync service", OPERATIONS, SCHEMES))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")
