@@ -198,7 +198,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         description="The output is named by its id.",
     ),
     ("GET", "/v1/loops/<loop>/feedback"): Operation(
-        "Export the feedback of a loop, or what has changed since a cursor.",
+        "Export the feedback of a loop, or its changes since a cursor.",
         "Feedback",
         {
             200: Answer(

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).with_name("docs.html")
 JSON = "application/json"
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "Content-Security-Policy": "; ".join(
+        ("default-src 'none'", "style-src 'unsafe-inline'", "frame-ancestors 'none'", "base-uri 'none'")
+    ),
     "X-Content-Type-Options": "nosniff",
 }
 
@@ -45,7 +47,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """What a route says of itself; path and parameters are read from its rule."""
+    """Description of a route; its path and parameters are read from its rule."""
 
     summary: str
     tag: str
@@ -139,7 +141,7 @@ def _complete(paths: Mapping[str, Any], method: str, rule: str, said: Operation)
         return
     operation["description"] = said.description
     for parameter in operation["parameters"]:
-        if parameter["schema"] is None:  # of a converter that spectree does not know
+        if parameter["schema"] is None:  # spectree does not know the converter
             parameter["schema"] = {"type": "string"}
     for media, words in (said.more_bodies or {}).items():
         operation["requestBody"]["content"][media] = {"schema": {"type": "string", "description": words}}
@@ -173,7 +175,7 @@ def problem_model() -> type[BaseModel]:
         type: str = Field(description="about:blank: the status says what kind of problem it is")
         title: str = Field(description="Name of the status")
         status: int
-        detail: str = Field(description="What was given, and what would do")
+        detail: str = Field(description="The value that was given, and one that would do")
         instance: str | None = Field(None, description="Path of the request")
         path: str | None = Field(None, description="Field or parameter at fault; empty for the whole request")
         line: int | None = Field(None, description="Line at fault, from 1")

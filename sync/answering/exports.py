@@ -1,4 +1,4 @@
-"""Exports: feedback as NDJSON, CSV or Parquet, all of it or what has changed since a cursor.
+"""Exports: feedback as NDJSON, CSV or Parquet, in full or its changes since a cursor.
 
 Also examples for training a language model, in the shapes that TRL reads.
 
@@ -205,7 +205,7 @@ def _parquet(rows: Rows) -> Iterator[bytes]:
 
 
 class _Sink(io.RawIOBase):
-    """A file that hands on what was written to it."""
+    """A file that hands on the bytes that were written to it."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

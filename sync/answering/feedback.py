@@ -25,10 +25,11 @@ from labelloop.reading import fields, strict_json
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.pipelines import direct
+from labelloop.store.pipelines.direct import Current, Judged
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import direct, projects
 from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables.direct import Current, Judged
+from labelloop.store.tables import projects
 from sync.intake.asking import JSON, Refusal, active_spec, body, handle_refusals
 from sync.pull.resolve import resolve
 
@@ -174,7 +175,7 @@ def _correction(spec: LoopSpec, output: Judged, sent: Given) -> str | None:
 
 
 def _reviewer(conn: Conn, loop: str, instance: UUID, named: str) -> tuple[UserId, Person]:
-    """Return the reviewer's number and person. Who answered in Label Studio before, under this login, is the same."""
+    """Return the reviewer's number and person. A person who answered in Label Studio under this login is the same."""
     known = direct.reviewer(conn, loop, instance, named)
     login = named if known is None or known.email is None else known.email
     name = None if known is None else known.name

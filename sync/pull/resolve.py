@@ -22,8 +22,9 @@ from labelloop.queue.prelabel import prelabel_result
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.pipelines import direct
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import direct, doubts, jobs
+from labelloop.store.tables import doubts, jobs
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store

@@ -1,4 +1,4 @@
-"""Exports of feedback: changes since a cursor add up to the full export, whatever happened and whoever commits when."""
+"""Exports of feedback: the changes since a cursor add up to the full export, in any order of changes and commits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import projects
 from sync.answering import exports
 from sync.pull.take_in import Pull
-from tests.support.answering import FEEDBACK, Desk
+from tests.support.answering.desk import FEEDBACK, Desk
 from tests.support.intake_client import HEADERS
 from tests.support.sync_loop import wait_until
 

@@ -11,8 +11,9 @@ import pytest
 from labelloop.answers import given
 from labelloop.store import removal
 from labelloop.store.database import Database
-from labelloop.store.tables import direct, loops
-from tests.support.answering import FEEDBACK, Desk, unknown_id
+from labelloop.store.pipelines import direct
+from labelloop.store.tables import loops
+from tests.support.answering.desk import FEEDBACK, Desk, unknown_id
 from tests.support.intake_client import Answer
 
 
@@ -47,7 +48,7 @@ def test_the_same_feedback_twice_changes_nothing_and_another_replaces_it(desk: D
     assert (changed.status_code, changed.json["answer"]) == (201, "eel")
     assert desk.give("a", "anna", True).json["answer"] == "cat"
     assert [row["label"] for row in desk.feedback()] == ["cat"]
-    # Every version is kept, also of what was said before.
+    # Every version of the answer is kept.
     said = desk.sql("select result -> 0 -> 'value' ->> 'approval' as said from annotation_versions order by seq")
     assert [row["said"] for row in said] == ["true", "false", "true"]
 

@@ -6,11 +6,12 @@ import json
 from collections import Counter
 from typing import Any
 
-import jsonschema
+import jsonschema_rs
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_schema_conformance,
@@ -23,7 +24,7 @@ from labelloop.outputs.output import FIELDS
 from labelloop.store.database import Database
 from sync.description import OPERATIONS
 from sync.project.project import hook_path
-from tests.support.answering import Desk
+from tests.support.answering.desk import Desk
 from tests.support.intake_client import HEADERS, output
 
 CASES = 500
@@ -43,7 +44,7 @@ def rows(desk: Desk) -> dict[str, int]:
 def test_the_document_is_valid_openapi_3_1_and_has_every_route(desk: Desk) -> None:
     document = desk.get("/openapi.json").json
     assert document["openapi"].startswith("3.1")
-    assert list(jsonschema.Draft202012Validator(OPENAPI_31).iter_errors(document)) == []
+    assert list(jsonschema_rs.Draft202012Validator(OPENAPI_31).iter_errors(document)) == []
     app = desk.web.application
     routes = {
         (method, rule.rule)
@@ -68,9 +69,9 @@ def test_an_output_in_the_document_has_the_fields_and_the_words_of_the_code(desk
     assert set(schema["properties"]) == set(FIELDS)
     assert schema["required"] == ["key", "data"]
     assert "embedding length" in schema["properties"]["embedding"]["description"]
-    jsonschema.validate(output(), schema)
-    with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**output(), "sureness": 1}, schema)
+    validator = jsonschema_rs.validator_for(schema)
+    assert validator.is_valid(output())
+    assert not validator.is_valid({**output(), "sureness": 1})
 
 
 def test_the_page_shows_every_operation_without_a_script_and_without_other_servers(desk: Desk) -> None:
@@ -88,7 +89,7 @@ def test_no_request_is_answered_5xx_or_otherwise_than_documented_and_a_refused_o
     desk.give("a", "anna")
     schema = schemathesis.openapi.from_dict(desk.get("/openapi.json").json)
     schema.app = desk.web.application
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [found.ok() for found in schema.get_all_operations() if isinstance(found, Ok)]
     assert len(operations) == len(OPERATIONS)
     strategies = {
         (one.label, mode): one.as_strategy(generation_mode=mode)
