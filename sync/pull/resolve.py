@@ -103,7 +103,7 @@ def _store_read(
     known = {person: row.id for person, row in feedback_store.reviewers(conn, instance).items()}
     feedback_store.replace(conn, instance, output_ids, feedback, known)
     if instance == given.instance_of(spec.name):
-        return  # what is unreadable in Label Studio stays so
+        return  # unreadable annotations of Label Studio stay as they are
     found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
     unreadable_store.replace(conn, spec.name, form_hash(spec), output_ids, found)
 

@@ -15,7 +15,7 @@ from labelloop.store.database import Database
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import batches, loops, pool
 from sync.push.batches import put_back
-from tests.support.answering.desk import FEEDBACK, Desk, unknown_id
+from tests.support.hops.answering_desk import FEEDBACK, Desk, unknown_id
 from tests.support.intake_client import Answer
 
 

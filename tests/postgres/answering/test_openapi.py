@@ -24,7 +24,7 @@ from labelloop.outputs.output import FIELDS
 from labelloop.store.database import Database
 from sync.description import OPERATIONS
 from sync.project.project import hook_path
-from tests.support.answering.desk import Desk
+from tests.support.hops.answering_desk import Desk
 from tests.support.intake_client import HEADERS, output
 
 CASES = 500

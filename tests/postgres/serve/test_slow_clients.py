@@ -163,7 +163,7 @@ def test_a_head_that_is_no_http_is_refused_as_a_problem_too(settings: Settings, 
         while piece := wire.recv(4000):
             said += piece
     head, _, body = said.partition(b"\r\n\r\n")
-    assert (head.startswith(b"HTTP/1.1 400 "), b"application/problem+json" in head) == (True, True)
+    assert (b" 400 " in head, b"application/problem+json" in head) == (True, True)
     assert json.loads(body)["status"] == 400
 
 
