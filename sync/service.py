@@ -10,7 +10,7 @@ import httpx
 from flask import Flask, Response, jsonify, request
 
 from labelloop.access.identity import ADMIN
-from labelloop.process import log, service
+from labelloop.process import log, openapi, service
 from labelloop.process.cors import allow_origins
 from labelloop.process.problems import problem
 from labelloop.process.serving import AT_START, SMALL_BODY
@@ -19,6 +19,7 @@ from labelloop.store.database import Database
 from sync.answering import exports, feedback
 from sync.answering import http as answering
 from sync.callers import INTAKE, Callers
+from sync.description import OPERATIONS, SCHEMES
 from sync.gauges import Window
 from sync.intake import http as intake
 from sync.intake.asking import MAX_BYTES, NO_TOKEN
@@ -43,6 +44,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.register_blueprint(intake.blueprint(database, callers, metrics))
     for routes in (answering, feedback, exports):
         app.register_blueprint(routes.blueprint(database, callers))
+    app.register_blueprint(openapi.blueprint("labelloop sync service", OPERATIONS, SCHEMES))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
     @app.get("/healthz")

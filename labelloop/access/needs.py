@@ -1,20 +1,26 @@
-"""Needs: the scope of a token that each route of the sync service needs. Pure."""
+"""Needs: the scope that each route of the sync service needs."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-SUBMIT, READ, FEEDBACK = "submit", "read", "feedback"
+from labelloop.access.identity import ADMIN, FEEDBACK, READ, SUBMIT
 
+ANY = "any"
+"""Any known caller, whatever its scopes."""
 SCOPES_OF_ROUTES: Mapping[tuple[str, str], str | None] = {
-    ("GET", "/v1/loops"): READ,
+    ("GET", "/v1/loops"): ANY,
     ("GET", "/v1/loops/<loop>"): READ,
     ("POST", "/v1/loops/<loop>/outputs"): SUBMIT,
+    ("POST", "/v1/loops/<loop>/otlp"): SUBMIT,
     ("GET", "/v1/loops/<loop>/outputs/<key:key>"): READ,
+    ("GET", "/v1/loops/<loop>/outputs/<key:key>/answer"): READ,
+    ("POST", "/v1/loops/<loop>/answers"): READ,
+    ("POST", "/v1/loops/<loop>/outputs/<key:key>/outcome"): SUBMIT,
     ("POST", "/v1/loops/<loop>/feedback"): FEEDBACK,
     ("POST", "/feedback/"): FEEDBACK,
     ("GET", "/v1/loops/<loop>/feedback"): READ,
-    ("GET", "/metrics"): READ,
+    ("GET", "/metrics"): ADMIN,
     ("GET", "/healthz"): None,
     ("GET", "/readyz"): None,
     ("GET", "/openapi.json"): None,

@@ -1,7 +1,7 @@
 """Given: an answer that came over HTTP and not from Label Studio, kept as the result of an annotation. Pure.
 
-It is kept as it was given, so a later form reads it too: a region of a control of Label Studio would need that control,
-and a form without a comment has no place for one. A loop's answers over HTTP have a project of their own (`instance`),
+It is kept as it was given, so that it can be read with a later form too. Many forms have no control for a comment, or
+for a rejection without a correction. A loop's answers over HTTP have a project of their own (`instance`),
 so no person in Label Studio can write one.
 """
 

@@ -1,1 +1,1 @@
-"""Answering: the hop that brings answers to and from pipelines."""
+"""Answering: the way of answers back to the pipelines that wait for them."""

@@ -1,4 +1,4 @@
-"""Exports: feedback as NDJSON, CSV or Parquet, all of it or what has changed since a cursor.
+"""Exports: feedback as NDJSON, CSV or Parquet, in full or its changes since a cursor.
 
 Also examples for training a language model, in the shapes that TRL reads.
 
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import msgspec
 from flask import Blueprint, Response, request, url_for
 
-from labelloop.access.identity import READ
 from labelloop.answers import cursor as cursors
 from labelloop.answers.cursor import Cursor
 from labelloop.errors import UsageError
@@ -65,7 +64,7 @@ class Format(NamedTuple):
 def blueprint(database: Database, callers: Callers) -> Blueprint:
     """Return the route."""
     bp = Blueprint("exports", __name__)
-    protect(bp, callers, {"export_feedback": READ})
+    protect(bp, callers)
     bp.errorhandler(ExportRefused)(_refused)
 
     @bp.get("/v1/loops/<loop>/feedback")
@@ -209,7 +208,7 @@ def _parquet(rows: Rows) -> Iterator[bytes]:
 
 
 class _Sink(io.RawIOBase):
-    """A file that hands on what was written to it."""
+    """A file that hands on the bytes that were written to it."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

@@ -13,7 +13,6 @@ from uuid import UUID
 
 from flask import Blueprint, Response, jsonify
 
-from labelloop.access.identity import FEEDBACK
 from labelloop.answers import given
 from labelloop.answers.annotations import Annotation
 from labelloop.answers.people import LONGEST_NAME, Person
@@ -25,10 +24,11 @@ from labelloop.reading import fields, strict_json
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.pipelines import direct
+from labelloop.store.pipelines.direct import Current, Judged
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import direct, projects
 from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables.direct import Current, Judged
+from labelloop.store.tables import projects
 from sync.callers import Callers
 from sync.intake.asking import JSON, Refusal, active_spec, body, caller, protect
 from sync.pull.resolve import resolve
@@ -58,7 +58,7 @@ class Given:
 def blueprint(database: Database, callers: Callers) -> Blueprint:
     """Return the routes."""
     bp = Blueprint("feedback", __name__)
-    protect(bp, callers, {"give": FEEDBACK, "give_by_id": FEEDBACK})
+    protect(bp, callers)
     bp.errorhandler(InvalidOutput)(_invalid)
 
     @bp.post("/v1/loops/<loop>/feedback")
@@ -174,7 +174,7 @@ def _correction(spec: LoopSpec, output: Judged, sent: Given) -> str | None:
 
 
 def _reviewer(conn: Conn, loop: str, instance: UUID, named: str) -> tuple[UserId, Person]:
-    """Return the reviewer's number and person. Who answered in Label Studio before, under this login, is the same."""
+    """Return the reviewer's number and person. A person who answered in Label Studio under this login is the same."""
     known = direct.reviewer(conn, loop, instance, named)
     login = named if known is None or known.email is None else known.email
     name = None if known is None else known.name

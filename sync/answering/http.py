@@ -14,7 +14,6 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
-from labelloop.access.identity import READ, SUBMIT
 from labelloop.errors import Busy, InvalidOutput
 from labelloop.outputs import reading
 from labelloop.process import parking
@@ -30,7 +29,6 @@ MAX_WAIT_S = 60.0
 MAX_KEYS = 500
 """Keys of one request."""
 MAX_BODY = 1 << 20
-SCOPES = {"answer": READ, "answers": READ, "outcome": SUBMIT}
 
 
 def blueprint(database: Database, callers: Callers) -> Blueprint:
@@ -40,7 +38,7 @@ def blueprint(database: Database, callers: Callers) -> Blueprint:
     bp.get("/<loop>/outputs/<key:key>/answer")(answering.answer)
     bp.post("/<loop>/answers")(answering.answers)
     bp.post("/<loop>/outputs/<key:key>/outcome")(answering.outcome)
-    protect(bp, callers, SCOPES)
+    protect(bp, callers)
     return bp
 
 

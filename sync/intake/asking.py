@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any
 
 from flask import Blueprint, Response, g, request
 
 from labelloop.access.identity import Identity
+from labelloop.access.needs import ANY, scope_of
 from labelloop.errors import Busy, Retriable
 from labelloop.process import parking
 from labelloop.process.problems import problem
@@ -34,11 +35,8 @@ class Refusal(Exception):
         self.more = more
 
 
-def protect(bp: Blueprint, callers: Callers, scopes: Mapping[str, str | None]) -> None:
-    """Have the blueprint refuse callers without the scope that an endpoint needs, and answer refusals.
-
-    `scopes`: scope by endpoint, without the blueprint's name; None if any known caller may use it.
-    """
+def protect(bp: Blueprint, callers: Callers) -> None:
+    """Have the blueprint refuse callers without the scope that a route needs, and answer refusals."""
 
     @bp.before_request
     def _check() -> None:
@@ -49,8 +47,9 @@ def protect(bp: Blueprint, callers: Callers, scopes: Mapping[str, str | None]) -
         known = callers.identify(authorization, counts=request.environ.get(parking.TICKET) is None)
         if known is None:
             raise Refusal(401, NO_TOKEN)
-        scope = scopes[(request.endpoint or "").removeprefix(f"{bp.name}.")]
-        if scope is not None and not known.may(scope):
+        assert request.url_rule is not None  # a blueprint is asked for its own routes only
+        scope = scope_of(request.method, request.url_rule.rule)
+        if scope not in (None, ANY) and not known.may(scope):
             has = ", ".join(sorted(known.scopes)) or "none"
             raise Refusal(403, f"this needs the scope {scope}; {known.name} has: {has}")
         loop = (request.view_args or {}).get("loop")

@@ -15,7 +15,6 @@ from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
-from labelloop.access.identity import READ, SUBMIT
 from labelloop.errors import InvalidOutput
 from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
@@ -35,7 +34,6 @@ logger = logging.getLogger(__name__)
 MAX_LINES = 5_000
 MAX_KEYS = 100
 """Conflicting keys that a response names."""
-SCOPES = {"list_loops": None, "count": READ, "submit": SUBMIT, "look": READ}
 
 
 class _Key(BaseConverter):
@@ -54,7 +52,7 @@ def blueprint(database: Database, callers: Callers, metrics: Metrics) -> Bluepri
     bp.get("/<loop>")(intake.count)
     bp.post("/<loop>/outputs")(intake.submit)
     bp.get("/<loop>/outputs/<key:key>")(intake.look)
-    protect(bp, callers, SCOPES)
+    protect(bp, callers)
     return bp
 
 

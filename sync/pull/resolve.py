@@ -22,8 +22,9 @@ from labelloop.queue.prelabel import prelabel_result
 from labelloop.reading.ids import UserId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.pipelines import direct
 from labelloop.store.tables import annotations as annotation_store
-from labelloop.store.tables import direct, doubts, jobs
+from labelloop.store.tables import doubts, jobs
 from labelloop.store.tables import feedback as feedback_store
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import unreadable as unreadable_store
@@ -101,6 +102,8 @@ def _store_read(
     feedback_store.upsert_reviewers(conn, instance, {person: users.get(person) for person in sorted(people)})
     known = {person: row.id for person, row in feedback_store.reviewers(conn, instance).items()}
     feedback_store.replace(conn, instance, output_ids, feedback, known)
+    if instance == given.instance_of(spec.name):
+        return  # unreadable annotations of Label Studio stay as they are
     found = [row.stored(None if row.reviewer is None else known[row.reviewer]) for row in not_read]
     unreadable_store.replace(conn, spec.name, form_hash(spec), output_ids, found)
 

@@ -17,7 +17,8 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import Task
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import batches, direct, outputs, pool, projects, versions
+from labelloop.store.pipelines import direct
+from labelloop.store.tables import batches, outputs, pool, projects, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.versions.version import VersionPair
 

@@ -16,7 +16,8 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import AskedAgain
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.tables import direct, jobs, projects
+from labelloop.store.pipelines import direct
+from labelloop.store.tables import jobs, projects
 from labelloop.store.tables import tasks as task_store
 
 

@@ -139,7 +139,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 
 @click.command()
 @click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, sft or dpo.")
-@click.option("--since", help="Cursor of an earlier export: only what has changed since, and what was deleted.")
+@click.option("--since", help="Cursor of an earlier export: only rows that changed or were deleted since.")
 @click.option(
     "--cursor",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -151,7 +151,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 def export(
     settings: Settings, name: str, since: str | None, cursor: Path | None, output: Any, loop: str | None
 ) -> None:
-    """Export the reviewers' feedback, or what has changed since a cursor; sft and dpo are examples for training."""
+    """Export the reviewers' feedback, or its changes since a cursor. sft and dpo are examples for training."""
     from labelloop.store.tables import loops
     from sync.answering import exports
 

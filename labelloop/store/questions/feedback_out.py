@@ -1,5 +1,4 @@
-"""Feedback for export: all of it, or what has changed since a cursor; and answers as examples for training a language
-model. Read-only.
+"""Feedback for export, in full or its changes since a cursor; and answers as examples for training a language model.
 
 The numbers of a loop's changes are committed in their order (migration 0015). So in one snapshot, every change up to
 the highest visible number is visible, and no later export can miss one. The caller owns the transaction and reads all

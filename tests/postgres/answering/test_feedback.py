@@ -9,10 +9,13 @@ from uuid import UUID
 import pytest
 
 from labelloop.answers import given
+from labelloop.queue.batches import BatchState
 from labelloop.store import removal
 from labelloop.store.database import Database
-from labelloop.store.tables import direct, loops
-from tests.support.answering import FEEDBACK, Desk, unknown_id
+from labelloop.store.pipelines import direct
+from labelloop.store.tables import batches, loops, pool
+from sync.push.batches import put_back
+from tests.support.hops.answering_desk import FEEDBACK, Desk, unknown_id
 from tests.support.intake_client import Answer
 
 
@@ -47,7 +50,7 @@ def test_the_same_feedback_twice_changes_nothing_and_another_replaces_it(desk: D
     assert (changed.status_code, changed.json["answer"]) == (201, "eel")
     assert desk.give("a", "anna", True).json["answer"] == "cat"
     assert [row["label"] for row in desk.feedback()] == ["cat"]
-    # Every version is kept, also of what was said before.
+    # Every version of the answer is kept.
     said = desk.sql("select result -> 0 -> 'value' ->> 'approval' as said from annotation_versions order by seq")
     assert [row["said"] for row in said] == ["true", "false", "true"]
 
@@ -95,6 +98,28 @@ def test_the_open_task_of_an_answered_output_is_marked_for_the_next_push(desk: D
         direct.told(conn, one, answered=True)
         assert direct.to_tell(conn, "pets") == []
     assert desk.sql("select 1 from procrastinate_jobs where task_name = 'sync.push' and status = 'todo'")
+
+
+def test_feedback_leaves_what_cannot_be_read_in_label_studio_as_it_is(desk: Desk) -> None:
+    (one,) = desk.submit("a")
+    desk.open_task(one, 1)
+    desk.annotate(one, 1, "bird")
+    (reason,) = desk.status("a")["unreadable"]
+    assert "bird" in reason
+    assert desk.give("a", "ben").json["answer"] == "cat"
+    assert desk.status("a")["unreadable"] == [reason]
+
+
+def test_an_output_that_is_on_its_way_to_label_studio_is_settled_when_its_batch_ends(desk: Desk) -> None:
+    one, other = desk.submit("a", "b")
+    with desk.database.transaction() as conn:
+        batch = batches.intend(conn, "pets", "m", 2)
+        assert pool.take(conn, batch, {one: 0.5, other: 0.4}) == batches.start(conn, batch) == 2
+    assert desk.give("a", "anna").json["state"] == "pushing"
+    with desk.database.transaction() as conn:
+        put_back(conn, batch, BatchState.INTENT, BatchState.ABANDONED, "it was never sent")
+    assert (desk.status("a")["state"], desk.status("b")["state"]) == ("answered", "waiting")
+    assert [row["output_id"] for row in desk.sql("select output_id from pool")] == [other]
 
 
 def test_an_output_that_was_not_asked_about_can_be_answered(desk: Desk) -> None:

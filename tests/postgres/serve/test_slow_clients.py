@@ -155,6 +155,18 @@ def test_a_body_without_credentials_is_answered_before_it_is_sent(settings: Sett
         assert (large.status_code, "8388608" in large.json()["error"]) == (413, True)
 
 
+def test_a_head_that_is_no_http_is_refused_as_a_problem_too(settings: Settings, tmp_path: Path) -> None:
+    with serving(services.SYNC, settings, tmp_path / "log") as at, ExitStack() as stack:
+        wire = slow(at, stack, b"GET / HTTP/1.1\r\nno header\r\n\r\n")
+        wire.settimeout(20)
+        said = b""
+        while piece := wire.recv(4000):
+            said += piece
+    head, _, body = said.partition(b"\r\n\r\n")
+    assert (b" 400 " in head, b"application/problem+json" in head) == (True, True)
+    assert json.loads(body)["status"] == 400
+
+
 def test_a_request_on_its_way_is_answered_although_the_service_is_told_to_end(
     settings: Settings, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
 from sync.pull.resolve import resolve
-from tests.support.intake_client import Answer, Intake, output
+from tests.support.intake_client import HEADERS, Answer, Intake, output
 from tests.support.sync_loop import XML, YAML, region
 
 SPEC = parse("pets", YAML, XML)
@@ -99,6 +100,13 @@ class Desk(Intake):
             "select r.email, f.approval, f.correction, f.comment, f.label from feedback f"
             " join reviewers r on r.id = f.reviewer_id order by r.email, f.model_output_id"
         )
+
+
+def exported(desk: Desk, since: str | None = None, **query: str) -> tuple[list[dict[str, Any]], str]:
+    asked = query if since is None else {**query, "since": since}
+    said = desk.web.get(FEEDBACK, query_string=asked, headers=HEADERS)
+    assert said.status_code == 200, said.text
+    return [json.loads(line) for line in said.text.splitlines()], said.headers.get("Labelloop-Cursor", "")
 
 
 def unknown_id() -> str:

@@ -38,7 +38,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """What a reviewer says now about an output."""
+    """Current feedback of a reviewer on an output."""
 
     id: UUID
     reviewer_id: UUID
@@ -98,7 +98,7 @@ def reviewer(conn: Conn, loop: str, instance: UUID, named: str) -> Known | None:
 
 
 def feedback(conn: Conn, instance: UUID, output_id: UUID, user: int) -> Current | None:
-    """Return what this reviewer said over HTTP about the output; None if that is nothing, or no longer counts."""
+    """Return this reviewer's feedback over HTTP on the output; None if there is none that counts."""
     cursor = rows_of(conn, Current)
     return cursor.execute(
         """
