@@ -186,7 +186,7 @@ class Client:
 
         `output` is the key of a submitted output, or an output that is submitted first. The outcome is the label on
         which people agree, or the pipeline's own label if no person is asked. Else it is `fallback` (any JSON value).
-        The service stores it: whoever asks again, at any time and with any fallback, gets the same outcome.
+        The service stores it: every later call, with any fallback, returns the same outcome.
 
         Raises Undecided if there is neither an answer nor a fallback, and Unreachable if the service cannot record the
         outcome within 5 seconds after the deadline. In both cases do not continue with the item.

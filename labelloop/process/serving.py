@@ -93,7 +93,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Request
     task_class = Task
     ticket: Parked | None = None
-    """Of a request that was parked and has no response yet."""
+    """The ticket of a request that was parked and has no response yet."""
     answers = 0
     rests = False
     sends_no_more = False

@@ -9,9 +9,10 @@ from labelloop.labeling import results
 from labelloop.outputs.output import ASKED, SETTLED, OutputState
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.tables import outcomes, unreadable
+from labelloop.store.pipelines import outcomes
+from labelloop.store.pipelines.outcomes import Outcome
 from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables.outcomes import Outcome
+from labelloop.store.tables import unreadable
 from labelloop.store.tables.outputs import Status
 
 

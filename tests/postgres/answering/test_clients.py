@@ -1,4 +1,4 @@
-"""What both clients promise about waiting and holding, against the service as it is run."""
+"""Both clients wait and hold in the same way, with the service as it is run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import pytest
 
 from labelloop import AsyncClient, Client, InvalidOutput, Output, Undecided, Unreachable, UsageError
 from labelloop.store.database import Database
-from tests.support.answers import answer
-from tests.support.awaited import Awaited
+from tests.support.answering.answers import answer
+from tests.support.answering.awaited import Awaited
+from tests.support.answering.sync_service import TOKEN
 from tests.support.network.faultproxy import Proxy
-from tests.support.sync_service import TOKEN
 
 Make = Callable[..., Any]
 AWAY = "http://127.0.0.1:9"
@@ -86,9 +86,7 @@ def test_at_the_deadline_the_default_is_returned_or_the_status_as_it_is(client: 
     assert (status.state, status.is_settled, status.will_be_asked) == ("waiting", False, True)
 
 
-def test_what_is_settled_already_returns_within_a_second_and_an_unknown_key_too(
-    client: Any, pets: Database, key: str
-) -> None:
+def test_a_settled_output_returns_within_a_second_and_an_unknown_key_too(client: Any, pets: Database, key: str) -> None:
     client.submit([output(key), output(f"{key}/sure", 0.95)])
     answer(pets, "pets", key)
     began = time.monotonic()
@@ -155,11 +153,12 @@ def test_a_wait_goes_on_although_a_response_is_lost(
 
 def test_a_service_that_is_away_ends_no_wait_before_its_deadline_and_takes_no_longer(make: Make) -> None:
     with make(AWAY, TOKEN, loop="pets") as client:
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: client.wait("a", timeout=1),
             lambda: client.wait(["a"], 1),
             lambda: client.decide(output("a"), timeout=1, fallback="hold"),
-        ):
+        ]
+        for call in calls:
             began = time.monotonic()
             with pytest.raises(Unreachable):
                 call()
@@ -171,12 +170,13 @@ def test_a_service_that_is_away_ends_no_wait_before_its_deadline_and_takes_no_lo
 
 def test_a_wait_that_is_asked_for_wrongly_is_refused(make: Make) -> None:
     with make(AWAY, TOKEN, loop="pets", attempts=1) as client:
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: client.wait("a"),
             lambda: client.wait("a", 1, timeout_s=1),
             lambda: client.wait(["a"], 1, default=None),
             lambda: client.wait_batch(["a"], share=1.5, timeout=1),
-        ):
+        ]
+        for call in calls:
             with pytest.raises(UsageError):
                 call()
         with pytest.raises(InvalidOutput):

@@ -15,8 +15,8 @@ import httpx
 
 from labelloop import Client, Output
 from labelloop.store.database import Database
-from tests.support.answers import answer
-from tests.support.sync_service import TOKEN
+from tests.support.answering.answers import answer
+from tests.support.answering.sync_service import TOKEN
 
 TIMES = 500
 
