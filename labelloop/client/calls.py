@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from labelloop.client import wire
-from labelloop.client.values import Batch, Outcome, Receipt, Status
+from labelloop.client.values import SETTLED, Batch, Outcome, Receipt, Status
 from labelloop.client.wire import Pause, Reply, Request
 from labelloop.errors import Undecided, Unreachable, UsageError
 from labelloop.outputs.output import Output
@@ -127,10 +127,13 @@ class Calls:
         content = wire.body(closing)  # a fallback that is no JSON is refused before the wait, not after it
         if isinstance(what, str):
             key = read_key(what)
+            status = yield from self.wait(key, timeout, None, loop, hold=True)
         else:
-            yield from self.submit([wire.line(what)], loop, deadline)
+            receipt = yield from self.submit([wire.line(what)], loop, deadline)
             key = read_key(what.key if isinstance(what, Output) else what["key"])
-        status = yield from self.wait(key, deadline - time.monotonic(), None, loop, hold=True)
+            status = None
+            if not SETTLED.issuperset(receipt.states):  # else nothing is waited for: that saves a request
+                status = yield from self.wait(key, deadline - time.monotonic(), None, loop, hold=True)
         if status is None or status.outcome is None:
             path = f"{(yield from self._outputs(loop))}/{wire.key_path(key)}/outcome"
             until = max(deadline, time.monotonic()) + CLOSE_S

@@ -9,16 +9,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Busy, Retriable
 from labelloop.outputs.output import SETTLED
 from labelloop.process.parking import Parked
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import loops
+from sync.intake.status import statuses
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 100
+"""Statuses that are read together."""
 POLL_S = 0.25
 """Seconds between two questions to Postgres."""
 MOST_OUTPUTS = 50_000
@@ -28,8 +35,21 @@ MOST_OUTPUTS = 50_000
 class Waiter(Parked):
     """The ticket of a request that waits until one of its outputs is settled."""
 
-    def __init__(self, deadline: float, ids: Sequence[UUID], *, hold: bool = False, asked: object = None) -> None:
+    found: dict[str, Any] | None = None
+    """The status of its one output, read when it was woken; None if the request must read for itself."""
+
+    def __init__(
+        self,
+        deadline: float,
+        ids: Sequence[UUID],
+        *,
+        one: tuple[str, str] | None = None,
+        hold: bool = False,
+        asked: object = None,
+    ) -> None:
         super().__init__(deadline)
+        self.one = one
+        """The loop and the key of a request for one output."""
         self.ids = ids
         """The outputs that the request waits for; none of them was settled when it was parked."""
         self.hold = hold
@@ -88,8 +108,12 @@ class Waiting:
         except Retriable as exc:
             done, problem = set(), exc
         now = time.monotonic()
-        for waiter in waiters:
-            if waiter.deadline <= now or not done.isdisjoint(waiter.ids):
+        ready = [waiter for waiter in waiters if waiter.deadline <= now or not done.isdisjoint(waiter.ids)]
+        for start in range(0, len(ready), AT_ONCE):
+            chunk = ready[start : start + AT_ONCE]
+            if problem is None:
+                self._read(chunk)
+            for waiter in chunk:
                 with self._lock:
                     self._waiters.discard(waiter)
                     self._outputs -= len(waiter.ids)
@@ -98,6 +122,19 @@ class Waiting:
     def _keep(self, waiters: Sequence[Waiter]) -> None:
         self._waiters = set(waiters)
         self._outputs = sum(len(waiter.ids) for waiter in waiters)
+
+    def _read(self, waiters: Sequence[Waiter]) -> None:
+        """Read the statuses for requests for one output together, in a few queries."""
+        by_loop = defaultdict[str, dict[str, list[Waiter]]](lambda: defaultdict(list))
+        for waiter in waiters:
+            if waiter.one is not None:
+                by_loop[waiter.one[0]][waiter.one[1]].append(waiter)
+        with suppress(Retriable), self._database.transaction() as conn:
+            for loop, keys in by_loop.items():
+                spec = loops.get(conn, loop)
+                for status in [] if spec is None else statuses(conn, spec, list(keys)):
+                    for waiter in keys[status["key"]]:
+                        waiter.found = status
 
     def _settled(self, waiters: Sequence[Waiter]) -> set[UUID]:
         """Return those of the waiters' outputs that need no more waiting."""

@@ -19,9 +19,11 @@ from labelloop.store.tables.outputs import Status
 def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str]) -> list[dict[str, Any]]:
     """Return the JSON of the outputs of these keys, in the order of the keys; keys without an output are left out."""
     rows = output_store.find(conn, spec.name, keys)
-    ids = [row.id for row in rows]
-    comments, not_read = output_store.comments(conn, ids), unreadable.of_outputs(conn, ids)
-    held = outcomes.of_outputs(conn, ids)
+    held = outcomes.of_outputs(conn, [row.id for row in rows])
+    # Nobody has seen the others: they have neither comments nor answers that cannot be read.
+    shown = [row.id for row in rows if row.state != OutputState.PASSED]
+    comments = output_store.comments(conn, shown) if shown else {}
+    not_read = unreadable.of_outputs(conn, shown) if shown else {}
     return [
         status_json(spec, row, comments.get(row.id, []), not_read.get(row.id, []), held.get(row.id)) for row in rows
     ]
