@@ -11,7 +11,6 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -67,6 +66,9 @@ class Waiting:
         self._waiters: set[Waiter] = set()
         self._outputs = 0
         self._next_turn = 0.0
+        self._asked_at = float("-inf")
+        self._problem: Exception | None = None
+        """The failure of the last question to Postgres."""
         self._sooner = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -95,33 +97,27 @@ class Waiting:
                 logger.exception("waiting requests could not be served")
             with self._lock:
                 first = min((waiter.deadline for waiter in self._waiters), default=float("inf"))
-                self._next_turn = min(time.monotonic() + POLL_S, first)
+                self._next_turn = min(self._asked_at + POLL_S, first) if self._waiters else time.monotonic() + POLL_S
 
     def _turn(self) -> None:
         """Wake the waiters whose outputs are settled, and those whose time is over."""
-        problem = None
         with self._lock:
             waiters = [waiter for waiter in self._waiters if not waiter.is_gone]
-            self._keep(waiters)
-        try:
-            done = self._settled(waiters)
-        except Retriable as exc:
-            done, problem = set(), exc
+            self._waiters = set(waiters)
+            self._outputs = sum(len(waiter.ids) for waiter in waiters)
+        # A turn that comes early, for a deadline, asks for nothing else.
+        done = self._settled(waiters) if time.monotonic() >= self._asked_at + POLL_S else set()
         now = time.monotonic()
         ready = [waiter for waiter in waiters if waiter.deadline <= now or not done.isdisjoint(waiter.ids)]
         for start in range(0, len(ready), AT_ONCE):
             chunk = ready[start : start + AT_ONCE]
-            if problem is None:
+            if self._problem is None:
                 self._read(chunk)
             for waiter in chunk:
                 with self._lock:
                     self._waiters.discard(waiter)
                     self._outputs -= len(waiter.ids)
-                waiter.wake(problem)
-
-    def _keep(self, waiters: Sequence[Waiter]) -> None:
-        self._waiters = set(waiters)
-        self._outputs = sum(len(waiter.ids) for waiter in waiters)
+                waiter.wake(self._problem)
 
     def _read(self, waiters: Sequence[Waiter]) -> None:
         """Read the statuses for requests for one output together, in a few queries."""
@@ -129,21 +125,31 @@ class Waiting:
         for waiter in waiters:
             if waiter.one is not None:
                 by_loop[waiter.one[0]][waiter.one[1]].append(waiter)
-        with suppress(Retriable), self._database.transaction() as conn:
-            for loop, keys in by_loop.items():
-                spec = loops.get(conn, loop)
-                for status in [] if spec is None else statuses(conn, spec, list(keys)):
-                    for waiter in keys[status["key"]]:
-                        waiter.found = status
+        try:
+            with self._database.transaction() as conn:
+                for loop, keys in by_loop.items():
+                    spec = loops.get(conn, loop)
+                    for status in [] if spec is None else statuses(conn, spec, list(keys)):
+                        for waiter in keys[status["key"]]:
+                            waiter.found = status
+        except Exception:  # each request then reads for itself, and answers with its own problem
+            logger.exception("statuses could not be read together")
 
     def _settled(self, waiters: Sequence[Waiter]) -> set[UUID]:
-        """Return those of the waiters' outputs that need no more waiting."""
+        """Return those of the waiters' outputs that need no more waiting; none if Postgres does not tell."""
         ids = {id_ for waiter in waiters for id_ in waiter.ids}
         held = {id_ for waiter in waiters if waiter.hold for id_ in waiter.ids}
-        if not ids:
-            return set()
-        with self._database.transaction() as conn:
-            return settled(conn, list(ids), list(held))
+        self._problem, found = None, set[UUID]()
+        try:
+            if ids:
+                with self._database.transaction() as conn:
+                    found = settled(conn, list(ids), list(held))
+        except Exception as exc:  # all waiters must still be woken at their deadlines
+            if not isinstance(exc, Retriable):
+                logger.exception("parked requests cannot be looked after")
+            self._problem = exc
+        self._asked_at = time.monotonic()
+        return found
 
 
 def settled(conn: Conn, ids: Sequence[UUID], held: Sequence[UUID]) -> set[UUID]:

@@ -103,6 +103,12 @@ def test_a_settled_output_returns_within_a_second_and_an_unknown_key_too(client:
     assert time.monotonic() - began < 1
 
 
+def test_a_key_that_ends_like_the_route_has_its_own_status(client: Any, key: str) -> None:
+    client.submit([output(key, 0.95), output(f"{key}/answer")])
+    assert client.get(f"{key}/answer").state == client.wait(f"{key}/answer", 0.1).state == "waiting"
+    assert client.wait(key, 0.1).state == "passed"
+
+
 def test_several_keys_are_waited_for_together(client: Any, pets: Database, key: str) -> None:
     keys = [f"{key}/{i}" for i in range(3)]
     client.submit(map(output, keys))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -30,7 +32,7 @@ def output(key: str, confidence: float = 0.6) -> Output:
     return Output(key=key, data={"text": "miaow"}, probabilities={"cat": confidence, "dog": 1 - confidence})
 
 
-def run(section: str, names: dict[str, Any], block: int = 0, **changes: str) -> None:
+def run(section: str, names: dict[str, Any], changes: Mapping[str, str] = MappingProxyType({}), block: int = 0) -> None:
     (title,) = [title for title in SECTIONS if title.startswith(section)]
     code = SECTIONS[title][block]
     for old, new in changes.items():
@@ -58,8 +60,8 @@ def test_post_processing(names: dict[str, Any], pets: Database) -> None:
     person.join()
     names["client"].submit([output("refund/18"), output("refund/19")])
     short = {"4 * 3600": "0.1", "refund/17": "refund/18"}
-    run("Post-processing", names, **short)
-    run("Post-processing", names, **{**short, "refund/17": "refund/19", ', fallback="pay"': ""})
+    run("Post-processing", names, short)
+    run("Post-processing", names, {**short, "refund/17": "refund/19", ', fallback="pay"': ""})
     assert went == [("refund/17", "dog"), ("refund/18", "pay"), ("refund/19", "stopped")]
 
 
