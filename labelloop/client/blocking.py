@@ -159,6 +159,8 @@ class Client:
         A text is one key: returns its Status once it is settled. At the deadline it returns `default` if that is given,
         also if the service does not answer; else the Status as it is.
 
+        Without a default it raises Unreachable if the service does not answer until 5 seconds after the deadline.
+
         Several keys: returns the Status of each by its key. `is_settled` is True for those that need no more waiting.
 
         A key that nobody submitted is settled at once, in the state `unknown`. An output about which no person is asked

@@ -181,6 +181,9 @@ def test_a_wait_that_is_asked_for_wrongly_is_refused(make: Make) -> None:
             lambda: client.wait("a", 1, timeout_s=1),
             lambda: client.wait(["a"], 1, default=None),
             lambda: client.wait_batch(["a"], share=1.5, timeout=1),
+            lambda: client.wait("a", -1),
+            lambda: client.wait("a", float("nan"), default=None),
+            lambda: client.decide("a", timeout=float("inf"), fallback=1),
         ]
         for call in calls:
             with pytest.raises(UsageError):
