@@ -14,10 +14,10 @@ import pytest
 
 from labelloop import AsyncClient, Client, InvalidOutput, Output, Undecided, Unreachable, UsageError
 from labelloop.store.database import Database
-from tests.support.answering.answers import answer
-from tests.support.answering.awaited import Awaited
-from tests.support.answering.sync_service import TOKEN
+from tests.support.hops.answered import answer
+from tests.support.network.awaited import Awaited
 from tests.support.network.faultproxy import Proxy
+from tests.support.network.sync_service import TOKEN
 
 Make = Callable[..., Any]
 AWAY = "http://127.0.0.1:9"

@@ -13,8 +13,8 @@ import pytest
 
 from labelloop import Client, Output
 from labelloop.store.database import Database
-from tests.support.answering.answers import answer
-from tests.support.answering.sync_service import TOKEN
+from tests.support.hops.answered import answer
+from tests.support.network.sync_service import TOKEN
 
 PAGE = (Path(__file__).parents[3] / "docs" / "pipelines" / "waiting.md").read_text()
 SECTIONS = {title: re.findall(r"```python\n(.*?)```", text, re.DOTALL) for title, text in re.findall(

@@ -15,8 +15,8 @@ import httpx
 
 from labelloop import Client, Output
 from labelloop.store.database import Database
-from tests.support.answering.answers import answer
-from tests.support.answering.sync_service import TOKEN
+from tests.support.hops.answered import answer
+from tests.support.network.sync_service import TOKEN
 
 TIMES = 500
 

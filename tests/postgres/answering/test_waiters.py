@@ -17,8 +17,8 @@ from benchmarks.support.waiters import Waiters
 from labelloop import Client, Output
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
-from tests.support.answering.answers import answer
-from tests.support.answering.sync_service import PETS, TOKEN, free_address, running
+from tests.support.hops.answered import answer
+from tests.support.network.sync_service import PETS, TOKEN, free_address, running
 
 
 def submit(url: str, keys: Sequence[str], confidence: float = 0.6) -> None:

@@ -20,9 +20,9 @@ from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
-from tests.support.answering.sync_service import PETS, TOKEN, running
 from tests.support.data.keys import KEYS
 from tests.support.network.faultproxy import Proxy
+from tests.support.network.sync_service import PETS, TOKEN, running
 
 
 def output(i: int, confidence: float = 0.6, **changes: Any) -> Output:

@@ -64,7 +64,7 @@ def test_a_wrong_column_is_refused_before_the_first_row(names: dict[str, Any], w
         read(pd.DataFrame({"id": [], "text": []}), **names)
 
 
-def test_what_is_no_frame_or_has_a_column_twice_is_refused() -> None:
+def test_a_value_that_is_no_frame_and_a_frame_with_a_column_twice_are_refused() -> None:
     with pytest.raises(UsageError, match="a frame has columns; this is a list"):
         read([1, 2])
     with pytest.raises(UsageError, match="several columns 'id'"):
