@@ -13,7 +13,20 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import diverse, intake, memory, next_k, predict, pull, push, ranking, renewal, rescore, submit
+from benchmarks import (
+    answering,
+    diverse,
+    intake,
+    memory,
+    next_k,
+    predict,
+    pull,
+    push,
+    ranking,
+    renewal,
+    rescore,
+    submit,
+)
 from benchmarks.support.goals import Measured, markdown
 from benchmarks.support.rooms import Servers, servers
 
@@ -29,6 +42,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "next_k": next_k.measure,
     "rescore": rescore.measure,
     "renewal": renewal.measure,
+    "answering": answering.measure,
 }
 NEED_LABEL_STUDIO = {"push", "pull", "submit", "memory", "renewal"}
 

@@ -97,8 +97,16 @@ WAITING_GOALS = (
 )
 """Goals for waiting outputs in Postgres."""
 
+ANSWERING_GOALS = (
+    WAITERS_LAST := Goal("1,000 waiters, from the answers to the last response", "a fixed limit", 5, "s"),
+    WAITERS_MEMORY := Goal("memory of 1,000 waiters", "a fixed limit", 50, "MB"),
+    WAITERS_SUBMIT := Goal("one output submitted beside 1,000 waiters, p50", "the same without waiters", 1.2),
+    DECIDE := Goal("submit and decide without review, p95", "a fixed limit", 20, "ms"),
+)
+"""Goals of the ways out. Their table is in docs/pipelines/waiting.md."""
+
 GOALS = (*SERVICE_GOALS, *RANKING_GOALS, *DIVERSE_GOALS, *WAITING_GOALS)
-"""All of them, in the order of the table in docs/operators/performance.md."""
+"""The goals in the order of the table in docs/operators/performance.md."""
 
 HEAD = ("what", "measured beside it", "median", "range", "goal", "reached")
 

@@ -159,6 +159,8 @@ class Client:
         A text is one key: returns its Status once it is settled. At the deadline it returns `default` if that is given,
         also if the service does not answer; else the Status as it is.
 
+        Without a default it raises Unreachable if the service does not answer until 5 seconds after the deadline.
+
         Several keys: returns the Status of each by its key. `is_settled` is True for those that need no more waiting.
 
         A key that nobody submitted is settled at once, in the state `unknown`. An output about which no person is asked
@@ -186,7 +188,7 @@ class Client:
 
         `output` is the key of a submitted output, or an output that is submitted first. The outcome is the label on
         which people agree, or the pipeline's own label if no person is asked. Else it is `fallback` (any JSON value).
-        The service stores it: whoever asks again, at any time and with any fallback, gets the same outcome.
+        The service stores it: every later call, with any fallback, returns the same outcome.
 
         Raises Undecided if there is neither an answer nor a fallback, and Unreachable if the service cannot record the
         outcome within 5 seconds after the deadline. In both cases do not continue with the item.

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from labelloop.client import wire
-from labelloop.client.values import Batch, Outcome, Receipt, Status
+from labelloop.client.values import SETTLED, Batch, Outcome, Receipt, Status
 from labelloop.client.wire import Pause, Reply, Request
 from labelloop.errors import Undecided, Unreachable, UsageError
 from labelloop.outputs.output import Output
@@ -28,9 +28,10 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 20.0
 LONG_POLL_S = 30.0
 """Seconds that the service keeps one request that waits."""
 LATE_S = 0.25
-"""Seconds beyond a deadline that a reply may take before its request is given up."""
+"""Seconds beyond a deadline after which a reply is given up, if there is something else to return."""
 CLOSE_S = 5.0
-"""Seconds after its deadline in which the end of a hold must be recorded."""
+"""The same if there is nothing else, and for the request that records the end of a hold."""
+MAX_HOLD_S = 10 * 365 * 86_400.0
 MAX_KEYS = 500
 """Keys of one request for many outputs."""
 NOT_GIVEN: Any = object()
@@ -72,14 +73,15 @@ class Calls:
 
         With `hold` an outcome ends the waiting too.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _checked(timeout)
         name = read_key(key)
+        late_s = CLOSE_S if default is NOT_GIVEN else LATE_S
         try:
             path = f"{(yield from self._outputs(loop, deadline))}/{wire.key_path(name)}/answer?hold={int(hold)}&wait="
 
             def poll(left_s: float) -> Request:
                 wait_s = min(left_s, LONG_POLL_S)
-                return Request("GET", f"{path}{wait_s:.3f}", self._limit_s(left_s, wait_s))
+                return Request("GET", f"{path}{wait_s:.3f}", self._limit_s(left_s + late_s, wait_s))
 
             while True:
                 status = self._status((yield from self._send(poll, deadline)))
@@ -98,7 +100,7 @@ class Calls:
         """Return the statuses of all keys once `share` of them is settled, at the latest at the deadline."""
         if not 0 <= share <= 1:
             raise UsageError(f"share must lie between 0 and 1; it is {share!r}")
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _checked(timeout)
         given = {read_key(key): key for key in keys}
         found: dict[str, Status] = {}
         enough = math.ceil(share * len(given) - 1e-9)
@@ -109,7 +111,8 @@ class Calls:
             # Several requests share the time of one poll. The first round takes what is settled already.
             wait_s = 0.0 if is_first and len(chunks) > 1 else max(1.0, LONG_POLL_S / len(chunks))
             for chunk in chunks:
-                found |= yield from self._ask(path, chunk, wait_s, deadline, settled_only=True)
+                if is_first or time.monotonic() < deadline:
+                    found |= yield from self._ask(path, chunk, wait_s, deadline, settled_only=True)
             is_first = False
         last = max(deadline, time.monotonic() + CLOSE_S)
         for chunk in _parts([key for key in given if key not in found]):
@@ -120,17 +123,20 @@ class Calls:
     def decide(
         self, what: str | Output | Mapping[str, Any], timeout: float, fallback: Any, loop: str | None
     ) -> Call[Outcome]:
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + _checked(timeout, MAX_HOLD_S)
         closing: dict[str, Any] = {"deadline_at": (datetime.now(UTC) + timedelta(seconds=timeout)).isoformat()}
         if fallback is not NOT_GIVEN:
             closing["fallback"] = fallback
         content = wire.body(closing)  # a fallback that is no JSON is refused before the wait, not after it
         if isinstance(what, str):
             key = read_key(what)
+            status = yield from self.wait(key, timeout, None, loop, hold=True)
         else:
-            yield from self.submit([wire.line(what)], loop, deadline)
+            receipt = yield from self.submit([wire.line(what)], loop, deadline)
             key = read_key(what.key if isinstance(what, Output) else what["key"])
-        status = yield from self.wait(key, deadline - time.monotonic(), None, loop, hold=True)
+            status = None
+            if not SETTLED.issuperset(receipt.states):  # else nothing is waited for: that saves a request
+                status = yield from self.wait(key, deadline - time.monotonic(), None, loop, hold=True)
         if status is None or status.outcome is None:
             path = f"{(yield from self._outputs(loop))}/{wire.key_path(key)}/outcome"
             until = max(deadline, time.monotonic()) + CLOSE_S
@@ -148,7 +154,7 @@ class Calls:
         def ask(left_s: float) -> Request:
             seconds = round(min(wait_s, left_s), 3)
             content = wire.body({"keys": keys, "wait": seconds, "settled_only": settled_only})
-            return Request("POST", path, self._limit_s(left_s, seconds), content)
+            return Request("POST", path, self._limit_s(left_s + CLOSE_S, seconds), content)
 
         said = wire.answer(self.url, (yield from self._send(ask, deadline)))
         found = {status["key"]: Status.read(status) for status in said["outputs"]}
@@ -178,13 +184,15 @@ class Calls:
         """Send a request and return the JSON of its success."""
 
         def make(left_s: float) -> Request:
-            return Request(method, path, self._limit_s(left_s, 0.0), content, content_type)
+            return Request(method, path, self._limit_s(left_s + LATE_S, 0.0), content, content_type)
 
         return wire.answer(self.url, (yield from self._send(make, deadline)))
 
     def _limit_s(self, left_s: float, wait_s: float) -> float:
-        """Return the seconds after which a request has failed, if the service may keep it for `wait_s` seconds."""
-        return min(self._timeout_s + wait_s, left_s + LATE_S)
+        """Return the seconds after which a request has failed, if the service may keep it for `wait_s` seconds and
+        `left_s` are left in any case.
+        """
+        return min(self._timeout_s + wait_s, left_s)
 
     def _send(self, make: Callable[[float], Request], deadline: float = math.inf) -> Call[Reply]:
         """Send a request and return the reply. It retries while the service is down: because of the keys, a second
@@ -202,6 +210,12 @@ class Calls:
             growing = self._rng.uniform(0, min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** min(attempt, 10)))
             yield Pause(min(max(growing, reply.retry_after_s), left))
         raise Unreachable(f"the intake at {self.url} does not answer after {tries} attempts: {reply.problem}")
+
+
+def _checked(timeout: float, most: float = math.inf) -> float:
+    if not 0 <= timeout <= most:
+        raise UsageError(f"timeout must be a number of seconds from 0 to {most:g}; it is {timeout!r}")
+    return timeout
 
 
 def _parts(keys: Sequence[str]) -> Iterable[Sequence[str]]:

@@ -1,10 +1,8 @@
 """Parking: a request that waits for something keeps its connection, but no thread.
 
-    lot = request.environ.get(parking.LOT)           # None: this server cannot park
-    raise Parked(deadline)                           # the thread goes back; the client goes on waiting
-    ticket.wake()                                    # later, from another thread: the request is served once more
-
-The application serves the request again from its beginning, and finds the ticket under TICKET of the environ.
+An application that finds a Lot under LOT of the environ raises `Parked(deadline)`. The thread goes back to the server,
+and the client goes on waiting. Another thread calls `wake()` of that ticket later. Then the request is served again,
+with the ticket under TICKET of the environ.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     error_task_class = _Problem
     task_class = Task
     ticket: Parked | None = None
-    """Of a request that was parked and has no response yet."""
+    """The ticket of a request that was parked and has no response yet."""
     answers = 0
     rests = False
     sends_no_more = False
@@ -138,7 +138,7 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
     def _park(self, ticket: Parked) -> None:
         """Keep the request for `ticket.wake()`, and give the thread back."""
-        self.ticket = ticket
+        self.ticket = ticket.with_traceback(None)  # it would keep every value of the application's frames
         self.server.lot.enter(self)
         if not ticket.park(self._resume) and not ticket.is_gone:  # woken in between
             self.server.lot.leave(self)

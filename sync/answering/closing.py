@@ -8,8 +8,8 @@ from typing import Any
 
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.tables import outcomes
-from labelloop.store.tables.outcomes import Kind
+from labelloop.store.pipelines import outcomes
+from labelloop.store.pipelines.outcomes import Kind
 from sync.intake.status import outcome_json, statuses
 
 NO_FALLBACK = object()

@@ -55,14 +55,15 @@ class _Answering:
             key, wait_s = f"{key}/answer", 0.0
         hold = request.args.get("hold") == "1"
         deadline = _deadline(wait_s)
+        ticket: Waiter | None = request.environ.get(parking.TICKET)
+        status = None if ticket is None else ticket.found
         while True:
-            found = self._look(loop, [_key(loop, key)])
-            if not found:
-                raise _unknown(loop, key)
-            status = found[0]
+            status = status or self._one(loop, _key(loop, key))
             is_over = status["settled"] or (hold and status["outcome"] is not None)
-            if is_over or not self._wait(Waiter(deadline, [status["id"]], hold=hold)):
+            waiter = Waiter(deadline, [status["id"]], one=(loop, status["key"]), hold=hold)
+            if is_over or not self._wait(waiter):
                 return jsonify(status)
+            status = None
 
     def answers(self, loop: str) -> Response:
         ticket = request.environ.get(parking.TICKET)
@@ -90,6 +91,11 @@ class _Answering:
             raise _unknown(loop, key)
         status, is_new = closed
         return jsonify(status), 201 if is_new else 200
+
+    def _one(self, loop: str, key: str) -> dict[str, Any]:
+        for status in self._look(loop, [key]):
+            return status
+        raise _unknown(loop, key)
 
     def _look(self, loop: str, keys: Sequence[str]) -> list[dict[str, Any]]:
         with self._database.transaction() as conn:

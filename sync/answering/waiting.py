@@ -9,16 +9,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Busy, Retriable
 from labelloop.outputs.output import SETTLED
 from labelloop.process.parking import Parked
 from labelloop.store.database import Conn, Database
+from labelloop.store.tables import loops
+from sync.intake.status import statuses
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 100
+"""Statuses that are read together."""
 POLL_S = 0.25
 """Seconds between two questions to Postgres."""
 MOST_OUTPUTS = 50_000
@@ -28,8 +34,21 @@ MOST_OUTPUTS = 50_000
 class Waiter(Parked):
     """The ticket of a request that waits until one of its outputs is settled."""
 
-    def __init__(self, deadline: float, ids: Sequence[UUID], *, hold: bool = False, asked: object = None) -> None:
+    found: dict[str, Any] | None = None
+    """The status of its one output, read when it was woken; None if the request must read for itself."""
+
+    def __init__(
+        self,
+        deadline: float,
+        ids: Sequence[UUID],
+        *,
+        one: tuple[str, str] | None = None,
+        hold: bool = False,
+        asked: object = None,
+    ) -> None:
         super().__init__(deadline)
+        self.one = one
+        """The loop and the key of a request for one output."""
         self.ids = ids
         """The outputs that the request waits for; none of them was settled when it was parked."""
         self.hold = hold
@@ -47,6 +66,9 @@ class Waiting:
         self._waiters: set[Waiter] = set()
         self._outputs = 0
         self._next_turn = 0.0
+        self._asked_at = float("-inf")
+        self._problem: Exception | None = None
+        """The failure of the last question to Postgres."""
         self._sooner = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -75,38 +97,59 @@ class Waiting:
                 logger.exception("waiting requests could not be served")
             with self._lock:
                 first = min((waiter.deadline for waiter in self._waiters), default=float("inf"))
-                self._next_turn = min(time.monotonic() + POLL_S, first)
+                self._next_turn = min(self._asked_at + POLL_S, first) if self._waiters else time.monotonic() + POLL_S
 
     def _turn(self) -> None:
         """Wake the waiters whose outputs are settled, and those whose time is over."""
-        problem = None
         with self._lock:
             waiters = [waiter for waiter in self._waiters if not waiter.is_gone]
-            self._keep(waiters)
-        try:
-            done = self._settled(waiters)
-        except Retriable as exc:
-            done, problem = set(), exc
+            self._waiters = set(waiters)
+            self._outputs = sum(len(waiter.ids) for waiter in waiters)
+        # A turn that comes early, for a deadline, asks for nothing else.
+        done = self._settled(waiters) if time.monotonic() >= self._asked_at + POLL_S else set()
         now = time.monotonic()
-        for waiter in waiters:
-            if waiter.deadline <= now or not done.isdisjoint(waiter.ids):
+        ready = [waiter for waiter in waiters if waiter.deadline <= now or not done.isdisjoint(waiter.ids)]
+        for start in range(0, len(ready), AT_ONCE):
+            chunk = ready[start : start + AT_ONCE]
+            if self._problem is None:
+                self._read(chunk)
+            for waiter in chunk:
                 with self._lock:
                     self._waiters.discard(waiter)
                     self._outputs -= len(waiter.ids)
-                waiter.wake(problem)
+                waiter.wake(self._problem)
 
-    def _keep(self, waiters: Sequence[Waiter]) -> None:
-        self._waiters = set(waiters)
-        self._outputs = sum(len(waiter.ids) for waiter in waiters)
+    def _read(self, waiters: Sequence[Waiter]) -> None:
+        """Read the statuses for requests for one output together, in a few queries."""
+        by_loop = defaultdict[str, dict[str, list[Waiter]]](lambda: defaultdict(list))
+        for waiter in waiters:
+            if waiter.one is not None:
+                by_loop[waiter.one[0]][waiter.one[1]].append(waiter)
+        try:
+            with self._database.transaction() as conn:
+                for loop, keys in by_loop.items():
+                    spec = loops.get(conn, loop)
+                    for status in [] if spec is None else statuses(conn, spec, list(keys)):
+                        for waiter in keys[status["key"]]:
+                            waiter.found = status
+        except Exception:  # each request then reads for itself, and answers with its own problem
+            logger.exception("statuses could not be read together")
 
     def _settled(self, waiters: Sequence[Waiter]) -> set[UUID]:
-        """Return those of the waiters' outputs that need no more waiting."""
+        """Return those of the waiters' outputs that need no more waiting; none if Postgres does not tell."""
         ids = {id_ for waiter in waiters for id_ in waiter.ids}
         held = {id_ for waiter in waiters if waiter.hold for id_ in waiter.ids}
-        if not ids:
-            return set()
-        with self._database.transaction() as conn:
-            return settled(conn, list(ids), list(held))
+        self._problem, found = None, set[UUID]()
+        try:
+            if ids:
+                with self._database.transaction() as conn:
+                    found = settled(conn, list(ids), list(held))
+        except Exception as exc:  # all waiters must still be woken at their deadlines
+            if not isinstance(exc, Retriable):
+                logger.exception("parked requests cannot be looked after")
+            self._problem = exc
+        self._asked_at = time.monotonic()
+        return found
 
 
 def settled(conn: Conn, ids: Sequence[UUID], held: Sequence[UUID]) -> set[UUID]:

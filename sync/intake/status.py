@@ -11,11 +11,12 @@ from labelloop.labeling import results
 from labelloop.outputs.output import ASKED, SETTLED, OutputState
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.pipelines import outcomes
+from labelloop.store.pipelines.outcomes import Outcome
 from labelloop.store.questions import chains
 from labelloop.store.questions.chains import CorrectedStep
-from labelloop.store.tables import outcomes, unreadable
 from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables.outcomes import Outcome
+from labelloop.store.tables import unreadable
 from labelloop.store.tables.outputs import Status
 
 
@@ -46,7 +47,10 @@ def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str], source: str | None
 def contexts(conn: Conn, spec: LoopSpec, rows: Sequence[Status], source: str | None = None) -> dict[UUID, Context]:
     """Return the context of each output by its id; with `source`, steps of other sources are left out."""
     ids = [row.id for row in rows]
-    comments, not_read = output_store.comments(conn, ids), unreadable.of_outputs(conn, ids)
+    # Nobody has seen the others: they have neither comments nor answers that cannot be read.
+    shown = [row.id for row in rows if row.state != OutputState.PASSED]
+    comments = output_store.comments(conn, shown) if shown else {}
+    not_read = unreadable.of_outputs(conn, shown) if shown else {}
     held = outcomes.of_outputs(conn, ids)
     chained = [row.id for row in rows if row.trace]
     rests_on = chains.rests_on(conn, spec, chained, source=source) if chained else {}

@@ -10,8 +10,8 @@ import pytest
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import loops
+from tests.support.network.sync_service import PETS, running
 from tests.support.servers import a_database
-from tests.support.sync_service import PETS, running
 
 
 @pytest.fixture(scope="package")

@@ -10,9 +10,9 @@ import pytest
 
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
-from tests.support.answers import answer
+from tests.support.hops.answered import answer
 from tests.support.intake_client import HEADERS, URL, Intake, output
-from tests.support.sync_service import PETS
+from tests.support.network.sync_service import PETS
 
 HOLDS_OUT_MOST = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], holdout: 0.9}")
 

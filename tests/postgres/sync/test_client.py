@@ -22,7 +22,7 @@ from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from tests.support.data.keys import KEYS
 from tests.support.network.faultproxy import Proxy
-from tests.support.sync_service import PETS, TOKEN, running
+from tests.support.network.sync_service import PETS, TOKEN, running
 
 
 def output(i: int, confidence: float = 0.6, **changes: Any) -> Output:

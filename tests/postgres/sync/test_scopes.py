@@ -16,10 +16,10 @@ from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import access, loops
 from sync.service import create_app
-from tests.support.answering import FEEDBACK, Desk
+from tests.support.hops.answering_desk import FEEDBACK, Desk
 from tests.support.intake_client import URL, output
-from tests.support.oidc.provider import AUDIENCE, a_provider
-from tests.support.sync_service import running
+from tests.support.network.oidc_provider import AUDIENCE, a_provider
+from tests.support.network.sync_service import running
 
 ROUTES = {
     ("GET", "/v1/loops/pets"): "read",

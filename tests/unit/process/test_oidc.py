@@ -16,7 +16,7 @@ from labelloop.access.claims import rules
 from labelloop.errors import Busy, SettingsError
 from labelloop.process import oidc
 from labelloop.process.settings import Settings
-from tests.support.oidc.provider import AUDIENCE, Provider, a_provider, new_key
+from tests.support.network.oidc_provider import AUDIENCE, Provider, a_provider, new_key
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import re
 from pathlib import Path
 
 from benchmarks.__main__ import BENCHMARKS
-from benchmarks.support.goals import GOALS, HEAD, Measured, markdown
+from benchmarks.support.goals import ANSWERING_GOALS, GOALS, HEAD, Measured, markdown
 from benchmarks.support.turns import in_turn, percentile
 
-PAGE = (Path(__file__).parents[3] / "docs" / "operators" / "performance.md").read_text()
+DOCS = Path(__file__).parents[3] / "docs"
+PAGE = (DOCS / "operators" / "performance.md").read_text()
+WAITING = (DOCS / "pipelines" / "waiting.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("| ").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
 TABLE = {row[0]: dict(zip(HEAD, row, strict=True)) for row in ROWS if len(row) == len(HEAD)}
 
@@ -32,6 +34,15 @@ def test_the_page_gives_a_reason_for_each_goal_that_is_not_reached() -> None:
     explained = set(re.findall(r"^\*\*(.+?)\.\*\*", PAGE, re.MULTILINE))
     missed = {name for name in TABLE if TABLE[name]["reached"] == "no"}
     assert {re.split(r"[,:]", name)[0] for name in missed} <= {re.split(r"[,:]", name)[0] for name in explained}
+
+
+def test_the_page_of_waiting_has_the_goals_of_answering() -> None:
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in WAITING.splitlines()]
+    table = {row[0]: dict(zip(HEAD, row, strict=True)) for row in rows if len(row) == len(HEAD)}
+    for goal in ANSWERING_GOALS:
+        said = table[goal.name]
+        assert (said["goal"], said["measured beside it"]) == (goal.shown(), goal.against)
+        assert said["reached"] == ("yes" if goal.reached(float(said["median"].split()[0])) else "no")
 
 
 def test_every_benchmark_is_named_on_the_page() -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from labelloop.store.database import Conn, rows_of
+from labelloop.store.database import Conn, columns, rows_of
 
 
 class Kind(StrEnum):
@@ -47,25 +47,30 @@ def record(
     conn: Conn, output_id: UUID, kind: Kind, value: object, deadline_at: datetime | None
 ) -> tuple[Outcome, bool]:
     """Store the outcome unless the output has one. Returns the outcome that holds, and whether it is this one."""
-    cursor = conn.execute(
-        """
-        insert into outcomes (output_id, outcome, value, deadline_at)
-        values (%(id)s, %(outcome)s, %(value)s, %(deadline_at)s) on conflict (output_id) do nothing
-        """,
-        {
-            "id": output_id,
-            "outcome": kind,
-            "value": None if kind == Kind.UNDECIDED else Jsonb(value),
-            "deadline_at": deadline_at,
-        },
+    row = (
+        rows_of(conn, Outcome)
+        .execute(
+            f"""
+            insert into outcomes (output_id, outcome, value, deadline_at)
+            values (%(id)s, %(outcome)s, %(value)s, %(deadline_at)s) on conflict (output_id) do nothing
+            returning {columns(Outcome)}
+            """,
+            {
+                "id": output_id,
+                "outcome": kind,
+                "value": None if kind == Kind.UNDECIDED else Jsonb(value),
+                "deadline_at": deadline_at,
+            },
+        )
+        .fetchone()
     )
-    return of_outputs(conn, [output_id])[output_id], cursor.rowcount == 1
+    return (of_outputs(conn, [output_id])[output_id], False) if row is None else (row, True)
 
 
 def of_outputs(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, Outcome]:
     """Return the outcomes of these outputs; outputs without one are left out."""
     rows = rows_of(conn, Outcome).execute(
-        "select output_id, outcome, value, decided_at, deadline_at from outcomes where output_id = any(%(ids)s)",
+        f"select {columns(Outcome)} from outcomes where output_id = any(%(ids)s)",
         {"ids": list(output_ids)},
     )
     return {row.output_id: row for row in rows}

@@ -1,0 +1,34 @@
+"""Parked requests are woken, whatever Postgres does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from uuid import uuid4
+
+from labelloop.errors import Retriable
+from labelloop.store.database import Database
+from sync.answering.waiting import Waiter, Waiting
+
+
+def test_a_waiter_is_woken_at_its_deadline_although_postgres_is_away() -> None:
+    with Database("postgresql://127.0.0.1:9/nothing", wait_s=0.2) as database:
+        waiting, served = Waiting(database), threading.Event()
+        waiter = Waiter(time.monotonic() + 0.5, [uuid4()], one=("pets", "a"))
+        assert waiter.park(served.set)
+        waiting.add(waiter)
+        assert not served.wait(0.3)
+        assert served.wait(3)
+    assert isinstance(waiter.problem, Retriable)
+    assert waiter.found is None
+
+
+def test_a_waiter_whose_client_is_gone_is_forgotten() -> None:
+    with Database("postgresql://127.0.0.1:9/nothing", wait_s=0.2) as database:
+        waiting, served = Waiting(database), threading.Event()
+        waiter = Waiter(time.monotonic() + 0.3, [uuid4()])
+        assert waiter.park(served.set)
+        waiting.add(waiter)
+        assert waiter.leave()
+        assert not served.wait(1.5)
+        assert waiting._waiters == set()
