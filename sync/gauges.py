@@ -1,4 +1,4 @@
-"""Gauges: the number of open tasks of each loop, read when Prometheus asks."""
+"""Gauges: the open tasks of each loop and the rows of the outbox, read when Prometheus asks."""
 
 from __future__ import annotations
 
@@ -11,22 +11,27 @@ from prometheus_client.registry import Collector
 from labelloop.errors import LabelloopError
 from labelloop.store.database import Database
 from labelloop.store.questions import gauges
+from labelloop.store.tables import outbox
 
 
 class Window(Collector):
-    """Open tasks in Label Studio, as stored in Postgres."""
+    """Open tasks in Label Studio, and rows of the outbox, as stored in Postgres."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("labelloop_postgres_up", "1 if Postgres answers")
+        rows = GaugeMetricFamily("labelloop_outbox_rows", "Rows of the table outbox", labels=["state"])
         tasks = GaugeMetricFamily("labelloop_open_tasks", "Open tasks in Label Studio", labels=["loop"])
         try:
             with self._database.transaction() as conn:
                 for row in gauges.open_tasks(conn):
                     tasks.add_metric([row.loop], row.n)
+                counts = outbox.counts(conn)  # without the loop's name, which is whatever a writer chooses
+                rows.add_metric(["waiting"], sum(count.waiting for count in counts))
+                rows.add_metric(["refused"], sum(count.refused for count in counts))
             up.add_metric([], 1)
         except LabelloopError:
             up.add_metric([], 0)
-        return up, tasks
+        return up, tasks, rows

@@ -1,7 +1,9 @@
-"""The commands for access: invite (Label Studio); token add, list and revoke (the review pages)."""
+"""The commands for access: invite (Label Studio); token (the review pages, and a role in Postgres)."""
 
 from __future__ import annotations
 
+import re
+import secrets
 from contextlib import closing, suppress
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from labelloop.process.settings import Settings
 
 @click.group()
 def token() -> None:
-    """Manage the tokens that open the review pages."""
+    """Manage the tokens that open the review pages, and the role that writes into the outbox."""
 
 
 @token.command(short_help="Create a token and print it.")
@@ -37,6 +39,21 @@ def add(settings: Settings, name: str, scope: str, as_json: bool) -> None:
         return print_json({"name": name, "scopes": scopes, "token": made})
     click.echo(made)
     to_stderr(f"Token of {name}, scopes: {', '.join(scopes)}. Copy it now: only its hash is stored.")
+
+
+@token.command(short_help="Print the SQL that makes a role for the outbox.")
+@click.option("--role", default="labelloop_outbox", show_default=True, help="Name of the role in Postgres.")
+def outbox(role: str) -> None:
+    """Print the SQL that creates a role which may write rows into the table outbox, and do nothing else.
+
+    An administrator of the database runs it: `labelloop token outbox | psql "$ADMIN_URL"`. It contains a new password
+    each time; labelloop does not store it.
+    """
+    from labelloop.store.tables import outbox as store
+
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", role):
+        raise UsageError(f"a role is 1 to 63 of a to z, 0 to 9 and _, no digit first; it is {role!r}")
+    click.echo(store.grants(role, secrets.token_urlsafe(24)))
 
 
 @token.command("list", short_help="List names, scopes and times of all tokens.")

@@ -14,13 +14,15 @@ ROLES = {
         "push": "Push the most useful waiting outputs to Label Studio",
         "pull": "Pull new and changed answers from Label Studio",
         "project": "Recreate a loop's project in Label Studio",
-        "token": "Add, list and revoke tokens for the review pages",
+        "token": "Manage tokens of the pages; make a role for the outbox",
         "settings": "Show the settings in force, with secrets hidden",
         "migrate": "Update the database schema and register the loops",
         "completion": "Print the script for completion on the tab key",
     },
     "Send outputs": {
         "submit": "Submit the outputs in a file, one JSON object a line",
+        "consume": "Store the outputs that arrive in Kafka or RabbitMQ",
+        "outbox": "Show refused rows of the table outbox, or retry them",
     },
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",

@@ -9,7 +9,7 @@ from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_datab
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
-RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable")
+RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable", "outbox_waiting", "outbox_refused")
 """States that few outputs are in; the table shows them only if there are any."""
 with_archived = click.option("--archived", is_flag=True, help="Include archived loops.")
 
@@ -22,15 +22,17 @@ with_archived = click.option("--archived", is_flag=True, help="Include archived 
 def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
     """Count the outputs of each loop by state, and show its learner, champion and last run.
 
-    unreadable: outputs in review with an answer that labelloop cannot parse.
+    unreadable: outputs in review with an answer that labelloop cannot parse. outbox_waiting, outbox_refused: rows of
+    the table outbox that are not taken yet, and rows that cannot be stored.
     """
     from labelloop.store.tables import loops as store
-    from labelloop.store.tables import outputs, runs, unreadable
+    from labelloop.store.tables import outbox, outputs, runs, unreadable
     from labelloop.store.tables import versions as version_store
 
     rows = []
     with open_database(settings) as db, db.transaction() as conn:
         names = store.names(conn, archived=True) if archived and loop is None else loop_names(db, loop, archived=True)
+        written = {count.loop: count for count in outbox.counts(conn)}
         for name in names:
             champion = version_store.champion(conn, name)
             latest = runs.latest(conn, name, 1)
@@ -39,6 +41,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "outbox_waiting": written[name].waiting if name in written else 0,
+                    "outbox_refused": written[name].refused if name in written else 0,
                     "learner": spec.learner.name if (spec := store.get(conn, name)) else None,
                     "champion": champion.id[:12] if champion else "pipeline",
                     "last_run": latest[0].status if latest else None,

@@ -22,7 +22,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
 from labelloop.store.questions import health
-from labelloop.store.tables import loops, projects, unreadable
+from labelloop.store.tables import loops, outbox, projects, unreadable
 from sync.project.project import ML_TITLE, check_is_ours, hook_path
 
 AGAIN_S = 2.0
@@ -91,6 +91,7 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
     yield _try("connections", connections)
     yield _try("workers", workers)
     yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
+    yield _try("outbox", lambda: work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1)))
 
 
 def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]:

@@ -8,6 +8,7 @@ from console.doctor.findings import Finding, fault, good, hint
 from labelloop.process.rooms import command_line
 from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
+from labelloop.store.tables.outbox import Count, Refused
 
 POOL = 8
 """Connections that each of our processes may hold: the default size of a Database."""
@@ -105,6 +106,20 @@ def stuck(rows: Sequence[OpenJob], beat_s: float) -> Finding:
         "; ".join(said[:3]) + (f"; and {len(said) - 3} more" if len(said) > 3 else ""),
         why="only a running worker does jobs, and it also takes back the jobs of a dead one",
         repair=" and ".join(command_line(room) for room in sorted(rooms)) + "  # restart it; or `labelloop up`",
+    )
+
+
+def outbox(rows: Sequence[Count], first: Sequence[Refused]) -> Finding:
+    """Report rows of the outbox that cannot be stored. `first`: at most one of them, as an example."""
+    refused, waiting = sum(row.refused for row in rows), sum(row.waiting for row in rows)
+    if not refused:
+        return good("outbox", f"{waiting} rows wait" if waiting else "empty")
+    example = f", for example row {first[0].id} of loop {first[0].loop[:50]!r}: {first[0].problem}" if first else ""
+    return fault(
+        "outbox",
+        f"{refused} rows cannot be stored{example}",
+        why="the output of a refused row is in no loop, and its writer was told nothing",
+        repair="labelloop outbox list  # then retry or discard them",
     )
 
 

@@ -28,6 +28,7 @@ ROWS = {
     "output_events": f"output_id {_OUTPUTS}",
     "outputs": "loop = %(loop)s",
     "batches": "loop = %(loop)s",
+    "outbox": "loop = %(loop)s",
     "pull_requests": "loop = %(loop)s",
     "projects": "loop = %(loop)s",
     "procrastinate_jobs": "args ->> 'loop' = %(loop)s and status = 'todo'",

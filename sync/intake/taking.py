@@ -47,11 +47,19 @@ class Batch:
     """By key, in the order of the lines. If several lines have one key, the first of them counts."""
     lines: dict[str, int]
     """The number of each row's line, by key."""
-    repeated: int
-    """How many lines have a key that an earlier line has too."""
+    later: list[tuple[int, str, bytes]]
+    """Each line whose key an earlier line has too: its number, its key, and the hash of its body."""
     invalid: list[Problem]
-    conflicts: list[Problem]
-    """Lines that repeat the key of an earlier line with another body."""
+
+    @property
+    def repeated(self) -> int:
+        """How many lines have a key that an earlier line has too."""
+        return len(self.later)
+
+    @property
+    def conflicts(self) -> list[Problem]:
+        """Lines that repeat the key of an earlier line with another body."""
+        return [_conflict(n, key) for n, key, sha256 in self.later if sha256 != self.rows[key].sha256]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,7 @@ class Taken:
     repeated: int
     """How many lines have a key that an earlier line has too."""
     conflicts: list[Problem]
-    """Lines whose key is stored with another body. They are not written."""
+    """Lines whose key is stored with another body, repeated lines too. They are not written."""
 
 
 class Rejected(Skippable):
@@ -91,14 +99,14 @@ def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line]) -> Taken:
         raise Rejected(conflicts=batch.conflicts)
     taken = store(conn, spec, batch)
     if taken.conflicts:
-        raise Rejected(conflicts=taken.conflicts)
+        raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in batch.lines.values()])
     return taken
 
 
-def read(spec: LoopSpec, lines: Iterable[Line]) -> Batch:
-    """Read and check the lines, and choose each output's lane. Stops after MAX_PROBLEMS invalid lines."""
+def read(spec: LoopSpec, lines: Iterable[Line], *, max_problems: int = MAX_PROBLEMS) -> Batch:
+    """Read and check the lines, and choose each output's lane. Stops after `max_problems` invalid lines."""
     rows, numbers = dict[str, Row](), dict[str, int]()
-    invalid, conflicts, repeated = list[Problem](), list[Problem](), 0
+    invalid, later = list[Problem](), list[tuple[int, str, bytes]]()
     labels, sends = dict.fromkeys(spec.labels), spec.sends
     for number, raw in lines:
         value: Any = None
@@ -108,36 +116,40 @@ def read(spec: LoopSpec, lines: Iterable[Line]) -> Batch:
             output = fitting.check(output, spec.config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             invalid.append(Problem(number, _key(value), exc.path, str(exc)))
-            if len(invalid) >= MAX_PROBLEMS:
+            if len(invalid) >= max_problems:
                 break
             continue
         row = Row.of(output, lanes.place(output, spec, sends))
         earlier = rows.setdefault(output.key, row)
         if earlier is row:
             numbers[output.key] = number
-            continue
-        repeated += 1
-        if earlier.sha256 != row.sha256:
-            conflicts.append(_conflict(number, output.key))
-    return Batch(rows, numbers, repeated, invalid, conflicts)
+        else:
+            later.append((number, output.key, row.sha256))
+    return Batch(rows, numbers, later, invalid)
 
 
 def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
-    """Store the rows of the batch, except those whose key is stored with another body, and ask for the next jobs."""
+    """Store the rows of the batch, except those whose key is stored with another body, and ask for the next jobs.
+
+    Each line is compared with what is stored, as if it had come alone, so the size of batches changes nothing.
+    """
     if not batch.rows:
-        return Taken([], 0, 0, batch.repeated, [])
+        return Taken([], 0, 0, 0, [])
     new, known, conflicts = output_store.insert(conn, spec.name, list(batch.rows.values()))
     if any(stored.state == "waiting" for stored in new):
         if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)
         jobs.ask(conn, jobs.PUSH, spec.name)
     by_key = {stored.key: stored for stored in (*new, *known)}
+    bodies = {stored.key: stored.sha256 for stored in (*new, *known, *conflicts)}
+    others = [(batch.lines[stored.key], stored.key) for stored in conflicts]
+    others += [(number, key) for number, key, sha256 in batch.later if sha256 != bodies[key]]
     return Taken(
         outputs=[by_key[key] for key in batch.rows if key in by_key],
         new=len(new),
         known=len(known),
         repeated=batch.repeated,
-        conflicts=[_conflict(batch.lines[stored.key], stored.key) for stored in conflicts],
+        conflicts=[_conflict(number, key) for number, key in others],
     )
 
 
