@@ -13,12 +13,13 @@ import click
 import httpx
 import psycopg
 
-from benchmarks import diverse, intake, memory, next_k, predict, pull, push, ranking, renewal, rescore, submit
+from benchmarks import diverse, intake, kafka, memory, next_k, predict, pull, push, ranking, renewal, rescore, submit
 from benchmarks.support.goals import Measured, markdown
 from benchmarks.support.rooms import Servers, servers
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,
+    "kafka": kafka.measure,
     "push": push.measure,
     "pull": pull.measure,
     "submit": submit.measure,

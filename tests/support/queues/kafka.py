@@ -18,6 +18,7 @@ class Kafka:
 
     def __init__(self) -> None:
         mock = {"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 3, "linger.ms": 20}
+        mock["message.max.bytes"] = 2_000_000
         self._producer = confluent_kafka.Producer(mock)
         brokers = self._producer.list_topics(timeout=10).brokers.values()
         self.bootstrap = ",".join(f"{broker.host}:{broker.port}" for broker in brokers)
@@ -33,11 +34,13 @@ class Kafka:
         assert self._producer.flush(30) == 0
 
     def read(self, topic: str) -> list[Any]:
-        """Return all messages of the topic, partition by partition."""
+        """Return all messages of the topic, partition by partition; none if there is no topic."""
         reader = confluent_kafka.Consumer(
             {"bootstrap.servers": self.bootstrap, "group.id": "reader", "enable.auto.commit": False, "log_level": 3}
         )
-        reader.list_topics(topic, timeout=10)  # creates it
+        if topic not in reader.list_topics(timeout=10).topics:
+            reader.close()
+            return []
         reader.assign([TopicPartition(topic, number, 0) for number in range(PARTITIONS)])
         ends = [
             reader.get_watermark_offsets(TopicPartition(topic, number), timeout=10)[1] for number in range(PARTITIONS)

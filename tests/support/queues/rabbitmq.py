@@ -18,9 +18,8 @@ from console.local.places import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Of Debian's package; the one in the path changes the user and the environment."""
-MISSING = (
-    None if SERVER.exists() and shutil.which("epmd") else "RabbitMQ is not installed: apt-get install rabbitmq-server"
-)
+IS_HERE = SERVER.exists() and shutil.which("epmd") is not None
+MISSING = "RabbitMQ is not installed: apt-get install rabbitmq-server"
 
 
 class RabbitMQ:
