@@ -26,7 +26,7 @@ PARTITIONS = 4
 
 
 def measure(servers: Servers, *, quick: bool) -> list[Measured]:
-    n, repeats = (5_000, 1) if quick else (15_000, 6)
+    n, repeats = (5_000, 1) if quick else (10_000, 4)
     broker = Producer({"bootstrap.servers": "mock", "test.mock.num.brokers": 1, "log_level": 3, "linger.ms": 50})
     brokers = ",".join(f"{one.host}:{one.port}" for one in broker.list_topics(timeout=10).brokers.values())
     lines = [json.dumps(item.to_json()).encode() for item in texts(n, np.random.default_rng(0))]

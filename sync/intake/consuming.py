@@ -1,4 +1,4 @@
-"""What the consumers of Kafka and RabbitMQ share: waiting for Postgres, an orderly end, counts and heartbeat."""
+"""The common part of the consumers of Kafka and RabbitMQ: waiting for Postgres, an orderly end, counts, heartbeat."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REPORT_EVERY_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """When a batch is full. A larger one costs less for each message; a shorter wait stores a message sooner."""
+    """Limits of a batch. A larger one costs less for each message; a shorter wait stores a message sooner."""
 
     messages: int = 1_000
     wait_s: float = 0.2
@@ -141,7 +141,7 @@ class Consuming:
 
 
 def reason(message: Message, problem: Problem, **origin: str | int) -> dict[str, str]:
-    """Return the headers of a dead letter: where the message came from, and what is wrong with which field."""
+    """Return the headers of a dead letter: the place that the message came from, the faulty field, and the reason."""
     words = {"loop": message.loop, "field": problem.field, "message": problem.message, **origin}
     return {f"labelloop-{name}": _header(str(word)) for name, word in words.items()}
 

@@ -39,13 +39,13 @@ OURS = frozenset({"enable.auto.commit", "enable.auto.offset.store", "group.id", 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the messages are, and where the dead letters go."""
+    """Brokers and topics of the messages, and the topic of the dead letters."""
 
     bootstrap: str
     topics: Sequence[str]
     group: str
     dead_letter: str | None = None
-    """Topic of the dead letters; None: the message's topic and DEAD."""
+    """Topic of the dead letters; None if it is the message's topic followed by DEAD."""
     config: Mapping[str, str] = field(default_factory=dict)
     """Settings of librdkafka, such as those of TLS and SASL, for the consumer and the producer of dead letters."""
 

@@ -34,7 +34,7 @@ LASTS_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the messages are, and where the dead letters go."""
+    """Broker and queue of the messages, and the exchange of the dead letters."""
 
     url: str
     """amqp:// or amqps://user:password@host:port/vhost"""

@@ -53,7 +53,7 @@ class Batch:
 
     @property
     def repeated(self) -> int:
-        """How many lines have a key that an earlier line has too."""
+        """Number of lines whose key an earlier line has too."""
         return len(self.later)
 
     @property
@@ -131,7 +131,7 @@ def read(spec: LoopSpec, lines: Iterable[Line], *, max_problems: int = MAX_PROBL
 def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
     """Store the rows of the batch, except those whose key is stored with another body, and ask for the next jobs.
 
-    Each line is compared with what is stored, as if it had come alone, so the size of batches changes nothing.
+    Each line is compared with the stored body of its key, as if it had come alone. The size of batches changes nothing.
     """
     if not batch.rows:
         return Taken([], 0, 0, 0, [])

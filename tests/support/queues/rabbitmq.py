@@ -17,7 +17,7 @@ import pika.exceptions
 from console.local.places import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-"""Of Debian's package; the one in the path changes the user and the environment."""
+"""The program of Debian's package; the one in the path changes the user and the environment."""
 IS_HERE = SERVER.exists() and shutil.which("epmd") is not None
 MISSING = "RabbitMQ is not installed: apt-get install rabbitmq-server"
 
@@ -32,7 +32,7 @@ class RabbitMQ:
         self.port, mapper = free_port(), str(free_port())
         self._env = {
             "PATH": os.environ["PATH"],
-            "HOME": str(folder),  # of the cookie by which Erlang's nodes know each other
+            "HOME": str(folder),  # holds the cookie by which Erlang's nodes know each other
             "ERL_EPMD_PORT": mapper,
             "RABBITMQ_NODENAME": f"labelloop{self.port}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
