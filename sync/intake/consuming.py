@@ -54,7 +54,10 @@ class Consuming:
         self._dead = Counter("labelloop_dead_letters", "Messages that became dead letters", registry=registry)
         if metrics is not None:
             host, port = _address(metrics)
-            start_http_server(port, host, registry)
+            try:
+                start_http_server(port, host, registry)
+            except OSError as exc:
+                raise UsageError(f"the metrics cannot be served at {metrics}: {exc}") from exc
         self._since = dict.fromkeys(("new", "known", "dead"), 0)
         self._report_at = 0.0
 

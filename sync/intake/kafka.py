@@ -33,6 +33,8 @@ LARGEST_DEAD = 64 << 20
 """Bytes of the largest dead letter that the producer sends; the broker's limit may be lower."""
 CUT = 1_000
 """Bytes that a dead letter keeps of a body that the broker refuses as too large."""
+END_WITHIN_S = 5.0
+"""Seconds that dead letters may take after the process was told to end."""
 OURS = frozenset({"enable.auto.commit", "enable.auto.offset.store", "group.id", "bootstrap.servers"})
 """Settings of the client that the options set, or that would lose messages."""
 
@@ -91,6 +93,7 @@ class _Kafka:
     def __init__(self, source: Source, consuming: Consuming, batching: Batching, consumer: Any) -> None:
         self._source, self._consuming, self._batching, self._consumer = source, consuming, batching, consumer
         self._producer: Any = None
+        self._paused = False
         self._next: list[Any] = []
         """Messages that came while the consumer waited for Postgres."""
 
@@ -155,6 +158,7 @@ class _Kafka:
         """Stay a member of the group without taking messages: partitions that a rebalance brings are paused too."""
         try:
             self._consumer.pause(self._consumer.assignment())
+            self._paused = True
         except KafkaException as exc:
             _report(exc.args[0])
         message = self._consumer.poll(seconds)
@@ -165,7 +169,9 @@ class _Kafka:
                 self._next.append(message)
 
     def _resume(self) -> None:
-        self._consumer.resume(self._consumer.assignment())
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
 
     # -- dead letters and offsets ------------------------------------------------------------------------------------
 
@@ -211,9 +217,12 @@ class _Kafka:
             self._letters().poll(0.1)
 
     def _flush(self) -> None:
-        """Wait until each dead letter is delivered or has failed."""
-        while self._letters().flush(0.5) and not self._consuming.stopping.is_set():
+        """Wait until each dead letter is delivered or has failed; when the process is to end, END_WITHIN_S at most."""
+        began = time.monotonic()
+        while self._letters().flush(0.5):
             self._consuming.beat()
+            if self._consuming.stopping.is_set() and time.monotonic() > began + END_WITHIN_S:
+                return
 
     def _letters(self) -> Any:
         if self._producer is None:

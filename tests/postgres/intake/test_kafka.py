@@ -139,6 +139,31 @@ def test_a_second_consumer_of_the_group_takes_its_share_and_nothing_is_lost(
     assert stored(database) == 3_000
 
 
+def test_a_batch_in_progress_is_finished_when_the_process_is_told_to_end(
+    database: Database, kafka: Kafka, topic: str
+) -> None:
+    of = source(kafka, topic)
+    kafka.send(topic, [body("a"), b"{"], partitions=1)
+    with consuming(database, lambda *how: consume(of, *how)) as own, database.transaction() as conn:
+        conn.execute("lock table outputs in exclusive mode")
+        blocked = "select 1 from pg_locks where not granted and relation = 'outputs'::regclass"
+        until(lambda: conn.execute(blocked).fetchone())
+        own.stopping.set()
+    assert kafka.committed(topic, of.group) == 2
+    assert (keys(database), len(kafka.read(topic + DEAD))) == (["a"], 1)
+
+
+def test_without_a_broker_it_waits_and_ends_in_order(database_url: str, topic: str, tmp_path: Path) -> None:
+    heartbeat = tmp_path / "heartbeat"
+    words = ["kafka", "--bootstrap", "127.0.0.1:9", "--topic", topic, "--loop", "pets"]
+    process = Process(database_url, words, LABELLOOP_HEARTBEAT_FILE=str(heartbeat), LABELLOOP_HEARTBEAT_S="0.2")
+    until(heartbeat.exists)
+    first = heartbeat.stat().st_mtime
+    until(lambda: heartbeat.stat().st_mtime > first)
+    status, log = process.end()
+    assert (status, "kafka:" in log) == (0, True), log
+
+
 def test_settings_that_would_lose_messages_are_refused() -> None:
     with pytest.raises(UsageError, match=r"enable\.auto\.commit cannot be set"):
         Source("b", ["t"], "g", config={"enable.auto.commit": "true"}).check()

@@ -6,11 +6,12 @@ Every way in must refuse each of them, alone and in the middle of a batch. The l
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.support.intake_client import output
 
 
-def body(key: str, **changes: object) -> bytes:
+def body(key: str, **changes: Any) -> bytes:
     """Return a valid output with changes, as JSON."""
     return json.dumps(output(key, **changes)).encode()
 
