@@ -9,9 +9,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
+from labelloop.store import outbox
 from labelloop.store.database import Database
 from labelloop.store.questions import gauges
-from labelloop.store.tables import outbox
 
 
 class Window(Collector):

@@ -25,8 +25,9 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     unreadable: outputs in review with an answer that labelloop cannot parse. outbox_waiting, outbox_refused: rows of
     the table outbox that are not taken yet, and rows that cannot be stored.
     """
+    from labelloop.store import outbox
     from labelloop.store.tables import loops as store
-    from labelloop.store.tables import outbox, outputs, runs, unreadable
+    from labelloop.store.tables import outputs, runs, unreadable
     from labelloop.store.tables import versions as version_store
 
     rows = []

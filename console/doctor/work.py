@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
 from labelloop.process.rooms import command_line
+from labelloop.store.outbox import Count, Refused
 from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
-from labelloop.store.tables.outbox import Count, Refused
 
 POOL = 8
 """Connections that each of our processes may hold: the default size of a Database."""

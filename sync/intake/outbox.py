@@ -10,8 +10,8 @@ import logging
 import time
 
 from labelloop.errors import Unstorable
+from labelloop.store import outbox
 from labelloop.store.database import Database
-from labelloop.store.tables import outbox
 from sync.intake import messages
 from sync.intake.messages import MAX_BATCH_BYTES, Message
 

@@ -15,8 +15,8 @@ from sync.intake.consuming import Batching
 from sync.intake.kafka import DEAD, Source, consume
 from tests.support.data.malformed import MALFORMED, body
 from tests.support.intake_client import SPEC
-from tests.support.queues.consumers import Process, consuming, keys, killed_three_times, line_to, stored, until
-from tests.support.queues.kafka import Kafka, headers
+from tests.support.network.kafka import Kafka, headers
+from tests.support.workers.consumers import Process, consuming, keys, killed_three_times, line_to, stored, until
 
 GROUP = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "500", "log_level": "3"}
 

@@ -14,7 +14,7 @@ from labelloop.store.tables import loops
 from sync.intake.messages import Message, settle
 from tests.support.data.malformed import body
 from tests.support.intake_client import SPEC
-from tests.support.queues.consumers import keys
+from tests.support.workers.consumers import keys
 
 Sent = tuple[str, str, str]
 """A loop, a key and a version; the version `{` stands for a malformed message."""

@@ -19,13 +19,14 @@ from console.cli import main
 from console.doctor import work
 from console.doctor.findings import Level
 from console.local.supervisor import ROOT, python_env
+from labelloop.store import outbox
 from labelloop.store.database import Database
-from labelloop.store.tables import loops, outbox
+from labelloop.store.tables import loops
 from sync.gauges import Window
 from sync.intake.outbox import take_all, take_some
 from tests.support.data.malformed import MALFORMED, body
 from tests.support.intake_client import SPEC
-from tests.support.queues.consumers import keys, stored, until
+from tests.support.workers.consumers import keys, stored, until
 
 
 @pytest.fixture(autouse=True)

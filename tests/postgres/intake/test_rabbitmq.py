@@ -14,8 +14,8 @@ from sync.intake.consuming import Batching
 from sync.intake.rabbitmq import DEAD, Source, consume
 from tests.support.data.malformed import MALFORMED, body
 from tests.support.intake_client import SPEC
-from tests.support.queues.consumers import Process, consuming, keys, killed_three_times, line_to, stored, until
-from tests.support.queues.rabbitmq import IS_HERE, MISSING, RabbitMQ
+from tests.support.network.rabbitmq import IS_HERE, MISSING, RabbitMQ
+from tests.support.workers.consumers import Process, consuming, keys, killed_three_times, line_to, stored, until
 
 pytestmark = pytest.mark.skipif(not IS_HERE, reason=MISSING)
 
