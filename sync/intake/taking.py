@@ -99,7 +99,8 @@ def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line]) -> Taken:
         raise Rejected(conflicts=batch.conflicts)
     taken = store(conn, spec, batch)
     if taken.conflicts:
-        raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in batch.lines.values()])
+        firsts = set(batch.lines.values())  # each key is named once
+        raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in firsts])
     return taken
 
 

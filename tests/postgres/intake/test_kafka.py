@@ -153,6 +153,15 @@ def test_a_batch_in_progress_is_finished_when_the_process_is_told_to_end(
     assert (keys(database), len(kafka.read(topic + DEAD))) == (["a"], 1)
 
 
+def test_a_dead_letter_that_is_too_large_for_the_broker_is_cut(database: Database, kafka: Kafka, topic: str) -> None:
+    of = Source(kafka.bootstrap, [topic], "g-" + topic, config={**GROUP, "message.max.bytes": "2000"})
+    kafka.send(topic, [b"{" + b"x" * 5_000])
+    with consuming(database, lambda *how: consume(of, *how)):
+        until(lambda: kafka.committed(topic, of.group) == 1)
+    (letter,) = kafka.read(topic + DEAD)
+    assert (letter.value(), headers(letter)["labelloop-cut"]) == (b"{" + b"x" * 999, "5001")
+
+
 def test_without_a_broker_it_waits_and_ends_in_order(database_url: str, topic: str, tmp_path: Path) -> None:
     heartbeat = tmp_path / "heartbeat"
     words = ["kafka", "--bootstrap", "127.0.0.1:9", "--topic", topic, "--loop", "pets"]
