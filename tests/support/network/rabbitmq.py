@@ -14,7 +14,7 @@ from typing import Any
 import pika
 import pika.exceptions
 
-from console.local.places import free_port
+from console.local.places import free_port, is_free
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The program of Debian's package; the one in the path changes the user and the environment."""
@@ -45,6 +45,8 @@ class RabbitMQ:
         }
         # Started here, because the server would leave one of its own running.
         self._mapper = subprocess.Popen(["epmd", "-port", mapper], env=self._env)
+        while is_free(int(mapper)):
+            time.sleep(0.05)
         self.start()
 
     @property
@@ -54,7 +56,7 @@ class RabbitMQ:
     def start(self) -> None:
         with (self._folder / "output.log").open("ab") as log:
             self._server = subprocess.Popen([SERVER], env=self._env, stdout=log, stderr=log, start_new_session=True)
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120  # a busy machine takes 30
         while True:
             try:
                 self.connect().close()
