@@ -17,6 +17,7 @@ from benchmarks import (
     answering,
     diverse,
     intake,
+    kafka,
     memory,
     next_k,
     predict,
@@ -32,6 +33,7 @@ from benchmarks.support.rooms import Servers, servers
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,
+    "kafka": kafka.measure,
     "push": push.measure,
     "pull": pull.measure,
     "submit": submit.measure,

@@ -23,6 +23,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
+from sync.intake import outbox
 from sync.project.project import ensure_project
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
@@ -40,6 +41,8 @@ REFILL = 0.3
 twice what an import of one does."""
 IDLE_BEFORE_TOP_UP_S = 20.0
 """After this many seconds without an answer the window is refilled to the last place."""
+OUTBOX_EVERY_S = 2.0
+"""Seconds between two looks into the outbox."""
 END_WITHIN_S = 8.0
 """After SIGTERM a job may finish within this time. A job that is cut off is found again as if it had been killed."""
 
@@ -169,7 +172,7 @@ def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
 
 
 def duties(own: SyncJobs) -> Duties:
-    """Return what the worker does: two jobs, the callbacks, and periodic checks."""
+    """Return what the worker does: two jobs, and periodic checks."""
     sender = Sender(own.settings, own.database)
     return Duties(
         queue=jobs.SYNC_QUEUE,
@@ -178,6 +181,7 @@ def duties(own: SyncJobs) -> Duties:
             Check("every loop is pushed and pulled", own.settings.pull_every_s, in_thread(own.ask_for_all)),
             Check("callbacks are sent", LOOK_EVERY_S, sender.look),
             Check("old deliveries are deleted", CLEAN_EVERY_S, sender.clean),
+            Check("the outbox is taken", OUTBOX_EVERY_S, in_thread(outbox.take_all, own.database)),
         ],
         concurrency=CONCURRENCY,
         end_within_s=END_WITHIN_S,

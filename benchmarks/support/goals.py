@@ -48,6 +48,7 @@ SERVICE_GOALS = (
     INTAKE_MEMORY := Goal("intake, peak memory of the service", "a fixed limit", 300, "MB"),
     PUSH := Goal("push", "Label Studio's bare import of the same tasks in the same batches", 1.2),
     PULL := Goal("pull, stored and resolved", "Label Studio's bare incremental read of the same tasks", 1.3),
+    KAFKA_RATE := Goal("intake from Kafka, rate", "the same outputs over HTTP", 0.8, at_least=True),
     SUBMIT_P50 := Goal("submit while training runs, p50", "the same project without labelloop", 1.15),
     SUBMIT_P95 := Goal("submit while training runs, p95", "the same project without labelloop", 1.15),
     QUIET_P50 := Goal("submit while nothing trains, p50", "the same project without labelloop", 1.1),

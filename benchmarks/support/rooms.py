@@ -107,6 +107,12 @@ class House:
             yield process
 
     @contextmanager
+    def consuming(self, words: Sequence[str]) -> Iterator[psutil.Popen]:
+        """`python -m` and these words: a consumer of a queue."""
+        with self._process(*words) as process:
+            yield process
+
+    @contextmanager
     def _process(self, *words: str) -> Iterator[psutil.Popen]:
         env = python_env() | self.settings.to_env()
         log = self.settings.data_dir / "processes.log"

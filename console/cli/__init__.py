@@ -19,7 +19,7 @@ from console.cli import (
     training,
     versions,
 )
-from console.cli.pipelines import callbacks, rule, tokens, transfer
+from console.cli.pipelines import callbacks, consume, outbox, rule, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
 
@@ -35,11 +35,13 @@ def main() -> None:
 TOPICS = (
     callbacks,
     completion,
+    consume,
     decisions,
     doctor,
     invite,
     lineage,
     loops,
+    outbox,
     people,
     rule,
     runs,

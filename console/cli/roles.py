@@ -25,6 +25,8 @@ ROLES = {
         "submit": "Submit the outputs or traces in a file",
         "backtest": "Tell what a changed rule would have sent",
         "try": "Tell which outputs of a file would be asked, and why",
+        "consume": "Store the outputs that arrive in Kafka or RabbitMQ",
+        "outbox": "Show refused rows of the table outbox, or retry them",
         "export": "Export the reviewers' feedback, or its changes",
         "callback": "Tell your programs of answers by signed web requests",
     },

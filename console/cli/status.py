@@ -9,7 +9,16 @@ from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_datab
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 
-RARE_STATES = ("pushing", "quarantined", "withdrawn", "unreadable", "dead_deliveries", "rests_on_correction")
+RARE_STATES = (
+    "pushing",
+    "quarantined",
+    "withdrawn",
+    "unreadable",
+    "dead_deliveries",
+    "rests_on_correction",
+    "outbox_waiting",
+    "outbox_refused",
+)
 """Counts that are seldom above 0; the table shows them only if one is."""
 with_archived = click.option("--archived", is_flag=True, help="Include archived loops.")
 
@@ -24,8 +33,10 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     unreadable: outputs in review with an answer that labelloop cannot parse. dead_deliveries: events of callbacks that
     were given up; `labelloop callback deliveries --dead` lists them. rests_on_correction: outputs after a corrected
-    step of the same trace.
+    step of the same trace. outbox_waiting, outbox_refused: rows of the table outbox that are not taken yet, and rows
+    that cannot be stored.
     """
+    from labelloop.store import outbox
     from labelloop.store.callbacks import registered
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
@@ -35,6 +46,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     rows = []
     with open_database(settings) as db, db.transaction() as conn:
         names = store.names(conn, archived=True) if archived and loop is None else loop_names(db, loop, archived=True)
+        written = {count.loop: count for count in outbox.counts(conn)}
         for name in names:
             champion = version_store.champion(conn, name)
             latest, spec = runs.latest(conn, name, 1), store.get(conn, name)
@@ -45,6 +57,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "unreadable": unreadable.outputs(conn, name),
                     "dead_deliveries": registered.dead(conn, name),
                     "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,
+                    "outbox_waiting": written[name].waiting if name in written else 0,
+                    "outbox_refused": written[name].refused if name in written else 0,
                     "learner": spec.learner.name if spec else None,
                     "champion": champion.id[:12] if champion else "pipeline",
                     "last_run": latest[0].status if latest else None,

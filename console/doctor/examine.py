@@ -19,6 +19,7 @@ from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import outbox
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
@@ -93,6 +94,7 @@ def _postgres(conn: Conn, settings: Settings, clocks: Clocks) -> Iterator[Findin
     yield _try("workers", workers)
     yield _try("jobs", lambda: work.stuck(health.jobs(conn), settings.heartbeat_s))
     yield _try("callbacks", lambda: work.callbacks(registered.list_(conn), registered.counts(conn)))
+    yield _try("outbox", lambda: work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1)))
 
 
 def _specs(conn: Conn, loop: str | None, found: list[Finding]) -> list[LoopSpec]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from console.doctor.findings import Finding, fault, good, hint
 from labelloop.process.rooms import command_line
 from labelloop.store.callbacks.registered import Callback, CallbackCounts
+from labelloop.store.outbox import Count, Refused
 from labelloop.store.questions.health import OpenJob, ServerState
 from labelloop.store.tables.jobs import BACKEND_QUEUE, SYNC_QUEUE, WORKER_CONNECTIONS, worker_name
 
@@ -134,6 +135,20 @@ def _pending(counts: Sequence[CallbackCounts]) -> Finding:
         return hint("callbacks", f"{says}; `labelloop callback deliveries` says why")
     pending = sum(row.pending for row in counts)
     return good("callbacks", f"{pending} deliveries pending to {len(counts)} callbacks" if counts else "there are none")
+
+
+def outbox(rows: Sequence[Count], first: Sequence[Refused]) -> Finding:
+    """Report rows of the outbox that cannot be stored. `first`: at most one of them, as an example."""
+    refused, waiting = sum(row.refused for row in rows), sum(row.waiting for row in rows)
+    if not refused:
+        return good("outbox", f"{waiting} rows wait" if waiting else "empty")
+    example = f", for example row {first[0].id} of loop {first[0].loop[:50]!r}: {first[0].problem}" if first else ""
+    return fault(
+        "outbox",
+        f"{refused} rows cannot be stored{example}",
+        why="the output of a refused row is in no loop, and its writer was told nothing",
+        repair="labelloop outbox list  # then retry or discard them",
+    )
 
 
 def _is_dead(silence: float | None, beat_s: float) -> bool:

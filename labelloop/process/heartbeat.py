@@ -33,6 +33,23 @@ async def beat(file: Path | None, every_s: float) -> None:
         await asyncio.sleep(every_s)
 
 
+class Pulse:
+    """The heartbeat of a process without an event loop: it calls `beat` wherever it waits."""
+
+    def __init__(self, file: Path | None, every_s: float) -> None:
+        self._file, self._every_s, self._due = file, every_s, 0.0
+
+    def beat(self) -> None:
+        """Touch the file if a beat is due."""
+        if self._file is None or time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + self._every_s
+        try:
+            self._file.touch()
+        except OSError as exc:
+            logger.warning("the heartbeat cannot be written: %s", exc)
+
+
 def age_s(file: Path) -> float | None:
     """Return the seconds since the last beat; None if there was none."""
     try:

@@ -35,6 +35,7 @@ ROWS = {
     "outputs": "loop = %(loop)s",
     "spec_versions": "loop = %(loop)s",
     "batches": "loop = %(loop)s",
+    "outbox": "loop = %(loop)s",
     "pull_requests": "loop = %(loop)s",
     "projects": "loop = %(loop)s",
     "procrastinate_jobs": "args ->> 'loop' = %(loop)s and status = 'todo'",

@@ -48,11 +48,19 @@ class Batch:
     """By key, in the order of the lines. If several lines have one key, the first of them counts."""
     lines: dict[str, int]
     """The number of each row's line, by key."""
-    repeated: int
-    """How many lines have a key that an earlier line has too."""
+    later: list[tuple[int, str, bytes]]
+    """Each line whose key an earlier line has too: its number, its key, and the hash of its body."""
     invalid: list[Problem]
-    conflicts: list[Problem]
-    """Lines that repeat the key of an earlier line with another body."""
+
+    @property
+    def repeated(self) -> int:
+        """Number of lines whose key an earlier line has too."""
+        return len(self.later)
+
+    @property
+    def conflicts(self) -> list[Problem]:
+        """Lines that repeat the key of an earlier line with another body."""
+        return [_conflict(n, key) for n, key, sha256 in self.later if sha256 != self.rows[key].sha256]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +76,7 @@ class Taken:
     repeated: int
     """How many lines have a key that an earlier line has too."""
     conflicts: list[Problem]
-    """Lines whose key is stored with another body. They are not written."""
+    """Lines whose key is stored with another body, repeated lines too. They are not written."""
 
 
 class Rejected(Skippable):
@@ -92,17 +100,20 @@ def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None =
         raise Rejected(conflicts=batch.conflicts)
     taken = store(conn, spec, batch)
     if taken.conflicts:
-        raise Rejected(conflicts=taken.conflicts)
+        firsts = set(batch.lines.values())  # each key is named once
+        raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in firsts])
     return taken
 
 
-def read(spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Batch:
-    """Read and check the lines, and choose each output's lane. Stops after MAX_PROBLEMS invalid lines.
+def read(
+    spec: LoopSpec, lines: Iterable[Line], source: str | None = None, *, max_problems: int = MAX_PROBLEMS
+) -> Batch:
+    """Read and check the lines, and choose each output's lane. Stops after `max_problems` invalid lines.
 
     `source`: the only source that the sender may use, which its outputs get if they name none; None for any.
     """
     rows, numbers = dict[str, Row](), dict[str, int]()
-    invalid, conflicts, repeated = list[Problem](), list[Problem](), 0
+    invalid, later = list[Problem](), list[tuple[int, str, bytes]]()
     labels, sends = dict.fromkeys(spec.labels), spec.sends
     for number, raw in lines:
         value: Any = None
@@ -112,24 +123,25 @@ def read(spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Ba
             output = fitting.check(output, spec.config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             invalid.append(Problem(number, _key(value), exc.path, str(exc)))
-            if len(invalid) >= MAX_PROBLEMS:
+            if len(invalid) >= max_problems:
                 break
             continue
         row = Row.of(output, lanes.place(output, spec, sends))
         earlier = rows.setdefault(output.key, row)
         if earlier is row:
             numbers[output.key] = number
-            continue
-        repeated += 1
-        if earlier.sha256 != row.sha256:
-            conflicts.append(_conflict(number, output.key))
-    return Batch(rows, numbers, repeated, invalid, conflicts)
+        else:
+            later.append((number, output.key, row.sha256))
+    return Batch(rows, numbers, later, invalid)
 
 
 def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
-    """Store the rows of the batch, except those whose key is stored with another body, and ask for the next jobs."""
+    """Store the rows of the batch, except those whose key is stored with another body, and ask for the next jobs.
+
+    Each line is compared with the stored body of its key, as if it had come alone. The size of batches changes nothing.
+    """
     if not batch.rows:
-        return Taken([], 0, 0, batch.repeated, [])
+        return Taken([], 0, 0, 0, [])
     new, known, conflicts = output_store.insert(
         conn, spec.name, list(batch.rows.values()), loops.spec_version(conn, spec)
     )
@@ -138,12 +150,15 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
             jobs.ask(conn, jobs.PRELABEL, spec.name)
         jobs.ask(conn, jobs.PUSH, spec.name)
     by_key = {stored.key: stored for stored in (*new, *known)}
+    bodies = {stored.key: stored.sha256 for stored in (*new, *known, *conflicts)}
+    others = [(batch.lines[stored.key], stored.key) for stored in conflicts]
+    others += [(number, key) for number, key, sha256 in batch.later if sha256 != bodies[key]]
     return Taken(
         outputs=[by_key[key] for key in batch.rows if key in by_key],
         new=len(new),
         known=len(known),
         repeated=batch.repeated,
-        conflicts=[_conflict(batch.lines[stored.key], stored.key) for stored in conflicts],
+        conflicts=[_conflict(number, key) for number, key in others],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -27,7 +28,7 @@ def span(ctx: click.Context, param: click.Parameter, value: str | None) -> timed
 
 @click.group()
 def token() -> None:
-    """Manage the tokens of pipelines and of the review pages."""
+    """Manage the tokens of pipelines and of the review pages, and the role that writes into the outbox."""
 
 
 @token.command(short_help="Create a token and print it.")
@@ -126,6 +127,21 @@ def revoke(settings: Settings, name: str) -> None:
         if not access.revoke(conn, name):
             raise access.unknown_name(conn, name)
     to_stderr(f"The token of {name} is revoked.")
+
+
+@token.command(short_help="Print the SQL that makes a role for the outbox.")
+@click.option("--role", default="labelloop_outbox", show_default=True, help="Name of the role in Postgres.")
+def outbox(role: str) -> None:
+    """Print the SQL that creates a role which may write rows into the table outbox, and do nothing else.
+
+    An administrator of the database runs it: `labelloop token outbox | psql "$ADMIN_URL"`. It contains a new password
+    each time; labelloop does not store it.
+    """
+    from labelloop.store import outbox as store
+
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", role):
+        raise UsageError(f"a role is 1 to 63 of a to z, 0 to 9 and _, no digit first; it is {role!r}")
+    click.echo(store.grants(role, secrets.token_urlsafe(24)))
 
 
 def _print(made: str, as_json: bool, words: str, **more: object) -> None:

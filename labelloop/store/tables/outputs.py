@@ -42,6 +42,8 @@ class Stored:
     is_new: bool
     fits: bool
     """False: the key is known with another body."""
+    sha256: bytes
+    """Hash of the stored body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,5 +296,7 @@ def _array(numbers: Sequence[float]) -> str:
 
 def _stored(row: Row, found: Mapping[str, Any], new: set[UUID]) -> Stored:
     """Return the stored output, compared with the row that was submitted."""
-    fits = bytes(found["body_sha256"]) == row.sha256
-    return Stored(found["id"], found["key"], OutputState(found["state"]), found["id"] in new, fits)
+    sha256 = bytes(found["body_sha256"])
+    return Stored(
+        found["id"], found["key"], OutputState(found["state"]), found["id"] in new, sha256 == row.sha256, sha256
+    )
