@@ -16,6 +16,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from labelloop.errors import InvalidOutput
+from labelloop.labeling.config import APPROVE
 from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
 from labelloop.reading import strict_json
@@ -24,7 +25,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops
 from labelloop.store.tables import outputs as output_store
 from sync.callers import Callers
-from sync.intake import taking
+from sync.intake import spans, taking
 from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, caller, protect, spec_of
 from sync.intake.status import statuses
 from sync.intake.taking import Line, Problem, Rejected, Taken
@@ -51,6 +52,7 @@ def blueprint(database: Database, callers: Callers, metrics: Metrics) -> Bluepri
     bp.get("")(intake.list_loops)
     bp.get("/<loop>")(intake.count)
     bp.post("/<loop>/outputs")(intake.submit)
+    bp.post("/<loop>/otlp")(intake.export)
     bp.get("/<loop>/outputs/<key:key>")(intake.look)
     protect(bp, callers)
     return bp
@@ -88,6 +90,23 @@ class _Intake:
         logger.info("outputs stored", extra={"loop": loop, "new": taken.new, "known": known})
         outputs = [{"key": s.key, "id": s.id, "state": s.state, "new": s.is_new} for s in taken.outputs]
         return jsonify(loop=loop, new=taken.new, known=known, outputs=outputs), 201 if taken.new else 200
+
+    def export(self, loop: str) -> Response:
+        """Take an export request of OpenTelemetry; the response is that of the protocol (OTLP/HTTP)."""
+        sent = body((JSON,), f"{JSON} (OTLP/JSON)")
+        label = request.args.get("label", APPROVE)
+        try:
+            with self._database.transaction() as conn:
+                stored = spans.store(conn, active_spec(conn, loop, "traces"), sent, label, caller().source)
+        except InvalidOutput as exc:
+            self._counted.labels(loop, "refused").inc()
+            raise Refusal(exc.status, str(exc), path=exc.path) from exc
+        for became, n in (("new", stored.new), ("known", stored.known), ("refused", len(stored.refused))):
+            self._counted.labels(loop, became).inc(n)
+        if not stored.refused:
+            return jsonify({})
+        logger.warning("spans refused", extra={"loop": loop, "refused": len(stored.refused)})
+        return jsonify(partialSuccess={"rejectedSpans": len(stored.refused), "errorMessage": stored.words()})
 
     def look(self, loop: str, key: str) -> Response:
         with self._database.transaction() as conn:

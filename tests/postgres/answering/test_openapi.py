@@ -41,6 +41,9 @@ def rows(desk: Desk) -> dict[str, int]:
     return {table: desk.sql(f"select count(*) as n from {table}")[0]["n"] for table in TABLES}
 
 
+MOSTLY = st.sampled_from([*[True] * 9, False])
+
+
 def test_the_document_is_valid_openapi_3_1_and_has_every_route(desk: Desk) -> None:
     document = desk.get("/openapi.json").json
     assert document["openapi"].startswith("3.1")
@@ -56,7 +59,7 @@ def test_the_document_is_valid_openapi_3_1_and_has_every_route(desk: Desk) -> No
     assert sum(len(methods) for methods in document["paths"].values()) == len(routes)
     hook = {("POST", hook_path("<loop>"))}
     assert routes - hook == set(SCOPES_OF_ROUTES)
-    assert (scope_of("HEAD", "/v1/loops"), scope_of("GET", "/healthz")) == ("read", None)
+    assert (scope_of("HEAD", "/v1/loops"), scope_of("GET", "/healthz")) == ("any", None)
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             is_open = operation["security"] == []
@@ -99,6 +102,7 @@ def test_no_request_is_answered_5xx_or_otherwise_than_documented_and_a_refused_o
     known = {"loop": "pets", "key": "a"}
     real: dict[str, dict[str, Any]] = {
         "POST /v1/loops/{loop}/feedback": {"key": "a", "model_output_id": None, "reviewer_id": "ben"},
+        "POST /v1/loops/{loop}/answers": {"keys": ["a", "b"]},
         "POST /feedback/": {"key": None, "model_output_id": str(ids[0]), "reviewer_id": "cleo"},
     }
     statuses: Counter[tuple[str, int]] = Counter()
@@ -117,17 +121,18 @@ def test_no_request_is_answered_5xx_or_otherwise_than_documented_and_a_refused_o
             case = data.draw(strategies[label, mode])
         except schemathesis.errors.InvalidSchema:
             return
-        if data.draw(st.integers(0, 9)):  # a loop that there is, and a token, nearly always
+        if data.draw(MOSTLY):  # a loop that there is, and a token, nearly always
             case.path_parameters = {
                 **(case.path_parameters or {}),
                 **{name: known[name] for name in (case.path_parameters or {}) if name in known},
             }
-        if data.draw(st.integers(0, 9)):
+        if data.draw(MOSTLY):
             case.headers.update(HEADERS)
         if isinstance(case.body, dict) and label in real and data.draw(st.booleans()):
             case.body = {**case.body, **real[label]}
-        if isinstance(case.body, dict) and "outputs" in label and data.draw(st.booleans()):
+        if isinstance(case.body, dict) and label.endswith("/outputs") and data.draw(st.booleans()):
             case.body = {**output(data.draw(st.sampled_from("abcdef"))), **data.draw(st.sampled_from([{}, case.body]))}
+        _shorten(case)
         before = rows(desk)
         response = case.call()
         case.validate_response(response, checks=CHECKS)
@@ -139,8 +144,16 @@ def test_no_request_is_answered_5xx_or_otherwise_than_documented_and_a_refused_o
 
     any_request()
     stored = {label for label, status in statuses if status in (200, 201) and label.startswith("POST")}
-    assert len(stored) == 3, statuses
+    assert len(stored) == 6, statuses
     assert {401, 404, 422} <= {status for _, status in statuses}
+
+
+def _shorten(case: schemathesis.Case[Any]) -> None:
+    """Let a request that may wait do so for an instant only."""
+    for part in (case.query, case.body):
+        wait = part.get("wait") if isinstance(part, dict) else None
+        if isinstance(part, dict) and isinstance(wait, int | float) and 0 < wait <= 60:
+            part["wait"] = 0.01
 
 
 def _rule(path: str) -> str:

@@ -7,17 +7,28 @@ with schemathesis, that each answers as it says.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
-from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from labelloop.outputs.output import Output, OutputState
-from labelloop.process.openapi import Answer, Operation, model_of
-from labelloop.queue.lanes import Lane
-from sync.answering.exports import CURSOR, FORMATS, NDJSON
-from sync.answering.feedback import MAX_COMMENT
+from labelloop.process.openapi import Answer, Operation
+from sync.answering.exports import CURSOR, NDJSON
+from sync.description.models import (
+    SUBMITTED,
+    Alive,
+    Claim,
+    Close,
+    Counts,
+    Exported,
+    Feedback,
+    Keys,
+    Loops,
+    Ready,
+    Receipt,
+    Several,
+    Spans,
+    Stands,
+    Status,
+    Wait,
+    Wanted,
+)
 from sync.project.project import HOOK_HEADER, hook_path
 
 SCHEMES: Mapping[str, Mapping[str, str]] = {
@@ -29,123 +40,6 @@ SCHEMES: Mapping[str, Mapping[str, str]] = {
         "description": "The secret of the webhook",
     },
 }
-SUBMITTED: type[BaseModel] = model_of(
-    Output,
-    data=dict[str, Any],
-    probabilities=dict[str, float] | None,
-    produced_at=str | None,
-    result=list[dict[str, Any]] | None,
-    label=str | float | bool | list[Any] | None,
-    gold=str | float | bool | list[Any] | None,
-    evidence=dict[str, Any] | None,
-    embedding=list[float] | None,
-)
-
-
-class Loops(BaseModel):
-    """The loops that are neither archived nor removed."""
-
-    loops: list[str]
-
-
-class Counts(BaseModel):
-    """Numbers of outputs of a loop."""
-
-    loop: str
-    labels: list[str]
-    states: dict[str, int] = Field(description="Number of outputs in each state")
-    lanes: dict[str, int] = Field(description="Number of outputs in each lane")
-
-
-class Stored(BaseModel):
-    """An output as it is stored now."""
-
-    key: str
-    id: UUID
-    state: OutputState
-    new: bool = Field(description="False: it was stored before, with the same body")
-
-
-class Receipt(BaseModel):
-    """The outputs of a request."""
-
-    loop: str
-    new: int
-    known: int
-    outputs: list[Stored]
-
-
-class Status(BaseModel):
-    """An output, and its reviewers' answer if its state is `answered`."""
-
-    key: str
-    id: UUID
-    loop: str
-    state: OutputState
-    lane: Lane
-    model_label: str | None
-    model_confidence: float | None
-    model_version: str
-    label: str | None = Field(description="The answer of the reviewers")
-    approval: bool | None = Field(description="Whether the answer equals the output")
-    correction: str | None
-    comments: list[str]
-    agreement: float | None
-    reviewers: int
-    unreadable: list[str] = Field(description="Why annotations cannot be read as answers")
-    received_at: datetime
-    answered_at: datetime | None
-
-
-class Feedback(BaseModel):
-    """The answer of one reviewer about one output."""
-
-    model_config = ConfigDict(extra="forbid")
-    model_output_id: str | None = Field(None, description="The `id` of the output; or give its key")
-    key: str | None = Field(None, description="The key of the output; or give its id")
-    reviewer_id: str = Field(min_length=1, max_length=200, description="Login of the person, or the id from an export")
-    approval: bool = Field(description="Whether the output is correct")
-    correction: str | float | bool | list[Any] | None = Field(
-        None, description="The correct answer, in the form of an output's `label`"
-    )
-    comment: str | None = Field(None, max_length=MAX_COMMENT)
-
-
-class Stands(BaseModel):
-    """The reviewer's answer as it counts now."""
-
-    id: UUID
-    loop: str
-    model_output_id: UUID
-    key: str
-    reviewer_id: UUID
-    approval: bool | None
-    correction: str | None
-    comment: str | None
-    label: str | None = Field(description="The label according to this reviewer")
-    state: OutputState
-    answer: str | None = Field(description="The label on which all reviewers agree")
-    new: bool = Field(description="False: this reviewer had said the same before")
-
-
-class Wanted(BaseModel):
-    """Query of an export."""
-
-    since: str | None = Field(None, description="Cursor of an earlier export: only what has changed since")
-    format: str | None = Field(None, description=f"{', '.join(FORMATS)}; without it ndjson")
-
-
-class Ready(BaseModel):
-    """Result of each readiness check."""
-
-    model_config = ConfigDict(extra="allow")
-    status: str
-
-
-class Alive(BaseModel):
-    """The process is alive."""
-
-    status: str
 
 
 def _errors(**words: str) -> dict[int, Answer]:
@@ -154,7 +48,15 @@ def _errors(**words: str) -> dict[int, Answer]:
 
 RETRY = {"Retry-After": "Seconds to wait"}
 BUSY = {503: Answer("Postgres does not answer; send the same request again", headers=RETRY)}
-TOKEN = _errors(on_400="The query is not UTF-8, or the request breaks off", on_401="No token, or a wrong one")
+TOKEN = {
+    **_errors(
+        on_400="The query is not UTF-8, or the request breaks off",
+        on_401="No token, or a wrong one",
+        on_403="The token lacks the scope, or is for another loop",
+    ),
+    429: Answer("More requests a minute than the token allows", headers=RETRY),
+}
+NO_WAIT = _errors(on_422="`wait` is not between 0 and 60")
 NO_LOOP = _errors(on_404="No such loop")
 BODY = _errors(on_410="The loop was archived", on_413="Too large", on_415="A type or an encoding that is not supported")
 GIVEN: dict[int, Answer] = {
@@ -182,6 +84,46 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         body=SUBMITTED,
         more_bodies={NDJSON: "One output a line, at most 5,000 lines"},
         description="Exactly one of probabilities, label and result is wanted; evidence.labels may stand alone.",
+    ),
+    ("POST", "/v1/loops/<loop>/otlp"): Operation(
+        "Take spans of OpenTelemetry (OTLP/JSON); each model call among them becomes an output.",
+        "Outputs",
+        {
+            200: Answer("Stored. `partialSuccess` counts the spans that are not, with the reasons", Exported),
+            **TOKEN, **NO_LOOP, **BODY, **BUSY,
+            422: Answer("Not an export request"),
+        },
+        body=Spans, query=Claim,
+        description="The key is the id of the trace, a slash and the id of the span.",
+    ),
+    ("GET", "/v1/loops/<loop>/outputs/<key:key>/answer"): Operation(
+        "Wait until the output is settled, or until `wait` seconds are over.",
+        "Answers",
+        {200: Answer("The output", Status), **TOKEN, 404: Answer("No such loop or output"), **NO_WAIT, **BUSY},
+        query=Wait,
+    ),
+    ("POST", "/v1/loops/<loop>/answers"): Operation(
+        "Wait until one of several outputs is settled.",
+        "Answers",
+        {
+            200: Answer("The outputs; `unknown` has the keys without one", Several),
+            **TOKEN, **NO_LOOP, **BODY, **BUSY,
+            422: Answer("The body breaks a rule; `path` names the field"),
+        },
+        body=Keys,
+    ),
+    ("POST", "/v1/loops/<loop>/outputs/<key:key>/outcome"): Operation(
+        "End the hold on an output: with its answer if there is one by now, else with the fallback.",
+        "Answers",
+        {
+            200: Answer("The outcome that an earlier request made", Status),
+            201: Answer("The outcome that this request made", Status),
+            **TOKEN, **BODY, **BUSY,
+            404: Answer("No such loop or output"),
+            422: Answer("The body breaks a rule; `path` names the field"),
+        },
+        body=Close,
+        description="The first outcome is final, whoever asks and however often.",
     ),
     ("GET", "/v1/loops/<loop>/outputs/<key:key>"): Operation(
         "Read the state of an output and its answer.",

@@ -1,0 +1,101 @@
+"""Spans over HTTP: an exporter of OpenTelemetry sends them, and model calls become outputs."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from labelloop.spec.folder import parse
+from labelloop.store.database import Database
+from tests.support.data.payloads import JUDGED, payload
+from tests.support.intake_client import Answer, Intake
+
+OTLP = "/v1/loops/pets/otlp"
+
+
+@pytest.fixture
+def intake(database: Database) -> Intake:
+    return Intake(database, parse("pets", "feedback_loop: {trigger: model_confidence < 0.8}", JUDGED))
+
+
+def send(intake: Intake, body: Any, query: str = "") -> Answer:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return intake.ask("POST", OTLP + query, data=raw, content_type="application/json")
+
+
+def spans(request: dict[str, Any]) -> list[dict[str, Any]]:
+    return [s for r in request["resourceSpans"] for scope in r["scopeSpans"] for s in scope["spans"]]
+
+
+def waiting(intake: Intake) -> int:
+    states: dict[str, int] = intake.get("/v1/loops/pets").json["states"]
+    return states.get("waiting", 0)
+
+
+def test_model_calls_become_outputs_that_people_see_and_a_repeat_changes_nothing(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    for _ in range(2):
+        answer = send(intake, request)
+        assert (answer.status_code, answer.json) == (200, {})
+    found = waiting(intake)
+    assert found >= 1
+    call = next(s for s in spans(request) if any(a["key"] == "gen_ai.output.messages" for a in s["attributes"]))
+    status = intake.get(f"/v1/loops/pets/outputs/{call['traceId']}/{call['spanId']}").json
+    assert (status["state"], status["model_label"], status["model_confidence"]) == ("waiting", "approve", None)
+    assert status["trace"] == call["traceId"]
+
+
+def test_spans_that_do_not_fit_are_counted_and_the_others_are_stored(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    bad = copy.deepcopy(request)
+    for span in spans(bad):
+        span["spanId"] = "not an id"
+    request["resourceSpans"] += bad["resourceSpans"]
+    answer = send(intake, request)
+    assert answer.status_code == 200
+    assert answer.json["partialSuccess"]["rejectedSpans"] == len(spans(bad))
+    assert "spanId" in answer.json["partialSuccess"]["errorMessage"]
+    assert waiting(intake) >= 1
+
+
+def test_a_span_whose_content_changed_is_refused_and_the_first_one_stays(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    send(intake, request)
+    before = waiting(intake)
+    changed = json.loads(json.dumps(request).replace("Hamburg since Monday", "Bremen"))
+    said = send(intake, changed).json["partialSuccess"]
+    assert said["rejectedSpans"] >= 1
+    assert waiting(intake) == before
+
+
+def test_an_attribute_of_ten_megabytes_is_too_large_for_a_request_and_one_of_two_for_an_output(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    for span in spans(request):
+        span["attributes"].append({"key": "gen_ai.prompt.0.content", "value": {"stringValue": "x" * (10 << 20)}})
+    assert send(intake, request).status_code == 413
+    request = json.loads(json.dumps(payload("otlp_current.json")).replace("Where", "W" * (2 << 20), 1))
+    answer = send(intake, request)
+    assert answer.status_code == 200
+    assert "1048576" in answer.json["partialSuccess"]["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[1]", b'"x"', b"\xff", b"[" * 100_000, b'{"resourceSpans": 3}', b'{"resourceSpans": [{"a": NaN}]}'],
+)
+def test_what_is_no_export_request_is_refused_in_words(intake: Intake, body: bytes) -> None:
+    answer = send(intake, body)
+    assert answer.status_code == 422, answer
+    assert answer.json["detail"]
+    assert waiting(intake) == 0
+
+
+def test_the_label_is_that_of_the_query_and_must_be_one_of_the_form(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    assert "partialSuccess" in send(intake, request, "?label=perfect").json
+    assert waiting(intake) == 0
+    assert send(intake, request, "?label=reject").json == {}
+    assert waiting(intake) >= 1
