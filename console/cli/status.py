@@ -31,10 +31,13 @@ with_archived = click.option("--archived", is_flag=True, help="Include archived 
 def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) -> None:
     """Count the outputs of each loop by state, and show its learner, champion and last run.
 
-    unreadable: outputs in review with an answer that labelloop cannot parse. dead_deliveries: events of callbacks that
-    were given up; `labelloop callback deliveries --dead` lists them. rests_on_correction: outputs after a corrected
-    step of the same trace. outbox_waiting, outbox_refused: rows of the table outbox that are not taken yet, and rows
-    that cannot be stored.
+    unreadable: outputs in review with an answer that labelloop cannot parse.
+
+    dead_deliveries: events of callbacks that were given up; `labelloop callback deliveries --dead` lists them.
+
+    rests_on_correction: outputs after a corrected step of the same trace.
+
+    outbox_waiting, outbox_refused: rows of the table outbox that are not taken yet, and rows that cannot be stored.
     """
     from labelloop.store import outbox
     from labelloop.store.callbacks import registered

@@ -57,7 +57,7 @@ def confidence_of(
 def _places(text: str, tokens: Sequence[Mapping[str, Any]]) -> list[tuple[int, int]] | None:
     """Return the bytes of the text that each token covers; None if the tokens do not make up the text."""
     places, at = [], 0
-    parts = [bytes(token["bytes"]) if token.get("bytes") else str(token["token"]).encode() for token in tokens]
+    parts = [bytes([*token["bytes"]]) if token.get("bytes") else str(token["token"]).encode() for token in tokens]
     for part in parts:
         places.append((at, at + len(part)))
         at += len(part)

@@ -123,7 +123,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
             422: Answer("The body breaks a rule; `path` names the field"),
         },
         body=Close,
-        description="The first outcome is final, whoever asks and however often.",
+        description="The first outcome is final. Later requests get the same one.",
     ),
     ("GET", "/v1/loops/<loop>/outputs/<key:key>"): Operation(
         "Read the state of an output and its answer.",

@@ -22,8 +22,8 @@ from labelloop.selection.select import Candidate, Pick
 from labelloop.spec.learners import TEXT
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.questions import new_answers
-from labelloop.store.tables import batches, doubts, outputs, pool, versions
+from labelloop.store.questions import comparable, new_answers
+from labelloop.store.tables import batches, doubts, pool, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.strategies import RANDOM
 from labelloop.versions.version import VersionPair
@@ -196,12 +196,12 @@ def _features(
 
 def _seen(
     database: Database, ids: Sequence[UUID], field: str | None, *, embeddings: bool
-) -> Iterator[outputs.Comparable]:
+) -> Iterator[comparable.Comparable]:
     """Yield rows in the order of `ids`. Few are read at a time, since a picture may be large."""
     for start in range(0, len(ids), AT_A_TIME):
         some = ids[start : start + AT_A_TIME]
         with database.transaction() as conn:
-            seen = outputs.seen(conn, some, field, embeddings=embeddings)
+            seen = comparable.seen(conn, some, field, embeddings=embeddings)
         yield from (seen[id_] for id_ in some)
 
 

@@ -16,7 +16,7 @@ from labelloop.answers import cursor as cursors
 from labelloop.answers.cursor import Cursor
 from labelloop.store.database import Conn
 
-AT_ONCE = 2000
+EXPORT_ROWS = 2000
 """Rows that are in memory at the same time."""
 COLUMNS = (
     "loop", "key", "model_output_id", "reviewer_id", "reviewer", "approval", "correction", "comment", "label",
@@ -106,7 +106,7 @@ def examples(conn: Conn, loop: str, source: str | None = None, *, corrected: boo
 
 def _streamed(conn: Conn, statement: str, parameters: dict[str, Any]) -> Iterator[DictRow]:
     with conn.cursor(name="export") as cursor:
-        cursor.itersize = AT_ONCE
+        cursor.itersize = EXPORT_ROWS
         cursor.execute(statement, parameters)
         yield from cursor
 

@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -14,7 +14,6 @@ from psycopg.types.json import Jsonb
 from labelloop.labeling import structured
 from labelloop.outputs.output import Output, OutputState, body_sha256
 from labelloop.queue.lanes import Lane, Placement
-from labelloop.reading import paths
 from labelloop.store.database import Conn, rows_of
 
 
@@ -73,15 +72,6 @@ class Status:
     step: str | None
     spec_version: int | None
     """Number of the loop's spec that chose the lane; None if it came before these numbers were recorded."""
-
-
-class Comparable(NamedTuple):
-    """The parts of an output that are compared with others."""
-
-    id: UUID
-    data: Mapping[str, Any]
-    """Holds at most the one field that was asked for."""
-    embedding: Sequence[float] | None
 
 
 def insert(
@@ -172,26 +162,6 @@ def find(conn: Conn, loop: str, keys: Sequence[str], source: str | None = None) 
         """,
         {"loop": loop, "keys": list(keys), "source": source},
     ).fetchall()
-
-
-def seen(conn: Conn, ids: Sequence[UUID], field: str | None, *, embeddings: bool) -> dict[UUID, Comparable]:
-    """Return the comparable parts of these outputs: one field of the data, if `field` names it, and the embedding."""
-    rows = (
-        rows_of(conn, Comparable)
-        .execute(
-            """
-        select id, case when %(field)s::text is null then '{}' else
-                jsonb_build_object(
-                    %(field)s::text, coalesce(data -> %(field)s::text, data #> %(path)s::text[])
-                ) end as data,
-            case when %(embeddings)s then embedding end as embedding
-        from outputs where id = any(%(ids)s)
-        """,
-            {"ids": list(ids), "field": field, "path": paths.steps(field or ""), "embeddings": embeddings},
-        )
-        .fetchall()
-    )
-    return {row.id: row for row in rows}
 
 
 def comments(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:

@@ -86,7 +86,7 @@ def test_an_attribute_of_ten_megabytes_is_too_large_for_a_request_and_one_of_two
     "body",
     [b"", b"{", b"[1]", b'"x"', b"\xff", b"[" * 100_000, b'{"resourceSpans": 3}', b'{"resourceSpans": [{"a": NaN}]}'],
 )
-def test_what_is_no_export_request_is_refused_in_words(intake: Intake, body: bytes) -> None:
+def test_a_body_that_is_no_export_request_is_refused_in_words(intake: Intake, body: bytes) -> None:
     answer = send(intake, body)
     assert answer.status_code == 422, answer
     assert answer.json["detail"]

@@ -7,7 +7,8 @@ from pathlib import Path
 from backend.train.train import train
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
-from labelloop.store.tables import outputs, runs, verdicts
+from labelloop.store.questions import comparable
+from labelloop.store.tables import runs, verdicts
 from sync.push.window import _features
 from tests.support.backend_factory import answer, settings_for, submit
 
@@ -36,7 +37,7 @@ def test_a_nested_text_is_learned_judged_measured_and_compared(
     assert not any("cannot be read" in note for note in outcome["notes"])
     with database.transaction() as conn:
         judged = verdicts.held_out(conn, run_id, spec.field)
-        seen = outputs.seen(conn, list(ids.values()), spec.field, embeddings=False)
+        seen = comparable.seen(conn, list(ids.values()), spec.field, embeddings=False)
     assert judged
     assert all(row.length == len(seen[row.output_id].data["items[0].body"]) for row in judged)
     known, _, _ = _features(database, spec, list(ids.values()), [])
