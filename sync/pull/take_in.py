@@ -119,7 +119,7 @@ class Pull:
         if (
             output is None
             or output.label_studio_id is not None
-            or output.state not in (OutputState.WAITING, OutputState.WITHDRAWN)
+            or output.state not in (OutputState.WAITING, OutputState.WITHDRAWN, OutputState.PASSED)
         ):
             return False
         try:
@@ -134,7 +134,7 @@ class Pull:
             return False
         pool.remove(conn, output.id)
         output_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
-        idle = [OutputState.PUSHING, OutputState.WITHDRAWN]
+        idle = [OutputState.PUSHING, OutputState.WITHDRAWN, OutputState.PASSED]
         output_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
         return True
 

@@ -205,9 +205,10 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def lock_idle(conn: Conn, output_id: UUID) -> bool:
-    """Lock the output until the transaction ends; False if it is neither waiting nor withdrawn."""
+    """Lock the output until the transaction ends; False if it is neither waiting, withdrawn nor passed."""
     row = conn.execute(
-        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
+        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn', 'passed') for update",
+        {"id": output_id},
     ).fetchone()
     return row is not None
 
