@@ -15,6 +15,9 @@ from uuid import UUID
 
 from labelloop.spec.budget import EACH, Budget
 
+MOST_NAMED = 5
+"""Sources and labels that a sentence names."""
+
 
 class Origin(NamedTuple):
     """What the budget asks of an output."""
@@ -39,9 +42,10 @@ class Exhausted:
 
     def words(self) -> str:
         """Return the limits in words, such as `per_source mail`; "" if there are none."""
-        parts = [("per_source", name or "(none)") for name in self.sources]
-        parts += [("per_label", name or "(none)") for name in self.labels]
-        return ", ".join(["per_day"] * self.day + [f"{limit} {name}" for limit, name in parts])
+        named = [f"per_source {name or 'none'}" for name in self.sources]
+        named += [f"per_label {name or 'none'}" for name in self.labels]
+        more = f" and {len(named) - MOST_NAMED} more" if len(named) > MOST_NAMED else ""
+        return ", ".join(["per_day"] * self.day + named[:MOST_NAMED]) + more
 
 
 NOTHING_EXHAUSTED = Exhausted()
@@ -63,6 +67,12 @@ class Spent:
     def left(self) -> int | None:
         """How many more tasks the day may have; None without a limit."""
         return None if self.budget.per_day is None else max(0, self.budget.per_day - self.total)
+
+    def words(self) -> str:
+        """Return what was spent in words: `12 of 20 tasks today; used up: per_source mail`."""
+        limit = "" if self.budget.per_day is None else f" of {self.budget.per_day:,}"
+        exhausted = self.exhausted()
+        return f"{self.total:,}{limit} tasks today" + (f"; used up: {exhausted.words()}" if exhausted else "")
 
     def exhausted(self, coming: Iterable[Origin] = ()) -> Exhausted:
         """Return the limits that are used up once these tasks are made too."""

@@ -43,7 +43,7 @@ class Budget(Strict):
         if isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MOST:
             return {EACH: given}
         raise ValueError(
-            f"takes a whole number from 1 to {MOST}, which holds for each, or such a number by name; it is {given!r}"
+            f"takes a whole number from 1 to {MOST:,}, which holds for each, or such a number by name; it is {given!r}"
         )
 
     @model_validator(mode="after")

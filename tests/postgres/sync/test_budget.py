@@ -119,9 +119,8 @@ def test_each_source_and_each_label_has_its_own_limit(database: Database) -> Non
     days.submit(*ten("mail", source="mail"), *ten("chat", source="chat"), *ten("none"))
     days.submit(*ten("dog", source="dogs", label="dog"), *[output(f"pup{i}", 0.6, "dog", f"s{i}") for i in range(5)])
     assert Counter(key[:-1] for key in days.push()) == {"mail": 2, "chat": 3, "none": 3, "dog": 3, "pup": 1}
-    assert {"mail0", "mail1", "chat0", "none2", "dog2", "pup0"} <= {
-        k for k, s in days.states().items() if s != "waiting"
-    }
+    pushed = {key for key, state in days.states().items() if state == "in_review"}
+    assert pushed >= {"mail0", "mail1", "chat0", "none2", "dog2", "pup0"}
     assert days.push() == []
     days.sleep()
     assert Counter(key[:-1] for key in days.push()) == {"mail": 2, "chat": 3, "none": 3, "dog": 3, "pup": 1}
@@ -138,16 +137,15 @@ def test_a_source_that_is_over_its_limit_hides_no_other_however_many_useful_outp
 def test_selection_still_chooses_different_outputs_within_a_limit(database: Database) -> None:
     days = Days(database, "{per_source: {a: 2}}", "holdout: 0, audit: 0, queue: {window: 3}")
     text = "please cancel the order number {} that I placed on your site last week, and send me my money back"
-    days.submit(
-        *[Output(f"copy{i}", {"text": text.format(i)}, label="cat", confidence=0.5, source="a") for i in range(9)]
-    )
+    for i in range(9):
+        days.submit(Output(f"copy{i}", {"text": text.format(i)}, label="cat", confidence=0.5, source="a"))
     days.submit(output("other", 0.6, source="a"), output("more", 0.7, source="b"))
     assert sorted(days.push()) == ["copy0", "more", "other"]
 
 
-MIXED = (
-    "holdout: 0.3, audit: 0.3, queue: {window: 1000, diversity: 0, control: 0.1, audit: 0.1, holdout: 0.2, gold: 0.1}"
-)
+SHARES = "control: 0.1, audit: 0.1, holdout: 0.2, gold: 0.1"
+MIXED = f"holdout: 0.3, audit: 0.3, queue: {{window: 1000, diversity: 0, {SHARES}}}"
+DRAWN = "select lane::text, count(*) as n from pool where lane <> 'rule' group by 1 order by 1"
 
 
 def many(n: int) -> list[Output]:
@@ -228,14 +226,15 @@ def test_chance_lanes_never_pass(database: Database) -> None:
     days.submit(*many(400))
     days.push()
     with database.transaction() as conn:
-        before = conn.execute(
-            "select lane::text, count(*) as n from pool where lane <> 'rule' group by 1 order by 1"
-        ).fetchall()
+        before = conn.execute(DRAWN).fetchall()
     days.sleep()
     pass_over(database, days.spec)
     with database.transaction() as conn:
-        after = conn.execute("select lane::text, count(*) as n from pool group by 1 order by 1").fetchall()
+        after = conn.execute(DRAWN).fetchall()
+        rule = conn.execute("select from pool where lane = 'rule'").fetchone()
     assert after == before
+    assert before
+    assert rule is None
 
 
 def test_a_worker_that_was_away_for_days_lets_pass_what_the_last_day_kept_out(database: Database) -> None:
