@@ -20,7 +20,7 @@ MOST_NAMED = 5
 
 
 class Origin(NamedTuple):
-    """What the budget asks of an output."""
+    """The facts about an output by which the budget limits it."""
 
     source: str
     """Its source; "" if it has none."""
@@ -65,7 +65,7 @@ class Spent:
 
     @property
     def left(self) -> int | None:
-        """How many more tasks the day may have; None without a limit."""
+        """The number of tasks that the day may still have; None without a limit."""
         return None if self.budget.per_day is None else max(0, self.budget.per_day - self.total)
 
     def words(self) -> str:

@@ -31,8 +31,8 @@ class Budget(Strict):
     each label.
     """
     over: Literal["wait", "pass"] = "wait"
-    """What becomes of an output of the rule lane that the budget kept out on a day. With `wait` it competes again on
-    the next day. With `pass` nobody sees it.
+    """Fate of an output of the rule lane that the budget kept out on a day. With `wait` it competes again on the next
+    day. With `pass` nobody sees it.
     """
 
     @field_validator("per_source", "per_label", mode="before")

@@ -13,7 +13,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import budget, pool, projects
 from labelloop.versions.version import VersionPair
 
-AT_A_TIME = 2_000
+PASSED_AT_ONCE = 2_000
 """Outputs that pass in one transaction: intake and pull wait for it."""
 
 
@@ -35,7 +35,6 @@ def best(
         rows |= {row.output_id: row for row in found}
         ranked = [row.output_id for row in found if row.lane == Lane.RULE]
         origins |= budget.origins(conn, ranked)
-        # One reading may give fresh ones of one source, the next one fresh ones of another: best_first sorts them.
         let_in = list(spent.within(origins, origins))
         then = spent.exhausted(origins[id_] for id_ in let_in)
         if len(ranked) < limit or len(let_in) >= places or then == exhausted:
@@ -57,11 +56,11 @@ def pass_over(database: Database, spec: LoopSpec) -> int:
         last = budget.last_day(conn, spec.name, today)
         spent = None if last is None else budget.spent(conn, spec, last)
         exhausted = NOTHING_EXHAUSTED if spent is None else spent.exhausted()
-    passed, n = 0, AT_A_TIME
-    while last is not None and exhausted and n == AT_A_TIME:
+    passed, n = 0, PASSED_AT_ONCE
+    while last is not None and exhausted and n == PASSED_AT_ONCE:
         with database.transaction() as conn:
             projects.lock_hop(conn, spec.name, "push")
-            n = budget.pass_over(conn, spec.name, last, exhausted, AT_A_TIME)
+            n = budget.pass_over(conn, spec.name, last, exhausted, PASSED_AT_ONCE)
         passed += n
     with database.transaction() as conn:
         budget.begin(conn, spec.name, today)

@@ -66,7 +66,7 @@ class Window:
     shares: Mapping[str, float]
     """The share of the window that each lane should have."""
     spent: Spent | None
-    """What is spent of today's budget; None without a budget."""
+    """The budget and the tasks of today; None without a budget."""
     origins: Mapping[UUID, Origin]
     """Sources and labels of the rule lane's queue; empty if the budget limits neither."""
 

@@ -28,7 +28,7 @@ def today(conn: Conn) -> date:
 
 
 def spent(conn: Conn, spec: LoopSpec, day: date | None = None) -> Spent | None:
-    """Return what was spent of the budget on a day, or today, with the tasks on their way; None without a budget."""
+    """Return the budget and the tasks of a day, or of today with those on their way; None without a budget."""
     if spec.budget is None:
         return None
     on_the_way = """

@@ -277,7 +277,7 @@ def test_the_last_tasks_of_a_day_come_while_people_answer_too(database: Database
     assert _claim(database, days.spec, lambda: None, 15) is not None
 
 
-def test_what_was_spent_is_counted_by_the_pipelines_label(database: Database) -> None:
+def test_the_label_of_the_pipeline_counts_and_not_that_of_the_champion(database: Database) -> None:
     days = Days(database, "{per_label: 2}")
     days.submit(*ten(source="a"))
     with database.transaction() as conn:
