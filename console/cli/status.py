@@ -42,11 +42,11 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     budget: the tasks of today, in UTC, and the limits that are used up.
     """
-    from labelloop.store import outbox
+    from labelloop.store import budget, outbox
     from labelloop.store.callbacks import registered
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
-    from labelloop.store.tables import budget, outputs, runs, unreadable
+    from labelloop.store.tables import outputs, runs, unreadable
     from labelloop.store.tables import versions as version_store
 
     rows = []

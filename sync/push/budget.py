@@ -9,8 +9,9 @@ from labelloop.queue.budget import NOTHING_EXHAUSTED, Origin, Spent
 from labelloop.queue.lanes import Lane
 from labelloop.queue.order import Waiting
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import budget
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import budget, pool, projects
+from labelloop.store.tables import pool, projects
 from labelloop.versions.version import VersionPair
 
 PASSED_AT_ONCE = 2_000

@@ -24,9 +24,10 @@ from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate, Pick
 from labelloop.spec.learners import TEXT
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import budget
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import comparable, new_answers
-from labelloop.store.tables import batches, budget, doubts, versions
+from labelloop.store.tables import batches, doubts, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.strategies import RANDOM
 from labelloop.versions.version import VersionPair

@@ -15,8 +15,9 @@ from labelloop.queue.batches import BatchState
 from labelloop.reading.ids import TaskId
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import budget
 from labelloop.store.database import Database
-from labelloop.store.tables import batches, budget, loops, outputs, projects
+from labelloop.store.tables import batches, loops, outputs, projects
 from sync.intake.status import statuses
 from sync.push.batches import adopt, put_back
 from sync.push.budget import pass_over

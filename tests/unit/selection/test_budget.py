@@ -95,7 +95,7 @@ def _four_days(spec: LoopSpec, rng: np.random.Generator, run: str) -> tuple[floa
             waiting[uuid5(SPACE, key)] = Ranked(uuid5(SPACE, key), key, placed.lane, placed.utility), fact
         if i < 249:
             continue
-        queues = {lane: best_first(one for one, _ in waiting.values() if one.lane == lane) for lane in lanes.Lane}
+        queues = {str(lane): best_first(one for one, _ in waiting.values() if one.lane == lane) for lane in lanes.Lane}
         for task in choose(queues, budget.per_day, shares=shares(spec.queue.shares), pushed=pushed):
             _, fact = waiting.pop(task.output_id)
             pushed[task.lane] += 1
