@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from labelloop.errors import Ambiguous
 from labelloop.queue.batches import BatchState
 from labelloop.spec.budget import Budget
+from labelloop.spec.sections import Queue
 from labelloop.store.database import Database
 from labelloop.store.tables import batches
 from sync.push.batches import PushReport, put_back
@@ -40,10 +43,13 @@ def test_each_day_gets_its_tasks_and_the_outputs_over_the_budget_pass(
 def test_a_task_that_comes_late_is_adopted_although_its_output_has_passed(
     database: Database, label_studio: LabelStudio
 ) -> None:
-    budget = Budget(per_day=1, over="pass")
+    changes: dict[str, Any] = {
+        "budget": Budget(per_day=1, over="pass"),
+        "queue": Queue(strategy="least_confidence", diversity=0.0, audit=0.0, holdout=0.0),
+    }
     with (
         proxy(label_studio.url) as faults,
-        sync_loop(database, label_studio.url, label_studio.token, through=faults.url, budget=budget) as loop,
+        sync_loop(database, label_studio.url, label_studio.token, through=faults.url, **changes) as loop,
     ):
         loop.submit(1)
         loop.push()
