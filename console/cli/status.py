@@ -18,8 +18,9 @@ RARE_STATES = (
     "rests_on_correction",
     "outbox_waiting",
     "outbox_refused",
+    "budget",
 )
-"""Counts that are seldom above 0; the table shows them only if one is."""
+"""Columns that are seldom used: the table shows one only if a loop has a number above 0 or a text there."""
 with_archived = click.option("--archived", is_flag=True, help="Include archived loops.")
 
 
@@ -38,8 +39,10 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     rests_on_correction: outputs after a corrected step of the same trace.
 
     outbox_waiting, outbox_refused: rows of the table outbox that are not taken yet, and rows that cannot be stored.
+
+    budget: the tasks of today, in UTC, and the limits that are used up.
     """
-    from labelloop.store import outbox
+    from labelloop.store import budget, outbox
     from labelloop.store.callbacks import registered
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
@@ -53,6 +56,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
         for name in names:
             champion = version_store.champion(conn, name)
             latest, spec = runs.latest(conn, name, 1), store.get(conn, name)
+            spent = budget.spent(conn, spec) if spec else None
             rows.append(
                 {
                     "loop": name,
@@ -62,6 +66,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,
                     "outbox_waiting": written[name].waiting if name in written else 0,
                     "outbox_refused": written[name].refused if name in written else 0,
+                    "budget": spent.words() if spent else None,
                     "learner": spec.learner.name if spec else None,
                     "champion": champion.id[:12] if champion else "pipeline",
                     "last_run": latest[0].status if latest else None,

@@ -19,12 +19,12 @@ from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import outbox
+from labelloop.store import budget, outbox
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
 from labelloop.store.migrate import behind
 from labelloop.store.questions import health
-from labelloop.store.tables import loops, projects, unreadable
+from labelloop.store.tables import loops, pool, projects, unreadable
 from sync.project.project import ML_TITLE, check_is_ours, hook_path
 
 AGAIN_S = 2.0
@@ -186,6 +186,8 @@ def _loop(
     yield project.standing(name, standing.id)
     yield project.form(name, spec.labels_xml, standing.labels_xml)
     yield project.sampling(name, standing, spec.overlap)
+    if (spent := budget.spent(conn, spec)) is not None:
+        yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
     yield from _webhook(studio, settings, name, standing.id)

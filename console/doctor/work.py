@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
 from labelloop.process.rooms import command_line
+from labelloop.queue.budget import Spent
 from labelloop.store.callbacks.registered import Callback, CallbackCounts
 from labelloop.store.outbox import Count, Refused
 from labelloop.store.questions.health import OpenJob, ServerState
@@ -126,6 +127,16 @@ def callbacks(known: Sequence[Callback], counts: Sequence[CallbackCounts]) -> Fi
         + ("resume ID, then " if paused else "")
         + "repeat --dead",
     )
+
+
+def budget(loop: str, spent: Spent, waiting: int) -> Finding:
+    """Tell that today's budget keeps outputs out, which explains a window with free places."""
+    exhausted = spent.exhausted()
+    if not exhausted or not waiting:
+        return good("budget", spent.words(), loop)
+    whose = "outputs" if exhausted.day else "outputs of the rule lane"
+    says = f"{spent.words()}; {whose} wait until 00:00 UTC, and the window may stay empty until then"
+    return hint("budget", f"{says}. `budget` in loop.yaml has the limits", loop)
 
 
 def _pending(counts: Sequence[CallbackCounts]) -> Finding:

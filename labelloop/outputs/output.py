@@ -31,6 +31,8 @@ class OutputState(StrEnum):
 
 SETTLED = frozenset({OutputState.PASSED, OutputState.ANSWERED, OutputState.QUARANTINED, OutputState.WITHDRAWN})
 """States in which nobody is expected to answer."""
+IDLE = frozenset({OutputState.WAITING, OutputState.PASSED, OutputState.WITHDRAWN})
+"""States of an output of which Label Studio may yet turn out to have a task: its import was given up, say."""
 ASKED = frozenset({OutputState.WAITING, OutputState.PUSHING, OutputState.IN_REVIEW, OutputState.ANSWERED})
 """States of an output about which a person was, is or will be asked, in whichever lane it is."""
 

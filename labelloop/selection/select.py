@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from uuid import UUID
 
 import numpy as np
@@ -69,13 +70,15 @@ def select(
     features: Features | None = None,
     open_: Features | None = None,
     recent: Features | None = None,
+    keep: Callable[[Iterable[UUID]], Iterable[UUID]] = iter,
     seed: int = 0,
 ) -> list[Pick]:
     """Return the `n` outputs to push next, in the order of the push; all of them if there are fewer. Ties are broken by
     key.
 
     `features` are those of the candidates, in their order. `open_` are those of the open tasks, and of answers that the
-    model has not yet been trained on. `recent` are those of the tasks pushed last.
+    model has not yet been trained on. `recent` are those of the tasks pushed last. `keep` gets all candidates in order
+    and leaves out those that must not come.
 
     With diversity 0, or without features, these are the n best by utility. Otherwise near-duplicates of each other or
     of open and recent tasks come last. The others come from clusters without open tasks, the most useful of each
@@ -86,8 +89,13 @@ def select(
     wide = reach(n + len(open_ or ()), diversity)
     _check(n, utilities, features, open_, recent)
     order = sorted(range(len(candidates)), key=lambda row: (-utilities[row], candidates[row].key))
+
+    def taken(rows: Iterable[int]) -> list[int]:
+        row_of = {candidates[row].output_id: row for row in rows}  # in the order of rows, each once
+        return [row_of[id_] for id_ in islice(keep(row_of), n)]
+
     if diversity == 0 or features is None:
-        return [Pick(candidates[row].output_id, "") for row in order[:n]]
+        return [Pick(candidates[row].output_id, "") for row in taken(order)]
 
     shown = {int(group) for some in (open_, recent) if some is not None for group in some.groups}
     first, again = _first_of_groups(order, features.groups, shown)
@@ -103,7 +111,7 @@ def select(
         seed,
         typical=flat,
     )
-    picks = list(dict.fromkeys([*(first[place] for place in spread.order[:n]), *again, *order]))[:n]
+    picks = taken([*(first[place] for place in spread.order), *again, *order])
     places, late = {row: place for place, row in enumerate(first)}, set(again)
     copies, news = Counter(features.groups.tolist()), spread.without(recent)
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator
 
 from labelloop.errors import SpecError
 from labelloop.labeling.controls import Kind
+from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec import loop_yaml, trigger
+from labelloop.spec.budget import EACH
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
 
@@ -45,6 +47,7 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
         )
     yield from _of_what_is_read(document, spec)
     yield from _of_kind(document, spec, config.kind)
+    yield from _of_budget(document, spec, config.kind)
 
 
 def _of_what_is_read(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
@@ -97,3 +100,17 @@ def _of_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterat
         if named in needs_one:
             why = f"trigger: {named} needs one label, and the answer is {kind.words}: use model_confidence"
             yield document.inside(("trigger",), line, column, why)
+
+
+def _of_budget(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterator[SpecError]:
+    """Check that the budget limits labels that exist."""
+    limits = {} if spec.budget is None else spec.budget.per_label
+    if limits and kind is not Kind.LABEL:
+        yield document.error(
+            ("budget", "per_label"), f"budget.per_label: needs one label, and the answer is {kind.words}: use per_day"
+        )
+        return
+    for label in (label for label in limits if label not in (EACH, *spec.labels)):
+        near = did_you_mean(label, spec.labels)
+        path = ("budget", "per_label", label)
+        yield document.error(path, f"budget.per_label: no label {label!r}{near}; {some(spec.labels)}", at_key=True)

@@ -14,6 +14,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean, some
+from labelloop.spec.budget import Budget
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.sections import NAME, Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Steps, Strict, Target
@@ -38,6 +39,8 @@ class LoopSpec(Strict):
     """Share (0 to 1) of the groups in the hold-out set: their answers judge models and never train one."""
     labels: tuple[str, ...] = Field(default=(), max_length=MAX_LABELS)
     """The labels; those of labels.xml if there is one."""
+    budget: Budget | None = None
+    """Largest numbers of tasks a day; None means no limit."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
     tolerance: float | None = Field(default=None, ge=0)

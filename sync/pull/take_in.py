@@ -11,7 +11,7 @@ from labelloop.answers import given
 from labelloop.answers.people import Person
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.outputs.output import OutputState
+from labelloop.outputs.output import IDLE, OutputState
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BATCH, KnownOutput, Task
 from labelloop.reading.ids import ProjectId, TaskId, UserId
@@ -116,11 +116,7 @@ class Pull:
 
     def _adopt_stray(self, conn: Conn, task: Task, output: KnownOutput | None) -> bool:
         """Adopt a signed task that is not stored: its import took effect after the grace, or somebody restored it."""
-        if (
-            output is None
-            or output.label_studio_id is not None
-            or output.state not in (OutputState.WAITING, OutputState.WITHDRAWN)
-        ):
+        if output is None or output.label_studio_id is not None or output.state not in IDLE:
             return False
         try:
             batch_id = UUID(str(task.data.get(BATCH)))
@@ -134,7 +130,7 @@ class Pull:
             return False
         pool.remove(conn, output.id)
         output_store.set_state(conn, [output.id], [OutputState.WAITING], OutputState.PUSHING, None)
-        idle = [OutputState.PUSHING, OutputState.WITHDRAWN]
+        idle = [OutputState.PUSHING, OutputState.WITHDRAWN, OutputState.PASSED]
         output_store.set_state(conn, [output.id], idle, OutputState.IN_REVIEW, "found in Label Studio")
         return True
 

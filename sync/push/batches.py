@@ -40,6 +40,8 @@ class PushReport:
     """Open tasks that got a prediction of the versions in force."""
     asked_again: int = 0
     """Answered tasks that now wait for a second opinion."""
+    over_budget: int = 0
+    """Passed, because the budget of an earlier day kept them out."""
     unclear: int = 0
     """Sent in a batch whose reply was lost; the next pushes look for them until the grace is over."""
 

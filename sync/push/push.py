@@ -27,6 +27,7 @@ from labelloop.store.tables import batches, pool, projects
 from labelloop.store.tables import tasks as task_store
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
+from sync.push.budget import pass_over
 from sync.push.drafts import task_drafts
 from sync.push.prelabel import prelabel
 from sync.push.second import ask, close, reopen
@@ -56,6 +57,8 @@ def push(
     `check`: check the project in any case; otherwise only before something is written to it. `at_least`: leave the
     window as it is while fewer places are free. Raises Retriable after it has done all that could be done.
     """
+    over_budget = PushReport(over_budget=pass_over(database, spec))  # it needs no Label Studio
+
     # gather
     project, is_new, is_first = _project(database, gateway, spec, settings)
     checked = cache(partial(_check, gateway, project))
@@ -63,7 +66,7 @@ def push(
         checked()
     reopen(database, gateway, spec, project)
     close(database, gateway, spec, project)
-    report = settle(database, gateway, project, settings.push_grace_s)
+    report = over_budget + settle(database, gateway, project, settings.push_grace_s)
     renew = partial(prelabel, database, gateway, spec, project, settings.push_grace_s, checked)
     renewed, failure = _try(renew)
     report += renewed
@@ -121,7 +124,7 @@ class Claim(NamedTuple):
 def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int) -> Claim | None:
     """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits."""
     before, picks = prepare(database, spec)
-    if before.places < at_least or not before.chosen(picks, before.places):
+    if before.free < at_least or not before.chosen(picks, before.places):
         return None
     checked()
     with database.transaction() as conn:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
 from labelloop import selection
 from labelloop.pictures.kept import with_pictures
 from labelloop.queue.batches import BatchKind
+from labelloop.queue.budget import Origin, Spent
 from labelloop.queue.order import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
 from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
@@ -21,13 +24,15 @@ from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate, Pick
 from labelloop.spec.learners import TEXT
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import budget
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import comparable, new_answers
-from labelloop.store.tables import batches, doubts, pool, versions
+from labelloop.store.tables import batches, doubts, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.strategies import RANDOM
 from labelloop.versions.version import VersionPair
 from sync.push.batches import in_force
+from sync.push.budget import best
 
 HOPES_S = 10.0
 """Seconds for which a batch whose reply was lost keeps its places in the window; after that they are refilled."""
@@ -55,17 +60,34 @@ class Window:
     """The open tasks that are served soon, because no better ones wait or are open."""
     queues: Mapping[str, Sequence[Ranked]]
     """Outputs that could come in, by lane, best first."""
-    places: int
+    free: int
     """Free places, at most MAX_BATCH."""
     pushed: Mapping[str, int]
     """How many of the RECENT outputs pushed last came from each lane."""
     shares: Mapping[str, float]
     """The share of the window that each lane should have."""
+    spent: Spent | None
+    """The budget and the tasks of today; None without a budget."""
+    origins: Mapping[UUID, Origin]
+    """Sources and labels of the rule lane's queue; empty if the budget limits neither."""
+
+    @property
+    def places(self) -> int:
+        """The free places that the day's budget lets be filled."""
+        left = None if self.spent is None else self.spent.left
+        return self.free if left is None else min(self.free, left)
+
+    def within_budget(self, ids: Iterable[UUID], after: Sequence[UUID] = ()) -> Iterable[UUID]:
+        """Return those of these outputs of the rule lane that the budget lets in besides the ones before (`after`)."""
+        if self.spent is None or not self.spent.budget.has_parts:
+            return ids
+        return islice(self.spent.within(chain(after, ids), self.origins), len(after), None)
 
     def chosen(self, picks: Sequence[Pick], places: int) -> list[Ranked]:
         """Return the outputs that come in now: at most `places`, and of the rule lane only those that were picked."""
         waits = {item.output_id: item for item in self.queues["rule"]}
-        queues = {**self.queues, "rule": [waits[pick.output_id] for pick in picks if pick.output_id in waits]}
+        coming = self.within_budget(pick.output_id for pick in picks if pick.output_id in waits)
+        queues = {**self.queues, "rule": [waits[id_] for id_ in coming]}
         return choose(queues, min(places, self.places), shares=self.shares, pushed=self.pushed)
 
 
@@ -74,11 +96,11 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     within = within or _reach(spec)
     pair = in_force(conn, spec.name)
     open_rows = task_store.in_review(conn, spec.name, pair)
-    waiting = [
-        Ranked(row.output_id, row.key, row.lane, row.utility, row.fresh)
-        for row in pool.best(conn, spec.name, within, pair)
-    ]
     filling = [opened(row, spec) for row in open_rows if _fills_a_place(row, spec)]
+    free = _free(conn, spec, len(filling))
+    spent = budget.spent(conn, spec)
+    rows, origins = best(conn, spec.name, within, pair, spent, free)
+    waiting = [Ranked(row.output_id, row.key, row.lane, row.utility, row.fresh) for row in rows]
     # An open task counts whatever version ranked it: until the newest version has scored all, nothing better is known.
     since = versions.in_force_since(conn, spec.name)
     outdated = {row.output_id for row in open_rows if row.fresh and since and row.pushed_at < since}
@@ -88,9 +110,11 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
         open_rows=open_rows,
         stands=standing(filling, waiting, window=spec.queue.window, reach=within, outdated=outdated),
         queues=_queues(conn, spec, waiting, filling),
-        places=_places(conn, spec, len(filling)),
+        free=free,
         pushed=task_store.pushed(conn, spec.name, RECENT),
         shares=shares(spec.queue.shares),
+        spent=spent,
+        origins=origins,
     )
 
 
@@ -114,7 +138,7 @@ def _queues(
     return queues
 
 
-def _places(conn: Conn, spec: LoopSpec, filled: int) -> int:
+def _free(conn: Conn, spec: LoopSpec, filled: int) -> int:
     """Return the number of free places. Every open task fills one, whatever its utility is by now: otherwise the window
     would grow with each promotion.
     """
@@ -145,7 +169,8 @@ def prepare(database: Database, spec: LoopSpec) -> tuple[Window, list[Pick]]:
 def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple[list[Pick], bool]:
     """Return the picks, and whether `n` of them differ from each other and from the tasks that people saw."""
     if not n or not spec.queue.diversity or spec.queue.strategy == RANDOM:
-        return [Pick(item.output_id, "") for item in window.queues["rule"][:n]], True
+        waits = (item.output_id for item in window.queues["rule"])
+        return [Pick(id_, "") for id_ in islice(window.within_budget(waits), n)], True
     picks, enough = list[Pick](), True
     # Outputs that the versions in force have not scored come only if the others do not suffice.
     for fresh in (True, False):
@@ -163,6 +188,7 @@ def _select(database: Database, spec: LoopSpec, window: Window, n: int) -> tuple
             features=known,
             open_=open_,
             recent=recent,
+            keep=partial(window.within_budget, after=[pick.output_id for pick in picks]),
         )
         enough = known is None or len({*known.groups} - {*_groups(open_), *_groups(recent)}) >= n
     return picks, enough

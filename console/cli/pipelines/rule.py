@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FILES = ("loop.yaml", "labels.xml")
 SIDES = ("was", "would")
+NO_BUDGET = "the budget is not applied: it decides at each push, among all outputs that wait"
 MOST_SHOWN = 20
 """Labels or sources in one table."""
 
@@ -90,10 +91,13 @@ def try_(settings: Settings, file: Any, encoding: str | None, loop: str | None, 
     from sync.intake.trying import tried
 
     lines = enumerate(outputs_of(file, getattr(file, "name", "-"), encoding), start=1)
-    rows = list(tried(_from_disk(settings, loop), ((n, line) for n, line in lines if line.strip())))
+    loop_spec = _from_disk(settings, loop)
+    rows = list(tried(loop_spec, ((n, line) for n, line in lines if line.strip())))
     show([asdict(row) for row in rows], as_json)
     refused = sum(row.lane is None for row in rows)
     to_stderr(f"{sum(row.asked for row in rows)} of {_count(len(rows), 'output')} would be asked")
+    if loop_spec.budget is not None:
+        to_stderr(NO_BUDGET)
     if refused:
         raise Failed(f"{refused} of {_count(len(rows), 'line')} would be refused")
 
@@ -127,7 +131,10 @@ def backtest(settings: Settings, file: Path, since: str | None, loop: str | None
             in_force = loops.get(conn, name)
             if in_force is None:
                 raise UsageError(f"no loop {name!r}")
-            found = backtest_report(conn, in_force, _changed(file, in_force), begins)
+            changed = _changed(file, in_force)
+            found = backtest_report(conn, in_force, changed, begins)
+    if changed.budget is not None:
+        to_stderr(NO_BUDGET)
     if as_json:
         return print_json(in_json_types(found))
     _show_backtest(found)

@@ -12,7 +12,7 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from labelloop.labeling import structured
-from labelloop.outputs.output import Output, OutputState, body_sha256
+from labelloop.outputs.output import IDLE, Output, OutputState, body_sha256
 from labelloop.queue.lanes import Lane, Placement
 from labelloop.store.database import Conn, rows_of
 
@@ -205,11 +205,9 @@ def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
 
 
 def lock_idle(conn: Conn, output_id: UUID) -> bool:
-    """Lock the output until the transaction ends; False if it is neither waiting nor withdrawn."""
-    row = conn.execute(
-        "select from outputs where id = %(id)s and state in ('waiting', 'withdrawn') for update", {"id": output_id}
-    ).fetchone()
-    return row is not None
+    """Lock the output until the transaction ends; False if its state is none of IDLE."""
+    row = conn.execute("select state::text from outputs where id = %(id)s for update", {"id": output_id}).fetchone()
+    return row is not None and row["state"] in IDLE
 
 
 def set_state(

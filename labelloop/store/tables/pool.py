@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from labelloop.queue.budget import NOTHING_EXHAUSTED, Exhausted
 from labelloop.queue.lanes import Lane
 from labelloop.queue.order import Waiting
 from labelloop.store.database import Conn, rows_of
@@ -19,7 +20,7 @@ OF_POOL = "p.output_id, p.key, p.lane, p.utility, p.champion, p.ranker"
 FRESH = f"""
     select {OF_POOL}, true as fresh from unnest(enum_range(null::lane)) as l (lane) cross join lateral (
         select * from pool where loop = %(loop)s and lane = l.lane and champion = %(champion)s and ranker = %(ranker)s
-        order by utility desc, key limit %(limit)s
+        {{kept}} order by utility desc, key limit %(limit)s
     ) p
 """
 # A skip scan of a loop's lane l: each pair is found by one look into the index, behind the one before it.
@@ -42,25 +43,37 @@ STALE = f"""
         {PAIRS}
         select p.* from pairs v cross join lateral (
             select * from pool where loop = %(loop)s and lane = l.lane and champion = v.champion and ranker = v.ranker
-            order by utility desc, key limit l.lacks
+            {{kept}} order by utility desc, key limit l.lacks
         ) p
         where (v.champion, v.ranker) <> (%(champion)s, %(ranker)s) order by p.utility desc, p.key limit l.lacks
     ) p where l.lacks > 0
 """
 
+WITHIN_BUDGET = """
+    and (l.lane <> 'rule' or (
+        select coalesce(o.source, '') <> all(%(sources)s) and coalesce(o.label, '') <> all(%(labels)s)
+        from outputs o where o.id = pool.output_id))
+"""
 
-def best(conn: Conn, loop: str, limit: int, pair: VersionPair) -> list[Waiting]:
-    """Return the `limit` most useful outputs of each lane, ties by key.
+
+def best(
+    conn: Conn, loop: str, limit: int, pair: VersionPair, exhausted: Exhausted = NOTHING_EXHAUSTED
+) -> list[Waiting]:
+    """Return the `limit` most useful outputs of each lane, ties by key; of the rule lane without those whose source or
+    label is `exhausted`.
 
     Outputs that the versions in force (`pair`) have scored come first (`fresh`), then those of other versions. It takes
     milliseconds for any size of the pool, because it reads only the rows that it returns. If there are too few fresh
-    ones, it reads as many of each other pair.
+    ones, it reads as many of each other pair. With an exhausted source or label it also reads the rows that it leaves
+    out.
     """
     values: dict[str, Any] = {"loop": loop, "limit": limit, "champion": pair.champion, "ranker": pair.ranker}
+    values |= {"sources": list(exhausted.sources), "labels": list(exhausted.labels)}
+    kept = WITHIN_BUDGET if exhausted.sources or exhausted.labels else ""
     with by_index(conn):
-        rows = rows_of(conn, Waiting).execute(FRESH, values).fetchall()
+        rows = rows_of(conn, Waiting).execute(FRESH.format(kept=kept), values).fetchall()
         have = Counter(row.lane for row in rows)
-        return rows + rows_of(conn, Waiting).execute(STALE, values | {"have": Jsonb(have)}).fetchall()
+        return rows + rows_of(conn, Waiting).execute(STALE.format(kept=kept), values | {"have": Jsonb(have)}).fetchall()
 
 
 @contextmanager

@@ -105,6 +105,17 @@ def test_status_names_every_loop_and_who_serves(run: Run) -> None:
     assert [(row["loop"], row["champion"]) for row in rows] == [("digits", "pipeline"), ("tickets", "pipeline")]
     assert len(json.loads(run("status", "--json", "--loop", "digits").stdout)) == 1
     assert "digits" in run("status").stdout
+    assert "budget" not in run("status").stdout
+
+
+def test_status_shows_todays_budget(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "loops" / "mail").mkdir(parents=True)
+    text = "feedback_loop: {trigger: model_confidence < 1, labels: [a, b], budget: {per_day: 20}}"
+    (tmp_path / "loops" / "mail" / "loop.yaml").write_text(text)
+    assert run("migrate", LABELLOOP_LOOPS_DIR=str(tmp_path / "loops")).exit_code == 0
+    rows = {row["loop"]: row["budget"] for row in json.loads(run("status", "--json").stdout)}
+    assert rows == {"digits": None, "mail": "0 of 20 tasks today", "tickets": None}
+    assert "0 of 20 tasks today" in run("status").stdout
 
 
 def test_waiting_for_a_run_ignores_runs_that_judge_a_version_again(

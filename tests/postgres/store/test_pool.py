@@ -115,7 +115,7 @@ def test_only_the_wanted_rows_are_read_and_not_the_pool(database: Database) -> N
         with database.transaction() as conn:
             n = conn.execute("select count(*) as n from pool where (champion, ranker) = (%s, %s)", pair).fetchone()
             assert n == {"n": fresh}
-            for statement in (pool.FRESH, pool.STALE):
+            for statement in (pool.FRESH.format(kept=""), pool.STALE.format(kept="")):
                 nodes = list(_nodes(_plan(conn, statement, VersionPair(*pair))))
                 of_pool = [node for node in nodes if node.get("Relation Name") == "pool"]
                 assert {node["Node Type"] for node in of_pool} <= {"Index Scan", "Index Only Scan"}

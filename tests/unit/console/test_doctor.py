@@ -9,6 +9,8 @@ import pytest
 
 from console.doctor import server, services, work
 from console.doctor.findings import Finding, Level, exit_status, fault, good, hint, summary, unseen
+from labelloop.queue.budget import Origin, Spent
+from labelloop.spec.budget import Budget
 from labelloop.store.questions.health import OpenJob, ServerState
 from tests.support.data.findings import URL, is_fault
 
@@ -181,3 +183,14 @@ def test_services_that_do_not_are_faults() -> None:
     assert is_fault(services.backend(services.Answer(401), [], URL), "refuses our password")
     assert is_fault(services.backend(services.Answer(502), [], URL), "502")
     assert is_fault(services.backend(services.Answer(200), ["pets: cannot be loaded"], URL), "cannot be loaded")
+
+
+def test_a_budget_that_keeps_outputs_out_is_a_hint_that_says_until_when() -> None:
+    tasks = {Origin("mail", ""): 3}
+    day = work.budget("pets", Spent(Budget(per_day=3), tasks), 1)
+    assert (day.level, day.loop) == (Level.HINT, "pets")
+    assert day.says.startswith("3 of 3 tasks today; used up: per_day; outputs wait until 00:00 UTC")
+    source = work.budget("pets", Spent(Budget(per_source={"mail": 3}), tasks), 1)
+    assert "used up: per_source mail; outputs of the rule lane wait" in source.says
+    assert work.budget("pets", Spent(Budget(per_day=3), tasks), 0).level is Level.OK, "nothing waits"
+    assert work.budget("pets", Spent(Budget(per_day=4), tasks), 1) == good("budget", "3 of 4 tasks today", "pets")

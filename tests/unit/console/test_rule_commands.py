@@ -77,3 +77,13 @@ def test_try_tells_what_would_become_of_each_line_and_needs_no_server(tmp_path: 
     assert "the model gave no confidence" in good.stdout
     assert run(LOOPS, "try", str(file)).exit_code == 2
     assert "did you mean 'tickets'" in run(LOOPS, "try", str(file), "--loop", "ticket").stderr
+
+
+def test_try_says_that_the_budget_is_not_applied(tmp_path: Path) -> None:
+    (tmp_path / "pets").mkdir()
+    text = "feedback_loop: {trigger: margin < 0.1, labels: [a, b], budget: {per_day: 1}}"
+    (tmp_path / "pets" / "loop.yaml").write_text(text)
+    line = json.dumps({"key": "k", "data": {"text": "x"}, "label": "a"})
+    found = run(tmp_path, "try", "-", stdin=line)
+    assert "1 of 1 output would be asked" in found.stderr
+    assert "the budget is not applied" in found.stderr

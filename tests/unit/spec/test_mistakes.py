@@ -91,3 +91,38 @@ def test_what_the_learner_refuses_is_at_its_key(tmp_path: Path) -> None:
 
     [fault] = look(tmp_path / "x", check)[1]
     assert str(fault) == "loop 'x': line 5, column 17: loop.yaml: learner.params.C: no"
+
+
+def test_each_mistake_of_a_budget_is_named_at_its_place() -> None:
+    text = """feedback_loop:
+  trigger: margin < 0.1
+  labels: [cat, dog]
+  budget:
+    per_dya: 3
+    per_day: 0
+    per_source:
+      mail: -1
+      chat: "5"
+    per_label: true
+    over: drop
+"""
+    found = examine("x", text).faults
+    assert [(fault.line, fault.column) for fault in found] == [(5, 5), (6, 14), (8, 13), (9, 13), (10, 16), (11, 11)]
+    words = "\n".join(map(str, found))
+    assert "budget.per_dya: no such key (did you mean 'per_day'?)" in words
+    assert "budget.per_day: should be greater than or equal to 1, not 0" in words
+    assert "budget.per_source.chat: should be a valid integer, not '5'" in words
+    assert "budget.per_label: takes a whole number from 1 to 1,000,000, which holds for each" in words
+
+
+def test_a_budget_names_labels_that_exist_and_an_answer_of_one_label() -> None:
+    text = 'feedback_loop:\n  trigger: margin < 0.1\n  labels: [cat, dog]\n  budget: {per_label: {"*": 2, dgo: 3}}\n'
+    (fault,) = examine("x", text).faults
+    assert (fault.line, fault.column) == (4, 32)
+    assert "budget.per_label: no label 'dgo' (did you mean 'dog'?); there are: cat, dog" in str(fault)
+    number = '<View><Text name="t" value="$t"/><Number name="n" toName="t" min="0" max="9"/></View>'
+    text = "feedback_loop:\n  trigger: model_confidence < 0.1\n  budget: {per_label: 3}\n"
+    (fault,) = examine("x", text, number).faults
+    assert (fault.line, fault.column) == (3, 23)
+    assert "budget.per_label: needs one label, and the answer is a number" in str(fault)
+    assert places("feedback_loop: {trigger: margin < 0.1, budget: {}}") == [(1, 48)]
