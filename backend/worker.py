@@ -10,7 +10,7 @@ import time
 from datetime import UTC, datetime
 
 from backend.decide.shadow import ask_for_shadows, in_shadow
-from backend.report.mlflow_export import export_in_child
+from backend.report import mlflow_child
 from backend.score.engines import named
 from backend.score.prelabel import champion_and_ranker, prelabel
 from backend.train.child import Children
@@ -20,13 +20,16 @@ from labelloop.process import log, worker
 from labelloop.process.settings import Settings
 from labelloop.process.worker import Check, Duties, in_thread
 from labelloop.store.database import Database
-from labelloop.store.tables import exports, jobs, loops, prelabels
+from labelloop.store.mlflow import assessments, exports
+from labelloop.store.tables import jobs, loops, prelabels
 from labelloop.versions.version import VersionPair
 
 CONCURRENCY = 3
 """While one loop trains, another can be prelabelled; each job of a loop has its own lock."""
 CHECK_EVERY_S, SLOW_CHECK_EVERY_S, DRIFT_EVERY_S = 5.0, 30.0, 300.0
 """Seconds between two checks for lost runs, for prelabels and due runs, and for drift, which reads all outputs."""
+ASSESS_EVERY_S = 10.0
+"""Seconds between two checks for answers that belong on an MLflow trace, where they should be within a minute."""
 ASK_AGAIN_AFTER_S = 60.0
 """Seconds before prelabels that failed (a damaged file), or exports to an MLflow that is away, are asked for again."""
 
@@ -46,7 +49,15 @@ def duties(database: Database, settings: Settings, children: Children, stop: thr
 
     def export(loop: str) -> None:
         if settings.mlflow_tracking_uri:
-            export_in_child(settings, loop, stop)
+            mlflow_child.run("backend.report.mlflow_export", settings, loop, stop)
+
+    def assess(loop: str) -> None:
+        if not settings.mlflow_tracking_uri:
+            return
+        with database.transaction() as conn:
+            is_due = loop in assessments.due(conn)
+        if is_due:
+            mlflow_child.run("backend.report.assessments", settings, loop, stop)
 
     def run_shadow(loop: str) -> None:
         in_shadow(database, loop, settings.models_dir, stop, settings)
@@ -57,6 +68,7 @@ def duties(database: Database, settings: Settings, children: Children, stop: thr
             jobs.RETRAIN: retrain_and_export,
             jobs.PRELABEL: prelabel_loop,
             jobs.EXPORT: export,
+            jobs.ASSESS: assess,
             jobs.SHADOW: run_shadow,
         },
         checks=checks(database, settings),
@@ -92,6 +104,7 @@ def checks(database: Database, settings: Settings) -> list[Check]:
     ]
     if settings.mlflow_tracking_uri:
         found.append(Check("missing exports", SLOW_CHECK_EVERY_S, in_thread(missing_exports)))
+        found.append(Check("answers for MLflow", ASSESS_EVERY_S, in_thread(ask_for_assessments, database)))
     found.append(Check("due runs and drift", SLOW_CHECK_EVERY_S, in_thread(due_runs)))
     return found
 
@@ -114,6 +127,14 @@ def ask_for_exports(database: Database, asked: dict[str, float], now: float) -> 
             if now - asked.get(loop, -ASK_AGAIN_AFTER_S) >= ASK_AGAIN_AFTER_S and exports.any_pending(conn, loop):
                 asked[loop] = now
                 jobs.ask(conn, jobs.EXPORT, loop)
+
+
+def ask_for_assessments(database: Database) -> None:
+    """Look for answers on outputs from MLflow, and ask for those that are due to be written to their traces."""
+    with database.transaction() as conn:
+        assessments.look_through(conn)
+        for loop in assessments.due(conn):
+            jobs.ask(conn, jobs.ASSESS, loop)
 
 
 def main() -> int:

@@ -1,9 +1,8 @@
 """Export: write runs and versions to MLflow, if a tracking URI is set.
 
-`python -m backend.report.mlflow_export LOOP` runs as a process of its own, so that a slow or broken MLflow blocks
-nothing else. A run that could not be written is tried again at the next export. Runs and versions are found in MLflow
-by a tag, so a second attempt continues where the first one ended. A run whose status changes later, by a person's
-decision, is updated, and so are the aliases.
+`python -m backend.report.mlflow_export LOOP` is a process of its own: see mlflow_child.py. A run that could not be
+written is tried again at the next export. Runs and versions are found in MLflow by a tag, so a second attempt continues
+where the first one ended. A run whose status changes later, by a person's decision, is updated, and so are the aliases.
 """
 
 from __future__ import annotations
@@ -12,38 +11,22 @@ import json
 import logging
 import math
 import os
-import re
-import subprocess
 import sys
-import threading
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from backend import models
+from backend.report import mlflow_child
 from backend.report.card import card as card_of
 from backend.report.card import card_html
-from backend.train.child import kill
-from labelloop.errors import LabelloopError
-from labelloop.process import log, rooms
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import exports
+from labelloop.store.mlflow import exports
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 
-TIME_LIMIT_S = 600.0
-MLFLOW_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it may hold a password
-    "MLFLOW_LOGGING_LEVEL": "WARNING",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the next export tries again
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
-}
-"""MLflow's own settings, unless the environment sets them."""
 NO_REGISTRY = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "NOT_IMPLEMENTED", "PERMISSION_DENIED"})
 """Error codes of servers that store runs but no models."""
 RUN, VERSION = "labelloop.run", "labelloop.version"
@@ -54,24 +37,6 @@ MAX_PARAM_CHARACTERS = 500
 """Characters of a parameter, or a description, that every version of MLflow accepts."""
 MLFLOW_STATUS = {"failed": "FAILED", "stopped": "KILLED"}
 logger = logging.getLogger(__name__)
-
-
-def export_in_child(settings: Settings, loop: str, stop: threading.Event) -> bool:
-    """Export the loop in a child process, and return whether everything was written. `stop` ends the child."""
-    child = subprocess.Popen(
-        rooms.python("backend.report.mlflow_export", loop),
-        env={**rooms.environment(os.environ), **settings.to_env()},
-        stdin=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    began = time.monotonic()
-    try:
-        while child.poll() is None and time.monotonic() - began < TIME_LIMIT_S:
-            if stop.wait(0.2):
-                return False
-        return child.returncode == 0
-    finally:
-        kill(child)
 
 
 def export(database: Database, loop: str, tracking_uri: str, models_dir: Path | None) -> int:
@@ -236,28 +201,12 @@ def _ms(at: datetime) -> int:
 
 
 def main() -> int:
-    settings = Settings.from_env(os.environ)
-    log.configure(settings.log)
-    os.nice(10)
-    for name, value in MLFLOW_SETTINGS.items():
-        os.environ.setdefault(name, value)
-    try:
-        settings.require("database_url", "mlflow_tracking_uri")
-        with Database(settings.database_url, size=1) as database:
-            n = export(database, sys.argv[1], settings.mlflow_tracking_uri, settings.models_dir)
-    except ModuleNotFoundError as exc:
-        logger.error("nothing is written to MLflow: %s; pip install 'labelloop[mlflow]'", exc)
-        return 1
-    except LabelloopError as exc:
-        logger.warning("not written to MLflow, the next export tries again: %s", exc)
-        return 1
-    except Exception as exc:
-        message = re.sub(r"//[^/@\s]*@", "//", f"{type(exc).__name__}: {exc}")  # an address may hold a password
-        logger.warning("loop %s: not written to MLflow, the next export tries again: %s", sys.argv[1], message[:500])
-        return 1
-    if n:
-        logger.info("loop %s: %d runs written to MLflow", sys.argv[1], n)
-    return 0
+    def write(settings: Settings, database: Database, loop: str) -> None:
+        n = export(database, loop, settings.mlflow_tracking_uri, settings.models_dir)
+        if n:
+            logger.info("loop %s: %d runs written to MLflow", loop, n)
+
+    return mlflow_child.main(write, sys.argv[1])
 
 
 if __name__ == "__main__":

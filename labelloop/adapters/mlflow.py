@@ -14,7 +14,7 @@ from labelloop.adapters.conversation import ASSISTANT, CALL, USER, Turn, as_text
 from labelloop.adapters.items import WRONG_SHAPE, is_frame, listed, records
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import APPROVE
-from labelloop.outputs.output import Output
+from labelloop.outputs.output import MLFLOW_TRACE_ID, Output
 from labelloop.reading.fields import MAX_WORD
 
 MODELS = frozenset({"CHAT_MODEL", "LLM"})
@@ -29,7 +29,7 @@ def outputs(
 
     The data has `question`, `answer`, `text` (both), `dialogue` and `documents`; the last two are lists of {author,
     text}. The messages are those of the last model call, with the results of tools and retrievers. The step is the
-    trace's name. `meta` has tokens, `latency_s` and the state. Traces of one session are a group.
+    trace's name. `meta` has tokens, `latency_s`, the state and `mlflow_trace_id`. Traces of one session are a group.
 
     `label` is what the pipeline claims about its answer, one of the form's labels. It has no confidence, so people are
     asked. `refused` is called with the error of each trace that cannot be an output; None raises the first one.
@@ -89,7 +89,7 @@ def _output(trace: Any, label: str) -> Output:
         source=_word(metadata.get("mlflow.source.name")),
         trace=str(key),
         step=_word(tags.get("mlflow.traceName") or root.get("name")),
-        meta=_meta(info, metadata),
+        meta={MLFLOW_TRACE_ID: str(key), **_meta(info, metadata)},
     )
 
 

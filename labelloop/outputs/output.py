@@ -12,6 +12,9 @@ from typing import Any
 
 from labelloop.reading import fields, strict_json
 
+MLFLOW_TRACE_ID = "mlflow_trace_id"
+"""Field of `meta` with the id of the MLflow trace to which people's answers go back."""
+
 
 class OutputState(StrEnum):
     """State of an output. The database refuses every change that is no edge between two states."""

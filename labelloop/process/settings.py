@@ -104,7 +104,7 @@ class Settings:
     callback_private: str = ""
     """Private hosts and networks to which callbacks may be sent, as in `fetch_private`: tickets:8080,10.1.0.0/16"""
     mlflow_tracking_uri: str = ""
-    """MLflow that also gets runs and versions: http://host:5000 or sqlite:////path/mlflow.db; empty for none."""
+    """MLflow that gets runs, versions and answers: http://host:5000 or sqlite:////path/mlflow.db; empty for none."""
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:

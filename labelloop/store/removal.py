@@ -11,6 +11,7 @@ _BATCHES = "in (select id from batches where loop = %(loop)s)"
 ROWS = {
     "deliveries": "loop = %(loop)s",
     "callbacks": "loop = %(loop)s",
+    "assessments": "loop = %(loop)s",
     "told_answers": f"output_id {_OUTPUTS}",
     "shadow_items": f"run_id {_RUNS}",
     "decisions": f"run_id {_RUNS}",

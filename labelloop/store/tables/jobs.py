@@ -26,10 +26,13 @@ PULL = "sync.pull"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
 EXPORT = "backend.export"
+ASSESS = "backend.assess"
 SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
 """Largest number of connections for the job queue of one worker, beside those of its Database."""
-_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys((RETRAIN, PRELABEL, EXPORT, SHADOW), BACKEND_QUEUE)
+_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys(
+    (RETRAIN, PRELABEL, EXPORT, ASSESS, SHADOW), BACKEND_QUEUE
+)
 
 # Asking needs no connection of the queue's own: it goes through the caller's transaction.
 _asking = App(connector=SyncPsycopgConnector())
@@ -56,8 +59,8 @@ def ask(conn: Conn, job: str, loop: str, *, in_s: float = 0.0) -> bool:
     # By Postgres's clock, which decides when the job may start. If our clock were ahead, the job would start late, and
     # nobody could request it again until then.
     later = row["now"] + timedelta(seconds=in_s) if in_s else None
-    # One export at a time over all loops: an MLflow that hangs keeps one place of the worker, and not all.
-    lock = EXPORT if job == EXPORT else asked
+    # One of each at a time over all loops: an MLflow that hangs keeps two places of the worker, and not all.
+    lock = job if job in (EXPORT, ASSESS) else asked
     try:
         with conn.transaction():  # a savepoint: another transaction may ask for the same at this moment
             _asking.configure_task(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -74,3 +75,36 @@ def desk(browser: Browser, judged_loop_copy: JudgedLoop, tmp_path: Path) -> Iter
         serving.join()
         server.server_close()
     assert desk.strays == []
+
+
+@pytest.fixture(scope="package")
+def mlflow_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store of MLflow's server, its registry too, in a file that nobody has used: making one takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+        patch.chdir(tmp_path_factory.mktemp("mlflow"))
+        from mlflow import MlflowClient
+
+        MlflowClient("sqlite:///mlflow.db").search_experiments()
+        return Path("mlflow.db").absolute()
+
+
+@pytest.fixture
+def tracking_uri(tmp_path: Path, mlflow_store: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A tracking store of the test's own."""
+    monkeypatch.chdir(tmp_path)  # such a store keeps artifacts in the folder where it is used
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    shutil.copy(mlflow_store, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+@pytest.fixture
+def shop(tracking_uri: str) -> Iterator[None]:
+    """Make MLflow write to the experiment `shop` of that store."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_experiment("shop")
+    yield
+    mlflow.set_tracking_uri(before)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -15,31 +14,20 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos import databricks_pb2
 
 from backend.decide.promote import rollback
-from backend.report.mlflow_export import NO_REGISTRY, RUN, VERSION, _unless_no_registry, export, export_in_child
+from backend.report import mlflow_child
+from backend.report.mlflow_export import NO_REGISTRY, RUN, VERSION, _unless_no_registry, export
 from backend.worker import ASK_AGAIN_AFTER_S, ask_for_exports
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from labelloop.store.tables import exports, jobs, runs
+from labelloop.store.mlflow import exports
+from labelloop.store.tables import jobs, runs
 from tests.support.backend_factory import answer, new_champion, settings_for, submit, texts_spec
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store of MLflow's server, its registry too, in a file that nobody has used: making one takes seconds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-        patch.chdir(tmp_path_factory.mktemp("mlflow"))
-        MlflowClient("sqlite:///mlflow.db").search_experiments()
-        return Path("mlflow.db").absolute()
-
-
 @pytest.fixture
-def settings(database_url: str, tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(database_url: str, tmp_path: Path, tracking_uri: str) -> Settings:
     """With a tracking store of its own."""
-    monkeypatch.chdir(tmp_path)  # such a store keeps artifacts in the folder where it is used
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    shutil.copy(store, tmp_path / "mlflow.db")
-    return replace(settings_for(database_url, tmp_path), mlflow_tracking_uri=f"sqlite:///{tmp_path}/mlflow.db")
+    return replace(settings_for(database_url, tmp_path), mlflow_tracking_uri=tracking_uri)
 
 
 def champion(database: Database, settings: Settings, n: int = 20) -> str:
@@ -190,7 +178,7 @@ def test_an_mlflow_that_is_away_loses_nothing_and_keeps_nobody(
     champion(database, settings)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     away = replace(settings, mlflow_tracking_uri="http://somebody:a-password@127.0.0.1:9")
-    assert not export_in_child(away, "texts", threading.Event())
+    assert not mlflow_child.run("backend.report.mlflow_export", away, "texts", threading.Event())
     said = "".join(capfd.readouterr())
     assert "not written to MLflow, the next export tries again" in said
     assert "a-password" not in said
@@ -214,5 +202,5 @@ def test_a_worker_that_is_to_end_does_not_wait_for_mlflow(database: Database, se
     champion(database, settings)
     stop = threading.Event()
     stop.set()
-    assert not export_in_child(settings, "texts", stop)
+    assert not mlflow_child.run("backend.report.mlflow_export", settings, "texts", stop)
     assert pending(database)

@@ -32,7 +32,7 @@ def test_a_trace_becomes_one_output_with_its_conversation() -> None:
         "document", "system", "user", "tool call", "tool", "assistant",
     ]  # fmt: skip
     assert made.meta is not None
-    assert (made.meta["input_tokens"], made.meta["state"]) == (52, "OK")
+    assert (made.meta["input_tokens"], made.meta["state"], made.meta["mlflow_trace_id"]) == (52, "OK", KEY)
     assert lanes_of([made], JUDGED)[KEY].placement.triggered
 
 
