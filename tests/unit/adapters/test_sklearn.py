@@ -149,7 +149,8 @@ def test_a_frame_with_the_classes_in_another_order_is_refused_and_never_read_by_
     turned = proba[["other", "billing", "delivery"]]
     with pytest.raises(UsageError, match="the columns of proba are other, billing, delivery"):
         list(sklearn.outputs(model, turned, KEYS, FRAME))
-    right, none = (list(sklearn.outputs(*given, KEYS, FRAME)) for given in ((model, proba), (None, turned)))
+    right = list(sklearn.outputs(model, proba, KEYS, FRAME))
+    none = list(sklearn.outputs(None, turned, KEYS, FRAME))
     assert [one.probabilities for one in right] == [one.probabilities for one in none]
 
 
