@@ -109,7 +109,7 @@ def _refuse_another_order(columns: list[str], names: list[str]) -> None:
     if columns != names and sorted(columns) == sorted(names):
         raise UsageError(
             f"the columns of proba are {', '.join(columns)}, and the classes {', '.join(names)}: give None for the "
-            "model, and the columns are the classes; or give an array, and its columns are those of the model"
+            "model if the columns are correct, else an array"
         )
 
 

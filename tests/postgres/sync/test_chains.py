@@ -173,7 +173,7 @@ def test_what_rests_on_a_correction_is_counted_by_step(intake: Intake) -> None:
         assert chains.corrections(conn, PETS) == {"retrieve": (1, 1), "draft": (2, 2), "answer": (1, 0)}
 
 
-def test_a_step_whose_reviewers_do_not_agree_is_not_said_to_be_confirmed(intake: Intake) -> None:
+def test_a_step_whose_reviewers_do_not_agree_is_not_called_confirmed(intake: Intake) -> None:
     intake.post(step_of("t", "draft"), step_of("t", "answer"))
     review(intake.database, "t/draft", None, approval=True)  # a tie
     assert "Confirmed" not in steps_text(steps(intake, "t/answer"), "pets")
