@@ -154,11 +154,13 @@ def _objects(lines: Iterable[bytes]) -> Iterator[Row]:
 def _mapped(rows: Iterable[Row], given: Mapping[str, str]) -> Iterator[Line]:
     """Yield the output in each row; a row that is a text is the reason why it cannot be read."""
     several = iter(rows)
-    first = list(islice(several, _FIRST_ROWS))
-    readable = [row for _, row in first if not isinstance(row, str)]
-    if not readable:
-        yield from ((number, Refused(number, None, "", str(row))) for number, row in first)
-        return
+    readable: list[Mapping[str, Any]] = []
+    while not readable:
+        if not (first := list(islice(several, _FIRST_ROWS))):
+            return
+        readable = [row for _, row in first if not isinstance(row, str)]
+        if not readable:
+            yield from ((number, Refused(number, None, "", str(row))) for number, row in first)
     plan = columns.plan(readable, given)
     for number, row in chain(first, several):
         if isinstance(row, str):

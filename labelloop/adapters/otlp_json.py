@@ -130,7 +130,7 @@ def _value(value: Any, path: str, depth: int) -> Any:
     if (found := _get(value, "intValue")) is not None:
         try:
             return int(found)  # 64 bits are written as a text
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InvalidOutput(f"{path}.intValue", f"must be an integer; it is {str(found)[:40]!r}") from None
     if (found := _get(value, "arrayValue")) is not None:
         return [_value(one, f"{path}[{i}]", depth + 1) for i, one in enumerate(_several(_get(found, "values"), path))]
@@ -158,7 +158,7 @@ def _id(value: Any, path: str, size: int) -> str:
 def _time(value: Any, path: str) -> int:
     try:
         ns = int(value or 0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # JSON's 1e999 is infinite
         ns = -1
     if not 0 <= ns <= LONGEST_S * 10**9:
         raise InvalidOutput(path, f"must be nanoseconds since 1970; it is {str(value)[:40]!r}")

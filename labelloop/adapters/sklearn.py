@@ -77,9 +77,11 @@ def _read(given: Any, proba: Any, labels: Any) -> tuple[list[str], list[list[flo
             raise UsageError("give the model or its classes_, in the order of the columns of proba")
         classes = listed(proba.columns)
     chained = classes is not None and any(hasattr(one, "shape") and one.shape for one in classes)  # a ClassifierChain
-    independent = chained or bool(getattr(model, "multilabel_", False))
+    independent = chained or bool(getattr(model, "multilabel_", False)) or _is_a_multilabel_network(model)
     width = len(rows[0]) if rows else len(classes or ())
     names = _names(labels if chained or labels is not None else classes, width)
+    if is_frame(proba):
+        _refuse_another_order([name_of(column) for column in proba.columns], names)
     if len(names) == 2 and width == 1:
         rows = [[1.0 - row[0], row[0]] for row in rows]
     return names, rows, independent
@@ -95,6 +97,20 @@ def _names(labels: Any, width: int) -> list[str]:
     if twice := {name for name in names if names.count(name) > 1}:
         raise UsageError(f"two classes are named {min(twice)!r}")
     return names
+
+
+def _is_a_multilabel_network(model: Any) -> bool:
+    """Return whether it is an MLPClassifier with several labels at once, whose `classes_` do not tell."""
+    return str(getattr(getattr(model, "_label_binarizer", None), "y_type_", "")).startswith("multilabel")
+
+
+def _refuse_another_order(columns: list[str], names: list[str]) -> None:
+    """Raise UsageError if the columns of a DataFrame are the classes in another order: which of the two is meant?"""
+    if columns != names and sorted(columns) == sorted(names):
+        raise UsageError(
+            f"the columns of proba are {', '.join(columns)}, and the classes {', '.join(names)}: give None for the "
+            "model if the columns are correct, else an array"
+        )
 
 
 def _matrix(proba: Any) -> list[list[float]]:

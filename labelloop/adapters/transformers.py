@@ -58,6 +58,8 @@ def zero_shot(
     for result, (key, item) in zip(found, paired(keys, shown, len(found), field), strict=True):
         with about(key, "a result of the pipeline"):
             scores = dict(zip(result["labels"], map(float, result["scores"]), strict=True))
+            if len(scores) < len(result["labels"]):
+                raise InvalidOutput("probabilities", "two labels have one name")
             answered = answer(scores, several=several)
         yield Output(key=key, data=item, **answered, **others)
 

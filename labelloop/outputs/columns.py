@@ -82,6 +82,8 @@ def output_in(row: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, A
             continue
         if isinstance(value, str) and not shown:
             value = _typed(field, value)
+        elif field == "probabilities" and isinstance(value, Mapping):
+            value = {label: share for label, share in value.items() if share is not None}  # Parquet names all of them
         elif field == "key" and type(value) is int:
             value = str(value)
         _put(output, field, value)

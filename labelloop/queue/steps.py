@@ -30,6 +30,7 @@ class Step:
     label: str | None
     """The pipeline's label."""
     answered: bool
+    """Whether its reviewers agree."""
     corrected: bool
     """Whether its reviewers agree that the pipeline's label is incorrect."""
     correction: str | None
@@ -65,7 +66,7 @@ def _words(step: Step) -> str:
     if step.corrected:
         said = "incorrect" if step.correction is None else _cut(step.correction, MOST_OF_LABEL)
         lines.append(f"Corrected by people: {said}")
-    elif step.answered:
+    elif step.answered and step.label is not None:
         lines.append("Confirmed by people")
     return "\n".join(lines) or "(nothing to show)"
 

@@ -12,8 +12,8 @@ OF_LABEL_STUDIO = ("s3", "gs", "azure-blob")
 """URL schemes of the storages that Label Studio resolves."""
 FILES = "/data/"
 """Beginning of the paths of Label Studio's own files: uploads and local files."""
-_NAT64 = IPv6Network("64:ff9b::/96")
-"""The network in which an IPv6-only network writes IPv4 addresses: RFC 6052."""
+_WITH_IPV4 = (IPv6Network("64:ff9b::/96"), IPv6Network("::/96"))
+"""Networks whose addresses end in an IPv4 address: that of IPv6-only networks (RFC 6052), and the compatible one."""
 
 
 def check_beginning(beginning: str) -> str:
@@ -47,12 +47,14 @@ def covers(beginning: str, address: str) -> bool:
 def is_public(address: str) -> bool:
     """Whether an IP address is on the public internet: not private, not this machine, and not multicast.
 
-    An IPv4 address inside IPv6 (mapped, 6to4, Teredo, NAT64) is judged as the IPv4 address.
+    An IPv4 address inside IPv6 (mapped, compatible, 6to4, Teredo, NAT64) is judged as the IPv4 address.
     """
     found: IPv4Address | IPv6Address = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
         inside = [found.ipv4_mapped, found.sixtofour, *(found.teredo or ())]
-        if found in _NAT64:
+        if found.is_site_local:  # deprecated, but still inside of a site
+            return False
+        if any(found in network for network in _WITH_IPV4):
             inside.append(IPv4Address(int(found) & 0xFFFFFFFF))
         if any(one is not None and not is_public(str(one)) for one in inside):
             return False

@@ -115,7 +115,7 @@ def retry_after_s(header: str, now: datetime) -> float:
         return min(float(header[:9]), MOST_RETRY_AFTER_S)
     try:
         at = parsedate_to_datetime(header)
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset has many digits
         return 0.0
     if at.tzinfo is None:
         at = at.replace(tzinfo=UTC)

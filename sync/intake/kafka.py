@@ -32,7 +32,8 @@ PIECE = 100
 LARGEST_DEAD = 64 << 20
 """Bytes of the largest dead letter that the producer sends; the broker's limit may be lower."""
 CUT = 1_000
-"""Bytes that a dead letter keeps of a body that the broker refuses as too large."""
+"""Bytes that a dead letter keeps of the body and of the key if the broker refuses it as too large, without its headers.
+"""
 END_WITHIN_S = 5.0
 """Seconds that dead letters may take after the process was told to end."""
 OURS = frozenset({"enable.auto.commit", "enable.auto.offset.store", "group.id", "bootstrap.servers"})
@@ -202,15 +203,13 @@ class _Kafka:
             else:
                 faults[number] = error
 
-        value = message.value()
-        if value is not None and "labelloop-cut" in headers:
-            value = value[:CUT]
+        value, key = message.value(), message.key()
         before = [(name, word) for name, word in message.headers() or () if not name.startswith("labelloop-")]
+        if "labelloop-cut" in headers:  # its key or its headers may be what is too large
+            value, key, before = value and value[:CUT], key and key[:CUT], []
         topic = self._source.dead_letter or message.topic() + DEAD
         try:
-            self._letters().produce(
-                topic, value, message.key(), headers=[*before, *headers.items()], on_delivery=delivered
-            )
+            self._letters().produce(topic, value, key, headers=[*before, *headers.items()], on_delivery=delivered)
         except KafkaException as exc:
             faults[number] = exc.args[0]
         except BufferError:  # the client's queue is full; the next try sends the rest

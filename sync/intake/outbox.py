@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 
 from labelloop.errors import Unstorable
 from labelloop.store import outbox
@@ -38,17 +39,20 @@ def take_all(database: Database) -> None:
 
 def take_some(database: Database, most: int) -> tuple[int, int]:
     """Take at most `most` rows in one transaction. Returns how many were stored or known, and how many refused."""
+    claimed: list[int] = []
     try:
-        return _take(database, most)
+        return _take(database, most, claimed)
     except Unstorable as exc:
         if most > 1:
             return take_some(database, most // 2)
-        return _refuse_first(database, str(exc))
+        return _refuse(database, claimed, str(exc))
 
 
-def _take(database: Database, most: int) -> tuple[int, int]:
+def _take(database: Database, most: int, claimed: list[int]) -> tuple[int, int]:
+    """`claimed` gets the ids of the rows, for a caller that sees the transaction fail."""
     with database.transaction() as conn:
         rows = outbox.claim(conn, most, MAX_BATCH_BYTES)
+        claimed += (row.id for row in rows)
         if not rows:
             return 0, 0
         settled = messages.store(conn, [Message(row.loop, row.body.encode()) for row in rows])
@@ -59,9 +63,9 @@ def _take(database: Database, most: int) -> tuple[int, int]:
         return len(done), len(settled.refused)
 
 
-def _refuse_first(database: Database, why: str) -> tuple[int, int]:
-    """Refuse the one row that Postgres cannot store."""
+def _refuse(database: Database, ids: Sequence[int], why: str) -> tuple[int, int]:
+    """Refuse the rows that Postgres cannot store, and no other row: another worker may hold them by now."""
     with database.transaction() as conn:
-        for row in outbox.claim(conn, 1, MAX_BATCH_BYTES):
-            outbox.refuse(conn, row.id, "", why)
-    return 0, 1
+        for id_ in ids:
+            outbox.refuse(conn, id_, "", why)
+    return 0, len(ids)

@@ -74,4 +74,7 @@ def _lines(outputs: Iterator[Output], refused: list[str]) -> Iterator[Line]:
         except UnicodeEncodeError:
             refused.append(f"holds half of a surrogate pair (span {output.key})")
             continue
+        except InvalidOutput as exc:
+            refused.append(f"{exc} (span {output.key})")
+            continue
         yield number, line

@@ -156,7 +156,9 @@ class _Reader:
         if isinstance(op, ast.Is | ast.IsNot):
             if not (isinstance(right, ast.Constant) and right.value is None):
                 raise self.operands.error(right, "`is` is only allowed before None; write == or !=")
-            return _presence(operand(left), isinstance(op, ast.IsNot) != negated)
+            one = operand(left)
+            self._check([left], [one], op)
+            return _presence(one, isinstance(op, ast.IsNot) != negated)
         many = isinstance(right, ast.List | ast.Tuple)
         if isinstance(op, ast.In | ast.NotIn) != many:
             what = (

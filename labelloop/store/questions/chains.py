@@ -75,7 +75,8 @@ def steps_before(conn: Conn, spec: LoopSpec, ids: Sequence[UUID]) -> dict[UUID, 
         with {PLACES}
         select me.id as of, o.loop, o.key, o.step, p.n::int as place, o.label,
             coalesce(left(shown.text, %(letters)s), '') as text, coalesce(length(shown.text), 0) as length,
-            a.reviewers is not null as answered, coalesce({CORRECTED}, false) as corrected, a.label as correction
+            a.label is not null or coalesce({CORRECTED}, false) as answered,
+            coalesce({CORRECTED}, false) as corrected, a.label as correction
         from places me
         cross join generate_series(1, %(most)s) as before
         join places p on p.trace = me.trace and p.n = me.n - before

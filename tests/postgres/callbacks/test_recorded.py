@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings, strategies
 
 from labelloop.spec.events import Event
 from labelloop.store import removal
+from labelloop.store.callbacks import deliveries, registered
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, tasks, versions
 from sync.callbacks import payload
@@ -199,3 +200,34 @@ def test_a_removed_loop_leaves_no_callback_and_no_delivery(desk: Desk) -> None:
         deleted = removal.remove(conn, "pets")
     assert deleted is not None
     assert (deleted["deliveries"], deleted["callbacks"], deleted["told_answers"]) == (2, 1, 1)
+
+
+def test_a_callback_that_is_removed_meanwhile_does_not_fail_an_answer(desk: Desk) -> None:
+    callback, _ = desk.callback("https://x.example/")
+    id_ = desk.submit("a")
+    with ThreadPoolExecutor(1) as pool, desk.database.transaction() as conn:
+        registered.remove(conn, callback)
+        answering = pool.submit(desk.answer, id_, "cat")
+        with pytest.raises(TimeoutError):
+            answering.result(1)
+        conn.commit()
+        answering.result(20)
+    assert desk.told() == []
+
+
+def test_a_backlog_does_not_make_the_next_delivery_slower_to_find(desk: Desk) -> None:
+    callback, _ = desk.callback("https://x.example/")
+    desk.sql(
+        "insert into deliveries (callback_id, loop, event, fact)"
+        " select %s, 'pets', 'output.answered', '{}' from generate_series(1, 10000)",
+        callback,
+    )
+    desk.sql("analyze deliveries")
+    with desk.database.transaction() as conn:
+        assert deliveries.due(conn) == [callback]
+        assert deliveries.claim(conn, callback) is not None
+        row = conn.execute(
+            "select seq_tup_read + idx_tup_fetch as n from pg_stat_xact_user_tables where relname = 'deliveries'"
+        ).fetchone()
+    assert row is not None
+    assert row["n"] < 100

@@ -86,6 +86,19 @@ def test_without_a_loop_the_header_names_it_else_the_topic(database: Database, k
     ]
 
 
+def test_a_message_whose_headers_fill_the_limit_becomes_a_dead_letter_without_them(
+    database: Database, kafka: Kafka, topic: str
+) -> None:
+    kafka.send(topic, [b"{", body("a")], partitions=1, headers={"mine": b"x" * 150_000})
+    of = Source(kafka.bootstrap, (topic,), topic, config={**GROUP, "message.max.bytes": "100000"})
+    with consuming(database, lambda *how: consume(of, *how)):
+        until(lambda: kafka.committed(topic, of.group) == 2)
+    (letter,) = kafka.read(topic + DEAD)
+    said = headers(letter)
+    assert (letter.value(), said["labelloop-cut"], "mine" in said) == (b"{", "1", False)
+    assert keys(database) == ["a"]
+
+
 def test_fifty_thousand_messages_are_stored_once_by_a_consumer_that_is_killed_three_times(
     database: Database, database_url: str, kafka: Kafka, topic: str
 ) -> None:

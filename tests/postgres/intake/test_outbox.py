@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -127,6 +128,39 @@ def test_each_malformed_row_stays_with_its_reason_and_stops_no_other(database: D
     assert (refused[-1].field, refused[-1].problem[:13]) == ("key", "key: 'good/0'")
     take_all(database)
     assert left(database) == refused, "a refused row is not tried again by itself"
+
+
+def test_a_row_that_postgres_refuses_never_costs_its_neighbour_although_others_hold_it(database: Database) -> None:
+    write(database, body("bad").decode(), body("good").decode())
+    with psycopg.connect(database.url, autocommit=True) as admin:
+        admin.execute(
+            """
+            create function no_bad() returns trigger language plpgsql as $$
+            begin perform pg_sleep(1); raise exception 'no' using errcode = 'data_exception'; end $$;
+            create trigger no_bad before insert on outputs for each row when (new.key = 'bad') execute function no_bad()
+            """
+        )
+
+    def other_worker() -> None:
+        with psycopg.connect(database.url) as conn:
+            conn.execute(
+                """
+                do $$ begin loop
+                    perform from outbox where body like '%"bad"%' for update skip locked;
+                    exit when found;
+                end loop; end $$
+                """
+            )
+            time.sleep(1)
+
+    with ThreadPoolExecutor(2) as pool:
+        taking = pool.submit(take_some, database, 1)
+        time.sleep(0.5)
+        pool.submit(other_worker).result(20)
+        assert taking.result(20) == (0, 1)
+    take_all(database)
+    assert keys(database) == ["good"]
+    assert ["no" in row.problem for row in left(database)] == [True]
 
 
 def test_a_row_of_a_loop_that_does_not_exist_waits_for_a_person(database: Database) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import pytest
 
-from labelloop.queue.steps import MOST_LETTERS, MOST_STEPS, Step
+from labelloop.queue.steps import MOST_LETTERS, MOST_STEPS, Step, steps_text
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -34,7 +35,7 @@ def steps(intake: Intake, key: str, spec: LoopSpec = PETS) -> list[Step]:
 
 
 def rests_on(intake: Intake, key: str) -> list[dict[str, Any]]:
-    found = intake.get(f"{URL}/{key}").json["rests_on"]
+    found = intake.get(f"{URL}/{quote(key, safe='')}").json["rests_on"]
     assert isinstance(found, list)
     return found
 
@@ -170,3 +171,11 @@ def test_what_rests_on_a_correction_is_counted_by_step(intake: Intake) -> None:
     with intake.database.transaction() as conn:
         assert chains.resting(conn, PETS) == {"draft": 1, "answer": 2}
         assert chains.corrections(conn, PETS) == {"retrieve": (1, 1), "draft": (2, 2), "answer": (1, 0)}
+
+
+def test_a_step_whose_reviewers_do_not_agree_is_not_called_confirmed(intake: Intake) -> None:
+    intake.post(step_of("t", "draft"), step_of("t", "answer"))
+    review(intake.database, "t/draft", None, approval=True)  # a tie
+    assert "Confirmed" not in steps_text(steps(intake, "t/answer"), "pets")
+    review(intake.database, "t/draft", "cat")
+    assert steps_text(steps(intake, "t/answer"), "pets").endswith("Confirmed by people")

@@ -99,3 +99,25 @@ def test_the_label_is_that_of_the_query_and_must_be_one_of_the_form(intake: Inta
     assert waiting(intake) == 0
     assert send(intake, request, "?label=reject").json == {}
     assert waiting(intake) >= 1
+
+
+@pytest.mark.parametrize("value", ['{"intValue": 1e999}', '{"doubleValue": 1e999}'])
+def test_an_infinite_number_costs_its_own_span_and_no_other(intake: Intake, value: str) -> None:
+    request, other = payload("otlp_current.json"), payload("otlp_current.json")
+    call = spans(other)[0]
+    call["spanId"] = "00f067aa0ba902b7"
+    call["attributes"] = [a for a in call["attributes"] if a["key"] != "gen_ai.usage.input_tokens"]
+    call["attributes"].append({"key": "gen_ai.usage.input_tokens", "value": "VALUE"})
+    request["resourceSpans"] = [*other["resourceSpans"], *request["resourceSpans"]]
+    answer = send(intake, json.dumps(request).replace('"VALUE"', value).encode())
+    assert answer.status_code == 200
+    assert answer.json["partialSuccess"]["rejectedSpans"] in (1, "1")
+    assert waiting(intake) == 1
+
+
+def test_an_infinite_time_is_refused(intake: Intake) -> None:
+    raw = json.dumps(payload("otlp_current.json")).replace(
+        '"endTimeUnixNano": "', '"endTimeUnixNano": 1e999, "x": "', 1
+    )
+    answer = send(intake, raw.encode())
+    assert "must be nanoseconds since 1970" in answer.json["partialSuccess"]["errorMessage"]

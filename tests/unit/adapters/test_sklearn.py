@@ -14,6 +14,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.neural_network import MLPClassifier
 
 from labelloop.adapters import sklearn
 from labelloop.errors import InvalidOutput, UsageError
@@ -140,3 +141,22 @@ def test_adapters_import_nothing_but_the_standard_library() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_frame_with_the_classes_in_another_order_is_refused_and_never_read_by_position() -> None:
+    model = LogisticRegression().fit(X, Y)
+    proba = pd.DataFrame(model.predict_proba(X), columns=model.classes_)
+    turned = proba[["other", "billing", "delivery"]]
+    with pytest.raises(UsageError, match="the columns of proba are other, billing, delivery"):
+        list(sklearn.outputs(model, turned, KEYS, FRAME))
+    right = list(sklearn.outputs(model, proba, KEYS, FRAME))
+    none = list(sklearn.outputs(None, turned, KEYS, FRAME))
+    assert [one.probabilities for one in right] == [one.probabilities for one in none]
+
+
+@pytest.mark.filterwarnings("ignore:.*converged")
+def test_a_network_with_several_labels_gives_each_its_own_probability() -> None:
+    model = MLPClassifier(max_iter=5).fit(X, MATRIX)
+    (first, *_) = sklearn.outputs(model, model.predict_proba(X), KEYS, FRAME, labels=LABELS)
+    assert first.evidence == {"labels": dict(zip(LABELS, model.predict_proba(X)[0].tolist(), strict=True))}
+    assert (first.label, first.probabilities) == (None, None)

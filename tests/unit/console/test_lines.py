@@ -142,3 +142,9 @@ def test_the_bytes_of_a_file_are_counted_and_those_of_a_pipe_are_unknown(tmp_pat
     assert len(list(source.lines(told.append))) == 2
     assert told == [len(lines[0].encode()), source.size]
     assert Source("-").size == 0
+
+
+def test_no_row_is_left_out_although_the_first_thousands_cannot_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ndjson", "{\n" * 2_500 + '{"id": "a", "body": "x", "pred": "b"}\n')
+    good, bad = read(path, map={"key": "id", "data.text": "body", "label": "pred"})
+    assert (len(good), len(bad)) == (1, 2_500)

@@ -75,3 +75,7 @@ def test_a_cell_that_cannot_be_read_is_told_with_its_field(field: str, text: str
 def test_a_score_without_a_result_and_a_confidence_without_a_label_are_no_fields() -> None:
     row = {"key": "a", "data.text": "x", "score": 3, "confidence": 0.5, "probabilities.a": 1.0}
     assert output(row) == {"key": "a", "data": {"text": "x"}, "probabilities": {"a": 1.0}}
+
+
+def test_a_label_without_a_probability_in_this_row_is_left_out() -> None:
+    assert output({"key": "a", "probabilities": {"cat": 1.0, "dog": None}})["probabilities"] == {"cat": 1.0}

@@ -28,6 +28,7 @@ def test_a_step_tells_its_name_its_data_its_label_and_what_people_said() -> None
     assert words(answered=True).endswith("\nConfirmed by people")
     assert words(answered=True, corrected=True, correction="dog").endswith("\nCorrected by people: dog")
     assert words(answered=True, corrected=True).endswith("\nCorrected by people: incorrect")
+    assert "Confirmed" not in words(answered=True, label=None), "there is no label to confirm"
     assert words(text="", label=None) == "1. draft\n(nothing to show)"
     two = steps_text([STEP, replace(STEP, place=2, step="judge")], "pets").split("\n\n")
     assert [one.split("\n")[0] for one in two] == ["1. draft", "2. judge"]

@@ -227,6 +227,7 @@ def test_the_parts_of_a_trigger_tell_which_alternative_sends() -> None:
         ("data.x < 1e999", 10, "are allowed here"),
         ("data.x > 1 and data.y", 16, "a comparison was expected"),
         ("None is None", 1, "are allowed here"),
+        ("'data.x' is None", 1, "must name one of"),
         ("data.x is 3", 11, "`is` is only allowed before None"),
         ("data.x == None", 11, "are allowed here"),
         ("data.x < 'a'", 10, "can only be compared with ==, != and in"),

@@ -131,6 +131,8 @@ def test_each_status_is_read_as_standard_webhooks_says() -> None:
         ("Thu, 01 Jan 2026 11:00:00 GMT", 0),
         ("9" * 40, 86_400),
         ("Thu, 01 Jan 2099 00:00:00 GMT", 86_400),
+        (f"Thu, 01 Jan {'9' * 20} 00:00:00 GMT", 0),
+        ("Thu, 01 Jan 2026 12:01:00 +99999999999999", 0),
         ("", 0),
         ("soon", 0),
         ("-5", 0),

@@ -96,9 +96,11 @@ SQL = """
     where exists (select from output_events e where e.output_id = o.id and e.became = 'answered');
 
     create function tell_callbacks(of_loop text, of_event text, what jsonb) returns void language sql as $$
+        -- The lock: without it a callback that is being removed would fail the transaction of the fact.
         insert into deliveries (callback_id, loop, event, fact)
         select id, of_loop, of_event, what from callbacks
         where paused_at is null and (loop is null or loop = of_loop) and of_event = any(events) order by created_at
+        for key share
     $$;
 
     create function tell_answer(of_output uuid) returns void language plpgsql as $$
