@@ -18,6 +18,8 @@ LOT = "labelloop.parking.lot"
 """Key of the environ: the Lot of this process."""
 TICKET = "labelloop.parking.ticket"
 """Key of the environ: the ticket with which this request was parked before."""
+CUT_AT = "labelloop.cut_at"
+"""Key of the environ: the limit in bytes behind which the server did not read the body; None if it read all of it."""
 MOST_PARKED = 2_000
 """Parked requests of one process, beside its other connections."""
 OTHER_FILES = 128
@@ -146,6 +148,7 @@ class Task(WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ[LOT] = self.channel.server.lot
+        environ[CUT_AT] = self.request.limit if self.request.is_cut else None
         if self.channel.ticket is not None:
             environ[TICKET] = self.channel.ticket
         return environ
