@@ -172,7 +172,7 @@ def _conflict(problems: list[Problem]) -> Refusal:
 def _find(conn: Conn, spec: LoopSpec, key: str) -> list[dict[str, Any]]:
     """The status of the output; empty if there is none, or if no output can have this key."""
     try:
-        return statuses(conn, spec, [reading.read_key(key)], caller().source)
+        return statuses(conn, spec, [reading.read_key(key)], caller())
     except InvalidOutput:
         return []
 

@@ -16,8 +16,9 @@ import pytest
 from benchmarks.support.waiters import Waiters
 from labelloop import Client, Output
 from labelloop.store.database import Database
-from labelloop.store.tables import loops
+from labelloop.store.tables import access, loops
 from tests.support.hops.answered import answer
+from tests.support.hops.chained import review, step_of
 from tests.support.network.sync_service import PETS, TOKEN, free_address, running
 
 
@@ -117,6 +118,17 @@ def test_a_waiter_is_told_at_its_deadline_that_nobody_has_answered(service: str)
         )
         assert wait_s <= time.monotonic() - began < wait_s + 0.2
         assert said.json()["settled"] is False
+
+
+def test_a_waiter_of_one_source_is_not_told_of_the_steps_of_another(service: str, pets: Database) -> None:
+    with pets.transaction() as conn:
+        rag = access.add(conn, "rag", ["submit", "read"], access.Limits(source="rag"))
+    with Client(service, TOKEN, loop="pets") as everybody, Client(service, rag, loop="pets") as own:
+        everybody.submit(step_of("chain", "retrieve", source="crawler"))
+        own.submit(step_of("chain", "answer"))
+        review(pets, "chain/retrieve", "dog")
+        for client, keys in ((own, []), (everybody, ["chain/retrieve"])):
+            assert [step["key"] for step in client.wait("chain/answer", timeout=0.6).rests_on] == keys
 
 
 def test_requests_behind_a_waiting_one_on_the_same_connection_are_answered_in_order(
