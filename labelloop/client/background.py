@@ -121,7 +121,7 @@ class Background:
 
     def _work(self) -> None:
         """Send what is pending, in chunks. A chunk that is refused is halved until the refused output is alone."""
-        client = self._make()
+        client: Client | None = None
         size, failures = wire.CHUNK_LINES, 0
         while True:
             with self._changed:
@@ -130,6 +130,8 @@ class Background:
                     break
                 lines = self._first(size)
             try:
+                if client is None:  # it cannot be made with a file of certificates that is missing, for example
+                    client = self._make()
                 client._run(client._calls.submit(lines, None))
             except Skippable as exc:
                 self.problem = str(exc)
@@ -149,7 +151,8 @@ class Background:
                 self.problem, failures = None, 0
                 self._remove(len(lines), refused=False)
                 size = min(wire.CHUNK_LINES, 2 * size)
-        client.close()
+        if client is not None:
+            client.close()
 
     def _first(self, most: int) -> list[bytes]:
         """Return the first lines, as many as one request takes."""

@@ -137,6 +137,18 @@ def test_a_wrong_token_is_shown_and_loses_nothing(service: str, prefix: str) -> 
     background.close(0)
 
 
+def test_a_client_that_cannot_be_made_yet_loses_nothing(
+    service: str, pets: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+    with Client.background(service, TOKEN, loop="pets") as background:
+        background.submit(output(prefix))
+        until(lambda: background.problem)
+        monkeypatch.delenv("SSL_CERT_FILE")
+        assert background.flush(20)
+    assert (background.sent, stored(pets, prefix)) == (1, 1)
+
+
 SCRIPT = """
 import os, sys, time
 from labelloop import Client, Output
