@@ -57,7 +57,7 @@ def protect(bp: Blueprint, callers: Callers) -> None:
         g.caller = known
 
     bp.errorhandler(Refusal)(_refused)
-    bp.errorhandler(TooManyRequests)(_too_many)
+    bp.errorhandler(TooManyRequests)(too_many)
     bp.errorhandler(Retriable)(_unavailable)
 
 
@@ -134,7 +134,8 @@ def _refused(exc: Refusal) -> Response:
     return problem(exc.status, str(exc), headers=headers, **exc.more)
 
 
-def _too_many(exc: TooManyRequests) -> Response:
+def too_many(exc: TooManyRequests) -> Response:
+    """Answer 429."""
     return problem(429, str(exc), headers={"Retry-After": str(math.ceil(exc.pause_s))})
 
 

@@ -72,7 +72,8 @@ class _Intake:
     def count(self, loop: str) -> Response:
         with self._database.transaction() as conn:
             spec = spec_of(conn, loop)
-            states, lane_counts = output_store.state_counts(conn, loop), output_store.lane_counts(conn, loop)
+            states = output_store.state_counts(conn, loop, caller().source)
+            lane_counts = output_store.lane_counts(conn, loop, caller().source)
         return jsonify(loop=loop, labels=spec.labels, states=states, lanes=lane_counts)
 
     def submit(self, loop: str) -> tuple[Response, int]:

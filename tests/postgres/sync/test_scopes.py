@@ -98,6 +98,9 @@ def test_a_pipeline_sees_answers_and_overwrites_only_its_own(desk: Desk) -> None
     assert desk.ask("POST", f"{URL}/c/outcome", json={"fallback": "dog"}, **dogs).status_code == 404
     assert desk.get(f"{URL}/c").json["outcome"] is None
 
+    counted = desk.ask("GET", "/v1/loops/pets", **dogs).json
+    assert (sum(counted["states"].values()), sum(counted["lanes"].values())) == (1, 1)
+
     given = {"key": "c", "reviewer_id": "mira", "approval": True}
     assert desk.ask("POST", FEEDBACK, json=given, **dogs).status_code == 404
     by_id = {"model_output_id": desk.get(f"{URL}/c").json["id"], "reviewer_id": "mira", "approval": True}
@@ -127,6 +130,10 @@ def test_a_token_is_limited_in_requests_and_bytes(desk: Desk) -> None:
     refused = desk.ask("GET", "/v1/loops", **slow)
     assert 1 <= int(refused.headers["Retry-After"]) <= 30
     assert refused.json["detail"] == "the token of slow allows 2 requests a minute"
+    prometheus = token(desk, "prometheus", "admin", requests_per_minute=1)
+    measured = [desk.web.get("/metrics", **prometheus) for _ in range(2)]
+    assert [one.status_code for one in measured] == [200, 429]
+    assert 1 <= int(measured[1].headers["Retry-After"]) <= 60
     small = token(desk, "small", "submit", max_bytes=200)
     assert desk.ask("POST", URL, json=output("a"), **small).status_code == 201
     large = desk.ask("POST", URL, json=output("b", data={"text": "x" * 200}), **small)
