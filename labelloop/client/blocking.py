@@ -52,7 +52,7 @@ class Client:
 
         self.url = self._calls.url
         self._sleep = sleep
-        self._open = lambda: httpx.Client(headers={"Authorization": f"Bearer {token}"})
+        self._open: Callable[[], httpx.Client] = lambda: httpx.Client(headers={"Authorization": f"Bearer {token}"})
         self._http, self._process = self._open(), os.getpid()
         self._failures = httpx.TransportError
 

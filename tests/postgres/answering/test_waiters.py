@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -145,6 +147,18 @@ def test_requests_behind_a_waiting_one_on_the_same_connection_are_answered_in_or
         while said.count(b"HTTP/1.1 200 ") < 3:
             said += wire.recv(4096)
         assert said.index(b'"label":"cat"') < said.index(b'"status":"ok"')
+
+
+def test_each_of_many_requests_on_one_connection_waits_for_its_own_key(service: str) -> None:
+    keys = [f"piped-{i}" for i in range(30)]
+    submit(service, keys)
+    asked = "GET /v1/loops/pets/outputs/{}/answer?wait=0.1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(service.rpartition(":")[2])), 20) as wire:
+        wire.sendall("".join(asked.format(key, TOKEN) for key in keys).encode())
+        said = b""
+        while said.count(b'"outcome":') < len(keys):
+            said += wire.recv(65536)
+    assert re.findall(rb'"key":"([^"]+)"', said) == [key.encode() for key in keys]
 
 
 @pytest.mark.parametrize("key", ["again", "answered-meanwhile"])
