@@ -34,7 +34,7 @@ class Provider:
     token_requests: int = 0
     is_away: bool = False
     token_answer: Any = None
-    """What the token endpoint answers, if not as it should."""
+    """A response of the token endpoint that is no token; None if it answers as it should."""
 
     def rotate(self) -> RSAKey:
         """Sign with a new key from now on, and withdraw the previous one. Returns the previous one."""
