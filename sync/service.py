@@ -18,11 +18,11 @@ from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from sync.answering import exports, feedback
 from sync.answering import http as answering
-from sync.callers import INTAKE, Callers
+from sync.callers import INTAKE, Callers, TooManyRequests
 from sync.description import OPERATIONS, SCHEMES
 from sync.gauges import Window
 from sync.intake import http as intake
-from sync.intake.asking import MAX_BYTES, NO_TOKEN
+from sync.intake.asking import MAX_BYTES, NO_TOKEN, too_many
 from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
@@ -44,6 +44,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.register_blueprint(intake.blueprint(database, callers, metrics))
     for routes in (answering, feedback, exports):
         app.register_blueprint(routes.blueprint(database, callers))
+    app.register_error_handler(TooManyRequests, too_many)
     app.register_blueprint(openapi.blueprint("labelloop sync service", OPERATIONS, SCHEMES))
     app.register_blueprint(doorbell.blueprint(settings, database))
 

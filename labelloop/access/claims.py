@@ -8,6 +8,7 @@ from typing import Any
 
 from labelloop.access.identity import PROMOTE, REVIEW, SCOPES, SUBMIT, Identity
 from labelloop.errors import SettingsError
+from labelloop.reading.fields import MAX_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +23,12 @@ class ClaimRules:
     """Scopes by value of that claim. Other values give none."""
 
     def identity(self, claims: Mapping[str, Any], *, sent_by_browser: bool = False) -> Identity | None:
-        """Return the caller with these claims, which must have been verified; None if it has no name.
+        """Return the caller with these claims, which must have been verified; None if it has no usable name.
 
         A caller that submits is a pipeline: its name is the source of its outputs.
         """
         name = claims.get(self.name_claim) or claims.get("sub")
-        if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > MAX_WORD:
             return None
         found = claims.get(self.scopes_claim)
         values = found.split() if isinstance(found, str) else found if isinstance(found, list) else []

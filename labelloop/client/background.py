@@ -28,6 +28,10 @@ MAX_BYTES = 64 << 20
 FIRST_PAUSE_S, LONGEST_PAUSE_S, LAST_PAUSE_S = 0.25, 20.0, 0.2
 """Pauses between two attempts while the service is away: the first, the longest, and the one during a flush."""
 _live: weakref.WeakSet[Background] = weakref.WeakSet()
+_making = threading.Lock()
+"""Held while a client is made and while the process forks: a fork in the middle of an import leaves the child a module
+that is never whole.
+"""
 
 
 class Background:
@@ -121,7 +125,7 @@ class Background:
 
     def _work(self) -> None:
         """Send what is pending, in chunks. A chunk that is refused is halved until the refused output is alone."""
-        client = self._make()
+        client: Client | None = None
         size, failures = wire.CHUNK_LINES, 0
         while True:
             with self._changed:
@@ -130,6 +134,9 @@ class Background:
                     break
                 lines = self._first(size)
             try:
+                if client is None:  # it cannot be made with a file of certificates that is missing, for example
+                    with _making:
+                        client = self._make()
                 client._run(client._calls.submit(lines, None))
             except Skippable as exc:
                 self.problem = str(exc)
@@ -138,18 +145,19 @@ class Background:
                     self._remove(1, refused=True)
                 size = max(1, len(lines) // 2)
             except Exception as exc:  # the thread must not end while outputs are pending
-                if not isinstance(exc, LabelloopError):
+                before, self.problem = self.problem, str(exc) or type(exc).__name__
+                if before != self.problem and not isinstance(exc, LabelloopError):
                     logger.exception("outputs cannot be sent")
-                elif self.problem != str(exc) and isinstance(exc, UsageError):
+                elif before != self.problem and isinstance(exc, UsageError):
                     logger.error("outputs cannot be sent: %s", exc)
-                self.problem = str(exc) or type(exc).__name__
                 self._rest(failures)
                 failures += 1
             else:
                 self.problem, failures = None, 0
                 self._remove(len(lines), refused=False)
                 size = min(wire.CHUNK_LINES, 2 * size)
-        client.close()
+        if client is not None:
+            client.close()
 
     def _first(self, most: int) -> list[bytes]:
         """Return the first lines, as many as one request takes."""
@@ -197,3 +205,4 @@ def _forget_parents() -> None:
 atexit.register(_close_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_parents)
+    os.register_at_fork(before=_making.acquire, after_in_parent=_making.release, after_in_child=_making.release)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -51,7 +52,8 @@ class Client:
 
         self.url = self._calls.url
         self._sleep = sleep
-        self._http = httpx.Client(headers={"Authorization": f"Bearer {token}"})
+        self._open: Callable[[], httpx.Client] = lambda: httpx.Client(headers={"Authorization": f"Bearer {token}"})
+        self._http, self._process = self._open(), os.getpid()
         self._failures = httpx.TransportError
 
     @classmethod
@@ -221,6 +223,8 @@ class Client:
         if isinstance(step, Pause):
             self._sleep(step.seconds)
             return Reply(0, "")
+        if self._process != os.getpid():  # a forked process must not read the replies to its parent
+            self._http, self._process = self._open(), os.getpid()
         try:
             return reply_of(self._http.request(**arguments(self.url, step)))
         except self._failures as exc:

@@ -136,7 +136,8 @@ class Calls:
             key = read_key(what.key if isinstance(what, Output) else what["key"])
             status = None
             if not SETTLED.issuperset(receipt.states):  # else nothing is waited for: that saves a request
-                status = yield from self.wait(key, deadline - time.monotonic(), None, loop, hold=True)
+                left_s = max(0.0, deadline - time.monotonic())  # the submit may end behind the deadline
+                status = yield from self.wait(key, left_s, None, loop, hold=True)
         if status is None or status.outcome is None:
             path = f"{(yield from self._outputs(loop))}/{wire.key_path(key)}/outcome"
             until = max(deadline, time.monotonic()) + CLOSE_S

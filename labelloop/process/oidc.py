@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 from authlib.common.security import generate_token
@@ -83,17 +83,20 @@ class Provider:
 
     def end_login(self, response_url: str, redirect_uri: str, secrets: Mapping[str, str]) -> Identity | None:
         """Exchange the code in the provider's response for the person's identity; None if the login is not valid."""
-        client = self._client(redirect_uri, secrets.get("state", ""))
+        endpoint = self._endpoint("token_endpoint")
+        code = _code(response_url, secrets.get("state", ""), self._settings.oidc_issuer)
+        if code is None:
+            return None
         try:
-            answer = client.fetch_token(
-                self._endpoint("token_endpoint"), authorization_response=response_url,
-                code_verifier=secrets.get("verifier", ""), state=secrets.get("state", ""),
-            )  # fmt: skip
+            answer = self._client(redirect_uri, secrets["state"]).fetch_token(
+                endpoint, grant_type="authorization_code", code=code, code_verifier=secrets.get("verifier", "")
+            )
+            id_token = str(answer.get("id_token", ""))
         except (OAuth2Error, ClientOAuthError):
             return None
-        except (httpx.HTTPError, ValueError) as exc:
+        except Exception as exc:  # Authlib uses httpx or httpx2, and fails in many ways on a response that is no token
             raise Busy(f"the identity provider does not answer ({type(exc).__name__}); try again") from exc
-        found = self._verify(str(answer.get("id_token", "")), self._settings.oidc_client_id)
+        found = self._verify(id_token, self._settings.oidc_client_id)
         if found is None or not secrets.get("nonce") or found.get("nonce") != secrets["nonce"]:
             return None
         return self._rules.identity(found, sent_by_browser=True)
@@ -159,6 +162,18 @@ class Provider:
                 self._read_at = time.monotonic()
             self._about, self._keys = about, keys
             return keys
+
+
+def _code(response_url: str, state: str, issuer: str) -> str | None:
+    """Return the code in the provider's response; None if it is a refusal, or not the response to this login.
+
+    Authlib asks for a token by another way, and compares no state, if there is no code in the response.
+    """
+    said = parse_qs(urlsplit(response_url).query)
+    if "error" in said or not state or said.get("state") != [state] or said.get("iss", [issuer]) != [issuer]:
+        return None
+    codes = said.get("code", [])
+    return codes[0] if len(codes) == 1 else None
 
 
 def _json(response: httpx.Response) -> dict[str, Any]:

@@ -18,6 +18,8 @@ LOT = "labelloop.parking.lot"
 """Key of the environ: the Lot of this process."""
 TICKET = "labelloop.parking.ticket"
 """Key of the environ: the ticket with which this request was parked before."""
+CUT_AT = "labelloop.cut_at"
+"""Key of the environ: the limit in bytes behind which the server did not read the body; None if it read all of it."""
 MOST_PARKED = 2_000
 """Parked requests of one process, beside its other connections."""
 OTHER_FILES = 128
@@ -80,7 +82,7 @@ class Lot:
     def __init__(self, channels: dict[int, Any], most: int) -> None:
         self._channels = channels
         self._most = most
-        self._parked: dict[int, Any] = {}
+        self._parked: dict[int, tuple[Any, Parked]] = {}
         self._epoll = select.epoll()
         channels[self._epoll.fileno()] = self
 
@@ -91,10 +93,10 @@ class Lot:
     def is_full(self) -> bool:
         return len(self._parked) >= self._most
 
-    def enter(self, channel: Any) -> None:
+    def enter(self, channel: Any, ticket: Parked) -> None:
         """Take the channel out of the server's loop, and listen only for its end."""
         fd = channel._fileno
-        self._parked[fd] = channel
+        self._parked[fd] = channel, ticket
         self._channels.pop(fd, None)
         self._epoll.register(fd, select.EPOLLRDHUP)
 
@@ -108,11 +110,11 @@ class Lot:
     def close(self) -> None:
         """End all parked connections, and park none any more: their clients ask again."""
         self._most = 0
-        for channel in list(self._parked.values()):
-            self._end(channel)
+        for channel, ticket in list(self._parked.values()):
+            self._end(channel, ticket)
 
-    def _end(self, channel: Any) -> None:
-        if channel.ticket is not None and channel.ticket.leave():
+    def _end(self, channel: Any, ticket: Parked) -> None:
+        if ticket.leave():
             self.leave(channel)
             channel.handle_close()
 
@@ -126,9 +128,8 @@ class Lot:
 
     def handle_read_event(self) -> None:
         for fd, _ in self._epoll.poll(0):
-            channel = self._parked.get(fd)
-            if channel is not None:
-                self._end(channel)
+            if (parked := self._parked.get(fd)) is not None:
+                self._end(*parked)
 
     def handle_expt_event(self) -> None:
         pass
@@ -146,8 +147,9 @@ class Task(WSGITask):  # type: ignore[misc]
     def get_environment(self) -> dict[str, Any]:
         environ: dict[str, Any] = super().get_environment()
         environ[LOT] = self.channel.server.lot
-        if self.channel.ticket is not None:
-            environ[TICKET] = self.channel.ticket
+        environ[CUT_AT] = self.request.limit if self.request.is_cut else None
+        if self.request.ticket is not None:
+            environ[TICKET] = self.request.ticket
         return environ
 
 

@@ -75,6 +75,8 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]
     may_send: BodyLimit = staticmethod(lambda headers: SMALL_BODY)
     limit: int | None = None
     is_cut = False
+    ticket: Parked | None = None
+    """The ticket with which it was parked last. The next request of the connection may begin before this one ends."""
     completed: bool = False
 
     def received(self, data: bytes) -> int:
@@ -108,8 +110,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     parser_class = _Request
     error_task_class = _Problem
     task_class = Task
-    ticket: Parked | None = None
-    """The ticket of a request that was parked and has no response yet."""
     answers = 0
     rests = False
     sends_no_more = False
@@ -130,7 +130,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         except Parked as ticket:
             self._park(ticket)
             return
-        self.ticket = None
         self.answers += 1
         if self.sends_no_more:
             self.close_when_flushed = True
@@ -138,8 +137,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
 
     def _park(self, ticket: Parked) -> None:
         """Keep the request for `ticket.wake()`, and give the thread back."""
-        self.ticket = ticket.with_traceback(None)  # it would keep every value of the application's frames
-        self.server.lot.enter(self)
+        self.requests[0].ticket = ticket.with_traceback(None)  # it would keep every value of the application's frames
+        self.server.lot.enter(self, ticket)
         if not ticket.park(self._resume) and not ticket.is_gone:  # woken in between
             self.server.lot.leave(self)
             self.server.add_task(self)

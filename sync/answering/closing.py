@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from labelloop.access.identity import Identity
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.pipelines import outcomes
@@ -17,16 +18,16 @@ NO_FALLBACK = object()
 
 
 def close(
-    conn: Conn, spec: LoopSpec, key: str, fallback: object, deadline_at: datetime | None, source: str | None = None
+    conn: Conn, spec: LoopSpec, key: str, fallback: object, deadline_at: datetime | None, reader: Identity | None = None
 ) -> tuple[dict[str, Any], bool] | None:
-    """End the hold on this output, in the caller's transaction. None if there is no such output, or only one of
-    another source than `source`.
+    """End the hold on this output, in the caller's transaction. None if there is no such output, or only one
+    that `reader` may not read.
 
     Returns the output's status with the outcome, and whether this call made it. The outcome is the answer if people
     have agreed on one by now, else the fallback. An output that has an outcome keeps it, whatever is given.
     """
     outcomes.lock(conn, spec.name, key)  # an answer is committed either before this, or after the outcome
-    found = statuses(conn, spec, [key], source)
+    found = statuses(conn, spec, [key], reader)
     if not found:
         return None
     status = found[0]

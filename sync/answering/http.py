@@ -60,7 +60,7 @@ class _Answering:
         while True:
             status = status or self._one(loop, _key(loop, key))
             is_over = status["settled"] or (hold and status["outcome"] is not None)
-            waiter = Waiter(deadline, [status["id"]], one=(loop, status["key"]), hold=hold)
+            waiter = Waiter(deadline, [status["id"]], one=(loop, status["key"], caller()), hold=hold)
             if is_over or not self._wait(waiter):
                 return jsonify(status)
             status = None
@@ -86,7 +86,7 @@ class _Answering:
             raise Refusal(422, str(exc), path=exc.path) from exc
         with self._database.transaction() as conn:
             spec = spec_of(conn, loop)
-            closed = close(conn, spec, _key(loop, key), said.get("fallback", NO_FALLBACK), deadline_at, caller().source)
+            closed = close(conn, spec, _key(loop, key), said.get("fallback", NO_FALLBACK), deadline_at, caller())
         if closed is None:
             raise _unknown(loop, key)
         status, is_new = closed
@@ -99,7 +99,7 @@ class _Answering:
 
     def _look(self, loop: str, keys: Sequence[str]) -> list[dict[str, Any]]:
         with self._database.transaction() as conn:
-            return statuses(conn, spec_of(conn, loop), keys, caller().source)
+            return statuses(conn, spec_of(conn, loop), keys, caller())
 
     def _wait(self, waiter: Waiter) -> bool:
         """Wait, or park the request if the server can; True when it is time to look again, False at the deadline."""

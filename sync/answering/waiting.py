@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from labelloop.access.identity import Identity
 from labelloop.errors import Busy, Retriable
 from labelloop.outputs.output import SETTLED
 from labelloop.process.parking import Parked
@@ -42,13 +43,13 @@ class Waiter(Parked):
         deadline: float,
         ids: Sequence[UUID],
         *,
-        one: tuple[str, str] | None = None,
+        one: tuple[str, str, Identity] | None = None,
         hold: bool = False,
         asked: object = None,
     ) -> None:
         super().__init__(deadline)
         self.one = one
-        """The loop and the key of a request for one output."""
+        """The loop, the key and the caller of a request for one output."""
         self.ids = ids
         """The outputs that the request waits for; none of them was settled when it was parked."""
         self.hold = hold
@@ -121,15 +122,16 @@ class Waiting:
 
     def _read(self, waiters: Sequence[Waiter]) -> None:
         """Read the statuses for requests for one output together, in a few queries."""
-        by_loop = defaultdict[str, dict[str, list[Waiter]]](lambda: defaultdict(list))
+        asked = defaultdict[tuple[str, Identity], dict[str, list[Waiter]]](lambda: defaultdict(list))
         for waiter in waiters:
             if waiter.one is not None:
-                by_loop[waiter.one[0]][waiter.one[1]].append(waiter)
+                loop, key, reader = waiter.one
+                asked[loop, reader][key].append(waiter)
         try:
             with self._database.transaction() as conn:
-                for loop, keys in by_loop.items():
+                for (loop, reader), keys in asked.items():
                     spec = loops.get(conn, loop)
-                    for status in [] if spec is None else statuses(conn, spec, list(keys)):
+                    for status in [] if spec is None else statuses(conn, spec, list(keys), reader):
                         for waiter in keys[status["key"]]:
                             waiter.found = status
         except Exception:  # each request then reads for itself, and answers with its own problem

@@ -36,7 +36,7 @@ class Loops(BaseModel):
 
 
 class Counts(BaseModel):
-    """Numbers of outputs of a loop."""
+    """Numbers of outputs of a loop, for the token of a source those of this source."""
 
     loop: str
     labels: list[str]

@@ -13,7 +13,6 @@ from labelloop.access.needs import ANY, scope_of
 from labelloop.errors import Busy, Retriable
 from labelloop.process import parking
 from labelloop.process.problems import problem
-from labelloop.process.serving import SMALL_BODY
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import loops
@@ -55,10 +54,10 @@ def protect(bp: Blueprint, callers: Callers) -> None:
         loop = (request.view_args or {}).get("loop")
         if loop is not None and not known.may_use(loop):
             raise Refusal(403, f"the token of {known.name} is for loop {known.loop!r} only", path="loop")
-        g.caller, g.may_be_cut = known, not callers.is_known(authorization)
+        g.caller = known
 
     bp.errorhandler(Refusal)(_refused)
-    bp.errorhandler(TooManyRequests)(_too_many)
+    bp.errorhandler(TooManyRequests)(too_many)
     bp.errorhandler(Retriable)(_unavailable)
 
 
@@ -98,9 +97,6 @@ def body(types: Collection[str], words: str, most: int = MAX_BYTES) -> bytes:
         raise Refusal(415, "Content-Encoding must be identity: a few compressed bytes can fill any memory")
     announced = request.content_length
     most = min(most, caller().max_bytes or most)
-    if g.may_be_cut and (announced is None or announced > SMALL_BODY):
-        # The server's loop does not know the token yet, and has read no more than SMALL_BODY bytes.
-        raise Refusal(503, "this token is new and not known everywhere yet; send the request again")
     if announced is not None and announced > most:
         raise _too_large(most)
     found = bytearray()
@@ -108,6 +104,11 @@ def body(types: Collection[str], words: str, most: int = MAX_BYTES) -> bytes:
         found += piece
         if len(found) > most:
             raise _too_large(most)
+    if (cut_at := request.environ.get(parking.CUT_AT)) is not None:
+        if cut_at >= most:  # it counts the bytes between chunks too
+            raise _too_large(most)
+        # When the head came, the server's loop did not know the token.
+        raise Refusal(503, "this token is new and not known everywhere yet; send the request again")
     # Neither Werkzeug nor the server notices a body that ends early, and the lines before its end may be whole.
     if announced is not None and len(found) != announced:
         raise Refusal(400, f"the request's body ends after {len(found)} of {announced} bytes", path="")
@@ -133,7 +134,8 @@ def _refused(exc: Refusal) -> Response:
     return problem(exc.status, str(exc), headers=headers, **exc.more)
 
 
-def _too_many(exc: TooManyRequests) -> Response:
+def too_many(exc: TooManyRequests) -> Response:
+    """Answer 429."""
     return problem(429, str(exc), headers={"Retry-After": str(math.ceil(exc.pause_s))})
 
 

@@ -72,7 +72,8 @@ class _Intake:
     def count(self, loop: str) -> Response:
         with self._database.transaction() as conn:
             spec = spec_of(conn, loop)
-            states, lane_counts = output_store.state_counts(conn, loop), output_store.lane_counts(conn, loop)
+            states = output_store.state_counts(conn, loop, caller().source)
+            lane_counts = output_store.lane_counts(conn, loop, caller().source)
         return jsonify(loop=loop, labels=spec.labels, states=states, lanes=lane_counts)
 
     def submit(self, loop: str) -> tuple[Response, int]:
@@ -172,7 +173,7 @@ def _conflict(problems: list[Problem]) -> Refusal:
 def _find(conn: Conn, spec: LoopSpec, key: str) -> list[dict[str, Any]]:
     """The status of the output; empty if there is none, or if no output can have this key."""
     try:
-        return statuses(conn, spec, [reading.read_key(key)], caller().source)
+        return statuses(conn, spec, [reading.read_key(key)], caller())
     except InvalidOutput:
         return []
 

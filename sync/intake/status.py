@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
 
+from labelloop.access.identity import Identity
 from labelloop.labeling import results
 from labelloop.outputs.output import ASKED, SETTLED, OutputState
 from labelloop.spec.loop import LoopSpec
@@ -34,18 +35,20 @@ class Context:
     """Earlier steps of its trace that people corrected."""
 
 
-def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str], source: str | None = None) -> list[dict[str, Any]]:
+def statuses(conn: Conn, spec: LoopSpec, keys: Sequence[str], reader: Identity | None = None) -> list[dict[str, Any]]:
     """Return the JSON of the outputs of these keys, in the order of the keys; keys without an output are left out.
 
-    With `source`, outputs of other sources are left out too.
+    What `reader` may not read is left out too; None reads everything.
     """
-    rows = output_store.find(conn, spec.name, keys, source)
-    around = contexts(conn, spec, rows, source)
+    rows = output_store.find(conn, spec.name, keys, None if reader is None else reader.source)
+    around = contexts(conn, spec, rows, reader)
     return [status_json(spec, row, around[row.id]) for row in rows]
 
 
-def contexts(conn: Conn, spec: LoopSpec, rows: Sequence[Status], source: str | None = None) -> dict[UUID, Context]:
-    """Return the context of each output by its id; with `source`, steps of other sources are left out."""
+def contexts(conn: Conn, spec: LoopSpec, rows: Sequence[Status], reader: Identity | None = None) -> dict[UUID, Context]:
+    """Return the context of each output by its id, without the steps of other sources and loops that `reader` may not
+    read; None reads everything.
+    """
     ids = [row.id for row in rows]
     # Nobody has seen the others: they have neither comments nor answers that cannot be read.
     shown = [row.id for row in rows if row.state != OutputState.PASSED]
@@ -53,7 +56,8 @@ def contexts(conn: Conn, spec: LoopSpec, rows: Sequence[Status], source: str | N
     not_read = unreadable.of_outputs(conn, shown) if shown else {}
     held = outcomes.of_outputs(conn, ids)
     chained = [row.id for row in rows if row.trace]
-    rests_on = chains.rests_on(conn, spec, chained, source=source) if chained else {}
+    source, only = (None, None) if reader is None else (reader.source, reader.loop)
+    rests_on = chains.rests_on(conn, spec, chained, source=source, only=only) if chained else {}
     return {
         id_: Context(comments.get(id_, ()), not_read.get(id_, ()), held.get(id_), rests_on.get(id_, ())) for id_ in ids
     }

@@ -13,6 +13,8 @@ from console.cli.wrappers import as_json_too, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
+MOST = 2**31 - 1
+"""Largest limit that Postgres stores."""
 _UNITS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -41,8 +43,10 @@ def token() -> None:
 @click.option("--loop", help="The only loop that it opens.  [every loop]")
 @click.option("--source", help="Name of the pipeline: all outputs that it submits, and all that it may read.  [any]")
 @click.option("--expires", callback=span, metavar="30m|12h|90d", help="Time until it expires.  [never]")
-@click.option("--requests-per-minute", type=click.IntRange(min=1), help="More are refused with status 429.  [no limit]")
-@click.option("--max-bytes", type=click.IntRange(min=1), help="Largest request.  [8 MiB]")
+@click.option(
+    "--requests-per-minute", type=click.IntRange(1, MOST), help="More are refused with status 429.  [no limit]"
+)
+@click.option("--max-bytes", type=click.IntRange(1, MOST), help="Largest request.  [8 MiB]")
 @as_json_too
 @with_settings
 def create(

@@ -108,11 +108,12 @@ def steps_before(conn: Conn, spec: LoopSpec, ids: Sequence[UUID]) -> dict[UUID, 
 
 
 def rests_on(
-    conn: Conn, spec: LoopSpec, ids: Sequence[UUID], *, source: str | None = None
+    conn: Conn, spec: LoopSpec, ids: Sequence[UUID], *, source: str | None = None, only: str | None = None
 ) -> dict[UUID, list[CorrectedStep]]:
     """Return the corrected steps that each of these outputs of the loop rests on, in the order of the trace.
 
-    Outputs that rest on none are left out. `source`: the only source whose outputs the caller may read; None for all.
+    Outputs that rest on none are left out. `source` and `only`: the only source and the only loop whose outputs the
+    caller may read; None for all.
     """
     found: dict[UUID, list[CorrectedStep]] = {}
     rows = conn.execute(
@@ -122,12 +123,13 @@ def rests_on(
                 row_number() over (partition by p.trace order by p.n) as number
             from places p join outputs o on o.id = p.id join {NEWEST}
             where {CORRECTED} and (%(source)s::text is null or o.source = %(source)s)
+            and (%(only)s::text is null or o.loop = %(only)s)
         )
         select me.id as of, wrong.loop, wrong.key, wrong.step, wrong.label, wrong.correction
         from places me join wrong on wrong.trace = me.trace and wrong.n < me.n and wrong.number <= %(most)s
         where me.id = any(%(ids)s) order by me.id, wrong.n
         """,
-        {"loops": list(spec.chain), "ids": list(ids), "source": source, "most": MOST_CORRECTED},
+        {"loops": list(spec.chain), "ids": list(ids), "source": source, "only": only, "most": MOST_CORRECTED},
     )
     for row in rows:
         step = {name: value for name, value in row.items() if name != "of"}

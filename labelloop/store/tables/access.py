@@ -15,6 +15,7 @@ from uuid import UUID
 from labelloop.access.identity import ADMIN, PROMOTE, REVIEW, SCOPES
 from labelloop.access.token import AccessToken
 from labelloop.errors import UsageError
+from labelloop.reading.fields import MAX_WORD
 from labelloop.store.database import Conn, columns, rows_of
 
 LONGEST_NAME = 100
@@ -44,6 +45,8 @@ def add(conn: Conn, name: str, scopes: Sequence[str], limits: Limits = NO_LIMITS
     loop has the name that `limits` gives.
     """
     _check(name, scopes)
+    if limits.source is not None and (not limits.source.isprintable() or not 0 < len(limits.source) <= MAX_WORD):
+        raise UsageError(f"a source is 1 to {MAX_WORD} printable characters; it is {limits.source[:MAX_WORD]!r}")
     if (limits.loop or limits.source) and (wide := sorted(set(scopes) & {REVIEW, PROMOTE, ADMIN})):
         raise UsageError(
             f"the scope {wide[0]} opens all loops and sources: leave out --loop and --source, or the scope"
@@ -80,10 +83,14 @@ def rotate(conn: Conn, name: str, overlap: timedelta) -> str:
 def ensure(conn: Conn, name: str, token: str, scopes: Sequence[str]) -> None:
     """Store this token under this name, unless it is stored already. A second call changes nothing but new scopes.
 
-    A revoked token stays revoked. Another valid token of the name is revoked first.
+    A revoked token stays revoked, and a token that was rotated is not put back. Another valid token of the name is
+    revoked first.
     """
-    row = conn.execute("select sha256 from access_tokens where name = %(name)s", {"name": name}).fetchone()
-    if row is not None and bytes(row["sha256"]) == sha256(token):
+    row = conn.execute(
+        "select sha256, previous_sha256 is not null as rotated from access_tokens where name = %(name)s",
+        {"name": name},
+    ).fetchone()
+    if row is not None and (row["rotated"] or bytes(row["sha256"]) == sha256(token)):
         conn.execute(
             "update access_tokens set scopes = %(scopes)s where name = %(name)s", {"name": name, "scopes": list(scopes)}
         )
@@ -97,8 +104,7 @@ def revoke(conn: Conn, name: str) -> bool:
     return (
         conn.execute(
             f"""
-            update access_tokens set revoked_at = now(), previous_sha256 = null, previous_until = null
-            where name = %(name)s and {_IS_VALID}
+            update access_tokens set revoked_at = now() where name = %(name)s and {_IS_VALID}
             """,
             {"name": name},
         ).rowcount

@@ -176,32 +176,36 @@ def comments(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     return {row["id"]: row["comments"] for row in rows}
 
 
-def state_counts(conn: Conn, loop: str) -> dict[str, int]:
-    """Count the outputs by state; every state is named."""
+def state_counts(conn: Conn, loop: str, source: str | None = None) -> dict[str, int]:
+    """Count the outputs by state; every state is named. With `source` only those of this source."""
     rows = conn.execute(
-        """
+        f"""
         select s.state::text as state, count(o.id) as n
         from unnest(enum_range(null::output_state)) as s(state)
-        left join outputs o on o.state = s.state and o.loop = %(loop)s
+        left join outputs o on o.state = s.state and o.loop = %(loop)s {_of(source)}
         group by s.state order by s.state
         """,
-        {"loop": loop},
+        {"loop": loop, "source": source},
     )
     return {row["state"]: row["n"] for row in rows}
 
 
-def lane_counts(conn: Conn, loop: str) -> dict[str, int]:
-    """Count the outputs by lane; every lane is named."""
+def lane_counts(conn: Conn, loop: str, source: str | None = None) -> dict[str, int]:
+    """Count the outputs by lane; every lane is named. With `source` only those of this source."""
     rows = conn.execute(
-        """
+        f"""
         select l.lane::text as lane, count(o.id) as n
         from unnest(enum_range(null::lane)) as l(lane)
-        left join outputs o on o.lane = l.lane and o.loop = %(loop)s
+        left join outputs o on o.lane = l.lane and o.loop = %(loop)s {_of(source)}
         group by l.lane order by l.lane
         """,
-        {"loop": loop},
+        {"loop": loop, "source": source},
     )
     return {row["lane"]: row["n"] for row in rows}
+
+
+def _of(source: str | None) -> str:
+    return "" if source is None else "and o.source = %(source)s"
 
 
 def lock_idle(conn: Conn, output_id: UUID) -> bool:

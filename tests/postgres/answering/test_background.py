@@ -137,6 +137,18 @@ def test_a_wrong_token_is_shown_and_loses_nothing(service: str, prefix: str) -> 
     background.close(0)
 
 
+def test_a_client_that_cannot_be_made_yet_loses_nothing(
+    service: str, pets: Database, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file.pem")
+    with Client.background(service, TOKEN, loop="pets") as background:
+        background.submit(output(prefix))
+        until(lambda: background.problem)
+        monkeypatch.delenv("SSL_CERT_FILE")
+        assert background.flush(20)
+    assert (background.sent, stored(pets, prefix)) == (1, 1)
+
+
 SCRIPT = """
 import os, sys, time
 from labelloop import Client, Output
@@ -186,3 +198,20 @@ assert background.flush(10) and background.sent == n + 1
 """
     ran(SCRIPT + fork, service, prefix, "50")
     assert stored(pets, prefix) == 52
+
+
+def test_a_forked_process_has_connections_of_its_own(service: str, prefix: str) -> None:
+    script = """
+import os, sys
+from labelloop import Client, Output
+client = Client(sys.argv[1], "secret", loop="pets", timeout_s=5, attempts=1)
+keys = [sys.argv[2] + name for name in ("parent", "child")]
+client.submit(Output(key=key, data={"text": "x"}, probabilities={"cat": 0.6, "dog": 0.4}) for key in keys)
+pid = os.fork()
+for _ in range(100):
+    assert client.get(keys[pid == 0]).key == keys[pid == 0]
+if pid == 0:
+    os._exit(0)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+"""
+    ran(script, service, prefix)

@@ -226,6 +226,14 @@ def test_a_hold_ends_with_the_fallback_for_ever_and_a_late_answer_is_a_label(
     assert (status.outcome, status.label) == (outcome, "dog")
 
 
+@pytest.mark.parametrize("timeout", [0, 0.001, 0.02])
+def test_a_hold_whose_deadline_passes_during_the_submit_ends_with_the_fallback(
+    client: Any, key: str, timeout: float
+) -> None:
+    outcome = client.decide(output(key), timeout=timeout, fallback="hold")
+    assert (outcome.kind, outcome.value) == ("fallback", "hold")
+
+
 def test_without_a_fallback_nobody_continues(client: Any, pets: Database, key: str) -> None:
     for fallback in ({}, {"fallback": "hold"}):  # the first end of the hold stands
         with pytest.raises(Undecided, match=key):

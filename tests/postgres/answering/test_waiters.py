@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -16,8 +18,9 @@ import pytest
 from benchmarks.support.waiters import Waiters
 from labelloop import Client, Output
 from labelloop.store.database import Database
-from labelloop.store.tables import loops
+from labelloop.store.tables import access, loops
 from tests.support.hops.answered import answer
+from tests.support.hops.chained import review, step_of
 from tests.support.network.sync_service import PETS, TOKEN, free_address, running
 
 
@@ -119,6 +122,17 @@ def test_a_waiter_is_told_at_its_deadline_that_nobody_has_answered(service: str)
         assert said.json()["settled"] is False
 
 
+def test_a_waiter_of_one_source_is_not_told_of_the_steps_of_another(service: str, pets: Database) -> None:
+    with pets.transaction() as conn:
+        rag = access.add(conn, "rag", ["submit", "read"], access.Limits(source="rag"))
+    with Client(service, TOKEN, loop="pets") as everybody, Client(service, rag, loop="pets") as own:
+        everybody.submit(step_of("chain", "retrieve", source="crawler"))
+        own.submit(step_of("chain", "answer"))
+        review(pets, "chain/retrieve", "dog")
+        for client, keys in ((own, []), (everybody, ["chain/retrieve"])):
+            assert [step["key"] for step in client.wait("chain/answer", timeout=0.6).rests_on] == keys
+
+
 def test_requests_behind_a_waiting_one_on_the_same_connection_are_answered_in_order(
     service: str, pets: Database
 ) -> None:
@@ -133,6 +147,18 @@ def test_requests_behind_a_waiting_one_on_the_same_connection_are_answered_in_or
         while said.count(b"HTTP/1.1 200 ") < 3:
             said += wire.recv(4096)
         assert said.index(b'"label":"cat"') < said.index(b'"status":"ok"')
+
+
+def test_each_of_many_requests_on_one_connection_waits_for_its_own_key(service: str) -> None:
+    keys = [f"piped-{i}" for i in range(30)]
+    submit(service, keys)
+    asked = "GET /v1/loops/pets/outputs/{}/answer?wait=0.1 HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", int(service.rpartition(":")[2])), 20) as wire:
+        wire.sendall("".join(asked.format(key, TOKEN) for key in keys).encode())
+        said = b""
+        while said.count(b'"outcome":') < len(keys):
+            said += wire.recv(65536)
+    assert re.findall(rb'"key":"([^"]+)"', said) == [key.encode() for key in keys]
 
 
 @pytest.mark.parametrize("key", ["again", "answered-meanwhile"])

@@ -83,6 +83,41 @@ def test_a_login_with_a_wrong_part_is_refused(house: House, provider: Provider, 
     assert client.get("/review/").status_code == 303
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "",
+        "state={state}",
+        "error=access_denied&state={state}",
+        "error=access_denied&code=x&state={state}",
+        "code=x",
+        "code=x&code=y&state={state}",
+        "code=x&state={state}&state=other",
+        "code=x&state={state}&iss=https%3A%2F%2Fevil.example",
+    ],
+)
+def test_a_response_without_a_code_for_this_login_is_refused_and_asks_for_no_token(
+    house: House, provider: Provider, said: str
+) -> None:
+    client = client_of(house, provider.url, "s3cret")
+    asked = parse_qs(urlsplit(client.get("/review/login/provider").location).query)
+    refused = client.get(f"/review/login/back?{said.format(state=asked['state'][0])}")
+    assert refused.status_code == 401
+    assert "did not confirm this login" in refused.text
+    assert provider.token_requests == 0
+
+
+@pytest.mark.parametrize("answer", [([], 200), ({"id_token": 5}, 200), ("<html>", 200), ("away", 503), ({}, 200)])
+def test_a_token_endpoint_that_answers_no_token_lets_nobody_in_and_is_told(
+    house: House, provider: Provider, answer: object
+) -> None:
+    provider.token_answer = answer
+    client = client_of(house, provider.url)
+    refused = client.get(back_from(httpx.get(client.get("/review/login/provider").location)))
+    assert refused.status_code in (401, 503)
+    assert client.get("/review/").status_code == 303
+
+
 def test_a_person_without_a_group_sees_nothing_and_a_guest_may_only_look(house: House, provider: Provider) -> None:
     for groups, status in (([], 403), (["guests"], 200)):
         provider.person |= {"groups": groups}

@@ -75,6 +75,23 @@ def test_the_token_of_a_start_is_there_after_each_start_and_stays_revoked_once_i
         assert access.of_token(conn, "settings-were-lost") is None
 
 
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("is_revoked", [False, True])
+def test_a_token_that_was_rotated_is_not_put_back_by_the_next_start(
+    database: Database, times: int, is_revoked: bool
+) -> None:
+    with database.transaction() as conn:
+        access.ensure(conn, "owner", "leaked", SCOPES)
+        for _ in range(times):
+            new = access.rotate(conn, "owner", timedelta(0))
+        if is_revoked:
+            access.revoke(conn, "owner")
+    with database.transaction() as conn:
+        access.ensure(conn, "owner", "leaked", SCOPES)
+        assert access.of_token(conn, "leaked") is None
+        assert (access.of_token(conn, new) is None) == is_revoked
+
+
 def test_the_command_makes_lists_and_revokes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABELLOOP_DATABASE_URL", database.url)
 
@@ -137,6 +154,9 @@ def test_a_token_of_one_loop_cannot_open_the_review_pages_nor_a_loop_that_is_not
             access.add(conn, "mira", ["review"], access.Limits(source="cats"))
         with pytest.raises(UsageError, match="no loop 'pets'; there are: none"):
             access.add(conn, "cats", ["submit"], access.Limits(loop="pets"))
+        for source in ("", "a" * 201, "a\nb", "a\0", "\ud800"):
+            with pytest.raises(UsageError, match="a source is 1 to 200 printable characters"):
+                access.add(conn, "cats", ["submit"], access.Limits(source=source))
 
 
 def test_requests_beyond_the_limit_wait_for_their_turn(database: Database) -> None:

@@ -13,7 +13,7 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import chains
-from labelloop.store.tables import loops
+from labelloop.store.tables import access, loops
 from tests.support.hops.chained import review, step_of
 from tests.support.intake_client import URL, Intake
 
@@ -147,6 +147,11 @@ def test_steps_of_other_loops_count_only_where_the_spec_names_them(intake: Intak
     assert (step.loop, step.key, step.text) == ("search", "t/retrieve", "text of retrieve")
     [found] = rests_on(intake, "t/answer")
     assert (found["loop"], found["correction"]) == ("search", "dog")
+
+    with intake.database.transaction() as conn:
+        token = access.add(conn, "pets", ["read"], access.Limits(loop="pets"))
+    said = intake.ask("GET", f"{URL}/t%2Fanswer", headers={"Authorization": f"Bearer {token}"})
+    assert said.json["rests_on"] == [], "the token opens no other loop"
 
 
 def test_a_caller_of_one_source_is_not_told_of_the_steps_of_another(intake: Intake) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from labelloop.process.settings import Settings
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import access, loops
+from sync.callers import REFRESH_EVERY_S
+from sync.intake.asking import MAX_BYTES
 from sync.service import create_app
 from tests.support.hops.answering_desk import FEEDBACK, Desk
 from tests.support.intake_client import URL, output
@@ -94,6 +98,9 @@ def test_a_pipeline_sees_answers_and_overwrites_only_its_own(desk: Desk) -> None
     assert desk.ask("POST", f"{URL}/c/outcome", json={"fallback": "dog"}, **dogs).status_code == 404
     assert desk.get(f"{URL}/c").json["outcome"] is None
 
+    counted = desk.ask("GET", "/v1/loops/pets", **dogs).json
+    assert (sum(counted["states"].values()), sum(counted["lanes"].values())) == (1, 1)
+
     given = {"key": "c", "reviewer_id": "mira", "approval": True}
     assert desk.ask("POST", FEEDBACK, json=given, **dogs).status_code == 404
     by_id = {"model_output_id": desk.get(f"{URL}/c").json["id"], "reviewer_id": "mira", "approval": True}
@@ -123,6 +130,10 @@ def test_a_token_is_limited_in_requests_and_bytes(desk: Desk) -> None:
     refused = desk.ask("GET", "/v1/loops", **slow)
     assert 1 <= int(refused.headers["Retry-After"]) <= 30
     assert refused.json["detail"] == "the token of slow allows 2 requests a minute"
+    prometheus = token(desk, "prometheus", "admin", requests_per_minute=1)
+    measured = [desk.web.get("/metrics", **prometheus) for _ in range(2)]
+    assert [one.status_code for one in measured] == [200, 429]
+    assert 1 <= int(measured[1].headers["Retry-After"]) <= 60
     small = token(desk, "small", "submit", max_bytes=200)
     assert desk.ask("POST", URL, json=output("a"), **small).status_code == 201
     large = desk.ask("POST", URL, json=output("b", data={"text": "x" * 200}), **small)
@@ -172,3 +183,34 @@ def test_pages_of_other_origins_are_shut_out_unless_they_are_configured(database
 def test_an_origin_that_is_none_is_refused_at_the_start(database: Database, wrong: str) -> None:
     with pytest.raises(SettingsError, match="LABELLOOP_CORS_ORIGINS"):
         create_app(Settings(intake_token="secret", cors_origins=wrong), database)
+
+
+def test_a_body_that_the_server_cuts_is_never_stored_in_part(database: Database, tmp_path: Path) -> None:
+    """The token becomes known to the server while a slow body of unknown length comes in."""
+    desk = Desk(database)
+    lines = [json.dumps(output(f"k{i}", data={"text": "x" * 1000})).encode() + b"\n" for i in range(200)]
+
+    def slowly() -> Iterator[bytes]:
+        yield lines[0]
+        time.sleep(REFRESH_EVERY_S + 1)
+        for line in lines[1:]:
+            yield line
+            time.sleep(0.001)  # each line is a chunk, so the cut is behind a whole line
+
+    with running(database.url, tmp_path) as url:
+        with database.transaction() as conn:
+            made = access.add(conn, "new", ["submit"])
+        headers = {"Authorization": f"Bearer {made}", "Content-Type": "application/x-ndjson"}
+        refused = httpx.post(f"{url}{URL}", content=slowly(), headers=headers, timeout=30)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
+        assert desk.get("/v1/loops/pets").json["states"]["waiting"] == 0
+        assert httpx.post(f"{url}{URL}", content=iter(lines), headers=headers, timeout=30).json()["new"] == 200
+
+        # The server counts the bytes between the chunks too, so it cuts a body that is a little smaller than the limit.
+        most = [line.rstrip().ljust(MAX_BYTES // 4000 - 3) + b"\n" for line in lines * 20]
+        large = httpx.post(f"{url}{URL}", content=iter(most), headers=headers, timeout=30)
+        assert sum(map(len, most)) < MAX_BYTES
+        assert (large.status_code, large.json()["detail"]) == (
+            413,
+            f"more than {MAX_BYTES} bytes in one request; send several",
+        )

@@ -31,7 +31,10 @@ class Provider:
     person: dict[str, Any] = field(default_factory=lambda: {"sub": "u1", "preferred_username": "mira"})
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     key_reads: int = 0
+    token_requests: int = 0
     is_away: bool = False
+    token_answer: Any = None
+    """A response of the token endpoint that is no token; None if it answers as it should."""
 
     def rotate(self) -> RSAKey:
         """Sign with a new key from now on, and withdraw the previous one. Returns the previous one."""
@@ -78,6 +81,9 @@ class Provider:
 
         @app.post("/token")
         def token() -> Any:
+            self.token_requests += 1
+            if self.token_answer is not None:
+                return self.token_answer
             asked = self.codes.pop(request.form["code"], None)
             verifier = hashlib.sha256(request.form["code_verifier"].encode()).digest()
             challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()

@@ -37,6 +37,10 @@ def test_a_token_of_the_provider_names_its_caller_and_the_scopes(provider: Provi
     person = by_group.identity(provider.token(groups=["ml", "sales"], preferred_username=None))
     assert person is not None
     assert (person.name, set(person.scopes), person.source) == ("u1", {"review", "promote"}, None)
+    for name in ("a\nb", "a" * 201):
+        assert ours(provider).identity(provider.token(preferred_username=name)) is None, (
+            "no output can have this source"
+        )
 
 
 def signed_with_public_key(provider: Provider) -> str:

@@ -9,12 +9,13 @@ from uuid import uuid4
 from labelloop.errors import Retriable
 from labelloop.store.database import Database
 from sync.answering.waiting import Waiter, Waiting
+from sync.callers import INTAKE
 
 
 def test_a_waiter_is_woken_at_its_deadline_although_postgres_is_away() -> None:
     with Database("postgresql://127.0.0.1:9/nothing", wait_s=0.2) as database:
         waiting, served = Waiting(database), threading.Event()
-        waiter = Waiter(time.monotonic() + 0.5, [uuid4()], one=("pets", "a"))
+        waiter = Waiter(time.monotonic() + 0.5, [uuid4()], one=("pets", "a", INTAKE))
         assert waiter.park(served.set)
         waiting.add(waiter)
         assert not served.wait(0.3)
