@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
 from labelloop.errors import InvalidOutput, UsageError
 from labelloop.reading.fields import SUM_TOLERANCE
+from labelloop.reading.keys import key_text
 
 ROUNDING = 0.01
 """Largest deviation of a sum of probabilities from 1 that rounding to 16 bits explains."""
@@ -123,9 +123,9 @@ def _fields(row: Any, field: str, key: str) -> dict[str, Any]:
 
 
 def _key(name: Any, place: int) -> str:
-    plain = name.item() if hasattr(name, "item") and getattr(name, "shape", ()) == () else name
-    if isinstance(plain, str | UUID) or type(plain) is int:
-        return str(plain)
+    key = key_text(name)
+    if isinstance(key, str):
+        return str(key)  # a numpy.str_ is a text too
     raise UsageError(f"the key of item {place} is {name!r} ({type(name).__name__}); give a text or an integer")
 
 

@@ -95,9 +95,10 @@ def test_the_examples_of_the_traces_run() -> None:
 
 
 def test_the_recipes_read_their_exports_and_give_scores_back() -> None:
-    namespace: dict[str, Any] = {}
-    for block in blocks("traces.md")[2:]:
-        exec(block, namespace)
+    langfuse, langsmith = dict[str, Any](), dict[str, Any]()
+    for block, own in zip(blocks("traces.md")[2:], (langfuse, langsmith), strict=True):
+        exec(block, own)  # each alone: it has its imports
+    namespace = langfuse | langsmith
     for name, count in (("langfuse", 1), ("langsmith", 2)):
         lines = (FOLDER / f"{name}.jsonl").read_text().splitlines()
         made = [one for line in lines if (one := namespace[f"of_{name}"](line)) is not None]
