@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from labelloop.adapters.items import about, listed, paired
+from labelloop.adapters.items import about, keywords, listed, paired
 from labelloop.adapters.spelled import Spelled, confidence_of, goes_on, named
 from labelloop.errors import InvalidOutput, UsageError
 from labelloop.labeling.config import APPROVE
@@ -31,6 +31,7 @@ UNREAD = ("content_filter", "tool_calls", "function_call")
 """Values of finish_reason after which the content is no answer."""
 
 
+@keywords
 def outputs(
     completions: Any,
     keys: Any,
@@ -74,6 +75,7 @@ def outputs(
         yield Output(key=key, data=item, **found)
 
 
+@keywords
 def texts(
     completions: Any,
     keys: Any,
