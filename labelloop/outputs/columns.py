@@ -30,7 +30,7 @@ def read_map(words: Iterable[str]) -> dict[str, str]:
             raise UsageError(f"--map takes FIELD=COLUMN, such as key=id or data.text=body; it is {word!r}")
         if not is_field(field):
             if is_field(column):
-                raise UsageError(f"--map {word}: --map takes FIELD=COLUMN: did you mean --map {column}={field}?")
+                raise UsageError(f"--map {word}: the order is FIELD=COLUMN: did you mean --map {column}={field}?")
             _, dot, below = field.partition(".")
             names = [f"{one}{dot}{below}" for one in OBJECTS] if dot and below else FIELDS
             raise UsageError(f"--map {word}: no field {field!r}; {_nearest(field, names, FIELDS)}")

@@ -55,7 +55,7 @@ def test_json_in_a_cell_is_read() -> None:
         (["key.x=body"], "no field 'key.x'"),
         (["key=id", "key=body"], "key is already 'id'"),
         (["key=id", "label=prd"], "no column 'prd'; did you mean 'pred'. there are: id, body, pred"),
-        (["id=key"], r"--map takes FIELD=COLUMN: did you mean --map key=id\?"),
+        (["id=key"], r"the order is FIELD=COLUMN: did you mean --map key=id\?"),
         (["body=data.text"], r"did you mean --map data\.text=body\?"),
         (["key=id"], "no column is the label: pass --map label=COLUMN; there are: id, body, pred"),
         ([], "no column is the key: pass --map key=COLUMN; there are: id, body, pred"),
