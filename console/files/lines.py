@@ -187,11 +187,10 @@ def _spans(lines: Iterator[str], label: str) -> Iterator[Line]:
         requests = [(1, text)] if _json(text) is not None else list(enumerate([first, *rest], start=1))
     else:
         requests = enumerate(chain([first], lines), start=1)
-    for number, text in requests:
-        if not text.strip():
-            continue
+    for number, text, is_last in _with_last((number, text) for number, text in requests if text.strip()):
         if (payload := _json(text)) is None:
-            yield number, Refused(number, None, "", "is not JSON; the last line of a file that is written may be cut")
+            cut = "; the last line of a file that is still written may be cut" if is_last else ""
+            yield number, Refused(number, None, "", f"is not JSON{cut}")
             continue
         errors: list[InvalidOutput] = []
         try:
@@ -200,6 +199,16 @@ def _spans(lines: Iterator[str], label: str) -> Iterator[Line]:
         except InvalidOutput as exc:
             errors.append(exc)
         yield from ((number, refusal(number, error, None)) for error in errors)
+
+
+def _with_last(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, bool]]:
+    """Yield each line with its number, and whether it is the last one."""
+    several = iter(lines)
+    before = next(several, None)
+    while before is not None:
+        after = next(several, None)
+        yield *before, after is None
+        before = after
 
 
 def _json(text: str) -> Any:

@@ -48,19 +48,30 @@ def from_table(
     mapped = replace(source, map=columns | ({"key": key} if key else {}), key_of_row="" if key else stem)
     counted: Counter[str] = Counter()
     bad: list[Refused] = []
-    for _, line in mapped.lines():
-        if isinstance(line, Refused):
-            bad.append(line)
-        else:
-            counted[str(json.loads(line).get("label"))] += 1
+    try:
+        for _, line in mapped.lines():
+            if isinstance(line, Refused):
+                bad.append(line)
+            else:
+                counted[str(json.loads(line).get("label"))] += 1
+    except UsageError as exc:
+        raise UsageError(_with_options(str(exc), mapped.map)) from None
     if bad:
+        rows, are = ("1 row", "is") if len(bad) == 1 else (f"{len(bad)} rows", "are")
         shown = "\n".join(words(one) for one in bad[:20])
-        raise Failed(f"no loop is made: {len(bad)} rows of {source.name} are no outputs\n{shown}")
+        raise Failed(f"no loop is made: {rows} of {source.name} {are} no output{'s' * (len(bad) > 1)}\n{shown}")
     labels = _labels(counted, label, source.name)
     written = TABLE.read_text(encoding="utf-8").format(
         file=Path(source.name).name.encode("ascii", "replace").decode(), labels=json.dumps(labels, ensure_ascii=False)
     )
     return _write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
+
+
+def _with_options(message: str, columns: Mapping[str, str]) -> str:
+    """Return a message about a column with the option of `labelloop init` in the place of --map."""
+    for field, column in columns.items():
+        message = message.replace(f"--map {field}={column}:", f"--{field.removeprefix('data.')} {column}:")
+    return message
 
 
 def folder_of(loops_dir: Path, name: str) -> Path:
@@ -78,7 +89,8 @@ def folder_of(loops_dir: Path, name: str) -> Path:
 def _labels(counted: Mapping[str, int], column: str, file: str) -> list[str]:
     total = sum(counted.values())
     if len(counted) < 2:
-        raise UsageError(f"--label {column}: {file} has {len(counted)} labels in it; a loop needs at least two")
+        has = f"{len(counted)} label{'s' * (len(counted) != 1)}"
+        raise UsageError(f"--label {column}: {file} has {has} in it; a loop needs at least two")
     if len(counted) > MAX_LABELS or (len(counted) > MOST_LABELS and 2 * len(counted) > total):
         raise UsageError(
             f"--label {column}: {len(counted)} different values in {total} rows are no labels; is it the text?"

@@ -58,8 +58,9 @@ def send(client: Client, lines: Iterable[Line], loop: str | None, *, skip_bad: b
             _add(client, batch, loop, found)
         except (InvalidOutput, Conflict) as exc:
             stored = found.new + found.known
+            before = "1 output before them is" if stored == 1 else f"{stored} outputs before them are"
             raise Failed(
-                f"{exc}. Lines {batch[0][0]} to {batch[-1][0]} are not stored, {stored} outputs before them are. "
+                f"{exc}. Lines {batch[0][0]} to {batch[-1][0]} are not stored, {before}. "
                 "Correct the line and submit the file again, or pass --skip-bad"
             ) from None
     return found
@@ -79,8 +80,10 @@ def _batches(lines: Iterable[Line], found: Sent, skip_bad: bool) -> Iterator[lis
             if not skip_bad:
                 first = batch[0][0] if batch else number
                 lines_ = f"Lines {first} to {number} are" if first < number else f"Line {number} is"
+                stored = found.new + found.known
+                before = "1 output before is" if stored == 1 else f"{stored} outputs before are"
                 raise Failed(
-                    f"{words(line)}. {lines_} not sent, {found.new + found.known} outputs before are stored. Correct "
+                    f"{words(line)}. {lines_} not sent, {before} stored. Correct "
                     "the line and submit all again, or pass --skip-bad"
                 )
             found.refuse(line)

@@ -3,20 +3,41 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
-from uuid import UUID
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec
 
 from labelloop.errors import InvalidOutput, UsageError
+from labelloop.outputs.output import Output
 from labelloop.reading.fields import SUM_TOLERANCE
+from labelloop.reading.keys import key_text
+from labelloop.reading.nearest import did_you_mean
 
 ROUNDING = 0.01
 """Largest deviation of a sum of probabilities from 1 that rounding to 16 bits explains."""
 
-
+FOR_ALL = ("model_version", "produced_at", "group", "embedding", "gold", "source", "trace", "step", "meta")
+"""Fields of an output that every adapter takes by name; they hold for all its outputs."""
+P = ParamSpec("P")
 WRONG_SHAPE = (AttributeError, IndexError, KeyError, OverflowError, OSError, RecursionError, TypeError, ValueError)
 """Errors of reading a value that has another type than the published one."""
+
+
+def keywords(adapter: Callable[P, Iterator[Output]]) -> Callable[P, Iterator[Output]]:
+    """Make an adapter raise UsageError for a keyword that is neither its own nor in FOR_ALL."""
+    own = [name for name, one in signature(adapter).parameters.items() if one.kind is not one.VAR_KEYWORD]
+    known = [*own, *(name for name in FOR_ALL if name not in own)]
+
+    @wraps(adapter)
+    def checked(*args: P.args, **given: P.kwargs) -> Iterator[Output]:
+        for name in given:
+            if name not in known:
+                raise UsageError(f"no keyword {name!r}{did_you_mean(name, known)}; there are: {', '.join(known)}")
+        return adapter(*args, **given)
+
+    return checked
 
 
 def paired(keys: Any, data: Any, n: int, field: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -119,13 +140,16 @@ def _fields(row: Any, field: str, key: str) -> dict[str, Any]:
         return dict(row)
     if isinstance(row, str):
         return {field: row}
-    raise UsageError(f"the data of output {key!r} is a {type(row).__name__}; give a mapping of fields, or a text")
+    raise UsageError(
+        f"the data of output {key!r} is a {type(row).__name__}; give a mapping of fields or a text for each output, "
+        "or a DataFrame with named columns"
+    )
 
 
 def _key(name: Any, place: int) -> str:
-    plain = name.item() if hasattr(name, "item") and getattr(name, "shape", ()) == () else name
-    if isinstance(plain, str | UUID) or type(plain) is int:
-        return str(plain)
+    key = key_text(name)
+    if isinstance(key, str):
+        return str(key)  # a numpy.str_ is a text too
     raise UsageError(f"the key of item {place} is {name!r} ({type(name).__name__}); give a text or an integer")
 
 

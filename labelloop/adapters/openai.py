@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from labelloop.adapters.items import about, listed, paired
-from labelloop.adapters.spelled import Spelled, confidence_of, goes_on
+from labelloop.adapters.items import about, keywords, listed, paired
+from labelloop.adapters.spelled import Spelled, confidence_of, goes_on, named
 from labelloop.errors import InvalidOutput, UsageError
 from labelloop.labeling.config import APPROVE
 from labelloop.outputs.output import Output
@@ -31,6 +31,7 @@ UNREAD = ("content_filter", "tool_calls", "function_call")
 """Values of finish_reason after which the content is no answer."""
 
 
+@keywords
 def outputs(
     completions: Any,
     keys: Any,
@@ -44,8 +45,9 @@ def outputs(
 ) -> Iterator[Output]:
     """Yield an output with one of `labels` for each completion.
 
-    The label is the whole content, or the value of `json_field` in a content that is a JSON object. Blanks around it
-    and the case of letters make no difference. Its confidence is the probability of the tokens that spell it, by
+    The label is the whole content, or the value of `json_field` in a content that is a JSON object. The case of letters
+    makes no difference. Blanks, quotation marks, `*`, `_` and backticks around it and punctuation after it are left
+    out. Its confidence is the probability of the tokens that spell it, by
     `logprobs`. If `top_logprobs` tell the probability of the other labels too, the output has `probabilities`.
 
     With several choices (`n`), the label is the most frequent one. Their texts are `evidence.samples`. The share of the
@@ -73,6 +75,7 @@ def outputs(
         yield Output(key=key, data=item, **found)
 
 
+@keywords
 def texts(
     completions: Any,
     keys: Any,
@@ -140,18 +143,18 @@ def _label(choice: Mapping[str, Any], by_name: Mapping[str, str], json_field: st
     if message.get("refusal") or message.get("tool_calls") or ended in UNREAD:
         return Spelled(None, reason=_reason(choice))
     if json_field is None:
-        word = content.strip()
-        start = content.find(word)
+        start, word = 0, content
     else:
         value, start, word = _json_value(content, json_field)
         if value is None:
             return Spelled(None, reason=f"no {json_field!r} in {content[:60]!r}")
-    label = by_name.get(word.strip().casefold())
-    if label is None:
+    found = named(word, by_name)
+    if found is None:
         return Spelled(None, reason=_reason(choice) if not content else f"the content is {content[:60]!r}")
+    label, begin, end = found
     if ended == CUT and goes_on(label, list(by_name.values())):
         return Spelled(None, reason=_reason(choice))
-    return Spelled(label, start, start + len(word))
+    return Spelled(label, start + begin, start + end) if start >= 0 else Spelled(label)
 
 
 def _json_value(content: str, field: str) -> tuple[Any, int, str]:

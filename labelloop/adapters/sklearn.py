@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from labelloop.adapters.items import about, answer, is_frame, listed, name_of, paired
+from labelloop.adapters.items import about, answer, is_frame, keywords, listed, name_of, paired
 from labelloop.errors import InvalidOutput, UsageError
 from labelloop.outputs.output import Output
 
 
+@keywords
 def outputs(
     model_or_classes: Any,
     proba: Any,
@@ -50,6 +51,7 @@ def outputs(
         yield Output(key=key, data=item, **found, **others)
 
 
+@keywords
 def labels_only(labels: Any, keys: Any, data: Any, *, field: str = "text", **others: Any) -> Iterator[Output]:
     """Yield an output for each predicted label of a model without `predict_proba`.
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from labelloop.adapters.items import about, answer, paired
+from labelloop.adapters.items import about, answer, keywords, paired
 from labelloop.errors import UsageError
 from labelloop.outputs.output import Output
 
 
+@keywords
 def categories(
     docs: Iterable[Any], keys: Any, data: Any = None, *, several: bool = False, field: str = "text", **others: Any
 ) -> Iterator[Output]:
@@ -28,6 +29,7 @@ def categories(
         yield Output(key=key, data=item, **found, **others)
 
 
+@keywords
 def entities(
     docs: Iterable[Any], keys: Any, data: Any = None, *, group: str | None = None, field: str = "text", **others: Any
 ) -> Iterator[Output]:

@@ -10,6 +10,11 @@ from typing import Any
 ALL = 0.99
 """Smallest share that the first tokens of all labels must have together, so that they are the labels' probabilities."""
 
+MARKS = "\"'`*_\u201c\u201d\u201e\u201a\u2018\u2019\u00ab\u00bb \t\r\n"
+"""Quotation marks, marks of Markdown and blanks, which models write around a label."""
+ENDS = ".,;:!?\u3002"
+"""Punctuation that models write after a label."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spelled:
@@ -22,6 +27,20 @@ class Spelled:
     end: int = -1
     reason: str = ""
     """The reason why there is no label."""
+
+
+def named(word: str, by_name: Mapping[str, str]) -> tuple[str, int, int] | None:
+    """Return the label in a text, and the positions in it where the label begins and ends; None if it is no label.
+
+    `by_name` has the labels by their casefolded text. MARKS around the label and ENDS after it are left out, unless
+    they belong to the label.
+    """
+    for before, after in ((None, None), (MARKS, MARKS), (MARKS, MARKS + ENDS)):
+        bare = word.lstrip(before).rstrip(after)
+        if label := by_name.get(bare.casefold()):
+            start = len(word) - len(word.lstrip(before))
+            return label, start, start + len(bare)
+    return None
 
 
 def confidence_of(
@@ -77,8 +96,8 @@ def _others(label: str, lead: str, token: Mapping[str, Any], labels: Sequence[st
     """
     found: dict[str, float] = {}
     for other in token.get("top_logprobs") or ():
-        word = str(other["token"]).removeprefix(lead).strip().casefold()
-        begun = [one for one in labels if word and (one.casefold().startswith(word) or word == one.casefold())]
+        word = str(other["token"]).removeprefix(lead).strip(MARKS).rstrip(MARKS + ENDS).casefold()
+        begun = [one for one in labels if word and one.casefold().startswith(word)]
         if len(begun) == 1 and begun[0] != label:
             found[begun[0]] = found.get(begun[0], 0.0) + math.exp(min(0.0, float(other["logprob"])))
     return found

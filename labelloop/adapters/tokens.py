@@ -13,11 +13,15 @@ _FIRST, _ALONE, _LAST = "BSU", "SU", "EL"
 Span = tuple[int, int, str]
 
 
-def spans_of(tokens: Iterable[Mapping[str, Any]], text: str) -> tuple[list[Span], list[float]]:
+def spans_of(
+    tokens: Iterable[Mapping[str, Any]], text: str, names: Mapping[str, str]
+) -> tuple[list[Span], list[float]]:
     """Return the spans (start, end, label), in characters, the end excluded, and the score of each token or group.
 
     An aggregated result has `entity_group`, any other `entity`. A score that is not a number is left out, with all
-    others: then the confidence of the item is unknown. Raises InvalidOutput for missing offsets.
+    others: then the confidence of the item is unknown. `names` replaces labels, with their prefix or without it.
+
+    Raises InvalidOutput for missing offsets.
     """
     spans: list[Span] = []
     scores: list[float] = []
@@ -26,7 +30,7 @@ def spans_of(tokens: Iterable[Mapping[str, Any]], text: str) -> tuple[list[Span]
     for place, token in enumerate(tokens):
         scores.append(float(token["score"]))
         whole = token.get("entity_group")
-        prefix, label = ("", whole) if whole is not None else _divided(token["entity"])
+        prefix, label = _divided(token["entity"], names) if whole is None else ("", names.get(whole, whole))
         if label == OUTSIDE:
             is_open = False
             continue
@@ -44,10 +48,12 @@ def spans_of(tokens: Iterable[Mapping[str, Any]], text: str) -> tuple[list[Span]
     return spans, scores if all(math.isfinite(score) for score in scores) else []
 
 
-def _divided(entity: str) -> tuple[str, str]:
-    """Return the prefix, "" if there is none, and the label."""
+def _divided(entity: str, names: Mapping[str, str]) -> tuple[str, str]:
+    """Return the prefix, "" if there is none, and the label by its name."""
+    if entity in names:
+        return _divided(names[entity], {})
     if len(entity) > 2 and entity[1] == "-" and entity[0] in "BIELSU":
-        return entity[0], entity[2:]
+        return entity[0], names.get(entity[2:], entity[2:])
     return "", entity
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from labelloop.adapters.items import about, answer, listed, paired
+from labelloop.adapters.items import about, answer, keywords, listed, paired
 from labelloop.adapters.tokens import spans_of
 from labelloop.errors import InvalidOutput, UsageError
 from labelloop.outputs.output import Output
 
 
+@keywords
 def text_classification(
     results: Any,
     keys: Any,
@@ -38,38 +39,52 @@ def text_classification(
     for result, (key, item) in zip(each, paired(keys, data, len(each), field), strict=True):
         with about(key, "a result of the pipeline"):
             ranked = [result] if isinstance(result, Mapping) else result
-            scores = {(names or {}).get(one["label"], one["label"]): float(one["score"]) for one in ranked}
-            if len(scores) < len(ranked):
-                raise InvalidOutput("probabilities", "two labels have one name")
-            found = answer(scores, several=several)
+            found = answer(_scores([(one["label"], one["score"]) for one in ranked], names), several=several)
         yield Output(key=key, data=item, **found, **others)
 
 
+@keywords
 def zero_shot(
-    results: Any, keys: Any, data: Any = None, *, several: bool = False, field: str = "text", **others: Any
+    results: Any,
+    keys: Any,
+    data: Any = None,
+    *,
+    names: Mapping[str, str] | None = None,
+    several: bool = False,
+    field: str = "text",
+    **others: Any,
 ) -> Iterator[Output]:
     """Yield an output for each result of a zero-shot-classification pipeline: {sequence, labels, scores}.
 
-    `several` is True if the pipeline was called with `multi_label=True`. `data` is as in `text_classification`; None
-    means the sequence of each result.
+    `several` is True if the pipeline was called with `multi_label=True`. `names` and `data` are as in
+    `text_classification`; None as `data` means the sequence of each result.
     """
     found = listed(results)
     shown = [result["sequence"] for result in found] if data is None else data
     for result, (key, item) in zip(found, paired(keys, shown, len(found), field), strict=True):
         with about(key, "a result of the pipeline"):
-            scores = dict(zip(result["labels"], map(float, result["scores"]), strict=True))
-            if len(scores) < len(result["labels"]):
-                raise InvalidOutput("probabilities", "two labels have one name")
+            scores = _scores(list(zip(result["labels"], result["scores"], strict=True)), names)
             answered = answer(scores, several=several)
         yield Output(key=key, data=item, **answered, **others)
 
 
-def token_classification(results: Any, keys: Any, data: Any, *, field: str = "text", **others: Any) -> Iterator[Output]:
+@keywords
+def token_classification(
+    results: Any,
+    keys: Any,
+    data: Any,
+    *,
+    names: Mapping[str, str] | None = None,
+    field: str = "text",
+    **others: Any,
+) -> Iterator[Output]:
     """Yield an output with the spans of each result of a token-classification pipeline, aggregated or not.
 
     Tokens of one entity (B-PER, I-PER) become one span. Offsets count characters of the text in `field`. The
     confidence is the lowest score, and all scores are `evidence.tokens`. A result without tokens has no confidence.
     Call the pipeline with `ignore_labels=[]`: then it also gives the tokens without an entity.
+
+    `names` replaces labels of the model: PER, or B-PER by a name that may have a prefix too.
 
     Raises InvalidOutput with the key if a slow tokenizer gave no offsets, or if they lie outside of the text.
     """
@@ -79,7 +94,7 @@ def token_classification(results: Any, keys: Any, data: Any, *, field: str = "te
         with about(key, "a result of the pipeline"):
             if not isinstance(item.get(field), str):
                 raise InvalidOutput(f"data.{field}", "must be the text of the tokens")
-            spans, scores = spans_of(result, item[field])
+            spans, scores = spans_of(result, item[field], names or {})
         yield Output(
             key=key,
             data=item,
@@ -90,6 +105,7 @@ def token_classification(results: Any, keys: Any, data: Any, *, field: str = "te
         )
 
 
+@keywords
 def object_detection(
     results: Any,
     keys: Any,
@@ -98,15 +114,16 @@ def object_detection(
     *,
     from_name: str = "label",
     to_name: str = "image",
+    names: Mapping[str, str] | None = None,
     field: str = "image",
     **others: Any,
 ) -> Iterator[Output]:
     """Yield an output with the boxes of each result of an object-detection pipeline, as Label Studio's rectangles.
 
     `sizes` is the (width, height) in pixels of each image, or one for all. `from_name` and `to_name` are the names of
-    the form's RectangleLabels and Image. The confidence is the lowest score, and all scores are `evidence.boxes`. An
-    image in which nothing was found has an empty label and no confidence. The intake takes such an output once forms
-    with regions are answers.
+    the form's RectangleLabels and Image. `names` replaces labels of the model. The confidence is the lowest score, and
+    all scores are `evidence.boxes`. An image in which nothing was found has an empty label and no confidence. The
+    intake takes such an output once forms with regions are answers.
     """
     wanted = len(listed(keys))
     each = _one_an_item(results, wanted, always_lists=True)
@@ -116,9 +133,17 @@ def object_detection(
     for boxes, size, (key, item) in zip(each, measured, paired(keys, data, len(each), field), strict=True):
         scores = [float(box["score"]) for box in boxes]
         with about(key, "a result of the pipeline"):
-            regions = [_rectangle(i, box, size, from_name, to_name) for i, box in enumerate(boxes)]
+            regions = [_rectangle(i, box, size, from_name, to_name, names or {}) for i, box in enumerate(boxes)]
         found: dict[str, Any] = {"result": regions, "score": min(scores)} if regions else {"label": []}
         yield Output(key=key, data=item, **found, evidence={"boxes": scores}, **others)
+
+
+def _scores(ranked: Sequence[tuple[str, Any]], names: Mapping[str, str] | None) -> dict[str, float]:
+    """Return the score of each label by its name."""
+    scores = {(names or {}).get(label, label): float(score) for label, score in ranked}
+    if len(scores) < len(ranked):
+        raise InvalidOutput("probabilities", "two labels have one name")
+    return scores
 
 
 def _one_an_item(results: Any, wanted: int, *, always_lists: bool = False) -> list[Any]:
@@ -133,7 +158,12 @@ def _is_size(sizes: Any) -> bool:
 
 
 def _rectangle(
-    place: int, found: Mapping[str, Any], size: Sequence[float], from_name: str, to_name: str
+    place: int,
+    found: Mapping[str, Any],
+    size: Sequence[float],
+    from_name: str,
+    to_name: str,
+    names: Mapping[str, str],
 ) -> dict[str, Any]:
     width, height = size
     box = found["box"]
@@ -156,6 +186,6 @@ def _rectangle(
             "width": 100.0 * (right - left) / width,
             "height": 100.0 * (bottom - top) / height,
             "rotation": 0,
-            "rectanglelabels": [found["label"]],
+            "rectanglelabels": [names.get(found["label"], found["label"])],
         },
     }

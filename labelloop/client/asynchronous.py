@@ -14,8 +14,10 @@ from labelloop.client.place import found
 from labelloop.client.values import Batch, Outcome, Receipt, Status
 from labelloop.client.wire import Pause, Reply, Request
 from labelloop.outputs.output import Output
+from labelloop.reading.keys import Key, key_text
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Key)
 
 
 class AsyncClient:
@@ -80,19 +82,19 @@ class AsyncClient:
         )  # fmt: skip
         return await self.submit(outputs, loop)
 
-    async def get(self, key: str, loop: str | None = None) -> Status | None:
+    async def get(self, key: Key, loop: str | None = None) -> Status | None:
         """Return the state of this output; None if no output has this key."""
         return await self._run(self._calls.get(key, loop))
 
     @overload
     async def wait(  # type: ignore[overload-overlap]  # a text is an iterable of texts too
-        self, keys: str, timeout: float | None = None, loop: str | None = None, *, timeout_s: float | None = None
+        self, keys: Key, timeout: float | None = None, loop: str | None = None, *, timeout_s: float | None = None
     ) -> Status: ...
 
     @overload
     async def wait(
         self,
-        keys: str,
+        keys: Key,
         timeout: float | None = None,
         loop: str | None = None,
         *,
@@ -103,16 +105,16 @@ class AsyncClient:
     @overload
     async def wait(
         self,
-        keys: Iterable[str],
+        keys: Iterable[K],
         timeout: float | None = None,
         loop: str | None = None,
         *,
         timeout_s: float | None = None,
-    ) -> dict[str, Status]: ...
+    ) -> dict[K, Status]: ...
 
     async def wait(
         self,
-        keys: str | Iterable[str],
+        keys: Key | Iterable[Key],
         timeout: float | None = None,
         loop: str | None = None,
         *,
@@ -121,20 +123,20 @@ class AsyncClient:
     ) -> Any:
         """Wait until people have answered one key or several: see Client.wait."""
         seconds = seconds_of(timeout, timeout_s)
-        if isinstance(keys, str):
-            return await self._run(self._calls.wait(keys, seconds, default, loop))
+        if isinstance(one := key_text(keys), str):
+            return await self._run(self._calls.wait(one, seconds, default, loop))
         refuse_default(default)
         return dict((await self._run(self._calls.wait_many(keys, seconds, loop))).statuses)
 
     async def wait_batch(
-        self, keys: Iterable[str], *, share: float = 1.0, timeout: float, loop: str | None = None
+        self, keys: Iterable[Key], *, share: float = 1.0, timeout: float, loop: str | None = None
     ) -> Batch:
         """Wait until a share of these outputs is settled: see Client.wait_batch."""
         return await self._run(self._calls.wait_many(keys, timeout, loop, share))
 
     async def decide(
         self,
-        output: str | Output | Mapping[str, Any],
+        output: Key | Output | Mapping[str, Any],
         *,
         timeout: float,
         fallback: Any = NOT_GIVEN,

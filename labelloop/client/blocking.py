@@ -17,11 +17,13 @@ from labelloop.client.values import Batch, Outcome, Receipt, Status
 from labelloop.client.wire import Pause, Reply, Request
 from labelloop.errors import UsageError
 from labelloop.outputs.output import Output
+from labelloop.reading.keys import Key, key_text
 
 if TYPE_CHECKING:
     import httpx  # takes longer to import than all of ours: loaded when the first Client is made
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Key)
 
 
 class Client:
@@ -117,19 +119,22 @@ class Client:
         )  # fmt: skip
         return self.submit(outputs, loop)
 
-    def get(self, key: str, loop: str | None = None) -> Status | None:
-        """Return the state of this output; None if no output has this key. Raises InvalidOutput for an invalid key."""
+    def get(self, key: Key, loop: str | None = None) -> Status | None:
+        """Return the state of this output; None if no output has this key. An integer is the same key as its text.
+
+        Raises InvalidOutput for an invalid key.
+        """
         return self._run(self._calls.get(key, loop))
 
     @overload
     def wait(  # type: ignore[overload-overlap]  # a text is an iterable of texts too
-        self, keys: str, timeout: float | None = None, loop: str | None = None, *, timeout_s: float | None = None
+        self, keys: Key, timeout: float | None = None, loop: str | None = None, *, timeout_s: float | None = None
     ) -> Status: ...
 
     @overload
     def wait(
         self,
-        keys: str,
+        keys: Key,
         timeout: float | None = None,
         loop: str | None = None,
         *,
@@ -140,16 +145,16 @@ class Client:
     @overload
     def wait(
         self,
-        keys: Iterable[str],
+        keys: Iterable[K],
         timeout: float | None = None,
         loop: str | None = None,
         *,
         timeout_s: float | None = None,
-    ) -> dict[str, Status]: ...
+    ) -> dict[K, Status]: ...
 
     def wait(
         self,
-        keys: str | Iterable[str],
+        keys: Key | Iterable[Key],
         timeout: float | None = None,
         loop: str | None = None,
         *,
@@ -158,8 +163,8 @@ class Client:
     ) -> Any:
         """Wait until people have answered, but at most `timeout` seconds (`timeout_s` is another name for it).
 
-        A text is one key: returns its Status once it is settled. At the deadline it returns `default` if that is given,
-        also if the service does not answer; else the Status as it is.
+        A text, an integer or a UUID is one key: returns its Status once it is settled. At the deadline it returns
+        `default` if that is given, also if the service does not answer; else the Status as it is.
 
         Without a default it raises Unreachable if the service does not answer until 5 seconds after the deadline.
 
@@ -169,18 +174,18 @@ class Client:
         (`will_be_asked` is False) is settled at once too.
         """
         seconds = seconds_of(timeout, timeout_s)
-        if isinstance(keys, str):
-            return self._run(self._calls.wait(keys, seconds, default, loop))
+        if isinstance(one := key_text(keys), str):
+            return self._run(self._calls.wait(one, seconds, default, loop))
         refuse_default(default)
         return dict(self._run(self._calls.wait_many(keys, seconds, loop)).statuses)
 
-    def wait_batch(self, keys: Iterable[str], *, share: float = 1.0, timeout: float, loop: str | None = None) -> Batch:
+    def wait_batch(self, keys: Iterable[Key], *, share: float = 1.0, timeout: float, loop: str | None = None) -> Batch:
         """Wait until `share` (0 to 1) of these outputs is settled, but at most `timeout` seconds."""
         return self._run(self._calls.wait_many(keys, timeout, loop, share))
 
     def decide(
         self,
-        output: str | Output | Mapping[str, Any],
+        output: Key | Output | Mapping[str, Any],
         *,
         timeout: float,
         fallback: Any = NOT_GIVEN,

@@ -6,6 +6,7 @@ carry the steps out, each in its way, so that both do the same.
 
 from __future__ import annotations
 
+import json
 import math
 import random
 import time
@@ -20,6 +21,7 @@ from labelloop.client.wire import Pause, Reply, Request
 from labelloop.errors import Undecided, Unreachable, UsageError
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import read_key
+from labelloop.reading.keys import Key, key_text
 
 T = TypeVar("T")
 Call: TypeAlias = Generator[Request | Pause, Reply, T]
@@ -61,8 +63,8 @@ class Calls:
                 receipt.states[output["state"]] = receipt.states.get(output["state"], 0) + 1
         return receipt
 
-    def get(self, key: str, loop: str | None) -> Call[Status | None]:
-        path = f"{(yield from self._outputs(loop))}/{wire.key_path(read_key(key))}"
+    def get(self, key: Key, loop: str | None) -> Call[Status | None]:
+        path = f"{(yield from self._outputs(loop))}/{wire.key_path(read_key(key_text(key)))}"
         return self._status((yield from self._send(lambda _: Request("GET", path, self._timeout_s))))
 
     def loops(self, deadline: float = math.inf) -> Call[list[str]]:
@@ -96,12 +98,14 @@ class Calls:
                 raise
             return default
 
-    def wait_many(self, keys: Iterable[str], timeout: float, loop: str | None, share: float = 1.0) -> Call[Batch]:
+    def wait_many(self, keys: Key | Iterable[Key], timeout: float, loop: str | None, share: float = 1.0) -> Call[Batch]:
         """Return the statuses of all keys once `share` of them is settled, at the latest at the deadline."""
         if not 0 <= share <= 1:
             raise UsageError(f"share must lie between 0 and 1; it is {share!r}")
         deadline = time.monotonic() + _checked(timeout)
-        given = {read_key(key): key for key in keys}
+        if isinstance(keys, str) or not isinstance(keys, Iterable):
+            raise UsageError(f"give several keys as a list; keys is {repr(keys)[:40]}")
+        given = {read_key(key_text(key)): key for key in keys}
         found: dict[str, Status] = {}
         enough = math.ceil(share * len(given) - 1e-9)
         path = f"/v1/loops/{(yield from self._name(loop, deadline))}/answers"
@@ -121,19 +125,20 @@ class Calls:
         return Batch(statuses, sum(status.is_settled for status in statuses.values()) >= enough)
 
     def decide(
-        self, what: str | Output | Mapping[str, Any], timeout: float, fallback: Any, loop: str | None
+        self, what: Key | Output | Mapping[str, Any], timeout: float, fallback: Any, loop: str | None
     ) -> Call[Outcome]:
         deadline = time.monotonic() + _checked(timeout, MAX_HOLD_S)
         closing: dict[str, Any] = {"deadline_at": (datetime.now(UTC) + timedelta(seconds=timeout)).isoformat()}
         if fallback is not NOT_GIVEN:
             closing["fallback"] = fallback
         content = wire.body(closing)  # a fallback that is no JSON is refused before the wait, not after it
-        if isinstance(what, str):
-            key = read_key(what)
+        if isinstance(named := key_text(what), str):
+            key = read_key(named)
             status = yield from self.wait(key, timeout, None, loop, hold=True)
         else:
-            receipt = yield from self.submit([wire.line(what)], loop, deadline)
-            key = read_key(what.key if isinstance(what, Output) else what["key"])
+            line = wire.line(what)  # type: ignore[arg-type]  # it refuses what is neither
+            receipt = yield from self.submit([line], loop, deadline)
+            key = read_key(json.loads(line)["key"])
             status = None
             if not SETTLED.issuperset(receipt.states):  # else nothing is waited for: that saves a request
                 left_s = max(0.0, deadline - time.monotonic())  # the submit may end behind the deadline

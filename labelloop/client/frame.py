@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from labelloop.errors import UsageError
+from labelloop.reading.keys import key_text
 
 Columns = Sequence[str] | Mapping[str, str]
 
@@ -51,7 +52,7 @@ def _rows(
         for name, column in singles.items():
             value = _or_none(values[column][i])
             if value is not None:
-                output[name] = _key(value) if name == "key" else value
+                output[name] = key_text(value) if name == "key" else value
         if shares:
             output["probabilities"] = {name: values[column][i] for name, column in shares.items()}
         if model_version:
@@ -89,8 +90,3 @@ def _or_none(value: Any) -> Any:
     if type(value).__name__ == "NAType" or (isinstance(value, float) and value != value):
         return None
     return value
-
-
-def _key(value: Any) -> Any:
-    """Return an integer, as in a column of ids, as text."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value

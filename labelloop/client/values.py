@@ -115,7 +115,7 @@ class Status:
 class Batch:
     """Statuses of a batch of outputs, when enough of them were settled or the time was over."""
 
-    statuses: Mapping[str, Status]
+    statuses: Mapping[Any, Status]
     """By key, in the order in which the keys were given."""
     is_complete: bool
     """Whether the wanted share was settled."""

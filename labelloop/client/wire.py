@@ -12,6 +12,7 @@ from labelloop.errors import Conflict, InvalidOutput, LabelloopError, UsageError
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import MAX_KEY, parse
 from labelloop.reading import strict_json
+from labelloop.reading.keys import key_text
 from labelloop.reading.plain import plain
 
 CHUNK_LINES = 500
@@ -110,6 +111,8 @@ def line(output: Output | Mapping[str, Any]) -> bytes:
     if not isinstance(output, Output | Mapping):  # such as a DataFrame, which iterates over its column names
         raise InvalidOutput("", f"must be an Output or a mapping, not {type(output).__name__} ({str(output)[:40]!r})")
     said = output.to_json() if isinstance(output, Output) else output
+    if "key" in said and type(said["key"]) is not str:
+        said = {**said, "key": key_text(said["key"])}
     try:
         encoded = strict_json.dumps(plain(said)).encode()
         parse(encoded)

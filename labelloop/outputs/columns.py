@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ OBJECTS = ("data", "probabilities", "evidence", "meta")
 """Fields that hold others: a column may be named `data.text` or `probabilities.cat`."""
 _NUMBERS = ("confidence", "score", "probabilities.", "evidence.labels.")
 _JSON = (*OBJECTS, "result", "embedding")
+_PREDICTIONS = ("label", "probabilities", "result", "evidence")
 _SHOWN = 30
 """Largest number of names that a message lists."""
 
@@ -27,6 +29,8 @@ def read_map(words: Iterable[str]) -> dict[str, str]:
         if not equals or not column:
             raise UsageError(f"--map takes FIELD=COLUMN, such as key=id or data.text=body; it is {word!r}")
         if not is_field(field):
+            if is_field(column):
+                raise UsageError(f"--map {word}: the order is FIELD=COLUMN: did you mean --map {column}={field}?")
             _, dot, below = field.partition(".")
             names = [f"{one}{dot}{below}" for one in OBJECTS] if dot and below else FIELDS
             raise UsageError(f"--map {word}: no field {field!r}; {_nearest(field, names, FIELDS)}")
@@ -48,7 +52,7 @@ def plan(rows: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> dict[st
     Columns named like a field are used without being given. A column `score` is used only beside a `result`, and
     `confidence` only beside a `label`. If no column is for `data`, all others are: `text` becomes `data.text`.
 
-    Raises UsageError for a column that is missing, and without a key.
+    Raises UsageError for a column that is missing, without a key, and without a label.
     """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     for field, column in given.items():
@@ -63,6 +67,8 @@ def plan(rows: Sequence[Mapping[str, Any]], given: Mapping[str, str]) -> dict[st
         found |= {f"data.{name}": name for name in columns if name not in used and not is_field(name)}
     if "key" not in found:
         raise UsageError(f"no column is the key: pass --map key=COLUMN; there are: {_listed(columns)}")
+    if not any(field.partition(".")[0] in _PREDICTIONS for field in found):
+        raise UsageError(f"no column is the label: pass --map label=COLUMN; there are: {_listed(columns)}")
     return found
 
 
@@ -97,7 +103,9 @@ def _typed(field: str, text: str) -> Any:
         try:
             return float(text)
         except ValueError:
-            raise InvalidOutput(field, f"must be a number; it is {text[:40]!r}") from None
+            point = text.strip().replace(",", ".")
+            hint = f"; use a decimal point: {point}" if re.fullmatch(r"-?\d*,\d{1,20}", text.strip()) else ""
+            raise InvalidOutput(field, f"must be a number; it is {text[:40]!r}{hint}") from None
     if field in _JSON:
         try:
             return strict_json.loads(text.encode(errors="surrogatepass"))

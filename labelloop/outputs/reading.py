@@ -83,7 +83,7 @@ def from_json(value: object) -> Output:
 def read_key(value: object) -> str:
     """Return the key in Unicode's form NFC, so that one name has one spelling. Raises InvalidOutput with the reason."""
     if not isinstance(value, str):
-        raise InvalidOutput("key", f"must be a text of 1 to {MAX_KEY} bytes")
+        raise InvalidOutput("key", f"must be a text of 1 to {MAX_KEY} bytes; it is {repr(value)[:40]}")
     key = value if value.isascii() else unicodedata.normalize("NFC", value)
     if bad := _FORBIDDEN_IN_KEYS.search(key):
         raise InvalidOutput("key", f"holds the control character U+{ord(bad[0]):04X}")

@@ -57,11 +57,11 @@ def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator
 
 def outputs_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[bytes]:
     """Yield the lines of an NDJSON file in UTF-8, for Client.submit_lines. Raises UsageError for another format."""
-    first = True
+    beginning = ""
     for line in lines_of(file, name, encoding):
-        if first and line.strip():
-            _refuse_other_formats(name, line)
-            first = False
+        if beginning in ("", "{"):  # an object over several lines begins with a line of its own
+            beginning += line.strip()
+            _refuse_other_formats(name, beginning)
         yield line.encode(errors="surrogatepass")
 
 
@@ -123,12 +123,17 @@ def _undecodable(name: str, number: int, raw: bytes, exc: UnicodeDecodeError, en
 
 
 def _refuse_other_formats(name: str, line: str) -> None:
+    if not line:
+        return
+    if re.match(r'\{\s*"(resourceSpans|resource_spans)"', line):
+        raise UsageError(f"{name}: these are OTLP traces: pass --from otlp")
     if line.lstrip().startswith("["):
         raise UsageError(f"{name} is a JSON list; submit takes one object a line, as `jq -c '.[]' {name}` writes them")
     if not line.lstrip().startswith("{"):
         raise UsageError(
-            f"{name} is not NDJSON: its first line is {line.strip()[:60]!r}. Submit takes one JSON object a line, such "
-            'as {"key": "ticket/1", "data": {"text": "..."}, "label": "billing", "confidence": 0.7}'
+            f"{name} is not NDJSON: its first line is {line.strip()[:60]!r}. A file whose name does not end in .csv, "
+            '.tsv or .parquet has one JSON object a line, such as {"key": "ticket/1", "data": {"text": "..."}, '
+            '"label": "billing", "confidence": 0.7}'
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ Path = tuple[int | str, ...]
 ROOT = "feedback_loop"
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 20
+
+_COLON = "mapping values are not allowed here"
+_UNFIT = r"expected <block end>, but found '(<block mapping start>|<block sequence start>|-|\?)'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,7 @@ def read(text: str) -> Document:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
-        raise SpecError(f"loop.yaml: {exc.problem or exc.context}", line=line, column=column) from None
+        raise SpecError(f"loop.yaml: {_words(exc, text)}", line=line, column=column) from None
     except yaml.YAMLError as exc:  # a character that YAML does not allow
         raise SpecError(f"loop.yaml: {exc}") from None
     except RecursionError:
@@ -139,6 +143,19 @@ class _Reader:
         if isinstance(value, float) and not math.isfinite(value):
             raise _error(node.start_mark, f"{dotted(path[1:])}: must be a finite number, not {node.value}")
         return value
+
+
+def _words(exc: yaml.MarkedYAMLError, text: str) -> str:
+    """Return the problem in plain words for the mistakes that people make most, else as the parser tells it."""
+    problem, mark = exc.problem or exc.context or "", exc.problem_mark
+    before = mark.buffer[: mark.pointer].rpartition("\n")[2] if mark is not None and mark.buffer is not None else ""
+    if problem == _COLON and re.search(r":\s", before):
+        return "a text with a colon and a blank must be in quotes"
+    if problem == _COLON or re.fullmatch(_UNFIT, problem):
+        return "the indentation does not fit the line above"
+    if "'\\t' that cannot start" in problem:
+        return "a tab stands where YAML takes only blanks"
+    return problem
 
 
 def _error(mark: yaml.Mark, message: str) -> SpecError:

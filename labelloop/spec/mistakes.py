@@ -13,7 +13,7 @@ from labelloop.errors import SpecError
 from labelloop.labeling import form_checks
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form_xml import plain
-from labelloop.reading.nearest import did_you_mean
+from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.agreement import disagreements
 from labelloop.spec.loop import LoopSpec, complete
@@ -59,7 +59,11 @@ def examine(name: str, text: str, labels_xml: str = "") -> Examined:
         errors = exc.errors(include_url=False)
         # A list whose only item is wrong is also called too short.
         inner = {error["loc"][:n] for error in errors for n in range(len(error["loc"]))}
-        faults += [_of_value(document, name, error) for error in errors if error["loc"] not in inner]
+        faults += [
+            _of_value(document, name, error)
+            for error in errors
+            if error["loc"] not in inner and not _is_misspelt(error, errors)
+        ]
     except SpecError as exc:
         faults.append(exc)
     if isinstance(rule := body.get("trigger"), str):
@@ -99,11 +103,26 @@ def _of_value(document: loop_yaml.Document, name: str, error: Any) -> SpecError:
     return document.error(error["loc"], _words(error), at_key=error["type"] == "extra_forbidden")
 
 
+def _is_misspelt(missing: Any, errors: Sequence[Any]) -> bool:
+    """Return whether a key is missing because it is misspelt, which is a mistake of its own."""
+    if missing["type"] != "missing":
+        return False
+    *section, key = missing["loc"]
+    return any(
+        error["type"] == "extra_forbidden"
+        and [*error["loc"][:-1]] == section
+        and did_you_mean(str(error["loc"][-1]), _keys(section)) == f" (did you mean {key!r}?)"
+        for error in errors
+    )
+
+
 def _words(error: Any) -> str:
     path = loop_yaml.dotted(error["loc"])
     match error["type"]:
         case "extra_forbidden":
-            return f"{path}: no such key{did_you_mean(str(error['loc'][-1]), _keys(error['loc'][:-1]))}"
+            keys = _keys(error["loc"][:-1])
+            listed = f"; {some(keys)}" if keys else ""
+            return f"{path}: no such key{did_you_mean(str(error['loc'][-1]), keys) or listed}"
         case "missing":
             return f"{path}: is missing"
         case "string_type":
@@ -116,7 +135,15 @@ def _words(error: Any) -> str:
             near = did_you_mean(error["input"], re.findall("'([^']*)'", str(error["ctx"]["expected"])))
             return f"{path}: should be {error['ctx']['expected']}, not {error['input']!r}{near}"
     message = str(error["msg"]).removeprefix("Value error, ").replace("Input should", "should")
+    if error["type"] == "float_type" and (such := _as_share(error["input"])) is not None:
+        message += f" such as {such:g}"
     return f"{path}: {message}, not {error['input']!r}" if "should" in message else f"{path}: {message}"
+
+
+def _as_share(given: object) -> float | None:
+    """Return the number that a text with a decimal comma or a percent sign means; None for any other value."""
+    match = re.fullmatch(r"(\d{1,9}(?:[.,]\d{1,9})?)\s*(%?)", given) if isinstance(given, str) else None
+    return float(match[1].replace(",", ".")) / (100 if match[2] else 1) if match else None
 
 
 def _keys(path: Sequence[int | str]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.output import plain, print_json, show, to_stderr
+from console.cli.pipelines.source import options, source_of
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Failed, SpecError, UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
+    from console.files.lines import Line
     from labelloop.spec.loop import LoopSpec
+    from sync.intake.trying import Tried
 
 FILES = ("loop.yaml", "labels.xml")
 SIDES = ("was", "would")
@@ -32,11 +35,11 @@ def spec() -> None:
 
 
 @spec.command(short_help="Name every mistake in the files of the loops.")
-@click.argument("folder", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
 @as_json_too
 @with_settings
 def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
-    """Name every mistake of every loop in FOLDER: a folder of loops, or one loop  [the loops folder of the settings].
+    """Name every mistake of every loop in FOLDER: a folder of loops, one loop, or its loop.yaml  [the loops folder].
 
     Each is named in the words of `labelloop migrate`, with loop, line, column and file. Exit status 1 if there is any.
     """
@@ -44,6 +47,10 @@ def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
     from labelloop.spec.folder import look
 
     at = folder or settings.loops_dir
+    if at.is_file():
+        if at.name not in FILES:
+            raise UsageError(f"{at} is no file of a loop: name its loop.yaml, or its folder")
+        at = at.parent
     loops = [at] if (at / "loop.yaml").exists() else sorted(file.parent for file in at.glob("*/loop.yaml"))
     if not loops:
         raise UsageError(f"there is no loop in {at}: a loop is a folder with a loop.yaml")
@@ -76,23 +83,30 @@ def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 
 @click.command("try", short_help="Tell which outputs of a file would be asked, and why.")
-@click.argument("file", type=click.File("rb"))
-@click.option("--encoding", help="Encoding of FILE, such as cp1252  [its byte order mark, else UTF-8]")
+@click.argument("file")
+@options(["otlp"], "FILE holds traces.")
 @click.option("--loop", help="Name of the loop; not needed if the loops folder has only one.")
 @as_json_too
 @with_settings
-def try_(settings: Settings, file: Any, encoding: str | None, loop: str | None, as_json: bool) -> None:
+def try_(
+    settings: Settings,
+    file: str,
+    maps: tuple[str, ...],
+    kind: str | None,
+    label: str,
+    encoding: str | None,
+    loop: str | None,
+    as_json: bool,
+) -> None:
     """Tell for each output in FILE whether people would be asked, in which lane, and why. Nothing is stored.
 
-    FILE has one JSON object per line; - is standard input. The rule is that of the loop's folder, so neither a server
-    nor a database is needed. Exit status 1 if a line would be refused.
+    FILE and its options are those of `labelloop submit`: NDJSON, CSV, TSV or Parquet, also with .gz; - is standard
+    input. The rule is that of the loop's folder, so neither a server nor a database is needed. Exit status 1 if a line
+    would be refused.
     """
-    from labelloop.reading.tables import outputs_of
-    from sync.intake.trying import tried
-
-    lines = enumerate(outputs_of(file, getattr(file, "name", "-"), encoding), start=1)
+    lines = source_of(file, maps, kind, label, encoding).lines()
     loop_spec = _from_disk(settings, loop)
-    rows = list(tried(loop_spec, ((n, line) for n, line in lines if line.strip())))
+    rows = _tried(loop_spec, lines)
     show([asdict(row) for row in rows], as_json)
     refused = sum(row.lane is None for row in rows)
     to_stderr(f"{sum(row.asked for row in rows)} of {_count(len(rows), 'output')} would be asked")
@@ -138,6 +152,24 @@ def backtest(settings: Settings, file: Path, since: str | None, loop: str | None
     if as_json:
         return print_json(in_json_types(found))
     _show_backtest(found)
+
+
+def _tried(loop_spec: LoopSpec, lines: Iterable[Line]) -> list[Tried]:
+    """Return what the intake would do with each line, and the reason for a line that `submit` would not send."""
+    from console.files.lines import Refused
+    from sync.intake.trying import Tried, tried
+
+    refused: list[Tried] = []
+
+    def sent() -> Iterator[tuple[int, bytes]]:
+        for number, line in lines:
+            if isinstance(line, Refused):
+                why = f"refused: {f'{line.field}: ' if line.field else ''}{line.message}"
+                refused.append(Tried(number, line.key, False, None, None, None, why))
+            else:
+                yield number, line
+
+    return sorted([*tried(loop_spec, sent()), *refused], key=lambda row: row.line)
 
 
 def _changed(file: Path, in_force: LoopSpec) -> LoopSpec:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.output import plain, show, to_stderr
+from console.cli.pipelines.source import options, source_of
 from console.cli.progress import progress
 from console.cli.wrappers import (
     all_or_one,
@@ -22,19 +23,17 @@ from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
+    from console.files.lines import Source
     from labelloop.spec.loop import LoopSpec
     from labelloop.store.database import Database
 
 
 @click.command()
 @click.argument("file", required=False)
-@click.option("--map", "maps", multiple=True, metavar="FIELD=COLUMN", help="Column of a field, such as data.text=body.")
+@options(["otlp", "mlflow"], "FILE holds traces; mlflow needs no FILE.")
 @click.option("--skip-bad", is_flag=True, help="Send the lines that are correct, and report the others.")
-@click.option("--from", "kind", type=click.Choice(["otlp", "mlflow"]), help="FILE holds traces; mlflow needs no FILE.")
-@click.option("--label", default="approve", show_default=True, help="With --from: label that each answer is given.")
 @click.option("--tracking-uri", help="With --from mlflow: address of the tracking server  [MLFLOW_TRACKING_URI]")
 @click.option("--experiment", help="With --from mlflow: name of the experiment.")
-@click.option("--encoding", help="Encoding of FILE, such as cp1252  [its byte order mark, else UTF-8]")
 @one_of_the_loops
 @as_json_too
 @with_settings
@@ -56,14 +55,10 @@ def submit(
     Columns named like fields of an output (key, label, confidence, data.text) need no --map. Nothing of a file is sent
     if a line of it is not an output. Standard input is sent as it comes, up to such a line. Repeating it adds nothing.
     """
-    from console.files.lines import Source
     from console.files.send import Sent, check, send, words
     from labelloop.client import Client
-    from labelloop.outputs.columns import read_map
 
     settings.require("sync_url", "intake_token")
-    if kind is not None and maps:
-        raise UsageError("--map is for tables and NDJSON; traces have no columns")
     if kind != "mlflow" and (tracking_uri or experiment):
         raise UsageError("--tracking-uri and --experiment need --from mlflow")
     if kind == "mlflow":
@@ -71,11 +66,11 @@ def submit(
 
         if file is not None:
             raise UsageError("--from mlflow reads the traces from MLflow and takes no FILE")
+        if maps:
+            raise UsageError("--map is for tables and NDJSON; traces have no columns")
         source: Source | Traces = Traces(tracking_uri, experiment, label)
-    elif file is None:
-        raise UsageError("name a FILE; - is standard input")
     else:
-        source = Source(file, encoding, read_map(maps), otlp_label=label if kind == "otlp" else None)
+        source = source_of(file, maps, kind, label, encoding)
     with progress() as tick, Client(settings.sync_url, settings.intake_token) as client:
         sent = Sent()
         if source.can_be_read_twice and not skip_bad:
@@ -89,9 +84,10 @@ def submit(
         if not as_json:
             to_stderr("\n".join(words(problem) for problem in sent.problems))
             if (more_lines := sent.refused - len(sent.problems)) > 0:
-                to_stderr(f"and {more_lines} more lines")
-        hint = "" if skip_bad else "; nothing is sent: correct them, or pass --skip-bad to send the others"
-        raise Failed(f"{sent.refused} lines are refused{hint}")
+                to_stderr(f"and {more_lines} more line{'s' * (more_lines > 1)}")
+        hint = "" if skip_bad else "; nothing is sent: correct what is refused, or pass --skip-bad to send the others"
+        lines_are = "1 line is" if sent.refused == 1 else f"{sent.refused} lines are"
+        raise Failed(f"{lines_are} refused{hint}")
 
 
 @click.command()

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import numpy as np
 import pandas as pd
@@ -142,6 +142,34 @@ def test_a_batch_of_more_keys_than_a_request_takes_is_asked_for_in_parts(client:
     batch = client.wait_batch(keys, share=1_098 / 1_100, timeout=30)
     person.join()
     assert (batch.is_complete, len(batch.statuses)) == (True, 1_100)
+
+
+def test_an_integer_is_the_key_of_its_text(client: Any) -> None:
+    number = uuid4().int >> 65
+    client.submit(Output(number, {"text": "miaow"}, label="cat", confidence=1.0))  # type: ignore[arg-type]
+    client.submit({"key": np.int64(number), "data": {"text": "miaow"}, "label": "cat", "confidence": 1.0})
+    for key in (number, np.int64(number), str(number)):
+        status = client.get(key)
+        assert (status.key, status.state) == (str(number), client.wait(key, 0).state)
+        assert client.wait([key], 0)[key].id == status.id
+        assert client.wait_batch([key], timeout=0).statuses[key].id == status.id
+        assert client.decide(key, timeout=0, fallback=1).value == "cat"
+    assert client.wait(UUID(int=number), 0).key == str(UUID(int=number))
+    with_key = {"data": {"text": "miaow"}, "label": "cat"}
+    for bad in (3.5, True, np.bool_(True), None, b"x"):
+        for call in (
+            client.get,
+            lambda key: client.wait([key], 0),
+            lambda key: client.submit({"key": key, **with_key}),
+        ):
+            with pytest.raises(InvalidOutput) as caught:
+                call(bad)
+            assert caught.value.path == "key"
+    with pytest.raises(InvalidOutput, match=r"key: must be a text of 1 to 500 bytes; it is 3\.5"):
+        client.get(3.5)
+    for unfit in (3.5, None, "ab"):
+        with pytest.raises(UsageError, match="give several keys as a list"):
+            client.wait_batch(unfit, timeout=0)
 
 
 @pytest.mark.parametrize("fault", ["drop reply", "cut reply", "answer 502"])

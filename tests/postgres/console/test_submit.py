@@ -86,7 +86,7 @@ def test_nothing_of_a_file_is_sent_if_its_last_line_is_bad(submit: Submit, datab
     result = submit(path)
     assert result.exit_code == 1
     assert "line 1200 (output 'k01199'): confidence: must lie between 0 and 1; it is 7" in result.stderr
-    assert "1 lines are refused; nothing is sent" in result.stderr
+    assert "1 line is refused; nothing is sent" in result.stderr
     assert keys(database) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from typing import Any
 
@@ -88,6 +89,35 @@ def test_a_label_that_begins_another_counts_the_token_after_it() -> None:
     assert spelled("bill", [("bill", 0.9)], labels).confidence is None
     made = spelled('{"label": "bill"}', [('{"label": "', 1.0), ("bill", 0.9), ('"}', 0.5)], labels, json_field="label")
     assert made.confidence == pytest.approx(0.45)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["Delivery.", "delivery!", '"delivery"', "`Delivery`.", "**Delivery.**", "\u201edelivery\u201c", " 'Delivery',\n"],
+)
+def test_marks_around_a_label_make_no_difference(content: str) -> None:
+    made = spelled(content, [(content, 0.9)], otherwise="other")
+    assert made.label == "delivery"
+    assert made.confidence == pytest.approx(0.9)
+    parts = [(one, 0.9 if one.isalpha() else 0.5) for one in content]
+    assert spelled(content, parts).confidence == pytest.approx(0.9 ** len("delivery")), "only its own letters count"
+    quoted = json.dumps({"label": content})
+    assert spelled(quoted, [(quoted, 0.9)], json_field="label").label == "delivery"
+
+
+def test_marks_that_belong_to_a_label_are_kept() -> None:
+    labels = ["yes", "yes!", "'no'", "Mr."]
+    found = {content: spelled(content, [], labels).label for content in ("yes", "yes.", "Yes!", "'no'", '"Mr."')}
+    assert found == {"yes": "yes", "yes.": "yes", "Yes!": "yes!", "'no'": "'no'", '"Mr."': "Mr."}
+    assert spelled("Delivery or billing.", [], otherwise="other").label == "other"
+
+
+def test_alternatives_with_marks_are_counted_for_their_label() -> None:
+    marked = copy.deepcopy(FOUND["sure"])
+    for other in marked["choices"][0]["logprobs"]["content"][0]["top_logprobs"][1:]:
+        other["token"] = f" {other['token']}."
+    (made,) = openai.outputs([marked], ["k"], ["t"], labels=LABELS)
+    assert made.probabilities == pytest.approx({"billing": 0.8, "delivery": 0.17, "other": 0.03})
 
 
 def test_letters_of_several_bytes_are_found() -> None:

@@ -51,7 +51,6 @@ def blocks(page: str) -> list[str]:
 def test_the_examples_of_the_adapters_run() -> None:
     found, tokens = payload("text_classification.json"), payload("token_classification.json")
     completions = payload("chat_completions.json")
-    names = {"LABEL_0": "billing", "LABEL_1": "delivery", "LABEL_2": "other"}
     docs = [SimpleNamespace(text=text, cats={"billing": 0.5, "delivery": 0.3, "other": 0.2}) for text in TEXTS]
     labels = ["billing", "delivery", "other"]
     client = Loop("", SEVERAL, ANY)
@@ -69,16 +68,14 @@ def test_the_examples_of_the_adapters_run() -> None:
         "texts": TEXTS,
         "questions": TEXTS,
         "keys": ["a", "b"],
-        "classifier": lambda texts, top_k: [
-            [{**one, "label": names[one["label"]]} for one in result] for result in found["top_k_none"]
-        ],
+        "classifier": lambda texts, top_k: found["top_k_none"],
         "tagger_of_names": lambda texts, ignore_labels: [tokens["all_tokens"][2:], []],
         "nlp": SimpleNamespace(pipe=lambda texts: iter(docs)),
         "completions": [completions["sure"], completions["refusal"]],
     }
     for block in blocks("adapters.md"):
         exec(block, namespace)
-    assert client.taken == ["1", "2", "1", "2", "a", "b", "a", "b", "a", "b", "ticket/9"]
+    assert client.taken == ["1", "2", "1", "2", "1", "2", "a", "b", "a", "b", "a", "b", "ticket/9"]
     assert (spans.taken, judged.taken) == (["a", "b"], ["a", "b"])
 
 
@@ -95,9 +92,10 @@ def test_the_examples_of_the_traces_run() -> None:
 
 
 def test_the_recipes_read_their_exports_and_give_scores_back() -> None:
-    namespace: dict[str, Any] = {}
-    for block in blocks("traces.md")[2:]:
-        exec(block, namespace)
+    langfuse, langsmith = dict[str, Any](), dict[str, Any]()
+    for block, own in zip(blocks("traces.md")[2:], (langfuse, langsmith), strict=True):
+        exec(block, own)  # each alone: it has its imports
+    namespace = langfuse | langsmith
     for name, count in (("langfuse", 1), ("langsmith", 2)):
         lines = (FOLDER / f"{name}.jsonl").read_text().splitlines()
         made = [one for line in lines if (one := namespace[f"of_{name}"](line)) is not None]

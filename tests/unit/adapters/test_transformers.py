@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from labelloop.adapters import transformers
@@ -72,6 +73,39 @@ def test_tokens_of_an_entity_become_one_span_as_if_aggregated() -> None:
         assert lanes_of([made], SPANS)["k"].placement.confidence == 0.743
     (single,) = transformers.token_classification(TOKENS["aggregated"], "k", TOKENS["text"])
     assert single.label == made.label
+
+
+@pytest.mark.parametrize("names", [{"PER": "person", "LOC": "place"}, {"B-PER": "B-person", "I-PER": "I-person"}])
+def test_names_replace_the_labels_of_spans(names: dict[str, str]) -> None:
+    (made,) = transformers.token_classification([TOKENS["tokens"]], ["k"], [TOKENS["text"]], names=names)
+    assert made.label == [[0, 13, "person"], [18, 26, "person"], [30, 38, names.get("LOC", "LOC")]]
+    tokens = [{"entity": f"LABEL_{i % 2}", "score": 0.9, "index": i, "start": i, "end": i + 1} for i in range(4)]
+    (made,) = transformers.token_classification([tokens], ["k"], ["abcd"], names={"LABEL_0": "O", "LABEL_1": "B-PER"})
+    assert made.label == [[1, 2, "PER"], [3, 4, "PER"]]
+    (made,) = transformers.token_classification([TOKENS["aggregated"]], ["k"], [TOKENS["text"]], names={"PER": "LOC"})
+    assert made.label == [[0, 13, "LOC"], [18, 26, "LOC"], [30, 38, "LOC"]]
+
+
+def test_names_replace_the_labels_of_zero_shot_and_of_boxes() -> None:
+    (made,) = transformers.zero_shot(payload("zero_shot.json")["single"], "k", names={"delivery": "parcels"})
+    assert made.probabilities == {"parcels": 0.8112, "billing": 0.1003, "other": 0.0885}
+    (found, _) = transformers.object_detection(
+        payload("object_detection.json"), ["a", "b"], ["x", "y"], (640, 480), names={"car": "vehicle"}
+    )
+    assert found.result is not None
+    assert found.result[0]["value"]["rectanglelabels"] == ["vehicle"]
+
+
+def test_a_keyword_that_an_adapter_does_not_have_is_told_with_those_it_has() -> None:
+    with pytest.raises(UsageError) as caught:
+        transformers.zero_shot([], [], modelversion="v7")
+    assert "no keyword 'modelversion' (did you mean 'model_version'?); there are: results, keys, data" in str(
+        caught.value
+    )
+    with pytest.raises(UsageError, match="no keyword 'confidence'"):
+        transformers.token_classification([], [], [], confidence=1.0)
+    with pytest.raises(UsageError, match="or a DataFrame with named columns"):
+        list(transformers.text_classification([{"label": "a", "score": 1.0}], ["k"], np.array([[1.0]])))
 
 
 def test_two_neighbours_of_one_kind_stay_two_spans() -> None:

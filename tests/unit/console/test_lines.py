@@ -103,6 +103,8 @@ def test_export_requests_are_read_a_line_each_or_as_one_document(tmp_path: Path)
         good, bad = read(write(tmp_path / "a.jsonl", text), otlp_label="approve")
         assert ([one["key"] for one in good], [one.line for one in bad]) == ([key], wanted)
     assert "may be cut" in read(write(tmp_path / "a.jsonl", line[:50]), otlp_label="approve")[1][0].message
+    told = [one.message for one in read(write(tmp_path / "a.csv", "id,text\n1,x\n2,y\n\n"), otlp_label="approve")[1]]
+    assert told == ["is not JSON"] * 2 + ["is not JSON; the last line of a file that is still written may be cut"]
     assert read(write(tmp_path / "a.jsonl", ""), otlp_label="approve") == ([], [])
 
 

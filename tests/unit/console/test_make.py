@@ -99,11 +99,12 @@ def test_a_table_becomes_a_loop_with_its_labels_and_outputs(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "words", "status", "says"),
     [
-        (TABLE, ["--text", "bdy", "--label", "pred"], 2, "did you mean 'body'"),
+        (TABLE, ["--text", "bdy", "--label", "pred"], 2, "--text bdy: no column 'bdy'; did you mean 'body'"),
         (TABLE, ["--text", "body"], 2, "--from needs --text and --label"),
         (TABLE, ["--text", "body", "--label", "pred", "--template", "rag"], 2, "name a --template, or a file"),
         (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "line 3"),
-        ("body,pred\nx,a\ny,a\n", ["--text", "body", "--label", "pred"], 2, "has 1 labels in it"),
+        (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "1 row of"),
+        ("body,pred\nx,a\ny,a\n", ["--text", "body", "--label", "pred"], 2, "has 1 label in it"),
         (
             "body,pred\n" + "".join(f"x{i},label {i}\n" for i in range(300)),
             ["--text", "body", "--label", "pred"], 2, "300 different values in 300 rows are no labels",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner, Result
 from console.cli import main
 from labelloop.spec.folder import load_all
 
+OTLP = Path(__file__).parents[2] / "support" / "data" / "adapters" / "otlp_current.json"
 LOOPS = Path(__file__).parents[3] / "labeling_configs"
 
 
@@ -77,6 +79,41 @@ def test_try_tells_what_would_become_of_each_line_and_needs_no_server(tmp_path: 
     assert "the model gave no confidence" in good.stdout
     assert run(LOOPS, "try", str(file)).exit_code == 2
     assert "did you mean 'tickets'" in run(LOOPS, "try", str(file), "--loop", "ticket").stderr
+
+
+def test_try_reads_what_submit_reads(tmp_path: Path) -> None:
+    rows = ["id,body,pred,score", "1,x,billing,0.99", "2,y,billing,high"]
+    plain, packed = tmp_path / "a.csv", tmp_path / "a.csv.gz"
+    plain.write_text("\n".join(rows))
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    maps = ("--map", "key=id", "--map", "data.text=body", "--map", "label=pred", "--map", "confidence=score")
+    for file in (plain, packed):
+        found = run(LOOPS, "try", str(file), *maps, "--loop", "tickets", "--json")
+        first, second = json.loads(found.stdout)
+        assert (first["line"], first["key"], first["label"], first["confidence"]) == (2, "1", "billing", 0.99)
+        assert (second["line"], second["key"]) == (3, "2")
+        assert second["why"] == "refused: confidence: must be a number; it is 'high'"
+        assert found.exit_code == 1
+    traces = run(LOOPS, "try", str(OTLP), "--from", "otlp", "--label", "billing", "--loop", "tickets", "--json")
+    assert {row["label"] for row in json.loads(traces.stdout)} == {"billing"}
+    assert run(LOOPS, "try", str(tmp_path / "none.csv"), "--loop", "tickets").exit_code == 2
+
+
+def test_traces_without_their_option_are_told_by_name(tmp_path: Path) -> None:
+    one, several = tmp_path / "one.jsonl", tmp_path / "several.json"
+    value = json.loads(OTLP.read_text())
+    one.write_text(json.dumps(value))
+    several.write_text(json.dumps(value, indent=2))
+    for file in (one, several):
+        found = run(LOOPS, "try", str(file), "--loop", "tickets")
+        assert (found.exit_code, found.stderr.count("these are OTLP traces: pass --from otlp")) == (2, 1)
+
+
+def test_spec_check_takes_the_file_of_a_loop(faulty: Path) -> None:
+    found = run(faulty, "spec", "check", str(faulty / "bad" / "loop.yaml"))
+    assert len(found.stdout.splitlines()) == 3
+    (faulty / "notes.txt").write_text("x")
+    assert "name its loop.yaml, or its folder" in run(faulty, "spec", "check", str(faulty / "notes.txt")).stderr
 
 
 def test_try_says_that_the_budget_is_not_applied(tmp_path: Path) -> None:

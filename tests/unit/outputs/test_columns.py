@@ -55,6 +55,9 @@ def test_json_in_a_cell_is_read() -> None:
         (["key.x=body"], "no field 'key.x'"),
         (["key=id", "key=body"], "key is already 'id'"),
         (["key=id", "label=prd"], "no column 'prd'; did you mean 'pred'. there are: id, body, pred"),
+        (["id=key"], r"the order is FIELD=COLUMN: did you mean --map key=id\?"),
+        (["body=data.text"], r"did you mean --map data\.text=body\?"),
+        (["key=id"], "no column is the label: pass --map label=COLUMN; there are: id, body, pred"),
         ([], "no column is the key: pass --map key=COLUMN; there are: id, body, pred"),
     ],
 )
@@ -65,7 +68,11 @@ def test_a_map_that_fits_nothing_is_told_with_the_nearest_name(maps: list[str], 
 
 @pytest.mark.parametrize(
     ("field", "text", "words"),
-    [("confidence", "0,7", "must be a number; it is '0,7'"), ("evidence", "{", "must be JSON"), ("meta", "x", "JSON")],
+    [
+        ("confidence", "0,7", "must be a number; it is '0,7'; use a decimal point: 0.7$"),
+        ("evidence", "{", "must be JSON"),
+        ("meta", "x", "JSON"),
+    ],
 )
 def test_a_cell_that_cannot_be_read_is_told_with_its_field(field: str, text: str, words: str) -> None:
     with pytest.raises(InvalidOutput, match=rf"{field}: .*{words}"):

@@ -10,6 +10,7 @@ from labelloop.errors import SpecError
 from labelloop.spec.folder import load, load_all, look
 from labelloop.spec.mistakes import examine
 
+QUEUE = "strategy, window, diversity, embedding, control, audit, holdout, gold, second"
 XML = '<View><Text name="t" value="$t"/><Choices name="label" toName="t">{}</Choices></View>'
 
 
@@ -126,3 +127,33 @@ def test_a_budget_names_labels_that_exist_and_an_answer_of_one_label() -> None:
     assert (fault.line, fault.column) == (3, 23)
     assert "budget.per_label: needs one label, and the answer is a number" in str(fault)
     assert places("feedback_loop: {trigger: margin < 0.1, budget: {}}") == [(1, 48)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("  trigger: margin < 0.1\n    audit: 0.1\n", (3, 10), "the indentation does not fit the line above"),
+        ("    trigger: margin < 0.1\n  audit: 0.1\n", (3, 3), "the indentation does not fit the line above"),
+        ("  actions:\n    - type: a\n     fields: [b]\n", (4, 6), "the indentation does not fit the line above"),
+        ("  trigger: data: 3\n", (2, 16), "a text with a colon and a blank must be in quotes"),
+        ("\ttrigger: x\n", (2, 1), "a tab stands where YAML takes only blanks"),
+        ("  labels: [a, b\n  audit: 3\n", (3, 8), "expected ',' or ']', but got ':'"),
+        ("  triger: margin < 0.1\n", (2, 3), "triger: no such key (did you mean 'trigger'?)"),
+        ("  trigger: margin < 1\n  audit: '0,1'\n", (3, 10), "audit: should be a valid number such as 0.1, not '0,1'"),
+        ("  trigger: margin < 1\n  audit: 25 %\n", (3, 10), "audit: should be a valid number such as 0.25, not '25 %'"),
+        ("  trigger: margin < 1\n  audit: x\n", (3, 10), "audit: should be a valid number, not 'x'"),
+        ("  trigger: margin < 1\n  queue: {size: 3}\n", (3, 11), f"queue.size: no such key; there are: {QUEUE}"),
+    ],
+)  # fmt: skip
+def test_a_common_mistake_is_one_fault_in_plain_words(text: str, place: tuple[int, int], words: str) -> None:
+    (fault,) = examine("x", f"feedback_loop:\n{text}").faults
+    assert (fault.line, fault.column) == place
+    assert fault.reason == f"loop.yaml: {words}"
+
+
+def test_a_missing_key_is_told_beside_a_key_that_is_like_another() -> None:
+    first, second = examine("x", "feedback_loop:\n  titel: pets\n").faults
+    assert (str(first), "did you mean 'title'" in str(second)) == (
+        "line 1, column 1: loop.yaml: trigger: is missing",
+        True,
+    )

@@ -153,7 +153,7 @@ def test_a_spec_through_json_is_the_same(spec: LoopSpec) -> None:
         (BASE + "  show: {text: body}\n", 3, 9, "such as '$text'"),
         (BASE + "  name: x\n", 3, 3, "name: must not be set here"),
         (BASE + "other: 1\n", 3, 1, "other: no such key beside feedback_loop"),
-        (BASE + "\t- x\n", 3, 1, "cannot start any token"),
+        (BASE + "\t- x\n", 3, 1, "a tab stands where YAML takes only blanks"),
         ("feedback_loop:\n  audit: 0.1\n", 1, 1, "trigger: is missing"),
         ("feedback_loop:\n  trigger: 5\n", 2, 12, "trigger: must be text"),
         ('feedback_loop:\n  trigger: "model_confidence < 1.8"\n', 2, 32, "lie between 0 and 1; it is 1.8"),
