@@ -52,7 +52,7 @@ def test_each_step_has_the_estimate_of_a_loop_that_has_only_this_step(database: 
     for step, report in reports.items():
         assert report["low"] < ERRORS[step] < report["high"]
         with database.transaction() as conn, conn.transaction(force_rollback=True):
-            for table in ("answers", "pool"):
+            for table in ("answers", "pool", "told_answers", "feedback_changes"):
                 conn.execute(
                     f"delete from {table} using outputs o where o.id = output_id and o.step is distinct from %s", [step]
                 )
