@@ -79,6 +79,10 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "last_run": latest[0].status if latest else None,
                 }
             )
+    others = {count.loop: count.refused for count in written.values() if count.refused and count.loop not in names}
+    if loop is None and others:
+        of_loops = ", ".join(f"{refused} of {name!r}" for name, refused in others.items())
+        to_stderr(f"refused rows of the outbox for loops that are not listed: {of_loops} (`labelloop outbox list`)")
     if not as_json:
         absent = {state for state in RARE_STATES if not any(row.get(state) for row in rows)}
         rows = [{name: value for name, value in row.items() if name not in absent} for row in rows]
