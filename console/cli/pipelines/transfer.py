@@ -170,6 +170,7 @@ def export(
     settings: Settings, name: str, since: str | None, cursor: Path | None, output: Any, loop: str | None
 ) -> None:
     """Export the reviewers' feedback, or its changes since a cursor. sft and dpo are examples for training."""
+    from labelloop.store.questions import feedback_out
     from labelloop.store.tables import loops
     from sync.answering import exports
 
@@ -182,8 +183,11 @@ def export(
         assert spec is not None
         made = exports.begin(db, spec, name, since)
         with output:
-            for piece in made.pieces:
-                output.write(piece)
+            wrote = sum(output.write(piece) for piece in made.pieces)
+        if name in exports.EXAMPLES and not wrote:
+            with db.transaction() as conn:
+                left_out = feedback_out.held_out(conn, chosen)
+            to_stderr(f"0 examples: {left_out} held-out answer{'s are' if left_out != 1 else ' is'} left out")
     if name not in exports.EXAMPLES:
         if cursor is not None:
             cursor.write_text(f"{made.cursor}\n")
