@@ -81,7 +81,7 @@ def test_every_route_of_pipelines_is_closed_to_strangers(desk: Desk) -> None:
                 assert answer.json["detail"].startswith("the token is not known, has expired or was revoked")
     for headers in ({}, {"Authorization": "Basic YTpi"}):
         refused = desk.web.get("/v1/loops", headers=headers)
-        assert refused.json["detail"].startswith("this needs the header `Authorization: Bearer <token>`")
+        assert refused.get_json()["detail"].startswith("this needs the header `Authorization: Bearer <token>`")
 
 
 def test_a_pipeline_sees_answers_and_overwrites_only_its_own(desk: Desk) -> None:
