@@ -157,8 +157,9 @@ def migrate(settings: Settings, as_json: bool) -> None:
         before = {spec.name: loops.get(conn, spec.name) for spec in specs}
         for spec in specs:
             loops.register(conn, spec)
-        changes = [line for spec in specs for line in _changes(conn, before[spec.name], spec)]
         resting, known = loops.resting(conn), loops.names(conn, archived=True)
+        at_work = [spec for spec in specs if spec.name not in resting]
+        changes = [line for spec in at_work for line in _changes(conn, before[spec.name], spec)]
     at_rest = [spec.name for spec in specs if spec.name in resting]
     for name in at_rest:
         to_stderr(f"loop {name!r} was {resting[name]} and stays so; `labelloop loop restore {name}` restores it")

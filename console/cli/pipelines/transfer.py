@@ -96,7 +96,7 @@ def _where(settings: Settings, loop: str | None) -> str:
     """Return in words how many outputs wait, and where their tasks will be, as far as Postgres is known."""
     from labelloop.store.tables import outputs, projects
 
-    where = f"tasks appear in Label Studio within {settings.pull_every_s:g} s"
+    where, at = f"tasks appear in Label Studio within {settings.pull_every_s:g} s", ""
     if not settings.database_url:
         return where
     try:
@@ -106,10 +106,10 @@ def _where(settings: Settings, loop: str | None) -> str:
     except LabelloopError:  # the outputs are stored: what is printed here is only a hint
         return where
     if project is not None and project.project_id is not None:
-        where += f": {project.label_studio_url.rstrip('/')}/projects/{project.project_id}"
+        at = f": {project.label_studio_url.rstrip('/')}/projects/{project.project_id}"
     elif settings.label_studio_url:
-        where += f": {settings.label_studio_url.rstrip('/')}"
-    return f"{waiting:,} wait; {where}" if waiting else "no output waits: all passed, or are tasks already"
+        at = f": {settings.label_studio_url.rstrip('/')}"
+    return f"{waiting:,} wait; {where}{at}" if waiting else f"none waits: each passed, or is a task already{at}"
 
 
 @click.command()

@@ -13,6 +13,7 @@ from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import batches, jobs, loops, pool
 from sync.push.batches import PushReport, adopt
+from sync.worker import SyncJobs
 from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop
@@ -181,6 +182,16 @@ def test_a_new_form_of_the_loop_is_sent_before_the_next_tasks(loop: SyncLoop) ->
     assert '"emu"' in loop.gateway.project(loop.project_id).labels_xml
     loop.push()
     assert '"emu"' in loop.gateway.project(loop.project_id).labels_xml, "the earlier form is not sent again"
+
+
+def test_the_worker_sends_a_new_form_though_no_output_waits(loop: SyncLoop) -> None:
+    worker = SyncJobs(loop.settings, loop.database, loop.gateway)
+    loop.submit(1)
+    worker.push("pets")
+    with loop.database.transaction() as conn:
+        loops.register(conn, parse("pets", YAML.replace("eel", "emu"), XML.replace("eel", "emu")))
+    worker.push("pets")
+    assert '"emu"' in loop.gateway.project(loop.project_id).labels_xml
 
 
 def test_a_new_form_that_label_studio_refuses_keeps_tasks_out_of_the_old_form(loop: SyncLoop) -> None:
