@@ -22,7 +22,7 @@ from sync.callers import INTAKE, Callers, TooManyRequests
 from sync.description import OPERATIONS, SCHEMES
 from sync.gauges import Window
 from sync.intake import http as intake
-from sync.intake.asking import MAX_BYTES, NO_TOKEN, too_many
+from sync.intake.asking import MAX_BYTES, lacks, too_many, why_unknown
 from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
@@ -59,11 +59,12 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
     @app.get("/metrics")
     def measured() -> Response:
-        caller = callers.identify(request.headers.get("Authorization", ""))
+        authorization = request.headers.get("Authorization", "")
+        caller = callers.identify(authorization)
         if caller is None:
-            return problem(401, NO_TOKEN, headers={"WWW-Authenticate": "Bearer"})
+            return problem(401, why_unknown(authorization), headers={"WWW-Authenticate": "Bearer"})
         if caller is not INTAKE and not caller.may(ADMIN):
-            return problem(403, f"this needs the scope {ADMIN}")
+            return problem(403, lacks(caller, ADMIN))
         return metrics.page()
 
     return app

@@ -56,6 +56,7 @@ class SyncJobs:
         self._connect_at: dict[str, float] = {}
         self._check_at: dict[str, float] = {}
         self._sweep_at: dict[str, float] = {}
+        self._forms: dict[str, str] = {}
         self._memories: dict[str, Memory] = {}
         self._pulled_at: dict[str, float] = {}
         self._answered_at: dict[str, float] = {}
@@ -78,7 +79,7 @@ class SyncJobs:
                 jobs.ask(conn, jobs.PUSH, loop)
 
     def _push(self, spec: LoopSpec) -> None:
-        check = _due(self._check_at, spec.name, CHECK_EVERY_S)
+        check = _due(self._check_at, spec.name, CHECK_EVERY_S) or self._forms.get(spec.name) != spec.labels_xml
         busy = time.monotonic() - self._answered_at.get(spec.name, -math.inf) < IDLE_BEFORE_TOP_UP_S
         try:
             push(
@@ -89,6 +90,7 @@ class SyncJobs:
                 check=check,
                 at_least=_batch(spec.queue.window) if busy else 1,
             )
+            self._forms[spec.name] = spec.labels_xml
         except Exception:
             self._check_at.pop(spec.name, None)
             raise

@@ -15,6 +15,7 @@ from console.cli.output import to_stderr
 from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import Refused, Unreachable, UsageError
 from labelloop.process.settings import Settings
+from labelloop.process.ups import is_held
 from labelloop.queue.project import LoopProject
 
 if TYPE_CHECKING:
@@ -170,7 +171,8 @@ def init(
     to_stderr(f"made the loop {name!r} in {folder}, with outputs in {outputs.name}")
     if file is not None and _register(settings, spec) and _submit(settings, outputs, name):
         return
-    up = "" if settings.database_url else "labelloop up                  # starts the services, in another terminal\n"
+    is_there = settings.database_url or is_held(settings.data_dir)  # perhaps still starting
+    up = "" if is_there else "labelloop up                  # starts the services, in another terminal\n"
     to_stderr(f"next:\n{up}labelloop migrate\nlabelloop submit {outputs} --loop {name}")
 
 

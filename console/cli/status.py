@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import click
 
 from console.cli.output import show, to_stderr
 from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_database, with_settings
 from labelloop.errors import Failed
 from labelloop.process.settings import Settings
+
+if TYPE_CHECKING:
+    from labelloop.spec.loop import LoopSpec
+    from labelloop.store.database import Conn
 
 RARE_STATES = (
     "pushing",
@@ -72,6 +79,10 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "last_run": latest[0].status if latest else None,
                 }
             )
+    others = {count.loop: count.refused for count in written.values() if count.refused and count.loop not in names}
+    if loop is None and others:
+        of_loops = ", ".join(f"{refused} of {name!r}" for name, refused in others.items())
+        to_stderr(f"refused rows of the outbox for loops that are not listed: {of_loops} (`labelloop outbox list`)")
     if not as_json:
         absent = {state for state in RARE_STATES if not any(row.get(state) for row in rows)}
         rows = [{name: value for name, value in row.items() if name not in absent} for row in rows]
@@ -132,7 +143,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
     """Update the database schema and register the loops of the loops folder. A second run changes nothing.
 
     A loop with an error is named and keeps its earlier registration; the others are registered, and the exit status
-    is 1.
+    is 1. If the labels of a loop changed, one line names the new and the removed ones. The next push sends the form.
     """
     from backend.learners.of_spec import check
     from labelloop.spec.folder import load_all
@@ -143,12 +154,17 @@ def migrate(settings: Settings, as_json: bool) -> None:
     specs, faults = load_all(settings.loops_dir, check)
     applied = apply(settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
+        before = {spec.name: loops.get(conn, spec.name) for spec in specs}
         for spec in specs:
             loops.register(conn, spec)
         resting, known = loops.resting(conn), loops.names(conn, archived=True)
+        at_work = [spec for spec in specs if spec.name not in resting]
+        changes = [line for spec in at_work for line in _changes(conn, before[spec.name], spec)]
     at_rest = [spec.name for spec in specs if spec.name in resting]
     for name in at_rest:
         to_stderr(f"loop {name!r} was {resting[name]} and stays so; `labelloop loop restore {name}` restores it")
+    for line in changes:
+        to_stderr(line)
     for warning in filter(None, (spec.without_learner for spec in specs if spec.name not in at_rest)):
         to_stderr(warning)
     registered = [spec.name for spec in specs if spec.name not in at_rest]
@@ -161,6 +177,21 @@ def migrate(settings: Settings, as_json: bool) -> None:
         refused_loops = {fault.loop for fault in faults}
         found = f"{len(refused_loops)} of {len(specs) + len(refused_loops)} loops not registered:"
         raise Failed("\n".join([found, *map(str, faults)]))
+
+
+def _changes(conn: Conn, before: LoopSpec | None, spec: LoopSpec) -> Iterator[str]:
+    """Yield a line if the loop's form changed, and a warning if stored outputs have a label that is gone."""
+    from console.doctor.project import gone
+    from labelloop.store.questions import health
+
+    if before is None or before.labels_xml == spec.labels_xml:
+        return
+    new, lost = ([x for x in a if x not in b] for a, b in ((spec.labels, before.labels), (before.labels, spec.labels)))
+    changes = [f"+{label}" for label in new] + [f"-{label}" for label in lost]
+    what = f"labels {' '.join(changes)}" if changes else "the form changed"
+    yield f"{spec.name}: {what}; the next push sends the new form"
+    if lost and (counts := health.with_labels_gone(conn, spec)):
+        yield f"{spec.name}: {gone(counts)}"
 
 
 COMMANDS = (

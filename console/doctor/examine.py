@@ -184,7 +184,8 @@ def _loop(
         return
     all_standing.append(standing)
     yield project.standing(name, standing.id)
-    yield project.form(name, spec.labels_xml, standing.labels_xml)
+    yield project.form(name, spec.labels_xml, standing.labels_xml, loops.forms(conn, name))
+    yield _try("labels", lambda: project.labels_gone(name, health.with_labels_gone(conn, spec)), name)
     yield project.sampling(name, standing, spec.overlap)
     if (spent := budget.spent(conn, spec)) is not None:
         yield work.budget(name, spent, pool.waiting(conn, name, 1))

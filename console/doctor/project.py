@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from console.doctor.findings import Finding, fault, good
+from console.doctor.findings import Finding, fault, good, hint
 from labelloop.errors import SpecError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import ControlTag
@@ -12,6 +12,8 @@ from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.answers import Project
 from labelloop.reading.ids import ProjectId
 from sync.project.project import SAMPLING
+
+LABELS_NAMED = 5
 
 
 def push_it(loop: str) -> str:
@@ -88,10 +90,18 @@ def shown_version(loop: str, project: Project, ours: str, titles: Sequence[str])
     return fault("shown version", says, why=why, repair=push_it(loop), loop=loop)
 
 
-def form(loop: str, ours: str, theirs: str) -> Finding:
-    """Compare the labeling config in Label Studio with that of the loop."""
+def form(loop: str, ours: str, theirs: str, earlier: Sequence[str] = ()) -> Finding:
+    """Compare the labeling config in Label Studio with that of the loop. `earlier`: the forms that the loop has had."""
     if same_form(ours, theirs):
         return good("form", "as in the spec", loop)
+    if any(same_form(form, theirs) for form in earlier):
+        return fault(
+            "form",
+            f"the form is not sent yet: `{push_it(loop)}` sends it",
+            why="the project has an earlier form of the loop, and an answer given in it may be unreadable",
+            repair=push_it(loop),
+            loop=loop,
+        )
     try:
         changes = _differences(LabelingConfig.parse(ours), LabelingConfig.parse(theirs))
     except SpecError as exc:
@@ -104,6 +114,21 @@ def form(loop: str, ours: str, theirs: str) -> Finding:
         repair=f"{push_it(loop)}  # restores ours; to keep theirs, copy it to labels.xml and run `labelloop migrate`",
         loop=loop,
     )
+
+
+def labels_gone(loop: str, counts: Mapping[str, int]) -> Finding:
+    """Report stored outputs whose label the form no longer has. `counts`: their number by label."""
+    if not counts:
+        return good("labels", "every stored output has a label of the form, or none", loop)
+    return hint("labels", gone(counts), loop)
+
+
+def gone(counts: Mapping[str, int]) -> str:
+    """Return in words how many stored outputs have a label that the form no longer has."""
+    n = sum(counts.values())
+    named = ", ".join(repr(label) for label in list(counts)[:LABELS_NAMED])
+    more = f" and {len(counts) - LABELS_NAMED} more" if len(counts) > LABELS_NAMED else ""
+    return f"{n:,} stored output{'s' * (n != 1)} {'have' if n != 1 else 'has'} a label that is gone: {named}{more}"
 
 
 def _differences(ours: LabelingConfig, theirs: LabelingConfig) -> list[str]:

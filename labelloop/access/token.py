@@ -31,6 +31,8 @@ class AccessToken:
     """None if it never expires."""
     revoked_at: datetime | None
     """None while it is not revoked."""
+    previous_until: datetime | None
+    """Time until which the token works that it replaced; None if it replaced none."""
 
     def identity(self, *, sent_by_browser: bool = False) -> Identity:
         """Return the caller that holds the token."""

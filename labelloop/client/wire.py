@@ -101,6 +101,11 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
     if status in (413, 422):
         key = f" (output {said['key']!r})" if said.get("key") else ""
         return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status)
+    if "error" not in said and said.get("status") != status:  # no problem of RFC 9457, nor one of an earlier labelloop
+        return UsageError(
+            f"{url} answers {status} and is not the intake (`labelloop up` prints the intake's address; it is "
+            "LABELLOOP_SYNC_URL in settings.env)"
+        )
     if status == 401:
         return UsageError(f"the intake at {url} refuses the token")
     return UsageError(f"the intake at {url}: {message}")

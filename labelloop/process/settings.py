@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from labelloop.errors import SettingsError
+from labelloop.process.ups import is_held
 
 SECRETS = frozenset(
     {
@@ -127,6 +128,10 @@ class Settings:
     def require(self, *names: str) -> None:
         """Raise SettingsError if any of the named settings is missing."""
         missing = ["LABELLOOP_" + name.upper() for name in names if not getattr(self, name)]
+        if missing and not (self.data_dir / FILE).exists() and is_held(self.data_dir):
+            raise SettingsError(
+                f"the `up` on {self.data_dir} is still starting; wait for its line `labelloop is up`, then try again"
+            )
         if missing:
             raise SettingsError(
                 f"not set: {', '.join(missing)}. Set them, or name with LABELLOOP_DATA_DIR (or --data-dir) the folder "

@@ -101,11 +101,12 @@ def retry(conn: Conn, loop: str | None, ids: Sequence[int] | None) -> int:
     ).rowcount
 
 
-def discard(conn: Conn, ids: Sequence[int]) -> int:
-    """Delete these rows if they were refused; return their number."""
-    return conn.execute(
-        "delete from outbox where refused_at is not null and id = any(%(ids)s)", {"ids": list(ids)}
-    ).rowcount
+def discard(conn: Conn, ids: Sequence[int]) -> set[int]:
+    """Delete these rows if they were refused; return the ids of the deleted ones."""
+    rows = conn.execute(
+        "delete from outbox where refused_at is not null and id = any(%(ids)s) returning id", {"ids": list(ids)}
+    )
+    return {row["id"] for row in rows}
 
 
 def counts(conn: Conn) -> list[Count]:

@@ -68,7 +68,7 @@ def blueprint(database: Database, callers: Callers) -> Blueprint:
             active_spec(conn, loop, "feedback")
         return _answer(database, loop, read(body((JSON,), JSON, MAX_BYTES)))
 
-    @bp.post("/feedback/")
+    @bp.post("/feedback/", strict_slashes=False)
     def give_by_id() -> tuple[Response, int]:
         """Store the answer of a reviewer; the output's id tells the loop."""
         sent = read(body((JSON,), JSON, MAX_BYTES))

@@ -137,7 +137,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/feedback/"): Operation(
         "Store the answer of a reviewer, for an output of any loop.", "Feedback", GIVEN, body=Feedback,
-        description="The output is named by its id.",
+        description="The output is named by its id. The path works without the last slash too.",
     ),
     ("GET", "/v1/loops/<loop>/feedback"): Operation(
         "Export the feedback of a loop, or its changes since a cursor.",

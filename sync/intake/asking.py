@@ -8,6 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
+from labelloop.access.credentials import bearer
 from labelloop.access.identity import Identity
 from labelloop.access.needs import ANY, scope_of
 from labelloop.errors import Busy, Retriable
@@ -22,6 +23,7 @@ MAX_BYTES = 8 << 20
 JSON, NDJSON = "application/json", "application/x-ndjson"
 RETRY_AFTER_S = 2
 NO_TOKEN = "this needs the header `Authorization: Bearer <token>`; `labelloop token create` makes a token"
+UNKNOWN_TOKEN = "the token is not known, has expired or was revoked; `labelloop token create` makes a token"
 
 
 class Refusal(Exception):
@@ -45,12 +47,11 @@ def protect(bp: Blueprint, callers: Callers) -> None:
         # A parked request comes back when its answer is there: it was counted before.
         known = callers.identify(authorization, counts=request.environ.get(parking.TICKET) is None)
         if known is None:
-            raise Refusal(401, NO_TOKEN)
+            raise Refusal(401, why_unknown(authorization))
         assert request.url_rule is not None  # a blueprint is asked for its own routes only
         scope = scope_of(request.method, request.url_rule.rule)
         if scope not in (None, ANY) and not known.may(scope):
-            has = ", ".join(sorted(known.scopes)) or "none"
-            raise Refusal(403, f"this needs the scope {scope}; {known.name} has: {has}")
+            raise Refusal(403, lacks(known, scope))
         loop = (request.view_args or {}).get("loop")
         if loop is not None and not known.may_use(loop):
             raise Refusal(403, f"the token of {known.name} is for loop {known.loop!r} only", path="loop")
@@ -59,6 +60,16 @@ def protect(bp: Blueprint, callers: Callers) -> None:
     bp.errorhandler(Refusal)(_refused)
     bp.errorhandler(TooManyRequests)(too_many)
     bp.errorhandler(Retriable)(_unavailable)
+
+
+def why_unknown(authorization: str) -> str:
+    """Return why no caller is known by this Authorization header."""
+    return UNKNOWN_TOKEN if bearer(authorization) else NO_TOKEN
+
+
+def lacks(known: Identity, scope: str | None) -> str:
+    """Return in words that the caller has not got this scope, and which it has."""
+    return f"this needs the scope {scope}; {known.name} has: {', '.join(sorted(known.scopes)) or 'none'}"
 
 
 def caller() -> Identity:

@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -109,6 +109,7 @@ class Consuming:
                 self._since[became] += sum(counts.values())
             self._dead.inc(len(settled.refused))
             self._since["dead"] += len(settled.refused)
+            _tell_dead(batch, settled.refused)
             self._report()
             return settled.refused
         return None
@@ -141,6 +142,16 @@ class Consuming:
             logger.info("messages stored", extra=dict(self._since))
             self._since = dict.fromkeys(self._since, 0)
             self._report_at = time.monotonic() + REPORT_EVERY_S
+
+
+def _tell_dead(batch: Sequence[Message], refused: Mapping[int, Problem]) -> None:
+    """Log the reason of the first dead letter of a batch."""
+    if not refused:
+        return
+    number = min(refused)
+    why, others = refused[number], len(refused) - 1
+    more = f", and {others} more" if others else ""
+    logger.warning("dead letter of loop %r: %s%s", batch[number].loop, _header(why.message), more)
 
 
 def reason(message: Message, problem: Problem, **origin: str | int) -> dict[str, str]:

@@ -62,7 +62,7 @@ def ensure_project(database: Database, gateway: Gateway, spec: LoopSpec, setting
     """
     row = _find_or_create(database, gateway, spec)
     project = check_is_ours(gateway, row)
-    project = _apply_spec(database, gateway, project, spec, row)
+    project = apply_spec(database, gateway, project, spec, row)
     connections = {"webhook": _webhook, "tab": _tab, "ML backend": _ml_backend}
     made = {what: _tried(what, connect, gateway, project, spec, settings) for what, connect in connections.items()}
     missing = [what for what, done in made.items() if not done]
@@ -151,7 +151,8 @@ def keep_order(gateway: Gateway, project: Project, version: str) -> None:
             logger.debug("no prediction yet of version %s", version)
 
 
-def _apply_spec(database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject) -> Project:
+def apply_spec(database: Database, gateway: Gateway, project: Project, spec: LoopSpec, row: LoopProject) -> Project:
+    """Update the project's form, its texts and its number of annotators to those of the spec."""
     wanted = {
         "maximum_annotations": (project.overlap, spec.overlap),
         "enable_empty_annotation": (project.takes_empty, empty_is_an_answer(spec.config)),
@@ -179,7 +180,7 @@ def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[s
 def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:
     """Update the project's texts and its tab after the first tasks, without waiting for the next check."""
     project = gateway.project(row.id)
-    signposts.keep_tab(gateway, _apply_spec(database, gateway, project, spec, row), spec)
+    signposts.keep_tab(gateway, apply_spec(database, gateway, project, spec, row), spec)
 
 
 def _changes(wanted: Mapping[str, tuple[object, object]]) -> dict[str, object]:

@@ -25,6 +25,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects
 from labelloop.store.tables import tasks as task_store
+from sync.project.form import send_changed_form
 from sync.project.project import check_is_ours, ensure_project, first_tasks, keep_order
 from sync.push.batches import PushReport, adopt, put_back, settle
 from sync.push.budget import pass_over
@@ -61,7 +62,7 @@ def push(
 
     # gather
     project, is_new, is_first = _project(database, gateway, spec, settings)
-    checked = cache(partial(_check, gateway, project))
+    checked = cache(partial(_check, database, gateway, project))
     if check and not is_new:
         checked()
     reopen(database, gateway, spec, project)
@@ -97,9 +98,12 @@ def _project(
     return ensure_project(database, gateway, spec, settings).project, True, is_first
 
 
-def _check(gateway: Gateway, project: LoopProject) -> None:
-    """Raise unless the project is ours; restore the settings of its order that somebody changed."""
-    keep_order(gateway, check_is_ours(gateway, project), project.model_version)
+def _check(database: Database, gateway: Gateway, project: LoopProject) -> None:
+    """Raise unless the project is ours; send a changed form, and restore the settings of its order that somebody
+    changed.
+    """
+    standing = send_changed_form(database, gateway, check_is_ours(gateway, project), project)
+    keep_order(gateway, standing, project.model_version)
 
 
 def _try(renew: Callable[[], PushReport]) -> tuple[PushReport, Retriable | None]:

@@ -46,7 +46,7 @@ def add(settings: Settings, url: str, loop: str | None, events: tuple[str, ...],
     try:
         address.check(url, address.private(settings))
     except ValueError as exc:
-        raise UsageError(f"{url[:200]!r} {exc}") from None
+        raise UsageError(f"{url[:200]!r} {_with_hint(str(exc))}") from None
     told = events or tuple(event.value for event in USUAL)
     with open_database(settings) as db:
         if loop is not None:
@@ -128,7 +128,7 @@ def test(settings: Settings, id_: str) -> None:
 
     tried = asyncio.run(send())
     if tried.error is not None:
-        raise Failed(f"{one.url} {tried.error}")
+        raise Failed(f"{one.url} {_with_hint(tried.error)}")
     to_stderr(f"{one.url} answers {tried.status}.")
 
 
@@ -181,6 +181,15 @@ def repeat(settings: Settings, id_: str | None, dead: bool) -> None:
             to_stderr(f"Delivery {deliveries.repeat(conn, id_)} is sent again.")
         else:
             to_stderr(f"Sent again: {_deliveries(deliveries.repeat_dead(conn))}.")
+
+
+def _with_hint(problem: str) -> str:
+    """Add how an `up` gets the setting, if the problem names it."""
+    from sync.callbacks.address import SETTING
+
+    if SETTING not in problem:
+        return problem
+    return f"{problem}. If `labelloop up` runs already, stop it, and start it again with {SETTING}=HOST labelloop up"
 
 
 def _deliveries(n: int) -> str:

@@ -70,8 +70,11 @@ def discard(settings: Settings, ids: Sequence[int]) -> None:
     if not ids:
         raise UsageError("name the rows by their ids; `labelloop outbox list` shows them")
     with open_database(settings) as db, db.transaction() as conn:
-        n = store.discard(conn, ids)
-    to_stderr(f"{n} of {len(ids)} rows were refused ones and are deleted.")
+        deleted = store.discard(conn, ids)
+    for id_ in ids:
+        if id_ not in deleted:
+            to_stderr(f"row {id_}: no refused row with this id")
+    to_stderr(f"{len(deleted)} refused row{'s are' if len(deleted) != 1 else ' is'} deleted.")
 
 
 COMMANDS = (outbox,)

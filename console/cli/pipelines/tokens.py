@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -26,6 +27,13 @@ def span(ctx: click.Context, param: click.Parameter, value: str | None) -> timed
     if found is None:
         raise click.BadParameter(f"{value!r} is no length of time; write 30m, 12h or 90d")
     return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+
+
+def _words(length: timedelta) -> str:
+    """Return the length of time as an option gives it, in the largest unit that fits: 24h, 90m."""
+    seconds = int(length.total_seconds())
+    unit = next((name for name in ("h", "m") if seconds % _UNITS[name] == 0), "m")
+    return f"{seconds // _UNITS[unit]}{unit}"
 
 
 @click.group()
@@ -94,14 +102,17 @@ def rotate(settings: Settings, name: str, overlap: timedelta, as_json: bool) -> 
 
     with open_database(settings) as db, db.transaction() as conn:
         made = access.rotate(conn, name, overlap)
-    _print(made, as_json, f"New token of {name}; the previous one works for another {overlap}.", name=name)
+    _print(made, as_json, f"New token of {name}; the previous one works for another {_words(overlap)}.", name=name)
 
 
 @token.command("list", short_help="List names, scopes, limits and times of all tokens.")
 @as_json_too
 @with_settings
 def list_(settings: Settings, as_json: bool) -> None:
-    """List the name, scopes, limits and times of every token, but not the token itself."""
+    """List the name, scopes, limits and times of every token, but not the token itself.
+
+    previous_until: time until which the token before the last rotation still works.
+    """
     from labelloop.store.tables import access
 
     with open_database(settings) as db, db.transaction() as conn:
@@ -115,8 +126,11 @@ def list_(settings: Settings, as_json: bool) -> None:
         "max_bytes",
         "created_at",
         "expires_at",
+        "previous_until",
         "revoked_at",
     )
+    now = datetime.now(UTC)
+    rows = [row if (row.previous_until or now) > now else replace(row, previous_until=None) for row in rows]
     show([{key: getattr(row, key) for key in kept} for row in rows], as_json)
 
 

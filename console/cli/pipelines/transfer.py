@@ -19,7 +19,7 @@ from console.cli.wrappers import (
     open_database,
     with_settings,
 )
-from labelloop.errors import Failed, UsageError
+from labelloop.errors import Failed, LabelloopError, UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def submit(
             sent = send(client, lines, loop, skip_bad=skip_bad)
     counts = {"new": sent.new, "known": sent.known, "refused": sent.refused}
     show({**counts, "problems": [plain(one) for one in sent.problems]} if as_json else counts, as_json)
+    if sent.new and not as_json:
+        to_stderr(_where(settings, loop))
     if sent.refused:
         if not as_json:
             to_stderr("\n".join(words(problem) for problem in sent.problems))
@@ -88,6 +90,26 @@ def submit(
         hint = "" if skip_bad else "; nothing is sent: correct what is refused, or pass --skip-bad to send the others"
         lines_are = "1 line is" if sent.refused == 1 else f"{sent.refused} lines are"
         raise Failed(f"{lines_are} refused{hint}")
+
+
+def _where(settings: Settings, loop: str | None) -> str:
+    """Return in words how many outputs wait, and where their tasks will be, as far as Postgres is known."""
+    from labelloop.store.tables import outputs, projects
+
+    where, at = f"tasks appear in Label Studio within {settings.pull_every_s:g} s", ""
+    if not settings.database_url:
+        return where
+    try:
+        with open_database(settings) as db, db.transaction() as conn:
+            name = one_loop(db, loop)
+            waiting, project = outputs.state_counts(conn, name)["waiting"], projects.get(conn, name)
+    except LabelloopError:  # the outputs are stored: what is printed here is only a hint
+        return where
+    if project is not None and project.project_id is not None:
+        at = f": {project.label_studio_url.rstrip('/')}/projects/{project.project_id}"
+    elif settings.label_studio_url:
+        at = f": {settings.label_studio_url.rstrip('/')}"
+    return f"{waiting:,} wait; {where}{at}" if waiting else f"none waits: each passed, or is a task already{at}"
 
 
 @click.command()
@@ -148,6 +170,7 @@ def export(
     settings: Settings, name: str, since: str | None, cursor: Path | None, output: Any, loop: str | None
 ) -> None:
     """Export the reviewers' feedback, or its changes since a cursor. sft and dpo are examples for training."""
+    from labelloop.store.questions import feedback_out
     from labelloop.store.tables import loops
     from sync.answering import exports
 
@@ -160,8 +183,11 @@ def export(
         assert spec is not None
         made = exports.begin(db, spec, name, since)
         with output:
-            for piece in made.pieces:
-                output.write(piece)
+            wrote = sum(output.write(piece) for piece in made.pieces)
+        if name in exports.EXAMPLES and not wrote:
+            with db.transaction() as conn:
+                left_out = feedback_out.held_out(conn, chosen)
+            to_stderr(f"0 examples: {left_out} held-out answer{'s are' if left_out != 1 else ' is'} left out")
     if name not in exports.EXAMPLES:
         if cursor is not None:
             cursor.write_text(f"{made.cursor}\n")

@@ -104,6 +104,21 @@ def examples(conn: Conn, loop: str, source: str | None = None, *, corrected: boo
     return _streamed(conn, _EXAMPLES, {"loop": loop, "source": source, "corrected": corrected})
 
 
+def held_out(conn: Conn, loop: str) -> int:
+    """Count the outputs whose answer is no example, because they are in the hold-out set."""
+    row = conn.execute(
+        """
+        select count(*) as n from outputs o cross join lateral (
+            select label from answers where output_id = o.id order by seq desc limit 1
+        ) a
+        where o.loop = %(loop)s and o.holdout and o.lane <> 'gold' and a.label is not null
+        """,
+        {"loop": loop},
+    ).fetchone()
+    assert row is not None
+    return int(row["n"])
+
+
 def _streamed(conn: Conn, statement: str, parameters: dict[str, Any]) -> Iterator[DictRow]:
     with conn.cursor(name="export") as cursor:
         cursor.itersize = EXPORT_ROWS

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelloop.labeling.controls import Kind
 from labelloop.reading.ids import TaskId
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, rows_of
 
 
@@ -135,3 +137,21 @@ def open_tasks(conn: Conn, loop: str) -> list[OpenTask]:
         """,
         {"loop": loop},
     ).fetchall()
+
+
+def with_labels_gone(conn: Conn, spec: LoopSpec) -> dict[str, int]:
+    """Count the outputs by those labels that the form no longer has; {} if the answer is not one of a list of labels.
+
+    The key is the label, ordered by count, the largest first. It reads every output of the loop.
+    """
+    if spec.config.kind is not Kind.LABEL or not spec.labels:
+        return {}
+    rows = conn.execute(
+        """
+        select label, count(*) as n from outputs
+        where loop = %(loop)s and label <> all(%(labels)s::text[])
+        group by label order by n desc, label
+        """,
+        {"loop": spec.name, "labels": list(spec.labels)},
+    )
+    return {row["label"]: row["n"] for row in rows}

@@ -102,6 +102,12 @@ def spec_versions(conn: Conn, loop: str) -> list[SpecVersion]:
     )
 
 
+def forms(conn: Conn, loop: str) -> list[str]:
+    """Return every labeling config that the loop has had, the present one too, in no particular order."""
+    rows = conn.execute("select distinct labels_xml from spec_versions where loop = %(loop)s", {"loop": loop})
+    return [row["labels_xml"] for row in rows]
+
+
 def at_work(conn: Conn, name: str) -> LoopSpec | None:
     """Return the loop of this name; None if it is archived or removed, or was never registered."""
     return get(conn, name) if name in names(conn) else None

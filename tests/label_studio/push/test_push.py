@@ -9,12 +9,14 @@ import pytest
 from labelloop.errors import Ambiguous, Failed, Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.reading.ids import TaskId
+from labelloop.spec.folder import parse
 from labelloop.store.database import Database
-from labelloop.store.tables import batches, jobs, pool
+from labelloop.store.tables import batches, jobs, loops, pool
 from sync.push.batches import PushReport, adopt
+from sync.worker import SyncJobs
 from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import SyncLoop, sync_loop
+from tests.support.sync_loop import XML, YAML, SyncLoop, sync_loop
 
 
 @pytest.fixture
@@ -166,6 +168,42 @@ def test_a_labeling_config_that_was_changed_in_label_studio_poisons_nothing(loop
     with pytest.raises(Failed, match="labeling config of project"):
         loop.push()
     assert loop.states() == {"in_review": 3, "waiting": 3}
+
+
+def test_a_new_form_of_the_loop_is_sent_before_the_next_tasks(loop: SyncLoop) -> None:
+    """Also by a push that read the earlier spec, and without a check of the project."""
+    loop.submit(1)
+    loop.push()
+    new = parse("pets", YAML.replace("eel", "emu"), XML.replace("eel", "emu"))
+    with loop.database.transaction() as conn:
+        loops.register(conn, new)
+    loop.submit(1)
+    assert loop.push(check=False).pushed == 1
+    assert '"emu"' in loop.gateway.project(loop.project_id).labels_xml
+    loop.push()
+    assert '"emu"' in loop.gateway.project(loop.project_id).labels_xml, "the earlier form is not sent again"
+
+
+def test_the_worker_sends_a_new_form_though_no_output_waits(loop: SyncLoop) -> None:
+    worker = SyncJobs(loop.settings, loop.database, loop.gateway)
+    loop.submit(1)
+    worker.push("pets")
+    with loop.database.transaction() as conn:
+        loops.register(conn, parse("pets", YAML.replace("eel", "emu"), XML.replace("eel", "emu")))
+    worker.push("pets")
+    assert '"emu"' in loop.gateway.project(loop.project_id).labels_xml
+
+
+def test_a_new_form_that_label_studio_refuses_keeps_tasks_out_of_the_old_form(loop: SyncLoop) -> None:
+    [key] = loop.submit(1)
+    loop.push()
+    loop.annotate(loop.task_of(key)["id"], "eel")
+    with loop.database.transaction() as conn:
+        loops.register(conn, parse("pets", YAML, XML.replace('name="label"', 'name="answer"')))
+    loop.submit(1)
+    with pytest.raises(Failed, match="refuses the new form of loop 'pets'"):
+        loop.push(check=False)
+    assert loop.states()["waiting"] == 1
 
 
 @pytest.mark.parametrize("fault", ["drop reply", "cut reply", "answer 502"])

@@ -65,6 +65,16 @@ def test_examples_for_training_are_answers_that_models_may_learn_from(desk: Desk
     assert exported(desk, format="dpo") == ([{"prompt": "miaow", "chosen": "dog", "rejected": "cat"}], "")
 
 
+def test_the_command_says_why_there_are_no_examples(desk: Desk) -> None:
+    desk.submit("held", "too", "unanswered")
+    desk.sql("update outputs set holdout = true returning id")
+    for key in ("held", "too"):
+        desk.give(key, "anna", False, correction="dog")
+    env = {"LABELLOOP_DATABASE_URL": desk.database.url}
+    done = CliRunner().invoke(main, ["export", "--format", "sft"], env=env)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "0 examples: 2 held-out answers are left out\n")
+
+
 def test_the_command_writes_a_file_and_continues_from_its_cursor(desk: Desk, tmp_path: Any) -> None:
     desk.submit("a", "b")
     desk.give("a", "anna")

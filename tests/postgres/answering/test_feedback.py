@@ -38,6 +38,8 @@ def test_feedback_answers_an_output_in_the_shape_of_the_first_interface(desk: De
         "answered", "dog", False, "dog", ["it barks"],
     )  # fmt: skip
     assert desk.sql("select 1 from pool") == []
+    again = desk.ask("POST", "/feedback", json=body)
+    assert (again.status_code, again.json["new"]) == (200, False), "the same route without the slash"
     events = desk.sql("select was::text, became::text, reason from output_events order by seq")
     assert [(e["was"], e["became"]) for e in events] == [("waiting", "answered")]
 

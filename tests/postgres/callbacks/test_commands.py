@@ -67,6 +67,7 @@ def test_add_prints_the_secret_once_and_no_list_shows_it(desk: Desk, run: Run, t
     ("words", "said"),
     [
         (("http://127.0.0.1:9/",), "leads to the private address 127.0.0.1"),
+        (("http://127.0.0.1:9/",), "stop it, and start it again with LABELLOOP_CALLBACK_PRIVATE=HOST labelloop up"),
         (("http://8.8.8.8/",), "it needs https://"),
         (("https://8.8.8.8/", "--loop", "nowhere"), "no loop 'nowhere'; there are: pets"),
         (("https://8.8.8.8/", "--event", "certificate.withdrawn"), "is not one of 'output.answered'"),

@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from console.cli import main, training
 from labelloop.store import migrate
 from labelloop.store.database import Database
-from labelloop.store.tables import runs
+from labelloop.store.tables import loops, runs
+from sync.intake.taking import take
 
 LOOPS = Path(__file__).parents[3] / "labeling_configs"
 Run = Callable[..., Result]
@@ -74,6 +75,30 @@ def test_a_loop_whose_steps_come_from_a_loop_that_does_not_exist_is_registered_w
     assert said.exit_code == 0
     assert "loop 'judges': steps.loops names 'draughts', and there is no such loop" in said.stderr
     assert "'digits'" not in said.stderr
+
+
+def test_migrate_names_changed_labels_and_counts_the_outputs_that_have_one_that_is_gone(
+    run: Run, tmp_path: Path, database: Database
+) -> None:
+    folder = tmp_path / "loops" / "sk"
+    folder.mkdir(parents=True)
+
+    def migrated(labels: str) -> str:
+        yaml = f'feedback_loop: {{trigger: "model_confidence < 1", labels: [{labels}], learner: {{name: text}}}}'
+        (folder / "loop.yaml").write_text(yaml)
+        return run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent)).stderr
+
+    assert "sk:" not in migrated("refnd, order")
+    output = {"key": "a", "data": {"text": "x"}, "label": "refnd", "confidence": 0.5}
+    with database.transaction() as conn:
+        spec = loops.get(conn, "sk")
+        assert spec is not None
+        take(conn, spec, [(1, json.dumps(output).encode())])
+    assert migrated("refund, order").splitlines() == [
+        "sk: labels +refund -refnd; the next push sends the new form",
+        "sk: 1 stored output has a label that is gone: 'refnd'",
+    ]
+    assert "sk:" not in migrated("refund, order"), "a second run changes nothing"
 
 
 def test_a_loop_that_is_wrong_keeps_no_other_from_being_registered(run: Run, tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from werkzeug.serving import make_server
 
 from console.cli import main
 from labelloop.process.settings import Settings
+from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
-from labelloop.store.tables import loops
+from labelloop.store.tables import loops, projects
 from sync.service import create_app
 from tests.support.data.payloads import FOLDER
 
@@ -79,6 +80,21 @@ def test_a_csv_is_stored_and_a_second_time_adds_nothing(submit: Submit, database
     assert keys(database) == ["1", "2"]
     with database.transaction() as conn:
         assert conn.execute("select data from outputs where key = '1'").fetchone() == {"data": {"text": "one"}}
+
+
+def test_the_end_of_a_submit_says_where_the_tasks_appear(
+    submit: Submit, environ: dict[str, str], database: Database, tmp_path: Path
+) -> None:
+    at = "http://127.0.0.1:8080"
+    file = tmp_path / "a.ndjson"
+    assert submit(ndjson(file, 1)).stderr == "tasks appear in Label Studio within 10 s\n"
+    environ |= {"LABELLOOP_DATABASE_URL": database.url, "LABELLOOP_LABEL_STUDIO_URL": at}
+    assert submit(ndjson(file, 2)).stderr == f"2 wait; tasks appear in Label Studio within 10 s: {at}\n"
+    with database.transaction() as conn:
+        projects.intend(conn, "pets", at, b"key")
+        projects.made(conn, "pets", ProjectId(4), at)
+    assert submit(ndjson(file, 3)).stderr == f"3 wait; tasks appear in Label Studio within 10 s: {at}/projects/4\n"
+    assert submit(file).stderr == "", "nothing is new"
 
 
 def test_nothing_of_a_file_is_sent_if_its_last_line_is_bad(submit: Submit, database: Database, tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
+from sync.intake.consuming import Consuming
 from sync.intake.messages import Message, settle
 from tests.support.data.malformed import body
 from tests.support.intake_client import SPEC
@@ -76,3 +78,17 @@ def test_a_message_that_postgres_cannot_store_is_refused_and_stops_no_other(data
     }
     assert (found.new, found.known) == ({"pets": 8}, {"pets": 0})
     assert len(keys(database)) == 8
+
+
+def test_the_log_has_the_reason_of_the_first_dead_letter_of_a_batch(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    consuming = Consuming(Settings(), database, None)
+    batch = [Message("pets", body("good")), Message("pets", b"{"), Message("cows", body("a"))]
+    refused = consuming.settle(batch, lambda _: None)
+    assert refused is not None
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert said == [f"dead letter of loop 'pets': {refused[1].message}, and 1 more"]
+    caplog.clear()
+    assert consuming.settle(batch[:1], lambda _: None) == {}
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]

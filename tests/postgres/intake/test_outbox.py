@@ -195,11 +195,21 @@ def test_refused_rows_are_shown_by_status_doctor_and_metrics_until_they_are_disc
         found = work.outbox(outbox.counts(conn), outbox.refused(conn, None, 1))
         (row,) = outbox.refused(conn, None, 10)
     assert (found.level, found.says[:24]) == (Level.FAULT, "1 rows cannot be stored,")
-    assert CliRunner().invoke(main, ["outbox", "discard", str(row.id), "999999"], env=env).exit_code == 0
+    gone = CliRunner().invoke(main, ["outbox", "discard", str(row.id), "999999"], env=env)
+    assert gone.exit_code == 0
+    assert gone.stderr.splitlines() == ["row 999999: no refused row with this id", "1 refused row is deleted."]
     with database.transaction() as conn:
         assert work.outbox(outbox.counts(conn), []).says == "1 rows wait"
     take_all(database)
     assert keys(database) == ["a", "b"]
+
+
+def test_status_names_refused_rows_of_a_loop_that_does_not_exist(database: Database) -> None:
+    with database.transaction() as conn:
+        conn.execute("insert into outbox (loop, body) values ('ghost', %s)", [body("a").decode()])
+    take_all(database)
+    said = CliRunner().invoke(main, ["status"], env={"LABELLOOP_DATABASE_URL": database.url})
+    assert "refused rows of the outbox for loops that are not listed: 1 of 'ghost'" in said.stderr
 
 
 def test_a_worker_takes_a_row_within_five_seconds_and_ten_thousand_once_though_it_is_killed(

@@ -186,13 +186,20 @@ def test_the_command_makes_a_token_of_a_pipeline_and_rotates_it(
     made = token("create", "--source", "cats", "--expires", "90d", "--requests-per-minute", "600")
     assert "Token of cats, scopes: submit, read." in made.stderr
     rotated = token("rotate", "cats", "--overlap", "12h")
-    assert "the previous one works for another 12:00:00" in rotated.stderr
+    assert "the previous one works for another 12h." in rotated.stderr
+    [listed] = [row for row in json.loads(token("list", "--json").stdout) if row["name"] == "cats"]
+    left = datetime.fromisoformat(listed["previous_until"]) - datetime.now(UTC)
+    assert timedelta(hours=11) < left < timedelta(hours=12, minutes=1)
     with database.transaction() as conn:
         old, new = (access.of_token(conn, result.stdout.strip()) for result in (made, rotated))
     assert old == new is not None
     assert (new.source, new.requests_per_minute, list(new.scopes)) == ("cats", 600, ["submit", "read"])
     assert new.expires_at is not None
     assert timedelta(days=89) < new.expires_at - datetime.now(UTC) < timedelta(days=91)
+    assert "the previous one works for another 90m." in token("rotate", "cats", "--overlap", "90m").stderr
+    assert "the previous one works for another 0h." in token("rotate", "cats", "--overlap", "0m").stderr
+    [listed] = [row for row in json.loads(token("list", "--json").stdout) if row["name"] == "cats"]
+    assert listed["previous_until"] is None, "it works no longer"
     for words, said in (
         (["create"], "a token needs a NAME or a --source"),
         (["create", "x", "--expires", "soon"], "'soon' is no length of time; write 30m, 12h or 90d"),

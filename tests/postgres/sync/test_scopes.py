@@ -34,6 +34,7 @@ ROUTES = {
     ("POST", f"{URL}/a/outcome"): "submit",
     ("POST", FEEDBACK): "feedback",
     ("POST", "/feedback/"): "feedback",
+    ("POST", "/feedback"): "feedback",
     ("GET", FEEDBACK): "read",
 }
 
@@ -64,7 +65,9 @@ def test_each_route_needs_its_scope(desk: Desk) -> None:
                 assert answer.status_code == 403, (method, path, scope)
                 assert answer.json["detail"] == f"this needs the scope {needed}; {scope} has: {scope}"
     for scope, who in callers.items():
-        assert desk.ask("GET", "/metrics", **who).status_code == (200 if scope == "admin" else 403)
+        answer = desk.ask("GET", "/metrics", **who)
+        assert answer.status_code == (200 if scope == "admin" else 403)
+        assert scope == "admin" or answer.json["detail"] == f"this needs the scope admin; {scope} has: {scope}"
         assert desk.ask("GET", "/v1/loops", **who).status_code == 200
 
 
@@ -75,6 +78,10 @@ def test_every_route_of_pipelines_is_closed_to_strangers(desk: Desk) -> None:
             for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
                 answer = desk.ask(method, path, headers={"Authorization": "Bearer other"})
                 assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), (method, path)
+                assert answer.json["detail"].startswith("the token is not known, has expired or was revoked")
+    for headers in ({}, {"Authorization": "Basic YTpi"}):
+        refused = desk.web.get("/v1/loops", headers=headers)
+        assert refused.get_json()["detail"].startswith("this needs the header `Authorization: Bearer <token>`")
 
 
 def test_a_pipeline_sees_answers_and_overwrites_only_its_own(desk: Desk) -> None:
@@ -84,6 +91,10 @@ def test_a_pipeline_sees_answers_and_overwrites_only_its_own(desk: Desk) -> None
     assert desk.ask("POST", URL, json=output("c"), **cats).status_code == 200
     assert desk.ask("POST", URL, json=output("d", source="dogs"), **dogs).status_code == 201
     assert desk.get(f"{URL}/c").json["source"] == "cats"
+    desk.submit("of-no-source")
+    for who in (cats, dogs):
+        counts = desk.ask("GET", "/v1/loops/pets", **who).json
+        assert sum(counts["states"].values()) == sum(counts["lanes"].values()) == 1
 
     assert desk.ask("POST", URL, json=output("c"), **dogs).status_code == 409
     stolen = desk.ask("POST", URL, json=output("e", source="cats"), **dogs)

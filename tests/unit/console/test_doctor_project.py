@@ -86,6 +86,20 @@ def test_a_changed_form_is_named_by_its_difference(was: str, now: str, says: str
     assert is_fault(project.form("pets", XML, XML.replace(was, now)), says)
 
 
+def test_a_form_that_the_loop_had_before_is_not_sent_yet_and_nobody_changed_it() -> None:
+    new = XML.replace("dog", "hound")
+    found = project.form("pets", new, XML, [XML, new])
+    assert is_fault(found, "the form is not sent yet: `labelloop push --loop pets` sends it")
+    assert is_fault(project.form("pets", new, XML.replace("cat", "ant"), [XML, new]), "changed in Label Studio")
+
+
+def test_outputs_whose_label_is_gone_are_counted_in_a_hint() -> None:
+    assert project.labels_gone("pets", {}).level is Level.OK
+    found = project.labels_gone("pets", {"dog": 3, "eel": 1})
+    assert found.level is Level.HINT
+    assert found.says == "4 stored outputs have a label that is gone: 'dog', 'eel'"
+
+
 def test_a_control_that_is_gone_is_named() -> None:
     full = generate_form(["cat", "dog"], ["approval", "correction", "comment"], {"text": "$text"})
     less = generate_form(["cat", "dog"], ["approval", "correction"], {"text": "$text"})

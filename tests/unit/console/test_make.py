@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from console.cli import main
 from console.files.templates import FOLDER, LATER, SAMPLES, names
+from console.local.folder import held
 from labelloop.adapters import mlflow, otlp
 from labelloop.spec.folder import load
 from sync.intake import taking
@@ -33,6 +34,13 @@ def table(tmp_path: Path, text: str = TABLE) -> str:
 def taken(folder: Path, file: str) -> taking.Batch:
     lines = (folder / file).read_bytes().splitlines()
     return taking.read(load(folder), enumerate(lines, start=1))
+
+
+def test_init_beside_an_up_that_is_starting_does_not_say_to_start_one(tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    assert "labelloop up" in init(tmp_path, "one", "--template", names()[0]).stderr
+    with held(tmp_path / "none"):
+        assert "labelloop up" not in init(tmp_path, "two", "--template", names()[0]).stderr
 
 
 @pytest.mark.parametrize("template", names())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,18 @@ def test_a_password_beside_the_address_is_hidden_in_logs_too() -> None:
     said = "cannot connect with geheim%21, which is geheim!: http://me:theirs@h"
     for address in ("postgresql://h/x?password=geheim%21", "host=h password='geheim%21'"):
         assert Settings(database_url=address).hide(said) == "cannot connect with ***, which is ***: http://me:***@h"
+
+
+def test_while_an_up_is_starting_a_missing_setting_says_so(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    (data_dir / "run.json").write_text("{}")
+    with pytest.raises(SettingsError, match="not set: LABELLOOP_DATABASE_URL"):
+        settings(tmp_path).require("database_url")
+    with (data_dir / "run.json").open("r+") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(SettingsError, match=r"data is still starting; wait for its line `labelloop is up`"):
+            settings(tmp_path).require("database_url")
+        (data_dir / "settings.env").write_text("")
+        with pytest.raises(SettingsError, match="not set: LABELLOOP_DATABASE_URL"):
+            settings(tmp_path).require("database_url")
