@@ -91,7 +91,7 @@ def test_a_service_that_never_answers_costs_the_caller_nothing(prefix: str) -> N
         began = time.monotonic()
         assert not background.flush(0.3)
         assert not background.close(0.3)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 8
 
 
 def test_a_full_queue_says_so_and_counts_what_it_did_not_take(prefix: str) -> None:
