@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import codecs
 import logging
 import os
 import random
@@ -136,6 +137,7 @@ class Background:
             try:
                 if client is None:  # it cannot be made with a file of certificates that is missing, for example
                     with _making:
+                        codecs.lookup("idna")  # the first connection would import it, outside of the lock
                         client = self._make()
                 client._run(client._calls.submit(lines, None))
             except Skippable as exc:
