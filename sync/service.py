@@ -7,22 +7,21 @@ from collections.abc import Mapping
 from functools import partial
 
 import httpx
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify
 
 from labelloop.access.identity import ADMIN
 from labelloop.process import log, openapi, service
 from labelloop.process.cors import allow_origins
-from labelloop.process.problems import problem
 from labelloop.process.serving import AT_START, SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from sync.answering import exports, feedback
 from sync.answering import http as answering
-from sync.callers import INTAKE, Callers, TooManyRequests
+from sync.callers import INTAKE, Callers
 from sync.description import OPERATIONS, SCHEMES
 from sync.gauges import Window
 from sync.intake import http as intake
-from sync.intake.asking import MAX_BYTES, lacks, too_many, why_unknown
+from sync.intake.asking import MAX_BYTES, admit, answer_refusals, require
 from sync.project.project import HOOK_HEADER
 from sync.pull import doorbell
 
@@ -44,7 +43,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.register_blueprint(intake.blueprint(database, callers, metrics))
     for routes in (answering, feedback, exports):
         app.register_blueprint(routes.blueprint(database, callers))
-    app.register_error_handler(TooManyRequests, too_many)
+    answer_refusals(app)
     app.register_blueprint(openapi.blueprint("labelloop sync service", OPERATIONS, SCHEMES))
     app.register_blueprint(doorbell.blueprint(settings, database))
 
@@ -59,12 +58,9 @@ def create_app(settings: Settings, database: Database) -> Flask:
 
     @app.get("/metrics")
     def measured() -> Response:
-        authorization = request.headers.get("Authorization", "")
-        caller = callers.identify(authorization)
-        if caller is None:
-            return problem(401, why_unknown(authorization), headers={"WWW-Authenticate": "Bearer"})
-        if caller is not INTAKE and not caller.may(ADMIN):
-            return problem(403, lacks(caller, ADMIN))
+        caller = admit(callers)
+        if caller is not INTAKE:
+            require(caller, ADMIN)
         return metrics.page()
 
     return app

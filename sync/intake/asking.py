@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Flask, Response, g, request
 
 from labelloop.access.credentials import bearer
 from labelloop.access.identity import Identity
@@ -37,39 +37,46 @@ class Refusal(Exception):
 
 
 def protect(bp: Blueprint, callers: Callers) -> None:
-    """Have the blueprint refuse callers without the scope that a route needs, and answer refusals."""
+    """Have the blueprint refuse callers without the scope that a route needs."""
 
     @bp.before_request
     def _check() -> None:
         if request.method == "OPTIONS":  # a browser asks without credentials whether it may call
             return
-        authorization = request.headers.get("Authorization", "")
-        # A parked request comes back when its answer is there: it was counted before.
-        known = callers.identify(authorization, counts=request.environ.get(parking.TICKET) is None)
-        if known is None:
-            raise Refusal(401, why_unknown(authorization))
+        known = admit(callers)
         assert request.url_rule is not None  # a blueprint is asked for its own routes only
         scope = scope_of(request.method, request.url_rule.rule)
-        if scope not in (None, ANY) and not known.may(scope):
-            raise Refusal(403, lacks(known, scope))
+        if scope is not None and scope != ANY:
+            require(known, scope)
         loop = (request.view_args or {}).get("loop")
         if loop is not None and not known.may_use(loop):
             raise Refusal(403, f"the token of {known.name} is for loop {known.loop!r} only", path="loop")
         g.caller = known
 
-    bp.errorhandler(Refusal)(_refused)
-    bp.errorhandler(TooManyRequests)(too_many)
     bp.errorhandler(Retriable)(_unavailable)
 
 
-def why_unknown(authorization: str) -> str:
-    """Return why no caller is known by this Authorization header."""
-    return UNKNOWN_TOKEN if bearer(authorization) else NO_TOKEN
+def answer_refusals(app: Flask) -> None:
+    """Have the app answer refusals, and callers with too many requests."""
+    app.register_error_handler(Refusal, _refused)
+    app.register_error_handler(TooManyRequests, _too_many)
 
 
-def lacks(known: Identity, scope: str | None) -> str:
-    """Return in words that the caller has not got this scope, and which it has."""
-    return f"this needs the scope {scope}; {known.name} has: {', '.join(sorted(known.scopes)) or 'none'}"
+def admit(callers: Callers) -> Identity:
+    """Return the caller of this request; refuse an unknown one with 401."""
+    authorization = request.headers.get("Authorization", "")
+    # A parked request comes back when its answer is there: it was counted before.
+    known = callers.identify(authorization, counts=request.environ.get(parking.TICKET) is None)
+    if known is None:
+        raise Refusal(401, UNKNOWN_TOKEN if bearer(authorization) else NO_TOKEN)
+    return known
+
+
+def require(known: Identity, scope: str) -> None:
+    """Refuse a caller without the scope with 403."""
+    if not known.may(scope):
+        has = ", ".join(sorted(known.scopes)) or "none"
+        raise Refusal(403, f"this needs the scope {scope}; {known.name} has: {has}")
 
 
 def caller() -> Identity:
@@ -141,15 +148,12 @@ _HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_
 
 
 def _refused(exc: Refusal) -> Response:
-    headers = _HEADERS.get(exc.status, {})
-    return problem(exc.status, str(exc), headers=headers, **exc.more)
+    return problem(exc.status, str(exc), headers=_HEADERS.get(exc.status), **exc.more)
 
 
-def too_many(exc: TooManyRequests) -> Response:
-    """Answer 429."""
+def _too_many(exc: TooManyRequests) -> Response:
     return problem(429, str(exc), headers={"Retry-After": str(math.ceil(exc.pause_s))})
 
 
 def _unavailable(exc: Retriable) -> Response:
-    words = str(exc) if isinstance(exc, Busy) else "Postgres does not answer; try again"
-    return problem(503, words, headers={"Retry-After": str(RETRY_AFTER_S)})
+    return _refused(Refusal(503, str(exc) if isinstance(exc, Busy) else "Postgres does not answer; try again"))

@@ -65,7 +65,7 @@ def test_an_answer_in_the_second_of_the_deadline_leaves_one_outcome_and_is_recor
             status = client.get(key)
             assert status is not None
             assert status.outcome is not None
-            assert status.label == "dog", "the answer is recorded, whoever was first"
+            assert status.label == "dog", "the answer is recorded in both orders"
             assert (status.outcome.kind, status.outcome.value) in {
                 ("answer", "dog"), ("fallback", "hold"), ("fallback", "other"),
             }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Columns of a table become fields of an output; a name that is none is told with the nearest."""
+"""Columns of a table become fields of an output; the error for an unknown name gives the nearest one."""
 
 from __future__ import annotations
 

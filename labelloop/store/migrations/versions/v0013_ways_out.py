@@ -1,7 +1,7 @@
 """Pipelines hold outputs until people decide or a deadline passes; each hold ends once.
 
-The table `outcomes` keeps what each of them went on with. The primary key makes it final: whoever closes a hold a
-second time is told the first outcome.
+The table `outcomes` keeps what each of them went on with. The primary key makes it final: a second request
+to close a hold gets the first outcome.
 """
 
 from __future__ import annotations

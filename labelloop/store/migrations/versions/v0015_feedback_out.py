@@ -1,7 +1,7 @@
 """Answers come without Label Studio too, and go out as changes since a cursor.
 
 `feedback_changes` has a row for each change of an output's feedback or answer. A transaction takes a lock of the loop
-before it takes a number, and keeps the lock until its commit. So whoever has seen a number has seen all lower ones.
+before it takes a number, and keeps the lock until its commit. So a reader that sees a number sees all lower ones.
 """
 
 from __future__ import annotations
