@@ -93,7 +93,9 @@ def _of_texts(spec: LoopSpec, examples: Examples, row: Mapping[str, Any]) -> Mad
     if best is None:
         return f"answered {answer!r}{' without a text' if answer in examples.edits else ''}"
     prompt = _prompt(row["data"], examples.prompt, texts.values())
-    return "whose conversation ends with another answer" if prompt is None else (prompt, best, list(texts.values()))
+    if prompt is None:
+        return "whose conversation ends with another answer"
+    return (prompt, best, list(texts.values())) if prompt else "without a prompt"
 
 
 def _prompt(data: Mapping[str, Any], name: str, texts: Collection[str]) -> str | Messages | None:

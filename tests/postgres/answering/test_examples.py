@@ -95,7 +95,7 @@ def test_a_text_that_a_person_wrote_is_better_than_that_of_the_model(database: D
     assert said_by_the_command(desk, "dpo") == f"1 example; left out: {why}, 2 with no worse text"
 
 
-def test_of_several_texts_the_newest_counts_if_its_author_gave_the_agreed_answer(database: Database) -> None:
+def test_the_newest_of_several_texts_counts_if_its_author_gave_the_agreed_answer(database: Database) -> None:
     desk = desk_of(database, "text-review", overlap=3)
     output = submit(desk, "x", {"question": ASKED, "answer": BAD})
     desk.annotate(output, 1, "correct", edit="the first", later_s=1)
@@ -123,12 +123,15 @@ def test_a_conversation_becomes_the_messages_before_the_judged_answer(database: 
     desk.annotate(one, 1, "correct", edit=GOOD)
     desk.annotate(two, 1, "approve")
     desk.annotate(other, 1, "approve")
+    alone = submit(desk, "alone", {"dialogue": [{"author": "assistant", "text": BAD}], "answer": BAD})
+    desk.annotate(alone, 1, "approve")
     chosen, rejected = ([{"role": "assistant", "content": text}] for text in (GOOD, BAD))
     assert examples(desk, "dpo") == [{"prompt": asked, "chosen": chosen, "rejected": rejected}]
     sft = sorted(examples(desk, "sft"), key=lambda row: -len(row["prompt"]))
+    assert len(sft) == 2
     assert sft[0] == {"prompt": asked, "completion": chosen}
     assert sft[1] == {"prompt": asked[:2], "completion": [{"role": "assistant", "content": "a\n\nb"}]}
-    why = "1 whose conversation ends with another answer"
+    why = "1 whose conversation ends with another answer, 1 without a prompt"
     assert said_by_the_command(desk, "sft") == f"2 examples; left out: {why}"
 
 
