@@ -54,6 +54,12 @@ def test_every_template_is_a_loop_whose_ten_samples_are_taken_in(tmp_path: Path,
     assert any(row.placement.triggered for row in batch.rows.values())
     assert {row.placement.label for row in batch.rows.values()} - {None}
     assert "# " in (folder / "loop.yaml").read_text()
+    env = {"LABELLOOP_LOOPS_DIR": str(tmp_path / "loops"), "LABELLOOP_DATABASE_URL": ""}
+    checked = CliRunner().invoke(main, ["spec", "check"], env=env)
+    assert (checked.exit_code, "no mistake in 1 loop" in checked.output) == (0, True), checked.output
+    tried = CliRunner().invoke(main, ["try", str(folder / SAMPLES), "--loop", "my-loop"], env=env)
+    assert tried.exit_code == 0, tried.output
+    assert "of 10 outputs would be asked" in tried.output
 
 
 def test_the_templates_are_those_that_the_help_names() -> None:
