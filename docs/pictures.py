@@ -9,13 +9,22 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from console.demo import DemoOptions, run
+from console.files.templates import FOLDER, SAMPLES
 from console.local.up import Running, UpOptions
+from labelloop.labelstudio.gateway import Gateway
+from labelloop.process.settings import Settings
+from labelloop.spec.folder import load
+from labelloop.store.database import Database
+from labelloop.store.tables import loops, projects
+from sync.intake import taking
+from sync.push.push import push
 
 PICTURES = Path(__file__).parent / "pictures"
 ARGUMENTS = [
@@ -44,6 +53,7 @@ def main() -> int:
             page = chromium.new_page(viewport={"width": 1280, "height": 800})
             _log_in(page, running)
             _annotate(page, running)
+            templates(page, running.settings)
             _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
             _terminal(terminal, console)
@@ -72,6 +82,31 @@ def _annotate(page: Page, running: Running) -> None:
     page.get_by_role("button", name="Label All Tasks").click()
     page.wait_for_timeout(6000)
     page.screenshot(path=PICTURES / "annotator.png")
+
+
+def templates(page: Page, settings: Settings) -> None:
+    """Photograph the first task of each template whose form the pages show."""
+    with (
+        Database(settings.database_url) as database,
+        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
+    ):
+        for name in ("pairwise", "boxes"):
+            spec = load(FOLDER / name)
+            lines = (FOLDER / name / SAMPLES).read_bytes().splitlines()
+            with database.transaction() as conn:
+                loops.register(conn, spec)
+                taking.take(conn, spec, enumerate(lines, start=1))
+            push(database, gateway, spec, settings)
+            with database.transaction() as conn:
+                project = projects.get(conn, name)
+            assert project is not None
+            page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
+            page.get_by_role("button", name="Label All Tasks").click()
+            page.get_by_label("Submit current annotation").wait_for()
+            page.wait_for_timeout(3000)
+            last = page.locator(".labelloop-why").bounding_box()
+            bottom = 800.0 if last is None or last["y"] > 700 else last["y"] + 48
+            page.screenshot(path=PICTURES / f"{name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": bottom})
 
 
 def _review(page: Page, running: Running) -> None:

@@ -123,7 +123,10 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 @click.command(short_help="Make a loop from a template or from a file of outputs.")
 @click.argument("name")
-@click.option("--template", help="Kind of the loop: classify, dialogue, entities, judge, rag, rating or text-review.")
+@click.option(
+    "--template",
+    help="Kind of the loop: boxes, classify, dialogue, entities, judge, pairwise, rag, rating or text-review.",
+)
 @click.option("--from", "file", help="CSV, TSV, JSON lines or Parquet with a text and a predicted label in each row.")
 @click.option("--text", help="With --from: column of the text.")
 @click.option("--label", help="With --from: column of the predicted label.")

@@ -112,18 +112,23 @@ def object_detection(
     data: Any,
     sizes: Any,
     *,
-    from_name: str = "label",
+    label: str = "right",
+    from_name: str = "boxes",
     to_name: str = "image",
+    answer_name: str = "label",
     names: Mapping[str, str] | None = None,
     field: str = "image",
     **others: Any,
 ) -> Iterator[Output]:
     """Yield an output with the boxes of each result of an object-detection pipeline, as Label Studio's rectangles.
 
-    `sizes` is the (width, height) in pixels of each image, or one for all. `from_name` and `to_name` are the names of
-    the form's RectangleLabels and Image. `names` replaces labels of the model. The confidence is the lowest score, and
-    all scores are `evidence.boxes`. An image in which nothing was found has an empty label and no confidence. The
-    intake takes such an output once forms with regions are answers.
+    People judge the boxes of an image together. `label` is what the pipeline claims about them: the label of the form
+    that says that they are right. `sizes` is the (width, height) in pixels of each image, or one for all. `from_name`,
+    `to_name` and `answer_name` are the names of the form's RectangleLabels, Image and Choices. `names` replaces labels
+    of the model.
+
+    The confidence is the lowest score, and all scores are `evidence.boxes`. An image in which nothing was found has no
+    confidence, so people are asked.
     """
     wanted = len(listed(keys))
     each = _one_an_item(results, wanted, always_lists=True)
@@ -134,7 +139,8 @@ def object_detection(
         scores = [float(box["score"]) for box in boxes]
         with about(key, "a result of the pipeline"):
             regions = [_rectangle(i, box, size, from_name, to_name, names or {}) for i, box in enumerate(boxes)]
-        found: dict[str, Any] = {"result": regions, "score": min(scores)} if regions else {"label": []}
+        claim = {"from_name": answer_name, "to_name": to_name, "type": "choices", "value": {"choices": [label]}}
+        found: dict[str, Any] = {"result": [*regions, claim], "score": min(scores)} if regions else {"label": label}
         yield Output(key=key, data=item, **found, evidence={"boxes": scores}, **others)
 
 

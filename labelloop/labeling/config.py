@@ -29,6 +29,8 @@ SHOWN_BEST = OURS + "best"
 SHOWN_STEPS = OURS + "steps"
 """Field that holds the steps before an item, the earlier outputs of its trace, as one text."""
 _LABEL_NAMES = ("label", "correction")
+_TEMPLATES = {"RectangleLabels": "boxes", "Rectangle": "boxes", "Pairwise": "pairwise"}
+"""Template with a form that asks the same as a control that cannot hold the answer, by the control's tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,9 @@ def _no_answer(
     if control is None:
         return fault(f"no control, that is, no tag with name and toName; {wanted}", places, root)
     if control.tag not in KINDS:
-        why = f"{control.tag} is not a control whose answers labelloop reads: {wanted}"
+        template = _TEMPLATES.get(control.tag)
+        instead = f"; `labelloop init --template {template}` makes a form that asks about it" if template else ""
+        why = f"{control.tag} is not a control whose answers labelloop reads: {wanted}{instead}"
     elif control.per_region:
         why = f"{control.tag} {control.name!r} asks about regions (perRegion); {wanted}, which asks about the item"
     else:

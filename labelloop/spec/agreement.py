@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from labelloop.errors import SpecError
+from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec import loop_yaml, trigger
@@ -48,6 +49,7 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     yield from _of_what_is_read(document, spec)
     yield from _of_kind(document, spec, config.kind)
     yield from _of_budget(document, spec, config.kind)
+    yield from _of_examples(document, spec, config)
 
 
 def _of_what_is_read(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
@@ -114,3 +116,32 @@ def _of_budget(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iter
         near = did_you_mean(label, spec.labels)
         path = ("budget", "per_label", label)
         yield document.error(path, f"budget.per_label: no label {label!r}{near}; {some(spec.labels)}", at_key=True)
+
+
+def _of_examples(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that the texts of examples are fields that people see, for labels that they give, written where they can
+    write.
+    """
+    if (examples := spec.examples) is None:
+        return
+    if config.kind is not Kind.LABEL or not spec.labels:
+        answer = "a free text" if config.kind is Kind.LABEL else config.kind.words
+        yield document.error(("examples",), f"examples: needs one label as the answer, and it is {answer}")
+        return
+    fields = tuple(field for field in config.data_fields if field not in config.addresses)
+    areas = tuple(c.name for c in config.controls if c.tag == "TextArea" and not c.per_region and c != config.comment)
+    for path, field in (("prompt", examples.prompt), *((f"texts.{one}", f) for one, f in examples.texts.items())):
+        if field not in fields:
+            what = f"examples.{path}: annotators do not read {field!r}{did_you_mean(field, fields)}"
+            yield document.error(
+                ("examples", *path.split(".", 1)), f"{what}; they read: {', '.join(fields) or 'nothing'}"
+            )
+    for label, area in examples.edits.items():
+        if area not in areas:
+            what = f"examples.edits.{label}: labels.xml has no TextArea {area!r} for a text{did_you_mean(area, areas)}"
+            yield document.error(("examples", "edits", label), f"{what}; there are: {', '.join(areas) or 'none'}")
+    for part, labels in (("texts", examples.texts), ("edits", examples.edits)):
+        for label in (label for label in labels if label not in spec.labels):
+            near = did_you_mean(label, spec.labels)
+            why = f"examples.{part}: no label {label!r}{near}; {some(spec.labels)}"
+            yield document.error(("examples", part, label), why, at_key=True)

@@ -15,6 +15,7 @@ from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec.budget import Budget
+from labelloop.spec.examples import Examples
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.sections import NAME, Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Steps, Strict, Target
@@ -59,6 +60,10 @@ class LoopSpec(Strict):
     learner: LearnerSpec = LearnerSpec()
     retrain: Retrain = Retrain()
     gate: GateSpec = GateSpec()
+    examples: Examples | None = None
+    """Texts of examples for training a language model; None means that the only text is the prompt, and the label its
+    completion.
+    """
     labels_xml: str = ""
     """The labeling config: labels.xml, or the form generated from `actions` if there is none."""
 

@@ -1,6 +1,6 @@
 """Exports: feedback as NDJSON, CSV or Parquet, in full or its changes since a cursor.
 
-Also examples for training a language model, in the shapes that TRL reads.
+Also examples for training a language model: see examples.py.
 
 A file is written while it is read: one snapshot, a few thousand rows in memory.
 """
@@ -20,13 +20,13 @@ from flask import Blueprint, Response, request, url_for
 from labelloop.answers import cursor as cursors
 from labelloop.answers.cursor import Cursor
 from labelloop.errors import UsageError
-from labelloop.labeling.controls import Kind
 from labelloop.process.problems import problem
-from labelloop.reading import paths, strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import feedback_out
 from labelloop.store.questions.feedback_out import COLUMNS, columns_of
+from sync.answering import examples
+from sync.answering.examples import Tally
 from sync.callers import Callers
 from sync.intake.asking import caller, protect, spec_of
 
@@ -52,6 +52,8 @@ class Export(NamedTuple):
     """From where the next export continues."""
     pieces: Iterator[bytes]
     """The content; closing it ends the transaction."""
+    tally: Tally
+    """Counts of the examples, if these are examples."""
 
 
 class Format(NamedTuple):
@@ -75,7 +77,7 @@ def blueprint(database: Database, callers: Callers) -> Blueprint:
             spec = spec_of(conn, loop)
         export = begin(database, spec, name, since, caller().source)
         more = url_for(".export_feedback", loop=loop, since=str(export.cursor), format=name)
-        headers = {} if name in EXAMPLES else {CURSOR: str(export.cursor), "Link": f'<{more}>; rel="next"'}
+        headers = {} if name in examples.NAMES else {CURSOR: str(export.cursor), "Link": f'<{more}>; rel="next"'}
         return Response(export.pieces, headers=headers, content_type=_format(name).media_type)
 
     return bp
@@ -89,17 +91,17 @@ def begin(
     Raises ExportRefused if the format does not exist or does not fit the loop, or if the cursor cannot be used.
     """
     known = None if since is None else _cursor(since)
-    shape = EXAMPLES.get(name)
-    if shape is not None:
-        _check_examples(spec, name)
+    if name in examples.NAMES:
+        if why := examples.why_not(spec):
+            raise ExportRefused(f"format: {name} {why}")
         if known is not None:
             raise ExportRefused(f"since: {name} has no changes; export it in full")
-    written = _format(name)
-    opened = _opened(database, spec, known, source, None if shape is None else (shape, name == "dpo"))
+    written, tally = _format(name), Tally()
+    opened = _opened(database, spec, known, source, (name, tally) if name in examples.NAMES else None)
     upto = next(opened)
     assert isinstance(upto, Cursor)
     first = list(islice(opened, 1))  # a fault of the statement is a refusal, and not a file that breaks off
-    return Export(upto, _closing(opened, written.write(chain(first, opened))))  # type: ignore[arg-type]
+    return Export(upto, _closing(opened, written.write(chain(first, opened))), tally)  # type: ignore[arg-type]
 
 
 def _opened(
@@ -107,7 +109,7 @@ def _opened(
     spec: LoopSpec,
     since: Cursor | None,
     source: str | None,
-    examples: tuple[Callable[[LoopSpec, Mapping[str, Any]], dict[str, Any]], bool] | None,
+    of_examples: tuple[str, Tally] | None,
 ) -> Iterator[Cursor | dict[str, Any]]:
     """Yield the cursor for the next export, then the rows, all in one transaction."""
     with database.transaction() as conn:
@@ -118,12 +120,12 @@ def _opened(
             )
         upto = feedback_out.newest(conn, spec.name)
         yield upto
-        if examples is None:
+        if of_examples is None:
             yield from feedback_out.rows(conn, since, upto, source)
         else:
-            shape, corrected = examples
-            for row in feedback_out.examples(conn, spec.name, source, corrected=corrected):
-                yield shape(spec, row)
+            edited = [] if spec.examples is None else [*spec.examples.edits]
+            for row in feedback_out.examples(conn, spec.name, edited, source):
+                yield from examples.lines(spec, of_examples[0], row, of_examples[1])
 
 
 def _closing(opened: Any, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -230,38 +232,10 @@ class _Sink(io.RawIOBase):
         return b"".join(pieces)
 
 
-# -- examples for training a language model ----------------------------------------------------------------------
-
-
-def _check_examples(spec: LoopSpec, name: str) -> None:
-    """Raise ExportRefused unless the loop shows one text and asks for one label: the prompt and the completion."""
-    fields = spec.config.data_fields
-    if spec.config.kind is not Kind.LABEL:
-        raise ExportRefused(f"format: {name} needs a loop with one label as the answer, not {spec.config.kind.words}")
-    if len(fields) != 1 or fields[0] in spec.config.addresses:
-        shown = ", ".join(fields) or "none"
-        raise ExportRefused(f"format: {name} needs a loop that shows one text; this one shows {shown}")
-
-
-def _sft(spec: LoopSpec, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"prompt": _prompt(spec, row), "completion": row["answer"]}
-
-
-def _dpo(spec: LoopSpec, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"prompt": _prompt(spec, row), "chosen": row["answer"], "rejected": row["model_label"]}
-
-
-def _prompt(spec: LoopSpec, row: Mapping[str, Any]) -> str:
-    found = paths.value_at(row["data"], spec.config.data_fields[0])
-    return found if isinstance(found, str) else strict_json.dumps(found)
-
-
-EXAMPLES: Mapping[str, Callable[[LoopSpec, Mapping[str, Any]], dict[str, Any]]] = {"sft": _sft, "dpo": _dpo}
 NDJSON = "application/x-ndjson"
 FORMATS: Mapping[str, Format] = {
     "ndjson": Format(NDJSON, _ndjson),
     "csv": Format("text/csv; charset=utf-8", _csv),
     "parquet": Format("application/vnd.apache.parquet", _parquet),
-    "sft": Format(NDJSON, _ndjson),
-    "dpo": Format(NDJSON, _ndjson),
+    **dict.fromkeys(examples.NAMES, Format(NDJSON, _ndjson)),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +173,7 @@ def export(
     """Export the reviewers' feedback, or its changes since a cursor. sft and dpo are examples for training."""
     from labelloop.store.questions import feedback_out
     from labelloop.store.tables import loops
-    from sync.answering import exports
+    from sync.answering import examples, exports
 
     if cursor is not None and since is None and cursor.exists():
         since = cursor.read_text().strip()
@@ -183,15 +184,17 @@ def export(
         assert spec is not None
         made = exports.begin(db, spec, name, since)
         with output:
-            wrote = sum(output.write(piece) for piece in made.pieces)
-        if name in exports.EXAMPLES and not wrote:
+            for piece in made.pieces:
+                output.write(piece)
+        if name in examples.NAMES:
             with db.transaction() as conn:
-                left_out = feedback_out.held_out(conn, chosen)
-            to_stderr(f"0 examples: {left_out} held-out answer{'s are' if left_out != 1 else ' is'} left out")
-    if name not in exports.EXAMPLES:
-        if cursor is not None:
-            cursor.write_text(f"{made.cursor}\n")
-        click.echo(f"cursor for the next export: {made.cursor}", err=True)
+                left_out = made.tally.left_out + Counter({"held out": feedback_out.held_out(conn, chosen)})
+            shown = ", ".join(f"{n} {why}" for why, n in sorted(left_out.items()))
+            to_stderr(f"{made.tally.examples} example{'s' * (made.tally.examples != 1)}; left out: {shown or 'none'}")
+            return
+    if cursor is not None:
+        cursor.write_text(f"{made.cursor}\n")
+    click.echo(f"cursor for the next export: {made.cursor}", err=True)
 
 
 COMMANDS = (submit, push, pull, export)

@@ -12,8 +12,6 @@ SAMPLES = "samples.ndjson"
 TABLE = FOLDER / "table.yaml"
 """The loop.yaml of a loop that is made from a table."""
 FILES = ("loop.yaml", "labels.xml", SAMPLES)
-LATER = ("boxes", "pairwise")
-"""Templates for kinds of answers that labelloop does not store yet."""
 
 
 def names() -> list[str]:
@@ -24,11 +22,6 @@ def names() -> list[str]:
 def files_of(name: str) -> dict[str, str]:
     """Return the text of each file of a template. Raises UsageError with the nearest name if there is none."""
     known = names()
-    if name in LATER:
-        raise UsageError(
-            f"the template {name!r} needs a kind of answer that labelloop cannot store yet; there are: "
-            f"{', '.join(known)}"
-        )
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         raise UsageError(

@@ -98,7 +98,7 @@ def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> lis
 
 
 def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str, Any]:
-    chosen = None if control is None else _value(control, [region])
+    chosen = None if control is None else given(control, [region])
     if control is None or not chosen:
         return dict(region)
     regions = CODECS[control.tag].encode(control, chosen)
@@ -115,14 +115,14 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     model = _expressible(config, model_label)
     if model is None and config.kind is Kind.LABEL:
         model = model_label  # the form may no longer have it
-    comment = _value(config.comment, result)
+    comment = given(config.comment, result)
     if config.verdict is None:
         label = _chosen(config, result)
         if label is None or model is None:
             return Reading(label=label, comment=comment)
         approval = label == model
         return Reading(label, approval, None if approval else label, comment)
-    verdict = _value(config.verdict, result)
+    verdict = given(config.verdict, result)
     if verdict == APPROVE:
         return Reading(model, True, None, comment)
     if verdict == REJECT:
@@ -132,8 +132,8 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
 
 
 def _chosen(config: LabelingConfig, result: object) -> str | None:
-    label = _value(config.answer, result)
-    return label if label is not None else _value(config.quick, result)
+    label = given(config.answer, result)
+    return label if label is not None else given(config.quick, result)
 
 
 def _expressible(config: LabelingConfig, label: str | None) -> str | None:
@@ -151,8 +151,11 @@ def _regions(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     ]
 
 
-def _value(control: ControlTag | None, result: object) -> str | None:
-    """Return the answer of this control; if it has one region at a time, the newest region counts."""
+def given(control: ControlTag | None, result: object) -> str | None:
+    """Return the answer of this control in a result; None if there is none.
+
+    If the control has one region at a time, the newest region counts.
+    """
     if control is None or not isinstance(result, list):
         return None
     regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == control.name]

@@ -54,13 +54,21 @@ _CHANGED = f"""
     ) select {_SELECTED}
 """
 _EXAMPLES = """
-    select o.data, o.label as model_label, a.label as answer
+    select o.data, o.label as model_label, a.label as answer, w.results as written
     from outputs o cross join lateral (
         select label from answers where output_id = o.id order by seq desc limit 1
     ) a
+    cross join lateral (
+        select coalesce(jsonb_agg(v.result order by f.updated_at desc, f.id), '[]') as results
+        from feedback f join reviewers r on r.id = f.reviewer_id
+        cross join lateral (
+            select result from annotation_versions
+            where instance = r.instance and annotation_id = f.annotation_id order by updated_at desc, seq desc limit 1
+        ) v
+        where f.model_output_id = o.id and f.label = a.label and a.label = any(%(edited)s)
+    ) w
     where o.loop = %(loop)s and not o.holdout and o.lane <> 'gold' and a.label is not null
     and (%(source)s::text is null or o.source = %(source)s)
-    and (not %(corrected)s or o.label <> a.label)
     order by o.id
 """
 
@@ -97,11 +105,14 @@ def rows(conn: Conn, since: Cursor | None, upto: Cursor, source: str | None = No
     return _streamed(conn, _ALL if since is None else _CHANGED, parameters)
 
 
-def examples(conn: Conn, loop: str, source: str | None = None, *, corrected: bool) -> Iterator[DictRow]:
-    """Yield data, model_label and answer of the outputs with an answer that models may learn from: neither held out
-    nor gold. `corrected`: only those whose answer is not the model's label. `source`: only those of this source.
+def examples(conn: Conn, loop: str, edited: Sequence[str] = (), source: str | None = None) -> Iterator[DictRow]:
+    """Yield data, model_label, answer and written of the outputs with an answer that models may learn from: neither
+    held out nor gold.
+
+    `written` has the results of the annotations that gave the answer, the newest first; [] if the answer is not one of
+    `edited`. `source`: only the outputs of this source.
     """
-    return _streamed(conn, _EXAMPLES, {"loop": loop, "source": source, "corrected": corrected})
+    return _streamed(conn, _EXAMPLES, {"loop": loop, "source": source, "edited": list(edited)})
 
 
 def held_out(conn: Conn, loop: str) -> int:

@@ -72,7 +72,7 @@ def test_the_command_says_why_there_are_no_examples(desk: Desk) -> None:
         desk.give(key, "anna", False, correction="dog")
     env = {"LABELLOOP_DATABASE_URL": desk.database.url}
     done = CliRunner().invoke(main, ["export", "--format", "sft"], env=env)
-    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "0 examples: 2 held-out answers are left out\n")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", "0 examples; left out: 2 held out\n")
 
 
 def test_the_command_writes_a_file_and_continues_from_its_cursor(desk: Desk, tmp_path: Any) -> None:

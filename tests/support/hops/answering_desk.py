@@ -12,6 +12,7 @@ from labelloop.answers.annotations import Annotation
 from labelloop.answers.people import Person
 from labelloop.reading.ids import AnnotationId, ProjectId, TaskId, UserId
 from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import projects
@@ -25,11 +26,13 @@ PEOPLE = {UserId(1): Person("anna@x.org", "Anna"), UserId(2): Person("ben@x.org"
 
 
 class Desk(Intake):
-    """A loop `pets` of cat, dog and eel, whose outputs all wait for people, and its project in Label Studio."""
+    """A loop `pets` whose outputs all wait for people, of cat, dog and eel or as in `of`, and its project in Label
+    Studio.
+    """
 
-    def __init__(self, database: Database, *, overlap: int = 1) -> None:
-        super().__init__(database, SPEC.model_copy(update={"overlap": overlap}))
-        self.spec = SPEC.model_copy(update={"overlap": overlap})
+    def __init__(self, database: Database, *, overlap: int = 1, of: LoopSpec = SPEC) -> None:
+        self.spec = of.model_copy(update={"overlap": overlap})
+        super().__init__(database, self.spec)
         with database.transaction() as conn:
             projects.intend(conn, "pets", "http://nowhere", b"a key")
             projects.made(conn, "pets", ProjectId(7), "http://nowhere")
@@ -70,8 +73,13 @@ class Desk(Intake):
                     "update outputs set state = %(state)s::output_state where id = %(id)s", {**values, "state": state}
                 )
 
-    def annotate(self, output_id: UUID, who: int, label: str | None, *, task_id: int = 1, later_s: float = 0.0) -> None:
-        """Store what a person of Label Studio answered; None deletes the person's annotation."""
+    def annotate(
+        self, output_id: UUID, who: int, label: str | None, *, task_id: int = 1, later_s: float = 0.0, edit: str = ""
+    ) -> None:
+        """Store what a person of Label Studio answered and wrote into the TextArea `edit`; None as `label` deletes the
+        person's annotation.
+        """
+        written = {"id": "e", "from_name": "edit", "to_name": "answer", "type": "textarea", "value": {"text": [edit]}}
         at = datetime.now(UTC) + timedelta(seconds=later_s)
         number = AnnotationId(output_id.int % (1 << 40) * 10 + who)
         with self.database.transaction() as conn:
@@ -84,8 +92,9 @@ class Desk(Intake):
                     conn, self.instance, {TaskId(task_id): at + timedelta(hours=1)}, present
                 )
             else:
+                result = [*region(label), *([written] if edit else [])]
                 made = Annotation(
-                    id=number, task_id=TaskId(task_id), result=region(label), completed_by=UserId(who),
+                    id=number, task_id=TaskId(task_id), result=result, completed_by=UserId(who),
                     updated_by=UserId(who), was_cancelled=False, ground_truth=False, lead_time_s=1.0,
                     parent_prediction=None, created_at=at, updated_at=at,
                 )  # fmt: skip

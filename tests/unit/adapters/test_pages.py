@@ -17,6 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
+from console.files.templates import FOLDER as TEMPLATES
 from labelloop import Output, Status
 from tests.support.data.payloads import FOLDER, JUDGED, SEVERAL, SPANS, lanes_of, payload
 
@@ -55,10 +56,14 @@ def test_the_examples_of_the_adapters_run() -> None:
     labels = ["billing", "delivery", "other"]
     client = Loop("", SEVERAL, ANY)
     spans, judged = Loop(SPANS), Loop(JUDGED)
+    boxes = Loop((TEMPLATES / "boxes" / "labels.xml").read_text())
     namespace = {
         "client": client,
         "spans_loop": spans,
         "texts_loop": judged,
+        "boxes_loop": boxes,
+        "detected": payload("object_detection.json"),
+        "sizes": (640, 480),
         "model": make_pipeline(CountVectorizer(), LogisticRegression()).fit(WORDS, labels * 10),
         "tagger": make_pipeline(CountVectorizer(), OneVsRestClassifier(LogisticRegression())).fit(
             WORDS, np.tile(np.eye(3, dtype=int), (10, 1))
@@ -76,7 +81,24 @@ def test_the_examples_of_the_adapters_run() -> None:
     for block in blocks("adapters.md"):
         exec(block, namespace)
     assert client.taken == ["1", "2", "1", "2", "1", "2", "a", "b", "a", "b", "a", "b", "ticket/9"]
-    assert (spans.taken, judged.taken) == (["a", "b"], ["a", "b"])
+    assert (spans.taken, judged.taken, boxes.taken) == (["a", "b"], ["a", "b"], ["a", "b"])
+
+
+def test_the_example_of_pairs_runs_and_sends_the_same_when_it_is_repeated() -> None:
+    compared = [(f"pair/{n}", "Where is it?", {"one": "Here.", "two": "In the blue shop."}) for n in range(40)]
+    sent = list[dict[str, Any]]()
+    client = SimpleNamespace(submit=sent.append)
+    namespace = {"compared": compared, "reward": lambda prompt, text: len(text), "client": client}
+    for _ in range(2):
+        for block in blocks("examples.md"):
+            exec(block, namespace)
+    first, again = sent[:40], sent[40:]
+    assert first == again
+    rows = lanes_of([Output(**one) for one in first], (TEMPLATES / "pairwise" / "labels.xml").read_text())
+    assert len(rows) == 40
+    assert 8 < sum(one["meta"]["a"] == "one" for one in first) < 32, "both sides are drawn"
+    longer = [max("ab", key=lambda side: len(one["data"][side])) for one in first]
+    assert [row.placement.label for row in rows.values()] == longer, "the better side by the reward model"
 
 
 def test_the_examples_of_the_traces_run() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from console.files.templates import FOLDER
 from labelloop.adapters import transformers
 from labelloop.errors import InvalidOutput, UsageError
 from tests.support.data.payloads import SEVERAL, SPANS, lanes_of, payload
@@ -147,17 +148,25 @@ def test_boxes_become_rectangles_in_percent() -> None:
     assert found.result[1]["value"]["x"] == 0.0, "cut at the edge of the image"
     assert (found.score, found.evidence) == (0.61, {"boxes": [0.98, 0.61]})
     assert found.data == {"image": "http://x/a.png"}
-    assert (empty.label, empty.confidence, empty.evidence) == ([], None, {"boxes": []})
+    assert found.result[-1]["value"] == {"choices": ["right"]}, "what the pipeline claims about its boxes"
+    assert (empty.label, empty.result, empty.confidence, empty.evidence) == ("right", None, None, {"boxes": []})
     with pytest.raises(UsageError, match="sizes has 1 items"):
         list(transformers.object_detection(boxes, ["a", "b"], ["x", "y"], [(640, 480)]))
     with pytest.raises(InvalidOutput, match=r"result\[0\]: the box .* lies outside of an image of 10 x 10"):
         list(transformers.object_detection(boxes, ["a", "b"], ["x", "y"], (10, 10)))
 
 
-def test_a_form_with_boxes_beside_its_answer_takes_the_rectangles() -> None:
-    xml = """<View><Image name="image" value="$image"/><RectangleLabels name="boxes" toName="image">
-    <Label value="car"/><Label value="dog"/></RectangleLabels>
-    <Choices name="label" toName="image"><Choice value="good"/><Choice value="bad"/></Choices></View>"""
-    boxes = payload("object_detection.json")[:1]
-    made = transformers.object_detection(boxes, ["a"], ["http://x/a.png"], [(640, 480)], from_name="boxes")
-    assert lanes_of(made, xml)["a"].placement.confidence == 0.61
+def test_boxes_and_the_claim_about_them_fit_the_template() -> None:
+    xml = (FOLDER / "boxes" / "labels.xml").read_text()
+    images, size = ["http://x/a.png", "http://x/b.png"], (640, 480)
+    boxes = payload("object_detection.json")
+    names = {found["label"]: "car" for boxes_of_one in boxes for found in boxes_of_one}
+    taken = lanes_of(transformers.object_detection(boxes, ["a", "b"], images, size, names=names), xml)
+    placed = [
+        (taken[key].placement.label, taken[key].placement.confidence, taken[key].placement.triggered) for key in "ab"
+    ]
+    assert placed == [("right", 0.61, True), ("right", None, True)]
+    other = transformers.object_detection(
+        boxes[:1], ["a"], images[:1], size, label="bad", from_name="b", to_name="i", answer_name="q", names=names
+    )
+    assert {(region["from_name"], region["to_name"]) for region in next(other).result or ()} == {("b", "i"), ("q", "i")}

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
-from console.files.templates import FOLDER, LATER, SAMPLES, names
+from console.files.templates import FOLDER, SAMPLES, names
 from console.local.folder import held
 from labelloop.adapters import mlflow, otlp
 from labelloop.spec.folder import load
@@ -54,6 +54,12 @@ def test_every_template_is_a_loop_whose_ten_samples_are_taken_in(tmp_path: Path,
     assert any(row.placement.triggered for row in batch.rows.values())
     assert {row.placement.label for row in batch.rows.values()} - {None}
     assert "# " in (folder / "loop.yaml").read_text()
+    env = {"LABELLOOP_LOOPS_DIR": str(tmp_path / "loops"), "LABELLOOP_DATABASE_URL": ""}
+    checked = CliRunner().invoke(main, ["spec", "check"], env=env)
+    assert (checked.exit_code, "no mistake in 1 loop" in checked.output) == (0, True), checked.output
+    tried = CliRunner().invoke(main, ["try", str(folder / SAMPLES), "--loop", "my-loop"], env=env)
+    assert tried.exit_code == 0, tried.output
+    assert "of 10 outputs would be asked" in tried.output
 
 
 def test_the_templates_are_those_that_the_help_names() -> None:
@@ -74,12 +80,10 @@ def test_traces_fit_the_templates_for_language_models(template: str, label: str)
     assert (batch.invalid, len(batch.rows)) == ([], 2)
 
 
-@pytest.mark.parametrize("template", LATER)
-def test_a_template_that_is_to_come_is_told_from_one_that_is_none(tmp_path: Path, template: str) -> None:
-    result = init(tmp_path, "x", "--template", template)
+def test_a_template_that_does_not_exist_is_told_with_the_nearest(tmp_path: Path) -> None:
+    result = init(tmp_path, "x", "--template", "clasify")
     assert result.exit_code == 2
-    assert "needs a kind of answer that labelloop cannot store yet; there are: classify" in result.stderr
-    assert "did you mean 'classify'" in init(tmp_path, "x", "--template", "clasify").stderr
+    assert "no template 'clasify'; did you mean 'classify'? there are: boxes, classify, " in result.stderr
     assert not (tmp_path / "loops" / "x").exists()
 
 

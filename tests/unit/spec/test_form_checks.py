@@ -47,7 +47,7 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
         (
             form('<RectangleLabels name="r" toName="text"><Label value="a"/></RectangleLabels>'),
             (3, 3),
-            "RectangleLabels is",
+            "TextArea; `labelloop init --template boxes` makes a form that asks about it",
         ),
         (form('<TextArea name="t" toName="text"/>'), (3, 3), "only if it is named label or correction"),
         (form(LABEL.replace('"b"', '"a"')), (3, 58), "'label' has 'a' twice"),

@@ -187,7 +187,11 @@ TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
             1,
             "several Choices ('a', 'b')",
         ),
-        ('<View><Text name="t" value="$t"/><Pairwise name="p" toName="t"/></View>', 1, "Pairwise is not a control"),
+        (
+            '<View><Text name="t" value="$t"/><Pairwise name="p" toName="t"/></View>',
+            1,
+            "init --template pairwise` makes",
+        ),
         ('<View>\n<Text name="t" value="$t"/>\n<Number name="n" toName="t" min="few"/></View>', 3, "min of 'n'"),
         (
             '<View><Text name="t" value="$t"/>\n<Number name="n" toName="t" min="3" max="3"/></View>',

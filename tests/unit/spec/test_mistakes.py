@@ -18,6 +18,10 @@ def places(text: str, xml: str = "") -> list[tuple[int | None, int | None]]:
     return [(fault.line, fault.column) for fault in examine("x", text, xml).faults]
 
 
+def reasons(text: str, xml: str = "") -> list[str]:
+    return [fault.reason.removeprefix("loop.yaml: ") for fault in examine("x", text, xml).faults]
+
+
 def test_all_mistakes_of_both_files_are_named_in_their_order() -> None:
     text = """feedback_loop:
   audit: 3
@@ -157,3 +161,32 @@ def test_a_missing_key_is_told_beside_a_key_that_is_like_another() -> None:
         "line 1, column 1: loop.yaml: trigger: is missing",
         True,
     )
+
+
+def test_examples_name_fields_that_people_read_labels_that_they_give_and_areas_in_which_they_write() -> None:
+    text = """feedback_loop:
+  trigger: margin < 0.1
+  examples:
+    prompt: questoin
+    texts: {approve: answer, aprove: picture}
+    edits: {approve: edit}
+"""
+    xml = XML.format('<Choice value="approve"/><Choice value="correct"/>').replace(
+        "<View>",
+        '<View><Text name="q" value="$question"/><Text name="a" value="$answer"/><Image name="i" value="$picture"/>'
+        '<TextArea name="edit" toName="a"/><TextArea name="comment" toName="a"/>',
+    )
+    assert reasons(text, xml) == [
+        "examples: 'approve' is in texts and in edits; the best text of a label is in one of them"
+    ]
+    assert reasons(text.replace("{approve: edit}", "{correct: comment}"), xml) == [
+        "examples.prompt: annotators do not read 'questoin' (did you mean 'question'?); they read: question, answer, t",
+        "examples.texts: no label 'aprove' (did you mean 'approve'?); there are: approve, correct",
+        "examples.texts.aprove: annotators do not read 'picture'; they read: question, answer, t",
+        "examples.edits.correct: labels.xml has no TextArea 'comment' for a text; there are: edit",
+    ]
+    spans = '<View><Text name="t" value="$t"/><Labels name="label" toName="t"><Label value="a"/></Labels></View>'
+    whole = "feedback_loop:\n  trigger: model_confidence < 1\n  examples: {prompt: t, texts: {a: t}}\n"
+    assert reasons(whole, spans) == ["examples: needs one label as the answer, and it is spans"]
+    generated = whole.replace("t, texts: {a: t}", "text, texts: {a: text}") + "  labels: [a, b]\n"
+    assert reasons(generated) == []
