@@ -30,8 +30,7 @@ SQL = """
         loop        text not null references loops,
         original_id uuid not null references outputs,
         utility     double precision constraint repeat_utility check (utility between 0 and 1),
-        since       timestamptz not null default now(),
-        constraint a_repeat_is_not_its_original check (output_id <> original_id)
+        since       timestamptz not null default now()
     );
     create index repeats_by_original on repeats (original_id);
     create index repeats_by_loop on repeats (loop);
