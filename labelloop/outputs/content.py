@@ -23,7 +23,7 @@ def content_sha256(output: Output, config: LabelingConfig, label: str | None) ->
     """
     if output.gold is not None or (config.shows_steps and output.trace is not None):
         return None
-    content = {"data": output.data, "source": output.source}
+    content: dict[str, object] = {"data": output.data, "source": output.source}
     if config.kind is Kind.LABEL and not config.labels:
         content |= {"label": label, "result": output.result}
     return hashlib.sha256(strict_json.dumps(content).encode()).digest()

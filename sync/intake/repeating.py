@@ -1,4 +1,4 @@
-"""Repeating: new outputs with unchanged content get the answer of the earlier output, in a loop with `reuse_answers`."""
+"""Repeating: new outputs with unchanged content get the answer of the earlier one, in a loop with `reuse_answers`."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def claim(conn: Conn, loop: str) -> Claimed | None:
 
 
 def judged(conn: Conn, output_id: UUID) -> Judged:
-    """Return the output's feedback, by reviewer, and the answer on which they agree; of a repeat those of its original."""
+    """Return the output's feedback, by reviewer, and the answer on which they agree. A repeat has those of its original."""
     row = conn.execute(
         """
         select o.label as model_label, (
@@ -138,7 +138,8 @@ def judged(conn: Conn, output_id: UUID) -> Judged:
         .execute(
             """
             select f.reviewer_id, coalesce(r.email, r.name, r.id::text) as reviewer, f.comment, f.label,
-                case when about.label is not distinct from o.label then f.approval else f.label = o.label end as approval
+                case when about.label is not distinct from o.label then f.approval
+                    else f.label = o.label end as approval
             from outputs o left join repeats s on s.output_id = o.id
             join feedback f on f.model_output_id = coalesce(s.original_id, o.id)
             join outputs about on about.id = f.model_output_id join reviewers r on r.id = f.reviewer_id

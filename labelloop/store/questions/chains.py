@@ -31,8 +31,8 @@ NEWEST = """
         order by seq desc limit 1
     ) a on o.state = 'answered' and a.reviewers > 0
 """
-"""The reviewers' answer, if the status of the output `o` shows one. They gave it about `a.of`: a repeat has the answer of
-its original.
+"""The reviewers' answer, if the status of the output `o` shows one. They gave it about the output `a.of`: `o` itself, or
+the original of a repeat.
 """
 CORRECTED = """(
     o.label is not null and case when a.label is null
@@ -161,8 +161,9 @@ def resting(conn: Conn, spec: LoopSpec) -> dict[str | None, int]:
 
 
 def corrections(conn: Conn, spec: LoopSpec) -> dict[str | None, tuple[int, int]]:
-    """Count, by step, the answered outputs of the loop that have a label of the pipeline, and the corrected ones; without
-    repeats.
+    """Count, by step, the answered outputs of the loop that have a label of the pipeline, and the corrected ones.
+
+    Repeats are left out.
     """
     rows = conn.execute(
         f"""

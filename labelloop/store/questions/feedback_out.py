@@ -28,7 +28,7 @@ COLUMNS = (
 A repeat has the feedback on its original, whose key is in `repeats`.
 """
 _SELECTED = """
-    o.loop, o.key, p.output_id as model_output_id, p.reviewer_id, r.email as reviewer,
+    select o.loop, o.key, p.output_id as model_output_id, p.reviewer_id, r.email as reviewer,
     case when g.id is null or about.label is not distinct from o.label then coalesce(f.approval, g.approval)
         else g.label = o.label end as approval,
     case when g.id is null or about.label is not distinct from o.label then coalesce(f.correction, g.correction)
@@ -58,7 +58,7 @@ _ALL = f"""
         select s.output_id, f.reviewer_id from repeats s join feedback f on f.model_output_id = s.original_id
         where s.loop = %(loop)s and not exists (
             select from feedback own where own.model_output_id = s.output_id and own.reviewer_id = f.reviewer_id)
-    ) select {_SELECTED}
+    ) {_SELECTED}
 """
 _CHANGED = f"""
     with changes as (
@@ -72,7 +72,7 @@ _CHANGED = f"""
         union
         select s.output_id, f.reviewer_id from repeats s join feedback f on f.model_output_id = s.original_id
         where s.output_id in (select output_id from changes)
-    ) select {_SELECTED}
+    ) {_SELECTED}
 """
 _EXAMPLES = """
     select o.data, o.label as model_label, a.label as answer

@@ -16,9 +16,9 @@ import httpx
 import pytest
 
 from labelloop import AsyncClient, Client, Output
-from labelloop.store.tables.access import Limits
 from labelloop.store.database import Database
 from labelloop.store.tables import access, loops
+from labelloop.store.tables.access import Limits
 from tests.support.network.sync_service import PETS, TOKEN
 
 LOOP = "again"

@@ -209,7 +209,7 @@ SQL = """
             from repeats r where r.original_id = of_original and o.id = r.output_id and o.state = 'waiting';
         else
             if first.state not in ('waiting', 'pushing', 'in_review') then
-                -- Nobody answers for the original any more: the next one is asked. The budget lets all of the rule pass.
+                -- Nobody answers for the original any more: the next one is asked. All of the rule pass with it.
                 select r.output_id into heir from repeats r join outputs o on o.id = r.output_id
                 where r.original_id = of_original and o.lane <> 'pass' and (first.state <> 'passed' or o.lane <> 'rule')
                 order by o.received_at, o.key limit 1;
