@@ -55,8 +55,8 @@ def placements(conn: Conn, spec: LoopSpec, since: datetime | None = None) -> Ite
 def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datetime | None = None) -> Report:
     """Return what `spec` would have sent of the outputs that came since then, beside what was sent.
 
-    Their number is "outputs". Those that do not fit the form of `spec` are "refused", and in no other count. "repeats"
-    have the answer of an earlier output: nobody was asked about them, nor would be if `spec` reuses answers. The keys
+    Their number is "outputs". Those that do not fit the form of `spec` are "refused", and in no other count. Those with
+    the answer of an earlier output are "repeats": nobody was asked, nor would be if `spec` reuses answers. The keys
     "lanes", "asked", "labels" and "sources" have numbers by "was" and "would"; "newly" and "no_longer" differ. How many
     are asked a day, in UTC, is "load": the mean and the busiest day. What nobody sees is "passed", with the expected
     number of incorrect labels and its 95 % interval, None if it cannot be estimated.

@@ -122,7 +122,10 @@ def claim(conn: Conn, loop: str) -> Claimed | None:
 
 
 def judged(conn: Conn, output_id: UUID) -> Judged:
-    """Return the output's feedback, by reviewer, and the answer on which they agree. A repeat has those of its original."""
+    """Return the output's feedback, by reviewer, and the answer on which they agree.
+
+    A repeat has those of its original.
+    """
     row = conn.execute(
         """
         select o.label as model_label, (

@@ -31,8 +31,8 @@ NEWEST = """
         order by seq desc limit 1
     ) a on o.state = 'answered' and a.reviewers > 0
 """
-"""The reviewers' answer, if the status of the output `o` shows one. They gave it about the output `a.of`: `o` itself, or
-the original of a repeat.
+"""The reviewers' answer, if the status of the output `o` shows one. They gave it about the output `a.of`: `o`, or the
+original of a repeat.
 """
 CORRECTED = """(
     o.label is not null and case when a.label is null

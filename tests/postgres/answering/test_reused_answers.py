@@ -131,7 +131,7 @@ def test_the_same_new_content_in_many_requests_at_once_is_one_question(
     for _ in range(10):
         text = str(uuid4())
         keys = [f"{i}/{text}" for i in range(8)]
-        together(*[lambda key=key: client.submit(output(key, text)) for key in keys])  # type: ignore[misc] # noqa: B023
+        together(*[lambda key=key: client.submit(output(key, text)) for key in keys])  # noqa: B023
         with pets.transaction() as conn:
             pool = conn.execute("select key from pool where key = any(%s)", [keys]).fetchall()
         assert len(pool) == 1

@@ -1,4 +1,4 @@
-"""What a person answered once counts once: in the error rate, in training and in reports; Postgres sees to it."""
+"""Repeats count once: not in the error rate, in training or in reports. Postgres refuses what must not be."""
 
 from __future__ import annotations
 
