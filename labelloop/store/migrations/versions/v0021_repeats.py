@@ -3,6 +3,9 @@
 A repeat has no answer and no feedback of its own: it points to its original, and its state follows that of the
 original. So no estimate, training set or count of work can count one answer twice. Several places write answers and
 states, and more may come; a trigger at the commit sees what all of them leave behind.
+
+Functions that look into `repeats` turn sequential scans off: while the table has no statistics, the planner expects a
+match on its first pages and would read all of it.
 """
 
 from __future__ import annotations
@@ -44,7 +47,8 @@ SQL = """
         'As in pool, for the case that it must be asked itself; null if its lane is pass.';
     comment on column repeats.since is 'Time from which it follows an original.';
 
-    create function repeats_are_sound() returns trigger language plpgsql as $$
+    create function repeats_are_sound() returns trigger language plpgsql
+        set enable_seqscan = off as $$
     begin
         if exists (select from repeats where output_id = new.original_id)
             or exists (select from repeats where original_id = new.output_id) then
@@ -68,7 +72,8 @@ SQL = """
     create trigger repeats_are_sound before insert or update on repeats
         for each row execute function repeats_are_sound();
 
-    create function answers_end_repeats() returns trigger language plpgsql as $$
+    create function answers_end_repeats() returns trigger language plpgsql
+        set enable_seqscan = off as $$
     begin
         delete from repeats where output_id = new.output_id;  -- somebody answered this very output
         return null;
@@ -97,7 +102,8 @@ SQL = """
         return new;
     end $$;
 
-    create or replace function feedback_changes_are_recorded() returns trigger language plpgsql as $$
+    create or replace function feedback_changes_are_recorded() returns trigger language plpgsql
+        set enable_seqscan = off as $$
     declare
         of_output uuid;
         of_reviewer uuid;
@@ -123,7 +129,8 @@ SQL = """
         return null;
     end $$;
 
-    create function repeats_are_recorded() returns trigger language plpgsql as $$
+    create function repeats_are_recorded() returns trigger language plpgsql
+        set enable_seqscan = off as $$
     begin
         if coalesce(new."loop", old."loop") = current_setting('labelloop.removes_loop', true)
             or not exists (select from feedback where model_output_id in (old.original_id, new.original_id)) then
@@ -185,7 +192,8 @@ SQL = """
         end if;
     end $$;
 
-    create function repeats_follow(of_original uuid) returns void language plpgsql as $$
+    create function repeats_follow(of_original uuid) returns void language plpgsql
+        set enable_seqscan = off as $$
     declare
         first record;
         heir uuid;
