@@ -55,7 +55,8 @@ def placements(conn: Conn, spec: LoopSpec, since: datetime | None = None) -> Ite
 def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datetime | None = None) -> Report:
     """Return what `spec` would have sent of the outputs that came since then, beside what was sent.
 
-    Their number is "outputs". Those that do not fit the form of `spec` are "refused", and in no other count. The keys
+    Their number is "outputs". Those that do not fit the form of `spec` are "refused", and in no other count. Those with
+    the answer of an earlier output are "repeats": nobody was asked, nor would be if `spec` reuses answers. The keys
     "lanes", "asked", "labels" and "sources" have numbers by "was" and "would"; "newly" and "no_longer" differ. How many
     are asked a day, in UTC, is "load": the mean and the busiest day. What nobody sees is "passed", with the expected
     number of incorrect labels and its 95 % interval, None if it cannot be estimated.
@@ -67,16 +68,20 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
     }
     was, would = _Side(), _Side()
     labels, sources = set[str](), set[str]()
-    total, refused, newly, no_longer = 0, 0, 0, 0
+    total, refused, repeats, newly, no_longer = 0, 0, 0, 0, 0
     for row, placed in placements(conn, spec, since):
         total += 1
         if placed is None:
             refused += 1
             continue
         answer, source = drawn.get(row.id), _known(sources, row.source)
-        was.add(row, row.lane, row.triggered, _known(labels, row.label), source, answer)
-        would.add(row, placed.lane, placed.triggered, _known(labels, placed.label), source, answer)
-        asked, would_ask = row.lane != Lane.PASS, placed.lane != Lane.PASS
+        repeats += row.repeats
+        alone = not (row.repeats and spec.reuse_answers)
+        if not row.repeats:
+            was.add(row, row.lane, row.triggered, _known(labels, row.label), source, answer)
+        if alone:
+            would.add(row, placed.lane, placed.triggered, _known(labels, placed.label), source, answer)
+        asked, would_ask = row.lane != Lane.PASS and not row.repeats, placed.lane != Lane.PASS and alone
         newly += would_ask and not asked
         no_longer += asked and not would_ask
     return {
@@ -84,6 +89,7 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
         "since": since,
         "outputs": total,
         "refused": refused,
+        "repeats": repeats,
         "asked": {"was": was.asked, "would": would.asked},
         "newly": newly,
         "no_longer": no_longer,

@@ -111,7 +111,7 @@ def _reviewed(
 
 
 def _left_out(rows: LeftOut) -> Report:
-    return {"without_label": rows.without_label, "unknown_stratum": rows.unknown_stratum}
+    return {"without_label": rows.without_label, "unknown_stratum": rows.unknown_stratum, "repeats": rows.repeats}
 
 
 def _sentences(report: Report) -> Iterable[str]:
@@ -198,6 +198,11 @@ def _about_left_out(report: Report) -> Iterable[str]:
         )
     if left["without_label"]:
         yield f"{_count(left['without_label'], 'output is', 'outputs are')} left out: the pipeline gave no label."
+    if left["repeats"]:
+        yield (
+            f"{_count(left['repeats'], 'output is', 'outputs are')} left out: an earlier output has the same content "
+            "and brings its answer."
+        )
     if report["unclear"]:
         yield f"{_count(report['unclear'], 'output is', 'outputs are')} left out: no reviewer gave a clear answer."
 

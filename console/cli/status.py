@@ -23,6 +23,7 @@ RARE_STATES = (
     "unreadable",
     "dead_deliveries",
     "rests_on_correction",
+    "repeats",
     "outbox_waiting",
     "outbox_refused",
     "budget",
@@ -45,6 +46,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     rests_on_correction: outputs after a corrected step of the same trace.
 
+    repeats: outputs that have the answer of an earlier output with the same content.
+
     outbox_waiting, outbox_refused: rows of the table outbox that are not taken yet, and rows that cannot be stored.
 
     budget: the tasks of today, in UTC, and the limits that are used up.
@@ -53,7 +56,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     from labelloop.store.callbacks import registered
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
-    from labelloop.store.tables import outputs, runs, unreadable
+    from labelloop.store.tables import outputs, repeats, runs, unreadable
     from labelloop.store.tables import versions as version_store
 
     rows = []
@@ -71,6 +74,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "unreadable": unreadable.outputs(conn, name),
                     "dead_deliveries": registered.dead(conn, name),
                     "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,
+                    "repeats": repeats.count(conn, name),
                     "outbox_waiting": written[name].waiting if name in written else 0,
                     "outbox_refused": written[name].refused if name in written else 0,
                     "budget": spent.words() if spent else None,

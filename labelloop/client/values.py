@@ -69,6 +69,10 @@ class Status:
     """The corrected earlier steps of its trace: {"loop", "key", "step", "label", "correction"}. `correction` is None if
     people only rejected the label.
     """
+    repeats: dict[str, Any] | None = None
+    """The earlier output with the same content, whose answer it has: {"key", "id", "answered_by"}. None if it is asked
+    for itself.
+    """
     spec_version: int | None = None
     """Number of the version of the loop's spec that decided whether people see it."""
     label: str | None = None

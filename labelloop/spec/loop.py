@@ -42,6 +42,8 @@ class LoopSpec(Strict):
     """The labels; those of labels.xml if there is one."""
     budget: Budget | None = None
     """Largest numbers of tasks a day; None means no limit."""
+    reuse_answers: bool = False
+    """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
     tolerance: float | None = Field(default=None, ge=0)

@@ -33,6 +33,8 @@ ROWS = {
     "batch_items": f"batch_id {_BATCHES}",
     "output_events": f"output_id {_OUTPUTS}",
     "outcomes": f"output_id {_OUTPUTS}",
+    "contents": "loop = %(loop)s",
+    "repeats": "loop = %(loop)s",
     "outputs": "loop = %(loop)s",
     "spec_versions": "loop = %(loop)s",
     "batches": "loop = %(loop)s",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from labelloop.errors import Failed
 from labelloop.outputs.output import OutputState
@@ -50,6 +51,9 @@ def _answer(conn: Conn, one: Claimed) -> dict[str, Any]:
         reviewers=fact["reviewers"],
         resolved_at=fact["resolved_at"] and datetime.fromisoformat(fact["resolved_at"]),
         rejected=fact["rejected"],
+        original_id=UUID(original) if (original := fact.get("original_id")) else None,
+        original=fact.get("original"),
+        answered_by=fact.get("answered_by"),
     )
     context = replace(contexts(conn, spec, [row])[row.id], comments=fact["comments"])
     data = status_json(spec, then, context)

@@ -81,6 +81,14 @@ class Step(BaseModel):
     correction: str | None
 
 
+class Repeated(BaseModel):
+    """The earlier output with the same content, whose answer an output has."""
+
+    key: str
+    id: UUID
+    answered_by: list[str] = Field(description="The people who answered it; empty before they have")
+
+
 class Status(BaseModel):
     """An output, and its reviewers' answer if its state is `answered`."""
 
@@ -98,6 +106,7 @@ class Status(BaseModel):
     trace: str | None
     step: str | None
     spec_version: int | None = Field(description="Version of the loop's spec that chose the lane")
+    repeats: Repeated | None = Field(description="The output whose answer it has; null if it is asked for itself")
     rests_on: list[Step] = Field(description="Earlier steps of its trace that people corrected")
     outcome: Outcome | None
     label: str | None = Field(description="The answer of the reviewers")

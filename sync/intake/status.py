@@ -88,6 +88,7 @@ def status_json(spec: LoopSpec, row: Status, context: Context) -> dict[str, Any]
         "trace": row.trace,
         "step": row.step,
         "spec_version": row.spec_version,
+        "repeats": _repeats_json(row),
         "rests_on": [asdict(step) for step in context.rests_on],
         "label": label,
         "approval": approval,
@@ -100,6 +101,13 @@ def status_json(spec: LoopSpec, row: Status, context: Context) -> dict[str, Any]
         "answered_at": row.resolved_at.isoformat() if answered and row.resolved_at else None,
         "outcome": None if context.outcome is None else outcome_json(context.outcome),
     }
+
+
+def _repeats_json(row: Status) -> dict[str, Any] | None:
+    if row.original_id is None:
+        return None
+    answered = row.state == OutputState.ANSWERED
+    return {"key": row.original, "id": row.original_id, "answered_by": list(row.answered_by or ()) if answered else []}
 
 
 def outcome_json(outcome: Outcome) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, loops, versions
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables.outputs import Row, Stored
+from sync.intake import repeating
 
 MAX_PROBLEMS = 100
 """Reading stops after this many invalid lines."""
@@ -145,6 +146,8 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
     new, known, conflicts = output_store.insert(
         conn, spec.name, list(batch.rows.values()), loops.spec_version(conn, spec)
     )
+    if spec.reuse_answers:
+        new = repeating.follow(conn, spec, new, batch.rows)
     if any(stored.state == "waiting" for stored in new):
         if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from labelloop.outputs.content import content_sha256
 from labelloop.queue.explaining import explain
 from labelloop.queue.lanes import Lane
 from labelloop.spec import trigger
@@ -31,10 +32,12 @@ class Tried:
 def tried(spec: LoopSpec, lines: Iterable[Line]) -> Iterator[Tried]:
     """Yield what the intake would do with each line, as if no key were known before.
 
-    A line whose key an earlier line has too is refused if its body differs.
+    A line whose key an earlier line has too is refused if its body differs. In a loop with `reuse_answers`, a line with
+    the content of an earlier line that would be asked is not asked. Outputs that are stored already are not known here.
     """
     parts = trigger.parts(spec.trigger, spec.labels)
     seen: dict[str, tuple[int, bytes]] = {}
+    asked: dict[bytes, tuple[int, str]] = {}
     for number, raw in lines:
         batch = read(spec, [(number, raw)])
         for problem in batch.invalid:
@@ -46,5 +49,10 @@ def tried(spec: LoopSpec, lines: Iterable[Line]) -> Iterator[Tried]:
                 yield Tried(number, key, False, None, None, None, why)
                 continue
             placed = row.placement
+            people = placed.lane != Lane.PASS
             why = explain(row.output, placed, spec, parts)
-            yield Tried(number, key, placed.lane != Lane.PASS, placed.lane, placed.label, placed.confidence, why)
+            if content := content_sha256(row.output, spec.config, placed.label) if spec.reuse_answers else None:
+                line, of = asked.get(content, (number, key)) if not people else asked.setdefault(content, (number, key))
+                if of != key:
+                    people, why = False, f"it would have the answer of line {line}, which has the same content; {why}"
+            yield Tried(number, key, people, placed.lane, placed.label, placed.confidence, why)

@@ -215,6 +215,8 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
     click.echo(f"{found['newly']:,} more would be asked, and {found['no_longer']:,} of those asked would not.")
     if found["refused"]:
         click.echo(f"{_count(found['refused'], 'output')} would be refused, and are in no other number.")
+    if found["repeats"]:
+        click.echo(f"{_count(found['repeats'], 'output')} had the answer of an earlier one with the same content.")
     click.echo()
     rows = [{"asked": lane, **numbers} for lane, numbers in found["lanes"].items() if any(numbers.values())]
     rows += [{"asked": f"a day ({key})", **_of_load(load, key)} for key in ("mean", "busiest")]

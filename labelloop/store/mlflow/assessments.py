@@ -122,12 +122,16 @@ def claim(conn: Conn, loop: str) -> Claimed | None:
 
 
 def judged(conn: Conn, output_id: UUID) -> Judged:
-    """Return the output's feedback, by reviewer, and the answer on which they agree."""
+    """Return the output's feedback, by reviewer, and the answer on which they agree.
+
+    A repeat has those of its original.
+    """
     row = conn.execute(
         """
         select o.label as model_label, (
-            select a.label from answers a where a.output_id = o.id order by a.seq desc limit 1) as answer
-        from outputs o where o.id = %(id)s
+            select a.label from answers a where a.output_id = coalesce(r.original_id, o.id) order by a.seq desc limit 1
+        ) as answer
+        from outputs o left join repeats r on r.output_id = o.id where o.id = %(id)s
         """,
         {"id": output_id},
     ).fetchone()
@@ -136,9 +140,13 @@ def judged(conn: Conn, output_id: UUID) -> Judged:
         rows_of(conn, Judgement)
         .execute(
             """
-            select f.reviewer_id, coalesce(r.email, r.name, r.id::text) as reviewer, f.approval, f.comment, f.label
-            from feedback f join reviewers r on r.id = f.reviewer_id
-            where f.model_output_id = %(id)s order by reviewer, f.reviewer_id
+            select f.reviewer_id, coalesce(r.email, r.name, r.id::text) as reviewer, f.comment, f.label,
+                case when about.label is not distinct from o.label then f.approval
+                    else f.label = o.label end as approval
+            from outputs o left join repeats s on s.output_id = o.id
+            join feedback f on f.model_output_id = coalesce(s.original_id, o.id)
+            join outputs about on about.id = f.model_output_id join reviewers r on r.id = f.reviewer_id
+            where o.id = %(id)s order by reviewer, f.reviewer_id
             """,
             {"id": output_id},
         )

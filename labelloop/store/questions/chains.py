@@ -26,15 +26,20 @@ ORDER = "coalesce({0}.produced_at, {0}.received_at), {0}.received_at, coalesce({
 """Order of the outputs of a trace: two of them never have the same place."""
 NEWEST = """
     lateral (
-        select label, reviewers from answers where output_id = o.id order by seq desc limit 1
+        select label, reviewers, output_id as of from answers
+        where output_id = coalesce((select original_id from repeats r where r.output_id = o.id), o.id)
+        order by seq desc limit 1
     ) a on o.state = 'answered' and a.reviewers > 0
 """
-"""The reviewers' answer, if the status of the output `o` shows one."""
+"""The reviewers' answer, if the status of the output `o` shows one. They gave it about the output `a.of`: `o`, or the
+original of a repeat.
+"""
 CORRECTED = """(
     o.label is not null and case when a.label is null
-        then (select bool_and(f.approval is false) from feedback f where f.model_output_id = o.id)
+        then (select bool_and(f.approval is false) from feedback f where f.model_output_id = a.of)
         else a.label <> o.label and not exists (
-            select from feedback f where f.model_output_id = o.id and f.label = a.label and f.approval
+            select from feedback f join outputs about on about.id = f.model_output_id
+            where f.model_output_id = a.of and f.label = a.label and f.approval and about.label = o.label
         ) end
 )"""
 """Whether `a`, the newest answer of the output `o`, says that the pipeline's label is incorrect.
@@ -156,11 +161,14 @@ def resting(conn: Conn, spec: LoopSpec) -> dict[str | None, int]:
 
 
 def corrections(conn: Conn, spec: LoopSpec) -> dict[str | None, tuple[int, int]]:
-    """Count, by step, the answered outputs of the loop that have a label of the pipeline, and the corrected ones."""
+    """Count, by step, the answered outputs of the loop that have a label of the pipeline, and the corrected ones.
+
+    Repeats are left out.
+    """
     rows = conn.execute(
         f"""
         select o.step, count(*) as answered, count(*) filter (where {CORRECTED}) as corrected
-        from outputs o join {NEWEST} where o.loop = %(loop)s and o.label is not null group by o.step
+        from outputs o join {NEWEST} where o.loop = %(loop)s and o.label is not null and a.of = o.id group by o.step
         """,
         {"loop": spec.name},
     )

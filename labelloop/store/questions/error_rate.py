@@ -1,6 +1,7 @@
 """Statements about the error rate of the pipeline's labels: answers that chance chose, and the sizes of their strata.
 
-Outputs without a label of the pipeline and outputs of an unknown stratum are left out everywhere, and counted.
+Outputs without a label of the pipeline, outputs of an unknown stratum and repeats are left out everywhere, and counted.
+Whether an output is a repeat does not depend on its lane. So chance chose fairly from those that are none.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ from datetime import datetime
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.repeats import NO_REPEAT
 
 OF_STEP = "(%(all_steps)s or o.step is not distinct from %(step)s)"
-CHOSEN = f"{OF_STEP} and o.loop = %(loop)s and o.lane in ('holdout', 'control', 'audit') and o.triggered is not null"
+CHOSEN = f"""
+    {OF_STEP} and o.loop = %(loop)s and o.lane in ('holdout', 'control', 'audit') and o.triggered is not null
+    and {NO_REPEAT}
+"""
 NEWEST = """
     select distinct on (output_id) output_id, label, reviewers from answers
     where loop = %(loop)s order by output_id, seq desc
@@ -97,6 +102,8 @@ class LeftOut:
     """The pipeline gave no label, so there is nothing that could be incorrect."""
     unknown_stratum: int
     """They came before it was stored whether the trigger sends a held-out output."""
+    repeats: int
+    """They have the answer of an earlier output with the same content."""
 
 
 def answered(conn: Conn, loop: str, step: Step | None = None) -> list[Answered]:
@@ -159,7 +166,8 @@ def sizes(
                     case when triggered then %(newest_sent)s::timestamptz else %(newest)s::timestamptz end, '-infinity'
                 )) as later
             from outputs o
-            where {OF_STEP} and loop = %(loop)s and triggered is not null and label is not null group by 1, 2
+            where {OF_STEP} and loop = %(loop)s and triggered is not null and label is not null and {NO_REPEAT}
+            group by 1, 2
             """,
             {**_names(loop, step), "newest_sent": newest.get(True), "newest": newest.get(False), **values},
         )
@@ -204,9 +212,10 @@ def left_out(conn: Conn, loop: str, step: Step | None = None) -> LeftOut:
         .execute(
             f"""
             select count(*) filter (where label is null) as without_label,
-                count(*) filter (where label is not null and triggered is null) as unknown_stratum
+                count(*) filter (where label is not null and triggered is null) as unknown_stratum,
+                count(*) filter (where label is not null and triggered is not null) as repeats
             from outputs o where {OF_STEP} and loop = %(loop)s and lane <> 'gold'
-                and (label is null or triggered is null)
+                and (label is null or triggered is null or not {NO_REPEAT})
             """,
             _names(loop, step),
         )

@@ -21,18 +21,32 @@ EXPORT_ROWS = 2000
 COLUMNS = (
     "loop", "key", "model_output_id", "reviewer_id", "reviewer", "approval", "correction", "comment", "label",
     "model_label", "model_version", "lane", "holdout", "answer", "agreement", "created_at", "updated_at", "deleted",
+    "repeats",
 )  # fmt: skip
-"""Columns of a row: the feedback of one reviewer on one output, and the answer of all its reviewers."""
+"""Columns of a row: the feedback of one reviewer on one output, and the answer of all its reviewers.
+
+A repeat has the feedback on its original, whose key is in `repeats`.
+"""
 _SELECTED = """
-    o.loop, o.key, p.output_id as model_output_id, p.reviewer_id, r.email as reviewer, f.approval, f.correction,
-    f.comment, f.label, o.label as model_label, o.model_version, o.lane::text, o.holdout,
-    case when f.id is not null then a.label end as answer, case when f.id is not null then a.agreement end as agreement,
-    f.created_at, f.updated_at, f.id is null as deleted
+    select o.loop, o.key, p.output_id as model_output_id, p.reviewer_id, r.email as reviewer,
+    case when g.id is null or about.label is not distinct from o.label then coalesce(f.approval, g.approval)
+        else g.label = o.label end as approval,
+    case when g.id is null or about.label is not distinct from o.label then coalesce(f.correction, g.correction)
+        when g.label <> o.label then g.label end as correction,
+    coalesce(f.comment, g.comment) as comment, coalesce(f.label, g.label) as label, o.label as model_label,
+    o.model_version, o.lane::text, o.holdout, case when coalesce(f.id, g.id) is not null then a.label end as answer,
+    case when coalesce(f.id, g.id) is not null then a.agreement end as agreement,
+    coalesce(f.created_at, g.created_at) as created_at, coalesce(f.updated_at, g.updated_at) as updated_at,
+    coalesce(f.id, g.id) is null as deleted, case when g.id is not null then about.key end as repeats
     from pairs p join outputs o on o.id = p.output_id and (%(source)s::text is null or o.source = %(source)s)
     join reviewers r on r.id = p.reviewer_id
     left join feedback f on f.model_output_id = p.output_id and f.reviewer_id = p.reviewer_id
+    left join repeats s on s.output_id = p.output_id
+    left join feedback g on g.model_output_id = s.original_id and g.reviewer_id = p.reviewer_id and f.id is null
+    left join outputs about on about.id = s.original_id
     left join lateral (
-        select label, agreement from answers where output_id = p.output_id order by seq desc limit 1
+        select label, agreement from answers where output_id = coalesce(s.original_id, p.output_id)
+        order by seq desc limit 1
     ) a on true
     order by p.output_id, p.reviewer_id
 """
@@ -40,7 +54,11 @@ _ALL = f"""
     with pairs as (
         select f.model_output_id as output_id, f.reviewer_id
         from feedback f join outputs o on o.id = f.model_output_id where o.loop = %(loop)s
-    ) select {_SELECTED}
+        union all
+        select s.output_id, f.reviewer_id from repeats s join feedback f on f.model_output_id = s.original_id
+        where s.loop = %(loop)s and not exists (
+            select from feedback own where own.model_output_id = s.output_id and own.reviewer_id = f.reviewer_id)
+    ) {_SELECTED}
 """
 _CHANGED = f"""
     with changes as (
@@ -51,7 +69,10 @@ _CHANGED = f"""
         union
         select f.model_output_id, f.reviewer_id from feedback f
         where f.model_output_id in (select output_id from changes)
-    ) select {_SELECTED}
+        union
+        select s.output_id, f.reviewer_id from repeats s join feedback f on f.model_output_id = s.original_id
+        where s.output_id in (select output_id from changes)
+    ) {_SELECTED}
 """
 _EXAMPLES = """
     select o.data, o.label as model_label, a.label as answer, w.results as written

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from labelloop.reading.ids import AnnotationId
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.repeats import NO_REPEAT
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ def lost_between_hops(conn: Conn, loop: str, overlap: int) -> int:
 
     - annotations that count, without feedback of their reviewer and without a note that they cannot be read
     - outputs on which enough reviewers agree, without an answer that has a label (a tie is an answer without a label)
-    - answered outputs without a row in `answers`
+    - answered outputs without a row in `answers`, except repeats
 
     Enough reviewers are `overlap`, or the overlap of the task if it was raised.
     """
     row = conn.execute(
-        """
+        f"""
         with answered as (
             select distinct a.output_id, a.instance, coalesce(a.updated_by, a.completed_by) as who
             from annotations a join outputs o on o.id = a.output_id
@@ -97,7 +98,7 @@ def lost_between_hops(conn: Conn, loop: str, overlap: int) -> int:
             + (select count(*) from agreed g join outputs o on o.id = g.output_id
                left join newest n on n.output_id = o.id where o.state <> 'answered' or n.label is null)
             + (select count(*) from outputs o left join newest n on n.output_id = o.id
-               where o.loop = %(loop)s and o.state = 'answered' and n.output_id is null) as n
+               where o.loop = %(loop)s and o.state = 'answered' and n.output_id is null and {NO_REPEAT}) as n
         """,
         {"loop": loop, "overlap": overlap},
     ).fetchone()

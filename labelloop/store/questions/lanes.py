@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.repeats import NO_REPEAT
 from labelloop.versions.items import ItemToLabel
 
 
@@ -34,11 +35,11 @@ def held_out_without_answer(conn: Conn, loop: str, limit: int) -> list[ItemToLab
     """Return random outputs of the hold-out lane that have no answer yet; ids are random, so their order is too."""
     cursor = rows_of(conn, ItemToLabel)
     return cursor.execute(
-        """
+        f"""
         select o.id as output_id, o.key, o.data, o.label as pipeline_label, o.confidence as pipeline_confidence
         from outputs o
         where o.loop = %(loop)s and o.lane = 'holdout' and o.state in ('waiting', 'pushing', 'in_review')
-            and not exists (select from answers a where a.output_id = o.id)
+            and {NO_REPEAT} and not exists (select from answers a where a.output_id = o.id)
         order by o.id limit %(limit)s
         """,
         {"loop": loop, "limit": limit},

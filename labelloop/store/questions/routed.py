@@ -41,6 +41,8 @@ class Routed:
     triggered: bool | None
     width: int
     """Length of its embedding; 0 without one."""
+    repeats: bool
+    """Whether it has the answer of an earlier output with the same content."""
 
     def output(self) -> Output:
         """Return the output as it was submitted, as far as a rule can read it: without its embedding and its time."""
@@ -66,12 +68,13 @@ class Routed:
 
 def routed(conn: Conn, loop: str, since: datetime | None = None) -> Iterator[Routed]:
     """Yield the loop's outputs that came since then, in no order. At most AT_ONCE of them are in memory."""
-    names = columns(Routed).removesuffix(", width")
+    names = columns(Routed).removesuffix(", width, repeats")
     with conn.cursor(name="routed", row_factory=kwargs_row(Routed)) as cursor:
         cursor.itersize = AT_ONCE
         cursor.execute(
             f"""
-            select {names}, coalesce(array_length(embedding, 1), 0) as width
+            select {names}, coalesce(array_length(embedding, 1), 0) as width,
+                exists (select from repeats r where r.output_id = outputs.id) as repeats
             from outputs where loop = %(loop)s and received_at >= coalesce(%(since)s::timestamptz, '-infinity')
             """,
             {"loop": loop, "since": since},

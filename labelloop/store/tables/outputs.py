@@ -72,6 +72,12 @@ class Status:
     step: str | None
     spec_version: int | None
     """Number of the loop's spec that chose the lane; None if it came before these numbers were recorded."""
+    original_id: UUID | None
+    """The output whose answer it has, because the content is the same; None if it is asked for itself."""
+    original: str | None
+    """Key of that output."""
+    answered_by: Sequence[str] | None
+    """The people who answered that output, by login; None without one."""
 
 
 def insert(
@@ -151,11 +157,16 @@ def find(conn: Conn, loop: str, keys: Sequence[str], source: str | None = None) 
         """
         select o.id, o.loop, o.key, o.state, o.lane, o.label, o.confidence, o.model_version, o.received_at,
             o.source, o.trace, o.step, o.spec_version, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
-            (select bool_and(approval is false) from feedback where model_output_id = o.id) as rejected
-        from outputs o
+            (select bool_and(approval is false) from feedback
+             where model_output_id = coalesce(r.original_id, o.id)) as rejected,
+            r.original_id, (select key from outputs where id = r.original_id) as original,
+            (select array_agg(coalesce(p.email, p.name, p.id::text) order by f.created_at)
+             from feedback f join reviewers p on p.id = f.reviewer_id
+             where f.model_output_id = r.original_id) as answered_by
+        from outputs o left join repeats r on r.output_id = o.id
         left join lateral (
             select label, agreement, reviewers, resolved_at from answers
-            where output_id = o.id order by seq desc limit 1
+            where output_id = coalesce(r.original_id, o.id) order by seq desc limit 1
         ) a on true
         where o.loop = %(loop)s and o.key = any(%(keys)s) and (%(source)s::text is null or o.source = %(source)s)
         order by array_position(%(keys)s::text[], o.key)
@@ -168,8 +179,10 @@ def comments(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     """Return the reviewers' comments on each of the outputs, oldest first; outputs without any are left out."""
     rows = conn.execute(
         """
-        select model_output_id as id, array_agg(comment order by created_at) as comments
-        from feedback where model_output_id = any(%(ids)s) and comment is not null group by 1
+        select o.id, array_agg(f.comment order by f.created_at) as comments
+        from unnest(%(ids)s::uuid[]) as o (id) left join repeats r on r.output_id = o.id
+        join feedback f on f.model_output_id = coalesce(r.original_id, o.id)
+        where f.comment is not null group by 1
         """,
         {"ids": list(output_ids)},
     )

@@ -59,7 +59,7 @@ def test_a_row_has_the_feedback_and_the_answer_of_all_reviewers(desk: Desk) -> N
     assert {name: row[name] for name in row if name not in ("reviewer_id", "created_at", "updated_at")} == {
         "loop": "pets", "key": "a", "model_output_id": str(one), "reviewer": "anna", "approval": False,
         "correction": "dog", "comment": 'it "barks"', "label": "dog", "model_label": "cat", "model_version": "7",
-        "lane": "rule", "holdout": False, "answer": "dog", "agreement": 1.0, "deleted": False,
+        "lane": "rule", "holdout": False, "answer": "dog", "agreement": 1.0, "deleted": False, "repeats": None,
     }  # fmt: skip
     assert exported(desk, since=cursor) == ([], cursor)
 

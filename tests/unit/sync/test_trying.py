@@ -75,3 +75,16 @@ def test_a_line_that_the_intake_would_refuse_says_why_and_stops_no_other() -> No
     ]  # fmt: skip
     assert found[3].why == "refused: line 2 has this key with another body"
     assert found[2].why.startswith("refused: probabilities.cat: must lie between")
+
+
+def test_a_line_with_the_content_of_an_earlier_one_is_asked_once_if_the_loop_reuses_answers() -> None:
+    spec = SPEC.model_copy(update={"reuse_answers": True, "audit": 0.0, "holdout": 0.0, "trigger": "label == 'cat'"})
+    lines = [
+        line(1, "sure", 0.1), line(2, "a", 0.9), line(3, "b", 0.8), line(4, "surer", 0.05),
+        line(5, "c", 0.9, data={"text": "y"}), line(6, "a", 0.9),
+    ]  # fmt: skip
+    found = list(tried(spec, lines))
+    assert [one.asked for one in found] == [False, True, False, False, True, True]
+    assert "the answer of line 2" in found[2].why
+    assert "the answer of line 2" in found[3].why
+    assert [one.asked for one in tried(SPEC.model_copy(update={"trigger": "label == 'cat'"}), lines[1:3])] == [True] * 2

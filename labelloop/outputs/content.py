@@ -1,0 +1,38 @@
+"""Content: what people answer about. Two outputs of a loop with equal content have the same answer. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
+from labelloop.labeling.structured import nearest_answer
+from labelloop.outputs.output import Output
+from labelloop.reading import strict_json
+
+
+def content_sha256(output: Output, config: LabelingConfig, label: str | None) -> bytes | None:
+    """Return the hash of the output's content and its source; `label` is the pipeline's label.
+
+    The content is `data`, whatever the order of names and blanks. The pipeline's label and result are part of it if
+    people only approve them or write a text: then the answer is about them. Otherwise the answer is one about the data.
+    The source is part of the hash, so that a pipeline learns nothing about the outputs of another one.
+
+    None if the content cannot be compared: for gold, which checks people, and for an output of a trace if the form
+    shows the steps before it.
+    """
+    if output.gold is not None or (config.shows_steps and output.trace is not None):
+        return None
+    content: dict[str, object] = {"data": output.data, "source": output.source}
+    if config.kind is Kind.LABEL and not config.labels:
+        content |= {"label": label, "result": output.result}
+    return hashlib.sha256(strict_json.dumps(content).encode()).digest()
+
+
+def still_fits(answer: str, config: LabelingConfig, labels: frozenset[str]) -> bool:
+    """Return whether people could give this answer with the form of today; `labels` are those of the loop."""
+    if config.answer is config.verdict:
+        return True
+    if config.kind is Kind.LABEL and labels and answer not in labels:
+        return False
+    return nearest_answer(config.answer, answer) == answer
