@@ -82,7 +82,7 @@ class Skippable(LabelloopError):
 
 class InvalidOutput(Skippable):
     """An output breaks the rules of the intake. `path` is the field, such as `probabilities.cat`; "" for the whole
-    output. `line` is its number in the request, from 1; None if it is not known.
+    output. `line` is its number in the request, from 1, or None.
     """
 
     def __init__(self, path: str, message: str, *, status: int = 422, line: int | None = None) -> None:

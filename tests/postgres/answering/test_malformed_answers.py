@@ -1,4 +1,4 @@
-"""Each malformed case in what comes back from people: feedback over HTTP, and the outcome of an output."""
+"""The routes of feedback and of outcomes refuse each malformed case, and store nothing of it."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_it_is_refused_with_its_field_and_nothing_is_stored(
     assert rows(pets) == before
 
 
-def test_the_output_is_still_answered_by_what_is_correct(service: str) -> None:
+def test_the_output_is_still_answered_by_correct_feedback(service: str) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     said = httpx.post(f"{service}/v1/loops/pets/feedback", content=GIVEN, headers=headers, timeout=60)
     assert (said.status_code, said.json()["answer"]) == (201, "cat")

@@ -67,7 +67,7 @@ def test_the_refusal_names_the_field(doors: Doors, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MALFORMED.keys() - NO_LINE))
-def test_a_file_with_it_is_sent_without_that_line_or_not_at_all_and_try_says_the_same(doors: Doors, name: str) -> None:
+def test_a_file_is_sent_without_the_malformed_line_or_not_at_all_and_try_agrees(doors: Doors, name: str) -> None:
     raw = MALFORMED[name]
     (doors.folder / "pets").mkdir()
     (doors.folder / "pets" / "loop.yaml").write_text(SPEC)
