@@ -65,8 +65,8 @@ def add(conn: Conn, name: str, scopes: Sequence[str], limits: Limits = NO_LIMITS
 def rotate(conn: Conn, name: str, overlap: timedelta, end: str | None = None) -> str:
     """Replace the token by a new one and return it. The previous one stays valid for `overlap`.
 
-    Scopes, limits and logins stay. While an earlier overlap lasts, two tokens work. Then the new one ends the token that
-    `end` names (OLDEST or NEWEST) at once, or both if `overlap` is 0.
+    Scopes, limits and logins stay. While an earlier overlap lasts, two tokens work. Then the new one ends the token
+    that `end` names (OLDEST or NEWEST) at once, or both if `overlap` is 0.
 
     Raises UsageError if no valid token has the name, and if two work and nothing tells which one ends.
     """
