@@ -9,11 +9,12 @@ from functools import partial
 from flask import Flask
 
 from backend import review
+from backend.description import OPERATIONS, SCHEMES
 from backend.gauges import Gauges
 from backend.serve import protocol
 from backend.serve.champions import Champions
 from backend.serve.predict import Predictor
-from labelloop.process import log, service
+from labelloop.process import log, openapi, service
 from labelloop.process.serving import AT_START, SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
@@ -28,6 +29,7 @@ def create_app(settings: Settings, database: Database) -> Flask:
     app.extensions["labelloop.champions"] = champions
     app.register_blueprint(protocol.blueprint(settings, database, champions, predictor, metrics))
     review.register(app, settings, database)
+    app.register_blueprint(openapi.blueprint("labelloop backend: review API", OPERATIONS, SCHEMES))
     return app
 
 

@@ -82,13 +82,14 @@ class Skippable(LabelloopError):
 
 class InvalidOutput(Skippable):
     """An output breaks the rules of the intake. `path` is the field, such as `probabilities.cat`; "" for the whole
-    output.
+    output. `line` is its number in the request, from 1, or None.
     """
 
-    def __init__(self, path: str, message: str, *, status: int = 422) -> None:
+    def __init__(self, path: str, message: str, *, status: int = 422, line: int | None = None) -> None:
         super().__init__(f"{path}: {message}" if path else message)
         self.path = path
         self.status = status
+        self.line = line
 
 
 class Unreadable(Skippable):

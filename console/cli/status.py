@@ -150,7 +150,7 @@ def migrate(settings: Settings, as_json: bool) -> None:
     is 1. If the labels of a loop changed, one line names the new and the removed ones. The next push sends the form.
     """
     from backend.learners.of_spec import check
-    from labelloop.spec.folder import load_all
+    from labelloop.spec.folder import load_all, unknown_steps
     from labelloop.store.migrate import migrate as apply
     from labelloop.store.tables import loops
 
@@ -173,8 +173,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
         to_stderr(warning)
     registered = [spec.name for spec in specs if spec.name not in at_rest]
     for spec in specs:
-        for missing in sorted(set(spec.steps.loops) - set(known)):
-            to_stderr(f"loop {spec.name!r}: steps.loops names {missing!r}, and there is no such loop")
+        for fault in unknown_steps(settings.loops_dir / spec.name, known):
+            to_stderr(str(fault))
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
     if faults:

@@ -13,7 +13,7 @@ import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -92,14 +92,16 @@ class Source:
             raise UsageError(f"{self.name} cannot be read as gzip: {exc}") from None
 
     def _in(self, file: BinaryIO, kind: str) -> Iterator[Line]:
-        if self.otlp_label is not None:
-            return _spans(lines_of(file, self.name, self.encoding), self.otlp_label)
-        if kind in TABLES:
-            return _mapped(self._keyed(csv_rows(lines_of(file, self.name, self.encoding), self.name)), self.map)
-        found = outputs_of(file, self.name, self.encoding)
+        faults: dict[int, str] = {}
+        if self.otlp_label is not None or kind in TABLES:
+            texts = lines_of(file, self.name, self.encoding, faults)
+            if self.otlp_label is not None:
+                return _spans(texts, faults, self.otlp_label)
+            return _mapped(self._keyed(csv_rows(texts, self.name, faults)), self.map)
+        found = outputs_of(file, self.name, self.encoding, faults)
         if self.map:
-            return _mapped(self._keyed(_objects(found)), self.map)
-        return _plain_lines(found)
+            return _mapped(self._keyed(_objects(found, faults)), self.map)
+        return _plain_lines(found, faults)
 
     def _keyed(self, rows: Iterable[Row]) -> Iterator[Row]:
         for number, row in rows:
@@ -133,17 +135,21 @@ def as_line(number: int, output: Mapping[str, Any]) -> bytes | Refused:
         return Refused(number, None, "", "holds half of a surrogate pair")
 
 
-def _plain_lines(lines: Iterable[bytes]) -> Iterator[Line]:
+def _plain_lines(lines: Iterable[bytes], faults: dict[int, str]) -> Iterator[Line]:
     for number, raw in enumerate(lines, start=1):
-        if raw.strip():
+        if number in faults:
+            yield number, refusal(number, InvalidOutput("", faults.pop(number)), key_of(raw))
+        elif raw.strip():
             yield number, checked(number, raw.rstrip(b"\r\n"))
 
 
-def _objects(lines: Iterable[bytes]) -> Iterator[Row]:
+def _objects(lines: Iterable[bytes], faults: dict[int, str]) -> Iterator[Row]:
     for number, raw in enumerate(lines, start=1):
         if not raw.strip():
             continue
         try:
+            if number in faults:
+                raise InvalidOutput("", faults.pop(number))
             value = strict_json.loads(raw)
         except InvalidOutput as exc:
             yield number, str(exc)
@@ -174,31 +180,38 @@ def _mapped(rows: Iterable[Row], given: Mapping[str, str]) -> Iterator[Line]:
             yield number, as_line(number, output)
 
 
-def _spans(lines: Iterator[str], label: str) -> Iterator[Line]:
-    """Yield the output of each model call, from one export request a line, or from one in the whole file."""
+def _spans(lines: Iterator[str], faults: dict[int, str], label: str) -> Iterator[Line]:
+    """Yield the output of each model call, from one export request a line, or from one in the whole file.
+
+    A request with a line in `faults` is refused as a whole.
+    """
     from labelloop.adapters import otlp
 
-    first = next((line for line in lines if line.strip()), "")
-    whole = _json(first) is None
-    requests: Iterable[tuple[int, str]]
-    if whole:  # one request that is written over several lines, or lines of which the first is not complete
-        rest = list(lines)
-        text = first + "".join(rest)
-        requests = [(1, text)] if _json(text) is not None else list(enumerate([first, *rest], start=1))
-    else:
-        requests = enumerate(chain([first], lines), start=1)
-    for number, text, is_last in _with_last((number, text) for number, text in requests if text.strip()):
-        if (payload := _json(text)) is None:
-            cut = "; the last line of a file that is still written may be cut" if is_last else ""
-            yield number, Refused(number, None, "", f"is not JSON{cut}")
-            continue
+    numbered = ((number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    if (first := next(numbered, None)) is None:
+        return
+    requests: Iterable[tuple[int, str]] = chain([first], numbered)
+    if _json(first[1]) is None:  # one request that is written over several lines, or the first line is not complete
+        several = list(requests)
+        text = "".join(line for _, line in several)
+        if _json(text) is not None:
+            requests, faults = [(1, text)], {1: next(iter(faults.values()))} if faults else {}
+        else:
+            requests = several
+    for number, text, is_last in _with_last(requests):
         errors: list[InvalidOutput] = []
         try:
+            if number in faults:
+                raise InvalidOutput("", faults.pop(number))
+            payload = strict_json.loads_large(text.encode())
             for output in otlp.outputs(payload, label=label, refused=errors.append):
                 yield number, as_line(number, output.to_json())
         except InvalidOutput as exc:
             errors.append(exc)
-        yield from ((number, refusal(number, error, None)) for error in errors)
+        cut = "; the last line of a file that is still written may be cut" if is_last and _json(text) is None else ""
+        for error in errors:
+            refused = refusal(number, error, None)
+            yield number, replace(refused, message=refused.message + cut)
 
 
 def _with_last(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str, bool]]:

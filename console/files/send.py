@@ -59,8 +59,10 @@ def send(client: Client, lines: Iterable[Line], loop: str | None, *, skip_bad: b
         except (InvalidOutput, Conflict) as exc:
             stored = found.new + found.known
             before = "1 output before them is" if stored == 1 else f"{stored} outputs before them are"
+            at = exc.line if isinstance(exc, InvalidOutput) else None  # a batch is one request
+            where = f"line {batch[at - 1][0]}: " if at is not None else ""
             raise Failed(
-                f"{exc}. Lines {batch[0][0]} to {batch[-1][0]} are not stored, {before}. "
+                f"{where}{exc}. Lines {batch[0][0]} to {batch[-1][0]} are not stored, {before}. "
                 "Correct the line and submit the file again, or pass --skip-bad"
             ) from None
     return found

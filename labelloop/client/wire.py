@@ -100,7 +100,8 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
         return Conflict(message)
     if status in (413, 422):
         key = f" (output {said['key']!r})" if said.get("key") else ""
-        return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status)
+        line = said["line"] if isinstance(said.get("line"), int) else None
+        return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status, line=line)
     if "error" not in said and said.get("status") != status:  # no problem of RFC 9457, nor one of an earlier labelloop
         return UsageError(
             f"{url} answers {status} and is not the intake (`labelloop up` prints the intake's address; it is "

@@ -29,6 +29,9 @@ OTHER_FILES = 128
 class Parked(BaseException):
     """The ticket of a parked request. It is no Exception, so that no error handler takes it for a failure."""
 
+    owner = ""
+    """Name of the caller, who may hold a fair share of the places."""
+
     def __init__(self, deadline: float) -> None:
         super().__init__()
         self.deadline = deadline
@@ -93,6 +96,14 @@ class Lot:
     def is_full(self) -> bool:
         return len(self._parked) >= self._most
 
+    def has_share(self, owner: str) -> bool:
+        """Return whether this caller may park one more request: see `is_fair`."""
+        parked = len(self._parked)
+        if is_fair(parked + 1, parked + 1, self._most):
+            return True
+        own = sum(ticket.owner == owner for _, ticket in list(self._parked.values()))
+        return is_fair(own + 1, parked + 1, self._most)
+
     def enter(self, channel: Any, ticket: Parked) -> None:
         """Take the channel out of the server's loop, and listen only for its end."""
         fd = channel._fileno
@@ -139,6 +150,14 @@ class Lot:
 
     def handle_error(self) -> None:
         pass
+
+
+def is_fair(own: int, taken: int, most: int) -> bool:
+    """Return whether a caller may hold `own` of the `taken` places: at most half of those that the others leave.
+
+    So one caller alone gets half of all `most` places, the next one a quarter, and some are always free for another.
+    """
+    return 2 * own <= most - (taken - own)
 
 
 class Task(WSGITask):  # type: ignore[misc]

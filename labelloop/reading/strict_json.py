@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 from labelloop.errors import InvalidOutput
@@ -39,13 +40,26 @@ def loads(raw: bytes) -> Any:
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as exc:
-        raise InvalidOutput("", f"is not JSON: {exc.msg} at character {exc.pos + 1}") from None
-    except _NoNumber as exc:
-        raise InvalidOutput(_where(text), f"{exc} is not a JSON number; give null if the value is missing") from None
+        raise _no_json(exc) from None
+    except _Bad:
+        raise _first_bad(text) from None
     # Below these sizes, and without an escape, there is nothing that the walk could find.
     if len(raw) > MAX_NODES or b"\\u" in raw:
         _walk(value)
     return value
+
+
+def loads_large(raw: bytes) -> Any:
+    """Return a value of any size whose parts the caller checks. Raises InvalidOutput.
+
+    It refuses NaN, infinity and names that are given twice.
+    """
+    try:
+        return json.loads(raw.decode(), parse_constant=_constant, object_pairs_hook=_pairs)
+    except _Bad as exc:
+        raise InvalidOutput(exc.name, str(exc)) from None
+    except (ValueError, RecursionError) as exc:
+        raise InvalidOutput("", f"is not JSON in UTF-8: {str(exc)[:200]}") from None
 
 
 def dumps(value: Any) -> str:
@@ -118,61 +132,92 @@ def _too_many() -> InvalidOutput:
     return InvalidOutput("", f"more than {MAX_NODES} values")
 
 
+class _Bad(Exception):
+    """A value that JSON or Postgres does not have: the reason, and the name if it is a name given twice."""
+
+    def __init__(self, reason: str, name: str = "") -> None:
+        super().__init__(reason)
+        self.name = name
+
+
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise InvalidOutput(_plain(twice), "is given twice")
+        raise _Bad("is given twice", _plain(twice))
     return value
 
 
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise InvalidOutput("", f"the number {digits[:40]} is too large")
+        raise _Bad(f"the number {digits[:40]} is too large")
     return value
 
 
 def _int(digits: str) -> int:
     if len(digits) > 20 or not -INT64 <= (value := int(digits)) < INT64:
-        raise InvalidOutput("", f"the number {digits[:40]} does not fit into 64 bits")
+        raise _Bad(f"the number {digits[:40]} does not fit into 64 bits")
     return value
 
 
-class _NoNumber(Exception):
-    """A NaN or an infinity, by its name in the text."""
-
-
 def _constant(name: str) -> NoReturn:
-    raise _NoNumber(name)
+    raise _Bad(f"{name} is not a JSON number; give null if the value is missing")
 
 
-def _where(text: str) -> str:
-    """Return the path of the first NaN or infinity in `text`; "" if the rest of it is not JSON either."""
+def _first_bad(text: str) -> InvalidOutput:
+    """Return the error of the first bad value in `text`, with its path; if the rest is not JSON either, its error."""
     try:
-        value = json.loads(text, parse_constant=lambda _: _NoNumber, parse_float=str, parse_int=str)
-    except ValueError:
-        return ""
-    stack: list[tuple[str, Any]] = [("", value)]
-    while stack:
-        path, node = stack.pop()
-        if node is _NoNumber:
-            return path
-        stack += reversed([(below[:MAX_PATH], child) for below, child in _children(path, node)])
-    return ""
+        value = _KEEPING.decode(text)
+    except json.JSONDecodeError as exc:
+        return _no_json(exc)
+    return next(_bad_in("", value))
 
 
-def _children(path: str, node: Any) -> list[tuple[str, Any]]:
+def _bad_in(path: str, node: Any) -> Iterator[InvalidOutput]:
+    """Yield the error of each bad value, in the order of the text. The depth is bounded by the scan."""
+    if isinstance(node, _Bad):
+        yield InvalidOutput(f"{path}.{node.name}".strip(".")[:MAX_PATH] if node.name else path, str(node))
+    for below, child in _children(path, node):
+        yield from _bad_in(below[:MAX_PATH], child)
+
+
+def _no_json(exc: json.JSONDecodeError) -> InvalidOutput:
+    return InvalidOutput("", f"is not JSON: {exc.msg} at character {exc.pos + 1}")
+
+
+def _kept(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a reader of values that returns the error instead of raising it."""
+
+    def keeping(given: Any) -> Any:
+        try:
+            return read(given)
+        except _Bad as exc:
+            return exc
+
+    return keeping
+
+
+def _children(path: str, node: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(node, dict):
-        return [(f"{path}.{_plain(key)}" if path else _plain(key), child) for key, child in node.items()]
-    return [(f"{path}[{i}]", child) for i, child in enumerate(node)] if isinstance(node, list) else []
+        for key, child in node.items():
+            yield f"{path}.{_plain(key)}" if path else _plain(key), child
+    elif isinstance(node, list):
+        for i, child in enumerate(node):
+            yield f"{path}[{i}]", child
 
 
 def _plain(text: str) -> str:
     return text.encode(errors="replace").decode()[:MAX_PATH]
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_float=_float, parse_int=_int, parse_constant=_constant, strict=True
-)
+_READERS: dict[str, Any] = {
+    "object_pairs_hook": _pairs,
+    "parse_float": _float,
+    "parse_int": _int,
+    "parse_constant": _constant,
+}
+_DECODER = json.JSONDecoder(**_READERS)
+_KEEPERS: dict[str, Any] = {name: _kept(read) for name, read in _READERS.items()}
+_KEEPING = json.JSONDecoder(**_KEEPERS)

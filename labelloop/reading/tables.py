@@ -33,10 +33,13 @@ _SAMPLE_BYTES = 4096
 """Bytes at the beginning of a file that its encoding is determined by."""
 
 
-def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[str]:
+def lines_of(
+    file: BinaryIO, name: str, encoding: str | None = None, faults: dict[int, str] | None = None
+) -> Iterator[str]:
     """Yield the lines of a file as texts, each with its line end.
 
-    Raises UsageError with the fault and the option to pass.
+    `faults`: gets the reason for each line that cannot be decoded, by its number, before the line is yielded with
+    U+FFFD in place of the bad bytes. None, and any fault of UTF-16 and UTF-32: raises UsageError.
     """
     buffered = file if isinstance(file, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", file))
     codec = _codec(buffered.peek(_SAMPLE_BYTES)[:_SAMPLE_BYTES], name, encoding)
@@ -48,17 +51,28 @@ def lines_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator
         except UnicodeError as exc:
             raise UsageError(f"{name} cannot be read as {encoding or codec}: {exc}") from None
         return
+    hints = True
     for number, raw in enumerate(buffered, start=1):
+        codec = "utf-8" if number > 1 and codec == "utf-8-sig" else codec
         try:
-            yield raw.decode(codec if number == 1 or codec != "utf-8-sig" else "utf-8")
+            yield raw.decode(codec)
         except UnicodeDecodeError as exc:
-            raise UsageError(_undecodable(name, number, raw, exc, encoding)) from None
+            fault = _undecodable(raw, exc, encoding, hints)
+            if faults is None:
+                raise UsageError(f"{name}, line {number}: {fault}") from None
+            faults[number], hints = fault, False
+            yield raw.decode(codec, errors="replace")
 
 
-def outputs_of(file: BinaryIO, name: str, encoding: str | None = None) -> Iterator[bytes]:
-    """Yield the lines of an NDJSON file in UTF-8, for Client.submit_lines. Raises UsageError for another format."""
+def outputs_of(
+    file: BinaryIO, name: str, encoding: str | None = None, faults: dict[int, str] | None = None
+) -> Iterator[bytes]:
+    """Yield the lines of an NDJSON file in UTF-8, for Client.submit_lines. Raises UsageError for another format.
+
+    `faults` as in lines_of.
+    """
     beginning = ""
-    for line in lines_of(file, name, encoding):
+    for line in lines_of(file, name, encoding, faults):
         if beginning in ("", "{"):  # an object over several lines begins with a line of its own
             beginning += line.strip()
             _refuse_other_formats(name, beginning)
@@ -97,7 +111,7 @@ def _codec(beginning: bytes, name: str, encoding: str | None) -> str:
     """Return Python's name of the file's encoding."""
     marked = next((codec for mark, codec in _MARKS if beginning.startswith(mark)), None)
     if encoding is None:
-        if marked is None and b"\0" in beginning:
+        if marked is None and b"\0" in beginning[:2]:
             order = "be" if beginning[:1] == b"\0" else "le"
             raise UsageError(
                 f"{name} is not UTF-8 (every other byte is 0) but looks like UTF-16: pass --encoding utf-16-{order}"
@@ -111,8 +125,11 @@ def _codec(beginning: bytes, name: str, encoding: str | None) -> str:
     return "utf-8-sig" if codec == "utf-8" and marked == "utf-8-sig" else codec
 
 
-def _undecodable(name: str, number: int, raw: bytes, exc: UnicodeDecodeError, encoding: str | None) -> str:
-    what = f"{name}, line {number}: the byte 0x{raw[exc.start]:02X} is not {encoding or 'UTF-8'}"
+def _undecodable(raw: bytes, exc: UnicodeDecodeError, encoding: str | None, hints: bool) -> str:
+    """Return the reason why a line cannot be decoded. `hints`: whether it tells which encoding may be meant."""
+    what = f"the byte 0x{raw[exc.start]:02X} is not {encoding or 'UTF-8'}"
+    if not hints:
+        return what
     if encoding is not None:
         return f"{what}: the file has another encoding"
     word = re.findall(rb"[^\s,;\"]*$", raw[: exc.start])[0] + re.findall(rb"^[^\s,;\"]*", raw[exc.start :])[0]
@@ -147,11 +164,15 @@ def _object(path: Path, n: int, line: str) -> dict[str, Any]:
     return row
 
 
-def csv_rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, dict[str, str] | str]]:
+def csv_rows(
+    lines: Iterator[str], name: str, faults: dict[int, str] | None = None
+) -> Iterator[tuple[int, dict[str, str] | str]]:
     """Yield the rows of a CSV, each with the number of its last line: value by column, "" if missing.
 
-    A row with too many fields is the words of its fault. Raises UsageError if the rest cannot be read.
+    A row with too many fields, or with a line in `faults` (as in lines_of), is the words of its fault. Raises
+    UsageError if the first row or the rest cannot be read.
     """
+    faults = {} if faults is None else faults
     above, first = _first(lines)
     if first is None:
         raise UsageError(f"{name} cannot be read as CSV: it is empty")
@@ -168,9 +189,14 @@ def csv_rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, dict[str, s
         columns = [column.strip() for column in next(reader)]
         if twice := {column for column in columns if columns.count(column) > 1}:
             raise UsageError(f"{name} cannot be read as CSV: two columns are named {min(twice)!r}")
+        if faults:
+            raise UsageError(f"{name} cannot be read as CSV: line {min(faults)}: {faults[min(faults)]}")
         for row in reader:
             number = above + reader.line_num
-            if len(row) > len(columns):
+            if faults:  # only of the lines that were read for this row
+                yield number, "; ".join(faults.values())
+                faults.clear()
+            elif len(row) > len(columns):
                 yield (
                     number,
                     f"line {number} has {len(row)} fields, the first line {len(columns)} (separator {separator!r})",
@@ -185,8 +211,11 @@ def csv_rows(lines: Iterator[str], name: str) -> Iterator[tuple[int, dict[str, s
         csv.field_size_limit(limit)
 
 
-def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield the rows of a Parquet file with their numbers from 1. Raises UsageError if it cannot be read."""
+def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any] | str]]:
+    """Yield the rows of a Parquet file with their numbers from 1. Raises UsageError if the file cannot be read.
+
+    A row with a value that Python does not have, such as a text that is not UTF-8, is the words of its fault.
+    """
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as exc:
@@ -195,11 +224,22 @@ def parquet_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         with parquet.ParquetFile(path) as file:
             number = 0
             for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                for row in batch.to_pylist():
+                for row in _batch_rows(batch):
                     number += 1
                     yield number, row
     except (ArrowException, OSError) as exc:
         raise UsageError(f"{path} cannot be read as Parquet: {exc}") from None
+
+
+def _batch_rows(batch: Any) -> list[dict[str, Any] | str]:
+    try:
+        rows: list[dict[str, Any] | str] = batch.to_pylist()
+    except (ValueError, OverflowError) as exc:
+        if len(batch) == 1:
+            why = f"is not UTF-8: {exc.reason}" if isinstance(exc, UnicodeDecodeError) else str(exc)
+            return [f"cannot be read: {why}"]
+        return [row for n in range(len(batch)) for row in _batch_rows(batch.slice(n, 1))]
+    return rows
 
 
 def text_of(value: object) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from labelloop.errors import SpecError
+from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.mistakes import Examined, examine, of_learner
 
@@ -42,7 +43,31 @@ def look(folder: Path, check: Check = lambda _: None) -> tuple[LoopSpec | None, 
             found.faults = [of_learner(found.document, exc)]
     if not found.faults:
         return found.spec, []
-    return None, [SpecError(exc.reason, line=exc.line, column=exc.column, loop=name) for exc in found.faults]
+    return None, [_of_loop(name, exc) for exc in found.faults]
+
+
+def unknown_steps(folder: Path, known: Collection[str]) -> list[SpecError]:
+    """Return a fault for each loop that `steps.loops` names and that is not among `known`, with its place.
+
+    Such a loop is only a fault of the other files: it may be registered later.
+    """
+    file = folder / "labels.xml"
+    found = examine(folder.absolute().name, _read(folder / "loop.yaml"), _read(file) if file.exists() else "")
+    if found.spec is None or found.document is None:
+        return []
+    return [
+        _of_loop(found.spec.name, found.document.error(("steps", "loops", place), _no_loop(name, known)))
+        for place, name in enumerate(found.spec.steps.loops)
+        if name not in known
+    ]
+
+
+def _no_loop(name: str, known: Collection[str]) -> str:
+    return f"steps.loops: no loop {name!r}{did_you_mean(name, known) or f'; {some(sorted(known))}'}"
+
+
+def _of_loop(name: str, fault: SpecError) -> SpecError:
+    return SpecError(fault.reason, line=fault.line, column=fault.column, loop=name)
 
 
 def load_all(loops_dir: Path, check: Check = lambda _: None) -> tuple[list[LoopSpec], list[SpecError]]:

@@ -20,7 +20,7 @@ from labelloop.process import parking
 from labelloop.reading import fields, strict_json
 from labelloop.store.database import Database
 from sync.answering.closing import NO_FALLBACK, close
-from sync.answering.waiting import POLL_S, Waiter, Waiting
+from sync.answering.waiting import POLL_S, ShareUsed, Waiter, Waiting
 from sync.callers import Callers
 from sync.intake.asking import JSON, Refusal, body, caller, protect, spec_of
 from sync.intake.status import statuses
@@ -112,7 +112,13 @@ class _Answering:
             return True
         if lot.is_full:
             raise Busy("too many requests wait for answers; ask again later")
-        self._waiting.add(waiter)
+        waiter.owner = caller().name
+        try:
+            if not lot.has_share(waiter.owner):
+                raise ShareUsed("too many requests of this token wait for answers; others need the rest")
+            self._waiting.add(waiter)
+        except ShareUsed as exc:
+            raise Refusal(429, f"{exc}. Ask again later, or name up to {MAX_KEYS} keys in one request") from None
         raise waiter
 
 

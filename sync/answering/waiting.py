@@ -17,6 +17,7 @@ from uuid import UUID
 from labelloop.access.identity import Identity
 from labelloop.errors import Busy, Retriable
 from labelloop.outputs.output import SETTLED
+from labelloop.process import parking
 from labelloop.process.parking import Parked
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops
@@ -30,6 +31,10 @@ POLL_S = 0.25
 """Seconds between two questions to Postgres."""
 MOST_OUTPUTS = 50_000
 """Outputs that all waiting requests of one process may name together."""
+
+
+class ShareUsed(Exception):
+    """A caller has its fair share of what may wait."""
 
 
 class Waiter(Parked):
@@ -74,12 +79,18 @@ class Waiting:
         self._thread: threading.Thread | None = None
 
     def add(self, waiter: Waiter) -> None:
-        """Wake this waiter when one of its outputs is settled, and at its deadline. Raises Busy if there are too many
-        outputs.
+        """Wake this waiter when one of its outputs is settled, and at its deadline.
+
+        Raises Busy if there are too many outputs, and ShareUsed if too many of them are the caller's.
         """
         with self._lock:
-            if self._outputs + len(waiter.ids) > MOST_OUTPUTS:
+            taken = self._outputs + len(waiter.ids)
+            if taken > MOST_OUTPUTS:
                 raise Busy(f"requests that wait name {self._outputs} outputs; at most {MOST_OUTPUTS} together")
+            if not parking.is_fair(taken, taken, MOST_OUTPUTS):
+                own = sum(len(other.ids) for other in self._waiters if other.owner == waiter.owner)
+                if not parking.is_fair(own + len(waiter.ids), taken, MOST_OUTPUTS):
+                    raise ShareUsed(f"requests of this token wait for {own} outputs; others need the rest")
             self._waiters.add(waiter)
             self._outputs += len(waiter.ids)
             if self._thread is None:  # here, because threads do not survive the fork of the services

@@ -54,7 +54,7 @@ TOKEN = {
         on_401="No token, or a wrong one",
         on_403="The token lacks the scope, or is for another loop",
     ),
-    429: Answer("More requests a minute than the token allows", headers=RETRY),
+    429: Answer("More requests a minute than the token allows, or too many of them wait", headers=RETRY),
 }
 NO_WAIT = _errors(on_422="`wait` is not between 0 and 60")
 NO_LOOP = _errors(on_404="No such loop")

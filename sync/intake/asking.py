@@ -144,7 +144,11 @@ def _too_large(most: int) -> Refusal:
     return Refusal(413, f"more than {most} bytes in one request; send several", path="")
 
 
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": str(RETRY_AFTER_S)}}
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    429: {"Retry-After": str(RETRY_AFTER_S)},
+    503: {"Retry-After": str(RETRY_AFTER_S)},
+}
 
 
 def _refused(exc: Refusal) -> Response:

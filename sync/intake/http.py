@@ -19,6 +19,7 @@ from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import APPROVE
 from labelloop.outputs import reading
 from labelloop.process.metrics import Metrics
+from labelloop.process.problems import problem
 from labelloop.reading import strict_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -28,7 +29,7 @@ from sync.callers import Callers
 from sync.intake import spans, taking
 from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, caller, protect, spec_of
 from sync.intake.status import statuses
-from sync.intake.taking import Line, Problem, Rejected, Taken
+from sync.intake.taking import Line, LoopGone, Problem, Rejected, Taken
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +56,7 @@ def blueprint(database: Database, callers: Callers, metrics: Metrics) -> Bluepri
     bp.post("/<loop>/otlp")(intake.export)
     bp.get("/<loop>/outputs/<key:key>")(intake.look)
     protect(bp, callers)
+    bp.errorhandler(LoopGone)(_gone)
     return bp
 
 
@@ -134,6 +136,10 @@ def _take(conn: Conn, loop: str, sent: bytes) -> Taken:
     if not taken.outputs:
         raise Refusal(422, "there is no output in the request", path="")
     return taken
+
+
+def _gone(exc: LoopGone) -> Response:
+    return problem(410, str(exc), path="loop")
 
 
 def _lines(body: bytes) -> Iterator[Line]:

@@ -14,7 +14,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops
 from sync.intake import taking
-from sync.intake.taking import Line, Problem
+from sync.intake.taking import Line, LoopGone, Problem
 
 MAX_BATCH_BYTES = 8 << 20
 """A batch takes no more messages once their bodies have this many bytes together."""
@@ -77,7 +77,11 @@ def store(conn: Conn, batch: Sequence[Message]) -> Settled:
             problems = [Problem(number, None, "loop", spec) for number, _ in lines[loop]]
         else:
             read = taking.read(spec, lines[loop], max_problems=len(batch) + 1)
-            taken = taking.store(conn, spec, read)
+            try:
+                taken = taking.store(conn, spec, read)
+            except LoopGone as exc:
+                settled.refused.update((number, Problem(number, None, "loop", str(exc))) for number, _ in lines[loop])
+                continue
             problems = [*read.invalid, *taken.conflicts]
             settled.new[loop] = taken.new
             settled.known[loop] = len(lines[loop]) - taken.new - len(problems)

@@ -8,6 +8,7 @@ may then be there twice.
 from __future__ import annotations
 
 import logging
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +20,10 @@ from sync.intake.messages import MAX_BATCH_BYTES, Message
 
 try:
     import pika
+    import pika.data
     from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+    DECODE = pika.data.decode_value
 except ImportError:  # the extra is not installed
     pika = None
 
@@ -27,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 DEAD = ".dead-letter"
 """Ends the name of the queue of dead letters, unless an exchange is named."""
+NUMBERS = {b"T": ">Q", b"d": ">d", b"f": ">f"}
+"""Kinds of values in headers for which pika's reader fails: times beyond the year 9999, NaN and infinity."""
 NOT_FOUND = 404
 LASTS_S = 30.0
 """After a connection that lasted this long, the next pause is the shortest again."""
@@ -67,6 +73,7 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
         raise UsageError(
             f"the URL of RabbitMQ cannot be read ({type(exc).__name__}); amqp://user:password@host:5672/vhost"
         ) from exc
+    pika.data.decode_value = _decode_value
     pause_s = FIRST_PAUSE_S
     while not consuming.stopping.is_set():
         consuming.beat()
@@ -78,6 +85,24 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
                 pause_s = FIRST_PAUSE_S
             consuming.wait(pause_s, Unreachable(f"RabbitMQ: {type(exc).__name__} {exc}"))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _decode_value(encoded: bytes, offset: int) -> tuple[Any, int]:
+    """Decode a value in headers as pika does, and one that Python does not have as the text of its number.
+
+    If pika failed, the message would come again after each new connection, and block the queue.
+    """
+    try:
+        value, end = DECODE(encoded, offset)
+    except (ValueError, OverflowError, OSError):
+        form = NUMBERS[encoded[offset : offset + 1]]
+        return str(struct.unpack_from(form, encoded, offset + 1)[0]), offset + 1 + struct.calcsize(form)
+    return value, end
+
+
+def _text(word: str | bytes) -> str:
+    """Return a short text of the broker; pika gives bytes if it is not UTF-8."""
+    return word if isinstance(word, str) else word.decode(errors="replace")
 
 
 class _RabbitMQ:
@@ -121,7 +146,8 @@ class _RabbitMQ:
         return channel
 
     def _receive(self, _: Any, method: Any, properties: Any, body: bytes) -> None:
-        self._delivered.append(_Delivered(method.delivery_tag, method.exchange, method.routing_key, properties, body))
+        exchange, routing_key = _text(method.exchange), _text(method.routing_key)
+        self._delivered.append(_Delivered(method.delivery_tag, exchange, routing_key, properties, body))
 
     def _cancel(self, _: Any) -> None:
         self._cancelled = True
@@ -171,7 +197,7 @@ class _RabbitMQ:
 
     def _bury(self, one: _Delivered, headers: dict[str, str]) -> None:
         """Send one dead letter and wait for the broker's confirmation. Raises AMQPError if it is not delivered."""
-        before = {k: v for k, v in (one.properties.headers or {}).items() if not k.startswith("labelloop-")}
+        before = {k: v for k, v in (one.properties.headers or {}).items() if not _text(k).startswith("labelloop-")}
         exchange = self._source.dead_letter_exchange
         self._dead_letters.basic_publish(
             exchange,

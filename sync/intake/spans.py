@@ -5,10 +5,8 @@ The protocol (OTLP 1.x, "Partial Success") wants it so. An exporter does not rep
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from labelloop.adapters import otlp
 from labelloop.errors import InvalidOutput
@@ -45,24 +43,12 @@ def store(conn: Conn, spec: LoopSpec, body: bytes, label: str, source: str | Non
     is no export request.
     """
     refused: list[str] = []
-    found = otlp.outputs(_payload(body), label=label, refused=lambda error: refused.append(str(error)))
+    found = otlp.outputs(strict_json.loads_large(body), label=label, refused=lambda error: refused.append(str(error)))
     batch = taking.read(spec, _lines(found, refused), source, max_problems=MAX_SPANS)
     refused += [f"{problem.message} (span {problem.key})" for problem in batch.invalid]
     taken = taking.store(conn, spec, batch)
     refused += [problem.message for problem in taken.conflicts]
     return Stored(taken.new, taken.known + taken.repeated, refused)
-
-
-def _payload(body: bytes) -> Any:
-    """Return the JSON value of the body. Its parts are read strictly later, each as an output."""
-    try:
-        return json.loads(body.decode(), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as exc:
-        raise InvalidOutput("", f"is not JSON in UTF-8: {str(exc)[:200]}") from None
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _lines(outputs: Iterator[Output], refused: list[str]) -> Iterator[Line]:

@@ -89,10 +89,14 @@ class Rejected(Skippable):
         self.conflicts = list(conflicts)
 
 
+class LoopGone(Skippable):
+    """The loop was removed after its spec was read."""
+
+
 def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Taken:
     """Store the outputs of all lines, or of none, in the caller's transaction. Taking a line twice stores it once.
 
-    `source` as in `read`. Raises Rejected; then the caller's transaction must be rolled back.
+    `source` as in `read`. Raises Rejected or LoopGone; then the caller's transaction must be rolled back.
     """
     batch = read(spec, lines, source)
     if batch.invalid:
@@ -140,12 +144,14 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
     """Store the rows of the batch, except those whose key is stored with another body, and ask for the next jobs.
 
     Each line is compared with the stored body of its key, as if it had come alone. The size of batches changes nothing.
+    Raises LoopGone.
     """
     if not batch.rows:
         return Taken([], 0, 0, 0, [])
-    new, known, conflicts = output_store.insert(
-        conn, spec.name, list(batch.rows.values()), loops.spec_version(conn, spec)
-    )
+    version = loops.spec_version(conn, spec)  # it waits for a removal that is not committed
+    if version is None:
+        raise LoopGone(f"loop {spec.name!r} takes no outputs: it was removed")
+    new, known, conflicts = output_store.insert(conn, spec.name, list(batch.rows.values()), version)
     if spec.reuse_answers:
         new = repeating.follow(conn, spec, new, batch.rows)
     if any(stored.state == "waiting" for stored in new):

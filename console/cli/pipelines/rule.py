@@ -14,7 +14,7 @@ import click
 from console.cli.output import plain, print_json, show, to_stderr
 from console.cli.pipelines.source import options, source_of
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Failed, SpecError, UsageError
+from labelloop.errors import Failed, LabelloopError, SpecError, UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
     Each is named in the words of `labelloop migrate`, with loop, line, column and file. Exit status 1 if there is any.
     """
     from backend.learners.of_spec import check as check_learner
-    from labelloop.spec.folder import look
+    from labelloop.spec.folder import look, unknown_steps
 
     at = folder or settings.loops_dir
     if at.is_file():
@@ -54,7 +54,13 @@ def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
     loops = [at] if (at / "loop.yaml").exists() else sorted(file.parent for file in at.glob("*/loop.yaml"))
     if not loops:
         raise UsageError(f"there is no loop in {at}: a loop is a folder with a loop.yaml")
-    found = [(loop, fault) for loop in loops for fault in look(loop, check_learner)[1]]
+    found = []
+    for loop in loops:
+        spec, faults = look(loop, check_learner)
+        known = {file.parent.name for file in loop.absolute().parent.glob("*/loop.yaml")}
+        if spec is not None and not known.issuperset(spec.steps.loops):
+            faults = unknown_steps(loop, known | _registered(settings))
+        found += [(loop, fault) for fault in faults]
     if as_json:
         show([_place(loop, fault) for loop, fault in found], as_json)
     else:
@@ -256,6 +262,19 @@ def _from_disk(settings: Settings, loop: str | None) -> LoopSpec:
     if loop is not None and loop not in names:
         raise UsageError(f"no loop {loop!r} in {settings.loops_dir}{did_you_mean(loop, names)}; {some(names)}")
     return load(settings.loops_dir / (loop or names[0]))
+
+
+def _registered(settings: Settings) -> set[str]:
+    """Return the names of the loops in the database, archived ones too; none if it cannot be asked."""
+    from labelloop.store.tables import loops
+
+    if not settings.database_url:
+        return set()
+    try:
+        with open_database(settings) as db, db.transaction() as conn:
+            return set(loops.names(conn, archived=True))
+    except LabelloopError:
+        return set()
 
 
 def _place(loop: Path, fault: SpecError) -> dict[str, Any]:

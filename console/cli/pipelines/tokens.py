@@ -94,14 +94,19 @@ def create(
     show_default=True,
     help="Time for which the previous one works.",
 )
+@click.option(
+    "--end",
+    type=click.Choice(["oldest", "newest"]),
+    help="While two tokens work: the one that ends at once; the other works until the overlap ends.",
+)
 @as_json_too
 @with_settings
-def rotate(settings: Settings, name: str, overlap: timedelta, as_json: bool) -> None:
+def rotate(settings: Settings, name: str, overlap: timedelta, end: str | None, as_json: bool) -> None:
     """Replace the token of NAME and print the new one, this one time. The previous one works until the overlap ends."""
     from labelloop.store.tables import access
 
     with open_database(settings) as db, db.transaction() as conn:
-        made = access.rotate(conn, name, overlap)
+        made = access.rotate(conn, name, overlap, end)
     _print(made, as_json, f"New token of {name}; the previous one works for another {_words(overlap)}.", name=name)
 
 

@@ -123,16 +123,19 @@ def rests_on(
     found: dict[UUID, list[CorrectedStep]] = {}
     rows = conn.execute(
         f"""
-        with {PLACES}, wrong as materialized (
-            select p.trace, p.n, o.loop, o.key, o.step, o.label, a.label as correction,
-                row_number() over (partition by p.trace order by p.n) as number
-            from places p join outputs o on o.id = p.id join {NEWEST}
-            where {CORRECTED} and (%(source)s::text is null or o.source = %(source)s)
+        with me as materialized (
+            select o.id, o.trace, row({ORDER.format("o")}) as place from outputs o where o.id = any(%(ids)s)
+        ), wrong as materialized (
+            select o.trace, row({ORDER.format("o")}) as place, o.loop, o.key, o.step, o.label, a.label as correction,
+                row_number() over (partition by o.trace order by {ORDER.format("o")}) as number
+            from outputs o join {NEWEST}
+            where o.loop = any(%(loops)s) and o.trace in (select trace from me)
+            and {CORRECTED} and (%(source)s::text is null or o.source = %(source)s)
             and (%(only)s::text is null or o.loop = %(only)s)
         )
         select me.id as of, wrong.loop, wrong.key, wrong.step, wrong.label, wrong.correction
-        from places me join wrong on wrong.trace = me.trace and wrong.n < me.n and wrong.number <= %(most)s
-        where me.id = any(%(ids)s) order by me.id, wrong.n
+        from me join wrong on wrong.trace = me.trace and wrong.place < me.place and wrong.number <= %(most)s
+        order by me.id, wrong.number
         """,
         {"loops": list(spec.chain), "ids": list(ids), "source": source, "only": only, "most": MOST_CORRECTED},
     )

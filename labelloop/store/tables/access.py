@@ -19,6 +19,7 @@ from labelloop.reading.fields import MAX_WORD
 from labelloop.store.database import Conn, columns, rows_of
 
 LONGEST_NAME = 100
+OLDEST, NEWEST = "oldest", "newest"
 
 TOKEN = columns(AccessToken)
 _IS_VALID = "revoked_at is null and (expires_at is null or expires_at > now())"
@@ -61,21 +62,33 @@ def add(conn: Conn, name: str, scopes: Sequence[str], limits: Limits = NO_LIMITS
     return token
 
 
-def rotate(conn: Conn, name: str, overlap: timedelta) -> str:
+def rotate(conn: Conn, name: str, overlap: timedelta, end: str | None = None) -> str:
     """Replace the token by a new one and return it. The previous one stays valid for `overlap`.
 
-    Scopes, limits and logins stay. Raises UsageError if no valid token has the name.
+    Scopes, limits and logins stay. While an earlier overlap lasts, two tokens work. Then the new one ends the token
+    that `end` names (OLDEST or NEWEST) at once, or both if `overlap` is 0.
+
+    Raises UsageError if no valid token has the name, and if two work and nothing tells which one ends.
     """
     token = secrets.token_urlsafe(32)
     changed = conn.execute(
         f"""
         update access_tokens set sha256 = %(sha256)s, created_at = now(),
-            previous_sha256 = sha256, previous_until = now() + %(overlap)s
+            previous_sha256 = case when previous_until > now() and %(end)s::text = '{NEWEST}'
+                then previous_sha256 else sha256 end,
+            previous_until = greatest(now() + %(overlap)s, case when %(end)s::text = '{NEWEST}' then previous_until end)
         where name = %(name)s and {_IS_VALID}
+        and (previous_until > now() is not true or %(end)s::text is not null or %(overlap)s = interval '0')
         """,
-        {"name": name, "sha256": sha256(token), "overlap": overlap},
+        {"name": name, "sha256": sha256(token), "overlap": overlap, "end": end},
     ).rowcount
     if not changed:
+        for row in list_(conn):
+            if row.name == name and row.revoked_at is None and row.previous_until is not None:
+                raise UsageError(
+                    f"two tokens of {name!r} work until {row.previous_until:%Y-%m-%d %H:%M %Z}, a third ends one of "
+                    f"them: pass --end {OLDEST}, or --end {NEWEST} if no program uses it; --overlap 0h ends both"
+                )
         raise unknown_name(conn, name)
     return token
 

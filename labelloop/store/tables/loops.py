@@ -51,7 +51,8 @@ def get(conn: Conn, name: str) -> LoopSpec | None:
 def spec_version(conn: Conn, spec: LoopSpec) -> int | None:
     """Return the number of this content of the loop's spec; store it if it is new.
 
-    None if the loop is removed, or was never registered. If two transactions store one content, one of them waits.
+    None if the loop is removed, or was never registered; otherwise nobody removes it before the transaction ends. If
+    two transactions store one content, one of them waits.
     """
     key = {"loop": spec.name, "sha256": spec.sha256()}
     known = _spec_version(conn, key)
@@ -171,5 +172,11 @@ def restore(conn: Conn, name: str) -> bool:
 
 
 def _spec_version(conn: Conn, key: Mapping[str, object]) -> int | None:
-    row = conn.execute("select number from spec_versions where loop = %(loop)s and sha256 = %(sha256)s", key).fetchone()
+    row = conn.execute(
+        """
+        select number from loops join spec_versions on loop = name
+        where name = %(loop)s and sha256 = %(sha256)s and removed_at is null for key share of loops
+        """,
+        key,
+    ).fetchone()
     return None if row is None else int(row["number"])

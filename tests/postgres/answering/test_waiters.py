@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import socket
 import threading
 import time
@@ -109,6 +110,36 @@ def test_a_waiter_that_hangs_up_frees_its_place_at_once(service: str) -> None:
         assert waiters.answered(0.5) == {}
         waiters.hang_up()
         until(lambda: connections(those) < 10, 20)
+
+
+def test_one_token_leaves_places_to_another_and_is_told_to_come_again(service: str, pets: Database) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    submit(service, keys := [f"greedy-{i}" for i in range(2200)])
+    with pets.transaction() as conn:
+        other = access.add(conn, "modest", ["read"], access.Limits())
+    with Waiters(service, TOKEN, "pets", keys) as greedy, Waiters(service, other, "pets", keys[:20]) as modest:
+        refused = greedy.answered(60, 200)
+        assert len(refused) >= 200, "two processes of 2,000 places, of which half are for one token"
+        heads = {one.partition(b"\r\n\r\n")[0] for one in refused.values()}
+        assert {head.partition(b"\r\n")[0] for head in heads} == {b"HTTP/1.1 429 TOO MANY REQUESTS"}
+        assert all(b"\r\nRetry-After: " in head for head in heads)
+        assert modest.answered(1) == {}, "all of them wait"
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_waiter_that_sends_no_more_frees_its_place(service: str, early: bool) -> None:
+    submit(service, keys := [f"half-{i}-{early}" for i in range(50)])
+    those = processes(service)
+    with Waiters(service, TOKEN, "pets", keys) as waiters:
+        if not early:
+            until(lambda: connections(those) >= 50)
+            assert waiters.answered(0.5) == {}
+        for wire in waiters.wires:
+            wire.shutdown(socket.SHUT_WR)
+        ended = waiters.answered(20)
+    assert len(ended) == 50
+    assert set(ended.values()) == {b""}
 
 
 def test_a_waiter_is_told_at_its_deadline_that_nobody_has_answered(service: str) -> None:

@@ -73,8 +73,11 @@ def test_a_loop_whose_steps_come_from_a_loop_that_does_not_exist_is_registered_w
     (folder / "loop.yaml").write_text(yaml)
     said = run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent))
     assert said.exit_code == 0
-    assert "loop 'judges': steps.loops names 'draughts', and there is no such loop" in said.stderr
-    assert "'digits'" not in said.stderr
+    words = "loop 'judges': line 1, column 90: loop.yaml: steps.loops: no loop 'draughts'; there are: digits, "
+    assert words in said.stderr
+    assert "no loop 'digits'" not in said.stderr
+    checked = run("spec", "check", str(folder))
+    assert (checked.exit_code, words in checked.stdout) == (1, True), "the loop `digits` is known to the database"
 
 
 def test_migrate_names_changed_labels_and_counts_the_outputs_that_have_one_that_is_gone(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from collections.abc import Iterator
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +15,7 @@ import pytest
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from sync.intake.consuming import Batching
-from sync.intake.rabbitmq import DEAD, Source, consume
+from sync.intake.rabbitmq import DEAD, Source, _decode_value, consume
 from tests.support.data.malformed import MALFORMED, body
 from tests.support.intake_client import SPEC
 from tests.support.network.rabbitmq import IS_HERE, MISSING, RabbitMQ
@@ -73,6 +77,35 @@ def test_without_a_loop_the_header_names_it_else_the_routing_key(
         until(lambda: stored(database) == 2 and rabbitmq.left("pets" + DEAD))
     letters = rabbitmq.read("pets" + DEAD)
     assert (said(letters, "field"), said(letters, "message")) == (["loop"], ["no loop 'cows'; there are: pets"])
+
+
+class Late(datetime):
+    """A time that pika can write and not read: the year 10000."""
+
+    def utctimetuple(self) -> Any:
+        return (9999, 12, 31, 24, 0, 0)
+
+
+ODD = {"at": Late(2026, 1, 1), b"\xff": 1, "in": [{"at": Late(2026, 1, 1)}], "ok": Decimal("1.5")}
+
+
+def test_headers_that_python_cannot_hold_block_no_message(database: Database, rabbitmq: RabbitMQ, queue: str) -> None:
+    rabbitmq.send(queue, [body("a"), b"{"], headers=ODD, timestamp=(1 << 64) - 1)
+    rabbitmq.send(queue, [body("b")])
+    source = Source(rabbitmq.url, queue)
+    with consuming(database, lambda *how: consume(source, *how), batching=Batching(1, 0.05)):
+        until(lambda: stored(database) == 2 and rabbitmq.left(queue + DEAD))
+    ((properties, raw),) = rabbitmq.read(queue + DEAD)
+    assert (raw, rabbitmq.left(queue)) == (b"{", 0)
+    kept = {name: properties.headers[name] for name in ODD}
+    assert kept == {**ODD, "at": "253402300800", "in": [{"at": "253402300800"}]}
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("form", ["d", "f"])
+def test_a_header_that_is_no_finite_number_is_a_text(number: float, form: str) -> None:
+    encoded = b"?" + form.encode() + struct.pack(f">{form}", number) + b"rest"
+    assert _decode_value(encoded, 1) == (str(number), len(encoded) - 4)
 
 
 def test_fifty_thousand_messages_are_stored_once_by_a_consumer_that_is_killed_three_times(

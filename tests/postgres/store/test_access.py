@@ -134,6 +134,40 @@ def test_a_rotated_token_and_its_predecessor_work_until_the_overlap_ends(databas
             access.rotate(conn, "cats", timedelta(hours=1))
 
 
+def test_a_second_rotation_within_the_overlap_ends_the_token_that_is_named(database: Database) -> None:
+    hour = timedelta(hours=1)
+
+    def valid(*tokens: str) -> list[bool]:
+        with database.transaction() as conn:
+            known = access.hashes(conn)
+            found = [access.of_token(conn, token) is not None for token in tokens]
+        assert found == [access.sha256(token) in known for token in tokens]
+        return found
+
+    def rotate(overlap: timedelta = hour, end: str | None = None) -> str:
+        with database.transaction() as conn:
+            return access.rotate(conn, "cats", overlap, end)
+
+    with database.transaction() as conn:
+        first = access.add(conn, "cats", ["submit"])
+    second = rotate()
+    with pytest.raises(UsageError, match=r"two tokens of 'cats' work until .* --end oldest, or --end newest"):
+        rotate()
+    assert valid(first, second) == [True, True], "a refused rotation changes nothing"
+    third = rotate(timedelta(minutes=1), access.NEWEST)
+    assert valid(first, second, third) == [True, False, True]
+    with database.transaction() as conn:
+        (row,) = access.list_(conn)
+    assert row.previous_until is not None
+    assert row.previous_until - datetime.now(UTC) > timedelta(minutes=30), "the first keeps the time it was promised"
+    fourth = rotate(hour, access.OLDEST)
+    assert valid(first, third, fourth) == [False, True, True]
+    fifth = rotate(timedelta(0))
+    assert valid(third, fourth, fifth) == [False, False, True]
+    sixth = rotate()
+    assert valid(fifth, sixth) == [True, True], "the earlier overlap is over"
+
+
 def test_an_expired_token_opens_nothing_and_its_name_is_free(database: Database) -> None:
     with database.transaction() as conn:
         soon = access.Limits(expires_at=datetime.now(UTC) + timedelta(hours=1))
@@ -196,7 +230,10 @@ def test_the_command_makes_a_token_of_a_pipeline_and_rotates_it(
     assert (new.source, new.requests_per_minute, list(new.scopes)) == ("cats", 600, ["submit", "read"])
     assert new.expires_at is not None
     assert timedelta(days=89) < new.expires_at - datetime.now(UTC) < timedelta(days=91)
-    assert "the previous one works for another 90m." in token("rotate", "cats", "--overlap", "90m").stderr
+    refused = token("rotate", "cats", "--overlap", "90m")
+    assert (refused.exit_code, "a third ends one of them: pass --end oldest" in refused.stderr) == (2, True)
+    again = token("rotate", "cats", "--overlap", "90m", "--end", "oldest")
+    assert "the previous one works for another 90m." in again.stderr
     assert "the previous one works for another 0h." in token("rotate", "cats", "--overlap", "0m").stderr
     [listed] = [row for row in json.loads(token("list", "--json").stdout) if row["name"] == "cats"]
     assert listed["previous_until"] is None, "it works no longer"

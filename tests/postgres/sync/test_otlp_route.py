@@ -48,6 +48,20 @@ def test_model_calls_become_outputs_that_people_see_and_a_repeat_changes_nothing
     assert status["trace"] == call["traceId"]
 
 
+def test_spans_out_of_order_and_with_missing_parents_are_the_same_outputs(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    send(intake, request)
+    stored = intake.sql("select key, data, meta, group_key from outputs order by key")
+    for resource in request["resourceSpans"]:
+        for scope in resource["scopeSpans"]:
+            scope["spans"].reverse()
+    for span in spans(request):
+        span["parentSpanId"] = "ffffffffffffffff"
+    answer = send(intake, request)
+    assert (answer.status_code, answer.json) == (200, {}), "known, with the same body"
+    assert intake.sql("select key, data, meta, group_key from outputs order by key") == stored != []
+
+
 def test_spans_that_do_not_fit_are_counted_and_the_others_are_stored(intake: Intake) -> None:
     request = payload("otlp_current.json")
     bad = copy.deepcopy(request)

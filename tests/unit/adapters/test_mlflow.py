@@ -53,6 +53,14 @@ def test_a_trace_without_spans_has_its_previews() -> None:
     assert (made.data["question"], made.data["answer"]) == ("Where is parcel 17?", ANSWER)
 
 
+def test_the_order_of_spans_and_a_missing_parent_make_no_difference() -> None:
+    changed = copy.deepcopy(TRACE)
+    changed["data"]["spans"].reverse()
+    for span in changed["data"]["spans"]:
+        span["parent_span_id"] = span.get("parent_span_id") or "ffffffffffffffff"
+    assert list(mlflow.outputs([changed])) == list(mlflow.outputs([TRACE]))
+
+
 @pytest.mark.parametrize("bad", [None, 3, "text", {}, {"info": {}}, {"info": {"trace_id": "t"}, "data": {"spans": 3}}])
 def test_a_value_that_is_no_trace_or_has_no_answer_is_refused_alone(bad: Any) -> None:
     refused: list[InvalidOutput] = []

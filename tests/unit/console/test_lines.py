@@ -104,7 +104,8 @@ def test_export_requests_are_read_a_line_each_or_as_one_document(tmp_path: Path)
         assert ([one["key"] for one in good], [one.line for one in bad]) == ([key], wanted)
     assert "may be cut" in read(write(tmp_path / "a.jsonl", line[:50]), otlp_label="approve")[1][0].message
     told = [one.message for one in read(write(tmp_path / "a.csv", "id,text\n1,x\n2,y\n\n"), otlp_label="approve")[1]]
-    assert told == ["is not JSON"] * 2 + ["is not JSON; the last line of a file that is still written may be cut"]
+    assert [words.startswith("is not JSON") for words in told] == [True] * 3
+    assert ["may be cut" in words for words in told] == [False, False, True]
     assert read(write(tmp_path / "a.jsonl", ""), otlp_label="approve") == ([], [])
 
 
@@ -123,12 +124,38 @@ def test_standard_input_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         ("a.parquet", b"PAR1", "cannot be read as Parquet"),
         ("a.parquet.gz", b"", "is compressed by itself"),
         ("a.csv", b"", "it is empty"),
-        ("b.csv", b"id,body\n1,\xfc\n", "pass --encoding cp1252"),
+        ("b.csv", b"id,b\xfcdy\n1,x\n", "line 1: the byte 0xFC is not UTF-8.* pass --encoding cp1252"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read(write(tmp_path / name, content), map=MAP)
+
+
+def test_a_byte_that_is_not_in_the_encoding_costs_its_line_or_its_row_and_no_other(tmp_path: Path) -> None:
+    lines = ["1,one,a,0.7", '2,"Gr\xfc\n\xdfe",a,0.7', "3,\xfc,a,0.7", "4,four,a,0.7", ""]
+    text = "\n".join(["id,body,pred,score", *lines])
+    good, bad = read(write(tmp_path / "a.csv", text.encode("cp1252")), map=MAP)
+    assert [one["key"] for one in good] == ["1", "4"]
+    assert [(one.line, one.message.count("is not UTF-8")) for one in bad] == [(4, 2), (5, 1)]
+    assert ["--encoding cp1252" in one.message for one in bad] == [True, False], "the advice is given once"
+    wanted = [json.dumps({**WANTED[1], "key": key}) for key in "123"]
+    path = write(tmp_path / "a.ndjson", "\n".join(wanted).encode().replace(b'"2"', b'"\xff"'))
+    for columns in ({}, {"key": "key"}):
+        good, bad = read(path, map=columns)
+        assert [one["key"] for one in good] == ["1", "3"]
+        assert [one.line for one in bad] == [2]
+        assert "the byte 0xFF is not UTF-8" in bad[0].message
+    strings = pyarrow.array([b"1", b"\xff", b"3"], pyarrow.binary()).view(pyarrow.string())
+    rows = pyarrow.table({"id": strings, "body": ["x"] * 3, "pred": ["a"] * 3, "score": [0.5] * 3})
+    parquet.write_table(rows, tmp_path / "a.parquet")
+    good, bad = read(tmp_path / "a.parquet", map=MAP)
+    assert ([one["key"] for one in good], [one.line for one in bad]) == (["1", "3"], [2])
+    assert "is not UTF-8" in bad[0].message
+    days = pyarrow.array([0, 253_402_300_800_000], pyarrow.timestamp("ms"))
+    rows = pyarrow.table({"id": ["1", "2"], "body": ["x"] * 2, "pred": ["a"] * 2, "score": [0.5] * 2, "at": days})
+    parquet.write_table(rows, tmp_path / "a.parquet")
+    assert [one.line for one in read(tmp_path / "a.parquet", map=MAP)[1]] == [2], "no time of Python"
 
 
 def test_a_file_that_is_missing_is_told() -> None:

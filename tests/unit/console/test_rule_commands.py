@@ -55,6 +55,19 @@ def test_every_mistake_of_every_loop_is_named_in_the_words_of_migrate(faulty: Pa
     assert first["message"].startswith("trigger: no name 'margn'")
 
 
+def test_a_loop_that_steps_name_and_that_does_not_exist_is_a_mistake_at_its_place(tmp_path: Path) -> None:
+    for name, loops in (("search", "[]"), ("judge", "\n      - search\n      - serach\n")):
+        (tmp_path / name).mkdir()
+        text = f"feedback_loop:\n  trigger: margin < 0.1\n  labels: [a, b]\n  steps:\n    loops: {loops}\n"
+        (tmp_path / name / "loop.yaml").write_text(text)
+    said = run(tmp_path, "spec", "check")
+    assert (said.exit_code, said.stdout) == (
+        1, "loop 'judge': line 7, column 9: loop.yaml: steps.loops: no loop 'serach' (did you mean 'search'?)\n",
+    )  # fmt: skip
+    (place,) = json.loads(run(tmp_path, "spec", "check", str(tmp_path / "judge"), "--json").stdout)
+    assert (place["folder"], place["file"], place["line"]) == (str(tmp_path / "judge"), "loop.yaml", 7)
+
+
 def test_loops_without_a_mistake_pass_and_a_folder_without_a_loop_is_a_usage_error(tmp_path: Path) -> None:
     good = run(LOOPS, "spec", "check")
     assert (good.exit_code, good.stdout, good.stderr) == (0, "", "no mistake in 2 loops\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from labelloop.process.parking import Parked
+from labelloop.process.parking import Parked, is_fair
 
 
 def test_a_ticket_that_is_woken_before_it_is_parked_is_not_parked() -> None:
@@ -26,6 +26,17 @@ def test_a_client_that_is_gone_is_not_served_and_one_that_is_served_is_not_gone(
     woken.wake()
     assert (served, gone.is_gone, woken.leave(), woken.is_gone) == ([2], True, False, False)
     assert isinstance(woken.problem, ValueError)
+
+
+def test_one_caller_holds_half_of_what_the_others_leave_and_some_is_left_for_the_next() -> None:
+    most, held = 2_000, list[int]()
+    for _ in range(4):
+        own = 0
+        while is_fair(own + 1, sum(held) + own + 1, most):
+            own += 1
+        held.append(own)
+    assert held == [1000, 500, 250, 125]
+    assert is_fair(1, 126, most), "when the others have left, the caller with few may have more"
 
 
 def test_among_threads_a_ticket_is_served_or_left_once() -> None:

@@ -1,0 +1,111 @@
+"""Description: what the OpenAPI document says of the review API, without the pages and Label Studio's protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.review.actions import LONGEST_WHY
+from labelloop.process.openapi import Answer, Operation
+
+SCHEMES: Mapping[str, Mapping[str, str]] = {
+    "token": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "A token with the scope review; decisions need promote",
+    }
+}
+
+
+class Report(BaseModel):
+    """A report as its page shows it."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class Done(BaseModel):
+    """A decision that was carried out."""
+
+    done: str = Field(description="The result in words")
+
+
+class Decision(BaseModel):
+    """The reason of a decision."""
+
+    why: str = Field(min_length=1, max_length=LONGEST_WHY, description="The reason, which is recorded")
+    to: str | None = Field(None, description="Version that a roll-back returns to; without it the champion before")
+    epoch: int | None = Field(None, description="Epoch that was seen; the decision fails if the champion has changed")
+
+
+class Described(BaseModel):
+    """The name, tags and note of a version; one that is missing becomes empty."""
+
+    name: str | None = None
+    tags: list[str] | None = None
+    note: str | None = None
+
+
+class Listed(BaseModel):
+    """Query of the overview."""
+
+    archived: str | None = Field(None, description="If it is there, archived loops are listed too")
+
+
+class Pair(BaseModel):
+    """Query of a comparison."""
+
+    a: str = Field(description="Id of a version, or its beginning")
+    b: str = Field(description="Id of the other version, or its beginning")
+
+
+REFUSED: dict[int, Answer] = {
+    400: Answer("The query or the body breaks a rule"),
+    401: Answer("No token, or a wrong one"),
+    403: Answer("The token lacks the scope"),
+    404: Answer("No such loop, run or version"),
+    503: Answer("Postgres does not answer; send the same request again", headers={"Retry-After": "Seconds to wait"}),
+}
+CHANGES: dict[int, Answer] = {
+    **REFUSED,
+    409: Answer("Somebody else changed it first, or its state does not allow it; nothing was done"),
+    413: Answer("The body is too large"),
+    415: Answer("The body is not JSON"),
+}
+
+
+def _read(summary: str, query: type[BaseModel] | None = None) -> Operation:
+    return Operation(summary, "Reports", {200: Answer("The report", Report), **REFUSED}, query=query)
+
+
+def _open(summary: str, media: str) -> Operation:
+    return Operation(summary, "Operation", {200: Answer("The document", media=media)}, security=None)
+
+
+def _posted(summary: str, body: type[BaseModel], answer: type[BaseModel], **more: Any) -> Operation:
+    return Operation(summary, "Decisions", {200: Answer("Done", answer), **CHANGES}, body=body, **more)
+
+
+OPERATIONS: Mapping[tuple[str, str], Operation] = {
+    ("GET", "/v1/review/overview"): _read("Report all loops.", Listed),
+    ("GET", "/v1/review/loops/<loop>"): _read("Report a loop."),
+    ("GET", "/v1/review/runs/<run_id>"): _read("Report a run with its verdict."),
+    ("GET", "/v1/review/runs/<run_id>/progress"): _read("Report how far a run is."),
+    ("GET", "/v1/review/versions/<version_id>"): _read("Report a version."),
+    ("GET", "/v1/review/versions/<version_id>/card"): _read("Report a version's model card."),
+    ("GET", "/v1/review/versions/<version_id>/file"): Operation(
+        "Download a version's model file.", "Reports",
+        {200: Answer("The file", media="application/octet-stream"), **REFUSED},
+    ),
+    ("GET", "/v1/review/compare"): _read("Compare two versions on the same answers.", Pair),
+    ("POST", "/v1/review/versions/<version_id>/description"): _posted(
+        "Set a version's name, tags and note.", Described, Report
+    ),
+    ("POST", "/v1/review/<what>/<subject>"): _posted(
+        "Carry out a decision: promote, refuse, stop, rollback or retrain.", Decision, Done,
+        description="`subject` is the id of a version (promote) or a run (refuse, stop), or the name of a loop.",
+    ),
+    ("GET", "/openapi.json"): _open("Return this document.", "application/json"),
+    ("GET", "/docs"): _open("Show this document as a page.", "text/html"),
+}  # fmt: skip

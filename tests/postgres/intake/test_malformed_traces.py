@@ -1,0 +1,109 @@
+"""Each malformed value in a trace of OpenTelemetry or MLflow: it costs its own trace, or the request, and no more."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+import pytest
+
+from console.files.lines import Refused, as_line
+from labelloop import Client
+from labelloop.adapters import mlflow
+from labelloop.errors import InvalidOutput
+from tests.support.data.malformed import AT, VALUES, spoiled
+from tests.support.data.payloads import payload
+from tests.support.network.doors import Doors
+from tests.support.network.sync_service import TOKEN
+
+OTLP = "/v1/loops/judged/otlp"
+NUMBER, TEXT = "gen_ai.usage.input_tokens", "gen_ai.output.messages"
+TEXTS = [name for name, value in VALUES.items() if value.startswith(b'"')]
+
+
+def calls(place: str, value: bytes) -> tuple[list[bytes], list[str]]:
+    """Return three export requests of one model call each, and the keys of the first and the last.
+
+    The second has this JSON value in the attribute `place`.
+    """
+    requests, keys = [], []
+    for number in range(3):
+        request = payload("otlp_current.json")
+        spans = request["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        del spans[1:]
+        spans[0] |= {"spanId": uuid.uuid4().hex[:16], "traceId": uuid.uuid4().hex}
+        raw = json.dumps(request).encode()
+        if number == 1:
+            spans[0]["attributes"] = [one for one in spans[0]["attributes"] if one["key"] != place]
+            kind = "stringValue" if place == TEXT else "doubleValue"
+            spans[0]["attributes"].append({"key": place, "value": {kind: "miaow"}})
+            raw = json.dumps(request).encode().replace(AT, value)
+        else:
+            keys.append(f"{spans[0]['traceId']}/{spans[0]['spanId']}")
+        requests.append(raw)
+    return requests, sorted(keys)
+
+
+def joined(requests: list[bytes]) -> bytes:
+    """Return one export request with the spans of all of them."""
+    parts = [one.removeprefix(b'{"resourceSpans": [').removesuffix(b"]}") for one in requests]
+    return b'{"resourceSpans": [' + b", ".join(parts) + b"]}"
+
+
+@pytest.mark.parametrize(("name", "place"), [*((n, NUMBER) for n in VALUES), *((n, TEXT) for n in TEXTS)])
+def test_a_span_with_it_is_not_stored_and_never_costs_half_of_a_request(doors: Doors, name: str, place: str) -> None:
+    requests, keys = calls(place, VALUES[name])
+    for raw, others in ((requests[1], []), (joined(requests), keys)):
+        answer = doors.post(raw, "application/json", OTLP)
+        if answer.status_code == 200:
+            said = answer.json()["partialSuccess"]
+            assert (int(said["rejectedSpans"]), bool(said["errorMessage"])) == (1, True)
+            assert doors.new() == others
+        else:
+            assert answer.status_code == 422, answer.text
+            assert answer.json()["detail"]
+            assert doors.new() == []
+    words = ["--from", "otlp", "--loop", "judged"]
+    status, said, stderr = doors.run("a.jsonl", b"\n".join(requests), "submit", *words)
+    assert (status, "1 line is refused; nothing is sent" in stderr, doors.new()) == (1, True, []), stderr
+    assert [one["line"] for one in said["problems"]] == [2]
+    status, said, _ = doors.run("a.jsonl", None, "submit", *words, "--skip-bad")
+    assert (status, said["refused"], said["new"] + said["known"]) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("name", spoiled(b'{"resourceSpans": [], "x": "miaow"}').keys() - VALUES.keys())
+def test_a_body_that_is_no_export_request_stores_nothing(doors: Doors, name: str) -> None:
+    if name in ("an unknown field", "a list"):
+        return  # OTLP wants unknown fields to be ignored; a list of requests is one of our own
+    requests, _ = calls(NUMBER, b"1")
+    raw = spoiled(joined(requests[:1])[:-1] + b', "x": "miaow"}')[name]
+    answer = doors.post(raw, "application/json", OTLP)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["detail"]
+    assert doors.new() == []
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_trace_of_mlflow_with_it_is_refused_alone(doors: Doors, name: str) -> None:
+    try:
+        value = json.loads(VALUES[name])
+    except (ValueError, RecursionError):
+        value = None
+    if value in (None, {"a": 2}):
+        return  # Python's reader of JSON, which MLflow uses, has no such value
+    traces = [payload("mlflow_trace.json") for _ in range(3)]
+    for trace in traces:
+        trace["info"]["trace_id"] = f"tr-{uuid.uuid4().hex}"
+    traces[1]["info"]["trace_metadata"]["mlflow.trace.tokenUsage"] = {"input_tokens": value}
+    errors: list[InvalidOutput] = []
+    made = list(mlflow.outputs(traces, refused=errors.append))
+    lines = [as_line(number, output.to_json()) for number, output in enumerate(made, start=1)]
+    assert sum(isinstance(line, Refused) for line in lines) + len(errors) == 1
+    with Client(doors.url, TOKEN, loop="judged") as client:
+        with pytest.raises(InvalidOutput):
+            client.submit([one for one in made if one.key == traces[1]["info"]["trace_id"]])
+        with pytest.raises(InvalidOutput):
+            client.submit(made)
+        assert doors.new() == []
+        client.submit_lines([line for line in lines if not isinstance(line, Refused)])
+    assert doors.new() == sorted(traces[n]["info"]["trace_id"] for n in (0, 2))
