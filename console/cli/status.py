@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -173,6 +174,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
             to_stderr(f"loop {spec.name!r}: steps.loops names {missing!r}, and there is no such loop")
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
+    if not as_json and (not specs or settings.loops_dir.absolute() != Path("labeling_configs").absolute()):
+        to_stderr(f"loops are read from {settings.loops_dir.absolute()}{'' if specs else ', which has none'}")
     if faults:
         refused_loops = {fault.loop for fault in faults}
         found = f"{len(refused_loops)} of {len(specs) + len(refused_loops)} loops not registered:"
