@@ -148,8 +148,9 @@ def init(
 ) -> None:
     """Make the loop NAME: a folder with its loop.yaml, and outputs to begin with.
 
-    With a template the outputs are ten samples, for you to try the form. With a file they are its rows; if the services
-    run, the loop is registered and they are submitted. With --labels there are none: a program submits them.
+    With a template the outputs are ten samples, for you to try the form. With a file they are its rows, which are
+    submitted if the services run. With --labels there are none: a program submits them. If the services run, the loop
+    is registered.
     """
     from console.cli.pipelines import begin
     from console.files import make
@@ -173,9 +174,11 @@ def init(
     else:
         spec, outputs = make.from_table(folder, Source(file, encoding), text, label, confidence, key)
     to_stderr(f"made the loop {name!r} in {folder}, with outputs in {outputs.name}")
-    if file is not None and begin.register(settings, spec) and begin.submit(settings, outputs, name):
+    registered = begin.register(settings, spec)
+    if file is not None and registered and begin.submit(settings, outputs, name):
         return
-    to_stderr(f"next:\n{_up_first(settings)}labelloop migrate\nlabelloop submit {outputs} --loop {name}")
+    first = "" if registered else f"{_up_first(settings)}labelloop migrate\n"
+    to_stderr(f"next:\n{first}labelloop submit {outputs} --loop {name}")
 
 
 def _up_first(settings: Settings) -> str:

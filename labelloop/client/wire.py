@@ -103,7 +103,9 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
     if status in (413, 422):
         key = f" (output {said['key']!r})" if said.get("key") else ""
         return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status)
-    is_problem = "error" in said or said.get("status") == status  # of RFC 9457, or of an earlier labelloop
+    is_problem = (
+        "error" in said or said.get("status") == status
+    )  # the form of RFC 9457, or that of an earlier labelloop
     if not is_problem or message.startswith(NO_ROUTE):
         return UsageError(
             f"{url} answers {status} and is not the intake (`labelloop up` prints the intake's address; it is "
@@ -136,7 +138,7 @@ def _name(key: object, number: int) -> str:
 
 
 def lines(outputs: Output | Mapping[str, Any] | Iterable[Output | Mapping[str, Any]]) -> Iterator[bytes]:
-    """Yield a line for one output, or for each of several. Raises UsageError for a DataFrame, and for what is none."""
+    """Yield a line for one output, or for each of several. A DataFrame, a text or a number raises UsageError."""
     if hasattr(outputs, "columns"):  # it iterates over the names of its columns
         raise UsageError(
             "submit takes outputs; for the rows of a DataFrame use submit_frame(frame, key=..., label=...)"

@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
-from labelloop import Output, Status
+from labelloop import Output, Status, adapters
 from tests.support.data.payloads import FOLDER, JUDGED, SEVERAL, SPANS, lanes_of, payload
 
 DOCS = Path(__file__).parents[3] / "docs" / "pipelines"
@@ -56,6 +56,7 @@ def test_the_examples_of_the_adapters_run() -> None:
     client = Loop("", SEVERAL, ANY)
     spans, judged = Loop(SPANS), Loop(JUDGED)
     namespace = {
+        "adapters": adapters,
         "client": client,
         "spans_loop": spans,
         "texts_loop": judged,
