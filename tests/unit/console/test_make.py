@@ -148,7 +148,9 @@ def test_a_loop_that_exists_is_never_overwritten(tmp_path: Path) -> None:
 def test_a_loop_for_a_program_has_the_labels_of_its_model(tmp_path: Path) -> None:
     result = init(tmp_path, "tickets", "--labels", "billing, delivery,other")
     assert result.exit_code == 0, result.output
-    assert load(tmp_path / "loops/tickets").labels == ("billing", "delivery", "other")
+    spec = load(tmp_path / "loops/tickets")
+    assert spec.labels == ("billing", "delivery", "other")
+    assert "$labelloop_why" in spec.labels_xml, "a task says why it is one, as in the templates"
     assert 'Client(loop="tickets").submit(' in result.stderr
     assert [file.name for file in (tmp_path / "loops/tickets").iterdir()] == ["loop.yaml"]
 
