@@ -174,7 +174,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
             to_stderr(f"loop {spec.name!r}: steps.loops names {missing!r}, and there is no such loop")
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
-    if not as_json and (not specs or settings.loops_dir.absolute() != Path("labeling_configs").absolute()):
+    here = Path("labeling_configs").absolute()
+    if not as_json and (not specs or (here.is_dir() and settings.loops_dir.absolute() != here)):
         to_stderr(f"loops are read from {settings.loops_dir.absolute()}{'' if specs else ', which has none'}")
     if faults:
         refused_loops = {fault.loop for fault in faults}
