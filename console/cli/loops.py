@@ -6,20 +6,16 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from console.cli.decisions import signed_by
 from console.cli.output import to_stderr
 from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Refused, Unreachable, UsageError
+from labelloop.errors import Refused, UsageError
 from labelloop.process.settings import Settings
 from labelloop.process.ups import is_held
 from labelloop.queue.project import LoopProject
-
-if TYPE_CHECKING:
-    from labelloop.spec.loop import LoopSpec
 
 
 @click.group()
@@ -128,6 +124,7 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
     help="Kind of the loop: boxes, classify, dialogue, entities, judge, pairwise, rag, rating or text-review.",
 )
 @click.option("--from", "file", help="CSV, TSV, JSON lines or Parquet with a text and a predicted label in each row.")
+@click.option("--labels", help="Labels of your model, separated by commas: a loop without outputs, for your program.")
 @click.option("--text", help="With --from: column of the text.")
 @click.option("--label", help="With --from: column of the predicted label.")
 @click.option("--confidence", help="With --from: column of the confidence, 0 to 1.")
@@ -136,10 +133,7 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.option(
     "--loops-dir",
     type=click.Path(path_type=Path),
-    envvar="LABELLOOP_LOOPS_DIR",
-    default=Path("labeling_configs"),
-    show_default=True,
-    help="Folder in which the loop's folder is made.",
+    help="Folder in which the loop's folder is made  [that of the services, else labeling_configs]",
 )
 @with_settings
 def init(
@@ -147,24 +141,35 @@ def init(
     name: str,
     template: str | None,
     file: str | None,
+    labels: str | None,
     text: str | None,
     label: str | None,
     confidence: str | None,
     key: str | None,
     encoding: str | None,
-    loops_dir: Path,
+    loops_dir: Path | None,
 ) -> None:
     """Make the loop NAME: a folder with its loop.yaml, and outputs to begin with.
 
-    With a template the outputs are ten samples, for you to try the form. With a file they are its rows; if the services
-    run, the loop is registered and they are submitted.
+    With a template the outputs are ten samples, for you to try the form. With a file they are its rows, which are
+    submitted if the services run. With --labels there are none: a program submits them. If the services run, the loop
+    is registered.
     """
+    from console.cli.pipelines import begin
     from console.files import make
     from console.files.lines import Source
 
-    folder = make.folder_of(loops_dir, name)
-    if (template is None) == (file is None):
-        raise UsageError("name a --template, or a file with --from")
+    folder = make.folder_of(loops_dir or settings.loops_dir, name)
+    if [template, file, labels].count(None) != 2:
+        raise UsageError("name a --template, or a file with --from, or the --labels of your model")
+    begin.refuse_known(settings, name, folder)
+    if labels is not None:
+        spec = make.from_labels(folder, labels)
+        to_stderr(f"made the loop {name!r} in {folder}")
+        if not begin.register(settings, spec):
+            to_stderr(f"next:\n{_up_first(settings)}labelloop migrate")
+        to_stderr(f'in Python: Client(loop="{name}").submit(...); in the shell: labelloop submit FILE --loop {name}')
+        return
     if template is not None:
         spec, outputs = make.from_template(folder, template)
     elif file is None or text is None or label is None:
@@ -172,42 +177,16 @@ def init(
     else:
         spec, outputs = make.from_table(folder, Source(file, encoding), text, label, confidence, key)
     to_stderr(f"made the loop {name!r} in {folder}, with outputs in {outputs.name}")
-    if file is not None and _register(settings, spec) and _submit(settings, outputs, name):
+    registered = begin.register(settings, spec)
+    if file is not None and registered and begin.submit(settings, outputs, name):
         return
+    first = "" if registered else f"{_up_first(settings)}labelloop migrate\n"
+    to_stderr(f"next:\n{first}labelloop submit {outputs} --loop {name}")
+
+
+def _up_first(settings: Settings) -> str:
     is_there = settings.database_url or is_held(settings.data_dir)  # perhaps still starting
-    up = "" if is_there else "labelloop up                  # starts the services, in another terminal\n"
-    to_stderr(f"next:\n{up}labelloop migrate\nlabelloop submit {outputs} --loop {name}")
-
-
-def _register(settings: Settings, spec: LoopSpec) -> bool:
-    """Register the loop in the database. Return False if the services do not run."""
-    from backend.learners.of_spec import check
-    from labelloop.store.tables import loops
-
-    if not (settings.database_url and settings.sync_url and settings.intake_token):
-        return False
-    check(spec)
-    try:
-        with open_database(settings) as db, db.transaction() as conn:
-            loops.register(conn, spec)
-    except Unreachable:
-        return False
-    return True
-
-
-def _submit(settings: Settings, outputs: Path, name: str) -> bool:
-    """Submit the outputs. Return False if the services do not run."""
-    from console.files.lines import Source
-    from console.files.send import send
-    from labelloop.client import Client
-
-    try:
-        with Client(settings.sync_url, settings.intake_token, attempts=2) as client:
-            sent = send(client, Source(str(outputs)).lines(), name, skip_bad=False)
-    except Unreachable:
-        return False
-    to_stderr(f"submitted {sent.new} outputs; `labelloop push` shows the first of them to people now")
-    return True
+    return "" if is_there else "labelloop up                  # starts the services, in another terminal\n"
 
 
 def _tell(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -177,6 +178,9 @@ def migrate(settings: Settings, as_json: bool) -> None:
             to_stderr(str(fault))
     refused = {"refused": [str(fault) for fault in faults]} if faults else {}
     show({"applied": applied, "loops": registered, **refused}, as_json)
+    here = Path("labeling_configs").absolute()
+    if not as_json and (not specs or (here.is_dir() and settings.loops_dir.absolute() != here)):
+        to_stderr(f"loops are read from {settings.loops_dir.absolute()}{'' if specs else ', which has none'}")
     if faults:
         refused_loops = {fault.loop for fault in faults}
         found = f"{len(refused_loops)} of {len(specs) + len(refused_loops)} loops not registered:"

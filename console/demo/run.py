@@ -22,7 +22,7 @@ from console.demo.people import Crew, Person
 from console.demo.picture import draw, table
 from console.demo.retrying import retrying
 from console.local.people import sign_up
-from console.local.start import find_loops_dir
+from console.local.start import EXAMPLES, find_loops_dir
 from console.local.steps import Progress, silent
 from console.local.up import Running, UpOptions, up
 from labelloop.client import Client
@@ -57,7 +57,7 @@ def run(
     console = console or Console(width=None if sys.stdout.isatty() else 118, highlight=False)
     if options.json_file is not None and not options.json_file.absolute().parent.is_dir():
         raise UsageError(f"--json is {options.json_file}; there is no folder {options.json_file.absolute().parent}")
-    items, spec = _prepare(options, find_loops_dir(up_options.loops_dir))
+    items, spec = _prepare(options, _folder(options.loop, up_options.loops_dir))
     with up(replace(up_options, specs=(spec,)), announce=console.print, progress=progress) as running:
         with Database(running.settings.database_url, size=4) as database:
             demo = _Demo(options, items, spec, running, database, console)
@@ -72,6 +72,12 @@ def run(
                 f"\nAll services keep running: {running.settings.label_studio_url} (login above). Ctrl-C stops them."
             )
             running.wait(console.print)
+
+
+def _folder(loop: str, given: Path | None) -> Path:
+    """Return the folder with this loop: the given one, else `labeling_configs` here, else that of the installation."""
+    here = find_loops_dir(given)
+    return here if given is not None or (here / loop).is_dir() else EXAMPLES
 
 
 def _prepare(options: DemoOptions, loops_dir: Path) -> tuple[Items, LoopSpec]:

@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from console.files.lines import STDIN, Line, Refused, Source
@@ -48,23 +49,41 @@ def from_table(
     mapped = replace(source, map=columns | ({"key": key} if key else {}), key_of_row="" if key else stem)
     counted: Counter[str] = Counter()
     bad: list[Refused] = []
+    first: dict[str, tuple[int, bytes]] = {}
     try:
-        for _, line in mapped.lines():
+        for number, line in mapped.lines():
             if isinstance(line, Refused):
                 bad.append(line)
-            else:
-                counted[str(json.loads(line).get("label"))] += 1
+                continue
+            output = json.loads(line)
+            counted[str(output.get("label"))] += 1
+            at, body = first.setdefault(output["key"], (number, sha256(line).digest()))
+            if body != sha256(line).digest():
+                bad.append(Refused(number, output["key"], "key", f"line {at} has this key too, with another body"))
     except UsageError as exc:
         raise UsageError(_with_options(str(exc), mapped.map)) from None
     if bad:
         rows, are = ("1 row", "is") if len(bad) == 1 else (f"{len(bad)} rows", "are")
         shown = "\n".join(words(one) for one in bad[:20])
         raise Failed(f"no loop is made: {rows} of {source.name} {are} no output{'s' * (len(bad) > 1)}\n{shown}")
-    labels = _labels(counted, label, source.name)
-    written = TABLE.read_text(encoding="utf-8").format(
-        file=Path(source.name).name.encode("ascii", "replace").decode(), labels=json.dumps(labels, ensure_ascii=False)
-    )
+    _check(f"--label {label}", counted, sum(counted.values()))
+    written = _spec(Path(source.name).name, sorted(counted))
     return _write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
+
+
+def from_labels(folder: Path, given: str) -> LoopSpec:
+    """Write the folder of a loop with these labels, which are separated by commas. Return its spec."""
+    labels = [label.strip() for label in given.split(",") if label.strip()]
+    _check("--labels", Counter(labels), len(labels))
+    if len(set(labels)) < len(labels):
+        raise UsageError(f"--labels: {max(labels, key=labels.count)!r} is named twice")
+    return _write(folder, {"loop.yaml": [_spec("the option --labels", labels)]})
+
+
+def _spec(file: str, labels: Sequence[str]) -> str:
+    return TABLE.read_text(encoding="utf-8").format(
+        file=file.encode("ascii", "replace").decode(), labels=json.dumps(labels, ensure_ascii=False)
+    )
 
 
 def _with_options(message: str, columns: Mapping[str, str]) -> str:
@@ -82,23 +101,22 @@ def folder_of(loops_dir: Path, name: str) -> Path:
         )
     folder = loops_dir / name
     if folder.exists():
-        raise UsageError(f"{folder} exists already: choose another name, or remove it")
+        raise UsageError(
+            f"{folder} exists already: choose another name, or remove it. To go on with it: `labelloop migrate`, then "
+            f"`labelloop submit FILE --loop {name}`"
+        )
     return folder
 
 
-def _labels(counted: Mapping[str, int], column: str, file: str) -> list[str]:
-    total = sum(counted.values())
+def _check(option: str, counted: Mapping[str, int], total: int) -> None:
     if len(counted) < 2:
-        has = f"{len(counted)} label{'s' * (len(counted) != 1)}"
-        raise UsageError(f"--label {column}: {file} has {has} in it; a loop needs at least two")
+        there_are = f"there {'is 1 label' if counted else 'are no labels'}"
+        raise UsageError(f"{option}: {there_are}; a loop needs at least two")
     if len(counted) > MAX_LABELS or (len(counted) > MOST_LABELS and 2 * len(counted) > total):
-        raise UsageError(
-            f"--label {column}: {len(counted)} different values in {total} rows are no labels; is it the text?"
-        )
+        raise UsageError(f"{option}: {len(counted)} different values in {total} rows are no labels; is it the text?")
     for label in counted:
         if fault := label_fault(label):
-            raise UsageError(f"--label {column}: {fault}")
-    return sorted(counted)
+            raise UsageError(f"{option}: {fault}")
 
 
 def _write(folder: Path, files: Mapping[str, Iterable[str]]) -> LoopSpec:

@@ -50,6 +50,17 @@ def send(client: Client, lines: Iterable[Line], loop: str | None, *, skip_bad: b
     then the requests before it are stored, and the message tells how many outputs these are.
     """
     found = Sent()
+    try:
+        _send(client, lines, loop, found, skip_bad=skip_bad)
+    except KeyboardInterrupt:
+        raise Failed(
+            f"interrupted: at least {found.new + found.known} outputs are stored. Submit the file again to send the "
+            "rest; what is stored is not stored twice"
+        ) from None
+    return found
+
+
+def _send(client: Client, lines: Iterable[Line], loop: str | None, found: Sent, *, skip_bad: bool) -> None:
     for batch in _batches(lines, found, skip_bad):
         if skip_bad:
             _send_good(client, batch, loop, found)
@@ -65,7 +76,6 @@ def send(client: Client, lines: Iterable[Line], loop: str | None, *, skip_bad: b
                 f"{where}{exc}. Lines {batch[0][0]} to {batch[-1][0]} are not stored, {before}. "
                 "Correct the line and submit the file again, or pass --skip-bad"
             ) from None
-    return found
 
 
 def words(problem: Refused) -> str:

@@ -20,7 +20,7 @@ class UpOptions:
 
     data_dir: Path = DATA_DIR
     loops_dir: Path | None = None
-    """None for `labeling_configs` here, else that of the installation."""
+    """None for `labeling_configs` here, else the folder of the earlier start on this data folder."""
     specs: tuple[LoopSpec, ...] = ()
     """Loops to register instead of those of `loops_dir`."""
     database_url: str = ""

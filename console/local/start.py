@@ -35,6 +35,8 @@ from labelloop.store.tables import access, loops
 
 OWNER = "owner"
 """Name of the first token of the review pages; decisions made with it are signed by this name."""
+EXAMPLES = ROOT / "labeling_configs"
+"""The loops of the installation. Outside of a checkout they are the demo's, and no folder of the user."""
 SQLITE_GRACE_S = 3600.0
 """On SQLite, Label Studio retries a locked import by itself, up to this long after its reply was lost."""
 
@@ -61,7 +63,7 @@ class Start:
         settings = Settings.from_env(given)
         settings = replace(
             settings,
-            loops_dir=find_loops_dir(self._options.loops_dir),
+            loops_dir=find_loops_dir(self._options.loops_dir, settings.loops_dir),
             intake_token=settings.intake_token or secrets.token_urlsafe(24),
             hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
             backend_password=settings.backend_password or secrets.token_urlsafe(24),
@@ -231,14 +233,18 @@ def _last_worker(database: Database) -> int:
     return int(row["id"]) if row else 0
 
 
-def find_loops_dir(given: Path | None) -> Path:
-    """Return the given folder, else `labeling_configs` here, else that of the installation."""
+def find_loops_dir(given: Path | None, earlier: Path | None = None) -> Path:
+    """Return the given folder, else `labeling_configs` here if there is one, else the folder of the `earlier` start,
+    else the one here that `labelloop init` will make.
+    """
     if given is not None:
         if not given.is_dir():
             raise UsageError(f"there is no folder {given}")
         return given.absolute()
     here = Path("labeling_configs").absolute()
-    return here if here.is_dir() else ROOT / "labeling_configs"
+    if here.is_dir() or earlier is None or not earlier.is_dir() or earlier == EXAMPLES:
+        return here
+    return earlier.absolute()
 
 
 def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:

@@ -124,12 +124,16 @@ def _summary(running: Running, seconds: float) -> str:
         "review pages": [at["review"], "LABELLOOP_REVIEW_TOKEN"],
         "intake": [at["sync"], "LABELLOOP_INTAKE_TOKEN"],
         "secrets": [str(settings.data_dir / FILE)],
+        "loops folder": [str(settings.loops_dir)],
     }
     lines = [f"labelloop is up after {seconds:.0f} s. Loops: {', '.join(running.loops) or 'none yet'}"]
     for name, (place, *more) in places.items():
         lines += [f"  {name:<13} {place}", *(f"  {'':<13} {words}" for words in more)]
     lines += ["To use `labelloop` in another terminal, run these lines there:"]
     lines += [f"  {line}" for line in usable(settings.data_dir)]
+    if not running.loops:
+        lines += ["Next: `labelloop init NAME --from FILE --text COLUMN --label COLUMN` makes a loop from a table of"]
+        lines += ["predictions, and `labelloop init NAME --labels a,b,c` one for a program."]
     lines += ["Next: `labelloop invite` prints the link with which annotators sign up;"]
     lines += ["`labelloop submit FILE` sends outputs. Ctrl-C or `labelloop down` stops all."]
     return "\n".join(lines)

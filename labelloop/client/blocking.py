@@ -255,6 +255,8 @@ def reply_of(response: httpx.Response) -> Reply:
 def seconds_of(timeout: float | None, timeout_s: float | None) -> float:
     """Return the one of both names that is given. Raises UsageError for none or both."""
     given = [seconds for seconds in (timeout, timeout_s) if seconds is not None]
+    if not given:
+        raise UsageError("wait needs timeout, the seconds to wait at most, such as timeout=60")
     if len(given) != 1:
         raise UsageError("give the time to wait once, as timeout (in seconds)")
     return given[0]

@@ -7,6 +7,7 @@ from typing import Any
 
 from labelloop.errors import UsageError
 from labelloop.reading.keys import key_text
+from labelloop.reading.nearest import did_you_mean
 
 Columns = Sequence[str] | Mapping[str, str]
 
@@ -36,7 +37,12 @@ def rows(
     wanted = dict.fromkeys([*singles.values(), *fields.values(), *shares.values()])
     missing = [column for column in wanted if column not in names]
     if missing:
-        raise UsageError(f"no column {missing[0]!r} in the frame; there are: {', '.join(map(str, names))}")
+        known = list(map(str, names))
+        is_index = missing[0] in ("index", getattr(getattr(frame, "index", None), "name", None))
+        raise UsageError(
+            f"no column {missing[0]!r} in the frame{did_you_mean(missing[0], known)}; there are: {', '.join(known)}"
+            f"{'. frame.reset_index() makes a column of the index' if is_index else ''}"
+        )
     return _rows({column: _values(frame, column) for column in wanted}, singles, fields, shares, model_version)
 
 
@@ -52,12 +58,21 @@ def _rows(
         for name, column in singles.items():
             value = _or_none(values[column][i])
             if value is not None:
-                output[name] = key_text(value) if name == "key" else value
+                output[name] = _key(value, singles[name]) if name == "key" else value
         if shares:
             output["probabilities"] = {name: values[column][i] for name, column in shares.items()}
         if model_version:
             output["model_version"] = model_version
         yield output
+
+
+def _key(value: Any, column: str) -> Any:
+    if isinstance(value, float) and value.is_integer():
+        raise UsageError(
+            f"column {column!r} has the number {value!r} for a key: integers become such numbers if one of them is "
+            "missing. Leave the rows without a key out, and convert the others: frame[column].astype(int)"
+        )
+    return key_text(value)
 
 
 def _names(frame: Any) -> list[Any]:

@@ -18,6 +18,8 @@ from labelloop.reading.plain import plain
 CHUNK_LINES = 500
 CHUNK_BYTES = 4 << 20
 JSON, NDJSON = "application/json", "application/x-ndjson"
+NO_ROUTE = "The requested URL was not found on the server"
+"""Words of a service of ours for a path that it does not have: the ML backend, or an intake behind a path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,10 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
         key = f" (output {said['key']!r})" if said.get("key") else ""
         line = said["line"] if isinstance(said.get("line"), int) else None
         return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status, line=line)
-    if "error" not in said and said.get("status") != status:  # no problem of RFC 9457, nor one of an earlier labelloop
+    is_problem = (
+        "error" in said or said.get("status") == status
+    )  # the form of RFC 9457, or that of an earlier labelloop
+    if not is_problem or message.startswith(NO_ROUTE):
         return UsageError(
             f"{url} answers {status} and is not the intake (`labelloop up` prints the intake's address; it is "
             "LABELLOOP_SYNC_URL in settings.env)"
@@ -112,9 +117,9 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
     return UsageError(f"the intake at {url}: {message}")
 
 
-def line(output: Output | Mapping[str, Any]) -> bytes:
-    """Return the output as one line of NDJSON. Raises InvalidOutput with the key."""
-    if not isinstance(output, Output | Mapping):  # such as a DataFrame, which iterates over its column names
+def line(output: Output | Mapping[str, Any], number: int = 1) -> bytes:
+    """Return the output as one line of NDJSON. Raises InvalidOutput with its key, or with its number if it has none."""
+    if not isinstance(output, Output | Mapping):
         raise InvalidOutput("", f"must be an Output or a mapping, not {type(output).__name__} ({str(output)[:40]!r})")
     said = output.to_json() if isinstance(output, Output) else output
     if "key" in said and type(said["key"]) is not str:
@@ -123,16 +128,26 @@ def line(output: Output | Mapping[str, Any]) -> bytes:
         encoded = strict_json.dumps(plain(said)).encode()
         parse(encoded)
     except InvalidOutput as exc:
-        raise _named(exc, f"output {str(said.get('key'))[:MAX_KEY]!r}") from None
+        raise _named(exc, _name(said.get("key"), number)) from None
     except UnicodeEncodeError:
-        raise InvalidOutput("", f"holds half of a surrogate pair (output {str(said.get('key'))[:MAX_KEY]!r})") from None
+        raise InvalidOutput("", f"holds half of a surrogate pair ({_name(said.get('key'), number)})") from None
     return encoded
 
 
+def _name(key: object, number: int) -> str:
+    return f"output number {number}" if key is None else f"output {str(key)[:MAX_KEY]!r}"
+
+
 def lines(outputs: Output | Mapping[str, Any] | Iterable[Output | Mapping[str, Any]]) -> Iterator[bytes]:
-    """Yield a line for one output, or for each of several."""
+    """Yield a line for one output, or for each of several. A DataFrame, a text or a number raises UsageError."""
+    if hasattr(outputs, "columns"):  # it iterates over the names of its columns
+        raise UsageError(
+            "submit takes outputs; for the rows of a DataFrame use submit_frame(frame, key=..., label=...)"
+        )
     several = [outputs] if isinstance(outputs, Output | Mapping) else outputs
-    return (line(output) for output in several)
+    if isinstance(several, str | bytes) or not isinstance(several, Iterable):
+        raise UsageError(f"submit takes an Output, a mapping, or an iterable of them; it is {repr(outputs)[:60]}")
+    return (line(output, number) for number, output in enumerate(several, start=1))
 
 
 def checked_lines(given: Iterable[bytes]) -> Iterator[bytes]:

@@ -131,9 +131,7 @@ def nearest_answer(control: ControlTag, answer: str) -> str | None:
 def _known(control: ControlTag, label: str) -> str:
     if not _has(control, label):
         shown = ", ".join(control.labels[:20]) + (", ..." if len(control.labels) > 20 else "")
-        raise ValueError(
-            f"no such label{f' {label[:40]!r}' if control.kind is not Kind.LABEL else ''}; there are: {shown}"
-        )
+        raise ValueError(f"no such label {label[:40]!r}; there are: {shown}")
     return control.shown(label)
 
 

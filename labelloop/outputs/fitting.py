@@ -12,7 +12,7 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.outputs import result
 from labelloop.outputs.output import Output
-from labelloop.outputs.reading import _WANTED, read_answer
+from labelloop.outputs.reading import NO_ANSWER, read_answer
 from labelloop.reading import evidence as evidence_
 from labelloop.reading import fields, paths
 
@@ -47,24 +47,25 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
         upper, bracket, _ = name.partition("[")
         found = paths.below(output.data, upper) if "." in upper else output.data.get(upper)
         if found is None:
-            raise InvalidOutput(
-                f"data.{upper}", f"is missing; the labeling config shows {'it' if name == upper else f'${name}'}"
-            )
+            is_null = "." not in upper and upper in output.data
+            shows = f"the labeling config shows {'it' if name == upper else f'${name}'}"
+            hint = "; a text may be empty, or leave the output out" if is_null else ""
+            raise InvalidOutput(f"data.{upper}", f"is {'null' if is_null else 'missing'}; {shows}{hint}")
         if bracket and not isinstance(found, list):
             raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")
     if labels:
         for label in output.probabilities or ():
             if label not in labels:
-                raise InvalidOutput(f"probabilities.{label}", result.no_label(labels))
+                raise InvalidOutput(f"probabilities.{label}", result.no_label(label, labels))
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
-                raise InvalidOutput(path, result.no_label(labels))
+                raise InvalidOutput(path, result.no_label(label, labels))
     _check_width(output.embedding, embedding)
     result.check(output.result or (), config)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
     if output.probabilities is None and output.label is None and output.result is None:
-        raise InvalidOutput("probabilities", _WANTED)
+        raise InvalidOutput("label", NO_ANSWER)
     if output.label is None and output.gold is None:
         return output
     return replace(output, label=_label("label", output.label, labels), gold=_label("gold", output.gold, labels))
@@ -78,7 +79,7 @@ def _label(name: str, given: object, labels: Collection[str]) -> str | None:
         return None
     label = fields.word(name, _as_text(given, labels), empty=False)
     if label not in (labels or (label,)):
-        raise InvalidOutput(name, result.no_label(labels))
+        raise InvalidOutput(name, result.no_label(label, labels))
     return label
 
 

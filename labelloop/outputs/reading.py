@@ -35,6 +35,9 @@ _OF_RELATION = {"type": str, "from_id": str, "to_id": str}
 
 _WANTED = "exactly one of probabilities, label (with confidence) and result (with score) is wanted"
 
+NO_ANSWER = "is missing; give a label (with its confidence), probabilities, or a result (with its score)"
+"""The message for an output that says nothing about its item."""
+
 _KNOWN = frozenset(FIELDS)
 
 
@@ -98,8 +101,9 @@ def _one_form(value: Mapping[str, Any]) -> None:
     forms = [name for name in ("probabilities", "label", "result") if value.get(name) is not None]
     evidence = value.get("evidence")
     if len(forms) != 1 and (forms or not isinstance(evidence, dict) or "labels" not in evidence):
-        both = f"; there are {' and '.join(forms)}" if forms else ""
-        raise InvalidOutput(forms[1] if forms else "probabilities", f"{_WANTED}{both}")
+        if not forms:
+            raise InvalidOutput("label", NO_ANSWER)
+        raise InvalidOutput(forms[1], f"{_WANTED}; there are {' and '.join(forms)}")
     for name, needs in (("confidence", "label"), ("score", "result")):
         if value.get(name) is not None and forms != [needs]:
             raise InvalidOutput(name, f"is only allowed with {needs}")

@@ -13,6 +13,7 @@ from typing import Any
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import PATH, ControlTag
+from labelloop.reading.nearest import did_you_mean
 
 RELATION = "relation"
 DIRECTIONS = ("left", "right", "bi")
@@ -142,7 +143,7 @@ def _texts(path: str, values: Sequence[object], among: Among) -> None:
         if not isinstance(one, str):
             raise InvalidOutput(f"{path}[{i}]", "must be a text")
         if known and one not in known:
-            raise InvalidOutput(f"{path}[{i}]", no_label(labels))
+            raise InvalidOutput(f"{path}[{i}]", no_label(one, labels))
 
 
 def _number(path: str, value: object) -> float:
@@ -153,7 +154,8 @@ def _number(path: str, value: object) -> float:
         raise InvalidOutput(path, "is missing" if value is None else "must be a number") from None
 
 
-def no_label(labels: Collection[str]) -> str:
+def no_label(given: object, labels: Collection[str]) -> str:
     """Return the message for a label that is none of these."""
     shown = list(labels)[:20]
-    return f"no such label; there are: {', '.join(shown)}{', ...' if len(labels) > len(shown) else ''}"
+    more = ", ..." if len(labels) > len(shown) else ""
+    return f"no such label {str(given)[:40]!r}{did_you_mean(given, labels)}; there are: {', '.join(shown)}{more}"

@@ -134,8 +134,8 @@ class Settings:
             )
         if missing:
             raise SettingsError(
-                f"not set: {', '.join(missing)}. Set them, or name with LABELLOOP_DATA_DIR (or --data-dir) the folder "
-                "of a running `labelloop up`"
+                f"not set: {', '.join(missing)}. Start the services with `labelloop up`. If they run, name their data "
+                "folder with --data-dir or LABELLOOP_DATA_DIR; for a service elsewhere, set what is missing"
             )
 
     def shown(self) -> dict[str, str]:

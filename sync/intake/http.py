@@ -166,7 +166,8 @@ def _conflict(problems: list[Problem]) -> Refusal:
     named = ", ".join(str(key) for key in keys[:5]) + (", ..." if len(problems) > 5 else "")
     return Refusal(
         409,
-        f"known with another body: {named}; nothing of this request is stored. Give another output another key",
+        f"known with another body (its data, answer or another field differs): {named}; nothing of this request is "
+        "stored. Another output needs another key",
         path="key",
         keys=keys,
         lines=len(keys),

@@ -235,8 +235,12 @@ def test_up_runs_from_an_empty_folder_until_down_ends_it(server: Installed) -> N
         until_it_answers(settings.sync_url + "/readyz")
         until_it_answers(settings.backend_url + "/health", settings.backend_user, settings.backend_password)
         with psycopg.connect(settings.database_url) as conn:
-            loops = {row[0] for row in conn.execute("select name from loops")}
-        assert loops == {file.parent.name for file in (ROOMS / "labeling_configs").glob("*/loop.yaml")}
+            assert conn.execute("select name from loops").fetchall() == []
+        made = server.run("labelloop", "init", "my-loop", "--template", "classify")
+        assert server.run("labelloop", "migrate").returncode == 0, made.stderr
+        samples = server.run("labelloop", "submit", "labeling_configs/my-loop/samples.ndjson", "--json")
+        assert json.loads(samples.stdout)["new"] == 10, samples.stderr
+        loops = {"my-loop"}
         status = server.run("labelloop", "status", "--json")
         assert {row["loop"] for row in json.loads(status.stdout)} == loops, status.stderr
     finally:

@@ -15,6 +15,7 @@ from console.cli.wrappers import (
     all_or_one,
     as_json_too,
     each_loop,
+    loop_names,
     one_loop,
     one_of_the_loops,
     open_database,
@@ -25,6 +26,7 @@ from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
     from console.files.lines import Source
+    from labelloop.queue.project import LoopProject
     from labelloop.spec.loop import LoopSpec
     from labelloop.store.database import Database
 
@@ -82,7 +84,7 @@ def submit(
     counts = {"new": sent.new, "known": sent.known, "refused": sent.refused}
     show({**counts, "problems": [plain(one) for one in sent.problems]} if as_json else counts, as_json)
     if sent.new and not as_json:
-        to_stderr(_where(settings, loop))
+        to_stderr(where(settings, loop))
     if sent.refused:
         if not as_json:
             to_stderr("\n".join(words(problem) for problem in sent.problems))
@@ -93,24 +95,29 @@ def submit(
         raise Failed(f"{lines_are} refused{hint}")
 
 
-def _where(settings: Settings, loop: str | None) -> str:
+def where(settings: Settings, loop: str | None) -> str:
     """Return in words how many outputs wait, and where their tasks will be, as far as Postgres is known."""
     from labelloop.store.tables import outputs, projects
 
-    where, at = f"tasks appear in Label Studio within {settings.pull_every_s:g} s", ""
+    soon = f"tasks appear in Label Studio within {settings.pull_every_s:g} s"
     if not settings.database_url:
-        return where
+        return soon
     try:
         with open_database(settings) as db, db.transaction() as conn:
             name = one_loop(db, loop)
             waiting, project = outputs.state_counts(conn, name)["waiting"], projects.get(conn, name)
     except LabelloopError:  # the outputs are stored: what is printed here is only a hint
-        return where
+        return soon
+    at = _address(settings, project)
+    at = f": {at}" if at else ""
+    return f"{waiting:,} wait; {soon}{at}" if waiting else f"none waits: each passed, or is a task already{at}"
+
+
+def _address(settings: Settings, project: LoopProject | None) -> str:
+    """Return the address of the loop's project, else that of Label Studio; "" if neither is known."""
     if project is not None and project.project_id is not None:
-        at = f": {project.label_studio_url.rstrip('/')}/projects/{project.project_id}"
-    elif settings.label_studio_url:
-        at = f": {settings.label_studio_url.rstrip('/')}"
-    return f"{waiting:,} wait; {where}{at}" if waiting else f"none waits: each passed, or is a task already{at}"
+        return f"{project.label_studio_url.rstrip('/')}/projects/{project.project_id}"
+    return settings.label_studio_url.rstrip("/")
 
 
 @click.command()
@@ -120,6 +127,7 @@ def _where(settings: Settings, loop: str | None) -> str:
 def push(settings: Settings, loop: str | None, as_json: bool) -> None:
     """Push the most useful waiting outputs to Label Studio, and restore project settings that somebody changed."""
     from labelloop.labelstudio.inspection import Inspection
+    from labelloop.store.tables import outputs, projects
     from sync.project.mend import mend
     from sync.project.project import ensure_project
     from sync.push.push import push as hop
@@ -132,6 +140,13 @@ def push(settings: Settings, loop: str | None, as_json: bool) -> None:
         return hop(db, gateway, spec, settings)
 
     each_loop(settings, loop, as_json, mended)
+    if not as_json:
+        with open_database(settings) as db, db.transaction() as conn:
+            for name in loop_names(db, loop):
+                if (at := _address(settings, projects.get(conn, name))) and (
+                    count := outputs.state_counts(conn, name)["in_review"]
+                ):
+                    to_stderr(f"{name}: {count:,} task{'s are' if count > 1 else ' is'} open at {at}")
 
 
 @click.command()

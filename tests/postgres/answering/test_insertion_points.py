@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from collections.abc import Mapping
@@ -48,6 +49,12 @@ def test_wait_for_an_answer(names: dict[str, Any], pets: Database, capsys: pytes
     run("Wait for an answer", names)
     person.join()
     assert capsys.readouterr().out == "dog\n"
+
+
+def test_an_awaited_client_decides_too(names: dict[str, Any]) -> None:
+    run("Wait for an answer", names, block=1)
+    assert asyncio.run(names["decided"](output("async/1"))) == "escalate"
+    assert asyncio.run(names["decided"](output("async/2", 0.95))) == "cat"
 
 
 def test_post_processing(names: dict[str, Any], pets: Database) -> None:

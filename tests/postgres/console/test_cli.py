@@ -80,9 +80,23 @@ def test_a_loop_whose_steps_come_from_a_loop_that_does_not_exist_is_registered_w
     assert (checked.exit_code, words in checked.stdout) == (1, True), "the loop `digits` is known to the database"
 
 
-def test_migrate_names_changed_labels_and_counts_the_outputs_that_have_one_that_is_gone(
-    run: Run, tmp_path: Path, database: Database
+def test_migrate_says_where_it_looks_if_there_are_loops_here_that_it_does_not_read(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    theirs = tmp_path / "theirs"
+    assert f"loops are read from {theirs}, which has none" in run("migrate", LABELLOOP_LOOPS_DIR=str(theirs)).stderr
+    (theirs / "sk").mkdir(parents=True)
+    (theirs / "sk/loop.yaml").write_text('feedback_loop: {trigger: "model_confidence < 1", labels: [a, b]}')
+    assert "loops are read" not in run("migrate", LABELLOOP_LOOPS_DIR=str(theirs)).stderr
+    (tmp_path / "labeling_configs").mkdir()
+    assert f"loops are read from {theirs}\n" in run("migrate", LABELLOOP_LOOPS_DIR=str(theirs)).stderr
+
+
+def test_migrate_names_changed_labels_and_counts_the_outputs_that_have_one_that_is_gone(
+    run: Run, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "loops" / "sk"
     folder.mkdir(parents=True)
 

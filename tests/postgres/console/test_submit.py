@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ from click.testing import CliRunner, Result
 from werkzeug.serving import make_server
 
 from console.cli import main
+from console.files.lines import Line
+from console.files.send import send
+from labelloop.client import Client
+from labelloop.errors import Failed
 from labelloop.process.settings import Settings
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import parse
@@ -166,7 +171,7 @@ def test_spans_are_submitted_from_a_file_and_from_standard_input(submit: Submit,
     assert json.loads(again.stdout)["known"] == 1
     wrong = submit(path, "--from", "otlp", "--label", "good", loop="judged")
     assert wrong.exit_code == 1
-    assert "no such label; there are: approve, reject" in wrong.stderr
+    assert "no such label 'good'; there are: approve, reject" in wrong.stderr
 
 
 @pytest.mark.parametrize(
@@ -187,6 +192,21 @@ def test_a_usage_error_is_told_in_words(submit: Submit, words: list[str], says: 
     assert says in result.stderr
 
 
+def test_a_submit_that_is_interrupted_tells_what_is_stored(environ: dict[str, str], database: Database) -> None:
+    def lines(count: int) -> Iterator[Line]:
+        for i in range(count):
+            yield i + 1, json.dumps({"key": f"{i:03}", "data": {"text": "x"}, "label": "a"}).encode()
+        if count < 700:
+            raise KeyboardInterrupt
+
+    with Client(environ["LABELLOOP_SYNC_URL"], environ["LABELLOOP_INTAKE_TOKEN"]) as client:
+        with pytest.raises(Failed, match="interrupted: at least 500 outputs are stored"):
+            send(client, lines(600), "pets", skip_bad=False)
+        assert len(keys(database)) == 500
+        again = send(client, lines(700), "pets", skip_bad=False)
+    assert (again.new, again.known) == (200, 500)
+
+
 def test_init_from_a_file_registers_the_loop_and_submits_it_if_the_services_run(
     environ: dict[str, str], database: Database, tmp_path: Path
 ) -> None:
@@ -195,8 +215,14 @@ def test_init_from_a_file_registers_the_loop_and_submits_it_if_the_services_run(
     env = {**environ, "LABELLOOP_LOOPS_DIR": str(tmp_path / "loops")}
     result = CliRunner().invoke(main, words, env={**env, "LABELLOOP_DATABASE_URL": database.url})
     assert result.exit_code == 0, result.output
-    assert "submitted 2 outputs" in result.stderr
+    assert re.search(r"submitted 2 outputs\n\d wait; tasks appear in Label Studio within", result.stderr)
     assert keys(database) == ["1", "2"]
+    other = CliRunner().invoke(
+        main, [*words, "--loops-dir", str(tmp_path / "other")], env={**env, "LABELLOOP_DATABASE_URL": database.url}
+    )
+    assert other.exit_code == 2
+    assert "the services have a loop 'mail' already" in other.stderr
+    assert not (tmp_path / "other").exists()
     with database.transaction() as conn:
         found = loops.get(conn, "mail")
     assert found is not None

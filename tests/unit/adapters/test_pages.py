@@ -18,7 +18,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from console.files.templates import FOLDER as TEMPLATES
-from labelloop import Output, Status
+from labelloop import Output, Status, adapters
 from tests.support.data.payloads import FOLDER, JUDGED, SEVERAL, SPANS, lanes_of, payload
 
 DOCS = Path(__file__).parents[3] / "docs" / "pipelines"
@@ -58,6 +58,7 @@ def test_the_examples_of_the_adapters_run() -> None:
     spans, judged = Loop(SPANS), Loop(JUDGED)
     boxes = Loop((TEMPLATES / "boxes" / "labels.xml").read_text())
     namespace = {
+        "adapters": adapters,
         "client": client,
         "spans_loop": spans,
         "texts_loop": judged,

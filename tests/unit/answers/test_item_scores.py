@@ -71,7 +71,7 @@ def test_a_number_is_its_shortest_decimal(number: float, text: str) -> None:
 @pytest.mark.parametrize(
     ("tag", "answer", "words"),
     [
-        ("label", "c", "no such label; there are: a, b"),
+        ("label", "c", "no such label 'c'; there are: a, b"),
         ("label", 3, "must be a text"),
         ("labels", '["d"]', "no such label 'd'; there are: a, b, c"),
         ("labels", "a", "is not a JSON list"),

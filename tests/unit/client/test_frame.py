@@ -56,12 +56,19 @@ def test_a_missing_probability_is_no_null() -> None:
         ({"key": "key"}, "no column 'key' in the frame; there are: id, text"),
         ({"data": ["text", "txt"]}, "no column 'txt'"),
         ({"data": "text"}, "data takes a list of columns"),
+        ({"label": "texts"}, r"no column 'texts' in the frame \(did you mean 'text'\?\)"),
+        ({"key": "index"}, r"there are: id, text\. frame\.reset_index\(\) makes a column of the index"),
         ({"probabilities": "text"}, "probabilities takes a list"),
     ],
 )
 def test_a_wrong_column_is_refused_before_the_first_row(names: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read(pd.DataFrame({"id": [], "text": []}), **names)
+
+
+def test_a_key_that_a_missing_one_made_a_fraction_is_refused_with_the_repair() -> None:
+    with pytest.raises(UsageError, match=r"column 'id' has the number 1\.0 for a key.*astype\(int\)"):
+        read(pd.DataFrame({"id": [1, None], "text": ["a", "b"]}))
 
 
 def test_a_value_that_is_no_frame_and_a_frame_with_a_column_twice_are_refused() -> None:

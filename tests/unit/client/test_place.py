@@ -61,6 +61,20 @@ def test_the_token_of_a_local_up_is_sent_to_no_other_service(tmp_path: Path) -> 
             found(None if "LABELLOOP_SYNC_URL" in given else URL, None, given)
 
 
+def test_the_address_of_a_local_up_brings_its_token(tmp_path: Path) -> None:
+    named = {"LABELLOOP_DATA_DIR": str(data_folder(tmp_path / "data"))}
+    assert found("http://127.0.0.1:1234/", None, named) == ("http://127.0.0.1:1234", "of-the-up")
+
+
+@pytest.mark.parametrize(
+    ("token", "words"), [("", "is empty"), (" \n", "is empty"), ("abc\n", "a line end"), ("é", "no")]
+)
+def test_a_token_that_no_request_can_carry_is_refused_at_once(token: str, words: str) -> None:
+    with pytest.raises(UsageError, match=f"the token .*{words}") as caught:
+        Client(URL, token)
+    assert "abc" not in str(caught.value)
+
+
 @pytest.mark.parametrize("client", [Client, AsyncClient, Client.background])
 def test_a_client_that_finds_no_service_says_what_to_give(client: type[Client]) -> None:
     with pytest.raises(UsageError, match=r"no url and token.*LABELLOOP_SYNC_URL and LABELLOOP_INTAKE_TOKEN"):

@@ -17,6 +17,7 @@ from console.local import folder, ports
 from console.local.leftovers import left_behind
 from console.local.options import UpOptions
 from console.local.postgres import Command
+from console.local.start import EXAMPLES, find_loops_dir
 from console.local.supervisor import Supervisor
 from console.local.up import down
 from labelloop.errors import Failed, UsageError
@@ -152,3 +153,19 @@ def _lives(process: psutil.Process) -> bool:
 
 def _python(code: str) -> Command:
     return Command([sys.executable, "-u", "-c", code], "/", {"PATH": os.defpath})
+
+
+def test_an_up_reads_the_loops_here_or_those_of_its_earlier_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    here, earlier = tmp_path / "labeling_configs", tmp_path / "earlier"
+    assert find_loops_dir(None, Path("labeling_configs")) == here, "`labelloop init` will make it"
+    assert find_loops_dir(None, EXAMPLES) == here, "the installation's loops are not the user's"
+    earlier.mkdir()
+    assert find_loops_dir(None, earlier) == earlier
+    here.mkdir()
+    assert find_loops_dir(None, earlier) == here
+    assert find_loops_dir(earlier) == earlier
+    with pytest.raises(UsageError, match="there is no folder"):
+        find_loops_dir(tmp_path / "none")

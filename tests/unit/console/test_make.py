@@ -116,7 +116,7 @@ def test_a_table_becomes_a_loop_with_its_labels_and_outputs(tmp_path: Path) -> N
         (TABLE, ["--text", "body", "--label", "pred", "--template", "rag"], 2, "name a --template, or a file"),
         (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "line 3"),
         (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "1 row of"),
-        ("body,pred\nx,a\ny,a\n", ["--text", "body", "--label", "pred"], 2, "has 1 label in it"),
+        ("body,pred\nx,a\ny,a\n", ["--text", "body", "--label", "pred"], 2, "there is 1 label; a loop"),
         (
             "body,pred\n" + "".join(f"x{i},label {i}\n" for i in range(300)),
             ["--text", "body", "--label", "pred"], 2, "300 different values in 300 rows are no labels",
@@ -147,3 +147,43 @@ def test_a_loop_that_exists_is_never_overwritten(tmp_path: Path) -> None:
     assert again.exit_code == 2
     assert "exists already" in again.stderr
     assert {file.name: file.read_text() for file in (tmp_path / "loops" / "x").iterdir()} == before
+
+
+def test_a_loop_for_a_program_has_the_labels_of_its_model(tmp_path: Path) -> None:
+    result = init(tmp_path, "tickets", "--labels", "billing, delivery,other")
+    assert result.exit_code == 0, result.output
+    spec = load(tmp_path / "loops/tickets")
+    assert spec.labels == ("billing", "delivery", "other")
+    assert "$labelloop_why" in spec.labels_xml, "a task says why it is one, as in the templates"
+    assert 'Client(loop="tickets").submit(' in result.stderr
+    assert [file.name for file in (tmp_path / "loops/tickets").iterdir()] == ["loop.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [("a", "--labels: there is 1 label; a loop needs at least two"), ("a,b,a", "--labels: 'a' is named twice")],
+)
+def test_labels_that_make_no_loop_are_refused(tmp_path: Path, labels: str, words: str) -> None:
+    result = init(tmp_path, "tickets", "--labels", labels)
+    assert (result.exit_code, words in result.stderr) == (2, True), result.stderr
+    assert not (tmp_path / "loops").exists() or not list((tmp_path / "loops").iterdir())
+
+
+def test_a_key_with_two_bodies_is_refused_before_a_loop_is_made(tmp_path: Path) -> None:
+    file = table(tmp_path, TABLE + "1,Where is it?,delivery,0.7\n2,Another text,billing,0.9\n")
+    words = ["--from", file, "--text", "body", "--label", "pred", "--confidence", "sure", "--key", "nr"]
+    result = init(tmp_path, "twice", *words)
+    assert result.exit_code == 1
+    assert "line 6 (output '2'): key: line 3 has this key too, with another body" in result.stderr
+    assert not (tmp_path / "loops" / "twice").exists()
+    (tmp_path / "tickets.csv").write_text(TABLE + "1,Where is it?,delivery,0.7\n")
+    assert init(tmp_path, "twice", *words).exit_code == 0, "the same row twice is one output"
+
+
+def test_the_folder_of_a_new_loop_is_that_which_the_services_read(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/settings.env").write_text(f"LABELLOOP_LOOPS_DIR={tmp_path}/theirs\n")
+    env = {"LABELLOOP_DATA_DIR": str(tmp_path / "data"), "LABELLOOP_LOOPS_DIR": None}
+    result = CliRunner().invoke(main, ["init", "tickets", "--labels", "a,b"], env=env)
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "theirs/tickets/loop.yaml").is_file()

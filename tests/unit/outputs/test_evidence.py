@@ -103,9 +103,9 @@ def test_an_error_is_named_by_its_path(changes: dict[str, Any], said: str) -> No
 @pytest.mark.parametrize(
     ("changes", "width", "said"),
     [
-        ({"gold": "cow"}, 0, "gold: no such label; there are: cat, dog"),
-        ({"evidence": {"labels": {"cow": 1}}}, 0, "evidence.labels.cow: no such label; there are: cat, dog"),
-        ({"evidence": {"committee": [{"cat": 1}, {"cow": 1}]}}, 0, "evidence.committee[1].cow: no such label"),
+        ({"gold": "cow"}, 0, "gold: no such label 'cow'; there are: cat, dog"),
+        ({"evidence": {"labels": {"cow": 1}}}, 0, "evidence.labels.cow: no such label 'cow'; there are: cat, dog"),
+        ({"evidence": {"committee": [{"cat": 1}, {"cow": 1}]}}, 0, "evidence.committee[1].cow: no such label 'cow'"),
         ({"embedding": [1, 2]}, 3, "embedding: has 2 numbers; this loop's embeddings have 3 (queue.embedding)"),
         ({}, 3, "embedding: is missing; this loop's embeddings have 3 (queue.embedding)"),
         ({"embedding": [1, 2]}, 0, "embedding: has 2 numbers; this loop takes no embedding (queue.embedding is 0)"),

@@ -109,7 +109,7 @@ def test_what_label_studio_refuses_is_refused_by_its_field(what: str) -> None:
 
 
 def test_a_refusal_of_a_label_names_those_that_there_are() -> None:
-    with pytest.raises(InvalidOutput, match="no such label; there are: a, b"):
+    with pytest.raises(InvalidOutput, match=r"no such label '[^']+'; there are: a, b"):
         read([region("label", "choices", choices=["z"])])
 
 

@@ -68,7 +68,7 @@ def test_the_three_forms_are_read() -> None:
         ({"probabilities": {"cat": True, "dog": 0}}, "probabilities.cat"),
         ({"probabilities": {"cat": "1"}}, "probabilities.cat"),
         ({"probabilities": {"cat": None}}, "probabilities.cat"),
-        ({"probabilities": ...}, "probabilities"),
+        ({"probabilities": ...}, "label"),
         ({"label": "cat"}, "label"),
         ({"confidence": 0.5}, "confidence"),
         ({**LABELLED, "confidence": 1.01}, "confidence"),
@@ -226,9 +226,10 @@ def test_an_output_must_fit_its_loop() -> None:
 
     check(read(), SPEC.config, SPEC.labels)
     assert why(data={"body": "x"}) == "data.text: is missing; the labeling config shows it"
-    assert why(data={"text": None}).startswith("data.text")
-    assert why(probabilities={"cow": 1}) == "probabilities.cow: no such label; there are: cat, dog"
-    assert why(probabilities=..., label="cow") == "label: no such label; there are: cat, dog"
+    assert why(data={"text": None}).startswith("data.text: is null; the labeling config shows it; a text may be empty")
+    assert "no such label 'dogg' (did you mean 'dog'?)" in why(probabilities=..., label="dogg")
+    assert why(probabilities={"cow": 1}) == "probabilities.cow: no such label 'cow'; there are: cat, dog"
+    assert why(probabilities=..., label="cow") == "label: no such label 'cow'; there are: cat, dog"
     assert why(probabilities=..., result=[{**REGION, "from_name": "z"}]).startswith("result[0].from_name: no such")
 
 
@@ -242,7 +243,7 @@ def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
     check(found, config, config.labels)
     assert (found.probabilities, found.gold) == ({"Cat": 0.75, "Dog": 0.25}, "Cat")
     assert shown(Output("a", {"t": "x"}, label="kitty"), config).label == "Cat"
-    with pytest.raises(InvalidOutput, match=r"probabilities.puma: no such label; there are: Cat, Dog"):
+    with pytest.raises(InvalidOutput, match=r"probabilities.puma: no such label 'puma'; there are: Cat, Dog"):
         check(shown(Output("a", {"t": "x"}, probabilities={"puma": 1.0}), config), config, config.labels)
 
 

@@ -14,7 +14,8 @@ import pytest
 
 from labelloop.client import Client
 from labelloop.client.wire import line as _line
-from labelloop.errors import InvalidOutput
+from labelloop.client.wire import lines
+from labelloop.errors import InvalidOutput, UsageError
 from labelloop.outputs.fitting import check
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import parse
@@ -153,8 +154,27 @@ def test_a_picture_of_real_size_is_taken_and_the_limit_is_bytes() -> None:
         sent(label="cat", data={"image": "A" * (1 << 20)})
 
 
-@pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], pd.DataFrame({"key": ["a"]})])
+@pytest.mark.parametrize("outputs", [["subject"], [None], [["a", "b"]], (1, 2)])
 def test_a_value_that_is_no_output_is_named_by_its_type(outputs: Any) -> None:
     refused = pytest.raises(InvalidOutput, match="must be an Output or a mapping, not ")
     with Client("http://127.0.0.1:1", "token", loop="pets") as client, refused:
         client.submit(outputs)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [
+        (pd.DataFrame({"key": ["a"]}), r"for the rows of a DataFrame use submit_frame\("),
+        ("subject", "it is 'subject'"),
+        (7, "it is 7"),
+    ],
+)
+def test_what_holds_no_outputs_is_refused_with_what_would_do(outputs: Any, words: str) -> None:
+    with Client("http://127.0.0.1:1", "token", loop="pets") as client, pytest.raises(UsageError, match=words):
+        client.submit(outputs)
+
+
+def test_an_output_without_a_key_is_named_by_its_number() -> None:
+    several = [{"key": "a", "data": {"text": "x"}, "label": "cat"}, {"data": {"text": "x"}, "label": "cat"}]
+    with pytest.raises(InvalidOutput, match=r"^key: is missing \(output number 2\)$"):
+        list(lines(several))
