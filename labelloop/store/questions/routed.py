@@ -64,8 +64,11 @@ class Routed:
         )
 
 
-def routed(conn: Conn, loop: str, since: datetime | None = None) -> Iterator[Routed]:
-    """Yield the loop's outputs that came since then, in no order. At most AT_ONCE of them are in memory."""
+def routed(conn: Conn, loop: str, since: datetime | None = None, *, in_order: bool = False) -> Iterator[Routed]:
+    """Yield the loop's outputs that came since then: the earliest first, or in no order, which is faster.
+
+    At most AT_ONCE of them are in memory.
+    """
     names = columns(Routed).removesuffix(", width")
     with conn.cursor(name="routed", row_factory=kwargs_row(Routed)) as cursor:
         cursor.itersize = AT_ONCE
@@ -73,6 +76,7 @@ def routed(conn: Conn, loop: str, since: datetime | None = None) -> Iterator[Rou
             f"""
             select {names}, coalesce(array_length(embedding, 1), 0) as width
             from outputs where loop = %(loop)s and received_at >= coalesce(%(since)s::timestamptz, '-infinity')
+            {"order by received_at" if in_order else ""}
             """,
             {"loop": loop, "since": since},
         )
