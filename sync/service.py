@@ -41,7 +41,8 @@ def create_app(settings: Settings, database: Database) -> Flask:
     allow_origins(app, settings.cors_origins)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(intake.blueprint(database, callers, metrics))
-    for routes in (answering, feedback, exports):
+    app.register_blueprint(answering.blueprint(database, callers, metrics))
+    for routes in (feedback, exports):
         app.register_blueprint(routes.blueprint(database, callers))
     answer_refusals(app)
     app.register_blueprint(openapi.blueprint("labelloop sync service", OPERATIONS, SCHEMES))

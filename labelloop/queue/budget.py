@@ -51,6 +51,17 @@ class Exhausted:
 NOTHING_EXHAUSTED = Exhausted()
 
 
+class Limit(NamedTuple):
+    """A limit of a budget, and how much of it is used."""
+
+    part: str
+    """`day`, `source` or `label`."""
+    name: str
+    """The name of the source or label, `*` for each that has no limit of its own; "" for the day."""
+    limit: int
+    used: int
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """A budget, and how many tasks of each origin were made on one day or are on their way."""
@@ -90,6 +101,16 @@ class Spent:
         """Yield those of these outputs that the limits of sources and labels let in, the first ones first."""
         room = self.room()
         return (id_ for id_ in ids if room.take(origins[id_]))
+
+    def limits(self) -> list[Limit]:
+        """Return each limit with the number of tasks that count for it. `*` has the most tasks of one of the others."""
+        budget, (sources, labels) = self.budget, self._parts()
+        found = [] if budget.per_day is None else [Limit("day", "", budget.per_day, self.total)]
+        for part, used, caps in (("source", sources, budget.per_source), ("label", labels, budget.per_label)):
+            for name, cap in caps.items():
+                most = max((n for other, n in used.items() if other not in caps), default=0)
+                found.append(Limit(part, name, cap, most if name == EACH else used[name]))
+        return found
 
     def room(self) -> Room:
         """Return the places that are left for tasks of each source and label."""
