@@ -64,18 +64,28 @@ class Routed:
         )
 
 
+_COLUMNS = columns(Routed).removesuffix("width") + "coalesce(array_length(embedding, 1), 0) as width"
+
+
+def one(conn: Conn, output_id: UUID) -> Routed:
+    """Return this output, which the caller has locked."""
+    cursor = conn.cursor(row_factory=kwargs_row(Routed))
+    found = cursor.execute(f"select {_COLUMNS} from outputs where id = %(id)s", {"id": output_id}).fetchone()
+    assert found is not None
+    return found
+
+
 def routed(conn: Conn, loop: str, since: datetime | None = None, *, in_order: bool = False) -> Iterator[Routed]:
     """Yield the loop's outputs that came since then: the earliest first, or in no order, which is faster.
 
     At most AT_ONCE of them are in memory.
     """
-    names = columns(Routed).removesuffix(", width")
     with conn.cursor(name="routed", row_factory=kwargs_row(Routed)) as cursor:
         cursor.itersize = AT_ONCE
         cursor.execute(
             f"""
-            select {names}, coalesce(array_length(embedding, 1), 0) as width
-            from outputs where loop = %(loop)s and received_at >= coalesce(%(since)s::timestamptz, '-infinity')
+            select {_COLUMNS} from outputs
+            where loop = %(loop)s and received_at >= coalesce(%(since)s::timestamptz, '-infinity')
             {"order by received_at" if in_order else ""}
             """,
             {"loop": loop, "since": since},

@@ -1,4 +1,7 @@
-"""What Prometheus is told: how many outputs had their feedback written to their MLflow trace."""
+"""A count of the feedback written to MLflow traces; and answers that came over HTTP can be taken back.
+
+An output without a task then returns to the state that it had before it was answered.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,17 @@ SQL = """
     alter table loops add column assessments_written bigint not null default 0;
     comment on column loops.assessments_written is
         'How often the feedback on an output of the loop was written to its MLflow trace.';
+
+    do $$
+    declare
+        -- The newest definition, whichever migration made it, with three more edges.
+        known text := pg_get_functiondef('outputs_keep_to_the_edges()'::regprocedure);
+        more text := replace(known, '(''answered'', ''in_review''),', '(''answered'', ''in_review''), '
+            '(''answered'', ''waiting''), (''answered'', ''passed''), (''answered'', ''quarantined''),');
+    begin
+        assert more <> known, 'outputs_keep_to_the_edges has no edge from answered to in_review';
+        execute more;
+    end $$;
 """
 
 
