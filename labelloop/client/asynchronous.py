@@ -166,6 +166,10 @@ class AsyncClient:
         """Return the names of the loops of the service."""
         return await self._run(self._calls.loops())
 
+    async def labels(self, loop: str | None = None) -> list[str]:
+        """Return the labels of the loop's form."""
+        return await self._run(self._calls.labels(loop))
+
     async def close(self) -> None:
         await self._http.aclose()
 

@@ -229,6 +229,10 @@ class Client:
         """Return the names of the loops of the service."""
         return self._run(self._calls.loops())
 
+    def labels(self, loop: str | None = None) -> list[str]:
+        """Return the labels of the loop's form."""
+        return self._run(self._calls.labels(loop))
+
     def close(self) -> None:
         self._http.close()
 

@@ -70,6 +70,9 @@ class Calls:
     def loops(self, deadline: float = math.inf) -> Call[list[str]]:
         return list((yield from self._said("GET", "/v1/loops", deadline))["loops"])
 
+    def labels(self, loop: str | None) -> Call[list[str]]:
+        return list((yield from self._said("GET", f"/v1/loops/{(yield from self._name(loop))}", math.inf))["labels"])
+
     def wait(self, key: str, timeout: float, default: Any, loop: str | None, *, hold: bool = False) -> Call[Any]:
         """Return the status once it is settled; at the deadline `default`, or the status as it is if none is given.
 

@@ -84,7 +84,7 @@ def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 @click.command("try", short_help="Tell which outputs of a file would be asked, and why.")
 @click.argument("file")
-@options(["otlp"], "FILE holds traces.")
+@options(["otlp", "openai"], "FILE holds traces or chat completions.")
 @click.option("--loop", help="Name of the loop; not needed if the loops folder has only one.")
 @as_json_too
 @with_settings
@@ -97,6 +97,7 @@ def try_(
     encoding: str | None,
     loop: str | None,
     as_json: bool,
+    **of_openai: str | None,
 ) -> None:
     """Tell for each output in FILE whether people would be asked, in which lane, and why. Nothing is stored.
 
@@ -104,8 +105,8 @@ def try_(
     input. The rule is that of the loop's folder, so neither a server nor a database is needed. Exit status 1 if a line
     would be refused.
     """
-    lines = source_of(file, maps, kind, label, encoding).lines()
     loop_spec = _from_disk(settings, loop)
+    lines = source_of(file, maps, kind, label, encoding, of_openai, lambda: loop_spec.labels).lines()
     rows = _tried(loop_spec, lines)
     show([asdict(row) for row in rows], as_json)
     refused = sum(row.lane is None for row in rows)
