@@ -163,7 +163,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 
 
 @click.command()
-@click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, sft or dpo.")
+@click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, otlp, sft or dpo.")
 @click.option("--since", help="Cursor of an earlier export: only rows that changed or were deleted since.")
 @click.option(
     "--cursor",
