@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
+import pytest
 
 from console.local import services
 from console.local.supervisor import ROOT, python_env
@@ -71,8 +72,9 @@ def test_two_processes_count_together_and_the_dead_are_forgotten(
 
 
 def test_budgets_outcomes_waiting_requests_callbacks_and_the_outbox_are_measured(
-    database: Database, database_url: str, tmp_path: Path
+    database: Database, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "metrics"))  # any process may answer
     spec = parse(
         "pets",
         "feedback_loop: {trigger: model_confidence < 0.9, labels: [cat, dog], audit: 0, holdout: 0, "
