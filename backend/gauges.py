@@ -91,6 +91,7 @@ def _loops(conn: Conn) -> Iterator[Metric]:
         behind = since is not None and prelabels.any_stale(conn, loop, VersionPair.of(*champion_and_ranker(conn, loop)))
         lag.add_metric([loop], (datetime.now(UTC) - since).total_seconds() if behind and since is not None else 0)
     yield from (champion, changes, lag)
+    yield from _assessments(conn)
     runs = GaugeMetricFamily("labelloop_retrain_runs", "Runs by status", labels=["loop", "status"])
     for count in gauges.runs(conn):
         runs.add_metric([count.loop, count.status], count.n)
@@ -99,3 +100,15 @@ def _loops(conn: Conn) -> Iterator[Metric]:
     for job in gauges.jobs(conn):
         jobs.add_metric([job.job, job.status], job.n)
     yield jobs
+
+
+def _assessments(conn: Conn) -> Iterator[Metric]:
+    written = CounterMetricFamily("labelloop_assessments_written", "Feedback written to MLflow traces", labels=["loop"])
+    left = GaugeMetricFamily(
+        "labelloop_assessments", "Outputs whose feedback is not on their MLflow trace", labels=["loop", "state"]
+    )
+    for row in gauges.assessments(conn):
+        written.add_metric([row.loop], row.written)
+        left.add_metric([row.loop, "waiting"], row.waiting)
+        left.add_metric([row.loop, "given_up"], row.given_up)
+    yield from (written, left)

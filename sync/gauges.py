@@ -1,44 +1,80 @@
-"""Gauges: open tasks, deliveries of callbacks and rows of the outbox, read when Prometheus asks."""
+"""Gauges: open tasks, budgets, deliveries of callbacks and rows of the outbox, read when Prometheus asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from labelloop.errors import LabelloopError
-from labelloop.store import outbox
+from labelloop.store import budget, outbox
 from labelloop.store.callbacks import registered
-from labelloop.store.database import Database
+from labelloop.store.database import Conn, Database
 from labelloop.store.questions import gauges
+from labelloop.store.tables import loops
 
 
 class Window(Collector):
-    """Open tasks in Label Studio, deliveries of callbacks and rows of the outbox, as stored in Postgres."""
+    """Open tasks in Label Studio, budgets, deliveries of callbacks and rows of the outbox, as stored in Postgres."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def collect(self) -> Iterable[Metric]:
         up = GaugeMetricFamily("labelloop_postgres_up", "1 if Postgres answers")
-        rows = GaugeMetricFamily("labelloop_outbox_rows", "Rows of the table outbox", labels=["state"])
-        tasks = GaugeMetricFamily("labelloop_open_tasks", "Open tasks in Label Studio", labels=["loop"])
-        sent = GaugeMetricFamily(
-            "labelloop_callback_deliveries", "Deliveries that are pending or dead", labels=["callback", "state"]
-        )
         try:
             with self._database.transaction() as conn:
-                for row in gauges.open_tasks(conn):
-                    tasks.add_metric([row.loop], row.n)
-                for one in registered.counts(conn):
-                    sent.add_metric([str(one.id), "pending"], one.pending)
-                    sent.add_metric([str(one.id), "dead"], one.dead)
-                counts = outbox.counts(conn)  # without the loop's name, which is whatever a writer chooses
-                rows.add_metric(["waiting"], sum(count.waiting for count in counts))
-                rows.add_metric(["refused"], sum(count.refused for count in counts))
+                found = [*_tasks(conn), *_budgets(conn), *_callbacks(conn), *_outbox(conn)]
             up.add_metric([], 1)
         except LabelloopError:
+            found = []
             up.add_metric([], 0)
-        return up, tasks, sent, rows
+        return up, *found
+
+
+def _tasks(conn: Conn) -> Iterator[Metric]:
+    tasks = GaugeMetricFamily("labelloop_open_tasks", "Open tasks in Label Studio", labels=["loop"])
+    for row in gauges.open_tasks(conn):
+        tasks.add_metric([row.loop], row.n)
+    yield tasks
+
+
+def _budgets(conn: Conn) -> Iterator[Metric]:
+    """Yield the limits that the specs name.
+
+    Pipelines choose sources and labels, so those that no spec names make no series.
+    """
+    parts = ["loop", "part", "name"]
+    limit = GaugeMetricFamily("labelloop_budget_limit", "Tasks that a day may have", labels=parts)
+    used = GaugeMetricFamily("labelloop_budget_tasks", "Tasks of today (UTC) that count for the limit", labels=parts)
+    for loop in loops.names(conn):
+        spec = loops.get(conn, loop)
+        spent = None if spec is None else budget.spent(conn, spec)
+        for one in [] if spent is None else spent.limits():
+            limit.add_metric([loop, one.part, one.name], one.limit)
+            used.add_metric([loop, one.part, one.name], one.used)
+    yield from (limit, used)
+
+
+def _callbacks(conn: Conn) -> Iterator[Metric]:
+    sent = GaugeMetricFamily(
+        "labelloop_callback_deliveries",
+        "Deliveries that are pending, failing (pending, and the last try failed) or dead",
+        labels=["callback", "state"],
+    )
+    for one in registered.counts(conn):
+        for state, n in (("pending", one.pending), ("failing", one.failing), ("dead", one.dead)):
+            sent.add_metric([str(one.id), state], n)
+    yield sent
+
+
+def _outbox(conn: Conn) -> Iterator[Metric]:
+    rows = GaugeMetricFamily("labelloop_outbox_rows", "Rows of the table outbox", labels=["state"])
+    counts = outbox.counts(conn)  # without the loop's name, which is whatever a writer chooses
+    rows.add_metric(["waiting"], sum(count.waiting for count in counts))
+    rows.add_metric(["refused"], sum(count.refused for count in counts))
+    oldest = GaugeMetricFamily("labelloop_outbox_oldest_seconds", "Age of the row that has waited longest; 0 for none")
+    oldest.add_metric([], outbox.oldest_s(conn))
+    yield from (rows, oldest)

@@ -15,7 +15,7 @@ from labelloop.process.cors import allow_origins
 from labelloop.process.serving import AT_START, SMALL_BODY
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
-from sync.answering import exports, feedback
+from sync.answering import exports, feedback, retraction
 from sync.answering import http as answering
 from sync.callers import INTAKE, Callers
 from sync.description import OPERATIONS, SCHEMES
@@ -41,7 +41,8 @@ def create_app(settings: Settings, database: Database) -> Flask:
     allow_origins(app, settings.cors_origins)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(intake.blueprint(database, callers, metrics))
-    for routes in (answering, feedback, exports):
+    app.register_blueprint(answering.blueprint(database, callers, metrics))
+    for routes in (feedback, retraction, exports):
         app.register_blueprint(routes.blueprint(database, callers))
     answer_refusals(app)
     app.register_blueprint(openapi.blueprint("labelloop sync service", OPERATIONS, SCHEMES))

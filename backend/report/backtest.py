@@ -23,6 +23,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from backend.report.error_rate import loss_of
+from backend.report.rationed import known_name, rationed_report
 from labelloop.answers import error_rate
 from labelloop.answers.error_rate import Drawn, Estimate, Rate
 from labelloop.errors import InvalidOutput
@@ -33,17 +34,17 @@ from labelloop.store.database import Conn
 from labelloop.store.questions import error_rate as questions
 from labelloop.store.questions.routed import Routed, routed
 
-MOST_NAMES = 1000
-"""Labels and sources that are counted apart; the rest is counted together."""
-OTHERS = "(others)"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Report = dict[str, Any]
 
 
 def placements(conn: Conn, spec: LoopSpec, since: datetime | None = None) -> Iterator[tuple[Routed, Placement | None]]:
-    """Yield each stored output of the loop with its place by this spec; None if the intake would refuse it now."""
+    """Yield each stored output of the loop with its place by this spec; None if the intake would refuse it now.
+
+    With a budget, the earliest come first.
+    """
     labels, sends = dict.fromkeys(spec.labels), spec.sends
-    for row in routed(conn, spec.name, since):
+    for row in routed(conn, spec.name, since, in_order=spec.budget is not None):
         try:
             output = fitting.check(fitting.shown(row.output(), spec.config), spec.config, labels)
         except InvalidOutput:
@@ -60,6 +61,9 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
     "lanes", "asked", "labels" and "sources" have numbers by "was" and "would"; "newly" and "no_longer" differ. How many
     are asked a day, in UTC, is "load": the mean and the busiest day. What nobody sees is "passed", with the expected
     number of incorrect labels and its 95 % interval, None if it cannot be estimated.
+
+    "budget" is what the budget would make of those that are asked (backend/report/rationed.py). It is None without a
+    budget. No other number takes the budget into account.
     """
     drawn = {
         row.output_id: (row, lost)
@@ -68,36 +72,40 @@ def backtest_report(conn: Conn, in_force: LoopSpec, spec: LoopSpec, since: datet
     }
     was, would = _Side(), _Side()
     labels, sources = set[str](), set[str]()
-    total, refused, repeats, newly, no_longer = 0, 0, 0, 0, 0
-    for row, placed in placements(conn, spec, since):
-        total += 1
-        if placed is None:
-            refused += 1
-            continue
-        answer, source = drawn.get(row.id), _known(sources, row.source)
-        repeats += row.repeats
-        alone = not (row.repeats and spec.reuse_answers)
-        if not row.repeats:
-            was.add(row, row.lane, row.triggered, _known(labels, row.label), source, answer)
-        if alone:
-            would.add(row, placed.lane, placed.triggered, _known(labels, placed.label), source, answer)
-        asked, would_ask = row.lane != Lane.PASS and not row.repeats, placed.lane != Lane.PASS and alone
-        newly += would_ask and not asked
-        no_longer += asked and not would_ask
+    counts = Counter[str]()
+
+    def sent() -> Iterator[tuple[Routed, Placement]]:
+        """Count each output, and yield those that `spec` sends to people."""
+        for row, placed in placements(conn, spec, since):
+            counts["outputs"] += 1
+            if placed is None:
+                counts["refused"] += 1
+                continue
+            answer, source = drawn.get(row.id), known_name(sources, row.source)
+            counts["repeats"] += row.repeats
+            alone = not (row.repeats and spec.reuse_answers)
+            if not row.repeats:
+                was.add(row, row.lane, row.triggered, known_name(labels, row.label), source, answer)
+            if alone:
+                would.add(row, placed.lane, placed.triggered, known_name(labels, placed.label), source, answer)
+            asked, would_ask = row.lane != Lane.PASS and not row.repeats, placed.lane != Lane.PASS and alone
+            counts["newly"] += would_ask and not asked
+            counts["no_longer"] += asked and not would_ask
+            if would_ask:
+                yield row, placed
+
+    rationed = rationed_report(spec, sent())
     return {
         "loop": spec.name,
         "since": since,
-        "outputs": total,
-        "refused": refused,
-        "repeats": repeats,
+        **{name: counts[name] for name in ("outputs", "refused", "repeats", "newly", "no_longer")},
         "asked": {"was": was.asked, "would": would.asked},
-        "newly": newly,
-        "no_longer": no_longer,
         "lanes": {lane.value: {"was": was.lanes[lane], "would": would.lanes[lane]} for lane in Lane},
         "labels": _side_by_side(was.labels, would.labels),
         "sources": _side_by_side(was.sources, would.sources),
         "load": {"was": was.load(), "would": would.load()},
         "passed": {"was": was.passed(), "would": would.passed()},
+        "budget": rationed,
     }
 
 
@@ -217,16 +225,6 @@ def _sizes(received: array[int], begins: list[datetime]) -> list[int]:
     for at in received:
         found[bisect_right(times, at)] += 1
     return found
-
-
-def _known(names: set[str], name: str | None) -> str | None:
-    """Return the name under which an output is counted: OTHERS if there are too many, so that they fit into memory."""
-    if name is None or name in names:
-        return name
-    if len(names) >= MOST_NAMES:
-        return OTHERS
-    names.add(name)
-    return name
 
 
 def _side_by_side(was: Mapping[str | None, int], would: Mapping[str | None, int]) -> list[Report]:

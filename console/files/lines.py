@@ -18,6 +18,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from console.files import completions
+from console.files.completions import Completions
 from labelloop.errors import InvalidOutput, UsageError
 from labelloop.outputs import columns
 from labelloop.outputs.reading import parse
@@ -64,6 +66,8 @@ class Source:
     """Beginning of the keys of rows, before their number, if no column is the key; "" if one is."""
     otlp_label: str | None = None
     """Label of the outputs if the file holds spans of OpenTelemetry; None if it holds outputs."""
+    completions: Completions | None = None
+    """How completions become outputs, if the file holds chat completions; None if it does not."""
 
     @property
     def can_be_read_twice(self) -> bool:
@@ -99,6 +103,8 @@ class Source:
                 return _spans(texts, faults, self.otlp_label)
             return _mapped(self._keyed(csv_rows(texts, self.name, faults)), self.map)
         found = outputs_of(file, self.name, self.encoding, faults)
+        if self.completions is not None:
+            return _completions(_objects(found, faults), self.completions)
         if self.map:
             return _mapped(self._keyed(_objects(found, faults)), self.map)
         return _plain_lines(found, faults)
@@ -178,6 +184,12 @@ def _mapped(rows: Iterable[Row], given: Mapping[str, str]) -> Iterator[Line]:
             yield number, refusal(number, exc, row.get(plan["key"]))
         else:
             yield number, as_line(number, output)
+
+
+def _completions(rows: Iterable[Row], how: Completions) -> Iterator[Line]:
+    for number, key, found in completions.read(rows, how):
+        is_refused = isinstance(found, InvalidOutput)
+        yield number, refusal(number, found, key) if is_refused else as_line(number, found.to_json())
 
 
 def _spans(lines: Iterator[str], faults: dict[int, str], label: str) -> Iterator[Line]:

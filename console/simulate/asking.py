@@ -12,10 +12,10 @@ from console.simulate.learning import Codes
 from console.simulate.options import Variant
 from console.simulate.replay import Ask, Moment
 from labelloop import selection, strategies
+from labelloop.queue.order import RECENT
 from labelloop.selection import features
 from labelloop.selection.features import Features
 from labelloop.selection.select import Candidate
-from sync.push.window import RECENT
 
 
 def asker(variant: Variant, labelled: Labelled) -> Ask:

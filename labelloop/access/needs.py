@@ -19,6 +19,8 @@ SCOPES_OF_ROUTES: Mapping[tuple[str, str], str | None] = {
     ("POST", "/v1/loops/<loop>/outputs/<key:key>/outcome"): SUBMIT,
     ("POST", "/v1/loops/<loop>/feedback"): FEEDBACK,
     ("POST", "/feedback/"): FEEDBACK,
+    ("DELETE", "/v1/loops/<loop>/feedback"): FEEDBACK,
+    ("DELETE", "/feedback/"): FEEDBACK,
     ("GET", "/v1/loops/<loop>/feedback"): READ,
     ("GET", "/metrics"): ADMIN,
     ("GET", "/healthz"): None,

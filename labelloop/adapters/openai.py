@@ -138,7 +138,7 @@ def _common(completion: Mapping[str, Any], others: Mapping[str, Any]) -> dict[st
 
 def _label(choice: Mapping[str, Any], by_name: Mapping[str, str], json_field: str | None) -> Spelled:
     """Return the label that a choice names and the place of it in the content, or the reason why there is none."""
-    content, message = _content(choice), choice["message"]
+    content, message = content_of(choice["message"]), choice["message"]
     ended = choice.get("finish_reason")
     if message.get("refusal") or message.get("tool_calls") or ended in UNREAD:
         return Spelled(None, reason=_reason(choice))
@@ -182,7 +182,7 @@ def _single(read: Spelled, completion: Mapping[str, Any], labels: Sequence[str])
     if read.label is None:
         return None
     choice = _choices(completion)[0]
-    return confidence_of(read, _content(choice), _tokens(choice), labels)
+    return confidence_of(read, content_of(choice["message"]), _tokens(choice), labels)
 
 
 def _several(read: Sequence[Spelled], completion: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -193,9 +193,9 @@ def _several(read: Sequence[Spelled], completion: Mapping[str, Any]) -> dict[str
     return {"label": counted.most_common(1)[0][0], "evidence": {"samples": samples}}
 
 
-def _content(choice: Mapping[str, Any]) -> str:
-    """Return the text of a message; its parts joined, if it comes in parts."""
-    content = choice["message"].get("content")
+def content_of(message: Mapping[str, Any]) -> str:
+    """Return the text of a message; its parts joined, if it comes in parts; "" if it has none."""
+    content = message.get("content")
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))
     return content if isinstance(content, str) else ""
@@ -203,7 +203,7 @@ def _content(choice: Mapping[str, Any]) -> str:
 
 def _text(choice: Mapping[str, Any]) -> str:
     message = choice["message"]
-    if text := _content(choice) or message.get("refusal"):
+    if text := content_of(choice["message"]) or message.get("refusal"):
         return str(text)
     calls = [call.get("function") or call for call in message.get("tool_calls") or ()]
     return json.dumps(calls, ensure_ascii=False) if calls else ""

@@ -145,9 +145,30 @@ class AsyncClient:
         """Hold an output until people have decided, and return the one outcome that it has: see Client.decide."""
         return await self._run(self._calls.decide(output, timeout, fallback, loop))
 
+    async def give_feedback(
+        self,
+        key: Key,
+        reviewer: str,
+        approval: bool,
+        *,
+        correction: Any = None,
+        comment: str | None = None,
+        loop: str | None = None,
+    ) -> bool:
+        """Store the answer of a reviewer: see Client.give_feedback."""
+        return await self._run(self._calls.give_feedback(key, reviewer, approval, correction, comment, loop))
+
+    async def retract_feedback(self, key: Key, reviewer: str, loop: str | None = None) -> bool:
+        """Take back an answer: see Client.retract_feedback."""
+        return await self._run(self._calls.retract_feedback(key, reviewer, loop))
+
     async def loops(self) -> list[str]:
         """Return the names of the loops of the service."""
         return await self._run(self._calls.loops())
+
+    async def labels(self, loop: str | None = None) -> list[str]:
+        """Return the labels of the loop's form."""
+        return await self._run(self._calls.labels(loop))
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -202,9 +202,36 @@ class Client:
         """
         return self._run(self._calls.decide(output, timeout, fallback, loop))
 
+    def give_feedback(
+        self,
+        key: Key,
+        reviewer: str,
+        approval: bool,
+        *,
+        correction: Any = None,
+        comment: str | None = None,
+        loop: str | None = None,
+    ) -> bool:
+        """Store the answer of a reviewer who was not asked by Label Studio; False if it was stored before.
+
+        `correction` is the correct answer if the output is not approved, in the form of an output's `label`.
+        """
+        return self._run(self._calls.give_feedback(key, reviewer, approval, correction, comment, loop))
+
+    def retract_feedback(self, key: Key, reviewer: str, loop: str | None = None) -> bool:
+        """Take back an answer of `give_feedback`; False if that was done before.
+
+        Raises UsageError if the reviewer never gave one, or gave it in Label Studio, where it is to be deleted.
+        """
+        return self._run(self._calls.retract_feedback(key, reviewer, loop))
+
     def loops(self) -> list[str]:
         """Return the names of the loops of the service."""
         return self._run(self._calls.loops())
+
+    def labels(self, loop: str | None = None) -> list[str]:
+        """Return the labels of the loop's form."""
+        return self._run(self._calls.labels(loop))
 
     def close(self) -> None:
         self._http.close()

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from labelloop.client import wire
 from labelloop.client.values import SETTLED, Batch, Outcome, Receipt, Status
@@ -69,6 +69,9 @@ class Calls:
 
     def loops(self, deadline: float = math.inf) -> Call[list[str]]:
         return list((yield from self._said("GET", "/v1/loops", deadline))["loops"])
+
+    def labels(self, loop: str | None) -> Call[list[str]]:
+        return list((yield from self._said("GET", f"/v1/loops/{(yield from self._name(loop))}", math.inf))["labels"])
 
     def wait(self, key: str, timeout: float, default: Any, loop: str | None, *, hold: bool = False) -> Call[Any]:
         """Return the status once it is settled; at the deadline `default`, or the status as it is if none is given.
@@ -151,6 +154,19 @@ class Calls:
         if status.outcome.kind == "undecided":
             raise Undecided(f"output {key!r}: nobody decided before the deadline, and no fallback was declared")
         return status.outcome  # type: ignore[no-any-return]
+
+    def give_feedback(
+        self, key: Key, reviewer: str, approval: bool, correction: Any, comment: str | None, loop: str | None
+    ) -> Call[bool]:
+        said = {"key": read_key(key_text(key)), "reviewer_id": reviewer, "approval": approval}
+        content = wire.body({**said, "correction": correction, "comment": comment})
+        path = f"/v1/loops/{(yield from self._name(loop))}/feedback"
+        return bool((yield from self._said("POST", path, math.inf, content=content))["new"])
+
+    def retract_feedback(self, key: Key, reviewer: str, loop: str | None) -> Call[bool]:
+        query = urlencode({"key": read_key(key_text(key)), "reviewer_id": reviewer})
+        path = f"/v1/loops/{(yield from self._name(loop))}/feedback?{query}"
+        return bool((yield from self._said("DELETE", path, math.inf))["new"])
 
     def _ask(
         self, path: str, keys: Sequence[str], wait_s: float, deadline: float, *, settled_only: bool

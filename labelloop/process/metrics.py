@@ -41,12 +41,7 @@ class Metrics:
             buckets=LATENCY_BUCKETS_S,
             registry=self._own,
         )
-        self._running = Gauge(
-            "labelloop_requests_running",
-            "Requests that are being answered",
-            multiprocess_mode="livesum",
-            registry=self._own,
-        )
+        self._running = self.gauge("labelloop_requests_running", "Requests that are being answered")
         app.before_request(self._begin)
         app.after_request(self._end)
         app.teardown_request(self._over)
@@ -54,6 +49,10 @@ class Metrics:
     def counter(self, name: str, words: str, *labels: str) -> Counter:
         """Return a counter of this application. No label may have values that a caller can choose."""
         return Counter(name, words, labels, registry=self._own)
+
+    def gauge(self, name: str, words: str) -> Gauge:
+        """Return a gauge of this application. The values of several processes are added up."""
+        return Gauge(name, words, multiprocess_mode="livesum", registry=self._own)
 
     def page(self) -> Response:
         """Return the page that Prometheus reads."""

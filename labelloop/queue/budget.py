@@ -51,6 +51,17 @@ class Exhausted:
 NOTHING_EXHAUSTED = Exhausted()
 
 
+class Limit(NamedTuple):
+    """A limit of a budget, and how much of it is used."""
+
+    part: str
+    """`day`, `source` or `label`."""
+    name: str
+    """The name of the source or label, `*` for each that has no limit of its own; "" for the day."""
+    limit: int
+    used: int
+
+
 @dataclass(frozen=True, slots=True)
 class Spent:
     """A budget, and how many tasks of each origin were made on one day or are on their way."""
@@ -88,14 +99,22 @@ class Spent:
 
     def within(self, ids: Iterable[UUID], origins: Mapping[UUID, Origin]) -> Iterator[UUID]:
         """Yield those of these outputs that the limits of sources and labels let in, the first ones first."""
-        sources, labels = self._parts()
-        for id_ in ids:
-            source, label = origins[id_]
-            of_source = _fits(sources[source], source, self.budget.per_source)
-            if of_source and _fits(labels[label], label, self.budget.per_label):
-                sources[source] += 1
-                labels[label] += 1
-                yield id_
+        room = self.room()
+        return (id_ for id_ in ids if room.take(origins[id_]))
+
+    def limits(self) -> list[Limit]:
+        """Return each limit with the number of tasks that count for it. `*` has the most tasks of one of the others."""
+        budget, (sources, labels) = self.budget, self._parts()
+        found = [] if budget.per_day is None else [Limit("day", "", budget.per_day, self.total)]
+        for part, used, caps in (("source", sources, budget.per_source), ("label", labels, budget.per_label)):
+            for name, cap in caps.items():
+                most = max((n for other, n in used.items() if other not in caps), default=0)
+                found.append(Limit(part, name, cap, most if name == EACH else used[name]))
+        return found
+
+    def room(self) -> Room:
+        """Return the places that are left for tasks of each source and label."""
+        return Room(self.budget, *self._parts())
 
     def _parts(self) -> tuple[Counter[str], Counter[str]]:
         """Return the number of tasks by source and by label."""
@@ -104,6 +123,24 @@ class Spent:
             sources[origin.source] += n
             labels[origin.label] += n
         return sources, labels
+
+
+class Room:
+    """The places that the limits of sources and labels leave, while they are given to outputs."""
+
+    def __init__(self, budget: Budget, sources: Counter[str], labels: Counter[str]) -> None:
+        self._budget, self._sources, self._labels = budget, sources, labels
+
+    def take(self, origin: Origin) -> bool:
+        """Take a place for an output; False if its source or its label has none left."""
+        source, label = origin
+        if not _fits(self._sources[source], source, self._budget.per_source):
+            return False
+        if not _fits(self._labels[label], label, self._budget.per_label):
+            return False
+        self._sources[source] += 1
+        self._labels[label] += 1
+        return True
 
 
 def _full(used: Mapping[str, int], caps: Mapping[str, int]) -> tuple[str, ...]:

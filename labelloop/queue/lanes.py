@@ -85,15 +85,18 @@ def place(output: Output, spec: LoopSpec, sends: Trigger | None = None) -> Place
         lane = Lane.AUDIT
     else:
         lane = Lane.PASS
-    utility = None
-    if lane == Lane.RULE:
-        utility = _utility(output, spec, confidence)
-    elif lane != Lane.PASS:
-        utility = unit_hash("order", spec.name, output.key)
+    utility = utility_in(lane, output, spec, confidence)
     chance = None
     if lane not in (Lane.RULE, Lane.GOLD):
         chance = spec.holdout + (1.0 - spec.holdout) * (spec.queue.control if triggered else spec.audit)
     return Placement(lane, triggered, chance, holdout, utility, label, confidence)
+
+
+def utility_in(lane: Lane, output: Output, spec: LoopSpec, confidence: float | None) -> float | None:
+    """Return the utility of an output in this lane, as in Placement; `confidence` is that of `headline`."""
+    if lane == Lane.RULE:
+        return _utility(output, spec, confidence)
+    return None if lane == Lane.PASS else unit_hash("order", spec.name, output.key)
 
 
 def draw(lane: Lane, output: Output, spec: LoopSpec) -> float:

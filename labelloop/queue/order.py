@@ -20,6 +20,10 @@ LANES = ("rule", "control", "audit", "holdout", "gold", SECOND)
 
 MAX_BATCH = 200
 
+RECENT = 200
+"""Newcomers differ from this many outputs pushed last, and lanes get their shares of these. So a lane that is new to an
+old loop does not make up for the past."""
+
 STEP = 1e-12
 """Difference between two neighbours in the served order that are equally useful."""
 

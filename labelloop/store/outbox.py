@@ -121,6 +121,17 @@ def counts(conn: Conn) -> list[Count]:
     ).fetchall()
 
 
+def oldest_s(conn: Conn) -> float:
+    """Return the age in seconds of the row that has waited longest; 0 if none waits."""
+    row = conn.execute(
+        """
+        select extract(epoch from clock_timestamp() - written_at)::float8 as age
+        from outbox where refused_at is null order by id limit 1
+        """
+    ).fetchone()
+    return 0.0 if row is None else max(0.0, float(row["age"]))
+
+
 def grants(role: str, password: str) -> str:
     """Return the SQL that creates a role which may write rows into the outbox, and do nothing else."""
     lines = sql.SQL(

@@ -25,7 +25,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.questions import feedback_out
 from labelloop.store.questions.feedback_out import COLUMNS, columns_of
-from sync.answering import examples
+from sync.answering import events, examples
 from sync.answering.examples import Tally
 from sync.callers import Callers
 from sync.intake.asking import caller, protect, spec_of
@@ -237,5 +237,6 @@ FORMATS: Mapping[str, Format] = {
     "ndjson": Format(NDJSON, _ndjson),
     "csv": Format("text/csv; charset=utf-8", _csv),
     "parquet": Format("application/vnd.apache.parquet", _parquet),
+    "otlp": Format(NDJSON, events.lines),
     **dict.fromkeys(examples.NAMES, Format(NDJSON, _ndjson)),
 }

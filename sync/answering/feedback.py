@@ -7,6 +7,7 @@ twice stores it once; another answer of the same reviewer replaces it.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -41,14 +42,20 @@ MAX_COMMENT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """The answer of one reviewer about one output, as it was sent."""
+class Named:
+    """An output and a reviewer, as they were sent."""
 
     output_id: UUID | None
     """None if the output is named by its key."""
     key: str | None
     """None if the output is named by its id."""
     reviewer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Given(Named):
+    """The answer of one reviewer about one output, as it was sent."""
+
     approval: bool
     correction: Any
     """The correct answer, in the form of an output's `label`; None if none was sent."""
@@ -59,7 +66,7 @@ def blueprint(database: Database, callers: Callers) -> Blueprint:
     """Return the routes."""
     bp = Blueprint("feedback", __name__)
     protect(bp, callers)
-    bp.errorhandler(InvalidOutput)(_invalid)
+    bp.errorhandler(InvalidOutput)(invalid)
 
     @bp.post("/v1/loops/<loop>/feedback")
     def give(loop: str) -> tuple[Response, int]:
@@ -72,15 +79,22 @@ def blueprint(database: Database, callers: Callers) -> Blueprint:
     def give_by_id() -> tuple[Response, int]:
         """Store the answer of a reviewer; the output's id tells the loop."""
         sent = read(body((JSON,), JSON, MAX_BYTES))
-        if sent.output_id is None:
-            raise InvalidOutput("model_output_id", "is missing; a key is unique in a loop only")
-        with database.transaction() as conn:
-            loop = direct.loop_of(conn, sent.output_id)
-        if loop is None or not caller().may_use(loop):
-            raise _unknown(sent)
-        return _answer(database, loop, sent)
+        return _answer(database, loop_of(database, sent), sent)
 
     return bp
+
+
+def loop_of(database: Database, sent: Named) -> str:
+    """Return the loop of the output that is named by its id. Raises InvalidOutput if a key names it, and Refusal (404)
+    if the caller may not use the loop.
+    """
+    if sent.output_id is None:
+        raise InvalidOutput("model_output_id", "is missing; a key is unique in a loop only")
+    with database.transaction() as conn:
+        loop = direct.loop_of(conn, sent.output_id)
+    if loop is None or not caller().may_use(loop):
+        raise unknown(sent)
+    return loop
 
 
 def read(raw: bytes) -> Given:
@@ -90,21 +104,31 @@ def read(raw: bytes) -> Given:
         raise InvalidOutput("", "feedback is a JSON object")
     if unknown := sorted(value.keys() - set(FIELDS)):
         raise InvalidOutput(unknown[0][:200], f"no such field; there are: {', '.join(FIELDS)}")
-    output_id, key, approval = value.get("model_output_id"), value.get("key"), value.get("approval")
-    if (output_id is None) == (key is None):
-        raise InvalidOutput("model_output_id", "exactly one of model_output_id and key is wanted")
+    named, approval = read_name(value), value.get("approval")
     if not isinstance(approval, bool):
         raise InvalidOutput("approval", "is missing" if approval is None else "must be true or false")
     comment = value.get("comment")
     if comment is not None and (not isinstance(comment, str) or len(comment) > MAX_COMMENT):
         raise InvalidOutput("comment", f"must be a text of at most {MAX_COMMENT} characters")
     return Given(
-        output_id=None if output_id is None else _uuid(output_id),
-        key=None if key is None else reading.read_key(key),
-        reviewer_id=_login(value.get("reviewer_id")),
+        output_id=named.output_id,
+        key=named.key,
+        reviewer_id=named.reviewer_id,
         approval=approval,
         correction=value.get("correction"),
         comment=comment or None,
+    )
+
+
+def read_name(sent: Mapping[str, Any]) -> Named:
+    """Return the output and the reviewer that these fields name. Raises InvalidOutput for a field that does not fit."""
+    output_id, key = sent.get("model_output_id"), sent.get("key")
+    if (output_id is None) == (key is None):
+        raise InvalidOutput("model_output_id", "exactly one of model_output_id and key is wanted")
+    return Named(
+        output_id=None if output_id is None else _uuid(output_id),
+        key=None if key is None else reading.read_key(key),
+        reviewer_id=_login(sent.get("reviewer_id")),
     )
 
 
@@ -122,9 +146,9 @@ def store(conn: Conn, spec: LoopSpec, sent: Given, source: str | None = None) ->
     projects.lock_hop(conn, spec.name, "push")
     output = None if output_id is None else direct.lock(conn, spec.name, output_id, source)
     if output is None:
-        raise _unknown(sent)
+        raise unknown(sent)
     correction = _correction(spec, output, sent)
-    user, person = _reviewer(conn, spec.name, instance, sent.reviewer_id)
+    user, person = reviewer_of(conn, spec.name, instance, sent.reviewer_id)
     before = direct.feedback(conn, instance, output.id, user)
     annotation = _annotation(conn, output, user, given.encode(sent.approval, correction, sent.comment))
     stored = {row.id: row.result for row in annotation_store.of_outputs(conn, instance, [output.id])}
@@ -173,7 +197,7 @@ def _correction(spec: LoopSpec, output: Judged, sent: Given) -> str | None:
     return None
 
 
-def _reviewer(conn: Conn, loop: str, instance: UUID, named: str) -> tuple[UserId, Person]:
+def reviewer_of(conn: Conn, loop: str, instance: UUID, named: str) -> tuple[UserId, Person]:
     """Return the reviewer's number and person. A person who answered in Label Studio under this login is the same."""
     known = direct.reviewer(conn, loop, instance, named)
     login = named if known is None or known.email is None else known.email
@@ -219,12 +243,13 @@ def _login(value: object) -> str:
     return login
 
 
-def _unknown(sent: Given) -> Refusal:
+def unknown(sent: Named) -> Refusal:
+    """Return the refusal of an output that does not exist."""
     if sent.key is not None:
         return Refusal(404, f"no output {sent.key!r} in this loop", path="key")
     return Refusal(404, f"no output {str(sent.output_id)!r}", path="model_output_id")
 
 
-def _invalid(exc: InvalidOutput) -> Response:
+def invalid(exc: InvalidOutput) -> Response:
     """Answer 422, or 413 if it is too large."""
     return problem(exc.status, str(exc), path=exc.path)

@@ -17,6 +17,7 @@ from flask import Blueprint, Response, jsonify, request
 from labelloop.errors import Busy, InvalidOutput
 from labelloop.outputs import reading
 from labelloop.process import parking
+from labelloop.process.metrics import Metrics
 from labelloop.reading import fields, strict_json
 from labelloop.store.database import Database
 from sync.answering.closing import NO_FALLBACK, close
@@ -31,9 +32,9 @@ MAX_KEYS = 500
 MAX_BODY = 1 << 20
 
 
-def blueprint(database: Database, callers: Callers) -> Blueprint:
+def blueprint(database: Database, callers: Callers, metrics: Metrics) -> Blueprint:
     """Return the routes. The intake's blueprint brings the converter of keys."""
-    answering = _Answering(database)
+    answering = _Answering(database, metrics)
     bp = Blueprint("answering", __name__, url_prefix="/v1/loops")
     bp.get("/<loop>/outputs/<key:key>/answer")(answering.answer)
     bp.post("/<loop>/answers")(answering.answers)
@@ -45,9 +46,11 @@ def blueprint(database: Database, callers: Callers) -> Blueprint:
 class _Answering:
     """The routes. Their names label the metrics of requests."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, metrics: Metrics) -> None:
         self._database = database
-        self._waiting = Waiting(database)
+        waiting = metrics.gauge("labelloop_waiting_requests", "Requests that wait for an answer without a thread")
+        self._waiting = Waiting(database, waiting)
+        self._outcomes = metrics.counter("labelloop_outcomes", "Holds of pipelines that ended", "loop", "outcome")
 
     def answer(self, loop: str, key: str) -> Response:
         wait_s = _wait_s(request.args.get("wait"))
@@ -90,6 +93,8 @@ class _Answering:
         if closed is None:
             raise _unknown(loop, key)
         status, is_new = closed
+        if is_new:
+            self._outcomes.labels(loop, str(status["outcome"]["kind"])).inc()
         return jsonify(status), 201 if is_new else 200
 
     def _one(self, loop: str, key: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
+from prometheus_client import Gauge
+
 from labelloop.access.identity import Identity
 from labelloop.errors import Busy, Retriable
 from labelloop.outputs.output import SETTLED
@@ -66,8 +68,10 @@ class Waiter(Parked):
 class Waiting:
     """The waiters of one process, and the thread that wakes them."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, parked: Gauge) -> None:
+        """`parked`: gauge of the requests that wait."""
         self._database = database
+        self._parked = parked
         self._lock = threading.Lock()
         self._waiters: set[Waiter] = set()
         self._outputs = 0
@@ -93,6 +97,7 @@ class Waiting:
                     raise ShareUsed(f"requests of this token wait for {own} outputs; others need the rest")
             self._waiters.add(waiter)
             self._outputs += len(waiter.ids)
+            self._parked.set(len(self._waiters))
             if self._thread is None:  # here, because threads do not survive the fork of the services
                 self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
                 self._thread.start()
@@ -108,6 +113,7 @@ class Waiting:
             except Exception:  # the thread must not end: all waiters of the process depend on it
                 logger.exception("waiting requests could not be served")
             with self._lock:
+                self._parked.set(len(self._waiters))
                 first = min((waiter.deadline for waiter in self._waiters), default=float("inf"))
                 self._next_turn = min(self._asked_at + POLL_S, first) if self._waiters else time.monotonic() + POLL_S
 

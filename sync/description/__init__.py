@@ -20,8 +20,10 @@ from sync.description.models import (
     Feedback,
     Keys,
     Loops,
+    Mistaken,
     Ready,
     Receipt,
+    Retracted,
     Several,
     Spans,
     Stands,
@@ -65,6 +67,14 @@ GIVEN: dict[int, Answer] = {
     201: Answer("Stored", Stands),
     404: Answer("No such loop or output"),
     422: Answer("The answer breaks a rule, or the loop has no such answer; `path` names the field"),
+}  # fmt: skip
+TAKEN_BACK: dict[int, Answer] = {
+    **TOKEN, **BUSY,
+    200: Answer("The answer counts no more", Retracted),
+    403: Answer("The answer was given in Label Studio; or the token lacks the scope, or is for another loop"),
+    404: Answer("No such loop or output, or the reviewer never answered it over HTTP"),
+    410: BODY[410],
+    422: Answer("A parameter breaks a rule; `path` names it"),
 }  # fmt: skip
 OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/loops"): Operation("List the loops.", "Outputs", {200: Answer("The loops", Loops), **TOKEN, **BUSY}),
@@ -137,6 +147,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("POST", "/feedback/"): Operation(
         "Store the answer of a reviewer, for an output of any loop.", "Feedback", GIVEN, body=Feedback,
+        description="The output is named by its id. The path works without the last slash too.",
+    ),
+    ("DELETE", "/v1/loops/<loop>/feedback"): Operation(
+        "Take back the answer of a reviewer.", "Feedback", TAKEN_BACK, query=Mistaken,
+        description="An answer that was given in Label Studio is deleted there.",
+    ),
+    ("DELETE", "/feedback/"): Operation(
+        "Take back the answer of a reviewer, for an output of any loop.", "Feedback", TAKEN_BACK, query=Mistaken,
         description="The output is named by its id. The path works without the last slash too.",
     ),
     ("GET", "/v1/loops/<loop>/feedback"): Operation(

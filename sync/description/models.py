@@ -151,6 +151,25 @@ class Stands(BaseModel):
     new: bool = Field(description="False: this reviewer had said the same before")
 
 
+class Mistaken(BaseModel):
+    """Query that names the output and the reviewer whose answer is taken back."""
+
+    model_output_id: str | None = Field(None, description="The `id` of the output; or give its key")
+    key: str | None = Field(None, description="The key of the output; or give its id")
+    reviewer_id: str = Field(min_length=1, max_length=200, description="As it was sent, or the id from an export")
+
+
+class Retracted(BaseModel):
+    """The output without the answer that was taken back."""
+
+    loop: str
+    model_output_id: UUID
+    key: str
+    state: OutputState
+    answer: str | None = Field(description="The label on which the other reviewers agree")
+    new: bool = Field(description="False: the answer had been taken back before")
+
+
 class Wanted(BaseModel):
     """Query of an export."""
 

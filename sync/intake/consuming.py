@@ -51,6 +51,7 @@ class Consuming:
         self.beat = Pulse(settings.heartbeat_file, settings.heartbeat_s).beat
         registry = CollectorRegistry()
         self._counted = Counter("labelloop_intake_outputs", "Outputs submitted", ("loop", "became"), registry=registry)
+        self._taken = Counter("labelloop_messages", "Messages that were settled: stored, or dead", registry=registry)
         self._dead = Counter("labelloop_dead_letters", "Messages that became dead letters", registry=registry)
         if metrics is not None:
             host, port = _address(metrics)
@@ -107,6 +108,7 @@ class Consuming:
                 for loop, n in counts.items():
                     self._counted.labels(loop, became).inc(n)
                 self._since[became] += sum(counts.values())
+            self._taken.inc(len(batch))
             self._dead.inc(len(settled.refused))
             self._since["dead"] += len(settled.refused)
             _tell_dead(batch, settled.refused)

@@ -17,7 +17,7 @@ from labelloop import selection
 from labelloop.pictures.kept import with_pictures
 from labelloop.queue.batches import BatchKind
 from labelloop.queue.budget import Origin, Spent
-from labelloop.queue.order import LANES, MAX_BATCH, SECOND, Ranked, best_first, choose, shares, standing
+from labelloop.queue.order import LANES, MAX_BATCH, RECENT, SECOND, Ranked, best_first, choose, shares, standing
 from labelloop.queue.tasks import OpenTask
 from labelloop.selection import features
 from labelloop.selection.features import Features
@@ -42,9 +42,6 @@ COMPARED = 1_000
 """Newcomers are compared with this many of the most useful open tasks; a larger window is varied enough."""
 AT_A_TIME = 50
 """Outputs read at a time for a comparison, which keeps little of each."""
-RECENT = 200
-"""Newcomers differ from this many outputs pushed last, and lanes get their shares of these. So a lane that is new to an
-old loop does not make up for the past."""
 
 
 @dataclass(frozen=True, slots=True)

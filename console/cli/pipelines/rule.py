@@ -90,7 +90,7 @@ def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
 
 @click.command("try", short_help="Tell which outputs of a file would be asked, and why.")
 @click.argument("file")
-@options(["otlp"], "FILE holds traces.")
+@options(["otlp", "openai"], "FILE holds traces or chat completions.")
 @click.option("--loop", help="Name of the loop; not needed if the loops folder has only one.")
 @as_json_too
 @with_settings
@@ -103,6 +103,7 @@ def try_(
     encoding: str | None,
     loop: str | None,
     as_json: bool,
+    **of_openai: str | None,
 ) -> None:
     """Tell for each output in FILE whether people would be asked, in which lane, and why. Nothing is stored.
 
@@ -110,8 +111,8 @@ def try_(
     input. The rule is that of the loop's folder, so neither a server nor a database is needed. Exit status 1 if a line
     would be refused.
     """
-    lines = source_of(file, maps, kind, label, encoding).lines()
     loop_spec = _from_disk(settings, loop)
+    lines = source_of(file, maps, kind, label, encoding, of_openai, lambda: loop_spec.labels).lines()
     rows = _tried(loop_spec, lines)
     show([asdict(row) for row in rows], as_json)
     refused = sum(row.lane is None for row in rows)
@@ -139,6 +140,7 @@ def backtest(settings: Settings, file: Path, since: str | None, loop: str | None
 
     It shows how many people would have been asked, by lane, label and source, the load a day, and about how many errors
     nobody would have seen. The same outputs come to the same lanes if they are submitted under this rule.
+    With a budget, it shows how many of them would have become tasks on each day, waited or passed.
     """
     from backend.report.backtest import backtest_report
     from backend.report.parts import as_json as in_json_types
@@ -153,8 +155,6 @@ def backtest(settings: Settings, file: Path, since: str | None, loop: str | None
                 raise UsageError(f"no loop {name!r}")
             changed = _changed(file, in_force)
             found = backtest_report(conn, in_force, changed, begins)
-    if changed.budget is not None:
-        to_stderr(NO_BUDGET)
     if as_json:
         return print_json(in_json_types(found))
     _show_backtest(found)
@@ -234,6 +234,27 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
             show([{f"asked by {what}": row["name"], **_sides(row)} for row in names[:MOST_SHOWN]], as_json=False)
             if len(names) > MOST_SHOWN:
                 click.echo(f"and {len(names) - MOST_SHOWN} more: --json has all")
+    if found["budget"] is not None:
+        _show_budget(found["budget"])
+
+
+def _show_budget(found: Mapping[str, Any]) -> None:
+    """Print what the budget makes of the outputs that the rule sends."""
+    click.echo(
+        f"\nThe budget makes {_count(found['tasks'], 'task')} of the {found['sent']:,} that the rule sends. "
+        f"{found['waiting']:,} wait at the end, and {found['passed']:,} pass."
+    )
+    fates = ("sent", "tasks", "waiting", "passed")
+    for what, names in (("day", found["days"]), ("source", found.get("sources")), ("label", found.get("labels"))):
+        if names:
+            click.echo()
+            last = names[-MOST_SHOWN:] if what == "day" else names[:MOST_SHOWN]
+            key = "day" if what == "day" else "name"
+            show([{f"by {what}": row[key], **{fate: row[fate] for fate in fates}} for row in last], as_json=False)
+            if len(names) > MOST_SHOWN:
+                click.echo(
+                    f"and {len(names) - MOST_SHOWN} {'earlier days' if what == 'day' else 'more'}: --json has all"
+                )
 
 
 def _sides(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from console.cli.output import plain, show, to_stderr
-from console.cli.pipelines.source import options, source_of
+from console.cli.pipelines.source import check_openai, options, source_of
 from console.cli.progress import progress
 from console.cli.wrappers import (
     all_or_one,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("file", required=False)
-@options(["otlp", "mlflow"], "FILE holds traces; mlflow needs no FILE.")
+@options(["otlp", "mlflow", "openai"], "FILE holds traces or chat completions; mlflow needs no FILE.")
 @click.option("--skip-bad", is_flag=True, help="Send the lines that are correct, and report the others.")
 @click.option("--tracking-uri", help="With --from mlflow: address of the tracking server  [MLFLOW_TRACKING_URI]")
 @click.option("--experiment", help="With --from mlflow: name of the experiment.")
@@ -52,6 +52,7 @@ def submit(
     encoding: str | None,
     loop: str | None,
     as_json: bool,
+    **of_openai: str | None,
 ) -> None:
     """Submit the outputs in FILE: NDJSON, CSV, TSV or Parquet, also with .gz; - is standard input.
 
@@ -62,6 +63,7 @@ def submit(
     from labelloop.client import Client
 
     settings.require("sync_url", "intake_token")
+    check_openai(kind, of_openai)
     if kind != "mlflow" and (tracking_uri or experiment):
         raise UsageError("--tracking-uri and --experiment need --from mlflow")
     if kind == "mlflow":
@@ -73,7 +75,12 @@ def submit(
             raise UsageError("--map is for tables and NDJSON; traces have no columns")
         source: Source | Traces = Traces(tracking_uri, experiment, label)
     else:
-        source = source_of(file, maps, kind, label, encoding)
+
+        def labels() -> list[str]:
+            with Client(settings.sync_url, settings.intake_token) as client:
+                return client.labels(loop)
+
+        source = source_of(file, maps, kind, label, encoding, of_openai, labels)
     with progress() as tick, Client(settings.sync_url, settings.intake_token) as client:
         sent = Sent()
         if source.can_be_read_twice and not skip_bad:
@@ -172,7 +179,7 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 
 
 @click.command()
-@click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, sft or dpo.")
+@click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, otlp, sft or dpo.")
 @click.option("--since", help="Cursor of an earlier export: only rows that changed or were deleted since.")
 @click.option(
     "--cursor",

@@ -157,6 +157,14 @@ def judged(conn: Conn, output_id: UUID) -> Judged:
 
 def written(conn: Conn, one: Claimed) -> None:
     """Record that the trace has the feedback. If it has changed meanwhile, the output stays due."""
+    # The loop first, as in look_through: otherwise they could deadlock.
+    conn.execute(
+        """
+        update loops set assessments_written = assessments_written + 1
+        where name = (select loop from outputs where id = %(id)s)
+        """,
+        {"id": one.output_id},
+    )
     conn.execute("delete from assessments where output_id = %(id)s and seq = %(seq)s", _parameters(one))
 
 

@@ -146,6 +146,39 @@ def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
     return [row["id"] for row in rows]
 
 
+def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
+    """Give an output without a task and without any answer the state back that it had before it was answered.
+
+    Returns that state; None if the output stays as it is. An output that waits again still needs its row in the pool.
+    """
+    row = conn.execute(
+        """
+        update outputs o set state = before.was, state_reason = 'the answer without Label Studio was taken back'
+        from (
+            select was from output_events where output_id = %(id)s and became = 'answered' order by seq desc limit 1
+        ) before
+        where o.id = %(id)s and o.state = 'answered' and not exists (select from tasks t where t.output_id = o.id)
+        and coalesce((
+            select a.reviewers from answers a where a.output_id = o.id order by a.seq desc limit 1), 0) = 0
+        returning o.state::text
+        """,
+        {"id": output_id},
+    ).fetchone()
+    return None if row is None else OutputState(row["state"])
+
+
+def is_answered_in_label_studio(conn: Conn, instance: UUID, output_id: UUID, login: str) -> bool:
+    """Whether the feedback of this person on the output came from another instance than that of answers over HTTP."""
+    row = conn.execute(
+        """
+        select from feedback f join reviewers r on r.id = f.reviewer_id
+        where f.model_output_id = %(id)s and r.instance <> %(instance)s and lower(r.email) = lower(%(login)s)
+        """,
+        {"id": output_id, "instance": instance, "login": login},
+    ).fetchone()
+    return row is not None
+
+
 def close(conn: Conn, output_ids: Sequence[UUID]) -> bool:
     """Have the next push take those of these answered tasks out of the queue that a person answered elsewhere.
 

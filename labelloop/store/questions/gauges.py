@@ -43,6 +43,18 @@ class OpenTaskCount:
     n: int
 
 
+@dataclass(frozen=True, slots=True)
+class AssessmentCount:
+    """Numbers of outputs of a loop whose feedback belongs on an MLflow trace."""
+
+    loop: str
+    written: int
+    """How often feedback was written to a trace."""
+    waiting: int
+    """Outputs whose feedback is not on the trace yet."""
+    given_up: int
+
+
 def runs(conn: Conn) -> list[RunCount]:
     """Count the runs by loop and status."""
     cursor = rows_of(conn, RunCount)
@@ -85,5 +97,20 @@ def open_tasks(conn: Conn) -> list[OpenTaskCount]:
         select l.name as loop,
             (select count(*) from outputs o where o.loop = l.name and o.state = 'in_review') as n
         from loops l where l.archived_at is null order by 1
+        """
+    ).fetchall()
+
+
+def assessments(conn: Conn) -> list[AssessmentCount]:
+    """Count the MLflow traces with and without their feedback, for each loop that is not archived."""
+    cursor = rows_of(conn, AssessmentCount)
+    return cursor.execute(
+        """
+        select l.name as loop, l.assessments_written as written, a.waiting, a.given_up
+        from loops l cross join lateral (
+            select count(*) filter (where given_up_at is null) as waiting, count(given_up_at) as given_up
+            from assessments where loop = l.name
+        ) a
+        where l.archived_at is null order by 1
         """
     ).fetchall()

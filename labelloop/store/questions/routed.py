@@ -66,16 +66,30 @@ class Routed:
         )
 
 
-def routed(conn: Conn, loop: str, since: datetime | None = None) -> Iterator[Routed]:
-    """Yield the loop's outputs that came since then, in no order. At most AT_ONCE of them are in memory."""
-    names = columns(Routed).removesuffix(", width, repeats")
+_COLUMNS = columns(Routed).removesuffix("width, repeats") + """coalesce(array_length(embedding, 1), 0) as width,
+    exists (select from repeats r where r.output_id = outputs.id) as repeats"""
+
+
+def one(conn: Conn, output_id: UUID) -> Routed:
+    """Return this output, which the caller has locked."""
+    cursor = conn.cursor(row_factory=kwargs_row(Routed))
+    found = cursor.execute(f"select {_COLUMNS} from outputs where id = %(id)s", {"id": output_id}).fetchone()
+    assert found is not None
+    return found
+
+
+def routed(conn: Conn, loop: str, since: datetime | None = None, *, in_order: bool = False) -> Iterator[Routed]:
+    """Yield the loop's outputs that came since then: the earliest first, or in no order, which is faster.
+
+    At most AT_ONCE of them are in memory.
+    """
     with conn.cursor(name="routed", row_factory=kwargs_row(Routed)) as cursor:
         cursor.itersize = AT_ONCE
         cursor.execute(
             f"""
-            select {names}, coalesce(array_length(embedding, 1), 0) as width,
-                exists (select from repeats r where r.output_id = outputs.id) as repeats
-            from outputs where loop = %(loop)s and received_at >= coalesce(%(since)s::timestamptz, '-infinity')
+            select {_COLUMNS} from outputs
+            where loop = %(loop)s and received_at >= coalesce(%(since)s::timestamptz, '-infinity')
+            {"order by received_at" if in_order else ""}
             """,
             {"loop": loop, "since": since},
         )

@@ -88,8 +88,10 @@ def write_tombstones(
     return {row["output_id"] for row in rows if row["output_id"] is not None}
 
 
-def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> None:
-    """Store tombstones for every annotation of these outputs, because their tasks are gone."""
+def write_tombstones_of_outputs(
+    conn: Conn, instance: UUID, output_ids: Sequence[UUID], only: AnnotationId | None = None
+) -> None:
+    """Store tombstones for every annotation of these outputs, because their tasks are gone; or for one of them only."""
     conn.execute(
         """
         insert into annotation_versions
@@ -99,9 +101,25 @@ def write_tombstones_of_outputs(conn: Conn, instance: UUID, output_ids: Sequence
                was_cancelled, ground_truth, lead_time_s, parent_prediction, created_at, updated_at, true, distrusted
         from annotations where instance = %(instance)s and output_id = any(%(ids)s)
         and annotation_id = any(array(select annotation_id from annotation_versions where output_id = any(%(ids)s)))
+        and (%(only)s::bigint is null or annotation_id = %(only)s)
         """,
-        {"instance": instance, "ids": list(output_ids)},
+        {"instance": instance, "ids": list(output_ids), "only": only},
     )
+
+
+def write_tombstone(conn: Conn, instance: UUID, annotation_id: AnnotationId, output_id: UUID) -> bool | None:
+    """Store a tombstone for this annotation; False if it has one already, None if there never was an annotation."""
+    row = conn.execute(
+        """
+        select not deleted as counts from annotation_versions
+        where instance = %(instance)s and annotation_id = %(id)s order by updated_at desc, seq desc limit 1
+        """,
+        {"instance": instance, "id": annotation_id},
+    ).fetchone()
+    if row is None or not row["counts"]:
+        return None if row is None else False
+    write_tombstones_of_outputs(conn, instance, [output_id], annotation_id)
+    return True
 
 
 def of_outputs(conn: Conn, instance: UUID, output_ids: Sequence[UUID]) -> list[StoredAnnotation]:

@@ -133,6 +133,18 @@ def take(conn: Conn, batch_id: UUID, places: dict[UUID, float]) -> int:
     ).rowcount
 
 
+def add(conn: Conn, output_id: UUID, utility: float) -> None:
+    """Let an output wait again with this utility, as if it had just come."""
+    conn.execute(
+        """
+        insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
+        select id, loop, lane, %(utility)s, key, label, confidence, 'pipeline', 'pipeline'
+        from outputs where id = %(id)s
+        """,
+        {"id": output_id, "utility": utility},
+    )
+
+
 def put_back(conn: Conn, batch_id: UUID) -> None:
     """Copy a batch's rows back to the pool. A row that is in the pool already is newer and stays."""
     conn.execute(

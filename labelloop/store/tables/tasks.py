@@ -43,12 +43,14 @@ def any_yet(conn: Conn, loop: str) -> bool:
 
 
 def pushed(conn: Conn, loop: str, last: int) -> dict[str, int]:
-    """Count by lane the `last` pushed outputs, and those on their way too; `second` counts second opinions."""
+    """Count by lane the `last` pushed outputs, with all that were pushed together with the earliest of them, and those
+    on their way; `second` counts second opinions.
+    """
     rows = conn.execute(
         """
         with newest as (
             select lane::text, overlap from tasks where loop = %(loop)s
-            order by pushed_at desc, output_id limit %(last)s
+            order by pushed_at desc fetch first (%(last)s) rows with ties
         )
         select lane, count(*) as n from (
             select lane from newest

@@ -23,7 +23,7 @@ from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects
 from sync.service import create_app
-from tests.support.data.payloads import FOLDER
+from tests.support.data.payloads import FOLDER, payload
 
 SPEC = "feedback_loop: {trigger: model_confidence < 0.8, labels: [a, b], audit: 0, holdout: 0}"
 JUDGED = "feedback_loop: {trigger: model_confidence < 0.8, labels: [approve, reject]}"
@@ -172,6 +172,36 @@ def test_spans_are_submitted_from_a_file_and_from_standard_input(submit: Submit,
     wrong = submit(path, "--from", "otlp", "--label", "good", loop="judged")
     assert wrong.exit_code == 1
     assert "no such label 'good'; there are: approve, reject" in wrong.stderr
+
+
+def test_a_batch_of_chat_completions_is_stored_with_the_labels_of_the_form(
+    submit: Submit, database: Database, tmp_path: Path
+) -> None:
+    with database.transaction() as conn:
+        loops.register(conn, parse("tickets", SPEC.replace("[a, b]", "[billing, delivery, other]")))
+    sure = payload("chat_completions.json")["sure"]
+    answers, questions = tmp_path / "answers.jsonl", tmp_path / "questions.jsonl"
+    for i in range(3):
+        status = 200 if i else 429
+        line = {"custom_id": f"r{i}", "response": {"status_code": status, "body": sure if i else {}}, "error": None}
+        body = {"messages": [{"role": "user", "content": f"Where is parcel {i}?"}]}
+        for path, row in ((answers, line), (questions, {"custom_id": f"r{i}", "body": body})):
+            with path.open("a") as file:
+                file.write(json.dumps(row) + "\n")
+    words = (answers, "--from", "openai", "--requests", questions, "--json")
+    refused = submit(*words, loop="tickets")
+    assert (refused.exit_code, keys(database)) == (1, [])
+    for new, known in ((2, 0), (0, 2)):
+        found = json.loads(submit(*words, "--skip-bad", loop="tickets").stdout)
+        assert (found["new"], found["known"], found["refused"]) == (new, known, 1)
+    assert (found["problems"][0]["line"], found["problems"][0]["key"]) == (1, "r0")
+    with database.transaction() as conn:
+        rows = conn.execute(
+            "select key, data ->> 'text' as text, label, state::text from outputs order by key"
+        ).fetchall()
+    assert [tuple(row.values()) for row in rows] == [
+        (f"r{i}", f"Where is parcel {i}?", "billing", "passed") for i in (1, 2)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import uuid4
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from sync.intake.consuming import Consuming
 from sync.intake.messages import Message, settle
 from tests.support.data.malformed import body
 from tests.support.intake_client import SPEC
+from tests.support.ml_backend import series
+from tests.support.network.sync_service import free_address
 from tests.support.workers.consumers import keys
 
 Sent = tuple[str, str, str]
@@ -92,3 +95,16 @@ def test_the_log_has_the_reason_of_the_first_dead_letter_of_a_batch(
     caplog.clear()
     assert consuming.settle(batch[:1], lambda _: None) == {}
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_a_consumer_counts_the_messages_that_it_took_for_prometheus(database: Database) -> None:
+    address = free_address()
+    own = Consuming(Settings(), database, "pets", address)
+    batch = [Message("pets", body("a")), Message("pets", b"{"), Message("pets", body("a"))]
+    for _ in range(2):
+        assert own.settle(batch, lambda _: None) is not None
+    found = series(httpx.get(f"http://{address}/metrics", timeout=60).text)
+    counted = {name: found[f"labelloop_intake_outputs_total became={name} loop=pets"] for name in ("new", "known")}
+    assert (counted, found["labelloop_messages_total"], found["labelloop_dead_letters_total"]) == (
+        {"new": 1, "known": 3}, 6, 2,
+    )  # fmt: skip

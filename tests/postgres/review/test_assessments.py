@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from mlflow.entities import AssessmentSource
 from werkzeug.serving import make_server
 
+from backend import gauges
 from backend.report.assessments import write
 from backend.worker import ask_for_assessments
 from console.cli import main
@@ -22,7 +23,7 @@ from labelloop.store.database import Database
 from labelloop.store.mlflow import assessments
 from labelloop.store.tables import jobs, loops
 from sync.service import create_app
-from tests.support.hops.answering_desk import Desk
+from tests.support.hops.answering_desk import FEEDBACK, Desk
 from tests.support.intake_client import output
 from tests.support.review.traces import on, submitted, traced, waiting, written
 from tests.support.workers.backend_worker import until, worker
@@ -134,6 +135,40 @@ def test_an_answer_that_is_taken_back_is_deleted_and_the_assessments_of_others_s
     desk.annotate(one, 1, None)
     assert written(desk, tracking_uri) == 1
     assert on(trace) == [("Feedback", "tabby", "otto")]
+
+
+def test_an_answer_over_http_that_is_taken_back_leaves_nothing_on_the_trace(desk: Desk, tracking_uri: str) -> None:
+    trace = traced()
+    submitted(desk, trace)
+    desk.give(trace, "anna", False, correction="dog")
+    assert written(desk, tracking_uri) == 1
+    assert len(on(trace)) == 2
+    said = desk.ask("DELETE", FEEDBACK, query_string={"key": trace, "reviewer_id": "anna"})
+    assert said.json["new"]
+    assert written(desk, tracking_uri) == 1
+    assert on(trace) == []
+
+
+def test_the_metrics_count_written_waiting_and_abandoned_assessments(desk: Desk, tracking_uri: str) -> None:
+    first, second = traced(), traced()
+    submitted(desk, first, second, "tr-gone")
+    for key in (first, "tr-gone"):
+        desk.give(key, "anna")
+    written(desk, tracking_uri)
+    desk.give(second, "anna")
+    ask_for_assessments(desk.database)
+    with desk.database.transaction() as conn:
+        found = {
+            " ".join([sample.name, *sample.labels.values()]): sample.value
+            for metric in gauges._loops(conn)
+            for sample in metric.samples
+            if "assessments" in sample.name
+        }
+    assert found == {
+        "labelloop_assessments_written_total pets": 1,
+        "labelloop_assessments pets waiting": 1,
+        "labelloop_assessments pets given_up": 1,
+    }
 
 
 def test_a_repeated_write_doubles_nothing_and_repairs_what_broke_off(desk: Desk, tracking_uri: str) -> None:

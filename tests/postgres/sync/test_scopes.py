@@ -35,6 +35,9 @@ ROUTES = {
     ("POST", FEEDBACK): "feedback",
     ("POST", "/feedback/"): "feedback",
     ("POST", "/feedback"): "feedback",
+    ("DELETE", FEEDBACK): "feedback",
+    ("DELETE", "/feedback/"): "feedback",
+    ("DELETE", "/feedback"): "feedback",
     ("GET", FEEDBACK): "read",
 }
 

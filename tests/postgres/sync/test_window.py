@@ -117,9 +117,9 @@ def test_a_lane_that_is_new_to_an_old_loop_does_not_flood_the_window(database: D
             """
             with gone as (delete from pool returning *)
             insert into tasks (output_id, loop, batch_id, instance, label_studio_id, lane, utility, priority, champion,
-                               ranker, shown_version)
+                               ranker, shown_version, pushed_at)
             select output_id, loop, %s, gen_random_uuid(), row_number() over (), lane, utility, utility, champion,
-                ranker, ''
+                ranker, '', now() - row_number() over () * interval '1 s'
             from gone
             """,
             [batch],

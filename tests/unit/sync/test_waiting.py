@@ -6,15 +6,21 @@ import threading
 import time
 from uuid import uuid4
 
+from prometheus_client import CollectorRegistry, Gauge
+
 from labelloop.errors import Retriable
 from labelloop.store.database import Database
 from sync.answering.waiting import Waiter, Waiting
 from sync.callers import INTAKE
 
 
+def parked() -> Gauge:
+    return Gauge("parked", "Requests that wait", registry=CollectorRegistry())
+
+
 def test_a_waiter_is_woken_at_its_deadline_although_postgres_is_away() -> None:
     with Database("postgresql://127.0.0.1:9/nothing", wait_s=0.2) as database:
-        waiting, served = Waiting(database), threading.Event()
+        waiting, served = Waiting(database, parked()), threading.Event()
         waiter = Waiter(time.monotonic() + 0.5, [uuid4()], one=("pets", "a", INTAKE))
         assert waiter.park(served.set)
         waiting.add(waiter)
@@ -26,7 +32,7 @@ def test_a_waiter_is_woken_at_its_deadline_although_postgres_is_away() -> None:
 
 def test_a_waiter_whose_client_is_gone_is_forgotten() -> None:
     with Database("postgresql://127.0.0.1:9/nothing", wait_s=0.2) as database:
-        waiting, served = Waiting(database), threading.Event()
+        waiting, served = Waiting(database, parked()), threading.Event()
         waiter = Waiter(time.monotonic() + 0.3, [uuid4()])
         assert waiter.park(served.set)
         waiting.add(waiter)
