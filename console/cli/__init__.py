@@ -19,7 +19,7 @@ from console.cli import (
     training,
     versions,
 )
-from console.cli.pipelines import callbacks, consume, outbox, rule, tokens, transfer
+from console.cli.pipelines import callbacks, consume, outbox, rule, specs, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
 
@@ -44,6 +44,7 @@ TOPICS = (
     outbox,
     people,
     rule,
+    specs,
     runs,
     start,
     status,

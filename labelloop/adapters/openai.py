@@ -194,7 +194,7 @@ def _several(read: Sequence[Spelled], completion: Mapping[str, Any]) -> dict[str
 
 
 def content_of(message: Mapping[str, Any]) -> str:
-    """Return the text of a message; its parts joined, if it comes in parts; "" if it has none."""
+    """Return the text of a message: its parts joined if it comes in parts, and "" if it has none."""
     content = message.get("content")
     if isinstance(content, list):
         return "".join(str(part.get("text") or "") for part in content if isinstance(part, Mapping))

@@ -1,4 +1,4 @@
-"""The commands about a loop's rule: spec check, spec versions, try, backtest."""
+"""The commands that try a rule: try, backtest."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import plain, print_json, show, to_stderr
+from console.cli.output import counted, print_json, show, to_stderr
 from console.cli.pipelines.source import options, source_of
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Failed, LabelloopError, SpecError, UsageError
+from labelloop.errors import Failed, UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -22,70 +22,10 @@ if TYPE_CHECKING:
     from labelloop.spec.loop import LoopSpec
     from sync.intake.trying import Tried
 
-FILES = ("loop.yaml", "labels.xml")
 SIDES = ("was", "would")
 NO_BUDGET = "the budget is not applied: it decides at each push, among all outputs that wait"
 MOST_SHOWN = 20
 """Labels or sources in one table."""
-
-
-@click.group()
-def spec() -> None:
-    """Check the files of loops before they are registered, and list the contents that they have had."""
-
-
-@spec.command(short_help="Name every mistake in the files of the loops.")
-@click.argument("folder", required=False, type=click.Path(exists=True, path_type=Path))
-@as_json_too
-@with_settings
-def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
-    """Name every mistake of every loop in FOLDER: a folder of loops, one loop, or its loop.yaml  [the loops folder].
-
-    Each is named in the words of `labelloop migrate`, with loop, line, column and file. Exit status 1 if there is any.
-    """
-    from backend.learners.of_spec import check as check_learner
-    from labelloop.spec.folder import look, unknown_steps
-
-    at = folder or settings.loops_dir
-    if at.is_file():
-        if at.name not in FILES:
-            raise UsageError(f"{at} is no file of a loop: name its loop.yaml, or its folder")
-        at = at.parent
-    loops = [at] if (at / "loop.yaml").exists() else sorted(file.parent for file in at.glob("*/loop.yaml"))
-    if not loops:
-        raise UsageError(f"there is no loop in {at}: a loop is a folder with a loop.yaml")
-    found = []
-    for loop in loops:
-        spec, faults = look(loop, check_learner)
-        known = {file.parent.name for file in loop.absolute().parent.glob("*/loop.yaml")}
-        if spec is not None and not known.issuperset(spec.steps.loops):
-            faults = unknown_steps(loop, known | _registered(settings))
-        found += [(loop, fault) for fault in faults]
-    if as_json:
-        show([_place(loop, fault) for loop, fault in found], as_json)
-    else:
-        for _, fault in found:
-            click.echo(str(fault))
-    if found:
-        faulty = len({loop for loop, _ in found})
-        raise Failed(f"{len(found)} mistake{'s' * (len(found) > 1)} in {faulty} of {_count(len(loops), 'loop')}")
-    to_stderr(f"no mistake in {_count(len(loops), 'loop')}")
-
-
-@spec.command(short_help="List the versions of a loop's spec.")
-@one_of_the_loops
-@as_json_too
-@with_settings
-def versions(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """List every content that the loop's spec has had: its number, its trigger, and how many outputs it placed."""
-    from labelloop.store.tables import loops
-
-    with open_database(settings) as db:
-        name = one_loop(db, loop, archived=True)
-        with db.transaction() as conn:
-            found = loops.spec_versions(conn, name)
-    rows = [{**plain(version), "sha256": version.sha256.hex()} for version in found]
-    show(rows if as_json else [{**row, "sha256": row["sha256"][:12]} for row in rows], as_json)
 
 
 @click.command("try", short_help="Tell which outputs of a file would be asked, and why.")
@@ -116,11 +56,11 @@ def try_(
     rows = _tried(loop_spec, lines)
     show([asdict(row) for row in rows], as_json)
     refused = sum(row.lane is None for row in rows)
-    to_stderr(f"{sum(row.asked for row in rows)} of {_count(len(rows), 'output')} would be asked")
+    to_stderr(f"{sum(row.asked for row in rows)} of {counted(len(rows), 'output')} would be asked")
     if loop_spec.budget is not None:
         to_stderr(NO_BUDGET)
     if refused:
-        raise Failed(f"{refused} of {_count(len(rows), 'line')} would be refused")
+        raise Failed(f"{refused} of {counted(len(rows), 'line')} would be refused")
 
 
 @click.command(short_help="Tell what a changed rule would have sent.")
@@ -197,7 +137,7 @@ def _changed(file: Path, in_force: LoopSpec) -> LoopSpec:
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"{text} cannot be read: {exc}") from exc
     if found.spec is None:
-        raise UsageError("\n".join([f"{text} has {_count(len(found.faults), 'mistake')}:", *map(str, found.faults)]))
+        raise UsageError("\n".join([f"{text} has {counted(len(found.faults), 'mistake')}:", *map(str, found.faults)]))
     return found.spec
 
 
@@ -217,12 +157,12 @@ def _since(given: str, now: datetime) -> datetime:
 def _show_backtest(found: Mapping[str, Any]) -> None:
     """Print the report in words and tables."""
     total, asked, load, passed = (found[name] for name in ("outputs", "asked", "load", "passed"))
-    click.echo(f"{asked['was']:,} of {_count(total, 'stored output')} were asked, and {asked['would']:,} would be.")
+    click.echo(f"{asked['was']:,} of {counted(total, 'stored output')} were asked, and {asked['would']:,} would be.")
     click.echo(f"{found['newly']:,} more would be asked, and {found['no_longer']:,} of those asked would not.")
     if found["refused"]:
-        click.echo(f"{_count(found['refused'], 'output')} would be refused, and are in no other number.")
+        click.echo(f"{counted(found['refused'], 'output')} would be refused, and are in no other number.")
     if found["repeats"]:
-        click.echo(f"{_count(found['repeats'], 'output')} had the answer of an earlier one with the same content.")
+        click.echo(f"{counted(found['repeats'], 'output')} had the answer of an earlier one with the same content.")
     click.echo()
     rows = [{"asked": lane, **numbers} for lane, numbers in found["lanes"].items() if any(numbers.values())]
     rows += [{"asked": f"a day ({key})", **_of_load(load, key)} for key in ("mean", "busiest")]
@@ -241,7 +181,7 @@ def _show_backtest(found: Mapping[str, Any]) -> None:
 def _show_budget(found: Mapping[str, Any]) -> None:
     """Print what the budget makes of the outputs that the rule sends."""
     click.echo(
-        f"\nThe budget makes {_count(found['tasks'], 'task')} of the {found['sent']:,} that the rule sends. "
+        f"\nThe budget makes {counted(found['tasks'], 'task')} of the {found['sent']:,} that the rule sends. "
         f"{found['waiting']:,} wait at the end, and {found['passed']:,} pass."
     )
     fates = ("sent", "tasks", "waiting", "passed")
@@ -285,35 +225,4 @@ def _from_disk(settings: Settings, loop: str | None) -> LoopSpec:
     return load(settings.loops_dir / (loop or names[0]))
 
 
-def _registered(settings: Settings) -> set[str]:
-    """Return the names of the loops in the database, archived ones too; none if it cannot be asked."""
-    from labelloop.store.tables import loops
-
-    if not settings.database_url:
-        return set()
-    try:
-        with open_database(settings) as db, db.transaction() as conn:
-            return set(loops.names(conn, archived=True))
-    except LabelloopError:
-        return set()
-
-
-def _place(loop: Path, fault: SpecError) -> dict[str, Any]:
-    file, _, message = fault.reason.partition(": ")
-    if file not in FILES:
-        file, message = "", fault.reason
-    return {
-        "loop": fault.loop,
-        "folder": str(loop),
-        "file": file or None,
-        "line": fault.line,
-        "column": fault.column,
-        "message": message,
-    }
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n:,} {what}{'s' * (n != 1)}"
-
-
-COMMANDS = (spec, try_, backtest)
+COMMANDS = (try_, backtest)

@@ -66,8 +66,11 @@ class Routed:
         )
 
 
-_COLUMNS = columns(Routed).removesuffix("width, repeats") + """coalesce(array_length(embedding, 1), 0) as width,
+_COLUMNS = (
+    columns(Routed).removesuffix("width, repeats")
+    + """coalesce(array_length(embedding, 1), 0) as width,
     exists (select from repeats r where r.output_id = outputs.id) as repeats"""
+)
 
 
 def one(conn: Conn, output_id: UUID) -> Routed:
