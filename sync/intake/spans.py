@@ -10,6 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
+
 from labelloop.adapters import otlp
 from labelloop.errors import InvalidOutput
 from labelloop.outputs.output import Output
@@ -19,6 +27,8 @@ from labelloop.store.database import Conn
 from sync.intake import taking
 from sync.intake.taking import Line
 
+PROTOBUF = "application/x-protobuf"
+"""Content type of OTLP/HTTP in binary, which exporters send unless they are told to send JSON."""
 MAX_SPANS = 10_000
 MAX_WORDS = 1000
 """Characters of the message about the refused spans."""
@@ -33,19 +43,25 @@ class Stored:
     refused: list[str]
     """The reason for each span that is not stored."""
 
-    def words(self) -> str:
-        """Return the reasons in one text of at most MAX_WORDS characters."""
-        return "; ".join(dict.fromkeys(self.refused))[:MAX_WORDS]
+    def response(self, *, as_protobuf: bool) -> bytes:
+        """Return the body of the response that the protocol wants: empty if all are stored, else with the reasons."""
+        words = "; ".join(dict.fromkeys(self.refused))[:MAX_WORDS]
+        if as_protobuf:
+            partial = ExportTracePartialSuccess(rejected_spans=len(self.refused), error_message=words)
+            whole = ExportTraceServiceResponse(partial_success=partial if self.refused else None)
+            return bytes(whole.SerializeToString())
+        partial_json = {"rejectedSpans": len(self.refused), "errorMessage": words}
+        return json.dumps({"partialSuccess": partial_json} if self.refused else {}).encode()
 
 
-def store(conn: Conn, spec: LoopSpec, body: bytes, label: str, source: str | None = None) -> Stored:
+def store(conn: Conn, spec: LoopSpec, payload: Any, label: str, source: str | None = None) -> Stored:
     """Store the model calls among the spans, in the caller's transaction. A repeated request stores nothing twice.
 
-    `label` is what the pipeline claims about each answer. `source` as in taking.read. Raises InvalidOutput if the body
-    is no export request.
+    `payload` is that of read. `label` is what the pipeline claims about each answer. `source` as in taking.read. Raises
+    InvalidOutput if the payload is no export request.
     """
     refused: list[str] = []
-    found = otlp.outputs(_payload(body), label=label, refused=lambda error: refused.append(str(error)))
+    found = otlp.outputs(payload, label=label, refused=lambda error: refused.append(str(error)))
     batch = taking.read(spec, _lines(found, refused), source, max_problems=MAX_SPANS)
     refused += [f"{problem.message} (span {problem.key})" for problem in batch.invalid]
     taken = taking.store(conn, spec, batch)
@@ -53,8 +69,16 @@ def store(conn: Conn, spec: LoopSpec, body: bytes, label: str, source: str | Non
     return Stored(taken.new, taken.known + taken.repeated, refused)
 
 
-def _payload(body: bytes) -> Any:
-    """Return the JSON value of the body. Its parts are read strictly later, each as an output."""
+def read(body: bytes, *, is_protobuf: bool) -> Any:
+    """Return the body as a JSON value. Its parts are read strictly later, each as an output.
+
+    Raises InvalidOutput if it is not JSON, or no message of protobuf.
+    """
+    if is_protobuf:
+        try:
+            return MessageToDict(ExportTraceServiceRequest.FromString(body))
+        except (DecodeError, RecursionError) as exc:
+            raise InvalidOutput("", f"is no export request of traces in protobuf: {str(exc)[:200]}") from None
     try:
         return json.loads(body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as exc:
