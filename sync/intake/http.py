@@ -108,7 +108,10 @@ class _Intake:
         for became, n in (("new", stored.new), ("known", stored.known), ("refused", len(stored.refused))):
             self._counted.labels(loop, became).inc(n)
         if stored.refused:
-            logger.warning("spans refused", extra={"loop": loop, "refused": len(stored.refused)})
+            # Most exporters do not show the reasons that the response has.
+            logger.warning(
+                "spans refused", extra={"loop": loop, "refused": len(stored.refused), "why": stored.refused[0]}
+            )
         media = PROTOBUF if is_protobuf else JSON
         return Response(stored.response(as_protobuf=is_protobuf), mimetype=media)
 

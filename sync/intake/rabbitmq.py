@@ -78,7 +78,7 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
                 pause_s = FIRST_PAUSE_S
             at = f"{parameters.host}:{parameters.port}"
             missing = isinstance(exc, ChannelClosedByBroker) and exc.reply_code == NOT_FOUND
-            todo = "; create it, durable, as a program that sends would" if missing else ""
+            todo = "; create the queue first, durable" if missing else ""
             consuming.wait(pause_s, Unreachable(f"RabbitMQ at {at}: {type(exc).__name__} {exc}{todo}"))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
