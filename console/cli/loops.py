@@ -133,7 +133,10 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.option(
     "--loops-dir",
     type=click.Path(path_type=Path),
-    help="Folder in which the loop's folder is made  [that of `labelloop up`, else labeling_configs]",
+    envvar="LABELLOOP_LOOPS_DIR",
+    default=Path("labeling_configs"),
+    show_default=True,
+    help="Folder in which the loop's folder is made.",
 )
 @with_settings
 def init(
@@ -146,7 +149,7 @@ def init(
     confidence: str | None,
     key: str | None,
     encoding: str | None,
-    loops_dir: Path | None,
+    loops_dir: Path,
 ) -> None:
     """Make the loop NAME: a folder with its loop.yaml, and outputs to begin with.
 
@@ -156,7 +159,7 @@ def init(
     from console.files import make
     from console.files.lines import Source
 
-    folder = make.folder_of(loops_dir or settings.loops_dir, name)
+    folder = make.folder_of(loops_dir, name)
     if (template is None) == (file is None):
         raise UsageError("name a --template, or a file with --from")
     if template is not None:

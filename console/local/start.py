@@ -33,8 +33,6 @@ from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from labelloop.store.tables import access, loops
 
-LOOPS = "labeling_configs"
-"""Name of the folder with one folder for each loop."""
 OWNER = "owner"
 """Name of the first token of the review pages; decisions made with it are signed by this name."""
 SQLITE_GRACE_S = 3600.0
@@ -63,7 +61,7 @@ class Start:
         settings = Settings.from_env(given)
         settings = replace(
             settings,
-            loops_dir=self._loops_dir(),
+            loops_dir=find_loops_dir(self._options.loops_dir),
             intake_token=settings.intake_token or secrets.token_urlsafe(24),
             hook_secret=settings.hook_secret or secrets.token_urlsafe(24),
             backend_password=settings.backend_password or secrets.token_urlsafe(24),
@@ -92,16 +90,6 @@ class Start:
                 access.ensure(conn, OWNER, settings.review_token, SCOPES)
             self._rooms(settings, database)
         return settings, names
-
-    def _loops_dir(self) -> Path:
-        """Return the folder of the loops. An installed wheel copies its examples here, where the user adds loops."""
-        found = find_loops_dir(self._options.loops_dir)
-        if not rooms.IS_INSTALLED or found != ROOT / LOOPS or self._options.specs:
-            return found
-        here = Path(LOOPS).absolute()
-        shutil.copytree(found, here)
-        self._steps.announce(f"made {here} with the examples; `labelloop init` puts your loops there")
-        return here
 
     def _install(self) -> None:
         """Install Label Studio into an environment of its own, which all data folders of this user share."""
@@ -249,8 +237,8 @@ def find_loops_dir(given: Path | None) -> Path:
         if not given.is_dir():
             raise UsageError(f"there is no folder {given}")
         return given.absolute()
-    here = Path(LOOPS).absolute()
-    return here if here.is_dir() else ROOT / LOOPS
+    here = Path("labeling_configs").absolute()
+    return here if here.is_dir() else ROOT / "labeling_configs"
 
 
 def _register(database: Database, specs: Sequence[LoopSpec], announce: Announce) -> list[str]:

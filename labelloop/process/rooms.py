@@ -16,8 +16,6 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 _INSIDE = _PACKAGE / "_rooms"
 ROOMS = _INSIDE if _INSIDE.is_dir() else _PACKAGE.parent
 """The folder that holds `console`, `sync`, `backend`, `labeling_configs` and `locks`."""
-IS_INSTALLED = ROOMS == _INSIDE
-"""Whether this is an installed wheel, whose folder is not for the user's files."""
 
 
 def put_first() -> None:
@@ -32,7 +30,7 @@ def python(*words: str) -> list[str]:
 
 def command_line(words: str) -> str:
     """Return the shell's line that runs a module, the first of `words`, for people to copy."""
-    return f"PYTHONPATH={shlex.quote(str(ROOMS))} python -P -m {words}" if IS_INSTALLED else f"python -m {words}"
+    return f"PYTHONPATH={shlex.quote(str(ROOMS))} python -P -m {words}" if ROOMS == _INSIDE else f"python -m {words}"
 
 
 def environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -43,20 +43,6 @@ def test_init_beside_an_up_that_is_starting_does_not_say_to_start_one(tmp_path: 
         assert "labelloop up" not in init(tmp_path, "two", "--template", names()[0]).stderr
 
 
-def test_a_loop_is_made_where_the_running_up_reads_loops_whatever_the_current_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "elsewhere").mkdir()
-    monkeypatch.chdir(tmp_path / "elsewhere")
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "settings.env").write_text(f"LABELLOOP_LOOPS_DIR={tmp_path / 'loops'}\n")
-    env = {"LABELLOOP_DATA_DIR": str(tmp_path / "data"), "LABELLOOP_DATABASE_URL": None, "LABELLOOP_LOOPS_DIR": None}
-    result = CliRunner().invoke(main, ["init", "answers", "--template", "dialogue"], env=env)
-    assert result.exit_code == 0, result.output
-    assert load(tmp_path / "loops" / "answers").name == "answers"
-    assert list((tmp_path / "elsewhere").iterdir()) == []
-
-
 @pytest.mark.parametrize("template", names())
 def test_every_template_is_a_loop_whose_ten_samples_are_taken_in(tmp_path: Path, template: str) -> None:
     result = init(tmp_path, "my-loop", "--template", template)
