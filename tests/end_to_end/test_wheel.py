@@ -239,10 +239,6 @@ def test_up_runs_from_an_empty_folder_until_down_ends_it(server: Installed) -> N
         assert loops == {file.parent.name for file in (ROOMS / "labeling_configs").glob("*/loop.yaml")}
         status = server.run("labelloop", "status", "--json")
         assert {row["loop"] for row in json.loads(status.stdout)} == loops, status.stderr
-        made = server.run("labelloop", "init", "answers", "--template", "dialogue", "--data-dir", str(data_dir))
-        assert (server.home / "labeling_configs" / "answers").is_dir(), made.stderr
-        registered = server.run("labelloop", "migrate", "--json", "--data-dir", str(data_dir))
-        assert set(json.loads(registered.stdout)["loops"]) == loops | {"answers"}, registered.stderr
     finally:
         down = server.run("labelloop", "down", "--purge", "--data-dir", str(data_dir))
         process.wait(60)
