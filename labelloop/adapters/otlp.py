@@ -2,8 +2,9 @@
 
     otlp.outputs(json.loads(request_body))
 
-Messages are read from the attributes of the current conventions (gen_ai.input.messages, gen_ai.output.messages), from
-the events of the earlier ones, and from numbered attributes (gen_ai.prompt.0.content).
+Messages are read from attributes (gen_ai.input.messages, gen_ai.output.messages), from the events of the earlier
+conventions, and from numbered attributes (gen_ai.prompt.0.content). otlp_names adds those of OpenInference and
+Langfuse.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from labelloop.adapters.conversation import ASSISTANT, CALL, SYSTEM, USER, Turn, as_text, data_of, document, turns
 from labelloop.adapters.items import WRONG_SHAPE
 from labelloop.adapters.otlp_json import Span, spans_of
+from labelloop.adapters.otlp_names import current
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import APPROVE
 from labelloop.outputs.output import Output
@@ -58,7 +61,7 @@ def outputs(
     by_trace: dict[str, list[Span]] = defaultdict(list)
     for span in spans_of(payload):
         if isinstance(span, Span):
-            by_trace[span.trace_id].append(span)
+            by_trace[span.trace_id].append(replace(span, attributes=current(span.attributes, span.name)))
         else:
             _refuse(span, refused)
     for spans in by_trace.values():
@@ -100,8 +103,9 @@ def _output(span: Span, spans: Sequence[Span], label: str) -> Output:
     if not asked and not answered:
         raise InvalidOutput(
             "gen_ai.output.messages",
-            "no messages are recorded; instrumentations record them if "
-            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is set",
+            "no messages are recorded in the span; OpenTelemetry's instrumentations record them there if the program "
+            "runs with OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental and "
+            "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=SPAN_ONLY",
         )
     seen = {turn.call_id for turn in asked if turn.call_id}
     earlier = [one for one in spans if one is not span and one.end_ns <= span.start_ns]

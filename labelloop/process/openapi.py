@@ -43,6 +43,8 @@ class Answer:
     media: str = JSON
     headers: Mapping[str, str] | None = None
     """Words for each header."""
+    more_media: Sequence[str] = ()
+    """Other media types of the body, which a request of the same type gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,8 @@ def _complete(paths: Mapping[str, Any], method: str, rule: str, said: Operation)
             response["content"] = {one.media: {"schema": {"type": "string"}}}
         elif int(status) >= 400 and one.model is None:
             response["content"] = {MEDIA_TYPE: response["content"][JSON]}
+        for media in one.more_media:
+            response["content"][media] = {"schema": {"type": "string", "format": "binary"}}
         if one.headers:
             response["headers"] = {
                 name: {"description": words, "schema": {"type": "string"}} for name, words in one.headers.items()

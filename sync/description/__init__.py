@@ -31,6 +31,7 @@ from sync.description.models import (
     Wait,
     Wanted,
 )
+from sync.intake.spans import PROTOBUF
 from sync.project.project import HOOK_HEADER, hook_path
 
 SCHEMES: Mapping[str, Mapping[str, str]] = {
@@ -96,14 +97,17 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         description="Exactly one of probabilities, label and result is wanted; evidence.labels may stand alone.",
     ),
     ("POST", "/v1/loops/<loop>/otlp"): Operation(
-        "Take spans of OpenTelemetry (OTLP/JSON); each model call among them becomes an output.",
+        "Take spans of OpenTelemetry (OTLP/HTTP); each model call among them becomes an output.",
         "Outputs",
         {
-            200: Answer("Stored. `partialSuccess` counts the spans that are not, with the reasons", Exported),
+            200: Answer(
+                "Stored. `partialSuccess` counts the spans that are not, with the reasons", Exported,
+                more_media=[PROTOBUF],
+            ),
             **TOKEN, **NO_LOOP, **BODY, **BUSY,
             422: Answer("Not an export request"),
         },
-        body=Spans, query=Claim,
+        body=Spans, query=Claim, more_bodies={PROTOBUF: "The same export request in binary"},
         description="The key is the id of the trace, a slash and the id of the span.",
     ),
     ("GET", "/v1/loops/<loop>/outputs/<key:key>/answer"): Operation(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import math
+import zlib
 from collections.abc import Collection
 from typing import Any
 
@@ -106,13 +109,15 @@ def active_spec(conn: Conn, loop: str, what: str) -> LoopSpec:
 
 
 def body(types: Collection[str], words: str, most: int = MAX_BYTES) -> bytes:
-    """Return the request's bytes, at most `most` of them; refuse a type that is not one of `types` (in words: `words`),
-    and any encoding.
+    """Return the request's bytes, at most `most` of them; refuse a type that is not one of `types` (in words: `words`).
+
+    A body in gzip is decompressed. `most` holds for the bytes before and after it.
     """
     if request.mimetype not in types:
-        raise Refusal(415, f"Content-Type must be {words}")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise Refusal(415, "Content-Encoding must be identity: a few compressed bytes can fill any memory")
+        raise Refusal(415, f"Content-Type must be {words}; it is {request.mimetype[:100]!r}")
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", "gzip"):
+        raise Refusal(415, f"Content-Encoding must be gzip or identity; it is {encoding[:100]!r}")
     announced = request.content_length
     most = min(most, caller().max_bytes or most)
     if announced is not None and announced > most:
@@ -130,7 +135,18 @@ def body(types: Collection[str], words: str, most: int = MAX_BYTES) -> bytes:
     # Neither Werkzeug nor the server notices a body that ends early, and the lines before its end may be whole.
     if announced is not None and len(found) != announced:
         raise Refusal(400, f"the request's body ends after {len(found)} of {announced} bytes", path="")
-    return bytes(found)
+    return _decompressed(bytes(found), most) if encoding == "gzip" else bytes(found)
+
+
+def _decompressed(sent: bytes, most: int) -> bytes:
+    """Return the bytes that were compressed; never more than `most` + 1 of them are in memory."""
+    try:
+        found = gzip.GzipFile(fileobj=io.BytesIO(sent)).read(most + 1)
+    except (EOFError, OSError, zlib.error) as exc:
+        raise Refusal(400, f"the request's body is not gzip, as Content-Encoding says: {exc}", path="") from exc
+    if len(found) > most:
+        raise _too_large(most)
+    return found
 
 
 def _piece() -> bytes:

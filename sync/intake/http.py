@@ -28,6 +28,7 @@ from labelloop.store.tables import outputs as output_store
 from sync.callers import Callers
 from sync.intake import spans, taking
 from sync.intake.asking import JSON, NDJSON, Refusal, active_spec, body, caller, protect, spec_of
+from sync.intake.spans import PROTOBUF
 from sync.intake.status import statuses
 from sync.intake.taking import Line, LoopGone, Problem, Rejected, Taken
 
@@ -96,20 +97,25 @@ class _Intake:
 
     def export(self, loop: str) -> Response:
         """Take an export request of OpenTelemetry; the response is that of the protocol (OTLP/HTTP)."""
-        sent = body((JSON,), f"{JSON} (OTLP/JSON)")
+        sent = body((PROTOBUF, JSON), f"{PROTOBUF} or {JSON} (OTLP)")
+        is_protobuf = request.mimetype == PROTOBUF
         label = request.args.get("label", APPROVE)
         try:
             with self._database.transaction() as conn:
-                stored = spans.store(conn, active_spec(conn, loop, "traces"), sent, label, caller().source)
+                spec = active_spec(conn, loop, "traces")
+                stored = spans.store(conn, spec, spans.read(sent, is_protobuf=is_protobuf), label, caller().source)
         except InvalidOutput as exc:
             self._counted.labels(loop, "refused").inc()
             raise Refusal(exc.status, str(exc), path=exc.path) from exc
         for became, n in (("new", stored.new), ("known", stored.known), ("refused", len(stored.refused))):
             self._counted.labels(loop, became).inc(n)
-        if not stored.refused:
-            return jsonify({})
-        logger.warning("spans refused", extra={"loop": loop, "refused": len(stored.refused)})
-        return jsonify(partialSuccess={"rejectedSpans": len(stored.refused), "errorMessage": stored.words()})
+        if stored.refused:
+            # Most exporters do not show the reasons that the response has.
+            logger.warning(
+                "spans refused", extra={"loop": loop, "refused": len(stored.refused), "why": stored.refused[0]}
+            )
+        media = PROTOBUF if is_protobuf else JSON
+        return Response(stored.response(as_protobuf=is_protobuf), mimetype=media)
 
     def look(self, loop: str, key: str) -> Response:
         with self._database.transaction() as conn:

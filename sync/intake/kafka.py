@@ -36,6 +36,10 @@ CUT = 1_000
 """
 END_WITHIN_S = 5.0
 """Seconds that dead letters may take after the process was told to end."""
+REPEAT_S = 30.0
+"""Seconds between two log lines about the same kind of error. The client tries again 20 times a second."""
+QUIET = 2
+"""Level of the client's own log, below its errors: _Report logs them."""
 OURS = frozenset({"enable.auto.commit", "enable.auto.offset.store", "group.id", "bootstrap.servers"})
 """Settings of the client that the options set, or that would lose messages."""
 
@@ -66,24 +70,26 @@ class Source:
 def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
     """Consume until the process is told to end. Raises Failed if the client cannot go on."""
     source.check()
+    report = _Report()
     try:
         consumer = confluent_kafka.Consumer(
             {
                 "auto.offset.reset": "earliest",
                 "queued.max.messages.kbytes": 32 << 10,
+                "log_level": QUIET,
                 **source.config,
                 "bootstrap.servers": source.bootstrap,
                 "group.id": source.group,
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
-                "error_cb": _report,
+                "error_cb": report,
             },
         )
         consumer.subscribe(list(source.topics))
     except (KafkaException, ValueError, TypeError) as exc:
         raise UsageError(f"Kafka's client refuses its settings: {exc}") from exc
     try:
-        _Kafka(source, consuming, batching, consumer).run()
+        _Kafka(source, consuming, batching, consumer, report).run()
     finally:
         consumer.close()
 
@@ -91,8 +97,11 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
 class _Kafka:
     """The consumer. A rebalance happens inside `consume` and `poll`, when every earlier batch is committed."""
 
-    def __init__(self, source: Source, consuming: Consuming, batching: Batching, consumer: Any) -> None:
+    def __init__(
+        self, source: Source, consuming: Consuming, batching: Batching, consumer: Any, report: _Report
+    ) -> None:
         self._source, self._consuming, self._batching, self._consumer = source, consuming, batching, consumer
+        self._report = report
         self._producer: Any = None
         self._paused = False
         self._next: list[Any] = []
@@ -125,12 +134,12 @@ class _Kafka:
         try:
             came = self._consumer.consume(most, within_s)
         except KafkaException as exc:
-            _report(exc.args[0])
+            self._report(exc.args[0])
             self._consuming.stopping.wait(within_s)
             return []
         for message in came:
             if message.error():
-                _report(message.error())
+                self._report(message.error())
         return [message for message in came if not message.error()]
 
     def _finish(self, found: Sequence[Any]) -> bool:
@@ -161,11 +170,11 @@ class _Kafka:
             self._consumer.pause(self._consumer.assignment())
             self._paused = True
         except KafkaException as exc:
-            _report(exc.args[0])
+            self._report(exc.args[0])
         message = self._consumer.poll(seconds)
         if message is not None:
             if message.error():
-                _report(message.error())
+                self._report(message.error())
             else:
                 self._next.append(message)
 
@@ -233,7 +242,7 @@ class _Kafka:
                     **self._source.config,
                     "bootstrap.servers": self._source.bootstrap,
                     "enable.idempotence": True,
-                    "error_cb": _report,
+                    "error_cb": self._report,
                 }
             )
         return self._producer
@@ -266,8 +275,17 @@ def _size(message: Any) -> int:
     return len(message.value() or b"")
 
 
-def _report(error: KafkaError) -> None:
-    """Log what the client says. Raises Failed if it cannot go on; otherwise it reconnects by itself."""
-    if error.fatal():
-        raise Failed(f"Kafka's client cannot go on: {error}")
-    logger.warning("kafka: %s", error)
+class _Report:
+    """Logs what the client says; an error that repeats, as while the broker is away, every REPEAT_S seconds."""
+
+    def __init__(self) -> None:
+        self._again_at: dict[object, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        """Raise Failed if the client cannot go on; otherwise it reconnects by itself."""
+        if error.fatal():
+            raise Failed(f"Kafka's client cannot go on: {error}")
+        now = time.monotonic()
+        if now >= self._again_at.get(error.code(), now):
+            self._again_at[error.code()] = now + REPEAT_S
+            logger.warning("kafka: %s", error.str(), extra={"error": error.name()})

@@ -83,7 +83,10 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
         except (AMQPError, OSError, Unreachable) as exc:
             if time.monotonic() - began > LASTS_S:
                 pause_s = FIRST_PAUSE_S
-            consuming.wait(pause_s, Unreachable(f"RabbitMQ: {type(exc).__name__} {exc}"))
+            at = f"{parameters.host}:{parameters.port}"
+            missing = isinstance(exc, ChannelClosedByBroker) and exc.reply_code == NOT_FOUND
+            todo = "; create the queue first, durable" if missing else ""
+            consuming.wait(pause_s, Unreachable(f"RabbitMQ at {at}: {type(exc).__name__} {exc}{todo}"))
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
 

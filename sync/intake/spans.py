@@ -5,8 +5,18 @@ The protocol (OTLP 1.x, "Partial Success") wants it so. An exporter does not rep
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import DecodeError
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from labelloop.adapters import otlp
 from labelloop.errors import InvalidOutput
@@ -17,6 +27,8 @@ from labelloop.store.database import Conn
 from sync.intake import taking
 from sync.intake.taking import Line
 
+PROTOBUF = "application/x-protobuf"
+"""Content type of OTLP/HTTP in binary, which exporters send unless they are told to send JSON."""
 MAX_SPANS = 10_000
 MAX_WORDS = 1000
 """Characters of the message about the refused spans."""
@@ -31,24 +43,43 @@ class Stored:
     refused: list[str]
     """The reason for each span that is not stored."""
 
-    def words(self) -> str:
-        """Return the reasons in one text of at most MAX_WORDS characters."""
-        return "; ".join(dict.fromkeys(self.refused))[:MAX_WORDS]
+    def response(self, *, as_protobuf: bool) -> bytes:
+        """Return the body of the response that the protocol wants: empty if all are stored, else with the reasons."""
+        words = "; ".join(dict.fromkeys(self.refused))[:MAX_WORDS]
+        if as_protobuf:
+            partial = ExportTracePartialSuccess(rejected_spans=len(self.refused), error_message=words)
+            whole = ExportTraceServiceResponse(partial_success=partial if self.refused else None)
+            return bytes(whole.SerializeToString())
+        partial_json = {"rejectedSpans": len(self.refused), "errorMessage": words}
+        return json.dumps({"partialSuccess": partial_json} if self.refused else {}).encode()
 
 
-def store(conn: Conn, spec: LoopSpec, body: bytes, label: str, source: str | None = None) -> Stored:
+def store(conn: Conn, spec: LoopSpec, payload: Any, label: str, source: str | None = None) -> Stored:
     """Store the model calls among the spans, in the caller's transaction. A repeated request stores nothing twice.
 
-    `label` is what the pipeline claims about each answer. `source` as in taking.read. Raises InvalidOutput if the body
-    is no export request.
+    `payload` is that of read. `label` is what the pipeline claims about each answer. `source` as in taking.read. Raises
+    InvalidOutput if the payload is no export request.
     """
     refused: list[str] = []
-    found = otlp.outputs(strict_json.loads_large(body), label=label, refused=lambda error: refused.append(str(error)))
+    found = otlp.outputs(payload, label=label, refused=lambda error: refused.append(str(error)))
     batch = taking.read(spec, _lines(found, refused), source, max_problems=MAX_SPANS)
     refused += [f"{problem.message} (span {problem.key})" for problem in batch.invalid]
     taken = taking.store(conn, spec, batch)
     refused += [problem.message for problem in taken.conflicts]
     return Stored(taken.new, taken.known + taken.repeated, refused)
+
+
+def read(body: bytes, *, is_protobuf: bool) -> Any:
+    """Return the body as a JSON value. Its parts are read strictly later, each as an output.
+
+    Raises InvalidOutput if it is not JSON, or no message of protobuf.
+    """
+    if not is_protobuf:
+        return strict_json.loads_large(body)
+    try:
+        return MessageToDict(ExportTraceServiceRequest.FromString(body))
+    except (DecodeError, RecursionError) as exc:
+        raise InvalidOutput("", f"is no export request of traces in protobuf: {str(exc)[:200]}") from None
 
 
 def _lines(outputs: Iterator[Output], refused: list[str]) -> Iterator[Line]:

@@ -30,6 +30,12 @@ if TYPE_CHECKING:
     from labelloop.spec.loop import LoopSpec
     from labelloop.store.database import Database
 
+NO_CALLS = (
+    "no span is a call of a model: such a span has gen_ai.operation.name (chat, generate_content, text_completion), "
+    "gen_ai.output.messages, openinference.span.kind or langfuse.observation.type"
+)
+"""Told about traces from which nothing was submitted."""
+
 
 @click.command()
 @click.argument("file", required=False)
@@ -92,6 +98,8 @@ def submit(
     show({**counts, "problems": [plain(one) for one in sent.problems]} if as_json else counts, as_json)
     if sent.new and not as_json:
         to_stderr(where(settings, loop))
+    if kind == "otlp" and not (sent.new or sent.known or sent.refused):
+        to_stderr(NO_CALLS)
     if sent.refused:
         if not as_json:
             to_stderr("\n".join(words(problem) for problem in sent.problems))

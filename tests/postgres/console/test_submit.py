@@ -169,6 +169,11 @@ def test_spans_are_submitted_from_a_file_and_from_standard_input(submit: Submit,
     assert keys(database) == ["5b8efff798038103d269b633813fc60c/eee19b7ec3c1b174"]
     again = submit("-", "--from", "otlp", "--json", given=path.read_text(), loop="judged")
     assert json.loads(again.stdout)["known"] == 1
+    assert "no span is a call of a model" not in again.stderr
+    web = path.read_text().replace("gen_ai.", "http.")
+    none = submit("-", "--from", "otlp", "--json", given=web, loop="judged")
+    assert (none.exit_code, json.loads(none.stdout)["refused"]) == (0, 0)
+    assert "no span is a call of a model: such a span has gen_ai.operation.name" in none.stderr
     wrong = submit(path, "--from", "otlp", "--label", "good", loop="judged")
     assert wrong.exit_code == 1
     assert "no such label 'good'; there are: approve, reject" in wrong.stderr

@@ -135,9 +135,7 @@ def test_refusals_have_their_status_and_say_what_would_do(intake: Intake) -> Non
     assert status("DELETE", URL)[0] == 405
     assert status("POST", URL, data=b"{}", content_type="text/plain")[0] == 415
     assert status("POST", URL, data=b"", content_type="application/json; charset=utf-16")[0] == 422
-    assert (
-        status("POST", URL, data=b"{}", content_type=json_, headers={**HEADERS, "Content-Encoding": "gzip"})[0] == 415
-    )
+    assert status("POST", URL, data=b"{}", content_type=json_, headers={**HEADERS, "Content-Encoding": "br"})[0] == 415
     assert status("POST", URL, data=b" " * (8 << 20) + b" ", content_type=ndjson)[0] == 413
     assert status("POST", URL, data=b" " * (1 << 20) + b" ", content_type=json_)[0] == 413
     assert status("POST", URL, data=b"{}\n" * 5001, content_type=ndjson)[0] == 422

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import gzip
 import json
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import ParseDict
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTraceServiceRequest,
+    ExportTraceServiceResponse,
+)
 
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
-from tests.support.data.payloads import JUDGED, payload
-from tests.support.intake_client import Answer, Intake
+from tests.support.data.payloads import FOLDER, JUDGED, payload
+from tests.support.intake_client import HEADERS, Answer, Intake
 
 OTLP = "/v1/loops/pets/otlp"
 
@@ -135,3 +142,87 @@ def test_an_infinite_time_is_refused(intake: Intake) -> None:
     )
     answer = send(intake, raw.encode())
     assert "must be nanoseconds since 1970" in answer.json["partialSuccess"]["errorMessage"]
+
+
+def post(intake: Intake, body: bytes, media: str = "application/x-protobuf", encoding: str = "") -> Any:
+    headers = HEADERS | ({"Content-Encoding": encoding} if encoding else {})
+    return intake.web.post(OTLP, data=body, content_type=media, headers=headers)
+
+
+def stored(intake: Intake) -> list[dict[str, Any]]:
+    return intake.sql("select key, body_sha256 from outputs order by key")
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_the_request_of_an_exporter_with_its_defaults_is_stored(intake: Intake, encoding: str) -> None:
+    """The body is the one that the exporter of OpenTelemetry's SDK sent: protobuf, and gzip as a Collector sends."""
+    packed = (FOLDER / "otlp_exporter.pb.gz").read_bytes()
+    body = packed if encoding else gzip.decompress(packed)
+    for _ in range(2):
+        answer = post(intake, body, encoding=encoding)
+        assert (answer.status_code, answer.mimetype) == (200, "application/x-protobuf")
+        assert ExportTraceServiceResponse.FromString(answer.data) == ExportTraceServiceResponse()
+    assert waiting(intake) == 2
+
+
+def test_spans_in_protobuf_and_in_json_are_the_same_outputs(intake: Intake) -> None:
+    request = payload("otlp_current.json")
+    assert send(intake, request).json == {}
+    before = stored(intake)
+    for resource in request["resourceSpans"]:
+        for span in (s for scope in resource["scopeSpans"] for s in scope["spans"]):
+            _ids_as_bytes(span)
+    answer = post(
+        intake, ParseDict(request, ExportTraceServiceRequest(), ignore_unknown_fields=True).SerializeToString()
+    )
+    assert (answer.status_code, answer.data) == (200, b"")
+    assert stored(intake) == before != []
+
+
+def _ids_as_bytes(span: dict[str, Any]) -> None:
+    """Write the ids as protobuf's own JSON has them; OTLP/JSON has hexadecimal digits."""
+    for place in (span, *span.get("links", ())):
+        for name in ("traceId", "spanId", "parentSpanId"):
+            if place.get(name):
+                place[name] = base64.b64encode(bytes.fromhex(place[name])).decode()
+
+
+def test_refused_spans_are_counted_in_protobuf_too(intake: Intake) -> None:
+    request = ExportTraceServiceRequest.FromString(gzip.decompress((FOLDER / "otlp_exporter.pb.gz").read_bytes()))
+    for resource in request.resource_spans:
+        for scope in resource.scope_spans:
+            for span in scope.spans:
+                span.span_id = b"short"
+    answer = post(intake, request.SerializeToString())
+    partial = ExportTraceServiceResponse.FromString(answer.data).partial_success
+    assert (answer.status_code, partial.rejected_spans > 1, "spanId" in partial.error_message) == (200, True, True)
+    assert stored(intake) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "words"),
+    [
+        (b"\xff\xff\xff", "", 422, "no export request of traces in protobuf"),
+        (b'{"resourceSpans": []}', "", 422, "no export request of traces in protobuf"),
+        (b"plain", "gzip", 400, "is not gzip"),
+        (gzip.compress(b"\n" * 100)[:-9], "gzip", 400, "is not gzip"),
+        (gzip.compress(bytes(8 << 20)) + gzip.compress(bytes(1)), "gzip", 413, "more than 8388608 bytes"),
+        (gzip.compress(bytes(64 << 20)), "gzip", 413, "more than 8388608 bytes"),
+        (b"", "br", 415, "Content-Encoding must be gzip or identity; it is 'br'"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_refused_in_words(
+    intake: Intake, body: bytes, encoding: str, status: int, words: str
+) -> None:
+    answer = post(intake, body, encoding=encoding)
+    assert answer.status_code == status
+    assert words in answer.json["detail"]
+    assert stored(intake) == []
+
+
+def test_another_content_type_is_told_which_ones_there_are(intake: Intake) -> None:
+    answer = post(intake, b"{}", "application/protobuf")
+    assert (answer.status_code, answer.json["detail"]) == (
+        415,
+        "Content-Type must be application/x-protobuf or application/json (OTLP); it is 'application/protobuf'",
+    )

@@ -45,6 +45,14 @@ class Loop:
         pytest.fail(f"no form takes {several}")
 
 
+class Answered(Loop):
+    """A loop whose people reject each output."""
+
+    def wait(self, keys: list[str], timeout: float) -> dict[str, Status]:
+        assert keys == self.taken
+        return {key: Status(key, "id-1", "answers", "answered", "rule", label="reject") for key in keys}
+
+
 def blocks(page: str) -> list[str]:
     return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
 
@@ -109,14 +117,15 @@ def test_the_examples_of_the_traces_run() -> None:
         "request_body": (FOLDER / "otlp_current.json").read_bytes(),
         "traces": [payload("mlflow_trace.json")],
     }
-    for block in blocks("traces.md"):
+    for block in [*blocks("traces.md"), blocks("trace-tools.md")[0]]:
         exec(block, namespace)
     assert len(judged.taken) == 2
 
 
-def test_the_recipes_read_their_exports_and_give_scores_back() -> None:
+def test_the_recipes_read_their_exports_and_give_scores_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     langfuse, langsmith = dict[str, Any](), dict[str, Any]()
-    for block, own in zip(blocks("traces.md")[2:], (langfuse, langsmith), strict=True):
+    _, *recipes, submits = blocks("trace-tools.md")
+    for block, own in zip(recipes, (langfuse, langsmith), strict=True):
         exec(block, own)  # each alone: it has its imports
     namespace = langfuse | langsmith
     for name, count in (("langfuse", 1), ("langsmith", 2)):
@@ -138,3 +147,8 @@ def test_the_recipes_read_their_exports_and_give_scores_back() -> None:
     }
     assert namespace["langsmith_feedback"](status)["run_id"] == "trace-1/obs-1"
     assert json.dumps(namespace["langsmith_feedback"](status))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "export.jsonl").write_bytes((FOLDER / "langfuse.jsonl").read_bytes())
+    sent = list[dict[str, Any]]()
+    exec(submits, namespace | {"client": Answered(JUDGED), "post": lambda _, json: sent.append(json)})
+    assert [(one["value"], one["traceId"] != "") for one in sent] == [("reject", True)]
