@@ -54,6 +54,8 @@ them ends.
 CROWDED, HURRY_S = 0.75, 1.0
 """If more than this share of the connections is open, those without a request are closed after HURRY_S seconds."""
 MAX_HEAD = 32 << 10
+RECEIVED = 64 << 10
+"""Largest number of bytes that are read from a connection at once."""
 CHECK_EVERY_S = 1.0
 """Seconds between two checks of the phase timeouts."""
 
@@ -241,6 +243,7 @@ class Worker(base.Worker):  # type: ignore[misc]
             connection_limit=CONNECTIONS,
             cleanup_interval=CHECK_EVERY_S,
             max_request_header_size=MAX_HEAD,
+            recv_bytes=RECEIVED,
             asyncore_use_poll=True,
             clear_untrusted_proxy_headers=False,  # the review pages read X-Forwarded-Proto for their cookies
             log_socket_errors=False,

@@ -54,9 +54,7 @@ def dumps(value: Any) -> str:
     A scalar or an array of numpy is written as its values.
     """
     try:
-        return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_of
-        )
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidOutput("", f"cannot be written as JSON: {exc}") from None
 
@@ -175,4 +173,7 @@ def _plain(text: str) -> str:
 
 _DECODER = json.JSONDecoder(
     object_pairs_hook=_pairs, parse_float=_float, parse_int=_int, parse_constant=_constant, strict=True
+)
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_of
 )

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from operator import itemgetter
 from typing import Any
+
+import msgspec
 
 from labelloop.errors import InvalidOutput, Skippable
 from labelloop.outputs import fitting, reading
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
-from labelloop.reading import strict_json
+from labelloop.reading import quick_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, loops, versions
@@ -24,8 +28,20 @@ from labelloop.store.tables.outputs import Row, Stored
 MAX_PROBLEMS = 100
 """Reading stops after this many invalid lines."""
 
+PART = 128
+"""Lines that are read while Postgres stores those before them."""
+
 Line = tuple[int, bytes]
 """The number of a line, by which its problem is reported, and one output as JSON."""
+
+
+class _Keyed(msgspec.Struct):
+    """The key of an output, without a look at its other fields."""
+
+    key: str
+
+
+_keyed = msgspec.json.Decoder(_Keyed).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +67,10 @@ class Batch:
     later: list[tuple[int, str, bytes]]
     """Each line whose key an earlier line has too: its number, its key, and the hash of its body."""
     invalid: list[Problem]
+
+    def numbered(self) -> list[tuple[int, Row]]:
+        """Return the rows with the numbers of their lines."""
+        return list(zip(self.lines.values(), self.rows.values(), strict=True))
 
     @property
     def repeated(self) -> int:
@@ -91,16 +111,24 @@ class Rejected(Skippable):
 def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Taken:
     """Store the outputs of all lines, or of none, in the caller's transaction. Taking a line twice stores it once.
 
-    `source` as in `read`. Raises Rejected; then the caller's transaction must be rolled back.
+    Postgres stores a part of the lines while the next one is read. `source` as in `read`. Raises Rejected; then the
+    caller's transaction must be rolled back.
     """
-    batch = read(spec, lines, source)
-    if batch.invalid:
-        raise Rejected(invalid=batch.invalid)
-    if batch.conflicts:
-        raise Rejected(conflicts=batch.conflicts)
-    taken = store(conn, spec, batch)
+    lines = list(lines)
+    if not lines:
+        return Taken([], 0, 0, 0, [])
+    batches: list[Batch] = []
+    with output_store.Inserting(conn, spec.name, loops.spec_version(conn, spec)) as inserting:
+        for part in _parts(lines):
+            batch = read(spec, part, source)
+            if batch.invalid or batch.conflicts:
+                raise _rejected(read(spec, lines, source))  # the first problems by line, in all parts
+            inserting.add(batch.numbered())
+            batches.append(batch)
+        stored = inserting.stored()
+    taken = _settle(conn, spec, _joined(batches), *stored)
     if taken.conflicts:
-        firsts = set(batch.lines.values())  # each key is named once
+        firsts = {number for batch in batches for number in batch.lines.values()}  # each key is named once
         raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in firsts])
     return taken
 
@@ -114,13 +142,13 @@ def read(
     """
     rows, numbers = dict[str, Row](), dict[str, int]()
     invalid, later = list[Problem](), list[tuple[int, str, bytes]]()
-    labels, sends = dict.fromkeys(spec.labels), spec.sends
+    config, labels, sends = spec.config, dict.fromkeys(spec.labels), spec.sends
     for number, raw in lines:
         value: Any = None
         try:
-            value = strict_json.loads(raw)
-            output = fitting.shown(_from_source(reading.from_json(value), source), spec.config)
-            output = fitting.check(output, spec.config, labels, spec.queue.embedding)
+            value = quick_json.loads(raw)
+            output = fitting.shown(_from_source(reading.from_json(value), source), config)
+            output = fitting.check(output, config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             invalid.append(Problem(number, _key(value), exc.path, str(exc)))
             if len(invalid) >= max_problems:
@@ -142,9 +170,16 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
     """
     if not batch.rows:
         return Taken([], 0, 0, 0, [])
-    new, known, conflicts = output_store.insert(
-        conn, spec.name, list(batch.rows.values()), loops.spec_version(conn, spec)
-    )
+    with output_store.Inserting(conn, spec.name, loops.spec_version(conn, spec)) as inserting:
+        inserting.add(batch.numbered())
+        stored = inserting.stored()
+    return _settle(conn, spec, batch, *stored)
+
+
+def _settle(
+    conn: Conn, spec: LoopSpec, batch: Batch, new: list[Stored], known: list[Stored], conflicts: list[Stored]
+) -> Taken:
+    """Ask for the next jobs, and return what became of each line of the batch."""
     if any(stored.state == "waiting" for stored in new):
         if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)
@@ -160,6 +195,35 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
         repeated=batch.repeated,
         conflicts=[_conflict(number, key) for number, key in others],
     )
+
+
+def _parts(lines: list[Line]) -> list[list[Line]]:
+    """Return the lines in parts of PART, in the order of the keys by code point; then no two transactions with the same
+    keys can deadlock. A line without a key, or with that of another line, leaves all of them in one part.
+    """
+    if len(lines) <= PART:
+        return [lines]
+    try:
+        by_key = {reading.read_key(_keyed(raw).key): (number, raw) for number, raw in lines}
+    except (ValueError, InvalidOutput):
+        return [lines]
+    if len(by_key) < len(lines):
+        return [lines]
+    ordered = [by_key[key] for key in sorted(by_key)]
+    return [ordered[start : start + PART] for start in range(0, len(ordered), PART)]
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """Return the batches of valid lines as one, in the order of the lines."""
+    if len(batches) == 1:
+        return batches[0]
+    numbered = sorted(chain.from_iterable(batch.numbered() for batch in batches), key=itemgetter(0))
+    rows = {row.output.key: row for _, row in numbered}
+    return Batch(rows, {row.output.key: number for number, row in numbered}, [], [])
+
+
+def _rejected(batch: Batch) -> Rejected:
+    return Rejected(invalid=batch.invalid) if batch.invalid else Rejected(conflicts=batch.conflicts)
 
 
 def _from_source(output: Output, source: str | None) -> Output:

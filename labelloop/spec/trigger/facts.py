@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 NUMBER, TEXT, BOOLEAN = "number", "text", "boolean"
 NUMBERS = ("model_confidence", "margin", "entropy")
@@ -17,8 +16,7 @@ _EXACT = 2.0**53
 """Below this a whole number is the same as a float and as an integer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """Facts about one output that a trigger can use. None if the output does not have the fact."""
 
     model_confidence: float | None = None
