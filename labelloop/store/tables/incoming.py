@@ -15,27 +15,29 @@ from psycopg.rows import DictRow
 
 from labelloop.store.database import Conn
 
-COLUMNS = (
-    "key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version, produced_at, lane, "
-    "triggered, inclusion_probability, holdout, evidence, embedding, gold, source, trace, step, meta, line"
-)
+_TYPES = {
+    "key": 'text collate "C"', "body_sha256": "bytea", "group_key": "text", "data": "jsonb", "probabilities": "jsonb",
+    "result": "jsonb", "label": "text", "confidence": "float8", "model_version": "text",
+    "produced_at": "timestamptz", "lane": "lane", "triggered": "boolean", "inclusion_probability": "float8",
+    "holdout": "boolean", "evidence": "jsonb", "embedding": "real[]", "gold": "text", "source": "text",
+    "trace": "text", "step": "text", "meta": "jsonb", "line": "integer",
+}  # fmt: skip
+COLUMNS = ", ".join(_TYPES)
 """Columns of a row. The utility follows them: it goes into the pool."""
 
 # To make the table costs as much as to store twenty rows, so it lasts as long as the connection. A transaction finds it
 # empty, or with the rows that it has stored itself.
-_READY = """
+_READY = f"""
     create temporary table if not exists incoming (
-        key text collate "C", body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb,
-        label text, confidence float8, model_version text, produced_at timestamptz, lane lane, triggered boolean,
-        inclusion_probability float8, holdout boolean, evidence jsonb, embedding real[], gold text, source text,
-        trace text, step text, meta jsonb, line integer, utility float8
+        {", ".join(f"{name} {kind}" for name, kind in _TYPES.items())}, utility float8
     ) on commit delete rows;
     delete from incoming
 """
+_COPY = f"copy incoming ({COLUMNS}, utility) from stdin"
 
 # In the order of the keys, so that two transactions with the same keys cannot deadlock.
 _INSERT = f"""
-    with fresh as (
+    fresh as (
         insert into outputs (loop, state, spec_version, {COLUMNS})
         select %(loop)s, (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, %(spec_version)s,
             {COLUMNS}
@@ -50,6 +52,13 @@ _INSERT = f"""
     )
     select key, id from fresh
 """
+_INSERT_MANY = f"with {_INSERT}"
+_INSERT_ONE = f"""
+    with incoming ({COLUMNS}, utility) as (
+        values ({", ".join(f"(%({name})s::{kind.split()[0]})" for name, kind in _TYPES.items())}, %(utility)s::float8)
+    ), {_INSERT}
+"""
+"""The same for one row, without the temporary table, so without its requests to Postgres."""
 
 
 class Incoming:
@@ -69,12 +78,16 @@ class Incoming:
         could deadlock. It waits for earlier parts, and for other transactions that write the same keys.
         """
         self._wait()
-        self._conn.execute(_READY)
-        with self._conn.cursor().copy(f"copy incoming ({COLUMNS}, utility) from stdin") as copy:
-            for row in rows:
-                copy.write_row(row)
+        rows, named = list(rows), self._named
+        if len(rows) == 1:
+            named = {**named, **dict(zip((*_TYPES, "utility"), rows[0], strict=True))}
+        else:
+            self._conn.execute(_READY)
+            with self._conn.cursor().copy(_COPY) as copy:
+                for row in rows:
+                    copy.write_row(row)
         self._at_work.enter_context(self._conn.pipeline())  # in a pipeline, `execute` does not wait for the result
-        self._cursor = self._conn.execute(_INSERT, self._named)
+        self._cursor = self._conn.execute(_INSERT_ONE if len(rows) == 1 else _INSERT_MANY, named)
 
     def ids(self) -> dict[str, UUID]:
         """Wait for all parts, and return the id of each new key."""
