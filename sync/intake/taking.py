@@ -181,7 +181,7 @@ def _settle(
 ) -> Taken:
     """Ask for the next jobs, and return what became of each line of the batch."""
     if any(stored.state == "waiting" for stored in new):
-        if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):
+        if versions.scores_outputs(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)
         jobs.ask(conn, jobs.PUSH, spec.name)
     by_key = {stored.key: stored for stored in (*new, *known)}

@@ -51,10 +51,12 @@ def get(conn: Conn, name: str) -> LoopSpec | None:
 
 def get_with_rest(conn: Conn, name: str) -> tuple[LoopSpec | None, str | None]:
     """Return the loop as `get` does and, if it is archived, the date and the person in words, as `resting` does."""
-    row = conn.execute(
-        "select spec, archived_at, archived_by, removed_at from loops where name = %(name)s and removed_at is null",
-        {"name": name},
-    ).fetchone()
+    with conn.pipeline():  # with the begin of a transaction in the same request to Postgres
+        cursor = conn.execute(
+            "select spec, archived_at, archived_by, removed_at from loops where name = %(name)s and removed_at is null",
+            {"name": name},
+        )
+    row = cursor.fetchone()
     if row is None:
         return None, None
     return LoopSpec.from_json(row["spec"]), None if row["archived_at"] is None else _rest(row)
