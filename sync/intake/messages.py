@@ -76,8 +76,7 @@ def store(conn: Conn, batch: Sequence[Message]) -> Settled:
         if isinstance(spec, str):
             problems = [Problem(number, None, "loop", spec) for number, _ in lines[loop]]
         else:
-            read = taking.read(spec, lines[loop], max_problems=len(batch) + 1)
-            taken = taking.store(conn, spec, read)
+            read, taken = taking.take_valid(conn, spec, lines[loop])
             problems = [*read.invalid, *taken.conflicts]
             settled.new[loop] = taken.new
             settled.known[loop] = len(lines[loop]) - taken.new - len(problems)

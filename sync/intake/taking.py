@@ -1,7 +1,7 @@
 """Take in outputs: raw lines go in, stored outputs or problems come out.
 
-This file knows no transport. HTTP calls `take`, and a consumer of a queue or a reader of files can call it too. A
-caller that stores the valid lines of a batch and sends the others elsewhere calls `read`, then `store`.
+This file knows no transport. HTTP calls `take`, and a reader of files can call it too. A caller that stores the valid
+lines and sends the others elsewhere, as a consumer of a queue, calls `take_valid`, or `read` and then `store`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import msgspec
@@ -114,23 +114,45 @@ def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None =
     Postgres stores a part of the lines while the next one is read. `source` as in `read`. Raises Rejected; then the
     caller's transaction must be rolled back.
     """
-    lines = list(lines)
-    if not lines:
-        return Taken([], 0, 0, 0, [])
-    batches: list[Batch] = []
-    with output_store.Inserting(conn, spec.name, loops.spec_version(conn, spec)) as inserting:
-        for part in _parts(lines):
-            batch = read(spec, part, source)
-            if batch.invalid or batch.conflicts:
-                raise _rejected(read(spec, lines, source))  # the first problems by line, in all parts
-            inserting.add(batch.numbered())
-            batches.append(batch)
-        stored = inserting.stored()
-    taken = _settle(conn, spec, _joined(batches), *stored)
+    known: list[Line] = []
+    try:
+        known.extend(lines)
+    except Exception:  # what is wrong with the lines before may be said first
+        if len(invalid := read(spec, known, source).invalid) == MAX_PROBLEMS:
+            raise Rejected(invalid=invalid) from None
+        raise
+    batch, taken = _take(conn, spec, known, source, all_or_none=True)
     if taken.conflicts:
-        firsts = {number for batch in batches for number in batch.lines.values()}  # each key is named once
+        firsts = set(batch.lines.values())  # each key is named once
         raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in firsts])
     return taken
+
+
+def take_valid(conn: Conn, spec: LoopSpec, lines: Sequence[Line], source: str | None = None) -> tuple[Batch, Taken]:
+    """Store the outputs of the valid lines in the caller's transaction; return also what was read of all lines.
+
+    Postgres stores a part of the lines while the next one is read. `source` as in `read`.
+    """
+    return _take(conn, spec, list(lines), source, all_or_none=False)
+
+
+def _take(
+    conn: Conn, spec: LoopSpec, lines: list[Line], source: str | None, *, all_or_none: bool
+) -> tuple[Batch, Taken]:
+    batches: list[Batch] = []
+    if not lines:
+        return Batch({}, {}, [], []), Taken([], 0, 0, 0, [])
+    with output_store.Inserting(conn, spec.name, loops.spec_version(conn, spec)) as inserting:
+        for part in _parts(lines):
+            batch = read(spec, part, source, max_problems=MAX_PROBLEMS if all_or_none else len(lines) + 1)
+            if all_or_none and (batch.invalid or batch.conflicts):
+                raise _rejected(read(spec, lines, source))  # the first problems by line, in all parts
+            batches.append(batch)
+            if batch.rows:
+                inserting.add(batch.numbered())
+        stored = inserting.stored()
+    joined = _joined(batches)
+    return joined, _settle(conn, spec, joined, *stored)
 
 
 def read(
@@ -214,12 +236,13 @@ def _parts(lines: list[Line]) -> list[list[Line]]:
 
 
 def _joined(batches: list[Batch]) -> Batch:
-    """Return the batches of valid lines as one, in the order of the lines."""
+    """Return the batches as one, in the order of the lines; if there are several, no key is repeated."""
     if len(batches) == 1:
         return batches[0]
+    invalid = sorted(chain.from_iterable(batch.invalid for batch in batches), key=attrgetter("line"))
     numbered = sorted(chain.from_iterable(batch.numbered() for batch in batches), key=itemgetter(0))
     rows = {row.output.key: row for _, row in numbered}
-    return Batch(rows, {row.output.key: number for number, row in numbered}, [], [])
+    return Batch(rows, {row.output.key: number for number, row in numbered}, [], invalid)
 
 
 def _rejected(batch: Batch) -> Rejected:

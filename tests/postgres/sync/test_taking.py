@@ -12,7 +12,7 @@ import pytest
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
-from sync.intake.taking import MAX_PROBLEMS, PART, Line, Rejected, Taken, read, store, take
+from sync.intake.taking import MAX_PROBLEMS, PART, Line, Rejected, Taken, read, store, take, take_valid
 
 SPEC = parse("pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], audit: 0, holdout: 0}")
 
@@ -130,7 +130,7 @@ def test_conflicts_among_many_lines_are_named_in_the_order_of_the_lines(database
 
 
 def test_rows_are_written_in_the_order_of_their_keys_by_code_point(database: Database) -> None:
-    """So two requests with the same keys in different orders wait for each other, and never deadlock."""
+    """Two requests with the same keys in different orders then wait for each other, and never deadlock."""
     lines = [*shuffled(4), *(line(LONG + n, key) for n, key in enumerate(("é", "Z", "z", "\U0001f600", "\uffee")))]
     taken(database, lines)
     with database.transaction() as conn:
@@ -144,3 +144,17 @@ def test_the_same_lines_in_different_orders_at_once_are_stored_once(database: Da
         found = list(pool.map(lambda lines: taken(database, lines), orders))
     assert sum(one.new for one in found) == LONG
     assert [one.new + one.known for one in found] == [LONG] * 4
+
+
+def test_the_valid_lines_among_many_are_stored_and_the_others_named_in_their_order(database: Database) -> None:
+    lines = shuffled(6)
+    taken(database, [line(1, "key-150", 0.99)])
+    bad = {number: line(number, f"bad-{LONG - number}", 1.5) for number in (LONG - 3, 7, 200)}
+    lines = [bad.get(number, (number, raw)) for number, raw in lines]
+    with database.transaction() as conn:
+        batch, part = take_valid(conn, SPEC, lines)
+    assert [problem.line for problem in batch.invalid] == [7, 200, LONG - 3]
+    assert [problem.key for problem in part.conflicts] == ["key-150"]
+    wanted = [json.loads(raw)["key"] for number, raw in lines if number not in bad]
+    assert [output.key for output in part.outputs] == [key for key in wanted if key != "key-150"]
+    assert stored(database) == sorted(wanted)
