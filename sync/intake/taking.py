@@ -117,7 +117,7 @@ def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None =
     known: list[Line] = []
     try:
         known.extend(lines)
-    except Exception:  # what is wrong with the lines before may be said first
+    except Exception:  # unless there are enough problems in the lines before
         if len(invalid := read(spec, known, source).invalid) == MAX_PROBLEMS:
             raise Rejected(invalid=invalid) from None
         raise

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 NUMBER, TEXT, BOOLEAN = "number", "text", "boolean"
 NUMBERS = ("model_confidence", "margin", "entropy")
@@ -16,7 +17,8 @@ _EXACT = 2.0**53
 """Below this a whole number is the same as a float and as an integer."""
 
 
-class Facts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Facts:
     """Facts about one output that a trigger can use. None if the output does not have the fact."""
 
     model_confidence: float | None = None
