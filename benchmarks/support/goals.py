@@ -45,7 +45,12 @@ class Measured:
 
 SERVICE_GOALS = (
     INTAKE_RATE := Goal("intake, rate", "COPY to a temporary table, then insert of the same rows", 0.5, at_least=True),
-    INTAKE_MEMORY := Goal("intake, peak memory of the service", "a fixed limit", 300, "MB"),
+    INTAKE_TWO := Goal("intake, rate over two connections", "the same bare side over one", 0.8, at_least=True),
+    INTAKE_ONE := Goal("intake, one output, p50", "a bare Flask route that inserts one row", 2),
+    INTAKE_MEMORY := Goal("intake, peak memory of the service, 1 million lines", "a fixed limit", 300, "MB"),
+    INTAKE_FULL_RATE := Goal("intake, rate, 10 million stored", "the same bare side", 0.5, at_least=True),
+    INTAKE_FULL_TWO := Goal("intake, two connections, 10 million stored", "the same bare side", 0.8, at_least=True),
+    INTAKE_FULL_MEMORY := Goal("intake, peak memory, 10 million stored", "a fixed limit", 300, "MB"),
     PUSH := Goal("push", "Label Studio's bare import of the same tasks in the same batches", 1.2),
     PULL := Goal("pull, stored and resolved", "Label Studio's bare incremental read of the same tasks", 1.3),
     KAFKA_RATE := Goal("intake from Kafka, rate", "the same outputs over HTTP", 0.8, at_least=True),

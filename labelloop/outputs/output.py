@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import UTC, datetime
@@ -106,15 +106,29 @@ class Output:
 FIELDS = tuple(field.name for field in fields_of(Output))
 
 
-def body_sha256(output: Output) -> bytes:
-    """Return the hash of the canonical form: the order of fields, blanks, and 1 or 1.0 as a probability make no
-    difference.
-    """
+_SORTED = tuple(sorted(FIELDS))
+
+
+def canonical(output: Output, dumps: Callable[[Any], str] = strict_json.dumps) -> dict[str, str]:
+    """Return each field that is given in its canonical JSON, in the order of the names. `dumps` writes that form."""
     body = output.to_json()
     at = fields.time("produced_at", output.produced_at)
     if at is not None:
         body["produced_at"] = at.astimezone(UTC).isoformat()
-    return hashlib.sha256(strict_json.dumps(body).encode()).digest()
+    return {name: dumps(body[name]) for name in _SORTED if name in body}
+
+
+def sha256_of(canonical: Mapping[str, str]) -> bytes:
+    """Return the hash of an output's body, by its canonical fields."""
+    whole = ",".join([f'"{name}":{text}' for name, text in canonical.items()])
+    return hashlib.sha256(f"{{{whole}}}".encode()).digest()
+
+
+def body_sha256(output: Output) -> bytes:
+    """Return the hash of the canonical form: the order of fields, blanks, and 1 or 1.0 as a probability make no
+    difference.
+    """
+    return sha256_of(canonical(output))
 
 
 def unit_hash(*parts: str) -> float:

@@ -6,6 +6,7 @@ responses without a thread for each. So a slow client uses a connection for a bo
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -21,11 +22,11 @@ from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
-from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import BadRequest
 
 from labelloop.process import problems
+from labelloop.process.listening import ACCEPT_PAUSE_S, CONNECTIONS, HURRY_S, Server
 from labelloop.process.parking import Lot, Parked, Task, allowed
 
 BODY_LIMIT = "labelloop.body_limit"
@@ -47,13 +48,9 @@ and SLOWEST extends it. In `rest` the bytes of an unwanted body are read, so tha
 """
 SLOWEST = 32 << 10
 """Bytes per second: for this many bytes read a client gets one more second. A model file may take minutes."""
-CONNECTIONS = 256
-"""Connections of one process, without parked ones (parking.py). Further ones wait in the listening socket until one of
-them ends.
-"""
-CROWDED, HURRY_S = 0.75, 1.0
-"""If more than this share of the connections is open, those without a request are closed after HURRY_S seconds."""
 MAX_HEAD = 32 << 10
+RECEIVED = 64 << 10
+"""Largest number of bytes that are read from a connection at once."""
 CHECK_EVERY_S = 1.0
 """Seconds between two checks of the phase timeouts."""
 
@@ -219,18 +216,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
         super().handle_close()
 
 
-class _Server(TcpWSGIServer):  # type: ignore[misc]
-    channel_class = _Channel
-    lot: Lot
-
-    def maintenance(self, now: float) -> None:
-        at, crowded = time.monotonic(), len(self._map) > CROWDED * CONNECTIONS
-        for channel in list(self.active_channels.values()):
-            if channel.is_overdue(at, crowded):
-                channel.rests = False
-                channel.will_close = True
-
-
 class Worker(base.Worker):  # type: ignore[misc]
     """gunicorn's worker class. `--threads` requests are answered at the same time; the next ones are read and wait."""
 
@@ -241,6 +226,7 @@ class Worker(base.Worker):  # type: ignore[misc]
             connection_limit=CONNECTIONS,
             cleanup_interval=CHECK_EVERY_S,
             max_request_header_size=MAX_HEAD,
+            recv_bytes=RECEIVED,
             asyncore_use_poll=True,
             clear_untrusted_proxy_headers=False,  # the review pages read X-Forwarded-Proto for their cookies
             log_socket_errors=False,
@@ -258,12 +244,14 @@ class Worker(base.Worker):  # type: ignore[misc]
         for listener in self.sockets:
             listener.sock.setblocking(False)
             info = (listener.sock.family, listener.sock.type, listener.sock.proto, listener.sock.getsockname())
-            server = _Server(
+            server = Server(
                 self.wsgi, self.map, _sock=listener.sock, dispatcher=dispatcher, adj=adjustments, bind_socket=False,
                 sockinfo=info,
             )  # fmt: skip
             server.channel_class, server.lot = channel_class, self.lot
+            server.pause_s = ACCEPT_PAUSE_S if self.cfg.workers > 1 else 0.0
             self.servers.append(server)
+        gc.freeze()  # modules are no garbage: collections need not visit them, nor copy the pages that processes share
         if at_start := extensions.get(AT_START):
             threading.Thread(target=at_start, daemon=True).start()
         while self.alive and self.ppid == os.getppid():
@@ -277,7 +265,8 @@ class Worker(base.Worker):  # type: ignore[misc]
 
     def _turn(self) -> None:
         self.notify()
-        wasyncore.loop(timeout=CHECK_EVERY_S, use_poll=True, map=self.map, count=1)
+        pauses = any(server.pauses_until > time.monotonic() for server in self.servers)
+        wasyncore.loop(timeout=ACCEPT_PAUSE_S if pauses else CHECK_EVERY_S, use_poll=True, map=self.map, count=1)
 
     def _finish(self) -> None:
         """Accept no more connections, close those without a request or with a parked one, and answer the others."""

@@ -17,9 +17,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from labelloop import strategies
 from labelloop.labeling import results, structured
@@ -47,8 +46,7 @@ UNKNOWN = 1e-3
 """Largest difference between the utilities of outputs without confidence and probabilities."""
 
 
-@dataclass(frozen=True, slots=True)
-class Placement:
+class Placement(NamedTuple):
     lane: Lane
     triggered: bool | None
     """Whether the trigger sends the output, whatever its lane: the stratum of estimates (answers/error_rate.py). None
@@ -114,8 +112,8 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
     chance that all of them are correct, each independent of the others.
     """
     if output.probabilities is not None:
-        label, share = min(output.probabilities.items(), key=lambda item: (-item[1], item[0]))
-        return label, share
+        share = max(output.probabilities.values())
+        return min([label for label, one in output.probabilities.items() if one == share]), share
     if output.result is not None:
         return results.read(spec.config, output.result, None).label, output.score
     if output.label is None and output.evidence is not None:
@@ -126,11 +124,15 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
 
 
 def facts_of(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:
-    """Return what the trigger can read; `label` and `confidence` are those of `headline`."""
+    """Return what the trigger can read; `label` and `confidence` are those of `headline`.
+
+    Margin and entropy take long, so they are left out if the trigger does not name them.
+    """
     margin = entropy = None
-    if output.probabilities is not None:
+    if output.probabilities is not None and _may_name("margin", spec):
         first, second = single.two_highest(output.probabilities.values())
         margin = first - second
+    if output.probabilities is not None and _may_name("entropy", spec):
         entropy = single.entropy(output.probabilities.values(), _n_labels(output.probabilities, spec))
     probabilities = output.probabilities
     if probabilities is None and output.evidence is not None:
@@ -148,6 +150,11 @@ def facts_of(output: Output, spec: LoopSpec, label: str | None, confidence: floa
         output.meta,
         probabilities,
     )
+
+
+def _may_name(fact: str, spec: LoopSpec) -> bool:
+    """Return False if the trigger surely does not name this fact. Python reads some other letters as those of ASCII."""
+    return fact in spec.trigger or not spec.trigger.isascii()
 
 
 def reason_for(

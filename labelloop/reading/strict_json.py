@@ -68,9 +68,7 @@ def dumps(value: Any) -> str:
     A scalar or an array of numpy is written as its values.
     """
     try:
-        return json.dumps(
-            value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_of
-        )
+        return _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError) as exc:
         raise InvalidOutput("", f"cannot be written as JSON: {exc}") from None
 
@@ -221,3 +219,6 @@ _READERS: dict[str, Any] = {
 _DECODER = json.JSONDecoder(**_READERS)
 _KEEPERS: dict[str, Any] = {name: _kept(read) for name, read in _READERS.items()}
 _KEEPING = json.JSONDecoder(**_KEEPERS)
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain_of
+)

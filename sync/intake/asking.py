@@ -90,11 +90,7 @@ def caller() -> Identity:
 
 def spec_of(conn: Conn, loop: str) -> LoopSpec:
     """Return the loop of this name, archived or not; refuse with 404 if there is none."""
-    spec = loops.get(conn, loop) if loop.isprintable() else None
-    if spec is None:
-        known = [name for name in loops.names(conn) if caller().may_use(name)]
-        raise Refusal(404, f"no loop {loop!r}; there are: {', '.join(known) or 'none'}", path="loop", loops=known)
-    return spec
+    return _found(conn, loop)[0]
 
 
 def active_spec(conn: Conn, loop: str, what: str) -> LoopSpec:
@@ -102,10 +98,18 @@ def active_spec(conn: Conn, loop: str, what: str) -> LoopSpec:
 
     `what`: what an archived loop does not take.
     """
-    spec = spec_of(conn, loop)
-    if loop in (resting := loops.resting(conn)):
-        raise Refusal(410, f"loop {loop!r} takes no {what}: it was {resting[loop]}", path="loop")
+    spec, rest = _found(conn, loop)
+    if rest is not None:
+        raise Refusal(410, f"loop {loop!r} takes no {what}: it was {rest}", path="loop")
     return spec
+
+
+def _found(conn: Conn, loop: str) -> tuple[LoopSpec, str | None]:
+    spec, rest = loops.get_with_rest(conn, loop) if loop.isprintable() else (None, None)
+    if spec is None:
+        known = [name for name in loops.names(conn) if caller().may_use(name)]
+        raise Refusal(404, f"no loop {loop!r}; there are: {', '.join(known) or 'none'}", path="loop", loops=known)
+    return spec, rest
 
 
 def body(types: Collection[str], words: str, most: int = MAX_BYTES) -> bytes:

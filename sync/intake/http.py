@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 from flask import Blueprint, Response, jsonify, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
@@ -79,7 +80,7 @@ class _Intake:
             lane_counts = output_store.lane_counts(conn, loop, caller().source)
         return jsonify(loop=loop, labels=spec.labels, states=states, lanes=lane_counts)
 
-    def submit(self, loop: str) -> tuple[Response, int]:
+    def submit(self, loop: str) -> Response:
         sent = body((JSON, NDJSON), f"{JSON} (one output) or {NDJSON} (one output a line)")
         try:
             with self._database.transaction() as conn:
@@ -93,7 +94,8 @@ class _Intake:
         self._counted.labels(loop, "known").inc(known)
         logger.info("outputs stored", extra={"loop": loop, "new": taken.new, "known": known})
         outputs = [{"key": s.key, "id": s.id, "state": s.state, "new": s.is_new} for s in taken.outputs]
-        return jsonify(loop=loop, new=taken.new, known=known, outputs=outputs), 201 if taken.new else 200
+        answer = msgspec.json.encode({"loop": loop, "new": taken.new, "known": known, "outputs": outputs})
+        return Response(answer, 201 if taken.new else 200, mimetype=JSON)
 
     def export(self, loop: str) -> Response:
         """Take an export request of OpenTelemetry; the response is that of the protocol (OTLP/HTTP)."""

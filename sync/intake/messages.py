@@ -76,9 +76,8 @@ def store(conn: Conn, batch: Sequence[Message]) -> Settled:
         if isinstance(spec, str):
             problems = [Problem(number, None, "loop", spec) for number, _ in lines[loop]]
         else:
-            read = taking.read(spec, lines[loop], max_problems=len(batch) + 1)
             try:
-                taken = taking.store(conn, spec, read)
+                read, taken = taking.take_valid(conn, spec, lines[loop])
             except LoopGone as exc:
                 settled.refused.update((number, Problem(number, None, "loop", str(exc))) for number, _ in lines[loop])
                 continue

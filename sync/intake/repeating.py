@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from labelloop.outputs.content import content_sha256, still_fits
@@ -67,7 +66,7 @@ def follow(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     was = [OutputState.WAITING, OutputState.PASSED]
     output_store.set_state(conn, answered, was, OutputState.ANSWERED, "the content was answered before")
     states = dict.fromkeys(answered, OutputState.ANSWERED)
-    return [replace(stored, state=states.get(stored.id, stored.state)) for stored in new]
+    return [stored._replace(state=states.get(stored.id, stored.state)) for stored in new]
 
 
 def _asked_first(found: Sequence[Stored], rows: Mapping[str, Row]) -> Stored:

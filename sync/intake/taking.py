@@ -1,20 +1,24 @@
 """Take in outputs: raw lines go in, stored outputs or problems come out.
 
-This file knows no transport. HTTP calls `take`, and a consumer of a queue or a reader of files can call it too. A
-caller that stores the valid lines of a batch and sends the others elsewhere calls `read`, then `store`.
+This file knows no transport. HTTP calls `take`, and a reader of files can call it too. A caller that stores the valid
+lines and sends the others elsewhere, as a consumer of a queue, calls `take_valid`, or `read` and then `store`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from operator import attrgetter, itemgetter
 from typing import Any
+
+import msgspec
 
 from labelloop.errors import InvalidOutput, Skippable
 from labelloop.outputs import fitting, reading
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
-from labelloop.reading import strict_json
+from labelloop.reading import quick_json
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.tables import jobs, loops, versions
@@ -25,8 +29,20 @@ from sync.intake import repeating
 MAX_PROBLEMS = 100
 """Reading stops after this many invalid lines."""
 
+PART = 128
+"""Lines that are read while Postgres stores those before them."""
+
 Line = tuple[int, bytes]
 """The number of a line, by which its problem is reported, and one output as JSON."""
+
+
+class _Keyed(msgspec.Struct):
+    """The key of an output, without a look at its other fields."""
+
+    key: str
+
+
+_keyed = msgspec.json.Decoder(_Keyed).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +68,10 @@ class Batch:
     later: list[tuple[int, str, bytes]]
     """Each line whose key an earlier line has too: its number, its key, and the hash of its body."""
     invalid: list[Problem]
+
+    def numbered(self) -> list[tuple[int, Row]]:
+        """Return the rows with the numbers of their lines."""
+        return list(zip(self.lines.values(), self.rows.values(), strict=True))
 
     @property
     def repeated(self) -> int:
@@ -96,18 +116,48 @@ class LoopGone(Skippable):
 def take(conn: Conn, spec: LoopSpec, lines: Iterable[Line], source: str | None = None) -> Taken:
     """Store the outputs of all lines, or of none, in the caller's transaction. Taking a line twice stores it once.
 
-    `source` as in `read`. Raises Rejected or LoopGone; then the caller's transaction must be rolled back.
+    Postgres stores a part of the lines while the next one is read. `source` as in `read`. Raises Rejected or LoopGone;
+    then the caller's transaction must be rolled back.
     """
-    batch = read(spec, lines, source)
-    if batch.invalid:
-        raise Rejected(invalid=batch.invalid)
-    if batch.conflicts:
-        raise Rejected(conflicts=batch.conflicts)
-    taken = store(conn, spec, batch)
+    known: list[Line] = []
+    try:
+        known.extend(lines)
+    except Exception:  # unless there are enough problems in the lines before
+        if len(invalid := read(spec, known, source).invalid) == MAX_PROBLEMS:
+            raise Rejected(invalid=invalid) from None
+        raise
+    batch, taken = _take(conn, spec, known, source, all_or_none=True)
     if taken.conflicts:
         firsts = set(batch.lines.values())  # each key is named once
         raise Rejected(conflicts=[problem for problem in taken.conflicts if problem.line in firsts])
     return taken
+
+
+def take_valid(conn: Conn, spec: LoopSpec, lines: Sequence[Line], source: str | None = None) -> tuple[Batch, Taken]:
+    """Store the outputs of the valid lines in the caller's transaction; return also what was read of all lines.
+
+    Postgres stores a part of the lines while the next one is read. `source` as in `read`. Raises LoopGone.
+    """
+    return _take(conn, spec, list(lines), source, all_or_none=False)
+
+
+def _take(
+    conn: Conn, spec: LoopSpec, lines: list[Line], source: str | None, *, all_or_none: bool
+) -> tuple[Batch, Taken]:
+    batches: list[Batch] = []
+    if not lines:
+        return Batch({}, {}, [], []), Taken([], 0, 0, 0, [])
+    with output_store.Inserting(conn, spec.name, _version(conn, spec)) as inserting:
+        for part in _parts(lines):
+            batch = read(spec, part, source, max_problems=MAX_PROBLEMS if all_or_none else len(lines) + 1)
+            if all_or_none and (batch.invalid or batch.conflicts):
+                raise _rejected(read(spec, lines, source))  # the first problems by line, in all parts
+            batches.append(batch)
+            if batch.rows:
+                inserting.add(batch.numbered())
+        stored = inserting.stored()
+    joined = _joined(batches)
+    return joined, _settle(conn, spec, joined, *stored)
 
 
 def read(
@@ -119,13 +169,13 @@ def read(
     """
     rows, numbers = dict[str, Row](), dict[str, int]()
     invalid, later = list[Problem](), list[tuple[int, str, bytes]]()
-    labels, sends = dict.fromkeys(spec.labels), spec.sends
+    config, labels, sends = spec.config, dict.fromkeys(spec.labels), spec.sends
     for number, raw in lines:
         value: Any = None
         try:
-            value = strict_json.loads(raw)
-            output = fitting.shown(_from_source(reading.from_json(value), source), spec.config)
-            output = fitting.check(output, spec.config, labels, spec.queue.embedding)
+            value = quick_json.loads(raw)
+            output = fitting.shown(_from_source(reading.from_json(value), source), config)
+            output = fitting.check(output, config, labels, spec.queue.embedding)
         except InvalidOutput as exc:
             invalid.append(Problem(number, _key(value), exc.path, str(exc)))
             if len(invalid) >= max_problems:
@@ -148,14 +198,28 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
     """
     if not batch.rows:
         return Taken([], 0, 0, 0, [])
-    version = loops.spec_version(conn, spec)  # it waits for a removal that is not committed
+    with output_store.Inserting(conn, spec.name, _version(conn, spec)) as inserting:
+        inserting.add(batch.numbered())
+        stored = inserting.stored()
+    return _settle(conn, spec, batch, *stored)
+
+
+def _version(conn: Conn, spec: LoopSpec) -> int:
+    """Return the number of the spec; it waits for a removal of the loop that is not committed. Raises LoopGone."""
+    version = loops.spec_version(conn, spec)
     if version is None:
         raise LoopGone(f"loop {spec.name!r} takes no outputs: it was removed")
-    new, known, conflicts = output_store.insert(conn, spec.name, list(batch.rows.values()), version)
+    return version
+
+
+def _settle(
+    conn: Conn, spec: LoopSpec, batch: Batch, new: list[Stored], known: list[Stored], conflicts: list[Stored]
+) -> Taken:
+    """Find repeats, ask for the next jobs, and return what became of each line of the batch."""
     if spec.reuse_answers:
         new = repeating.follow(conn, spec, new, batch.rows)
     if any(stored.state == "waiting" for stored in new):
-        if versions.ranker(conn, spec.name) or versions.champion(conn, spec.name):
+        if versions.scores_outputs(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)
         jobs.ask(conn, jobs.PUSH, spec.name)
     by_key = {stored.key: stored for stored in (*new, *known)}
@@ -169,6 +233,36 @@ def store(conn: Conn, spec: LoopSpec, batch: Batch) -> Taken:
         repeated=batch.repeated,
         conflicts=[_conflict(number, key) for number, key in others],
     )
+
+
+def _parts(lines: list[Line]) -> list[list[Line]]:
+    """Return the lines in parts of PART, in the order of the keys by code point; then no two transactions with the same
+    keys can deadlock. A line without a key, or with that of another line, leaves all of them in one part.
+    """
+    if len(lines) <= PART:
+        return [lines]
+    try:
+        by_key = {reading.read_key(_keyed(raw).key): (number, raw) for number, raw in lines}
+    except (ValueError, InvalidOutput):
+        return [lines]
+    if len(by_key) < len(lines):
+        return [lines]
+    ordered = [by_key[key] for key in sorted(by_key)]
+    return [ordered[start : start + PART] for start in range(0, len(ordered), PART)]
+
+
+def _joined(batches: list[Batch]) -> Batch:
+    """Return the batches as one, in the order of the lines; if there are several, no key is repeated."""
+    if len(batches) == 1:
+        return batches[0]
+    invalid = sorted(chain.from_iterable(batch.invalid for batch in batches), key=attrgetter("line"))
+    numbered = sorted(chain.from_iterable(batch.numbered() for batch in batches), key=itemgetter(0))
+    rows = {row.output.key: row for _, row in numbered}
+    return Batch(rows, {row.output.key: number for number, row in numbered}, [], invalid)
+
+
+def _rejected(batch: Batch) -> Rejected:
+    return Rejected(invalid=batch.invalid) if batch.invalid else Rejected(conflicts=batch.conflicts)
 
 
 def _from_source(output: Output, source: str | None) -> Output:

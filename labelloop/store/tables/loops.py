@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.types.json import Jsonb
 
@@ -46,6 +47,19 @@ def get(conn: Conn, name: str) -> LoopSpec | None:
     """Return the loop of this name, archived or not; None if it was never registered or has been removed."""
     row = conn.execute("select spec from loops where name = %(name)s and removed_at is null", {"name": name}).fetchone()
     return None if row is None else LoopSpec.from_json(row["spec"])
+
+
+def get_with_rest(conn: Conn, name: str) -> tuple[LoopSpec | None, str | None]:
+    """Return the loop as `get` does and, if it is archived, the date and the person in words, as `resting` does."""
+    with conn.pipeline():  # with the begin of a transaction in the same request to Postgres
+        cursor = conn.execute(
+            "select spec, archived_at, archived_by, removed_at from loops where name = %(name)s and removed_at is null",
+            {"name": name},
+        )
+    row = cursor.fetchone()
+    if row is None:
+        return None, None
+    return LoopSpec.from_json(row["spec"]), None if row["archived_at"] is None else _rest(row)
 
 
 def spec_version(conn: Conn, spec: LoopSpec) -> int | None:
@@ -135,12 +149,13 @@ def resting(conn: Conn) -> dict[str, str]:
     rows = conn.execute(
         "select name, archived_at, archived_by, removed_at from loops where archived_at is not null order by name"
     )
-    return {
-        row["name"]: f"archived on {row['archived_at']:%Y-%m-%d} by {row['archived_by']}"
-        if row["removed_at"] is None
-        else f"removed on {row['removed_at']:%Y-%m-%d}"
-        for row in rows
-    }
+    return {row["name"]: _rest(row) for row in rows}
+
+
+def _rest(row: Mapping[str, Any]) -> str:
+    if row["removed_at"] is None:
+        return f"archived on {row['archived_at']:%Y-%m-%d} by {row['archived_by']}"
+    return f"removed on {row['removed_at']:%Y-%m-%d}"
 
 
 def archive(conn: Conn, name: str, by: str) -> bool:

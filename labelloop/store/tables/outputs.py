@@ -6,33 +6,35 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from operator import itemgetter
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from psycopg.types.json import Jsonb
-
 from labelloop.labeling import structured
-from labelloop.outputs.output import IDLE, Output, OutputState, body_sha256
+from labelloop.outputs.output import IDLE, Output, OutputState, canonical, sha256_of
 from labelloop.queue.lanes import Lane, Placement
+from labelloop.reading import quick_json
 from labelloop.store.database import Conn, rows_of
+from labelloop.store.tables.incoming import Incoming
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """An output and the place that it was given."""
 
     output: Output
     placement: Placement
+    canonical: Mapping[str, str]
+    """The canonical JSON of each field that the output has."""
     sha256: bytes
 
     @classmethod
     def of(cls, output: Output, placement: Placement) -> Row:
-        """Return the row with the hash of the output's body."""
-        return cls(output, placement, body_sha256(output))
+        """Return the row with the canonical fields and the hash of the output's body."""
+        fields = canonical(output, quick_json.dumps)
+        return cls(output, placement, fields, sha256_of(fields))
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """The stored output of a key."""
 
     id: UUID
@@ -80,71 +82,67 @@ class Status:
     """The people who answered that output, by login; None without one."""
 
 
+class Inserting:
+    """Stores outputs part by part, and adds the waiting ones to the pool, in the caller's transaction.
+
+    `spec_version` is the number of the spec that chose their lanes. A context: leave it before the next statement.
+    """
+
+    def __init__(self, conn: Conn, loop: str, spec_version: int | None = None) -> None:
+        self._conn = conn
+        self._loop = loop
+        self._rows: list[tuple[int, Row]] = []
+        self._incoming = Incoming(conn, loop, spec_version)
+
+    def add(self, rows: Sequence[tuple[int, Row]]) -> None:
+        """Begin to store rows, each with its place in the request; earlier parts have only keys that sort before."""
+        self._rows += rows
+        self._incoming.add(_columns(row, place) for place, row in rows)
+
+    def stored(self) -> tuple[list[Stored], list[Stored], list[Stored]]:
+        """Return three lists in the order of the places: new outputs, known ones with the same body, and known ones
+        with another body, which are not written.
+        """
+        ids = self._incoming.ids()
+        rows = [row for _, row in sorted(self._rows, key=itemgetter(0))]
+        others = _known(self._conn, self._loop, [row.output.key for row in rows if row.output.key not in ids])
+        new, known, conflicts = list[Stored](), list[Stored](), list[Stored]()
+        for row in rows:
+            key = row.output.key
+            if key in ids:
+                state = OutputState.PASSED if row.placement.lane == Lane.PASS else OutputState.WAITING
+                new.append(Stored(ids[key], key, state, True, True, row.sha256))
+                continue
+            id_, state, sha256 = others[key]
+            fits = sha256 == row.sha256
+            (known if fits else conflicts).append(Stored(id_, key, state, False, fits, sha256))
+        return new, known, conflicts
+
+    def __enter__(self) -> Inserting:
+        return self
+
+    def __exit__(self, *exc: Any) -> None:
+        self._incoming.__exit__(*exc)
+
+
 def insert(
     conn: Conn, loop: str, rows: Sequence[Row], spec_version: int | None = None
 ) -> tuple[list[Stored], list[Stored], list[Stored]]:
-    """Store the outputs, and add the waiting ones to the pool. Keys must be distinct. `spec_version` is the number of
-    the spec that chose their lanes.
+    """Store the outputs in one part, as Inserting does; return what `stored` returns. Keys must be distinct."""
+    with Inserting(conn, loop, spec_version) as inserting:
+        inserting.add(list(enumerate(rows)))
+        return inserting.stored()
 
-    Returns three lists in the order of `rows`: new outputs, known ones with the same body, and known ones with another
-    body, which are not written. It waits for other transactions that write the same keys.
-    """
-    conn.execute(
-        """
-        create temporary table incoming (
-            key text, body_sha256 bytea, group_key text, data jsonb, probabilities jsonb, result jsonb, label text,
-            confidence float8, model_version text, produced_at timestamptz, lane lane, triggered boolean,
-            inclusion float8, holdout boolean, utility float8, evidence jsonb, embedding real[], gold text,
-            source text, trace text, step text, meta jsonb, line integer
-        ) on commit drop
-        """
+
+def _known(conn: Conn, loop: str, keys: Sequence[str]) -> dict[str, tuple[UUID, OutputState, bytes]]:
+    """Return id, state and hash of the body of each stored key."""
+    if not keys:
+        return {}
+    rows = conn.execute(
+        "select id, key, state::text, body_sha256 from outputs where loop = %(loop)s and key = any(%(keys)s)",
+        {"loop": loop, "keys": list(keys)},
     )
-    with conn.cursor().copy("copy incoming from stdin") as copy:
-        for line, row in enumerate(rows):
-            copy.write_row((*_columns(row), None if row.output.trace is None else line))
-    # In the order of the keys, so that two requests with the same keys cannot deadlock.
-    fresh = conn.execute(
-        """
-        with fresh as (
-            insert into outputs (
-                loop, key, body_sha256, group_key, data, probabilities, result, label, confidence, model_version,
-                produced_at, lane, triggered, inclusion_probability, holdout, state, evidence, embedding, gold,
-                source, trace, step, meta, line, spec_version
-            )
-            select %(loop)s, key, body_sha256, group_key, data, probabilities, result, label, confidence,
-                model_version, produced_at, lane, triggered, inclusion, holdout,
-                (case lane when 'pass' then 'passed' else 'waiting' end)::output_state, evidence, embedding, gold,
-                source, trace, step, meta, line, %(spec_version)s
-            from incoming order by key
-            on conflict (loop, key) do nothing
-            returning id, key, lane, label, confidence
-        ), pooled as (
-            insert into pool (output_id, loop, lane, utility, key, label, confidence, champion, ranker)
-            select fresh.id, %(loop)s, fresh.lane, incoming.utility, fresh.key, fresh.label, fresh.confidence,
-                'pipeline', 'pipeline'
-            from fresh join incoming using (key) where fresh.lane <> 'pass'
-        )
-        select id from fresh
-        """,
-        {"loop": loop, "spec_version": spec_version},
-    ).fetchall()
-    new = {row["id"] for row in fresh}
-    found = {
-        row["key"]: row
-        for row in conn.execute(
-            """
-            select id, key, state::text, body_sha256 from outputs where loop = %(loop)s and key = any(%(keys)s)
-            """,
-            {"loop": loop, "keys": [row.output.key for row in rows]},
-        )
-    }
-    conn.execute("drop table incoming")  # a second insert in this transaction makes its own
-    stored = [_stored(row, found[row.output.key], new) for row in rows]
-    return (
-        [s for s in stored if s.is_new],
-        [s for s in stored if s.fits and not s.is_new],
-        [s for s in stored if not s.fits],
-    )
+    return {row["key"]: (row["id"], OutputState(row["state"]), bytes(row["body_sha256"])) for row in rows}
 
 
 def find(conn: Conn, loop: str, keys: Sequence[str], source: str | None = None) -> list[Status]:
@@ -241,16 +239,16 @@ def set_state(
     return [row["id"] for row in rows]
 
 
-def _columns(row: Row) -> tuple[Any, ...]:
-    """Return the row in the order of the columns of `incoming`, which has its position after these."""
-    output, placement = row.output, row.placement
+def _columns(row: Row, place: int) -> tuple[Any, ...]:
+    """Return the row in the order of incoming.COLUMNS, with the utility."""
+    output, placement, text = row.output, row.placement, row.canonical.get
     return (
         output.key,
         row.sha256,
         output.group_key,
-        Jsonb(output.data),
-        None if output.probabilities is None else Jsonb(output.probabilities),
-        None if output.result is None else Jsonb(output.result),
+        text("data"),
+        text("probabilities"),
+        text("result"),
         placement.label,
         placement.confidence,
         output.model_version,
@@ -259,14 +257,15 @@ def _columns(row: Row) -> tuple[Any, ...]:
         placement.triggered,
         placement.inclusion_probability,
         placement.holdout,
-        placement.utility,
-        None if output.evidence is None else Jsonb(output.evidence),
+        text("evidence"),
         None if output.embedding is None else _array(output.embedding),
         structured.text(output.gold),
         output.source,
         output.trace,
         output.step,
-        None if output.meta is None else Jsonb(output.meta),
+        text("meta"),
+        None if output.trace is None else place,
+        placement.utility,
     )
 
 
@@ -277,11 +276,3 @@ def _array(numbers: Sequence[float]) -> str:
     bits instead of storing 0.
     """
     return "{" + ",".join(map("{:.9g}".format, array("f", numbers))) + "}"
-
-
-def _stored(row: Row, found: Mapping[str, Any], new: set[UUID]) -> Stored:
-    """Return the stored output, compared with the row that was submitted."""
-    sha256 = bytes(found["body_sha256"])
-    return Stored(
-        found["id"], found["key"], OutputState(found["state"]), found["id"] in new, sha256 == row.sha256, sha256
-    )

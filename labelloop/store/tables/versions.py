@@ -61,15 +61,28 @@ def ranker(conn: Conn, loop: str) -> VersionId | None:
 def ranker_and_run(conn: Conn, loop: str) -> tuple[VersionId, UUID] | None:
     """Return the ranker and the run that trained it; None if there is none."""
     row = conn.execute(
-        """
-        select version_id, id from retrain_runs
-        where loop = %(loop)s and version_id is not null and judges is null
-        and status in ('promoted', 'refused', 'asking', 'shadow')
-        order by feedback_upto desc, finished_at desc limit 1
+        f"select version_id, id {_TRAINED} order by feedback_upto desc, finished_at desc limit 1", {"loop": loop}
+    ).fetchone()
+    return None if row is None else (row["version_id"], row["id"])
+
+
+_TRAINED = """
+    from retrain_runs where loop = %(loop)s and version_id is not null and judges is null
+    and status in ('promoted', 'refused', 'asking', 'shadow')
+"""
+"""The runs whose version may be the ranker."""
+
+
+def scores_outputs(conn: Conn, loop: str) -> bool:
+    """Return whether a version of the loop ranks or serves, so that it scores outputs that wait."""
+    row = conn.execute(
+        f"""
+        select exists (select {_TRAINED})
+            or exists (select from model_versions where loop = %(loop)s and stage = 'champion') as scores
         """,
         {"loop": loop},
     ).fetchone()
-    return None if row is None else (row["version_id"], row["id"])
+    return row is not None and bool(row["scores"])
 
 
 def in_force_since(conn: Conn, loop: str) -> datetime | None:

@@ -212,13 +212,20 @@ def test_a_body_that_the_server_cuts_is_never_stored_in_part(database: Database,
             time.sleep(0.001)  # each line is a chunk, so the cut is behind a whole line
 
     with running(database.url, tmp_path) as url:
-        with database.transaction() as conn:
-            made = access.add(conn, "new", ["submit"])
-        headers = {"Authorization": f"Bearer {made}", "Content-Type": "application/x-ndjson"}
-        refused = httpx.post(f"{url}{URL}", content=slowly(), headers=headers, timeout=30)
+        for attempt in range(10):  # now and then the server reads the tokens just before the head comes
+            with database.transaction() as conn:
+                made = access.add(conn, f"new-{attempt}", ["submit"])
+            headers = {"Authorization": f"Bearer {made}", "Content-Type": "application/x-ndjson"}
+            before = desk.get("/v1/loops/pets").json["states"]["waiting"]
+            refused = httpx.post(f"{url}{URL}", content=slowly(), headers=headers, timeout=30)
+            waiting = desk.get("/v1/loops/pets").json["states"]["waiting"]
+            if refused.status_code == 503:
+                break
+            assert (refused.status_code, waiting) in ((201, 200), (200, before))
         assert (refused.status_code, refused.headers["Retry-After"]) == (503, "2")
-        assert desk.get("/v1/loops/pets").json["states"]["waiting"] == 0
-        assert httpx.post(f"{url}{URL}", content=iter(lines), headers=headers, timeout=30).json()["new"] == 200
+        assert waiting == before
+        whole = httpx.post(f"{url}{URL}", content=iter(lines), headers=headers, timeout=30).json()
+        assert whole["new"] + whole["known"] == 200
 
         # The server counts the bytes between the chunks too, so it cuts a body that is a little smaller than the limit.
         most = [line.rstrip().ljust(MAX_BYTES // 4000 - 3) + b"\n" for line in lines * 20]
