@@ -171,7 +171,7 @@ def test_repeats_follow_and_exports_add_up_after_any_sequence(database: Database
         of(World.catch_up),
     )  # fmt: skip
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(change, min_size=4, max_size=14))
     def any_sequence(changes: list[Change]) -> None:
         world = World(desk, names)
