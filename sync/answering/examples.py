@@ -105,8 +105,9 @@ def _of_texts(spec: LoopSpec, examples: Examples, row: Mapping[str, Any]) -> Mad
 
 
 def _prompt(data: Mapping[str, Any], name: str, texts: Collection[str]) -> str | Messages | None:
-    """Return the prompt: a text, or the messages before the judged answer; empty if there is none. None if the answer is
-    not where they end.
+    """Return the prompt: a text, or the messages before the judged answer; empty if there is none.
+
+    None if the answer is not where they end.
     """
     found = paths.value_at(data, name)
     if not isinstance(found, list) or not all(

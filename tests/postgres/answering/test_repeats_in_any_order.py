@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from itertools import count, pairwise
 from typing import Any, cast
-
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -140,7 +139,7 @@ class World:
             assert [one["event"] for one in told] == ["output.answered", "answer.changed"][:1] * bool(told) + [
                 "answer.changed"
             ] * (len(told) - 1)
-            assert all(a != b for a, b in zip(labels, labels[1:], strict=False)), (row["key"], labels)
+            assert all(a != b for a, b in pairwise(labels)), (row["key"], labels)
             assert labels[-1:] == ([row["told"]] if row["was_told"] else [])
 
 
