@@ -25,9 +25,9 @@ def follow(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     """Make those of these new outputs repeats whose content an earlier output has; return all, with their states.
 
     A repeat of an answered output is `answered` at once. A repeat of one that waits for its answer follows it. If
-    nobody answers for the earlier output, the first new one that people see takes its place. So what an output becomes
-    depends on the outputs before it and never on its own lane: what chance chose stays a fair sample of the outputs
-    that are no repeats. It is the same as if each had come alone.
+    nobody answers for the earlier output, the first new one that people see takes its place. Each becomes what it would
+    be if it had come alone: that depends on the outputs before it, and never on its own lane. So what chance chose
+    stays a fair sample of the outputs that are no repeats.
     """
     # gather
     config = spec.config
