@@ -76,7 +76,7 @@ def _look(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopPro
 
 def _let_go(conn: Conn, loop: str) -> int:
     """Let all outputs that are open or on their way wait again; returns how many."""
-    for hop in ("push", "answers"):  # in the order in which a push takes them
+    for hop in ("answers", "push"):  # in the order of sync/answering/feedback.py
         projects.lock_hop(conn, loop, hop)
     n = 0
     for batch in batches.open_(conn, loop):

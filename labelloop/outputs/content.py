@@ -15,8 +15,9 @@ def content_sha256(output: Output, config: LabelingConfig, label: str | None) ->
     """Return the hash of the output's content and its source; `label` is the pipeline's label.
 
     The content is `data`, whatever the order of names and blanks. The pipeline's label and result are part of it if
-    people only approve them or write a text: then the answer is about them. Otherwise the answer is one about the data.
-    The source is part of the hash, so that a pipeline learns nothing about the outputs of another one.
+    people only approve them or write a text: then the answer is about them. Otherwise the answer is one about the data,
+    and about what the pipeline drew with other controls, such as the boxes of a detector. The source is part of the
+    hash, so that a pipeline learns nothing about the outputs of another one.
 
     None if the content cannot be compared: for gold, which checks people, and for an output of a trace if the form
     shows the steps before it.
@@ -26,6 +27,8 @@ def content_sha256(output: Output, config: LabelingConfig, label: str | None) ->
     content: dict[str, object] = {"data": output.data, "source": output.source}
     if config.kind is Kind.LABEL and not config.labels:
         content |= {"label": label, "result": output.result}
+    elif drawn := [region for region in output.result or () if region.get("from_name") != config.answer.name]:
+        content["drawn"] = [{name: region[name] for name in region.keys() - {"id", "score"}} for region in drawn]
     return hashlib.sha256(strict_json.dumps(content).encode()).digest()
 
 

@@ -31,8 +31,11 @@ class Prelabelled:
 def prelabel_result(spec: LoopSpec, shown: Prelabelled) -> list[dict[str, Any]]:
     """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
 
-    It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form.
+    It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form. With a
+    `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities.
     """
+    if spec.prelabel.min_margin == 1:
+        return []
     margin = shown.margin
     if shown.champion == PIPELINE and shown.probabilities:
         first, second = two_highest(shown.probabilities.values())

@@ -23,6 +23,10 @@ from labelloop.spec.trigger import Trigger, compile_trigger
 
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
+YOUNGER_KEYS = frozenset({"reuse_answers", "examples"})
+"""Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
+version of its spec at the next `labelloop migrate`.
+"""
 
 
 class LoopSpec(Strict):
@@ -127,8 +131,16 @@ class LoopSpec(Strict):
         return self.model_dump(mode="json")
 
     def sha256(self) -> bytes:
-        """Return the hash of the content: equal specs have equal hashes."""
-        return hashlib.sha256(json.dumps(self.to_json(), sort_keys=True).encode()).digest()
+        """Return the hash of the content: equal specs have equal hashes.
+
+        An upgrade that adds a key changes no hash of a spec that leaves the key out.
+        """
+        content = {
+            name: value
+            for name, value in self.to_json().items()
+            if name not in YOUNGER_KEYS or getattr(self, name) != type(self).model_fields[name].default
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
     @property
     def config(self) -> LabelingConfig:

@@ -121,7 +121,7 @@ class PrelabelSpec(Strict):
 
     min_margin: float = Field(default=0.1, ge=0, le=1)
     """Smallest margin between the two most probable labels at which a label is preselected. Below it the guess is a
-    coin toss.
+    coin toss. At 1 no label is ever preselected.
     """
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from labelloop.labeling import results
@@ -22,6 +23,9 @@ NAMES = (SFT, DPO)
 ROLES = ("system", "user", "assistant", "tool")
 _ROLE_OF = {"tool call": "assistant"}
 """Roles of the authors that a dialogue of traces has and chat templates do not know; any other author is the system."""
+ASKS = ("system", "user", "tool")
+"""Authors whose turns are never part of the judged answer, even with the same text."""
+WITHOUT_PROMPT = "without a prompt"
 Messages = list[dict[str, str]]
 
 
@@ -77,38 +81,44 @@ Made = tuple[str | Messages, str, Sequence[str]]
 """The prompt, the best text, and all texts of the model."""
 
 
-def _of_labels(spec: LoopSpec, row: Mapping[str, Any]) -> Made:
+def _of_labels(spec: LoopSpec, row: Mapping[str, Any]) -> Made | str:
     """Return the label as the best text. Without a label of the model, there is no worse one."""
-    return _text(row["data"], spec.config.data_fields[0]), row["answer"], [row["model_label"] or row["answer"]]
+    prompt = _text(row["data"], spec.config.data_fields[0])
+    return (prompt, row["answer"], [row["model_label"] or row["answer"]]) if prompt else WITHOUT_PROMPT
 
 
 def _of_texts(spec: LoopSpec, examples: Examples, row: Mapping[str, Any]) -> Made | str:
     """Return the parts of the examples, or the reason why there are none."""
     answer = row["answer"]
-    texts = {name: _text(row["data"], name) for name in examples.fields}
-    best = texts[examples.texts[answer]] if answer in examples.texts else None
+    texts = {name: text for name in examples.fields if (text := _text(row["data"], name)) is not None}
+    best = texts.get(examples.texts.get(answer, ""))
     if answer in examples.edits:
         area = next(control for control in spec.config.controls if control.name == examples.edits[answer])
         best = next(filter(None, (results.given(area, result) for result in row["written"])), None)
-    if best is None:
-        return f"answered {answer!r}{' without a text' if answer in examples.edits else ''}"
+    if best is None or not best.strip():
+        wants = answer in examples.texts or answer in examples.edits
+        return f"answered {answer!r}{' without a text' if wants else ''}"
     prompt = _prompt(row["data"], examples.prompt, texts.values())
     if prompt is None:
         return "whose conversation ends with another answer"
-    return (prompt, best, list(texts.values())) if prompt else "without a prompt"
+    return (prompt, best, list(texts.values())) if prompt else WITHOUT_PROMPT
 
 
 def _prompt(data: Mapping[str, Any], name: str, texts: Collection[str]) -> str | Messages | None:
-    """Return the prompt: a text, or the messages before the judged answer. None if the answer is not where they end."""
+    """Return the prompt: a text, or the messages before the judged answer; empty if there is none.
+
+    None if the answer is not where they end.
+    """
     found = paths.value_at(data, name)
     if not isinstance(found, list) or not all(
         isinstance(one, Mapping) and {"author", "role"} & one.keys() for one in found
     ):
-        return _text(data, name)
+        return _text(data, name) or ""
     turns = [
         (str(turn.get("author", turn.get("role"))), _as_text(turn.get("text", turn.get("content")))) for turn in found
     ]
-    for n in range(1, len(turns) + 1):
+    said_last = takewhile(lambda turn: turn[0] not in ASKS, reversed(turns))
+    for n, _ in enumerate(said_last, start=1):
         if "\n\n".join(text for _, text in turns[-n:]) in texts:
             return _messages(turns[:-n])
     return None if turns and turns[-1][0] == "assistant" else _messages(turns)
@@ -126,9 +136,10 @@ def _said(prompt: str | Messages, text: str) -> str | Messages:
     return text if isinstance(prompt, str) else _messages([("assistant", text)])
 
 
-def _text(data: Mapping[str, Any], name: str) -> str:
-    """Return the text of a field; any other value as JSON."""
-    return _as_text(paths.value_at(data, name))
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    """Return the text of a field, any other value as JSON; None if the output came before the form showed the field."""
+    found = paths.value_at(data, name)
+    return None if found is None else _as_text(found)
 
 
 def _as_text(value: object) -> str:

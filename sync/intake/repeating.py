@@ -24,8 +24,9 @@ def follow(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     """Make those of these new outputs repeats whose content an earlier output has; return all, with their states.
 
     A repeat of an answered output is `answered` at once. A repeat of one that waits for its answer follows it. If
-    nobody answers for the earlier output, the first new one that people see takes its place. Lanes make no other
-    difference, so that what chance chose stays a fair sample of the outputs that are no repeats.
+    nobody answers for the earlier output, the first new one that people see takes its place. Each becomes what it would
+    be if it had come alone: that depends on the outputs before it, and never on its own lane. So what chance chose
+    stays a fair sample of the outputs that are no repeats.
     """
     # gather
     config = spec.config
@@ -50,6 +51,7 @@ def follow(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     answered = list[UUID]()
     for sha256, found in by_content.items():
         original, leads = originals[sha256], originals[sha256].id
+        behind = found
         if original.state == OutputState.ANSWERED and _has_answer(original, spec, labels):
             answered += [stored.id for stored in found]
         elif original.state not in OPEN:
@@ -58,7 +60,9 @@ def follow(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
             leads = asked_first[sha256].id
             if leads != original.id:
                 takes_over[sha256] = leads
-        of |= {stored.id: leads for stored in found if stored.id != leads}
+        if leads == asked_first[sha256].id:
+            behind = found[found.index(asked_first[sha256]) + 1 :]
+        of |= dict.fromkeys((stored.id for stored in behind), leads)
 
     # apply
     repeats.replace(conn, spec.name, takes_over)

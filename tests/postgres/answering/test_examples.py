@@ -135,6 +135,37 @@ def test_a_conversation_becomes_the_messages_before_the_judged_answer(database: 
     assert said_by_the_command(desk, "sft") == f"2 examples; left out: {why}"
 
 
+def test_a_turn_of_the_user_stays_in_the_prompt_even_if_an_answer_has_the_same_text(database: Database) -> None:
+    files = files_of("pairwise")
+    talk = '<Paragraphs name="prompt" value="$prompt" layout="dialogue" nameKey="author" textKey="text"/>'
+    form = files["labels.xml"].replace('<Text name="prompt" value="$prompt"/>', talk)
+    assert talk in form
+    desk = Desk(database, of=parse("pets", files["loop.yaml"].replace("holdout: 0.2", "holdout: 0.0"), form))
+    submit(desk, "x", {"prompt": [{"author": "user", "text": "Hi"}], "a": "Hi", "b": "Hello!"}, label="a")
+    assert desk.give("x", "anna", False, correction="b").status_code == 201
+    chosen, rejected = ([{"role": "assistant", "content": text}] for text in ("Hello!", "Hi"))
+    prompt = [{"role": "user", "content": "Hi"}]
+    assert examples(desk, "dpo") == [{"prompt": prompt, "chosen": chosen, "rejected": rejected}]
+
+
+def test_no_example_has_a_best_text_or_a_prompt_that_is_missing(database: Database) -> None:
+    desk = desk_of(database, "pairwise")
+    pair(desk, "nothing", " ", BAD)
+    pair(desk, "silent", "", GOOD)
+    for key in ("best", "worse", "prompt"):
+        pair(desk, key, GOOD, BAD)
+    for key in ("nothing", "best", "worse", "prompt"):
+        assert desk.give(key, "anna").status_code == 201
+    assert desk.give("silent", "anna", False, correction="b").status_code == 201
+    # They came while the form showed other fields.
+    for key, field in (("best", "a"), ("worse", "b"), ("prompt", "prompt")):
+        desk.sql(f"update outputs set data = data - '{field}' where key = '{key}' returning id")
+    assert examples(desk, "dpo") == [{"prompt": ASKED, "chosen": GOOD, "rejected": ""}]
+    assert examples(desk, "sft") == [{"prompt": ASKED, "completion": GOOD}] * 2
+    why = "2 answered 'a' without a text"
+    assert said_by_the_command(desk, "dpo") == f"1 example; left out: {why}, 1 with no worse text, 1 without a prompt"
+
+
 @pytest.mark.parametrize(
     ("template", "why"),
     [

@@ -81,18 +81,25 @@ def test_an_output_the_trigger_does_not_send_has_the_answer_too(desk: RepeatingD
     assert facts(desk.status("b"), "lane", "label", "correction") == ("pass", "dog", "dog")
 
 
-def test_several_in_one_request_are_one_question(desk: RepeatingDesk) -> None:
-    sure = {"data": {"text": "miaow"}, "label": "cat", "confidence": 0.99}
-    unsure = {**sure, "confidence": 0.5}
-    made = desk.post({"key": "a", **sure}, {"key": "b", **unsure}, {"key": "c", **unsure}, {"key": "d", **sure})
+def test_several_in_one_request_are_one_question_as_if_each_had_come_alone(desk: RepeatingDesk) -> None:
+    sent = [("a", 0.99), ("b", 0.5), ("c", 0.5), ("d", 0.99)]
+
+    def body(key: str, confidence: float, text: str) -> dict[str, Any]:
+        return {"key": key, "data": {"text": text}, "label": "cat", "confidence": confidence}
+
+    made = desk.post(*[body(key, confidence, "miaow") for key, confidence in sent])
     assert [one["state"] for one in made.json["outputs"]] == ["passed", "waiting", "waiting", "passed"]
-    assert [row["key"] for row in desk.sql("select key from pool")] == ["b"], "people are asked once"
-    assert [desk.status(key)["repeats"] and desk.status(key)["repeats"]["key"] for key in "abcd"] == [
-        "b", None, "b", "b",
-    ]  # fmt: skip
-    assert desk.status("c")["repeats"]["answered_by"] == []
-    desk.give("b", "anna")
-    assert {desk.status(key)["state"] for key in "abcd"} == {"answered"}
+    for key, confidence in sent:
+        desk.post(body(f"alone/{key}", confidence, "wuff"))
+    assert [row["key"] for row in desk.sql("select key from pool order by key")] == ["alone/b", "b"], "asked once"
+    for before in ("", "alone/"):
+        statuses = {key: desk.status(before + key) for key in "abcd"}
+        assert {key: status["repeats"] and status["repeats"]["key"] for key, status in statuses.items()} == {
+            "a": None, "b": None, "c": f"{before}b", "d": f"{before}b",
+        }  # fmt: skip
+        assert statuses["c"]["repeats"]["answered_by"] == []
+        desk.give(f"{before}b", "anna")
+        assert [desk.status(before + key)["state"] for key in "abcd"] == ["passed", *["answered"] * 3]
 
 
 def test_what_passed_is_no_original(desk: RepeatingDesk) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import json
 from typing import Any
 
 import psycopg
@@ -9,6 +11,7 @@ import pytest
 
 from backend.report.backtest import backtest_report
 from backend.report.error_rate import error_rate_report
+from console.files.templates import SAMPLES, files_of
 from labelloop.spec.folder import parse
 from labelloop.store import removal
 from labelloop.store.database import Database
@@ -185,3 +188,18 @@ def test_a_loop_is_removed_with_its_repeats(desk: RepeatingDesk) -> None:
         gone = removal.remove(conn, "pets")
     assert gone is not None
     assert (gone["repeats"], gone["contents"]) == (1, 1)
+
+
+def test_an_answer_about_the_boxes_of_one_detector_is_none_about_those_of_another(database: Database) -> None:
+    files = files_of("boxes")
+    form = parse("pets", files["loop.yaml"], files["labels.xml"])
+    desk = RepeatingDesk(database, labels=form.labels, labels_xml=form.labels_xml, audit=0.0, holdout=0.0)
+    lines = (json.loads(line) for line in files[SAMPLES].splitlines())
+    sample = next(line for line in lines if line["result"][0]["from_name"] == "boxes")
+    moved = copy.deepcopy(sample["result"])
+    moved[0]["value"]["x"] += 1
+    assert desk.post({**sample, "key": "a", "score": 0.4}).status_code == 201
+    assert desk.give("a", "anna").status_code == 201
+    for key, result, state in (("b", sample["result"], "answered"), ("c", moved, "waiting")):
+        assert desk.post({**sample, "key": key, "result": result, "score": 0.4}).status_code == 201
+        assert desk.status(key)["state"] == state

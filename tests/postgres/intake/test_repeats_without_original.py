@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from labelloop.outputs.output import unit_hash
 from labelloop.store.database import Database
+from labelloop.store.tables import projects
+from sync.recreate import _let_go
 from tests.support.hops.repeating_desk import RepeatingDesk
+from tests.support.sync_loop import wait_until
 
 
 @pytest.fixture
@@ -116,3 +120,29 @@ def test_outputs_over_the_budget_pass_together_if_only_the_rule_sends_them(desk:
     assert desk.sql("select distinct state_reason from outputs") == [{"state_reason": "over the budget"}]
     desk.give("a", "anna")  # somebody answers it all the same
     assert {desk.status(key)["state"] for key in "abc"} == {"answered"}
+
+
+def test_a_loop_that_gets_a_new_project_waits_for_an_intake_in_the_same_order_of_locks(desk: RepeatingDesk) -> None:
+    desk.send("a", "miaow")
+    desk.open_task(desk.id("a"), 1)
+    desk.send("b", "miaow")
+
+    def let_go() -> int:
+        with desk.database.transaction() as conn:
+            return _let_go(conn, "pets")
+
+    with ThreadPoolExecutor(1) as threads, desk.database.transaction() as intake:
+        projects.lock_hop(intake, "pets", "answers")
+        recreated = threads.submit(let_go)
+        waiting = (
+            "select count(*) as n from pg_locks l join pg_database d on d.oid = l.database"
+            " where datname = current_database() and locktype = 'advisory' and not granted"
+        )
+        wait_until(lambda: desk.sql(waiting)[0]["n"] == 1, what="the other transaction to wait")
+        projects.lock_hop(intake, "pets", "push")  # the other way round, Postgres would cancel one of them
+        intake.commit()
+        assert recreated.result(60) == 1
+    assert [(desk.status(key)["state"], desk.status(key)["repeats"] is None) for key in "ab"] == [
+        ("waiting", True), ("waiting", False),
+    ]  # fmt: skip
+    assert [row["key"] for row in desk.sql("select key from pool")] == ["a"]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 
 from labelloop.spec.folder import parse
-from labelloop.spec.loop import LoopSpec
+from labelloop.spec.loop import YOUNGER_KEYS, LoopSpec
 from labelloop.store import removal
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, outputs
@@ -79,3 +80,19 @@ def test_a_removed_loop_keeps_no_version_and_counts_from_1_again(database: Datab
     with database.transaction() as conn:
         loops.restore(conn, "pets")
     assert submit(database, pets(0.6), "a") == 1
+
+
+def test_an_upgrade_that_adds_a_key_makes_no_version_of_a_spec_that_leaves_it_out(database: Database) -> None:
+    with database.transaction() as conn:
+        loops.register(conn, pets(0.8))
+        # The row as the release before the keys stored it: without them, and hashed without them.
+        stored = {name: value for name, value in pets(0.8).to_json().items() if name not in YOUNGER_KEYS}
+        assert stored.keys() < pets(0.8).to_json().keys()
+        sha256 = hashlib.sha256(json.dumps(stored, sort_keys=True).encode()).digest()
+        conn.execute("update spec_versions set spec = %s, sha256 = %s", [json.dumps(stored), sha256])
+        loops.register(conn, pets(0.8))
+        assert loops.spec_at(conn, "pets", 1) == pets(0.8)
+        loops.register(conn, pets(0.8).model_copy(update={"reuse_answers": True}))
+        loops.register(conn, pets(0.8))
+    assert numbers(database) == [1, 2]
+    assert submit(database, pets(0.8), "a") == 1

@@ -82,3 +82,22 @@ def test_an_answer_fits_while_people_could_still_give_it(
     answer: str, config: LabelingConfig, labels: set[str], fits: bool
 ) -> None:
     assert still_fits(answer, config, frozenset(labels)) is fits
+
+
+def test_boxes_that_people_judge_are_content_but_not_their_ids_scores_or_the_claim() -> None:
+    boxes = LabelingConfig.parse(
+        '<View><Image name="i" value="$i"/><RectangleLabels name="b" toName="i"><Label value="car"/></RectangleLabels>'
+        '<Choices name="label" toName="i"><Choice value="right"/><Choice value="missing"/></Choices></View>'
+    )
+
+    def drawn(x: float, score: float = 0.5, name: str = "box0", claim: str = "right") -> bytes | None:
+        box = {
+            "id": name, "from_name": "b", "to_name": "i", "type": "rectanglelabels", "score": score,
+            "value": {"x": x, "y": 1, "width": 2, "height": 3, "rotation": 0, "rectanglelabels": ["car"]},
+        }  # fmt: skip
+        said = {"from_name": "label", "to_name": "i", "type": "choices", "value": {"choices": [claim]}}
+        return of(boxes, data={"i": "/a.png"}, result=[box, said])
+
+    assert drawn(10) == drawn(10, score=0.9, name="other", claim="missing") is not None
+    assert drawn(10) != drawn(20)
+    assert drawn(10) != of(boxes, data={"i": "/a.png"}, label="right")

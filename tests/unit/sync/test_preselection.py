@@ -25,3 +25,12 @@ def test_the_champions_margin_counts_for_the_champions_label() -> None:
     assert prelabel_result(SPEC, shown(0.6 - 0.5)), "0.1, a rounding error less"
     assert prelabel_result(SPEC, shown(0.09)) == []
     assert prelabel_result(SPEC, shown(None)), "a model that gives no probabilities"
+
+
+@pytest.mark.parametrize("shares", [{"cat": 1.0}, {"cat": 1.0, "dog": 0.0}, None])
+def test_a_smallest_margin_of_1_fills_nothing_in_even_if_the_model_is_sure(shares: dict[str, float] | None) -> None:
+    blind = parse(
+        "pets", "feedback_loop: {trigger: model_confidence < 0.8, labels: [cat, dog], prelabel: {min_margin: 1}}"
+    )
+    assert prelabel_result(blind, Prelabelled("cat", "pipeline", None, "cat", None, shares)) == []
+    assert prelabel_result(blind, Prelabelled("cat", "abcdef012345", 1.0, "cat", None, shares)) == []
