@@ -55,9 +55,10 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     """
     from labelloop.store import budget, outbox
     from labelloop.store.callbacks import registered
+    from labelloop.store.pipelines import repeats
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
-    from labelloop.store.tables import outputs, repeats, runs, unreadable
+    from labelloop.store.tables import outputs, runs, unreadable
     from labelloop.store.tables import versions as version_store
 
     rows = []

@@ -11,10 +11,11 @@ from labelloop.outputs.output import OutputState
 from labelloop.queue.lanes import Lane
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
+from labelloop.store.pipelines import repeats
+from labelloop.store.pipelines.repeats import Original
 from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables import projects, repeats
+from labelloop.store.tables import projects
 from labelloop.store.tables.outputs import Row, Stored
-from labelloop.store.tables.repeats import Original
 
 OPEN = frozenset({OutputState.WAITING, OutputState.PUSHING, OutputState.IN_REVIEW})
 """States of an original whose answer is still to come."""

@@ -12,7 +12,7 @@ from datetime import datetime
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
-from labelloop.store.tables.repeats import NO_REPEAT
+from labelloop.store.pipelines.repeats import NO_REPEAT
 
 OF_STEP = "(%(all_steps)s or o.step is not distinct from %(step)s)"
 CHOSEN = f"""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from labelloop.reading.ids import AnnotationId
 from labelloop.store.database import Conn, rows_of
-from labelloop.store.tables.repeats import NO_REPEAT
+from labelloop.store.pipelines.repeats import NO_REPEAT
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from labelloop.store.database import Conn, rows_of
-from labelloop.store.tables.repeats import NO_REPEAT
+from labelloop.store.pipelines.repeats import NO_REPEAT
 from labelloop.versions.items import ItemToLabel
 
 
