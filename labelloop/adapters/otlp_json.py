@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from labelloop.errors import InvalidOutput
@@ -176,4 +177,9 @@ def _get(value: Any, name: str) -> Any:
     if not isinstance(value, Mapping):
         return None
     found = value.get(name)
-    return value.get(re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), name)) if found is None else found
+    return value.get(_snake(name)) if found is None else found
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), name)
