@@ -94,8 +94,9 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
 
 
 def _decode_value(encoded: bytes, offset: int) -> tuple[Any, int]:
-    """Decode a value in headers as pika does, and one that Python does not have as the text of its number. What is nested
-    too deep is the text TOO_DEEP.
+    """Decode a value in headers as pika does, and one that Python does not have as the text of its number.
+
+    A value that is nested too deep becomes the text TOO_DEEP.
 
     If pika failed, the message would come again after each new connection, and block the queue.
     """
