@@ -10,7 +10,7 @@ from labelloop.errors import SettingsError
 
 ALLOWED = {
     "Access-Control-Allow-Methods": "GET, POST, DELETE",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
     "Access-Control-Expose-Headers": "Retry-After, Labelloop-Cursor",
     "Access-Control-Max-Age": "600",
 }
