@@ -116,7 +116,7 @@ def parts(kind: str) -> bytes:
     empty, many = b"\x12\x00", 3 << 20
     if kind == "spans in protobuf":
         return field(1, field(2, empty * many))
-    if kind == "values in protobuf":  # of one attribute of one span
+    if kind == "values in protobuf":  # a list in one attribute
         return field(1, field(2, field(2, field(9, field(2, field(5, b"\x0a\x00" * many))))))
     if kind == "refused spans":
         return b'{"resourceSpans": [{"scopeSpans": [{"spans": [' + b"{}, " * 100_000 + b"{}]}]}]}"
