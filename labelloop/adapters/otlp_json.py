@@ -127,7 +127,8 @@ def _value(value: Any, path: str, depth: int) -> Any:
         raise InvalidOutput(path, "must be an AnyValue, such as {'stringValue': 'text'}")
     for name in ("stringValue", "boolValue", "doubleValue", "bytesValue"):
         if (found := _get(value, name)) is not None:
-            return found
+            # JSON may write 5.0 as 5, and a Collector does; in protobuf it is 5.0.
+            return float(found) if name == "doubleValue" and type(found) is int and abs(found) < 1 << 53 else found
     if (found := _get(value, "intValue")) is not None:
         try:
             return int(found)  # 64 bits are written as a text
