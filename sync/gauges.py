@@ -44,13 +44,17 @@ def _tasks(conn: Conn) -> Iterator[Metric]:
 def _budgets(conn: Conn) -> Iterator[Metric]:
     """Yield the limits that the specs name.
 
-    Pipelines choose sources and labels, so those that no spec names make no series.
+    Pipelines choose sources and labels, so those that no spec names make no series. A spec that this version cannot
+    read makes none either: the other numbers must not depend on it.
     """
     parts = ["loop", "part", "name"]
     limit = GaugeMetricFamily("labelloop_budget_limit", "Tasks that a day may have", labels=parts)
     used = GaugeMetricFamily("labelloop_budget_tasks", "Tasks of today (UTC) that count for the limit", labels=parts)
-    for loop in loops.names(conn):
-        spec = loops.get(conn, loop)
+    for loop in loops.with_budget(conn):
+        try:
+            spec = loops.get(conn, loop)
+        except ValueError:
+            continue
         spent = None if spec is None else budget.spent(conn, spec)
         for one in [] if spent is None else spent.limits():
             limit.add_metric([loop, one.part, one.name], one.limit)

@@ -37,6 +37,7 @@ OWNER = "owner"
 """Name of the first token of the review pages; decisions made with it are signed by this name."""
 EXAMPLES = ROOT / "labeling_configs"
 """The loops of the installation. Outside of a checkout they are the demo's, and no folder of the user."""
+IS_CHECKOUT = (ROOT / "pyproject.toml").is_file()
 SQLITE_GRACE_S = 3600.0
 """On SQLite, Label Studio retries a locked import by itself, up to this long after its reply was lost."""
 
@@ -242,7 +243,7 @@ def find_loops_dir(given: Path | None, earlier: Path | None = None) -> Path:
             raise UsageError(f"there is no folder {given}")
         return given.absolute()
     here = Path("labeling_configs").absolute()
-    if here.is_dir() or earlier is None or not earlier.is_dir() or earlier == EXAMPLES:
+    if here.is_dir() or earlier is None or not earlier.is_dir() or (earlier == EXAMPLES and not IS_CHECKOUT):
         return here
     return earlier.absolute()
 

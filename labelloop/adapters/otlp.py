@@ -66,11 +66,10 @@ def outputs(
             _refuse(span, refused)
     for spans in by_trace.values():
         spans.sort(key=lambda span: (span.start_ns, span.end_ns))
-        for span in spans:
-            if not _is_call(span):
-                continue
+        others = [span for span in spans if _is_told(span)]
+        for span in filter(_is_call, spans):
             try:
-                output = _output(span, spans, label)
+                output = _output(span, others, label)
             except InvalidOutput as exc:
                 message = str(exc).removeprefix(f"{exc.path}: ")
                 _refuse(InvalidOutput(exc.path, f"{message} (span {span.key})", status=exc.status), refused)
@@ -170,6 +169,12 @@ def _numbered(attributes: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     for place, of_message in calls.items():
         found[place]["tool_calls"] = [of_message[n] for n in sorted(of_message)]
     return [found[place] for place in sorted(found)]
+
+
+def _is_told(span: Span) -> bool:
+    """Whether later calls of the trace may show a tool call or documents of this span."""
+    given = span.attributes
+    return given.get("gen_ai.operation.name") == "execute_tool" or any("retrieval.documents" in name for name in given)
 
 
 def _tool(span: Span) -> list[Turn]:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from labelloop.errors import InvalidOutput
@@ -126,7 +127,8 @@ def _value(value: Any, path: str, depth: int) -> Any:
         raise InvalidOutput(path, "must be an AnyValue, such as {'stringValue': 'text'}")
     for name in ("stringValue", "boolValue", "doubleValue", "bytesValue"):
         if (found := _get(value, name)) is not None:
-            return found
+            # JSON may write 5.0 as 5, and a Collector does; in protobuf it is 5.0.
+            return float(found) if name == "doubleValue" and type(found) is int and abs(found) < 1 << 53 else found
     if (found := _get(value, "intValue")) is not None:
         try:
             return int(found)  # 64 bits are written as a text
@@ -176,4 +178,9 @@ def _get(value: Any, name: str) -> Any:
     if not isinstance(value, Mapping):
         return None
     found = value.get(name)
-    return value.get(re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), name)) if found is None else found
+    return value.get(_snake(name)) if found is None else found
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"([A-Z])", lambda m: "_" + m[1].lower(), name)

@@ -9,8 +9,8 @@ from flask import Flask, Response, request
 from labelloop.errors import SettingsError
 
 ALLOWED = {
-    "Access-Control-Allow-Methods": "GET, POST",
-    "Access-Control-Allow-Headers": "Authorization, Content-Type",
+    "Access-Control-Allow-Methods": "GET, POST, DELETE",
+    "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
     "Access-Control-Expose-Headers": "Retry-After, Labelloop-Cursor",
     "Access-Control-Max-Age": "600",
 }

@@ -33,6 +33,9 @@ DEAD = ".dead-letter"
 """Ends the name of the queue of dead letters, unless an exchange is named."""
 NUMBERS = {b"T": ">Q", b"d": ">d", b"f": ">f"}
 """Kinds of values in headers for which pika's reader fails: times beyond the year 9999, NaN and infinity."""
+NESTED = (b"F", b"A")
+"""Kinds of values that hold others: tables and lists. Both begin with their length."""
+TOO_DEEP = "(nested too deep)"
 NOT_FOUND = 404
 LASTS_S = 30.0
 """After a connection that lasted this long, the next pause is the shortest again."""
@@ -93,10 +96,16 @@ def consume(source: Source, consuming: Consuming, batching: Batching) -> None:
 def _decode_value(encoded: bytes, offset: int) -> tuple[Any, int]:
     """Decode a value in headers as pika does, and one that Python does not have as the text of its number.
 
+    A value that is nested too deep becomes the text TOO_DEEP.
+
     If pika failed, the message would come again after each new connection, and block the queue.
     """
     try:
         value, end = DECODE(encoded, offset)
+    except RecursionError:
+        if encoded[offset : offset + 1] not in NESTED:
+            raise  # to the table or the list that has it
+        return TOO_DEEP, offset + 5 + struct.unpack_from(">I", encoded, offset + 1)[0]
     except (ValueError, OverflowError, OSError):
         form = NUMBERS[encoded[offset : offset + 1]]
         return str(struct.unpack_from(form, encoded, offset + 1)[0]), offset + 1 + struct.calcsize(form)

@@ -149,11 +149,13 @@ def settle(conn: Conn, output_ids: Sequence[UUID]) -> list[UUID]:
 def unsettle(conn: Conn, output_id: UUID) -> OutputState | None:
     """Give an output without a task and without any answer the state back that it had before it was answered.
 
-    Returns that state; None if the output stays as it is. An output that waits again still needs its row in the pool.
+    If it had a task then, which is lost since, it waits. Returns the state; None if the output stays as it is. An
+    output that waits again still needs its row in the pool.
     """
     row = conn.execute(
         """
-        update outputs o set state = before.was, state_reason = 'the answer without Label Studio was taken back'
+        update outputs o set state = case before.was when 'in_review' then 'waiting' else before.was end,
+            state_reason = 'the answer without Label Studio was taken back'
         from (
             select was from output_events where output_id = %(id)s and became = 'answered' order by seq desc limit 1
         ) before

@@ -76,7 +76,8 @@ def rotate(conn: Conn, name: str, overlap: timedelta, end: str | None = None) ->
         update access_tokens set sha256 = %(sha256)s, created_at = now(),
             previous_sha256 = case when previous_until > now() and %(end)s::text = '{NEWEST}'
                 then previous_sha256 else sha256 end,
-            previous_until = greatest(now() + %(overlap)s, case when %(end)s::text = '{NEWEST}' then previous_until end)
+            previous_until = case when %(end)s::text = '{NEWEST}' and %(overlap)s > interval '0'
+                then greatest(now() + %(overlap)s, previous_until) else now() + %(overlap)s end
         where name = %(name)s and {_IS_VALID}
         and (previous_until > now() is not true or %(end)s::text is not null or %(overlap)s = interval '0')
         """,

@@ -139,6 +139,17 @@ def names(conn: Conn, *, archived: bool = False) -> list[str]:
     return [row["name"] for row in rows]
 
 
+def with_budget(conn: Conn) -> list[str]:
+    """Return the names of the loops at work whose specs have a budget."""
+    rows = conn.execute(
+        """
+        select name from loops where removed_at is null and archived_at is null
+        and spec ->> 'budget' is not null order by name
+        """
+    )
+    return [row["name"] for row in rows]
+
+
 def is_archived(conn: Conn, name: str) -> bool:
     """Return whether the loop is archived and not removed, so that it can be restored."""
     return name in names(conn, archived=True) and name not in names(conn)

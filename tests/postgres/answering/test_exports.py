@@ -98,9 +98,13 @@ def test_changes_add_up_to_the_full_export_after_any_sequence_of_changes(desk: D
         lambda key, who, label: lambda: desk.annotate(outputs[key], who, label, task_id="abc".index(key) + 1),
         key, st.sampled_from([1, 2]), st.sampled_from([*LABELS, None]),
     )  # fmt: skip
+    taken_back = st.builds(
+        lambda key, who: lambda: desk.ask("DELETE", FEEDBACK, query_string={"key": key, "reviewer_id": who}),
+        key, st.sampled_from(["anna@x.org", "cleo"]),
+    )  # fmt: skip
     withdrawn = st.builds(lambda key: lambda: withdraw(key), key)
     change: st.SearchStrategy[Callable[[], object] | None] = st.one_of(
-        over_http, in_label_studio, over_http, in_label_studio, withdrawn, st.none()
+        over_http, in_label_studio, over_http, in_label_studio, taken_back, taken_back, withdrawn, st.none()
     )
 
     @settings(max_examples=40, suppress_health_check=list(HealthCheck))

@@ -10,7 +10,7 @@ import pytest
 from labelloop import Client, Output
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Database
-from labelloop.store.tables import access, loops
+from labelloop.store.tables import access, loops, tasks
 from tests.support.hops.answering_desk import FEEDBACK, Desk, exported, unknown_id
 from tests.support.intake_client import Answer, output
 from tests.support.network.sync_service import TOKEN
@@ -96,6 +96,18 @@ def test_an_open_task_is_served_again(desk: Desk) -> None:
     assert take_back(desk, "a", "anna").json["state"] == "in_review"
     assert desk.sql(POOL) == []
     assert desk.sql("select 1 from procrastinate_jobs where task_name = 'sync.push' and status = 'todo'")
+
+
+def test_an_output_whose_task_was_lost_meanwhile_waits_again(desk: Desk) -> None:
+    """A project that is made anew has no tasks for outputs that were answered then."""
+    (one,) = desk.submit("a")
+    before = desk.sql(POOL)
+    desk.open_task(one, 1)
+    desk.give("a", "anna")
+    with desk.database.transaction() as conn:
+        tasks.wait_again(conn, "pets", "its project is made anew")
+    assert take_back(desk, "a", "anna").json["state"] == "waiting"
+    assert desk.sql(POOL) == before
 
 
 def test_what_a_person_said_in_label_studio_is_taken_back_there(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import uuid
 
@@ -11,6 +12,7 @@ from console.files.lines import Refused, as_line
 from labelloop import Client
 from labelloop.adapters import mlflow
 from labelloop.errors import InvalidOutput
+from sync.intake.spans import PROTOBUF
 from tests.support.data.malformed import AT, VALUES, spoiled
 from tests.support.data.payloads import payload
 from tests.support.network.doors import Doors
@@ -107,3 +109,57 @@ def test_a_trace_of_mlflow_with_it_is_refused_alone(doors: Doors, name: str) -> 
         assert doors.new() == []
         client.submit_lines([line for line in lines if not isinstance(line, Refused)])
     assert doors.new() == sorted(traces[n]["info"]["trace_id"] for n in (0, 2))
+
+
+def parts(kind: str) -> bytes:
+    """Return an export request of at most 8 MiB that would take a hundred times that, or minutes, if it were read."""
+    empty, many = b"\x12\x00", 3 << 20
+    if kind == "spans in protobuf":
+        return field(1, field(2, empty * many))
+    if kind == "values in protobuf":  # a list in one attribute
+        return field(1, field(2, field(2, field(9, field(2, field(5, b"\x0a\x00" * many))))))
+    if kind == "refused spans":
+        return b'{"resourceSpans": [{"scopeSpans": [{"spans": [' + b"{}, " * 100_000 + b"{}]}]}]}"
+    return b'{"resourceSpans": [{"scopeSpans": [{"spans": [' + b"[]," * (2 << 20) + b"[]]}]}]}"
+
+
+def field(number: int, value: bytes) -> bytes:
+    """Return a field of protobuf whose value has a length."""
+    size, length = bytearray(), len(value)
+    while length > 127:
+        size.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2, *size, length]) + value
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "words"),
+    [
+        ("spans in protobuf", 413, "fields and items"),
+        ("values in protobuf", 413, "fields and items"),
+        ("lists", 413, "fields and items"),
+        ("refused spans", 422, "more than 10000 spans are refused"),
+    ],
+)
+def test_millions_of_empty_parts_in_a_few_bytes_are_refused(doors: Doors, kind: str, status: int, words: str) -> None:
+    packed = gzip.compress(parts(kind))
+    assert len(packed) < 50_000
+    media = PROTOBUF if "protobuf" in kind else "application/json"
+    answer = doors.post(packed, media, OTLP, encoding="gzip")
+    assert (answer.status_code, words in answer.json()["detail"]) == (status, True), answer.text
+
+
+def test_calls_that_repeat_the_tools_of_their_trace_are_bounded_together(doors: Doors) -> None:
+    """Each of 200 calls comes after 90 results of tools: half a megabyte becomes a hundred."""
+    trace, made = uuid.uuid4().hex, []
+    for number in range(290):
+        name = "gen_ai.output.messages" if number >= 90 else "gen_ai.tool.call.result"
+        words = [("gen_ai.operation.name", "chat" if number >= 90 else "execute_tool"), (name, "x" * 5000)]
+        attributes = [{"key": key, "value": {"stringValue": value}} for key, value in words]
+        at = str(number + 1)
+        times = {"startTimeUnixNano": at, "endTimeUnixNano": at}
+        made.append({"traceId": trace, "spanId": f"{number + 1:016x}", **times, "attributes": attributes})
+    body = {"resourceSpans": [{"scopeSpans": [{"spans": made}]}]}
+    answer = doors.post(json.dumps(body).encode(), "application/json", OTLP)
+    assert (answer.status_code, answer.json()["path"]) == (413, "resourceSpans")
+    assert doors.post(b"", PROTOBUF, OTLP).content == b"", "a request without spans is a request"

@@ -101,6 +101,21 @@ def test_headers_that_python_cannot_hold_block_no_message(database: Database, ra
     assert kept == {**ODD, "at": "253402300800", "in": [{"at": "253402300800"}]}
 
 
+def test_headers_that_are_nested_deeper_than_pika_can_read_block_no_message(
+    database: Database, rabbitmq: RabbitMQ, queue: str
+) -> None:
+    deep: Any = "x"
+    for level in range(400):
+        deep = {"a": deep} if level % 2 else [deep]
+    rabbitmq.send(queue, [body("a"), b"{"], headers={"deep": deep})
+    rabbitmq.send(queue, [body("b")])
+    source = Source(rabbitmq.url, queue)
+    with consuming(database, lambda *how: consume(source, *how), batching=Batching(1, 0.05)):
+        until(lambda: stored(database) == 2 and rabbitmq.left(queue + DEAD))
+    ((properties, raw),) = rabbitmq.read(queue + DEAD)
+    assert (raw, rabbitmq.left(queue), "deep" in properties.headers) == (b"{", 0, True)
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("form", ["d", "f"])
 def test_a_header_that_is_no_finite_number_is_a_text(number: float, form: str) -> None:

@@ -166,6 +166,8 @@ def test_a_second_rotation_within_the_overlap_ends_the_token_that_is_named(datab
     assert valid(third, fourth, fifth) == [False, False, True]
     sixth = rotate()
     assert valid(fifth, sixth) == [True, True], "the earlier overlap is over"
+    seventh = rotate(timedelta(0), access.NEWEST)
+    assert valid(fifth, sixth, seventh) == [False, False, True], "without an overlap both end, whichever is named"
 
 
 def test_an_expired_token_opens_nothing_and_its_name_is_free(database: Database) -> None:

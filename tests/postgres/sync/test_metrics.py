@@ -135,6 +135,11 @@ def test_budgets_outcomes_waiting_requests_callbacks_and_the_outbox_are_measured
             "pending": 1, "failing": 1, "dead": 0,
         }  # fmt: skip
 
+        # A loop that a newer version registered, before its upgrade was taken back.
+        with database.transaction() as conn:
+            conn.execute("""update loops set spec = spec || '{"of_tomorrow": 1}' where name = 'pets'""")
+        assert {"labelloop_outbox_rows state=waiting", "labelloop_open_tasks loop=pets"} <= found().keys()
+
 
 def make_tasks(database: Database) -> None:
     """Make a task of every waiting output of `pets`."""

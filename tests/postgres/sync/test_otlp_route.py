@@ -167,6 +167,9 @@ def test_the_request_of_an_exporter_with_its_defaults_is_stored(intake: Intake, 
 
 def test_spans_in_protobuf_and_in_json_are_the_same_outputs(intake: Intake) -> None:
     request = payload("otlp_current.json")
+    call = spans(request)[0]
+    call["attributes"] = [a for a in call["attributes"] if a["key"] != "gen_ai.usage.input_tokens"]
+    call["attributes"].append({"key": "gen_ai.usage.input_tokens", "value": {"doubleValue": 5}})
     assert send(intake, request).json == {}
     before = stored(intake)
     for resource in request["resourceSpans"]:

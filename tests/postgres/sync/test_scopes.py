@@ -190,7 +190,10 @@ def test_pages_of_other_origins_are_shut_out_unless_they_are_configured(database
         for answer in (web.options(URL, headers=asked), web.get(URL, headers={"Origin": origin})):
             let_in = answer.headers.get("Access-Control-Allow-Origin")
             assert let_in == (origin if origin in allowed else None)
-        assert web.options(URL, headers=asked).status_code == 200
+        said = web.options(URL, headers=asked)
+        methods = said.headers.get("Access-Control-Allow-Methods", "")
+        assert (said.status_code, methods) == (200, "GET, POST, DELETE" if origin in allowed else "")
+        assert ("Content-Encoding" in said.headers.get("Access-Control-Allow-Headers", "")) == (origin in allowed)
 
 
 @pytest.mark.parametrize("wrong", ["*", "app.example", "https://app.example/", "ftp://app.example"])

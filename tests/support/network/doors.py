@@ -32,8 +32,11 @@ class Doors:
             "LABELLOOP_LOOPS_DIR": str(folder),
         }
 
-    def post(self, raw: bytes, media: str, path: str = "/v1/loops/pets/outputs") -> httpx.Response:
-        return httpx.post(self.url + path, content=raw, headers={**HEAD, "Content-Type": media}, timeout=60)
+    def post(
+        self, raw: bytes, media: str, path: str = "/v1/loops/pets/outputs", *, encoding: str = "identity"
+    ) -> httpx.Response:
+        headers = {**HEAD, "Content-Type": media, "Content-Encoding": encoding}
+        return httpx.post(self.url + path, content=raw, headers=headers, timeout=60)
 
     def run(self, name: str, raw: bytes | None, *words: str) -> tuple[int, Any, str]:
         """Run a command on a file with these bytes (None if it is there already)."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from console.local import folder, ports
+from console.local import folder, ports, start
 from console.local.leftovers import left_behind
 from console.local.options import UpOptions
 from console.local.postgres import Command
@@ -161,6 +161,8 @@ def test_an_up_reads_the_loops_here_or_those_of_its_earlier_start(
     monkeypatch.chdir(tmp_path)
     here, earlier = tmp_path / "labeling_configs", tmp_path / "earlier"
     assert find_loops_dir(None, Path("labeling_configs")) == here, "`labelloop init` will make it"
+    assert find_loops_dir(None, EXAMPLES) == EXAMPLES, "in a checkout these are the user's own loops"
+    monkeypatch.setattr(start, "IS_CHECKOUT", False)
     assert find_loops_dir(None, EXAMPLES) == here, "the installation's loops are not the user's"
     earlier.mkdir()
     assert find_loops_dir(None, earlier) == earlier
