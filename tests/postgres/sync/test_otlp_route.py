@@ -209,7 +209,12 @@ def test_refused_spans_are_counted_in_protobuf_too(intake: Intake) -> None:
         (b'{"resourceSpans": []}', "", 422, "no export request of traces in protobuf"),
         (b"plain", "gzip", 400, "is not gzip"),
         (gzip.compress(b"\n" * 100, mtime=0)[:-9], "gzip", 400, "is not gzip"),
-        (gzip.compress(bytes(8 << 20), mtime=0) + gzip.compress(bytes(1), mtime=0), "gzip", 413, "more than 8388608 bytes"),
+        (
+            gzip.compress(bytes(8 << 20), mtime=0) + gzip.compress(bytes(1), mtime=0),
+            "gzip",
+            413,
+            "more than 8388608 bytes",
+        ),
         (gzip.compress(bytes(64 << 20), mtime=0), "gzip", 413, "more than 8388608 bytes"),
         (b"", "br", 415, "Content-Encoding must be gzip or identity; it is 'br'"),
     ],
