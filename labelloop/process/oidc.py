@@ -1,11 +1,14 @@
 """An identity provider: it verifies bearer tokens (JWT) and logs people in, by OpenID Connect.
 
 Tokens are verified with the provider's public keys (JWKS). The keys are read again every KEYS_LAST_S seconds, and
-at once if a token names an unknown key. So the provider may rotate them at any time.
+at once if a token names an unknown key. So the provider may rotate them at any time. If the settings say so, it is
+asked by introspection (RFC 7662) whether it has revoked a token.
 """
 
 from __future__ import annotations
 
+import hashlib
+import math
 import threading
 import time
 from collections.abc import Mapping
@@ -35,6 +38,8 @@ KEYS_LAST_S = 600.0
 AGAIN_AFTER_S = 5.0
 """Seconds before the keys are read again because of an unknown one: bad tokens must not make us flood the provider."""
 TIMEOUT_S = 10.0
+MOST_ACTIVE = 10_000
+"""Tokens of which is remembered whether they are active."""
 LOGIN_SCOPE = "openid profile email"
 
 
@@ -46,21 +51,25 @@ class Provider:
         issuer = urlsplit(settings.oidc_issuer)
         if issuer.scheme != "https" and issuer.hostname not in ("localhost", "127.0.0.1"):
             raise SettingsError(f"LABELLOOP_OIDC_ISSUER must begin with https://; it is {settings.oidc_issuer!r}")
+        if settings.oidc_revoked_after_s < math.inf:
+            settings.require("oidc_client_id", "oidc_client_secret")
         self._settings = settings
         self._rules = claims.rules(settings.oidc_name_claim, settings.oidc_scopes_claim, settings.oidc_scopes)
         self._lock = threading.Lock()
         self._about: dict[str, Any] = {}
         self._keys: KeySet | None = None
         self._read_at = float("-inf")
+        self._active: dict[bytes, tuple[float, bool]] = {}
+        """The time of the provider's last word on a token and whether it is active, by the token's hash."""
 
     def identity(self, token: str) -> Identity | None:
         """Return the caller that the bearer token names; None if the token is not valid for this service.
 
-        Raises Busy if the provider does not answer and its keys are not known yet.
+        Raises Busy if the provider does not answer, and its keys or its word on this token are needed.
         """
         audience = self._settings.oidc_audience
         found = self._verify(token, audience) if audience and token.count(".") == 2 else None
-        return None if found is None else self._rules.identity(found)
+        return None if found is None or not self._is_active(token) else self._rules.identity(found)
 
     def is_known(self, token: str) -> bool:
         """Return whether the token is valid by the keys that were read last, without asking the provider."""
@@ -100,6 +109,37 @@ class Provider:
         if found is None or not secrets.get("nonce") or found.get("nonce") != secrets["nonce"]:
             return None
         return self._rules.identity(found, sent_by_browser=True)
+
+    def _is_active(self, token: str) -> bool:
+        """Return whether the token is not revoked, by the provider's word of the last `oidc_revoked_after_s` seconds.
+
+        True if the settings do not have the provider asked.
+        """
+        lasts_s, sha256 = self._settings.oidc_revoked_after_s, hashlib.sha256(token.encode()).digest()
+        if lasts_s == math.inf:
+            return True
+        said_at, is_active = self._active.get(sha256, (-math.inf, False))
+        now = time.monotonic()
+        if now - said_at > lasts_s:
+            is_active = self._introspect(token)
+            if len(self._active) >= MOST_ACTIVE:
+                self._active = {}
+            self._active[sha256] = now, is_active
+        return is_active
+
+    def _introspect(self, token: str) -> bool:
+        try:
+            endpoint = self._endpoint("introspection_endpoint")
+        except KeyError:
+            raise SettingsError(
+                "LABELLOOP_OIDC_REVOKED_AFTER_S is set, and the provider has no introspection_endpoint"
+            ) from None
+        try:
+            said = self._client("", "").introspect_token(endpoint, token=token, token_type_hint="access_token")
+            return _json(said).get("active") is True
+        except Exception as exc:  # as for a login
+            words = f"the identity provider does not say whether a token is active ({type(exc).__name__}); try again"
+            raise Busy(words) from exc
 
     def _client(self, redirect_uri: str, state: str) -> OAuth2Client:
         settings = self._settings

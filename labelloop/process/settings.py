@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -84,6 +85,8 @@ class Settings:
     """Claim whose values give scopes, such as scope, groups or roles."""
     oidc_scopes: str = ""
     """Scopes by value of that claim: `ml-team=review,promote; bots=submit,read`. Empty: the scopes' own names."""
+    oidc_revoked_after_s: float = math.inf
+    """Seconds after which a bearer token that the provider revoked is refused; inf: the provider is not asked."""
     review_url: str = ""
     """Address of the backend as browsers open it, for the provider's way back; empty: that of the request."""
     cors_origins: str = ""
@@ -153,7 +156,8 @@ class Settings:
 
     def to_env(self) -> dict[str, str]:
         """Return the same settings as environment variables, for a child process or for settings.env."""
-        return {"LABELLOOP_" + f.name.upper(): str(getattr(self, f.name) or "") for f in fields(self)}
+        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        return {"LABELLOOP_" + name.upper(): "" if value is None else str(value) for name, value in values}
 
 
 def read_file(path: Path) -> dict[str, str]:

@@ -19,7 +19,7 @@ from joserfc.jwk import KeySet, RSAKey
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
-AUDIENCE, CLIENT = "labelloop", "review-pages"
+AUDIENCE, CLIENT, SECRET = "labelloop", "review-pages", "clients-secret"
 
 
 @dataclass
@@ -32,6 +32,8 @@ class Provider:
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     key_reads: int = 0
     token_requests: int = 0
+    revoked: set[str] = field(default_factory=set)
+    introspections: int = 0
     is_away: bool = False
     token_answer: Any = None
     """A response of the token endpoint that is no token; None if it answers as it should."""
@@ -64,12 +66,21 @@ class Provider:
                 "jwks_uri": f"{self.url}/keys",
                 "authorization_endpoint": f"{self.url}/authorize",
                 "token_endpoint": f"{self.url}/token",
+                "introspection_endpoint": f"{self.url}/introspect",
             }
 
         @app.get("/keys")
         def keys() -> Any:
             self.key_reads += 1
             return KeySet([*self.keys]).as_dict(private=False)
+
+        @app.post("/introspect")
+        def introspect() -> Any:
+            self.introspections += 1
+            known = request.authorization
+            if known is None or (known.username, known.password) != (CLIENT, SECRET):
+                return {"error": "invalid_client"}, 401
+            return {"active": request.form["token"] not in self.revoked}
 
         @app.get("/authorize")
         def authorize() -> Response:

@@ -16,7 +16,7 @@ from labelloop.access.claims import rules
 from labelloop.errors import Busy, SettingsError
 from labelloop.process import oidc
 from labelloop.process.settings import Settings
-from tests.support.network.oidc_provider import AUDIENCE, Provider, a_provider, new_key
+from tests.support.network.oidc_provider import AUDIENCE, CLIENT, SECRET, Provider, a_provider, new_key
 
 
 @pytest.fixture
@@ -112,6 +112,43 @@ def test_while_the_provider_is_away_known_keys_serve_on(provider: Provider, monk
     assert ours_.identity(provider.token()) is not None
     provider.is_away = True
     assert ours_.identity(provider.token()) is not None
+
+
+def asking(provider: Provider, after_s: float, **changes: Any) -> oidc.Provider:
+    return ours(
+        provider,
+        **{"oidc_revoked_after_s": after_s, "oidc_client_id": CLIENT, "oidc_client_secret": SECRET, **changes},
+    )
+
+
+def test_a_token_that_the_provider_revokes_is_refused(provider: Provider) -> None:
+    at_once, later, never = asking(provider, 0.0), asking(provider, 600.0), ours(provider)
+    token, other = provider.token(), provider.token(sub="u2", preferred_username="dogs")
+    for ours_ in (at_once, later, never):
+        assert ours_.identity(token) is not None
+    assert provider.introspections == 2
+    provider.revoked.add(token)
+    assert [ours_.identity(token) is None for ours_ in (at_once, later, never)] == [True, False, False]
+    assert at_once.identity(other) is not None
+    assert provider.introspections == 4, "600 s have not passed"
+    assert later.identity(provider.token(exp=1)) is None
+    assert provider.introspections == 4, "only a valid token is asked about"
+
+
+def test_without_the_providers_word_no_token_passes(provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours_ = asking(provider, 0.0)
+    assert ours_.identity(provider.token()) is not None
+    provider.is_away = True
+    with pytest.raises(Busy, match="does not say whether a token is active"):
+        ours_.identity(provider.token())
+    provider.is_away = False
+    with pytest.raises(Busy, match="does not say"):
+        asking(provider, 0.0, oidc_client_secret="wrong").identity(provider.token())
+    with pytest.raises(SettingsError, match="not set: LABELLOOP_OIDC_CLIENT_SECRET"):
+        asking(provider, 0.0, oidc_client_secret="")
+    monkeypatch.setattr(oidc, "MOST_ACTIVE", 1)
+    for sub in ("a", "b", "c"):
+        assert ours_.identity(provider.token(sub=sub)) is not None
 
 
 def test_an_issuer_without_tls_a_wrong_name_and_an_unknown_scope_are_told(provider: Provider) -> None:
