@@ -104,9 +104,7 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
         key = f" (output {said['key']!r})" if said.get("key") else ""
         line = said["line"] if isinstance(said.get("line"), int) else None
         return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status, line=line)
-    is_problem = (
-        "error" in said or said.get("status") == status
-    )  # the form of RFC 9457, or that of an earlier labelloop
+    is_problem = "error" in said or said.get("status") == status  # an earlier labelloop, or RFC 9457
     if not is_problem or message.startswith(NO_ROUTE):
         return UsageError(
             f"{url} answers {status} and is not the intake (`labelloop up` prints the intake's address; it is "

@@ -115,9 +115,10 @@ class Provider:
 
         True if the settings do not have the provider asked.
         """
-        lasts_s, sha256 = self._settings.oidc_revoked_after_s, hashlib.sha256(token.encode()).digest()
+        lasts_s = self._settings.oidc_revoked_after_s
         if lasts_s == math.inf:
             return True
+        sha256 = hashlib.sha256(token.encode()).digest()
         said_at, is_active = self._active.get(sha256, (-math.inf, False))
         now = time.monotonic()
         if now - said_at > lasts_s:

@@ -93,7 +93,7 @@ def loop_of(database: Database, sent: Named) -> str:
     with database.transaction() as conn:
         loop = direct.loop_of(conn, sent.output_id)
     if loop is None or not caller().may_use(loop):
-        raise unknown(sent)
+        raise _unknown(sent)
     return loop
 
 
@@ -132,6 +132,21 @@ def read_name(sent: Mapping[str, Any]) -> Named:
     )
 
 
+def locked(conn: Conn, spec: LoopSpec, named: Named, source: str | None) -> Judged:
+    """Return the output that is named, with the locks that a change of its answers needs until the transaction ends.
+
+    `source`: the only source of outputs that the sender may name; None for any. Raises Refusal (404) if there is none.
+    """
+    output_id = named.output_id if named.key is None else direct.of_key(conn, spec.name, named.key)
+    # In the order of `take_in`: answers first, then the push that may be claiming the output now.
+    projects.lock_hop(conn, spec.name, "answers")
+    projects.lock_hop(conn, spec.name, "push")
+    output = None if output_id is None else direct.lock(conn, spec.name, output_id, source)
+    if output is None:
+        raise _unknown(named)
+    return output
+
+
 def store(conn: Conn, spec: LoopSpec, sent: Given, source: str | None = None) -> tuple[Judged, Current, bool]:
     """Store the answer, and resolve the output's answers. Returns the output, the reviewer's feedback as it counts now,
     and whether anything changed.
@@ -140,13 +155,7 @@ def store(conn: Conn, spec: LoopSpec, sent: Given, source: str | None = None) ->
     no such output, and InvalidOutput if the answer does not fit it.
     """
     instance = given.instance_of(spec.name)
-    output_id = sent.output_id if sent.key is None else direct.of_key(conn, spec.name, sent.key)
-    # In the order of `take_in`: answers first, then the push that may be claiming the output now.
-    projects.lock_hop(conn, spec.name, "answers")
-    projects.lock_hop(conn, spec.name, "push")
-    output = None if output_id is None else direct.lock(conn, spec.name, output_id, source)
-    if output is None:
-        raise unknown(sent)
+    output = locked(conn, spec, sent, source)
     correction = _correction(spec, output, sent)
     user, person = reviewer_of(conn, spec.name, instance, sent.reviewer_id)
     before = direct.feedback(conn, instance, output.id, user)
@@ -243,7 +252,7 @@ def _login(value: object) -> str:
     return login
 
 
-def unknown(sent: Named) -> Refusal:
+def _unknown(sent: Named) -> Refusal:
     """Return the refusal of an output that does not exist."""
     if sent.key is not None:
         return Refusal(404, f"no output {sent.key!r} in this loop", path="key")

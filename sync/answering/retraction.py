@@ -24,7 +24,7 @@ from labelloop.store.questions import routed
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import jobs, pool, projects
 from labelloop.store.tables import outputs as output_store
-from sync.answering.feedback import Named, invalid, loop_of, read_name, reviewer_of, unknown
+from sync.answering.feedback import Named, invalid, locked, loop_of, read_name, reviewer_of
 from sync.callers import Callers
 from sync.intake.asking import Refusal, active_spec, caller, protect
 from sync.pull.resolve import resolve
@@ -68,13 +68,7 @@ def retract(conn: Conn, spec: LoopSpec, named: Named, source: str | None = None)
     there is no such output or the reviewer never answered it over HTTP, 403 if the answer came from Label Studio.
     """
     instance = given.instance_of(spec.name)
-    output_id = named.output_id if named.key is None else direct.of_key(conn, spec.name, named.key)
-    # In the order of `take_in`, as for an answer.
-    projects.lock_hop(conn, spec.name, "answers")
-    projects.lock_hop(conn, spec.name, "push")
-    output = None if output_id is None else direct.lock(conn, spec.name, output_id, source)
-    if output is None:
-        raise unknown(named)
+    output = locked(conn, spec, named, source)
     user, person = reviewer_of(conn, spec.name, instance, named.reviewer_id)
     if person.email is not None and direct.is_answered_in_label_studio(conn, instance, output.id, person.email):
         raise Refusal(403, "this feedback came from Label Studio: delete the annotation there", path="reviewer_id")

@@ -1,4 +1,4 @@
-"""Recorded chat completions in a file become outputs, and each line that is none is told by itself."""
+"""Recorded chat completions in a file become outputs. Each line that cannot is refused alone."""
 
 from __future__ import annotations
 
