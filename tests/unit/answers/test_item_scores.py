@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from labelloop.answers.item_scores import item_score
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import canonical, read_number, write_number
+from labelloop.labeling.kinds import canonical
+from labelloop.labeling.kinds.number import read_number, write_number
 from tests.support.data.answers import LABELS, NUMBERS, SPANS, TAGS, config
 
 
