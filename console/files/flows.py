@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import yaml
 
 from labelloop.errors import InvalidOutput, SpecError, UsageError
-from labelloop.formats import a2i
-from labelloop.formats.a2i import Rule
+from labelloop.outputs.formats import a2i
+from labelloop.outputs.formats.a2i import Rule
 from labelloop.reading import strict_json
 from labelloop.spec.trigger import compile_trigger
 
@@ -30,15 +31,15 @@ def written(rule: Rule, into: Path | None) -> str:
     """Return the lines of a loop.yaml with the rule; or the text of the file `into` with its trigger and audit
     replaced. All else in the file stays, comments too. Raises UsageError if the file has no trigger.
     """
-    made = {} if rule.trigger is None else {"trigger": rule.trigger}
     shares = {} if rule.audit is None else {"audit": f"{rule.audit:g}"}
     if into is None:
-        trigger = "".join(f"  trigger: {_block(text, 4)}\n" for text in made.values())
-        return f"{TOP}:\n{trigger}" + "".join(f"  audit: {share}\n" for share in shares.values())
+        made = shares if rule.trigger is None else {"trigger": _block(rule.trigger, 4), **shares}
+        return f"{TOP}:\n" + "".join(f"  {name}: {value}\n" for name, value in made.items())
+    made = shares if rule.trigger is None else {"trigger": json.dumps(rule.trigger, ensure_ascii=False), **shares}
     text = into.read_text(encoding="utf-8")
     found = _nodes(text, into)
     edits = []
-    for name, value in [*((name, _block(text_, 4)) for name, text_ in made.items()), *shares.items()]:
+    for name, value in made.items():
         if name in found:
             edits.append((*found[name], value))
         elif "trigger" in found:

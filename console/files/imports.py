@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from labelloop.errors import InvalidOutput, UsageError
-from labelloop.formats import argilla, coco, conll, docbin, label_studio, prodigy, rows, spacy
-from labelloop.formats.items import Bad, How, Item, Read, Tally
+from labelloop.outputs.formats import argilla, coco, conll, docbin, label_studio, prodigy, rows, spacy
+from labelloop.outputs.formats.items import Bad, How, Item, Read, Tally
 from labelloop.reading import strict_json
 from labelloop.reading.json_parts import parts
 from labelloop.reading.tables import csv_rows, lines_of, parquet_rows
@@ -43,8 +43,9 @@ class File:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def items(self, tally: Tally, progress: Progress = lambda _: None) -> Read:
-        """Yield the items and what is none. `tally` gets what the loop cannot hold. Raises UsageError if the file cannot be
-        read at all.
+        """Yield the items, and each bad part in its place. `tally` gets what the loop cannot hold.
+
+        Raises UsageError if the file cannot be read at all.
         """
         try:
             if self.format == "hf":
@@ -176,7 +177,7 @@ def _value(raw: bytes) -> Any:
 
 
 class _Places:
-    """Where the annotations of a COCO file are: 24 bytes for each of them in memory."""
+    """Places of the annotations in a COCO file; each takes 24 bytes of memory."""
 
     def __init__(self) -> None:
         self._of: dict[Any, array[int]] = {}

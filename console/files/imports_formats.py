@@ -16,4 +16,4 @@ FORMATS: Mapping[str, str] = {
     "prodigy": "annotations of Prodigy, as `prodigy db-out` writes them",
     "argilla": "records of Argilla, as `Dataset.records.to_json` writes them",
 }
-"""What each format is, by its name."""
+"""Description of each format, by its name."""

@@ -1,4 +1,4 @@
-"""Given: an answer that came over HTTP or from a file, and not from Label Studio, kept as the result of an annotation. Pure.
+"""Given: an answer that came over HTTP or from a file, kept as the result of an annotation. Pure.
 
 It is kept as it was given, so that it can be read with a later form too. Many forms have no control for a comment, or
 for a rejection without a correction. A loop's answers over HTTP have a project of their own (`instance`),
@@ -40,8 +40,8 @@ def encode(
 ) -> list[dict[str, Any]]:
     """Return the result; `read` is its inverse.
 
-    `approval` is None where there is nothing to approve: the output has no label. `kept`: the answer as another tool had
-    it, which is stored beside ours.
+    `approval` is None where there is nothing to approve: the output has no label. `kept`: the answer as another tool
+    had it, which is stored beside ours.
     """
     value = {"approval": approval, "correction": correction, "comment": comment}
     return [{"from_name": "labelloop", "type": TYPE, "value": value}, *kept]

@@ -1,8 +1,8 @@
 """JSON parts: the elements of the lists in a large JSON file, one after the other, each with its line.
 
-A file is either a list of elements, or an object with lists of elements, such as COCO's `images` and `annotations`. Only
-one element is in memory at a time. An element that is not JSON in itself does not end the reading if its brackets and
-quotation marks fit.
+A file is either a list of elements, or an object with lists of elements, such as COCO's `images` and `annotations`.
+Only one element is in memory at a time. An element that is not JSON in itself does not end the reading if its brackets
+and quotation marks fit.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def parts(file: BinaryIO, name: str) -> Iterator[Part]:
 class _Scanner:
     """A position in the file. `_buffer` holds what is read from `_start` on, and `_at` is the position in it.
 
-    What was read already is forgotten when more is read, not before: to copy the buffer for each element would be slow.
+    The buffer is cut only when more is read: to copy it for each element would be slow.
     """
 
     def __init__(self, file: BinaryIO, name: str) -> None:
@@ -109,7 +109,7 @@ class _Scanner:
                 return
 
     def value(self, section: str, ends: bytes) -> Part:
-        """Return the value that begins here; `ends` has the characters that may follow it. Stops before that character."""
+        """Return the value that begins here. `ends` has the characters that may follow it; it stops before them."""
         self._peek()
         line, offset = self._line, self._start + self._at
         depth, at = 0, self._at

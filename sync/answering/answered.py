@@ -16,9 +16,10 @@ from typing import IO, Any
 
 from labelloop.answers import given
 from labelloop.errors import InvalidOutput, UsageError
-from labelloop.formats import coco, conll, hugging_face, label_studio, rows
-from labelloop.formats.items import How, Tally
-from labelloop.labeling.controls import Kind
+from labelloop.labeling.controls import ControlTag, Kind
+from labelloop.labeling.kinds import form
+from labelloop.outputs.formats import coco, conll, hugging_face, label_studio, rows
+from labelloop.outputs.formats.items import How, Tally
 from labelloop.reading import paths, strict_json
 from labelloop.reading.paths import value_at
 from labelloop.spec.loop import LoopSpec
@@ -31,7 +32,9 @@ NO_SIZE = "pictures whose size in pixels is not known: put it into data.width an
 Rows = Iterator[dict[str, Any]]
 FORMATS = ("label-studio", "coco", "conll", "csv", "ndjson", "parquet", "hf")
 """Names of the formats; hf is a folder."""
-ONE_ANSWER = ("coco", "conll")
+_HOLDS = {"coco": Kind.REGIONS, "conll": Kind.SPANS}
+"""Kind of answer that a format holds, if it holds one kind only."""
+ONE_ANSWER = tuple(_HOLDS)
 """Formats that hold one answer for an item."""
 
 
@@ -40,12 +43,14 @@ def check(spec: LoopSpec, name: str, *, each_person: bool) -> None:
     if name not in FORMATS:
         raise UsageError(f"--format: no {name[:40]!r} of answers; there are: {', '.join(FORMATS)}")
     if each_person and name in ONE_ANSWER:
-        raise UsageError(f"--each-person: {name} holds one answer for an item; label-studio and the tables hold several")
-    kind = spec.config.kind
-    if name == "conll" and kind is not Kind.SPANS:
-        raise UsageError(f"--format conll holds spans of a text; the answer of this loop is {kind.words}")
-    if name == "coco" and kind in (Kind.LABEL, Kind.LABELS, Kind.SPANS, Kind.NUMBER):
-        raise UsageError(f"--format coco holds regions of pictures; the answer of this loop is {kind.words}")
+        raise UsageError(
+            f"--each-person: {name} holds one answer for an item; label-studio and the tables hold several"
+        )
+    if name in _HOLDS:
+        try:
+            How(spec.config).part(_HOLDS[name])
+        except InvalidOutput as exc:
+            raise UsageError(f"--format {name}: {exc}") from None
 
 
 def write(database: Database, spec: LoopSpec, name: str, output: IO[bytes], *, each_person: bool) -> Tally:
@@ -122,7 +127,7 @@ def _conll(found: Rows, how: How, output: IO[bytes], tally: Tally, each_person: 
 
 def _coco(found: Rows, how: How, output: IO[bytes], tally: Tally, each_person: bool) -> None:
     """Write pictures and annotations; the latter wait in a temporary file, since they are a list of their own."""
-    writer, shown = coco.Writer(tally), how.shown
+    writer, shown = coco.Writer(tally), how.part(Kind.REGIONS).data_field or how.shown
     with tempfile.TemporaryFile() as waiting:
         output.write(b'{"info": {"description": "exported by labelloop"}, "licenses": [], "images": [')
         number = 0
@@ -134,8 +139,11 @@ def _coco(found: Rows, how: How, output: IO[bytes], tally: Tally, each_person: b
                 continue
             number += 1
             address = str(paths.value_at(row["data"], shown))
-            output.write((b",\n" if number > 1 else b"\n") + _json(writer.image(number, address, *size) | {"key": row["key"]}))
-            for annotation in writer.annotations(strict_json.loads(row["answer"].encode()), number, *size):
+            output.write(
+                (b",\n" if number > 1 else b"\n") + _json(writer.image(number, address, *size) | {"key": row["key"]})
+            )
+            regions = strict_json.loads((_part(row["answer"], how.part(Kind.REGIONS), how) or "[]").encode())
+            for annotation in writer.annotations(regions, number, *size):
                 waiting.write(between + _json(annotation))
                 between = b",\n"
         output.write(b'\n], "annotations": [\n')
@@ -144,10 +152,17 @@ def _coco(found: Rows, how: How, output: IO[bytes], tally: Tally, each_person: b
         output.write(b'\n], "categories": ' + _json(writer.categories()) + b"}\n")
 
 
+def _part(answer: str, control: ControlTag, how: How) -> str | None:
+    """Return the answer of one control of the form."""
+    return form.part_of(control, answer) if how.config.answer.parts else answer
+
+
 def _size(row: Mapping[str, Any]) -> tuple[float, float] | None:
     """Return width and height of the picture in pixels, from the results of Label Studio or from the data."""
     sizes = [
-        (region.get("original_width"), region.get("original_height")) for one in row["answers"] for region in one["result"]
+        (region.get("original_width"), region.get("original_height"))
+        for one in row["answers"]
+        for region in one["result"]
     ]
     sizes.append((value_at(row["data"], "width"), value_at(row["data"], "height")))
     for width, height in sizes:
@@ -209,9 +224,10 @@ def _shards(found: Rows, how: How, folder: Path, each_person: bool) -> dict[str,
                 of_split = [row for row in some if hugging_face.split_of(row) == split]
                 if not of_split:
                     continue
-                if split not in writers or counts[split] // hugging_face.ROWS_A_FILE != (
-                    counts[split] - 1
-                ) // hugging_face.ROWS_A_FILE:
+                if (
+                    split not in writers
+                    or counts[split] // hugging_face.ROWS_A_FILE != (counts[split] - 1) // hugging_face.ROWS_A_FILE
+                ):
                     if split in writers:
                         writers[split].close()
                     path = folder / hugging_face.file_of(split, counts[split] // hugging_face.ROWS_A_FILE)

@@ -1,8 +1,8 @@
 """Importing: store the items of a file with the answers of people, each once.
 
-An item becomes an output, if its key is new, and an answer becomes a version of an annotation, like an answer over HTTP.
-A file may be imported again at any time: what is stored adds nothing, and an answer that the person has changed since
-stays as it is.
+An item becomes an output, if its key is new, and an answer becomes a version of an annotation, like an answer over
+HTTP. A file may be imported again at any time: what is stored adds nothing, and an answer that the person has changed
+since stays as it is.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from labelloop.answers.annotations import Annotation, clean
 from labelloop.answers.people import LONGEST_NAME, Person
 from labelloop.answers.unreadable import why_unreadable
 from labelloop.errors import InvalidOutput
-from labelloop.formats.items import Bad, Given, Item
-from labelloop.labeling import results
+from labelloop.labeling import kinds, results
 from labelloop.labeling.config import APPROVE, REJECT
-from labelloop.labeling.structured import nearest_answer
+from labelloop.labeling.controls import Kind
 from labelloop.outputs import fitting, reading
+from labelloop.outputs.formats.items import Bad, Given, Item
 from labelloop.queue import lanes
 from labelloop.reading import fields as fields_
 from labelloop.reading import paths, quick_json, strict_json
 from labelloop.reading.ids import AnnotationId, UserId
 from labelloop.reading.plain import plain
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.trigger import Trigger
 from labelloop.store.database import Conn
 from labelloop.store.pipelines import direct, imported
 from labelloop.store.pipelines.imported import Known, Version
@@ -92,11 +93,12 @@ class _Answer:
 
 
 def prepare(
-    spec: LoopSpec, item: Item, now: datetime, person: str, source: str | None
+    spec: LoopSpec, item: Item, now: datetime, person: str, source: str | None, sends: Trigger | None = None
 ) -> tuple[Ready | None, list[Bad]]:
     """Return the item as it can be stored, and what of it cannot. Pure.
 
-    `person`: who gave the answers that name nobody. `source`: the source of outputs that name none.
+    `person`: who gave the answers that name nobody. `source`: the source of outputs that name none. `sends` is the
+    compiled trigger, if the caller already has it.
     """
     try:
         body = {**item.output, **({"source": source} if source and "source" not in item.output else {})}
@@ -107,7 +109,7 @@ def prepare(
         return None, [Bad.of(item.line, exc, item.output.get("key"))]
     except UnicodeEncodeError:
         return None, [Bad(item.line, None, "", "holds half of a surrogate pair")]
-    row = Row.of(output, lanes.place(output, spec))
+    row = Row.of(output, lanes.place(output, spec, sends))
     answers, bad = list[Given](), list[Bad]()
     for one in item.answers:
         try:
@@ -135,10 +137,23 @@ def _fitting(spec: LoopSpec, row: Row, given: Given, now: datetime, person: str)
     elif answer is not None and spec.config.answer is spec.config.verdict and answer in (APPROVE, REJECT):
         answer, approval = None, answer == APPROVE
     elif answer is not None:
-        answer = fitting.answer("answer", answer, row.output.data, spec.config, dict.fromkeys(spec.labels))
+        answer = _canonical(spec, row, answer)
     if result is None and answer is None and row.placement.label is None:
         raise InvalidOutput("approval", "there is no label of a model to approve or reject")
     return replace(given, person=login, answer=answer, approval=approval, result=result)
+
+
+def _canonical(spec: LoopSpec, row: Row, answer: Any) -> str | None:
+    """Return the answer in the form of the tables. Raises InvalidOutput if the loop has no such answer."""
+    control, data = spec.config.answer, row.output.data
+    if control.kind is Kind.LABEL:
+        return fitting.answer("answer", answer, data, spec.config, dict.fromkeys(spec.labels))
+    try:
+        canonical = kinds.canonical(control, answer)
+        kinds.of(control).fits(control, canonical, data)
+    except ValueError as exc:
+        raise InvalidOutput("answer", str(exc)) from None
+    return canonical
 
 
 def store(conn: Conn, spec: LoopSpec, items: Sequence[Ready]) -> Imported:
@@ -202,7 +217,7 @@ def _joins(spec: LoopSpec, item: Ready, stored: Known, found: Imported) -> bool:
 
 
 def _result(spec: LoopSpec, output: Known, given: Given) -> list[dict[str, Any]]:
-    """Return the answer as it is stored: what it says about the output's label, and the result that it was read from."""
+    """Return the answer as it is stored: what it says about the output's label, and the result it was read from."""
     if given.result is not None:
         read = results.read(spec.config, given.result, output.label)
         correction = read.label if read.approval is None else read.correction
@@ -210,7 +225,7 @@ def _result(spec: LoopSpec, output: Known, given: Given) -> list[dict[str, Any]]
     if given.answer is None:
         return kept_answers.encode(given.approval, None, given.comment)
     config, label = spec.config, output.label
-    model = label if label is None or config.answer is config.verdict else nearest_answer(config.answer, label)
+    model = label if label is None or config.answer is config.verdict else kinds.nearest_answer(config.answer, label)
     if model is None:
         return kept_answers.encode(None if label is None else False, given.answer, given.comment)
     approval = given.answer == model

@@ -17,13 +17,13 @@ from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
     from console.files.imports import File
-    from labelloop.formats.items import Bad, Tally
+    from labelloop.outputs.formats.items import Bad, Tally
     from labelloop.spec.loop import LoopSpec
     from sync.answering.importing import Imported, Ready
 
 ITEMS = 200
 """Items of one transaction."""
-MOST = 1_000
+MOST_LISTED = 1_000
 """Parts that cannot be imported and are kept for the report."""
 SHOWN = 20
 
@@ -50,7 +50,9 @@ def _options(command: Command) -> Command:
         click.option(
             "--control", "controls", multiple=True, metavar="THEIRS=OURS", help="The loop's control for theirs."
         ),
-        click.option("--person", default="import", show_default=True, help="Who gave the answers that name nobody."),
+        click.option(
+            "--person", default="import", show_default=True, help="Login of the person for answers that name nobody."
+        ),
         click.option("--name", "names", multiple=True, metavar="THEIRS=LOGIN", help="Login of a person of the file."),
         click.option("--media", default="", help="Beginning of the address of each picture, before its file's name."),
         click.option(
@@ -73,7 +75,7 @@ def _command(name: str, what: str) -> click.Command:
     def run(settings: Settings, **given: Any) -> None:
         _import(settings, name, **given)
 
-    return click.command(name, help=f"Import {what}.", short_help=what)(run)  # type: ignore[arg-type]
+    return click.command(name, help=f"Import {what}.", short_help=what)(run)
 
 
 for _name, _what in FORMATS.items():
@@ -94,7 +96,7 @@ def _import(
     as_json: bool,
     **of_file: Any,
 ) -> None:
-    from labelloop.formats.items import Tally
+    from labelloop.outputs.formats.items import Tally
     from labelloop.store.tables import loops
     from sync.answering.importing import Imported
 
@@ -136,8 +138,8 @@ def _file(
     encoding: str | None,
 ) -> File:
     from console.files.imports import File
-    from labelloop.formats.items import How
-    from labelloop.formats.rows import read_map
+    from labelloop.outputs.formats.items import How
+    from labelloop.outputs.formats.rows import read_map
 
     if maps and format_ not in ("csv", "jsonl", "parquet", "hf"):
         raise UsageError(f"--map is for tables and JSON lines; {format_} has fields of its own")
@@ -167,16 +169,16 @@ def _ready(
     from dataclasses import replace
     from datetime import UTC, datetime
 
-    from labelloop.formats.items import Bad
+    from labelloop.outputs.formats.items import Bad
     from sync.answering.importing import prepare
 
-    now = datetime.now(UTC)
+    now, sends = datetime.now(UTC), spec.sends
     for one in file.items(tally, done):
         if isinstance(one, Bad):
             bad.append(one)
             continue
         answers = [replace(given, person=_login(given.person, logins)) for given in one.answers]
-        ready, faults = prepare(spec, replace(one, answers=answers), now, person, source)
+        ready, faults = prepare(spec, replace(one, answers=answers), now, person, source, sends)
         bad += faults
         if ready is not None:
             yield ready
@@ -207,8 +209,8 @@ def _store(db: Any, spec: LoopSpec, batch: list[Ready], *, skip_bad: bool) -> Im
         found = store(conn, spec, batch)
         if found.bad and not skip_bad:
             raise Failed(
-                f"{words(found.bad[0])}. Lines {batch[0].line} to {batch[-1].line} are not stored; those before them are. "
-                "Correct it and import the file again, or pass --skip-bad"
+                f"{words(found.bad[0])}. Lines {batch[0].line} to {batch[-1].line} are not stored; those before them "
+                "are. Correct it and import the file again, or pass --skip-bad"
             )
         return found
 
@@ -226,7 +228,7 @@ def _report(found: Imported, left_out: Tally, *, stored: bool, only_check: bool,
     }  # fmt: skip
     held = {why: n for why, n in left_out.items() if n}
     if as_json:
-        show({**counts, "left_out": held, "problems": [plain(one) for one in found.bad[:MOST]]}, as_json=True)
+        show({**counts, "left_out": held, "problems": [plain(one) for one in found.bad[:MOST_LISTED]]}, as_json=True)
     else:
         show({"answers": found.answers, "refused": len(found.bad)} if only_check else counts, as_json=False)
         for why, n in sorted(held.items()):
@@ -237,7 +239,7 @@ def _report(found: Imported, left_out: Tally, *, stored: bool, only_check: bool,
         if not as_json:
             to_stderr("\n".join(map(words, found.bad[:SHOWN])))
             if (more := len(found.bad) - SHOWN) > 0:
-                to_stderr(f"and {more:,} more; --json lists the first {MOST:,}")
+                to_stderr(f"and {more:,} more; --json lists the first {MOST_LISTED:,}")
         parts = "1 part" if len(found.bad) == 1 else f"{len(found.bad):,} parts"
         hint = "" if stored or only_check else "; nothing is stored: correct it, or pass --skip-bad to import the rest"
         raise Failed(f"{parts} of the file cannot be imported{hint}")
@@ -266,7 +268,7 @@ def a2i(file: Path, into: Path | None) -> None:
     Each condition that a trigger cannot say is named with the reason, and the exit status is then 1.
     """
     from console.files.flows import rule_in, written
-    from labelloop.formats.a2i import KEY_FIELD, WORD_FIELD
+    from labelloop.outputs.formats.a2i import KEY_FIELD, WORD_FIELD
 
     rule = rule_in(file)
     text = written(rule, into)
@@ -277,7 +279,8 @@ def a2i(file: Path, into: Path | None) -> None:
         to_stderr(f"{into} has the trigger; check it with `labelloop spec check {into.parent}`")
     if rule.trigger is not None and (KEY_FIELD in rule.trigger or WORD_FIELD in rule.trigger):
         to_stderr(
-            f"it reads {KEY_FIELD} and {WORD_FIELD}: submit each pair of a key and a value as an output with these fields"
+            f"it reads {KEY_FIELD} and {WORD_FIELD}: submit each pair of a key and a value as an output with these "
+            "fields"
         )
     for place, why in rule.left_out:
         to_stderr(f"left out: {place}: {why}")

@@ -196,8 +196,10 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
     show_default=True,
     help="ndjson, csv, parquet, otlp, sft, dpo; of answers: label-studio, coco, conll, hf.",
 )
-@click.option("--answers", is_flag=True, help="With ndjson, csv, parquet: a row for each answered output, with its data.")
-@click.option("--each-person", is_flag=True, help="Of answers: the answer of each person, and not only the agreed one.")
+@click.option(
+    "--answers", is_flag=True, help="With ndjson, csv, parquet: a row for each answered output, with its data."
+)
+@click.option("--each-person", is_flag=True, help="For answers: add the answer of each person to the agreed one.")
 @click.option("--since", help="Cursor of an earlier export: only rows that changed or were deleted since.")
 @click.option(
     "--cursor",
@@ -233,7 +235,8 @@ def export(
     if answers or name in OF_ANSWERS:
         if since is not None or cursor is not None:
             raise UsageError("--since and --cursor are for feedback; answers are exported in full")
-        return _export_answers(settings, name, output, loop, each_person=each_person)
+        _export_answers(settings, name, output, loop, each_person=each_person)
+        return
     if each_person:
         raise UsageError("--each-person needs --answers, or one of the formats label-studio and hf")
     if cursor is not None and since is None and cursor.exists():

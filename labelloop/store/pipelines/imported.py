@@ -1,4 +1,6 @@
-"""Statements about answers that come from a file. The caller owns the transaction and holds the lock of the loop's answers."""
+"""Statements about answers that come from a file. The caller owns the transaction and holds the lock of the loop's
+answers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Label Studio: tasks with predictions and annotations, as its exports JSON and JSON_MIN have them, and as it imports them.
+"""Label Studio: tasks with predictions and annotations, as its exports JSON and JSON_MIN have them, and its import.
 
 JSON: https://labelstud.io/guide/task_format. JSON_MIN has one object for each annotation: the fields of the data, and
 each control's answer under the control's name. It names people by number, and has no predictions and no names of them.
@@ -11,15 +11,16 @@ from datetime import datetime
 from typing import Any
 
 from labelloop.errors import InvalidOutput
-from labelloop.formats.items import Given, How, Item, Row, Tally, time_of
 from labelloop.labeling import results
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.form_xml import OURS
+from labelloop.outputs.formats.items import Given, How, Item, Row, Tally, time_of
 from labelloop.reading import fields
 
 KEY = OURS + "key"
 """Field in the data of a task of ours, and in the `meta` of our exports, with the output's key."""
 SKIPPED = "skipped tasks, which are no answer"
+NUMBERS = "predictions of which the export has only the number: make an export snapshot that includes predictions"
 OLDER = "predictions of a task besides its newest"
 NAMELESS = "annotations whose author is only a number: they are by `user N`"
 RELATIONS = "relations between regions, which stay in the stored result only"
@@ -30,7 +31,7 @@ _TYPES = {"Choices": "choices", "Taxonomy": "taxonomy", "Number": "number", "Rat
 
 
 def read(task: Row, line: int, how: How, tally: Tally) -> Item:
-    """Return the item in a task of either export. Raises InvalidOutput with the path of what is wrong."""
+    """Return the item in a task of either export. Raises InvalidOutput with the path of the wrong part."""
     if isinstance(task.get("data"), Mapping):
         return _whole(task, line, how, tally)
     if "annotations" in task or "predictions" in task:
@@ -47,7 +48,7 @@ def _whole(task: Row, line: int, how: How, tally: Tally) -> Item:
     if how.as_predictions:
         _predict(output, annotations, how, tally)
     else:
-        _predict(output, _objects(task, "predictions"), how, tally)
+        _predict(output, _predictions(task, tally), how, tally)
     answers = []
     for i, one in enumerate([] if how.as_predictions else annotations):
         if one.get("was_cancelled"):
@@ -55,6 +56,15 @@ def _whole(task: Row, line: int, how: How, tally: Tally) -> Item:
             continue
         answers.append(_given(f"annotations[{i}]", one, how, tally))
     return Item(line, output, answers)
+
+
+def _predictions(task: Row, tally: Tally) -> list[Row]:
+    """Return the predictions; the usual export has only their numbers."""
+    found = task.get("predictions") or []
+    if isinstance(found, list) and all(isinstance(one, int) for one in found):
+        tally[NUMBERS] += len(found)
+        return []
+    return _objects(task, "predictions")
 
 
 def _name(task: Row) -> str | None:
@@ -191,7 +201,7 @@ def write(row: Row, how: How, *, each_person: bool) -> dict[str, Any]:
     """Return an answered output as a task that Label Studio imports.
 
     The consensus is one annotation without an author; with `each_person` each person's answer is one. `row` is as in
-    labelloop/formats/rows.py.
+    labelloop/outputs/formats/rows.py.
     """
     config, model = how.config, row["model_label"]
     task: dict[str, Any] = {"data": dict(row["data"]), "meta": {KEY: row["key"]}}

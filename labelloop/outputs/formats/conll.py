@@ -1,8 +1,8 @@
 """CoNLL: one token a line with its tags in columns, the last of which names the entities; a blank line ends a sentence.
 
-Format: Tjong Kim Sang and De Meulder 2003 (https://aclanthology.org/W03-0419). The tags may be of IOB1, BIO (IOB2), BIOES
-or BILOU: one reader does for all of them. A file has neither the blanks between the tokens nor keys and people. Our
-export puts key and text into the line -DOCSTART-, which readers of the format skip, so that nothing is lost.
+Format: Tjong Kim Sang and De Meulder 2003 (https://aclanthology.org/W03-0419). The tags may be of IOB1, BIO (IOB2),
+BIOES or BILOU: one reader does for all of them. A file has neither the blanks between the tokens nor keys and people.
+Our export puts key and text into the line -DOCSTART-, which readers of the format skip, so that nothing is lost.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from labelloop.errors import InvalidOutput
-from labelloop.formats.items import Bad, Given, How, Item, Read, Row, Tally, claimed, put
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import Span, read_spans
+from labelloop.labeling.kinds import form
+from labelloop.labeling.kinds.spans import Span, read_spans
+from labelloop.outputs.formats.items import Bad, Given, How, Item, Read, Row, Tally, claimed, put
 from labelloop.reading.paths import value_at
 
 START = "-DOCSTART-"
 BLANKS = "blanks between tokens: each becomes one blank"
 CUT = "spans that begin or end within a token, which are widened to whole tokens"
 OVERLAPS = "spans that overlap a longer one: a token has one tag"
+LABEL = "labels with blanks, which get _ in their place"
+OTHER_PARTS = "answers to the other controls of the form"
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _BEGINS, _ENDS = "BSU", "SUEL"
 _PREFIXES = "BIOESUL"
@@ -45,8 +48,7 @@ def read(lines: Iterable[str], how: How, tally: Tally) -> Read:
 
     Raises InvalidOutput if the answers of the loop are no spans.
     """
-    if how.kind is not Kind.SPANS:
-        raise InvalidOutput("", f"CoNLL holds spans; the answer of this loop is {how.kind.words}")
+    how.part(Kind.SPANS)
     for number, text in enumerate(_texts(lines), start=1):
         if text.faults:
             yield from (Bad(line, text.key, "", why) for line, why in text.faults)
@@ -94,11 +96,12 @@ def _item(text: _Text, number: int, how: How, tally: Tally) -> Item:
     whole, places = _places(text)
     tally[BLANKS] += text.given is None
     spans = [list(span) for span in spans_of([tag for _, tag in text.tokens], places)]
+    answer = how.answer(lambda control: spans if control.kind is Kind.SPANS else None)
     data = put({}, how.shown, whole)
-    output: dict[str, Any] = {"key": how.key_of(data, text.key, number), "data": data}
+    output: dict[str, Any] = {"key": how.key_of(data, text.key, number=number), "data": data}
     if how.as_predictions:
-        return Item(text.line, claimed(how, output, spans))
-    return Item(text.line, output, [Given(None, spans)])
+        return Item(text.line, claimed(how, output, answer))
+    return Item(text.line, output, [Given(None, answer)])
 
 
 def _places(text: _Text) -> tuple[str, list[tuple[int, int]]]:
@@ -141,24 +144,28 @@ def spans_of(tags: Sequence[str], places: Sequence[tuple[int, int]]) -> list[Spa
 # -- writing -----------------------------------------------------------------------------------------------------
 
 
-def write(row: Row, how: How, tally: Tally, answer: str | None = None) -> str:
-    """Return the lines of an answered text, in BIO. `row` is as in labelloop/formats/rows.py; `answer`: in place of its
-    consensus.
+def write(row: Row, how: How, tally: Tally) -> str:
+    """Return the lines of an answered text, in BIO. `row` is as in labelloop/outputs/formats/rows.py.
+
+    Raises InvalidOutput if it has no text.
     """
-    text = value_at(row["data"], how.config.text_field or "")
+    control = how.part(Kind.SPANS)
+    text = value_at(row["data"], control.data_field)
     if not isinstance(text, str):
-        raise InvalidOutput("data", f"has no text in {how.config.text_field!r}")
+        raise InvalidOutput("data", f"has no text in {control.data_field!r}")
+    given = form.part_of(control, row["answer"]) if how.config.answer.parts else row["answer"]
     places = [match.span() for match in _TOKEN.finditer(text)]
     tags = ["O"] * len(places)
-    given = row["answer"] if answer is None else answer
-    for span in sorted(read_spans(given), key=lambda one: (one.start - one.end, one)):
+    for span in sorted(read_spans(given or "[]"), key=lambda one: (one.start - one.end, one)):
         inside = [i for i, (start, end) in enumerate(places) if start < span.end and span.start < end]
         if not inside or any(tags[i] != "O" for i in inside):
             tally[OVERLAPS] += 1
             continue
-        tally[CUT] += places[inside[0]][0] < span.start or span.end < places[inside[-1]][1]
+        tally[CUT] += places[inside[0]][0] != span.start or span.end != places[inside[-1]][1]
         for i in inside:
             tags[i] = f"{'B' if i == inside[0] else 'I'}-{'_'.join(span.label.split())}"
+        tally[LABEL] += bool(span.label.split()[1:])
+    tally[OTHER_PARTS] += len(how.parts) > 1
     lines = [f"{START} key={quote(row['key'], safe='')} text={quote(text, safe='')} O", ""]
     lines += [f"{text[start:end]} -X- -X- {tag}" for (start, end), tag in zip(places, tags, strict=True)]
     return "\n".join(lines) + "\n\n"

@@ -1,8 +1,8 @@
 """DocBin: read the documents of spaCy's binary format (`.spacy`) without spaCy. Pure.
 
-Format: spaCy 3, spacy/tokens/_serialize.py (DocBin, version 0.1): a message of MessagePack, compressed by zlib, with the
-attributes of all tokens as 64-bit numbers. Texts are numbers too: their hash, MurmurHash64A of Austin Appleby with the
-seed 1, leads back to the text in the list `strings`; a few hundred names of spaCy have small numbers instead.
+Format: spaCy 3, spacy/tokens/_serialize.py (DocBin, version 0.1): a message of MessagePack, compressed by zlib, with
+the attributes of all tokens as 64-bit numbers. Texts are numbers too: their hash is MurmurHash64A of Austin Appleby
+with the seed 1, and the list `strings` has the texts. A few hundred names of spaCy have small numbers instead.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from labelloop.errors import UsageError
-from labelloop.formats.docbin_numbers import NAMES
+from labelloop.outputs.formats.docbin_numbers import NAMES
 
 ORTH, ENT_IOB, ENT_TYPE = 65, 77, 78
-"""Numbers of spaCy's attributes: the word, whether it is in an entity (1), outside (2) or begins one (3), and its label."""
+"""Numbers of spaCy's attributes: the word; whether it is in an entity (1), outside (2) or begins one (3); its label."""
 _M, _ALL = 0xC6A4A7935BD1E995, (1 << 64) - 1
 MAX_BYTES = 1 << 30
 """Largest number of bytes of a file, uncompressed."""
@@ -75,10 +75,10 @@ def hash64(raw: bytes) -> int:
     """Return MurmurHash64A with the seed 1."""
     hashed = 1 ^ (len(raw) * _M & _ALL)
     whole = len(raw) & ~7
-    for (k,) in struct.iter_unpack("<Q", raw[:whole]):
-        k = k * _M & _ALL
-        k = (k ^ k >> 47) * _M & _ALL
-        hashed = (hashed ^ k) * _M & _ALL
+    for (number,) in struct.iter_unpack("<Q", raw[:whole]):
+        k = number * _M & _ALL
+        mixed = (k ^ k >> 47) * _M & _ALL
+        hashed = (hashed ^ mixed) * _M & _ALL
     if tail := raw[whole:]:
         hashed = (hashed ^ int.from_bytes(tail, "little")) * _M & _ALL
     hashed = (hashed ^ hashed >> 47) * _M & _ALL

@@ -1,10 +1,11 @@
 """Amazon A2I: the activation conditions of a flow definition as the trigger of a loop. Pure.
 
 Format: "JSON Schema for Human Loop Activation Conditions in Amazon Augmented AI", in the guide of SageMaker. A2I's
-confidences are percents; ours are shares of 1. What A2I says about a document of Textract is said about one pair of a key
-and its value here: an output is such a pair, with the key in `data.key`, the value as its label, the pair's confidence as its
-confidence, and the lowest confidence of its words (0 to 1) in `meta.word_confidence`. An output of Rekognition is one
-moderation label with its confidence.
+confidences are percents; ours are shares of 1.
+
+Textract     An output is one pair of a key and its value: the key is in `data.key`, the value is the label, and the
+             pair's confidence is the output's. The lowest confidence of its words is in `meta.word_confidence`.
+Rekognition  An output is one moderation label with its confidence.
 """
 
 from __future__ import annotations
@@ -24,10 +25,19 @@ _NO_CONDITIONS = (
     "none, and the program that calls A2I decides"
 )
 
+_CHANCE = (
+    "draws at random among what other conditions send; a trigger has no chance in it. Use `audit`, or a `budget` to "
+    "limit the tasks of a day"
+)
+_MISSING = (
+    "and a missing pair is no output. Have the pipeline submit an output for it, without a confidence: it then goes "
+    "to people"
+)
+
 
 @dataclass(slots=True)
 class Rule:
-    """What a flow definition becomes."""
+    """Rule of a loop, made from a flow definition."""
 
     trigger: str | None = None
     """None if no condition can be expressed."""
@@ -107,12 +117,10 @@ def _expression(place: str, condition: object, rule: Rule) -> str:
             return _several(place, word, members, rule)
     type_, given = condition.get("ConditionType"), condition.get("ConditionParameters") or {}
     if type_ == "Sampling":
-        raise _No(place, "draws at random among what other conditions send; a trigger has no chance in it. Use `audit`, "
-                  "or a `budget` to limit the tasks of a day")  # fmt: skip
+        raise _No(place, _CHANCE)
     if type_ == "MissingImportantFormKey":
         key = given.get("ImportantFormKey")
-        raise _No(place, f"asks for documents without the key {key!r}, and what is missing is no output. Have the pipeline "
-                  "submit an output for it, without a confidence: it then goes to people")  # fmt: skip
+        raise _No(place, f"asks for documents without the key {key!r}, {_MISSING}")
     if type_ == "ModerationLabelConfidenceCheck":
         return _moderation(place, given)
     if type_ == "ImportantFormKeyConfidenceCheck":

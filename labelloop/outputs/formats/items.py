@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import Kind
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.reading import paths, strict_json
 from labelloop.reading.keys import key_text
 
@@ -29,7 +29,7 @@ class Given:
     answer: Any = None
     """The answer, as its canonical text or its JSON value; None for a verdict without a correction."""
     approval: bool | None = None
-    """What the person said about the model's output; None if that follows from the answer."""
+    """Verdict of the person on the model's output; None if it follows from the answer."""
     result: list[dict[str, Any]] | None = None
     """The answer as Label Studio's result, which the loop's form reads in place of `answer`; None if there is none."""
     comment: str | None = None
@@ -79,14 +79,14 @@ Read = Iterator[Item | Bad]
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How the items of a file become items of a loop."""
+    """Options by which the items of a file become items of a loop."""
 
     config: LabelingConfig
     stem: str = "item"
     """Name of the file without its ending. Keys of items that have no name of their own begin with it."""
     key: str | None = None
     """Path of the key in an item of the file; None for the format's own."""
-    field: str | None = None
+    into: str | None = None
     """Field of the data for the text or picture of a format that has one for itself; None for the one that the form
     shows.
     """
@@ -100,16 +100,35 @@ class How:
     """Version of the model, for predictions that name none."""
 
     @property
-    def kind(self) -> Kind:
-        return self.config.kind
+    def parts(self) -> tuple[ControlTag, ...]:
+        """The controls that hold the answer."""
+        return self.config.answer.parts or (self.config.answer,)
+
+    def part(self, *kinds: Kind) -> ControlTag:
+        """Return the control that holds an answer of one of these kinds. Raises InvalidOutput if there is none."""
+        for control in self.parts:
+            if control.kind in kinds:
+                return control
+        wanted, has = (" or ".join(kind.words for kind in some) for some in (kinds, [one.kind for one in self.parts]))
+        raise InvalidOutput("", f"the file holds {wanted}, and the answer of this loop is {has}")
+
+    def answer(self, value_of: Callable[[ControlTag], Any]) -> Any:
+        """Return the loop's answer as JSON, from the value of each control; None if no control has one.
+
+        `value_of` returns None for a control without a value.
+        """
+        if not self.config.answer.parts:
+            return value_of(self.config.answer)
+        found = {control.name: value for control in self.parts if (value := value_of(control)) is not None}
+        return found or None
 
     @property
     def shown(self) -> str:
         """Return the field of the data that the item's text or picture goes to. Raises InvalidOutput if the form shows
         none, or several of them.
         """
-        if self.field is not None:
-            return self.field
+        if self.into is not None:
+            return self.into
         if self.config.text_field is not None:
             return self.config.text_field
         fields = self.config.pictures or self.config.data_fields
@@ -119,9 +138,9 @@ class How:
             "data", f"the form shows {', '.join(fields) or 'no field'}: name the one for the item with --field"
         )
 
-    def key_of(self, row: Row, own: object, number: int | None = None) -> str:
-        """Return the key: what `key` names in the row, else the format's `own`, else the stem with `number`, else a hash
-        of the row. Raises InvalidOutput if `key` names nothing.
+    def key_of(self, row: Row, own: object, content: Row | None = None, number: int | None = None) -> str:
+        """Return the key: what `key` names in the row, else the format's `own`, else the stem with `number`, else a
+        hash of the content (of the row without one). Raises InvalidOutput if `key` names nothing.
         """
         if self.key is not None:
             own = paths.value_at(row, self.key)
@@ -132,7 +151,7 @@ class How:
             if not isinstance(found, str):
                 raise InvalidOutput("key", f"must be a text or an integer; it is {str(own)[:40]!r}")
             return found
-        return f"{self.stem}/{number}" if number is not None else content_key(row)
+        return f"{self.stem}/{number}" if number is not None else content_key(row if content is None else content)
 
 
 def content_key(data: Row) -> str:

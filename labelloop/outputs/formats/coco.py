@@ -9,9 +9,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from labelloop.errors import InvalidOutput
-from labelloop.formats import rle
-from labelloop.formats.items import Given, How, Item, Row, Tally, claimed, put
+from labelloop.labeling.controls import Kind
+from labelloop.outputs.formats import rle
+from labelloop.outputs.formats.items import Given, How, Item, Row, Tally, claimed, put
 
 Region = dict[str, Any]
 SHAPES = ("box", "polygon", "mask", "point")
@@ -31,17 +34,18 @@ _DIGITS = 4
 
 def shapes_of(how: How) -> tuple[str, ...]:
     """Return the shapes that the loop's form has, of SHAPES; all of them if none is known."""
-    tags = (control.tag.removesuffix("Labels") for control in how.config.controls)
+    control = how.part(Kind.REGIONS)
+    tags = [one.tag.removesuffix("Labels") for one in (control, *control.shapes)]
     return tuple(dict.fromkeys(_TAGS[tag] for tag in tags if tag in _TAGS)) or SHAPES
 
 
 def read(
-    image: Row, annotations: Sequence[tuple[int, Row]], categories: Row, line: int, how: How, tally: Tally
+    image: Row, annotations: Sequence[tuple[int, Row]], categories: Mapping[Any, Row], line: int, how: How, tally: Tally
 ) -> Item:
     """Return the item of a picture.
 
     `annotations` has each of them with its line, and `categories` the category by its id. An annotation with a `score`
-    is a model's. Raises InvalidOutput with the path of what is wrong.
+    is a model's. Raises InvalidOutput with the path of the wrong part.
     """
     name = image.get(PICTURE)
     if not isinstance(name, str) or not name:
@@ -49,7 +53,7 @@ def read(
     width, height = (_size(image, side) for side in SIZE)
     address = image.get("coco_url") if not how.media and isinstance(image.get("coco_url"), str) else how.media + name
     data = put({"width": width, "height": height}, how.shown, address or name)
-    output: dict[str, Any] = {"key": how.key_of(image, name), "data": data}
+    output: dict[str, Any] = {"key": how.key_of(image, image.get("key") or name), "data": data}
     people, model, scores = list[Region](), list[Region](), list[float]()
     shapes = shapes_of(how)
     for at, annotation in annotations:
@@ -62,13 +66,20 @@ def read(
             scores.append(float(score))
         else:
             people += found
-    if model or (how.as_predictions and annotations):
-        return Item(line, claimed(how, output, model + people, min(scores) if scores else None))
-    return Item(line, output, [Given(None, people)] if annotations else [])
+
+    def answer(found: list[Region]) -> Any:
+        return how.answer(lambda control: found if control.kind is Kind.REGIONS else None)
+
+    if how.as_predictions:
+        model, people = model + people, []
+    if model:
+        claimed(how, output, answer(model), min(scores) if scores else None)
+    # A picture without an annotation is one that somebody looked at: there is nothing in it.
+    return Item(line, output, [] if how.as_predictions or (model and not people) else [Given(None, answer(people))])
 
 
 def regions(
-    annotation: Row, categories: Row, width: float, height: float, shapes: Sequence[str], tally: Tally
+    annotation: Row, categories: Mapping[Any, Row], width: float, height: float, shapes: Sequence[str], tally: Tally
 ) -> list[Region]:
     """Return the regions of an annotation, in percent: the most exact shape of those that the form has."""
     category = categories.get(annotation.get("category_id"))
@@ -191,10 +202,10 @@ def _shape(region: Row, width: float, height: float, tally: Tally) -> dict[str, 
     if "mask" in region:
         w, h, runs = region["mask"]
         mask = rle.mask_of(runs, w, h)
-        ys, xs = mask.any(axis=1).nonzero()[0], mask.any(axis=0).nonzero()[0]
+        ys, xs = (np.flatnonzero(mask.any(axis=axis)).tolist() for axis in (1, 0))
         box = [0, 0, 0, 0]
-        if len(xs):
-            box = [int(xs[0]), int(ys[0]), int(xs[-1] - xs[0] + 1), int(ys[-1] - ys[0] + 1)]
+        if xs:
+            box = [xs[0], ys[0], xs[-1] - xs[0] + 1, ys[-1] - ys[0] + 1]
         counts = rle.to_columns(runs, w, h)
         return {"segmentation": {"size": [h, w], "counts": counts}, "bbox": box, "area": int(mask.sum())}
     if "point" in region:
@@ -214,10 +225,11 @@ def _shape(region: Row, width: float, height: float, tally: Tally) -> dict[str, 
     else:
         raise InvalidOutput("answer", f"COCO has no shape for {str(dict(region))[:80]}")
     points = [_pixels(corner, width, height) for corner in corners]
-    xs, ys = [x for x, _ in points], [y for _, y in points]
-    box = [min(xs), min(ys), round(max(xs) - min(xs), 2), round(max(ys) - min(ys), 2)]
+    left, top = min(x for x, _ in points), min(y for _, y in points)
+    right, bottom = max(x for x, _ in points), max(y for _, y in points)
     flat = [one for point in points for one in point]
-    return {"segmentation": [flat], "bbox": box, "area": round(_area(points), 2)}
+    around = [left, top, round(right - left, 2), round(bottom - top, 2)]
+    return {"segmentation": [flat], "bbox": around, "area": round(_area(points), 2)}
 
 
 def _pixels(point: Sequence[float], width: float, height: float) -> list[float]:

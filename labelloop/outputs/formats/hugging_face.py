@@ -58,6 +58,7 @@ Answers of people, exported by labelloop. An answer is {kind}.{known}
 
 `test` has the hold-out set and the gold items. Do not train a model on it that you compare on it.
 
-Columns: {", ".join(f"`{name}`" for name in columns)}. `answer` is what the reviewers agree on, `label` what the model had said.
+Columns: {", ".join(f"`{name}`" for name in columns)}.
+`answer` is what the reviewers agree on, `label` what the model had said.
 Answers that are no text are JSON, and so are `data` and `answers`.
 """

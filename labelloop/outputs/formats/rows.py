@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labelloop.errors import InvalidOutput, UsageError
-from labelloop.formats.items import Given, How, Item, Row, Tally, claimed, content_key, time_of
 from labelloop.outputs import columns
+from labelloop.outputs.formats.items import Given, How, Item, Row, Tally, claimed, time_of
 from labelloop.outputs.output import FIELDS
 from labelloop.reading import strict_json
 from labelloop.reading.nearest import did_you_mean
@@ -77,8 +77,7 @@ def read(row: Row, line: int, how: How, planned: Mapping[str, str], tally: Tally
     """Return the item in a row. Raises InvalidOutput with the field that is wrong."""
     of_answers = {name: planned[name] for name in (*OF_ANSWER, ANSWERS) if name in planned}
     output = columns.output_in(row, {name: column for name, column in planned.items() if name not in of_answers})
-    own = output.get("key")
-    output["key"] = how.key_of(row, own) if own or how.key else content_key(output["data"])
+    output["key"] = how.key_of(row, output.get("key"), output["data"])
     values = {name: _cell(value_at(row, column)) for name, column in of_answers.items()}
     several = _list(values.pop(ANSWERS, None))
     answer, alone = values.get("answer"), [] if several else [values]
@@ -129,8 +128,7 @@ def _list(value: Any) -> list[Row]:
             value = strict_json.loads(value.encode())
         except InvalidOutput as exc:
             raise InvalidOutput(ANSWERS, f"must be JSON: {exc}") from None
-    value = list(value)
-    if not all(isinstance(one, Mapping) for one in value):
+    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
         raise InvalidOutput(ANSWERS, "must be a list of objects with answer, person and answered_at")
     return value
 
@@ -173,6 +171,6 @@ def _answer(one: Row) -> dict[str, Any]:
         "person": one["person"],
         "answered_at": at if isinstance(at, str) else at.isoformat(),
     }
-    if one["label"] is None or one["approval"] is False and one["correction"] is None:
+    if one["label"] is None or (one["approval"] is False and one["correction"] is None):
         told["approval"] = one["approval"]
     return told | ({} if one["comment"] is None else {"comment": one["comment"]})

@@ -10,20 +10,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.errors import InvalidOutput
-from labelloop.formats.items import Given, How, Item, Row, Tally, claimed, put, time_of
-from labelloop.labeling.controls import Kind
+from labelloop.labeling.controls import ControlTag, Kind
+from labelloop.outputs.formats.items import Given, How, Item, Row, Tally, claimed, put, time_of
 
 IGNORED = "ignored tasks, which are no answer"
 REJECTED = "rejected tasks with no suggestion of a model: they say nothing about the answer"
 TOKENS = "tokens of tasks: spans keep their characters"
 RELATIONS = "relations between spans"
-SPANS = "labels of spans, in a loop whose answer is no span"
+UNREAD = "answers of another kind than the loop's"
 _BINARY = ("ner", "classification", "spans", "textcat")
 """Views that show one suggestion, which is accepted or rejected."""
 
 
 def read(row: Row, line: int, how: How, tally: Tally) -> Item:
-    """Return the item of a line. Raises InvalidOutput with the path of what is wrong."""
+    """Return the item of a line. Raises InvalidOutput with the path of the wrong part."""
     verdict = row.get("answer", "accept")
     if verdict not in ("accept", "reject", "ignore"):
         raise InvalidOutput("answer", f"must be accept, reject or ignore; it is {str(verdict)[:40]!r}")
@@ -38,7 +38,8 @@ def read(row: Row, line: int, how: How, tally: Tally) -> Item:
     output: dict[str, Any] = {"key": _key(row, data, how), "data": data}
     if isinstance(row.get("meta"), Mapping) and row["meta"]:
         output["meta"] = dict(row["meta"])
-    answer = _answer(row, how, tally)
+    answer = how.answer(lambda control: _value(control, row, tally))
+    tally[UNREAD] += answer is None and bool(row.get("spans") or row.get("accept") or row.get("label"))
     if how.as_predictions:
         return Item(line, output if answer is None else claimed(how, output, answer, row.get("score")))
     if verdict == "ignore":
@@ -57,44 +58,45 @@ def read(row: Row, line: int, how: How, tally: Tally) -> Item:
 
 def _key(row: Row, data: dict[str, Any], how: How) -> str:
     """Return the key: where one suggestion is judged, each suggestion is an item of its own."""
-    if how.key is not None:
-        return how.key_of(row, None)
-    return how.key_of({**data, "suggestion": [row.get("label"), row.get("spans")]} if _shows_one(row) else data, None)
+    shown = {**data, "suggestion": [row.get("label"), row.get("spans")]} if _shows_one(row) else data
+    return how.key_of(row, None, shown)
 
 
 def _shows_one(row: Row) -> bool:
     return bool(row.get("_is_binary")) or (row.get("_view_id") in _BINARY and "accept" not in row)
 
 
-def _answer(row: Row, how: How, tally: Tally) -> Any:
-    """Return the answer in a task; None if it has none of the loop's kind."""
+def _value(control: ControlTag, row: Row, tally: Tally) -> Any:
+    """Return the value of a control in a task; None if it has none of its kind."""
     spans = row.get("spans")
-    if how.kind is Kind.SPANS:
+    if control.kind is Kind.SPANS:
         return None if spans is None else [_span(f"spans[{i}]", one) for i, one in enumerate(_list("spans", spans))]
-    if spans and isinstance(row.get("image"), str):
-        return [_region(f"spans[{i}]", one, row) for i, one in enumerate(_list("spans", spans))]
-    tally[SPANS] += bool(spans)
-    if how.kind is Kind.NUMBER or "accept" in row:
-        chosen = [_option(one, row, how) for one in _list("accept", row.get("accept") or [])]
-        if how.kind is Kind.LABELS:
+    if control.kind is Kind.REGIONS:
+        return (
+            None if spans is None else [_region(f"spans[{i}]", one, row) for i, one in enumerate(_list("spans", spans))]
+        )
+    if control.kind is Kind.TEXT:
+        return row.get("user_input") or None
+    if control.kind not in (Kind.LABEL, Kind.LABELS, Kind.NUMBER):
+        return None
+    if "accept" in row:
+        chosen = [_option(one, row, control) for one in _list("accept", row["accept"] or [])]
+        if control.kind is Kind.LABELS:
             return chosen
         if len(chosen) > 1:
-            raise InvalidOutput("accept", f"{len(chosen)} options are chosen; the answer is {how.kind.words}")
+            raise InvalidOutput("accept", f"{len(chosen)} options are chosen; the answer is {control.kind.words}")
         return chosen[0] if chosen else None
     label = row.get("label")
-    if label is None:
-        return row.get("user_input") or None
-    return [label] if how.kind is Kind.LABELS else label
+    return [label] if label is not None and control.kind is Kind.LABELS else label
 
 
-def _option(chosen: object, row: Row, how: How) -> Any:
+def _option(chosen: object, row: Row, control: ControlTag) -> Any:
     """Return the label of a chosen option: its id, or its text if the form has that as a label and not the id."""
     texts = {one.get("id"): one.get("text") for one in row.get("options") or [] if isinstance(one, Mapping)}
     text = texts.get(chosen)
-    known = how.config.labels
-    if isinstance(text, str) and known and str(chosen) not in known and text in known:
+    if isinstance(text, str) and control.labels and str(chosen) not in control.known and text in control.known:
         return text
-    return str(chosen) if isinstance(chosen, int) and how.kind is not Kind.NUMBER else chosen
+    return str(chosen) if isinstance(chosen, int) and control.kind is not Kind.NUMBER else chosen
 
 
 def _span(path: str, one: object) -> list[Any]:

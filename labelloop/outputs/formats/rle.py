@@ -1,14 +1,16 @@
 """Run lengths of masks: COCO's, which go down the columns, and ours, which go along the rows. Pure.
 
-COCO counts the pixels column by column, and writes the counts as a list or as a text ("compressed"): six bits a
-character from `0` on, the lowest first, of which the sixth says that more follow; from the third count on it is the
-difference to the count two before. Format: the source of pycocotools, common/maskApi.c, functions rleToString and
+COCO counts the pixels column by column, and writes the counts as a list or as a text ("compressed"). In the text each
+character from `0` on has six bits of a number, the lowest first. The sixth bit says that more follow. From the third
+count on, the number is the difference to the count two before.
+Format: the source of pycocotools, common/maskApi.c, functions rleToString and
 rleFrString. Our canonical text of a mask has [width, height, runs], the background first, row by row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -81,4 +83,4 @@ def _runs(mask: Mask) -> list[int]:
     flat = np.concatenate(([False], mask.reshape(-1)))
     changes = np.flatnonzero(flat[1:] != flat[:-1])
     edges = [0, *changes.tolist(), flat.size - 1]
-    return [end - start for start, end in zip(edges, edges[1:], strict=False) if end > start or start == 0]
+    return [end - start for start, end in pairwise(edges) if end > start or start == 0]
