@@ -1,4 +1,4 @@
-"""Which controls of a form hold the answer, and which controls answer together about the same regions. Pure.
+"""Find the controls of a form that hold the answer, and those that answer together about the same regions. Pure.
 
 `answer:` in loop.yaml names the controls. Without it, these hold the answer:
 
@@ -6,8 +6,9 @@
 2. else the only Choices, else the only one of the next tag of FIRST
 3. else every control that a person fills in, except the comment
 
-A new loop whose form has more controls than the second rule takes is registered with all of them in `answer`
-(`everything`). So a loop that was registered before answers to several controls existed keeps its answer.
+The first two rules leave out what is asked about each span of a text. A new loop whose form asks more than they take
+is registered with all its controls in `answer` (`everything`). So a loop that was registered before answers to several
+controls existed keeps its answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
-from labelloop.labeling.controls import LABEL_NAMES, MARKING, SHAPES, ControlTag, Kind, fault
+from labelloop.labeling.controls import LABEL_NAMES, MARKING, SHAPES, ControlTag, fault
 from labelloop.labeling.form_xml import Places, fields_of
 from labelloop.reading.nearest import did_you_mean
 
@@ -62,12 +63,12 @@ def answer_of(controls: Mapping[str, ControlTag], wanted: Sequence[str], root: E
     ours = answering(controls)
     named = next((one for one in ours if one.name in LABEL_NAMES), None)
     if named is not None:
-        return named
+        return _alone(named)
     verdict = controls.get("verdict")
     for tag in FIRST:
         of_tag = [one for one in ours if one.tag == tag and _of_the_item(one)]
         if len(of_tag) == 1:
-            return of_tag[0]
+            return _alone(of_tag[0])
         if of_tag:
             break
     if verdict is not None:
@@ -82,8 +83,12 @@ def everything(controls: Mapping[str, ControlTag]) -> tuple[str, ...]:
 
     () if the form itself names one, or has a verdict.
     """
-    ours = [one.name for one in answering(controls)]
-    return () if "verdict" in controls or set(LABEL_NAMES) & set(ours) or len(ours) < 2 else tuple(ours)
+    ours = answering(controls)
+    if "verdict" in controls:
+        return ()
+    named = [one for one in ours if one.name in LABEL_NAMES][:1]
+    ours = named or ours
+    return tuple(one.name for one in ours) if len(ours) > 1 or any(one.beside for one in ours) else ()
 
 
 def answering(controls: Mapping[str, ControlTag]) -> list[ControlTag]:
@@ -94,7 +99,12 @@ def answering(controls: Mapping[str, ControlTag]) -> list[ControlTag]:
 
 def _of_the_item(control: ControlTag) -> bool:
     """Whether loops could be about this control before answers to several controls existed."""
-    return control.tag != "Labels" or control.kind is Kind.SPANS
+    return control.tag != "Labels" or control.over == "Text"
+
+
+def _alone(control: ControlTag) -> ControlTag:
+    """Return the control; without what is asked about each span if it marks spans of a text."""
+    return replace(control, beside=()) if control.over == "Text" else control
 
 
 def _named(name: str, controls: Mapping[str, ControlTag]) -> ControlTag:

@@ -85,6 +85,7 @@ KINDS = {
 }
 """Kind of answer by control tag; `ControlTag.kind` knows the exceptions. A tag that is not here gives Kind.OTHER."""
 _LABELS_OVER = {
+    "": Kind.SPANS,
     "Text": Kind.SPANS,
     "HyperText": Kind.MARKS,
     "Paragraphs": Kind.MARKS,

@@ -34,7 +34,7 @@ Region = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """What a kind knows about its regions. A region is given without `label` and `with`."""
+    """Functions of a kind about the geometry of its regions. A region is given without `label` and `with`."""
 
     read: Callable[[Mapping[str, Any]], Region]
     """Check the geometry and return it in its canonical form. Raises ValueError with the reason."""
@@ -118,7 +118,7 @@ def paired(geometry: Geometry, one: Sequence[Region], other: Sequence[Region]) -
 
 
 def _similarity(geometry: Geometry, one: Region, other: Region) -> float:
-    """Return the similarity; 0 below SAME, so that a pair that does not count never displaces one that does."""
+    """Return the similarity; 0 below SAME, so that such a pair is never preferred to one that counts."""
     if one.get(LABEL) != other.get(LABEL):
         return 0.0
     found = geometry.similarity(one, other)

@@ -1,4 +1,4 @@
-"""What the kinds share: the labels that a control has, and JSON inside a text. Pure."""
+"""Read what several kinds of answers hold: the labels of a control, and JSON inside a text. Pure."""
 
 from __future__ import annotations
 

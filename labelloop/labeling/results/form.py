@@ -20,7 +20,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
 
 
 def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the answers of the controls that have one; None if a required control has none, or none at all has one.
+    """Return the answers by control; None if there are none, or if a required control has none.
 
     Raises ValueError if one of them cannot be read.
     """
