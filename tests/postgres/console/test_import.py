@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -187,8 +192,12 @@ def test_boxes_of_coco(run: Run, database: Database) -> None:
 
 
 def test_a_bad_line_is_named_and_nothing_is_stored(run: Run, database: Database, tmp_path: Path) -> None:
-    good = {"key": "a", "data": {"text": "x"}, "answer": "cat"}
-    bad = [{"key": "b", "answer": "cow"}, {"key": "c", "data": {}}, {"key": "d", "answered_at": "soon"}]
+    good: dict[str, Any] = {"key": "a", "data": {"text": "x"}, "answer": "cat"}
+    bad: list[dict[str, Any]] = [
+        {"key": "b", "answer": "cow"},
+        {"key": "c", "data": {}},
+        {"key": "d", "answered_at": "soon"},
+    ]
     lines = [json.dumps(good), "{", *(json.dumps(good | one) for one in bad), json.dumps(good | {"key": "e"})]
     path = tmp_path / "some.jsonl"
     path.write_text("\n".join(lines))
@@ -245,3 +254,38 @@ def test_a_form_with_other_names_is_told_and_can_be_mapped(run: Run, database: D
     assert all("'mood'" in one["message"] for one in json.loads(result.stdout)["problems"][1:])
     assert counts(run("label-studio", path, "pets", "--control", "mood=label"))["answers"] == 3
     assert [row["answer"] for row in stored(database, "pets")] == [None, "eel", None]
+
+
+def test_an_import_that_is_killed_is_complete_when_it_is_repeated(
+    run: Run, database: Database, database_url: str, tmp_path: Path
+) -> None:
+    items = 700
+    path = tmp_path / "some.jsonl"
+    with path.open("w") as file:
+        for i in range(items):
+            said = {"answer": ("cat", "dog")[i % 2], "answered_at": "2025-03-09T22:16:08Z"}
+            answers = [said | {"person": "ann@example.org"}, said | {"person": "ben@example.org"}]
+            file.write(json.dumps({"key": f"k/{i}", "data": {"text": f"text {i}"}, "answers": answers}) + "\n")
+    env = {**os.environ, "LABELLOOP_DATABASE_URL": database_url, "LABELLOOP_DATA_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "labelloop", "import", "jsonl", str(path), "--loop", "pets"]
+    killed = 0
+    for at_least in (1, 300):
+        with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            while process.poll() is None and _count(database, "outputs") < at_least:
+                time.sleep(0.01)
+            process.send_signal(signal.SIGKILL)
+        killed += process.returncode == -signal.SIGKILL
+        assert _count(database, "outputs") % 200 in (0, items % 200)  # a transaction has all of its items, or none
+    assert killed >= 1
+    found = counts(run("jsonl", path, "pets"))
+    assert found["answers"] + found["answers_known"] == 2 * items
+    assert (_count(database, "outputs"), _count(database, "feedback")) == (items, 2 * items)
+    assert _count(database, "annotation_versions") == 2 * items
+    assert {row["state"] for row in stored(database, "pets")} == {"answered"}
+
+
+def _count(database: Database, table: str) -> int:
+    with database.transaction() as conn:
+        row = conn.execute(f"select count(*) as n from {table}").fetchone()
+    assert row is not None
+    return int(row["n"])
