@@ -122,6 +122,11 @@ def media(host: str = "127.0.0.1") -> Iterator[Media]:
                 with lock:
                     served.at_once -= 1
 
+        def do_HEAD(self) -> None:  # what a storage is asked first
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def do_OPTIONS(self) -> None:  # a preflight; none of our ways allows more than a simple request
             self.send_response(204)
             self.send_header("Content-Length", "0")

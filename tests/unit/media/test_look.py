@@ -131,7 +131,7 @@ def test_a_server_in_trouble_says_nothing_about_the_file(served: Media, status: 
 
 
 def test_the_origin_of_the_page_is_sent_until_a_redirect_leaves_the_first_server(served: Media, other: Media) -> None:
-    """As Chromium does: the second server sees the origin null, so one that allows the page's origin only is not read."""
+    """As Chromium does: the second server sees the origin null, and one that allows only the page is not read."""
     served.redirect_to = f"{other.url}/echo"
     assert look(IMAGE, served.at("cors+hop/a.png")).level is Level.READABLE
     assert [headers.get("Origin") for _, headers in served.seen + other.seen] == [PAGE, "null"]
