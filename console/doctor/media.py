@@ -11,9 +11,9 @@ import psycopg
 from console.doctor.findings import Finding, fault, good, hint, unseen
 from labelloop.errors import LabelloopError, UsageError
 from labelloop.labeling.media import addresses_in, media_fields
-from labelloop.media.many import Wanted, host_of, look_at
-from labelloop.media.of_loop import looker_of
-from labelloop.media.verdict import Code, Level, Verdict, origin, shown
+from labelloop.pictures.media.many import Wanted, host_of, look_at
+from labelloop.pictures.media.of_loop import looker_of
+from labelloop.pictures.media.verdict import Code, Level, Verdict, origin, shown
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -37,7 +37,7 @@ REPAIRS = {
     Code.EXPIRES: "answer them before that, or submit s3://, gs:// or azure-blob:// addresses",
     Code.MIXED: "serve the files by https",
     Code.TYPE: "submit the address of the file itself; a page that asks for a login is none",
-    Code.FORMAT: "convert the files: PNG, JPEG or WebP; WAV, MP3 or FLAC; MP4 (H.264) or WebM",
+    Code.FORMAT: "convert the files to PNG, JPEG, WebP, WAV, MP3, FLAC, MP4 (H.264) or WebM",
     Code.EMPTY: "write the file again",
     Code.LARGE: "submit smaller files",
     Code.LOCAL: "submit the address by which annotators reach the server",

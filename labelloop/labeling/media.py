@@ -16,7 +16,7 @@ from labelloop.reading.paths import value_at
 
 
 class Medium(StrEnum):
-    """What a tag expects behind an address."""
+    """Kind of file that a tag expects behind an address."""
 
     IMAGE = "image"
     AUDIO = "audio"

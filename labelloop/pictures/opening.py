@@ -57,7 +57,7 @@ class Opener:
         """Return the response, of which only the head was read; the caller closes it.
 
         `deadline`: of time.monotonic(), in seconds. Raises ValueError if the address is none, or is private and not
-        allowed; Unanswered for an unknown host; errors of httpx if the host does not answer.
+        allowed. Raises Unanswered for an unknown host, and errors of httpx if the host does not answer.
         """
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

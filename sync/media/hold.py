@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from labelloop.labeling.media import MediaField, addresses_in, media_fields
-from labelloop.media.many import Wanted, host_of, look_at
-from labelloop.media.of_loop import looker_of
-from labelloop.media.verdict import OF_A_HOST, Code, Level, Verdict, shown
+from labelloop.pictures.media.many import Wanted, host_of, look_at
+from labelloop.pictures.media.of_loop import looker_of
+from labelloop.pictures.media.verdict import OF_A_HOST, Code, Level, Verdict, shown
 from labelloop.process.settings import Settings
 from labelloop.queue.order import MAX_BATCH
 from labelloop.spec.loop import LoopSpec

@@ -199,7 +199,7 @@ def look_again(conn: Conn, loop: str, host: str, codes: Sequence[str]) -> int:
 
 
 def look_at_held(conn: Conn, loop: str) -> int:
-    """Have all held outputs of the loop looked at again, now; return how many those are."""
+    """Make all held outputs of the loop due for a look; return how many those are."""
     n = conn.execute(
         "update media_outputs set again_at = now() where loop = %(loop)s and held", {"loop": loop}
     ).rowcount

@@ -11,7 +11,7 @@ from labelloop.store.database import Conn, rows_of
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What the last look at an address found."""
+    """Finding of the last look at an address."""
 
     name: bytes
     """SHA-256 of the page that shows it, the tag and the address."""

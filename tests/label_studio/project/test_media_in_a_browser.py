@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import BrowserContext, Page
 
 from labelloop.labeling.media import media_fields
-from labelloop.media.look import Looker
-from labelloop.media.verdict import Level
 from labelloop.outputs.output import Output
+from labelloop.pictures.media.look import Looker
+from labelloop.pictures.media.verdict import Level
 from labelloop.queue import lanes
 from labelloop.spec.fetching import Private
 from labelloop.spec.folder import parse
@@ -54,7 +54,7 @@ SHOWN = {
     ".some(e => e.contentDocument.body.innerText.includes('A page that people'))",
     "Paragraphs": "document.body.innerText.includes('Good evening')",
 }
-"""What is true in the page when the media is there."""
+"""Condition that holds in the page as soon as the media is there."""
 CASES = [
     ("Image", "cors/a.png"),
     ("Image", "echo/a.png"),
@@ -127,7 +127,7 @@ def test_the_look_and_the_editor_agree(
     assert not differ
 
 
-def test_nobody_meets_a_blank_page_of_what_was_looked_at_before(
+def test_nobody_meets_a_blank_page_after_the_first_look(
     database: Database, label_studio: LabelStudio, at_work: BrowserContext, served: Media
 ) -> None:
     spec = parse("photos", YAML, FORM.format(TAGS["Image"]))

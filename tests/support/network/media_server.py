@@ -1,8 +1,8 @@
 """A web server of media for tests: `/<ways>/<file>`, where the ways say what it does wrong and the file what it sends.
 
-Ways are joined by `+`: `cors` allows every origin, `plain` allows none, `404` and other numbers are statuses, `slow`,
-`hang`, `html` (a page under any name), `norange`, `nolength`, `login` (a redirect to a page), `hop` (a redirect to the
-same file at `Media.redirect_to`), `loop` (a redirect to itself), `wrongorigin`, `short` (fewer bytes than announced).
+Ways are joined by `+`. `cors` and `echo` allow the page, `plain` allows none, `wrongorigin` another one. A number is the
+status. `slow` and `hang` take time, `norange`, `nolength` and `short` spoil the body. `html` sends a page under any name,
+`astext` the type of a text. `login` redirects to a page, `hop` to the same file at `Media.redirect_to`, `loop` to itself.
 """
 
 from __future__ import annotations

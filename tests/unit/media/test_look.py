@@ -1,4 +1,4 @@
-"""What a browser could load, looked at with a real web server that misbehaves in each way."""
+"""Looks at a real web server that misbehaves in each way: what a browser could load, and what not."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from labelloop.labeling.media import MediaField, Medium, addresses_in, media_fields
-from labelloop.media.formats import HEAD
-from labelloop.media.look import Looker
-from labelloop.media.verdict import Code, Level, Verdict, shown
+from labelloop.pictures.media.formats import HEAD
+from labelloop.pictures.media.look import Looker
+from labelloop.pictures.media.verdict import Code, Level, Verdict, shown
 from labelloop.spec.fetching import Private
 from tests.support.network.media_server import MB, Media, media, png, wav
 

@@ -22,7 +22,7 @@ SQL = """
     );
     comment on table media_looks is 'What the last look at an address found. A deleted row only costs a new look.';
     comment on column media_looks.name is 'SHA-256 of the page that shows it, the tag and the address.';
-    comment on column media_looks.host is 'Host of the address, or "" for files of Label Studio.';
+    comment on column media_looks.host is 'Host or bucket of the address, or "" for files of Label Studio.';
     comment on column media_looks.level is 'readable, warning, unreadable (by browsers) or unknown (to this machine).';
     comment on column media_looks.code is 'What was found, in one word; docs/operators/media.md lists them.';
     comment on column media_looks.says is 'What was found, as the rest of a sentence that the address begins.';
@@ -44,7 +44,7 @@ SQL = """
     );
     comment on table media_outputs is 'Outputs whose media were looked at before they could become tasks.';
     comment on column media_outputs.held is 'Whether it is quarantined, because no browser can read one of its media.';
-    comment on column media_outputs.host is 'Host of the address for which it is held.';
+    comment on column media_outputs.host is 'Host or bucket of the address for which it is held.';
     comment on column media_outputs.code is 'What was found at that address, in one word; null if it is not held.';
     comment on column media_outputs.utility is 'Utility with which it waited, 0 to 1; it waits with it again.';
     comment on column media_outputs.again_at is 'Time of the next look, if it still waits or is held.';

@@ -19,10 +19,10 @@ import httpx
 
 from labelloop.errors import LabelloopError
 from labelloop.labeling.media import MediaField, Medium
-from labelloop.media.chain import Chain, headers_of, no_cors, no_frame
-from labelloop.media.formats import HEAD
-from labelloop.media.signed import signature
-from labelloop.media.verdict import (
+from labelloop.pictures.media.chain import Chain, headers_of, no_cors, no_frame
+from labelloop.pictures.media.formats import HEAD
+from labelloop.pictures.media.signed import signature
+from labelloop.pictures.media.verdict import (
     Code,
     Level,
     Verdict,
@@ -195,7 +195,7 @@ class Looker:
 def _judge(field: MediaField, chain: Chain, response: httpx.Response, deadline: float, own: str, via: str) -> Verdict:
     """Judge the last answer. `own`: the address, if Label Studio itself answers."""
     status = response.status_code
-    if own and (verdict := _of_studio_status(status, own, response, deadline)) is not None:
+    if own and (verdict := _of_studio_status(status, own)) is not None:
         return verdict
     if status == 416:  # a range of nothing
         return unreadable(Code.EMPTY, "is empty: 0 bytes", 0)
@@ -214,22 +214,17 @@ def _judge(field: MediaField, chain: Chain, response: httpx.Response, deadline: 
     return verdict
 
 
-def _of_studio_status(status: int, address: str, response: httpx.Response, deadline: float) -> Verdict | None:
-    """Judge what Label Studio says to one of its own addresses; None if that is judged like any other answer."""
-    if address.startswith(FILES):
-        # Label Studio 1.23.2 answers 500 for an upload that it does not know.
-        if status == 500 and address.startswith(f"{FILES}upload/"):
-            return unreadable(Code.MISSING, "does not exist: Label Studio knows no such upload")
+def _of_studio_status(status: int, address: str) -> Verdict | None:
+    """Judge what Label Studio 1.23.2 says to one of its own addresses; None if it is judged like any other answer."""
+    if status == 500 and address.startswith(f"{FILES}upload/"):
+        return unreadable(Code.MISSING, "does not exist: Label Studio knows no such upload")
+    if address.startswith("/"):
         return None
     if status == 404:
-        return unreadable(
-            Code.STORAGE, "cannot be resolved by Label Studio: no storage of the project covers it, or its keys fail"
-        )
+        return unreadable(Code.STORAGE, "cannot be resolved by Label Studio: no storage of the project covers it")
     if status == 424:
-        said = _head(response, deadline)[:2000].decode(errors="replace")
-        if any(word in said for word in ("NoSuchKey", "Not Found", "404", "NotFound")):
-            return unreadable(Code.MISSING, "does not exist in its storage, which Label Studio reads")
-        return unknown(Code.UNREACHED, "was not looked at, because Label Studio could not read its storage")
+        why = "it does not exist, or the keys or the network of the storage fail"
+        return unreadable(Code.STORAGE, f"cannot be read by Label Studio from its storage: {why}")
     return None
 
 
@@ -248,7 +243,7 @@ def _size(response: httpx.Response) -> int | None:
 
 
 def _head(response: httpx.Response, deadline: float) -> bytes:
-    """Return the first HEAD bytes of the body, or what came of them in time."""
+    """Return the first HEAD bytes of the body, or fewer if no more came in time."""
     head, ends = bytearray(), min(deadline, time.monotonic() + _BODY_S)
     for piece in response.iter_raw():
         head += piece

@@ -9,8 +9,8 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from labelloop.labeling.media import Medium
-from labelloop.media import formats
-from labelloop.media.signed import signature
+from labelloop.pictures.media import formats
+from labelloop.pictures.media.signed import signature
 from labelloop.spec.fetching import FILES
 
 MB = 1_000_000
@@ -39,7 +39,7 @@ class Level(StrEnum):
 
 
 class Code(StrEnum):
-    """What was found; docs/operators/media.md says what to do about each."""
+    """The finding in one word; docs/operators/media.md says what to do about each."""
 
     FINE = "fine"
     MISSING = "missing"
@@ -72,7 +72,7 @@ class Verdict:
     level: Level
     code: Code
     says: str
-    """What is wrong, without the address, as the rest of a sentence that the address begins."""
+    """The finding, as the rest of a sentence that the address begins."""
     size: int | None = None
     """Bytes of the whole file; None if the server does not tell."""
     expires_at: datetime | None = None

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 from labelloop.labeling.media import MediaField
-from labelloop.media.look import Looker
-from labelloop.media.verdict import Code, Verdict
+from labelloop.pictures.media.look import Looker
+from labelloop.pictures.media.verdict import Code, Verdict
+from labelloop.spec.fetching import OF_LABEL_STUDIO
 
 AT_ONCE = 6
 """Requests at the same time, over all hosts."""
@@ -24,11 +25,13 @@ Wanted = tuple[MediaField, str]
 
 
 def host_of(address: str) -> str:
-    """Return the host of an address; "" for a file of Label Studio and for a `data:` URI."""
+    """Return the host of an address, or its bucket, as s3://scans; "" for a file of Label Studio and a `data:` URI."""
     try:
-        return urlsplit(address).netloc.rpartition("@")[2].lower()
+        parts = urlsplit(address)
     except ValueError:
         return ""
+    host = parts.netloc.rpartition("@")[2].lower()
+    return f"{parts.scheme}://{host}" if parts.scheme in OF_LABEL_STUDIO else host
 
 
 def look_at(looker: Looker, wanted: Iterable[Wanted], limit_s: float, stop: threading.Event) -> dict[Wanted, Verdict]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from labelloop.errors import LabelloopError
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.media.look import Looker
+from labelloop.pictures.media.look import Looker
 from labelloop.pictures.studio import Studio
 from labelloop.process.settings import Settings
 from labelloop.spec.fetching import Private

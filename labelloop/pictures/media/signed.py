@@ -1,8 +1,8 @@
 """Signed addresses: the time until which an address with a signature in its query is valid. Pure.
 
-S3: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html; Google Cloud Storage:
-https://cloud.google.com/storage/docs/authentication/signatures; Azure:
-https://learn.microsoft.com/rest/api/storageservices/create-service-sas
+S3: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html
+Google Cloud Storage: https://cloud.google.com/storage/docs/authentication/signatures
+Azure: https://learn.microsoft.com/rest/api/storageservices/create-service-sas
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from labelloop.labeling.media import Medium
-from labelloop.media.verdict import Code, Verdict, origin, unreadable
+from labelloop.pictures.media.verdict import Code, Verdict, origin, unreadable
 
 
 @dataclass(slots=True)
 class Chain:
-    """What a browser remembers from one redirect to the next."""
+    """Facts that a browser keeps from one redirect to the next."""
 
     page: str
     """Origin of Label Studio's page."""
