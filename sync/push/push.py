@@ -128,7 +128,7 @@ class Claim(NamedTuple):
 
 
 def _claim(
-    database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int, first_look_s: float
+    database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int, first_look_s: float = 0.0
 ) -> Claim | None:
     """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits."""
     before, picks = prepare(database, spec, first_look_s)

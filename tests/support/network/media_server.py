@@ -1,8 +1,9 @@
-"""A web server of media for tests: `/<ways>/<file>`, where the ways say what it does wrong and the file what it sends.
+"""A web server of media for tests: `/<ways>/<file>`. The ways say what it does wrong, the file what it sends.
 
-Ways are joined by `+`. `cors` and `echo` allow the page, `plain` allows none, `wrongorigin` another one. A number is the
-status. `slow` and `hang` take time, `norange`, `nolength` and `short` spoil the body. `html` sends a page under any name,
-`astext` the type of a text. `login` redirects to a page, `hop` to the same file at `Media.redirect_to`, `loop` to itself.
+Ways are joined by `+`. `cors` and `echo` allow the page, `plain` allows none, `wrongorigin` another one. A number is
+the status. `slow` and `hang` take time, `norange`, `nolength` and `short` spoil the body. `html` sends a page under any
+name, `astext` the type of a text. `login` redirects to a page, `hop` to the same file at `Media.redirect_to`, and
+`loop` to itself.
 """
 
 from __future__ import annotations
