@@ -25,8 +25,8 @@ SQL = """
     comment on column media_looks.name is 'SHA-256 of the page that shows it, the tag and the address.';
     comment on column media_looks.host is 'Host or bucket of the address, or "" for files of Label Studio.';
     comment on column media_looks.level is 'readable, warning, unreadable (by browsers) or unknown (to this machine).';
-    comment on column media_looks.code is 'What was found, in one word; docs/operators/media.md lists them.';
-    comment on column media_looks.says is 'What was found, as the rest of a sentence that the address begins.';
+    comment on column media_looks.code is 'The finding in one word; docs/operators/media.md lists them.';
+    comment on column media_looks.says is 'The finding, as the rest of a sentence that the address begins.';
     comment on column media_looks.expires_at is 'When the signature of the address expires.';
     comment on column media_looks.tries is 'Looks in a row that did not find it readable, at least 1.';
     comment on column media_looks.looked_at is 'Time of the last look.';
@@ -49,7 +49,7 @@ SQL = """
     comment on column media_outputs.loop is 'Its loop.';
     comment on column media_outputs.held is 'Whether it is quarantined, because no browser can read one of its media.';
     comment on column media_outputs.host is 'Host or bucket of the address for which it is held.';
-    comment on column media_outputs.code is 'What was found at that address, in one word; null if it is not held.';
+    comment on column media_outputs.code is 'The finding at that address in one word; null if it is not held.';
     comment on column media_outputs.utility is 'Utility with which it waited, 0 to 1; it waits with it again.';
     comment on column media_outputs.looked_at is 'Time of the last look at its media.';
     comment on column media_outputs.again_at is 'Time of the next look, if it still waits or is held.';
