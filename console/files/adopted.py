@@ -44,8 +44,8 @@ def files_of(settings: Mapping[str, Any], project_id: int, url: str) -> dict[str
     ]
     if settings.get("show_collab_predictions") is False:
         lines += [
-            "  # The project hid its predictions from annotators. A task has one for its place in the order, which fills",
-            "  # nothing in.",
+            "  # The project hid its predictions from annotators. A task has one for its place in the order, but",
+            "  # it fills nothing in.",
             "  prelabel:",
             "    min_margin: 1",
         ]

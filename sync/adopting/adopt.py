@@ -126,7 +126,7 @@ def adopt(
     spec: LoopSpec,
     settings: Settings,
     project_id: ProjectId,
-    tell: Callable[[int], None] = lambda _: None,
+    tell: Callable[[int], object] = lambda _: None,
 ) -> Report:
     """Adopt the project for the loop of this spec. A second call takes in the tasks that came since.
 
@@ -169,7 +169,7 @@ def adopt(
 
 
 def take_newcomers(
-    database: Database, gateway: Gateway, spec: LoopSpec, tell: Callable[[int], None] = lambda _: None
+    database: Database, gateway: Gateway, spec: LoopSpec, tell: Callable[[int], object] = lambda _: None
 ) -> Survey | None:
     """Store the tasks of an adopted project that are not stored yet, with their annotations.
 
@@ -189,7 +189,7 @@ def take_newcomers(
     return survey
 
 
-def look(gateway: Gateway, spec: LoopSpec, project_id: ProjectId, tell: Callable[[int], None]) -> Survey:
+def look(gateway: Gateway, spec: LoopSpec, project_id: ProjectId, tell: Callable[[int], object]) -> Survey:
     """Return what an adoption would find, and change nothing."""
     survey = Survey(spec, project_id, str(gateway.settings(project_id).get("model_version") or ""))
     for page in gateway.whole_tasks(project_id):
@@ -289,10 +289,8 @@ def _store(hop: Pull, page: Sequence[FoundTask], outputs: Sequence[tuple[FoundTa
     def first(conn: Conn) -> None:
         sends, version = hop.spec.sends, loops.spec_version(conn, hop.spec)
         rows = [Row.of(output, lanes.place(output, hop.spec, sends)) for _, output in outputs]
-        stored = (
-            [one for some in output_store.insert(conn, hop.spec.name, rows, version) for one in some] if rows else []
-        )
-        ids = {one.key: one.id for one in stored}
+        stored = output_store.insert(conn, hop.spec.name, rows, version) if rows else ()
+        ids = {one.key: one.id for some in stored for one in some}
         tasks = {ids[output.key]: (found.task.id, data_sha256(found.task.data)) for found, output in outputs}
         adoptions.add(conn, hop.spec.name, hop.instance, tasks)
 

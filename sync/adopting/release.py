@@ -115,8 +115,8 @@ def _wait_for_jobs(database: Database, loop: str) -> None:
                 return
         if time.monotonic() > deadline:
             raise Failed(
-                f"a push or pull of loop {loop!r} has been running for more than {JOBS_END_WITHIN_S:.0f} s. The loop is "
-                "archived; run `labelloop release` again when the worker has ended it, or restart the worker"
+                f"a push or pull of loop {loop!r} has been running for more than {JOBS_END_WITHIN_S:.0f} s. The loop "
+                "is archived; run `labelloop release` again when the worker has ended it, or restart the worker"
             )
         time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""Survey: what a project has, task by task, and what a loop could read of it. Pure but for the pages that it is given."""
+"""Survey: what a project has, task by task, and what a loop could read of it. Pure."""
 
 from __future__ import annotations
 

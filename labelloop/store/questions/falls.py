@@ -109,8 +109,8 @@ def answers_since(conn: Conn, loop: str, champion: str | None, after: int) -> li
     """Return the answers to outputs of the lanes that chance fills which were first answered after the cut `after`.
 
     They are in the order of the first answer, each with its newest one. Outputs without a clear answer today are left
-    out, and so are those that people answered in a project before labelloop chose them. `champion` is the short name of the version whose prelabels are compared with the answers; if it is None, the
-    pipeline's own labels are.
+    out, and so are those that people answered in a project before labelloop chose them. `champion` is the short name of
+    the version whose prelabels are compared with the answers; if it is None, the pipeline's own labels are.
     """
     rows = (
         rows_of(conn, Answered)
