@@ -39,7 +39,7 @@ from sync.adopting.settings import refuse, with_words
 from sync.adopting.survey import Survey
 from sync.project import signposts
 from sync.project.project import ensure_project, mark
-from sync.pull.pull import pull
+from sync.pull.pull import Memory, pull
 from sync.pull.take_in import Pull, PullReport
 from sync.push.push import push
 
@@ -144,7 +144,8 @@ def adopt(
         if project.bookmark is None:  # after a release, the bookmark of the last pull is the right one
             with database.transaction() as conn:
                 projects.set_bookmark(conn, spec.name, adoption.since)
-        pull(database, gateway, spec)  # what people did meanwhile, before labelloop chooses any task
+        # What people did meanwhile, before labelloop chooses any task. A worker's first pull finds late commits too.
+        pull(database, gateway, spec, memory=Memory(since=project.bookmark or adoption.since))
         with database.transaction() as conn:
             adoptions.complete(conn, spec.name)
             loops.restore(conn, spec.name)

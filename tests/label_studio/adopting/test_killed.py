@@ -17,8 +17,8 @@ from tests.support.servers import LabelStudio
 from tests.support.sync_loop import wait_until
 from tests.support.workers.sync_worker import HOLD, LOCK
 
-N = 3 * listing.PAGE + 100
-"""Tasks on four pages."""
+N = 2 * listing.PAGE + 20
+"""Tasks on three pages."""
 
 
 def test_killed_twice_every_annotation_is_stored_once(
@@ -27,7 +27,7 @@ def test_killed_twice_every_annotation_is_stored_once(
     with house(database, label_studio, tmp_path) as our:
         project = their_project(our.web)
         said = [{"result": region(("cat", "dog", "eel")[i % 3]), "ground_truth": False} for i in range(N)]
-        ids = project.add([{"data": {"text": f"t{i}"}, "annotations": [said[i]] * (i % 5 > 0)} for i in range(N)])
+        ids = project.add([{"data": {"text": f"t{i}"}, "annotations": [said[i]] * (i % 20 > 0)} for i in range(N)])
         our.do(HOLD)
         # held at the second page, and again at the third
         for page in (2, 3):
@@ -56,7 +56,7 @@ def test_killed_twice_every_annotation_is_stored_once(
         assert sorted(row["annotation_id"] for row in stored) == sorted(given)
         assert all(row["output_id"] for row in stored)
         assert our.sql("select count(*) as n from outputs")[0]["n"] == N
-        answered = sum(i % 5 > 0 for i in range(N)) + 1
+        answered = sum(i % 20 > 0 for i in range(N)) + 1
         assert our.sql("select count(*) as n from outputs where state = 'answered'")[0]["n"] == answered
         assert our.sql("select count(*) as n from feedback")[0]["n"] == answered
         assert our.sql("select count(*) as n from adopted_tasks where chosen_by_people")[0]["n"] == answered
