@@ -71,8 +71,9 @@ def output_of(
 ) -> tuple[Output, str | None]:
     """Return the output of a task, and the reason why its prediction cannot be used; None if it can, or has none.
 
-    Of several predictions the one is used that annotators see: the newest of `shown_version`, the project's
-    `model_version`, or else the newest of all. Raises InvalidOutput if the form cannot show the task.
+    One of several predictions is used: the newest of `shown_version` (the project's `model_version`), which annotators
+    see. If there is none of that version, it is the newest of all. Raises InvalidOutput if the form cannot show the
+    task.
     """
     data = {name: value for name, value in found.task.data.items() if not name.startswith(OURS)}
     fitting.check_data(data, config)

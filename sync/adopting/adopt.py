@@ -28,7 +28,7 @@ from labelloop.queue.adopted import FoundTask, data_sha256
 from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId, UserId
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import adoptions
+from labelloop.store import adopted_tasks, adoptions
 from labelloop.store.adoptions import Adoption
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, loops, projects
@@ -53,7 +53,7 @@ _VERSION = re.compile(rf"{PIPELINE}(\+[0-9a-f]{{8}})?|[0-9a-f]{{12}}(\+[0-9a-f]{
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an adoption did."""
+    """Counts of an adoption."""
 
     survey: Survey
     """The tasks that this call stored."""
@@ -155,7 +155,7 @@ def adopt(
     pushed = push(database, gateway, spec, settings)
     connected = ensure_project(database, gateway, spec, settings)
     with database.transaction() as conn:
-        found = adoptions.counts(conn, spec.name)
+        found = adopted_tasks.counts(conn, spec.name)
     logger.info("adopt", extra={"loop": spec.name, "project": project_id, "tasks": survey.tasks})
     return Report(
         survey,
@@ -180,7 +180,7 @@ def take_newcomers(
         adoption, project = adoptions.get(conn, spec.name), projects.get(conn, spec.name)
         if adoption is None or project is None or not _holds(adoption, project):
             return None
-        last = adoptions.last_task(conn, project.instance)
+        last = adopted_tasks.last(conn, project.instance)
     hop = Pull(database, gateway, spec, project)
     survey = Survey(spec, project.id, str(adoption.settings.get("model_version") or ""))
     for page in gateway.whole_tasks(project.id, last):
@@ -293,6 +293,6 @@ def _store(hop: Pull, page: Sequence[FoundTask], outputs: Sequence[tuple[FoundTa
         stored = output_store.insert(conn, hop.spec.name, rows, version) if rows else ()
         ids = {one.key: one.id for some in stored for one in some}
         tasks = {ids[output.key]: (found.task.id, data_sha256(found.task.data)) for found, output in outputs}
-        adoptions.add(conn, hop.spec.name, hop.instance, tasks)
+        adopted_tasks.add(conn, hop.spec.name, hop.instance, tasks)
 
     return hop.take_in([found.task for found, _ in outputs], first=first)

@@ -18,7 +18,7 @@ from labelloop.process.settings import Settings
 from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import adoptions
+from labelloop.store import adopted_tasks, adoptions
 from labelloop.store.adoptions import Adoption
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects
@@ -35,18 +35,18 @@ JOBS_END_WITHIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What a release took away and restored."""
+    """Counts of deleted things, and names of settings."""
 
     project: int
-    predictions: int
+    deleted_predictions: int
     """Predictions of the loop that were deleted."""
-    tasks: int
+    deleted_tasks: int
     """Tasks that the loop had made and nobody had begun to answer: they were deleted."""
-    tasks_kept: int
+    kept_tasks: int
     """Tasks that the loop had made and people have answered: they stay, with the answers."""
-    settings: Sequence[str]
+    restored_settings: Sequence[str]
     """Settings that have the value of before the adoption again."""
-    kept: Sequence[str]
+    kept_settings: Sequence[str]
     """Settings that people changed meanwhile: they stay as they are."""
     waiting: int
     """Outputs that were open: they wait in Postgres, in case the project is adopted again."""
@@ -69,7 +69,7 @@ def release(database: Database, gateway: Gateway, spec: LoopSpec, settings: Sett
     deleted, kept = _take_tasks_away(gateway, project)
     with database.transaction() as conn:
         versions = adoptions.versions(conn, spec.name)
-        touched = adoptions.changed_tasks(conn, spec.name, project.instance)
+        touched = adopted_tasks.changed(conn, spec.name, project.instance)
     predictions = _take_predictions_away(gateway, project, versions)
     _ask_as_many_as_before(gateway, project, touched, int(adoption.settings["maximum_annotations"]))
     if mark(project) in has.description:

@@ -16,7 +16,7 @@ MOST_ANNOTATORS = 10
 
 
 class Restored(NamedTuple):
-    """What a release does with the settings."""
+    """Changes by which a release restores the settings."""
 
     changes: dict[str, Any]
     """The settings that it sets back, with the values that they had."""
@@ -72,8 +72,8 @@ def restored(
     """Return the settings to set back. `before` and `now`: their values before the adoption and at present.
 
     `words`: the texts that the loop wrote last, by setting. `versions`: the model versions that it showed. A setting
-    is set back if the loop's value is in force; any other value is that of a person, and stays. Of a text, only the
-    loop's part is removed.
+    is set back if the loop's value is in force. Any other value is that of a person, and stays. Only the loop's part of
+    a text is removed.
     """
     mine = ours(spec)
     changes, kept = dict[str, Any](), list[str]()
@@ -108,8 +108,8 @@ def sent_form(xml: str) -> str:
     if sent(xml) != xml.strip():
         raise Failed(
             "the form shows a field whose name Label Studio's server and editor read differently, such as $my-text, or "
-            "begins with an XML declaration; the loop would have to send another form, and tasks that exist lack its "
-            "fields. Rename the field in Label Studio, in the form and in the tasks"
+            "it begins with an XML declaration. The loop would have to send another form, whose fields the tasks lack. "
+            "Change the form in Label Studio, and the field in the tasks"
         )
     return xml
 

@@ -23,7 +23,7 @@ EXAMPLES = 3
 
 @dataclass
 class Reasons:
-    """Why something cannot be read: the number of cases by reason, and the first tasks of each."""
+    """Reasons why something cannot be read: the number of cases and the first tasks of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, list[int]] = field(default_factory=dict)

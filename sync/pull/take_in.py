@@ -17,7 +17,7 @@ from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BATCH, KnownOutput, Task
 from labelloop.reading.ids import ProjectId, TaskId, UserId
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import adoptions
+from labelloop.store import adopted_tasks
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
@@ -104,7 +104,7 @@ class Pull:
             OutputState.WITHDRAWN,
             DELETED,
         )
-        withdrawn += adoptions.withdraw(conn, outputs, DELETED)
+        withdrawn += adopted_tasks.withdraw(conn, outputs, DELETED)
         task_store.forget(conn, outputs)
         for instance in (self.instance, given.instance_of(self.spec.name)):
             annotation_store.write_tombstones_of_outputs(conn, instance, outputs)
@@ -118,7 +118,7 @@ class Pull:
         signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
         known = task_store.known(conn, self.spec.name, list(signed.values()))
         pushed = task_store.by_label_studio_id(conn, self.instance, [task.id for task in tasks])
-        theirs = adoptions.by_task(conn, self.instance, [task.id for task in tasks])
+        theirs = adopted_tasks.by_task(conn, self.instance, [task.id for task in tasks])
         opened = self._open_adopted(conn, tasks, theirs)
         strays = [task for task in tasks if task.id in signed and task.id not in theirs]
         adopted = [task for task in strays if self._adopt_stray(conn, task, known.get(signed[task.id]))]
@@ -141,7 +141,7 @@ class Pull:
             return set()
         # Wait for a push that may be opening them now: an output that it opens is not among those that people chose.
         projects.lock_hop(conn, self.spec.name, "push")
-        return set(adoptions.open_(conn, self.instance, dict.fromkeys(idle), by_people=True))
+        return set(adopted_tasks.open_(conn, self.instance, dict.fromkeys(idle), by_people=True))
 
     def _seen_adopted(
         self, conn: Conn, tasks: Sequence[Task], theirs: Mapping[TaskId, Adopted]
@@ -149,7 +149,7 @@ class Pull:
         """Return each annotation of adopted tasks as `_seen` does. It is distrusted if the task shows another item."""
         changed = {task.id for task in tasks if data_sha256(task.data) != theirs[task.id].data_sha256}
         if changed:
-            stored = adoptions.data(conn, [theirs[task_id].output_id for task_id in changed])
+            stored = adopted_tasks.data(conn, [theirs[task_id].output_id for task_id in changed])
             changed = {
                 task.id
                 for task in tasks

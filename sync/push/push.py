@@ -22,7 +22,7 @@ from labelloop.queue.batches import BatchState
 from labelloop.queue.order import SECOND, Ranked, priorities, useful
 from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
-from labelloop.store import adoptions
+from labelloop.store import adopted_tasks
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects
 from labelloop.store.tables import tasks as task_store
@@ -171,8 +171,8 @@ def _places(spec: LoopSpec, window: Window, coming: Sequence[Ranked], version: s
 
 def _open_adopted(conn: Conn, project: LoopProject, placed: Mapping[UUID, float]) -> set[UUID]:
     """Open those of these outputs that have a task in an adopted project; the renewal gives it a prediction."""
-    theirs = adoptions.waiting_tasks(conn, project.instance, list(placed))
-    return set(adoptions.open_(conn, project.instance, {id_: placed[id_] for id_ in theirs})) if theirs else set()
+    theirs = adopted_tasks.waiting_tasks(conn, project.instance, list(placed))
+    return set(adopted_tasks.open_(conn, project.instance, {id_: placed[id_] for id_ in theirs})) if theirs else set()
 
 
 def _intend(conn: Conn, loop: str, version: str, placed: dict[UUID, float]) -> UUID:

@@ -1,4 +1,4 @@
-"""What an adoption finds and would do, as plain data and in sentences."""
+"""Words of a dry run: facts about the project and planned changes, as plain data and in sentences."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def _about_predictions(guessed: Mapping[str, Any]) -> Iterable[str]:
     if guessed["without_score"]:
         yield f"  {guessed['without_score']:,} of these have no score from 0 to 1, so no confidence"
     if guessed["not_shown"]:
-        yield f"  {guessed['not_shown']:,} others stay in the project and become no output"
+        yield f"  besides these, {counted(guessed['not_shown'], 'prediction')} of the same tasks: in the project only"
 
 
 def _some(labels: list[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from sync.pull.pull import pull
 from sync.pull.take_in import CHANGED
-from tests.support.adopted_project import House, TheirProject, guess, house, region, their_project
+from tests.support.hops.adopted_project import House, TheirProject, guess, house, their_project
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import Row
+from tests.support.sync_loop import Row, region
 
 N = 60
 ANN, BEN = "ann@adopt.example", "ben@adopt.example"
@@ -34,7 +33,7 @@ def our(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Iterat
 def theirs(our: House) -> TheirProject:
     """60 tasks: the first 30 have a prediction, the first 12 an annotation, and some have what people leave behind."""
     project = their_project(our.web)
-    made = [{"data": {"text": f"item {i}", "nr": i}, "predictions": []} for i in range(N)]
+    made: list[Row] = [{"data": {"text": f"item {i}", "nr": i}, "predictions": []} for i in range(N)]
     for i, task in enumerate(made[:30]):
         task["predictions"] = [guess("cat", 0.2 + i / 100)]
     made[0]["predictions"].insert(0, guess("dog", 0.9, "bert-0"))  # an older version
@@ -45,8 +44,8 @@ def theirs(our: House) -> TheirProject:
     our.web.post(f"/api/projects/{project.id}/import/predictions", json=[wolf]).raise_for_status()
     our.web.patch(f"/api/projects/{project.id}/", json={"model_version": "bert-1"}).raise_for_status()
     ann, ben = our.person(ANN), our.person(BEN)
-    for i, task in enumerate(ids[:10]):
-        project.annotate(task, ("cat", "dog")[i % 2], ann)
+    for i, id_ in enumerate(ids[:10]):
+        project.annotate(id_, ("cat", "dog")[i % 2], ann)
     project.annotate(ids[0], "cat", ben)  # two people agree
     project.annotate(ids[1], "dog", ann)  # one person, twice
     project.annotate(ids[10], "cat", ben, was_cancelled=True)
@@ -66,10 +65,6 @@ def sync(our: House, name: str = "animals") -> None:
         spec = loops.get(conn, name)
     assert spec is not None
     pull(our.database, Gateway(our.server.url, our.server.token), spec)
-
-
-def states(our: House) -> Counter[str]:
-    return Counter(row["state"] for row in our.sql("select state::text from outputs"))
 
 
 def test_a_dry_run_says_all_and_changes_nothing(our: House, theirs: TheirProject) -> None:
@@ -122,9 +117,9 @@ def test_adopted_worked_in_by_two_people_and_released(our: House, theirs: TheirP
             one["completed_by"], one["result"], one["was_cancelled"],
         )  # fmt: skip
     assert {row["email"] for row in our.sql("select email from reviewers")} == {ANN, BEN}
-    assert states(our) == {"answered": 10, "in_review": 50}
+    assert our.states() == {"answered": 10, "in_review": 50}
 
-    # the outputs: predictions with their versions and scores; hold-out by the hash; chance did not choose the answers
+    # the outputs have the predictions with versions and scores, and the hold-out set of the hash
     rows = {row["key"]: row for row in our.sql("select * from outputs")}
     ids = [task["id"] for task in before["tasks"]]
     first = rows[f"project-{theirs.id}/task-{ids[0]}"]
@@ -153,7 +148,7 @@ def test_adopted_worked_in_by_two_people_and_released(our: House, theirs: TheirP
     best = [id_ for id_ in sorted(open_, key=lambda id_: -open_[id_]) if id_ != ids[12]]
     assert [id_ for id_ in served if id_ != ids[12]] == best[: len([id_ for id_ in served if id_ != ids[12]])]
     sync(our)
-    assert states(our) == {"answered": 20, "in_review": 40}
+    assert our.states() == {"answered": 20, "in_review": 40}
 
     # a second adoption changes nothing, and takes in tasks that people added
     [late] = theirs.add([{"data": {"text": "late", "nr": 99}}])
@@ -164,7 +159,7 @@ def test_adopted_worked_in_by_two_people_and_released(our: House, theirs: TheirP
 
     released = our.run("release", "--loop", "animals", "--json")
     assert released.exit_code == 0, released.output
-    assert json.loads(released.stdout)["kept"] == []
+    assert json.loads(released.stdout)["kept_settings"] == []
     after = theirs.whole()
     wanted = copy.deepcopy(before)
     now = {task["id"]: task for task in after["tasks"]}
@@ -182,7 +177,7 @@ def test_adopted_worked_in_by_two_people_and_released(our: House, theirs: TheirP
     # adopted once more, nothing is stored twice
     assert our.adopt(theirs.id).exit_code == 0
     assert len(our.sql("select 1 from annotation_versions")) == 24
-    assert states(our) == {"answered": 20, "in_review": 41}
+    assert our.states() == {"answered": 20, "in_review": 41}
     ranked = [task for task in theirs.tasks() if any(p["model_version"] == "pipeline" for p in task["predictions"])]
     assert len(ranked) == 41
 
@@ -200,7 +195,7 @@ def test_a_window_smaller_than_the_project_ranks_the_best_and_leaves_the_others(
     )
     done = our.adopt(project.id)
     assert done.exit_code == 0, done.output
-    assert states(our) == {"in_review": 10, "waiting": 30}
+    assert our.states() == {"in_review": 10, "waiting": 30}
     ranked = {t["id"] for t in project.tasks() if any(p["model_version"] == "pipeline" for p in t["predictions"])}
     assert ranked == set(ids[-10:]), "the least certain ones"
 
@@ -245,53 +240,7 @@ def test_what_people_changed_meanwhile_stays_after_the_release(our: House) -> No
     ).raise_for_status()
     done = our.run("release", "--json")
     assert done.exit_code == 0, done.output
-    assert sorted(json.loads(done.stdout)["kept"]) == ["sampling", "title"]
+    assert sorted(json.loads(done.stdout)["kept_settings"]) == ["sampling", "title"]
     assert project.settings() == {
         **before, "title": "Beasts", "description": "Ask Ben about eels.", "sampling": "Uniform sampling",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize("what", ["unknown", "token", "form", "cohort", "server", "names", "taken", "mark"])
-def test_what_cannot_be_adopted_is_said_clearly_and_left_alone(our: House, what: str) -> None:
-    settings: Row = {"label_config": '<View><Image name="i" value="$i"/><Magnifier name="m" toName="i"/></View>'}
-    project = their_project(our.web, **(settings if what == "form" else {}))
-    guesses = [guess("cat", 0.5, "pipeline")] if what == "names" else []
-    project.add([{"data": {"text": "t", "i": "http://x"}, "predictions": guesses}])
-    number, more = project.id, list[str]()
-    if what == "unknown":
-        number = 987654
-    if what == "token":
-        more = ["--token", "f" * 40]
-    if what == "cohort":
-        change = {"maximum_annotations": 2, "overlap_cohort_percentage": 50}
-        our.web.patch(f"/api/projects/{project.id}/", json=change).raise_for_status()
-    if what == "server":
-        more = ["--url", "http://localhost:1", "--token", "x"]
-    if what == "mark":
-        mark = "labelloop:0b0e7a54-1111-4222-8333-0123456789ab"
-        our.web.patch(f"/api/projects/{project.id}/", json={"description": mark}).raise_for_status()
-    if what == "taken":
-        our.sql("insert into loops (name, spec, labels_xml) values ('other', '{}', '') returning name")
-        our.sql(
-            "insert into projects (loop, label_studio_url, project_id, signing_key) "
-            "values ('other', %(u)s, %(p)s, 'k') returning loop",
-            u=our.server.url,
-            p=project.id,
-        )
-    before = project.whole()
-    done = our.adopt(number, *more)
-    wanted = {
-        "unknown": "there is no project 987654",
-        "token": "refuses the token",
-        "form": "because of its form",
-        "cohort": "50 % of its tasks",
-        "server": "the services work with Label Studio at",
-        "names": "predictions of the model version 'pipeline'",
-        "taken": "is that of loop 'other'",
-        "mark": "belongs to a loop of another labelloop",
-    }[what]
-    assert done.exit_code in (1, 2)
-    assert wanted in done.output
-    assert "Traceback" not in done.output
-    assert project.whole() == before
-    assert list(our.settings.loops_dir.iterdir()) == []

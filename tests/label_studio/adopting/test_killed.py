@@ -9,18 +9,20 @@ import time
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from labelloop.labelstudio import listing
 from labelloop.store.database import Database
-from tests.support.adopted_project import House, house, region, their_project
+from tests.support.hops.adopted_project import House, house, their_project
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import wait_until
+from tests.support.sync_loop import region, wait_until
 from tests.support.workers.sync_worker import HOLD, LOCK
 
 N = 2 * listing.PAGE + 20
 """Tasks on three pages."""
 
 
+@pytest.mark.timeout(600)
 def test_killed_twice_every_annotation_is_stored_once(
     database: Database, label_studio: LabelStudio, tmp_path: Path
 ) -> None:

@@ -21,6 +21,10 @@ SQL = """
     );
     create unique index one_adoption_a_project on adoptions (label_studio_url, project_id) where released_at is null;
     comment on table adoptions is 'Loops whose project was in Label Studio before them.';
+    comment on column adoptions.loop is 'The loop.';
+    comment on column adoptions.label_studio_url is 'The address of Label Studio.';
+    comment on column adoptions.project_id is 'The number of the project.';
+    comment on column adoptions.begun_at is 'When the adoption began.';
     comment on column adoptions.settings is
         'The settings of the project as they were before labelloop changed any; a release restores them.';
     comment on column adoptions.tabs is 'The tabs that the project had; a release keeps them.';
@@ -42,6 +46,10 @@ SQL = """
     create index adopted_tasks_by_loop on adopted_tasks (loop);
     comment on table adopted_tasks is
         'Tasks that people made in Label Studio. Their data has no signature, so they are known by id and data.';
+    comment on column adopted_tasks.output_id is 'The output that the task became.';
+    comment on column adopted_tasks.loop is 'The loop.';
+    comment on column adopted_tasks.instance is 'As in projects.';
+    comment on column adopted_tasks.label_studio_id is 'The id of the task in Label Studio.';
     comment on column adopted_tasks.data_sha256 is
         'SHA-256 of the data of the task. If the fields that the form shows have changed, an answer does not count.';
     comment on column adopted_tasks.chosen_by_people is

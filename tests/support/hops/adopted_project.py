@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class TheirProject:
         return sorted(answer["tasks"], key=lambda task: task["id"])
 
     def whole(self) -> Row:
-        """Everything that a release has to give back: settings, tasks with what is on them, tabs and webhooks."""
+        """Return all that a release gives back: settings, tasks with annotations and predictions, tabs and webhooks."""
         counts = ("total_annotations", "cancelled_annotations", "total_predictions")
         return {
             "settings": self.settings(),
@@ -115,6 +116,9 @@ class House:
     def sql(self, statement: str, **values: Any) -> list[Row]:
         with self.database.transaction() as conn:
             return conn.execute(statement, values).fetchall()
+
+    def states(self) -> Counter[str]:
+        return Counter(row["state"] for row in self.sql("select state::text from outputs"))
 
     def do(self, statements: str) -> None:
         with self.database.transaction() as conn:
