@@ -20,7 +20,7 @@ from console.cli import (
     versions,
 )
 from console.cli.adopting import commands as adopting
-from console.cli.pipelines import callbacks, consume, outbox, rule, specs, tokens, transfer
+from console.cli.pipelines import callbacks, consume, imports, outbox, rule, specs, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
 
@@ -40,6 +40,7 @@ TOPICS = (
     consume,
     decisions,
     doctor,
+    imports,
     invite,
     lineage,
     loops,

@@ -25,6 +25,7 @@ ROLES = {
         "adopt": "Make a loop of a project that is in Label Studio",
         "release": "Give an adopted project back as it was",
         "submit": "Submit the outputs or traces in a file",
+        "import": "Import outputs and people's answers from other tools",
         "backtest": "Tell what a changed rule would have sent",
         "try": "Tell which outputs of a file would be asked, and why",
         "consume": "Store the outputs that arrive in Kafka or RabbitMQ",

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from labelloop.errors import InvalidOutput
-from labelloop.labeling import structured
+from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.outputs import result
@@ -36,11 +36,13 @@ def shown(output: Output, config: LabelingConfig) -> Output:
     return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 
-def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> Output:
+def check(
+    output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0, *, predicted: bool = True
+) -> Output:
     """Return the output with its answers in the form of the tables. Raises InvalidOutput if it does not fit this loop.
 
     It must have the fields that people see, the loop's labels and controls, the loop's kind of answer, and an embedding
-    of the loop's length (`embedding`; 0 for no embedding).
+    of the loop's length (`embedding`; 0 for no embedding). `predicted` as in reading.from_json.
     """
     check_data(output.data, config)
     if labels:
@@ -54,7 +56,7 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
     result.check(output.result or (), config)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
-    if output.probabilities is None and output.label is None and output.result is None:
+    if predicted and output.probabilities is None and output.label is None and output.result is None:
         raise InvalidOutput("label", NO_ANSWER)
     if output.label is None and output.gold is None:
         return output
@@ -129,14 +131,14 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
     if isinstance(given, list) and config.kind is Kind.LABELS:
         given = [_as_text(one, config.labels) for one in given]
     try:
-        answer = structured.canonical(config.answer, given)
+        answer = kinds.canonical(config.answer, given)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
     shown = config.text_field
     text = None if shown is None or shown in config.addresses else paths.value_at(data, shown)
     if (
         isinstance(text, str)
-        and (ends := [span.end for span in structured.read_spans(answer)])
+        and (ends := [span.end for span in kinds.spans.read_spans(answer)])
         and max(ends) > len(text)
     ):
         raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")
