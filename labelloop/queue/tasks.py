@@ -116,6 +116,8 @@ class KnownTask:
     state: OutputState
     annotated: int
     """How many annotations of it are stored."""
+    adopted: bool = False
+    """Whether it was in the project before the loop: its data has no signature."""
 
 
 @dataclass(frozen=True, slots=True)
