@@ -9,6 +9,7 @@ from enum import StrEnum
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
+from labelloop.labeling.conditions import Condition
 from labelloop.labeling.form_xml import Places
 
 PATH = " / "
@@ -126,6 +127,10 @@ class ControlTag:
     """Shapes without labels over the same object: a region drawn with one of them has this control's label."""
     beside: tuple[ControlTag, ...] = ()
     """Controls with `perRegion` that ask about each region of this control."""
+    between: tuple[ControlTag, ...] = ()
+    """Controls whose regions people relate to one another, if this is Relations; they have no tag of their own name."""
+    conditions: tuple[Condition, ...] = ()
+    """All must hold for people to see the control; () if it is always there."""
     parts: tuple[ControlTag, ...] = ()
     """Controls that make up an answer of Kind.FORM, in the order of the answer; empty for a control of the form."""
     nested: bool = False
@@ -177,6 +182,8 @@ class ControlTag:
         """The `from_name` of every region of a result that belongs to the answer to this control."""
         if self.parts:
             return tuple(name for part in self.parts for name in part.names)
+        if self.between:
+            return tuple(name for one in self.between for name in one.names)
         return (self.name, *(one.name for one in (*self.shapes, *self.beside)))
 
     @property

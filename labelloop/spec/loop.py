@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
-from labelloop.labeling.answering import everything
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
@@ -211,7 +210,7 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
         xml = generate_form(spec.labels, spec.actions[0].fields, spec.show, steps=spec.steps.show)
         spec = spec.model_copy(update={"labels_xml": xml})
     if not spec.answer:
-        spec = spec.model_copy(update={"answer": everything(LabelingConfig.parse(spec.labels_xml).by_name)})
+        spec = spec.model_copy(update={"answer": LabelingConfig.parse(spec.labels_xml).everything})
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:
         read = config.addresses if learner.field is None else [learner.field]

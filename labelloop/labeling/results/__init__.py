@@ -13,7 +13,21 @@ from typing import Any, Protocol
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.kinds import nearest_answer
-from labelloop.labeling.results import choices, form, labels, number, other, rating, rectanglelabels, taxonomy, textarea
+from labelloop.labeling.results import (
+    choices,
+    form,
+    labels,
+    number,
+    other,
+    rating,
+    rectanglelabels,
+    relations,
+    taxonomy,
+    textarea,
+)
+
+RELATION = "relation"
+"""Type of a relation between two regions of a result, which has no `from_name`."""
 
 
 class Codec(Protocol):
@@ -44,6 +58,7 @@ CODECS: dict[str, Codec] = {
     "Taxonomy": taxonomy,
     "TextArea": textarea,
     "RectangleLabels": rectanglelabels,
+    "Relations": relations,
     "": form,
 }
 """Codec by control tag, "" for the answer to several controls. `other` reads a tag that is not here."""
@@ -160,10 +175,23 @@ def regions_of(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     regions = codec_of(control).encode(control, answer)
     # The id must only be unique within one result; Label Studio keeps it on the annotation.
     return [
-        {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", "from_name": control.name}
+        region
+        if region.get("type") == RELATION
+        else {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", "from_name": control.name}
         | ({} if "to_name" in region or control.parts else {"to_name": control.objects[0]})
         | region
         for i, region in enumerate(regions)
+    ]
+
+
+def of_control(control: ControlTag, regions: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the regions of a result that belong to the answer to this control, in their order."""
+    names, related = control.names, any(part.between for part in (control, *control.parts))
+    return [
+        region
+        for region in regions  # from_name may have any JSON type
+        if isinstance(region, dict)
+        and (region.get("from_name") in names or (related and region.get("type") == RELATION))
     ]
 
 
@@ -179,9 +207,7 @@ def given(control: ControlTag | None, result: object) -> str | None:
     """
     if control is None or not isinstance(result, list):
         return None
-    names = control.names  # from_name may have any JSON type
-    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") in names]
     try:
-        return decoded(control, regions)
+        return decoded(control, of_control(control, result))
     except ValueError:
         return None

@@ -11,7 +11,8 @@ from typing import Any
 
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import regions as kind
-from labelloop.labeling.kinds.marked import LABEL, read
+from labelloop.labeling.kinds.marked import LABEL, WITH, read
+from labelloop.labeling.results import beside
 from labelloop.labeling.results.values import values_of
 
 
@@ -20,15 +21,18 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     for region in read(kind.GEOMETRY, answer):
         x, y, width, height = region["box"]
         value = {"x": x, "y": y, "width": width, "height": height, "rotation": region.get("rotation", 0)}
-        found.append({"type": "rectanglelabels", "value": value | {"rectanglelabels": [region[LABEL]]}})
-    return found
+        own = {"type": "rectanglelabels", "value": value | {"rectanglelabels": [region[LABEL]]}}
+        found.append(([own], region.get(WITH, {})))
+    return beside.encoded(control, found)
 
 
 def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
     if control.required and not regions:
         return None
     found = []
-    for value in values_of(regions):
-        box = [value.get(name) for name in ("x", "y", "width", "height")]
-        found += [{"box": box, LABEL: label} for label in value.get("rectanglelabels") or ()]
+    for own, said in beside.marked(control, regions):
+        for value in values_of(own):
+            box = [value.get(name) for name in ("x", "y", "width", "height")]
+            labels = value.get("rectanglelabels") or ()
+            found += [{"box": box, LABEL: label, **({WITH: said} if said else {})} for label in labels]
     return kind.canonical(control, found)
