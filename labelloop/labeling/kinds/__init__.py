@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import form, label, labels, number, other, regions, spans, text
+from labelloop.labeling.kinds import form, label, labels, marks, number, other, regions, segments, spans, text, tracks
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
 
@@ -60,6 +60,9 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
         Kind.NUMBER: number,
         Kind.TEXT: text,
         Kind.REGIONS: regions,
+        Kind.SEGMENTS: segments,
+        Kind.MARKS: marks,
+        Kind.TRACKS: tracks,
         Kind.FORM: form,
     }.items()
 }
