@@ -42,7 +42,9 @@ def grouped(controls: Mapping[str, ControlTag], objects: Mapping[str, Element], 
         over = [objects[one] for one in control.objects if one in objects]
         fields = [field for element in over for field in fields_of(element)]
         shown = fields[0] if len(fields) == 1 else ""
-        found[name] = replace(control, over=over[0].tag if over else "", data_field=shown, conditions=when[name])
+        attributes = {key.lower(): value for key, value in over[0].attrib.items()} if over else {}
+        tag = over[0].tag if over else ""
+        found[name] = replace(control, over=tag, over_attributes=attributes, data_field=shown, conditions=when[name])
     drawn = ("VideoRectangle", *SHAPES)
     for name, control in found.items():
         if control.tag == "Labels":

@@ -123,6 +123,8 @@ class ControlTag:
     """Tag of the object that it is about, such as Text or Image; of the first one if there are several."""
     data_field: str = ""
     """Field of the data that this object shows; "" if that is not exactly one."""
+    over_attributes: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of that object by their names in lower case, such as `timeformat` of a TimeSeries."""
     shapes: tuple[ControlTag, ...] = ()
     """Shapes without labels over the same object: a region drawn with one of them has this control's label."""
     beside: tuple[ControlTag, ...] = ()

@@ -115,7 +115,7 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
         share = max(output.probabilities.values())
         return min([label for label, one in output.probabilities.items() if one == share]), share
     if output.result is not None:
-        return results.read(spec.config, output.result, None).label, output.score
+        return results.read(spec.config, output.result, None, output.data).label, output.score
     if output.label is None and output.evidence is not None:
         shares = output.evidence["labels"]
         likely = kinds.labels.write_labels(label for label, share in shares.items() if share > 0.5)

@@ -14,7 +14,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import form, label, labels, number, other, regions, relations, spans, text
+from labelloop.labeling.kinds import (
+    form,
+    label,
+    labels,
+    marks,
+    number,
+    other,
+    regions,
+    relations,
+    segments,
+    spans,
+    text,
+    tracks,
+)
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
 
@@ -61,6 +74,9 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
         Kind.TEXT: text,
         Kind.REGIONS: regions,
         Kind.RELATIONS: relations,
+        Kind.SEGMENTS: segments,
+        Kind.MARKS: marks,
+        Kind.TRACKS: tracks,
         Kind.FORM: form,
     }.items()
 }

@@ -92,7 +92,7 @@ def nearest(geometry: Geometry, control: ControlTag, answer: str) -> str:
 
 def _checked(geometry: Geometry, control: ControlTag, region: Mapping[str, Any]) -> Region:
     checked = geometry.read({name: value for name, value in region.items() if name not in (LABEL, WITH)})
-    if control.labels or LABEL in region:
+    if LABEL in region or (control.labels and not control.shapes):  # Labels may be left out beside a shape
         label = region.get(LABEL)
         if not isinstance(label, str):
             raise ValueError(f"each region has a label, such as {geometry.example}; one is {str(region)[:80]}")

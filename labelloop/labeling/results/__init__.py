@@ -12,19 +12,23 @@ from typing import Any, Protocol
 
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import nearest_answer
+from labelloop.labeling.kinds import nearest_answer, of
 from labelloop.labeling.results import (
     choices,
     form,
     labels,
+    marks,
     number,
     other,
     rating,
     rectanglelabels,
     relations,
+    segments,
     taxonomy,
     textarea,
+    tracks,
 )
+from labelloop.labeling.results.units import in_characters, in_units
 
 RELATION = "relation"
 """Type of a relation between two regions of a result, which has no `from_name`."""
@@ -62,6 +66,8 @@ CODECS: dict[str, Codec] = {
     "": form,
 }
 """Codec by control tag, "" for the answer to several controls. `other` reads a tag that is not here."""
+BY_KIND: dict[Kind, Codec] = {Kind.SEGMENTS: segments, Kind.MARKS: marks, Kind.TRACKS: tracks}
+"""Codec by kind of answer, for tags that answer in several ways: Labels over a sound are segments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,9 @@ class Reading:
     comment: str | None = None
 
 
-def encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
+def encode(
+    config: LabelingConfig, label: str | None, model_label: str | None, data: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Encode `label` as a prediction's result; [] if there is no label or the form cannot express it.
 
     A label that the form can express in part is encoded in part. A number is moved to the nearest step within its
@@ -84,8 +92,13 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
     label.
 
     `model_label` is the output's own label, which a form with a verdict is about. Another label is encoded as a reject
-    with a correction.
+    with a correction. `data` are those of the item; with None, offsets in dialogues are not converted
+    (labelloop/labeling/results/units.py).
     """
+    return in_units(config, _encode(config, label, model_label), data)
+
+
+def _encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
     answer = _expressible(config, label)
     if answer is None:
         return []
@@ -98,7 +111,9 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
     return regions_of(config.verdict, REJECT) + regions_of(config.correction, answer)
 
 
-def preselect(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
+def preselect(
+    config: LabelingConfig, label: str | None, model_label: str | None, data: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Return the selection that the form shows before a person answers: the guess `label` as a prediction's result.
 
     It equals `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). If the
@@ -106,9 +121,13 @@ def preselect(config: LabelingConfig, label: str | None, model_label: str | None
     reject opens. So a page shows one guess, and nobody rejects an output by submitting an untouched page.
     """
     if config.verdict is None or _expressible(config, label) == _expressible(config, model_label):
-        return encode(config, label, model_label)
+        return encode(config, label, model_label, data)
     answer = _expressible(config, label)
-    return [] if answer is None or config.correction is None else regions_of(config.correction, answer)
+    return (
+        []
+        if answer is None or config.correction is None
+        else in_units(config, regions_of(config.correction, answer), data)
+    )
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -127,9 +146,11 @@ def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str
     return {**region, "value": {**region["value"], **(regions[0]["value"] if regions else {})}}
 
 
-def read(config: LabelingConfig, result: object, model_label: str | None) -> Reading:
+def read(
+    config: LabelingConfig, result: object, model_label: str | None, data: Mapping[str, Any] | None = None
+) -> Reading:
     """Read the reviewer's answer from a result. `model_label` is the output's own label; with None there is nothing to
-    approve.
+    approve. `data` are those of the item: an answer that cannot be about them, such as a span beyond the text, is none.
 
     With a verdict, approve means the model's label, and reject means the correction. Without a verdict, the label is
     the chosen one, and it is an approval if it equals the model's label as far as the form can express that.
@@ -137,9 +158,10 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     model = _expressible(config, model_label)
     if model is None and config.kind is Kind.LABEL:
         model = model_label  # the form may no longer have it
+    result = in_characters(config, result, data)
     comment = given(config.comment, result)
     if config.verdict is None:
-        label = _chosen(config, result)
+        label = _chosen(config, result, data)
         if label is None or model is None:
             return Reading(label=label, comment=comment)
         approval = label == model
@@ -148,13 +170,13 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     if verdict == APPROVE:
         return Reading(model, True, None, comment)
     if verdict == REJECT:
-        correction = None if config.correction is None else _chosen(config, result)
+        correction = None if config.correction is None else _chosen(config, result, data)
         return Reading(correction, False, correction, comment)
     return Reading(comment=comment)
 
 
-def _chosen(config: LabelingConfig, result: object) -> str | None:
-    label = given(config.answer, result)
+def _chosen(config: LabelingConfig, result: object, data: Mapping[str, Any] | None) -> str | None:
+    label = given(config.answer, result, data)
     return label if label is not None else given(config.quick, result)
 
 
@@ -164,9 +186,14 @@ def _expressible(config: LabelingConfig, label: str | None) -> str | None:
     return nearest_answer(config.answer, label)
 
 
+def needs_data(config: LabelingConfig) -> bool:
+    """Whether reading an answer needs the item's data: for offsets in dialogues, and to see whether a span fits."""
+    return any(control.kind in (Kind.SPANS, Kind.MARKS) or control.over == "TimeSeries" for control in config.controls)
+
+
 def codec_of(control: ControlTag) -> Codec:
     """Return the codec that reads this control's regions."""
-    codec = CODECS.get(control.tag)
+    codec = BY_KIND.get(control.kind) or CODECS.get(control.tag)
     return other if codec is None or control.kind is Kind.OTHER else codec
 
 
@@ -195,19 +222,27 @@ def of_control(control: ControlTag, regions: Sequence[Any]) -> list[dict[str, An
     ]
 
 
-def decoded(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the answer in these regions. Returns None or raises ValueError as `Codec.decode` does."""
-    return codec_of(control).decode(control, regions)
+def decoded(
+    control: ControlTag, regions: Sequence[Mapping[str, Any]], data: Mapping[str, Any] | None = None
+) -> str | None:
+    """Return the answer in these regions. Returns None or raises ValueError as `Codec.decode` does.
+
+    With the item's `data` it also raises ValueError if the answer cannot be about them.
+    """
+    answer = codec_of(control).decode(control, regions)
+    if answer is not None and data is not None:
+        of(control).fits(control, answer, data)
+    return answer
 
 
-def given(control: ControlTag | None, result: object) -> str | None:
-    """Return the answer of this control in a result; None if there is none.
+def given(control: ControlTag | None, result: object, data: Mapping[str, Any] | None = None) -> str | None:
+    """Return the answer of this control in a result; None if there is none. `data` as in `decoded`.
 
     If the control has one region at a time, the newest region counts.
     """
     if control is None or not isinstance(result, list):
         return None
     try:
-        return decoded(control, of_control(control, result))
+        return decoded(control, of_control(control, result), data)
     except ValueError:
         return None

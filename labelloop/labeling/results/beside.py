@@ -70,7 +70,7 @@ def encoded(
 
 
 def _encoded(part: ControlTag, value: Any, id_: str, region: Mapping[str, Any]) -> list[dict[str, Any]]:
-    geometry = {name: one for name, one in region["value"].items() if name != region["type"]}
+    geometry = {name: one for name, one in region["value"].items() if name not in (region["type"], "labels")}
     shared = {name: one for name, one in region.items() if name not in _OF_THE_CONTROL}
     answer = as_text(value) or ""
     return [
