@@ -13,7 +13,8 @@ from typing import Any, Protocol
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.kinds import nearest_answer
-from labelloop.labeling.results import choices, form, labels, number, other, rating, rectanglelabels, taxonomy, textarea
+from labelloop.labeling.results import choices, form, labels, number, other, rating, taxonomy, textarea
+from labelloop.labeling.results import regions as image_regions
 
 
 class Codec(Protocol):
@@ -43,10 +44,11 @@ CODECS: dict[str, Codec] = {
     "Rating": rating,
     "Taxonomy": taxonomy,
     "TextArea": textarea,
-    "RectangleLabels": rectanglelabels,
     "": form,
 }
 """Codec by control tag, "" for the answer to several controls. `other` reads a tag that is not here."""
+BY_KIND: dict[Kind, Codec] = {Kind.REGIONS: image_regions}
+"""Codec by kind of answer, for kinds that several tags give; it comes before the one of the tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ def _expressible(config: LabelingConfig, label: str | None) -> str | None:
 
 def codec_of(control: ControlTag) -> Codec:
     """Return the codec that reads this control's regions."""
-    codec = CODECS.get(control.tag)
+    codec = BY_KIND.get(control.kind) or CODECS.get(control.tag)
     return other if codec is None or control.kind is Kind.OTHER else codec
 
 
