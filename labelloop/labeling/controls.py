@@ -64,7 +64,7 @@ _WORDS = {
     Kind.FORM: "answers to several controls",
     Kind.OTHER: "an answer that labelloop keeps as it is",
 }
-SHAPES = ("Rectangle", "Polygon", "Ellipse", "KeyPoint", "Brush", "Bitmask", "Vector")
+SHAPES = ("Rectangle", "Polygon", "Ellipse", "KeyPoint", "Brush", "Bitmask", "Vector", "MagicWand")
 """Tags that draw a region on an image. `RectangleLabels` and so on draw one with a label."""
 KINDS = {
     "Choices": Kind.LABEL,

@@ -21,13 +21,13 @@ from labelloop.labeling.results import (
     number,
     other,
     rating,
-    rectanglelabels,
     relations,
     segments,
     taxonomy,
     textarea,
     tracks,
 )
+from labelloop.labeling.results import regions as image_regions
 from labelloop.labeling.results.units import in_characters, in_units
 
 RELATION = "relation"
@@ -61,13 +61,17 @@ CODECS: dict[str, Codec] = {
     "Rating": rating,
     "Taxonomy": taxonomy,
     "TextArea": textarea,
-    "RectangleLabels": rectanglelabels,
     "Relations": relations,
     "": form,
 }
 """Codec by control tag, "" for the answer to several controls. `other` reads a tag that is not here."""
-BY_KIND: dict[Kind, Codec] = {Kind.SEGMENTS: segments, Kind.MARKS: marks, Kind.TRACKS: tracks}
-"""Codec by kind of answer, for tags that answer in several ways: Labels over a sound are segments."""
+BY_KIND: dict[Kind, Codec] = {
+    Kind.REGIONS: image_regions,
+    Kind.SEGMENTS: segments,
+    Kind.MARKS: marks,
+    Kind.TRACKS: tracks,
+}
+"""Codec by kind of answer, for kinds that several tags give; it comes before the one of the tag."""
 
 
 @dataclass(frozen=True, slots=True)
