@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import PATH, ControlTag, Kind
-from labelloop.labeling.results import Reading, decoded, read
+from labelloop.labeling.results import Reading, decoded, of_control, read
+from labelloop.labeling.results.form import answer_in
 from labelloop.labeling.results.units import in_characters
 
 MOST_ASKED = 2
@@ -89,6 +91,8 @@ def _why(
     foreign: Unreadable | None,
     data: Mapping[str, Any] | None,
 ) -> Unreadable:
+    if control.parts:
+        return _why_form(control, regions, foreign, data)
     where = control.words
     ours = _regions(control, regions)
     beside = [part.name for part in control.beside]
@@ -112,6 +116,25 @@ def _why(
     return Unreadable(f"{where}: {_quoted(given)} was given; {fault}", ask=control.kind in (Kind.NUMBER, *_DRAWN))
 
 
+def _why_form(
+    form: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None, data: Mapping[str, Any] | None
+) -> Unreadable:
+    """Return the reason of the first control whose answer cannot be read, or that people left out."""
+    for part in form.parts:
+        ours = of_control(part, regions)
+        try:
+            answer = answer_in(part, ours)
+            if answer is not None and data is not None:
+                kinds.of(part).fits(part, answer, data)
+        except ValueError:
+            return _why(part, regions, None, data)
+    try:
+        decoded(form, of_control(form, regions), data)
+    except ValueError as exc:
+        return Unreadable(str(exc), ask=True)
+    return foreign or Unreadable(f"{form.words}: nothing was given", ask=True)
+
+
 def _foreign(config: LabelingConfig, regions: Iterable[Mapping[str, Any]]) -> Unreadable | None:
     ours = {control.name for control in config.controls}
     names = sorted({name for region in regions if isinstance(name := region.get("from_name"), str)} - ours)
@@ -121,7 +144,7 @@ def _foreign(config: LabelingConfig, regions: Iterable[Mapping[str, Any]]) -> Un
 
 
 def _regions(control: ControlTag, regions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [region for region in regions if region.get("from_name") in control.names]
+    return of_control(control, list(regions))
 
 
 def _given(value: Mapping[str, Any]) -> list[str]:

@@ -26,6 +26,8 @@ from labelloop.reading.nearest import did_you_mean
 FIRST = ("Choices", "Labels", "Taxonomy", "Number", "Rating")
 RELATIONS = "relations"
 """Name of the relations between regions in `answer`, and in an answer to several controls."""
+OF_ITSELF = "Chat"
+"""Tag of an object that has regions of its own, its messages; with a toName it is a control too."""
 _BESIDE_THE_ANSWER = ("verdict", "comment", "quick")
 """Names of controls that are not part of the answer unless `answer` names them."""
 
@@ -123,7 +125,11 @@ def everything(controls: Mapping[str, ControlTag], *, relations: bool = False) -
 def answering(controls: Mapping[str, ControlTag]) -> list[ControlTag]:
     """Return the controls that a person fills in about the item: each with its shapes and its controls by region."""
     taken = {one.name for control in controls.values() for one in control.shapes}
-    return [one for one in controls.values() if one.name not in (*_BESIDE_THE_ANSWER, *taken) and not one.per_region]
+    return [
+        one
+        for one in controls.values()
+        if one.name not in (*_BESIDE_THE_ANSWER, *taken) and (not one.per_region or one.over == OF_ITSELF)
+    ]
 
 
 def _of_the_item(control: ControlTag) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
-from labelloop.labeling.answering import answer_of, everything, grouped, marked_text, relations_of
+from labelloop.labeling.answering import OF_ITSELF, answer_of, everything, grouped, marked_text, relations_of
 from labelloop.labeling.controls import ControlTag, Kind, fault, read_control
 from labelloop.labeling.form_xml import OURS, fields_in, fields_of, read_xml
 from labelloop.reading.addresses import PICTURE, address_values
@@ -95,9 +95,9 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
             continue
         if name in objects or name in controls:
             raise fault(f"two tags are named {name!r}", places, element)
-        if element.get("toName") is None:
+        if element.get("toName") is None or element.tag == OF_ITSELF:
             objects[name] = element
-        else:
+        if element.get("toName") is not None:
             controls[name] = read_control(element, places)
     by_name = {element.get("name"): element for element in root.iter()}
     for element in root.iter():

@@ -168,6 +168,8 @@ class ControlTag:
     def kind(self) -> Kind:
         if self.parts:
             return Kind.FORM
+        if self.per_region and self.over == "Chat":
+            return Kind.OTHER  # about each message
         if self.tag == "Choices" and self.choice.startswith("multiple"):
             return Kind.LABELS
         if self.tag == "TextArea" and self.name in LABEL_NAMES:
