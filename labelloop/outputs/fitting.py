@@ -60,6 +60,7 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
                 raise InvalidOutput(path, result.no_label(label, labels))
+    _check_controls(output.evidence, config)
     _check_width(output.embedding, embedding)
     result.check(output.result or (), config)
     drawn.check(output.result or (), config, output.data)
@@ -130,6 +131,15 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
     return answer
+
+
+def _check_controls(evidence: Mapping[str, Any] | None, config: LabelingConfig) -> None:
+    """Raise InvalidOutput if the evidence names a control that is no part of the answer."""
+    there = [part.name for part in config.answer.parts or (config.answer,)]
+    for name in (evidence or {}).get("controls", ()):
+        if name not in there:
+            path = f"evidence.controls.{name[: fields.MAX_WORD]}"
+            raise InvalidOutput(path, f"no such control is part of the answer; there are: {', '.join(there)}")
 
 
 def _check_width(embedding: Sequence[float] | None, width: int) -> None:

@@ -50,6 +50,7 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
             "<Text name='steps' value='$labelloop_steps'/>",
         )
     yield from _of_answer(document, spec, config)
+    yield from _of_weights(document, spec, config)
     yield from _of_what_is_read(document, spec)
     yield from _of_kind(document, spec, config.kind)
     yield from _of_budget(document, spec, config.kind)
@@ -77,6 +78,16 @@ def _of_answer(document: loop_yaml.Document, spec: LoopSpec, config: LabelingCon
                 f"answer: {control.words} asks about regions (perRegion): name the control that marks them, and each "
                 "region has the answer about it",
             )
+
+
+def _of_weights(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that the weights are those of controls that are part of the answer."""
+    there = [part.name for part in config.answer.parts]
+    for name in spec.queue.control_weight:
+        if name not in there:
+            hint = some(there) if there else "the answer is in one control, so there is nothing to weigh"
+            what = f"queue.control_weight: no control {name!r} in the answer{did_you_mean(name, there)}; {hint}"
+            yield document.error(("queue", "control_weight", name), what, at_key=True)
 
 
 def _of_what_is_read(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:

@@ -127,8 +127,11 @@ def _store_answers(
 
 
 def form_hash(spec: LoopSpec) -> bytes:
-    """Return the SHA-256 of the labeling config: while it is the same, an unreadable answer is not read again."""
-    return hashlib.sha256(spec.labels_xml.encode()).digest()
+    """Return the SHA-256 of what answers are read by, the labeling config and `answer`: while it is the same, an
+    unreadable answer is not read again.
+    """
+    read_by = "\0".join((spec.labels_xml, *spec.answer))
+    return hashlib.sha256(read_by.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
