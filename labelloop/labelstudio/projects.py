@@ -44,6 +44,10 @@ class Projects(Calls):
                 return sorted(found)
             page += 1
 
+    def templates(self) -> dict[str, Any]:
+        """Return the templates of forms that this Label Studio offers: a list of objects under "templates"."""
+        return answers.mapping(self._get("api/templates"), "templates")
+
     def _project(self, method: str, path: str, body: Any) -> Project:
         with self._clear(f"{method} {path}", write=method != "GET"):
             return answers.project(self._request(method, path, body=body))

@@ -138,7 +138,8 @@ def _marks(control: ControlTag, tag: str, label: str) -> list[Region]:
         return [_region(control, tag, {**place, "globalOffsets": offsets, tag: [label]})]
     if control.over == "Text":
         return [_region(control, "labels", {"start": 0, "end": 2, "text": "To", "labels": [label]})]
-    return [_region(control, tag, {tag: [label]})]
+    place = {**_PLACES["rectangle"], "ocrtext": "words", "pageIndex": 0}
+    return [_region(control, tag, {**place, tag: [label]})]
 
 
 def _on_a_message(control: ControlTag) -> list[Region]:
