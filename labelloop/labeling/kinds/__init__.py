@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import form, label, labels, number, other, regions, spans, text
+from labelloop.labeling.kinds import date, form, label, labels, number, order, other, regions, spans, text
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
 
@@ -59,6 +59,8 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
         Kind.SPANS: spans,
         Kind.NUMBER: number,
         Kind.TEXT: text,
+        Kind.ORDER: order,
+        Kind.DATE: date,
         Kind.REGIONS: regions,
         Kind.FORM: form,
     }.items()

@@ -13,7 +13,20 @@ from typing import Any, Protocol
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.kinds import nearest_answer
-from labelloop.labeling.results import choices, form, labels, number, other, rating, rectanglelabels, taxonomy, textarea
+from labelloop.labeling.results import (
+    choices,
+    datetime,
+    form,
+    labels,
+    number,
+    other,
+    pairwise,
+    ranker,
+    rating,
+    rectanglelabels,
+    taxonomy,
+    textarea,
+)
 
 
 class Codec(Protocol):
@@ -43,6 +56,9 @@ CODECS: dict[str, Codec] = {
     "Rating": rating,
     "Taxonomy": taxonomy,
     "TextArea": textarea,
+    "Pairwise": pairwise,
+    "Ranker": ranker,
+    "DateTime": datetime,
     "RectangleLabels": rectanglelabels,
     "": form,
 }
@@ -89,11 +105,16 @@ def preselect(config: LabelingConfig, label: str | None, model_label: str | None
     It equals `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). If the
     guess is another label, the verdict is left to the person, and the guess is preselected in the correction that a
     reject opens. So a page shows one guess, and nobody rejects an output by submitting an untouched page.
+
+    A time alone is not preselected: Label Studio 1.23.2 loses it if a person changes it.
     """
-    if config.verdict is None or _expressible(config, label) == _expressible(config, model_label):
-        return encode(config, label, model_label)
     answer = _expressible(config, label)
-    return [] if answer is None or config.correction is None else regions_of(config.correction, answer)
+    if config.verdict is None or answer == _expressible(config, model_label):
+        regions = encode(config, label, model_label)
+    else:
+        regions = [] if answer is None or config.correction is None else regions_of(config.correction, answer)
+    lost = [control.name for control in config.controls if control.tag == "DateTime" and control.only == "time"]
+    return [region for region in regions if region["from_name"] not in lost]
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
