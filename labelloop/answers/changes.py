@@ -168,7 +168,7 @@ def _paired(
 
 def _weight(similarity: Callable[[Region, Region], float], one: Region, other: Region) -> float:
     """Return how well two regions belong together: with the same label any overlap does, with another one SAME."""
-    found = similarity(_bare(one), _bare(other))
+    found = float(similarity(_bare(one), _bare(other)))
     if _label(one) == _label(other):
         return 1.0 + found if found > 0 else 0.0
     return found if found >= SAME else 0.0
@@ -185,7 +185,7 @@ def _overlap(one: Region, other: Region) -> float:
     """Return the intersection over union of two spans."""
     both = min(one["end"], other["end"]) - max(one["start"], other["start"])
     either = max(one["end"], other["end"]) - min(one["start"], other["start"])
-    return max(0.0, both / either)
+    return max(0.0, float(both / either))
 
 
 def _label(region: Region) -> str:

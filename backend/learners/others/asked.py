@@ -1,6 +1,6 @@
 """What a chat model is asked for: the answer of a form of any kind, described in words, and its strict reading. Pure.
 
-A text is answered as it is. Every other kind is answered with the JSON that labelloop/labeling/kinds describes.
+A text and a date are answered as they are, every other kind with the JSON that labelloop/labeling/kinds describes.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ def described(control: ControlTag) -> str:
     """Return what the whole answer to this control is, as a model is told."""
     if control.kind is Kind.TEXT:
         return "the text, without quotes around it"
+    if control.kind is Kind.DATE:
+        return f"a date or time written as {format_of(control)}, without quotes around it"
     return f"JSON: {_described(control)}"
 
 
@@ -61,7 +63,7 @@ def _described(control: ControlTag) -> str:
 def read(control: ControlTag, content: str, data: Mapping[str, Any]) -> str | None:
     """Return the canonical answer; None if the content is not exactly an answer to this form about this item."""
     try:
-        if control.kind is not Kind.TEXT:
+        if control.kind not in (Kind.TEXT, Kind.DATE):
             if len(content) > strict_json.MAX_BYTES:
                 return None
             value = strict_json.loads(content.strip().encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,17 @@ from scipy.stats import kendalltau
 
 from labelloop.answers.measures import measured, score_words
 from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import canonical, order
 from tests.support.data.written_by_the_editor import GROUP, ITEMS, PICK, RANKER
 
 RANKED, PICKED, GROUPED = (LabelingConfig.parse(form).answer for form in (RANKER, PICK, GROUP))
 DATA = {"items": ITEMS}
 ORDERS = st.permutations("abcd").map(list)
+
+
+def agreed(control: ControlTag, answers: list[str]) -> tuple[Any, ...]:
+    return order.agreed(control, answers, None)
 
 
 def written(value: object) -> str:
@@ -35,31 +41,31 @@ def test_the_item_score_is_kendalls_tau_from_0_to_1(one: list[str], other: list[
 @given(st.lists(ORDERS, min_size=1, max_size=5), st.randoms())
 def test_the_order_of_the_people_does_not_matter(people: list[list[str]], chance: random.Random) -> None:
     answers = [written(one) for one in people]
-    found = order.agreed(RANKED, answers, None)
-    assert found == pytest.approx(order.agreed(RANKED, chance.sample(answers, len(answers)), None)) or found[0] is None
+    found = agreed(RANKED, answers)
+    assert found == pytest.approx(agreed(RANKED, chance.sample(answers, len(answers)))) or found[0] is None
     if found[0] is not None:
         assert sorted(json.loads(found[0])) == list("abcd")
-        assert order.agreed(RANKED, answers * 3, None)[0] == found[0]
+        assert agreed(RANKED, answers * 3)[0] == found[0]
 
 
 def test_people_agree_by_bordas_count() -> None:
     two, one = written(["a", "b", "c"]), written(["b", "c", "a"])
-    assert order.agreed(RANKED, [two, two, one], None) == ('["a","b","c"]', pytest.approx(2 + 1 / 3))
-    assert order.agreed(RANKED, [two, one], None) == ('["b","a","c"]', pytest.approx(2 / 3 + 2 / 3))
-    assert order.agreed(RANKED, [two, written(["a", "c", "b"])], None) == (None, 0.0)
-    assert order.agreed(RANKED, [two, written(["c", "b", "a"])], None) == (None, 0.0)
+    assert agreed(RANKED, [two, two, one]) == ('["a","b","c"]', pytest.approx(2 + 1 / 3))
+    assert agreed(RANKED, [two, one]) == ('["b","a","c"]', pytest.approx(2 / 3 + 2 / 3))
+    assert agreed(RANKED, [two, written(["a", "c", "b"])]) == (None, 0.0)
+    assert agreed(RANKED, [two, written(["c", "b", "a"])]) == (None, 0.0)
 
 
 def test_orders_that_go_round_in_a_circle_are_a_tie() -> None:
     circle = [written(one) for one in (["a", "b", "c"], ["b", "c", "a"], ["c", "a", "b"])]
-    assert order.agreed(RANKED, circle, None) == (None, 0.0)
+    assert agreed(RANKED, circle) == (None, 0.0)
 
 
 def test_with_buckets_an_item_is_where_most_put_it() -> None:
     people = ['{"best":["a","b"]}', '{"best":["b","a"],"worst":["c"]}', '{"best":["a","b"],"worst":["c"]}']
-    assert order.agreed(PICKED, people, None)[0] == '{"best":["a","b"],"worst":["c"]}'
-    assert order.agreed(PICKED, people[:2], None) == (None, 0.0)
-    assert order.agreed(PICKED, ["{}", "{}", '{"best":["a"]}'], None) == ("{}", pytest.approx(2.0))
+    assert agreed(PICKED, people)[0] == '{"best":["a","b"],"worst":["c"]}'
+    assert agreed(PICKED, people[:2]) == (None, 0.0)
+    assert agreed(PICKED, ["{}", "{}", '{"best":["a"]}']) == ("{}", pytest.approx(2.0))
 
 
 def test_with_buckets_place_and_order_are_scored() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -113,7 +114,7 @@ def test_the_error_rate_of_several_texts_is_all_edits_by_all_characters() -> Non
     assert wer["champion"] == "25.0 % (2 items)"
 
 
-def agreed(*texts: str) -> tuple[str | None, float | None]:
+def agreed(*texts: str) -> tuple[Any, ...]:
     found = consensus(texts, len(texts), CONTROL)
     assert found is not None
     return found.label, found.agreement
