@@ -91,7 +91,7 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         for value in address_values(element.tag, element.attrib):
             addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
-        if not name or element.tag == "Style":
+        if not name or element.tag in ("Bucket", "Style"):
             continue
         if name in objects or name in controls:
             raise fault(f"two tags are named {name!r}", places, element)

@@ -153,6 +153,13 @@ class ControlTag:
     The words are `predicted_values`, and the value of a choice that has an alias. In nested Choices they are also the
     last step of a path, if no other path ends in it.
     """
+    buckets: tuple[str, ...] = ()
+    """Names of the buckets into which a Ranker sorts the items; empty if it has them in one order."""
+    default: str = ""
+    """Bucket that holds the items that nobody moved; "" if they stay in the list."""
+    only: str = ""
+    format: str = ""
+    """Parts of a DateTime (date, time, month, year), and how it writes them, in the codes of strftime."""
     known: frozenset[str] = field(init=False, repr=False, compare=False)
     """The labels as a set."""
 
@@ -220,7 +227,8 @@ def read_control(element: Element, places: Places) -> ControlTag:
     choices = choices_of(element, places)
     labels = tuple(label for label, _ in choices)
     if tag == "Pairwise":
-        labels = (element.get("leftClass") or "left", element.get("rightClass") or "right")
+        labels = ("left", "right")  # leftClass and rightClass change how it looks, and not what it writes
+    buckets = [one for one in element.iter("Bucket") if one.get("name")] if tag == "Ranker" else []
     return ControlTag(
         tag=tag,
         name=name,
@@ -234,6 +242,10 @@ def read_control(element: Element, places: Places) -> ControlTag:
         high=high,
         step=step if step and step > 0 else None,
         predicted={} if tag == "Taxonomy" else _predicted(choices, places),
+        buckets=tuple(one.get("name", "") for one in buckets),
+        default=next((one.get("name", "") for one in buckets if one.get("default") == "true"), ""),
+        only=element.get("only", "") if tag == "DateTime" else "",
+        format=element.get("format", "") if tag == "DateTime" else "",
     )
 
 

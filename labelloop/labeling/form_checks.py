@@ -108,6 +108,13 @@ def _check_tag(element: Element, places: Places) -> Iterator[SpecError]:
             places,
             element,
         )
+    if tag == "DateTime" and "month" in element.get("only", "") and "date" not in element.get("only", ""):
+        yield fault(
+            "DateTime writes no month: with only='month' it writes nothing, with a year the first of January. Ask for "
+            "the date, or for the year",
+            places,
+            element,
+        )
     if SHOWN_STEPS in fields_of(element) and tag not in SHOWS_STEPS:
         yield fault(f"{tag} cannot show ${SHOWN_STEPS}; {' and '.join(SHOWS_STEPS)} can", places, element)
     for field in fields_of(element):

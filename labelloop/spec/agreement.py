@@ -23,8 +23,9 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     config = spec.config
     if len(spec.labels) == 1 and config.kind is Kind.LABEL:
         yield document.error(("labels",), "labels: with one label there is nothing to choose; name at least two")
-    if spec.labels and config.kind is Kind.NUMBER:
-        yield document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
+    if spec.labels and config.kind in (Kind.NUMBER, Kind.TEXT, Kind.ORDER, Kind.DATE):
+        what = f"labels: the answer is {config.kind.words} ({config.answer.tag} in labels.xml)"
+        yield document.error(("labels",), what)
     if spec.labels and config.kind is Kind.FORM:
         what = "labels: the answer is in several controls, which have their own labels in labels.xml: leave this out"
         yield document.error(("labels",), what)
@@ -127,11 +128,13 @@ def _of_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterat
     name = spec.learner.name
     predicts = spec.learner.facts.predicts
     if predicts not in (None, kind):
-        answer = spec.config.answer
+        better = default_learner(kind)
+        others = "name `none`, or a model of your own: label-studio-ml, remote"
+        instead = others if better == NONE else f"{better!r} does"
         yield document.error(
             ("learner", "name"),
-            f"learner.name: {name!r} predicts {predicts.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
-            f"{kind.words}: {default_learner(kind)!r} does",
+            f"learner.name: {name!r} predicts {predicts.words}, and {spec.config.answer.words} of labels.xml takes "
+            f"{kind.words}: {instead}",
         )
     if kind is Kind.LABEL:
         return

@@ -15,11 +15,13 @@ from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.kinds import (
+    date,
     form,
     label,
     labels,
     marks,
     number,
+    order,
     other,
     regions,
     relations,
@@ -72,6 +74,8 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
         Kind.SPANS: spans,
         Kind.NUMBER: number,
         Kind.TEXT: text,
+        Kind.ORDER: order,
+        Kind.DATE: date,
         Kind.REGIONS: regions,
         Kind.RELATIONS: relations,
         Kind.SEGMENTS: segments,

@@ -155,6 +155,16 @@ def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, f
     return found
 
 
+def weights(control: ControlTag, answer: str) -> Mapping[str, float]:
+    """Return what the measures of each control count in a mean, as its kind says."""
+    found = dict[str, float]()
+    for part in control.parts:
+        own = getattr(kinds.of(part), "weights", None)
+        if own is not None and (one := part_of(part, answer)) is not None:
+            found |= {f"{part.name}.{name}": value for name, value in own(part, one).items()}
+    return found
+
+
 def labels_in(control: ControlTag, answer: str) -> tuple[str, ...]:
     texts = [(part, part_of(part, answer)) for part in control.parts]
     return tuple(sorted({label for part, one in texts if one for label in kinds.of(part).labels_in(part, one)}))

@@ -15,11 +15,14 @@ from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.kinds import nearest_answer, of
 from labelloop.labeling.results import (
     choices,
+    datetime,
     form,
     labels,
     marks,
     number,
     other,
+    pairwise,
+    ranker,
     rating,
     relations,
     segments,
@@ -61,6 +64,9 @@ CODECS: dict[str, Codec] = {
     "Rating": rating,
     "Taxonomy": taxonomy,
     "TextArea": textarea,
+    "Pairwise": pairwise,
+    "Ranker": ranker,
+    "DateTime": datetime,
     "Relations": relations,
     "": form,
 }
@@ -123,15 +129,18 @@ def preselect(
     It equals `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). If the
     guess is another label, the verdict is left to the person, and the guess is preselected in the correction that a
     reject opens. So a page shows one guess, and nobody rejects an output by submitting an untouched page.
+
+    A time alone is not preselected: Label Studio 1.23.2 loses it if a person changes it.
     """
-    if config.verdict is None or _expressible(config, label) == _expressible(config, model_label):
-        return encode(config, label, model_label, data)
     answer = _expressible(config, label)
-    return (
-        []
-        if answer is None or config.correction is None
-        else in_units(config, regions_of(config.correction, answer), data)
-    )
+    if config.verdict is None or answer == _expressible(config, model_label):
+        regions = encode(config, label, model_label, data)
+    elif answer is None or config.correction is None:
+        regions = []
+    else:
+        regions = in_units(config, regions_of(config.correction, answer), data)
+    lost = [control.name for control in config.controls if control.tag == "DateTime" and control.only == "time"]
+    return [region for region in regions if region.get("from_name") not in lost]
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
