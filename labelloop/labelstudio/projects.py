@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from labelloop.labelstudio import answers
@@ -44,7 +45,7 @@ class Projects(Calls):
                 return sorted(found)
             page += 1
 
-    def templates(self) -> dict[str, Any]:
+    def templates(self) -> Mapping[str, Any]:
         """Return the templates of forms that this Label Studio offers: a list of objects under "templates"."""
         return answers.mapping(self._get("api/templates"), "templates")
 
