@@ -12,6 +12,7 @@ from labelloop.labeling.controls import Kind
 from labelloop.spec.folder import parse
 from tests.support.data.editor_results import data_for, written
 from tests.support.data.label_studio_templates import ENTERPRISE_ONLY, templates
+from tools.templates_page import PAGE, page
 
 YAML = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  overlap: 2\n'
 GOAL = 65
@@ -46,3 +47,8 @@ def test_as_many_templates_as_promised_have_typed_answers() -> None:
     assert len(templates()) - len(whole) >= GOAL
     for name in whole:
         assert any(f"<{tag} " in templates()[name] for tag in ENTERPRISE_ONLY), f"{name} needs no Enterprise tag"
+
+
+@pytest.mark.skipif(not templates(), reason="Label Studio is not installed")
+def test_the_page_of_the_templates_is_that_of_the_installed_label_studio() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "write it again with tools/templates_page.py"
