@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
-from labelloop.labeling.answering import answer_of, grouped, marked_text
+from labelloop.labeling.answering import OF_ITSELF, answer_of, everything, grouped, marked_text, relations_of
 from labelloop.labeling.controls import ControlTag, Kind, fault, read_control
 from labelloop.labeling.form_xml import OURS, fields_in, fields_of, read_xml
 from labelloop.reading.addresses import PICTURE, address_values
@@ -50,6 +50,8 @@ class LabelingConfig:
     """The addresses that an Image tag shows."""
     shows_steps: bool = False
     """Whether people see the steps before the item."""
+    everything: tuple[str, ...] = ()
+    """What `answer` of a new loop with this form is if loop.yaml does not say it (labeling/answering.py)."""
 
     @property
     def kind(self) -> Kind:
@@ -89,13 +91,13 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         for value in address_values(element.tag, element.attrib):
             addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
-        if not name or element.tag == "Style":
+        if not name or element.tag in ("Bucket", "Style"):
             continue
         if name in objects or name in controls:
             raise fault(f"two tags are named {name!r}", places, element)
-        if element.get("toName") is None:
+        if element.get("toName") is None or element.tag == OF_ITSELF:
             objects[name] = element
-        else:
+        if element.get("toName") is not None:
             controls[name] = read_control(element, places)
     by_name = {element.get("name"): element for element in root.iter()}
     for element in root.iter():
@@ -105,7 +107,7 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
                 raise fault(
                     f"{element.get('name')!r} has toName {to_name!r}; there are: {', '.join(objects)}", places, element
                 )
-    controls = grouped(controls, objects)
+    controls = grouped(controls, objects, root)
     verdict = controls.get("verdict")
     if verdict is not None and (verdict.tag != "Choices" or set(verdict.labels) != {APPROVE, REJECT}):
         raise fault(
@@ -113,7 +115,8 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         )
     comment = controls.get("comment")
     quick = next((c for c in controls.values() if (c.name, c.tag, c.labels) == ("quick", "Choices", ())), None)
-    answer = answer_of(controls, wanted, root, places)
+    relations, has_tag = relations_of(controls, root)
+    answer = answer_of(controls, relations, wanted, root, places)
     text = None if answer.kind is not Kind.SPANS else marked_text(answer, objects, by_name, places)
     return LabelingConfig(
         xml=xml,
@@ -128,4 +131,5 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         addresses=tuple(addresses),
         pictures=tuple(field for field, is_picture in addresses.items() if is_picture),
         shows_steps=shows_steps,
+        everything=everything(controls, relations=has_tag),
     )

@@ -54,6 +54,12 @@ def of_evidence(strategy: str, evidence: Mapping[str, Any]) -> str:
     return line
 
 
+def of_controls(utilities: Mapping[str, float], weights: Mapping[str, float]) -> str:
+    """Return one line for an answer in several controls: the one that the model is least sure of, if it counts."""
+    name = max(utilities, key=lambda one: (utilities[one] * weights.get(one, 1.0), one))
+    return f"The model is least sure of {name!r}"
+
+
 def of_confidence(confidence: float | None) -> str:
     """Return one line for a model that gives only a confidence, or none."""
     if confidence is None:

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
-from labelloop.labeling.answering import everything
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
@@ -162,11 +161,18 @@ class LoopSpec(Strict):
             for name, value in self.to_json().items()
             if name not in YOUNGER_KEYS or getattr(self, name) != type(self).model_fields[name].default
         }
+        if not self.queue.control_weight:  # younger than stored specs, too
+            del content["queue"]["control_weight"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
     @property
     def config(self) -> LabelingConfig:
         return LabelingConfig.parse(self.labels_xml, self.answer)
+
+    @property
+    def answer_is_filled_in(self) -> bool:
+        """Whether `answer` was taken from the form, since loop.yaml does not name it."""
+        return "answer" not in self.model_fields_set
 
     @property
     def field(self) -> str | None:
@@ -222,8 +228,9 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
     if generated:
         xml = generate_form(spec.labels, spec.actions[0].fields, spec.show, steps=spec.steps.show)
         spec = spec.model_copy(update={"labels_xml": xml})
-    if not spec.answer:
-        spec = spec.model_copy(update={"answer": everything(LabelingConfig.parse(spec.labels_xml).by_name)})
+    filled_in = not spec.answer
+    if filled_in:
+        spec = spec.model_copy(update={"answer": LabelingConfig.parse(spec.labels_xml).everything})
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:
         read = config.addresses if learner.field is None else [learner.field]
@@ -232,6 +239,8 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
     if learner.name != NONE:
         learner = learner.model_copy(update={"field": learner.field or config.text_field})
     spec = spec.model_copy(update={"learner": learner})
-    if generated:
-        return spec
-    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
+    if not generated and not spec.labels:
+        spec = LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
+    if filled_in:
+        spec.model_fields_set.discard("answer")
+    return spec

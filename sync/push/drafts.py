@@ -56,7 +56,7 @@ def _draft(
     return TaskDraft(
         output_id=output_id,
         data=data,
-        result=prelabel_result(spec, row),
+        result=prelabel_result(spec, row, row.data),
         priority=row.priority,
         version=version,
     )

@@ -44,13 +44,15 @@ def test_init_beside_an_up_that_is_starting_does_not_say_to_start_one(tmp_path: 
 
 
 @pytest.mark.parametrize("template", names())
-def test_every_template_is_a_loop_whose_ten_samples_are_taken_in(tmp_path: Path, template: str) -> None:
+def test_every_template_is_a_loop_whose_samples_are_taken_in(tmp_path: Path, template: str) -> None:
     result = init(tmp_path, "my-loop", "--template", template)
     assert (result.exit_code, result.stdout) == (0, ""), result.output
     folder = tmp_path / "loops" / "my-loop"
     assert f"labelloop submit {folder / SAMPLES} --loop my-loop" in result.stderr
     batch = taken(folder, SAMPLES)
-    assert (batch.invalid, batch.conflicts, len(batch.rows)) == ([], [], 10)
+    samples = len((folder / SAMPLES).read_bytes().splitlines())
+    assert (batch.invalid, batch.conflicts, len(batch.rows)) == ([], [], samples)
+    assert samples >= 3
     assert any(row.placement.triggered for row in batch.rows.values())
     assert {row.placement.label for row in batch.rows.values()} - {None}
     assert "# " in (folder / "loop.yaml").read_text()
@@ -59,7 +61,7 @@ def test_every_template_is_a_loop_whose_ten_samples_are_taken_in(tmp_path: Path,
     assert (checked.exit_code, "no mistake in 1 loop" in checked.output) == (0, True), checked.output
     tried = CliRunner().invoke(main, ["try", str(folder / SAMPLES), "--loop", "my-loop"], env=env)
     assert tried.exit_code == 0, tried.output
-    assert "of 10 outputs would be asked" in tried.output
+    assert f"of {samples} outputs would be asked" in tried.output
 
 
 def test_the_templates_are_those_that_the_help_names() -> None:
