@@ -54,6 +54,8 @@ class LabelingConfig:
     """The addresses that an Image tag shows."""
     shows_steps: bool = False
     """Whether people see the steps before the item."""
+    shows_best: bool = False
+    """Whether the most probable labels of an item are choices of the form, from a field of the task."""
 
     @property
     def kind(self) -> Kind:
@@ -77,15 +79,16 @@ def _parse(xml: str) -> LabelingConfig:
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
     addresses: dict[str, bool] = {}
-    shows_steps = False
+    shows_steps = shows_best = False
     for element in root.iter():
         shown = fields_of(element)
         fields.update(dict.fromkeys(f for f in shown if not f.startswith(OURS)))
         shows_steps |= SHOWN_STEPS in shown
+        shows_best |= SHOWN_BEST in shown
         for value in address_values(element.tag, element.attrib):
             addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
-        if not name or element.tag == "Style":
+        if not name or element.tag in ("Style", "Filter"):  # a Filter searches choices; nobody answers with it
             continue
         if name in objects or name in controls:
             raise fault(f"two tags are named {name!r}", places, element)
@@ -127,6 +130,7 @@ def _parse(xml: str) -> LabelingConfig:
         addresses=tuple(addresses),
         pictures=tuple(field for field, is_picture in addresses.items() if is_picture),
         shows_steps=shows_steps,
+        shows_best=shows_best,
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, STEPS, WHY
+from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, STATISTIC, STEPS, WHY
 from labelloop.spec.loop import LoopSpec
 
 PRESS = "Press Label All Tasks: you get the items from which a model learns most."
@@ -64,7 +64,7 @@ OTHERS = (
 )
 """Label Studio's own columns that do not help to choose or answer a task."""
 TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
-WIDTHS = {f"tasks:data.{WHY}": 320}
+WIDTHS = {f"tasks:data.{WHY}": 380, f"tasks:data.{STATISTIC}": 160}
 NARROW = ("id", "annotators", "predictions_score")
 """Columns for which there is no room beside an open task."""
 
@@ -137,7 +137,7 @@ def _tab(project: Project, spec: LoopSpec, has: Mapping[str, Any]) -> dict[str, 
 
 def hidden_columns(spec: LoopSpec) -> dict[str, list[str]]:
     """Return the columns to hide. Label Studio shows all others, those of later fields too."""
-    lists = ((BEST, spec.config.quick is not None), (STEPS, spec.config.shows_steps))
+    lists = ((BEST, spec.config.shows_best), (STEPS, spec.config.shows_steps))
     ours = (*TECHNICAL, *(name for name, there in lists if there))
     technical = [f"data.{name}" for name in ours if name not in spec.config.data_fields]
     explore = [f"tasks:{name}" for name in (*OTHERS, *technical)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from labelloop.spec.loop import LoopSpec
+from labelloop.spec.loop import LoopSpec, keep_controls
 from labelloop.store.database import Conn, rows_of
 
 
@@ -29,8 +29,11 @@ class SpecVersion:
 def register(conn: Conn, spec: LoopSpec) -> None:
     """Store the loop with the content of its files, and a version of its spec if the content is new.
 
-    A second call with the same files changes nothing.
+    A second call with the same files changes nothing. A loop with answers keeps the controls that they may use.
     """
+    before = get(conn, spec.name)
+    if before is not None and _has_answers(conn, spec.name):
+        spec = keep_controls(spec, before)
     conn.execute(
         """
         insert into loops (name, spec, labels_xml) values (%(name)s, %(spec)s, %(labels_xml)s)
@@ -41,6 +44,17 @@ def register(conn: Conn, spec: LoopSpec) -> None:
         {"name": spec.name, "spec": Jsonb(spec.to_json()), "labels_xml": spec.labels_xml},
     )
     spec_version(conn, spec)
+
+
+def _has_answers(conn: Conn, loop: str) -> bool:
+    found = conn.execute(
+        """
+        select from outputs join annotation_versions on annotation_versions.output_id = outputs.id
+        where outputs.loop = %(loop)s limit 1
+        """,
+        {"loop": loop},
+    )
+    return found.fetchone() is not None
 
 
 def get(conn: Conn, name: str) -> LoopSpec | None:

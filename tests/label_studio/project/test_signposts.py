@@ -114,7 +114,7 @@ def test_the_tab_hides_what_says_nothing_and_nothing_else(loop: SyncLoop) -> Non
     hidden = {name.removeprefix("tasks:").removeprefix("data.") for name in tab(loop).data["hiddenColumns"]["explore"]}
     assert hidden <= {column["id"] for column in there}
     assert {column["id"] for column in there if column["id"] != "data"} - hidden == {
-        *("id", "text", "title", "labelloop_label", "labelloop_why"),
+        *("id", "text", "title", "labelloop_label", "labelloop_why", "labelloop_statistic"),
         *("predictions_score", "total_annotations", "annotators"),
     }
 
