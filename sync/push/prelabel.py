@@ -10,7 +10,8 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Ambiguous, LabelloopError, Unreachable
@@ -26,6 +27,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches, jobs, projects
 from labelloop.store.tables import tasks as task_store
+from labelloop.versions.version import PIPELINE
 from sync.push.batches import PushReport, in_force
 from sync.push.window import look, opened
 
@@ -224,7 +226,7 @@ class _Renewal:
     def change(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         """Give the predictions that these tasks have already the new order score and result."""
         for row in rows:
-            place, result = places[row.output_id], prelabel_result(self._spec, row)
+            place, result = places[row.output_id], _shown(self._spec, row)
             with _paced():
                 self._gateway.change_predictions(
                     self._project_id, row.label_studio_id, version, order_score(place), result
@@ -254,7 +256,7 @@ class _Renewal:
         predictions = [
             {
                 "task": row.label_studio_id,
-                "result": prelabel_result(self._spec, row),
+                "result": _shown(self._spec, row),
                 "score": order_score(places[row.output_id]),
                 "model_version": version,
             }
@@ -274,6 +276,14 @@ class _Renewal:
             task_store.show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
+
+
+def _shown(spec: LoopSpec, row: OpenTask) -> list[dict[str, Any]]:
+    """Return the prelabel of a task. If somebody has answered it, that is the pipeline's own answer.
+
+    The champion may have learned that person's answer, and would repeat it to the next person.
+    """
+    return prelabel_result(spec, replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row)
 
 
 @contextmanager

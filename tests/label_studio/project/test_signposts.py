@@ -67,6 +67,34 @@ def test_the_loop_says_its_title_description_and_instruction(loop: SyncLoop) -> 
     assert (words(loop)[0], words(loop)[2]) == ("Beasts", f"<ul><li>No tails.</li></ul>{INSTRUCTION}")
 
 
+def test_the_instruction_explains_the_labels_and_is_written_only_when_it_changes(loop: SyncLoop) -> None:
+    loop.spec = loop.spec.model_copy(
+        update={"instruction": "Tails do not count.", "definitions": {"eel": 'A <b>fish</b> & "long"'}}
+    )
+    keys = loop.submit(2)
+    loop.push()
+    sent = list[dict[str, Any]]()
+    patched = loop.gateway.update_project
+    loop.gateway.update_project = lambda id_, **fields: (sent.append(fields), patched(id_, **fields))[1]  # type: ignore[method-assign]
+    try:
+        ensure(loop)
+        said = "<p>Tails do not count.</p>" + INSTRUCTION
+        eel = "<p><b>eel</b>: A &lt;b&gt;fish&lt;/b&gt; &amp; &quot;long&quot;</p>"
+        assert words(loop)[2] == f"{said}<h3>Labels</h3>{eel}"
+        loop.annotate(loop.task_of(keys[0])["id"], "cat")
+        loop.pull()
+        ensure(loop)
+        assert words(loop)[2] == f"{said}<h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p>{eel}"
+        del sent[:]
+        ensure(loop)
+        assert sent == [], "Label Studio keeps the text as it was sent, so nothing is sent again"
+        loop.spec = loop.spec.model_copy(update={"definitions": {}})
+        ensure(loop)
+        assert words(loop)[2] == f"{said}<h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p>"
+    finally:
+        del loop.gateway.update_project  # type: ignore[method-assign]
+
+
 def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> None:
     change(
         loop,
