@@ -13,6 +13,7 @@ from backend.report import card as cards
 from backend.report import words
 from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
+from backend.report.people import people_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
 from backend.review import charts, logins
@@ -48,6 +49,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 def _add_reports(bp: Blueprint, reports: _Reports) -> None:
     bp.add_url_rule("/", "overview", reports.overview)
     bp.add_url_rule("/loops/<loop>", "loop", reports.loop)
+    bp.add_url_rule("/loops/<loop>/people", "people", reports.people)
     bp.add_url_rule("/runs/<run_id>", "run", reports.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", reports.progress)
     bp.add_url_rule("/versions/<version_id>", "version", reports.version)
@@ -81,6 +83,11 @@ class _Reports:
         report = self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
         drawn = {"curve": charts.learning_curve(report["curve"]), **charts.by_day(report["days"])}
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
+
+    def people(self, loop: str) -> str:
+        known = identity()
+        report = self._ask(lambda conn: people_report(conn, loop, "" if known is None else known.name))
+        return render_template("review/people.html", **report)
 
     def run(self, run_id: str) -> str:
         url = self._settings.label_studio_url

@@ -52,7 +52,7 @@ _MANY_STYLE = " " + " ".join(
         ".labelloop-many .lsf-choice * { font-size: inherit; white-space: normal; overflow-wrap: anywhere }",
         ".labelloop-many .lsf-choice sup { font-size: 10px }",
         ".labelloop-rest { order: 1; width: 100%; max-height: 42vh; overflow-y: auto }",
-        ".labelloop-rest { display: flex; flex-wrap: wrap; align-content: flex-start; row-gap: 2px }",
+        ".labelloop-rest { display: flex; flex-wrap: wrap } .labelloop-rest { align-content: flex-start; row-gap: 2px }",
         ".labelloop-rest .lsf-choice { width: 250px; border: none; padding: 2px 6px; font-size: 13px }",
         ".labelloop-rest .lsf-choice:has(:checked) { position: sticky; top: 0; bottom: 0; z-index: 1 }",
         ".labelloop-rest .lsf-choice:has(:checked) { background: var(--color-neutral-background, Canvas) }",

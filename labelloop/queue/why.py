@@ -1,8 +1,8 @@
 """Reasons for annotators why an item is a task, computed from a query strategy's input. Pure.
 
-A reason is a sentence that a person understands without knowing the strategy, and a statistic for the Data Manager's
-column: "The model hesitates between cat (48 %) and dog (45 %)", "margin 0.03". It is stored as one text, with the
-statistic on a second line.
+A reason is a sentence that a person understands without knowing the strategy, such as "The model hesitates between cat
+(48 %) and dog (45 %)". With it comes a statistic for the Data Manager's column, such as "margin 0.97". Both are stored
+as one text, with the statistic on a second line.
 
 A reason speaks of the item and of models, never of people: who answers must not know what another person answered.
 The words for the random lanes are in queue/tasks.py, and those about similar items in selection/select.py.
@@ -164,7 +164,7 @@ def _name(label: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Return whole percent. What is not certain is not called 100 %, and what is possible not 0 %."""
+    """Return whole percent. Only certainty is called 100 %, and only impossibility 0 %."""
     rounded = round(100 * share)
     if rounded == 100 and share < 1:
         return "over 99 %"

@@ -47,8 +47,8 @@ class LoopSpec(Strict):
     labels: tuple[str, ...] = Field(default=(), max_length=MAX_LABELS)
     """The labels; those of labels.xml if there is one."""
     definitions: dict[str, Annotated[str, Field(min_length=1, max_length=MAX_DEFINITION)]] = Field(default={})
-    """What a label means, by label. The instruction of the project lists them, and a generated form shows each when the
-    mouse rests on its label.
+    """Definitions by label. The instruction of the project lists them, and a generated form shows each when the mouse
+    rests on its label.
     """
     budget: Budget | None = None
     """Largest numbers of tasks a day; None means no limit."""

@@ -40,13 +40,13 @@ def guide(spec: LoopSpec, examples: Mapping[str, Sequence[str]]) -> str:
         if label in shown
     ]
     left = len(explained) - len(shown)
-    return f"<h3>Labels</h3>{''.join(lines)}" + (f"<p>{left} more labels have examples.</p>" if left else "")
+    return f"<br><h3>Labels</h3>{''.join(lines)}" + (f"<p>{left} more labels have examples.</p>" if left else "")
 
 
 def _of_label(label: str, definition: str, examples: Sequence[str]) -> str:
     meaning = f": {escape(definition)}" if definition else ""
     quoted = "".join(f"<br><i>“{escape(_cut(text))}”</i>" for text in examples[:EXAMPLES])
-    return f"<p><b>{escape(label)}</b>{meaning}{quoted}</p>"
+    return f"<p><b>{escape(label)}</b>{meaning}{quoted}</p><br>"
 
 
 def _label(spec: LoopSpec, answer: str) -> str | None:

@@ -86,7 +86,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What people did in a loop, and what became of its model."""
+    """The work of people in a loop, and the accuracy of its models meanwhile."""
 
     answers: int
     """Answers that people gave, the readable ones."""

@@ -65,7 +65,7 @@ def shown_whole(page: Page, label: str) -> bool:
     )
 
 
-def test_any_of_77_labels_is_two_keys_or_two_clicks_away_and_what_is_chosen_is_on_the_page(
+def test_each_of_77_labels_is_two_keys_or_two_clicks_away_and_a_chosen_label_stays_on_the_page(
     database: Database, label_studio: LabelStudio
 ) -> None:
     with sync_loop(database, label_studio.url, label_studio.token, of=tickets(LABELS)) as loop:

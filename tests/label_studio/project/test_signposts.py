@@ -79,18 +79,18 @@ def test_the_instruction_explains_the_labels_and_is_written_only_when_it_changes
     try:
         ensure(loop)
         said = "<p>Tails do not count.</p>" + INSTRUCTION
-        eel = "<p><b>eel</b>: A &lt;b&gt;fish&lt;/b&gt; &amp; &quot;long&quot;</p>"
-        assert words(loop)[2] == f"{said}<h3>Labels</h3>{eel}"
+        eel = "<p><b>eel</b>: A &lt;b&gt;fish&lt;/b&gt; &amp; &quot;long&quot;</p><br>"
+        assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{eel}"
         loop.annotate(loop.task_of(keys[0])["id"], "cat")
         loop.pull()
         ensure(loop)
-        assert words(loop)[2] == f"{said}<h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p>{eel}"
+        assert words(loop)[2] == f"{said}<br><h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p><br>{eel}"
         del sent[:]
         ensure(loop)
         assert sent == [], "Label Studio keeps the text as it was sent, so nothing is sent again"
         loop.spec = loop.spec.model_copy(update={"definitions": {}})
         ensure(loop)
-        assert words(loop)[2] == f"{said}<h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p>"
+        assert words(loop)[2] == f"{said}<br><h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p><br>"
     finally:
         del loop.gateway.update_project  # type: ignore[method-assign]
 

@@ -1,4 +1,4 @@
-"""What annotators read about a loop comes from its own answers, and never shows an item of the hold-out set."""
+"""Examples and progress that annotators read: from the loop's own answers, and never from the hold-out set."""
 
 from __future__ import annotations
 

@@ -18,10 +18,10 @@ SPEC = parse("tickets", YAML)
 def test_each_label_has_its_definition_and_two_examples_in_the_order_of_the_form() -> None:
     found = guide(SPEC, {"delivery": ["where is it?"], "billing": ["one", "two", "three"], "gone": ["never shown"]})
     assert found == (
-        "<h3>Labels</h3>"
-        "<p><b>billing</b>: About money &amp; &lt;invoices&gt;<br><i>“one”</i><br><i>“two”</i></p>"
-        "<p><b>delivery</b><br><i>“where is it?”</i></p>"
-        "<p><b>other</b>: All else</p>"
+        "<br><h3>Labels</h3>"
+        "<p><b>billing</b>: About money &amp; &lt;invoices&gt;<br><i>“one”</i><br><i>“two”</i></p><br>"
+        "<p><b>delivery</b><br><i>“where is it?”</i></p><br>"
+        "<p><b>other</b>: All else</p><br>"
     )
     plain = parse(
         "tickets", YAML.replace('  definitions: {billing: "About money & <invoices>", other: "All else"}\n', "")
@@ -55,5 +55,5 @@ def test_only_texts_about_labels_are_examples() -> None:
     several_spec = parse("several", base, several)
     assert (
         guide(several_spec, {'["a"]': ["one"], '["a","b"]': ["two"]})
-        == "<h3>Labels</h3><p><b>a</b><br><i>“one”</i></p>"
+        == "<br><h3>Labels</h3><p><b>a</b><br><i>“one”</i></p><br>"
     )
