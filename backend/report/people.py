@@ -12,9 +12,10 @@ from labelloop.store.tables import loops
 def people_report(conn: Conn, loop: str, caller: str) -> Report:
     """Return {"loop", "answers", "was", "now", "people"}; shares are 0 to 1, or None until two models were measured.
 
-    Each of `people` has "name", "answered", "was", "now" and "you". "was" is the accuracy of the model in force before
-    the person's first answer, or the earliest that was measured. "now" is that of the present model. "you" is true if
-    `caller`, the name of the login, is the person's name or address. Raises UsageError if there is no such loop.
+    Each of `people` has "name", "answered", "was", "now" and "you". Their "was" is the accuracy of the model in force
+    before the person's first answer, or the earliest that was measured. Their "now" is that of the present model. The
+    person is "you" if `caller`, the name of the login, is the person's name or address. Raises UsageError if there is
+    no such loop.
     """
     names = loops.names(conn, archived=True)
     if loop not in names:  # compared in Python, because Postgres refuses a text that holds a NUL
