@@ -13,7 +13,7 @@ from labelloop.answers.item_scores import item_score
 from labelloop.errors import Failed
 from labelloop.gate import Cost, Gate, GateDecision, Judged, Reuse
 from labelloop.gate.slices import Fact
-from labelloop.labeling import structured
+from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.spec.loop import LoopSpec
@@ -165,11 +165,11 @@ def _labels(config: LabelingConfig, answer: str) -> Fact:
     """Return the labels that an answer names, or the number that it is."""
     try:
         if config.kind is Kind.LABELS:
-            return tuple(structured.read_labels(answer))
+            return tuple(kinds.labels.read_labels(answer))
         if config.kind is Kind.SPANS:
-            return tuple(sorted({span.label for span in structured.read_spans(answer)}))
+            return tuple(sorted({span.label for span in kinds.spans.read_spans(answer)}))
         if config.kind is Kind.NUMBER:
-            return structured.read_number(answer)
+            return kinds.number.read_number(answer)
     except ValueError:
         return None
     return answer

@@ -15,7 +15,7 @@ from backend.learners.predictions import Floats, Predictions
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.text import bag
 from labelloop.errors import Failed
-from labelloop.labeling.structured import read_labels, write_labels
+from labelloop.labeling.kinds.labels import read_labels, write_labels
 from labelloop.selection.features import read_text
 
 

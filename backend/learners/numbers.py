@@ -17,7 +17,7 @@ from backend.learners.predictions import Floats, Predictions
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.text import bag
 from labelloop.errors import Unreadable
-from labelloop.labeling.structured import read_number, write_number
+from labelloop.labeling.kinds.number import read_number, write_number
 from labelloop.selection.features import read_text
 
 MEMBERS = 20

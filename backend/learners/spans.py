@@ -18,7 +18,7 @@ from backend.learners.parts.tokens import Token, described, pieces, tokens_of
 from backend.learners.predictions import Predictions
 from backend.learners.reading import different, parsed, read_field
 from labelloop.errors import Failed
-from labelloop.labeling.structured import Span, read_spans, write_spans
+from labelloop.labeling.kinds.spans import Span, read_spans, write_spans
 from labelloop.selection.features import read_text
 
 OUTSIDE_TAG = "O"

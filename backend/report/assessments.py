@@ -21,7 +21,7 @@ from backend.report import mlflow_child
 from backend.report.mlflow_child import words
 from labelloop.labeling.config import APPROVE, REJECT
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import read_labels
+from labelloop.labeling.kinds.labels import read_labels
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database

@@ -11,7 +11,8 @@ import numpy as np
 from backend.learners import Learner
 from backend.learners.predictions import Floats, Predictions
 from backend.score.scoring import predict_readable
-from labelloop.labeling.structured import read_labels, read_number, write_labels
+from labelloop.labeling.kinds.labels import read_labels, write_labels
+from labelloop.labeling.kinds.number import read_number
 from labelloop.threads import one_thread
 
 SUREST = 1 - 1e-12

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import PATH, ControlTag, Kind
-from labelloop.labeling.results import CODECS, Reading, read
+from labelloop.labeling.results import Reading, decoded, read
 
 MOST_ASKED = 2
 """Largest number of extra people that are asked about an item whose answers cannot be read."""
@@ -66,7 +66,7 @@ def _given_in(config: LabelingConfig, control: ControlTag, regions: Iterable[dic
 
 
 def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None) -> Unreadable:
-    where = f"{control.tag} {control.name!r}"
+    where = control.words
     values = [value for region in _regions(control, regions) if isinstance(value := region.get("value"), dict)]
     given = [word for value in values for word in _given(value)]
     if not given:
@@ -77,7 +77,7 @@ def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable
     if control.kind is Kind.LABEL and len(given) > 1:
         return Unreadable(f"{where}: {len(given)} were given ({_quoted(given)}), but the form asks for one", ask=True)
     try:
-        CODECS[control.tag].decode(control, values)
+        decoded(control, _regions(control, regions))
         fault = "it is none of the values that this control can give"
     except ValueError as exc:
         fault = str(exc)
@@ -93,7 +93,7 @@ def _foreign(config: LabelingConfig, regions: Iterable[Mapping[str, Any]]) -> Un
 
 
 def _regions(control: ControlTag, regions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [region for region in regions if region.get("from_name") == control.name]
+    return [region for region in regions if region.get("from_name") in control.names]
 
 
 def _given(value: Mapping[str, Any]) -> list[str]:

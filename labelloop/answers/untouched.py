@@ -32,5 +32,6 @@ def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequenc
 def _answer(config: LabelingConfig, regions: Sequence[Any]) -> list[dict[str, Any]]:
     """Return the regions of the controls that hold the answer; a comment does not change the answer."""
     controls = (config.answer, config.verdict, config.correction, config.quick)
-    ours = [control.name for control in controls if control is not None]  # from_name may have any JSON type
+    # from_name may have any JSON type, so that a set would not do
+    ours = [name for control in controls if control is not None for name in control.names]
     return [region for region in regions if isinstance(region, dict) and region.get("from_name") in ours]

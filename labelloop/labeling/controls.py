@@ -16,7 +16,7 @@ PATH = " / "
 
 
 class Kind(StrEnum):
-    """Kind of an answer; labelloop/labeling/structured.py defines how each kind is written as a text."""
+    """Kind of an answer; each has a file in labelloop/labeling/kinds that says how it is written as a text."""
 
     LABEL = "label"
     LABELS = "labels"
@@ -24,21 +24,82 @@ class Kind(StrEnum):
     SPANS = "spans"
     """Spans of a text: the start and end of each, and its label."""
     NUMBER = "number"
+    TEXT = "text"
+    """A text that people write: a transcription, a translation, a caption."""
+    ORDER = "order"
+    """Items in an order, or in several ordered lists."""
+    DATE = "date"
+    """A date, or a date and a time."""
+    REGIONS = "regions"
+    """Regions of an image: boxes, polygons, ellipses, points, masks."""
+    SEGMENTS = "segments"
+    """Segments of a sound, a video or a time series: the start and end of each."""
+    MARKS = "marks"
+    """Spans of an HTML page or a dialogue, and spans of a text that have answers of their own."""
+    TRACKS = "tracks"
+    """Boxes that move through the frames of a video."""
+    RELATIONS = "relations"
+    """Relations between regions of the other controls."""
+    FORM = "form"
+    """Answers to several controls, by the name of each."""
+    OTHER = "other"
+    """Answer to a control that labelloop does not read: it is kept as Label Studio wrote it."""
 
     @property
     def words(self) -> str:
-        return {"label": "one label", "labels": "several labels", "spans": "spans", "number": "a number"}[self]
+        return _WORDS.get(self, self.value)
 
 
+_WORDS = {
+    Kind.LABEL: "one label",
+    Kind.LABELS: "several labels",
+    Kind.NUMBER: "a number",
+    Kind.TEXT: "a text",
+    Kind.ORDER: "an order",
+    Kind.DATE: "a date",
+    Kind.REGIONS: "regions of an image",
+    Kind.MARKS: "marked spans",
+    Kind.TRACKS: "boxes in a video",
+    Kind.FORM: "answers to several controls",
+    Kind.OTHER: "an answer that labelloop keeps as it is",
+}
+SHAPES = ("Rectangle", "Polygon", "Ellipse", "KeyPoint", "Brush", "Bitmask", "Vector")
+"""Tags that draw a region on an image. `RectangleLabels` and so on draw one with a label."""
 KINDS = {
     "Choices": Kind.LABEL,
     "Labels": Kind.SPANS,
     "Taxonomy": Kind.LABELS,
     "Number": Kind.NUMBER,
     "Rating": Kind.NUMBER,
-    "TextArea": Kind.LABEL,
+    "TextArea": Kind.TEXT,
+    "Pairwise": Kind.LABEL,
+    "Ranker": Kind.ORDER,
+    "DateTime": Kind.DATE,
+    **dict.fromkeys((*SHAPES, *(shape + "Labels" for shape in SHAPES)), Kind.REGIONS),
+    "TimeSeriesLabels": Kind.SEGMENTS,
+    "TimelineLabels": Kind.SEGMENTS,
+    "HyperTextLabels": Kind.MARKS,
+    "ParagraphLabels": Kind.MARKS,
+    "VideoRectangle": Kind.TRACKS,
+    "Relations": Kind.RELATIONS,
 }
-"""Kind of answer by control tag, in the order in which a form is searched for the answer."""
+"""Kind of answer by control tag; `ControlTag.kind` knows the exceptions. A tag that is not here gives Kind.OTHER."""
+_LABELS_OVER = {
+    "": Kind.SPANS,
+    "Text": Kind.SPANS,
+    "HyperText": Kind.MARKS,
+    "Paragraphs": Kind.MARKS,
+    "Audio": Kind.SEGMENTS,
+    "AudioPlus": Kind.SEGMENTS,
+    "TimeSeries": Kind.SEGMENTS,
+    "Video": Kind.SEGMENTS,
+    "Image": Kind.REGIONS,
+}
+"""Kind of answer of a Labels control, by the tag of the object that it labels."""
+MARKING = frozenset({Kind.SPANS, Kind.REGIONS, Kind.SEGMENTS, Kind.MARKS, Kind.TRACKS})
+"""Kinds of answers that are lists of regions in Label Studio's words."""
+LABEL_NAMES = ("label", "correction")
+"""Names of a control that say that it holds the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +118,16 @@ class ControlTag:
     A choice with an alias is held by its alias. A choice of a Taxonomy or of nested Choices is held by its path, joined
     by PATH.
     """
+    over: str = ""
+    """Tag of the object that it is about, such as Text or Image; of the first one if there are several."""
+    data_field: str = ""
+    """Field of the data that this object shows; "" if that is not exactly one."""
+    shapes: tuple[ControlTag, ...] = ()
+    """Shapes without labels over the same object: a region drawn with one of them has this control's label."""
+    beside: tuple[ControlTag, ...] = ()
+    """Controls with `perRegion` that ask about each region of this control."""
+    parts: tuple[ControlTag, ...] = ()
+    """Controls that make up an answer of Kind.FORM, in the order of the answer; empty for a control of the form."""
     nested: bool = False
     """Whether it is a Choices with allowNested: results hold the path of each choice, as a list."""
     choice: str = "single"
@@ -88,8 +159,32 @@ class ControlTag:
 
     @property
     def kind(self) -> Kind:
-        several = self.tag == "Choices" and self.choice.startswith("multiple")
-        return Kind.LABELS if several else KINDS.get(self.tag, Kind.LABEL)
+        if self.parts:
+            return Kind.FORM
+        if self.tag == "Choices" and self.choice.startswith("multiple"):
+            return Kind.LABELS
+        if self.tag == "TextArea" and self.name in LABEL_NAMES:
+            return Kind.LABEL
+        if self.tag != "Labels":
+            return KINDS.get(self.tag, Kind.OTHER)
+        if self.over == "Video" and self.shapes:
+            return Kind.TRACKS
+        kind = _LABELS_OVER.get(self.over, Kind.OTHER)
+        return Kind.MARKS if kind is Kind.SPANS and self.beside else kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The `from_name` of every region of a result that belongs to the answer to this control."""
+        if self.parts:
+            return tuple(name for part in self.parts for name in part.names)
+        return (self.name, *(one.name for one in (*self.shapes, *self.beside)))
+
+    @property
+    def words(self) -> str:
+        """The control as a message names it: Choices 'topic'."""
+        if self.parts:
+            return " and ".join(part.words for part in self.parts)
+        return f"{self.tag} {self.name!r}"
 
     def shown(self, word: str) -> str:
         """Return the label for a word that a model predicted; a word that the form does not know is
@@ -112,11 +207,14 @@ def read_control(element: Element, places: Places) -> ControlTag:
     if low is not None and high is not None and low >= high:
         raise fault(f"{name!r} takes numbers from {low:g} to {high:g}: that leaves none", places, element)
     choices = choices_of(element, places)
+    labels = tuple(label for label, _ in choices)
+    if tag == "Pairwise":
+        labels = (element.get("leftClass") or "left", element.get("rightClass") or "right")
     return ControlTag(
         tag=tag,
         name=name,
         to_name=element.get("toName", ""),
-        labels=tuple(label for label, _ in choices),
+        labels=labels,
         nested=tag == "Choices" and element.get("allowNested") == "true",
         choice=element.get("choice", "single"),
         required=element.get("required") == "true",
@@ -132,7 +230,7 @@ def choices_of(element: Element, places: Places) -> list[tuple[str, Element]]:
     """Return the labels that a control offers, each with its tag; a step of a path comes before the steps below it."""
     if element.tag == "Taxonomy" or (element.tag == "Choices" and element.get("allowNested") == "true"):
         return _paths(element, places)
-    tags = element.iter("Label" if element.tag == "Labels" else "Choice")
+    tags = element.iter("Label" if element.tag.endswith("Labels") else "Choice")
     return [(label, tag) for tag in tags if (label := _label(tag))]
 
 

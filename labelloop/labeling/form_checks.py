@@ -23,6 +23,15 @@ _NO_LABEL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories that no label may hold: control characters, surrogates, line and paragraph separators."""
 SHOWS_STEPS = ("Text", "Header")
 """Tags that can show the steps before an item. Other tags would read what pipelines sent as HTML, or as an address."""
+_OVER = {
+    **{tag: "Image" for tag, kind in KINDS.items() if kind is Kind.REGIONS},
+    "TimeSeriesLabels": "TimeSeries",
+    "TimelineLabels": "Video",
+    "VideoRectangle": "Video",
+    "ParagraphLabels": "Paragraphs",
+    "HyperTextLabels": "HyperText",
+}
+"""Tag of the object that a control marks, by the tag of the control, as Label Studio documents it."""
 _UNSEEN = frozenset({"Cf", "Zs"})
 
 
@@ -61,11 +70,19 @@ def faults(xml: str) -> list[SpecError]:
         if about is not None and about.per_region:
             asks = f"{about.tag} {role!r} asks about regions (perRegion); labelloop reads a {role} about the item"
             found.append(fault(asks, places, elements[role]))
+        wanted = _OVER.get(control.tag)
+        if wanted and control.over != wanted:
+            over = f"{control.words} is for {_a(wanted)}, and {control.to_name!r} is {_a(control.over)}"
+            found.append(fault(over, places, elements[control.name]))
     answer = config.answer
     if len(answer.labels) == 1 and answer.kind is Kind.LABEL:
         one = f"{answer.name!r} has one label: with one label there is nothing to choose"
         found.append(fault(one, places, elements[answer.name]))
     return found
+
+
+def _a(tag: str) -> str:
+    return f"{'an' if tag[:1] in 'AEIOU' else 'a'} {tag}"
 
 
 def _all_of(

@@ -6,7 +6,7 @@ import hashlib
 
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import nearest_answer
+from labelloop.labeling.kinds import nearest_answer
 from labelloop.outputs.output import Output
 from labelloop.reading import strict_json
 
@@ -27,7 +27,7 @@ def content_sha256(output: Output, config: LabelingConfig, label: str | None) ->
     content: dict[str, object] = {"data": output.data, "source": output.source}
     if config.kind is Kind.LABEL and not config.labels:
         content |= {"label": label, "result": output.result}
-    elif drawn := [region for region in output.result or () if region.get("from_name") != config.answer.name]:
+    elif drawn := [region for region in output.result or () if region.get("from_name") not in config.answer.names]:
         content["drawn"] = [{name: region[name] for name in region.keys() - {"id", "score"}} for region in drawn]
     return hashlib.sha256(strict_json.dumps(content).encode()).digest()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from labelloop.errors import InvalidOutput
-from labelloop.labeling import structured
+from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.outputs import result
@@ -124,14 +124,14 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
     if isinstance(given, list) and config.kind is Kind.LABELS:
         given = [_as_text(one, config.labels) for one in given]
     try:
-        answer = structured.canonical(config.answer, given)
+        answer = kinds.canonical(config.answer, given)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
     shown = config.text_field
     text = None if shown is None or shown in config.addresses else paths.value_at(data, shown)
     if (
         isinstance(text, str)
-        and (ends := [span.end for span in structured.read_spans(answer)])
+        and (ends := [span.end for span in kinds.spans.read_spans(answer)])
         and max(ends) > len(text)
     ):
         raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")

@@ -64,7 +64,7 @@ class Output:
     """The predicted label, as a text, an integer or a boolean.
 
     A structured answer is a list of labels, a list of spans [start, end, label], or a number:
-    labelloop/labeling/structured.py has the forms.
+    labelloop/labeling/kinds has the forms of all kinds.
     """
     confidence: float | None = None
     """Confidence of `label`, 0 to 1. Without it the item goes to people."""

@@ -21,7 +21,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from labelloop import strategies
-from labelloop.labeling import results, structured
+from labelloop.labeling import kinds, results
 from labelloop.outputs.output import Output, unit_hash
 from labelloop.queue import why
 from labelloop.spec.loop import LoopSpec
@@ -118,9 +118,9 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
         return results.read(spec.config, output.result, None).label, output.score
     if output.label is None and output.evidence is not None:
         shares = output.evidence["labels"]
-        likely = structured.write_labels(label for label, share in shares.items() if share > 0.5)
+        likely = kinds.labels.write_labels(label for label, share in shares.items() if share > 0.5)
         return likely, math.prod(max(share, 1.0 - share) for share in shares.values())
-    return structured.text(output.label), output.confidence
+    return kinds.as_text(output.label), output.confidence
 
 
 def facts_of(output: Output, spec: LoopSpec, label: str | None, confidence: float | None) -> Facts:

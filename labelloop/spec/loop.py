@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
+from labelloop.labeling.answering import everything
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
@@ -25,7 +26,7 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "definitions"})
+YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "definitions", "answer"})
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -76,6 +77,8 @@ class LoopSpec(Strict):
     """Texts of examples for training a language model; None means that the only text is the prompt, and the label its
     completion.
     """
+    answer: tuple[str, ...] = ()
+    """Names of the controls of labels.xml that hold the answer; () leaves it to the form."""
     labels_xml: str = ""
     """The labeling config: labels.xml, or the form generated from `actions` if there is none."""
 
@@ -116,6 +119,13 @@ class LoopSpec(Strict):
                     f"definitions: no label {label!r}{did_you_mean(label, self.labels)}; {some(self.labels)}"
                 )
         return self
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _may_be_one_name(cls, answer: object) -> object:
+        if isinstance(answer, str):
+            return (answer,)
+        return tuple(answer) if isinstance(answer, list) else answer
 
     @field_validator("title")
     @classmethod
@@ -159,7 +169,7 @@ class LoopSpec(Strict):
 
     @property
     def config(self) -> LabelingConfig:
-        return LabelingConfig.parse(self.labels_xml)
+        return LabelingConfig.parse(self.labels_xml, self.answer)
 
     @property
     def field(self) -> str | None:
@@ -232,6 +242,8 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
     generated = not spec.labels_xml
     if generated:
         spec = spec.model_copy(update={"labels_xml": _generated(spec)})
+    if not spec.answer:
+        spec = spec.model_copy(update={"answer": everything(LabelingConfig.parse(spec.labels_xml).by_name)})
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:
         read = config.addresses if learner.field is None else [learner.field]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import read_labels
+from labelloop.labeling.kinds.labels import read_labels
 from labelloop.spec.loop import LoopSpec
 
 EXAMPLES = 2

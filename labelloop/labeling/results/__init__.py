@@ -12,21 +12,25 @@ from typing import Any, Protocol
 
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.results import choices, labels, number, rating, taxonomy, textarea
-from labelloop.labeling.structured import nearest_answer
+from labelloop.labeling.kinds import nearest_answer
+from labelloop.labeling.results import choices, form, labels, number, other, rating, rectanglelabels, taxonomy, textarea
 
 
 class Codec(Protocol):
-    """Functions of each module of this folder: decode(control, values of encode(control, answer)) == answer.
+    """Functions of each module of this folder: decode(control, encode(control, answer)) == answer.
 
     This holds for every answer that the control can give.
     """
 
     def encode(self, control: ControlTag, answer: str) -> list[dict[str, Any]]:
-        """Return the type and value of each region; [] if the answer is empty."""
+        """Return the type and value of each region; [] if the answer is empty.
 
-    def decode(self, control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
-        """Return the answer in `values` of the control's regions, the newest last.
+        `from_name`, `to_name` and `id` are added if a region does not have them. Regions that belong together, such as
+        a box and the text about it, have one id.
+        """
+
+    def decode(self, control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
+        """Return the answer in the regions of `control.names`, the newest last.
 
         Returns None or raises ValueError if the control cannot give such an answer.
         """
@@ -39,7 +43,10 @@ CODECS: dict[str, Codec] = {
     "Rating": rating,
     "Taxonomy": taxonomy,
     "TextArea": textarea,
+    "RectangleLabels": rectanglelabels,
+    "": form,
 }
+"""Codec by control tag, "" for the answer to several controls. `other` reads a tag that is not here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +75,12 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
     if answer is None:
         return []
     if config.verdict is None:
-        return _regions(config.answer, answer)
+        return regions_of(config.answer, answer)
     if answer == _expressible(config, model_label):
-        return _regions(config.verdict, APPROVE)
+        return regions_of(config.verdict, APPROVE)
     if config.correction is None:
-        return _regions(config.verdict, REJECT)
-    return _regions(config.verdict, REJECT) + _regions(config.correction, answer)
+        return regions_of(config.verdict, REJECT)
+    return regions_of(config.verdict, REJECT) + regions_of(config.correction, answer)
 
 
 def preselect(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
@@ -86,7 +93,7 @@ def preselect(config: LabelingConfig, label: str | None, model_label: str | None
     if config.verdict is None or _expressible(config, label) == _expressible(config, model_label):
         return encode(config, label, model_label)
     answer = _expressible(config, label)
-    return [] if answer is None or config.correction is None else _regions(config.correction, answer)
+    return [] if answer is None or config.correction is None else regions_of(config.correction, answer)
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -101,7 +108,7 @@ def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str
     chosen = None if control is None else given(control, [region])
     if control is None or not chosen:
         return dict(region)
-    regions = CODECS[control.tag].encode(control, chosen)
+    regions = codec_of(control).encode(control, chosen)
     return {**region, "value": {**region["value"], **(regions[0]["value"] if regions else {})}}
 
 
@@ -142,13 +149,27 @@ def _expressible(config: LabelingConfig, label: str | None) -> str | None:
     return nearest_answer(config.answer, label)
 
 
-def _regions(control: ControlTag, answer: str) -> list[dict[str, Any]]:
-    where = {"from_name": control.name, "to_name": control.objects[0]}
+def codec_of(control: ControlTag) -> Codec:
+    """Return the codec that reads this control's regions."""
+    codec = CODECS.get(control.tag)
+    return other if codec is None or control.kind is Kind.OTHER else codec
+
+
+def regions_of(control: ControlTag, answer: str) -> list[dict[str, Any]]:
+    """Return the regions of an answer to this control, as a prediction's result holds them."""
+    regions = codec_of(control).encode(control, answer)
     # The id must only be unique within one result; Label Studio keeps it on the annotation.
     return [
-        {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", **where, **region}
-        for i, region in enumerate(CODECS[control.tag].encode(control, answer))
+        {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", "from_name": control.name}
+        | ({} if "to_name" in region or control.parts else {"to_name": control.objects[0]})
+        | region
+        for i, region in enumerate(regions)
     ]
+
+
+def decoded(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the answer in these regions. Returns None or raises ValueError as `Codec.decode` does."""
+    return codec_of(control).decode(control, regions)
 
 
 def given(control: ControlTag | None, result: object) -> str | None:
@@ -158,9 +179,9 @@ def given(control: ControlTag | None, result: object) -> str | None:
     """
     if control is None or not isinstance(result, list):
         return None
-    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") == control.name]
-    values = [value if isinstance(value := region.get("value"), dict) else {} for region in regions]
+    names = control.names  # from_name may have any JSON type
+    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") in names]
     try:
-        return CODECS[control.tag].decode(control, values)
+        return decoded(control, regions)
     except ValueError:
         return None

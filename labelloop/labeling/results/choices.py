@@ -11,8 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling.controls import PATH, ControlTag, Kind
+from labelloop.labeling.kinds import canonical
+from labelloop.labeling.kinds.labels import read_labels
 from labelloop.labeling.results import paths
-from labelloop.labeling.structured import canonical, read_labels
+from labelloop.labeling.results.values import values_of
 
 
 def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
@@ -34,12 +36,13 @@ def nested(control: ControlTag, chosen: Sequence[list[str]]) -> dict[str, Any]:
     return {"choices": list(chosen), control.name: {"choices": [path[-1] for path in chosen]}}
 
 
-def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
+def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the answer; None if it is not one that the config allows.
 
     That is a choice that is not in the config (the API accepts it), several choices for a single choice, or no choice
     for a required one.
     """
+    values = values_of(regions)
     chosen = values[-1].get("choices") if values else []
     if not isinstance(chosen, list) or (not chosen and (control.required or control.kind is Kind.LABEL)):
         return None

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.structured import canonical, read_spans
+from labelloop.labeling.kinds import canonical
+from labelloop.labeling.kinds.spans import read_spans
+from labelloop.labeling.results.values import values_of
 
 
 def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
@@ -20,8 +22,9 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     ]
 
 
-def decode(control: ControlTag, values: Sequence[Mapping[str, Any]]) -> str | None:
+def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the spans; a region with several labels gives one span each. None if one is not a span of this control."""
+    values = values_of(regions)
     if control.required and not values:
         return None
     spans = []

@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from labelloop.labeling import structured
+from labelloop.labeling import kinds
 from labelloop.outputs.output import IDLE, Output, OutputState, canonical, sha256_of
 from labelloop.queue.lanes import Lane, Placement
 from labelloop.reading import quick_json
@@ -259,7 +259,7 @@ def _columns(row: Row, place: int) -> tuple[Any, ...]:
         placement.holdout,
         text("evidence"),
         None if output.embedding is None else _array(output.embedding),
-        structured.text(output.gold),
+        kinds.as_text(output.gold),
         output.source,
         output.trace,
         output.step,

@@ -13,7 +13,7 @@ from backend import models
 from backend.decide.judge import judge
 from backend.score.prelabel import prelabel
 from backend.train.train import train
-from labelloop.labeling import results, structured
+from labelloop.labeling import kinds, results
 from labelloop.outputs import fitting, reading
 from labelloop.queue import lanes
 from labelloop.spec.folder import parse
@@ -145,7 +145,7 @@ def _submit(loop: SyncLoop, name: str, items: list[Item], wrong_at: int) -> dict
         value = {"key": f"{name}-{i}", "data": {"text": text}, "label": said, "confidence": 0.5}
         output = fitting.check(reading.from_json(value), spec.config, spec.labels)
         rows.append(output_store.Row.of(output, lanes.place(output, spec)))
-        truths[output.key] = structured.canonical(spec.config.answer, truth)
+        truths[output.key] = kinds.canonical(spec.config.answer, truth)
     with loop.database.transaction() as conn:
         output_store.insert(conn, spec.name, rows)
         jobs.ask(conn, jobs.PUSH, spec.name)
@@ -188,7 +188,7 @@ def test_a_challenger_is_judged_by_how_much_of_each_answer_it_has(database: Data
         output = reading.from_json({"key": f"item-{i}", "data": {"text": text}, "label": spans[:1], "confidence": 0.5})
         output = fitting.check(output, spec.config, spec.labels)
         rows.append(output_store.Row.of(output, lanes.place(output, spec)))
-        truths[output.key] = structured.canonical(spec.config.answer, spans)
+        truths[output.key] = kinds.canonical(spec.config.answer, spans)
     with database.transaction() as conn:
         loops.register(conn, spec)
         new, _, _ = output_store.insert(conn, spec.name, rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from labelloop.labeling import results, structured
+from labelloop.labeling import kinds, results
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs import fitting
 from labelloop.outputs.output import Output
@@ -171,4 +171,4 @@ def test_the_editor_shows_renamed_fields_and_nested_prelabels_and_writes_what_is
         page.get_by_label("Submit current annotation").click()
         wait_until(lambda: loop.pull() and loop.sql("select 1 from answers"), what="the answer")
         [answer] = loop.sql("select label from answers")
-        assert answer["label"] == structured.write_labels(label)
+        assert answer["label"] == kinds.labels.write_labels(label)

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from backend.report.error_rate import error_rate_report
 from console.cli import main
-from labelloop.labeling.structured import write_labels
+from labelloop.labeling.kinds.labels import write_labels
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import Placement, place
 from labelloop.spec.loop import LoopSpec, complete

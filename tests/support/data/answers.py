@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.structured import LARGEST
+from labelloop.labeling.kinds.number import LARGEST
 
 TEXT = '<View><Text name="t" value="$text"/>'
 TAGS = {

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from labelloop.labeling.structured import (
-    Span,
-    write_number,
-    write_spans,
-)
-from labelloop.labeling.structured import write_labels as write
+from labelloop.labeling.kinds.labels import write_labels as write
+from labelloop.labeling.kinds.number import write_number
+from labelloop.labeling.kinds.spans import Span, write_spans
 from tests.support.data.learner_data import Data
 
 

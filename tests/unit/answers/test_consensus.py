@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from labelloop.answers.consensus import certainty, consensus
 from labelloop.answers.feedback import Answer
-from labelloop.labeling.structured import canonical, write_labels
+from labelloop.labeling.kinds import canonical
+from labelloop.labeling.kinds.labels import write_labels
 from tests.support.data.answers import LABELS, SPANS, config
 
 AB, A, B, C, NONE = '["a","b"]', '["a"]', '["b"]', '["c"]', "[]"

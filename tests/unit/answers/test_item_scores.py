@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from labelloop.answers.item_scores import item_score
 from labelloop.labeling.controls import Kind
-from labelloop.labeling.structured import canonical, read_number, write_number
+from labelloop.labeling.kinds import canonical
+from labelloop.labeling.kinds.number import read_number, write_number
 from tests.support.data.answers import LABELS, NUMBERS, SPANS, TAGS, config
 
 
@@ -74,9 +75,9 @@ def test_a_number_is_its_shortest_decimal(number: float, text: str) -> None:
         ("label", "c", "no such label 'c'; there are: a, b"),
         ("label", 3, "must be a text"),
         ("labels", '["d"]', "no such label 'd'; there are: a, b, c"),
-        ("labels", "a", "is not a JSON list"),
+        ("labels", "a", "is not JSON"),
         ("labels", [1], "must be a list of labels"),
-        ("labels", "[" * 10_000, "is not a JSON list"),
+        ("labels", "[" * 10_000, "is not JSON"),
         ("spans", "{}", "must be a list of spans"),
         ("spans", [[3, 3, "a"]], "0 <= start < end"),
         ("spans", [[False, True, "a"]], "0 <= start < end"),

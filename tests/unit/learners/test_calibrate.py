@@ -12,7 +12,7 @@ import pytest
 from backend import models
 from backend.learners import Learner, make
 from backend.learners.calibrate import FOLDS, MIN_ANSWERS, _folds, calibrate, tempered
-from labelloop.labeling.structured import write_labels
+from labelloop.labeling.kinds.labels import write_labels
 from tests.support.backend_factory import scans
 
 TAUGHT, ALL = 200, 1200

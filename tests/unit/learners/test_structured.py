@@ -20,13 +20,10 @@ from backend.learners.parts.tokens import tokens_of
 from labelloop.answers.item_scores import item_score_of_control
 from labelloop.errors import Failed, Unreadable
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.structured import (
-    canonical,
-    read_labels,
-    read_number,
-    read_spans,
-    write_number,
-)
+from labelloop.labeling.kinds import canonical
+from labelloop.labeling.kinds.labels import read_labels
+from labelloop.labeling.kinds.number import read_number, write_number
+from labelloop.labeling.kinds.spans import read_spans
 from labelloop.reading.evidence import read as read_evidence
 from labelloop.spec.learners import LEARNERS
 from tests.support.data.learner_data import Data

@@ -47,9 +47,8 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
         (
             form('<RectangleLabels name="r" toName="text"><Label value="a"/></RectangleLabels>'),
             (3, 3),
-            "TextArea; `labelloop init --template boxes` makes a form that asks about it",
+            "RectangleLabels 'r' is for an Image, and 'text' is a Text",
         ),
-        (form('<TextArea name="t" toName="text"/>'), (3, 3), "only if it is named label or correction"),
         (form(LABEL.replace('"b"', '"a"')), (3, 58), "'label' has 'a' twice"),
         (form(LABEL.replace('"b"', '"b\u2028c"')), (3, 58), "line breaks and control characters"),
         (form(LABEL.replace('"b"', '"b&#9;c"')), (3, 58), "line breaks and control characters"),

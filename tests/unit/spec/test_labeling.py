@@ -225,23 +225,12 @@ TWICE = """<View><Text name="t" value="$t"/><Choices name="a" toName="t">
         ("<View/>", 1, "no control, that is"),
         ('<View>\n<Choices name="a" toName="zz"><Choice value="x"/></Choices></View>', 2, "toName 'zz'"),
         ('<View><Text name="a" value="$t"/>\n<Choices name="a" toName="a"/></View>', 2, "two tags are named 'a'"),
-        (
-            '<View><Text name="t" value="$t"/><Choices name="a" toName="t"/><Choices name="b" toName="t"/></View>',
-            1,
-            "several Choices ('a', 'b')",
-        ),
-        (
-            '<View><Text name="t" value="$t"/><Pairwise name="p" toName="t"/></View>',
-            1,
-            "init --template pairwise` makes",
-        ),
         ('<View>\n<Text name="t" value="$t"/>\n<Number name="n" toName="t" min="few"/></View>', 3, "min of 'n'"),
         (
             '<View><Text name="t" value="$t"/>\n<Number name="n" toName="t" min="3" max="3"/></View>',
             2,
             "that leaves none",
         ),
-        ('<View><Audio name="a" value="$a"/><Labels name="l" toName="a"/></View>', 1, "marks Audio a"),
         (
             '<View><Text name="t" value="$t"/>\n<Taxonomy name="x" toName="t"><Choice value="a / "/></Taxonomy></View>',
             2,

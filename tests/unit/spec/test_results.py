@@ -11,8 +11,8 @@ from label_studio_sdk.label_interface.interface import LabelInterface
 
 from labelloop.labeling import results
 from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.kinds import canonical
 from labelloop.labeling.results import Reading
-from labelloop.labeling.structured import canonical
 
 TAGS = {
     "labels": '<Choices name="label" toName="t" choice="multiple"><Choice value="a"/><Choice value="B" alias="b"/>'

@@ -1,0 +1,96 @@
+"""Kinds of answers. Each has one file with the same functions, named in `KindOfAnswer`. Pure.
+
+An answer is one text, the form in which tables, learners and gates hold it. It is canonical: equal answers are equal
+texts.
+
+one label, a text, a date    the label or the text itself
+a number                     its shortest decimal: 4, 3.5
+everything else              JSON; the first lines of the kind's file describe it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, cast
+
+from labelloop.labeling.controls import ControlTag, Kind
+from labelloop.labeling.kinds import form, label, labels, number, other, regions, spans, text
+from labelloop.labeling.kinds.number import write_number
+from labelloop.reading import strict_json
+
+
+class KindOfAnswer(Protocol):
+    """Functions of each module of this folder. All raise ValueError for an answer that they cannot read."""
+
+    def canonical(self, control: ControlTag, answer: object) -> str:
+        """Return the canonical text of an answer, from its text or its JSON value.
+
+        Raises ValueError, with the reason, if this control cannot give the answer.
+        """
+
+    def nearest(self, control: ControlTag, answer: str) -> str:
+        """Return the nearest answer that this control can give. Raises ValueError if there is none."""
+
+    def agreed(self, control: ControlTag, answers: Sequence[str], tolerance: float | None) -> tuple[str | None, float]:
+        """Return the answer that people agree on, and the sum of each person's agreement with it (0 to 1 each).
+
+        The answer is None for a tie. `answers` has one answer of each person, at least one; their order does not
+        matter.
+        """
+
+    def score(self, control: ControlTag, answer: str, predicted: str) -> float:
+        """Return the item score: how correct `predicted` is if people agree on `answer`, from 0 to 1 (the same)."""
+
+    def measures(self, control: ControlTag, answer: str, predicted: str) -> Mapping[str, float]:
+        """Return further measures for reports, by the field's name for each; empty if the item score says it all."""
+
+    def labels_in(self, control: ControlTag, answer: str) -> tuple[str, ...]:
+        """Return the different labels that the answer names, sorted; empty if it has none."""
+
+    def fits(self, control: ControlTag, answer: str, data: Mapping[str, Any]) -> None:
+        """Raise ValueError if the answer cannot be one about an item with this data, such as a span beyond the text."""
+
+
+KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
+    kind: cast(KindOfAnswer, module)
+    for kind, module in {
+        Kind.LABEL: label,
+        Kind.LABELS: labels,
+        Kind.SPANS: spans,
+        Kind.NUMBER: number,
+        Kind.TEXT: text,
+        Kind.REGIONS: regions,
+        Kind.FORM: form,
+    }.items()
+}
+
+
+def of(control: ControlTag) -> KindOfAnswer:
+    """Return the module of the control's kind of answer."""
+    return KINDS_OF_ANSWERS.get(control.kind, cast(KindOfAnswer, other))
+
+
+def canonical(control: ControlTag, answer: object) -> str:
+    """Return the canonical text of an answer, from its text or its JSON value.
+
+    Raises ValueError, with the reason, if this control cannot give the answer.
+    """
+    return of(control).canonical(control, answer)
+
+
+def nearest_answer(control: ControlTag, answer: str) -> str | None:
+    """Return the nearest answer that this control can give; None if there is none.
+
+    A number is moved into its bounds and to one of its steps. Labels that the control does not have are left out.
+    """
+    try:
+        return of(control).nearest(control, answer)
+    except ValueError:
+        return None
+
+
+def as_text(answer: object) -> str | None:
+    """Return an answer as a text. It may be given as a text, canonical or not, or as its JSON value."""
+    if answer is None or isinstance(answer, str):
+        return answer
+    return write_number(answer) if isinstance(answer, int | float) else strict_json.dumps(answer)

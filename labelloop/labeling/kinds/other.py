@@ -1,0 +1,32 @@
+"""An answer to a control that labelloop does not read, kept as Label Studio wrote it: a JSON list of its regions.
+
+Consensus: the answer that most gave exactly. The item score is 1 for the same answer, else 0.
+"""
+
+from __future__ import annotations
+
+from labelloop.labeling.controls import ControlTag
+from labelloop.labeling.kinds import label
+from labelloop.labeling.kinds.reading import json_of
+from labelloop.reading import strict_json
+
+
+def canonical(control: ControlTag, answer: object) -> str:
+    found = json_of(answer)
+    if not isinstance(found, list) or not found or not all(isinstance(region, dict) for region in found):
+        raise ValueError("must be a list of Label Studio's regions, each an object with type and value")
+    return strict_json.dumps(found)
+
+
+def nearest(control: ControlTag, answer: str) -> str:
+    return canonical(control, answer)
+
+
+agreed = label.agreed
+score = label.score
+measures = label.measures
+fits = label.fits
+
+
+def labels_in(control: ControlTag, answer: str) -> tuple[str, ...]:
+    return ()
