@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def at(loop: SyncLoop, page: Page, before: str) -> str:
 
 @pytest.mark.parametrize("how", ["approve", "correct", "comment"])
 def test_by_keys_alone_a_person_gives_more_than_200_answers_an_hour(
-    database: Database, label_studio: LabelStudio, how: str, record_property: pytest.RecordProperty
+    database: Database, label_studio: LabelStudio, how: str, record_property: Callable[[str, object], None]
 ) -> None:
     """The browser waits for Label Studio as a person would, and for nothing else; the machine of a test is busy."""
     strokes = {

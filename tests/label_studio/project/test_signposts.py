@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from labelloop.store.database import Database
 from sync.project.project import ensure_project
 from sync.project.signposts import FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, KEEP, PRESS, TAB
+from tests.label_studio.project.test_forms import Recorder
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -73,26 +75,21 @@ def test_the_instruction_explains_the_labels_and_is_written_only_when_it_changes
     )
     keys = loop.submit(2)
     loop.push()
-    sent = list[dict[str, Any]]()
-    patched = loop.gateway.update_project
-    loop.gateway.update_project = lambda id_, **fields: (sent.append(fields), patched(id_, **fields))[1]  # type: ignore[method-assign]
-    try:
-        ensure(loop)
-        said = "<p>Tails do not count.</p>" + INSTRUCTION
-        eel = "<p><b>eel</b>: A &lt;b&gt;fish&lt;/b&gt; &amp; &quot;long&quot;</p><br>"
-        assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{eel}"
-        loop.annotate(loop.task_of(keys[0])["id"], "cat")
-        loop.pull()
-        ensure(loop)
-        assert words(loop)[2] == f"{said}<br><h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p><br>{eel}"
-        del sent[:]
-        ensure(loop)
-        assert sent == [], "Label Studio keeps the text as it was sent, so nothing is sent again"
-        loop.spec = loop.spec.model_copy(update={"definitions": {}})
-        ensure(loop)
-        assert words(loop)[2] == f"{said}<br><h3>Labels</h3><p><b>cat</b><br><i>“item {keys[0]}”</i></p><br>"
-    finally:
-        del loop.gateway.update_project  # type: ignore[method-assign]
+    ensure(loop)
+    said = "<p>Tails do not count.</p>" + INSTRUCTION
+    eel = "<p><b>eel</b>: A &lt;b&gt;fish&lt;/b&gt; &amp; &quot;long&quot;</p><br>"
+    assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{eel}"
+    loop.annotate(loop.task_of(keys[0])["id"], "cat")
+    loop.pull()
+    ensure(loop)
+    cat = f"<p><b>cat</b><br><i>“item {keys[0]}”</i></p><br>"
+    assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{cat}{eel}"
+    with closing(Recorder(loop.settings.label_studio_url, loop.settings.label_studio_token)) as gateway:
+        ensure_project(loop.database, gateway, loop.spec, loop.settings)
+        assert gateway.updates == [], "Label Studio keeps the text as it was sent, so nothing is sent again"
+    loop.spec = loop.spec.model_copy(update={"definitions": {}})
+    ensure(loop)
+    assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{cat}"
 
 
 def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> None:
