@@ -12,9 +12,8 @@ import pytest
 from labelloop.store.database import Database
 from sync.project.project import ensure_project
 from sync.project.signposts import FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, KEEP, PRESS, TAB
-from tests.label_studio.project.test_forms import Recorder
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import SyncLoop, sync_loop
+from tests.support.sync_loop import Recorder, SyncLoop, sync_loop
 
 
 @pytest.fixture

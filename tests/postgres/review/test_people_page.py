@@ -16,7 +16,7 @@ def answered(house: House, email: str, n: int) -> None:
     with house.database.transaction() as conn:
         project = conn.execute("select instance from projects").fetchone()
         assert project is not None
-        feedback.upsert_reviewers(conn, project["instance"], {UserId(7): Person(email, "")})
+        feedback.upsert_reviewers(conn, project["instance"], {UserId(7): Person(email, email.partition("@")[0])})
         conn.execute(
             """
             insert into feedback (id, model_output_id, reviewer_id, label, annotation_id, created_at, updated_at)
@@ -47,7 +47,7 @@ def test_a_person_reads_how_much_they_answered_and_what_the_model_became(house: 
     log_in(client, house.tokens["otto"])
     shown = client.get("/review/loops/digits/people").text
     assert "You answered" not in shown
-    assert "anne answered 140 ; the model went" in text(shown)
+    assert "anne answered 140; the model went" in text(shown), re.findall("<li>.*", shown)
     assert "/review/loops/digits/people" in client.get("/review/loops/digits").text
 
 
