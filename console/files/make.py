@@ -38,7 +38,7 @@ def from_label_studio(folder: Path, template: str, templates: Mapping[str, str])
     `templates`: the forms by name. The file is None if the answer has no sample.
     """
     files = label_studio.files_of(template, label_studio.form_of(template, templates))
-    spec = _write(folder, {name: [text] for name, text in files.items()})
+    spec = write(folder, {name: [text] for name, text in files.items()})
     return spec, folder / SAMPLES if SAMPLES in files else None
 
 
