@@ -1,4 +1,4 @@
-"""What a person does in Label Studio's editor: marks words with the mouse, and draws on a sound."""
+"""Act as a person in Label Studio's editor: mark words with the mouse, and draw on a sound."""
 
 from __future__ import annotations
 

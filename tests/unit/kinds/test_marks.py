@@ -46,7 +46,7 @@ def test_spans_of_a_text_without_questions_about_each_stay_lists_of_three() -> N
         (TEXT, [mark(0, 4, "z")], "no such label 'z'"),
     ],
 )
-def test_what_is_no_mark_is_told(control: Any, given: Any, words: str) -> None:
+def test_the_reason_why_a_mark_is_none_is_told(control: Any, given: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         kinds.canonical(control, given)
 
@@ -121,7 +121,9 @@ def test_the_order_of_people_makes_no_difference_and_the_answer_can_be_given(
     people = [kinds.canonical(control, data.draw(answers(name))) for _ in range(data.draw(st.integers(1, 3)))]
     found, agreement = kinds.of(control).agreed(control, people, None)
     order.shuffle(people)
-    assert kinds.of(control).agreed(control, people, None) == (found, pytest.approx(agreement))
+    again, same = kinds.of(control).agreed(control, people, None)
+    assert again == found
+    assert same == pytest.approx(agreement)
     if found is not None:
         assert kinds.canonical(control, found) == found
     assert kinds.of(control).score(control, people[0], people[0]) == 1
