@@ -13,6 +13,7 @@ import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from marked_pictures import marked
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
@@ -57,6 +58,7 @@ def main() -> int:
             _annotate(page, running)
             templates(page, running.settings)
             many_labels(page, running.settings)
+            marked(page, running.settings)
             _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
             _terminal(terminal, console)
