@@ -117,7 +117,7 @@ def answer(
 def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingConfig) -> str | None:
     """Return an answer in the form of the tables.
 
-    Raises InvalidOutput if the form cannot give it, or if a span ends after the text.
+    Raises InvalidOutput if the form cannot give it, or not about this item, such as a span that ends after the text.
     """
     if given is None:
         return None
@@ -125,16 +125,9 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
         given = [_as_text(one, config.labels) for one in given]
     try:
         answer = kinds.canonical(config.answer, given)
+        kinds.of(config.answer).fits(config.answer, answer, data)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
-    shown = config.text_field
-    text = None if shown is None or shown in config.addresses else paths.value_at(data, shown)
-    if (
-        isinstance(text, str)
-        and (ends := [span.end for span in kinds.spans.read_spans(answer)])
-        and max(ends) > len(text)
-    ):
-        raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")
     return answer
 
 
