@@ -95,7 +95,7 @@ def rows(found: Mapping[str, Any] | None) -> list[dict[str, str]]:
     Each is written as people read it, with the number of items, or as "not measured".
     """
     sides = {side: (found or {}).get(side) or {} for side in ("champion", "challenger")}
-    names = list(dict.fromkeys(name for measures in sides.values() for name in measures))
+    names = sorted({name for measures in sides.values() for name in measures})
 
     def words(name: str, measures: Mapping[str, Any]) -> str:
         one = measures.get(name)
