@@ -28,11 +28,14 @@ def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> R
 
     With `step`, it is that of the outputs of this step only.
 
-    Keys: "metric" ("error rate", or "loss" for structured answers: 1 - the item score), "score" (what the item score
-    is, in words), "measures" (labelloop/answers/measures.py, of the answers that the estimate uses), "outputs",
-    "answers", "value", "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it. Rates are
-    0 to 1; "low" to "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a stratum
-    has about how many more answers are needed.
+    Keys: "metric" ("error rate", or "loss" for structured answers: 1 - the item score), "outputs", "answers", "value",
+    "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it.
+
+    Two more keys say what the item score is ("score"), and have the measures of labelloop/answers/measures.py for the
+    answers that the estimate uses ("measures").
+
+    Rates are 0 to 1; "low" to "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a
+    stratum has about how many more answers are needed.
     """
     answered = [(row, loss_of(spec.config, row)) for row in questions.answered(conn, spec.name, step)]
     clear = [(row, loss) for row, loss in answered if loss is not None]

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend.report import card as cards
 from backend.report import words
-from backend.report.corrections import corrections_of
+from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
 from backend.report.people import people_report
@@ -88,7 +88,7 @@ class _Reports:
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
 
     def corrections(self, loop: str) -> str:
-        report = self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC)))
+        report = self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
         return render_template("review/corrections.html", c=report)
 
     def people(self, loop: str) -> str:
