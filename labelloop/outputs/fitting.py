@@ -117,7 +117,8 @@ def answer(
 def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingConfig) -> str | None:
     """Return an answer in the form of the tables.
 
-    Raises InvalidOutput if the form cannot give it, or if a span ends after the text.
+    Raises InvalidOutput if the form cannot give it, or if it cannot be about an item with this data, such as a span
+    that ends after the text.
     """
     if given is None:
         return None
@@ -125,6 +126,7 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
         given = [_as_text(one, config.labels) for one in given]
     try:
         answer = kinds.canonical(config.answer, given)
+        kinds.of(config.answer).fits(config.answer, answer, data)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
     shown = config.text_field

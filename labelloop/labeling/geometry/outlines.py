@@ -38,7 +38,7 @@ def areas(one: Outline, other: Outline) -> Areas:
     edges = [_edges(one), _edges(other)]
     heights, middles = _bands(np.concatenate(edges))
     total = np.zeros(3)
-    step = max(1, _CELLS // sum(map(len, edges)))
+    step = max(1, _CELLS // max(1, sum(map(len, edges))))
     for first in range(0, len(middles), step):
         total += _lengths(edges, middles[first : first + step]) @ heights[first : first + step]
     return Areas(*map(float, total))
@@ -60,7 +60,7 @@ def crossings(outline: Outline, heights: npt.NDArray[np.float64]) -> npt.NDArray
 def _edges(outline: Outline) -> npt.NDArray[np.float64]:
     """Return the edges as rows x1, y1, x2, y2, without the horizontal ones."""
     edges = np.concatenate([outline, np.roll(outline, -1, axis=0)], axis=1)
-    return edges[edges[:, 1] != edges[:, 3]]
+    return np.asarray(edges[edges[:, 1] != edges[:, 3]])
 
 
 def _crossings(edges: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

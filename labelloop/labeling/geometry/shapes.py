@@ -9,10 +9,10 @@
                                 each one continues (null for a beginning), if that is not the one before it
 {"mask":[width,height,[run,...]]}  pixels: see labelloop/labeling/geometry/masks.py
 
-"rotation" is in degrees clockwise, as Label Studio has it: in pixels. So it needs "size":[width,height], the size of the
-image in pixels; both are absent if nothing is turned. A line always has "size": without it Label Studio's editor draws
-the line at another place. "page" counts the images of a list from 0, and "image" names the
-Image of the form; both are absent for the first one.
+"rotation" is in degrees clockwise, as Label Studio has it: in pixels. So it needs "size":[width,height], the size of
+the image in pixels; both are absent if nothing is turned. A line always has "size": without it, Label Studio's editor
+draws the line at another place. "page" counts the images of a list from 0, and "image" names the Image of the form;
+both are absent for the first one.
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def read(region: Mapping[str, Any]) -> Region:
     shape = shape_of(region)
     for name in region:
         if name not in (shape, *SHAPES[shape], *WHERE):
-            hint = "; the confidences of the regions are sent as evidence.boxes" if name in ("score", "confidence") else ""
+            hint = (
+                "; the confidences of the regions are sent as evidence.boxes" if name in ("score", "confidence") else ""
+            )
             raise ValueError(f"a {shape} has no {name[:40]!r}{hint}")
     found: Region = {shape: _READERS[shape](region[shape])}
     if shape in TURNS:
@@ -180,11 +182,15 @@ def _joints(region: Mapping[str, Any], points: int) -> Region:
     found: Region = {"closed": True} if closed else {}
     if before is None or before == [None, *range(points - 1)]:
         return found
-    if not isinstance(before, list) or len(before) != points or any(
-        one is not None and (type(one) is not int or not 0 <= one < points) for one in before
-    ):
-        raise ValueError(f"`from` of a line has one place of another point, or null, for each point; it is {str(before)[:80]}")
+    if not isinstance(before, list) or len(before) != points or not all(_is_place(one, points) for one in before):
+        raise ValueError(
+            f"`from` of a line has the place of a point, or null, for each point; it is {str(before)[:80]}"
+        )
     return found | {"from": before}
+
+
+def _is_place(one: object, points: int) -> bool:
+    return one is None or (type(one) is int and 0 <= one < points)
 
 
 def _mask(given: object) -> list[Any]:

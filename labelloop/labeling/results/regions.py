@@ -20,6 +20,7 @@ from labelloop.labeling import results
 from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.geometry import brush, masks
+from labelloop.labeling.geometry.shapes import shape_of
 from labelloop.labeling.kinds import as_text, form
 from labelloop.labeling.kinds import regions as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, Region, read
@@ -27,7 +28,7 @@ from labelloop.reading import strict_json
 
 POINT_WIDTH = 0.5
 """Width of a key point on the screen, in percent of the image; it is no part of the answer."""
-_LABELS = tuple(f"{tag.lower()}labels" for tag in TAGS) + ("labels",)
+_LABELS = (*(f"{tag.lower()}labels" for tag in TAGS), "labels")
 """Parts of a value that hold the labels; the editor names them by the type of the entry."""
 
 
@@ -35,7 +36,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     found = []
     for i, (region, labels) in enumerate(_drawn(control, read(kind.GEOMETRY, answer))):
         id_ = f"labelloop-{control.name}{f'-{i}' if i else ''}"
-        tag = _tag(control, kind.shapes.shape_of(region))
+        tag = _tag(control, shape_of(region))
         value = _value(tag, region)
         about: dict[str, Any] = {"id": id_, **_about(control, region)}
         shape = next((one for one in control.shapes if one.tag == tag), None)
@@ -46,8 +47,8 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
             found.append({**about, "type": type_, "value": value | ({type_: labels} if labels else {})})
         for part in control.beside:
             if (given := region.get(WITH, {}).get(part.name)) is not None:
-                for one in results.regions_of(part, as_text(given) or ""):
-                    found.append({**one, **about, "value": value | one["value"]})
+                answers = results.regions_of(part, as_text(given) or "")
+                found += [{**one, **about, "value": value | one["value"]} for one in answers]
     return found
 
 
@@ -121,10 +122,11 @@ def _line(value: Mapping[str, Any]) -> Region:
     for i, one in enumerate(vertices):
         curve = [one[name] for name in ("controlPoint1", "controlPoint2") if isinstance(one.get(name), dict)]
         points.append([part.get(axis) for part in (one, *(curve if len(curve) == 2 else ())) for axis in ("x", "y")])
-        first = None if i == 0 else i - 1
-        before.append(places.get(one["prevPointId"]) if isinstance(one.get("prevPointId"), str) else first)
-    if places:  # a vertex that continues none begins another branch
-        before = [b if isinstance(one.get("prevPointId"), str) else None for b, one in zip(before, vertices, strict=True)]
+        last = one.get("prevPointId")
+        if places:  # a vertex that continues none begins a branch
+            before.append(places.get(last) if isinstance(last, str) else None)
+        else:
+            before.append(i - 1 if i else None)
     return {"line": points, "from": before, "closed": value.get("closed") is True}
 
 
@@ -159,14 +161,14 @@ def _value(tag: str, region: Region) -> dict[str, Any]:
 
 def _about(control: ControlTag, region: Region) -> dict[str, Any]:
     """Return what an entry holds beside its value."""
-    width, height = (region["mask"][:2] if "mask" in region else region.get("size", (None, None)))
+    width, height = region["mask"][:2] if "mask" in region else region.get("size", (None, None))
     size = {"original_width": width, "original_height": height, "image_rotation": 0} if width else {}
     page = {"item_index": region["page"]} if "page" in region else {}
     return {"to_name": region.get("image", control.objects[0]), **size, **page}
 
 
 def _drawn(control: ControlTag, regions: Sequence[Region]) -> Iterator[tuple[Region, list[str]]]:
-    """Yield each region to draw with its labels: those that differ in their labels only are one if it may have several."""
+    """Yield each region to draw, with its labels. Regions that differ only in labels are one if it may have several."""
     groups: dict[str, tuple[Region, list[str]]] = {}
     for i, region in enumerate(regions):
         bare = {name: part for name, part in region.items() if name != LABEL}
