@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import PATH, ControlTag, Kind
+from labelloop.labeling.controls import MARKING, PATH, ControlTag, Kind
 from labelloop.labeling.results import Reading, decoded, read
 
 MOST_ASKED = 2
 """Largest number of extra people that are asked about an item whose answers cannot be read."""
 NAMELESS = "its author was deleted in Label Studio before the answer was pulled, so it has no known author"
 _CONTENT = ("choices", "labels", "taxonomy", "number", "rating", "text")
-"""Keys of a region's value that hold the person's answer."""
+"""Keys of a region's value that hold the person's answer; a key such as rectanglelabels does too."""
 _MAX_SHOWN = 60
 
 
@@ -66,10 +66,12 @@ def _given_in(config: LabelingConfig, control: ControlTag, regions: Iterable[dic
 
 
 def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None) -> Unreadable:
-    where = control.words
-    values = [value for region in _regions(control, regions) if isinstance(value := region.get("value"), dict)]
+    where, ours, marks = control.words, _regions(control, regions), control.kind in MARKING
+    # What was said about a region alone is no label of it.
+    named = [region for region in ours if not marks or region.get("from_name") == control.name]
+    values = [value for region in named if isinstance(value := region.get("value"), dict)]
     given = [word for value in values for word in _given(value)]
-    if not given:
+    if not given and not (marks and ours):
         return foreign or Unreadable(f"{where}: nothing was given", ask=True)
     unknown = [word for word in given if control.labels and control.shown(word) not in control.labels]
     if unknown:
@@ -77,11 +79,13 @@ def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable
     if control.kind is Kind.LABEL and len(given) > 1:
         return Unreadable(f"{where}: {len(given)} were given ({_quoted(given)}), but the form asks for one", ask=True)
     try:
-        decoded(control, _regions(control, regions))
+        decoded(control, ours)
         fault = "it is none of the values that this control can give"
     except ValueError as exc:
         fault = str(exc)
-    return Unreadable(f"{where}: {_quoted(given)} was given; {fault}", ask=control.kind is Kind.NUMBER)
+    shown = f"{_quoted(given)} was given; " if given else ""
+    drawn = marks and control.kind is not Kind.SPANS
+    return Unreadable(f"{where}: {shown}{fault}", ask=drawn or control.kind is Kind.NUMBER)
 
 
 def _foreign(config: LabelingConfig, regions: Iterable[Mapping[str, Any]]) -> Unreadable | None:
@@ -98,7 +102,7 @@ def _regions(control: ControlTag, regions: Iterable[dict[str, Any]]) -> list[dic
 
 def _given(value: Mapping[str, Any]) -> list[str]:
     """Return the words, numbers and paths in a region's value, as texts."""
-    content = next((value[key] for key in _CONTENT if key in value), None)
+    content = next((value[key] for key in value if key in _CONTENT or key.endswith("labels")), None)
     parts = content if isinstance(content, list) else [content]
     texts = [PATH.join(map(str, part)) if isinstance(part, list) else str(part) for part in parts if part is not None]
     return [text for text in texts if text.strip()]

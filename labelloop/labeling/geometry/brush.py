@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,14 @@ _HEADER_BITS = 32 + 5 + 4 * 4
 _PNG = "data:image/png;base64,"
 
 
-def decode(rle: Sequence[int], width: int, height: int) -> Mask:
+def decode(rle: object, width: Any, height: Any) -> Mask:
     """Return the mask of an image of this size. Raises ValueError if the RLE is damaged, or of another size."""
     _check_size(width, height)
-    if len(rle) * 8 < _HEADER_BITS or not all(type(byte) is int and 0 <= byte <= 255 for byte in rle):
+    if (
+        not isinstance(rle, list)
+        or len(rle) * 8 < _HEADER_BITS
+        or not all(type(byte) is int and 0 <= byte <= 255 for byte in rle)
+    ):
         raise ValueError("the RLE of a mask is a list of bytes, from 0 to 255; this one is damaged")
     bits = _Bits(bytes(rle))
     values = bits.read(32)
@@ -63,17 +67,17 @@ def encode(mask: Mask) -> list[int]:
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
-def decode_png(address: str, width: int | None, height: int | None) -> Mask:
+def decode_png(address: object, width: Any, height: Any) -> Mask:
     """Return the mask in a PNG picture, given as a data address. None for a size that is not given.
 
     Raises ValueError if it is damaged, or of another size.
     """
     try:
-        if not address.startswith(_PNG):
+        if not isinstance(address, str) or not address.startswith(_PNG):
             raise ValueError
         picture = Image.open(io.BytesIO(base64.b64decode(address[len(_PNG) :], validate=True)), formats=["PNG"])
     except (ValueError, binascii.Error, OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise ValueError(f"a bitmask is a PNG picture that begins with {_PNG}; one is {address[:40]}") from None
+        raise ValueError(f"a bitmask is a PNG picture that begins with {_PNG}; one is {str(address)[:40]}") from None
     size = picture.size
     if (width or size[0], height or size[1]) != size:
         raise ValueError(

@@ -26,6 +26,17 @@ from labelloop.labeling.kinds import regions as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, Region, read
 from labelloop.reading import strict_json
 
+_MARKS = {
+    "brush": "rle",
+    "magicwand": "rle",
+    "bitmask": "imageDataURL",
+    "polygon": "points",
+    "vector": "vertices",
+    "ellipse": "radiusX",
+    "rectangle": "height",
+    "keypoint": "x",
+}
+"""Part of the value by which each shape is known; the value of a later shape may be part of an earlier one's."""
 POINT_WIDTH = 0.5
 """Width of a key point on the screen, in percent of the image; it is no part of the answer."""
 _LABELS = (*(f"{tag.lower()}labels" for tag in TAGS), "labels")
@@ -82,7 +93,7 @@ def geometry_of(control: ControlTag, entry: Mapping[str, Any]) -> Region:
     value = value if isinstance(value, dict) else {}
     width, height = (_whole(entry.get(name)) for name in ("original_width", "original_height"))
     size = {"size": [width, height]} if width is not None and height is not None else {}
-    found = _shape(value, width, height)
+    found = _shape(entry, value, width, height)
     if "line" in found or found.get("rotation"):
         found |= size
     if page := entry.get("item_index"):
@@ -92,29 +103,30 @@ def geometry_of(control: ControlTag, entry: Mapping[str, Any]) -> Region:
     return found
 
 
-def _shape(value: Mapping[str, Any], width: Any, height: Any) -> Region:
+def _shape(entry: Mapping[str, Any], value: Mapping[str, Any], width: Any, height: Any) -> Region:
+    """Return the shape of an entry: the one of its type, or the one whose numbers its value has."""
+    type_ = str(entry.get("type")).lower().removesuffix("labels")
     turn = {"rotation": value["rotation"]} if value.get("rotation") else {}
-    if "rle" in value:
-        if not isinstance(value["rle"], list):
-            raise ValueError("the RLE of a mask is a list of bytes; this one is damaged")
-        return {"mask": _written(brush.decode(value["rle"], width, height))}
-    if "imageDataURL" in value:
-        return {"mask": _written(brush.decode_png(str(value["imageDataURL"]), width, height))}
-    if "points" in value:
-        return {"polygon": value["points"]}
-    if "vertices" in value:
-        return _line(value)
-    if "radiusX" in value:
-        return {"ellipse": [value.get(name) for name in ("x", "y", "radiusX", "radiusY")], **turn}
-    if "height" in value:
-        return {"box": [value.get(name) for name in ("x", "y", "width", "height")], **turn}
-    if "x" in value:
-        return {"point": [value.get("x"), value.get("y")]}
+    match _MARKS.get(type_) or next((mark for mark in _MARKS.values() if mark in value), None):
+        case "rle":
+            return {"mask": _written(brush.decode(value.get("rle"), width, height))}
+        case "imageDataURL":
+            return {"mask": _written(brush.decode_png(value.get("imageDataURL"), width, height))}
+        case "points":
+            return {"polygon": value.get("points")}
+        case "vertices":
+            return _line(value)
+        case "radiusX":
+            return {"ellipse": [value.get(name) for name in ("x", "y", "radiusX", "radiusY")], **turn}
+        case "height":
+            return {"box": [value.get(name) for name in ("x", "y", "width", "height")], **turn}
+        case "x":
+            return {"point": [value.get("x"), value.get("y")]}
     raise ValueError(f"a region without a place on the image; its value has {', '.join(value) or 'nothing'}")
 
 
 def _line(value: Mapping[str, Any]) -> Region:
-    vertices = value["vertices"]
+    vertices = value.get("vertices")
     if not isinstance(vertices, list) or not all(isinstance(one, dict) for one in vertices):
         raise ValueError(f"the vertices of a line are a list of objects; one is {str(vertices)[:80]}")
     points, before = [], []

@@ -28,7 +28,8 @@ TAG_OF = {
     "mask": "Brush",
 }
 LABELS = '<Label value="car"/><Label value="sign"/>'
-SPLIT = f"""<View><Image name="image" value="$image"/><Labels name="label" toName="image" choice="multiple">{LABELS}</Labels>
+SPLIT = f"""<View><Image name="image" value="$image"/>
+<Labels name="label" toName="image" choice="multiple">{LABELS}</Labels>
 <Rectangle name="bbox" toName="image"/><Polygon name="poly" toName="image"/><Ellipse name="ring" toName="image"/>
 <KeyPoint name="spot" toName="image"/><Vector name="way" toName="image"/><Brush name="brush" toName="image"/>
 <TextArea name="transcription" toName="image" perRegion="true" maxSubmissions="1" displayMode="region-list"/>

@@ -119,7 +119,7 @@ RLE = brush.encode(masks.of_runs(4, 2, [2, 3, 3]))
     ],
 )
 def test_a_damaged_mask_is_refused_with_the_reason(rle: Any, size: Any, words: str) -> None:
-    with pytest.raises(ValueError, match="(?s).*") as caught:
+    with pytest.raises(ValueError, match=r"(?s).*") as caught:
         brush.decode(rle, *size)
     assert words in str(caught.value)
 
@@ -136,7 +136,7 @@ def test_a_damaged_mask_is_refused_with_the_reason(rle: Any, size: Any, words: s
     ],
 )
 def test_a_damaged_bitmask_is_refused_with_the_reason(address: str, words: str) -> None:
-    with pytest.raises(ValueError, match="(?s).*") as caught:
+    with pytest.raises(ValueError, match=r"(?s).*") as caught:
         brush.decode_png(address, 4, 2)
     assert words in str(caught.value)
 
@@ -150,5 +150,3 @@ def test_no_bytes_end_in_anything_but_a_mask_or_a_reason(rest: list[int]) -> Non
         except ValueError:
             continue
         assert sum(masks.runs_of(mask)) == 8
-
-

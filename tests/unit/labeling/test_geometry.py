@@ -21,8 +21,8 @@ BOW = np.array([[0, 0], [10, 10], [10, 0], [0, 10]], dtype=float)
     ("one", "other", "areas"),
     [
         (SQUARE, SQUARE, (100, 100, 100)),
-        (SQUARE, SQUARE + [5, 5], (100, 100, 25)),
-        (SQUARE, SQUARE + [10, 0], (100, 100, 0)),
+        (SQUARE, SQUARE + 5, (100, 100, 25)),
+        (SQUARE, SQUARE + np.array([10, 0]), (100, 100, 0)),
         (SQUARE, SQUARE[::-1] + 20, (100, 100, 0)),
         (SQUARE, np.array([[2, 2], [4, 2], [2, 4]], dtype=float), (100, 2, 2)),
         (SQUARE, np.array([[0, 0], [10, 0], [0, 10]], dtype=float), (100, 50, 50)),
@@ -51,7 +51,7 @@ def test_areas_are_those_that_counted_points_have(one: Any, other: Any) -> None:
 def test_outlines_of_many_corners_are_measured_on_lines() -> None:
     angles = np.linspace(0, 2 * np.pi, 3000, endpoint=False)
     ring = np.stack([50 + 40 * np.cos(angles), 50 + 40 * np.sin(angles)], axis=1)
-    found = outlines.areas(ring, ring + [10, 0])
+    found = outlines.areas(ring, ring + np.array([10, 0]))
     assert found.one == pytest.approx(np.pi * 1600, rel=1e-3)
     lens = 2 * 1600 * np.arccos(10 / 80) - 5 * np.sqrt(4 * 1600 - 100)
     assert found.both == pytest.approx(lens, rel=1e-3)
@@ -118,12 +118,27 @@ def test_a_region_is_the_same_as_itself_and_its_own_middle(shape: str, data: st.
             {"mask": [4, 1, [1, 2, 1]]},
         ),
         (
-            [{"polygon": [[0, 0], [9, 0], [0, 9]]}, {"box": [0, 0, 9, 9]}, {"polygon": [[0, 0], [9, 0], [9, 9], [1, 9]]}],
+            [
+                {"polygon": [[0, 0], [9, 0], [0, 9]]},
+                {"box": [0, 0, 9, 9]},
+                {"polygon": [[0, 0], [9, 0], [9, 9], [1, 9]]},
+            ],
             {"box": [0, 0, 9, 9]},
         ),
-        ([{"ellipse": [50, 50, 10, 10], "page": 2}, {"ellipse": [52, 50, 12, 10], "page": 2}], {"ellipse": [51, 50, 11, 10], "page": 2}),
+        (
+            [{"ellipse": [50, 50, 10, 10], "page": 2}, {"ellipse": [52, 50, 12, 10], "page": 2}],
+            {"ellipse": [51, 50, 11, 10], "page": 2},
+        ),
     ],
-    ids=["two boxes", "three boxes", "points", "a tied pixel is background", "masks", "the nearest to the others", "ellipses"],
+    ids=[
+        "two boxes",
+        "three boxes",
+        "points",
+        "a tied pixel is background",
+        "masks",
+        "the nearest to the others",
+        "ellipses",
+    ],
 )
 def test_the_middle_of_regions(regions: Any, middle: Any) -> None:
     assert similar.middle(regions) == middle
@@ -167,6 +182,8 @@ def test_masks_overlap_as_their_arrays_do(one: Any, other: Any, people: int) -> 
 
 
 def test_a_mask_of_another_size_is_refused() -> None:
-    with pytest.raises(ValueError, match="a mask of 4 x 2 has 8 pixels; its runs have 9: it is one of an image of another"):
+    with pytest.raises(
+        ValueError, match="a mask of 4 x 2 has 8 pixels; its runs have 9: it is one of an image of another"
+    ):
         masks.of_runs(4, 2, [4, 5])
     assert masks.runs_of(Mask(4, 2, np.array([0, 8]))) == [0, 8]
