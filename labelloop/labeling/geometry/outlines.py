@@ -11,6 +11,7 @@ MOST_EXACT corners together are measured on LINES lines instead, with an error o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,13 @@ def areas(one: Outline, other: Outline) -> Areas:
 
 
 def area(outline: Outline) -> float:
+    """Return the area of one outline. It is kept for the next call, as each region is compared with many others."""
+    return _area(outline.tobytes())
+
+
+@lru_cache(maxsize=10_000)
+def _area(content: bytes) -> float:
+    outline = np.frombuffer(content).reshape(-1, 2)
     return areas(outline, outline[:1]).one
 
 

@@ -101,7 +101,7 @@ def _numbers(what: str, given: object, *counts: int) -> list[float]:
         raise ValueError(f"{what}; one is {str(given)[:80]}")
     found = []
     for number in given:
-        if type(number) not in (int, float) or not math.isfinite(number):
+        if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
             raise ValueError(f"{what}; in {str(given)[:80]}, {str(number)[:40]} is no number")
         found.append(round(float(number), DIGITS) + 0.0)  # never -0.0
     return found
@@ -207,7 +207,7 @@ def _mask(given: object) -> list[Any]:
 def _turn(shape: str, region: Mapping[str, Any]) -> Region:
     """Return rotation and size; {} if nothing is turned."""
     given = region.get("rotation", 0)
-    if type(given) not in (int, float) or not math.isfinite(given):
+    if not isinstance(given, int | float) or isinstance(given, bool) or not math.isfinite(given):
         raise ValueError(f"`rotation` is in degrees; it is {str(given)[:40]}")
     whole = 180 if shape == "ellipse" else 360
     rotation = round(given % whole, DIGITS) % whole

@@ -109,7 +109,10 @@ def _medians(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _medoid(regions: Sequence[Region]) -> Region:
-    return regions[int(np.argmax(table(regions, regions, 0.0).sum(axis=1)))]
+    above = np.zeros((len(regions), len(regions)))
+    for i in range(len(regions) - 1):
+        above[i, i + 1 :] = table(regions[i : i + 1], regions[i + 1 :], 0.0)[0]
+    return regions[int(np.argmax(above.sum(axis=0) + above.sum(axis=1)))]
 
 
 def _turned_middle(shape: str, regions: Sequence[Region]) -> Region:
