@@ -1,7 +1,7 @@
 """Check the regions of an image in a result, at intake: the place of each, and its labels. Pure.
 
-A region is refused if Label Studio refuses it, and also if people could not see or move it: outside of its image,
-without an area, with a damaged mask, or without the size of its image where the editor needs that.
+A region is refused if Label Studio refuses it. It is also refused if people could not see or move it. Such a region
+lies outside of its image, has no area or a damaged mask, or lacks the size of its image where the editor needs that.
 """
 
 from __future__ import annotations

@@ -1,9 +1,13 @@
 """Brush: masks as Label Studio writes them, as run lengths of its own (RLE) or as a PNG picture. Pure.
 
-RLE is a list of bytes, the bits of the format rle-pack: 32 bits for the number of values, 5 for the bits of a value
-less one, and four times 4 bits for the bits of a length, each less one. Then chunks: a bit that says whether one value
-is repeated, 2 bits that choose one of the four sizes of a length, the length less one, and the value or the values. The
-values are those of an RGBA picture, row by row. The SDK's converter reads the same format, but importing it takes
+RLE is a list of bytes, which hold the bits of the format rle-pack. The values are those of an RGBA picture, row by row.
+
+header  32 bits: the number of values. 5 bits: the bits of a value, less one. 4 times 4 bits: four sizes of lengths in
+        bits, each less one
+chunk   1 bit: whether one value is repeated. 2 bits: which of the four sizes. The length, less one. The value, or all
+        values if they differ
+
+The SDK's converter reads the same format, but importing it takes
 seconds and one mask of 12 million pixels takes more than ten.
 
 A pixel belongs to the region if its alpha is at least half of the largest alpha of the mask. So the soft edge of a

@@ -4,15 +4,17 @@
 {"polygon":[[x,y],...]}         at least three corners; the start and the direction do not matter
 {"ellipse":[x,y,rx,ry]}         centre and radii; "rotation" turns it about the centre
 {"point":[x,y]}
-{"line":[[x,y],...]}            at least two points, in order; [x,y,x1,y1,x2,y2] is a point of a curve with its two
-                                control points; "closed":true joins the ends; "from" has the place of the point that
-                                each one continues (null for a beginning), if that is not the one before it
+{"line":[[x,y],...]}            at least two points, in order; [x,y,x1,y1,x2,y2] is a point of a curve, with its two
+                                control points
 {"mask":[width,height,[run,...]]}  pixels: see labelloop/labeling/geometry/masks.py
 
 "rotation" is in degrees clockwise, as Label Studio has it: in pixels. So it needs "size":[width,height], the size of
-the image in pixels; both are absent if nothing is turned. A line always has "size": without it, Label Studio's editor
-draws the line at another place. "page" counts the images of a list from 0, and "image" names the Image of the form;
-both are absent for the first one.
+the image in pixels. Both are absent if nothing is turned.
+
+A line always has "size": without it, Label Studio's editor draws the line at another place. A part "closed":true joins
+its ends. A part "from" has the place of the point that each point continues, or null, if that is not the one before.
+
+"page" counts the images of a list from 0, and "image" names the Image of the form. Both are absent for the first one.
 """
 
 from __future__ import annotations
@@ -210,7 +212,7 @@ def _turn(shape: str, region: Mapping[str, Any]) -> Region:
     if not isinstance(given, int | float) or isinstance(given, bool) or not math.isfinite(given):
         raise ValueError(f"`rotation` is in degrees; it is {str(given)[:40]}")
     whole = 180 if shape == "ellipse" else 360
-    rotation = round(given % whole, DIGITS) % whole
+    rotation = round(float(given) % whole, DIGITS) % whole
     if not rotation:
         return {}
     return {"rotation": rotation, "size": _size(f"a {shape} with a rotation", region)}

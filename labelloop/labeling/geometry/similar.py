@@ -1,12 +1,12 @@
 """Similar: how similar two regions of an image are, and the middle of several. Pure.
 
-Regions with an area have their intersection over union, whatever their shapes: masks among themselves by pixel, a mask
-and another shape by the pixels of the mask, all other shapes exactly (labelloop/labeling/geometry/outlines.py). An
-ellipse counts as the 128 corners of a polygon with its area: the error is below 0.001.
+Regions with an area have their intersection over union, whatever their shapes. Masks are compared by pixel, and another
+shape with a mask by the pixels of the mask. All other shapes are compared exactly (outlines.py). An ellipse counts as
+the 128 corners of a polygon with its area: the error is below 0.001.
 
-Points and lines have no area. Their similarity is 2 ** -(d / NEAR) ** 2, where d is the distance
-in percent of the image: of two points, or the mean distance of each line's points from the other line. This is the
-object keypoint similarity of COCO with the image as the object; it is 0.5 at a distance of NEAR.
+Points and lines have no area. Their similarity is 2 ** -(d / NEAR) ** 2, with a distance d in percent of the image. It
+is the distance of two points, or the mean distance of each line's points from the other line. This is the object
+keypoint similarity of COCO with the image as the object. It is 0.5 at a distance of NEAR.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Extent(NamedTuple):
-    """Where a region with an area is, in percent of the image, and how large it is; nan for other regions."""
+    """Place and area of a region, in percent of the image; nan for a region without an area."""
 
     left: float
     top: float

@@ -1,8 +1,9 @@
 """Forms, answers and results about regions of images: what Label Studio's editor wrote, and what people may mark.
 
-editor_regions.json holds results as the editor of 1.23.2 posted them after somebody drew the regions with a mouse;
-tests/label_studio/project/test_regions_in_a_browser.py draws such regions again. editor_brush_4000x3000.rle holds the
-bytes of one brush stroke on a picture of that size.
+editor_regions.json holds results as the editor of 1.23.2 posted them after somebody drew the regions with a mouse.
+tests/label_studio/project/test_regions_in_a_browser.py draws such regions again.
+
+editor_brush_4000x3000.rle holds the bytes of one brush stroke on a picture of that size.
 """
 
 from __future__ import annotations

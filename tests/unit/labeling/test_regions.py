@@ -62,7 +62,7 @@ def test_an_answer_has_one_text_and_comes_back_from_a_result_that_the_sdk_accept
 
 @settings(max_examples=40, deadline=None)
 @given(st.data())
-def test_labels_beside_shapes_come_back_with_what_was_said_about_each_region(data: st.DataObject) -> None:
+def test_labels_beside_shapes_come_back_with_the_answers_about_each_region(data: st.DataObject) -> None:
     regions = []
     for shape in data.draw(st.lists(st.sampled_from(sorted(SHAPES)), max_size=4)):
         region = dict(data.draw(SHAPES[shape]))
@@ -184,6 +184,11 @@ def test_regions_that_the_sdk_makes_are_read(tag: str) -> None:
             "RectangleLabels",
             {"box": [30, 30, 9, 9], "rotation": 350, "size": [4, 3]},
             {"box": [30, 30, 9, 9], "rotation": -10, "size": (4, 3), "page": 0},
+        ),
+        (
+            "RectangleLabels",
+            {"box": [30, 30, 9, 9], "rotation": 20, "size": [4, 3]},
+            {"box": [30.0, 30, 9, 9], "rotation": 20.0, "size": [4, 3], "image": ""},
         ),
         (
             "EllipseLabels",
@@ -320,9 +325,7 @@ UNREADABLE = [
 
 
 @pytest.mark.parametrize(("tag", "region", "words"), UNREADABLE)
-def test_an_annotation_with_such_a_region_is_no_answer_and_the_reason_is_said(
-    tag: str, region: Any, words: str
-) -> None:
+def test_an_annotation_with_such_a_region_is_no_answer_and_has_its_reason(tag: str, region: Any, words: str) -> None:
     config = form(tag)
     reading = results.read(config, [region], None)
     assert reading.label is None

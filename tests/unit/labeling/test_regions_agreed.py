@@ -1,4 +1,4 @@
-"""What people agree on who marked regions: two and three people, shifted, missing and other regions, and none."""
+"""Consensus of people who marked regions: two and three people, shifted, missing and other regions, and none."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_people_agree_on_the_median_of_their_points() -> None:
     assert agreement == pytest.approx(2 / 3)
 
 
-def test_what_was_said_about_a_region_is_agreed_on_too() -> None:
+def test_answers_about_a_region_are_agreed_on_too() -> None:
     people = [[box(10, **{"with": {"quality": quality}})] for quality in ("good", "bad", "good")]
     assert agreed(people, SPLIT_CONTROL)[0] == [box(10, **{"with": {"quality": "good"}})]
 
