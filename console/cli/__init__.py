@@ -19,7 +19,7 @@ from console.cli import (
     training,
     versions,
 )
-from console.cli.pipelines import callbacks, consume, outbox, rule, specs, tokens, transfer
+from console.cli.pipelines import callbacks, consume, imports, outbox, rule, specs, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
 
@@ -38,6 +38,7 @@ TOPICS = (
     consume,
     decisions,
     doctor,
+    imports,
     invite,
     lineage,
     loops,

@@ -23,6 +23,7 @@ ROLES = {
     "Send outputs": {
         "init": "Make a loop from a template or from a file of outputs",
         "submit": "Submit the outputs or traces in a file",
+        "import": "Import outputs and people's answers from other tools",
         "backtest": "Tell what a changed rule would have sent",
         "try": "Tell which outputs of a file would be asked, and why",
         "consume": "Store the outputs that arrive in Kafka or RabbitMQ",

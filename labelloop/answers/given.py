@@ -1,4 +1,4 @@
-"""Given: an answer that came over HTTP and not from Label Studio, kept as the result of an annotation. Pure.
+"""Given: an answer that came over HTTP or from a file, kept as the result of an annotation. Pure.
 
 It is kept as it was given, so that it can be read with a later form too. Many forms have no control for a comment, or
 for a rejection without a correction. A loop's answers over HTTP have a project of their own (`instance`),
@@ -8,6 +8,7 @@ so no person in Label Studio can write one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -34,19 +35,31 @@ def annotation_id(output_id: UUID, reviewer: UserId) -> AnnotationId:
     return AnnotationId(_number(f"{output_id}/{reviewer}"))
 
 
-def encode(approval: bool, correction: str | None, comment: str | None) -> list[dict[str, Any]]:
-    """Return the result; `read` is its inverse."""
+def encode(
+    approval: bool | None, correction: str | None, comment: str | None, kept: Sequence[dict[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """Return the result; `read` is its inverse.
+
+    `approval` is None where there is nothing to approve: the output has no label. `kept`: the answer as another tool
+    had it, which is stored beside ours.
+    """
     value = {"approval": approval, "correction": correction, "comment": comment}
-    return [{"from_name": "labelloop", "type": TYPE, "value": value}]
+    return [{"from_name": "labelloop", "type": TYPE, "value": value}, *kept]
 
 
 def read(result: object, model_label: str | None) -> Reading:
     """Read an encoded answer. `model_label` is the output's label, which an approval confirms."""
     match result:
-        case [{"type": type_, "value": {"approval": bool(approval), "correction": correction, "comment": comment}}]:
-            if type_ == TYPE:
-                return Reading(model_label if approval else correction, approval, correction, comment)
+        case [{"type": type_, "value": {"approval": approval, "correction": correction, "comment": comment}}, *_]:
+            if type_ == TYPE and (approval is None or isinstance(approval, bool)):
+                label = model_label if approval else correction
+                return Reading(label, approval, None if approval is None else correction, comment)
     return Reading()
+
+
+def kept(result: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the answer as the tool had it in which it was given: all of Label Studio's result; [] without one."""
+    return [region for region in result if region.get("type") != TYPE]
 
 
 def _number(text: str) -> int:

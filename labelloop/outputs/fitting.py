@@ -36,11 +36,13 @@ def shown(output: Output, config: LabelingConfig) -> Output:
     return replace(output, probabilities=probabilities, label=label, gold=gold)
 
 
-def check(output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0) -> Output:
+def check(
+    output: Output, config: LabelingConfig, labels: Collection[str], embedding: int = 0, *, predicted: bool = True
+) -> Output:
     """Return the output with its answers in the form of the tables. Raises InvalidOutput if it does not fit this loop.
 
     It must have the fields that people see, the loop's labels and controls, the loop's kind of answer, and an embedding
-    of the loop's length (`embedding`; 0 for no embedding).
+    of the loop's length (`embedding`; 0 for no embedding). `predicted` as in reading.from_json.
     """
     for name in config.data_fields:
         # As Label Studio's server checks a task: it does not check the length of a list.
@@ -64,7 +66,7 @@ def check(output: Output, config: LabelingConfig, labels: Collection[str], embed
     result.check(output.result or (), config)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
-    if output.probabilities is None and output.label is None and output.result is None:
+    if predicted and output.probabilities is None and output.label is None and output.result is None:
         raise InvalidOutput("label", NO_ANSWER)
     if output.label is None and output.gold is None:
         return output

@@ -46,8 +46,11 @@ def parse(raw: bytes) -> Output:
     return from_json(strict_json.loads(raw))
 
 
-def from_json(value: object) -> Output:
-    """Return the output in a value read by strict_json. Raises InvalidOutput with the path."""
+def from_json(value: object, *, predicted: bool = True) -> Output:
+    """Return the output in a value read by strict_json. Raises InvalidOutput with the path.
+
+    `predicted`: whether it must have a prediction. An item that people answered elsewhere need not have one.
+    """
     if not isinstance(value, dict):
         raise InvalidOutput("", "an output is a JSON object")
     if not value.keys() <= _KNOWN:
@@ -61,7 +64,7 @@ def from_json(value: object) -> Output:
     for name in data:
         if name.startswith(OURS):
             raise InvalidOutput(f"data.{name}", f"names that begin with {OURS} are reserved")
-    _one_form(value)
+    _one_form(value, predicted)
     return Output(
         key=read_key(value["key"]),
         data=data,
@@ -97,13 +100,14 @@ def read_key(value: object) -> str:
     return key
 
 
-def _one_form(value: Mapping[str, Any]) -> None:
+def _one_form(value: Mapping[str, Any], predicted: bool) -> None:
     forms = [name for name in ("probabilities", "label", "result") if value.get(name) is not None]
     evidence = value.get("evidence")
     if len(forms) != 1 and (forms or not isinstance(evidence, dict) or "labels" not in evidence):
-        if not forms:
+        if not forms and predicted:
             raise InvalidOutput("label", NO_ANSWER)
-        raise InvalidOutput(forms[1], f"{_WANTED}; there are {' and '.join(forms)}")
+        if forms:
+            raise InvalidOutput(forms[1], f"{_WANTED}; there are {' and '.join(forms)}")
     for name, needs in (("confidence", "label"), ("score", "result")):
         if value.get(name) is not None and forms != [needs]:
             raise InvalidOutput(name, f"is only allowed with {needs}")

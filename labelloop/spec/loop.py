@@ -19,12 +19,23 @@ from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
-from labelloop.spec.sections import NAME, Action, LearnerSpec, PrelabelSpec, Queue, Retrain, Steps, Strict, Target
+from labelloop.spec.sections import (
+    NAME,
+    Action,
+    LearnerSpec,
+    Media,
+    PrelabelSpec,
+    Queue,
+    Retrain,
+    Steps,
+    Strict,
+    Target,
+)
 from labelloop.spec.trigger import Trigger, compile_trigger
 
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer"})
+YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media"})
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -62,6 +73,7 @@ class LoopSpec(Strict):
     instruction: str = Field(default="", max_length=10_000)
     """Text that annotators read before they begin, plain or HTML; the hint on which buttons to press follows it."""
     queue: Queue = Queue()
+    media: Media = Media()
     steps: Steps = Steps()
     prelabel: PrelabelSpec = PrelabelSpec()
     learner: LearnerSpec = LearnerSpec()

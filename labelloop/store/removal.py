@@ -29,6 +29,8 @@ ROWS = {
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",
+    "media_outputs": "loop = %(loop)s",
+    "media_looks": "loop = %(loop)s",
     "pool": "loop = %(loop)s",
     "batch_items": f"batch_id {_BATCHES}",
     "output_events": f"output_id {_OUTPUTS}",

@@ -35,6 +35,8 @@ NO_CALLS = (
     "gen_ai.output.messages, openinference.span.kind or langfuse.observation.type"
 )
 """Told about traces from which nothing was submitted."""
+OF_ANSWERS = ("label-studio", "coco", "conll", "hf")
+"""Formats of exports that hold answers and no feedback."""
 
 
 @click.command()
@@ -140,9 +142,13 @@ def _address(settings: Settings, project: LoopProject | None) -> str:
 @as_json_too
 @with_settings
 def push(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Push the most useful waiting outputs to Label Studio, and restore project settings that somebody changed."""
+    """Push the most useful waiting outputs to Label Studio, and restore project settings that somebody changed.
+
+    Outputs that are held back for their media are looked at once more; those that can be read wait again.
+    """
     from labelloop.labelstudio.inspection import Inspection
     from labelloop.store.tables import outputs, projects
+    from sync.media.watching import look_again
     from sync.project.mend import mend
     from sync.project.project import ensure_project
     from sync.push.push import push as hop
@@ -152,6 +158,7 @@ def push(settings: Settings, loop: str | None, as_json: bool) -> None:
         ensure_project(db, gateway, spec, settings)
         with Inspection(settings.label_studio_url, settings.label_studio_token) as studio:
             mend(db, studio, spec)
+        look_again(db, settings, spec)
         return hop(db, gateway, spec, settings)
 
     each_loop(settings, loop, as_json, mended)
@@ -187,24 +194,56 @@ def pull(settings: Settings, loop: str | None, full: bool, confirm_deletions: bo
 
 
 @click.command()
-@click.option("--format", "name", default="ndjson", show_default=True, help="ndjson, csv, parquet, otlp, sft or dpo.")
+@click.option(
+    "--format",
+    "name",
+    default="ndjson",
+    show_default=True,
+    help="ndjson, csv, parquet, otlp, sft, dpo; of answers: label-studio, coco, conll, hf.",
+)
+@click.option(
+    "--answers", is_flag=True, help="With ndjson, csv, parquet: a row for each answered output, with its data."
+)
+@click.option("--each-person", is_flag=True, help="For answers: add the answer of each person to the agreed one.")
 @click.option("--since", help="Cursor of an earlier export: only rows that changed or were deleted since.")
 @click.option(
     "--cursor",
     type=click.Path(dir_okay=False, path_type=Path),
     help="File with the cursor: read if it is there, written at the end.",
 )
-@click.option("--output", type=click.File("wb", lazy=True, atomic=True), default="-", help="File  [standard output]")
+@click.option(
+    "--output",
+    type=click.File("wb", lazy=True, atomic=True),
+    default="-",
+    help="File; for hf a new folder  [standard output]",
+)
 @one_of_the_loops
 @with_settings
 def export(
-    settings: Settings, name: str, since: str | None, cursor: Path | None, output: Any, loop: str | None
+    settings: Settings,
+    name: str,
+    answers: bool,
+    each_person: bool,
+    since: str | None,
+    cursor: Path | None,
+    output: Any,
+    loop: str | None,
 ) -> None:
-    """Export the reviewers' feedback, or its changes since a cursor. sft and dpo are examples for training."""
+    """Export the reviewers' feedback, or its changes since a cursor. sft and dpo are examples for training.
+
+    label-studio, coco, conll and hf, and the tables with --answers, have the answers on which the reviewers agree.
+    """
     from labelloop.store.questions import feedback_out
     from labelloop.store.tables import loops
     from sync.answering import examples, exports
 
+    if answers or name in OF_ANSWERS:
+        if since is not None or cursor is not None:
+            raise UsageError("--since and --cursor are for feedback; answers are exported in full")
+        _export_answers(settings, name, output, loop, each_person=each_person)
+        return
+    if each_person:
+        raise UsageError("--each-person needs --answers, or one of the formats label-studio and hf")
     if cursor is not None and since is None and cursor.exists():
         since = cursor.read_text().strip()
     with open_database(settings) as db:
@@ -225,6 +264,28 @@ def export(
     if cursor is not None:
         cursor.write_text(f"{made.cursor}\n")
     click.echo(f"cursor for the next export: {made.cursor}", err=True)
+
+
+def _export_answers(settings: Settings, name: str, output: Any, loop: str | None, *, each_person: bool) -> None:
+    from labelloop.store.tables import loops
+    from sync.answering import answered
+
+    with open_database(settings) as db:
+        chosen = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            spec = loops.get(conn, chosen)
+        assert spec is not None
+        answered.check(spec, name, each_person=each_person)
+        if name == "hf":
+            if output.name == "-":
+                raise UsageError("--format hf writes a folder: name it with --output")
+            tally = answered.write_folder(db, spec, Path(output.name), each_person=each_person)
+        else:
+            with output:
+                tally = answered.write(db, spec, name, output, each_person=each_person)
+    for why, count in sorted(tally.items()):
+        if count:
+            to_stderr(f"not held: {count:,} x {why}")
 
 
 COMMANDS = (submit, push, pull, export)
