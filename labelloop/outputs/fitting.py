@@ -10,7 +10,7 @@ from labelloop.errors import InvalidOutput
 from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.outputs import drawn, result
+from labelloop.outputs import marking, result
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import NO_ANSWER, read_answer
 from labelloop.reading import evidence as evidence_
@@ -55,7 +55,7 @@ def check(
     _check_controls(output.evidence, config)
     _check_width(output.embedding, embedding)
     result.check(output.result or (), config)
-    drawn.check(output.result or (), config, output.data)
+    marking.check(output.result or (), config, output.data)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
     if predicted and output.probabilities is None and output.label is None and output.result is None:
@@ -126,7 +126,8 @@ def answer(
 def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingConfig) -> str | None:
     """Return an answer in the form of the tables.
 
-    Raises InvalidOutput if the form cannot give it, or not about this item, such as a span that ends after the text.
+    Raises InvalidOutput if the form cannot give it, or if it cannot be about an item with this data, such as a span
+    that ends after the text.
     """
     if given is None:
         return None
