@@ -67,7 +67,7 @@ def _given_in(config: LabelingConfig, control: ControlTag, regions: Iterable[dic
 
 def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None) -> Unreadable:
     where, ours, marks = control.words, _regions(control, regions), control.kind in MARKING
-    # What was said about a region alone is no label of it.
+    # An answer about a region alone is no label of it.
     named = [region for region in ours if not marks or region.get("from_name") == control.name]
     values = [value for region in named if isinstance(value := region.get("value"), dict)]
     given = [word for value in values for word in _given(value)]
