@@ -7,6 +7,8 @@ from typing import Any
 
 from labelloop.answers.annotations import Annotation
 from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
+from labelloop.labeling.results import given
 
 ORIGIN_PREDICTION = "prediction"
 """Value of `origin` that the editor gives a region from a prediction if nobody changed it."""
@@ -26,7 +28,11 @@ def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequenc
         return None
     preselected = taken | {region["from_name"] for region in before}
     origins = [region.get("origin") for region in answer if region["from_name"] in preselected]
-    return bool(origins) and all(origin == ORIGIN_PREDICTION for origin in origins) and len(origins) >= len(before)
+    kept = bool(origins) and all(origin == ORIGIN_PREDICTION for origin in origins) and len(origins) >= len(before)
+    if kept and before and any(part.kind is Kind.REGIONS for part in config.answer.parts or (config.answer,)):
+        # Label Studio 1.23.2 leaves the origin as it is if somebody moves a polygon.
+        return given(config.answer, annotation.result) == given(config.answer, list(shown))
+    return kept
 
 
 def _answer(config: LabelingConfig, regions: Sequence[Any]) -> list[dict[str, Any]]:
