@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import PATH, ControlTag, Kind
+from labelloop.labeling.controls import MARKING, PATH, ControlTag, Kind
 from labelloop.labeling.results import Reading, decoded, of_control, read
 from labelloop.labeling.results.form import answer_in
 from labelloop.labeling.results.units import in_characters
@@ -15,20 +15,10 @@ from labelloop.labeling.results.units import in_characters
 MOST_ASKED = 2
 """Largest number of extra people that are asked about an item whose answers cannot be read."""
 NAMELESS = "its author was deleted in Label Studio before the answer was pulled, so it has no known author"
-_CONTENT = (
-    "choices",
-    "labels",
-    "timelinelabels",
-    "timeserieslabels",
-    "hypertextlabels",
-    "paragraphlabels",
-    "taxonomy",
-    "number",
-    "rating",
-    "text",
-)
-"""Keys of a region's value that hold the person's answer. `text` is last: it is also the text of a span."""
-_DRAWN = (Kind.SEGMENTS, Kind.MARKS, Kind.TRACKS)
+_CONTENT = ("choices", "taxonomy", "number", "rating", "text")
+"""Keys of a region's value that hold the person's answer, beside the labels of a region. `text` is also that of a span.
+"""
+_DRAWN = MARKING - {Kind.SPANS}
 """Kinds of answers that another person can draw better."""
 _MAX_SHOWN = 60
 
@@ -149,7 +139,8 @@ def _regions(control: ControlTag, regions: Iterable[dict[str, Any]]) -> list[dic
 
 def _given(value: Mapping[str, Any]) -> list[str]:
     """Return the words, numbers and paths in a region's value, as texts."""
-    content = next((value[key] for key in _CONTENT if key in value), None)
+    labels = [key for key in value if key.endswith("labels")]
+    content = next((value[key] for key in (*labels, *_CONTENT) if key in value), None)
     parts = content if isinstance(content, list) else [content]
     texts = [PATH.join(map(str, part)) if isinstance(part, list) else str(part) for part in parts if part is not None]
     return [text for text in texts if text.strip()]
