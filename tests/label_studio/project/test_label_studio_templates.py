@@ -42,7 +42,7 @@ AT_ONCE = 3
 
 @dataclass
 class Walk:
-    """How far each template came: the reason if it is not an answer, and the parts that are kept whole."""
+    """The answer of each template, or the reason why there is none, and the templates that are kept whole."""
 
     answered: dict[str, str] = field(default_factory=dict)
     kept_whole: set[str] = field(default_factory=set)

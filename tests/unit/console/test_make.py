@@ -85,7 +85,9 @@ def test_traces_fit_the_templates_for_language_models(template: str, label: str)
 def test_a_template_that_does_not_exist_is_told_with_the_nearest(tmp_path: Path) -> None:
     result = init(tmp_path, "x", "--template", "clasify")
     assert result.exit_code == 2
-    assert "no template 'clasify'; did you mean 'classify'? there are: boxes, classify, " in result.stderr
+    assert (
+        "no template 'clasify'; did you mean 'classify'? there are: audio-segments, boxes, classify, " in result.stderr
+    )
     assert not (tmp_path / "loops" / "x").exists()
 
 

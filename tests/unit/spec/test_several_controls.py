@@ -76,7 +76,7 @@ def test_a_form_of_several_controls_is_answered_by_all_but_the_comment() -> None
         ({"topic": "order", "product": [], "note": None}, {"topic": "order"}),
     ],
 )
-def test_what_a_choice_hides_and_what_is_empty_is_no_part_of_the_answer(given_: Any, kept: Any) -> None:
+def test_hidden_and_empty_controls_are_no_part_of_the_answer(given_: Any, kept: Any) -> None:
     assert canonical(config(TICKET), given_) == kept
 
 
@@ -103,7 +103,9 @@ def test_what_a_choice_hides_and_what_is_empty_is_no_part_of_the_answer(given_: 
         ),
     ],
 )
-def test_what_is_required_is_so_only_if_people_see_it(regions: Any, label: str | None, reason: str | None) -> None:
+def test_a_required_control_is_required_only_if_people_see_it(
+    regions: Any, label: str | None, reason: str | None
+) -> None:
     form = config(TICKET)
     read = results.read(form, regions, None)
     why = why_unreadable(form, regions, read)
@@ -113,7 +115,7 @@ def test_what_is_required_is_so_only_if_people_see_it(regions: Any, label: str |
 # -- regions -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_said_about_a_region_goes_with_it_by_its_id() -> None:
+def test_an_answer_about_a_region_goes_with_it_by_its_id() -> None:
     form = config(CARS)
     answer = canonical(form, {"boxes": [box(1, "car", plate="B 1", colours=["red"]), box(40, "sign")]})
     shown = results.encode(form, json.dumps(answer), None)
