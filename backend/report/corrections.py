@@ -21,9 +21,14 @@ from labelloop.store.tables import loops
 from labelloop.versions.version import PIPELINE
 
 Report = dict[str, Any]
-DAYS = 90
+DAYS_BACK = 90
+MOST_ANSWERS = 100_000
+"""Newest answers that are compared: with five boxes each this takes about 20 s of processor time."""
+ANSWERS_ON_A_PAGE = 10_000
 MOST = 20
 """Rows of the lists of confusions and of words."""
+ENOUGH = 20
+"""Times that a label must have been shown before a sentence compares its share of corrections."""
 _PAST = {
     What.RELABELLED: "relabelled",
     What.MOVED: "moved",
@@ -32,19 +37,26 @@ _PAST = {
 }
 
 
-def corrections_report(conn: Conn, spec: LoopSpec, now: datetime, days: int = DAYS) -> Report:
-    """Return what people changed in shown answers in the last `days` days.
+def corrections_report(
+    conn: Conn, spec: LoopSpec, now: datetime, days: int = DAYS_BACK, most: int = MOST_ANSWERS
+) -> Report:
+    """Return what people changed in shown answers in the last `days` days; of the newest `most` answers if there are
+    more.
 
-    Keys: "answers" (that were shown a prelabel), "unchanged", "parts" (of the shown answers: a label, a region, a
-    text), "counts" (by kept, moved, relabelled, edited, deleted, added), "labels" (one row a control and label, the one
-    that is corrected most first: "shown", the counts, and "corrected", the share of the shown that is no longer as it
-    was), "confusions" (shown and given label, the most frequent first), "words" (of texts, likewise), "weeks",
-    "versions", and "sentences". Shares are 0 to 1; None without any shown.
+    The answers ("answers") were shown a prelabel. Some ("unchanged") were submitted as shown. The parts ("parts") are
+    the labels, regions and texts of the shown answers. The counts ("counts") are by kept, moved, relabelled, edited,
+    deleted and added.
+
+    The labels ("labels") have one row a control and label. Each has its counts, how often it was shown, and the share
+    of these that was corrected.
+
+    All lists begin with the most frequent: also the confusions (shown and given label) and the words (of texts). Weeks
+    and versions have the same figures as the whole. Shares are 0 to 1; None without any shown.
     """
     total, weeks, versions = _Tally(), dict[str, _Tally](), dict[str, _Tally]()
     labels: dict[tuple[str, str], Counter[What]] = {}
     confused, words = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
-    for row, found in _changes(spec, questions.since(conn, spec.name, now - timedelta(days=days))):
+    for row, found in _changes(spec, questions.since(conn, spec.name, now - timedelta(days=days), most)):
         version = f"{PIPELINE} {row.model_version}".strip() if row.champion == PIPELINE else row.champion
         for tally in (
             total,
@@ -61,6 +73,7 @@ def corrections_report(conn: Conn, spec: LoopSpec, now: datetime, days: int = DA
     rows = [_label_row(control, label, counts) for (control, label), counts in labels.items()]
     report: Report = {
         "days": days,
+        "most": most,
         **total.as_json(),
         "labels": sorted(rows, key=lambda row: (-row["corrections"], row["control"], row["label"])),
         "confusions": _most(confused),
@@ -71,11 +84,11 @@ def corrections_report(conn: Conn, spec: LoopSpec, now: datetime, days: int = DA
     return {**report, "sentences": list(_sentences(report))}
 
 
-def corrections_of(conn: Conn, loop: str, now: datetime, days: int = DAYS) -> Report:
+def corrections_of(conn: Conn, loop: str, now: datetime, days: int = DAYS_BACK, most: int = MOST_ANSWERS) -> Report:
     """Return the same report for the loop of this name, as `loop`. Raises UsageError if there is none."""
     if (spec := loops.get(conn, loop)) is None:
         raise UsageError(f"no loop {loop!r}")
-    return {"loop": loop, **corrections_report(conn, spec, now, days)}
+    return {"loop": loop, **corrections_report(conn, spec, now, days, most)}
 
 
 class _Tally:
@@ -157,22 +170,29 @@ def _sentences(report: Report) -> Iterator[str]:
         f"{report['unchanged']:,} of {report['answers']:,} answers to items with a prelabel were submitted unchanged "
         f"({100 * report['unchanged'] / report['answers']:.1f} %)."
     )
+    if report["answers"] == report["most"]:
+        yield f"These are the newest {report['most']:,} answers; older ones are left out."
     counts = report["counts"]
     if report["parts"]:
         each = ", ".join(f"{counts[what]:,} {words}" for what, words in _PAST.items() if counts[what])
-        changed = f"{report['corrections']:,} were corrected ({100 * report['corrected']:.1f} %)"
-        yield f"Of {report['parts']:,} shown labels, regions or texts {changed}{f': {each}' if each else ''}."
+        changed = f"{report['corrections']:,} of {report['parts']:,} shown labels, regions or texts were corrected"
+        changed += f" ({100 * report['corrected']:.1f} %)"
+        yield f"In these answers, {changed}{f': {each}' if each else ''}."
     if counts[What.ADDED]:
         yield f"People added {counts[What.ADDED]:,} that were not shown."
-    worst = next((row for row in report["labels"] if row["corrections"] and row["label"]), None)
-    if worst is not None:
-        yield (
-            f"The label that is corrected most is {worst['label']!r}: {worst['corrections']:,} of {worst['shown']:,} "
-            f"({100 * worst['corrected']:.1f} %)."
-        )
+    named = [row for row in report["labels"] if row["corrections"] and row["label"]]
+    if named:
+        yield f"The label that is corrected most often is {_label_words(named[0])}."
+        worst = max((row for row in named if row["shown"] >= ENOUGH), key=lambda row: row["corrected"], default=None)
+        if worst is not None and worst is not named[0]:
+            yield f"The largest share is corrected of {_label_words(worst)}."
     if report["confusions"]:
         first = report["confusions"][0]
         yield f"The most frequent correction of a label is {first['shown']!r} to {first['given']!r}: {first['n']:,}."
     if report["words"]:
         first = report["words"][0]
         yield f"The most frequent correction of a text is {first['shown']!r} to {first['given']!r}: {first['n']:,}."
+
+
+def _label_words(row: Report) -> str:
+    return f"{row['label']!r}: {row['corrections']:,} of {row['shown']:,} ({100 * row['corrected']:.1f} %)"

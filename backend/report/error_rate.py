@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from labelloop.answers import error_rate, measures
@@ -27,11 +28,14 @@ def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> R
 
     With `step`, it is that of the outputs of this step only.
 
-    Keys: "metric" ("error rate", or "loss" for structured answers: 1 - the item score), "score" (what the item score
-    is, in words), "measures" (labelloop/answers/measures.py, of the answers that the estimate uses), "outputs",
-    "answers", "value", "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it. Rates are
-    0 to 1; "low" to "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a stratum
-    has about how many more answers are needed.
+    Keys: "metric" ("error rate", or "loss" for structured answers: 1 - the item score), "outputs", "answers", "value",
+    "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it.
+
+    Two more keys say what the item score is ("score"), and have the measures of labelloop/answers/measures.py for the
+    answers that the estimate uses ("measures").
+
+    Rates are 0 to 1; "low" to "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a
+    stratum has about how many more answers are needed.
     """
     answered = [(row, loss_of(spec.config, row)) for row in questions.answered(conn, spec.name, step)]
     clear = [(row, loss) for row, loss in answered if loss is not None]
@@ -116,7 +120,7 @@ def _reviewed(
 
 
 def _left_out(rows: LeftOut) -> Report:
-    return {"without_label": rows.without_label, "unknown_stratum": rows.unknown_stratum, "repeats": rows.repeats}
+    return asdict(rows)
 
 
 def _sentences(report: Report) -> Iterable[str]:
@@ -212,6 +216,11 @@ def _about_left_out(report: Report) -> Iterable[str]:
         yield (
             f"{_count(left['unknown_stratum'], 'held-out output is', 'held-out outputs are')} left out: it was not yet "
             "stored on arrival whether the trigger sends them."
+        )
+    if left["chosen_by_people"]:
+        yield (
+            f"{_count(left['chosen_by_people'], 'output is', 'outputs are')} left out: people answered them in Label "
+            "Studio before labelloop chose any, so chance did not choose them."
         )
     if left["without_label"]:
         yield f"{_count(left['without_label'], 'output is', 'outputs are')} left out: the pipeline gave no label."

@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, request
 
 from backend.report import card as cards
-from backend.report.corrections import corrections_of
+from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report
@@ -59,7 +59,7 @@ class _Api:
         return self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
 
     def corrections(self, loop: str) -> Json:
-        return self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC)))
+        return self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
 
     def run(self, run_id: str) -> Json:
         url = self._settings.label_studio_url

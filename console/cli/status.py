@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RARE_STATES = (
     "pushing",
     "quarantined",
+    "media_held",
     "withdrawn",
     "unreadable",
     "dead_deliveries",
@@ -43,6 +44,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     unreadable: outputs in review with an answer that labelloop cannot parse.
 
+    media_held: those of the quarantined outputs that are held back, because no browser can read what they show.
+
     dead_deliveries: events of callbacks that were given up; `labelloop callback deliveries --dead` lists them.
 
     rests_on_correction: outputs after a corrected step of the same trace.
@@ -55,6 +58,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     """
     from labelloop.store import budget, outbox
     from labelloop.store.callbacks import registered
+    from labelloop.store.media import holding
     from labelloop.store.pipelines import repeats
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
@@ -74,6 +78,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "media_held": holding.held(conn, name),
                     "dead_deliveries": registered.dead(conn, name),
                     "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,
                     "repeats": repeats.count(conn, name),

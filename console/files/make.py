@@ -29,7 +29,7 @@ MOST_LABELS = 200
 def from_template(folder: Path, template: str) -> tuple[LoopSpec, Path]:
     """Write the loop's folder from a template. Return its spec and the file of its sample outputs."""
     texts = files_of(template)
-    return _write(folder, {name: [text] for name, text in texts.items()}), folder / SAMPLES
+    return write(folder, {name: [text] for name, text in texts.items()}), folder / SAMPLES
 
 
 def from_label_studio(folder: Path, template: str, templates: Mapping[str, str]) -> tuple[LoopSpec, Path | None]:
@@ -38,7 +38,7 @@ def from_label_studio(folder: Path, template: str, templates: Mapping[str, str])
     `templates`: the forms by name. The file is None if the answer has no sample.
     """
     files = label_studio.files_of(template, label_studio.form_of(template, templates))
-    spec = _write(folder, {name: [text] for name, text in files.items()})
+    spec = write(folder, {name: [text] for name, text in files.items()})
     return spec, folder / SAMPLES if SAMPLES in files else None
 
 
@@ -79,7 +79,7 @@ def from_table(
         raise Failed(f"no loop is made: {rows} of {source.name} {are} no output{'s' * (len(bad) > 1)}\n{shown}")
     _check(f"--label {label}", counted, sum(counted.values()))
     written = _spec(Path(source.name).name, sorted(counted))
-    return _write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
+    return write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
 
 
 def from_labels(folder: Path, given: str) -> LoopSpec:
@@ -88,7 +88,7 @@ def from_labels(folder: Path, given: str) -> LoopSpec:
     _check("--labels", Counter(labels), len(labels))
     if len(set(labels)) < len(labels):
         raise UsageError(f"--labels: {max(labels, key=labels.count)!r} is named twice")
-    return _write(folder, {"loop.yaml": [_spec("the option --labels", labels)]})
+    return write(folder, {"loop.yaml": [_spec("the option --labels", labels)]})
 
 
 def _spec(file: str, labels: Sequence[str]) -> str:
@@ -130,7 +130,7 @@ def _check(option: str, counted: Mapping[str, int], total: int) -> None:
             raise UsageError(f"{option}: {fault}")
 
 
-def _write(folder: Path, files: Mapping[str, Iterable[str]]) -> LoopSpec:
+def write(folder: Path, files: Mapping[str, Iterable[str]]) -> LoopSpec:
     """Write the folder as a whole, or not at all. Return the spec that is read from it."""
     part = folder.with_name(f".{folder.name}.part") / folder.name
     shutil.rmtree(part.parent, ignore_errors=True)

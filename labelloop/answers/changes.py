@@ -27,7 +27,7 @@ REJECTED = "(rejected)"
 
 
 class What(StrEnum):
-    """What became of one part of the shown answer."""
+    """Fate of one part of the shown answer."""
 
     KEPT = "kept"
     MOVED = "moved"
@@ -49,11 +49,11 @@ class Change:
     given: str | None = None
     """The label that the person gave; "" for a part without labels, None for one that was deleted."""
     words: tuple[tuple[str, str], ...] = ()
-    """Of an edited text: the words that were shown, and those in their place; "" for none."""
+    """Changed words of an edited text: those that were shown, and those in their place; "" for none."""
 
 
 def changes(control: ControlTag, shown: str | None, given: str | None) -> list[Change]:
-    """Return what became of each part of the shown answer, and what was added. Both are as tables hold them.
+    """Return the fate of each part of the shown answer, and the added parts. Both are as tables hold them.
 
     None means no answer. Answers that cannot be read as this control's count as a whole.
     """
@@ -61,7 +61,7 @@ def changes(control: ControlTag, shown: str | None, given: str | None) -> list[C
         return _of_form(control, shown, given)
     try:
         return list(_changes(control, shown, given))
-    except (ValueError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return [Change(control.name, What.KEPT if shown == given else What.EDITED, "", "")]
 
 
@@ -177,8 +177,10 @@ def _weight(similarity: Callable[[Region, Region], float], one: Region, other: R
 def _similarity_of(control: ControlTag) -> Callable[[Any, Any], float]:
     if control.kind is Kind.SPANS:
         return _overlap
-    found: Callable[[Any, Any], float] = kinds.of(control).GEOMETRY.similarity  # type: ignore[attr-defined]
-    return found
+    geometry = kinds.geometry_of(control)
+    if geometry is None:
+        raise ValueError(f"{control.words} has no regions")
+    return geometry.similarity
 
 
 def _overlap(one: Region, other: Region) -> float:

@@ -1,7 +1,7 @@
 """Measures: what each kind of answer reports beside the item score, over many items; and its score in words. Pure.
 
 Each file of labelloop/labeling/kinds defines the measures of one item: mean IoU of regions, character and word error
-rate of texts, Kendall's tau of orders; for several controls those of each, as `control.measure`.
+rate of texts, Kendall's tau of orders. Several controls have those of each, as `control.measure`.
 """
 
 from __future__ import annotations
@@ -90,11 +90,12 @@ def value_words(name: str, value: float) -> str:
 
 
 def rows(found: Mapping[str, Any] | None) -> list[dict[str, str]]:
-    """Return one row a measure of an evaluation's `measures`: {"name", "champion", "challenger"}, each as people read
-    it, with the number of items; "not measured" for one without.
+    """Return one row for each measure of an evaluation: {"name", "champion", "challenger"}.
+
+    Each is written as people read it, with the number of items, or as "not measured".
     """
     sides = {side: (found or {}).get(side) or {} for side in ("champion", "challenger")}
-    names = list(dict.fromkeys(name for measures in sides.values() for name in measures))
+    names = sorted({name for measures in sides.values() for name in measures})
 
     def words(name: str, measures: Mapping[str, Any]) -> str:
         one = measures.get(name)

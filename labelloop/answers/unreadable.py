@@ -15,11 +15,8 @@ from labelloop.labeling.results.units import in_characters
 MOST_ASKED = 2
 """Largest number of extra people that are asked about an item whose answers cannot be read."""
 NAMELESS = "its author was deleted in Label Studio before the answer was pulled, so it has no known author"
-_CONTENT = ("choices", "taxonomy", "number", "rating", "text")
-"""Keys of a region's value that hold the person's answer, beside the labels of a region. `text` is also that of a span.
-"""
-_DRAWN = MARKING - {Kind.SPANS}
-"""Kinds of answers that another person can draw better."""
+_CONTENT = ("choices", "labels", "taxonomy", "number", "rating", "text")
+"""Keys of a region's value that hold the person's answer; a key such as rectanglelabels does too."""
 _MAX_SHOWN = 60
 
 
@@ -83,15 +80,12 @@ def _why(
 ) -> Unreadable:
     if control.parts:
         return _why_form(control, regions, foreign, data)
-    where = control.words
-    ours = _regions(control, regions)
+    where, ours, marks = control.words, _regions(control, regions), control.kind in MARKING
+    # What was said about a region alone is no label of it.
     beside = [part.name for part in control.beside]
-    own = [region for region in ours if region.get("from_name") not in beside]
-    values = [value for region in own if isinstance(value := region.get("value"), dict)]
-    given = [word for value in values for word in _given(value)]
-    if not given and own and control.kind in _DRAWN:
-        given = ["a region without a label"]
-    if not given:
+    values = [region.get("value") for region in ours if region.get("from_name") not in beside]
+    given = [word for value in values if isinstance(value, dict) for word in _given(value)]
+    if not given and not (marks and ours):
         return foreign or Unreadable(f"{where}: nothing was given", ask=True)
     unknown = [word for word in given if control.labels and control.shown(word) not in control.labels]
     if unknown:
@@ -103,7 +97,9 @@ def _why(
         fault = "it is none of the values that this control can give"
     except ValueError as exc:
         fault = str(exc)
-    return Unreadable(f"{where}: {_quoted(given)} was given; {fault}", ask=control.kind in (Kind.NUMBER, *_DRAWN))
+    shown = f"{_quoted(given)} was given; " if given else ""
+    drawn = marks and control.kind is not Kind.SPANS
+    return Unreadable(f"{where}: {shown}{fault}", ask=drawn or control.kind is Kind.NUMBER)
 
 
 def _why_form(
@@ -139,8 +135,8 @@ def _regions(control: ControlTag, regions: Iterable[dict[str, Any]]) -> list[dic
 
 def _given(value: Mapping[str, Any]) -> list[str]:
     """Return the words, numbers and paths in a region's value, as texts."""
-    labels = [key for key in value if key.endswith("labels")]
-    content = next((value[key] for key in (*labels, *_CONTENT) if key in value), None)
+    named = [key for key in value if key.endswith("labels")]
+    content = next((value[key] for key in (*named, *_CONTENT) if key in value), None)
     parts = content if isinstance(content, list) else [content]
     texts = [PATH.join(map(str, part)) if isinstance(part, list) else str(part) for part in parts if part is not None]
     return [text for text in texts if text.strip()]

@@ -52,6 +52,8 @@ class LabelingConfig:
     """Whether people see the steps before the item."""
     everything: tuple[str, ...] = ()
     """The `answer` of a new loop with this form, if loop.yaml does not name it (labeling/answering.py)."""
+    shows_best: bool = False
+    """Whether the most probable labels of an item are choices of the form, from a field of the task."""
 
     @property
     def kind(self) -> Kind:
@@ -83,15 +85,20 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
     addresses: dict[str, bool] = {}
-    shows_steps = False
+    shows_steps = shows_best = False
     for element in root.iter():
         shown = fields_of(element)
         fields.update(dict.fromkeys(f for f in shown if not f.startswith(OURS)))
         shows_steps |= SHOWN_STEPS in shown
+        shows_best |= SHOWN_BEST in shown
         for value in address_values(element.tag, element.attrib):
             addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
-        if not name or element.tag in ("Bucket", "Style"):
+        if not name or element.tag in (
+            "Bucket",
+            "Style",
+            "Filter",
+        ):  # a Filter searches choices; nobody answers with it
             continue
         if name in objects or name in controls:
             raise fault(f"two tags are named {name!r}", places, element)
@@ -132,4 +139,5 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         pictures=tuple(field for field, is_picture in addresses.items() if is_picture),
         shows_steps=shows_steps,
         everything=everything(controls, relations=has_tag),
+        shows_best=shows_best,
     )

@@ -162,6 +162,7 @@ def reason_for(
     probabilities: Mapping[str, float] | None,
     evidence: Mapping[str, Any] | None,
     confidence: float | None,
+    label: str | None = None,
 ) -> str:
     """Return the reason for the utility of an output in the rule lane, before one of our versions has ranked it.
 
@@ -171,15 +172,15 @@ def reason_for(
     if strategy != strategies.RANDOM and evidence is not None and "controls" in evidence:
         return why.of_controls(controls.by_control(strategy, evidence["controls"]), spec.queue.control_weight)
     if strategies.get(strategy).reads.removeprefix("evidence.") in (evidence or ()):
-        return why.of_evidence(strategy, evidence or {})
+        return why.of_evidence(strategy, evidence or {}, spec.labels)
     if probabilities is not None:
         names = (*spec.labels, *sorted(probabilities.keys() - set(spec.labels)))
         if strategy != strategies.RANDOM and not strategies.reads_probabilities(strategy):
             strategy = FALLBACK
-        return why.why(strategy, [probabilities.get(name, 0.0) for name in names])
+        return why.why(strategy, [probabilities.get(name, 0.0) for name in names], names)
     if strategy == strategies.RANDOM:
-        return why.DRAWN_AT_RANDOM
-    return why.of_confidence(confidence)
+        return why.CHOSEN_AT_RANDOM
+    return why.of_confidence(confidence, label)
 
 
 def announced_lane(lane: Lane, spec: LoopSpec) -> Lane:

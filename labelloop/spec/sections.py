@@ -38,6 +38,13 @@ class Action(Strict):
         return fields
 
 
+class Media(Strict):
+    """Rules for the pictures, sounds and files that the form shows by their addresses."""
+
+    check: bool = True
+    """Whether the worker looks at the addresses of the next outputs, and holds those back that no browser can read."""
+
+
 class Target(Strict):
     """A goal of the loop, in people's words.
 

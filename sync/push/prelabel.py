@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches, jobs, projects
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
+from labelloop.versions.version import PIPELINE
 from sync.push.batches import PushReport, in_force
 from sync.push.window import look, opened
 
@@ -255,7 +256,7 @@ class _Renewal:
         if units.needed(self._spec.config):
             with self._database.transaction() as conn:
                 data = output_store.data_of(conn, [row.output_id for row in rows])
-        return {row.output_id: prelabel_result(self._spec, row, data.get(row.output_id)) for row in rows}
+        return {row.output_id: _shown(self._spec, row, data.get(row.output_id)) for row in rows}
 
     def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         carried = {row.output_id: places[row.output_id] for row in rows}
@@ -287,6 +288,15 @@ class _Renewal:
             task_store.show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
+
+
+def _shown(spec: LoopSpec, row: OpenTask, data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the prelabel of a task. If somebody has answered it, that is the pipeline's own answer.
+
+    The champion may have learned that person's answer, and would repeat it to the next person.
+    """
+    shown = replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row
+    return prelabel_result(spec, shown, data)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What a chat model is asked for: the answer of a form of any kind, described in words, and its strict reading. Pure.
+"""Describe the answer of a form of any kind to a chat model, and read the reply strictly. Pure.
 
 A text and a date are answered as they are, every other kind with the JSON that labelloop/labeling/kinds describes.
 """
@@ -15,7 +15,8 @@ from labelloop.labeling.kinds.date import format_of
 from labelloop.reading import strict_json
 
 PROMPT = "You label items. Answer with nothing but this:\n{form}"
-MAX_TOKENS = 4096
+LONGEST_REPLY = 4096
+"""Most tokens of a reply."""
 _MOST_SAID = 200
 """Labels of one control that the description names."""
 
@@ -53,7 +54,7 @@ def _described(control: ControlTag) -> str:
         return f"a text written as {format_of(control)}"
     if kind is Kind.TEXT:
         return "a text"
-    geometry = getattr(kinds.of(control), "GEOMETRY", None)
+    geometry = kinds.geometry_of(control)
     if geometry is None:
         return f"{kind.words}{labels}"
     unit = ", with coordinates in percent of the image" if kind is Kind.REGIONS else ""

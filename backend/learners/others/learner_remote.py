@@ -164,7 +164,7 @@ class Remote:
             sampled=self.samples > 1,
             logprobs=self.logprobs and self.samples == 1,
             form="" if self._one_label else asked.described(control),
-            max_tokens=chat.MAX_TOKENS if self._one_label else asked.MAX_TOKENS,
+            max_tokens=chat.MAX_TOKENS if self._one_label else asked.LONGEST_REPLY,
         )
         said = self._wire.post("/chat/completions", body, until)
         if self._one_label:

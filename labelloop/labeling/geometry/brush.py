@@ -1,9 +1,13 @@
 """Brush: masks as Label Studio writes them, as run lengths of its own (RLE) or as a PNG picture. Pure.
 
-RLE is a list of bytes, the bits of the format rle-pack: 32 bits for the number of values, 5 for the bits of a value less
-one, and four times 4 bits for the bits of a length, each less one. Then chunks: a bit that says whether one value is
-repeated, 2 bits that choose one of the four sizes of a length, the length less one, and the value or the values. The
-values are those of an RGBA picture, row by row. The SDK's converter reads the same format, but importing it takes
+RLE is a list of bytes, which hold the bits of the format rle-pack. The values are those of an RGBA picture, row by row.
+
+header  32 bits: the number of values. 5 bits: the bits of a value, less one. 4 times 4 bits: four sizes of lengths in
+        bits, each less one
+chunk   1 bit: whether one value is repeated. 2 bits: which of the four sizes. The length, less one. The value, or all
+        values if they differ
+
+The SDK's converter reads the same format, but importing it takes
 seconds and one mask of 12 million pixels takes more than ten.
 
 A pixel belongs to the region if its alpha is at least half of the largest alpha of the mask. So the soft edge of a
@@ -15,7 +19,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +35,14 @@ _HEADER_BITS = 32 + 5 + 4 * 4
 _PNG = "data:image/png;base64,"
 
 
-def decode(rle: Sequence[int], width: int, height: int) -> Mask:
+def decode(rle: object, width: Any, height: Any) -> Mask:
     """Return the mask of an image of this size. Raises ValueError if the RLE is damaged, or of another size."""
     _check_size(width, height)
-    if len(rle) * 8 < _HEADER_BITS or not all(type(byte) is int and 0 <= byte <= 255 for byte in rle):
+    if (
+        not isinstance(rle, list)
+        or len(rle) * 8 < _HEADER_BITS
+        or not all(type(byte) is int and 0 <= byte <= 255 for byte in rle)
+    ):
         raise ValueError("the RLE of a mask is a list of bytes, from 0 to 255; this one is damaged")
     bits = _Bits(bytes(rle))
     values = bits.read(32)
@@ -52,29 +60,28 @@ def encode(mask: Mask) -> list[int]:
     total = mask.width * mask.height * _CHANNELS
     bits = [f"{total:032b}{7:05b}", *(f"{size - 1:04b}" for size in _SIZES)]
     edges = np.concatenate([[0], mask.bounds * _CHANNELS, [total]])
+    longest = 1 << _SIZES[-1]
     for i, length in enumerate(np.diff(edges).tolist()):
         value = "11111111" if i % 2 else "00000000"
-        while length:
-            chunk = min(length, 1 << _SIZES[-1])
-            choice = next(i for i, size in enumerate(_SIZES) if chunk <= 1 << size)
+        for chunk in [longest] * (length // longest) + [length % longest] * (length % longest > 0):
+            choice = next(place for place, size in enumerate(_SIZES) if chunk <= 1 << size)
             bits.append(f"1{choice:02b}{chunk - 1:0{_SIZES[choice]}b}{value}")
-            length -= chunk
     text = "".join(bits)
     text += "0" * (-len(text) % 8)
     return list(int(text, 2).to_bytes(len(text) // 8, "big"))
 
 
-def decode_png(address: str, width: int | None, height: int | None) -> Mask:
+def decode_png(address: object, width: Any, height: Any) -> Mask:
     """Return the mask in a PNG picture, given as a data address. None for a size that is not given.
 
     Raises ValueError if it is damaged, or of another size.
     """
     try:
-        if not address.startswith(_PNG):
+        if not isinstance(address, str) or not address.startswith(_PNG):
             raise ValueError
         picture = Image.open(io.BytesIO(base64.b64decode(address[len(_PNG) :], validate=True)), formats=["PNG"])
     except (ValueError, binascii.Error, OSError, UnidentifiedImageError, Image.DecompressionBombError):
-        raise ValueError(f"a bitmask is a PNG picture that begins with {_PNG}; one is {address[:40]}") from None
+        raise ValueError(f"a bitmask is a PNG picture that begins with {_PNG}; one is {str(address)[:40]}") from None
     size = picture.size
     if (width or size[0], height or size[1]) != size:
         raise ValueError(

@@ -28,7 +28,7 @@ class Mask(NamedTuple):
     width: int
     height: int
     bounds: Bounds
-    """Where the region begins, ends, begins again, and so on; ends are excluded. Strictly rising."""
+    """The first pixel of each piece of the region, and the first one after it, in turn. Strictly rising."""
 
 
 def of_runs(width: int, height: int, runs: Sequence[int]) -> Mask:

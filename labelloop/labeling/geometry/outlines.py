@@ -11,6 +11,7 @@ MOST_EXACT corners together are measured on LINES lines instead, with an error o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -38,13 +39,20 @@ def areas(one: Outline, other: Outline) -> Areas:
     edges = [_edges(one), _edges(other)]
     heights, middles = _bands(np.concatenate(edges))
     total = np.zeros(3)
-    step = max(1, _CELLS // sum(map(len, edges)))
+    step = max(1, _CELLS // max(1, sum(map(len, edges))))
     for first in range(0, len(middles), step):
         total += _lengths(edges, middles[first : first + step]) @ heights[first : first + step]
     return Areas(*map(float, total))
 
 
 def area(outline: Outline) -> float:
+    """Return the area of one outline. It is kept for the next call, as each region is compared with many others."""
+    return _area(outline.tobytes())
+
+
+@lru_cache(maxsize=10_000)
+def _area(content: bytes) -> float:
+    outline = np.frombuffer(content).reshape(-1, 2)
     return areas(outline, outline[:1]).one
 
 
@@ -60,7 +68,7 @@ def crossings(outline: Outline, heights: npt.NDArray[np.float64]) -> npt.NDArray
 def _edges(outline: Outline) -> npt.NDArray[np.float64]:
     """Return the edges as rows x1, y1, x2, y2, without the horizontal ones."""
     edges = np.concatenate([outline, np.roll(outline, -1, axis=0)], axis=1)
-    return edges[edges[:, 1] != edges[:, 3]]
+    return np.asarray(edges[edges[:, 1] != edges[:, 3]])
 
 
 def _crossings(edges: npt.NDArray[np.float64], heights: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

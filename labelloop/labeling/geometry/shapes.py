@@ -4,15 +4,17 @@
 {"polygon":[[x,y],...]}         at least three corners; the start and the direction do not matter
 {"ellipse":[x,y,rx,ry]}         centre and radii; "rotation" turns it about the centre
 {"point":[x,y]}
-{"line":[[x,y],...]}            at least two points, in order; [x,y,x1,y1,x2,y2] is a point of a curve with its two
-                                control points; "closed":true joins the ends; "from" has the place of the point that
-                                each one continues (null for a beginning), if that is not the one before it
+{"line":[[x,y],...]}            at least two points, in order; [x,y,x1,y1,x2,y2] is a point of a curve, with its two
+                                control points
 {"mask":[width,height,[run,...]]}  pixels: see labelloop/labeling/geometry/masks.py
 
-"rotation" is in degrees clockwise, as Label Studio has it: in pixels. So it needs "size":[width,height], the size of the
-image in pixels; both are absent if nothing is turned. A line always has "size": without it Label Studio's editor draws
-the line at another place. "page" counts the images of a list from 0, and "image" names the
-Image of the form; both are absent for the first one.
+"rotation" is in degrees clockwise, as Label Studio has it: in pixels. So it needs "size":[width,height], the size of
+the image in pixels. Both are absent if nothing is turned.
+
+A line always has "size": without it, Label Studio's editor draws the line at another place. A part "closed":true joins
+its ends. A part "from" has the place of the point that each point continues, or null, if that is not the one before.
+
+"page" counts the images of a list from 0, and "image" names the Image of the form. Both are absent for the first one.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ def _numbers(what: str, given: object, *counts: int) -> list[float]:
         raise ValueError(f"{what}; one is {str(given)[:80]}")
     found = []
     for number in given:
-        if type(number) not in (int, float) or not math.isfinite(number):
+        if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
             raise ValueError(f"{what}; in {str(given)[:80]}, {str(number)[:40]} is no number")
         found.append(round(float(number), DIGITS) + 0.0)  # never -0.0
     return found
@@ -182,15 +184,15 @@ def _joints(region: Mapping[str, Any], points: int) -> Region:
     found: Region = {"closed": True} if closed else {}
     if before is None or before == [None, *range(points - 1)]:
         return found
-    if (
-        not isinstance(before, list)
-        or len(before) != points
-        or any(one is not None and (type(one) is not int or not 0 <= one < points) for one in before)
-    ):
+    if not isinstance(before, list) or len(before) != points or not all(_is_place(one, points) for one in before):
         raise ValueError(
-            f"`from` of a line has one place of another point, or null, for each point; it is {str(before)[:80]}"
+            f"`from` of a line has the place of a point, or null, for each point; it is {str(before)[:80]}"
         )
     return found | {"from": before}
+
+
+def _is_place(one: object, points: int) -> bool:
+    return one is None or (type(one) is int and 0 <= one < points)
 
 
 def _mask(given: object) -> list[Any]:
@@ -207,10 +209,10 @@ def _mask(given: object) -> list[Any]:
 def _turn(shape: str, region: Mapping[str, Any]) -> Region:
     """Return rotation and size; {} if nothing is turned."""
     given = region.get("rotation", 0)
-    if type(given) not in (int, float) or not math.isfinite(given):
+    if not isinstance(given, int | float) or isinstance(given, bool) or not math.isfinite(given):
         raise ValueError(f"`rotation` is in degrees; it is {str(given)[:40]}")
     whole = 180 if shape == "ellipse" else 360
-    rotation = round(given % whole, DIGITS) % whole
+    rotation = round(float(given) % whole, DIGITS) % whole
     if not rotation:
         return {}
     return {"rotation": rotation, "size": _size(f"a {shape} with a rotation", region)}

@@ -1,12 +1,12 @@
 """Similar: how similar two regions of an image are, and the middle of several. Pure.
 
-Regions with an area have their intersection over union, whatever their shapes: masks among themselves by pixel, a mask
-and another shape by the pixels of the mask, all other shapes exactly (labelloop/labeling/geometry/outlines.py). An
-ellipse counts as the 128 corners of a polygon with its area: the error is below 0.001.
+Regions with an area have their intersection over union, whatever their shapes. Masks are compared by pixel, and another
+shape with a mask by the pixels of the mask. All other shapes are compared exactly (outlines.py). An ellipse counts as
+the 128 corners of a polygon with its area: the error is below 0.001.
 
-Points, and lines that are not closed, have no area. Their similarity is 2 ** -(d / NEAR) ** 2, where d is the distance
-in percent of the image: of two points, or the mean distance of each line's points from the other line. This is the
-object keypoint similarity of COCO with the image as the object; it is 0.5 at a distance of NEAR.
+Points and lines have no area. Their similarity is 2 ** -(d / NEAR) ** 2, with a distance d in percent of the image. It
+is the distance of two points, or the mean distance of each line's points from the other line. This is the object
+keypoint similarity of COCO with the image as the object. It is 0.5 at a distance of NEAR.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Array = npt.NDArray[np.float64]
 
 
 class Extent(NamedTuple):
-    """Where a region with an area is, in percent of the image, and how large it is; nan for other regions."""
+    """Place and area of a region, in percent of the image; nan for a region without an area."""
 
     left: float
     top: float
@@ -109,7 +109,10 @@ def _medians(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _medoid(regions: Sequence[Region]) -> Region:
-    return regions[int(np.argmax(table(regions, regions, 0.0).sum(axis=1)))]
+    above = np.zeros((len(regions), len(regions)))
+    for i in range(len(regions) - 1):
+        above[i, i + 1 :] = table(regions[i : i + 1], regions[i + 1 :], 0.0)[0]
+    return regions[int(np.argmax(above.sum(axis=0) + above.sum(axis=1)))]
 
 
 def _turned_middle(shape: str, regions: Sequence[Region]) -> Region:
@@ -134,8 +137,6 @@ def outline_of(region: Region) -> Outline:
     shape = shape_of(region)
     if shape == "polygon":
         return np.array(region["polygon"], dtype=float)
-    if shape == "line":
-        return pieces_of(region)[:, :2]
     if shape == "ellipse":
         x, y, across, down = region["ellipse"]
         angles = np.arange(CORNERS) * (2 * np.pi / CORNERS)
@@ -153,7 +154,7 @@ def pieces_of(region: Region) -> Array:
     """Return the straight pieces of a line as rows x1, y1, x2, y2; each curve gives STEPS of them."""
     points = region["line"]
     before = region.get("from") or [None, *range(len(points) - 1)]
-    joints = [(start, end) for end, start in enumerate(before) if start is not None]
+    joints = [(start, end) for end, start in enumerate(before) if start is not None] or [(0, 0)]
     share = (np.arange(1, STEPS + 1) / STEPS)[:, None]
     found = []
     for start, end in [*joints, *([(len(points) - 1, 0)] if region.get("closed") else [])]:
@@ -184,7 +185,7 @@ def _is_point(region: Region) -> bool:
 
 
 def _is_line(region: Region) -> bool:
-    return "line" in region and not region.get("closed")
+    return "line" in region
 
 
 def _extent(region: Region) -> Extent:
@@ -195,9 +196,10 @@ def _extent(region: Region) -> Extent:
         return NO_EXTENT
     if "mask" in region:
         mask = _mask(region)
-        return Extent(*masks.box_of(mask), masks.pixels_of(mask) / (mask.width * mask.height) * 1e4)
+        return Extent(*masks.box_of(mask), area=masks.pixels_of(mask) / (mask.width * mask.height) * 1e4)
     outline = outline_of(region)
-    return Extent(*outline.min(axis=0), *outline.max(axis=0), outlines.area(outline))
+    left, top, right, bottom = (float(n) for n in (*outline.min(axis=0), *outline.max(axis=0)))
+    return Extent(left, top, right, bottom, outlines.area(outline))
 
 
 def _most(one: Array, other: Array) -> Array:
@@ -214,10 +216,8 @@ def _overlap(one: Region, other: Region) -> float:
     """Return the intersection over union of two regions with an area."""
     if "mask" in one or "mask" in other:
         size = (one.get("mask") or other["mask"])[:2]
-        pair = [
-            _mask(region) if "mask" in region else masks.of_outline(outline_of(region), *size)
-            for region in (one, other)
-        ]
+        both = (one, other)
+        pair = [_mask(r) if "mask" in r else masks.of_outline(outline_of(r), *size) for r in both]
         return masks.overlap(*pair)
     found = outlines.areas(outline_of(one), outline_of(other))
     return found.both / (found.one + found.other - found.both)

@@ -10,7 +10,7 @@ everything else              JSON; the first lines of the kind's file describe i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
@@ -30,6 +30,7 @@ from labelloop.labeling.kinds import (
     text,
     tracks,
 )
+from labelloop.labeling.kinds.marked import Geometry
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
 
@@ -89,6 +90,16 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
 def of(control: ControlTag) -> KindOfAnswer:
     """Return the module of the control's kind of answer."""
     return KINDS_OF_ANSWERS.get(control.kind, cast(KindOfAnswer, other))
+
+
+def geometry_of(control: ControlTag) -> Geometry | None:
+    """Return what is known about the control's regions; None if its answers are not lists of regions.
+
+    A kind has one geometry for all controls, GEOMETRY, or one by control, `geometry_of`.
+    """
+    module = of(control)
+    by_control: Callable[[ControlTag], Geometry] | None = getattr(module, "geometry_of", None)
+    return getattr(module, "GEOMETRY", None) if by_control is None else by_control(control)
 
 
 def canonical(control: ControlTag, answer: object) -> str:

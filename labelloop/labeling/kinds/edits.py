@@ -1,9 +1,8 @@
 """Edit distance of two sequences: the smallest number of insertions, deletions and substitutions between them. Pure.
 
-Levenshtein 1966 (Soviet Physics Doklady 10, 707-710). It is computed with the bit vectors of Myers 1999
-(doi:10.1145/316542.316550) in the form of Hyyrö 2003 ("A bit-vector algorithm for computing Levenshtein and Damerau
-edit distances", Nordic Journal of Computing 10, 29-39): one row of the table is one integer, so that two texts of
-10,000 characters take less than a second.
+Levenshtein 1966 (Soviet Physics Doklady 10, 707-710). The computation uses the bit vectors of Myers 1999
+(doi:10.1145/316542.316550) in the form of Hyyrö 2003 (Nordic Journal of Computing 10, 29-39). One row of the
+table is one integer, so that two texts of 10,000 characters take less than a second.
 """
 
 from __future__ import annotations

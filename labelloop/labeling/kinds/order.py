@@ -10,8 +10,8 @@ are in the same order.
 
 Consensus: Borda's count (Borda 1781; Dwork et al. 2001, doi:10.1145/371920.372165): an item gets a point for each item
 that it comes before in somebody's answer. Items with equal points are ordered by which of them more people put first.
-It is a tie if that is undecided. An item is in the bucket that more than half put it in; it is a tie if there is none.
-Agreement is the mean item score of the people's answers.
+Without a majority for either it is a tie. An item is in the bucket that more than half put it in; it is a tie if there
+is none. Agreement is the mean item score of the people's answers.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 {"start":0.5,"end":1.2,"label":"speech"}
 
-Audio         seconds, at most 4 decimals; the end is after the start; "channel":1 and so on for a further channel
-Video         numbers of frames, the first is 1; both ends are included, so one frame has start = end
+Audio         seconds, at most 4 decimals, the end after the start. "channel":1 and so on for a further channel
+Video         numbers of frames, the first is 1. Both ends are included, so one frame has start = end
 TimeSeries    values of its time column: numbers, or texts if the form has a timeFormat (in that format, UTC). An
               instant has start = end
 

@@ -3,10 +3,12 @@
 It is in Unicode's form NFC, so that texts that look equal are equal. Blanks around it and at the ends of lines are left
 out; a line ends with a line feed.
 
-Consensus: the text that most gave; without one, the medoid, which is the text with the largest sum of similarities to
-all texts (of equals the longer one, since transcribers leave out more than they add). It is a tie if at most half of
-the texts are CLOSE to it, so two people who differ agree only if their texts are CLOSE. The similarity of two texts is
-1 - edit distance / length of the longer one; agreement is the mean similarity to each person's text.
+Consensus: the text that most gave. Without one it is the medoid, the text with the largest sum of similarities to all
+texts. The longer of two such texts counts, since transcribers leave out more than they add. It is a tie if at most half
+of the texts are CLOSE to it, so two people who differ agree only if their texts are CLOSE.
+
+The similarity of two texts is 1 - edit distance / length of the longer one. Agreement is the mean similarity to each
+person's text.
 
 The item score is 1 - the character error rate, at least 0.
 """
@@ -60,8 +62,8 @@ def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, f
     """Return the error rates of characters, `cer`, and of words, `wer`: edit distance / length of the answer.
 
     So Morris, Maier and Green 2004 (doi:10.21437/Interspeech.2004-668) define the word error rate. Both may be above 1.
-    Words are what stands between blanks, as it is written: case and punctuation count. There is no `wer` for an answer
-    in a language that has no blanks between words.
+    Words are what stands between blanks, as it is written: case and punctuation count.
+    Languages that put no blanks between words have no `wer`.
     """
     found = {"cer": character_edits(answer, predicted) / max(1, len(answer))}
     words = words_of(answer)
@@ -71,8 +73,9 @@ def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, f
 
 
 def weights(control: ControlTag, answer: str) -> Mapping[str, float]:
-    """Return what each measure of this answer counts in a mean: its length, so that the mean is all edits / all
-    characters or words, as error rates of several texts are given.
+    """Return the weight of each measure of this answer in a mean: the answer's length in characters or words.
+
+    So the mean is all edits / all characters or words, as error rates of several texts are given.
     """
     return {"cer": float(max(1, len(answer))), "wer": float(len(words_of(answer) or ()))}
 

@@ -2,8 +2,8 @@
 
 {"frames":[[1,10,10,20,20,0],[11,30,10,20,20,0,false]],"label":"car"}
 
-Each list is a key frame: its number (the first frame of a video is 1), then x, y, width and height in percent of the
-picture, and the rotation in degrees clockwise around the top left corner. A seventh value `false` says that the box is
+Each list is a key frame: its number, x, y, width and height in percent of the picture, and the rotation in degrees
+clockwise around the top left corner. The first frame of a video is 1. A seventh value `false` says that the box is
 gone after this frame; the next key frame brings it back. Between two key frames of a visible box every number changes
 evenly. A box that is never gone stays to the end of the video.
 
@@ -78,10 +78,11 @@ def _read(region: Mapping[str, Any]) -> Region:
 
 def _key_frame(given: object) -> list[Any]:
     match given:
-        case [int() as frame, *numbers] if type(frame) is int and len(numbers) in (5, 6):
-            gone = numbers[5:]
-            if all(map(_is_number, numbers[:5])) and (not gone or gone[0] is False):
-                x, y, width, height, rotation = (_shortest(round(one, DIGITS)) for one in numbers[:5])
+        case [int() as frame, *more] if type(frame) is int and len(more) in (5, 6):
+            numbers: list[Any] = more[:5]
+            gone = more[5:]
+            if all(map(_is_number, numbers)) and (not gone or gone[0] is False):
+                x, y, width, height, rotation = (_shortest(round(one, DIGITS)) for one in numbers)
                 if not 1 <= frame <= MOST_FRAMES:
                     raise ValueError(f"frames are counted from 1 to {MOST_FRAMES:,}; one is {frame}")
                 if not (0 < width <= 100 and 0 < height <= 100 and -width < x < 100 and -height < y < 100):

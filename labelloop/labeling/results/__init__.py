@@ -144,14 +144,17 @@ def preselect(
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a pipeline's own result in the form that both Label Studio's import and its editor accept for nested
-    choices.
+    """Return a pipeline's own result in the form that both Label Studio's import and its editor accept.
+
+    Nested choices are written in both of their ways. A key point gets a width, without which the editor loses it.
     """
     nested = {control.name: control for control in config.controls if control.nested}
     return [_imported(nested.get(region.get("from_name", "")), region) for region in result]
 
 
 def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str, Any]:
+    if str(region.get("type")).lower().startswith("keypoint") and isinstance(region.get("value"), dict):
+        return {**region, "value": {"width": image_regions.POINT_WIDTH, **region["value"]}}
     chosen = None if control is None else given(control, [region])
     if control is None or not chosen:
         return dict(region)

@@ -1,13 +1,13 @@
-"""Regions with the answers about each: controls with `perRegion`, and shapes that take the labels of another control.
+"""Regions with the answers about each: controls with `perRegion`, and shapes that take another control's labels.
 
-In a result, regions that belong together share one `id`: a box of a RectangleLabels and the TextArea about it, or a
-Rectangle and its Labels. Each repeats the geometry in its value:
+In a result, regions that belong together share one `id`. A box of a RectangleLabels and the TextArea about it have one
+id. So have a Rectangle and its Labels. Each repeats the geometry in its value:
 
 {"id":"r1","from_name":"boxes","type":"rectanglelabels","value":{"x":10,...,"rectanglelabels":["car"]}}
 {"id":"r1","from_name":"plate","type":"textarea","value":{"x":10,...,"text":["B 1"]}}
 
-A codec reads them with `marked` and writes them with `encoded`. In an answer they are one region. The answers about it
-are under `with`.
+Codecs call `marked` to read them and `encoded` to write them. In an answer they are one region, with the answers about
+it under `with`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OF_THE_CONTROL = ("from_name", "type", "value")
 
 
 class Marked(NamedTuple):
-    """One region that a person marked, and the answers about it."""
+    """A region that a person marked, and the answers about it."""
 
     own: list[Mapping[str, Any]]
     """The regions of the control and of its shapes, in the order of the result; at least one."""
@@ -54,7 +54,7 @@ def marked(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> list[Ma
 def encoded(
     control: ControlTag, marks: Iterable[tuple[Sequence[Mapping[str, Any]], Mapping[str, Any]]]
 ) -> list[dict[str, Any]]:
-    """Return the regions of a result: those of each mark, followed by the answers about it, all with one id.
+    """Return the regions of a result: those of each mark, then those of the answers about it, all with one id.
 
     `marks`: the control's own regions of each mark (`type`, `value`, and `from_name` for one of a shape), and its
     `with`.

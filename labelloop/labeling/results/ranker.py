@@ -1,7 +1,8 @@
 """Ranker: {"value": {"ranker": {"rank": ["c", "a", "b"]}}, "type": "ranker"}, see labelstud.io/tags/ranker.
 
-An order has one list under the control's name. With buckets there is a list for each, and the editor keeps the items
-that are in none under `_`. It submits the list as it was shown if nobody moved an item.
+An order has one list under the control's name. Each bucket has a list of
+its own, and the editor keeps the other items under `_`. If nobody moved an item, it submits
+the list as it was shown.
 """
 
 from __future__ import annotations

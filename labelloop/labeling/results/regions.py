@@ -20,15 +20,27 @@ from labelloop.labeling import results
 from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.geometry import brush, masks
+from labelloop.labeling.geometry.shapes import shape_of
 from labelloop.labeling.kinds import as_text, form
 from labelloop.labeling.kinds import regions as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, Region, read
 from labelloop.labeling.results.form import answer_in
 from labelloop.reading import strict_json
 
+_MARKS = {
+    "brush": "rle",
+    "magicwand": "rle",
+    "bitmask": "imageDataURL",
+    "polygon": "points",
+    "vector": "vertices",
+    "ellipse": "radiusX",
+    "rectangle": "height",
+    "keypoint": "x",
+}
+"""Part of the value by which each shape is known; the value of a later shape may be part of an earlier one's."""
 POINT_WIDTH = 0.5
 """Width of a key point on the screen, in percent of the image; it is no part of the answer."""
-_LABELS = tuple(f"{tag.lower()}labels" for tag in TAGS) + ("labels",)
+_LABELS = (*(f"{tag.lower()}labels" for tag in TAGS), "labels")
 """Parts of a value that hold the labels; the editor names them by the type of the entry."""
 
 
@@ -36,7 +48,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     found = []
     for i, (region, labels) in enumerate(_drawn(control, read(kind.GEOMETRY, answer))):
         id_ = f"labelloop-{control.name}{f'-{i}' if i else ''}"
-        tag = _tag(control, kind.shapes.shape_of(region))
+        tag = _tag(control, shape_of(region))
         value = _value(tag, region)
         about: dict[str, Any] = {"id": id_, **_about(control, region)}
         shape = next((one for one in control.shapes if one.tag == tag), None)
@@ -47,8 +59,8 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
             found.append({**about, "type": type_, "value": value | ({type_: labels} if labels else {})})
         for part in control.beside:
             if (given := region.get(WITH, {}).get(part.name)) is not None:
-                for one in results.regions_of(part, as_text(given) or ""):
-                    found.append({**one, **about, "value": value | one["value"]})
+                answers = results.regions_of(part, as_text(given) or "")
+                found += [{**one, **about, "value": value | one["value"]} for one in answers]
     return found
 
 
@@ -82,7 +94,7 @@ def geometry_of(control: ControlTag, entry: Mapping[str, Any]) -> Region:
     value = value if isinstance(value, dict) else {}
     width, height = (_whole(entry.get(name)) for name in ("original_width", "original_height"))
     size = {"size": [width, height]} if width is not None and height is not None else {}
-    found = _shape(value, width, height)
+    found = _shape(entry, value, width, height)
     if "line" in found or found.get("rotation"):
         found |= size
     if page := entry.get("item_index"):
@@ -92,29 +104,30 @@ def geometry_of(control: ControlTag, entry: Mapping[str, Any]) -> Region:
     return found
 
 
-def _shape(value: Mapping[str, Any], width: Any, height: Any) -> Region:
+def _shape(entry: Mapping[str, Any], value: Mapping[str, Any], width: Any, height: Any) -> Region:
+    """Return the shape of an entry: the one of its type, or the one whose numbers its value has."""
+    type_ = str(entry.get("type")).lower().removesuffix("labels")
     turn = {"rotation": value["rotation"]} if value.get("rotation") else {}
-    if "rle" in value:
-        if not isinstance(value["rle"], list):
-            raise ValueError("the RLE of a mask is a list of bytes; this one is damaged")
-        return {"mask": _written(brush.decode(value["rle"], width, height))}
-    if "imageDataURL" in value:
-        return {"mask": _written(brush.decode_png(str(value["imageDataURL"]), width, height))}
-    if "points" in value:
-        return {"polygon": value["points"]}
-    if "vertices" in value:
-        return _line(value)
-    if "radiusX" in value:
-        return {"ellipse": [value.get(name) for name in ("x", "y", "radiusX", "radiusY")], **turn}
-    if "height" in value:
-        return {"box": [value.get(name) for name in ("x", "y", "width", "height")], **turn}
-    if "x" in value:
-        return {"point": [value.get("x"), value.get("y")]}
+    match _MARKS.get(type_) or next((mark for mark in _MARKS.values() if mark in value), None):
+        case "rle":
+            return {"mask": _written(brush.decode(value.get("rle"), width, height))}
+        case "imageDataURL":
+            return {"mask": _written(brush.decode_png(value.get("imageDataURL"), width, height))}
+        case "points":
+            return {"polygon": value.get("points")}
+        case "vertices":
+            return _line(value)
+        case "radiusX":
+            return {"ellipse": [value.get(name) for name in ("x", "y", "radiusX", "radiusY")], **turn}
+        case "height":
+            return {"box": [value.get(name) for name in ("x", "y", "width", "height")], **turn}
+        case "x":
+            return {"point": [value.get("x"), value.get("y")]}
     raise ValueError(f"a region without a place on the image; its value has {', '.join(value) or 'nothing'}")
 
 
 def _line(value: Mapping[str, Any]) -> Region:
-    vertices = value["vertices"]
+    vertices = value.get("vertices")
     if not isinstance(vertices, list) or not all(isinstance(one, dict) for one in vertices):
         raise ValueError(f"the vertices of a line are a list of objects; one is {str(vertices)[:80]}")
     points, before = [], []
@@ -122,12 +135,11 @@ def _line(value: Mapping[str, Any]) -> Region:
     for i, one in enumerate(vertices):
         curve = [one[name] for name in ("controlPoint1", "controlPoint2") if isinstance(one.get(name), dict)]
         points.append([part.get(axis) for part in (one, *(curve if len(curve) == 2 else ())) for axis in ("x", "y")])
-        first = None if i == 0 else i - 1
-        before.append(places.get(one["prevPointId"]) if isinstance(one.get("prevPointId"), str) else first)
-    if places:  # a vertex that continues none begins another branch
-        before = [
-            b if isinstance(one.get("prevPointId"), str) else None for b, one in zip(before, vertices, strict=True)
-        ]
+        last = one.get("prevPointId")
+        if places:  # a vertex that continues none begins a branch
+            before.append(places.get(last) if isinstance(last, str) else None)
+        else:
+            before.append(i - 1 if i else None)
     return {"line": points, "from": before, "closed": value.get("closed") is True}
 
 
@@ -169,7 +181,7 @@ def _about(control: ControlTag, region: Region) -> dict[str, Any]:
 
 
 def _drawn(control: ControlTag, regions: Sequence[Region]) -> Iterator[tuple[Region, list[str]]]:
-    """Yield each region to draw with its labels: those that differ in their labels only are one if it may have several."""
+    """Yield each region to draw, with its labels. Regions that differ only in labels are one if it may have several."""
     groups: dict[str, tuple[Region, list[str]]] = {}
     for i, region in enumerate(regions):
         bare = {name: part for name, part in region.items() if name != LABEL}

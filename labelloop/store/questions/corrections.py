@@ -28,8 +28,8 @@ class Shown(NamedTuple):
     """Monday, 0:00 UTC, of the week of the answer."""
 
 
-def since(conn: Conn, loop: str, begin: datetime) -> Iterator[Shown]:
-    """Yield the answers since `begin`, oldest first; gold items are left out."""
+def since(conn: Conn, loop: str, begin: datetime, most: int) -> Iterator[Shown]:
+    """Yield the answers since `begin`, at most `most`, newest first; gold items are left out."""
     with conn.cursor(name="corrections") as cursor:
         cursor.itersize = 5_000
         cursor.execute(
@@ -38,9 +38,9 @@ def since(conn: Conn, loop: str, begin: datetime) -> Iterator[Shown]:
                 f.prelabel_kept as kept, f.label, date_trunc('week', f.updated_at at time zone 'utc') as week
             from feedback f join outputs o on o.id = f.model_output_id join tasks t on t.output_id = o.id
             where o.loop = %(loop)s and f.prelabel_kept is not null and f.updated_at >= %(begin)s and o.lane <> 'gold'
-            order by f.updated_at, f.id
+            order by f.updated_at desc, f.id limit %(most)s
             """,
-            {"loop": loop, "begin": begin},
+            {"loop": loop, "begin": begin, "most": most},
         )
         for row in cursor:
             yield Shown(**row)

@@ -136,4 +136,4 @@ def test_people_judge_the_boxes_that_a_detector_drew(database: Database, label_s
         boxes = [region["value"] for region in said["result"] if region["from_name"] == "boxes"]
         sent = loop.sql("select result from outputs where key = %(key)s", key=said["key"])[0]["result"]
         assert boxes == [region["value"] for region in sent if region["from_name"] == "boxes"]
-        assert loop.task_of(said["key"])["data"]["labelloop_why"].startswith("One box is uncertain")
+        assert loop.task_of(said["key"])["data"]["labelloop_why"].startswith("The model found ")

@@ -1,4 +1,4 @@
-"""What people changed in the answers that they were shown, on the real Postgres: as a report, a page and a command."""
+"""Changes of shown answers on the real Postgres: as a report, a page and a command."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_labels_that_are_corrected_most_come_first(database: Database) -> No
     assert [(row["week"], row["answers"]) for row in found["weeks"]] == [("2026-05-11", 2), ("2026-05-18", 2)]
     assert {row["version"]: row["answers"] for row in found["versions"]} == {"pipeline v1": 2, "aaaaaaaaaaaa": 2}
     assert found["sentences"][0] == "1 of 4 answers to items with a prelabel were submitted unchanged (25.0 %)."
-    assert "The label that is corrected most is 'car': 2 of 3 (66.7 %)." in found["sentences"]
+    assert "The label that is corrected most often is 'car': 2 of 3 (66.7 %)." in found["sentences"]
 
 
 def test_words_of_texts_and_confusions_of_labels(database: Database) -> None:

@@ -1,4 +1,4 @@
-"""What a person changed in the shown answer, by kind: regions, spans, labels, texts, and several controls."""
+"""Changes of a shown answer, by kind: regions, spans, labels, texts, and several controls."""
 
 from __future__ import annotations
 

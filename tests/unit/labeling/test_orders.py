@@ -114,13 +114,13 @@ def test_an_order_of_the_items_fits() -> None:
         (PICKED, '{"best":["a"],"worst":["a"]}', "the item 'a' is there twice"),
     ],
 )
-def test_what_is_no_order_says_why(control: object, answer: str, why: str) -> None:
+def test_another_value_is_refused_with_the_reason(control: object, answer: str, why: str) -> None:
     assert isinstance(control, type(RANKED))
     with pytest.raises(ValueError, match=why):
         canonical(control, answer)
 
 
-def test_the_score_is_said_in_words_and_the_measures_count_their_items() -> None:
+def test_the_score_has_words_and_the_measures_count_their_items() -> None:
     config = LabelingConfig.parse(RANKER)
     assert "Kendall's tau" in score_words(config.answer)
     pairs = [('["a","b"]', '["b","a"]'), ('["a","b"]', '["a","b"]'), ('["a"]', '["a"]'), ('["a","b"]', "no order")]

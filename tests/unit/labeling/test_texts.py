@@ -124,7 +124,7 @@ def test_people_agree_on_the_text_that_most_gave() -> None:
     assert agreed("good day", "good day", "god day") == ("good day", pytest.approx((2 + 7 / 8) / 3))
 
 
-def test_without_one_it_is_the_text_that_is_nearest_to_all() -> None:
+def test_without_one_the_text_nearest_to_all_counts() -> None:
     label, agreement = agreed("the cat sat here", "the cat sat her", "the bat sat here")
     assert label == "the cat sat here"
     assert agreement == pytest.approx((1 + 2 * 15 / 16) / 3)

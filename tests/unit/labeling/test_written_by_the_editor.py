@@ -1,4 +1,4 @@
-"""What Label Studio's own editor wrote is read as the answer that the person gave."""
+"""Results that Label Studio's own editor wrote are read as the answers that the person gave."""
 
 from __future__ import annotations
 
