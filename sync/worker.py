@@ -25,6 +25,9 @@ from labelloop.store.tables import jobs, loops
 from sync.adopting.adopt import take_newcomers
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
 from sync.intake import outbox
+from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
+from sync.media.watching import FIRST_LOOK_S, Watch
+from sync.media.watching import LOOK_EVERY_S as LOOK_AT_MEDIA_EVERY_S
 from sync.project.project import ensure_project
 from sync.pull.pull import CHECK_EVERY_S, Memory, pull
 from sync.push.push import push
@@ -90,6 +93,7 @@ class SyncJobs:
                 self.settings,
                 check=check,
                 at_least=_batch(spec.queue.window) if busy else 1,
+                first_look_s=FIRST_LOOK_S,
             )
             self._forms[spec.name] = spec.labels_xml
         except Exception:
@@ -179,6 +183,7 @@ def _due(at: dict[str, float], loop: str, every_s: float) -> bool:
 def duties(own: SyncJobs) -> Duties:
     """Return what the worker does: two jobs, and periodic checks."""
     sender = Sender(own.settings, own.database)
+    watch = Watch(own.settings, own.database)
     return Duties(
         queue=jobs.SYNC_QUEUE,
         jobs={jobs.PUSH: own.push, jobs.PULL: own.pull},
@@ -186,9 +191,12 @@ def duties(own: SyncJobs) -> Duties:
             Check("every loop is pushed and pulled", own.settings.pull_every_s, in_thread(own.ask_for_all)),
             Check("callbacks are sent", LOOK_EVERY_S, sender.look),
             Check("old deliveries are deleted", CLEAN_EVERY_S, sender.clean),
+            Check("media are looked at", LOOK_AT_MEDIA_EVERY_S, watch.look),
+            Check("old looks at media are deleted", CLEAN_MEDIA_EVERY_S, in_thread(watch.clean)),
             Check("the outbox is taken", OUTBOX_EVERY_S, in_thread(outbox.take_all, own.database)),
         ],
         concurrency=CONCURRENCY,
+        on_stop=watch.stop,
         end_within_s=END_WITHIN_S,
     )
 

@@ -23,6 +23,7 @@ from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
+from labelloop.store.media import holding
 from labelloop.store.questions import loops as loop_questions
 from labelloop.store.questions import new_answers, people
 from labelloop.store.tables import descriptions, loops, outputs, run_items, runs, unreadable
@@ -103,6 +104,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "passed": states["passed"],
         "set_aside": states["quarantined"] + states["withdrawn"],
         "quarantined": states["quarantined"],
+        "media_held": holding.held(conn, loop),
         "response": loop_questions.response_times(conn, loop),
         "agreement": loop_questions.agreement(conn, loop),
         "champion": {

@@ -103,7 +103,10 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         need("failed", f"the last run failed: {ended[0]['error']}", ended[0]["id"])
     if loop["waiting"] and not loop["in_review"]:
         need("fault", "outputs are waiting, but no task is open in Label Studio: `labelloop doctor` finds the cause")
-    if n := loop["quarantined"]:
+    if n := loop["media_held"]:
+        held = "1 output is" if n == 1 else f"{n} outputs are"
+        need("fault", f"{held} held back, because no browser can read the media: `labelloop doctor --media` tells why")
+    if n := loop["quarantined"] - loop["media_held"]:
         refused = "1 output" if n == 1 else f"{n} outputs"
         need("fault", f"Label Studio refused {refused}: `labelloop doctor` finds the cause")
     # A promoted version ends the drift that its run was started for.

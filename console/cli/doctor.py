@@ -23,16 +23,31 @@ if TYPE_CHECKING:
     envvar="LABELLOOP_LABEL_STUDIO_DATABASE",
     help="URL of Label Studio's own Postgres database, needed by the check `members` only.",
 )
+@click.option("--media", is_flag=True, help="Only look at what the addresses in outputs name, as browsers would.")
+@click.option(
+    "--sample",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="With --media: how many open tasks, waiting outputs and held outputs of each loop.",
+)
 @as_json_too
 @with_settings
-def doctor(settings: Settings, loop: str | None, label_studio_database: str, as_json: bool) -> None:
+def doctor(
+    settings: Settings, loop: str | None, label_studio_database: str, media: bool, sample: int, as_json: bool
+) -> None:
     """Find faults. For each, print why it matters and the command that repairs it. Changes nothing.
+
+    --media looks at pictures, sounds, videos and files: which of them annotators' browsers cannot read, and why.
 
     Exit status: 0 no fault, 1 at least one fault, 2 no fault found but some checks could not run.
     """
-    from console.doctor import examine, exit_status, summary
+    from console.doctor import examine, examine_media, exit_status, summary
 
-    findings = examine(settings, loop, label_studio_database=label_studio_database)
+    if media:
+        findings = examine_media(settings, loop, sample)
+    else:
+        findings = examine(settings, loop, label_studio_database=label_studio_database)
     status = exit_status(findings)
     if as_json:
         print_json({"status": status, "summary": summary(findings), "findings": [asdict(f) for f in findings]})

@@ -36,6 +36,7 @@ ROLES = {
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",
         "people": "Show each annotator's number of answers, speed, accuracy",
+        "corrections": "Report what people changed in shown answers",
     },
     "Train and decide": {
         "retrain": "Train and evaluate a challenger, or stop a run",

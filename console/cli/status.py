@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import click
 
 from console.cli.output import show, to_stderr
 from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_database, with_settings
-from labelloop.errors import Failed
+from labelloop.errors import Failed, SpecError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 RARE_STATES = (
     "pushing",
     "quarantined",
+    "media_held",
     "withdrawn",
     "unreadable",
     "dead_deliveries",
@@ -43,6 +44,8 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
 
     unreadable: outputs in review with an answer that labelloop cannot parse.
 
+    media_held: those of the quarantined outputs that are held back, because no browser can read what they show.
+
     dead_deliveries: events of callbacks that were given up; `labelloop callback deliveries --dead` lists them.
 
     rests_on_correction: outputs after a corrected step of the same trace.
@@ -55,6 +58,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
     """
     from labelloop.store import budget, outbox
     from labelloop.store.callbacks import registered
+    from labelloop.store.media import holding
     from labelloop.store.pipelines import repeats
     from labelloop.store.questions import chains
     from labelloop.store.tables import loops as store
@@ -74,6 +78,7 @@ def status(settings: Settings, loop: str | None, archived: bool, as_json: bool) 
                     "loop": name,
                     **outputs.state_counts(conn, name),
                     "unreadable": unreadable.outputs(conn, name),
+                    "media_held": holding.held(conn, name),
                     "dead_deliveries": registered.dead(conn, name),
                     "rests_on_correction": sum(chains.resting(conn, spec).values()) if spec else 0,
                     "repeats": repeats.count(conn, name),
@@ -161,8 +166,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
     applied = apply(settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
         before = {spec.name: loops.get(conn, spec.name) for spec in specs}
-        for spec in specs:
-            loops.register(conn, spec)
+        specs, lost = _registered(conn, specs)
+        faults += lost
         resting, known = loops.resting(conn), loops.names(conn, archived=True)
         at_work = [spec for spec in specs if spec.name not in resting]
         changes = [line for spec in at_work for line in _changes(conn, before[spec.name], spec)]
@@ -186,6 +191,19 @@ def migrate(settings: Settings, as_json: bool) -> None:
         refused_loops = {fault.loop for fault in faults}
         found = f"{len(refused_loops)} of {len(specs) + len(refused_loops)} loops not registered:"
         raise Failed("\n".join([found, *map(str, faults)]))
+
+
+def _registered(conn: Conn, specs: Sequence[LoopSpec]) -> tuple[list[LoopSpec], list[SpecError]]:
+    """Register the loops. Return them as they are registered, and the faults of those whose answers would be lost."""
+    from labelloop.store.tables import loops
+
+    found, faults = [], []
+    for spec in specs:
+        try:
+            found.append(loops.register(conn, spec))
+        except SpecError as exc:
+            faults.append(exc)
+    return found, faults
 
 
 def _changes(conn: Conn, before: LoopSpec | None, spec: LoopSpec) -> Iterator[str]:

@@ -2,5 +2,6 @@
 
 from console.doctor.examine import examine
 from console.doctor.findings import Finding, Level, exit_status, summary
+from console.doctor.media import examine_media
 
-__all__ = ["Finding", "Level", "examine", "exit_status", "summary"]
+__all__ = ["Finding", "Level", "examine", "examine_media", "exit_status", "summary"]

@@ -9,7 +9,7 @@ from functools import partial
 import httpx
 import psycopg
 
-from console.doctor import answers, calls, gather, order, project, server, services, tasks, work
+from console.doctor import answers, calls, gather, media, order, project, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
 from labelloop.answers.unreadable import empty_is_an_answer
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
@@ -22,6 +22,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store import budget, outbox
 from labelloop.store.callbacks import registered
 from labelloop.store.database import Conn
+from labelloop.store.media import holding
 from labelloop.store.migrate import behind
 from labelloop.store.questions import health
 from labelloop.store.tables import loops, pool, projects, unreadable
@@ -191,6 +192,7 @@ def _loop(
         yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield _try("held media", lambda: media.held_back(name, holding.why_held(conn, name)), name)
     yield from _webhook(studio, settings, name, standing.id)
     backends: list[calls.Backend] = []
     yield from _ml_backend(studio, settings, name, standing.id, backends)

@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from console.files import label_studio
 from console.files.lines import STDIN, Line, Refused, Source
 from console.files.send import words
 from console.files.templates import SAMPLES, TABLE, files_of
@@ -29,6 +30,16 @@ def from_template(folder: Path, template: str) -> tuple[LoopSpec, Path]:
     """Write the loop's folder from a template. Return its spec and the file of its sample outputs."""
     texts = files_of(template)
     return write(folder, {name: [text] for name, text in texts.items()}), folder / SAMPLES
+
+
+def from_label_studio(folder: Path, template: str, templates: Mapping[str, str]) -> tuple[LoopSpec, Path | None]:
+    """Write the loop's folder from one of Label Studio's own templates. Return its spec, and the file of its sample.
+
+    `templates`: the forms by name. The file is None if the answer has no sample.
+    """
+    files = label_studio.files_of(template, label_studio.form_of(template, templates))
+    spec = write(folder, {name: [text] for name, text in files.items()})
+    return spec, folder / SAMPLES if SAMPLES in files else None
 
 
 def from_table(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from labelloop.labelstudio import answers
 from labelloop.labelstudio.answers import Project, View
 from labelloop.labelstudio.connection import WRITE, Calls
 from labelloop.reading.ids import ProjectId
+
+SCHEMES = {"s3": "s3", "s3s": "s3", "gcs": "gs", "azure": "azure-blob", "azure_blob": "azure-blob"}
+"""Scheme of the addresses that a storage resolves, by Label Studio's name of its type."""
 
 
 class Projects(Calls):
@@ -44,9 +48,26 @@ class Projects(Calls):
                 return sorted(found)
             page += 1
 
+    def templates(self) -> Mapping[str, Any]:
+        """Return the templates of forms that this Label Studio offers: a list of objects under "templates"."""
+        return answers.mapping(self._get("api/templates"), "templates")
+
     def _project(self, method: str, path: str, body: Any) -> Project:
         with self._clear(f"{method} {path}", write=method != "GET"):
             return answers.project(self._request(method, path, body=body))
+
+    def buckets(self, project_id: ProjectId) -> frozenset[str]:
+        """Return what the project's import storages cover, as the beginnings of addresses: s3://scans, gs://b."""
+        with self._clear("the list of storages"):
+            found = answers.items(self._request("GET", "api/storages/", {"project": project_id}), "storages")
+            covered = set()
+            for storage in found:
+                fields = answers.mapping(storage, "storage")
+                scheme = SCHEMES.get(str(fields.get("type")))
+                name = fields.get("bucket") or fields.get("container")
+                if scheme and name:
+                    covered.add(f"{scheme}://{name}")
+            return frozenset(covered)
 
     def views(self, project_id: ProjectId) -> list[View]:
         """Return the project's tabs, from left to right."""

@@ -10,7 +10,7 @@ from labelloop.errors import InvalidOutput
 from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.outputs import result
+from labelloop.outputs import marking, result
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import NO_ANSWER, read_answer
 from labelloop.reading import evidence as evidence_
@@ -52,8 +52,10 @@ def check(
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
                 raise InvalidOutput(path, result.no_label(label, labels))
+    _check_controls(output.evidence, config)
     _check_width(output.embedding, embedding)
     result.check(output.result or (), config)
+    marking.check(output.result or (), config, output.data)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
     if predicted and output.probabilities is None and output.label is None and output.result is None:
@@ -124,7 +126,8 @@ def answer(
 def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingConfig) -> str | None:
     """Return an answer in the form of the tables.
 
-    Raises InvalidOutput if the form cannot give it, or if a span ends after the text.
+    Raises InvalidOutput if the form cannot give it, or if it cannot be about an item with this data, such as a span
+    that ends after the text.
     """
     if given is None:
         return None
@@ -132,17 +135,19 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
         given = [_as_text(one, config.labels) for one in given]
     try:
         answer = kinds.canonical(config.answer, given)
+        kinds.of(config.answer).fits(config.answer, answer, data)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
-    shown = config.text_field
-    text = None if shown is None or shown in config.addresses else paths.value_at(data, shown)
-    if (
-        isinstance(text, str)
-        and (ends := [span.end for span in kinds.spans.read_spans(answer)])
-        and max(ends) > len(text)
-    ):
-        raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")
     return answer
+
+
+def _check_controls(evidence: Mapping[str, Any] | None, config: LabelingConfig) -> None:
+    """Raise InvalidOutput if the evidence names a control that is no part of the answer."""
+    there = [part.name for part in config.answer.parts or (config.answer,)]
+    for name in (evidence or {}).get("controls", ()):
+        if name not in there:
+            path = f"evidence.controls.{name[: fields.MAX_WORD]}"
+            raise InvalidOutput(path, f"no such control is part of the answer; there are: {', '.join(there)}")
 
 
 def _check_width(embedding: Sequence[float] | None, width: int) -> None:

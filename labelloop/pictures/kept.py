@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from PIL import Image
 
-from labelloop.labelstudio.connection import Connection
-from labelloop.pictures.fetch import Fetcher, LabelStudio
+from labelloop.pictures.fetch import Fetcher
+from labelloop.pictures.studio import Studio
 from labelloop.process.connecting import Unanswered
 from labelloop.process.settings import Settings
 from labelloop.reading.paths import value_at
@@ -25,7 +25,6 @@ from labelloop.spec.fetching import Private, first_covering
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import pictures as picture_store
-from labelloop.store.tables import projects
 from labelloop.versions.items import ItemToLabel, TrainingItem
 
 SIDE = 128
@@ -91,7 +90,7 @@ def _fetched(
     database: Database, settings: Settings, spec: LoopSpec, addresses: Sequence[str], limit_s: float
 ) -> dict[str, str]:
     """Return each address's picture as a `data:` URI, or the reason why there is none."""
-    with _Studio(database, settings, spec) as studio:
+    with Studio(database, settings, spec) as studio:
         fetcher = Fetcher(Private.read(settings.fetch_private), studio)
         ends = time.monotonic() + limit_s
         failures: dict[str, int] = {}
@@ -132,34 +131,6 @@ def _fetched(
             *(spec.name, len(refused), len(addresses), refused[0][:200], first.why),
         )
     return found
-
-
-class _Studio:
-    """Label Studio, if the settings name one; the connection is made when an address needs it."""
-
-    def __init__(self, database: Database, settings: Settings, spec: LoopSpec) -> None:
-        self._database, self._settings, self._loop = database, settings, spec.name
-        self._connection: Connection | None = None
-
-    def __enter__(self) -> LabelStudio | None:
-        if not self._settings.label_studio_url or not self._settings.label_studio_token:
-            return None
-        with self._database.transaction() as conn:
-            project = projects.get(conn, self._loop)
-        return LabelStudio(
-            self._settings.label_studio_url,
-            self._authorization,
-            None if project is None else project.project_id,
-        )
-
-    def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-
-    def _authorization(self) -> str:
-        if self._connection is None:
-            self._connection = Connection(self._settings.label_studio_url, self._settings.label_studio_token)
-        return self._connection.authorization()
 
 
 def _name(address: str) -> bytes:

@@ -47,6 +47,8 @@ class Settings:
     database_url: str = ""
     """postgresql://user:password@host:port/database"""
     label_studio_url: str = ""
+    label_studio_public_url: str = ""
+    """Address at which annotators open Label Studio, if it is another than `label_studio_url`."""
     label_studio_token: str = ""
     """A personal or a legacy token: both work."""
     label_studio_user: str = ""
@@ -104,7 +106,9 @@ class Settings:
     log: str = "plain"
     """Format of the logs: plain, or json for one object a line."""
     fetch_private: str = ""
-    """Private hosts and networks from which `learner.fetch` may fetch, separated by commas: minio:9000,10.1.0.0/16"""
+    """Private hosts and networks from which `learner.fetch` and the look at media may fetch, separated by commas:
+    minio:9000,10.1.0.0/16
+    """
     callback_private: str = ""
     """Private hosts and networks to which callbacks may be sent, as in `fetch_private`: tickets:8080,10.1.0.0/16"""
     mlflow_tracking_uri: str = ""
@@ -127,6 +131,11 @@ class Settings:
             values[field.name] = _convert(name, str(field.type), said[name])
         values.setdefault("models_dir", data_dir / "models")
         return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def label_studio_page(self) -> str:
+        """The address of Label Studio's pages in the browsers of annotators."""
+        return (self.label_studio_public_url or self.label_studio_url).rstrip("/")
 
     def require(self, *names: str) -> None:
         """Raise SettingsError if any of the named settings is missing."""

@@ -33,9 +33,9 @@ def covers(beginning: str, address: str) -> bool:
     A beginning without a host allows any host.
     """
     if beginning.startswith("/") or address.startswith("/"):
-        return address.startswith(beginning) and not _climbs(address)
+        return address.startswith(beginning) and not climbs(address)
     named, given = _split(beginning), _split(address)
-    if named is None or given is None or given.username is not None or _climbs(given.path):
+    if named is None or given is None or given.username is not None or climbs(given.path):
         return False
     return (
         given.scheme == named.scheme
@@ -93,7 +93,7 @@ def first_covering(beginnings: Sequence[str], address: str) -> str | None:
     return next((beginning for beginning in beginnings if covers(beginning, address)), None)
 
 
-def _climbs(path: str) -> bool:
+def climbs(path: str) -> bool:
     """Whether a server could resolve the path to one outside of its beginning, by `..`."""
     return ".." in unquote(path).replace("\\", "/").split("/")
 

@@ -38,6 +38,13 @@ class Action(Strict):
         return fields
 
 
+class Media(Strict):
+    """Rules for the pictures, sounds and files that the form shows by their addresses."""
+
+    check: bool = True
+    """Whether the worker looks at the addresses of the next outputs, and holds those back that no browser can read."""
+
+
 class Target(Strict):
     """A goal of the loop, in people's words.
 
@@ -73,6 +80,10 @@ class Queue(Strict):
     """Share of outputs that came with a known answer. If there are none, the other lanes share these slots."""
     second: float = Field(default=0.0, ge=0, le=1)
     """Share of second opinions on the most doubtful answers."""
+    control_weight: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default={}, max_length=200)
+    """Weight of each control's doubt in the utility, by its name, for an answer in several controls; 1 if not named.
+    Without any weights, the most doubtful control decides.
+    """
 
     @field_validator("strategy")
     @classmethod

@@ -18,8 +18,10 @@ from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.questions import guidance
 from labelloop.store.tables import pool, projects
 from sync.project import signposts
+from sync.project.guide import EXAMPLES, example_field
 
 logger = logging.getLogger(__name__)
 
@@ -174,7 +176,10 @@ def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[s
     with database.transaction() as conn:
         waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
-    return signposts.words(spec, mark(row), waiting), {} if current is None else current.words
+        done, field = guidance.progress(conn, spec.name), example_field(spec)
+        examples = {} if field is None else guidance.of_labels(conn, spec.name, field, EXAMPLES)
+    wanted = signposts.words(spec, mark(row), waiting, done, examples)
+    return wanted, {} if current is None else current.words
 
 
 def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:

@@ -51,13 +51,15 @@ def push(
     *,
     check: bool = True,
     at_least: int = 1,
+    first_look_s: float = 0.0,
 ) -> PushReport:
     """Fill the window. A second call changes nothing.
 
     If the process is killed at any point, the next push brings the loop to the same end.
 
     `check`: check the project in any case; otherwise only before something is written to it. `at_least`: leave the
-    window as it is while fewer places are free. Raises Retriable after it has done all that could be done.
+    window as it is while fewer places are free. `first_look_s`: seconds for which a new output stays out unless its
+    media were looked at (sync/media), which a worker does. Raises Retriable after it has done all that could be done.
     """
     over_budget = PushReport(over_budget=pass_over(database, spec))  # it needs no Label Studio
 
@@ -74,7 +76,7 @@ def push(
     report += renewed
 
     # decide and apply, batch by batch
-    while (claim := _claim(database, spec, checked, at_least)) is not None:
+    while (claim := _claim(database, spec, checked, at_least, first_look_s)) is not None:
         report += _send_all(database, gateway, spec, project, claim)
         at_least = 1
     if failure is not None:
@@ -128,9 +130,11 @@ class Claim(NamedTuple):
     """Number of outputs whose tasks were in the project before the loop, and are among the open ones now."""
 
 
-def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int) -> Claim | None:
+def _claim(
+    database: Database, spec: LoopSpec, checked: Callable[[], None], at_least: int, first_look_s: float = 0.0
+) -> Claim | None:
     """Store the next batch. Returns None if fewer than `at_least` places are free, or no output waits."""
-    before, picks = prepare(database, spec)
+    before, picks = prepare(database, spec, first_look_s)
     if before.free < at_least or not before.chosen(picks, before.places):
         return None
     checked()
@@ -140,7 +144,7 @@ def _claim(database: Database, spec: LoopSpec, checked: Callable[[], None], at_l
         # gather
         project = projects.get(conn, spec.name)
         assert project is not None
-        window = look(conn, spec, before.within)
+        window = look(conn, spec, before.within, first_look_s)
 
         # decide
         chosen = window.chosen(picks, before.places)

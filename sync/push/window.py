@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from labelloop import selection
+from labelloop.labeling.media import media_fields
 from labelloop.pictures.kept import with_pictures
 from labelloop.queue.batches import BatchKind
 from labelloop.queue.budget import Origin, Spent
@@ -26,6 +27,7 @@ from labelloop.spec.learners import TEXT
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import budget
 from labelloop.store.database import Conn, Database
+from labelloop.store.media import holding
 from labelloop.store.questions import comparable, new_answers
 from labelloop.store.tables import batches, doubts, versions
 from labelloop.store.tables import tasks as task_store
@@ -88,8 +90,11 @@ class Window:
         return choose(queues, min(places, self.places), shares=self.shares, pushed=self.pushed)
 
 
-def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
-    """Read the window, and the `within` best outputs that wait; as many as selection needs if that is None."""
+def look(conn: Conn, spec: LoopSpec, within: int | None = None, first_look_s: float = 0.0) -> Window:
+    """Read the window, and the `within` best outputs that wait; as many as selection needs if that is None.
+
+    Outputs of the last `first_look_s` seconds whose media were not looked at yet are left out.
+    """
     within = within or _reach(spec)
     pair = in_force(conn, spec.name)
     open_rows = task_store.in_review(conn, spec.name, pair)
@@ -97,6 +102,9 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None) -> Window:
     free = _free(conn, spec, len(filling))
     spent = budget.spent(conn, spec)
     rows, origins = best(conn, spec.name, within, pair, spent, free)
+    if first_look_s and spec.media.check and media_fields(spec.labels_xml):
+        young = holding.young(conn, [row.output_id for row in rows], first_look_s)
+        rows = [row for row in rows if row.output_id not in young]
     waiting = [Ranked(row.output_id, row.key, row.lane, row.utility, row.fresh) for row in rows]
     # An open task counts whatever version ranked it: until the newest version has scored all, nothing better is known.
     since = versions.in_force_since(conn, spec.name)
@@ -146,14 +154,14 @@ def _free(conn: Conn, spec: LoopSpec, filled: int) -> int:
     return max(0, min(MAX_BATCH, spec.queue.window - filled - in_flight))
 
 
-def prepare(database: Database, spec: LoopSpec) -> tuple[Window, list[Pick]]:
+def prepare(database: Database, spec: LoopSpec, first_look_s: float = 0.0) -> tuple[Window, list[Pick]]:
     """Return the window and picks of the rule lane, the first to come in first: useful outputs, unlike those that
     people saw.
     """
     within = _reach(spec)
     while True:
         with database.transaction() as conn:
-            window = look(conn, spec, within)
+            window = look(conn, spec, within, first_look_s)
         # How many places each lane gets depends on how many outputs wait, not on which.
         plain = [Pick(item.output_id, "") for item in window.queues["rule"]]
         n = sum(item.lane == "rule" for item in window.chosen(plain, window.places))

@@ -142,9 +142,13 @@ def _address(settings: Settings, project: LoopProject | None) -> str:
 @as_json_too
 @with_settings
 def push(settings: Settings, loop: str | None, as_json: bool) -> None:
-    """Push the most useful waiting outputs to Label Studio, and restore project settings that somebody changed."""
+    """Push the most useful waiting outputs to Label Studio, and restore project settings that somebody changed.
+
+    Outputs that are held back for their media are looked at once more; those that can be read wait again.
+    """
     from labelloop.labelstudio.inspection import Inspection
     from labelloop.store.tables import outputs, projects
+    from sync.media.watching import look_again
     from sync.project.mend import mend
     from sync.project.project import ensure_project
     from sync.push.push import push as hop
@@ -154,6 +158,7 @@ def push(settings: Settings, loop: str | None, as_json: bool) -> None:
         ensure_project(db, gateway, spec, settings)
         with Inspection(settings.label_studio_url, settings.label_studio_token) as studio:
             mend(db, studio, spec)
+        look_again(db, settings, spec)
         return hop(db, gateway, spec, settings)
 
     each_loop(settings, loop, as_json, mended)

@@ -163,7 +163,7 @@ def test_a_host_with_an_umlaut_is_asked_by_the_name_that_servers_know(
     served: Pictures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetcher = Fetcher(HERE)
-    monkeypatch.setattr("labelloop.pictures.fetch.resolve", lambda *_: "127.0.0.1")
+    monkeypatch.setattr("labelloop.pictures.opening.resolve", lambda *_: "127.0.0.1")
     port = served.url.rpartition(":")[2]
     assert grey_of(fetcher.fetch(f"http://bücher.example:{port}/10.jpg")).size == (640, 480)
     assert served.headers[-1]["Host"] == f"xn--bcher-kva.example:{port}"

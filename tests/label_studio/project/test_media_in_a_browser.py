@@ -1,0 +1,191 @@
+"""Label Studio's own editor in a real browser: what the look calls unreadable is an error there, and only that."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from playwright.sync_api import BrowserContext, Page
+
+from labelloop.labeling.media import media_fields
+from labelloop.outputs.output import Output
+from labelloop.pictures.media.look import Looker
+from labelloop.pictures.media.verdict import Level
+from labelloop.queue import lanes
+from labelloop.spec.fetching import Private
+from labelloop.spec.folder import parse
+from labelloop.store.database import Database
+from labelloop.store.tables import outputs as output_store
+from sync.media.hold import look_at_loop
+from sync.media.watching import look_again
+from tests.support.network.media_server import Media, media
+from tests.support.review.browser import a_browser
+from tests.support.servers import LabelStudio
+from tests.support.sync_loop import SyncLoop, sync_loop
+
+PATIENCE_MS = 60_000
+YAML = """feedback_loop:
+  trigger: "model_confidence < 0.8"
+  labels: [cat, dog]
+  holdout: 0.0
+  audit: 0.0
+  learner: none
+  queue: {strategy: random, window: 50, audit: 0.0, holdout: 0.0}
+"""
+FORM = """<View>{}<Choices name="label" toName="o" choice="single-radio"><Choice value="cat"/><Choice value="dog"/>
+</Choices></View>"""
+TAGS = {
+    "Image": '<Image name="o" value="$m"/>',
+    "Audio": '<Audio name="o" value="$m"/>',
+    "Video": '<Video name="o" value="$m"/>',
+    "TimeSeries": '<TimeSeries name="o" valueType="url" value="$m" timeColumn="time" sep=",">'
+    '<Channel column="value"/></TimeSeries>',
+    "HyperText": '<HyperText name="o" valueType="url" value="$m"/>',
+    "Paragraphs": '<Paragraphs name="o" valueType="url" value="$m" layout="dialogue"/>',
+}
+ERRORS = ("There was an issue loading URL", "Error while loading audio", "Problems with parsing CSV")
+SHOWN = {
+    "Image": "[...document.querySelectorAll('img')].some(e => e.src.startsWith('blob:') && e.naturalWidth > 0)",
+    "Audio": "[...document.querySelectorAll('audio')].some(e => e.readyState > 0)",
+    "TimeSeries": "document.querySelectorAll('svg path.line, svg .channel, .htx-timeseries-channel svg').length > 0",
+    "HyperText": "document.body.innerText.includes('A page that people') || [...document.querySelectorAll('iframe')]"
+    ".some(e => e.contentDocument.body.innerText.includes('A page that people'))",
+    "Paragraphs": "document.body.innerText.includes('Good evening')",
+}
+"""Condition that holds in the page as soon as the media is there."""
+CASES = [
+    ("Image", "cors/a.png"),
+    ("Image", "echo/a.png"),
+    ("Image", "cors/a.bin"),
+    ("Image", "plain/a.png"),
+    ("Image", "wrongorigin/a.png"),
+    ("Image", "cors+404/a.png"),
+    ("Image", "cors+html/a.png"),
+    ("Image", "cors+login/a.png"),
+    ("Image", "cors/a.tiff"),
+    ("Image", "cors/a.empty"),
+    ("Image", "cors+hop/plain.png"),
+    ("Image", "plain+hop/cors.png"),
+    ("Audio", "cors/a.wav"),
+    ("Audio", "plain/a.wav"),
+    ("Audio", "cors/a.aiff"),
+    ("Audio", "cors+html/a.wav"),
+    ("TimeSeries", "plain/a.csv"),
+    ("TimeSeries", "cors+html/a.csv"),
+    ("HyperText", "cors/a.html"),
+    ("HyperText", "plain/a.html"),
+    ("Paragraphs", "cors/a.json"),
+    ("Paragraphs", "plain/a.json"),
+]
+
+
+@pytest.fixture
+def at_work(label_studio: LabelStudio) -> Iterator[BrowserContext]:
+    """A browser in which an annotator is logged in."""
+    session = label_studio.sign_up("eve@media.example.org")[1]
+    with a_browser() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_cookies(
+            [{"name": one.name, "value": str(one.value), "url": label_studio.url} for one in session.cookies.jar]
+        )
+        yield context
+        context.close()
+
+
+@pytest.fixture
+def served() -> Iterator[Media]:
+    with media() as found, media() as other:
+        found.redirect_to = f"{other.url}/plain"
+        yield found
+
+
+@pytest.mark.timeout(600)
+def test_the_look_and_the_editor_agree(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext, served: Media
+) -> None:
+    looker = Looker(Private.read("127.0.0.0/8"), label_studio.url)
+    differ = []
+    for tag in dict.fromkeys(tag for tag, _ in CASES):
+        form = FORM.format(TAGS[tag])
+        paths = [path for of, path in CASES if of == tag]
+        spec = parse(tag.lower(), YAML, form)
+        with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
+            submit(loop, {path: served.at(path) for path in paths})
+            loop.push()
+            for path in paths:
+                (field,) = media_fields(form)
+                verdict = looker.look(field, served.at(path))
+                page = at_work.new_page()
+                shown = is_shown(page, loop, path, tag)
+                if shown is not (verdict.level is not Level.UNREADABLE):
+                    differ.append((tag, path, shown, verdict))
+                page.close()
+    looker.close()
+    assert not differ
+
+
+def test_nobody_meets_a_blank_page_after_the_first_look(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext, served: Media
+) -> None:
+    spec = parse("photos", YAML, FORM.format(TAGS["Image"]))
+    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
+        settings = replace(loop.settings, fetch_private="127.0.0.0/8")
+        submit(loop, {"fine": served.at("cors/a.png"), "blank": served.at("plain/b.png")})
+        assert look_at_loop(database, settings, spec, threading.Event()).held == 1
+        loop.push()
+        assert loop.states() == {"in_review": 1, "quarantined": 1}
+        assert [task["data"]["labelloop_key"] for task in loop.tasks()] == ["fine"]
+        page = at_work.new_page()
+        assert is_shown(page, loop, "fine", "Image")
+
+        served.mended = True
+        assert look_again(database, settings, spec).released == 1
+        loop.push()
+        assert loop.states() == {"in_review": 2}
+        assert is_shown(page, loop, "blank", "Image")
+
+
+def test_a_video_of_a_format_that_the_editor_refuses_is_never_asked_for(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext, served: Media
+) -> None:
+    """The blank page is real: no error is written in it, and no request leaves the browser."""
+    form = FORM.format(TAGS["Video"])
+    spec = parse("films", YAML, form)
+    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
+        submit(loop, {"avi": served.at("cors/a.avi"), "mp4": served.at("cors/a.mp4")})
+        loop.push()
+        page = at_work.new_page()
+        for key in ("mp4", "avi"):
+            opened(page, loop, key)
+            page.wait_for_timeout(2_000)
+        assert [path for path in served.asked if "a.mp4" in path]
+        assert not [path for path in served.asked if "a.avi" in path]
+        assert not any(error in page.inner_text("body") for error in ERRORS)
+    (field,) = media_fields(form)
+    looker = Looker(Private.read("127.0.0.0/8"), label_studio.url)
+    assert looker.look(field, served.at("cors/a.avi")).level is Level.UNREADABLE
+    looker.close()
+
+
+def submit(loop: SyncLoop, addresses: dict[str, str]) -> None:
+    made = [Output(key, {"m": address}, label="cat", confidence=0.5) for key, address in addresses.items()]
+    with loop.database.transaction() as conn:
+        output_store.insert(
+            conn, loop.spec.name, [output_store.Row.of(one, lanes.place(one, loop.spec)) for one in made]
+        )
+
+
+def opened(page: Page, loop: SyncLoop, key: str) -> None:
+    page.goto(f"{loop.settings.label_studio_url}/projects/{loop.project_id}/data?task={loop.task_of(key)['id']}")
+    page.get_by_role("button", name="Submit").wait_for()
+
+
+def is_shown(page: Page, loop: SyncLoop, key: str, tag: str) -> bool:
+    """Wait until the editor either shows the media or says that it cannot."""
+    opened(page, loop, key)
+    told = " || ".join(f"document.body.innerText.includes({error!r})" for error in ERRORS)
+    page.wait_for_function(f"() => ({told}) || ({SHOWN[tag]})")
+    return not page.evaluate(f"() => {told}")
