@@ -5,28 +5,47 @@ It runs the demo in a data folder of its own, then opens Label Studio in a real 
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from marked_pictures import marked
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from console.demo import DemoOptions, run
 from console.files.templates import FOLDER, SAMPLES
+from console.local.start import EXAMPLES
 from console.local.up import Running, UpOptions
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
-from labelloop.spec.folder import load
+from labelloop.spec.folder import load, parse
+from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects
 from sync.intake import taking
 from sync.push.push import push
 
 PICTURES = Path(__file__).parent / "pictures"
+REGIONS_YAML = """feedback_loop:
+  trigger: "model_confidence < 0.8"
+  holdout: 0.0
+  audit: 0.0
+  learner: {name: none}
+"""
+REGIONS_XML = """<View>
+  <RectangleLabels name="boxes" toName="image">
+    <Label value="car" background="#1f77b4"/><Label value="person" background="#ff7f0e"/>
+    <Label value="sign" background="#2ca02c"/>
+  </RectangleLabels>
+  <Image name="image" value="$image" zoom="true" maxWidth="700px"/>
+  <View className="labelloop-why"><Header value="$labelloop_why" size="5"/></View>
+</View>"""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -54,6 +73,9 @@ def main() -> int:
             _log_in(page, running)
             _annotate(page, running)
             templates(page, running.settings)
+            many_labels(page, running.settings)
+            marked(page, running.settings)
+            regions(page, running.settings)
             _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
             _terminal(terminal, console)
@@ -84,29 +106,86 @@ def _annotate(page: Page, running: Running) -> None:
     page.screenshot(path=PICTURES / "annotator.png")
 
 
-def templates(page: Page, settings: Settings) -> None:
-    """Photograph the first task of each template whose form the pages show."""
+def many_labels(page: Page, settings: Settings) -> None:
+    """Photograph a task of a loop with 77 labels."""
+    things = ("card", "transfer", "top up", "cash", "refund", "exchange rate", "passcode")
+    fates = (
+        "lost",
+        "late",
+        "declined",
+        "fee",
+        "limit",
+        "pending",
+        "cancelled",
+        "not working",
+        "verify",
+        "abroad",
+        "other",
+    )
+    labels = [f"{thing}: {fate}" for thing in things for fate in fates]
+    spec = load(EXAMPLES / "tickets").with_labels(labels).model_copy(update={"name": "intents", "title": "Intents"})
+    shares = {"card: late": 0.48, "card: lost": 0.33, "transfer: late": 0.1, "card: other": 0.05, "refund: late": 0.04}
+    text = "I am still waiting for my card. It was ordered two weeks ago, and nobody can tell me where it is."
+    line = json.dumps({"key": "1", "data": {"text": text}, "probabilities": shares}).encode()
     with (
         Database(settings.database_url) as database,
         closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
     ):
-        for name in ("pairwise", "boxes"):
-            spec = load(FOLDER / name)
-            lines = (FOLDER / name / SAMPLES).read_bytes().splitlines()
-            with database.transaction() as conn:
-                loops.register(conn, spec)
-                taking.take(conn, spec, enumerate(lines, start=1))
-            push(database, gateway, spec, settings)
-            with database.transaction() as conn:
-                project = projects.get(conn, name)
-            assert project is not None
-            page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
-            page.get_by_role("button", name="Label All Tasks").click()
-            page.get_by_label("Submit current annotation").wait_for()
-            page.wait_for_timeout(3000)
-            last = page.locator(".labelloop-why").bounding_box()
-            bottom = 800.0 if last is None or last["y"] > 700 else last["y"] + 48
-            page.screenshot(path=PICTURES / f"{name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": bottom})
+        with database.transaction() as conn:
+            loops.register(conn, spec)
+            taking.take(conn, spec, enumerate([line], start=1))
+        push(database, gateway, spec, settings)
+        with database.transaction() as conn:
+            project = projects.get(conn, spec.name)
+        assert project is not None
+        page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
+        page.get_by_role("button", name="Label All Tasks").click()
+        page.get_by_text("card: late[1]").first.wait_for()
+        page.wait_for_timeout(3000)
+        page.screenshot(path=PICTURES / "labels.png")
+
+
+def templates(page: Page, settings: Settings) -> None:
+    """Photograph the first task of each template whose form the pages show."""
+    for name in ("pairwise", "boxes"):
+        _photograph(page, settings, load(FOLDER / name), (FOLDER / name / SAMPLES).read_bytes().splitlines())
+
+
+def regions(page: Page, settings: Settings) -> None:
+    """Photograph a form whose answer is the boxes, with those of a detector: the pictures of the template `boxes`."""
+    outputs = []
+    for line in (FOLDER / "boxes" / SAMPLES).read_bytes().splitlines():
+        sample = json.loads(line)
+        values = [region["value"] for region in sample["result"] if region["from_name"] == "boxes"]
+        boxes = [
+            {"box": [value[name] for name in ("x", "y", "width", "height")], "label": value["rectanglelabels"][0]}
+            for value in values
+        ]
+        output = {"key": sample["key"], "data": sample["data"], "label": boxes, "confidence": 0.5}
+        outputs.append(json.dumps(output).encode())
+    _photograph(page, settings, parse("regions", REGIONS_YAML, REGIONS_XML), outputs)
+
+
+def _photograph(page: Page, settings: Settings, spec: LoopSpec, lines: Sequence[bytes]) -> None:
+    """Submit these outputs and photograph the first task of the loop, down to the reason below the form."""
+    with (
+        Database(settings.database_url) as database,
+        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
+    ):
+        with database.transaction() as conn:
+            loops.register(conn, spec)
+            taking.take(conn, spec, enumerate(lines, start=1))
+        push(database, gateway, spec, settings)
+        with database.transaction() as conn:
+            project = projects.get(conn, spec.name)
+        assert project is not None
+        page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
+        page.get_by_role("button", name="Label All Tasks").click()
+        page.get_by_label("Submit current annotation").wait_for()
+        page.wait_for_timeout(3000)
+        last = page.locator(".labelloop-why").bounding_box()
+        bottom = 800.0 if last is None or last["y"] > 700 else last["y"] + 48
+        page.screenshot(path=PICTURES / f"{spec.name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": bottom})
 
 
 def _review(page: Page, running: Running) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from labelloop.answers import error_rate, measures
@@ -119,7 +120,7 @@ def _reviewed(
 
 
 def _left_out(rows: LeftOut) -> Report:
-    return {"without_label": rows.without_label, "unknown_stratum": rows.unknown_stratum, "repeats": rows.repeats}
+    return asdict(rows)
 
 
 def _sentences(report: Report) -> Iterable[str]:
@@ -215,6 +216,11 @@ def _about_left_out(report: Report) -> Iterable[str]:
         yield (
             f"{_count(left['unknown_stratum'], 'held-out output is', 'held-out outputs are')} left out: it was not yet "
             "stored on arrival whether the trigger sends them."
+        )
+    if left["chosen_by_people"]:
+        yield (
+            f"{_count(left['chosen_by_people'], 'output is', 'outputs are')} left out: people answered them in Label "
+            "Studio before labelloop chose any, so chance did not choose them."
         )
     if left["without_label"]:
         yield f"{_count(left['without_label'], 'output is', 'outputs are')} left out: the pipeline gave no label."

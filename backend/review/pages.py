@@ -15,6 +15,7 @@ from backend.report import words
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
+from backend.report.people import people_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
 from backend.review import charts, logins
@@ -51,6 +52,7 @@ def _add_reports(bp: Blueprint, reports: _Reports) -> None:
     bp.add_url_rule("/", "overview", reports.overview)
     bp.add_url_rule("/loops/<loop>", "loop", reports.loop)
     bp.add_url_rule("/loops/<loop>/corrections", "corrections", reports.corrections)
+    bp.add_url_rule("/loops/<loop>/people", "people", reports.people)
     bp.add_url_rule("/runs/<run_id>", "run", reports.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", reports.progress)
     bp.add_url_rule("/versions/<version_id>", "version", reports.version)
@@ -88,6 +90,11 @@ class _Reports:
     def corrections(self, loop: str) -> str:
         report = self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
         return render_template("review/corrections.html", c=report)
+
+    def people(self, loop: str) -> str:
+        known = identity()
+        report = self._ask(lambda conn: people_report(conn, loop, "" if known is None else known.name))
+        return render_template("review/people.html", **report)
 
     def run(self, run_id: str) -> str:
         url = self._settings.label_studio_url

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
+from labelloop.labeling.choices import choices_of
 from labelloop.labeling.config import SHOWN_STEPS, LabelingConfig
-from labelloop.labeling.controls import KINDS, Kind, choices_of, fault
+from labelloop.labeling.controls import KINDS, Kind, fault
 from labelloop.labeling.form_xml import Places, editor_reads, fields_of, read_xml, renamed
 
 MAX_LABELS = 5_000

@@ -1,8 +1,9 @@
 """Check that a result in Label Studio's format fits the form, at intake, while its sender can still correct it.
 
-A result is refused exactly if Label Studio refuses it as a prediction (the SDK's LabelInterface.validate_prediction,
-2.1, which its server calls). An annotator may correct the rest. For controls whose answers labelloop does not read,
-only the names and the type are checked; Label Studio checks the others.
+A result is refused if Label Studio refuses it as a prediction (the SDK's LabelInterface.validate_prediction, 2.1, which
+its server calls). An annotator may correct the rest, except regions of an image that nobody could see or move
+(labelloop/outputs/drawn.py). For controls whose answers labelloop does not read, only the names and the type are
+checked; Label Studio checks the others.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from typing import Any
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import PATH, ControlTag
+from labelloop.labeling.controls import PATH, SHAPES, ControlTag
 from labelloop.reading.nearest import did_you_mean
 
 RELATION = "relation"
 DIRECTIONS = ("left", "right", "bi")
+DRAWN = {shape.lower() for shape in SHAPES}
 GEOMETRY = ("rectangle", "polygon", "ellipse", "keypoint", "brush", "bitmask", "vector")
 """Types of regions that may share their id with a region of Labels, which then has no start and no end."""
 Among = tuple[Collection[str], Sequence[str]]
@@ -47,13 +49,22 @@ def check(result: Sequence[Mapping[str, Any]], config: LabelingConfig) -> None:
         if kind != tag and not (tag == "labels" and kind.endswith(tag)):
             raise InvalidOutput(f"{path}.type", f"{control.tag} {control.name!r} gives regions of the type {tag!r}")
         read = _VALUES.get(tag) if kind == tag else None
+        shape = kind.removesuffix("labels") if control.over == "Image" else None
         if read is not None:
             value, below = region["value"], f"{path}.value"
             if isinstance(value.get(control.name), dict):  # Label Studio checks this in place of the value around it
                 value, below = value[control.name], f"{below}.{control.name}"
             read(below, control, value)
-            if tag == "labels" and not _shares_id(region, result):
-                _ends(below, value)
+            if tag == "labels":
+                shape = _shape_beside(region, result)
+                if shape is None:
+                    _ends(below, value)
+        elif shape in DRAWN and kind.endswith("labels"):
+            _texts(f"{path}.value.{kind}", _list(f"{path}.value.{kind}", region["value"].get(kind)), _among(control))
+        if shape in DRAWN:
+            from labelloop.outputs import drawn  # with numpy, which clients do without
+
+            drawn.check(path, control, region, shape)
 
 
 def _relation(path: str, relation: Mapping[str, Any], result: Sequence[Mapping[str, Any]]) -> None:
@@ -118,10 +129,11 @@ _VALUES: Mapping[str, Callable[[str, ControlTag, Mapping[str, Any]], None]] = {
 }
 
 
-def _shares_id(region: Mapping[str, Any], result: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether there is a shape with the same id as these labels."""
+def _shape_beside(region: Mapping[str, Any], result: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the type of the shape with the same id as these labels; None if there is none."""
     id_ = region.get("id")
-    return id_ is not None and any(r.get("id") == id_ and r["type"].lower() in GEOMETRY for r in result)
+    types = (one["type"].lower() for one in result if id_ is not None and one.get("id") == id_)
+    return next((type_ for type_ in types if type_ in GEOMETRY), None)
 
 
 def _among(control: ControlTag) -> Among:

@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from labelloop.errors import InvalidOutput
 
@@ -24,19 +24,31 @@ UNKEPT = re.compile("[\0\ud800-\udfff]")
 """Characters that Postgres stores in no text: NUL, and half of a surrogate pair."""
 
 
-def loads(raw: bytes) -> Any:
+class Limits(NamedTuple):
+    """Largest number of bytes of a text, and of values and keys in it."""
+
+    bytes_: int = MAX_BYTES
+    nodes: int = MAX_NODES
+
+
+OF_OUTPUTS = Limits()
+OF_ANSWERS = Limits(16 << 20, 2_000_000)
+"""Limits of an answer that is read back from its text: a mask that a person drew on a large picture is long."""
+
+
+def loads(raw: bytes, limits: Limits = OF_OUTPUTS) -> Any:
     """Return the value of `raw`. Raises InvalidOutput.
 
-    It refuses NaN and infinity, integers beyond 64 bits, NUL, lone surrogates and duplicate keys. The limits are
-    MAX_BYTES, MAX_DEPTH levels, and MAX_NODES values and keys.
+    It refuses NaN and infinity, integers beyond 64 bits, NUL, lone surrogates and duplicate keys, more than MAX_DEPTH
+    levels, and what is larger than the limits.
     """
-    if len(raw) > MAX_BYTES:
-        raise InvalidOutput("", f"{len(raw)} bytes; an output has at most {MAX_BYTES}", status=413)
+    if len(raw) > limits.bytes_:
+        raise InvalidOutput("", f"{len(raw)} bytes; an output has at most {limits.bytes_}", status=413)
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as exc:
         raise InvalidOutput("", f"is not UTF-8: byte {exc.start} ({exc.reason})") from None
-    _refuse_depth(raw)
+    _refuse_depth(raw, limits)
     try:
         value = _DECODER.decode(text)
     except json.JSONDecodeError as exc:
@@ -44,8 +56,8 @@ def loads(raw: bytes) -> Any:
     except _Bad:
         raise _first_bad(text) from None
     # Below these sizes, and without an escape, there is nothing that the walk could find.
-    if len(raw) > MAX_NODES or b"\\u" in raw:
-        _walk(value)
+    if len(raw) > limits.nodes or b"\\u" in raw:
+        _walk(value, limits)
     return value
 
 
@@ -79,7 +91,7 @@ def _plain_of(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
-def _refuse_depth(raw: bytes) -> None:
+def _refuse_depth(raw: bytes, limits: Limits) -> None:
     """Refuse, before reading, a text that nests too deeply or opens more lists and objects than there may be values."""
     if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
         return
@@ -90,13 +102,13 @@ def _refuse_depth(raw: bytes) -> None:
             depth, opened = depth + 1, opened + 1
             if depth > MAX_DEPTH:
                 raise InvalidOutput("", f"is nested more than {MAX_DEPTH} deep")
-            if opened > MAX_NODES:
-                raise _too_many()
+            if opened > limits.nodes:
+                raise _too_many(limits)
         elif first in b"]}":
             depth -= 1
 
 
-def _walk(value: Any) -> None:
+def _walk(value: Any, limits: Limits) -> None:
     """Refuse NUL, surrogates and too many nodes. The bytes bound the breadth, and the scan bounds the depth."""
     nodes = 1
     stack: list[tuple[str, Any]] = [("", value)]
@@ -104,8 +116,8 @@ def _walk(value: Any) -> None:
         path, node = stack.pop()
         if isinstance(node, dict | list):
             nodes += len(node) * (2 if isinstance(node, dict) else 1)
-            if nodes > MAX_NODES:
-                raise _too_many()
+            if nodes > limits.nodes:
+                raise _too_many(limits)
         if isinstance(node, str):
             _refuse_text(path, node)
         elif isinstance(node, dict):
@@ -126,8 +138,8 @@ def _refuse_text(path: str, text: str) -> None:
     raise InvalidOutput(path, "holds half of a surrogate pair (\\ud800 to \\udfff)")
 
 
-def _too_many() -> InvalidOutput:
-    return InvalidOutput("", f"more than {MAX_NODES} values")
+def _too_many(limits: Limits) -> InvalidOutput:
+    return InvalidOutput("", f"more than {limits.nodes} values")
 
 
 class _Bad(Exception):

@@ -14,7 +14,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import date, form, label, labels, number, order, other, regions, spans, text
+from labelloop.labeling.kinds import (
+    date,
+    form,
+    label,
+    labels,
+    marks,
+    number,
+    order,
+    other,
+    regions,
+    relations,
+    segments,
+    spans,
+    text,
+    tracks,
+)
 from labelloop.labeling.kinds.marked import Geometry
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
@@ -63,6 +78,10 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
         Kind.ORDER: order,
         Kind.DATE: date,
         Kind.REGIONS: regions,
+        Kind.RELATIONS: relations,
+        Kind.SEGMENTS: segments,
+        Kind.MARKS: marks,
+        Kind.TRACKS: tracks,
         Kind.FORM: form,
     }.items()
 }

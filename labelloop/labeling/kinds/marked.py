@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from labelloop.labeling import kinds
@@ -44,6 +45,8 @@ class Geometry:
     """Return the middle of several geometries that are pairwise similar, such as the median of boxes."""
     example: str
     """A region as a message shows it."""
+    table: Callable[[Sequence[Region], Sequence[Region]], npt.NDArray[np.float64]] | None = None
+    """Return `similarity` of each two regions at once, where that is faster; below SAME it may be 0."""
 
 
 class Pair(NamedTuple):
@@ -92,7 +95,7 @@ def nearest(geometry: Geometry, control: ControlTag, answer: str) -> str:
 
 def _checked(geometry: Geometry, control: ControlTag, region: Mapping[str, Any]) -> Region:
     checked = geometry.read({name: value for name, value in region.items() if name not in (LABEL, WITH)})
-    if control.labels or LABEL in region:
+    if LABEL in region or (control.labels and not control.shapes):  # Labels may be left out beside a shape
         label = region.get(LABEL)
         if not isinstance(label, str):
             raise ValueError(f"each region has a label, such as {geometry.example}; one is {str(region)[:80]}")
@@ -108,7 +111,7 @@ def paired(geometry: Geometry, one: Sequence[Region], other: Sequence[Region]) -
     """Return the pairs of equal regions: the same label, and a similarity of at least SAME."""
     if not one or not other:
         return []
-    table = np.array([[_similarity(geometry, first, second) for second in other] for first in one])
+    table = _table(geometry, one, other)
     rows, columns = linear_sum_assignment(table, maximize=True)
     return [
         Pair(int(row), int(column), float(table[row, column]))
@@ -117,12 +120,14 @@ def paired(geometry: Geometry, one: Sequence[Region], other: Sequence[Region]) -
     ]
 
 
-def _similarity(geometry: Geometry, one: Region, other: Region) -> float:
-    """Return the similarity; 0 below SAME, so that such a pair is never preferred to one that counts."""
-    if one.get(LABEL) != other.get(LABEL):
-        return 0.0
-    found = geometry.similarity(one, other)
-    return found if found >= SAME else 0.0
+def _table(geometry: Geometry, one: Sequence[Region], other: Sequence[Region]) -> npt.NDArray[np.float64]:
+    """Return the similarities, 0 below SAME, so that such a pair is never preferred to one that counts."""
+    if geometry.table is not None:
+        table = geometry.table(one, other)
+    else:
+        table = np.array([[geometry.similarity(first, second) for second in other] for first in one])
+    labels = (np.array([region.get(LABEL) for region in regions], dtype=object) for regions in (one, other))
+    return np.where(np.equal.outer(*labels).astype(bool) & (table >= SAME), table, 0.0)
 
 
 def agreed(geometry: Geometry, control: ControlTag, answers: Sequence[str]) -> tuple[str | None, float]:

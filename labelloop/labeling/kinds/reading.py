@@ -30,6 +30,6 @@ def json_of(answer: object) -> Any:
     if not isinstance(answer, str):
         return answer
     try:
-        return strict_json.loads(answer.encode())
+        return strict_json.loads(answer.encode(), strict_json.OF_ANSWERS)
     except (InvalidOutput, UnicodeEncodeError) as exc:
         raise ValueError(f"is not JSON: {exc}") from None

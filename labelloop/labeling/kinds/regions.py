@@ -1,30 +1,62 @@
 """Regions of an image: a JSON list of objects, sorted. Coordinates are in percent of the image, 0 to 100.
 
-{"box":[x,y,width,height],"label":"car"}, with "rotation" in degrees clockwise around the top left corner if it is not 0
+[{"box":[10,20,30,40],"label":"car"},{"label":"road","polygon":[[0,60],[100,60],[50,99]]}]
 
-labelloop/labeling/kinds/marked.py says how regions are compared, and what people agree on.
+labelloop/labeling/geometry/shapes.py lists the shapes, similar.py beside it says how regions are compared, and
+labelloop/labeling/kinds/marked.py what people agree on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
+from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds import label, marked
-from labelloop.labeling.kinds.marked import Geometry, Region
+from labelloop.labeling.geometry import shapes, similar
+from labelloop.labeling.kinds import marked
+from labelloop.labeling.kinds.marked import SAME, Geometry
+from labelloop.reading import paths
 
-DIGITS = 4
-"""Decimals of a coordinate: a hundredth of a pixel in an image of 10,000."""
+SHAPE_OF_TAG = {
+    "Rectangle": "box",
+    "Polygon": "polygon",
+    "Ellipse": "ellipse",
+    "KeyPoint": "point",
+    "Vector": "line",
+    "Brush": "mask",
+    "Bitmask": "mask",
+    "MagicWand": "mask",
+}
+"""Shape that each tag draws; a tag with labels, such as RectangleLabels, draws the same one."""
+GEOMETRY = Geometry(
+    shapes.read,
+    similar.similarity,
+    similar.middle,
+    shapes.EXAMPLE,
+    table=lambda ones, others: similar.table(ones, others, SAME),
+)
+
+
+def shapes_of(control: ControlTag) -> tuple[str, ...]:
+    """Return the shapes that people can draw with this control; all of them if it is not known."""
+    tags = [control.tag.removesuffix("Labels"), *(one.tag for one in control.shapes)]
+    return tuple(dict.fromkeys(SHAPE_OF_TAG[tag] for tag in tags if tag in TAGS)) or tuple(shapes.SHAPES)
 
 
 def canonical(control: ControlTag, answer: object) -> str:
-    return marked.canonical(GEOMETRY, control, answer)
+    drawn, found = shapes_of(control), marked.read(GEOMETRY, answer)
+    for region in found:
+        if (shape := shapes.shape_of(region)) not in drawn:
+            raise ValueError(f"{control.words} draws a {' or a '.join(drawn)}, and not a {shape}")
+    return marked.canonical(GEOMETRY, control, found)
 
 
 def nearest(control: ControlTag, answer: str) -> str:
-    return marked.nearest(GEOMETRY, control, answer)
+    """Return the answer without the regions that the form cannot draw, or whose labels it does not have."""
+    drawn = shapes_of(control)
+    kept = [region for region in marked.read(GEOMETRY, answer) if shapes.shape_of(region) in drawn]
+    return marked.nearest(GEOMETRY, control, marked.write(kept))
 
 
 def agreed(control: ControlTag, answers: Sequence[str], tolerance: float | None) -> tuple[str | None, float]:
@@ -43,27 +75,9 @@ def labels_in(control: ControlTag, answer: str) -> tuple[str, ...]:
     return marked.labels_in(GEOMETRY, answer)
 
 
-fits = label.fits
-
-
-def _read(region: Mapping[str, Any]) -> Region:
-    match region:
-        case {"box": [x, y, width, height]} if all(type(n) in (int, float) for n in (x, y, width, height)):
-            if width <= 0 or height <= 0 or x < 0 or y < 0 or x + width > 100.001 or y + height > 100.001:
-                raise ValueError(f"a box lies within the image, from 0 to 100 percent; one is {region['box']}")
-            return {"box": [round(float(n), DIGITS) for n in (x, y, width, height)]}
-    raise ValueError(f"a region is an object such as {GEOMETRY.example}; one is {str(region)[:80]}")
-
-
-def _similarity(one: Region, other: Region) -> float:
-    """Return the intersection over union."""
-    (x, y, w, h), (u, v, a, b) = one["box"], other["box"]
-    both = max(0.0, min(x + w, u + a) - max(x, u)) * max(0.0, min(y + h, v + b) - max(y, v))
-    return float(both / (w * h + a * b - both))
-
-
-def _middle(regions: Sequence[Region]) -> Region:
-    return {"box": [median(numbers) for numbers in zip(*(one["box"] for one in regions), strict=True)]}
-
-
-GEOMETRY = Geometry(_read, _similarity, _middle, '{"box":[10,20,30,40],"label":"car"}')
+def fits(control: ControlTag, answer: str, data: Mapping[str, Any]) -> None:
+    """Raise ValueError if a region is on a page that the item does not have."""
+    last = max((region.get("page", 0) for region in marked.read(GEOMETRY, answer)), default=0)
+    pages = paths.value_at(data, control.data_field) if control.data_field else None
+    if last and isinstance(pages, list) and last >= len(pages):
+        raise ValueError(f"a region is on page {last}, counted from 0; {control.data_field} has {len(pages)}")

@@ -36,7 +36,7 @@ FORMS["generated"] = generate_form(["a", "b"], ["approval", "correction", "comme
 
 
 MANY = [str(i) for i in range(12)]
-FORMS["many"] = generate_form(MANY, ["approval", "correction", "comment"], {"text": "$text"})
+FORMS["many"] = generate_form(MANY, ["approval", "correction", "comment"], {"text": "$text"}, former=True)
 
 
 def config(form: str) -> LabelingConfig:
@@ -214,7 +214,7 @@ def test_a_guess_that_stood_in_the_correction_is_kept_by_a_reject_and_not_by_an_
 
 
 def test_an_answer_by_a_key_counts_beside_a_control_that_the_form_has_no_more() -> None:
-    form = LabelingConfig.parse(generate_form(MANY, ["correction"], {"text": "$text"}))
+    form = LabelingConfig.parse(generate_form(MANY, ["correction"], {"text": "$text"}, former=True))
     old = {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["hm"]}}
     for name in ("quick", "correction"):
         result = [{"from_name": name, "to_name": "text", "type": "choices", "value": {"choices": ["3"]}}, old]

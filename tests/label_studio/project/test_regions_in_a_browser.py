@@ -1,0 +1,305 @@
+"""Regions of images in Label Studio's own editor: people draw them, and the answer in Postgres is what they drew.
+
+The editor also opens our prelabels, as regions that a person can move.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import BrowserContext, Page, Response
+
+from labelloop.labeling import kinds
+from labelloop.labeling.geometry import masks, shapes, similar
+from labelloop.outputs.output import Output
+from labelloop.queue import lanes
+from labelloop.spec.folder import parse
+from labelloop.spec.loop import LoopSpec
+from labelloop.store.database import Database
+from labelloop.store.tables import outputs as output_store
+from tests.support.data.regions import SPLIT, editor_results, form
+from tests.support.review.browser import a_browser
+from tests.support.servers import LabelStudio
+from tests.support.sync_loop import SyncLoop, sync_loop
+
+PATIENCE_MS = 60_000
+YAML = """feedback_loop:
+  trigger: "model_confidence < 0.8"
+  holdout: 0.0
+  audit: 0.0
+  learner: {name: none}
+  queue: {strategy: random, window: 50, audit: 0.0, holdout: 0.0}
+"""
+WIDTH, HEIGHT = 800, 500
+Place = tuple[float, float]
+
+
+def picture(width: int, height: int) -> str:
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), (230, 230, 230)).save(out, "PNG")
+    return "data:image/png;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def loop_of(name: str, xml: str) -> LoopSpec:
+    return parse(name, YAML, xml)
+
+
+@pytest.fixture
+def at_work(label_studio: LabelStudio) -> Iterator[BrowserContext]:
+    """A browser in which an annotator is logged in."""
+    session = label_studio.sign_up("eve@regions.example.org")[1]
+    with a_browser() as browser:
+        context = browser.new_context(viewport={"width": 1440, "height": 1000})
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_cookies(
+            [{"name": one.name, "value": str(one.value), "url": label_studio.url} for one in session.cookies.jar]
+        )
+        yield context
+        context.close()
+
+
+def submit(loop: SyncLoop, key: str, label: Any, size: tuple[int, int] = (WIDTH, HEIGHT)) -> None:
+    text = None if label is None else kinds.canonical(loop.spec.config.answer, label)
+    output = Output(key=key, data={"image": picture(*size)}, confidence=0.5, label=text)
+    with loop.database.transaction() as conn:
+        output_store.insert(conn, loop.spec.name, [output_store.Row.of(output, lanes.place(output, loop.spec))])
+
+
+class Canvas:
+    """The picture in the editor of one task; places are in percent of it."""
+
+    def __init__(self, page: Page, loop: SyncLoop, key: str, size: tuple[int, int]) -> None:
+        self.page = page
+        page.goto(f"{loop.settings.label_studio_url}/projects/{loop.project_id}/data?task={loop.task_of(key)['id']}")
+        page.get_by_role("button", name="Submit").wait_for()
+        image = page.locator(".lsf-image img").first
+        image.wait_for()
+        page.wait_for_function("() => document.querySelector('.lsf-image img').naturalWidth > 1")
+        page.locator(".konvajs-content canvas").first.wait_for()
+        page.wait_for_timeout(1_500)  # the editor fits the picture into the page after it has loaded
+        box = image.bounding_box()
+        assert box is not None
+        self.left, self.top, self.width, self.height = box["x"], box["y"], box["width"], box["height"]
+        assert self.width / self.height == pytest.approx(size[0] / size[1], rel=0.02)
+
+    def at(self, place: Place) -> Place:
+        return self.left + self.width * place[0] / 100, self.top + self.height * place[1] / 100
+
+    def drag(self, *places: Place) -> None:
+        self.page.mouse.move(*self.at(places[0]))
+        self.page.mouse.down()
+        for place in places[1:]:
+            self.page.mouse.move(*self.at(place), steps=12)
+        self.page.mouse.up()
+        self.page.wait_for_timeout(500)
+
+    def click(self, *places: Place) -> None:
+        for place in places:
+            self.page.mouse.move(*self.at(place))
+            self.page.mouse.down()
+            self.page.mouse.up()
+            self.page.wait_for_timeout(400)
+
+    def posted(self) -> list[Any]:
+        """Return the result that the editor sends when Submit is pressed."""
+
+        def is_ours(response: Response) -> bool:
+            return response.request.method == "POST" and "/annotations" in response.url
+
+        with self.page.expect_response(is_ours) as response:
+            self.page.get_by_role("button", name="Submit").click()
+        assert response.value.status == 201
+        return list(response.value.json()["result"])
+
+
+def answer_of(loop: SyncLoop, key: str) -> Any:
+    """The answer that is in Postgres after a pull."""
+    loop.pull()
+    rows = loop.sql(
+        "select a.label, f.approval, f.prelabel_kept from answers a join outputs o on o.id = a.output_id"
+        " join feedback f on f.model_output_id = o.id where o.loop = %(loop)s and o.key = %(key)s",
+        loop=loop.spec.name,
+        key=key,
+    )
+    assert len(rows) == 1
+    return rows[0]
+
+
+def rotated(canvas: Canvas) -> None:
+    canvas.page.keyboard.press("1")
+    canvas.drag((20, 30), (60, 70))
+    canvas.page.keyboard.press("Escape")
+    canvas.click((40, 50))
+    x, y = canvas.at((40, 30))
+    canvas.page.mouse.move(x, y - 50, steps=3)  # the handle that turns a box
+    canvas.page.mouse.down()
+    canvas.page.mouse.move(x + 60, y - 30, steps=10)
+    canvas.page.mouse.move(x + 100, y + 10, steps=10)
+    canvas.page.mouse.up()
+    canvas.page.wait_for_timeout(500)
+
+
+def stroke(canvas: Canvas) -> None:
+    canvas.page.keyboard.press("1")
+    canvas.drag((20, 20), (60, 60), (30, 70))
+
+
+def corners(canvas: Canvas) -> None:
+    canvas.page.keyboard.press("2")
+    canvas.click((20, 20), (60, 25), (50, 70), (25, 60), (20, 20))
+
+
+def ring(canvas: Canvas) -> None:
+    canvas.page.keyboard.press("1")
+    canvas.drag((50, 50), (65, 70))
+
+
+def spot(canvas: Canvas) -> None:
+    canvas.page.keyboard.press("1")
+    canvas.click((33, 44))
+
+
+def way(canvas: Canvas) -> None:
+    canvas.page.keyboard.press("1")
+    canvas.click((20, 20), (50, 30), (70, 70))
+    canvas.page.keyboard.press("Escape")
+
+
+DRAWN: dict[str, tuple[str, Callable[[Canvas], None]]] = {
+    "rectangle": ("RectangleLabels", rotated),
+    "polygon": ("PolygonLabels", corners),
+    "ellipse": ("EllipseLabels", ring),
+    "keypoint": ("KeyPointLabels", spot),
+    "brush": ("BrushLabels", stroke),
+    "bitmask": ("BitmaskLabels", stroke),
+    "vector": ("VectorLabels", way),
+}
+
+
+def test_what_people_draw_is_the_answer(database: Database, label_studio: LabelStudio, at_work: BrowserContext) -> None:
+    """Each shape is drawn with a mouse; the entries have the parts of those in tests/support/data."""
+    page = at_work.new_page()
+    kept = editor_results()
+    found: dict[str, Any] = {}
+    for name, (tag, act) in DRAWN.items():
+        with sync_loop(database, label_studio.url, label_studio.token, of=loop_of(name, form(tag).xml)) as loop:
+            submit(loop, name, None)
+            loop.push()
+            canvas = Canvas(page, loop, name, (WIDTH, HEIGHT))
+            act(canvas)
+            [entry] = canvas.posted()
+            assert entry.keys() == kept[name][0].keys()
+            assert entry["value"].keys() == kept[name][0]["value"].keys()
+            [found[name]] = json.loads(answer_of(loop, name)["label"])
+    near = dict.fromkeys(("rel", "abs"), 0.03)  # a drag may begin some pixels late
+    assert found["rectangle"]["box"][2:] == pytest.approx([40, 40], abs=3)
+    assert found["rectangle"]["rotation"] == pytest.approx(50, abs=20)
+    assert found["rectangle"]["size"] == [WIDTH, HEIGHT]
+    assert similar.similarity(found["polygon"], {"polygon": [[20, 20], [60, 25], [50, 70], [25, 60]]}) == pytest.approx(
+        1, **near
+    )
+    assert found["ellipse"]["ellipse"] == pytest.approx([50, 50, 15, 20], abs=3)
+    assert found["keypoint"]["point"] == pytest.approx([33, 44], abs=1)
+    for name in ("brush", "bitmask"):
+        mask = masks.of_runs(*found[name]["mask"])
+        left, top, right, bottom = masks.box_of(mask)
+        assert (left, top) == pytest.approx((20, 20), abs=6)
+        assert (right, bottom) == pytest.approx((60, 70), abs=6)
+        assert 0.01 < masks.pixels_of(mask) / (WIDTH * HEIGHT) < 0.2
+    assert found["vector"]["line"][-1] == pytest.approx([70, 70], abs=1)
+    assert {found[name]["label"] for name in DRAWN} == {"car", "sign"}
+
+
+MASK = masks.of_outline(np.array([[30, 30], [70, 30], [50, 80]], dtype=float), WIDTH, HEIGHT)
+PRELABELS: dict[str, tuple[str, dict[str, Any], Place, tuple[Place, ...]]] = {
+    "box": ("RectangleLabels", {"box": [20, 20, 30, 30]}, (35, 35), ((35, 35), (55, 45))),
+    "turned": (
+        "RectangleLabels",
+        {"box": [30, 20, 30, 30], "rotation": 20, "size": [WIDTH, HEIGHT]},
+        (42, 38),
+        ((42, 38), (52, 48)),
+    ),
+    "polygon": ("PolygonLabels", {"polygon": [[20, 20], [50, 20], [35, 50]]}, (35, 28), ((35, 28), (50, 40))),
+    "ellipse": ("EllipseLabels", {"ellipse": [40, 40, 10, 15]}, (40, 40), ((40, 40), (55, 50))),
+    "point": ("KeyPointLabels", {"point": [33.3333, 66.6667]}, (33.3333, 66.6667), ((33.3333, 66.6667), (45, 50))),
+    "mask": ("BrushLabels", {"mask": [WIDTH, HEIGHT, masks.runs_of(MASK)]}, (50, 40), ()),
+    "bitmask": ("BitmaskLabels", {"mask": [WIDTH, HEIGHT, masks.runs_of(MASK)]}, (50, 40), ()),
+    "line": ("VectorLabels", {"line": [[20, 20], [50, 30], [70, 70]], "size": [WIDTH, HEIGHT]}, (50, 30), ()),
+}
+
+
+def test_prelabels_open_as_regions_that_a_person_keeps_or_moves(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext
+) -> None:
+    page = at_work.new_page()
+    for name, (tag, region, middle, way) in PRELABELS.items():
+        with sync_loop(database, label_studio.url, label_studio.token, of=loop_of(name, form(tag).xml)) as loop:
+            answer = [{**region, "label": "sign"}]
+            text = kinds.canonical(loop.spec.config.answer, answer)
+            submit(loop, "kept", answer)
+            submit(loop, "moved", answer)
+            loop.push()
+            result = Canvas(page, loop, "kept", (WIDTH, HEIGHT)).posted()
+            assert [entry["origin"] for entry in result] == ["prediction"]
+            assert answer_of(loop, "kept") == {"label": text, "approval": True, "prelabel_kept": True}, name
+            if not way:
+                continue
+            canvas = Canvas(page, loop, "moved", (WIDTH, HEIGHT))
+            canvas.click(middle)
+            canvas.drag(*way)
+            assert [entry["origin"] for entry in canvas.posted()] == ["prediction-changed"], name
+            moved = answer_of(loop, "moved")
+            assert (moved["approval"], moved["prelabel_kept"]) == (False, False)
+            [there], [before] = json.loads(moved["label"]), json.loads(text)
+            by = [(b - a) for a, b in zip(centre(before), centre(there), strict=True)]
+            assert by == pytest.approx([b - a for a, b in zip(*way, strict=True)], abs=2), name
+
+
+def centre(region: dict[str, Any]) -> list[float]:
+    if "point" in region:
+        return list(region["point"])
+    outline = similar.outline_of(region)
+    return [float((outline[:, i].min() + outline[:, i].max()) / 2) for i in (0, 1)]
+
+
+def test_labels_beside_shapes_and_answers_about_a_region_come_back(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext
+) -> None:
+    answer = [
+        {"box": [20, 20, 30, 30], "label": label, "with": {"transcription": "B 1", "quality": "bad"}}
+        for label in ("car", "sign")
+    ] + [{"polygon": [[60, 60], [70, 60], [65, 75]]}]
+    spec = parse("split", YAML.replace("feedback_loop:", "feedback_loop:\n  answer: [label]"), SPLIT)
+    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
+        submit(loop, "kept", answer)
+        loop.push()
+        result = Canvas(at_work.new_page(), loop, "kept", (WIDTH, HEIGHT)).posted()
+        assert {entry["origin"] for entry in result} == {"prediction"}
+        text = kinds.canonical(spec.config.answer, answer)
+        assert answer_of(loop, "kept") == {"label": text, "approval": True, "prelabel_kept": True}
+
+
+def test_a_brushed_person_on_a_picture_of_twelve_million_pixels_is_an_answer(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext
+) -> None:
+    with sync_loop(
+        database, label_studio.url, label_studio.token, of=loop_of("large", form("BrushLabels").xml)
+    ) as loop:
+        submit(loop, "person", None, (4000, 3000))
+        loop.push()
+        canvas = Canvas(at_work.new_page(), loop, "person", (4000, 3000))
+        canvas.page.keyboard.press("1")
+        canvas.drag((50, 10), (50, 90), (35, 40), (65, 40), (30, 85), (70, 85))
+        [entry] = canvas.posted()
+        assert (entry["original_width"], entry["original_height"]) == (4000, 3000)
+        [region] = json.loads(answer_of(loop, "person")["label"])
+        assert region["mask"][:2] == [4000, 3000]
+        assert shapes.read({"mask": region["mask"]}) == {"mask": region["mask"]}
+        assert masks.pixels_of(masks.of_runs(*region["mask"])) > 100_000
