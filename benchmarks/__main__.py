@@ -14,6 +14,7 @@ import httpx
 import psycopg
 
 from benchmarks import (
+    adopt,
     answering,
     diverse,
     intake,
@@ -36,6 +37,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "kafka": kafka.measure,
     "push": push.measure,
     "pull": pull.measure,
+    "adopt": adopt.measure,
     "submit": submit.measure,
     "predict": predict.measure,
     "memory": memory.measure,
@@ -46,7 +48,7 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "renewal": renewal.measure,
     "answering": answering.measure,
 }
-NEED_LABEL_STUDIO = {"push", "pull", "submit", "memory", "renewal"}
+NEED_LABEL_STUDIO = {"adopt", "push", "pull", "submit", "memory", "renewal"}
 
 
 @click.command()

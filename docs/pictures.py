@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+from marked_pictures import marked
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from console.demo import DemoOptions, run
 from console.files.templates import FOLDER, SAMPLES
+from console.local.start import EXAMPLES
 from console.local.up import Running, UpOptions
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
@@ -71,6 +73,8 @@ def main() -> int:
             _log_in(page, running)
             _annotate(page, running)
             templates(page, running.settings)
+            many_labels(page, running.settings)
+            marked(page, running.settings)
             regions(page, running.settings)
             _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
@@ -100,6 +104,45 @@ def _annotate(page: Page, running: Running) -> None:
     page.get_by_role("button", name="Label All Tasks").click()
     page.wait_for_timeout(6000)
     page.screenshot(path=PICTURES / "annotator.png")
+
+
+def many_labels(page: Page, settings: Settings) -> None:
+    """Photograph a task of a loop with 77 labels."""
+    things = ("card", "transfer", "top up", "cash", "refund", "exchange rate", "passcode")
+    fates = (
+        "lost",
+        "late",
+        "declined",
+        "fee",
+        "limit",
+        "pending",
+        "cancelled",
+        "not working",
+        "verify",
+        "abroad",
+        "other",
+    )
+    labels = [f"{thing}: {fate}" for thing in things for fate in fates]
+    spec = load(EXAMPLES / "tickets").with_labels(labels).model_copy(update={"name": "intents", "title": "Intents"})
+    shares = {"card: late": 0.48, "card: lost": 0.33, "transfer: late": 0.1, "card: other": 0.05, "refund: late": 0.04}
+    text = "I am still waiting for my card. It was ordered two weeks ago, and nobody can tell me where it is."
+    line = json.dumps({"key": "1", "data": {"text": text}, "probabilities": shares}).encode()
+    with (
+        Database(settings.database_url) as database,
+        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
+    ):
+        with database.transaction() as conn:
+            loops.register(conn, spec)
+            taking.take(conn, spec, enumerate([line], start=1))
+        push(database, gateway, spec, settings)
+        with database.transaction() as conn:
+            project = projects.get(conn, spec.name)
+        assert project is not None
+        page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
+        page.get_by_role("button", name="Label All Tasks").click()
+        page.get_by_text("card: late[1]").first.wait_for()
+        page.wait_for_timeout(3000)
+        page.screenshot(path=PICTURES / "labels.png")
 
 
 def templates(page: Page, settings: Settings) -> None:

@@ -22,6 +22,7 @@ from labelloop.queue.order import MAX_BATCH
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
+from sync.adopting.adopt import take_newcomers
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
 from sync.intake import outbox
 from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
@@ -117,6 +118,8 @@ class SyncJobs:
         try:
             if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
                 self._answered_at[spec.name] = time.monotonic()
+            if full:
+                take_newcomers(self.database, self.gateway, spec)
         except Exception as exc:
             self._memories.pop(spec.name, None)  # a job of a worker taken for dead may have failed at the same time
             self._pulled_at.pop(spec.name, None)

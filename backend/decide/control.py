@@ -19,6 +19,7 @@ from labelloop.answers.item_scores import item_score
 from labelloop.errors import Unreadable
 from labelloop.pictures.kept import with_pictures_in
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import adopted_tasks
 from labelloop.store.database import Database
 from labelloop.store.questions import lanes as store
 from labelloop.store.tables import run_items
@@ -69,12 +70,13 @@ def measure(database: Database, spec: LoopSpec, *, divisions: int = DIVISIONS, s
         rows = run_items.answered(conn, spec.name, upto=2**63 - 1)
         order = {id_: place for place, id_ in enumerate(store.in_order_of_answers(conn, spec.name))}
         waiting = store.held_out_without_answer(conn, spec.name, UNANSWERED)
+        by_people = adopted_tasks.chosen_by_people(conn, spec.name)  # their order says nothing about ranking
     learner = learner_of(spec)
     rows = _readable(learner, with_pictures_in(database, None, spec, rows))
     waiting = _readable(learner, with_pictures_in(database, None, spec, waiting))
     rows.sort(key=lambda row: order[row.output_id])
     lanes = Lanes(
-        rule=[row for row in rows if row.lane == "rule"],
+        rule=[row for row in rows if row.lane == "rule" and row.output_id not in by_people],
         control=[row for row in rows if row.lane == "control"],
         held_out=[row for row in rows if row.holdout],
         unanswered=[row.data for row in waiting],

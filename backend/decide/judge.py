@@ -10,6 +10,7 @@ import numpy as np
 
 from backend.learners.of_spec import field_of
 from labelloop.answers.item_scores import item_score
+from labelloop.answers.measures import measured
 from labelloop.errors import Failed
 from labelloop.gate import Cost, Gate, GateDecision, Judged, Reuse
 from labelloop.gate.slices import Fact
@@ -48,6 +49,10 @@ def judge(
         "rule": spec.gate.rule_in_force,
         "max_loss": spec.gate.largest_loss if spec.gate.rule_in_force == "expected_loss" else None,
         "confusion": confusion(spec.config, rows),
+        "measures": {
+            "champion": measured(spec.config, ((row.label, row.champion_label) for row in rows)),
+            "challenger": measured(spec.config, ((row.label, row.challenger_label) for row in rows)),
+        },
         "reviewers": reviewers(rows),
         "identity": outcome.get("identity"),
     }
@@ -162,17 +167,15 @@ def reviewers(rows: Sequence[JudgedItem]) -> dict[str, Any]:
 
 
 def _labels(config: LabelingConfig, answer: str) -> Fact:
-    """Return the labels that an answer names, or the number that it is."""
+    """Return the labels that an answer names, or the number that it is; None for one without labels."""
     try:
-        if config.kind is Kind.LABELS:
-            return tuple(kinds.labels.read_labels(answer))
-        if config.kind is Kind.SPANS:
-            return tuple(sorted({span.label for span in kinds.spans.read_spans(answer)}))
         if config.kind is Kind.NUMBER:
             return kinds.number.read_number(answer)
+        if config.kind is Kind.LABEL:
+            return answer
+        return kinds.of(config.answer).labels_in(config.answer, answer) or None
     except ValueError:
         return None
-    return answer
 
 
 def _fact(value: object) -> Fact:

@@ -14,6 +14,8 @@ def learner_of(spec: LoopSpec) -> Learner:
     """Return the loop's learner, unfitted. Raises UsageError if the loop has none."""
     spec.require_learner()
     form = {"label_config": spec.labels_xml} if spec.learner.facts.takes_form else {}
+    if form and spec.answer:
+        form["answer"] = ",".join(spec.answer)
     return make(spec.learner.name, {"field": field_of(spec), **form, **spec.learner.params})
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
-from labelloop.answers import error_rate
+from labelloop.answers import error_rate, measures
 from labelloop.answers.error_rate import WANTED, Drawn, Estimate, Rate
 from labelloop.answers.item_scores import item_score
 from labelloop.labeling.config import LabelingConfig
@@ -28,9 +29,13 @@ def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> R
     With `step`, it is that of the outputs of this step only.
 
     Keys: "metric" ("error rate", or "loss" for structured answers: 1 - the item score), "outputs", "answers", "value",
-    "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it. Rates are 0 to 1; "low" to
-    "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a stratum has about how many
-    more answers are needed.
+    "low", "high", "strata", "reviewed", "left_out", and "sentences", which say all of it.
+
+    Two more keys say what the item score is ("score"), and have the measures of labelloop/answers/measures.py for the
+    answers that the estimate uses ("measures").
+
+    Rates are 0 to 1; "low" to "high" is the 95 % interval. A rate that cannot be estimated is None, and "missing" of a
+    stratum has about how many more answers are needed.
     """
     answered = [(row, loss_of(spec.config, row)) for row in questions.answered(conn, spec.name, step)]
     clear = [(row, loss) for row, loss in answered if loss is not None]
@@ -49,6 +54,10 @@ def error_rate_report(conn: Conn, spec: LoopSpec, step: Step | None = None) -> R
     open_ = questions.open_(conn, spec.name, step)
     report: Report = {
         "metric": "error rate" if spec.config.answer.kind is Kind.LABEL else "loss",
+        "score": measures.score_words(spec.config.answer),
+        "measures": measures.measured(
+            spec.config, ((row.answer, row.predicted) for row, _ in clear if row.answer is not None)
+        ),
         **_rate(found.overall),
         "strata": [
             {
@@ -111,7 +120,7 @@ def _reviewed(
 
 
 def _left_out(rows: LeftOut) -> Report:
-    return {"without_label": rows.without_label, "unknown_stratum": rows.unknown_stratum, "repeats": rows.repeats}
+    return asdict(rows)
 
 
 def _sentences(report: Report) -> Iterable[str]:
@@ -127,6 +136,9 @@ def _sentences(report: Report) -> Iterable[str]:
         found = f"The mean loss (1 - item score) of {every} is about {value}" if loss else ""
         found = found or f"About {value} of {every} are incorrect"
         yield f"{found} ({interval}). This is estimated from {_answers(report['answers'])} that chance chose."
+    if loss:
+        yield f"The item score, 0 to 1, is {report['score']}."
+    yield from _about_measures(report["measures"])
     for stratum in report["strata"]:
         yield from _about_stratum(stratum, loss)
     yield from _about_reviewed(report["reviewed"])
@@ -136,6 +148,15 @@ def _sentences(report: Report) -> Iterable[str]:
             "these counts by the share of its reviewers whose answer differs from the pipeline's."
         )
     yield from _about_left_out(report)
+
+
+def _about_measures(found: Report) -> Iterable[str]:
+    if found:
+        each = [
+            f"{measures.measure_words(name)} {measures.value_words(name, one['value'])} on {one['items']:,}"
+            for name, one in found.items()
+        ]
+        yield f"Measures of these answers, not weighted by stratum: {', '.join(each)}."
 
 
 def _about_stratum(stratum: Report, loss: bool) -> Iterable[str]:
@@ -195,6 +216,11 @@ def _about_left_out(report: Report) -> Iterable[str]:
         yield (
             f"{_count(left['unknown_stratum'], 'held-out output is', 'held-out outputs are')} left out: it was not yet "
             "stored on arrival whether the trigger sends them."
+        )
+    if left["chosen_by_people"]:
+        yield (
+            f"{_count(left['chosen_by_people'], 'output is', 'outputs are')} left out: people answered them in Label "
+            "Studio before labelloop chose any, so chance did not choose them."
         )
     if left["without_label"]:
         yield f"{_count(left['without_label'], 'output is', 'outputs are')} left out: the pipeline gave no label."

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from backend.report.parts import SHOWN_ITEMS, Report, as_json, learning_curve, named, picked, run_line
 from backend.report.shown import excerpts, refusal, task_url, verdict
+from labelloop.answers import measures
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.questions import people
@@ -18,7 +19,7 @@ from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 
 EVALUATION = ("better", "worse", "p", "loss", "rule", "max_loss", "gain", "detectable", "reuse", "confusion",
-              "calibration", "speed", "size_bytes", "identity")  # fmt: skip
+              "calibration", "speed", "size_bytes", "identity", "measures")  # fmt: skip
 """Parts of a run's evaluation that its report has unchanged."""
 
 
@@ -50,6 +51,7 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
             "challenger": None if run.version_id is None else _side(run.version_id, evaluation, "challenger"),
             **{key: evaluation.get(key) for key in EVALUATION},
             "metric": evaluation.get("metric", "accuracy") if evaluation else None,
+            "measured": measures.rows(evaluation.get("measures")),
             "slices": _slices(evaluation.get("slices"), names),
             "reviewers": evaluation.get("reviewers") or run_questions.held_out_reviewers(conn, run.id),
             "shadow": run_questions.shadow(conn, run.id) if run.status == "shadow" else None,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, request
 
 from backend.report import card as cards
+from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.loops import loop_report, overview_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report
@@ -28,6 +30,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     api = _Api(settings, database)
     bp.add_url_rule("/overview", "overview", api.overview)
     bp.add_url_rule("/loops/<loop>", "loop", api.loop)
+    bp.add_url_rule("/loops/<loop>/corrections", "corrections", api.corrections)
     bp.add_url_rule("/runs/<run_id>", "run", api.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", api.progress)
     bp.add_url_rule("/versions/<version_id>", "version", api.version)
@@ -54,6 +57,9 @@ class _Api:
     def loop(self, loop: str) -> Json:
         url = self._settings.label_studio_url
         return self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
+
+    def corrections(self, loop: str) -> Json:
+        return self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
 
     def run(self, run_id: str) -> Json:
         url = self._settings.label_studio_url

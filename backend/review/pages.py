@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, url_for
@@ -11,8 +12,10 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend.report import card as cards
 from backend.report import words
+from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
+from backend.report.people import people_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
 from backend.review import charts, logins
@@ -48,6 +51,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 def _add_reports(bp: Blueprint, reports: _Reports) -> None:
     bp.add_url_rule("/", "overview", reports.overview)
     bp.add_url_rule("/loops/<loop>", "loop", reports.loop)
+    bp.add_url_rule("/loops/<loop>/corrections", "corrections", reports.corrections)
+    bp.add_url_rule("/loops/<loop>/people", "people", reports.people)
     bp.add_url_rule("/runs/<run_id>", "run", reports.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", reports.progress)
     bp.add_url_rule("/versions/<version_id>", "version", reports.version)
@@ -81,6 +86,15 @@ class _Reports:
         report = self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
         drawn = {"curve": charts.learning_curve(report["curve"]), **charts.by_day(report["days"])}
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
+
+    def corrections(self, loop: str) -> str:
+        report = self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
+        return render_template("review/corrections.html", c=report)
+
+    def people(self, loop: str) -> str:
+        known = identity()
+        report = self._ask(lambda conn: people_report(conn, loop, "" if known is None else known.name))
+        return render_template("review/people.html", **report)
 
     def run(self, run_id: str) -> str:
         url = self._settings.label_studio_url

@@ -20,7 +20,7 @@ from backend.learners.predictions import Predictions
 from labelloop import strategies
 from labelloop.errors import Unreadable
 from labelloop.outputs.output import unit_hash
-from labelloop.queue.why import DRAWN_AT_RANDOM, of_confidence, of_evidence, whys
+from labelloop.queue.why import CHOSEN_AT_RANDOM, of_confidence, of_evidence, whys
 from labelloop.threads import one_thread
 from labelloop.versions.version import VersionPair
 
@@ -136,7 +136,7 @@ def _rank(
     if pair.strategy == strategies.RANDOM:
         # The draw differs for each version pair, but is the same whenever and wherever it is made.
         draws = [unit_hash("order", pair.names.name, str(chunk.ids[positions[row]])) for row in rows]
-        found: _Utilities = [(draw, DRAWN_AT_RANDOM) for draw in draws]
+        found: _Utilities = [(draw, CHOSEN_AT_RANDOM) for draw in draws]
     else:
         found = _utilities(pair.strategy, learner.classes, predicted, rows)
     for row, (utility, reason) in zip(rows, found, strict=True):
@@ -154,12 +154,14 @@ def _utilities(strategy: str, classes: Sequence[str], predicted: Predictions, ro
     """
     if not strategies.reads_probabilities(strategy):
         evidence = [{} if predicted.evidence is None else predicted.evidence[row] for row in rows]
-        return [(strategies.from_evidence(strategy, one, classes), of_evidence(strategy, one)) for one in evidence]
+        return [
+            (strategies.from_evidence(strategy, one, classes), of_evidence(strategy, one, classes)) for one in evidence
+        ]
     if predicted.proba is not None:
         proba = predicted.proba[rows]
-        return list(zip(strategies.utilities(strategy, proba).tolist(), whys(strategy, proba), strict=True))
-    confidences = [float(predicted.confidences[row]) for row in rows]
-    return [(1.0 - confidence, of_confidence(confidence)) for confidence in confidences]
+        return list(zip(strategies.utilities(strategy, proba).tolist(), whys(strategy, proba, classes), strict=True))
+    found = [(float(predicted.confidences[row]), predicted.labels[row]) for row in rows]
+    return [(1.0 - confidence, of_confidence(confidence, label)) for confidence, label in found]
 
 
 _learners: dict[str, Learner] = {}

@@ -41,7 +41,8 @@ def fit(xml: str, loop: LabelingConfig, field: str | None, classes: Collection[s
         return Fit(("it cannot be read: its choices are nested too deeply",))
     there = {control.name: control for control in form.controls}
     faults = []
-    for control in {c.name: c for c in (loop.verdict, loop.answer) if c is not None}.values():
+    wanted = [loop.verdict, *(loop.answer.parts or [loop.answer])]
+    for control in {c.name: c for c in wanted if c is not None and not c.between}.values():
         faults += _of_control(control, there)
     if field is not None and field in loop.data_fields and field not in form.data_fields:
         faults.append(f"it does not show the field {field!r}, which the model reads; {_there(form.data_fields)}")
@@ -72,6 +73,11 @@ def _of_control(wanted: ControlTag, there: dict[str, ControlTag]) -> list[str]:
     if found.tag != wanted.tag:
         return [f"{wanted.name!r} is a {found.tag}, the model answers in a {wanted.tag}"]
     faults = []
+    faults += [
+        f"it has no {part.tag} named {part.name!r}, which goes with {wanted.name!r}"
+        for part in (*wanted.shapes, *wanted.beside)
+        if part.name not in there
+    ]
     if found.to_name != wanted.to_name:
         faults.append(f"{wanted.name!r} is about {found.to_name!r}, the model answers about {wanted.to_name!r}")
     if wanted.choice.startswith("multiple") and not found.choice.startswith("multiple"):

@@ -84,7 +84,9 @@ class Predictor:
                 labels = turns.predict(now.learner, data, until)
         return [
             {
-                "result": results.preselect(now.spec.config, label, task["data"].get(SHOWN_LABEL) or None),
+                "result": results.preselect(
+                    now.spec.config, label, task["data"].get(SHOWN_LABEL) or None, task["data"]
+                ),
                 "score": confidence,
                 "model_version": now.version,
             }

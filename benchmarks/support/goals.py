@@ -111,6 +111,9 @@ ANSWERING_GOALS = (
 )
 """Goals of the ways out. Their table is in docs/pipelines/waiting.md."""
 
+ADOPTING_GOALS = (ADOPT := Goal("adopt 10,000 annotated tasks, beyond the export", "the bare export", 180, "s"),)
+"""Goals of an adoption. Their table is in docs/operators/adopt.md."""
+
 GOALS = (*SERVICE_GOALS, *RANKING_GOALS, *DIVERSE_GOALS, *WAITING_GOALS)
 """The goals in the order of the table in docs/operators/performance.md."""
 

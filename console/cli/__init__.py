@@ -19,6 +19,7 @@ from console.cli import (
     training,
     versions,
 )
+from console.cli.adopting import commands as adopting
 from console.cli.pipelines import callbacks, consume, imports, outbox, rule, specs, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
@@ -33,6 +34,7 @@ def main() -> None:
 
 
 TOPICS = (
+    adopting,
     callbacks,
     completion,
     consume,

@@ -127,8 +127,55 @@ def _step_line(step: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+@click.command()
+@one_of_the_loops
+@click.option("--by", type=click.Choice(["label", "week", "version"]), default="label", show_default=True,
+              help="Rows of the table.")  # fmt: skip
+@click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="How far back to look.")
+@as_json_too
+@with_settings
+def corrections(settings: Settings, loop: str | None, by: str, days: int, as_json: bool) -> None:
+    """Report what people changed in the answers that they were shown: which labels, regions and words, how often.
+
+    It compares each answer with the prelabel that its task showed last. An answer without a prelabel does not count.
+    """
+    from datetime import UTC, datetime
+
+    from backend.report.corrections import corrections_of
+    from backend.report.parts import as_json as in_json_types
+
+    with open_database(settings) as db:
+        name = one_loop(db, loop, archived=True)
+        with db.transaction() as conn:
+            found = in_json_types(corrections_of(conn, name, datetime.now(UTC), days))
+    if as_json:
+        return print_json(found)
+    click.echo("\n".join(found["sentences"]))
+    if found["answers"]:
+        show([_corrected(row, by) for row in found[f"{by}s"]], as_json=False)
+    for pairs in (found["confusions"], found["words"]) if by == "label" else ():
+        if pairs:
+            show([{**row, **{side: row[side] or None for side in ("shown", "given")}} for row in pairs], as_json=False)
+
+
+def _corrected(row: Mapping[str, Any], by: str) -> dict[str, Any]:
+    share = None if row["corrected"] is None else f"{100 * row['corrected']:.1f} %"
+    if by == "label":
+        names = {"control": row["control"], "label": row["label"] or None, "shown": row["shown"]}
+        return {**names, **row["counts"], "corrected": share}
+    figures = {"answers": row["answers"], "unchanged": row["unchanged"], "shown": row["parts"]}
+    return {
+        by: row[by],
+        **figures,
+        "corrections": row["corrections"],
+        "corrected": share,
+        "added": row["counts"]["added"],
+    }
+
+
 COMMANDS = (
     people,
+    corrections,
     accuracy,
     control,
 )

@@ -22,6 +22,8 @@ ROLES = {
     },
     "Send outputs": {
         "init": "Make a loop from a template or from a file of outputs",
+        "adopt": "Make a loop of a project that is in Label Studio",
+        "release": "Give an adopted project back as it was",
         "submit": "Submit the outputs or traces in a file",
         "import": "Import outputs and people's answers from other tools",
         "backtest": "Tell what a changed rule would have sent",
@@ -34,6 +36,7 @@ ROLES = {
     "Work with annotators": {
         "invite": "Print the link with which annotators sign up",
         "people": "Show each annotator's number of answers, speed, accuracy",
+        "corrections": "Report what people changed in shown answers",
     },
     "Train and decide": {
         "retrain": "Train and evaluate a challenger, or stop a run",

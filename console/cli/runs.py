@@ -75,6 +75,9 @@ def _run(report: Mapping[str, Any]) -> None:
         for side, found in (report["calibration"] or {}).items()
         if found and found.get("ece") is not None
     }
+    figures |= {
+        row["name"]: f"champion {row['champion']}, challenger {row['challenger']}" for row in report["measured"]
+    }
     show(figures, as_json=False)
     if report["slices"]:
         show([_slice(found) for found in report["slices"]], as_json=False)

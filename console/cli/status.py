@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +10,7 @@ import click
 
 from console.cli.output import show, to_stderr
 from console.cli.wrappers import all_or_one, as_json_too, loop_names, open_database, with_settings
-from labelloop.errors import Failed
+from labelloop.errors import Failed, SpecError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
@@ -166,8 +166,8 @@ def migrate(settings: Settings, as_json: bool) -> None:
     applied = apply(settings.database_url)
     with open_database(settings) as db, db.transaction() as conn:
         before = {spec.name: loops.get(conn, spec.name) for spec in specs}
-        for spec in specs:
-            loops.register(conn, spec)
+        specs, lost = _registered(conn, specs)
+        faults += lost
         resting, known = loops.resting(conn), loops.names(conn, archived=True)
         at_work = [spec for spec in specs if spec.name not in resting]
         changes = [line for spec in at_work for line in _changes(conn, before[spec.name], spec)]
@@ -191,6 +191,19 @@ def migrate(settings: Settings, as_json: bool) -> None:
         refused_loops = {fault.loop for fault in faults}
         found = f"{len(refused_loops)} of {len(specs) + len(refused_loops)} loops not registered:"
         raise Failed("\n".join([found, *map(str, faults)]))
+
+
+def _registered(conn: Conn, specs: Sequence[LoopSpec]) -> tuple[list[LoopSpec], list[SpecError]]:
+    """Register the loops. Return them as they are registered, and the faults of those whose answers would be lost."""
+    from labelloop.store.tables import loops
+
+    found, faults = [], []
+    for spec in specs:
+        try:
+            found.append(loops.register(conn, spec))
+        except SpecError as exc:
+            faults.append(exc)
+    return found, faults
 
 
 def _changes(conn: Conn, before: LoopSpec | None, spec: LoopSpec) -> Iterator[str]:

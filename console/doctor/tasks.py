@@ -43,6 +43,7 @@ def differences(rows: Sequence[KnownTask], standing: Sequence[Standing], states:
     """
     ours = by_output(standing)
     known = {row.output_id for row in rows}
+    adopted = {row.label_studio_id for row in rows if row.adopted}
     gone = gone_from(rows, standing, ours)
     stray = {output_id: tasks for output_id, tasks in ours.items() if output_id not in known}
     return Differences(
@@ -52,7 +53,7 @@ def differences(rows: Sequence[KnownTask], standing: Sequence[Standing], states:
             output_id for output_id, tasks in ours.items() if len(tasks) > 1 and sum(t.annotated > 0 for t in tasks) < 2
         ),
         unknown=_names(output_id for output_id in stray if states.get(output_id) in ("waiting", "withdrawn")),
-        foreign=_names(task.id for task in standing if task.output_id is None)
+        foreign=_names(task.id for task in standing if task.output_id is None and task.id not in adopted)
         | _names(task.id for output_id, tasks in stray.items() if output_id not in states for task in tasks),
     )
 

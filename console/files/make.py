@@ -11,6 +11,7 @@ from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+from console.files import label_studio
 from console.files.lines import STDIN, Line, Refused, Source
 from console.files.send import words
 from console.files.templates import SAMPLES, TABLE, files_of
@@ -28,7 +29,17 @@ MOST_LABELS = 200
 def from_template(folder: Path, template: str) -> tuple[LoopSpec, Path]:
     """Write the loop's folder from a template. Return its spec and the file of its sample outputs."""
     texts = files_of(template)
-    return _write(folder, {name: [text] for name, text in texts.items()}), folder / SAMPLES
+    return write(folder, {name: [text] for name, text in texts.items()}), folder / SAMPLES
+
+
+def from_label_studio(folder: Path, template: str, templates: Mapping[str, str]) -> tuple[LoopSpec, Path | None]:
+    """Write the loop's folder from one of Label Studio's own templates. Return its spec, and the file of its sample.
+
+    `templates`: the forms by name. The file is None if the answer has no sample.
+    """
+    files = label_studio.files_of(template, label_studio.form_of(template, templates))
+    spec = write(folder, {name: [text] for name, text in files.items()})
+    return spec, folder / SAMPLES if SAMPLES in files else None
 
 
 def from_table(
@@ -68,7 +79,7 @@ def from_table(
         raise Failed(f"no loop is made: {rows} of {source.name} {are} no output{'s' * (len(bad) > 1)}\n{shown}")
     _check(f"--label {label}", counted, sum(counted.values()))
     written = _spec(Path(source.name).name, sorted(counted))
-    return _write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
+    return write(folder, {"loop.yaml": [written], OUTPUTS: _texts(mapped.lines())}), folder / OUTPUTS
 
 
 def from_labels(folder: Path, given: str) -> LoopSpec:
@@ -77,7 +88,7 @@ def from_labels(folder: Path, given: str) -> LoopSpec:
     _check("--labels", Counter(labels), len(labels))
     if len(set(labels)) < len(labels):
         raise UsageError(f"--labels: {max(labels, key=labels.count)!r} is named twice")
-    return _write(folder, {"loop.yaml": [_spec("the option --labels", labels)]})
+    return write(folder, {"loop.yaml": [_spec("the option --labels", labels)]})
 
 
 def _spec(file: str, labels: Sequence[str]) -> str:
@@ -119,7 +130,7 @@ def _check(option: str, counted: Mapping[str, int], total: int) -> None:
             raise UsageError(f"{option}: {fault}")
 
 
-def _write(folder: Path, files: Mapping[str, Iterable[str]]) -> LoopSpec:
+def write(folder: Path, files: Mapping[str, Iterable[str]]) -> LoopSpec:
     """Write the folder as a whole, or not at all. Return the spec that is read from it."""
     part = folder.with_name(f".{folder.name}.part") / folder.name
     shutil.rmtree(part.parent, ignore_errors=True)

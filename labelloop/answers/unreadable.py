@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import MARKING, PATH, ControlTag, Kind
-from labelloop.labeling.results import Reading, decoded, read
+from labelloop.labeling.results import Reading, decoded, of_control, read
+from labelloop.labeling.results.form import answer_in
+from labelloop.labeling.results.units import in_characters
 
 MOST_ASKED = 2
 """Largest number of extra people that are asked about an item whose answers cannot be read."""
@@ -28,11 +31,15 @@ class Unreadable(NamedTuple):
     """
 
 
-def why_unreadable(config: LabelingConfig, result: object, reading: Reading) -> Unreadable | None:
+def why_unreadable(
+    config: LabelingConfig, result: object, reading: Reading, data: Mapping[str, Any] | None = None
+) -> Unreadable | None:
     """Return the reason why `result`, which was read as `reading`, is not an answer; None if it is one.
 
-    An answer has a label. The one exception is a reject in a form that does not require a correction.
+    An answer has a label. The one exception is a reject in a form that does not require a correction. `data` are those
+    that `result` was read with.
     """
+    result = in_characters(config, result, data)
     regions = [region for region in result if isinstance(region, dict)] if isinstance(result, list) else []
     foreign = _foreign(config, regions)
     if reading.label is not None:
@@ -40,9 +47,9 @@ def why_unreadable(config: LabelingConfig, result: object, reading: Reading) -> 
         given_in = _given_in(config, config.answer, regions)
         return foreign if not _regions(given_in, regions) and config.verdict is None else None
     if config.verdict is None:
-        return _why(_given_in(config, config.answer, regions), regions, foreign)
+        return _why(_given_in(config, config.answer, regions), regions, foreign, data)
     if reading.approval is None:
-        return _why(config.verdict, regions, foreign)
+        return _why(config.verdict, regions, foreign, data)
     if reading.approval:
         return Unreadable("the model's label was approved, but the pipeline's output has no label", ask=False)
     correction = config.correction
@@ -51,7 +58,7 @@ def why_unreadable(config: LabelingConfig, result: object, reading: Reading) -> 
     correction = _given_in(config, correction, regions)
     if not correction.required and not _regions(correction, regions):
         return None
-    return _why(correction, regions, foreign)
+    return _why(correction, regions, foreign, data)
 
 
 def empty_is_an_answer(config: LabelingConfig) -> bool:
@@ -65,12 +72,19 @@ def _given_in(config: LabelingConfig, control: ControlTag, regions: Iterable[dic
     return quick if quick is not None and not _regions(control, regions) and _regions(quick, regions) else control
 
 
-def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None) -> Unreadable:
+def _why(
+    control: ControlTag,
+    regions: list[dict[str, Any]],
+    foreign: Unreadable | None,
+    data: Mapping[str, Any] | None,
+) -> Unreadable:
+    if control.parts:
+        return _why_form(control, regions, foreign, data)
     where, ours, marks = control.words, _regions(control, regions), control.kind in MARKING
-    # An answer about a region alone is no label of it.
-    named = [region for region in ours if not marks or region.get("from_name") == control.name]
-    values = [value for region in named if isinstance(value := region.get("value"), dict)]
-    given = [word for value in values for word in _given(value)]
+    # What was said about a region alone is no label of it.
+    beside = [part.name for part in control.beside]
+    values = [region.get("value") for region in ours if region.get("from_name") not in beside]
+    given = [word for value in values if isinstance(value, dict) for word in _given(value)]
     if not given and not (marks and ours):
         return foreign or Unreadable(f"{where}: nothing was given", ask=True)
     unknown = [word for word in given if control.labels and control.shown(word) not in control.labels]
@@ -79,13 +93,32 @@ def _why(control: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable
     if control.kind is Kind.LABEL and len(given) > 1:
         return Unreadable(f"{where}: {len(given)} were given ({_quoted(given)}), but the form asks for one", ask=True)
     try:
-        decoded(control, ours)
+        decoded(control, ours, data)
         fault = "it is none of the values that this control can give"
     except ValueError as exc:
         fault = str(exc)
     shown = f"{_quoted(given)} was given; " if given else ""
     drawn = marks and control.kind is not Kind.SPANS
     return Unreadable(f"{where}: {shown}{fault}", ask=drawn or control.kind is Kind.NUMBER)
+
+
+def _why_form(
+    form: ControlTag, regions: list[dict[str, Any]], foreign: Unreadable | None, data: Mapping[str, Any] | None
+) -> Unreadable:
+    """Return the reason of the first control whose answer cannot be read, or that people left out."""
+    for part in form.parts:
+        ours = of_control(part, regions)
+        try:
+            answer = answer_in(part, ours)
+            if answer is not None and data is not None:
+                kinds.of(part).fits(part, answer, data)
+        except ValueError:
+            return _why(part, regions, None, data)
+    try:
+        decoded(form, of_control(form, regions), data)
+    except ValueError as exc:
+        return Unreadable(str(exc), ask=True)
+    return foreign or Unreadable(f"{form.words}: nothing was given", ask=True)
 
 
 def _foreign(config: LabelingConfig, regions: Iterable[Mapping[str, Any]]) -> Unreadable | None:
@@ -97,12 +130,13 @@ def _foreign(config: LabelingConfig, regions: Iterable[Mapping[str, Any]]) -> Un
 
 
 def _regions(control: ControlTag, regions: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [region for region in regions if region.get("from_name") in control.names]
+    return of_control(control, list(regions))
 
 
 def _given(value: Mapping[str, Any]) -> list[str]:
     """Return the words, numbers and paths in a region's value, as texts."""
-    content = next((value[key] for key in value if key in _CONTENT or key.endswith("labels")), None)
+    named = [key for key in value if key.endswith("labels")]
+    content = next((value[key] for key in (*named, *_CONTENT) if key in value), None)
     parts = content if isinstance(content, list) else [content]
     texts = [PATH.join(map(str, part)) if isinstance(part, list) else str(part) for part in parts if part is not None]
     return [text for text in texts if text.strip()]

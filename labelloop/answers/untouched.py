@@ -7,11 +7,13 @@ from typing import Any
 
 from labelloop.answers.annotations import Annotation
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import Kind
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.results import given
 
 ORIGIN_PREDICTION = "prediction"
 """Value of `origin` that the editor gives a region from a prediction if nobody changed it."""
+_UNMARKED = ("Pairwise", "Ranker", "Polygon", "PolygonLabels")
+"""Tags whose regions keep ORIGIN_PREDICTION when a person changes them (Label Studio 1.23.2)."""
 
 
 def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequence[Any]) -> bool | None:
@@ -27,12 +29,16 @@ def prelabel_kept(config: LabelingConfig, annotation: Annotation, shown: Sequenc
     if not taken and (annotation.parent_prediction is None or not before):
         return None
     preselected = taken | {region["from_name"] for region in before}
+    if any(_differs(control, answer, before) for control in config.controls if control.tag in _UNMARKED):
+        return False
     origins = [region.get("origin") for region in answer if region["from_name"] in preselected]
-    kept = bool(origins) and all(origin == ORIGIN_PREDICTION for origin in origins) and len(origins) >= len(before)
-    if kept and before and any(part.kind is Kind.REGIONS for part in config.answer.parts or (config.answer,)):
-        # Label Studio 1.23.2 leaves the origin as it is if somebody moves a polygon.
-        return given(config.answer, annotation.result) == given(config.answer, list(shown))
-    return kept
+    return bool(origins) and all(origin == ORIGIN_PREDICTION for origin in origins) and len(origins) >= len(before)
+
+
+def _differs(control: ControlTag, answer: Sequence[dict[str, Any]], before: Sequence[dict[str, Any]]) -> bool:
+    """Whether the answer to this control, whose changes the editor does not mark, differs from the preselected one."""
+    ours, shown = ([one for one in regions if one["from_name"] == control.name] for regions in (answer, before))
+    return bool(ours and shown) and given(control, ours) != given(control, shown)
 
 
 def _answer(config: LabelingConfig, regions: Sequence[Any]) -> list[dict[str, Any]]:

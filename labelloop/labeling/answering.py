@@ -18,27 +18,35 @@ from dataclasses import replace
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
+from labelloop.labeling.conditions import conditions_of
 from labelloop.labeling.controls import LABEL_NAMES, MARKING, SHAPES, ControlTag, fault
 from labelloop.labeling.form_xml import Places, fields_of
 from labelloop.reading.nearest import did_you_mean
 
 FIRST = ("Choices", "Labels", "Taxonomy", "Number", "Rating")
+RELATIONS = "relations"
+"""Name of the relations between regions in `answer`, and in an answer to several controls."""
+OF_ITSELF = "Chat"
+"""Tag of an object that has regions of its own, its messages; with a toName it is a control too."""
 _BESIDE_THE_ANSWER = ("verdict", "comment", "quick")
 """Names of controls that are not part of the answer unless `answer` names them."""
 
 
-def grouped(controls: Mapping[str, ControlTag], objects: Mapping[str, Element]) -> dict[str, ControlTag]:
-    """Return the controls with what they are about, and with those that belong to them.
+def grouped(controls: Mapping[str, ControlTag], objects: Mapping[str, Element], root: Element) -> dict[str, ControlTag]:
+    """Return the controls with what they are about, when people see them, and the controls that belong to them.
 
     Labels take the shapes without labels over the same object. A control that marks regions takes the controls with
     `perRegion` over the same object.
     """
     found = {}
+    when = {element.get("name"): held for element, held in conditions_of(root).items()}
     for name, control in controls.items():
         over = [objects[one] for one in control.objects if one in objects]
         fields = [field for element in over for field in fields_of(element)]
         shown = fields[0] if len(fields) == 1 else ""
-        found[name] = replace(control, over=over[0].tag if over else "", data_field=shown)
+        attributes = {key.lower(): value for key, value in over[0].attrib.items()} if over else {}
+        tag = over[0].tag if over else ""
+        found[name] = replace(control, over=tag, over_attributes=attributes, data_field=shown, conditions=when[name])
     drawn = ("VideoRectangle", *SHAPES)
     for name, control in found.items():
         if control.tag == "Labels":
@@ -52,14 +60,35 @@ def grouped(controls: Mapping[str, ControlTag], objects: Mapping[str, Element]) 
     return found
 
 
-def answer_of(controls: Mapping[str, ControlTag], wanted: Sequence[str], root: Element, places: Places) -> ControlTag:
+def relations_of(controls: Mapping[str, ControlTag], root: Element) -> tuple[ControlTag | None, bool]:
+    """Return the relations that people can draw between regions, and whether the form has the tag Relations.
+
+    They have no tag that Label Studio gives a name, so that RELATIONS names them; None if no control marks regions.
+    """
+    tag = next(root.iter("Relations"), None)
+    drawn = {one.name for control in controls.values() for one in control.shapes}
+    between = tuple(one for one in controls.values() if one.kind in MARKING and one.name not in drawn)
+    if not between or RELATIONS in controls:
+        return None, False
+    labels = () if tag is None else tuple(one.get("value", "") for one in tag.iter("Relation"))
+    return ControlTag("Relations", RELATIONS, "", labels, between=between), tag is not None
+
+
+def answer_of(
+    controls: Mapping[str, ControlTag],
+    relations: ControlTag | None,
+    wanted: Sequence[str],
+    root: Element,
+    places: Places,
+) -> ControlTag:
     """Return the control that holds the answer, or one of Kind.FORM if several do.
 
     Raises SpecError if there is none, or no control of a name in `wanted`.
     """
     by_name = {element.get("name"): element for element in root.iter()}
     if wanted:
-        return _together([_named(name, controls) for name in wanted])
+        there = controls if relations is None else {**controls, RELATIONS: relations}
+        return _together([_named(name, there) for name in wanted])
     ours = answering(controls)
     named = next((one for one in ours if one.name in LABEL_NAMES), None)
     if named is not None:
@@ -78,23 +107,29 @@ def answer_of(controls: Mapping[str, ControlTag], wanted: Sequence[str], root: E
     return _together(ours)
 
 
-def everything(controls: Mapping[str, ControlTag]) -> tuple[str, ...]:
+def everything(controls: Mapping[str, ControlTag], *, relations: bool = False) -> tuple[str, ...]:
     """Return the names of the controls that hold the answer of a new loop whose loop.yaml does not name them.
 
-    () if the form itself names one, or has a verdict.
+    () if one control holds it by the rules above. `relations`: whether the form has the tag Relations.
     """
     ours = answering(controls)
     if "verdict" in controls:
         return ()
     named = [one for one in ours if one.name in LABEL_NAMES][:1]
     ours = named or ours
-    return tuple(one.name for one in ours) if len(ours) > 1 or any(one.beside for one in ours) else ()
+    if len(ours) < 2 and not relations and not any(one.beside for one in ours):
+        return ()
+    return (*(one.name for one in ours), *([RELATIONS] if relations else []))
 
 
 def answering(controls: Mapping[str, ControlTag]) -> list[ControlTag]:
     """Return the controls that a person fills in about the item: each with its shapes and its controls by region."""
     taken = {one.name for control in controls.values() for one in control.shapes}
-    return [one for one in controls.values() if one.name not in (*_BESIDE_THE_ANSWER, *taken) and not one.per_region]
+    return [
+        one
+        for one in controls.values()
+        if one.name not in (*_BESIDE_THE_ANSWER, *taken) and (not one.per_region or one.over == OF_ITSELF)
+    ]
 
 
 def _of_the_item(control: ControlTag) -> bool:

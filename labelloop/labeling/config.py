@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from xml.etree.ElementTree import Element
 
-from labelloop.labeling.answering import answer_of, grouped, marked_text
+from labelloop.labeling.answering import OF_ITSELF, answer_of, everything, grouped, marked_text, relations_of
 from labelloop.labeling.controls import ControlTag, Kind, fault, read_control
 from labelloop.labeling.form_xml import OURS, fields_in, fields_of, read_xml
 from labelloop.reading.addresses import PICTURE, address_values
@@ -50,6 +50,10 @@ class LabelingConfig:
     """The addresses that an Image tag shows."""
     shows_steps: bool = False
     """Whether people see the steps before the item."""
+    everything: tuple[str, ...] = ()
+    """The `answer` of a new loop with this form, if loop.yaml does not name it (labeling/answering.py)."""
+    shows_best: bool = False
+    """Whether the most probable labels of an item are choices of the form, from a field of the task."""
 
     @property
     def kind(self) -> Kind:
@@ -81,21 +85,26 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
     controls: dict[str, ControlTag] = {}
     fields: dict[str, None] = {}
     addresses: dict[str, bool] = {}
-    shows_steps = False
+    shows_steps = shows_best = False
     for element in root.iter():
         shown = fields_of(element)
         fields.update(dict.fromkeys(f for f in shown if not f.startswith(OURS)))
         shows_steps |= SHOWN_STEPS in shown
+        shows_best |= SHOWN_BEST in shown
         for value in address_values(element.tag, element.attrib):
             addresses.update(dict.fromkeys(fields_in(value, named="name" in element.attrib), element.tag == PICTURE))
         name = element.get("name")
-        if not name or element.tag == "Style":
+        if not name or element.tag in (
+            "Bucket",
+            "Style",
+            "Filter",
+        ):  # a Filter searches choices; nobody answers with it
             continue
         if name in objects or name in controls:
             raise fault(f"two tags are named {name!r}", places, element)
-        if element.get("toName") is None:
+        if element.get("toName") is None or element.tag == OF_ITSELF:
             objects[name] = element
-        else:
+        if element.get("toName") is not None:
             controls[name] = read_control(element, places)
     by_name = {element.get("name"): element for element in root.iter()}
     for element in root.iter():
@@ -105,7 +114,7 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
                 raise fault(
                     f"{element.get('name')!r} has toName {to_name!r}; there are: {', '.join(objects)}", places, element
                 )
-    controls = grouped(controls, objects)
+    controls = grouped(controls, objects, root)
     verdict = controls.get("verdict")
     if verdict is not None and (verdict.tag != "Choices" or set(verdict.labels) != {APPROVE, REJECT}):
         raise fault(
@@ -113,7 +122,8 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         )
     comment = controls.get("comment")
     quick = next((c for c in controls.values() if (c.name, c.tag, c.labels) == ("quick", "Choices", ())), None)
-    answer = answer_of(controls, wanted, root, places)
+    relations, has_tag = relations_of(controls, root)
+    answer = answer_of(controls, relations, wanted, root, places)
     text = None if answer.kind is not Kind.SPANS else marked_text(answer, objects, by_name, places)
     return LabelingConfig(
         xml=xml,
@@ -128,4 +138,6 @@ def _parse(xml: str, wanted: tuple[str, ...]) -> LabelingConfig:
         addresses=tuple(addresses),
         pictures=tuple(field for field, is_picture in addresses.items() if is_picture),
         shows_steps=shows_steps,
+        everything=everything(controls, relations=has_tag),
+        shows_best=shows_best,
     )

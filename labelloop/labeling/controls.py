@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from xml.etree.ElementTree import Element
 
-from labelloop.errors import SpecError
+from labelloop.labeling.choices import PATH as PATH
+from labelloop.labeling.choices import choices_of, other_words
+from labelloop.labeling.choices import fault as fault
+from labelloop.labeling.conditions import Condition
 from labelloop.labeling.form_xml import Places
-
-PATH = " / "
-"""Separator of the steps in a label of a Taxonomy or of nested Choices."""
 
 
 class Kind(StrEnum):
@@ -122,10 +122,16 @@ class ControlTag:
     """Tag of the object that it is about, such as Text or Image; of the first one if there are several."""
     data_field: str = ""
     """Field of the data that this object shows; "" if that is not exactly one."""
+    over_attributes: Mapping[str, str] = field(default_factory=dict)
+    """Attributes of that object by their names in lower case, such as `timeformat` of a TimeSeries."""
     shapes: tuple[ControlTag, ...] = ()
     """Shapes without labels over the same object: a region drawn with one of them has this control's label."""
     beside: tuple[ControlTag, ...] = ()
     """Controls with `perRegion` that ask about each region of this control."""
+    between: tuple[ControlTag, ...] = ()
+    """Controls whose regions people relate to one another, if this is Relations; they have no tag of their own name."""
+    conditions: tuple[Condition, ...] = ()
+    """All must hold for people to see the control; () if it is always there."""
     parts: tuple[ControlTag, ...] = ()
     """Controls that make up an answer of Kind.FORM, in the order of the answer; empty for a control of the form."""
     nested: bool = False
@@ -146,6 +152,13 @@ class ControlTag:
     The words are `predicted_values`, and the value of a choice that has an alias. In nested Choices they are also the
     last step of a path, if no other path ends in it.
     """
+    buckets: tuple[str, ...] = ()
+    """Names of the buckets into which a Ranker sorts the items; empty if it has them in one order."""
+    default: str = ""
+    """Bucket that holds the items that nobody moved; "" if they stay in the list."""
+    only: str = ""
+    format: str = ""
+    """Parts of a DateTime (date, time, month, year), and how it writes them, in the codes of strftime."""
     known: frozenset[str] = field(init=False, repr=False, compare=False)
     """The labels as a set."""
 
@@ -161,6 +174,8 @@ class ControlTag:
     def kind(self) -> Kind:
         if self.parts:
             return Kind.FORM
+        if self.per_region and self.over == "Chat":
+            return Kind.OTHER  # about each message
         if self.tag == "Choices" and self.choice.startswith("multiple"):
             return Kind.LABELS
         if self.tag == "TextArea" and self.name in LABEL_NAMES:
@@ -177,6 +192,8 @@ class ControlTag:
         """The `from_name` of every region of a result that belongs to the answer to this control."""
         if self.parts:
             return tuple(name for part in self.parts for name in part.names)
+        if self.between:
+            return tuple(name for one in self.between for name in one.names)
         return (self.name, *(one.name for one in (*self.shapes, *self.beside)))
 
     @property
@@ -193,12 +210,6 @@ class ControlTag:
         return word if word in self.known else self.predicted.get(word, word)
 
 
-def fault(message: str, places: Places, element: Element) -> SpecError:
-    """Return an error of labels.xml at the place of this tag."""
-    line, column = places[element]
-    return SpecError(f"labels.xml: {message}", line=line, column=column)
-
-
 def read_control(element: Element, places: Places) -> ControlTag:
     tag, name = element.tag, element.get("name", "")
     low, high, step = (_number(element, attribute, places) for attribute in ("min", "max", "step"))
@@ -209,7 +220,8 @@ def read_control(element: Element, places: Places) -> ControlTag:
     choices = choices_of(element, places)
     labels = tuple(label for label, _ in choices)
     if tag == "Pairwise":
-        labels = (element.get("leftClass") or "left", element.get("rightClass") or "right")
+        labels = ("left", "right")  # leftClass and rightClass change how it looks, and not what it writes
+    buckets = [one for one in element.iter("Bucket") if one.get("name")] if tag == "Ranker" else []
     return ControlTag(
         tag=tag,
         name=name,
@@ -222,49 +234,12 @@ def read_control(element: Element, places: Places) -> ControlTag:
         low=low,
         high=high,
         step=step if step and step > 0 else None,
-        predicted={} if tag == "Taxonomy" else _predicted(choices, places),
+        predicted={} if tag == "Taxonomy" else other_words(choices, places),
+        buckets=tuple(one.get("name", "") for one in buckets),
+        default=next((one.get("name", "") for one in buckets if one.get("default") == "true"), ""),
+        only=element.get("only", "") if tag == "DateTime" else "",
+        format=element.get("format", "") if tag == "DateTime" else "",
     )
-
-
-def choices_of(element: Element, places: Places) -> list[tuple[str, Element]]:
-    """Return the labels that a control offers, each with its tag; a step of a path comes before the steps below it."""
-    if element.tag == "Taxonomy" or (element.tag == "Choices" and element.get("allowNested") == "true"):
-        return _paths(element, places)
-    tags = element.iter("Label" if element.tag.endswith("Labels") else "Choice")
-    return [(label, tag) for tag in tags if (label := _label(tag))]
-
-
-def _label(choice: Element) -> str | None:
-    """Return the label of a choice; None if the choice comes with the data."""
-    label = choice.get("alias") or choice.get("value") or ""
-    return None if label.startswith("$") else label or None
-
-
-def _paths(element: Element, places: Places, above: str = "") -> list[tuple[str, Element]]:
-    found = []
-    for child in element:
-        if child.tag != "Choice":  # Choices may be laid out in a View
-            found += _paths(child, places, above)
-        elif step := _label(child):
-            if PATH in step:
-                raise fault(f"the choice {step!r} holds {PATH!r}, which separates the steps", places, child)
-            found += [(above + step, child), *_paths(child, places, above + step + PATH)]
-    return found
-
-
-def _predicted(choices: Sequence[tuple[str, Element]], places: Places) -> dict[str, str]:
-    """Map other words to the labels that they mean. Only `predicted_values` are refused if they mean two labels."""
-    explicit: dict[str, str] = {}
-    implied: dict[str, set[str]] = {}
-    for label, choice in choices:
-        for word in filter(None, map(str.strip, choice.get("predicted_values", "").split(","))):
-            if explicit.setdefault(word, label) != label:
-                raise fault(f"{word!r} is a predicted value of {explicit[word]!r} and of {label!r}", places, choice)
-        for word in (choice.get("value", ""), label.rpartition(PATH)[2]):
-            implied.setdefault(word, set()).add(label)
-    labels = {label for label, _ in choices}
-    alone = {word: next(iter(of)) for word, of in implied.items() if len(of) == 1 and word not in labels}
-    return {**alone, **explicit}
 
 
 def _number(element: Element, name: str, places: Places) -> float | None:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
+from labelloop.labeling.choices import choices_of
 from labelloop.labeling.config import SHOWN_STEPS, LabelingConfig
-from labelloop.labeling.controls import KINDS, Kind, choices_of, fault
+from labelloop.labeling.controls import KINDS, Kind, fault
 from labelloop.labeling.form_xml import Places, editor_reads, fields_of, read_xml, renamed
 
 MAX_LABELS = 5_000
@@ -105,6 +106,13 @@ def _check_tag(element: Element, places: Places) -> Iterator[SpecError]:
         yield fault(
             "Repeater creates controls whose names are not in the form (c0, c1), and labelloop reads one answer an "
             "item. Submit each item of the list as an output of its own",
+            places,
+            element,
+        )
+    if tag == "DateTime" and "month" in element.get("only", "") and "date" not in element.get("only", ""):
+        yield fault(
+            "DateTime writes no month: with only='month' it writes nothing, with a year the first of January. Ask for "
+            "the date, or for the year",
             places,
             element,
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from labelloop.answers.people import Person, person
 from labelloop.labelstudio import answers
+from labelloop.labelstudio.adoption import Whole
 from labelloop.labelstudio.connection import READ, WRITE, Connection
 from labelloop.labelstudio.hooks import Hooks
 from labelloop.labelstudio.predictions import Predictions
@@ -16,7 +17,7 @@ from labelloop.labelstudio.tasks import Tasks
 from labelloop.reading.ids import UserId
 
 
-class Gateway(Projects, Tasks, Predictions, Hooks):
+class Gateway(Projects, Tasks, Predictions, Hooks, Whole):
     """One Label Studio, with the rights of the owner of `token` (personal or legacy).
 
     Raises Unreachable if nothing has happened, Ambiguous if a write may have taken effect, Refused if Label Studio

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,13 @@ class Listing(Calls):
             last = page[-1].id
 
     def _page(self, project_id: ProjectId, filters: list[dict[str, Any]], include: str, after_id: TaskId) -> list[Task]:
+        with self._clear("a page of tasks"):
+            return [answers.task(item) for item in self._items(project_id, include, after_id, filters)]
+
+    def _items(
+        self, project_id: ProjectId, include: str, after_id: TaskId, filters: Sequence[dict[str, Any]] = ()
+    ) -> list[Any]:
+        """Return one page of tasks with these fields as Label Studio sends them, by id above `after_id`."""
         params = {
             "project": project_id,
             "fields": "all",
@@ -39,12 +46,12 @@ class Listing(Calls):
             "resolve_uri": "false",
         }
         query = where([*filters, condition("id", "greater", after_id, "Number")])
-        with self._clear("a page of tasks"):
-            page = answers.tasks(self._request("GET", "api/tasks/", params, body=query))
-            ids = [task.id for task in page]
-            if ids != sorted(set(ids)) or (ids and ids[0] <= after_id):
-                raise Unexpected(f"tasks out of order after task {after_id}")
-            return page
+        answer = answers.mapping(self._request("GET", "api/tasks/", params, body=query), "tasks")
+        page = answers.items(answer.get("tasks"), "tasks")
+        ids = [answers.task_id(answers.mapping(item, "task")) for item in page]
+        if ids != sorted(set(ids)) or (ids and ids[0] <= after_id):
+            raise Unexpected(f"tasks out of order after task {after_id}")
+        return page
 
     def _fields(self, project_id: ProjectId, ids: Collection[TaskId], include: str) -> Iterator[Mapping[str, Any]]:
         """Yield these fields of each of the tasks that exists."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from labelloop.labelstudio import answers
@@ -46,6 +47,10 @@ class Projects(Calls):
             if not answer.get("next"):
                 return sorted(found)
             page += 1
+
+    def templates(self) -> Mapping[str, Any]:
+        """Return the templates of forms that this Label Studio offers: a list of objects under "templates"."""
+        return answers.mapping(self._get("api/templates"), "templates")
 
     def _project(self, method: str, path: str, body: Any) -> Project:
         with self._clear(f"{method} {path}", write=method != "GET"):

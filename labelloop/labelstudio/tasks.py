@@ -15,9 +15,9 @@ from labelloop.reading.ids import ProjectId, TaskId
 
 CHANGES = 2_000
 """The most changes that one call returns."""
-_TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
+TASK = "id,data,updated_at,total_annotations,cancelled_annotations,annotations_ids"
 # `include` also applies to the annotations inside a task, so it names the fields of both.
-_ANNOTATIONS = (
+ANNOTATIONS = (
     "annotations,result,completed_by,updated_by,was_cancelled,ground_truth,lead_time,parent_prediction,created_at"
 )
 
@@ -36,7 +36,7 @@ class Tasks(Listing):
             return [TaskId(id_) for id_ in ids]
 
     def tasks_of_batch(self, project_id: ProjectId, batch_id: object) -> list[Task]:
-        return list(self._tasks(project_id, [condition(f"data.{BATCH}", "equal", str(batch_id), "String")], _TASK))
+        return list(self._tasks(project_id, [condition(f"data.{BATCH}", "equal", str(batch_id), "String")], TASK))
 
     def changed_tasks(self, project_id: ProjectId, since: datetime | None, after_id: TaskId = BEFORE_ALL) -> list[Task]:
         """Return one page of the tasks that changed after `since`, with annotations, by id above `after_id`.
@@ -45,11 +45,11 @@ class Tasks(Listing):
         numbers, because a task that is deleted between two pages would hide another.
         """
         filters = [] if since is None else [condition("updated_at", "greater", time_text(since), "Datetime")]
-        return self._page(project_id, filters, f"{_TASK},{_ANNOTATIONS}", after_id)
+        return self._page(project_id, filters, f"{TASK},{ANNOTATIONS}", after_id)
 
     def tasks(self, project_id: ProjectId, ids: Collection[TaskId], *, annotations: bool = True) -> list[Task]:
         """Return those of these tasks that exist."""
-        wanted, include = sorted(ids), f"{_TASK},{_ANNOTATIONS}" if annotations else _TASK
+        wanted, include = sorted(ids), f"{TASK},{ANNOTATIONS}" if annotations else TASK
         found: list[Task] = []
         for start in range(0, len(wanted), PAGE):
             few = [condition("id", "in_list", wanted[start : start + PAGE], "Number")]
@@ -58,7 +58,7 @@ class Tasks(Listing):
 
     def all_tasks(self, project_id: ProjectId) -> Iterator[Task]:
         """Yield every task, without its annotations. The list is complete unless this raises."""
-        return self._tasks(project_id, [], _TASK)
+        return self._tasks(project_id, [], TASK)
 
     def changes(self, project_id: ProjectId, since: datetime) -> dict[TaskId, datetime]:
         """Return the time of the last change of at most CHANGES tasks that changed after `since`, by task.

@@ -25,7 +25,8 @@ def content_sha256(output: Output, config: LabelingConfig, label: str | None) ->
     if output.gold is not None or (config.shows_steps and output.trace is not None):
         return None
     content: dict[str, object] = {"data": output.data, "source": output.source}
-    if config.kind is Kind.LABEL and not config.labels:
+    written = {part.kind for part in config.answer.parts or (config.answer,)}
+    if Kind.TEXT in written or (config.kind is Kind.LABEL and not config.labels):
         content |= {"label": label, "result": output.result}
     elif drawn := [region for region in output.result or () if region.get("from_name") not in config.answer.names]:
         content["drawn"] = [{name: region[name] for name in region.keys() - {"id", "score"}} for region in drawn]

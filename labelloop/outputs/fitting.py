@@ -10,7 +10,7 @@ from labelloop.errors import InvalidOutput
 from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.outputs import result
+from labelloop.outputs import marking, result
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import NO_ANSWER, read_answer
 from labelloop.reading import evidence as evidence_
@@ -44,17 +44,7 @@ def check(
     It must have the fields that people see, the loop's labels and controls, the loop's kind of answer, and an embedding
     of the loop's length (`embedding`; 0 for no embedding). `predicted` as in reading.from_json.
     """
-    for name in config.data_fields:
-        # As Label Studio's server checks a task: it does not check the length of a list.
-        upper, bracket, _ = name.partition("[")
-        found = paths.below(output.data, upper) if "." in upper else output.data.get(upper)
-        if found is None:
-            is_null = "." not in upper and upper in output.data
-            shows = f"the labeling config shows {'it' if name == upper else f'${name}'}"
-            hint = "; a text may be empty, or leave the output out" if is_null else ""
-            raise InvalidOutput(f"data.{upper}", f"is {'null' if is_null else 'missing'}; {shows}{hint}")
-        if bracket and not isinstance(found, list):
-            raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")
+    check_data(output.data, config)
     if labels:
         for label in output.probabilities or ():
             if label not in labels:
@@ -62,8 +52,10 @@ def check(
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
                 raise InvalidOutput(path, result.no_label(label, labels))
+    _check_controls(output.evidence, config)
     _check_width(output.embedding, embedding)
     result.check(output.result or (), config)
+    marking.check(output.result or (), config, output.data)
     if config.kind is not Kind.LABEL:
         return _structured(output, config)
     if predicted and output.probabilities is None and output.label is None and output.result is None:
@@ -71,6 +63,21 @@ def check(
     if output.label is None and output.gold is None:
         return output
     return replace(output, label=_label("label", output.label, labels), gold=_label("gold", output.gold, labels))
+
+
+def check_data(data: Mapping[str, Any], config: LabelingConfig) -> None:
+    """Raise InvalidOutput, with the path, unless this data of an item has every field that the form shows."""
+    for name in config.data_fields:
+        # As Label Studio's server checks a task: it does not check the length of a list.
+        upper, bracket, _ = name.partition("[")
+        found = paths.below(data, upper) if "." in upper else data.get(upper)
+        if found is None:
+            is_null = "." not in upper and upper in data
+            shows = f"the labeling config shows {'it' if name == upper else f'${name}'}"
+            hint = "; a text may be empty, or leave the output out" if is_null else ""
+            raise InvalidOutput(f"data.{upper}", f"is {'null' if is_null else 'missing'}; {shows}{hint}")
+        if bracket and not isinstance(found, list):
+            raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")
 
 
 def _label(name: str, given: object, labels: Collection[str]) -> str | None:
@@ -131,15 +138,16 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
         kinds.of(config.answer).fits(config.answer, answer, data)
     except ValueError as exc:
         raise InvalidOutput(name, str(exc)) from None
-    shown = config.text_field
-    text = None if shown is None or shown in config.addresses else paths.value_at(data, shown)
-    if (
-        isinstance(text, str)
-        and (ends := [span.end for span in kinds.spans.read_spans(answer)])
-        and max(ends) > len(text)
-    ):
-        raise InvalidOutput(name, f"a span ends at {max(ends)}; the text has {len(text)} characters")
     return answer
+
+
+def _check_controls(evidence: Mapping[str, Any] | None, config: LabelingConfig) -> None:
+    """Raise InvalidOutput if the evidence names a control that is no part of the answer."""
+    there = [part.name for part in config.answer.parts or (config.answer,)]
+    for name in (evidence or {}).get("controls", ()):
+        if name not in there:
+            path = f"evidence.controls.{name[: fields.MAX_WORD]}"
+            raise InvalidOutput(path, f"no such control is part of the answer; there are: {', '.join(there)}")
 
 
 def _check_width(embedding: Sequence[float] | None, width: int) -> None:

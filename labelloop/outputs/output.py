@@ -60,11 +60,11 @@ class Output:
     model_version: str | None = ""
     produced_at: datetime | str | None = None
     """Time of the prediction, with an offset; in ISO 8601 if it is a text."""
-    label: str | float | Sequence[Any] | None = None
+    label: str | float | Sequence[Any] | Mapping[str, Any] | None = None
     """The predicted label, as a text, an integer or a boolean.
 
-    A structured answer is a list of labels, a list of spans [start, end, label], or a number:
-    labelloop/labeling/kinds has the forms of all kinds.
+    A structured answer is a list of labels, a list of spans [start, end, label], a list of regions, or a number. The
+    answer to several controls is an object by control name. labelloop/labeling/kinds has the forms of all kinds.
     """
     confidence: float | None = None
     """Confidence of `label`, 0 to 1. Without it the item goes to people."""
@@ -78,7 +78,7 @@ class Output:
     """Input of the query strategies that read more than one row of probabilities: see labelloop/reading/evidence.py."""
     embedding: Sequence[float] | None = None
     """The item as a vector of the loop's embedding length; near vectors mean similar items."""
-    gold: str | float | Sequence[Any] | None = None
+    gold: str | float | Sequence[Any] | Mapping[str, Any] | None = None
     """The known correct label, in the form of `label`. Such an item checks people."""
     source: str | None = None
     """Name of the pipeline, service or team that sent it, 1 to 200 characters."""

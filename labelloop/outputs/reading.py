@@ -21,6 +21,9 @@ MAX_KEY = 500
 _FORBIDDEN_IN_KEYS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Control characters, line ends, and characters that turn the direction of a text: they would garble logs and pages."""
 
+MAX_ANSWER = 1_000_000
+"""Largest number of characters of an answer that is a text; one label has at most fields.MAX_WORD."""
+
 MAX_TRACE = 500
 """Largest number of bytes of a trace in UTF-8."""
 
@@ -114,11 +117,12 @@ def _one_form(value: Mapping[str, Any], predicted: bool) -> None:
 
 
 def read_answer(path: str, value: object) -> Any:
-    """Return a label, or a structured answer as its text or its JSON value."""
-    if value is None or (isinstance(value, str) and not value.startswith("[")):
-        return fields.word(path, value, empty=False)
-    if isinstance(value, dict):
-        raise InvalidOutput(path, "must be a text, a number, a boolean or a list")
+    """Return a label, or another answer as its text or its JSON value: a number, a list, or an object by control name.
+
+    The loop's form decides which it must be, and how long a label may be.
+    """
+    if isinstance(value, str) and not 0 < len(value) <= MAX_ANSWER:
+        raise InvalidOutput(path, f"must be 1 to {MAX_ANSWER:,} characters; there are {len(value):,}")
     return value
 
 

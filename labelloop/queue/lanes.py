@@ -26,7 +26,7 @@ from labelloop.outputs.output import Output, unit_hash
 from labelloop.queue import why
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.trigger import Facts, Trigger
-from labelloop.strategies import single
+from labelloop.strategies import controls, single
 
 
 class Lane(StrEnum):
@@ -115,7 +115,7 @@ def headline(output: Output, spec: LoopSpec) -> tuple[str | None, float | None]:
         share = max(output.probabilities.values())
         return min([label for label, one in output.probabilities.items() if one == share]), share
     if output.result is not None:
-        return results.read(spec.config, output.result, None).label, output.score
+        return results.read(spec.config, output.result, None, output.data).label, output.score
     if output.label is None and output.evidence is not None:
         shares = output.evidence["labels"]
         likely = kinds.labels.write_labels(label for label, share in shares.items() if share > 0.5)
@@ -162,22 +162,25 @@ def reason_for(
     probabilities: Mapping[str, float] | None,
     evidence: Mapping[str, Any] | None,
     confidence: float | None,
+    label: str | None = None,
 ) -> str:
     """Return the reason for the utility of an output in the rule lane, before one of our versions has ranked it.
 
     Labels that the loop had when the output arrived, and has no longer, are included.
     """
     strategy = spec.queue.strategy
+    if strategy != strategies.RANDOM and evidence is not None and "controls" in evidence:
+        return why.of_controls(controls.by_control(strategy, evidence["controls"]), spec.queue.control_weight)
     if strategies.get(strategy).reads.removeprefix("evidence.") in (evidence or ()):
-        return why.of_evidence(strategy, evidence or {})
+        return why.of_evidence(strategy, evidence or {}, spec.labels)
     if probabilities is not None:
         names = (*spec.labels, *sorted(probabilities.keys() - set(spec.labels)))
         if strategy != strategies.RANDOM and not strategies.reads_probabilities(strategy):
             strategy = FALLBACK
-        return why.why(strategy, [probabilities.get(name, 0.0) for name in names])
+        return why.why(strategy, [probabilities.get(name, 0.0) for name in names], names)
     if strategy == strategies.RANDOM:
-        return why.DRAWN_AT_RANDOM
-    return why.of_confidence(confidence)
+        return why.CHOSEN_AT_RANDOM
+    return why.of_confidence(confidence, label)
 
 
 def announced_lane(lane: Lane, spec: LoopSpec) -> Lane:
@@ -205,6 +208,8 @@ def _utility(output: Output, spec: LoopSpec, confidence: float | None) -> float:
     strategy = spec.queue.strategy
     if strategy == strategies.RANDOM:
         return unit_hash("order", spec.name, output.key)
+    if output.evidence is not None and "controls" in output.evidence:
+        return controls.joined(controls.by_control(strategy, output.evidence["controls"]), spec.queue.control_weight)
     if output.evidence is not None:
         found = strategies.from_evidence(strategy, output.evidence, spec.labels)
         if found is not None:

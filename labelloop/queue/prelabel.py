@@ -28,11 +28,12 @@ class Prelabelled:
     probabilities: Mapping[str, float] | None
 
 
-def prelabel_result(spec: LoopSpec, shown: Prelabelled) -> list[dict[str, Any]]:
+def prelabel_result(spec: LoopSpec, shown: Prelabelled, data: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
 
     It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form. With a
-    `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities.
+    `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities. `data` are those of
+    the item, which marks in dialogues need.
     """
     if spec.prelabel.min_margin == 1:
         return []
@@ -44,4 +45,4 @@ def prelabel_result(spec: LoopSpec, shown: Prelabelled) -> list[dict[str, Any]]:
         return []
     if shown.result is not None and shown.label == shown.output_label:
         return results.imported(spec.config, list(shown.result))
-    return results.preselect(spec.config, shown.label, shown.output_label)
+    return results.preselect(spec.config, shown.label, shown.output_label, data)

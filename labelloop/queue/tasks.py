@@ -17,19 +17,20 @@ from labelloop.answers.annotations import Annotation
 from labelloop.outputs.output import OutputState
 from labelloop.queue.lanes import Lane
 from labelloop.queue.prelabel import Prelabelled
+from labelloop.queue.why import UNSURE, split
 from labelloop.reading.ids import TaskId
 
-OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, BEST, STEPS = (
-    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "best", "steps")
+OUTPUT, BATCH, KEY, LABEL, SIGNATURE, WHY, STATISTIC, BEST, STEPS = (
+    f"labelloop_{n}" for n in ("output", "batch", "key", "label", "sig", "why", "statistic", "best", "steps")
 )
 """Our fields in a task's data. Any member of the project can edit them, so the output's id is signed."""
 
 
 _DRAWN = {
-    Lane.CONTROL: "Drawn at random, to measure whether ranking the others pays",
-    Lane.AUDIT: "Drawn at random from the outputs that the model is confident in",
-    Lane.HOLDOUT: "Drawn at random, to evaluate models",
-    Lane.GOLD: "Drawn at random, to evaluate models",
+    Lane.CONTROL: "Chosen at random, to see whether the order of the other tasks pays",
+    Lane.AUDIT: "Chosen at random, to check answers that the model is sure of",
+    Lane.HOLDOUT: "Chosen at random, to measure quality",
+    Lane.GOLD: "Chosen at random, to measure quality",
 }
 """Reason for tasks outside of the rule lane.
 
@@ -116,6 +117,8 @@ class KnownTask:
     state: OutputState
     annotated: int
     """How many annotations of it are stored."""
+    adopted: bool = False
+    """Whether it was in the project before the loop: its data has no signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,13 +155,20 @@ def sign(signing_key: bytes, output_id: UUID | str) -> str:
 
 
 def task_data(
-    data: Mapping[str, Any], output_id: UUID, batch_id: UUID, key: str, label: str | None, sig: str, why: str = ""
+    data: Mapping[str, Any],
+    output_id: UUID,
+    batch_id: UUID,
+    key: str,
+    label: str | None,
+    sig: str,
+    why: str = "",
+    statistic: str = "",
 ) -> Any:
     """Return the output's data with our fields. A missing label is "", because Label Studio refuses null in a shown
     field.
     """
-    ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig, WHY: why}
-    return {**data, **ours}
+    ours = {OUTPUT: str(output_id), BATCH: str(batch_id), KEY: key, LABEL: label or "", SIGNATURE: sig}
+    return {**data, **ours, WHY: why, STATISTIC: statistic}
 
 
 def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: int = 3) -> list[str]:
@@ -168,8 +178,15 @@ def likeliest(probabilities: Mapping[str, float], labels: Collection[str], n: in
     return sorted(known, key=lambda label: (-probabilities[label], label))[:n]
 
 
-def task_reason(lane: Lane, utility: str | None, variety: str = "") -> str:
-    """Return the reason why people see the item, in one line: `utility` from the query strategy, `variety` from
-    selection.
+def task_reason(lane: Lane, reason: str | None, variety: str = "", *, guesses: bool = True) -> tuple[str, str]:
+    """Return why people see the item: a sentence for them, and the statistic for the Data Manager's column.
+
+    `reason` is from the query strategy (queue/why.py), `variety` from selection. Without `guesses` no sentence names a
+    model's answer: the loop wants people to begin without one.
     """
-    return _DRAWN.get(lane) or "; ".join(filter(None, (utility, variety)))
+    if lane in _DRAWN:
+        return _DRAWN[lane], ""
+    sentence, statistic = split(reason)
+    if not guesses and statistic:
+        sentence = UNSURE
+    return sentence, "; ".join(filter(None, (statistic, variety)))

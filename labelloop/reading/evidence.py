@@ -1,5 +1,5 @@
-"""Evidence: a model's uncertainty when it is more than one row of probabilities. It has one of six forms, strictly
-read.
+"""Evidence: a model's uncertainty when it is more than one row of probabilities. It has one of these forms,
+strictly read.
 
 committee          predictions of several models: a list of {label: probability}, each summing to 1
 labels             several labels at once: {label: probability}, independent of each other
@@ -7,6 +7,7 @@ tokens             a sequence: for each token the confidence, or its probabiliti
 boxes              a detector's confidence in each box that it found
 log_probabilities  log probability of each token of a generated text, natural logarithms
 samples            texts generated for the same input
+controls           answers in several controls: {control: confidence, or {form: ...} with a form above or probabilities}
 
 labelloop/strategies uses them. Tokens, boxes and log probabilities may be an empty list: then the utility is 0.
 """
@@ -88,6 +89,23 @@ def _samples(path: str, value: object) -> list[str]:
     return texts
 
 
+def _controls(path: str, value: object) -> dict[str, Any]:
+    if not isinstance(value, dict) or not value:
+        raise InvalidOutput(path, "must be an object: control to its confidence or its evidence")
+    return {name: _of_control(f"{path}.{name[: fields.MAX_WORD]}", one) for name, one in value.items()}
+
+
+def _of_control(path: str, value: object) -> Any:
+    if not isinstance(value, dict):
+        return fields.share(path, value, none=False)
+    if len(value) != 1:
+        raise InvalidOutput(path, f"must be a confidence, or an object with one of: {', '.join(_OF_A_CONTROL)}")
+    ((form, content),) = value.items()
+    if form not in _OF_A_CONTROL:
+        raise InvalidOutput(f"{path}.{form[:40]}", f"no such form; there are: {', '.join(_OF_A_CONTROL)}")
+    return {form: _OF_A_CONTROL[form](f"{path}.{form}", content)}
+
+
 FORMS: Mapping[str, Callable[[str, object], Any]] = {
     "committee": _committee,
     "labels": fields.shares,
@@ -95,4 +113,9 @@ FORMS: Mapping[str, Callable[[str, object], Any]] = {
     "boxes": _boxes,
     "log_probabilities": _log_probabilities,
     "samples": _samples,
+    "controls": _controls,
+}
+_OF_A_CONTROL = {
+    **{form: read for form, read in FORMS.items() if form != "controls"},
+    "probabilities": fields.distribution,
 }

@@ -23,8 +23,12 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     config = spec.config
     if len(spec.labels) == 1 and config.kind is Kind.LABEL:
         yield document.error(("labels",), "labels: with one label there is nothing to choose; name at least two")
-    if spec.labels and config.kind is Kind.NUMBER:
-        yield document.error(("labels",), f"labels: the answer is a number ({config.answer.tag} in labels.xml)")
+    if spec.labels and config.kind in (Kind.NUMBER, Kind.TEXT, Kind.ORDER, Kind.DATE):
+        what = f"labels: the answer is {config.kind.words} ({config.answer.tag} in labels.xml)"
+        yield document.error(("labels",), what)
+    if spec.labels and config.kind is Kind.FORM:
+        what = "labels: the answer is in several controls, which have their own labels in labels.xml: leave this out"
+        yield document.error(("labels",), what)
     if config.labels and set(config.labels) != set(spec.labels):
         yield document.error(
             ("labels",), f"labels: {', '.join(spec.labels)} here, but labels.xml has {', '.join(config.labels)}"
@@ -46,10 +50,45 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
             "steps.show: is about the generated form; a labels.xml shows the steps by "
             "<Text name='steps' value='$labelloop_steps'/>",
         )
+    yield from _of_answer(document, spec, config)
+    yield from _of_weights(document, spec, config)
     yield from _of_what_is_read(document, spec)
     yield from _of_kind(document, spec, config.kind)
     yield from _of_budget(document, spec, config.kind)
     yield from _of_examples(document, spec, config)
+
+
+def _of_answer(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that the controls in `answer` can hold an answer together: each once, about the item, and no comment."""
+    comment, verdict = config.comment, config.verdict
+    for place, name in enumerate(spec.answer):
+        path = ("answer", place)
+        control = config.by_name.get(name)
+        if name in spec.answer[:place]:
+            yield document.error(path, f"answer: {name!r} is named twice")
+        elif comment is not None and name == comment.name:
+            yield document.error(path, f"answer: {name!r} is the comment, which is kept beside the answer")
+        elif verdict is not None and name == verdict.name and len(spec.answer) > 1:
+            yield document.error(
+                path,
+                f"answer: {name!r} tells whether the pipeline's answer is correct, and is no part of it: leave it out",
+            )
+        elif control is not None and control.per_region and control.kind is not Kind.OTHER:
+            yield document.error(
+                path,
+                f"answer: {control.words} asks about regions (perRegion): name the control that marks them, and each "
+                "region has the answer about it",
+            )
+
+
+def _of_weights(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that the weights are those of controls that are part of the answer."""
+    there = [part.name for part in config.answer.parts]
+    for name in spec.queue.control_weight:
+        if name not in there:
+            hint = some(there) if there else "the answer is in one control, so there is nothing to weigh"
+            what = f"queue.control_weight: no control {name!r} in the answer{did_you_mean(name, there)}; {hint}"
+            yield document.error(("queue", "control_weight", name), what, at_key=True)
 
 
 def _of_what_is_read(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
@@ -89,11 +128,13 @@ def _of_kind(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterat
     name = spec.learner.name
     predicts = spec.learner.facts.predicts
     if predicts not in (None, kind):
-        answer = spec.config.answer
+        better = default_learner(kind)
+        others = "name `none`, or a model of your own: label-studio-ml, remote"
+        instead = others if better == NONE else f"{better!r} does"
         yield document.error(
             ("learner", "name"),
-            f"learner.name: {name!r} predicts {predicts.words}, and {answer.tag} {answer.name!r} of labels.xml takes "
-            f"{kind.words}: {default_learner(kind)!r} does",
+            f"learner.name: {name!r} predicts {predicts.words}, and {spec.config.answer.words} of labels.xml takes "
+            f"{kind.words}: {instead}",
         )
     if kind is Kind.LABEL:
         return

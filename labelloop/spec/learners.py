@@ -61,5 +61,5 @@ def facts_of(name: str) -> LearnerFacts:
 
 
 def default_learner(kind: Kind) -> str:
-    """Return the name of the learner that a loop has if loop.yaml names none."""
-    return next(name for name, facts in LEARNERS.items() if facts.predicts is kind)
+    """Return the learner of a loop whose loop.yaml names none; NONE if none of ours predicts this kind of answer."""
+    return next((name for name, facts in LEARNERS.items() if facts.predicts is kind), NONE)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
-from labelloop.labeling.answering import everything
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
@@ -33,9 +32,11 @@ from labelloop.spec.sections import (
 )
 from labelloop.spec.trigger import Trigger, compile_trigger
 
+MAX_DEFINITION = 300
+"""Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media"})
+YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions"})
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -56,6 +57,10 @@ class LoopSpec(Strict):
     """Share (0 to 1) of the groups in the hold-out set: their answers judge models and never train one."""
     labels: tuple[str, ...] = Field(default=(), max_length=MAX_LABELS)
     """The labels; those of labels.xml if there is one."""
+    definitions: dict[str, Annotated[str, Field(min_length=1, max_length=MAX_DEFINITION)]] = Field(default={})
+    """Definitions by label. The instruction of the project lists them, and a generated form shows each when the mouse
+    rests on its label.
+    """
     budget: Budget | None = None
     """Largest numbers of tasks a day; None means no limit."""
     reuse_answers: bool = False
@@ -117,6 +122,15 @@ class LoopSpec(Strict):
                 raise ValueError(f"gate.watch: no label {label!r}{near}; {some(self.labels)}")
         return self
 
+    @model_validator(mode="after")
+    def _defines_labels_that_exist(self) -> LoopSpec:
+        for label in self.definitions:
+            if self.labels and label not in self.labels:
+                raise ValueError(
+                    f"definitions: no label {label!r}{did_you_mean(label, self.labels)}; {some(self.labels)}"
+                )
+        return self
+
     @field_validator("answer", mode="before")
     @classmethod
     def _may_be_one_name(cls, answer: object) -> object:
@@ -162,11 +176,18 @@ class LoopSpec(Strict):
             for name, value in self.to_json().items()
             if name not in YOUNGER_KEYS or getattr(self, name) != type(self).model_fields[name].default
         }
+        if not self.queue.control_weight:  # younger than stored specs, too
+            del content["queue"]["control_weight"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
     @property
     def config(self) -> LabelingConfig:
         return LabelingConfig.parse(self.labels_xml, self.answer)
+
+    @property
+    def answer_is_filled_in(self) -> bool:
+        """Whether `answer` was taken from the form, since loop.yaml does not name it."""
+        return "answer" not in self.model_fields_set
 
     @property
     def field(self) -> str | None:
@@ -215,15 +236,33 @@ class LoopSpec(Strict):
         return complete({**self.model_dump(), "labels": tuple(labels), "labels_xml": ""})
 
 
+def keep_controls(spec: LoopSpec, before: LoopSpec) -> LoopSpec:
+    """Return the spec with the former generated form if its form lacks a control that `before` has; else unchanged.
+
+    Label Studio refuses a form without the controls that the answers of a project use. A form from labels.xml stays.
+    """
+    if spec.labels_xml != _generated(spec):
+        return spec
+    had, has = before.config, spec.config
+    if (had.quick is None or has.quick is not None) and (had.verdict is None or has.verdict is not None):
+        return spec
+    return spec.model_copy(update={"labels_xml": _generated(spec, former=True)})
+
+
+def _generated(spec: LoopSpec, *, former: bool = False) -> str:
+    fields, steps = spec.actions[0].fields, spec.steps.show
+    return generate_form(spec.labels, fields, spec.show, steps=steps, hints=spec.definitions, former=former)
+
+
 def complete(values: Mapping[str, Any]) -> LoopSpec:
     """Return a checked spec that has a labeling config: its own, or the generated form."""
     spec = LoopSpec.model_validate(values)
     generated = not spec.labels_xml
     if generated:
-        xml = generate_form(spec.labels, spec.actions[0].fields, spec.show, steps=spec.steps.show)
-        spec = spec.model_copy(update={"labels_xml": xml})
-    if not spec.answer:
-        spec = spec.model_copy(update={"answer": everything(LabelingConfig.parse(spec.labels_xml).by_name)})
+        spec = spec.model_copy(update={"labels_xml": _generated(spec)})
+    filled_in = not spec.answer
+    if filled_in:
+        spec = spec.model_copy(update={"answer": LabelingConfig.parse(spec.labels_xml).everything})
     config, learner = spec.config, spec.learner
     if "name" not in learner.model_fields_set:
         read = config.addresses if learner.field is None else [learner.field]
@@ -232,6 +271,8 @@ def complete(values: Mapping[str, Any]) -> LoopSpec:
     if learner.name != NONE:
         learner = learner.model_copy(update={"field": learner.field or config.text_field})
     spec = spec.model_copy(update={"learner": learner})
-    if generated:
-        return spec
-    return spec if spec.labels else LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
+    if not generated and not spec.labels:
+        spec = LoopSpec.model_validate({**spec.model_dump(), "labels": config.labels})
+    if filled_in:
+        spec.model_fields_set.discard("answer")
+    return spec

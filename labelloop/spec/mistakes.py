@@ -65,7 +65,7 @@ def examine(name: str, text: str, labels_xml: str = "") -> Examined:
             if error["loc"] not in inner and not _is_misspelt(error, errors)
         ]
     except SpecError as exc:
-        faults.append(exc)
+        faults.append(document.error(("answer",), exc.reason) if exc.reason.startswith("answer:") else exc)
     if isinstance(rule := body.get("trigger"), str):
         labels = spec.labels if spec else _labels(body, "" if in_form else labels_xml)
         for fault in trigger.faults(rule, labels):

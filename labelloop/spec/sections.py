@@ -80,6 +80,10 @@ class Queue(Strict):
     """Share of outputs that came with a known answer. If there are none, the other lanes share these slots."""
     second: float = Field(default=0.0, ge=0, le=1)
     """Share of second opinions on the most doubtful answers."""
+    control_weight: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default={}, max_length=200)
+    """Weight of each control's doubt in the utility, by its name, for an answer in several controls; 1 if not named.
+    Without any weights, the most doubtful control decides.
+    """
 
     @field_validator("strategy")
     @classmethod

@@ -31,6 +31,8 @@ ROWS = {
     "tasks": "loop = %(loop)s",
     "media_outputs": "loop = %(loop)s",
     "media_looks": "loop = %(loop)s",
+    "adopted_tasks": "loop = %(loop)s",
+    "adoptions": "loop = %(loop)s",
     "pool": "loop = %(loop)s",
     "batch_items": f"batch_id {_BATCHES}",
     "output_events": f"output_id {_OUTPUTS}",

@@ -131,8 +131,8 @@ def _fitting(spec: LoopSpec, row: Row, given: Given, now: datetime, person: str)
     answer, approval, result = given.answer, given.approval, given.result
     if result is not None:
         result = clean(result)
-        read = results.read(spec.config, result, row.placement.label)
-        if why := why_unreadable(spec.config, result, read):
+        read = results.read(spec.config, result, row.placement.label, row.output.data)
+        if why := why_unreadable(spec.config, result, read, row.output.data):
             raise InvalidOutput("annotations", f"of {login}: {why.reason}")
     elif answer is not None and spec.config.answer is spec.config.verdict and answer in (APPROVE, REJECT):
         answer, approval = None, answer == APPROVE
@@ -219,7 +219,7 @@ def _joins(spec: LoopSpec, item: Ready, stored: Known, found: Imported) -> bool:
 def _result(spec: LoopSpec, output: Known, given: Given) -> list[dict[str, Any]]:
     """Return the answer as it is stored: what it says about the output's label, and the result it was read from."""
     if given.result is not None:
-        read = results.read(spec.config, given.result, output.label)
+        read = results.read(spec.config, given.result, output.label, output.data)
         correction = read.label if read.approval is None else read.correction
         return kept_answers.encode(read.approval, correction, read.comment or given.comment, given.result)
     if given.answer is None:

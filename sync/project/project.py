@@ -18,8 +18,10 @@ from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
+from labelloop.store.questions import guidance
 from labelloop.store.tables import pool, projects
 from sync.project import signposts
+from sync.project.guide import EXAMPLES, example_field
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ def _find_or_create(database: Database, gateway: Gateway, spec: LoopSpec) -> Loo
     assert row is not None
     if row.project_id is not None:
         return row
-    found = gateway.find_projects(_mark(row))
+    found = gateway.find_projects(mark(row))
     if not found:
         with database.transaction() as conn:
             mine = projects.claim_creation(conn, spec.name, CREATION_GRACE_S)
@@ -121,10 +123,10 @@ def check_is_ours(gateway: Gateway, row: LoopProject) -> Project:
             f"it there, or make a new one: labelloop project recreate --loop {row.loop}. Every answer that was "
             "pulled is still in Postgres"
         ) from exc
-    if _mark(row) not in project.description:
+    if mark(row) not in project.description:
         raise Failed(
             f"project {project.id} of Label Studio at {gateway.url} does not belong to loop {row.loop!r}: its "
-            f"description does not have the mark {_mark(row)}"
+            f"description does not have the mark {mark(row)}"
         )
     return project
 
@@ -174,7 +176,10 @@ def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[s
     with database.transaction() as conn:
         waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
-    return signposts.words(spec, _mark(row), waiting), {} if current is None else current.words
+        done, field = guidance.progress(conn, spec.name), example_field(spec)
+        examples = {} if field is None else guidance.of_labels(conn, spec.name, field, EXAMPLES)
+    wanted = signposts.words(spec, mark(row), waiting, done, examples)
+    return wanted, {} if current is None else current.words
 
 
 def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:
@@ -282,5 +287,6 @@ def _tried(
         return False  # the next call finds out whether it was made
 
 
-def _mark(row: LoopProject) -> str:
+def mark(row: LoopProject) -> str:
+    """Return the text in a project's description by which the loop knows it."""
     return f"labelloop:{row.instance}"

@@ -12,9 +12,13 @@ from typing import Any
 
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, STEPS, WHY
+from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, STATISTIC, STEPS, WHY
 from labelloop.spec.loop import LoopSpec
+from labelloop.store.questions.guidance import Progress
+from sync.project.guide import guide
 
+Examples = Mapping[str, Sequence[str]]
+"""Texts by answer."""
 PRESS = "Press Label All Tasks: you get the items from which a model learns most."
 KEEP = "Filled and read by labelloop. Keep this mark: "
 """The mark of the loop follows. The list of projects shows about 150 characters of a description."""
@@ -64,18 +68,23 @@ OTHERS = (
 )
 """Label Studio's own columns that do not help to choose or answer a task."""
 TECHNICAL = (OUTPUT, BATCH, KEY, SIGNATURE)
-WIDTHS = {f"tasks:data.{WHY}": 320}
+WIDTHS = {f"tasks:data.{WHY}": 380, f"tasks:data.{STATISTIC}": 160}
 NARROW = ("id", "annotators", "predictions_score")
 """Columns for which there is no room beside an open task."""
 
 
-def words(spec: LoopSpec, mark: str, waiting: int) -> dict[str, str]:
-    """Return the project's title, description and instruction. `waiting`: how many outputs wait outside the window."""
+def words(
+    spec: LoopSpec, mark: str, waiting: int, progress: Progress | None = None, examples: Examples | None = None
+) -> dict[str, str]:
+    """Return the project's title, description and instruction. `waiting`: how many outputs wait outside the window.
+
+    `examples` are texts of the instruction's guide, by answer.
+    """
     says = spec.instruction if "<" in spec.instruction else f"<p>{html.escape(spec.instruction)}</p>"
     return {
         "title": spec.title or _title(spec.name),
-        "description": f"{_waiting(waiting)} {spec.description or PRESS} {KEEP}{mark}",
-        "expert_instruction": (says if spec.instruction else "") + INSTRUCTION,
+        "description": f"{_waiting(waiting)} {_progress(progress)}{spec.description or PRESS} {KEEP}{mark}",
+        "expert_instruction": (says if spec.instruction else "") + INSTRUCTION + guide(spec, examples or {}),
     }
 
 
@@ -89,9 +98,22 @@ def _waiting(n: int) -> str:
     if n > COUNTED_UP_TO:
         return f"More than {COUNTED_UP_TO:,} items wait."
     if n >= 100:
-        n = round(n, 2 - len(str(n)))
-        return f"About {n:,} items wait."
+        return f"About {_two_digits(n):,} items wait."
     return f"{n} items wait." if n > 1 else "One item waits." if n else "All waiting items are here."
+
+
+def _progress(progress: Progress | None) -> str:
+    """Return what people's answers brought, with a blank after it; "" until a model was measured twice."""
+    found = None if progress is None else progress.since(None)
+    if progress is None or found is None:
+        return ""
+    was, now = (f"{100 * share:.0f}" for share in found)
+    n = progress.answers
+    return f"{_two_digits(n):,} answers so far: the model went from {was} to {now} % correct. "
+
+
+def _two_digits(n: int) -> int:
+    return n if n < 100 else round(n, 2 - len(str(n)))
 
 
 def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written: Mapping[str, str]) -> dict[str, str]:
@@ -109,8 +131,8 @@ def changed(spec: LoopSpec, project: Project, wanted: Mapping[str, str], written
         mine = next((words for words in ours if words == has[name] or (name != "title" and words in has[name])), None)
         if not has[name]:
             found[name] = want
-        elif want not in has[name] and mine is not None:
-            found[name] = has[name].replace(mine, want, 1)
+        elif mine not in (None, want) and (want not in has[name] or want in str(mine)):
+            found[name] = has[name].replace(str(mine), want, 1)
     return found
 
 
@@ -137,7 +159,7 @@ def _tab(project: Project, spec: LoopSpec, has: Mapping[str, Any]) -> dict[str, 
 
 def hidden_columns(spec: LoopSpec) -> dict[str, list[str]]:
     """Return the columns to hide. Label Studio shows all others, those of later fields too."""
-    lists = ((BEST, spec.config.quick is not None), (STEPS, spec.config.shows_steps))
+    lists = ((BEST, spec.config.shows_best), (STEPS, spec.config.shows_steps))
     ours = (*TECHNICAL, *(name for name, there in lists if there))
     technical = [f"data.{name}" for name in ours if name not in spec.config.data_fields]
     explore = [f"tasks:{name}" for name in (*OTHERS, *technical)]

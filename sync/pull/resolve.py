@@ -58,8 +58,11 @@ def resolve(
     # gather
     outputs = feedback_store.outputs(conn, list(output_ids))
     annotations = _annotations(conn, instance, output_ids)
-    read_one = _read_given if instance == given.instance_of(spec.name) else _read
-    read = {output.id: read_one(spec, output, annotations[output.id]) for output in outputs}
+    if instance == given.instance_of(spec.name):
+        read = {output.id: _read_given(spec, output, annotations[output.id]) for output in outputs}
+    else:
+        data = output_store.data_of(conn, list(output_ids)) if results.needs_data(spec.config) else {}
+        read = {output.id: _read(spec, output, annotations[output.id], data.get(output.id)) for output in outputs}
     feedback = [row for rows, _ in read.values() for row in rows]
     not_read = [row for _, rows in read.values() for row in rows]
     _store_read(conn, spec, instance, list(read), feedback, not_read, users)
@@ -124,8 +127,11 @@ def _store_answers(
 
 
 def form_hash(spec: LoopSpec) -> bytes:
-    """Return the SHA-256 of the labeling config: while it is the same, an unreadable answer is not read again."""
-    return hashlib.sha256(spec.labels_xml.encode()).digest()
+    """Return the SHA-256 of what answers are read by, the labeling config and `answer`: while it is the same, an
+    unreadable answer is not read again.
+    """
+    read_by = "\0".join((spec.labels_xml, *spec.answer))
+    return hashlib.sha256(read_by.encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,8 +150,12 @@ class NotRead:
         )
 
 
-def _read(spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]) -> tuple[list[Feedback], list[NotRead]]:
-    """Return the feedback in the annotations of an output, and the annotations that cannot be read."""
+def _read(
+    spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation], data: Mapping[str, Any] | None
+) -> tuple[list[Feedback], list[NotRead]]:
+    """Return the feedback in the annotations of an output, and the annotations that cannot be read. `data` are those of
+    the output, None if the form's answers need none.
+    """
     feedback, not_read = list[Feedback](), list[NotRead]()
     versions = {row.id: row.seq for row in rows}
     for row in rows:
@@ -157,8 +167,8 @@ def _read(spec: LoopSpec, output: Reviewed, rows: Sequence[StoredAnnotation]) ->
         if row.reviewer is None:
             not_read.append(NotRead(output.id, row.seq, None, Unreadable(NAMELESS, ask=True)))
     for annotation in one_a_reviewer(trusted):
-        reading = results.read(spec.config, annotation.result, output.label)
-        found = why_unreadable(spec.config, annotation.result, reading)
+        reading = results.read(spec.config, annotation.result, output.label, data)
+        found = why_unreadable(spec.config, annotation.result, reading, data)
         if found is None:
             feedback.append(_feedback(spec, output, annotation, reading))
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from uuid import UUID
@@ -12,10 +12,12 @@ from labelloop.answers.people import Person
 from labelloop.errors import Unreachable
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs.output import IDLE, OutputState
+from labelloop.queue.adopted import Adopted, data_sha256, same_item
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import BATCH, KnownOutput, Task
 from labelloop.reading.ids import ProjectId, TaskId, UserId
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import adopted_tasks
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import feedback as feedback_store
@@ -26,6 +28,8 @@ from sync.pull.resolve import form_hash, resolve
 
 HAS_TASK = [OutputState.IN_REVIEW, OutputState.ANSWERED]
 TAMPERED = "the signature in the task's data does not fit"
+CHANGED = "the task's data was changed after the project was adopted"
+DELETED = "its task was deleted in Label Studio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +60,17 @@ class Pull:
         self.instance = project.instance
         self._users: dict[UserId, Person] = {}
 
-    def take_in(self, tasks: Sequence[Task], *, bookmark: datetime | None = None) -> PullReport:
-        """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction."""
+    def take_in(
+        self,
+        tasks: Sequence[Task],
+        *,
+        bookmark: datetime | None = None,
+        first: Callable[[Conn], object] | None = None,
+    ) -> PullReport:
+        """Store the annotations of these tasks, their feedback and answers, and the bookmark, in one transaction.
+
+        `first` is called in it before anything is stored.
+        """
         users = self._users_of(tasks)
         with self.database.transaction() as conn:
             # One transaction at a time, so that answers are committed in the order of their seq.
@@ -65,6 +78,8 @@ class Pull:
             now = projects.get(conn, self.spec.name)
             if now is None or now.instance != self.instance:
                 raise Unreachable(f"loop {self.spec.name!r} has just got another project")
+            if first is not None:
+                first(conn)
             report = self._store(conn, tasks, users)
             projects.set_bookmark(conn, self.spec.name, bookmark)
         return report
@@ -87,8 +102,9 @@ class Pull:
             outputs,
             HAS_TASK,
             OutputState.WITHDRAWN,
-            "its task was deleted in Label Studio",
+            DELETED,
         )
+        withdrawn += adopted_tasks.withdraw(conn, outputs, DELETED)
         task_store.forget(conn, outputs)
         for instance in (self.instance, given.instance_of(self.spec.name)):
             annotation_store.write_tombstones_of_outputs(conn, instance, outputs)
@@ -102,17 +118,48 @@ class Pull:
         signed = {task.id: output_id for task in tasks if (output_id := task.output_id(key)) is not None}
         known = task_store.known(conn, self.spec.name, list(signed.values()))
         pushed = task_store.by_label_studio_id(conn, self.instance, [task.id for task in tasks])
-        strays = [task for task in tasks if task.id in signed]
+        theirs = adopted_tasks.by_task(conn, self.instance, [task.id for task in tasks])
+        opened = self._open_adopted(conn, tasks, theirs)
+        strays = [task for task in tasks if task.id in signed and task.id not in theirs]
         adopted = [task for task in strays if self._adopt_stray(conn, task, known.get(signed[task.id]))]
 
-        seen = _seen(tasks, signed, known, pushed)
+        seen = [*_seen([t for t in tasks if t.id not in theirs], signed, known, pushed)]
+        seen += self._seen_adopted(conn, [t for t in tasks if t.id in theirs], theirs)
         touched = annotation_store.add(conn, self.instance, seen)
         touched |= annotation_store.write_tombstones(
             conn, self.instance, {task.id: task.updated_at for task in tasks}, [item[0].id for item in seen]
         )
-        touched |= {signed[task.id] for task in adopted}
+        touched |= {signed[task.id] for task in adopted} | opened
         done = resolve(conn, self.spec, self.instance, touched, users)
         return PullReport(tasks=len(tasks), outputs=len(touched), answers=done.answers, adopted=len(adopted))
+
+    def _open_adopted(self, conn: Conn, tasks: Sequence[Task], theirs: Mapping[TaskId, Adopted]) -> set[UUID]:
+        """Open the adopted tasks that people answered before labelloop chose them; return their outputs."""
+        found = [theirs[task.id] for task in tasks if task.annotations and task.id in theirs]
+        idle = [row.output_id for row in found if row.state in IDLE]
+        if not idle:
+            return set()
+        # Wait for a push that may be opening them now: an output that it opens is not among those that people chose.
+        projects.lock_hop(conn, self.spec.name, "push")
+        return set(adopted_tasks.open_(conn, self.instance, dict.fromkeys(idle), by_people=True))
+
+    def _seen_adopted(
+        self, conn: Conn, tasks: Sequence[Task], theirs: Mapping[TaskId, Adopted]
+    ) -> list[annotation_store.Seen]:
+        """Return each annotation of adopted tasks as `_seen` does. It is distrusted if the task shows another item."""
+        changed = {task.id for task in tasks if data_sha256(task.data) != theirs[task.id].data_sha256}
+        if changed:
+            stored = adopted_tasks.data(conn, [theirs[task_id].output_id for task_id in changed])
+            changed = {
+                task.id
+                for task in tasks
+                if task.id in changed and not same_item(task.data, stored[theirs[task.id].output_id], self.spec.config)
+            }
+        return [
+            (annotation, theirs[task.id].output_id, CHANGED if task.id in changed else None)
+            for task in tasks
+            for annotation in task.annotations
+        ]
 
     def _adopt_stray(self, conn: Conn, task: Task, output: KnownOutput | None) -> bool:
         """Adopt a signed task that is not stored: its import took effect after the grace, or somebody restored it."""

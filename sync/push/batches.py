@@ -42,6 +42,8 @@ class PushReport:
     """Answered tasks that now wait for a second opinion."""
     over_budget: int = 0
     """Passed, because the budget of an earlier day kept them out."""
+    opened: int = 0
+    """Tasks of an adopted project that are ranked from now on."""
     unclear: int = 0
     """Sent in a batch whose reply was lost; the next pushes look for them until the grace is over."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from labelloop.labeling import form
 from labelloop.labeling.form_xml import shown_data
 from labelloop.queue.batches import BatchItem
 from labelloop.queue.lanes import Lane, announced_lane, reason_for
@@ -45,18 +46,33 @@ def _draft(
     signature = sign(project.signing_key, output_id)
     reason = row.why
     if row.champion == row.ranker == PIPELINE or row.lane == Lane.GOLD:
-        reason = reason_for(spec, row.probabilities, row.evidence, row.output_confidence)
-    why = task_reason(announced_lane(row.lane, spec), reason, differs)
+        reason = reason_for(spec, row.probabilities, row.evidence, row.output_confidence, label)
+    guesses = spec.prelabel.min_margin < 1
+    why, statistic = task_reason(announced_lane(row.lane, spec), reason, differs, guesses=guesses)
     shown = shown_data(spec.config.data_fields, row.data)
-    data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why)
-    if spec.config.quick is not None:
-        data[BEST] = [{"value": label} for label in likeliest(row.probabilities or {}, spec.labels)]
+    data = task_data(shown, output_id, row.batch_id, row.key, label, signature, why, statistic)
+    result = prelabel_result(spec, row, row.data)
+    if spec.config.shows_best:
+        data[BEST] = _best(spec, row, guessed=bool(result))
     if spec.config.shows_steps:
         data[STEPS] = steps_text(steps, spec.name)
     return TaskDraft(
         output_id=output_id,
         data=data,
-        result=prelabel_result(spec, row),
+        result=result,
         priority=row.priority,
         version=version,
     )
+
+
+def _best(spec: LoopSpec, row: BatchItem, *, guessed: bool) -> list[dict[str, str]]:
+    """Return the labels that the form shows first, as choices, the most probable first.
+
+    `guessed`: whether the form shows the guess. It is then the first label, and the pipeline's answer is the second.
+    """
+    likely = likeliest(row.probabilities or {}, spec.labels, form.BEST)
+    if spec.config.quick is not None:  # the former form gives its own keys to them
+        return [{"value": label} for label in likely[:3]]
+    answers = [label for label in (row.label, row.output_label) if label in spec.labels]
+    labels = dict.fromkeys([*answers, *likely] if guessed else [*likely, *sorted(answers)])
+    return form.best_choices(list(labels)[: form.BEST], spec.definitions)

@@ -10,10 +10,12 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 from uuid import UUID
 
 from labelloop.errors import Ambiguous, LabelloopError, Unreachable
+from labelloop.labeling.results import units
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.order import priorities, useful
@@ -25,7 +27,9 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches, jobs, projects
+from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
+from labelloop.versions.version import PIPELINE
 from sync.push.batches import PushReport, in_force
 from sync.push.window import look, opened
 
@@ -223,8 +227,9 @@ class _Renewal:
 
     def change(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         """Give the predictions that these tasks have already the new order score and result."""
+        prelabels = self._results(rows)
         for row in rows:
-            place, result = places[row.output_id], prelabel_result(self._spec, row)
+            place, result = places[row.output_id], prelabels[row.output_id]
             with _paced():
                 self._gateway.change_predictions(
                     self._project_id, row.label_studio_id, version, order_score(place), result
@@ -245,16 +250,25 @@ class _Renewal:
             projects.set_model_version(conn, self._spec.name, version)
         logger.info("the project shows a new version", extra={"loop": self._spec.name, "version": version})
 
+    def _results(self, rows: Sequence[OpenTask]) -> dict[UUID, list[dict[str, Any]]]:
+        """Return the prelabel of each task by its output. The data are read only if the form's results need them."""
+        data: dict[UUID, Mapping[str, Any]] = {}
+        if units.needed(self._spec.config):
+            with self._database.transaction() as conn:
+                data = output_store.data_of(conn, [row.output_id for row in rows])
+        return {row.output_id: _shown(self._spec, row, data.get(row.output_id)) for row in rows}
+
     def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         carried = {row.output_id: places[row.output_id] for row in rows}
         with self._database.transaction() as conn:
             batch_id = batches.intend(conn, self._spec.name, version, len(rows), kind=BatchKind.PREDICTIONS)
             batches.carry(conn, batch_id, carried)
             batches.send(conn, batch_id)
+        prelabels = self._results(rows)
         predictions = [
             {
                 "task": row.label_studio_id,
-                "result": prelabel_result(self._spec, row),
+                "result": prelabels[row.output_id],
                 "score": order_score(places[row.output_id]),
                 "model_version": version,
             }
@@ -274,6 +288,15 @@ class _Renewal:
             task_store.show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
+
+
+def _shown(spec: LoopSpec, row: OpenTask, data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the prelabel of a task. If somebody has answered it, that is the pipeline's own answer.
+
+    The champion may have learned that person's answer, and would repeat it to the next person.
+    """
+    shown = replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row
+    return prelabel_result(spec, shown, data)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from labelloop.queue.batches import BatchState
 from labelloop.queue.order import SECOND, Ranked, priorities, useful
 from labelloop.queue.project import LoopProject
 from labelloop.spec.loop import LoopSpec
+from labelloop.store import adopted_tasks
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import batches, pool, projects
 from labelloop.store.tables import tasks as task_store
@@ -125,6 +126,8 @@ class Claim(NamedTuple):
     """How selection found these outputs to differ from others, in words for the annotator."""
     again: list[UUID]
     """Answered outputs to ask one more annotator about."""
+    opened: int
+    """Number of outputs whose tasks were in the project before the loop, and are among the open ones now."""
 
 
 def _claim(
@@ -154,8 +157,10 @@ def _claim(
         # apply
         if not chosen:
             return None
-        batch_id = _intend(conn, spec.name, version, placed) if coming else None
-        return Claim(batch_id, {pick.output_id: pick.why_also for pick in picks}, again)
+        opened = _open_adopted(conn, project, placed)
+        placed = {output_id: place for output_id, place in placed.items() if output_id not in opened}
+        batch_id = _intend(conn, spec.name, version, placed) if placed else None
+        return Claim(batch_id, {pick.output_id: pick.why_also for pick in picks}, again, len(opened))
 
 
 def _places(spec: LoopSpec, window: Window, coming: Sequence[Ranked], version: str) -> dict[UUID, float]:
@@ -168,6 +173,12 @@ def _places(spec: LoopSpec, window: Window, coming: Sequence[Ranked], version: s
     )
 
 
+def _open_adopted(conn: Conn, project: LoopProject, placed: Mapping[UUID, float]) -> set[UUID]:
+    """Open those of these outputs that have a task in an adopted project; the renewal gives it a prediction."""
+    theirs = adopted_tasks.waiting_tasks(conn, project.instance, list(placed))
+    return set(adopted_tasks.open_(conn, project.instance, {id_: placed[id_] for id_ in theirs})) if theirs else set()
+
+
 def _intend(conn: Conn, loop: str, version: str, placed: dict[UUID, float]) -> UUID:
     """Store a batch of these waiting outputs, each with its priority."""
     batch_id = batches.intend(conn, loop, version, len(placed))
@@ -178,7 +189,9 @@ def _intend(conn: Conn, loop: str, version: str, placed: dict[UUID, float]) -> U
 
 def _send_all(database: Database, gateway: Gateway, spec: LoopSpec, project: LoopProject, claim: Claim) -> PushReport:
     """Send the claimed outputs. A batch that Label Studio refuses is sent in halves, down to the outputs at fault."""
-    report = PushReport(asked_again=ask(database, spec, claim.again)) if claim.again else PushReport()
+    report = PushReport(opened=claim.opened)
+    if claim.again:
+        report += PushReport(asked_again=ask(database, spec, claim.again))
     if report.asked_again:
         reopen(database, gateway, spec, project)
     left, refusals = [] if claim.batch_id is None else [claim.batch_id], dict[UUID, Refused]()

@@ -133,6 +133,18 @@ class SyncLoop:
         return None if answer.status_code == 404 else answer.raise_for_status().json()
 
 
+class Recorder(Gateway):
+    """Keeps what projects were changed to."""
+
+    def __init__(self, url: str, token: str) -> None:
+        super().__init__(url, token)
+        self.updates: list[dict[str, object]] = []
+
+    def update_project(self, project_id: ProjectId, **fields: Any) -> Any:
+        self.updates.append(fields)
+        return super().update_project(project_id, **fields)
+
+
 def region(label: str) -> list[Row]:
     return [{"id": "r1", "from_name": "label", "to_name": "text", "type": "choices", "value": {"choices": [label]}}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 PROMPT = (
@@ -25,13 +25,16 @@ def request(
     *,
     sampled: bool,
     logprobs: bool,
+    form: str = "",
+    max_tokens: int = MAX_TOKENS,
 ) -> dict[str, Any]:
-    """`shots`: items and their labels, told as an earlier part of the talk."""
-    messages: list[dict[str, Any]] = [{"role": "system", "content": prompt.replace("{labels}", "\n".join(labels))}]
+    """`shots`: items and their labels, told as an earlier part of the talk. `form` replaces {form} in the prompt."""
+    told = prompt.replace("{labels}", "\n".join(labels)).replace("{form}", form)
+    messages: list[dict[str, Any]] = [{"role": "system", "content": told}]
     for shown, label in shots:
         messages += [{"role": "user", "content": _content(shown)}, {"role": "assistant", "content": label}]
     messages.append({"role": "user", "content": _content(item)})
-    body = {"model": model, "messages": messages, "max_tokens": MAX_TOKENS, "temperature": SAMPLING if sampled else 0}
+    body = {"model": model, "messages": messages, "max_tokens": max_tokens, "temperature": SAMPLING if sampled else 0}
     return {**body, "logprobs": True} if logprobs else body
 
 
@@ -40,9 +43,14 @@ def read(labels: Sequence[str], answer: object) -> tuple[str | None, float | Non
 
     The answer may be the label itself, or JSON: a text, or an object whose `label` is one.
     """
+    return read_with(lambda content: _label(labels, content.strip()), answer)
+
+
+def read_with(read_content: Callable[[str], str | None], answer: object) -> tuple[str | None, float | None]:
+    """The same for any answer: `read_content` returns it, or None for a content that is none."""
     match answer:
         case {"choices": [{"message": {"content": str() as content}} as choice, *_]}:
-            label = _label(labels, content.strip())
+            label = read_content(content)
             return label, None if label is None else _probability(choice)
     return None, None
 

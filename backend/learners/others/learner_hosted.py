@@ -53,6 +53,7 @@ class Hosted:
         batch: int = 64,
         timeout_s: float = 60.0,
         memory_gib: float = 4.0,
+        answer: str = "",
     ) -> None:
         if model.count(":") != 1 or not all(model.split(":")):
             raise SpecError(f"learner.params.model must be 'module:Class'; it is {model!r}")
@@ -72,10 +73,11 @@ class Hosted:
             "batch": batch,
             "timeout_s": timeout_s,
             "memory_gib": memory_gib,
+            **({"answer": answer} if answer else {}),
         }
         self.field, self.folder, self.python, self.event = field, Path(folder), python, event
         self.batch, self.timeout_s, self.memory = batch, timeout_s, int(memory_gib * (1 << 30))
-        self.config = answer_only(label_config)
+        self.config = answer_only(label_config, answer)
         self.classes: tuple[str, ...] = ()
         self._estimator: dict[str, Any] | None = None
         self._process: Process | None = None

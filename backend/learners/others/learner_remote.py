@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from backend.learners.others import chat
+from backend.learners.others import asked, chat
 from backend.learners.others.form import answer_only
 from backend.learners.others.others import classes_of, predictions_of, with_confidences
 from backend.learners.others.wire import Wire
@@ -17,6 +17,7 @@ from backend.learners.predictions import Predictions
 from backend.learners.reading import one_each
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.controls import Kind
+from labelloop.reading import strict_json
 from labelloop.reading.paths import value_at
 
 PROTOCOLS = ("chat", "ml-backend")
@@ -28,10 +29,11 @@ logger = logging.getLogger(__name__)
 class Remote:
     """A frozen model: a version holds its form, labels, parameters and examples. It needs no answers.
 
-    chat: POST {url}/chat/completions. `prompt` holds the instructions; {labels} in it is replaced by the labels.
-    `shots` examples are drawn from the answers and sent before each item. An answer that is not exactly one of the
-    labels counts as no prediction. The confidence is the probability of the answer if `logprobs` come, the share of
-    `samples` if there are several, and otherwise unknown. `key_env` names the environment variable with the key.
+    chat: POST {url}/chat/completions. `prompt` holds the instructions; {labels} in it is replaced by the labels, {form}
+    by a description of the answer. `shots` examples are drawn from the answers and sent before each item. An answer
+    that is not exactly one of the labels, or of the kind of the form, counts as no prediction. The confidence is the
+    probability of the answer if `logprobs` come, the share of `samples` if there are several, and otherwise unknown.
+    `key_env` names the environment variable with the key.
 
     ml-backend: POST {url}/setup once and {url}/predict, as Label Studio does, for its `project`. `user_env` and
     `password_env` name environment variables for basic auth.
@@ -56,6 +58,7 @@ class Remote:
         project: str = "1",
         timeout_s: float = 30.0,
         at_once: int = 4,
+        answer: str = "",
     ) -> None:
         self.params: Mapping[str, str | int | float | bool] = {
             "field": field,
@@ -73,11 +76,14 @@ class Remote:
             "project": project,
             "timeout_s": timeout_s,
             "at_once": at_once,
+            **({"answer": answer} if answer else {}),
         }
         _check_params(self.params)
-        self.field, self.config = field, answer_only(label_config)
-        if protocol == "chat" and self.config.kind is not Kind.LABEL:
-            raise SpecError(f"a chat endpoint predicts one label; this form's answers are {self.config.kind.words}")
+        self.field, self.config = field, answer_only(label_config, answer)
+        self._one_label = self.config.kind is Kind.LABEL
+        if protocol == "chat" and self.config.kind is Kind.OTHER:
+            raise SpecError(f"labelloop does not read {self.config.answer.words}, so no chat endpoint can predict it")
+        prompt = asked.PROMPT if prompt == chat.PROMPT and not self._one_label else prompt
         self.protocol, self.model, self.prompt, self.project = protocol, model, prompt, project
         self.shots, self.samples, self.logprobs = shots, samples, logprobs
         self._wire = Wire(url, at_once, timeout_s, _secrets(protocol, key_env, user_env, password_env))
@@ -91,7 +97,7 @@ class Remote:
         for position, item in enumerate(data):
             if (value := value_at(item, self.field)) is None:
                 faults[position] = f"its field {self.field!r} is missing"
-            elif self.protocol == "chat" and not isinstance(value, str):
+            elif self.protocol == "chat" and self._one_label and not isinstance(value, str):
                 faults[position] = f"its field {self.field!r} is not a text"
         if faults:
             raise Unreadable(faults)
@@ -107,11 +113,11 @@ class Remote:
         one_each(data, labels)
         self.check(data)
         classes = classes_of(self.config, labels)
-        if len(classes) < 2 and self.protocol == "chat":
+        if len(classes) < 2 and self.protocol == "chat" and self._one_label:
             raise Failed("a remote model needs labels to choose from: the form has none, and the answers fewer than 2")
-        drawn = [position for position in _one_of_each(labels, rng) if labels[position] in classes][: self.shots]
+        drawn = [i for i in _one_of_each(labels, rng) if not self._one_label or labels[i] in classes][: self.shots]
         self.classes = classes
-        self.estimator = {"shots": json.dumps([[value_at(data[i], self.field), labels[i]] for i in drawn])}
+        self.estimator = {"shots": json.dumps([[self._item(data[i]), labels[i]] for i in drawn])}
         return self
 
     def predict(self, data: Sequence[Mapping[str, object]]) -> Predictions:
@@ -129,27 +135,41 @@ class Remote:
         return self._predictions_by_chat(data)
 
     def _predictions_by_chat(self, data: Sequence[Mapping[str, object]]) -> Predictions:
-        asked = [str(value_at(item, self.field)) for item in data for _ in range(self.samples)]
-        answers = [one or (None, None) for one in self._wire.each(self._chat, asked)]
+        items = [item for item in data for _ in range(self.samples)]
+        answers = [one or (None, None) for one in self._wire.each(self._chat, items)]
         if self.samples > 1:
             runs = range(0, len(answers), self.samples)
-            answers = [chat.of_samples([label for label, _ in answers[at : at + self.samples]]) for at in runs]
+            answers = [self._of_samples([label for label, _ in answers[at : at + self.samples]]) for at in runs]
         if unusable := sum(label is None for label, _ in answers):
             logger.warning("%s: %d of %d items got an answer that is not a label", self._wire.url, unusable, len(data))
         labels, confidences = [label for label, _ in answers], [confidence for _, confidence in answers]
-        return with_confidences(self.classes, labels, confidences)
+        return with_confidences(self.classes if self._one_label else (), labels, confidences)
 
-    def _chat(self, item: str, until: float) -> tuple[str | None, float | None]:
+    def _of_samples(self, sampled: Sequence[str | None]) -> tuple[str | None, float | None]:
+        return chat.of_samples(sampled) if self._one_label else asked.agreed(self.config.answer, sampled)
+
+    def _item(self, item: Mapping[str, object]) -> str:
+        """Return the part of an item that is sent: a text as it is, any other value as JSON."""
+        value = value_at(item, self.field)
+        return value if isinstance(value, str) else strict_json.dumps(value)
+
+    def _chat(self, item: Mapping[str, object], until: float) -> tuple[str | None, float | None]:
+        control = self.config.answer
         body = chat.request(
             self.model,
             self.prompt,
             self.classes,
             [(shown, label) for shown, label in json.loads(self.estimator["shots"])],
-            item,
+            self._item(item),
             sampled=self.samples > 1,
             logprobs=self.logprobs and self.samples == 1,
+            form="" if self._one_label else asked.described(control),
+            max_tokens=chat.MAX_TOKENS if self._one_label else asked.LONGEST_REPLY,
         )
-        return chat.read(self.classes, self._wire.post("/chat/completions", body, until))
+        said = self._wire.post("/chat/completions", body, until)
+        if self._one_label:
+            return chat.read(self.classes, said)
+        return chat.read_with(lambda content: asked.read(control, content, item), said)
 
     def _predict(self, data: Sequence[Mapping[str, object]], until: float) -> list[Any]:
         if not self._set_up:

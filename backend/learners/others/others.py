@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from backend.learners.predictions import Predictions
-from labelloop.labeling import results
+from labelloop.labeling import kinds, results
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 
 
 def classes_of(config: LabelingConfig, labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels that such a model may predict, sorted: the form's, else the answers'; none for numbers."""
-    return () if config.kind is Kind.NUMBER else tuple(sorted(config.labels or set(labels)))
+    """Return the labels that such a model may predict, sorted: the form's, else those that the answers name."""
+    if config.kind is Kind.LABEL:
+        return tuple(sorted(config.labels or set(labels)))
+    named = {label for answer in labels for label in kinds.of(config.answer).labels_in(config.answer, answer)}
+    return tuple(sorted(config.labels or named))
 
 
 def predictions_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequence[Any]) -> Predictions:
@@ -27,7 +30,7 @@ def predictions_of(config: LabelingConfig, classes: Sequence[str], predictions: 
         label = results.read(config, prediction.get("result"), None).label if isinstance(prediction, dict) else None
         labels.append(label)
         scores.append(None if label is None else share(prediction.get("score")))
-    return with_confidences(classes, labels, scores)
+    return with_confidences(classes if config.kind is Kind.LABEL else (), labels, scores)
 
 
 def with_confidences(

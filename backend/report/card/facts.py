@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,10 @@ from typing import Any
 
 from backend import models
 from backend.report.card.limits import limits
+from labelloop.answers import measures
 from labelloop.errors import LabelloopError, UsageError
+from labelloop.labeling import kinds
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import lineage
@@ -41,8 +43,12 @@ def card(database: Database, version_id: str, models_dir: Path | None = None) ->
         evaluation: Mapping[str, Any] = version.scores or {}
         made = {
             "use": _use(spec),
-            "data": _data(conn, version),
-            "metrics": {**_metrics(version, evaluation), "max_ece": spec.gate.max_ece},
+            "data": _data(conn, version, spec.config.answer),
+            "metrics": {
+                **_metrics(version, evaluation),
+                "max_ece": spec.gate.max_ece,
+                "score": measures.score_words(spec.config.answer),
+            },
             **{key: evaluation.get(key) for key in ("slices", "calibration", "confusion", "speed")},
             "identity": _identity(version, evaluation, lineage.runs_of(conn, version.id)),
         }
@@ -74,13 +80,13 @@ def _use(spec: LoopSpec) -> Card:
     }
 
 
-def _data(conn: Conn, version: JudgedVersion) -> Card:
+def _data(conn: Conn, version: JudgedVersion, control: ControlTag) -> Card:
     tally = lineage.tally(conn, version.id)
     counts = lineage.counts(conn, version.id)
     held_out = [] if version.run_id is None else lineage.held_out(conn, version.run_id)
     people = lineage.reviewers(conn, version.id)
-    judged = _by_label((row.label, row.n) for row in held_out)
-    taught = _by_label((row.label, row.n) for row in tally)
+    judged = _by_label(control, ((row.label, row.n) for row in held_out))
+    taught = _by_label(control, ((row.label, row.n) for row in tally))
     return {
         "answers": counts.answers,
         "groups": counts.groups,
@@ -108,6 +114,7 @@ def _metrics(version: JudgedVersion, evaluation: Mapping[str, Any]) -> Card:
         "against": None if not evaluation else short(version.judged_against),
         "against_accuracy": evaluation.get("champion"),
         **{key: evaluation.get(key) for key in kept},
+        "measures": measures.rows(evaluation.get("measures")),
         "reasons": version.reasons or [],
     }
 
@@ -133,27 +140,25 @@ def _read(models_dir: Path, version_id: str) -> tuple[Card | None, str | None]:
         return None, str(exc)
 
 
-def _by_label(rows: Iterable[tuple[str, int]]) -> Counter[str]:
-    """Count the labels of answers. Each label of an answer with several labels, or spans, counts."""
+def _by_label(control: ControlTag, rows: Iterable[tuple[str, int]]) -> Counter[str]:
+    """Count the labels of answers. Each label that an answer names counts."""
     counts: Counter[str] = Counter()
     for answer, n in rows:
-        for label in _labels_of(answer):
+        for label in _labels_of(control, answer):
             counts[label] += n
     return counts
 
 
-def _labels_of(answer: str) -> list[str]:
-    """Return the labels of an answer as stored: a label, a JSON list of labels, or of spans [start, end, label]."""
-    if not answer.startswith("["):
+def _labels_of(control: ControlTag, answer: str) -> Sequence[str]:
+    """Return the labels that an answer names, with a number or a date as one; none for an answer of another kind."""
+    if control.kind in (Kind.NUMBER, Kind.DATE):
         return [answer]
+    if control.kind in (Kind.TEXT, Kind.ORDER, Kind.OTHER):
+        return []
     try:
-        parts = json.loads(answer)
-    except (ValueError, RecursionError):
-        return [answer]
-    if not isinstance(parts, list):
-        return [answer]
-    found = [part[-1] if isinstance(part, list) and part else part for part in parts]
-    return [str(label) for label in found] or [NO_LABEL]
+        return kinds.of(control).labels_in(control, answer) or [NO_LABEL]
+    except ValueError:
+        return [answer]  # from before the form asked for answers of this kind
 
 
 def _cut(rows: list[Card]) -> list[Card]:

@@ -1,4 +1,4 @@
-"""Templates of loops: a folder each, with a form, a loop.yaml with comments, and ten sample outputs."""
+"""Templates of loops: a folder each, with a form, a loop.yaml with comments, and sample outputs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ SAMPLES = "samples.ndjson"
 TABLE = FOLDER / "table.yaml"
 """The loop.yaml of a loop that is made from a table."""
 FILES = ("loop.yaml", "labels.xml", SAMPLES)
+_FOLDERS = (FOLDER, FOLDER / "more")
 
 
 def names() -> list[str]:
     """Return the names of the templates."""
-    return sorted(file.parent.name for file in FOLDER.glob("*/loop.yaml"))
+    return sorted(file.parent.name for folder in _FOLDERS for file in folder.glob("*/loop.yaml"))
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder of the template with this name."""
+    return next(folder / name for folder in _FOLDERS if (folder / name / "loop.yaml").exists())
 
 
 def files_of(name: str) -> dict[str, str]:
@@ -27,4 +33,4 @@ def files_of(name: str) -> dict[str, str]:
         raise UsageError(
             f"no template {name!r}; {f'did you mean {near[0]!r}? ' if near else ''}there are: {', '.join(known)}"
         )
-    return {file: (FOLDER / name / file).read_text(encoding="utf-8") for file in FILES}
+    return {file: (folder_of(name) / file).read_text(encoding="utf-8") for file in FILES}

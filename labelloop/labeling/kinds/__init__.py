@@ -10,11 +10,27 @@ everything else              JSON; the first lines of the kind's file describe i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import form, label, labels, number, other, regions, spans, text
+from labelloop.labeling.kinds import (
+    date,
+    form,
+    label,
+    labels,
+    marks,
+    number,
+    order,
+    other,
+    regions,
+    relations,
+    segments,
+    spans,
+    text,
+    tracks,
+)
+from labelloop.labeling.kinds.marked import Geometry
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
 
@@ -59,7 +75,13 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
         Kind.SPANS: spans,
         Kind.NUMBER: number,
         Kind.TEXT: text,
+        Kind.ORDER: order,
+        Kind.DATE: date,
         Kind.REGIONS: regions,
+        Kind.RELATIONS: relations,
+        Kind.SEGMENTS: segments,
+        Kind.MARKS: marks,
+        Kind.TRACKS: tracks,
         Kind.FORM: form,
     }.items()
 }
@@ -68,6 +90,16 @@ KINDS_OF_ANSWERS: Mapping[Kind, KindOfAnswer] = {
 def of(control: ControlTag) -> KindOfAnswer:
     """Return the module of the control's kind of answer."""
     return KINDS_OF_ANSWERS.get(control.kind, cast(KindOfAnswer, other))
+
+
+def geometry_of(control: ControlTag) -> Geometry | None:
+    """Return what is known about the control's regions; None if its answers are not lists of regions.
+
+    A kind has one geometry for all controls, GEOMETRY, or one by control, `geometry_of`.
+    """
+    module = of(control)
+    by_control: Callable[[ControlTag], Geometry] | None = getattr(module, "geometry_of", None)
+    return getattr(module, "GEOMETRY", None) if by_control is None else by_control(control)
 
 
 def canonical(control: ControlTag, answer: object) -> str:

@@ -1,11 +1,13 @@
 """Answers to several controls: a JSON object by control name, {"boxes":[...],"topic":"late"}. Pure.
 
 Each answer is a JSON value: a label, a text and a date are texts, a number is a number, every other kind writes JSON
-anyway. A control without an answer is absent.
+anyway. A control without an answer is absent: one that people left out, one where they chose or marked nothing, and one
+that a choice hides (kinds/visible.py). No control has an empty list, and the answer is {} if there is nothing at all.
 
-Consensus: each control by its own kind. More than half must have answered a control, or more than half not; a tie in
-one control is a tie of the whole. Agreement and item score are the means over the controls, where two people who both
-left a control out agree about it.
+Consensus: each control by its own kind. A person who left out a control with lists gave an empty one. Any other
+control has an answer if more than half of the people answered it, and none if less than half did. A tie in one control
+is a tie of the whole. The exception is a text that need not be written: at half it counts. Agreement and item score are
+the means over the controls, where two people who both left a control out agree about it.
 """
 
 from __future__ import annotations
@@ -14,11 +16,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling import kinds
-from labelloop.labeling.controls import ControlTag, Kind
+from labelloop.labeling.controls import MARKING, ControlTag, Kind
 from labelloop.labeling.kinds.reading import json_of
+from labelloop.labeling.kinds.visible import is_visible
 from labelloop.reading import strict_json
 
+LISTS = MARKING | {Kind.LABELS, Kind.RELATIONS}
+"""Kinds of which an empty answer exists, []: nothing is chosen or marked."""
 _AS_TEXT = (Kind.LABEL, Kind.TEXT, Kind.DATE)
+_NOTHING = "[]"
 
 
 def read(answer: object) -> dict[str, Any]:
@@ -48,7 +54,17 @@ def checked(parts: Sequence[ControlTag], answers: Mapping[str, Any]) -> dict[str
             found[name] = as_value(there[name], kinds.canonical(there[name], value))
         except ValueError as exc:
             raise ValueError(f"{name}: {exc}") from None
-    return found
+    return _shown(there, {name: value for name, value in found.items() if value not in ([], {})})
+
+
+def _shown(there: Mapping[str, ControlTag], answers: dict[str, Any]) -> dict[str, Any]:
+    """Return the answers without those to controls that a choice hides."""
+    return {name: value for name, value in answers.items() if is_visible(there[name], there, answers) is not False}
+
+
+def empty_is_an_answer(control: ControlTag) -> bool:
+    """Whether nothing at all is an answer to this form: nothing was chosen or marked, and nothing had to be."""
+    return any(part.kind in LISTS and not part.required for part in control.parts)
 
 
 def as_value(control: ControlTag, answer: str) -> Any:
@@ -57,27 +73,27 @@ def as_value(control: ControlTag, answer: str) -> Any:
 
 
 def canonical(control: ControlTag, answer: object) -> str:
-    found = checked(control.parts, read(answer))
-    if not found:
+    return _written(control, checked(control.parts, read(answer)))
+
+
+def _written(control: ControlTag, answers: Mapping[str, Any]) -> str:
+    if not answers and not empty_is_an_answer(control):
         raise ValueError("no control has an answer")
-    return strict_json.dumps(found)
+    return strict_json.dumps(answers)
 
 
 def nearest(control: ControlTag, answer: str) -> str:
-    given, found = read(answer), {}
-    for part in control.parts:
-        value = given.get(part.name)
-        one = None if value is None else kinds.nearest_answer(part, kinds.as_text(value) or "")
-        if one is not None:
-            found[part.name] = as_value(part, one)
-    if not found:
-        raise ValueError("no control has an answer")
-    return strict_json.dumps(found)
+    there, found = {part.name: part for part in control.parts}, {}
+    for name, value in read(answer).items():
+        one = kinds.nearest_answer(there[name], kinds.as_text(value) or "") if name in there else None
+        if one is not None and one != _NOTHING:
+            found[name] = as_value(there[name], one)
+    return _written(control, _shown(there, found))
 
 
 def agreed(control: ControlTag, answers: Sequence[str], tolerance: float | None) -> tuple[str | None, float]:
     found, agreement = agreed_parts(control.parts, [read(answer) for answer in answers], tolerance)
-    return (None, 0.0) if not found else (strict_json.dumps(found), agreement)
+    return (None, 0.0) if found is None else (strict_json.dumps(found), agreement)
 
 
 def agreed_parts(
@@ -87,20 +103,27 @@ def agreed_parts(
 
     `answers`: the answers of each person by control name.
     """
-    found, total = {}, 0.0
-    for part in parts:
-        given = [kinds.canonical(part, one[part.name]) for one in answers if one.get(part.name) is not None]
-        absent = len(answers) - len(given)
-        if absent * 2 > len(answers):
-            total += absent
-        elif absent * 2 == len(answers):
-            return None, 0.0
+    found: dict[str, Any] = {}
+    total = 0.0
+    for part in sorted(parts, key=lambda one: one.kind is Kind.RELATIONS):
+        if part.kind is Kind.RELATIONS:  # between the regions that people agree on
+            given = [kinds.relations.moved(part, one, found) for one in answers]
         else:
-            answer, agreement = kinds.of(part).agreed(part, given, tolerance)
-            if answer is None:
-                return None, 0.0
+            given = [kinds.canonical(part, one[part.name]) for one in answers if one.get(part.name) is not None]
+        absent = len(answers) - len(given)
+        if part.kind in LISTS:
+            given += [_NOTHING] * absent
+        elif absent * 2 > len(answers) or not given:
+            total += absent
+            continue
+        elif absent * 2 == len(answers) and (part.required or part.kind is not Kind.TEXT):
+            return None, 0.0
+        answer, agreement = kinds.of(part).agreed(part, given, tolerance)
+        if answer is None:
+            return None, 0.0
+        total += agreement
+        if answer != _NOTHING:
             found[part.name] = as_value(part, answer)
-            total += agreement
     return found, total / len(parts) if parts else 0.0
 
 
@@ -129,6 +152,16 @@ def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, f
         if right is not None and given is not None:
             more = kinds.of(part).measures(part, right, given)
             found |= {f"{part.name}.{name}": value for name, value in more.items()}
+    return found
+
+
+def weights(control: ControlTag, answer: str) -> Mapping[str, float]:
+    """Return what the measures of each control count in a mean, as its kind says."""
+    found = dict[str, float]()
+    for part in control.parts:
+        own = getattr(kinds.of(part), "weights", None)
+        if own is not None and (one := part_of(part, answer)) is not None:
+            found |= {f"{part.name}.{name}": value for name, value in own(part, one).items()}
     return found
 
 

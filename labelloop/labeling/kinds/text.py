@@ -1,34 +1,83 @@
-"""A text that people write, as it is: a transcription, a translation, a caption.
+"""A text that people write: a transcription, a translation, a caption, an edited answer. Written as the text itself.
 
-Consensus: the text that most gave; without one, the medoid, which is the text with the smallest sum of normalised edit
-distances to the others. The item score is 1 - the character error rate, at least 0.
+It is in Unicode's form NFC, so that texts that look equal are equal. Blanks around it and at the ends of lines are left
+out; a line ends with a line feed.
+
+Consensus: the text that most gave. Without one it is the medoid, the text with the largest sum of similarities to all
+texts. The longer of two such texts counts, since transcribers leave out more than they add. It is a tie if at most half
+of the texts are CLOSE to it, so two people who differ agree only if their texts are CLOSE.
+
+The similarity of two texts is 1 - edit distance / length of the longer one. Agreement is the mean similarity to each
+person's text.
+
+The item score is 1 - the character error rate, at least 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds import label
+from labelloop.labeling.kinds.edits import character_edits, distance, similarity, words_of
+
+CLOSE = 0.8
+"""Smallest similarity of two texts that mean the same answer."""
 
 
 def canonical(control: ControlTag, answer: object) -> str:
-    if not isinstance(answer, str) or not answer.strip():
+    if not isinstance(answer, str):
+        raise ValueError("must be a text")
+    lines = unicodedata.normalize("NFC", answer).replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    text = "\n".join(line.rstrip() for line in lines).strip()
+    if not text:
         raise ValueError("must be a text that is not empty")
-    return answer.strip()
+    return text
 
 
 def nearest(control: ControlTag, answer: str) -> str:
     return canonical(control, answer)
 
 
-agreed = label.agreed
-score = label.score
+def agreed(control: ControlTag, answers: Sequence[str], tolerance: float | None) -> tuple[str | None, float]:
+    counts = Counter(answers)
+    (text, most), *others = counts.most_common(2)
+    if most == 1 or (others and others[0][1] == most):
+        near = {(one, other): similarity(one, other) for one in counts for other in counts if one <= other}
+        sums = {one: sum(n * near[min(one, other), max(one, other)] for other, n in counts.items()) for one in counts}
+        text = max(counts, key=lambda one: (round(sums[one], 9), len(one), one))
+    similarities = [similarity(text, one) for one in answers]
+    if 2 * sum(one >= CLOSE for one in similarities) <= len(answers):
+        return None, 0.0
+    return text, sum(similarities)
+
+
+def score(control: ControlTag, answer: str, predicted: str) -> float:
+    return max(0.0, 1.0 - character_edits(answer, predicted) / max(1, len(answer)))
 
 
 def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, float]:
-    return {}
+    """Return the error rates of characters, `cer`, and of words, `wer`: edit distance / length of the answer.
+
+    So Morris, Maier and Green 2004 (doi:10.21437/Interspeech.2004-668) define the word error rate. Both may be above 1.
+    Words are what stands between blanks, as it is written: case and punctuation count.
+    Languages that put no blanks between words have no `wer`.
+    """
+    found = {"cer": character_edits(answer, predicted) / max(1, len(answer))}
+    words = words_of(answer)
+    if words:
+        found["wer"] = distance(words, predicted.split()) / len(words)
+    return found
+
+
+def weights(control: ControlTag, answer: str) -> Mapping[str, float]:
+    """Return the weight of each measure of this answer in a mean: the answer's length in characters or words.
+
+    So the mean is all edits / all characters or words, as error rates of several texts are given.
+    """
+    return {"cer": float(max(1, len(answer))), "wer": float(len(words_of(answer) or ()))}
 
 
 def labels_in(control: ControlTag, answer: str) -> tuple[str, ...]:

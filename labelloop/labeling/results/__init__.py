@@ -12,9 +12,29 @@ from typing import Any, Protocol
 
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import nearest_answer
-from labelloop.labeling.results import choices, form, labels, number, other, rating, taxonomy, textarea
+from labelloop.labeling.kinds import nearest_answer, of
+from labelloop.labeling.results import (
+    choices,
+    datetime,
+    form,
+    labels,
+    marks,
+    number,
+    other,
+    pairwise,
+    ranker,
+    rating,
+    relations,
+    segments,
+    taxonomy,
+    textarea,
+    tracks,
+)
 from labelloop.labeling.results import regions as image_regions
+from labelloop.labeling.results.units import in_characters, in_units
+
+RELATION = "relation"
+"""Type of a relation between two regions of a result, which has no `from_name`."""
 
 
 class Codec(Protocol):
@@ -44,10 +64,19 @@ CODECS: dict[str, Codec] = {
     "Rating": rating,
     "Taxonomy": taxonomy,
     "TextArea": textarea,
+    "Pairwise": pairwise,
+    "Ranker": ranker,
+    "DateTime": datetime,
+    "Relations": relations,
     "": form,
 }
 """Codec by control tag, "" for the answer to several controls. `other` reads a tag that is not here."""
-BY_KIND: dict[Kind, Codec] = {Kind.REGIONS: image_regions}
+BY_KIND: dict[Kind, Codec] = {
+    Kind.REGIONS: image_regions,
+    Kind.SEGMENTS: segments,
+    Kind.MARKS: marks,
+    Kind.TRACKS: tracks,
+}
 """Codec by kind of answer, for kinds that several tags give; it comes before the one of the tag."""
 
 
@@ -63,7 +92,9 @@ class Reading:
     comment: str | None = None
 
 
-def encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
+def encode(
+    config: LabelingConfig, label: str | None, model_label: str | None, data: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Encode `label` as a prediction's result; [] if there is no label or the form cannot express it.
 
     A label that the form can express in part is encoded in part. A number is moved to the nearest step within its
@@ -71,8 +102,13 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
     label.
 
     `model_label` is the output's own label, which a form with a verdict is about. Another label is encoded as a reject
-    with a correction.
+    with a correction. `data` are those of the item; with None, offsets in dialogues are not converted
+    (labelloop/labeling/results/units.py).
     """
+    return in_units(config, _encode(config, label, model_label), data)
+
+
+def _encode(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
     answer = _expressible(config, label)
     if answer is None:
         return []
@@ -85,17 +121,26 @@ def encode(config: LabelingConfig, label: str | None, model_label: str | None) -
     return regions_of(config.verdict, REJECT) + regions_of(config.correction, answer)
 
 
-def preselect(config: LabelingConfig, label: str | None, model_label: str | None) -> list[dict[str, Any]]:
+def preselect(
+    config: LabelingConfig, label: str | None, model_label: str | None, data: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """Return the selection that the form shows before a person answers: the guess `label` as a prediction's result.
 
     It equals `encode`, except in a form with a verdict, which is about the pipeline's output (`model_label`). If the
     guess is another label, the verdict is left to the person, and the guess is preselected in the correction that a
     reject opens. So a page shows one guess, and nobody rejects an output by submitting an untouched page.
+
+    A time alone is not preselected: Label Studio 1.23.2 loses it if a person changes it.
     """
-    if config.verdict is None or _expressible(config, label) == _expressible(config, model_label):
-        return encode(config, label, model_label)
     answer = _expressible(config, label)
-    return [] if answer is None or config.correction is None else regions_of(config.correction, answer)
+    if config.verdict is None or answer == _expressible(config, model_label):
+        regions = encode(config, label, model_label, data)
+    elif answer is None or config.correction is None:
+        regions = []
+    else:
+        regions = in_units(config, regions_of(config.correction, answer), data)
+    lost = [control.name for control in config.controls if control.tag == "DateTime" and control.only == "time"]
+    return [region for region in regions if region.get("from_name") not in lost]
 
 
 def imported(config: LabelingConfig, result: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -117,9 +162,11 @@ def _imported(control: ControlTag | None, region: Mapping[str, Any]) -> dict[str
     return {**region, "value": {**region["value"], **(regions[0]["value"] if regions else {})}}
 
 
-def read(config: LabelingConfig, result: object, model_label: str | None) -> Reading:
+def read(
+    config: LabelingConfig, result: object, model_label: str | None, data: Mapping[str, Any] | None = None
+) -> Reading:
     """Read the reviewer's answer from a result. `model_label` is the output's own label; with None there is nothing to
-    approve.
+    approve. `data` are those of the item: an answer that cannot be about them, such as a span beyond the text, is none.
 
     With a verdict, approve means the model's label, and reject means the correction. Without a verdict, the label is
     the chosen one, and it is an approval if it equals the model's label as far as the form can express that.
@@ -127,9 +174,10 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     model = _expressible(config, model_label)
     if model is None and config.kind is Kind.LABEL:
         model = model_label  # the form may no longer have it
+    result = in_characters(config, result, data)
     comment = given(config.comment, result)
     if config.verdict is None:
-        label = _chosen(config, result)
+        label = _chosen(config, result, data)
         if label is None or model is None:
             return Reading(label=label, comment=comment)
         approval = label == model
@@ -138,13 +186,13 @@ def read(config: LabelingConfig, result: object, model_label: str | None) -> Rea
     if verdict == APPROVE:
         return Reading(model, True, None, comment)
     if verdict == REJECT:
-        correction = None if config.correction is None else _chosen(config, result)
+        correction = None if config.correction is None else _chosen(config, result, data)
         return Reading(correction, False, correction, comment)
     return Reading(comment=comment)
 
 
-def _chosen(config: LabelingConfig, result: object) -> str | None:
-    label = given(config.answer, result)
+def _chosen(config: LabelingConfig, result: object, data: Mapping[str, Any] | None) -> str | None:
+    label = given(config.answer, result, data)
     return label if label is not None else given(config.quick, result)
 
 
@@ -152,6 +200,11 @@ def _expressible(config: LabelingConfig, label: str | None) -> str | None:
     if label is None or config.answer is config.verdict:  # the choices of a verdict are not labels
         return label
     return nearest_answer(config.answer, label)
+
+
+def needs_data(config: LabelingConfig) -> bool:
+    """Whether reading an answer needs the item's data: for offsets in dialogues, and to see whether a span fits."""
+    return any(control.kind in (Kind.SPANS, Kind.MARKS) or control.over == "TimeSeries" for control in config.controls)
 
 
 def codec_of(control: ControlTag) -> Codec:
@@ -165,28 +218,47 @@ def regions_of(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     regions = codec_of(control).encode(control, answer)
     # The id must only be unique within one result; Label Studio keeps it on the annotation.
     return [
-        {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", "from_name": control.name}
+        region
+        if region.get("type") == RELATION
+        else {"id": f"labelloop-{control.name}{f'-{i}' if i else ''}", "from_name": control.name}
         | ({} if "to_name" in region or control.parts else {"to_name": control.objects[0]})
         | region
         for i, region in enumerate(regions)
     ]
 
 
-def decoded(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return the answer in these regions. Returns None or raises ValueError as `Codec.decode` does."""
-    return codec_of(control).decode(control, regions)
+def of_control(control: ControlTag, regions: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the regions of a result that belong to the answer to this control, in their order."""
+    names, related = control.names, any(part.between for part in (control, *control.parts))
+    return [
+        region
+        for region in regions  # from_name may have any JSON type
+        if isinstance(region, dict)
+        and (region.get("from_name") in names or (related and region.get("type") == RELATION))
+    ]
 
 
-def given(control: ControlTag | None, result: object) -> str | None:
-    """Return the answer of this control in a result; None if there is none.
+def decoded(
+    control: ControlTag, regions: Sequence[Mapping[str, Any]], data: Mapping[str, Any] | None = None
+) -> str | None:
+    """Return the answer in these regions. Returns None or raises ValueError as `Codec.decode` does.
+
+    With the item's `data` it also raises ValueError if the answer cannot be about them.
+    """
+    answer = codec_of(control).decode(control, regions)
+    if answer is not None and data is not None:
+        of(control).fits(control, answer, data)
+    return answer
+
+
+def given(control: ControlTag | None, result: object, data: Mapping[str, Any] | None = None) -> str | None:
+    """Return the answer of this control in a result; None if there is none. `data` as in `decoded`.
 
     If the control has one region at a time, the newest region counts.
     """
     if control is None or not isinstance(result, list):
         return None
-    names = control.names  # from_name may have any JSON type
-    regions = [region for region in result if isinstance(region, dict) and region.get("from_name") in names]
     try:
-        return decoded(control, regions)
+        return decoded(control, of_control(control, result), data)
     except ValueError:
         return None

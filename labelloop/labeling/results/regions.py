@@ -24,6 +24,7 @@ from labelloop.labeling.geometry.shapes import shape_of
 from labelloop.labeling.kinds import as_text, form
 from labelloop.labeling.kinds import regions as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, Region, read
+from labelloop.labeling.results.form import answer_in
 from labelloop.reading import strict_json
 
 _MARKS = {
@@ -78,7 +79,7 @@ def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | N
         beside = {}
         for part in control.beside:
             ours = [entry for entry in entries if entry.get("from_name") == part.name]
-            given = results.decoded(part, ours) if ours else None
+            given = answer_in(part, ours)
             if given is not None:
                 beside[part.name] = form.as_value(part, given)
         region |= {WITH: beside} if beside else {}

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from labelloop.labeling.controls import ControlTag
+from labelloop.labeling.controls import ControlTag, Kind
+from labelloop.labeling.kinds import canonical
 from labelloop.labeling.results.values import values_of
 
 
@@ -21,4 +22,5 @@ def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | N
         texts = [texts]
     if not isinstance(texts, list):
         return None
-    return "\n".join(t.strip() for t in texts if isinstance(t, str) and t.strip()) or None
+    text = "\n".join(t.strip() for t in texts if isinstance(t, str) and t.strip())
+    return (canonical(control, text) if control.kind is Kind.TEXT else text) if text else None

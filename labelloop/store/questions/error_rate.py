@@ -102,6 +102,8 @@ class LeftOut:
     """The pipeline gave no label, so there is nothing that could be incorrect."""
     unknown_stratum: int
     """They came before it was stored whether the trigger sends a held-out output."""
+    chosen_by_people: int
+    """They were answered in a project before labelloop chose them: neither rank nor chance did."""
     repeats: int
     """They have the answer of an earlier output with the same content."""
 
@@ -212,9 +214,12 @@ def left_out(conn: Conn, loop: str, step: Step | None = None) -> LeftOut:
         .execute(
             f"""
             select count(*) filter (where label is null) as without_label,
-                count(*) filter (where label is not null and triggered is null) as unknown_stratum,
+                count(*) filter (where label is not null and triggered is null and not by_people) as unknown_stratum,
+                count(*) filter (where label is not null and triggered is null and by_people) as chosen_by_people,
                 count(*) filter (where label is not null and triggered is not null) as repeats
-            from outputs o where {OF_STEP} and loop = %(loop)s and lane <> 'gold'
+            from outputs o cross join lateral (
+                select exists (select from adopted_tasks where output_id = o.id and chosen_by_people) as by_people
+            ) a where {OF_STEP} and loop = %(loop)s and lane <> 'gold'
                 and (label is null or triggered is null or not {NO_REPEAT})
             """,
             _names(loop, step),

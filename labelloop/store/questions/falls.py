@@ -109,8 +109,8 @@ def answers_since(conn: Conn, loop: str, champion: str | None, after: int) -> li
     """Return the answers to outputs of the lanes that chance fills which were first answered after the cut `after`.
 
     They are in the order of the first answer, each with its newest one. Outputs without a clear answer today are left
-    out. `champion` is the short name of the version whose prelabels are compared with the answers; if it is None, the
-    pipeline's own labels are.
+    out, and so are those that people answered in a project before labelloop chose them. `champion` is the short name of
+    the version whose prelabels are compared with the answers; if it is None, the pipeline's own labels are.
     """
     rows = (
         rows_of(conn, Answered)
@@ -123,6 +123,7 @@ def answers_since(conn: Conn, loop: str, champion: str | None, after: int) -> li
                     case when %(champion)s::text is null then o.label else t.label end as predicted
                 from answers a join outputs o on o.id = a.output_id left join tasks t on t.output_id = o.id
                 where a.loop = %(loop)s and a.seq > %(after)s and o.lane in ('holdout', 'audit', 'control')
+                and not exists (select from adopted_tasks where output_id = o.id and chosen_by_people)
                 and (%(champion)s::text is null or t.champion = %(champion)s)
                 and not exists (select from answers e where e.output_id = o.id and e.seq <= %(after)s)
                 group by o.id, t.output_id

@@ -9,7 +9,8 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
-from labelloop.spec.loop import LoopSpec
+from labelloop.spec.kept_answer import keep_answer
+from labelloop.spec.loop import LoopSpec, keep_controls
 from labelloop.store.database import Conn, rows_of
 
 
@@ -26,11 +27,17 @@ class SpecVersion:
     """Number of outputs whose lane it chose."""
 
 
-def register(conn: Conn, spec: LoopSpec) -> None:
-    """Store the loop with the content of its files, and a version of its spec if the content is new.
+def register(conn: Conn, spec: LoopSpec) -> LoopSpec:
+    """Store the loop with the content of its files, and a version of its spec if the content is new. Return the spec.
 
-    A second call with the same files changes nothing.
+    A second call with the same files changes nothing. A loop that is registered already keeps its answer if loop.yaml
+    names none, and a loop with answers keeps the controls that they may use. Raises SpecError, before anything is
+    written, if answers that exist could not be read (keep_answer).
     """
+    known = get(conn, spec.name)
+    if known is not None and _has_answers(conn, spec.name):
+        spec = keep_controls(spec, known)
+    spec = keep_answer(known, spec, answered=known is not None and _has_outputs(conn, spec.name))
     conn.execute(
         """
         insert into loops (name, spec, labels_xml) values (%(name)s, %(spec)s, %(labels_xml)s)
@@ -41,6 +48,22 @@ def register(conn: Conn, spec: LoopSpec) -> None:
         {"name": spec.name, "spec": Jsonb(spec.to_json()), "labels_xml": spec.labels_xml},
     )
     spec_version(conn, spec)
+    return spec
+
+
+def _has_outputs(conn: Conn, name: str) -> bool:
+    return conn.execute("select from outputs where loop = %(name)s limit 1", {"name": name}).fetchone() is not None
+
+
+def _has_answers(conn: Conn, loop: str) -> bool:
+    found = conn.execute(
+        """
+        select from outputs join annotation_versions on annotation_versions.output_id = outputs.id
+        where outputs.loop = %(loop)s limit 1
+        """,
+        {"loop": loop},
+    )
+    return found.fetchone() is not None
 
 
 def get(conn: Conn, name: str) -> LoopSpec | None:

@@ -173,6 +173,12 @@ def find(conn: Conn, loop: str, keys: Sequence[str], source: str | None = None) 
     ).fetchall()
 
 
+def data_of(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, Mapping[str, Any]]:
+    """Return the data of these outputs by id."""
+    rows = conn.execute("select id, data from outputs where id = any(%(ids)s)", {"ids": list(output_ids)})
+    return {row["id"]: row["data"] for row in rows}
+
+
 def comments(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, list[str]]:
     """Return the reviewers' comments on each of the outputs, oldest first; outputs without any are left out."""
     rows = conn.execute(

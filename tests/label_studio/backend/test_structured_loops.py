@@ -69,7 +69,7 @@ CASES = {
         '<Choice value="torn"/></Choices>',
         "labels_max",
         [_parcels(i) for i in range(8)],
-        "One label may or may not apply; the least certain one is at",
+        "The model is ",
     ),
     "spans": Case(
         '<Labels name="who" toName="text"><Label value="person"/><Label value="place"/></Labels>',

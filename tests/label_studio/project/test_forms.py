@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from labelloop.labeling import kinds, results
-from labelloop.labelstudio.gateway import Gateway
 from labelloop.outputs import fitting
 from labelloop.outputs.output import Output
 from labelloop.queue import lanes
-from labelloop.reading.ids import ProjectId
 from labelloop.spec.folder import load, parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
@@ -23,24 +21,12 @@ from sync.push.batches import PushReport
 from tests.support.house import house
 from tests.support.review.browser import a_browser
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import YAML, SyncLoop, sync_loop, wait_until
+from tests.support.sync_loop import YAML, Recorder, SyncLoop, sync_loop, wait_until
 
 LOOPS = Path(__file__).parents[3] / "labeling_configs"
 PLAIN = YAML.replace("  labels: [cat, dog, eel]\n", "")
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 FIELD = {"digits": "image", "tickets": "text"}
-
-
-class Recorder(Gateway):
-    """Keeps what projects were changed to."""
-
-    def __init__(self, url: str, token: str) -> None:
-        super().__init__(url, token)
-        self.updates: list[dict[str, object]] = []
-
-    def update_project(self, project_id: ProjectId, **fields: Any) -> Any:
-        self.updates.append(fields)
-        return super().update_project(project_id, **fields)
 
 
 def saved(folder: Path, loop: str, way: str) -> LoopSpec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -12,7 +13,7 @@ from labelloop.store.database import Database
 from sync.project.project import ensure_project
 from sync.project.signposts import FORMER_DESCRIPTIONS, FORMER_INSTRUCTIONS, INSTRUCTION, KEEP, PRESS, TAB
 from tests.support.servers import LabelStudio
-from tests.support.sync_loop import SyncLoop, sync_loop
+from tests.support.sync_loop import Recorder, SyncLoop, sync_loop
 
 
 @pytest.fixture
@@ -67,6 +68,29 @@ def test_the_loop_says_its_title_description_and_instruction(loop: SyncLoop) -> 
     assert (words(loop)[0], words(loop)[2]) == ("Beasts", f"<ul><li>No tails.</li></ul>{INSTRUCTION}")
 
 
+def test_the_instruction_explains_the_labels_and_is_written_only_when_it_changes(loop: SyncLoop) -> None:
+    loop.spec = loop.spec.model_copy(
+        update={"instruction": "Tails do not count.", "definitions": {"eel": 'A <b>fish</b> & "long"'}}
+    )
+    keys = loop.submit(2)
+    loop.push()
+    ensure(loop)
+    said = "<p>Tails do not count.</p>" + INSTRUCTION
+    eel = "<p><b>eel</b>: A &lt;b&gt;fish&lt;/b&gt; &amp; &quot;long&quot;</p><br>"
+    assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{eel}"
+    loop.annotate(loop.task_of(keys[0])["id"], "cat")
+    loop.pull()
+    ensure(loop)
+    cat = f"<p><b>cat</b><br><i>“item {keys[0]}”</i></p><br>"
+    assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{cat}{eel}"
+    with closing(Recorder(loop.settings.label_studio_url, loop.settings.label_studio_token)) as gateway:
+        ensure_project(loop.database, gateway, loop.spec, loop.settings)
+        assert gateway.updates == [], "Label Studio keeps the text as it was sent, so nothing is sent again"
+    loop.spec = loop.spec.model_copy(update={"definitions": {}})
+    ensure(loop)
+    assert words(loop)[2] == f"{said}<br><h3>Labels</h3>{cat}"
+
+
 def test_words_that_we_wrote_formerly_become_those_of_today(loop: SyncLoop) -> None:
     change(
         loop,
@@ -114,7 +138,7 @@ def test_the_tab_hides_what_says_nothing_and_nothing_else(loop: SyncLoop) -> Non
     hidden = {name.removeprefix("tasks:").removeprefix("data.") for name in tab(loop).data["hiddenColumns"]["explore"]}
     assert hidden <= {column["id"] for column in there}
     assert {column["id"] for column in there if column["id"] != "data"} - hidden == {
-        *("id", "text", "title", "labelloop_label", "labelloop_why"),
+        *("id", "text", "title", "labelloop_label", "labelloop_why", "labelloop_statistic"),
         *("predictions_score", "total_annotations", "annotators"),
     }
 

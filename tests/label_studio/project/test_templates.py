@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.files.templates import FOLDER, SAMPLES, names
+from console.files.templates import SAMPLES, folder_of, names
 from labelloop.spec.folder import load
 from labelloop.store.database import Database
 from sync.answering.exports import begin
@@ -23,7 +23,7 @@ from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 
 def submitted(loop: SyncLoop, template: str) -> int:
     """Submit the template's samples and push them; return how many people are asked about."""
-    lines = (FOLDER / template / SAMPLES).read_bytes().splitlines()
+    lines = (folder_of(template) / SAMPLES).read_bytes().splitlines()
     with loop.database.transaction() as conn:
         taken = taking.take(conn, loop.spec, enumerate(lines, start=1))
     loop.push()
@@ -34,7 +34,7 @@ def submitted(loop: SyncLoop, template: str) -> int:
 def test_label_studio_takes_the_form_and_the_samples(
     database: Database, label_studio: LabelStudio, template: str
 ) -> None:
-    with sync_loop(database, label_studio.url, label_studio.token, of=load(FOLDER / template)) as loop:
+    with sync_loop(database, label_studio.url, label_studio.token, of=load(folder_of(template))) as loop:
         asked = submitted(loop, template)
         assert asked > 0
         states = {row["state"]: row["n"] for row in loop.sql("select state, count(*) as n from outputs group by state")}
@@ -45,7 +45,7 @@ def test_label_studio_takes_the_form_and_the_samples(
 @contextmanager
 def at_work(database: Database, label_studio: LabelStudio, template: str) -> Iterator[tuple[SyncLoop, Page]]:
     """A loop of the template with its samples, and the page of the first task that an annotator is served."""
-    spec = load(FOLDER / template).model_copy(update={"holdout": 0.0})  # held-out answers are no examples
+    spec = load(folder_of(template)).model_copy(update={"holdout": 0.0})  # held-out answers are no examples
     with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop, a_browser() as browser:
         submitted(loop, template)
         page = browser.new_page(viewport={"width": 1440, "height": 900})
@@ -136,4 +136,4 @@ def test_people_judge_the_boxes_that_a_detector_drew(database: Database, label_s
         boxes = [region["value"] for region in said["result"] if region["from_name"] == "boxes"]
         sent = loop.sql("select result from outputs where key = %(key)s", key=said["key"])[0]["result"]
         assert boxes == [region["value"] for region in sent if region["from_name"] == "boxes"]
-        assert loop.task_of(said["key"])["data"]["labelloop_why"].startswith("One box is uncertain")
+        assert loop.task_of(said["key"])["data"]["labelloop_why"].startswith("The model found ")

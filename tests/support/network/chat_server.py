@@ -61,6 +61,9 @@ class ChatServer:
         said = next((label for label in labels if label in item), "something else entirely")
         if "json" in item:
             said = f'{{"label": "{said}"}}'
+        if " answers " in item:  # the n-th of the answers that it names, separated by |
+            answers = item.split(" answers ", 1)[1].split("|")
+            said = answers[(n - 1) % len(answers)]
         if "varies" in item and n % 4 == 0:
             said = "ham"
         choice: dict[str, Any] = {"index": 0, "message": {"role": "assistant", "content": said}}

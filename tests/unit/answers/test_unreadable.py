@@ -36,7 +36,7 @@ FORMS["generated"] = generate_form(["a", "b"], ["approval", "correction", "comme
 
 
 MANY = [str(i) for i in range(12)]
-FORMS["many"] = generate_form(MANY, ["approval", "correction", "comment"], {"text": "$text"})
+FORMS["many"] = generate_form(MANY, ["approval", "correction", "comment"], {"text": "$text"}, former=True)
 
 
 def config(form: str) -> LabelingConfig:
@@ -194,6 +194,20 @@ def test_a_preselected_span_that_was_taken_away_or_added_to_is_not_kept() -> Non
     assert prelabel_kept(config("spans"), annotation(), []) is None
 
 
+def test_a_moved_polygon_is_not_kept_though_the_editor_says_so() -> None:
+    form = LabelingConfig.parse(
+        f'<View><Image name="t" value="$i"/><PolygonLabels name="label" toName="t">{AB.replace("Choice", "Label")}'
+        "</PolygonLabels></View>"
+    )
+
+    def polygon(right: float) -> dict[str, Any]:
+        corners = [[10, 10], [right, 10], [10, 50]]
+        return region("polygonlabels", points=corners, polygonlabels=["a"], origin="prediction")
+
+    assert prelabel_kept(form, annotation(polygon(50)), [polygon(50)]) is True
+    assert prelabel_kept(form, annotation(polygon(60)), [polygon(50)]) is False
+
+
 def test_a_comment_does_not_change_what_was_preselected() -> None:
     shown = [region("choices", "verdict", choices=["approve"])]
     kept = region("choices", "verdict", choices=["approve"], origin="prediction")
@@ -214,7 +228,7 @@ def test_a_guess_that_stood_in_the_correction_is_kept_by_a_reject_and_not_by_an_
 
 
 def test_an_answer_by_a_key_counts_beside_a_control_that_the_form_has_no_more() -> None:
-    form = LabelingConfig.parse(generate_form(MANY, ["correction"], {"text": "$text"}))
+    form = LabelingConfig.parse(generate_form(MANY, ["correction"], {"text": "$text"}, former=True))
     old = {"from_name": "note", "to_name": "text", "type": "textarea", "value": {"text": ["hm"]}}
     for name in ("quick", "correction"):
         result = [{"from_name": name, "to_name": "text", "type": "choices", "value": {"choices": ["3"]}}, old]

@@ -15,6 +15,7 @@ from backend.learners.others.learner_hosted import Hosted
 from backend.learners.others.others import classes_of, predictions_of
 from labelloop.errors import Failed, SpecError, Unreadable
 from labelloop.labeling.form import generate_form
+from tests.support.data.every_kind import FAMILIES
 from tests.support.hosted.environments import HOSTED
 from tests.support.hosted.lines import FORM, NAMES, Line, tickets
 
@@ -173,3 +174,18 @@ def test_what_a_model_leaves_must_be_files_of_its_folder(tmp_path: Path, monkeyp
     for name in ("../escape", "/etc/x", "a/../../b", ""):
         with pytest.raises(Failed, match="outside its folder"):
             folders.unpack({name: np.zeros(1, np.uint8)}, tmp_path / "in")
+
+
+@pytest.mark.parametrize("kind", sorted(FAMILIES))
+def test_a_hosted_model_learns_and_predicts_answers_of_every_kind(lines: dict[str, Line], kind: str) -> None:
+    family = FAMILIES[kind]
+    learner = lines["2x"].learner(
+        model="recalls:Recalls", label_config=family.xml, field=family.field, answer=",".join(family.answer)
+    )
+    data = [family.data(n) for n in range(len(family.answers))]
+    learner.fit(data, family.texts, np.random.default_rng(0))
+    said = learner.predict([*data, family.data(9)])
+    empty = {"spans": "[]", "labels": "[]", "regions": "[]", "form": '{"boxes":[]}'}.get(kind)
+    assert list(said.labels) == [*family.texts, empty]
+    assert said.confidences.tolist()[:3] == [0.8] * 3
+    learner.close()

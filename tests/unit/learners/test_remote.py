@@ -17,6 +17,7 @@ from backend.learners.others.learner_remote import Remote
 from backend.learners.others.wire import _pause
 from labelloop.errors import Failed, SpecError, Unreachable, Unreadable
 from labelloop.labeling.form import generate_form
+from tests.support.data.every_kind import FAMILIES
 from tests.support.network.chat_server import KEY, ChatServer, chat_server
 
 LABELS = ["ham", "spam"]
@@ -172,10 +173,59 @@ def test_items_that_cannot_be_read_are_named(server: ChatServer) -> None:
         remote(server, label_config=free).fit([], [], RNG(0))
 
 
-def test_a_chat_endpoint_is_not_asked_for_spans(server: ChatServer) -> None:
-    spans = '<View><Labels name="label" toName="t"><Label value="a"/></Labels><Text name="t" value="$text"/></View>'
-    with pytest.raises(SpecError, match="predicts one label; this form's answers are spans"):
-        remote(server, label_config=spans)
+def of_kind(server: ChatServer, kind: str, **params: object) -> Remote:
+    family = FAMILIES[kind]
+    asks = {"label_config": family.xml, "answer": ",".join(family.answer), "field": "say"}
+    return remote(server, **asks, **params).fit([], [], RNG(0))
+
+
+@pytest.mark.parametrize("kind", sorted(set(FAMILIES) - {"pairwise"}))
+def test_a_chat_endpoint_answers_forms_of_every_kind(server: ChatServer, kind: str) -> None:
+    family = FAMILIES[kind]
+    data = [family.data(n) | {"say": f"{n} answers {text}"} for n, text in enumerate(family.texts)]
+    data.append(family.data(9) | {"say": "9 answers {unfinished" if kind != "text" else "9 answers  "})
+    said = of_kind(server, kind).predict(data)
+    assert list(said.labels) == [*family.texts, None]
+    np.testing.assert_allclose(said.confidences, [0.9, 0.9, 0.9, 0])
+    assert said.proba is None
+    told = server.bodies[0]["messages"][0]["content"]
+    for part in family.config.answer.parts:
+        assert f'"{part.name}"' in told
+    for label in family.config.answer.labels:
+        assert f'"{label}"' in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        ("spans", '[[0,400,"org"]]'),
+        ("spans", '[[0,4,"place"]]'),
+        ("order", '["a","b"]'),
+        ("order", '["a","b","z"]'),
+        ("regions", '[{"box":[90,10,20,20],"label":"car"}]'),
+        ("number", "7"),
+        ("date", '"2024-05-06"'),
+        ("form", '{"sky":"snow"}'),
+        ("form", "{}"),
+        ("labels", "```json []```"),
+    ],
+)
+def test_an_answer_that_does_not_fit_the_form_or_the_item_is_none(server: ChatServer, kind: str, content: str) -> None:
+    item = FAMILIES[kind].data(0) | {"say": f"it answers {content}"}
+    assert list(of_kind(server, kind).predict([item]).labels) == [None]
+
+
+def test_samples_of_texts_agree_as_people_do(server: ChatServer) -> None:
+    item = {"say": "it answers the cat sat here|the cat sat her|the bat sat here", "text": "x"}
+    said = of_kind(server, "text", samples=3).predict([item])
+    assert list(said.labels) == ["the cat sat here"]
+    assert said.confidences[0] == pytest.approx((1 + 2 * 15 / 16) / 3)
+
+
+def test_what_labelloop_does_not_read_no_chat_endpoint_predicts(server: ChatServer) -> None:
+    form = '<View><Text name="t" value="$text"/><MagicWand name="m" toName="t"/></View>'
+    with pytest.raises(SpecError, match="labelloop does not read MagicWand 'm'"):
+        remote(server, label_config=form)
 
 
 @pytest.mark.parametrize(

@@ -180,10 +180,10 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
 @pytest.mark.parametrize(
     ("learner", "items", "strategy", "words"),
     [
-        ("multilabel", complaints, "labels_max", "One label may or may not apply; the least certain one is at"),
-        ("multilabel", complaints, "max_loss", "Not just the most probable label; the least certain one is at"),
-        ("spans", letters, "tokens_max", "One token is uncertain; the least certain of"),
-        ("spans", letters, "tokens_normalised", "The sequence is improbable for its length; the least certain of"),
+        ("multilabel", complaints, "labels_max", "The model is "),
+        ("multilabel", complaints, "max_loss", "The model is "),
+        ("spans", letters, "tokens_max", "The model "),
+        ("spans", letters, "tokens_normalised", "The model "),
     ],
 )
 def test_our_own_evidence_ranks_by_the_strategy_that_reads_it(
@@ -202,22 +202,25 @@ def test_a_strategy_that_reads_probabilities_takes_one_minus_the_confidence_wher
 ) -> None:
     utilities, whys, said = ranked(tmp_path, learner, items, strategy)
     assert utilities == [1.0 - sure for sure in said.confidences.tolist()]
-    assert whys == [f"The model is {100 * sure:.0f} % confident in its answer" for sure in said.confidences.tolist()]
+    assert [why.rpartition("\n")[2] for why in whys] == [f"confidence {sure:.2f}" for sure in said.confidences.tolist()]
+    assert all(why.startswith("The model ") and " sure" in why for why in whys)
 
 
 def test_what_only_the_pipeline_can_say_stays_and_chance_is_chance(tmp_path: Path) -> None:
     assert ranked(tmp_path, "numbers", stars, "tokens_max")[:2] == ([None] * 9, [None] * 9)
     utilities, whys, _ = ranked(tmp_path, "spans", letters, "random")
-    assert set(whys) == {"Drawn at random"}
+    assert set(whys) == {"Chosen at random"}
     assert len(set(utilities)) == 9
 
 
 def test_the_pipelines_evidence_is_explained_in_the_same_words() -> None:
     spec = spec_of("labels", BASE + "  queue: {strategy: labels_max}\n")
     assert reason_for(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
-        "One label may or may not apply; the least certain one is at 45 %"
+        "The model is not sure whether b applies (45 %)\nlabels_max 0.90"
     )
-    assert reason_for(spec_of("rating"), None, None, 0.25) == "The model is 25 % confident in its answer"
+    assert (
+        reason_for(spec_of("rating"), None, None, 0.25) == "The model is only 25 % sure of its answer\nconfidence 0.25"
+    )
 
 
 def test_a_version_doubts_answers_that_differ_from_its_own_as_much_as_it_is_sure() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from benchmarks.__main__ import BENCHMARKS
-from benchmarks.support.goals import ANSWERING_GOALS, GOALS, HEAD, PUSH, Measured, markdown
+from benchmarks.support.goals import ADOPTING_GOALS, ANSWERING_GOALS, GOALS, HEAD, PUSH, Goal, Measured, markdown
 from benchmarks.support.turns import in_turn, percentile
 
 DOCS = Path(__file__).parents[3] / "docs"
 PAGE = (DOCS / "operators" / "performance.md").read_text()
 WAITING = (DOCS / "pipelines" / "waiting.md").read_text()
+ADOPTING = (DOCS / "operators" / "adopt.md").read_text()
 ROWS = [[cell.strip() for cell in line.strip("| ").split("|")] for line in PAGE.splitlines() if line.startswith("| ")]
 TABLE = {row[0]: dict(zip(HEAD, row, strict=True)) for row in ROWS if len(row) == len(HEAD)}
 
@@ -36,10 +40,13 @@ def test_the_page_gives_a_reason_for_each_goal_that_is_not_reached() -> None:
     assert {re.split(r"[,:]", name)[0] for name in missed} <= {re.split(r"[,:]", name)[0] for name in explained}
 
 
-def test_the_page_of_waiting_has_the_goals_of_answering() -> None:
-    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in WAITING.splitlines()]
+@pytest.mark.parametrize(
+    ("page", "goals"), [(WAITING, ANSWERING_GOALS), (ADOPTING, ADOPTING_GOALS)], ids=["wait", "adopt"]
+)
+def test_the_pages_of_waiting_and_adopting_have_their_goals(page: str, goals: Sequence[Goal]) -> None:
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in page.splitlines()]
     table = {row[0]: dict(zip(HEAD, row, strict=True)) for row in rows if len(row) == len(HEAD)}
-    for goal in ANSWERING_GOALS:
+    for goal in goals:
         said = table[goal.name]
         assert (said["goal"], said["measured beside it"]) == (goal.shown(), goal.against)
         assert said["reached"] == ("yes" if goal.reached(float(said["median"].split()[0])) else "no")

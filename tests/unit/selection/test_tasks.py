@@ -146,15 +146,19 @@ def test_hold_out_items_are_spread_among_the_useful_ones_by_chance_alone() -> No
 
 
 def test_people_read_why_they_are_asked_and_not_that_the_answer_is_known() -> None:
-    assert task_reason(Lane.RULE, "margin 0.04 between a and b", "unlike the last 200") == (
-        "margin 0.04 between a and b; unlike the last 200"
+    assert task_reason(Lane.RULE, "The model hesitates\nmargin 0.96", "unlike the last 200") == (
+        "The model hesitates",
+        "margin 0.96; unlike the last 200",
     )
-    assert task_reason(Lane.RULE, None) == ""
-    random: dict[str, str] = {
-        lane: task_reason(lane, "margin 0.04", "unlike") for lane in Lane if lane not in (Lane.RULE, Lane.PASS)
+    assert task_reason(Lane.RULE, None) == ("", "")
+    random = {
+        lane: task_reason(lane, "The model hesitates\nmargin 0.96", "unlike")
+        for lane in Lane
+        if lane not in (Lane.RULE, Lane.PASS)
     }
-    assert all(words.startswith("Drawn at random") for words in random.values())
-    assert random["gold"] == random["holdout"]
+    assert all(sentence.startswith("Chosen at random") for sentence, _ in random.values())
+    assert {statistic for _, statistic in random.values()} == {""}
+    assert random[Lane.GOLD] == random[Lane.HOLDOUT] == ("Chosen at random, to measure quality", "")
 
 
 def test_only_our_signature_makes_a_task_ours() -> None:

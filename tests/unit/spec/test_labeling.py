@@ -12,7 +12,7 @@ from label_studio_sdk.label_interface.interface import LabelInterface
 from labelloop.errors import SpecError
 from labelloop.labeling import results
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.form import generate_form
+from labelloop.labeling.form import BEST, REST_KEYS, SEARCH_KEY, best_choices, generate_form
 from labelloop.labeling.results import Reading
 from labelloop.queue.tasks import likeliest
 
@@ -68,30 +68,73 @@ def test_a_guess_that_is_not_the_pipelines_leaves_the_verdict_to_the_person() ->
     assert results.preselect(plain, "dog", "cat") == results.encode(plain, "dog", "cat") != []
 
 
-def test_the_generated_form_shows_the_item_first_and_the_reason_last() -> None:
+def test_the_generated_form_shows_the_item_first_and_the_comment_is_the_first_stop_of_the_tab_key() -> None:
     form = generate_form(["cat", "dog"], ("approval", "comment", "correction", "why"), SHOW)
     order = [
-        form.index(part) for part in ("$text", "$labelloop_label", "verdict", "correction", "comment", "$labelloop_why")
+        form.index(part)
+        for part in ("$text", 'name="comment"', "$labelloop_label", 'name="verdict"', "correction", "$labelloop_why")
     ]
     assert order == sorted(order)
+    free = generate_form([], ("comment", "correction"), SHOW)
+    assert free.index('name="correction"') < free.index('name="comment"'), "who types the answer begins with it"
     assert "$labelloop_label" not in generate_form(["cat", "dog"], ("correction",), SHOW), (
         "one guess: the one that is ticked"
     )
+    assert ">" not in form.partition("<Style>")[2].partition("</Style>")[0], "Label Studio escapes it"
 
 
-def test_with_many_labels_the_likeliest_three_can_be_chosen_first() -> None:
-    labels = [f"intent {i}" for i in range(77)]
-    assert generated(labels[:9]).quick is None, "each label has a digit of its own"
+INTENTS = [f"intent {i}" for i in range(77)]
+
+
+@pytest.mark.parametrize("fields", [("correction",), ALL])
+def test_with_many_labels_one_control_holds_the_best_of_the_task_and_all_others(fields: tuple[str, ...]) -> None:
+    config = generated(INTENTS, fields)
+    assert (config.verdict, config.quick, config.shows_best) == (None, None, True), (
+        "nothing to reject before the answer"
+    )
+    assert config.labels == tuple(INTENTS)
+    assert config.data_fields == ("text",)
+    assert results.read(config, [region("correction", choices=["intent 7"])], "intent 3") == Reading(
+        "intent 7", False, "intent 7"
+    )
+    assert results.read(config, [region("correction", choices=["intent 3"])], "intent 3") == Reading("intent 3", True)
+    assert results.read(config, [region("correction", choices=["intent 78"])], "intent 3").label is None
+    oracle: Any = LabelInterface(config.xml)
+    prediction = {"result": results.encode(config, "intent 7", None), "score": 0.5, "model_version": "v"}
+    assert oracle.validate_prediction(prediction, return_errors=True) == []
+
+
+def test_no_two_choices_of_the_form_for_many_labels_have_one_key() -> None:
+    keys = [*REST_KEYS, *(choice["hotkey"] for choice in best_choices(INTENTS[:BEST], {})), SEARCH_KEY]
+    assert len(keys) == len(set(keys)) == len(REST_KEYS) + BEST + 1 == 60
+    of_the_editor = {"u", "h", "r"}  # unselect, and two that it never gives to a choice
+    assert not of_the_editor & set(keys)
+    form = generate_form(INTENTS, ("correction",), SHOW)
+    assert [key for key in keys[: len(REST_KEYS)] if f'hotkey="{key}"' not in form] == []
+    assert best_choices(["a", "b"], {"b": "the second"}) == [
+        {"value": "a", "hotkey": "1"},
+        {"value": "b", "hotkey": "2", "hint": "the second"},
+    ]
+
+
+def test_the_former_form_for_many_labels_is_read_as_before() -> None:
     for fields, before in ((("correction",), []), (ALL, [region("verdict", choices=["reject"])])):
-        config = generated(labels, fields)
+        config = LabelingConfig.parse(generate_form(INTENTS, fields, SHOW, former=True))
         quick = [*before, region("quick", choices=["intent 7"])]
         assert results.read(config, quick, "intent 3") == Reading("intent 7", False, "intent 7")
         assert results.read(config, [*before, region("quick", choices=["intent 78"])], "intent 3").label is None
-        assert config.labels == tuple(labels)
-        assert "labelloop_best" not in config.data_fields
-    assert likeliest({"intent 1": 0.2, "intent 2": 0.2, "gone": 0.4, "intent 0": 0.1, "intent 5": 0.1}, labels) == [
-        *("intent 1", "intent 2", "intent 0")
-    ]
+        assert config.labels == tuple(INTENTS)
+        assert config.shows_best
+    assert generated(INTENTS[:9]).shows_best is False, "each label has a digit of its own"
+    shares = {"intent 1": 0.2, "intent 2": 0.2, "gone": 0.4, "intent 0": 0.1, "intent 5": 0.1}
+    assert likeliest(shares, INTENTS) == ["intent 1", "intent 2", "intent 0"]
+
+
+def test_a_definition_is_the_hint_of_its_label() -> None:
+    form = generate_form(["cat", "dog"], ("correction",), SHOW, hints={"dog": 'barks & "wags"'})
+    assert '<Choice value="cat"/>' in form
+    assert '<Choice value="dog" hint=\'barks &amp; "wags"\'/>' in form
+    assert generated(["cat", "dog"], ("correction",)).labels == LabelingConfig.parse(form).labels
 
 
 @given(LABEL, LABEL)

@@ -11,6 +11,7 @@ import pytest
 from backend.report.card import card_html
 from backend.report.card.facts import _by_label
 from backend.report.card.limits import limits
+from labelloop.labeling.controls import ControlTag
 
 GOOD: dict[str, Any] = {
     "model": {
@@ -193,12 +194,22 @@ def test_the_page_says_what_a_screen_reader_needs() -> None:
 
 def test_a_text_that_only_looks_like_labels_is_one() -> None:
     for text in ("[", "[" * 100_000, "[1"):
-        assert _by_label([(text, 2)]) == {text: 2}
+        assert _by_label(ControlTag("Choices", "label", "text"), [(text, 2)]) == {text: 2}
 
 
 def test_in_an_answer_of_several_labels_or_of_spans_each_counts() -> None:
-    answers = [("cat", 2), ('["cat", "dog"]', 1), ('[[0, 3, "dog"], [5, 9, "dog"]]', 1), ("[]", 4), ("[sic", 1)]
-    assert _by_label(answers) == {"cat": 3, "dog": 3, "none of them": 4, "[sic": 1}
+    several = ControlTag("Choices", "label", "text", choice="multiple")
+    answers = [("cat", 2), ('["cat", "dog"]', 1), ("[]", 4), ("[sic", 1)]
+    assert _by_label(several, answers) == {"cat": 3, "dog": 1, "none of them": 4, "[sic": 1}
+    spans = ControlTag("Labels", "label", "text", over="Text")
+    assert _by_label(spans, [('[[0, 3, "dog"], [5, 9, "dog"]]', 1), ("[]", 4)]) == {"dog": 1, "none of them": 4}
+    boxes = ControlTag("RectangleLabels", "boxes", "image", over="Image")
+    assert _by_label(boxes, [('[{"box":[1,2,3,4],"label":"car"}]', 2)]) == {"car": 2}
+
+
+def test_texts_and_orders_have_no_labels_to_count() -> None:
+    assert _by_label(ControlTag("TextArea", "text", "audio"), [("[sic", 3)]) == {}
+    assert _by_label(ControlTag("Ranker", "rank", "answers"), [('["a","b"]', 3)]) == {}
 
 
 class Seen(HTMLParser):

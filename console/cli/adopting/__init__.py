@@ -1,0 +1,1 @@
+"""The commands about projects that people made in Label Studio."""

@@ -1,0 +1,1 @@
+"""Adoption: make a loop of a project that people made in Label Studio, and give the project back."""

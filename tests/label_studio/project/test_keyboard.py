@@ -1,0 +1,67 @@
+"""An annotator without a mouse, in Label Studio's own editor: answers, comments and submits, again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from labelloop.spec.folder import load
+from labelloop.store.database import Database
+from tests.support.review.editor import SUBMIT, labeling, submitted
+from tests.support.servers import LabelStudio
+from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
+
+TICKETS = Path(__file__).parents[3] / "labeling_configs/tickets"
+LABELS = ["billing", "delivery", "other"]
+LEAST_AN_HOUR = 200
+ANSWERS = 12
+SHARES = {"billing": 0.6, "delivery": 0.3, "other": 0.1}
+
+
+def at(loop: SyncLoop, page: Page, before: str) -> str:
+    """Wait for another task than `before` to be on the page, with its keys; return its text."""
+    shown = page.locator(".labelloop-item")
+    expect(shown).not_to_have_text(before)
+    expect(page.get_by_text("approve[1]")).to_be_visible()
+    return shown.inner_text()
+
+
+@pytest.mark.parametrize("how", ["approve", "correct", "comment"])
+def test_by_keys_alone_a_person_gives_more_than_200_answers_an_hour(
+    database: Database, label_studio: LabelStudio, how: str, record_property: Callable[[str, object], None]
+) -> None:
+    """The browser waits for Label Studio as a person would, and for nothing else; the machine of a test is busy."""
+    strokes = {
+        "approve": [SUBMIT],  # the guess is the pipeline's answer, so approve is ticked
+        "correct": ["2", "4", SUBMIT],
+        "comment": ["Tab", *"odd 12", "Shift+Enter", "2", "5", SUBMIT],
+    }[how]
+    spec = load(TICKETS).model_copy(update={"holdout": 0.0, "audit": 0.0}).with_labels(LABELS)
+    with sync_loop(database, label_studio.url, label_studio.token, of=spec) as loop:
+        loop.submit(ANSWERS + 1, probabilities=SHARES)
+        loop.push()
+        with labeling(loop, label_studio) as page:
+            text = at(loop, page, "")
+            began = time.monotonic()
+            for _ in range(ANSWERS):
+                with submitted(page):
+                    for stroke in strokes:
+                        page.keyboard.press(stroke)
+                text = at(loop, page, text)
+            an_hour = 3600 * ANSWERS / (time.monotonic() - began)
+        record_property("answers_an_hour", round(an_hour))
+        print(f"{how}: {len(strokes)} keys an answer, {an_hour:.0f} answers an hour")
+        wait_until(lambda: loop.pull() and len(loop.sql("select 1 from feedback")) == ANSWERS, what="the answers")
+        said = {(row["approval"], row["correction"], row["comment"]) for row in loop.sql("select * from feedback")}
+        assert said == {
+            {
+                "approve": (True, None, None),
+                "correct": (False, "delivery", None),
+                "comment": (False, "other", "odd 12"),
+            }[how]
+        }
+        assert an_hour > LEAST_AN_HOUR

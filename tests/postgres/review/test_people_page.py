@@ -1,0 +1,71 @@
+"""The page on which people see what their answers did."""
+
+from __future__ import annotations
+
+import re
+
+from labelloop.answers.people import Person
+from labelloop.reading.ids import UserId
+from labelloop.store.tables import access, feedback
+from tests.support.review.desk import Desk, check
+from tests.support.review.review_house import House, log_in
+
+
+def answered(house: House, email: str, n: int) -> None:
+    """Let a person with this address have answered so many outputs, a year from now."""
+    with house.database.transaction() as conn:
+        project = conn.execute("select instance from projects").fetchone()
+        assert project is not None
+        feedback.upsert_reviewers(conn, project["instance"], {UserId(7): Person(email, email.partition("@")[0])})
+        conn.execute(
+            """
+            insert into feedback (id, model_output_id, reviewer_id, label, annotation_id, created_at, updated_at)
+            select gen_random_uuid(), o.id, r.id, '1', row_number() over (order by o.key), now() + interval '1 year',
+                now() + interval '1 year'
+            from (select * from outputs order by key limit %s) o cross join reviewers r
+            """,
+            (n,),
+        )
+
+
+def text(page: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+
+
+def test_a_person_reads_how_much_they_answered_and_what_the_model_became(house: House) -> None:
+    answered(house, "anne@example.org", 140)
+    with house.database.transaction() as conn:
+        token = access.add(conn, "anne@example.org", ["review"])
+        rows = conn.execute("select scores from retrain_runs order by finished_at").fetchall()
+    was, now = (f"{100 * row['scores']['champion']['accuracy']:.0f}" for row in rows)
+    client = house.client()
+    log_in(client, token)
+    answer = client.get("/review/loops/digits/people")
+    assert answer.status_code == 200
+    assert f"People gave 140 answers; the model went from {was} to {now} % correct." in text(answer.text)
+    assert f"You answered 140 ; the model went from {was} to {now} % correct." in text(answer.text)
+    log_in(client, house.tokens["otto"])
+    shown = client.get("/review/loops/digits/people").text
+    assert "You answered" not in shown
+    assert "anne answered 140; the model went" in text(shown), re.findall("<li>.*", shown)
+    assert "/review/loops/digits/people" in client.get("/review/loops/digits").text
+
+
+def test_the_page_has_the_rules_of_the_others(house: House) -> None:
+    client = house.client()
+    answer = client.get("/review/loops/digits/people")
+    assert (answer.status_code, answer.location) == (303, "/review/login?next=/review/loops/digits/people")
+    with house.database.transaction() as conn:
+        token = access.add(conn, "robot", ["submit"])
+    asked = client.get("/review/loops/digits/people", headers={"Authorization": f"Bearer {token}"})
+    assert asked.status_code == 403
+    log_in(client, house.tokens["otto"])
+    assert client.get("/review/loops/nothing/people").status_code == 404
+
+
+def test_the_page_can_be_used_by_everybody(desk: Desk) -> None:
+    with desk.page() as page:
+        desk.log_in(page)
+        page.goto(f"{desk.base}/review/loops/digits/people")
+        page.get_by_text("the model went from").first.wait_for()
+        check(page)
