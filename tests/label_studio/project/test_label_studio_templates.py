@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.label_interface.interface import LabelInterface
 
 from console.files.label_studio import mended
 from labelloop.labeling import kinds
