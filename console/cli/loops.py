@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from console.cli.adopting.refusals import refuse_adopted, refuse_released
 from console.cli.decisions import signed_by
 from console.cli.output import to_stderr
 from console.cli.wrappers import as_json_too, each_loop, one_loop, one_of_the_loops, open_database, with_settings
@@ -17,9 +17,6 @@ from labelloop.errors import Refused, UsageError
 from labelloop.process.settings import Settings
 from labelloop.process.ups import is_held
 from labelloop.queue.project import LoopProject
-
-if TYPE_CHECKING:
-    from labelloop.store.adoptions import Adoption
 
 
 @click.group()
@@ -57,12 +54,7 @@ def restore(settings: Settings, name: str) -> None:
 
     with open_database(settings) as db, db.transaction() as conn:
         known, resting = loops.names(conn), loops.resting(conn)
-        found = adoptions.get(conn, name) if name in loops.names(conn, archived=True) else None
-        if found is not None and found.released_at is not None:
-            raise UsageError(
-                f"loop {name!r} gave its project back on {found.released_at:%Y-%m-%d}. To adopt it again: "
-                f"labelloop adopt --project {found.project_id} --loop {name}"
-            )
+        refuse_released(adoptions.get(conn, name) if name not in known else None)
         if not loops.restore(conn, name):
             raise _not(known, resting, name)
     to_stderr(f"loop {name!r} is restored; it was {resting[name]}")
@@ -89,7 +81,7 @@ def remove(settings: Settings, name: str, confirmed: str | None, with_project: b
             counts, project = removal.counts(conn, name), projects.get(conn, name)
             adoption = adoptions.get(conn, name)
             versions = removal.versions(conn, name)
-        _refuse_adopted(adoption, with_project)
+        refuse_adopted(adoption, with_project)
         files = _files(settings, versions)
         _tell(name, counts, files, project, with_project)
         _confirm(name, confirmed)
@@ -255,22 +247,6 @@ def _tell(
     if project is not None and project.project_id is not None:
         at = f"project {project.project_id} in Label Studio at {project.label_studio_url}"
         to_stderr(f"{at} {'is also deleted, with its tasks and annotations' if with_project else 'is kept'}")
-
-
-def _refuse_adopted(adoption: Adoption | None, with_project: bool) -> None:
-    """Raise UsageError rather than delete a project that people made; say what else its settings need."""
-    if adoption is None:
-        return
-    if with_project:
-        raise UsageError(
-            f"nothing is removed: people made project {adoption.project_id}, and the loop only adopted it. Leave "
-            "--with-project out; who wants to delete the project does it in Label Studio"
-        )
-    if adoption.released_at is None:
-        to_stderr(
-            f"project {adoption.project_id} keeps the settings and predictions of the loop: to give it back as it was, "
-            f"first run `labelloop release --loop {adoption.loop}`"
-        )
 
 
 def _confirm(name: str, confirmed: str | None) -> None:
