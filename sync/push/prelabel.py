@@ -161,7 +161,9 @@ def _decide(
     have, lack = _split(present, lambda row: found.target in there[row.label_studio_id])
     ended, came, coming = _finish(found, {row.output_id for row in lack}, sent, grace_s)
     arrived, others = _split(have, lambda row: row.output_id in came)
-    change, send = _fresh(others), [row for row in _fresh(lack) if row.output_id not in coming]
+    # Only what the versions in force have scored.
+    change = [row for row in others if row.fresh]
+    send = [row for row in lack if row.fresh and row.output_id not in coming]
     done = len(lack) + len(others) == len(send) + len(change)
     return _Plan(
         ended=ended,
@@ -180,11 +182,6 @@ def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tup
     for row in rows:
         sides[0 if belongs(row) else 1].append(row)
     return sides
-
-
-def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
-    """Return the tasks that the versions in force have scored."""
-    return [row for row in rows if row.fresh]
 
 
 def _finish(
@@ -251,12 +248,17 @@ class _Renewal:
         logger.info("the project shows a new version", extra={"loop": self._spec.name, "version": version})
 
     def _results(self, rows: Sequence[OpenTask]) -> dict[UUID, list[dict[str, Any]]]:
-        """Return the prelabel of each task by its output. The data are read only if the form's results need them."""
+        """Return the prelabel of each task by its output. The data are read only if the form's results need them.
+
+        A task that somebody has answered gets the pipeline's own answer. The champion may have learned that person's
+        answer, and would repeat it to the next person.
+        """
         data: dict[UUID, Mapping[str, Any]] = {}
         if units.needed(self._spec.config):
             with self._database.transaction() as conn:
                 data = output_store.data_of(conn, [row.output_id for row in rows])
-        return {row.output_id: _shown(self._spec, row, data.get(row.output_id)) for row in rows}
+        shown = [replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row for row in rows]
+        return {row.output_id: prelabel_result(self._spec, row, data.get(row.output_id)) for row in shown}
 
     def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
         carried = {row.output_id: places[row.output_id] for row in rows}
@@ -288,15 +290,6 @@ class _Renewal:
             task_store.show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
-
-
-def _shown(spec: LoopSpec, row: OpenTask, data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the prelabel of a task. If somebody has answered it, that is the pipeline's own answer.
-
-    The champion may have learned that person's answer, and would repeat it to the next person.
-    """
-    shown = replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row
-    return prelabel_result(spec, shown, data)
 
 
 @contextmanager
