@@ -82,12 +82,6 @@ def of_controls(utilities: Mapping[str, float], weights: Mapping[str, float]) ->
     return f"The model is least sure of {_name(name)}\nutility {utilities[name]:.2f}"
 
 
-def of_controls(utilities: Mapping[str, float], weights: Mapping[str, float]) -> str:
-    """Return the reason for an answer in several controls: the one that the model is least sure of, if it counts."""
-    name = max(utilities, key=lambda one: (utilities[one] * weights.get(one, 1.0), one))
-    return f"The model is least sure of {_name(name)}\nutility {utilities[name]:.2f}"
-
-
 def of_confidence(confidence: float | None, label: str | None = None) -> str:
     """Return the reason for a model that gives only a confidence, or none. A structured label is not named."""
     if confidence is None:

@@ -6,14 +6,8 @@ that a choice hides (kinds/visible.py). No control has an empty list, and the an
 
 Consensus: each control by its own kind. A person who left out a control with lists gave an empty one. Any other
 control has an answer if more than half of the people answered it, and none if less than half did. A tie in one control
-<<<<<<< HEAD
-is a tie of the whole. The exception is a text that need not be written: at half it counts.
-
-Agreement and item score are the means over the controls. Two people who both left a control out agree about it.
-=======
 is a tie of the whole. The exception is a text that need not be written: at half it counts. Agreement and item score are
 the means over the controls, where two people who both left a control out agree about it.
->>>>>>> integ
 """
 
 from __future__ import annotations
