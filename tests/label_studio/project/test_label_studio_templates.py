@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from label_studio_sdk import label_interface
+from label_studio_sdk.label_interface.interface import LabelInterface
 
 from console.files.label_studio import mended
 from labelloop.labeling import kinds
@@ -73,9 +73,8 @@ def people(label_studio: LabelStudio) -> Iterator[list[httpx.Client]]:
 
 def sample_of(xml: str) -> dict[str, Any]:
     """The sample data that the SDK makes for a form; {} if it cannot."""
-    sdk: Any = label_interface
     try:
-        return dict(sdk.LabelInterface(xml).generate_sample_task()["data"])
+        return dict(LabelInterface(xml).generate_sample_task()["data"])
     except Exception:  # the SDK has no sample for a List
         return {}
 
