@@ -1,10 +1,11 @@
-"""A loop that is registered again keeps its answer."""
+"""Loops that were registered before: their answers are never read as those of another control, or of several."""
 
 from __future__ import annotations
 
 import pytest
 
 from labelloop.errors import SpecError
+from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.spec.folder import parse
 from labelloop.spec.kept_answer import keep_answer
@@ -46,3 +47,8 @@ def test_answers_that_exist_are_never_read_as_another_kind() -> None:
     fewer = spec(STARS, "  answer: topic\n")
     with pytest.raises(SpecError, match=r"`answer: \[topic, stars\]` keeps them"):
         keep_answer(LoopSpec.from_json(asked.to_json()), fewer, answered=True)
+
+
+def test_two_controls_of_one_name_are_refused() -> None:
+    with pytest.raises(SpecError, match="two tags are named 'topic'"):
+        LabelingConfig.parse(STARS.replace('name="stars"', 'name="topic"'))
