@@ -135,7 +135,7 @@ def recreate(settings: Settings, loop: str | None, as_json: bool) -> None:
 @click.option(
     "--template",
     help=(
-        "Kind of the loop: audio-segments, boxes, classify, comparison, detection, dialogue, documents, "
+        "Kind of the loop: audio-segments, boxes, classify, comparison, detection, detector, dialogue, documents, "
         "entities, html-entities, judge, keypoints, masks, multilabel, pairwise, polygons, questions, rag, "
         "ranking, rating, text-review, time-series, timeline, transcription or video-boxes."
     ),
