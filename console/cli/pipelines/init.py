@@ -20,8 +20,8 @@ from labelloop.process.ups import is_held
 @click.option(
     "--template",
     help=(
-        "Kind of the loop: audio-segments, boxes, classify, comparison, detection, dialogue, documents, "
-        "entities, html-entities, judge, keypoints, masks, multilabel, pairwise, polygons, questions, rag, "
+        "Kind of the loop: audio-segments, boxes, classify, comparison, detection, detector, dialogue, "
+        "documents, entities, html-entities, judge, keypoints, masks, multilabel, pairwise, polygons, questions, rag, "
         "ranking, rating, text-review, time-series, timeline, transcription or video-boxes."
     ),
 )
