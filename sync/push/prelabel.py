@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from labelloop.labeling.results import units
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.order import priorities, useful
-from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import OpenTask, order_score
 from labelloop.reading.ids import ProjectId, TaskId
@@ -29,8 +28,8 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches, jobs, projects
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
-from labelloop.versions.version import PIPELINE
 from sync.push.batches import PushReport, in_force
+from sync.push.drafts import shown_result
 from sync.push.window import look, opened
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def prelabel(
     ids = [row.label_studio_id for row in found.outdated]
     there = gateway.versions_of_tasks(project.id, ids) if ids else {}
     with database.transaction() as conn:
-        sent = {batch.id: _priorities(conn, batch.id) for batch in found.left}
+        sent = {one.id: {row.output_id: row.priority for row in batches.items(conn, one.id)} for one in found.left}
         window = look(conn, spec)
 
     # decide
@@ -144,10 +143,6 @@ def _gather(conn: Conn, loop: str) -> _Found:
         rows=task_store.in_review(conn, loop, pair),
         left=[batch for batch in batches.open_(conn, loop) if batch.kind == BatchKind.PREDICTIONS],
     )
-
-
-def _priorities(conn: Conn, batch_id: UUID) -> dict[UUID, float]:
-    return {row.output_id: row.priority for row in batches.items(conn, batch_id)}
 
 
 def _decide(
@@ -248,24 +243,25 @@ class _Renewal:
         logger.info("the project shows a new version", extra={"loop": self._spec.name, "version": version})
 
     def _results(self, rows: Sequence[OpenTask]) -> dict[UUID, list[dict[str, Any]]]:
-        """Return the prelabel of each task by its output. The data are read only if the form's results need them.
-
-        A task that somebody has answered gets the pipeline's own answer. The champion may have learned that person's
-        answer, and would repeat it to the next person.
-        """
+        """Return the prelabel of each task by its output. The data are read only if the form's results need them."""
         data: dict[UUID, Mapping[str, Any]] = {}
         if units.needed(self._spec.config):
             with self._database.transaction() as conn:
                 data = output_store.data_of(conn, [row.output_id for row in rows])
-        shown = [replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row for row in rows]
-        return {row.output_id: prelabel_result(self._spec, row, data.get(row.output_id)) for row in shown}
+        return {row.output_id: shown_result(self._spec, row, data.get(row.output_id)) for row in rows}
 
     def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
-        carried = {row.output_id: places[row.output_id] for row in rows}
         with self._database.transaction() as conn:
-            batch_id = batches.intend(conn, self._spec.name, version, len(rows), kind=BatchKind.PREDICTIONS)
+            # Another push, such as one by hand, may have sent some of these since they were read.
+            projects.lock_hop(conn, self._spec.name, "push")
+            without = batches.without(conn, version, [row.output_id for row in rows])
+            carried = {row.output_id: places[row.output_id] for row in rows if row.output_id in without}
+            if not carried:
+                return
+            batch_id = batches.intend(conn, self._spec.name, version, len(carried), kind=BatchKind.PREDICTIONS)
             batches.carry(conn, batch_id, carried)
             batches.send(conn, batch_id)
+        rows = [row for row in rows if row.output_id in carried]
         prelabels = self._results(rows)
         predictions = [
             {
