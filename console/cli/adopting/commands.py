@@ -223,8 +223,8 @@ def _adopt(
         to_stderr(line)
     if done.answered:
         to_stderr(
-            f"{counted(done.answered, 'answer')} of before: people chose these tasks, not chance, so estimates of the "
-            "error rate leave them out"
+            f"people had answered {counted(done.answered, 'task')} before. They chose these tasks, not chance, so "
+            "estimates of the error rate leave them out"
         )
     if done.missing:
         to_stderr(f"not connected yet: {', '.join(done.missing)}; the worker tries again")

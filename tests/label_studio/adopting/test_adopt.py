@@ -75,8 +75,8 @@ def test_a_dry_run_says_all_and_changes_nothing(our: House, theirs: TheirProject
     assert found["loop"] == "animals"
     assert found["form"]["labels"] == ["cat", "dog", "eel"]
     assert found["tasks"] | {"held_out": 0} == {
-        "all": N, "unanswered": 48, "answered": 10, "held_out": 0, "skipped_only": 1, "several_annotations": 2,
-        "drafts": 1, "unreadable": [],
+        "all": N, "unanswered": 48, "answered": 10, "incomplete": 0, "held_out": 0, "skipped_only": 1,
+        "several_annotations": 2, "drafts": 1, "unreadable": [],
     }  # fmt: skip
     assert found["annotations"]["all"] == 14
     assert found["annotations"]["replaced_by_a_newer_one"] == 1

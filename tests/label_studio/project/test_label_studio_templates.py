@@ -74,7 +74,8 @@ def people(label_studio: LabelStudio) -> Iterator[list[httpx.Client]]:
 def sample_of(xml: str) -> dict[str, Any]:
     """The sample data that the SDK makes for a form; {} if it cannot."""
     try:
-        return dict(LabelInterface(xml).generate_sample_task()["data"])
+        sdk: Any = LabelInterface(xml)
+        return dict(sdk.generate_sample_task()["data"])
     except Exception:  # the SDK has no sample for a List
         return {}
 
