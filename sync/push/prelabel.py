@@ -156,7 +156,9 @@ def _decide(
     have, lack = _split(present, lambda row: found.target in there[row.label_studio_id])
     ended, came, coming = _finish(found, {row.output_id for row in lack}, sent, grace_s)
     arrived, others = _split(have, lambda row: row.output_id in came)
-    change, send = _fresh(others), [row for row in _fresh(lack) if row.output_id not in coming]
+    # Only what the versions in force have scored.
+    change = [row for row in others if row.fresh]
+    send = [row for row in lack if row.fresh and row.output_id not in coming]
     done = len(lack) + len(others) == len(send) + len(change)
     return _Plan(
         ended=ended,
@@ -175,11 +177,6 @@ def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tup
     for row in rows:
         sides[0 if belongs(row) else 1].append(row)
     return sides
-
-
-def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
-    """Return the tasks that the versions in force have scored."""
-    return [row for row in rows if row.fresh]
 
 
 def _finish(
