@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import label
-from labelloop.labeling.kinds.reading import json_of
-from labelloop.reading import strict_json
+from labelloop.labeling.kinds.reading import json_of, kept
 
 
 def canonical(control: ControlTag, answer: object) -> str:
     found = json_of(answer)
-    if not isinstance(found, list) or not found or not all(isinstance(region, dict) for region in found):
+    if not isinstance(found, list) or not found or not all(map(_is_region, found)):
         raise ValueError("must be a list of Label Studio's regions, each an object with type and value")
-    return strict_json.dumps(found)
+    return kept(found)
+
+
+def _is_region(one: object) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("type"), str) and isinstance(one.get("value"), dict)
 
 
 def nearest(control: ControlTag, answer: str) -> str:

@@ -50,7 +50,8 @@ def nearest(control: ControlTag, answer: str) -> str:
     """Return the answer without labels that the form does not have, and without relations whose ends it cannot have."""
     found = []
     for relation in read(answer):
-        labels = [one for one in relation.get("labels", ()) if has(control, str(one))]
+        given = relation.get("labels")
+        labels = [one for one in given if has(control, str(one))] if isinstance(given, list) else given
         try:
             found.append(_checked(control, {**relation, "labels": labels}))
         except ValueError:
@@ -104,7 +105,7 @@ def _agreed_region(control: ControlTag, end: Sequence[Any], agreed_on: Mapping[s
     if region in there:
         return region
     marking = next(one for one in control.between if one.name == name)
-    geometry = getattr(kinds.of(marking), "GEOMETRY", None)
+    geometry = kinds.geometry_of(marking)
     pairs = [] if geometry is None else kinds.marked.paired(geometry, [region], there)
     return there[pairs[0].other] if pairs else region
 
