@@ -19,7 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
 from console.demo import DemoOptions, run
-from console.files.templates import FOLDER, SAMPLES
+from console.files.templates import FOLDER, SAMPLES, folder_of
 from console.local.start import EXAMPLES
 from console.local.up import Running, UpOptions
 from labelloop.labelstudio.gateway import Gateway
@@ -147,8 +147,9 @@ def many_labels(page: Page, settings: Settings) -> None:
 
 def templates(page: Page, settings: Settings) -> None:
     """Photograph the first task of each template whose form the pages show."""
-    for name in ("pairwise", "boxes"):
-        _photograph(page, settings, load(FOLDER / name), (FOLDER / name / SAMPLES).read_bytes().splitlines())
+    for name in ("pairwise", "boxes", "detector"):
+        folder = folder_of(name)
+        _photograph(page, settings, load(folder), (folder / SAMPLES).read_bytes().splitlines())
 
 
 def regions(page: Page, settings: Settings) -> None:

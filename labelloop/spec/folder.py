@@ -27,7 +27,8 @@ def load(folder: Path) -> LoopSpec:
 def look(folder: Path, check: Check = lambda _: None) -> tuple[LoopSpec | None, list[SpecError]]:
     """Load the loop in this folder; return its spec, or None and all its faults.
 
-    `check` may refuse a spec by raising SpecError about its learner.
+    A path among the learner's parameters that begins with ./ is in the folder; the spec has the whole path. `check` may
+    refuse a spec by raising SpecError about its learner.
     """
     name, file = folder.absolute().name, folder / "loop.yaml"
     try:
@@ -37,6 +38,7 @@ def look(folder: Path, check: Check = lambda _: None) -> tuple[LoopSpec | None, 
     except SpecError as exc:
         found = Examined(faults=[exc])
     if found.spec is not None and found.document is not None:
+        found.spec = _placed(found.spec, folder.absolute())
         try:
             check(found.spec)
         except SpecError as exc:
@@ -44,6 +46,16 @@ def look(folder: Path, check: Check = lambda _: None) -> tuple[LoopSpec | None, 
     if not found.faults:
         return found.spec, []
     return None, [_of_loop(name, exc) for exc in found.faults]
+
+
+def _placed(spec: LoopSpec, folder: Path) -> LoopSpec:
+    """Return the spec with whole paths for those of the learner that are in the loop's folder: they begin with ./"""
+    params = dict(spec.learner.params)
+    for name in spec.learner.facts.paths:
+        path = params.get(name)
+        if isinstance(path, str) and path.startswith("./"):
+            params[name] = str(folder / path)
+    return spec.model_copy(update={"learner": spec.learner.model_copy(update={"params": params})})
 
 
 def unknown_steps(folder: Path, known: Collection[str]) -> list[SpecError]:

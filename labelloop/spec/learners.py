@@ -33,6 +33,8 @@ class LearnerFacts:
     """Whether it never trains. New answers never trigger a run for such a learner."""
     takes_form: bool = False
     """Whether its constructor takes the labeling config, as `label_config`."""
+    paths: tuple[str, ...] = ()
+    """Parameters that are paths. In loop.yaml one that begins with ./ is in the loop's folder."""
 
 
 LEARNERS: Mapping[str, LearnerFacts] = {
@@ -46,7 +48,7 @@ LEARNERS: Mapping[str, LearnerFacts] = {
     "incremental": LearnerFacts(Kind.LABEL, TEXT),
     "tabular": LearnerFacts(Kind.LABEL, "tabular"),
     "vectors": LearnerFacts(Kind.LABEL, "vectors"),
-    "label-studio-ml": LearnerFacts(takes_form=True),
+    "label-studio-ml": LearnerFacts(takes_form=True, paths=("folder", "python")),
     "remote": LearnerFacts(takes_form=True, is_frozen=True),
 }
 """Facts by learner name. The first learner that predicts a kind of answer is the default of that kind."""

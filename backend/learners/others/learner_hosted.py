@@ -58,7 +58,10 @@ class Hosted:
         if model.count(":") != 1 or not all(model.split(":")):
             raise SpecError(f"learner.params.model must be 'module:Class'; it is {model!r}")
         if not Path(folder).is_absolute():
-            raise SpecError(f"learner.params.folder must be a whole path, beginning with /; it is {folder!r}")
+            raise SpecError(
+                "learner.params.folder must be a whole path: it begins with / , or with ./ for the folder of the loop; "
+                f"it is {folder!r}"
+            )
         if event not in EVENTS:
             raise SpecError(f"learner.params.event must be one of {', '.join(EVENTS)}; it is {event!r}")
         if batch < 1 or timeout_s <= 0 or memory_gib <= 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,14 +24,31 @@ def classes_of(config: LabelingConfig, labels: Iterable[str]) -> tuple[str, ...]
 
 
 def predictions_of(config: LabelingConfig, classes: Sequence[str], predictions: Sequence[Any]) -> Predictions:
-    """Read predictions from {"result", "score"} objects; the label is None if the result is invalid in the form."""
+    """Read predictions from {"result", "score"} objects; the label is None if the result is invalid in the form.
+
+    If the answer is a list of regions, the scores of the regions are the evidence, for strategies such as boxes_max.
+    """
     labels: list[str | None] = []
     scores: list[float | None] = []
     for prediction in predictions:
         label = results.read(config, prediction.get("result"), None).label if isinstance(prediction, dict) else None
         labels.append(label)
         scores.append(None if label is None else share(prediction.get("score")))
-    return with_confidences(classes if config.kind is Kind.LABEL else (), labels, scores)
+    found = with_confidences(classes if config.kind is Kind.LABEL else (), labels, scores)
+    if kinds.geometry_of(config.answer) is None:
+        return found
+    return replace(found, evidence=[_evidence(config, one) for one in zip(predictions, labels, strict=True)])
+
+
+def _evidence(config: LabelingConfig, predicted: tuple[Any, str | None]) -> Mapping[str, Any]:
+    """Return {"boxes": score of each region}; {} if there is no answer, or a region without a score from 0 to 1."""
+    prediction, label = predicted
+    if label is None:
+        return {}
+    scores: dict[str, float | None] = {}
+    for i, entry in enumerate(results.of_control(config.answer, prediction["result"])):
+        scores.setdefault(str(entry.get("id", i)), share(entry.get("score")))  # entries of one region have one id
+    return {} if None in scores.values() else {"boxes": list(scores.values())}
 
 
 def with_confidences(

@@ -1,4 +1,4 @@
-"""Templates of loops: a folder each, with a form, a loop.yaml with comments, and sample outputs."""
+"""Templates of loops: a folder each, with a form, a loop.yaml with comments, and sample outputs; some with code."""
 
 from __future__ import annotations
 
@@ -33,4 +33,6 @@ def files_of(name: str) -> dict[str, str]:
         raise UsageError(
             f"no template {name!r}; {f'did you mean {near[0]!r}? ' if near else ''}there are: {', '.join(known)}"
         )
-    return {file: (folder_of(name) / file).read_text(encoding="utf-8") for file in FILES}
+    folder = folder_of(name)
+    code = sorted(file.name for file in folder.glob("*.py"))
+    return {file: (folder / file).read_text(encoding="utf-8") for file in (*FILES, *code)}

@@ -36,6 +36,10 @@ class LabelStudioMLBase:
         self._cache.write_text(json.dumps({**known, key: value}))
 
     @property
+    def label_config(self) -> Any:
+        return self.get("label_config")
+
+    @property
     def model_version(self) -> Any:
         return self.get("model_version")
 
