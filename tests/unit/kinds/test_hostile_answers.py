@@ -199,3 +199,22 @@ def test_shown_tracks_that_are_none_count_as_a_whole() -> None:
     given = kinds.canonical(control, [{"frames": [[1, 1, 1, 5, 5, 0]]}])
     for shown in ('[{"frames": []}]', '[{"frames": [[9, 1]]}]'):
         assert [one.what for one in changes(control, shown, given)] == [What.EDITED]
+
+
+@pytest.mark.parametrize("character", ["\0", "\ud800"])
+def test_a_character_that_cannot_be_stored_is_refused(character: str) -> None:
+    order = form('<List name="t" value="$items"/><Ranker name="c" toName="t"/>')
+    said = form(TEXT + '<TextArea name="c" toName="t"/>')
+    ranked = {"from_name": "c", "type": "ranker", "value": {"ranker": {"c": [character, "a"]}}}
+    written = {"from_name": "c", "type": "textarea", "value": {"text": [f"a{character}b"]}}
+    for config, region in ((order, ranked), (said, written)):
+        with pytest.raises(ValueError, match="cannot be stored"):
+            results.decoded(config.answer, [region])
+        assert results.read(config, [region], None).label is None
+    assert kinds.canonical(order.answer, [r"\u0000", "a"])  # six characters that a person may type
+
+
+def test_an_answer_that_is_kept_whole_has_one_text() -> None:
+    control = form(TEXT + '<Magic name="c" toName="t"/>').answer
+    region = {"type": "magic", "value": {"magic": 1}}
+    assert kinds.canonical(control, [{**region, "id": "x", "origin": "manual"}]) == kinds.canonical(control, [region])
