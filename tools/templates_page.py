@@ -14,9 +14,9 @@ from labelloop.spec.folder import parse
 PAGE = Path(__file__).parents[1] / "docs" / "pipelines" / "label-studio-templates.md"
 _TOP = """# Label Studio's templates
 
-Label Studio 1.23.2 ships {total} templates of forms. A test takes each from `labelloop migrate` to an answer of two people in Postgres. The
-answer has a kind that `labelloop` reads in {typed} of them. In the others it is kept as Label Studio writes it: their tags are shown by
-Label Studio's Enterprise edition only.
+Label Studio 1.23.2 ships {total} templates of forms. A test takes each from `labelloop migrate` to an answer of two
+people in Postgres. The answer has a kind that `labelloop` reads in {typed} of them. In the others it is kept as Label
+Studio writes it: their tags are shown by Label Studio's Enterprise edition only.
 
 `labelloop init my-loop --from-label-studio-template NAME` makes a loop of one. [Forms](forms.md#controls) says what the
 kinds of answers are.

@@ -15,8 +15,8 @@ from labelloop.errors import UsageError
 from labelloop.labeling import kinds, results
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.questions import corrections as questions
-from labelloop.store.questions.corrections import Shown
+from labelloop.store.questions import people
+from labelloop.store.questions.people import Shown
 from labelloop.store.tables import loops
 from labelloop.versions.version import PIPELINE
 
@@ -56,7 +56,7 @@ def corrections_report(
     total, weeks, versions = _Tally(), dict[str, _Tally](), dict[str, _Tally]()
     labels: dict[tuple[str, str], Counter[What]] = {}
     confused, words = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str]]()
-    for row, found in _changes(spec, questions.since(conn, spec.name, now - timedelta(days=days), most)):
+    for row, found in _changes(spec, people.answers_to_prelabels(conn, spec.name, now - timedelta(days=days), most)):
         version = f"{PIPELINE} {row.model_version}".strip() if row.champion == PIPELINE else row.champion
         for tally in (
             total,

@@ -20,7 +20,7 @@ from console.cli import (
     versions,
 )
 from console.cli.adopting import commands as adopting
-from console.cli.pipelines import callbacks, consume, imports, outbox, rule, specs, tokens, transfer
+from console.cli.pipelines import callbacks, consume, imports, init, outbox, rule, specs, tokens, transfer
 from console.cli.wrappers import CommandGroup
 
 
@@ -41,6 +41,7 @@ TOPICS = (
     decisions,
     doctor,
     imports,
+    init,
     invite,
     lineage,
     loops,

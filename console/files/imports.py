@@ -142,9 +142,13 @@ def _each(values: Iterable[tuple[int, Any]], read: ReadOne, how: How, tally: Tal
                 raise InvalidOutput("", f"must be a JSON object; it is {str(value)[:40]}")
             yield read(value, line, how, tally)
         except InvalidOutput as exc:
-            yield Bad.of(line, exc, value.get("key", value.get("id")) if isinstance(value, dict) else None)
+            yield Bad.of(line, exc, _named(value) if isinstance(value, dict) else None)
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as exc:  # an object of another shape
             yield Bad(line, None, "", f"does not have the shape of this format: {type(exc).__name__}: {str(exc)[:100]}")
+
+
+def _named(value: Mapping[str, Any]) -> Any:
+    return next((value[name] for name in ("key", coco.PICTURE, "id") if name in value), None)
 
 
 def _values(file: BinaryIO, name: str, encoding: str | None) -> Iterator[tuple[int, Any]]:
@@ -196,6 +200,7 @@ class _Places:
 
 def _pictures(file: BinaryIO, name: str, how: How, tally: Tally) -> Read:
     """Yield the item of each picture in a COCO file, with its annotations, wherever in the file they are."""
+    coco.shapes_of(how)  # raises if the answer of the loop is of another kind, once and not for each picture
     categories: dict[Any, Any] = {}
     places, bad, is_coco = _Places(), list[Bad](), False
     for part in parts(file, name):

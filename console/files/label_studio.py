@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from console.files.templates import FOLDER as TEMPLATES
 from console.files.templates import SAMPLES
 from console.local import environment
 from labelloop.errors import UsageError
@@ -21,18 +22,10 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.kinds.form import LISTS
 
+YAML = TEMPLATES / "label-studio.yaml"
+"""The loop.yaml of a loop that is made from one of Label Studio's templates."""
 _FOLDER = "lib/python*/site-packages/label_studio/annotation_templates"
 _ITEMS = [{"id": one, "title": f"Item {one}", "body": "A sample of a text"} for one in ("a", "b", "c")]
-_YAML = """\
-# Label Studio's template {name}. The form for annotators is labels.xml.
-feedback_loop:
-  # Outputs below this confidence are shown to people, and so are all outputs without one.
-  trigger: "model_confidence < 0.8"
-  # A random share of the items that the trigger does not send, to find confident mistakes.
-  audit: 0.05
-  # A random share of the items whose answers measure models and never train one.
-  holdout: 0.2
-"""
 _LISTS = ("Choices", "Labels")
 
 
@@ -54,7 +47,7 @@ def files_of(name: str, xml: str) -> dict[str, str]:
     """Return the text of each file of a loop with this form; without samples if no part of the answer has one."""
     config = LabelingConfig.parse(xml)
     config = LabelingConfig.parse(xml, config.everything)
-    files = {"loop.yaml": _YAML.format(name=name), "labels.xml": xml.strip() + "\n"}
+    files = {"loop.yaml": YAML.read_text(encoding="utf-8").format(name=name), "labels.xml": xml.strip() + "\n"}
     answer = _sample_answer(config.answer)
     if answer is None:
         return files
@@ -98,7 +91,10 @@ def _sample_answer(control: ControlTag) -> Any:
     if control.kind in LISTS:
         return [label] if control.kind is Kind.LABELS else []
     samples = {Kind.LABEL: label, Kind.NUMBER: control.low or 1, Kind.TEXT: "sample", Kind.DATE: "2024-05-06"}
-    return [item["id"] for item in _ITEMS] if control.kind is Kind.ORDER else samples.get(control.kind)
+    if control.kind is not Kind.ORDER:
+        return samples.get(control.kind)
+    ids = [item["id"] for item in _ITEMS]
+    return {name: [] if i else ids for i, name in enumerate(control.buckets)} if control.buckets else ids
 
 
 def _by_name(templates: list[dict[str, Any]]) -> dict[str, str]:

@@ -1,25 +1,25 @@
 """Changes: what a person changed in the answer that was shown, region by region, label by label, word by word. Pure.
 
 An answer of regions is compared by pairs: of regions that overlap, those with the same label first, so that the sum of
-the similarities is largest (Kuhn 1955, doi:10.1002/nav.3800020109).
+the similarities is largest (labelloop/labeling/kinds/pairing.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
-
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import MARKING, ControlTag, Kind
-from labelloop.labeling.kinds.marked import LABEL, SAME, WITH
+from labelloop.labeling.kinds.marked import LABEL, SAME, WITH, Geometry, similarities
+from labelloop.labeling.kinds.pairing import assigned
 from labelloop.labeling.kinds.reading import json_of
 
+ANY = 1e-9
+"""Smallest similarity of a region with the same label that counts as moved."""
 MOST_WORDS = 2_000
 """Number of words of a text up to which the changed words are found."""
 REJECTED = "(rejected)"
@@ -61,7 +61,7 @@ def changes(control: ControlTag, shown: str | None, given: str | None) -> list[C
         return _of_form(control, shown, given)
     try:
         return list(_changes(control, shown, given))
-    except (AttributeError, KeyError, TypeError, ValueError):
+    except (AttributeError, LookupError, TypeError, ValueError):
         return [Change(control.name, What.KEPT if shown == given else What.EDITED, "", "")]
 
 
@@ -124,7 +124,7 @@ def _regions(control: ControlTag, answer: str) -> list[Region]:
 
 
 def _of_regions(control: ControlTag, shown: Sequence[Region], given: Sequence[Region]) -> Iterator[Change]:
-    pairs = _paired(_similarity_of(control), shown, given)
+    pairs = _paired(_geometry_of(control), shown, given)
     for i, one in enumerate(shown):
         label = _label(one)
         if i not in pairs:
@@ -144,10 +144,8 @@ def _of_regions(control: ControlTag, shown: Sequence[Region], given: Sequence[Re
             yield Change(control.name, What.ADDED, None, _label(other))
 
 
-def _paired(
-    similarity: Callable[[Region, Region], float], shown: Sequence[Region], given: Sequence[Region]
-) -> dict[int, int]:
-    """Return the place in `given` of each shown region that is still there. Equal regions need no table."""
+def _paired(geometry: Geometry, shown: Sequence[Region], given: Sequence[Region]) -> dict[int, int]:
+    """Return the place in `given` of each shown region that is still there. Equal regions need no comparison."""
     pairs: dict[int, int] = {}
     places: dict[str, list[int]] = {}
     for j, other in enumerate(given):
@@ -157,37 +155,21 @@ def _paired(
             pairs[i] = same.pop(0)
     rest = [i for i in range(len(shown)) if i not in pairs]
     others = sorted(set(range(len(given))) - set(pairs.values()))
-    if not rest or not others:
-        return pairs
-    table = np.array([[_weight(similarity, shown[i], given[j]) for j in others] for i in rest])
-    for row, column in zip(*linear_sum_assignment(table, maximize=True), strict=True):
-        if table[row, column] > 0:
-            pairs[rest[row]] = others[column]
-    return pairs
+    ones, twos = [_bare(shown[i]) for i in rest], [_bare(given[j]) for j in others]
+    weights = {}
+    for (i, j), found in similarities(geometry, ones, twos, ANY).items():
+        if _label(shown[rest[i]]) == _label(given[others[j]]):
+            weights[i, j] = 1.0 + found  # any overlap does
+        elif found >= SAME:
+            weights[i, j] = found
+    return pairs | {rest[pair.one]: others[pair.other] for pair in assigned(weights)}
 
 
-def _weight(similarity: Callable[[Region, Region], float], one: Region, other: Region) -> float:
-    """Return how well two regions belong together: with the same label any overlap does, with another one SAME."""
-    found = float(similarity(_bare(one), _bare(other)))
-    if _label(one) == _label(other):
-        return 1.0 + found if found > 0 else 0.0
-    return found if found >= SAME else 0.0
-
-
-def _similarity_of(control: ControlTag) -> Callable[[Any, Any], float]:
-    if control.kind is Kind.SPANS:
-        return _overlap
-    geometry = kinds.geometry_of(control)
+def _geometry_of(control: ControlTag) -> Geometry:
+    geometry = kinds.marks.IN_TEXT if control.kind is Kind.SPANS else kinds.geometry_of(control)
     if geometry is None:
         raise ValueError(f"{control.words} has no regions")
-    return geometry.similarity
-
-
-def _overlap(one: Region, other: Region) -> float:
-    """Return the intersection over union of two spans."""
-    both = min(one["end"], other["end"]) - max(one["start"], other["start"])
-    either = max(one["end"], other["end"]) - min(one["start"], other["start"])
-    return max(0.0, float(both / either))
+    return geometry
 
 
 def _label(region: Region) -> str:

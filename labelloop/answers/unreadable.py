@@ -81,7 +81,7 @@ def _why(
     if control.parts:
         return _why_form(control, regions, foreign, data)
     where, ours, marks = control.words, _regions(control, regions), control.kind in MARKING
-    # What was said about a region alone is no label of it.
+    # An answer about a region is no label of it.
     beside = [part.name for part in control.beside]
     values = [region.get("value") for region in ours if region.get("from_name") not in beside]
     given = [word for value in values if isinstance(value, dict) for word in _given(value)]

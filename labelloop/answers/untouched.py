@@ -12,7 +12,7 @@ from labelloop.labeling.results import given
 
 ORIGIN_PREDICTION = "prediction"
 """Value of `origin` that the editor gives a region from a prediction if nobody changed it."""
-_UNMARKED = ("Pairwise", "Ranker")
+_UNMARKED = ("Pairwise", "Ranker", "Polygon", "PolygonLabels")
 """Tags whose regions keep ORIGIN_PREDICTION when a person changes them (Label Studio 1.23.2)."""
 
 

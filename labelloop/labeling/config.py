@@ -51,7 +51,7 @@ class LabelingConfig:
     shows_steps: bool = False
     """Whether people see the steps before the item."""
     everything: tuple[str, ...] = ()
-    """What `answer` of a new loop with this form is if loop.yaml does not say it (labeling/answering.py)."""
+    """The `answer` of a new loop with this form, if loop.yaml does not name it (labeling/answering.py)."""
     shows_best: bool = False
     """Whether the most probable labels of an item are choices of the form, from a field of the task."""
 

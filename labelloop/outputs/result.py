@@ -13,7 +13,7 @@ from typing import Any
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import LabelingConfig
-from labelloop.labeling.controls import PATH, SHAPES, ControlTag, Kind
+from labelloop.labeling.controls import PATH, SHAPES, ControlTag
 from labelloop.reading.nearest import did_you_mean
 
 RELATION = "relation"
@@ -46,7 +46,7 @@ def check(result: Sequence[Mapping[str, Any]], config: LabelingConfig) -> None:
             )
         kind, tag = region["type"].lower(), control.tag.lower()
         # Labels on a shape, such as a Rectangle, come as one region of the type rectanglelabels.
-        if control.kind is not Kind.OTHER and kind != tag and not (tag == "labels" and kind.endswith(tag)):
+        if kind != tag and not (tag == "labels" and kind.endswith(tag)):
             raise InvalidOutput(f"{path}.type", f"{control.tag} {control.name!r} gives regions of the type {tag!r}")
         read = _VALUES.get(tag) if kind == tag else None
         shape = kind.removesuffix("labels") if control.over == "Image" else None

@@ -39,8 +39,8 @@ OF_ANSWERS = Limits(16 << 20, 2_000_000)
 def loads(raw: bytes, limits: Limits = OF_OUTPUTS) -> Any:
     """Return the value of `raw`. Raises InvalidOutput.
 
-    It refuses NaN and infinity, integers beyond 64 bits, NUL, lone surrogates and duplicate keys, more than MAX_DEPTH
-    levels, and what is larger than the limits.
+    It refuses NaN and infinity, integers beyond 64 bits, NUL, lone surrogates and duplicate keys. It also refuses more
+    than MAX_DEPTH levels, and a text that is larger than the limits.
     """
     if len(raw) > limits.bytes_:
         raise InvalidOutput("", f"{len(raw)} bytes; an output has at most {limits.bytes_}", status=413)

@@ -9,6 +9,7 @@ from uuid import UUID
 from labelloop.queue.adopted import Adopted
 from labelloop.reading.ids import TaskId
 from labelloop.store.database import Conn
+from labelloop.store.media import holding
 
 
 def last(conn: Conn, instance: UUID) -> TaskId:
@@ -90,6 +91,8 @@ def open_(conn: Conn, instance: UUID, places: Mapping[UUID, float | None], *, by
     pushes.
     """
     conn.execute("select from outputs where id = any(%(ids)s) order by id for update", {"ids": list(places)})
+    if by_people:
+        holding.let_go(conn, list(places), "somebody answered its task")
     idle = conn.execute(
         "select id from outputs where id = any(%(ids)s) and state in ('waiting', 'passed', 'withdrawn')",
         {"ids": list(places)},

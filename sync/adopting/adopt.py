@@ -146,15 +146,15 @@ def adopt(
                 projects.set_bookmark(conn, spec.name, adoption.since)
         # What people did meanwhile, before labelloop chooses any task. A worker's first pull finds late commits too.
         pull(database, gateway, spec, memory=Memory(since=project.bookmark or adoption.since))
-        with database.transaction() as conn:
+    pushed = push(database, gateway, spec, settings)
+    connected = ensure_project(database, gateway, spec, settings)
+    with database.transaction() as conn:
+        if adoption.adopted_at is None:  # last: until now no worker makes the same connections beside this
             adoptions.complete(conn, spec.name)
             loops.restore(conn, spec.name)
             for job in (jobs.PUSH, jobs.PULL):
                 jobs.ask(conn, job, spec.name)
             jobs.ask_for_more(conn, spec)
-    pushed = push(database, gateway, spec, settings)
-    connected = ensure_project(database, gateway, spec, settings)
-    with database.transaction() as conn:
         found = adopted_tasks.counts(conn, spec.name)
     logger.info("adopt", extra={"loop": spec.name, "project": project_id, "tasks": survey.tasks})
     return Report(

@@ -55,8 +55,10 @@ class Survey:
     """Tasks that can be read and have no annotation: they wait for people."""
     answered: int = 0
     """Tasks with an answer that can be read."""
+    incomplete: int = 0
+    """Those of them that more people are asked about."""
     held_out: int = 0
-    """Those of them whose answers evaluate models, by the hash of the key."""
+    """Those with an answer whose answers evaluate models, by the hash of the key."""
     skipped_only: int = 0
     """Tasks whose annotations are all skipped."""
     several: int = 0
@@ -128,8 +130,8 @@ class Survey:
         label = headline(output, self.spec)[0]
         readable = 0
         for one in latest:
-            reading = results.read(config, one.result, label)
-            why = why_unreadable(config, one.result, reading)
+            reading = results.read(config, one.result, label, output.data)
+            why = why_unreadable(config, one.result, reading, output.data)
             if why is None:
                 readable += 1
             else:
@@ -137,6 +139,7 @@ class Survey:
         self.unanswered += not task.annotations
         self.skipped_only += bool(task.annotations) and not given
         self.answered += readable > 0
+        self.incomplete += 0 < readable < self.spec.overlap
         self.held_out += readable > 0 and draw(Lane.HOLDOUT, output, self.spec) < self.spec.holdout
 
     def to_json(self, names: Mapping[UserId, str]) -> dict[str, Any]:
@@ -146,6 +149,7 @@ class Survey:
                 "all": self.tasks,
                 "unanswered": self.unanswered,
                 "answered": self.answered,
+                "incomplete": self.incomplete,
                 "held_out": self.held_out,
                 "skipped_only": self.skipped_only,
                 "several_annotations": self.several,

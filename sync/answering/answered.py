@@ -24,7 +24,8 @@ from labelloop.reading import paths, strict_json
 from labelloop.reading.paths import value_at
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from labelloop.store.questions import answers_out, feedback_out
+from labelloop.store.pipelines import answers_out
+from labelloop.store.questions import feedback_out
 from sync.answering.exports import ROWS_A_GROUP
 
 UNDECIDED = "outputs on which the people do not agree"

@@ -22,8 +22,8 @@ SUBMITTED: type[BaseModel] = model_of(
     probabilities=dict[str, float] | None,
     produced_at=str | None,
     result=list[dict[str, Any]] | None,
-    label=str | float | bool | list[Any] | None,
-    gold=str | float | bool | list[Any] | None,
+    label=str | float | bool | list[Any] | dict[str, Any] | None,
+    gold=str | float | bool | list[Any] | dict[str, Any] | None,
     evidence=dict[str, Any] | None,
     embedding=list[float] | None,
 )
@@ -128,7 +128,7 @@ class Feedback(BaseModel):
     key: str | None = Field(None, description="The key of the output; or give its id")
     reviewer_id: str = Field(min_length=1, max_length=200, description="Login of the person, or the id from an export")
     approval: bool = Field(description="Whether the output is correct")
-    correction: str | float | bool | list[Any] | None = Field(
+    correction: str | float | bool | list[Any] | dict[str, Any] | None = Field(
         None, description="The correct answer, in the form of an output's `label`"
     )
     comment: str | None = Field(None, max_length=MAX_COMMENT)

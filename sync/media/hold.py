@@ -155,7 +155,7 @@ def _apply(
         n = holding.hold(conn, spec.name, in_force(conn, spec.name).name, new) if new else 0
         if released:
             jobs.ask(conn, jobs.PRELABEL, spec.name)
-        if released or len(others) > len(held):
+        if released or not others.keys() <= held:
             jobs.ask(conn, jobs.PUSH, spec.name)
     if n:
         first = next(iter(new.values()))[2]

@@ -21,7 +21,7 @@ from labelloop.store.database import Database
 from labelloop.store.questions import guidance
 from labelloop.store.tables import pool, projects
 from sync.project import signposts
-from sync.project.guide import EXAMPLES, example_field
+from sync.project.examples import of_loop
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +41,8 @@ HOOK_ACTIONS = (
     "ANNOTATIONS_DELETED",
     "TASKS_DELETED",
 )
+
+INSTRUCTION = "expert_instruction"
 
 
 def hook_path(loop: str) -> str:
@@ -176,10 +178,13 @@ def _words(database: Database, row: LoopProject, spec: LoopSpec) -> tuple[dict[s
     with database.transaction() as conn:
         waiting = pool.waiting(conn, spec.name, signposts.COUNTED_UP_TO + 1)
         current = projects.get(conn, spec.name)
-        done, field = guidance.progress(conn, spec.name), example_field(spec)
-        examples = {} if field is None else guidance.of_labels(conn, spec.name, field, EXAMPLES)
+        done = guidance.progress(conn, spec.name)
+    written = {} if current is None else current.words
+    examples = of_loop(database, spec)
     wanted = signposts.words(spec, mark(row), waiting, done, examples)
-    return wanted, {} if current is None else current.words
+    if examples is None and written.get(INSTRUCTION, "").startswith(signposts.instruction(spec)):
+        wanted[INSTRUCTION] = written[INSTRUCTION]
+    return wanted, written
 
 
 def first_tasks(database: Database, gateway: Gateway, spec: LoopSpec, row: LoopProject) -> None:

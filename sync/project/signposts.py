@@ -80,12 +80,17 @@ def words(
 
     `examples` are texts of the instruction's guide, by answer.
     """
-    says = spec.instruction if "<" in spec.instruction else f"<p>{html.escape(spec.instruction)}</p>"
     return {
         "title": spec.title or _title(spec.name),
         "description": f"{_waiting(waiting)} {_progress(progress)}{spec.description or PRESS} {KEEP}{mark}",
-        "expert_instruction": (says if spec.instruction else "") + INSTRUCTION + guide(spec, examples or {}),
+        "expert_instruction": instruction(spec) + guide(spec, examples or {}),
     }
+
+
+def instruction(spec: LoopSpec) -> str:
+    """Return the instruction without the guide to the labels."""
+    says = spec.instruction if "<" in spec.instruction else f"<p>{html.escape(spec.instruction)}</p>"
+    return (says if spec.instruction else "") + INSTRUCTION
 
 
 def _title(loop: str) -> str:

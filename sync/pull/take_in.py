@@ -134,9 +134,12 @@ class Pull:
         return PullReport(tasks=len(tasks), outputs=len(touched), answers=done.answers, adopted=len(adopted))
 
     def _open_adopted(self, conn: Conn, tasks: Sequence[Task], theirs: Mapping[TaskId, Adopted]) -> set[UUID]:
-        """Open the adopted tasks that people answered before labelloop chose them; return their outputs."""
+        """Open the adopted tasks that people answered before labelloop chose them; return their outputs.
+
+        A task whose output is held for its media is in the project all the same, and its annotator has seen it.
+        """
         found = [theirs[task.id] for task in tasks if task.annotations and task.id in theirs]
-        idle = [row.output_id for row in found if row.state in IDLE]
+        idle = [row.output_id for row in found if row.state in (*IDLE, OutputState.QUARANTINED)]
         if not idle:
             return set()
         # Wait for a push that may be opening them now: an output that it opens is not among those that people chose.

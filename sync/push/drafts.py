@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from labelloop.labeling import form
@@ -12,7 +14,7 @@ from labelloop.queue.lanes import Lane, announced_lane, reason_for
 from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
 from labelloop.queue.steps import Step, steps_text
-from labelloop.queue.tasks import BEST, STEPS, TaskDraft, likeliest, sign, task_data, task_reason
+from labelloop.queue.tasks import BEST, STEPS, OpenTask, TaskDraft, likeliest, sign, task_data, task_reason
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.questions import chains
@@ -63,6 +65,15 @@ def _draft(
         priority=row.priority,
         version=version,
     )
+
+
+def shown_result(spec: LoopSpec, row: OpenTask, data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the prelabel of a task. If somebody has answered it, that is the pipeline's own answer.
+
+    The champion may have learned that person's answer, and would repeat it to the next person.
+    """
+    shown = replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row
+    return prelabel_result(spec, shown, data)
 
 
 def _best(spec: LoopSpec, row: BatchItem, *, guessed: bool) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +19,6 @@ from labelloop.labeling.results import units
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.batches import BatchKind, BatchState, OpenBatch
 from labelloop.queue.order import priorities, useful
-from labelloop.queue.prelabel import prelabel_result
 from labelloop.queue.project import LoopProject
 from labelloop.queue.tasks import OpenTask, order_score
 from labelloop.reading.ids import ProjectId, TaskId
@@ -29,8 +28,8 @@ from labelloop.store.tables import annotations as annotation_store
 from labelloop.store.tables import batches, jobs, projects
 from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables import tasks as task_store
-from labelloop.versions.version import PIPELINE
 from sync.push.batches import PushReport, in_force
+from sync.push.drafts import shown_result
 from sync.push.window import look, opened
 
 logger = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def prelabel(
     ids = [row.label_studio_id for row in found.outdated]
     there = gateway.versions_of_tasks(project.id, ids) if ids else {}
     with database.transaction() as conn:
-        sent = {batch.id: _priorities(conn, batch.id) for batch in found.left}
+        sent = {one.id: {row.output_id: row.priority for row in batches.items(conn, one.id)} for one in found.left}
         window = look(conn, spec)
 
     # decide
@@ -146,10 +145,6 @@ def _gather(conn: Conn, loop: str) -> _Found:
     )
 
 
-def _priorities(conn: Conn, batch_id: UUID) -> dict[UUID, float]:
-    return {row.output_id: row.priority for row in batches.items(conn, batch_id)}
-
-
 def _decide(
     found: _Found,
     there: Mapping[TaskId, Collection[str]],
@@ -161,7 +156,9 @@ def _decide(
     have, lack = _split(present, lambda row: found.target in there[row.label_studio_id])
     ended, came, coming = _finish(found, {row.output_id for row in lack}, sent, grace_s)
     arrived, others = _split(have, lambda row: row.output_id in came)
-    change, send = _fresh(others), [row for row in _fresh(lack) if row.output_id not in coming]
+    # Only what the versions in force have scored.
+    change = [row for row in others if row.fresh]
+    send = [row for row in lack if row.fresh and row.output_id not in coming]
     done = len(lack) + len(others) == len(send) + len(change)
     return _Plan(
         ended=ended,
@@ -180,11 +177,6 @@ def _split(rows: Sequence[OpenTask], belongs: Callable[[OpenTask], bool]) -> tup
     for row in rows:
         sides[0 if belongs(row) else 1].append(row)
     return sides
-
-
-def _fresh(rows: Sequence[OpenTask]) -> list[OpenTask]:
-    """Return the tasks that the versions in force have scored."""
-    return [row for row in rows if row.fresh]
 
 
 def _finish(
@@ -256,14 +248,20 @@ class _Renewal:
         if units.needed(self._spec.config):
             with self._database.transaction() as conn:
                 data = output_store.data_of(conn, [row.output_id for row in rows])
-        return {row.output_id: _shown(self._spec, row, data.get(row.output_id)) for row in rows}
+        return {row.output_id: shown_result(self._spec, row, data.get(row.output_id)) for row in rows}
 
     def _send(self, rows: Sequence[OpenTask], version: str, places: Mapping[UUID, float]) -> None:
-        carried = {row.output_id: places[row.output_id] for row in rows}
         with self._database.transaction() as conn:
-            batch_id = batches.intend(conn, self._spec.name, version, len(rows), kind=BatchKind.PREDICTIONS)
+            # Another push, such as one by hand, may have sent some of these since they were read.
+            projects.lock_hop(conn, self._spec.name, "push")
+            without = batches.without(conn, version, [row.output_id for row in rows])
+            carried = {row.output_id: places[row.output_id] for row in rows if row.output_id in without}
+            if not carried:
+                return
+            batch_id = batches.intend(conn, self._spec.name, version, len(carried), kind=BatchKind.PREDICTIONS)
             batches.carry(conn, batch_id, carried)
             batches.send(conn, batch_id)
+        rows = [row for row in rows if row.output_id in carried]
         prelabels = self._results(rows)
         predictions = [
             {
@@ -288,15 +286,6 @@ class _Renewal:
             task_store.show(conn, version, carried)
             batches.end(conn, batch_id, BatchState.SENDING, BatchState.ADOPTED)
             batches.forget_items(conn, batch_id)
-
-
-def _shown(spec: LoopSpec, row: OpenTask, data: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """Return the prelabel of a task. If somebody has answered it, that is the pipeline's own answer.
-
-    The champion may have learned that person's answer, and would repeat it to the next person.
-    """
-    shown = replace(row, label=row.output_label, champion=PIPELINE) if row.annotated else row
-    return prelabel_result(spec, shown, data)
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def release(settings: Settings, loop: str | None, by: str, as_json: bool) -> Non
 
 def _with(settings: Settings, url: str | None, token: str | None) -> Settings:
     """Return the settings with this address and token in place of their own."""
-    if (url is None) is not (token is None) and url != settings.label_studio_url and token is None:
+    if url is not None and token is None and url.rstrip("/") != settings.label_studio_url.rstrip("/"):
         raise UsageError("--url names another Label Studio than the settings: its --token is needed too")
     there = replace(
         settings,
@@ -223,8 +223,8 @@ def _adopt(
         to_stderr(line)
     if done.answered:
         to_stderr(
-            f"{counted(done.answered, 'answer')} of before: people chose these tasks, not chance, so estimates of the "
-            "error rate leave them out"
+            f"people had answered {counted(done.answered, 'task')} before. They chose these tasks, not chance, so "
+            "estimates of the error rate leave them out"
         )
     if done.missing:
         to_stderr(f"not connected yet: {', '.join(done.missing)}; the worker tries again")

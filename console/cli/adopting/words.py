@@ -27,6 +27,7 @@ def report(spec: LoopSpec, settings: Mapping[str, Any], survey: Survey, names: M
             "answer": config.answer.name,
             "control": config.answer.tag,
             "kind": config.kind.words,
+            "beside": [f"{one.tag} {one.name!r}" for one in config.answer.beside],
             "labels": list(spec.labels),
             "fields": list(config.data_fields),
         },
@@ -45,6 +46,8 @@ def sentences(found: Mapping[str, Any], url: str, folder: Path) -> Iterable[str]
     yield "form"
     labels = f", {counted(len(form['labels']), 'label')}: {_some(form['labels'])}" if form["labels"] else ""
     yield f"  the answer is {form['kind']}, from {form['control']} {form['answer']!r}{labels}"
+    if form["beside"]:
+        yield f"  each region with its {', '.join(form['beside'])}"
     yield f"  people see {', '.join(f'${name}' for name in form['fields']) or 'no field'}"
     yield f"  learner: {found['learner']}"
     yield from _about_tasks(tasks)
@@ -85,6 +88,7 @@ def _about_tasks(tasks: Mapping[str, Any]) -> Iterable[str]:
         "People chose these tasks, not chance, so estimates of the error rate leave them out"
     )
     for name, words in (
+        ("incomplete", "of these with fewer answers than the project asks for: they stay open for others"),
         ("skipped_only", "only skipped: they stay open for others"),
         ("several_annotations", "with several annotations"),
         ("drafts", "with a draft, which is no answer and stays"),

@@ -17,7 +17,7 @@ from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
     from console.files.imports import File
-    from labelloop.outputs.formats.items import Bad, Tally
+    from labelloop.outputs.formats.items import Bad, Faults, Tally
     from labelloop.spec.loop import LoopSpec
     from sync.answering.importing import Imported, Ready
 
@@ -96,7 +96,7 @@ def _import(
     as_json: bool,
     **of_file: Any,
 ) -> None:
-    from labelloop.outputs.formats.items import Tally
+    from labelloop.outputs.formats.items import Faults, Tally
     from labelloop.store.tables import loops
     from sync.answering.importing import Imported
 
@@ -107,20 +107,23 @@ def _import(
             spec = loops.get(conn, name)
         assert spec is not None
         chosen = _file(spec, format_, file, **of_file)
-        left_out, found, stored = Tally(), Imported(), True
+        left_out, found, bad, stored = Tally(), Imported(), Faults(MOST_LISTED), True
 
-        def ready(what: str, tally: Tally, bad: list[Bad]) -> Iterator[Ready]:
+        def ready(what: str, tally: Tally, bad: Faults) -> Iterator[Ready]:
             return _ready(chosen, spec, tally, bad, lambda done: tick(what, done, chosen.size), person, logins, source)
 
         if only_check or not skip_bad:  # all of the file is checked before anything is stored
-            answers = sum(len(one.answers) for one in ready("checking", left_out, found.bad))
-            stored = not only_check and not found.bad
+            answers = sum(len(one.answers) for one in ready("checking", left_out, bad))
+            stored = not only_check and not bad.n
             found.answers = 0 if stored else answers
         if stored:
-            found, left_out = Imported(), Tally()
-            for batch in _batches(ready("importing", left_out, found.bad)):
-                found += _store(db, spec, batch, skip_bad=skip_bad)
-    _report(found, left_out, stored=stored, only_check=only_check, skip_bad=skip_bad, as_json=as_json)
+            found, left_out, bad = Imported(), Tally(), Faults(MOST_LISTED)
+            for batch in _batches(ready("importing", left_out, bad)):
+                of_batch = _store(db, spec, batch, skip_bad=skip_bad)
+                bad.add(*of_batch.bad)
+                of_batch.bad.clear()
+                found += of_batch
+    _report(found, bad, left_out, stored=stored, only_check=only_check, skip_bad=skip_bad, as_json=as_json)
 
 
 def _file(
@@ -159,7 +162,7 @@ def _ready(
     file: File,
     spec: LoopSpec,
     tally: Tally,
-    bad: list[Bad],
+    bad: Faults,
     done: Callable[[int], object],
     person: str,
     logins: dict[str, str],
@@ -175,11 +178,11 @@ def _ready(
     now, sends = datetime.now(UTC), spec.sends
     for one in file.items(tally, done):
         if isinstance(one, Bad):
-            bad.append(one)
+            bad.add(one)
             continue
         answers = [replace(given, person=_login(given.person, logins)) for given in one.answers]
         ready, faults = prepare(spec, replace(one, answers=answers), now, person, source, sends)
-        bad += faults
+        bad.add(*faults)
         if ready is not None:
             yield ready
 
@@ -221,26 +224,28 @@ def words(bad: Bad) -> str:
     return f"line {bad.line}{key}: {f'{bad.path}: ' if bad.path else ''}{bad.message}"
 
 
-def _report(found: Imported, left_out: Tally, *, stored: bool, only_check: bool, skip_bad: bool, as_json: bool) -> None:
+def _report(
+    found: Imported, bad: Faults, left_out: Tally, *, stored: bool, only_check: bool, skip_bad: bool, as_json: bool
+) -> None:
     counts = {
         "outputs": found.outputs, "known": found.known, "answers": found.answers, "answers_known": found.answers_known,
-        "predictions_left": found.predictions_left, "refused": len(found.bad),
+        "predictions_left": found.predictions_left, "refused": bad.n,
     }  # fmt: skip
     held = {why: n for why, n in left_out.items() if n}
     if as_json:
-        show({**counts, "left_out": held, "problems": [plain(one) for one in found.bad[:MOST_LISTED]]}, as_json=True)
+        show({**counts, "left_out": held, "problems": [plain(one) for one in bad.first]}, as_json=True)
     else:
-        show({"answers": found.answers, "refused": len(found.bad)} if only_check else counts, as_json=False)
+        show({"answers": found.answers, "refused": bad.n} if only_check else counts, as_json=False)
         for why, n in sorted(held.items()):
             to_stderr(f"not kept: {n:,} x {why}")
         if found.predictions_left:
             to_stderr("predictions_left: predictions that differ from the stored output of their key, which stays")
-    if found.bad:
+    if bad.n:
         if not as_json:
-            to_stderr("\n".join(map(words, found.bad[:SHOWN])))
-            if (more := len(found.bad) - SHOWN) > 0:
+            to_stderr("\n".join(map(words, bad.first[:SHOWN])))
+            if (more := bad.n - SHOWN) > 0:
                 to_stderr(f"and {more:,} more; --json lists the first {MOST_LISTED:,}")
-        parts = "1 part" if len(found.bad) == 1 else f"{len(found.bad):,} parts"
+        parts = "1 part" if bad.n == 1 else f"{bad.n:,} parts"
         hint = "" if stored or only_check else "; nothing is stored: correct it, or pass --skip-bad to import the rest"
         raise Failed(f"{parts} of the file cannot be imported{hint}")
 

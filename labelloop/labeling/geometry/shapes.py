@@ -32,6 +32,8 @@ DIGITS = 4
 BESIDE = 0.01
 """Percent of the image that a coordinate may lie outside of it, by rounding; it is moved to the edge."""
 MOST_POINTS = 10_000
+BOUND = 1e6
+"""Bound of every number: an area of larger ones would not be exact."""
 TURNS = ("box", "ellipse")
 SHAPES: Mapping[str, tuple[str, ...]] = {
     "box": ("rotation", "size"),
@@ -103,8 +105,8 @@ def _numbers(what: str, given: object, *counts: int) -> list[float]:
         raise ValueError(f"{what}; one is {str(given)[:80]}")
     found = []
     for number in given:
-        if not isinstance(number, int | float) or isinstance(number, bool) or not math.isfinite(number):
-            raise ValueError(f"{what}; in {str(given)[:80]}, {str(number)[:40]} is no number")
+        if not _is_number(number):
+            raise ValueError(f"{what}; in {str(given)[:80]}, {str(number)[:40]} is no number below {BOUND:,.0f}")
         found.append(round(float(number), DIGITS) + 0.0)  # never -0.0
     return found
 
@@ -164,10 +166,8 @@ def _polygon(given: object) -> list[list[float]]:
     if np.abs(at[:, 0] * far[1] - at[:, 1] * far[0]).max() < 10 ** (-2 * DIGITS) / 2:
         raise ValueError(f"a polygon has an area; the corners of one lie on a line: {_short(given)}")
     first = min(corners)
-    ways = []
-    for way in (corners, corners[::-1]):
-        ways += [way[i:] + way[:i] for i, corner in enumerate(way) if corner == first]
-    return min(ways)
+    ways = ((way, i) for way in (corners, corners[::-1]) for i, corner in enumerate(way) if corner == first)
+    return min(way[i:] + way[:i] for way, i in ways)  # one at a time: an outline may pass its first corner often
 
 
 def _line(given: object) -> list[list[float]]:
@@ -209,7 +209,7 @@ def _mask(given: object) -> list[Any]:
 def _turn(shape: str, region: Mapping[str, Any]) -> Region:
     """Return rotation and size; {} if nothing is turned."""
     given = region.get("rotation", 0)
-    if not isinstance(given, int | float) or isinstance(given, bool) or not math.isfinite(given):
+    if not _is_number(given):
         raise ValueError(f"`rotation` is in degrees; it is {str(given)[:40]}")
     whole = 180 if shape == "ellipse" else 360
     rotation = round(float(given) % whole, DIGITS) % whole
@@ -220,11 +220,15 @@ def _turn(shape: str, region: Mapping[str, Any]) -> Region:
 
 def _size(what: str, region: Mapping[str, Any]) -> list[int]:
     size = region.get("size")
-    if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(n) is int and n > 0 for n in size):
+    if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(n) is int and 0 < n < BOUND for n in size):
         raise ValueError(
             f'{what} has the size of its image in pixels, such as "size":[640,480]; it is {str(size)[:40]}'
         )
     return list(size)
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and abs(given) < BOUND  # NaN is not
 
 
 def _beside(edge: float) -> bool:

@@ -10,6 +10,7 @@ everything else              JSON; the first lines of the kind's file describe i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
@@ -33,6 +34,11 @@ from labelloop.labeling.kinds import (
 from labelloop.labeling.kinds.marked import Geometry
 from labelloop.labeling.kinds.number import write_number
 from labelloop.reading import strict_json
+
+AS_THEMSELVES = (Kind.LABEL, Kind.TEXT, Kind.DATE, Kind.NUMBER)
+"""Kinds whose text is the answer itself, and not JSON."""
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+"""NUL as JSON escapes it, after an even number of backslashes."""
 
 
 class KindOfAnswer(Protocol):
@@ -107,7 +113,17 @@ def canonical(control: ControlTag, answer: object) -> str:
 
     Raises ValueError, with the reason, if this control cannot give the answer.
     """
-    return of(control).canonical(control, answer)
+    return stored(control, of(control).canonical(control, answer))
+
+
+def stored(control: ControlTag, answer: str) -> str:
+    """Return the canonical text. Raises ValueError if it has NUL or half of a surrogate pair: Postgres stores neither.
+
+    Label Studio takes both where its database does.
+    """
+    if strict_json.UNKEPT.search(answer) or (control.kind not in AS_THEMSELVES and _NUL.search(answer)):
+        raise ValueError("holds NUL, or half of a surrogate pair, which cannot be stored")
+    return answer
 
 
 def nearest_answer(control: ControlTag, answer: str) -> str | None:

@@ -37,7 +37,7 @@ def canonical(control: ControlTag, answer: object) -> str:
         return text
     try:
         found = datetime.strptime(text, written)
-    except ValueError:
+    except (ValueError, re.error):  # a format that names one part twice is no pattern to Python
         example = f"{_EXAMPLE:{written}}"
         raise ValueError(f"must be written as {written}, such as {example}; it is {text[:40]!r}") from None
     if "%Y" in written and found.year < FIRST_YEAR:

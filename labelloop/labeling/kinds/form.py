@@ -4,10 +4,10 @@ Each answer is a JSON value: a label, a text and a date are texts, a number is a
 anyway. A control without an answer is absent: one that people left out, one where they chose or marked nothing, and one
 that a choice hides (kinds/visible.py). No control has an empty list, and the answer is {} if there is nothing at all.
 
-Consensus: each control by its own kind. A person who left out a control with lists gave an empty one. Of any other
-control, more than half must have answered it, or more than half not; a tie in one control is a tie of the whole. The
-exception is a text that need not be written: at half it counts. Agreement and item score are the means over the
-controls, where two people who both left a control out agree about it.
+Consensus: each control by its own kind. A person who left out a control with lists gave an empty one. Any other
+control has an answer if more than half of the people answered it, and none if less than half did. A tie in one control
+is a tie of the whole. The exception is a text that need not be written: at half it counts. Agreement and item score are
+the means over the controls, where two people who both left a control out agree about it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Each region is an object with its geometry, its `label` (absent if it has none),
 is read, how similar two of them are (0 to 1, such as the intersection over union), and the middle of several.
 
 Two regions are the same if they have the same label and a similarity of at least SAME. Regions of two people are paired
-so that the sum of the similarities is largest (Kuhn 1955, doi:10.1002/nav.3800020109).
+so that the sum of the similarities is largest (labelloop/labeling/kinds/pairing.py).
 
 Consensus: the regions that more than half of the people marked, each in the middle of theirs. It is a tie if exactly
 half marked one, or if most marked something but no region is common to most. Agreement is the mean F1 with each
@@ -14,16 +14,17 @@ person's regions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment
 
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag
+from labelloop.labeling.kinds.pairing import Interval, Pair, Places, assigned, overlapping
 from labelloop.labeling.kinds.reading import has, json_of, known
 from labelloop.reading import strict_json
 
@@ -45,16 +46,10 @@ class Geometry:
     """Return the middle of several geometries that are pairwise similar, such as the median of boxes."""
     example: str
     """A region as a message shows it."""
-    table: Callable[[Sequence[Region], Sequence[Region]], npt.NDArray[np.float64]] | None = None
-    """Return `similarity` of each two regions at once, where that is faster; below SAME it may be 0."""
-
-
-class Pair(NamedTuple):
-    """Two regions that belong together, by their places in two answers."""
-
-    one: int
-    other: int
-    similarity: float
+    table: Callable[[Sequence[Region], Sequence[Region], float], npt.NDArray[np.float64]] | None = None
+    """Return `similarity` of each two regions at once, where that is faster; below the third argument it may be 0."""
+    interval: Callable[[Region], Interval] | None = None
+    """Return an open interval, where regions lie on a line: the similarity is 0 if two do not overlap."""
 
 
 def read(geometry: Geometry, answer: object) -> list[Region]:
@@ -83,9 +78,10 @@ def nearest(geometry: Geometry, control: ControlTag, answer: str) -> str:
         if LABEL in region and not has(control, str(region[LABEL])):
             continue
         there = {part.name: part for part in control.beside}
+        said = region.get(WITH)
         beside = {
             name: value
-            for name, value in region.get(WITH, {}).items()
+            for name, value in (said.items() if isinstance(said, dict) else ())
             if name in there and kinds.nearest_answer(there[name], kinds.as_text(value) or "") is not None
         }
         bare = {name: value for name, value in region.items() if name != WITH}
@@ -103,31 +99,33 @@ def _checked(geometry: Geometry, control: ControlTag, region: Mapping[str, Any])
     if beside := region.get(WITH):
         if not isinstance(beside, dict):
             raise ValueError(f"`with` is an object by control name; it is {str(beside)[:80]}")
-        checked[WITH] = kinds.form.checked(control.beside, beside)
+        said = kinds.form.checked(control.beside, beside)
+        return checked | ({WITH: said} if said else {})
     return checked
 
 
 def paired(geometry: Geometry, one: Sequence[Region], other: Sequence[Region]) -> list[Pair]:
     """Return the pairs of equal regions: the same label, and a similarity of at least SAME."""
+    similar = similarities(geometry, one, other, SAME).items()
+    return assigned({(i, j): found for (i, j), found in similar if one[i].get(LABEL) == other[j].get(LABEL)})
+
+
+def similarities(
+    geometry: Geometry, one: Sequence[Region], other: Sequence[Region], least: float
+) -> dict[Places, float]:
+    """Return the similarity of two regions by their places, for those with at least `least`, which is above 0."""
     if not one or not other:
-        return []
-    table = _table(geometry, one, other)
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return [
-        Pair(int(row), int(column), float(table[row, column]))
-        for row, column in zip(rows, columns, strict=True)
-        if table[row, column] >= SAME
-    ]
-
-
-def _table(geometry: Geometry, one: Sequence[Region], other: Sequence[Region]) -> npt.NDArray[np.float64]:
-    """Return the similarities, 0 below SAME, so that such a pair is never preferred to one that counts."""
+        return {}
     if geometry.table is not None:
-        table = geometry.table(one, other)
+        table = geometry.table(one, other, least)
+        rows, columns = np.nonzero(table >= least)
+        return dict(zip(zip(rows.tolist(), columns.tolist(), strict=True), table[rows, columns].tolist(), strict=True))
+    if geometry.interval is None:
+        places: Iterable[Places] = product(range(len(one)), range(len(other)))
     else:
-        table = np.array([[geometry.similarity(first, second) for second in other] for first in one])
-    labels = (np.array([region.get(LABEL) for region in regions], dtype=object) for regions in (one, other))
-    return np.where(np.equal.outer(*labels).astype(bool) & (table >= SAME), table, 0.0)
+        places = overlapping(*([geometry.interval(region) for region in regions] for regions in (one, other)))
+    found = ((pair, geometry.similarity(one[pair[0]], other[pair[1]])) for pair in places)
+    return {pair: similarity for pair, similarity in found if similarity >= least}
 
 
 def agreed(geometry: Geometry, control: ControlTag, answers: Sequence[str]) -> tuple[str | None, float]:

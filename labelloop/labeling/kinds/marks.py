@@ -17,19 +17,22 @@ labelloop/labeling/kinds/marked.py says how marks are compared, and what people 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
+from html import unescape
 from statistics import median_low
 from typing import Any
 
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import marked
 from labelloop.labeling.kinds.marked import Geometry, Region
+from labelloop.labeling.kinds.pairing import Interval
 from labelloop.reading import paths
 from labelloop.reading.addresses import holds_address
 
 PARAGRAPHS = "Paragraphs"
 _ENDS = ("start", "end")
+_TAG, _BREAK = re.compile("<[!/?a-zA-Z]"), re.compile(r"<br[\s/>]", re.IGNORECASE)
 MOST = 1 << 31
 """Bound of a number of a character or a paragraph."""
 
@@ -99,10 +102,26 @@ def _length(control: ControlTag, data: Mapping[str, Any]) -> int | None:
         return None
     if control.over != "HyperText":
         return len(shown)
-    reader = _Characters()
-    reader.feed(shown)
-    reader.close()
-    return reader.found
+    return _characters(shown)
+
+
+def _characters(page: str) -> int:
+    """Return the number of characters in text nodes, and one for each <br>.
+
+    A comment, or a value of an attribute, that holds ">" counts from there on: it is never too few. A page may be
+    damaged, and as large as an output; each of its characters is looked at once, which Python's own reader cannot say.
+    """
+    found = at = 0
+    while (start := page.find("<", at)) >= 0:
+        found += len(unescape(page[at:start]))
+        if not _TAG.match(page, start):
+            found, at = found + 1, start + 1
+            continue
+        end = page.find(">", start)
+        if end < 0:
+            return found + len(page) - start
+        found, at = found + bool(_BREAK.match(page, start)), end + 1
+    return found + len(unescape(page[at:]))
 
 
 def _shown(control: ControlTag, data: Mapping[str, Any]) -> object:
@@ -113,23 +132,9 @@ def _shown(control: ControlTag, data: Mapping[str, Any]) -> object:
     return paths.value_at(data, control.data_field)
 
 
-class _Characters(HTMLParser):
-    """Counts the characters of text nodes, and one for each <br>."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.found = 0
-
-    def handle_data(self, data: str) -> None:
-        self.found += len(data)
-
-    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        self.found += tag == "br"
-
-
 def geometry_of(control: ControlTag) -> Geometry:
     """Return how marks over this control's object are read and compared."""
-    return _IN_PARAGRAPHS if control.over == PARAGRAPHS else _IN_TEXT
+    return _IN_PARAGRAPHS if control.over == PARAGRAPHS else IN_TEXT
 
 
 def _read(region: Mapping[str, Any]) -> Region:
@@ -138,7 +143,7 @@ def _read(region: Mapping[str, Any]) -> Region:
             if start < end:
                 return {"start": start, "end": end}
             raise ValueError(f"a mark ends after it starts; one is from {start} to {end}")
-    raise ValueError(f"a mark is an object such as {_IN_TEXT.example}; one is {str(dict(region))[:80]}")
+    raise ValueError(f"a mark is an object such as {IN_TEXT.example}; one is {str(dict(region))[:80]}")
 
 
 def _read_in_paragraphs(region: Mapping[str, Any]) -> Region:
@@ -171,7 +176,20 @@ def _middle(regions: Sequence[Region]) -> Region:
     return {name: median_low([one[name] for one in regions]) for name in _ENDS}
 
 
-_IN_TEXT = Geometry(_read, _similarity, _middle, '{"start":12,"end":20,"label":"person"}')
+def _interval(region: Region) -> Interval:
+    return region["start"], region["end"]
+
+
+def _interval_in_paragraphs(region: Region) -> Interval:
+    start, end = (region[name][0] * MOST + region[name][1] for name in _ENDS)
+    return start, end
+
+
+IN_TEXT = Geometry(_read, _similarity, _middle, '{"start":12,"end":20,"label":"person"}', interval=_interval)
 _IN_PARAGRAPHS = Geometry(
-    _read_in_paragraphs, _similarity_in_paragraphs, _middle, '{"start":[0,12],"end":[0,20],"label":"person"}'
+    _read_in_paragraphs,
+    _similarity_in_paragraphs,
+    _middle,
+    '{"start":[0,12],"end":[0,20],"label":"person"}',
+    interval=_interval_in_paragraphs,
 )

@@ -19,16 +19,29 @@ _SECONDS = {"d": 86_400.0, "e": 86_400.0, "j": 86_400.0, "H": 3_600.0, "I": 3_60
 def understood(time_format: str) -> bool:
     """Whether moments of this format can be read; "" is no format."""
     directives = set(_DIRECTIVE.findall(time_format))
-    return bool(directives) and directives <= _UNDERSTOOD and "-" not in _flags(time_format)
+    known = bool(directives) and directives <= _UNDERSTOOD and "-" not in _flags(time_format)
+    return known and _is_pattern(time_format)
+
+
+def _is_pattern(time_format: str) -> bool:
+    """Whether Python can read by it: a format that names one part twice is no pattern."""
+    try:
+        datetime.strptime("", _pythons(time_format))
+    except re.error:
+        return False
+    except ValueError:
+        pass
+    return True
 
 
 def seconds_of(text: str, time_format: str) -> float:
     """Return the seconds since 1970. Raises ValueError if the text is not in this format."""
     try:
         found = datetime.strptime(text, _pythons(time_format))
-    except ValueError:
+        # Midnight of the year 1, east of Greenwich, has no UTC.
+        return ((found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC) - _EPOCH).total_seconds()
+    except (ValueError, OverflowError):
         raise ValueError(f"{text[:40]!r} is not a time in the form's timeFormat {time_format!r}") from None
-    return ((found if found.tzinfo else found.replace(tzinfo=UTC)) - _EPOCH).total_seconds()
 
 
 def text_of(seconds: float, time_format: str) -> str:
@@ -43,7 +56,7 @@ def text_of(seconds: float, time_format: str) -> str:
             case "e":
                 return f"{moment.day:2d}"
             case "Y":
-                return str(moment.year)  # strftime does not pad years before 1000 alike everywhere
+                return f"{moment.year:04d}"  # strftime does not pad years before 1000 alike everywhere
             case "Z":
                 return "+0000"
         return moment.strftime(f"%{found[1]}")

@@ -40,7 +40,9 @@ def read(control: ControlTag, answer: object) -> Lists:
         example = f'{{"{control.buckets[0]}": ["c", "a"]}}'
         lists = found if isinstance(found, dict) else {"": None}
     for name, ids in lists.items():
-        if not isinstance(ids, list) or not all(isinstance(one, str | int) and one is not True for one in ids):
+        if not isinstance(ids, list) or not all(
+            isinstance(one, str | int) and not isinstance(one, bool) for one in ids
+        ):
             raise ValueError(f"must be {'lists' if control.buckets else 'a list'} of ids, such as {example}")
         if control.buckets and name not in control.buckets:
             raise ValueError(f"no bucket {name[:40]!r}; there are: {', '.join(control.buckets)}")

@@ -1,4 +1,6 @@
-"""An answer to a control that labelloop does not read, kept as Label Studio wrote it: a JSON list of its regions.
+"""An answer to a control that labelloop does not read: a JSON list of the `type` and `value` of its regions.
+
+Each is kept as Label Studio wrote it. Ids and origins are left out, since they differ between people who answer alike.
 
 Consensus: the answer that most gave exactly. The item score is 1 for the same answer, else 0.
 """
@@ -7,15 +9,20 @@ from __future__ import annotations
 
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import label
-from labelloop.labeling.kinds.reading import json_of
-from labelloop.reading import strict_json
+from labelloop.labeling.kinds.reading import json_of, kept
+
+_KEPT = ("type", "value")
 
 
 def canonical(control: ControlTag, answer: object) -> str:
     found = json_of(answer)
-    if not isinstance(found, list) or not found or not all(isinstance(region, dict) for region in found):
+    if not isinstance(found, list) or not found or not all(map(_is_region, found)):
         raise ValueError("must be a list of Label Studio's regions, each an object with type and value")
-    return strict_json.dumps(found)
+    return kept([{name: region[name] for name in _KEPT} for region in found])
+
+
+def _is_region(one: object) -> bool:
+    return isinstance(one, dict) and isinstance(one.get("type"), str) and isinstance(one.get("value"), dict)
 
 
 def nearest(control: ControlTag, answer: str) -> str:

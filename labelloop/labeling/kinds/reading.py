@@ -22,6 +22,19 @@ def has(control: ControlTag, label: str) -> bool:
     return not control.labels or control.shown(label) in control.known
 
 
+def kept(value: object) -> str:
+    """Return the text of a JSON value that Label Studio holds. Raises ValueError if `json_of` could not read it back.
+
+    Its API takes NaN and numbers of more than 64 bits.
+    """
+    try:
+        text = strict_json.dumps(value)
+    except InvalidOutput as exc:
+        raise ValueError(str(exc)) from None
+    json_of(text)
+    return text
+
+
 def json_of(answer: object) -> Any:
     """Return the JSON value of an answer, given as its text or as the value itself.
 

@@ -15,7 +15,7 @@ from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.geometry import shapes, similar
 from labelloop.labeling.kinds import marked
-from labelloop.labeling.kinds.marked import SAME, Geometry
+from labelloop.labeling.kinds.marked import Geometry
 from labelloop.reading import paths
 
 SHAPE_OF_TAG = {
@@ -34,7 +34,7 @@ GEOMETRY = Geometry(
     similar.similarity,
     similar.middle,
     shapes.EXAMPLE,
-    table=lambda ones, others: similar.table(ones, others, SAME),
+    table=similar.table,
 )
 
 

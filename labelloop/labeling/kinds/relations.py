@@ -2,9 +2,9 @@
 
 {"from":["ner",[0,4,"person"]],"to":["ner",[14,19,"firm"]],"labels":["works for"],"direction":"left"}
 
-Each end is the name of the control that marked the region, and the region as the answer to that control has it, without
-`with`: Label Studio's own ids are random. `labels` is absent without labels. `direction` is left, right or bi; right,
-the usual one, is absent.
+Each end is the name of the control that marked the region, and the region. The region is as the answer to that control
+has it, without `with`. Label Studio's own ids are random, so they are not used. `labels` is absent without labels.
+`direction` is left, right or bi; right, the usual one, is absent.
 
 Consensus: each relation that more than half of the people drew, exactly. In an answer to several controls, the ends are
 first replaced by the regions that people agree on: the same one, or the most similar one of the same label.
@@ -50,7 +50,8 @@ def nearest(control: ControlTag, answer: str) -> str:
     """Return the answer without labels that the form does not have, and without relations whose ends it cannot have."""
     found = []
     for relation in read(answer):
-        labels = [one for one in relation.get("labels", ()) if has(control, str(one))]
+        given = relation.get("labels")
+        labels = [one for one in given if has(control, str(one))] if isinstance(given, list) else given
         try:
             found.append(_checked(control, {**relation, "labels": labels}))
         except ValueError:
@@ -82,7 +83,7 @@ def _end(control: ControlTag, end: object) -> list[Any]:
 
 
 def bare(region: Any) -> Any:
-    """Return a region of an answer without what was said about it."""
+    """Return a region of an answer without its `with`."""
     return {name: value for name, value in region.items() if name != "with"} if isinstance(region, dict) else region
 
 
@@ -104,7 +105,7 @@ def _agreed_region(control: ControlTag, end: Sequence[Any], agreed_on: Mapping[s
     if region in there:
         return region
     marking = next(one for one in control.between if one.name == name)
-    geometry = getattr(kinds.of(marking), "GEOMETRY", None)
+    geometry = kinds.geometry_of(marking)
     pairs = [] if geometry is None else kinds.marked.paired(geometry, [region], there)
     return there[pairs[0].other] if pairs else region
 

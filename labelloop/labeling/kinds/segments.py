@@ -16,7 +16,6 @@ labelloop/labeling/kinds/marked.py says how segments are compared, and what peop
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from statistics import median, median_low
@@ -25,6 +24,7 @@ from typing import Any
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import marked, moments
 from labelloop.labeling.kinds.marked import Geometry, Region
+from labelloop.labeling.kinds.pairing import Interval
 from labelloop.reading import paths
 from labelloop.reading.strict_json import INT64
 
@@ -32,6 +32,8 @@ DIGITS = 4
 """Decimals of a second of a sound: a tenth of a millisecond."""
 MOST_FRAMES = 10_000_000
 """Largest number of a frame: more than four days at 25 frames a second."""
+FARTHEST = 1e300
+"""Bound of a value of a time column: the difference of two larger ones may be no number."""
 _EXAMPLE = {"Audio": '{"start":0.5,"end":1.2,"label":"speech"}', "Video": '{"start":3,"end":8,"label":"goal"}'}
 _NUMBERS = '{"start":10,"end":20,"label":"peak"}'
 Number = int | float
@@ -81,12 +83,14 @@ def geometry_of(control: ControlTag) -> Geometry:
 @lru_cache(maxsize=64)
 def _geometry(over: str, time_format: str) -> Geometry:
     if over == "Video":
-        return Geometry(_frames, partial(_similarity, one_more=1), partial(_middle, ndigits=0), _EXAMPLE["Video"])
+        similarity, interval = partial(_similarity, one_more=1), partial(_interval, one_more=1)
+        return Geometry(_frames, similarity, partial(_middle, ndigits=0), _EXAMPLE["Video"], interval=interval)
     if over == "TimeSeries" and time_format:
         return _of_moments(time_format)
     if over == "TimeSeries":
         return Geometry(_values, _similarity, partial(_middle, ndigits=None), _NUMBERS)
-    return Geometry(_seconds, _similarity, partial(_middle, ndigits=DIGITS), _EXAMPLE["Audio"])
+    middle = partial(_middle, ndigits=DIGITS)
+    return Geometry(_seconds, _similarity, middle, _EXAMPLE["Audio"], interval=_interval)
 
 
 def _seconds(region: Mapping[str, Any]) -> Region:
@@ -125,12 +129,12 @@ def _ends(region: Mapping[str, Any], example: str, more: Sequence[str] = ()) -> 
 
 
 def _is_number(value: object) -> bool:
-    return (type(value) is int and abs(value) < INT64) or (type(value) is float and math.isfinite(value))
+    return (type(value) is int and abs(value) < INT64) or (type(value) is float and abs(value) < FARTHEST)
 
 
 def _shortest(number: Number) -> Number:
     """Return a whole number as an integer: 2.0 and 2 are the same."""
-    return int(number) if number == int(number) else number
+    return int(number) if abs(number) < INT64 and number == int(number) else number
 
 
 def _similarity(one: Region, other: Region, one_more: int = 0) -> float:
@@ -142,6 +146,10 @@ def _similarity(one: Region, other: Region, one_more: int = 0) -> float:
         return float(2.0 ** -min(abs(start - begin), 1000))
     both = min(end, until) - max(start, begin)
     return both / (max(end, until) - min(start, begin)) if both > 0 else 0.0
+
+
+def _interval(region: Region, one_more: int = 0) -> Interval:
+    return region["start"], region["end"] + one_more
 
 
 def _middle(regions: Sequence[Region], ndigits: int | None) -> Region:

@@ -1,7 +1,7 @@
 """Visible: whether people see a control of a form, given their answers to the others. Pure.
 
-Label Studio's editor enforces `required` only for what is visible at the submit, and leaves out what was chosen in a
-control that a choice hides now (read in its source and seen in the editor, 1.23.2).
+Label Studio's editor enforces `required` only for controls that are visible at the submit. It leaves out the answer to
+a control that a choice hides (read in its source and seen in the editor, 1.23.2).
 """
 
 from __future__ import annotations

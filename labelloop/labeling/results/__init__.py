@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from labelloop.labeling.config import APPROVE, REJECT, LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
-from labelloop.labeling.kinds import nearest_answer, of
+from labelloop.labeling.kinds import nearest_answer, of, stored
 from labelloop.labeling.results import (
     choices,
     datetime,
@@ -246,6 +246,8 @@ def decoded(
     With the item's `data` it also raises ValueError if the answer cannot be about them.
     """
     answer = codec_of(control).decode(control, regions)
+    if answer is not None:
+        stored(control, answer)
     if answer is not None and data is not None:
         of(control).fits(control, answer, data)
     return answer

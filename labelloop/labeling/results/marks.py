@@ -17,9 +17,9 @@ from typing import Any
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import marks as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, Region, read
+from labelloop.labeling.kinds.reading import kept
 from labelloop.labeling.results.beside import encoded, marked
 from labelloop.labeling.results.values import labels_of, values_of
-from labelloop.reading import strict_json
 
 
 def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
@@ -51,7 +51,7 @@ def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | N
         value = values_of([region])[0]
         more = {WITH: mark.said} if mark.said else {}
         found += [{**_ends(control, value), **label, **more} for label in labels_of(value, control.tag.lower())]
-    return kind.canonical(control, strict_json.dumps(found))
+    return kind.canonical(control, kept(found))
 
 
 def _ends(control: ControlTag, value: Mapping[str, Any]) -> Region:

@@ -9,13 +9,10 @@ from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import other
 from labelloop.labeling.kinds.reading import json_of
 
-_KEPT = ("type", "value")
-
 
 def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     return list(json_of(answer))
 
 
 def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | None:
-    kept = [{name: region[name] for name in _KEPT if name in region} for region in regions]
-    return other.canonical(control, kept) if kept else None
+    return other.canonical(control, list(regions)) if regions else None

@@ -185,7 +185,8 @@ def _drawn(control: ControlTag, regions: Sequence[Region]) -> Iterator[tuple[Reg
     groups: dict[str, tuple[Region, list[str]]] = {}
     for i, region in enumerate(regions):
         bare = {name: part for name, part in region.items() if name != LABEL}
-        key = strict_json.dumps(bare) if control.choice.startswith("multiple") else str(i)
+        several = LABEL in region and control.choice.startswith("multiple")
+        key = strict_json.dumps(bare) if several else str(i)
         groups.setdefault(key, (bare, []))[1].extend([region[LABEL]] if LABEL in region else [])
     yield from groups.values()
 

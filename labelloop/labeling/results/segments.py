@@ -16,9 +16,9 @@ from typing import Any
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import segments as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, read
+from labelloop.labeling.kinds.reading import kept
 from labelloop.labeling.results.beside import encoded, marked
 from labelloop.labeling.results.values import labels_of, values_of
-from labelloop.reading import strict_json
 
 PAST_THE_END_S = 1.0
 """A segment of a sound may end this many seconds after it; it is cut there. Windows of a model reach past the end."""
@@ -55,7 +55,7 @@ def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | N
             ends = _ends(control, one if isinstance(one, dict) else {}, region.get("original_length"))
             more = {WITH: mark.said} if mark.said else {}
             found += [{**ends, **label, **more} for label in labels_of(value, control.tag.lower())]
-    return kind.canonical(control, strict_json.dumps(found))
+    return kind.canonical(control, kept(found))
 
 
 def _ends(control: ControlTag, value: Mapping[str, Any], length: object) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import Any
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import tracks as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, read
+from labelloop.labeling.kinds.reading import kept
 from labelloop.labeling.results.beside import encoded, marked
 from labelloop.labeling.results.values import labels_of, values_of
-from labelloop.reading import strict_json
 
 FRAME_RATE = 24.0
 """Frames a second of a Video without `frameRate`."""
@@ -50,7 +50,7 @@ def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | N
         track = {"frames": [_key_frame(one) for one in frames]} | ({WITH: mark.said} if mark.said else {})
         labels = [label for value in values for label in labels_of(value, "labels") if label]
         found += [{**track, **label} for label in labels or [{}]]
-    return kind.canonical(control, strict_json.dumps(found))
+    return kind.canonical(control, kept(found))
 
 
 def _written(key_frame: Sequence[Any], rate: float) -> dict[str, Any]:

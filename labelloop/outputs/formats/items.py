@@ -74,6 +74,19 @@ class Bad:
         )
 
 
+@dataclass(slots=True)
+class Faults:
+    """The parts of a file that cannot be imported: how many, and the first `most` of them."""
+
+    most: int
+    n: int = 0
+    first: list[Bad] = field(default_factory=list)
+
+    def add(self, *several: Bad) -> None:
+        self.n += len(several)
+        self.first += several[: max(0, self.most - len(self.first))]
+
+
 Read = Iterator[Item | Bad]
 
 
@@ -110,7 +123,11 @@ class How:
             if control.kind in kinds:
                 return control
         wanted, has = (" or ".join(kind.words for kind in some) for some in (kinds, [one.kind for one in self.parts]))
-        raise InvalidOutput("", f"the file holds {wanted}, and the answer of this loop is {has}")
+        hint = ". A loop made with `labelloop init NAME --template detection` has such an answer"
+        raise InvalidOutput(
+            "",
+            f"the file holds {wanted}, and the answer of this loop is {has}{hint if Kind.REGIONS in kinds else ''}",
+        )
 
     def answer(self, value_of: Callable[[ControlTag], Any]) -> Any:
         """Return the loop's answer as JSON, from the value of each control; None if no control has one.

@@ -183,6 +183,21 @@ def release(conn: Conn, again_in_s: Mapping[UUID, float]) -> int:
     return len(rows)
 
 
+def let_go(conn: Conn, ids: Sequence[UUID], reason: str) -> None:
+    """Hold none of these outputs any more, for another reason than a look; they are in no pool."""
+    conn.execute(
+        """
+        with freed as (
+            update media_outputs set held = false, host = null, code = null
+            where output_id = any(%(ids)s) and held returning output_id
+        )
+        update outputs set state = 'waiting', state_reason = %(reason)s
+        where id in (select output_id from freed) and state = 'quarantined'
+        """,
+        {"ids": list(ids), "reason": reason},
+    )
+
+
 def look_again(conn: Conn, loop: str, host: str, codes: Sequence[str]) -> int:
     """Have all outputs looked at again that are held for this host with one of these codes; return how many."""
     return conn.execute(

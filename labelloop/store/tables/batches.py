@@ -79,6 +79,22 @@ def carry(conn: Conn, batch_id: UUID, places: Mapping[UUID, float]) -> None:
     )
 
 
+def without(conn: Conn, version: str, output_ids: Sequence[UUID]) -> set[UUID]:
+    """Return those of these open tasks that show no prediction of `version` and of which no unfinished batch has one.
+    The caller holds the lock of the loop's pushes.
+    """
+    rows = conn.execute(
+        """
+        select output_id from tasks t where output_id = any(%(ids)s) and shown_version <> %(version)s
+        and not exists (
+            select from batch_items i join batches b on b.id = i.batch_id
+            where i.output_id = t.output_id and b.state in ('intent', 'sending') and b.version = %(version)s)
+        """,
+        {"version": version, "ids": list(output_ids)},
+    )
+    return {row["output_id"] for row in rows}
+
+
 def item_ids(conn: Conn, batch_id: UUID) -> list[UUID]:
     """Return the outputs of the batch."""
     rows = conn.execute("select output_id from batch_items where batch_id = %(id)s", {"id": batch_id})

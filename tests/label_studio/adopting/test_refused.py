@@ -21,7 +21,7 @@ def our(database: Database, label_studio: LabelStudio, tmp_path: Path) -> Iterat
 
 @pytest.mark.parametrize("what", ["unknown", "token", "form", "cohort", "server", "names", "taken", "mark"])
 def test_a_project_that_cannot_be_adopted_is_refused_with_the_reason_and_left_alone(our: House, what: str) -> None:
-    settings: Row = {"label_config": '<View><Image name="i" value="$i"/><Magnifier name="m" toName="i"/></View>'}
+    settings: Row = {"label_config": '<View><Text name="text" value="$text"/></View>'}
     project = their_project(our.web, **(settings if what == "form" else {}))
     guesses = [guess("cat", 0.5, "pipeline")] if what == "names" else []
     project.add([{"data": {"text": "t", "i": "http://x"}, "predictions": guesses}])

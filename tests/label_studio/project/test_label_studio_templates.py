@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from label_studio_sdk.label_interface import LabelInterface
+from label_studio_sdk.label_interface.interface import LabelInterface
 
 from console.files.label_studio import mended
 from labelloop.labeling import kinds
@@ -42,7 +42,7 @@ AT_ONCE = 3
 
 @dataclass
 class Walk:
-    """How far each template came: the reason if it is not an answer, and the parts that are kept whole."""
+    """The answer of each template, or the reason why there is none, and the templates that are kept whole."""
 
     answered: dict[str, str] = field(default_factory=dict)
     kept_whole: set[str] = field(default_factory=set)
@@ -74,7 +74,8 @@ def people(label_studio: LabelStudio) -> Iterator[list[httpx.Client]]:
 def sample_of(xml: str) -> dict[str, Any]:
     """The sample data that the SDK makes for a form; {} if it cannot."""
     try:
-        return dict(LabelInterface(xml).generate_sample_task()["data"])
+        sdk: Any = LabelInterface(xml)
+        return dict(sdk.generate_sample_task()["data"])
     except Exception:  # the SDK has no sample for a List
         return {}
 

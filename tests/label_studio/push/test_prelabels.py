@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -12,6 +14,7 @@ from labelloop.store.database import Database
 from labelloop.store.tables import prelabels, versions
 from labelloop.store.tables.prelabels import Prelabel
 from labelloop.versions.version import Stage
+from sync.push import prelabel
 from sync.push.batches import PushReport
 from tests.support.network.faultproxy import Proxy, proxy
 from tests.support.servers import LabelStudio
@@ -131,3 +134,24 @@ def test_the_window_stays_as_large_as_the_loop_says_through_promotions_and_answe
         assert loop.states() == {"in_review": 4, "answered": epoch, "waiting": 16 - epoch}
         [new] = [task["data"]["labelloop_key"] for task in loop.tasks() if task["id"] not in before]
         assert new == max(waiting, key=lambda key: useful[key])
+
+
+def test_two_pushes_at_the_same_time_add_one_prediction(loop: SyncLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One by hand or of an adoption, and one of the worker."""
+    loop.submit(4)
+    loop.push()
+    promote(loop)
+    say(loop, {row["key"]: 0.5 for row in loop.sql("select key from outputs")})
+    both, record = Barrier(2), prelabel._Renewal.record
+
+    def recorded(*what: object) -> None:
+        both.wait(60)  # each has read that the tasks lack a prediction, and neither has sent one
+        record(*what)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(prelabel._Renewal, "record", recorded)
+    with ThreadPoolExecutor(2) as threads:
+        for one in [threads.submit(loop.push) for _ in range(2)]:
+            one.result(120)
+    for task in loop.tasks():
+        said = Counter(prediction["model_version"] for prediction in task["predictions"])
+        assert said == {"pipeline": 1, CHAMPION[:12]: 1}

@@ -13,8 +13,10 @@ from labelloop.queue.lanes import Lane
 from labelloop.spec.folder import parse
 from labelloop.store.database import Conn, Database
 from labelloop.store.questions import guidance
-from labelloop.store.tables import loops
+from labelloop.store.tables import loops, projects
 from labelloop.store.tables import outputs as output_store
+from sync.project import examples as examples_of
+from sync.project import project
 from sync.project.signposts import words
 from tests.support.judged_loop import JudgedLoop
 from tests.support.rows import move_outputs
@@ -124,3 +126,29 @@ def test_the_description_says_what_answers_brought_as_soon_as_models_were_measur
     assert found.since(found.measured[0].at - timedelta(days=1)) == (was, now)
     assert guidance.Progress(3, found.measured[:1]).since(None) is None
     assert "answers so far" not in words(spec, "mark", 0, guidance.Progress(3, found.measured[:1]))["description"]
+
+
+def test_among_very_many_outputs_the_instruction_keeps_its_examples(
+    conn_of_loop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with conn_of_loop.transaction() as conn:
+        given(conn, key_in(Lane.RULE, "a"), "an invoice", "billing")
+        projects.intend(conn, SPEC.name, "http://127.0.0.1:1", b"k" * 32)
+        row = projects.get(conn, SPEC.name)
+    assert row is not None
+    first, _ = project._words(conn_of_loop, row, SPEC)
+    assert "an invoice" in first["expert_instruction"]
+    with conn_of_loop.transaction() as conn:
+        projects.set_words(conn, SPEC.name, first)
+
+    def slow(conn: Conn, *_: object) -> dict[str, list[str]]:
+        conn.execute("select pg_sleep(60)")
+        return {}
+
+    monkeypatch.setattr(guidance, "of_labels", slow)
+    monkeypatch.setattr(examples_of, "EXAMPLES_MS", 50)
+    again, written = project._words(conn_of_loop, row, SPEC)
+    assert again == written == first
+    changed = SPEC.model_copy(update={"instruction": "Read it twice."})
+    now, _ = project._words(conn_of_loop, row, changed)
+    assert "Read it twice." in now["expert_instruction"], "a changed instruction is written all the same"

@@ -32,7 +32,7 @@ DIALOGUE = [
 
 
 def data_for(config: LabelingConfig, sample: Mapping[str, Any]) -> dict[str, Any]:
-    """The template's sample data, with content where the sample has none, or none that could be marked."""
+    """Return the template's sample data, completed by content that can be marked."""
     data = {name: sample.get(name) or "To have faith is to trust yourself to the water" for name in config.data_fields}
     for control in config.controls:
         if control.over == "List":
@@ -45,7 +45,7 @@ def data_for(config: LabelingConfig, sample: Mapping[str, Any]) -> dict[str, Any
 
 
 def written(config: LabelingConfig) -> list[Region]:
-    """What a person writes who uses every control once, as far as people see it."""
+    """Return the regions of a person who uses every control once."""
     found: list[Region] = []
     for control in config.controls:
         if control.per_region or control.tag in SHAPES or control.tag in ("Chat", "VideoRectangle"):
@@ -55,12 +55,12 @@ def written(config: LabelingConfig) -> list[Region]:
         if control.per_region and control.over == "Chat":
             found += _on_a_message(control)
         elif control.tag == "Chat":
-            found.append(_region(control, "chatmessage", {"chatmessage": {"role": "user", "content": "Hello"}}))
+            found.append(_region(control, "chat", {"chatmessage": {"role": "user", "content": "Hello"}}))
     return found
 
 
 def _about(control: ControlTag, config: LabelingConfig) -> list[Region]:
-    """The regions of one control, with what is asked about them: they share one id."""
+    """Return the regions of one control, and the answers about them, which share their id."""
     own = _own(control)
     first = own[0]
     type_ = first["type"]

@@ -194,6 +194,20 @@ def test_a_preselected_span_that_was_taken_away_or_added_to_is_not_kept() -> Non
     assert prelabel_kept(config("spans"), annotation(), []) is None
 
 
+def test_a_moved_polygon_is_not_kept_though_the_editor_says_so() -> None:
+    form = LabelingConfig.parse(
+        f'<View><Image name="t" value="$i"/><PolygonLabels name="label" toName="t">{AB.replace("Choice", "Label")}'
+        "</PolygonLabels></View>"
+    )
+
+    def polygon(right: float) -> dict[str, Any]:
+        corners = [[10, 10], [right, 10], [10, 50]]
+        return region("polygonlabels", points=corners, polygonlabels=["a"], origin="prediction")
+
+    assert prelabel_kept(form, annotation(polygon(50)), [polygon(50)]) is True
+    assert prelabel_kept(form, annotation(polygon(60)), [polygon(50)]) is False
+
+
 def test_a_comment_does_not_change_what_was_preselected() -> None:
     shown = [region("choices", "verdict", choices=["approve"])]
     kept = region("choices", "verdict", choices=["approve"], origin="prediction")

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from console.cli import main
+from console.files.label_studio import installed, mended
 from console.files.templates import FOLDER, SAMPLES, names
 from console.local.folder import held
 from labelloop.adapters import mlflow, otlp
@@ -85,7 +86,7 @@ def test_traces_fit_the_templates_for_language_models(template: str, label: str)
 def test_a_template_that_does_not_exist_is_told_with_the_nearest(tmp_path: Path) -> None:
     result = init(tmp_path, "x", "--template", "clasify")
     assert result.exit_code == 2
-    assert "no template 'clasify'; did you mean 'classify'? there are: boxes, classify, " in result.stderr
+    assert "no template 'clasify'; did you mean 'classify'? there are: audio-segments, boxes, " in result.stderr
     assert not (tmp_path / "loops" / "x").exists()
 
 
@@ -189,3 +190,38 @@ def test_the_folder_of_a_new_loop_is_that_which_the_services_read(tmp_path: Path
     result = CliRunner().invoke(main, ["init", "tickets", "--labels", "a,b"], env=env)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "theirs/tickets/loop.yaml").is_file()
+
+
+@pytest.mark.parametrize("template", ["named-entity-recognition", "LLM Ranker", "chatbot-evaluation"])
+def test_a_loop_is_made_from_a_template_of_label_studio(tmp_path: Path, template: str) -> None:
+    if not installed():
+        pytest.skip("Label Studio is not installed")
+    result = init(tmp_path, "my-loop", "--from-label-studio-template", template)
+    assert result.exit_code == 0, result.output
+    folder = tmp_path / "loops" / "my-loop"
+    assert load(folder).overlap == 1
+    if (folder / SAMPLES).exists():
+        batch = taken(folder, SAMPLES)
+        assert (batch.invalid, len(batch.rows)) == ([], 1)
+    else:
+        assert "Chat" in (folder / "labels.xml").read_text()  # its answer is kept as it is, and has no sample
+
+
+def test_a_template_that_label_studio_does_not_have_is_told_with_the_nearest(tmp_path: Path) -> None:
+    if not installed():
+        pytest.skip("Label Studio is not installed")
+    result = init(tmp_path, "x", "--from-label-studio-template", "named-entity-recognitoin")
+    assert result.exit_code == 2
+    assert "did you mean 'named-entity-recognition'?" in result.stderr
+
+
+def test_a_label_that_a_template_has_twice_gets_a_number() -> None:
+    choices = "".join(f'<Choice value="{label}"/>' for label in ("One", "Two", "Two"))
+    twice = f'<View><Choices name="c" toName="t">{choices}</Choices></View>'
+    assert '<Choice value="Two (2)"/>' in mended(twice)
+    assert mended(twice).count('value="Two"') == 1
+    assert mended(NESTED) == NESTED
+
+
+NESTED = """<Choices allowNested="true"><Choice value="a"><Choice value="x"/></Choice>
+<Choice value="b"><Choice value="x"/></Choice></Choices>"""

@@ -87,8 +87,8 @@ def test_people_agree_on_the_median_of_their_points() -> None:
 
 
 def test_answers_about_a_region_are_agreed_on_too() -> None:
-    people = [[box(10, **{"with": {"quality": quality}})] for quality in ("good", "bad", "good")]
-    assert agreed(people, SPLIT_CONTROL)[0] == [box(10, **{"with": {"quality": "good"}})]
+    people = [[{**box(10), "with": {"quality": quality}}] for quality in ("good", "bad", "good")]
+    assert agreed(people, SPLIT_CONTROL)[0] == [{**box(10), "with": {"quality": "good"}}]
 
 
 @pytest.mark.parametrize("shape", sorted(TAG_OF))

@@ -38,7 +38,7 @@ def region(tag: str, extra: dict[str, Any] | None = None, **value: Any) -> dict[
     return entry | (extra or {})
 
 
-BOX = {"x": 10, "y": 10, "width": 20, "height": 20, "rotation": 0}
+BOX: dict[str, Any] = {"x": 10, "y": 10, "width": 20, "height": 20, "rotation": 0}
 SIZE = {"original_width": 4, "original_height": 2}
 RLE = results.regions_of(form("BrushLabels").answer, '[{"label":"car","mask":[4,2,[1,2,5]]}]')[0]["value"]["rle"]
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [

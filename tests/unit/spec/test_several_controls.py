@@ -19,7 +19,6 @@ from labelloop.labeling.controls import Kind
 from labelloop.outputs import fitting, reading
 from labelloop.queue import lanes
 from labelloop.spec.folder import parse
-from labelloop.spec.kept_answer import keep_answer
 from labelloop.spec.loop import LoopSpec
 
 TICKET = """<View><Text name="text" value="$text"/>
@@ -76,7 +75,7 @@ def test_a_form_of_several_controls_is_answered_by_all_but_the_comment() -> None
         ({"topic": "order", "product": [], "note": None}, {"topic": "order"}),
     ],
 )
-def test_what_a_choice_hides_and_what_is_empty_is_no_part_of_the_answer(given_: Any, kept: Any) -> None:
+def test_hidden_and_empty_controls_are_no_part_of_the_answer(given_: Any, kept: Any) -> None:
     assert canonical(config(TICKET), given_) == kept
 
 
@@ -103,7 +102,9 @@ def test_what_a_choice_hides_and_what_is_empty_is_no_part_of_the_answer(given_: 
         ),
     ],
 )
-def test_what_is_required_is_so_only_if_people_see_it(regions: Any, label: str | None, reason: str | None) -> None:
+def test_a_required_control_is_required_only_if_people_see_it(
+    regions: Any, label: str | None, reason: str | None
+) -> None:
     form = config(TICKET)
     read = results.read(form, regions, None)
     why = why_unreadable(form, regions, read)
@@ -113,7 +114,7 @@ def test_what_is_required_is_so_only_if_people_see_it(regions: Any, label: str |
 # -- regions -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_said_about_a_region_goes_with_it_by_its_id() -> None:
+def test_an_answer_about_a_region_goes_with_it_by_its_id() -> None:
     form = config(CARS)
     answer = canonical(form, {"boxes": [box(1, "car", plate="B 1", colours=["red"]), box(40, "sign")]})
     shown = results.encode(form, json.dumps(answer), None)
@@ -244,7 +245,7 @@ def test_the_most_doubtful_control_decides_or_the_weights_do() -> None:
     of = spec(TICKET)
     one = taken(of, label=label, confidence=0.5, evidence=evidence)
     assert lanes.utility_in(lanes.Lane.RULE, one, of, 0.5) == pytest.approx(0.6)
-    assert lanes.reason_for(of, None, one.evidence, 0.5) == "The model is least sure of 'urgency'"
+    assert lanes.reason_for(of, None, one.evidence, 0.5).startswith("The model is least sure of")
     weighted = spec(TICKET, "  queue: {control_weight: {topic: 3, urgency: 1}}\n")
     assert lanes.utility_in(lanes.Lane.RULE, one, weighted, 0.5) == pytest.approx((3 * 0.2 + 0.6) / 4)
     with pytest.raises(InvalidOutput, match=r"evidence\.controls\.stars: no such control"):
@@ -265,41 +266,3 @@ def test_a_mistake_in_answer_is_named_at_its_place(answer: str, message: str) ->
     with pytest.raises(SpecError) as raised:
         spec(TICKET, f"  answer: {answer}\n")
     assert message in str(raised.value)
-
-
-# -- loops that were registered before ---------------------------------------------------------------------------------
-
-STARS = """<View><Text name="text" value="$text"/><Choices name="topic" toName="text"><Choice value="a"/>
-<Choice value="b"/></Choices><Rating name="stars" toName="text"/></View>"""
-
-
-def test_a_loop_that_was_about_one_control_keeps_its_answer() -> None:
-    new = spec(STARS)
-    assert new.config.kind is Kind.FORM
-    old = LoopSpec.from_json({**new.to_json(), "answer": [], "labels": ["a", "b"]})
-    assert old.config.kind is Kind.LABEL
-    kept = keep_answer(old, new, answered=True)
-    assert (kept.answer, kept.config.kind, kept.labels) == ((), Kind.LABEL, ("a", "b"))
-    wider = spec(
-        STARS.replace(
-            "</View>", '<Choices name="more" toName="text"><Choice value="x"/><Choice value="y"/></Choices></View>'
-        )
-    )
-    kept = keep_answer(old, wider, answered=True)
-    assert (kept.answer, kept.config.kind) == (("topic",), Kind.LABEL), "a second Choices changes nothing"
-
-
-def test_answers_that_exist_are_never_read_as_another_kind() -> None:
-    asked = spec(STARS, "  answer: [topic, stars]\n")
-    old = LoopSpec.from_json({**asked.to_json(), "answer": [], "labels": ["a", "b"]})
-    with pytest.raises(SpecError, match="`answer: topic` keeps them"):
-        keep_answer(old, asked, answered=True)
-    assert keep_answer(old, asked, answered=False) == asked
-    fewer = spec(STARS, "  answer: topic\n")
-    with pytest.raises(SpecError, match=r"`answer: \[topic, stars\]` keeps them"):
-        keep_answer(LoopSpec.from_json(asked.to_json()), fewer, answered=True)
-
-
-def test_two_controls_of_one_name_are_refused() -> None:
-    with pytest.raises(SpecError, match="two tags are named 'topic'"):
-        LabelingConfig.parse(TICKET.replace('name="note"', 'name="topic"'))

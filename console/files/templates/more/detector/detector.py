@@ -70,7 +70,8 @@ class Detector(LabelStudioMLBase):  # type: ignore[misc]
 def grey(task: dict[str, Any]) -> np.ndarray[Any, Any]:
     """Return a smoothed picture of grey levels, 0 to 255, shape (height, width), from a `data:` URI."""
     raw = base64.b64decode(task["data"]["image"].partition(",")[2])
-    return ndimage.gaussian_filter(np.asarray(Image.open(io.BytesIO(raw)).convert("L"), dtype=float), 1.0)
+    picture = np.asarray(Image.open(io.BytesIO(raw)).convert("L"), dtype=float)
+    return np.asarray(ndimage.gaussian_filter(picture, 1.0))
 
 
 def parts(picture: np.ndarray[Any, Any], level: float) -> Iterator[tuple[Box, list[float]]]:
