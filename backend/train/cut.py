@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +10,8 @@ from typing import TypeVar
 from backend.learners import Learner
 from labelloop.answers.consensus import certainty
 from labelloop.errors import Unreadable
+from labelloop.labeling import kinds
+from labelloop.labeling.config import LabelingConfig
 from labelloop.reading.addresses import looks_like_address
 from labelloop.reading.paths import value_at
 from labelloop.selection import likeness
@@ -84,18 +85,14 @@ def readable(learner: Learner, rows: list[Item]) -> tuple[list[Item], list[str]]
     return rows, []
 
 
-def labels_in(label: str, known: Sequence[str]) -> list[str]:
-    """Return the labels that an answer names: the answer itself, or those in its list of labels or of spans.
-
-    A span is [start, end, label].
-    """
-    if label in known or not label.startswith("["):
-        return [label]
+def labels_in(config: LabelingConfig, answer: str) -> list[str]:
+    """Return the different labels that an answer names; the answer itself if it cannot be read."""
+    if answer in config.labels:
+        return [answer]
     try:
-        parts = json.loads(label)
+        return list(kinds.of(config.answer).labels_in(config.answer, answer))
     except ValueError:
-        return [label]
-    return [str(part[-1]) if isinstance(part, list) and part else str(part) for part in parts]
+        return [answer]
 
 
 def _with_known_labels(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[list[AnsweredItem], list[str]]:
@@ -106,7 +103,7 @@ def _with_known_labels(spec: LoopSpec, rows: Sequence[AnsweredItem]) -> tuple[li
     gone: Counter[str] = Counter()
     kept = []
     for row in rows:
-        left = [label for label in labels_in(row.label, spec.labels) if label not in known]
+        left = [label for label in labels_in(spec.config, row.label) if label not in known]
         gone.update(left)
         if not left:
             kept.append(row)
@@ -173,7 +170,7 @@ def _rare(spec: LoopSpec, held_out: Sequence[AnsweredItem]) -> list[str]:
     """Return notes on labels that the hold-out set cannot evaluate; none if it is empty, which the gate reports."""
     if not held_out:
         return []
-    counts = Counter(label for row in held_out for label in set(labels_in(row.label, spec.labels)))
+    counts = Counter(label for row in held_out for label in labels_in(spec.config, row.label))
     none = [label for label in spec.labels if not counts[label]]
     few = [f"{label} ({counts[label]})" for label in spec.labels if 0 < counts[label] < MIN_HELD_OUT_PER_LABEL]
     notes = [f"no held-out answers with label {_list(none)}: accuracy on these labels is unknown"] if none else []

@@ -71,7 +71,7 @@ def _unknown_label(conn: Conn, spec: LoopSpec) -> str | None:
         return None
     given: Counter[str] = Counter()
     for answer, n in new_answers.count_by_label(conn, spec.name).items():
-        given.update(dict.fromkeys(labels_in(answer, spec.labels), n))
+        given.update(dict.fromkeys(labels_in(spec.config, answer), n))
     news = [f"{label!r}" for label in unknown if given[label] >= NEW_LABEL_ANSWERS]
     if not news:
         return None
@@ -84,5 +84,5 @@ def _labels_not_trained_on(conn: Conn, spec: LoopSpec) -> list[str]:
     if newest is None:
         return []
     classes = next(row.classes for row in version_store.list_(conn, spec.name) if row.id == newest)
-    known = {label for one in classes for label in labels_in(one, spec.labels)}
+    known = {label for one in classes for label in labels_in(spec.config, one)}
     return [label for label in spec.labels if label not in known] if known else []

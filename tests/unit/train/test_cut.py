@@ -12,10 +12,13 @@ import pytest
 from backend.learners import make
 from backend.train.cut import Cut, divide, labels_in
 from labelloop.selection import likeness
+from labelloop.spec.folder import parse
 from labelloop.spec.sections import LearnerSpec
 from labelloop.versions.items import AnsweredItem
 from tests.support.backend_factory import texts_spec
+from tests.support.data.every_kind import FAMILIES
 
+YAML = "feedback_loop:\n  trigger: 'model_confidence < 0.8'\n  learner: none\n"
 HELD_OUT = "Please cancel my subscription before the end of the month, thank you."
 
 
@@ -130,12 +133,32 @@ def test_labels_with_too_few_held_out_answers_are_named() -> None:
     ]
 
 
-def test_answers_of_several_labels_and_of_spans_name_theirs() -> None:
-    assert labels_in("ham", ["ham"]) == ["ham"]
-    assert labels_in('["ham", "gone"]', ["ham"]) == ["ham", "gone"]
-    assert labels_in('[[0, 4, "ham"], [7, 9, "spam"]]', ["ham"]) == ["ham", "spam"]
-    assert labels_in("[odd label", ["ham"]) == ["[odd label"]
-    assert labels_in("[]", ["ham"]) == []
+@pytest.mark.parametrize("kind", sorted(FAMILIES))
+def test_answers_of_every_kind_train_unless_a_label_left_the_form(kind: str) -> None:
+    family = FAMILIES[kind]
+    spec = parse(kind, f"{YAML}  answer: [{', '.join(family.answer)}]\n" if family.answer else YAML, family.xml)
+    rows = [row(f"{i}", f"{i * 7919} words", answer) for i, answer in enumerate(family.texts)]
+    cut = divide(spec, make("text", {"field": "text"}), "text", rows)
+    assert (keys(cut.training), cut.notes) == (keys(rows), [])
+
+
+def test_answers_of_regions_with_a_label_that_left_the_form_are_left_out() -> None:
+    spec = parse("cars", YAML, FAMILIES["regions"].xml)
+    labels = ("car", "gone")
+    rows = [row(label, f"{label} words", f'[{{"box":[1,2,3,4],"label":"{label}"}}]') for label in labels]
+    cut = divide(spec, make("text", {"field": "text"}), "text", rows)
+    assert keys(cut.training) == ["car"]
+    assert cut.notes == ["1 answers left out, their labels are no longer in the labeling config: gone (1)"]
+
+
+def test_answers_name_their_labels() -> None:
+    label, several, spans = texts_spec(("ham", "[odd")).config, FAMILIES["labels"].config, FAMILIES["spans"].config
+    assert labels_in(label, "[odd") == ["[odd"]
+    assert labels_in(label, "gone") == ["gone"]
+    assert labels_in(several, '["gone","ham"]') == ["gone", "ham"]
+    assert labels_in(several, "[odd label") == ["[odd label"], "it cannot be read"
+    assert labels_in(several, "[]") == []
+    assert labels_in(spans, '[[0,4,"ham"],[7,9,"spam"]]') == ["ham", "spam"]
 
 
 def test_an_answer_counts_as_much_as_it_is_sure() -> None:
