@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds.majority import given_by_most
 from labelloop.labeling.kinds.reading import has, json_of, known
-from labelloop.labeling.kinds.sets import jaccard
+from labelloop.labeling.kinds.sets import given_by_most, jaccard
 from labelloop.reading import strict_json
 
 

@@ -19,9 +19,8 @@ from typing import Any
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import label
-from labelloop.labeling.kinds.majority import given_by_most
 from labelloop.labeling.kinds.reading import has, json_of, known
-from labelloop.labeling.kinds.sets import f1
+from labelloop.labeling.kinds.sets import f1, given_by_most
 from labelloop.reading import strict_json
 
 DIRECTIONS = ("left", "right", "bi")

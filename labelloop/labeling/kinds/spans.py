@@ -10,9 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds.majority import given_by_most
 from labelloop.labeling.kinds.reading import has, json_of, known
-from labelloop.labeling.kinds.sets import f1
+from labelloop.labeling.kinds.sets import f1, given_by_most
 from labelloop.reading import paths, strict_json
 from labelloop.reading.addresses import holds_address
 

@@ -1,4 +1,4 @@
-"""What happens beside an adoption and after it: workers, and outputs that are held for their media."""
+"""Workers beside an adoption, and outputs of adopted tasks that are held for their media."""
 
 from __future__ import annotations
 
