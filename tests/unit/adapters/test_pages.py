@@ -64,8 +64,8 @@ def test_the_examples_of_the_adapters_run() -> None:
     labels = ["billing", "delivery", "other"]
     client = Loop("", SEVERAL, ANY)
     spans, judged = Loop(SPANS), Loop(JUDGED)
-    labels = (TEMPLATES / "boxes" / "labels.xml").read_text()
-    boxes = Loop(labels.replace('value="sign"', 'value="dog"'))  # what the detector of the page finds
+    form = (TEMPLATES / "boxes" / "labels.xml").read_text()
+    boxes = Loop(form.replace('value="sign"', 'value="dog"'))  # what the detector of the page finds
     namespace = {
         "adapters": adapters,
         "client": client,
