@@ -19,7 +19,7 @@ Region = Mapping[str, Any]
 
 
 def check(result: Sequence[Region], config: LabelingConfig, data: Mapping[str, Any]) -> None:
-    """Raise InvalidOutput with the path of the first region that is none. `result` fits the form, `data` the item."""
+    """Raise InvalidOutput with the path of the first region that cannot be read. `result` fits the form."""
     controls = [control for control in config.answer.parts or (config.answer,) if control.kind in KINDS]
     regions = units.in_characters(config, list(result), data) if controls else []
     for control in controls:

@@ -101,7 +101,7 @@ def climbs(path: str) -> bool:
 def _split(address: str) -> SplitResult | None:
     try:
         parts = urlsplit(address)
-        parts.port  # noqa: B018 - raises for a port that is none
+        parts.port  # noqa: B018 - raises if the port is no number
     except ValueError:
         return None
     return parts

@@ -47,7 +47,7 @@ def read(labels: Sequence[str], answer: object) -> tuple[str | None, float | Non
 
 
 def read_with(read_content: Callable[[str], str | None], answer: object) -> tuple[str | None, float | None]:
-    """The same for any answer: `read_content` returns it, or None for a content that is none."""
+    """The same for any answer: `read_content` returns it, or None if the content holds no answer."""
     match answer:
         case {"choices": [{"message": {"content": str() as content}} as choice, *_]}:
             label = read_content(content)

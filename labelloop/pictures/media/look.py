@@ -78,7 +78,7 @@ class Looker:
             if address.startswith("data:"):
                 return _of_data(field, address)
             parts = urlsplit(address)
-            parts.port  # noqa: B018 - raises for a port that is none
+            parts.port  # noqa: B018 - raises if the port is no number
             if parts.scheme in OF_LABEL_STUDIO:
                 return self._of_storage(field, address)
             if parts.scheme not in ("", *WEB) or (parts.scheme and not parts.hostname):

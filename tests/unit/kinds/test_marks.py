@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from labelloop.answers.consensus import consensus
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import Kind
 from labelloop.labeling.kinds import marks
-from tests.support.data.drawn import KINDS, answers, form
+from tests.support.data.drawn import form
 
 HTML, DIALOGUE, TEXT = (form(name).answer for name in ("html", "dialogue", "text"))
 PAGE = "<p>Hi <b>😀 Ana</b></p>\n<p>one<br>two &amp; three</p>"
@@ -110,20 +107,3 @@ def test_people_agree_on_the_middle_of_what_most_marked(control: Any, said: Any,
     found = consensus([kinds.canonical(control, one) for one in said], 1, control)
     assert found is not None
     assert found.label == (None if answer is None else kinds.canonical(control, answer))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data(), st.sampled_from(KINDS["marks"]), st.randoms())
-def test_the_order_of_people_makes_no_difference_and_the_answer_can_be_given(
-    data: st.DataObject, name: str, order: random.Random
-) -> None:
-    control = form(name).answer
-    people = [kinds.canonical(control, data.draw(answers(name))) for _ in range(data.draw(st.integers(1, 3)))]
-    found, agreement = kinds.of(control).agreed(control, people, None)
-    order.shuffle(people)
-    again, same = kinds.of(control).agreed(control, people, None)
-    assert again == found
-    assert same == pytest.approx(agreement)
-    if found is not None:
-        assert kinds.canonical(control, found) == found
-    assert kinds.of(control).score(control, people[0], people[0]) == 1

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from labelloop.answers.consensus import consensus
 from labelloop.labeling import kinds
 from labelloop.labeling.kinds import moments, segments
 from labelloop.reading import strict_json
-from tests.support.data.drawn import answers, form
+from tests.support.data.drawn import form
 
 AUDIO, TIMELINE, SERIES, DATES = (form(name).answer for name in ("audio", "timeline", "series", "dates"))
 
@@ -138,24 +135,6 @@ def test_people_agree_on_the_middle_of_what_most_marked(control: Any, said: Any,
     found = consensus([kinds.canonical(control, one) for one in said], 1, control)
     assert found is not None
     assert found.label == (None if answer is None else kinds.canonical(control, answer))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data(), st.sampled_from(["audio", "timeline", "series", "dates"]), st.randoms())
-def test_the_order_of_people_makes_no_difference_and_the_answer_can_be_given(
-    data: st.DataObject, name: str, order: random.Random
-) -> None:
-    control = form(name).answer
-    people = [kinds.canonical(control, data.draw(answers(name))) for _ in range(data.draw(st.integers(1, 3)))]
-    found, agreement = kinds.of(control).agreed(control, people, None)
-    order.shuffle(people)
-    again, same = kinds.of(control).agreed(control, people, None)
-    assert again == found
-    assert same == pytest.approx(agreement)
-    if found is not None:
-        assert kinds.canonical(control, found) == found
-    assert kinds.of(control).score(control, people[0], people[0]) == 1
-    assert kinds.of(control).measures(control, people[0], people[0]) == {"mean_iou": 1}
 
 
 def test_a_segment_lies_in_the_series_that_the_data_hold() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from labelloop.answers.consensus import consensus
 from labelloop.labeling import kinds
 from labelloop.labeling.kinds import tracks
-from tests.support.data.drawn import KINDS, answers, form
+from tests.support.data.drawn import answers, form
 
 VIDEO, BARE = form("video").answer, form("bare video").answer
 STILL = [1, 10, 10, 20, 20, 0]
@@ -96,23 +95,6 @@ def test_people_agree_on_the_median_box_of_each_frame(said: Any, answer: Any) ->
     found = consensus([kinds.canonical(VIDEO, one) for one in said], 1, VIDEO)
     assert found is not None
     assert found.label == (None if answer is None else kinds.canonical(VIDEO, answer))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data(), st.sampled_from(KINDS["tracks"]), st.randoms())
-def test_the_order_of_people_makes_no_difference_and_the_answer_can_be_given(
-    data: st.DataObject, name: str, order: random.Random
-) -> None:
-    control = form(name).answer
-    people = [kinds.canonical(control, data.draw(answers(name))) for _ in range(data.draw(st.integers(1, 3)))]
-    found, agreement = kinds.of(control).agreed(control, people, None)
-    order.shuffle(people)
-    again, same = kinds.of(control).agreed(control, people, None)
-    assert again == found
-    assert same == pytest.approx(agreement)
-    if found is not None:
-        assert kinds.canonical(control, found) == found
-    assert kinds.of(control).score(control, people[0], people[0]) == 1
 
 
 @settings(max_examples=60, deadline=None)
