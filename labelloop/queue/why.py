@@ -11,6 +11,7 @@ The words for the random lanes are in queue/tasks.py, and those about similar it
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -31,6 +32,7 @@ SURE = 0.9
 MAX_NAME = 24
 """Longest shown label, so that a sentence of two labels is a line of about 100 characters."""
 _MAX_SENTENCE = 110
+_LONG_NUMBER = re.compile(r"-?\d{1,15}\.\d{3,}")
 
 
 def split(reason: str | None) -> tuple[str, str]:
@@ -92,7 +94,7 @@ def of_confidence(confidence: float | None, label: str | None = None) -> str:
     if label is None or not label or label.startswith(("[", "{")):
         how = "" if confidence >= SURE else "only "
         return f"The model is {how}{_percent(confidence)} sure of its answer\n{statistic}"
-    return f"{_of_first(_name(label), confidence)}\n{statistic}"
+    return f"{_of_first(_name(_rounded(label)), confidence)}\n{statistic}"
 
 
 def _reason(sentence: str, strategy: str, utility: float | None) -> str:
@@ -161,6 +163,11 @@ def _of_samples(samples: Sequence[str]) -> str:
     if texts == 1:
         return f"The model wrote the same text {len(samples)} times"
     return f"Asked {len(samples)} times, the model wrote {texts} different texts"
+
+
+def _rounded(label: str) -> str:
+    """Return a number with at most two decimals, such as a learner's 4.16 for 4.15901; any other label as it is."""
+    return f"{float(label):.2f}".rstrip("0").rstrip(".") if _LONG_NUMBER.fullmatch(label) else label
 
 
 def _name(label: str) -> str:

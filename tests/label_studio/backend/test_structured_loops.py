@@ -76,14 +76,14 @@ CASES = {
         "tokens_max",
         [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")]
         + [("Nobody is at home.", [])],
-        "One token is uncertain; the least certain of",
+        "The model is not sure what to mark: ",
     ),
     "rating": Case(
         '<Rating name="stars" toName="text" maxRating="5"/>',
         "margin",
         [(f"{word} service, order {i}", stars) for i in range(2) for word, stars in
          (("awful", 1), ("poor", 2), ("good", 4), ("excellent", 5))],
-        "The model is",
+        "The model says ",
     ),
 }  # fmt: skip
 

@@ -174,7 +174,7 @@ def test_outputs_that_tell_nothing_are_left_out_and_counted(database: Database) 
         found = error_rate_report(conn, stream.spec)
     assert found["outputs"] == 200 - 3, "not the old, the bare and the gold one"
     assert found["answers"] == len(stream.first("holdout", 1.0)) - 4
-    assert found["left_out"] == {"without_label": 1, "unknown_stratum": 1, "repeats": 0}
+    assert found["left_out"] == {"without_label": 1, "unknown_stratum": 1, "repeats": 0, "chosen_by_people": 0}
     assert (found["unclear"], found["disagreements"]) == (1, 0)
     assert sum(row["waiting"] for row in found["strata"]) >= 1, "an answer that was taken back is none"
     text = "\n".join(found["sentences"])

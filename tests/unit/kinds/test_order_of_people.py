@@ -1,4 +1,4 @@
-"""What people agree on does not depend on their order, and somebody could give it."""
+"""The answer that people agree on: it does not depend on their order, and a person could give it."""
 
 from __future__ import annotations
 

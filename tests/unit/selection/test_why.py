@@ -85,6 +85,7 @@ def test_every_form_of_evidence_becomes_a_sentence(strategy: str, evidence: dict
         (None, "cat", "The model did not say how sure it is"),
         (0.4, "cat", "The model says cat, but is only 40 % sure"),
         (0.93, "3.5", "The model says 3.5 and is 93 % sure"),
+        (0.44, "4.15901", "The model says 4.16, but is only 44 % sure"),
         (0.4, '[[0,4,"person"]]', "The model is only 40 % sure of its answer"),
         (0.4, '[{"box":[1,2,3,4]}]', "The model is only 40 % sure of its answer"),
         (0.95, None, "The model is 95 % sure of its answer"),
