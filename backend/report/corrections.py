@@ -13,6 +13,7 @@ from typing import Any
 from labelloop.answers.changes import Change, What, changes
 from labelloop.errors import UsageError
 from labelloop.labeling import kinds, results
+from labelloop.reading.direction import isolated
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
 from labelloop.store.questions import people
@@ -185,14 +186,16 @@ def _sentences(report: Report) -> Iterator[str]:
         yield f"The label that is corrected most often is {_label_words(named[0])}."
         worst = max((row for row in named if row["shown"] >= ENOUGH), key=lambda row: row["corrected"], default=None)
         if worst is not None and worst is not named[0]:
-            yield f"The largest share is corrected of {_label_words(worst)}."
-    if report["confusions"]:
-        first = report["confusions"][0]
-        yield f"The most frequent correction of a label is {first['shown']!r} to {first['given']!r}: {first['n']:,}."
-    if report["words"]:
-        first = report["words"][0]
-        yield f"The most frequent correction of a text is {first['shown']!r} to {first['given']!r}: {first['n']:,}."
+            yield f"The label with the largest share of corrections is {_label_words(worst)}."
+    for what, name in (("label", "confusions"), ("text", "words")):
+        for first in report[name][:1]:
+            change = f"{_quoted(first['shown'])} to {_quoted(first['given'])}: {first['n']:,}"
+            yield f"The most frequent correction of a {what} is {change}."
+
+
+def _quoted(words: str) -> str:
+    return isolated(repr(words))
 
 
 def _label_words(row: Report) -> str:
-    return f"{row['label']!r}: {row['corrections']:,} of {row['shown']:,} ({100 * row['corrected']:.1f} %)"
+    return f"{_quoted(row['label'])}: {row['corrections']:,} of {row['shown']:,} ({100 * row['corrected']:.1f} %)"

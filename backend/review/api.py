@@ -10,11 +10,12 @@ from flask import Blueprint, Response, abort, request
 from backend.report import card as cards
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.loops import loop_report, overview_report
+from backend.report.people import people_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
-from backend.review.guard import asker, found, require_scope
+from backend.review.guard import asker, found, identity, require_scope
 from labelloop.access.identity import PROMOTE
 from labelloop.process.bodies import json_object
 from labelloop.process.settings import Settings
@@ -31,6 +32,7 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     bp.add_url_rule("/overview", "overview", api.overview)
     bp.add_url_rule("/loops/<loop>", "loop", api.loop)
     bp.add_url_rule("/loops/<loop>/corrections", "corrections", api.corrections)
+    bp.add_url_rule("/loops/<loop>/people", "people", api.people)
     bp.add_url_rule("/runs/<run_id>", "run", api.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", api.progress)
     bp.add_url_rule("/versions/<version_id>", "version", api.version)
@@ -60,6 +62,10 @@ class _Api:
 
     def corrections(self, loop: str) -> Json:
         return self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
+
+    def people(self, loop: str) -> Json:
+        known = identity()
+        return self._ask(lambda conn: people_report(conn, loop, "" if known is None else known.name))
 
     def run(self, run_id: str) -> Json:
         url = self._settings.label_studio_url

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelloop import strategies
+from labelloop.reading.direction import isolated
 from labelloop.reading.evidence import labels as labels_of
 
 CHOSEN_AT_RANDOM = "Chosen at random"
@@ -173,7 +174,7 @@ def _rounded(label: str) -> str:
 def _name(label: str) -> str:
     """Return the label as it is shown, on one line and not too long."""
     label = " ".join(label.split())
-    return label if len(label) <= MAX_NAME else label[: MAX_NAME - 1].rstrip() + "…"
+    return isolated(label if len(label) <= MAX_NAME else label[: MAX_NAME - 1].rstrip() + "…")
 
 
 def _percent(share: float) -> str:

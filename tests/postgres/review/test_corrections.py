@@ -18,6 +18,7 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import loops, outputs
+from tests.support.review.desk import Desk, check
 
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
 YAML = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n  audit: 0.0\n'
@@ -128,6 +129,31 @@ def test_the_command_and_the_page_show_the_same(
         assert CliRunner().invoke(main, ["corrections", "--loop", "pets", "--by", by]).exit_code == 0
     as_json = json.loads(CliRunner().invoke(main, ["corrections", "--loop", "pets", "--json"]).stdout)
     assert (as_json["loop"], as_json["confusions"][0]["n"]) == ("pets", 1)
+
+
+def test_the_page_and_the_report_of_a_program_show_them(desk: Desk) -> None:
+    """Streets with a label of two words and one in Hebrew, and a text with a tag in it."""
+    streets = parse("streets", YAML, BOXES.replace('"bus"', '"אוטובוס"').replace('"car"', '"car &lt;b&gt;"'))
+    heard = parse("heard", YAML, HEARD)
+    car = "car <b>"
+    with desk.database.transaction() as conn:
+        shown_and_answered(conn, streets, [([box(0, 0, car)], [box(0, 0, "אוטובוס")]), ([box(0, 0, car)], [])])
+        shown_and_answered(conn, heard, [("teh <b>cat</b>", "the <b>cat</b>")] * 2)
+        conn.execute("update feedback set updated_at = now() where model_output_id in"
+                     " (select id from outputs where loop in ('streets', 'heard'))")  # fmt: skip
+    with desk.page() as page:
+        desk.log_in(page)
+        for loop, words in (("streets", ["car <b>", "אוטובוס", "100.0 %"]), ("heard", ["teh", "the"])):
+            page.goto(f"{desk.base}/review/loops/{loop}/corrections")
+            page.get_by_role("heading", name=f"Corrections in {loop}").wait_for()
+            for word in words:
+                page.get_by_text(word, exact=False).first.wait_for()
+            check(page)
+            token = {"Authorization": f"Bearer {desk.token}"}
+            told = page.request.get(f"{desk.base}/v1/review/loops/{loop}/corrections", headers=token).json()
+            assert (told["loop"], told["answers"]) == (loop, 2)
+        assert page.request.get(f"{desk.base}/v1/review/loops/no/corrections", headers=token).status == 404
+    assert not desk.strays
 
 
 def test_a_loop_without_prelabels_says_so(database: Database) -> None:

@@ -49,6 +49,10 @@ def test_a_person_reads_how_much_they_answered_and_what_the_model_became(house: 
     assert "You answered" not in shown
     assert "anne answered 140; the model went" in text(shown), re.findall("<li>.*", shown)
     assert "/review/loops/digits/people" in client.get("/review/loops/digits").text
+    told = client.get("/v1/review/loops/digits/people", headers={"Authorization": f"Bearer {token}"}).get_json()
+    assert (told["loop"], told["answers"]) == ("digits", 140)
+    [anne] = told["people"]
+    assert (anne["name"], anne["answered"], anne["you"]) == ("anne", 140, True)
 
 
 def test_the_page_has_the_rules_of_the_others(house: House) -> None:
@@ -61,6 +65,8 @@ def test_the_page_has_the_rules_of_the_others(house: House) -> None:
     assert asked.status_code == 403
     log_in(client, house.tokens["otto"])
     assert client.get("/review/loops/nothing/people").status_code == 404
+    assert client.get("/v1/review/loops/digits/people").status_code == 401
+    assert client.get("/v1/review/loops/nothing/people", headers=house.bearer("otto")).status_code == 404
 
 
 def test_the_page_can_be_used_by_everybody(desk: Desk) -> None:

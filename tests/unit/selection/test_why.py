@@ -110,6 +110,12 @@ def test_a_sentence_is_one_line_of_about_a_hundred_characters_and_the_statistic_
     assert float(statistic.split()[1]) == pytest.approx(strategies.utilities(strategy, row[None, :])[0], abs=0.0051)
 
 
+def test_labels_from_right_to_left_are_isolated_from_the_sentence() -> None:
+    """Else a reader sees the number that follows such a label before it."""
+    sentence, _ = split(why("margin", [0.48, 0.45, 0.07], ("חתול", "dog", "قطة")))
+    assert sentence == "The model hesitates between \u2068חתול\u2069 (48 %) and dog (45 %)"
+
+
 def test_a_strategy_without_labels_and_a_wrong_table() -> None:
     for strategy in ("margin", "entropy", "ratio", "least_confidence"):
         assert split(why(strategy, [1.0], ["cat"]))[0] == "The model knows only one answer, cat"
