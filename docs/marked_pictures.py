@@ -7,23 +7,16 @@ import math
 import threading
 import wave
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
 
+from photograph import photograph
 from playwright.sync_api import Page
 
-from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
-from labelloop.store.database import Database
-from labelloop.store.tables import loops, projects
-from sync.intake import taking
-from sync.push.push import push
 
-PICTURES = Path(__file__).parent / "pictures"
 _YAML = """feedback_loop:
   trigger: "model_confidence < 0.8"
   learner: none
@@ -58,33 +51,12 @@ _SEGMENTS = [
 def marked(page: Page, settings: Settings) -> None:
     """Photograph a task with segments of a sound and one with marks in a dialogue, as the pipeline's answer opens."""
     with _a_sound() as address:
-        _photograph(page, settings, "sound", _SOUND, {"audio": address}, _SEGMENTS, height=430)
-        _photograph(page, settings, "dialogue-marks", _DIALOGUE, {"turns": _TURNS}, _MARKS, height=430)
-
-
-def _photograph(
-    page: Page, settings: Settings, name: str, xml: str, data: dict[str, Any], label: Any, height: int
-) -> None:
-    spec = parse(name, _YAML, xml)
-    line = dumps({"key": "one", "data": data, "label": label, "confidence": 0.5})
-    with (
-        Database(settings.database_url) as database,
-        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
-    ):
-        with database.transaction() as conn:
-            loops.register(conn, spec)
-            taking.take(conn, spec, [(1, line.encode())])
-        push(database, gateway, spec, settings)
-        with database.transaction() as conn:
-            project = projects.get(conn, name)
-    assert project is not None
-    page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
-    page.get_by_role("button", name="Label All Tasks").click()
-    page.get_by_label("Submit current annotation").wait_for()
-    page.wait_for_timeout(6000)
-    page.locator(".lsf-tree__node").first.click()  # the questions about a region show once it is chosen
-    page.wait_for_timeout(1500)
-    page.screenshot(path=PICTURES / f"{name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": height})
+        for name, form, data, label in (
+            ("sound", _SOUND, {"audio": address}, _SEGMENTS),
+            ("dialogue-marks", _DIALOGUE, {"turns": _TURNS}, _MARKS),
+        ):
+            line = dumps({"key": "one", "data": data, "label": label, "confidence": 0.5})
+            photograph(page, settings, parse(name, _YAML, form), [line.encode()])
 
 
 @contextmanager

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from marked_pictures import marked
+from photograph import PICTURES, photograph
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
@@ -22,17 +22,10 @@ from console.demo import DemoOptions, run
 from console.files.templates import FOLDER, SAMPLES, folder_of
 from console.local.start import EXAMPLES
 from console.local.up import Running, UpOptions
-from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
 from labelloop.spec.folder import load, parse
-from labelloop.spec.loop import LoopSpec
-from labelloop.store.database import Database
-from labelloop.store.tables import loops, projects
-from sync.intake import taking
-from sync.push.push import push
 
-PICTURES = Path(__file__).parent / "pictures"
-REGIONS_YAML = """feedback_loop:
+YAML = """feedback_loop:
   trigger: "model_confidence < 0.8"
   holdout: 0.0
   audit: 0.0
@@ -76,6 +69,7 @@ def main() -> int:
             many_labels(page, running.settings)
             marked(page, running.settings)
             regions(page, running.settings)
+            texts_and_orders(page, running.settings)
             _review(chromium.new_page(viewport={"width": 1280, "height": 1180}), running)
             terminal = chromium.new_page(viewport={"width": 1240, "height": 700})
             _terminal(terminal, console)
@@ -123,33 +117,18 @@ def many_labels(page: Page, settings: Settings) -> None:
         "other",
     )
     labels = [f"{thing}: {fate}" for thing in things for fate in fates]
-    spec = load(EXAMPLES / "tickets").with_labels(labels).model_copy(update={"name": "intents", "title": "Intents"})
+    spec = load(EXAMPLES / "tickets").with_labels(labels).model_copy(update={"name": "labels", "title": "Intents"})
     shares = {"card: late": 0.48, "card: lost": 0.33, "transfer: late": 0.1, "card: other": 0.05, "refund: late": 0.04}
     text = "I am still waiting for my card. It was ordered two weeks ago, and nobody can tell me where it is."
     line = json.dumps({"key": "1", "data": {"text": text}, "probabilities": shares}).encode()
-    with (
-        Database(settings.database_url) as database,
-        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
-    ):
-        with database.transaction() as conn:
-            loops.register(conn, spec)
-            taking.take(conn, spec, enumerate([line], start=1))
-        push(database, gateway, spec, settings)
-        with database.transaction() as conn:
-            project = projects.get(conn, spec.name)
-        assert project is not None
-        page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
-        page.get_by_role("button", name="Label All Tasks").click()
-        page.get_by_text("card: late[1]").first.wait_for()
-        page.wait_for_timeout(3000)
-        page.screenshot(path=PICTURES / "labels.png")
+    photograph(page, settings, spec, [line])
 
 
 def templates(page: Page, settings: Settings) -> None:
     """Photograph the first task of each template whose form the pages show."""
     for name in ("pairwise", "boxes", "detector"):
         folder = folder_of(name)
-        _photograph(page, settings, load(folder), (folder / SAMPLES).read_bytes().splitlines())
+        photograph(page, settings, load(folder), (folder / SAMPLES).read_bytes().splitlines())
 
 
 def regions(page: Page, settings: Settings) -> None:
@@ -164,29 +143,15 @@ def regions(page: Page, settings: Settings) -> None:
         ]
         output = {"key": sample["key"], "data": sample["data"], "label": boxes, "confidence": 0.5}
         outputs.append(json.dumps(output).encode())
-    _photograph(page, settings, parse("regions", REGIONS_YAML, REGIONS_XML), outputs)
+    photograph(page, settings, parse("regions", YAML, REGIONS_XML), outputs)
 
 
-def _photograph(page: Page, settings: Settings, spec: LoopSpec, lines: Sequence[bytes]) -> None:
-    """Submit these outputs and photograph the first task of the loop, down to the reason below the form."""
-    with (
-        Database(settings.database_url) as database,
-        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
-    ):
-        with database.transaction() as conn:
-            loops.register(conn, spec)
-            taking.take(conn, spec, enumerate(lines, start=1))
-        push(database, gateway, spec, settings)
-        with database.transaction() as conn:
-            project = projects.get(conn, spec.name)
-        assert project is not None
-        page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
-        page.get_by_role("button", name="Label All Tasks").click()
-        page.get_by_label("Submit current annotation").wait_for()
-        page.wait_for_timeout(3000)
-        last = page.locator(".labelloop-why").bounding_box()
-        bottom = 800.0 if last is None or last["y"] > 700 else last["y"] + 48
-        page.screenshot(path=PICTURES / f"{spec.name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": bottom})
+def texts_and_orders(page: Page, settings: Settings) -> None:
+    """Photograph the first two forms of docs/pipelines/texts.md, each with the outputs below it."""
+    words = (Path(__file__).parent / "pipelines" / "texts.md").read_text()
+    forms = re.findall(r"```xml\n(.*?)```\s*```json\n(.*?)```", words, re.DOTALL)
+    for name, (form, outputs) in zip(("texts", "order"), forms, strict=False):
+        photograph(page, settings, parse(name, YAML, form), outputs.encode().splitlines())
 
 
 def _review(page: Page, running: Running) -> None:

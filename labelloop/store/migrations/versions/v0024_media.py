@@ -55,8 +55,8 @@ SQL = """
     comment on column media_outputs.again_at is 'Time of the next look, if it still waits or is held.';
     create index media_outputs_held on media_outputs (loop, again_at) where held;
 
-    comment on column outputs.label is 'The model''s answer as the canonical text of its kind (labelloop/labeling/kinds). \
-Null if the model gave none.';
+    comment on column outputs.label is 'The model''s answer as the canonical text of its kind \
+(labelloop/labeling/kinds). Null if the model gave none.';
     comment on column answers.agreement is 'How far the reviewers agree on the label, 0 to 1. For one label it is the \
 share of reviewers who gave it; for other kinds see labelloop/labeling/kinds.';
 """
