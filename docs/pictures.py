@@ -126,7 +126,7 @@ def many_labels(page: Page, settings: Settings) -> None:
 
 def templates(page: Page, settings: Settings) -> None:
     """Photograph the first task of each template whose form the pages show."""
-    for name in ("pairwise", "boxes", "detector"):
+    for name in ("pairwise", "boxes", "detector", "questions", "time-series"):
         folder = folder_of(name)
         photograph(page, settings, load(folder), (folder / SAMPLES).read_bytes().splitlines())
 

@@ -49,6 +49,23 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
             (3, 3),
             "RectangleLabels 'r' is for an Image, and 'text' is a Text",
         ),
+        (
+            form('<RectangleLabels name="r" toName="text"><Label value="a"/></RectangleLabels>' + LABEL),
+            (3, 3),
+            "RectangleLabels 'r' is for an Image, and 'text' is a Text",
+        ),
+        (
+            '<View>\n<Paragraphs name="turns" value="$turns"/>\n<Labels name="l" toName="turns">'
+            '<Label value="a"/></Labels></View>',
+            (3, 1),
+            "Labels 'l' over a Paragraphs lets nobody mark anything; use ParagraphLabels",
+        ),
+        (
+            '<View>\n<Video name="film" value="$film"/>\n<Labels name="l" toName="film">'
+            '<Label value="a"/></Labels></View>',
+            (3, 1),
+            "Labels 'l' over a Video lets nobody mark anything; use TimelineLabels, or add a VideoRectangle",
+        ),
         (form(LABEL.replace('"b"', '"a"')), (3, 58), "'label' has 'a' twice"),
         (form(LABEL.replace('"b"', '"b\u2028c"')), (3, 58), "line breaks and control characters"),
         (form(LABEL.replace('"b"', '"b&#9;c"')), (3, 58), "line breaks and control characters"),
