@@ -38,7 +38,7 @@ _DRAWN_BY = {
     "Paragraphs": "ParagraphLabels",
     "Video": "TimelineLabels, or add a VideoRectangle",
 }
-"""What lets people mark something, by the tag of an object on which Labels alone do not: measured on 1.23.2."""
+"""Controls to use in place of Labels, by the tag of an object on which nobody can mark with Labels: measured on 1.23.2."""
 _UNSEEN = frozenset({"Cf", "Zs"})
 
 

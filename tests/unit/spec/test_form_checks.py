@@ -23,6 +23,12 @@ def form(inside: str = LABEL, text: str = "$text") -> str:
     return f'<View>\n  <Text name="text" value="{text}"/>\n  {inside}\n</View>'
 
 
+def over(tag: str) -> str:
+    return f"""<View>
+<{tag} name="shown" value="$shown"/>
+<Labels name="l" toName="shown"><Label value="a"/></Labels></View>"""
+
+
 def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
     folder = tmp_path / name
     folder.mkdir(parents=True)
@@ -55,14 +61,12 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
             "RectangleLabels 'r' is for an Image, and 'text' is a Text",
         ),
         (
-            '<View>\n<Paragraphs name="turns" value="$turns"/>\n<Labels name="l" toName="turns">'
-            '<Label value="a"/></Labels></View>',
+            over("Paragraphs"),
             (3, 1),
             "Labels 'l' over a Paragraphs lets nobody mark anything; use ParagraphLabels",
         ),
         (
-            '<View>\n<Video name="film" value="$film"/>\n<Labels name="l" toName="film">'
-            '<Label value="a"/></Labels></View>',
+            over("Video"),
             (3, 1),
             "Labels 'l' over a Video lets nobody mark anything; use TimelineLabels, or add a VideoRectangle",
         ),
