@@ -38,7 +38,7 @@ _DRAWN_BY = {
     "Paragraphs": "ParagraphLabels",
     "Video": "TimelineLabels, or add a VideoRectangle",
 }
-"""Controls to use in place of Labels, by the tag of an object on which nobody can mark with Labels: measured on 1.23.2."""
+"""Controls in place of Labels, by the tag of an object on which Labels alone mark nothing (measured on 1.23.2)."""
 _UNSEEN = frozenset({"Cf", "Zs"})
 
 
