@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
 from playwright.sync_api import Page
 
-from labelloop.labelstudio.gateway import Gateway
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, projects
 from sync.intake import taking
-from sync.push.push import push
 
 PICTURES = Path(__file__).parent / "pictures"
 _HEIGHT = 430
@@ -26,18 +24,12 @@ def photograph(page: Page, settings: Settings, spec: LoopSpec, lines: Sequence[b
 
     The first region is selected, because the questions about a region are shown then.
     """
-    with (
-        Database(settings.database_url) as database,
-        closing(Gateway(settings.label_studio_url, settings.label_studio_token)) as gateway,
-    ):
+    with Database(settings.database_url) as database:
         with database.transaction() as conn:
             loops.register(conn, spec)
             taking.take(conn, spec, enumerate(lines, start=1))
-        push(database, gateway, spec, settings)
-        with database.transaction() as conn:
-            project = projects.get(conn, spec.name)
-    assert project is not None
-    page.goto(f"{settings.label_studio_url}/projects/{project.id}/data")
+        project = _pushed(database, spec.name)
+    page.goto(f"{settings.label_studio_url}/projects/{project}/data")
     page.get_by_role("button", name="Label All Tasks").click()
     page.get_by_label("Submit current annotation").wait_for()
     page.wait_for_timeout(6000)
@@ -48,3 +40,16 @@ def photograph(page: Page, settings: Settings, spec: LoopSpec, lines: Sequence[b
     place = why.bounding_box() if why.count() else None
     height = _HEIGHT if place is None else min(place["y"] + 48, 800)
     page.screenshot(path=PICTURES / f"{spec.name}.png", clip={"x": 0, "y": 0, "width": 1280, "height": height})
+
+
+def _pushed(database: Database, loop: str) -> int:
+    """Wait until the worker has pushed all tasks, and return the id of the project."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        with database.transaction() as conn:
+            project = projects.get(conn, loop)
+            states = {row["state"] for row in conn.execute("select state from outputs where loop = %s", (loop,))}
+        if project is not None and "in_review" in states and not states & {"waiting", "pushing"}:
+            return project.id
+        time.sleep(1)
+    raise TimeoutError(f"the outputs of loop {loop!r} are not in Label Studio after two minutes")
