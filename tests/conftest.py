@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
-from tests.support.servers import LabelStudio, a_database
+from tests.support.servers import LabelStudio, a_database, a_postgres
 from tests.support.shared import Shared, wanted
 
 # The time of an example depends more on the machine than on the tested code.
@@ -48,18 +48,14 @@ def pytest_unconfigure(config: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """URL of an administrator who may create databases."""
     given = os.environ.get("LABELLOOP_TEST_POSTGRES")
     if given:
         yield given
         return
-    from console.local.postgres import Postgres
-
-    postgres = Postgres(tmp_path_factory.mktemp("postgres"))
-    with postgres:
+    with a_postgres() as postgres:
         yield postgres.url("postgres")
-    postgres.remove()
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from console.local.label_studio import running
-from console.local.postgres import Postgres
+from tests.support.servers import a_postgres
 
 
 class Shared:
@@ -30,7 +30,7 @@ class Shared:
                 return
         try:
             with (
-                Postgres(self.folder / "postgres") as postgres,
+                a_postgres() as postgres,
                 running(self.folder / "label-studio", postgres_url=postgres.url("postgres")) as server,
             ):
                 where = {"url": server.url, "postgres": postgres.url("postgres")}
