@@ -20,7 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
 from tests.support.servers import LabelStudio, a_database, a_postgres
-from tests.support.shared import Shared, wanted
+from tests.support.shared import Shared, ask_for, wanted
 
 # The time of an example depends more on the machine than on the tested code.
 hypothesis_settings.register_profile("labelloop", deadline=None)
@@ -33,6 +33,21 @@ def _no_up_of_ours_is_the_users_last(tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+FOLDERS = ("end_to_end", "label_studio", "postgres", "unit")
+"""Long files come first. A parallel run ends with many short ones, so no process waits long for another."""
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(tests).parts[0]))
+    shared = getattr(config, "workerinput", {}).get("shared")
+    if shared is None or os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
+        return
+    if any("label_studio" in getattr(item, "fixturenames", ()) for item in items):
+        ask_for(Path(shared))  # it is up when the first test needs it
 
 
 def pytest_configure_node(node: Any) -> None:

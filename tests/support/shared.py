@@ -45,9 +45,14 @@ class Shared:
         self._temporary.cleanup()
 
 
+def ask_for(folder: Path) -> None:
+    """In a worker: have the controller start the server, without waiting for it."""
+    (folder / "wanted").touch()
+
+
 def wanted(folder: Path) -> dict[str, str]:
     """In a worker: url, token, email and password, and the Postgres that it is on, as soon as the server is up."""
-    (folder / "wanted").touch()
+    ask_for(folder)
     while not (folder / "account").exists():
         time.sleep(0.2)
     said: dict[str, str] = json.loads((folder / "account").read_text())
