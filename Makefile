@@ -61,7 +61,7 @@ lint: .venv/.ready  ## style, types and import floors
 	.venv/bin/lint-imports
 
 test: setup lint  ## all tests, on a real Label Studio and a real Postgres
-	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(RUN) pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 coverage: .venv/.ready  ## measure which lines the tests run, by default the unit tests; ARGS=tests/postgres for others
 	$(UV) pip install -q --python .venv --target build/coverage-tool coverage

@@ -19,8 +19,8 @@ from psycopg.conninfo import conninfo_to_dict
 
 from labelloop.store.database import Database
 from labelloop.store.migrate import migrate
-from tests.support.servers import LabelStudio, a_database
-from tests.support.shared import Shared, wanted
+from tests.support.servers import LabelStudio, a_database, a_postgres
+from tests.support.shared import Shared, ask_for, wanted
 
 # The time of an example depends more on the machine than on the tested code.
 hypothesis_settings.register_profile("labelloop", deadline=None)
@@ -33,6 +33,21 @@ def _no_up_of_ours_is_the_users_last(tmp_path_factory: pytest.TempPathFactory) -
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+FOLDERS = ("end_to_end", "label_studio", "postgres", "unit")
+"""Long files come first. A parallel run ends with many short ones, so no process waits long for another."""
+
+
+@pytest.hookimpl(trylast=True)  # after -k and -m have chosen
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    items.sort(key=lambda item: FOLDERS.index(item.path.relative_to(tests).parts[0]))
+    shared = getattr(config, "workerinput", {}).get("shared")
+    if shared is None or os.environ.get("LABELLOOP_TEST_LABEL_STUDIO"):
+        return
+    if any("label_studio" in getattr(item, "fixturenames", ()) for item in items):
+        ask_for(Path(shared))  # it is up when the first test needs it
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -48,18 +63,14 @@ def pytest_unconfigure(config: Any) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """URL of an administrator who may create databases."""
     given = os.environ.get("LABELLOOP_TEST_POSTGRES")
     if given:
         yield given
         return
-    from console.local.postgres import Postgres
-
-    postgres = Postgres(tmp_path_factory.mktemp("postgres"))
-    with postgres:
+    with a_postgres() as postgres:
         yield postgres.url("postgres")
-    postgres.remove()
 
 
 @pytest.fixture(scope="session")

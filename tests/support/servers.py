@@ -1,15 +1,27 @@
-"""The real servers of the tests: Label Studio with its administrator, and a database for the length of a `with`."""
+"""The real servers of the tests: Label Studio with its administrator, Postgres, and a database for a `with`."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
 import psycopg
 from psycopg import sql
+
+from console.local.postgres import Postgres
+
+MEMORY = Path("/dev/shm")
+MEMORY_FREE = 2 * 2**30
+"""Bytes that must be free in memory for the files of a Postgres to be there. A container often has 64 MB."""
+WAL = "256MB"
+"""Size of the write-ahead log that starts a checkpoint, which gives the memory back; the default is 1 GB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +40,24 @@ class LabelStudio:
         asked = httpx.get(f"{self.url}/api/invite", headers={"Authorization": f"Token {self.token}"}, timeout=60)
         session = sign_up(self.url, asked.raise_for_status().json()["invite_url"], email, "password-of-a-test")
         return session.get("/api/current-user/token").raise_for_status().json()["token"], session
+
+
+@contextmanager
+def a_postgres() -> Iterator[Postgres]:
+    """Run a server for the length of a `with`, its files in memory if there is room.
+
+    Each test gets a new database, and a database is 300 new files. On a disk, those take longer than most tests.
+    """
+    in_memory = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_FREE
+    with tempfile.TemporaryDirectory(prefix="labelloop-tests-", dir=MEMORY if in_memory else None) as folder:
+        os.chmod(folder, 0o711)
+        postgres = Postgres(Path(folder) / "postgres")
+        with postgres:
+            with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+                admin.execute(f"alter system set max_wal_size = '{WAL}'")
+                admin.execute("select pg_reload_conf()")
+            yield postgres
+        postgres.remove()
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from console.local.label_studio import running
-from console.local.postgres import Postgres
+from tests.support.servers import a_postgres
 
 
 class Shared:
@@ -30,7 +30,7 @@ class Shared:
                 return
         try:
             with (
-                Postgres(self.folder / "postgres") as postgres,
+                a_postgres() as postgres,
                 running(self.folder / "label-studio", postgres_url=postgres.url("postgres")) as server,
             ):
                 where = {"url": server.url, "postgres": postgres.url("postgres")}
@@ -45,9 +45,14 @@ class Shared:
         self._temporary.cleanup()
 
 
+def ask_for(folder: Path) -> None:
+    """In a worker: have the controller start the server, without waiting for it."""
+    (folder / "wanted").touch()
+
+
 def wanted(folder: Path) -> dict[str, str]:
     """In a worker: url, token, email and password, and the Postgres that it is on, as soon as the server is up."""
-    (folder / "wanted").touch()
+    ask_for(folder)
     while not (folder / "account").exists():
         time.sleep(0.2)
     said: dict[str, str] = json.loads((folder / "account").read_text())

@@ -6,6 +6,7 @@ make. If it deletes two at once, its counts stay wrong until a restart.
 
 from __future__ import annotations
 
+import json
 import time
 import uuid
 from collections import Counter
@@ -104,16 +105,20 @@ class SyncLoop:
     # -- Label Studio's, over plain HTTP -------------------------------------------------------------------------------
 
     def tasks(self) -> list[Row]:
-        """Every task with its predictions and annotations."""
-        answer = self.web.get("/api/tasks/", params={"project": self.project_id, "fields": "all", "page_size": 10_000})
-        return list(answer.raise_for_status().json()["tasks"])
+        """Every task with its predictions and annotations. Label Studio takes 20 ms a task for it."""
+        return self._listed()
 
     def tasks_an_output(self) -> list[int]:
         """Number of tasks of each output that has any."""
         return list(Counter(task["data"]["labelloop_output"] for task in self.tasks()).values())
 
     def task_of(self, key: str) -> Row:
-        return next(task for task in self.tasks() if task["data"]["labelloop_key"] == key)
+        same = {"filter": "filter:tasks:data.labelloop_key", "operator": "equal", "type": "String", "value": key}
+        return self._listed(query=json.dumps({"filters": {"conjunction": "and", "items": [same]}}))[0]
+
+    def _listed(self, **only: str) -> list[Row]:
+        params: dict[str, Any] = {"project": self.project_id, "fields": "all", "page_size": 10_000, **only}
+        return list(self.web.get("/api/tasks/", params=params).raise_for_status().json()["tasks"])
 
     def annotate(
         self, task_id: TaskId, label: str, *, web: httpx.Client | None = None, skip: bool = False

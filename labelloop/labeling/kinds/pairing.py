@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 Places = tuple[int, int]
 """Places of a region in one answer and of a region in the other."""
@@ -37,6 +36,8 @@ def assigned(similar: Mapping[Places, float]) -> list[Pair]:
 
 
 def _assigned(places: Sequence[Places], similar: Mapping[Places, float]) -> Iterator[Pair]:
+    from scipy.optimize import linear_sum_assignment  # 40 MB, which the services do not need at their start
+
     ones, others = (sorted(set(some)) for some in zip(*places, strict=True))
     row, column = ({place: at for at, place in enumerate(some)} for some in (ones, others))
     table = np.zeros((len(ones), len(others)))

@@ -61,6 +61,7 @@ def broken(value: Any, path: tuple[Any, ...], by: Any) -> Any:
     return whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @given(data=st.data())
 def test_a_payload_that_is_broken_anywhere_is_read_or_refused(name: str, data: st.DataObject) -> None:

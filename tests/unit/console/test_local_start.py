@@ -96,7 +96,8 @@ def test_a_child_that_cannot_stay_up_is_an_error_with_the_end_of_its_log(supervi
 def test_a_child_that_ignores_the_polite_signal_is_killed_with_its_own_children(
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("console.local.supervisor.GRACE_S", 0.5)
+    for module in ("supervisor", "leftovers"):
+        monkeypatch.setattr(f"console.local.{module}.GRACE_S", 0.5)
     stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
     sleep = f"{stubborn}; time.sleep(600)"
     supervisor.add(

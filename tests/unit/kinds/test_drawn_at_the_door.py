@@ -121,6 +121,7 @@ _JSON = st.recursive(
 _KEYS = ("start", "end", "startOffset", "endOffset", "globalOffsets", "ranges", "sequence", "labels", "channel", "text")
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.data(), st.sampled_from(sorted(FORMS)))
 def test_whatever_is_posted_as_a_result_is_an_answer_or_has_a_reason(data: st.DataObject, name: str) -> None:

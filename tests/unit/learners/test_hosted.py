@@ -39,6 +39,7 @@ def test_each_line_is_taught_in_its_other_way_too(lines: dict[str, Line]) -> Non
     assert learner.estimator["version"] == "taught 12"
 
 
+@pytest.mark.slow
 def test_its_version_serves_from_the_file_alone_and_versions_differ(line: Line, tmp_path: Path) -> None:
     data, labels = tickets()
     swapped = [NAMES[(NAMES.index(label) + 1) % 3] for label in labels]
@@ -63,6 +64,7 @@ def test_an_item_is_judged_alike_alone_and_among_others(line: Line) -> None:
     assert len(learner.predict([])) == 0
 
 
+@pytest.mark.slow
 def test_fitting_again_forgets_what_was_learned_before(line: Line) -> None:
     data, labels = tickets()
     learner = line.fitted()

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,7 @@ def sent(outputs: list[Output], spec: LoopSpec) -> list[bool]:
     return [place(one, spec).lane != Lane.PASS for one in outputs]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(RULES, BOUNDS, OUTPUTS, SHARES, SHARES, SHARES, SHARES)
 def test_a_stricter_rule_never_sends_fewer(

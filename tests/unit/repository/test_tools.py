@@ -83,6 +83,7 @@ def test_a_tree_with_changes_is_refused(tree: Path) -> None:
         check_can_be_cut(tree, "0.2.0")
 
 
+@pytest.mark.slow
 def test_a_wheel_whose_test_fails_leaves_all_as_it_was(tree: Path) -> None:
     tests = tree / "tests/end_to_end"
     tests.mkdir(parents=True)

@@ -9,6 +9,7 @@ from itertools import product
 from uuid import UUID, uuid5
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,6 +59,7 @@ def test_words_name_what_is_used_up() -> None:
     assert many.words().endswith("per_source s4 and 4 more")
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_error_rate_holds_the_truth_under_a_budget() -> None:
     """1,000 outputs on four days, 50 tasks a day, and what the budget kept out of the rule lane passes each night."""
     spec = parse(
