@@ -14,7 +14,6 @@ Many pairs are measured at once: an array holds the edges of all pairs, and anot
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +24,8 @@ Numbers = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 MOST_EXACT = 500
 LINES = 2_000
-_CELLS = 250_000
-"""Largest number of pairs of edges that are worked on at a time."""
+MOST_TOGETHER = 5_000
+"""Largest number of edges of pairs that are worked on at a time; a pair with more is alone."""
 
 
 class Areas(NamedTuple):
@@ -58,18 +57,7 @@ def areas(one: Outline, other: Outline) -> Areas:
 def areas_of(pairs: Sequence[tuple[Outline, Outline]]) -> list[Areas]:
     """Return the areas of the two outlines of each pair, and of what they share."""
     edges = [(_edges(one), _edges(other)) for one, other in pairs]
-    return [areas for some in _chunks(edges) for areas in _swept(edges[some], pairs[some])]
-
-
-def area(outline: Outline) -> float:
-    """Return the area of one outline. It is kept for the next call, as each region is compared with many others."""
-    return _area(outline.tobytes())
-
-
-@lru_cache(maxsize=10_000)
-def _area(content: bytes) -> float:
-    outline = np.frombuffer(content).reshape(-1, 2)
-    return areas(outline, outline[:1]).one
+    return [found for some in _chunks(edges) for found in _swept(edges[some])]
 
 
 def crossings(outline: Outline, heights: Numbers) -> tuple[Places, Numbers]:
@@ -81,29 +69,27 @@ def crossings(outline: Outline, heights: Numbers) -> tuple[Places, Numbers]:
 
 def _edges(outline: Outline) -> Numbers:
     """Return the edges as rows x1, y1, x2, y2, without the horizontal ones."""
-    edges = np.concatenate([outline, np.roll(outline, -1, axis=0)], axis=1)
+    edges = np.concatenate([outline, np.concatenate([outline[1:], outline[:1]])], axis=1)
     return np.asarray(edges[edges[:, 1] != edges[:, 3]])
 
 
 def _chunks(edges: Sequence[tuple[Numbers, Numbers]]) -> Iterator[slice]:
-    """Yield slices of the pairs: those of at most _CELLS pairs of edges, or one pair that is measured on lines."""
-    start = cells = 0
+    """Yield slices of the pairs: several with at most MOST_TOGETHER edges, or one pair."""
+    start = total = 0
     for i, (one, other) in enumerate(edges):
-        large = len(one) + len(other) > MOST_EXACT
-        more = _CELLS if large else (len(one) + len(other)) ** 2
-        if start < i and cells + more > _CELLS:
+        total += len(one) + len(other)
+        if start < i and total > MOST_TOGETHER:
             yield slice(start, i)
-            start, cells = i, 0
-        cells += more
+            start, total = i, len(one) + len(other)
     if start < len(edges):
         yield slice(start, len(edges))
 
 
-def _swept(edges: Sequence[tuple[Numbers, Numbers]], pairs: Sequence[tuple[Outline, Outline]]) -> list[Areas]:
+def _swept(edges: Sequence[tuple[Numbers, Numbers]]) -> list[Areas]:
     flat = np.concatenate([some for pair in edges for some in pair])
     counts = np.array([len(some) for pair in edges for some in pair])
     owner = np.repeat(np.arange(len(counts)), counts)
-    bands = _lines(flat) if len(edges) == 1 and len(flat) > MOST_EXACT else _bands(flat, owner, counts, pairs)
+    bands = _lines(flat) if len(edges) == 1 and len(flat) > MOST_EXACT else _bands(flat, owner // 2)
     edge, band = _spread(bands.first, bands.last)
     places = _at(flat[edge], bands.middles[band])
     order = np.lexsort((places, band))
@@ -146,11 +132,11 @@ def _lines(edges: Numbers) -> Bands:
     return Bands(np.diff(cuts), middles, np.zeros(LINES, dtype=np.int64), *_between(edges, middles))
 
 
-def _bands(edges: Numbers, owner: Places, counts: Places, pairs: Sequence[tuple[Outline, Outline]]) -> Bands:
-    own = [_own_meetings(outline.tobytes()) for pair in pairs for outline in pair]
-    meetings, met = _meetings(edges, counts)
-    heights = np.concatenate([edges[:, 1], edges[:, 3], *own, meetings])
-    pair = np.concatenate([owner // 2, owner // 2, np.repeat(np.arange(len(own)) // 2, list(map(len, own))), met])
+def _bands(edges: Numbers, owner: Places) -> Bands:
+    """`owner`: the pair of each edge."""
+    meetings, met = _meetings(edges, owner)
+    heights = np.concatenate([edges[:, 1], edges[:, 3], meetings])
+    pair = np.concatenate([owner, owner, met])
     order = np.lexsort((heights, pair))
     heights, pair = heights[order], pair[order]
     is_new = np.ones(len(order), dtype=bool)
@@ -162,36 +148,25 @@ def _bands(edges: Numbers, owner: Places, counts: Places, pairs: Sequence[tuple[
     return Bands(np.diff(cuts), (cuts[1:] + cuts[:-1]) / 2, pair[is_new], *ends)
 
 
-@lru_cache(maxsize=10_000)
-def _own_meetings(content: bytes) -> Numbers:
-    """Return the heights at which an outline crosses itself."""
-    edges = _edges(np.frombuffer(content).reshape(-1, 2))
-    one, other = np.triu_indices(len(edges), 1)
-    return _crossed(edges[one], edges[other])[0]
-
-
-def _meetings(edges: Numbers, counts: Places) -> tuple[Numbers, Places]:
-    """Return the heights at which the two outlines of a pair cross, and the pairs. `counts`: edges of each outline."""
-    starts = np.cumsum(counts) - counts
-    _, place = _spread(np.zeros(len(counts) // 2, dtype=np.int64), counts[::2] * counts[1::2])
-    pair = np.repeat(np.arange(len(counts) // 2), counts[::2] * counts[1::2])
-    one, other = np.divmod(place, counts[1::2][pair])
-    heights, where = _crossed(edges[starts[::2][pair] + one], edges[starts[1::2][pair] + other])
-    return heights, pair[where]
-
-
-def _crossed(ones: Numbers, others: Numbers) -> tuple[Numbers, Places]:
-    """Return the heights at which an edge crosses the other one in the same row, and the rows."""
-    where = np.flatnonzero(
-        (np.minimum(ones[:, 1], ones[:, 3]) < np.maximum(others[:, 1], others[:, 3]))
-        & (np.minimum(others[:, 1], others[:, 3]) < np.maximum(ones[:, 1], ones[:, 3]))
-    )
-    ones, others = ones[where], others[where]
-    start, way, its_way = ones[:, :2], ones[:, 2:] - ones[:, :2], others[:, 2:] - others[:, :2]
-    between = others[:, :2] - start
+def _meetings(edges: Numbers, owner: Places) -> tuple[Numbers, Places]:
+    """Return the heights at which two edges of a pair cross, and the pairs."""
+    one, other = _level(edges, owner)
+    start, way, its_way = edges[one, :2], edges[one, 2:] - edges[one, :2], edges[other, 2:] - edges[other, :2]
+    between = edges[other, :2] - start
     turn = way[:, 0] * its_way[:, 1] - way[:, 1] * its_way[:, 0]
     with np.errstate(divide="ignore", invalid="ignore"):
         along = (between[:, 0] * its_way[:, 1] - between[:, 1] * its_way[:, 0]) / turn
         its_along = (between[:, 0] * way[:, 1] - between[:, 1] * way[:, 0]) / turn
     inside = (along > 0) & (along < 1) & (its_along > 0) & (its_along < 1)
-    return np.asarray((start[:, 1] + along * way[:, 1])[inside]), where[inside]
+    return np.asarray((start[:, 1] + along * way[:, 1])[inside]), owner[one[inside]]
+
+
+def _level(edges: Numbers, owner: Places) -> tuple[Places, Places]:
+    """Return each two edges of a pair that reach a common height: no others cross."""
+    ends = np.sort(edges[:, [1, 3]], axis=1)
+    order = np.lexsort((ends.T.ravel(), np.tile(owner, 2)))
+    is_start = order < len(edges)
+    begun = np.empty(len(order), dtype=np.int64)
+    begun[order] = np.cumsum(is_start)  # edges that begin up to this end, from the first pair on
+    one, place = _spread(begun[: len(edges)], begun[len(edges) :])
+    return one, order[is_start][place]

@@ -55,7 +55,7 @@ def table(ones: Sequence[Region], others: Sequence[Region], least: float) -> Arr
     A similarity below `least` may be given as 0. Regions of different pages or images have 0.
     """
     found = np.zeros((len(ones), len(others)))
-    one, other = (np.array([_extent(region) for region in regions]) for regions in (ones, others))
+    one, other = (_extents(regions) for regions in (ones, others))
     straight = np.logical_and.outer(*(np.array([_is_plain_box(r) for r in regions]) for regions in (ones, others)))
     with np.errstate(invalid="ignore"):
         most = _most(one, other)
@@ -186,19 +186,29 @@ def _is_line(region: Region) -> bool:
     return "line" in region
 
 
+def _extents(regions: Sequence[Region]) -> Array:
+    """Return the extent of each region. Shape (n_regions, 5)."""
+    drawn = {i: outline_of(region) for i, region in enumerate(regions) if _has_outline(region)}
+    areas = outlines.areas_of([(outline, outline[:1]) for outline in drawn.values()])
+    found = np.array([_extent(region) for region in regions])
+    for (i, outline), area in zip(drawn.items(), areas, strict=True):
+        found[i] = *outline.min(axis=0), *outline.max(axis=0), area.one
+    return found
+
+
+def _has_outline(region: Region) -> bool:
+    return not (_is_plain_box(region) or _is_point(region) or _is_line(region) or "mask" in region)
+
+
 def _extent(region: Region) -> Extent:
     if _is_plain_box(region):
         x, y, width, height = region["box"]
         right, bottom = x + width, y + height
         return Extent(x, y, right, bottom, (right - x) * (bottom - y))  # as the shared part is measured: 1 for the same
-    if _is_point(region) or _is_line(region):
-        return NO_EXTENT
     if "mask" in region:
         mask = _mask(region)
         return Extent(*masks.box_of(mask), area=masks.pixels_of(mask) / (mask.width * mask.height) * 1e4)
-    outline = outline_of(region)
-    left, top, right, bottom = (float(n) for n in (*outline.min(axis=0), *outline.max(axis=0)))
-    return Extent(left, top, right, bottom, outlines.area(outline))
+    return NO_EXTENT
 
 
 def _most(one: Array, other: Array) -> Array:
