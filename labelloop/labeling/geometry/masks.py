@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from labelloop.labeling.geometry.outlines import NOWHERE, Outline, crossings
+from labelloop.labeling.geometry.outlines import Outline, crossings
 
 MOST_PIXELS = 1 << 28
 """Largest number of pixels of a mask: more fit into no canvas of a browser."""
@@ -146,7 +146,6 @@ def of_array(pixels: npt.NDArray[np.bool_]) -> Mask:
 
 def of_outline(outline: Outline, width: int, height: int) -> Mask:
     """Return the pixels whose centres are inside an outline (in percent of the image)."""
-    found = crossings(outline, (np.arange(height) + 0.5) * 100 / height)
+    rows, found = crossings(outline, (np.arange(height) + 0.5) * 100 / height)
     columns = np.clip(np.ceil(found * width / 100 - 0.5), 0, width).astype(np.int64)
-    places = columns + np.arange(height)[:, None] * width
-    return of_changes(width, height, places[found < NOWHERE])
+    return of_changes(width, height, columns + rows * width)

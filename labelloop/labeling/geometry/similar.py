@@ -55,14 +55,14 @@ def table(ones: Sequence[Region], others: Sequence[Region], least: float) -> Arr
     A similarity below `least` may be given as 0. Regions of different pages or images have 0.
     """
     found = np.zeros((len(ones), len(others)))
-    one, other = (np.array([_extent(region) for region in regions]) for regions in (ones, others))
+    one, other = (_extents(regions) for regions in (ones, others))
     straight = np.logical_and.outer(*(np.array([_is_plain_box(r) for r in regions]) for regions in (ones, others)))
     with np.errstate(invalid="ignore"):
         most = _most(one, other)
         exact = straight & (most >= least)
         found[exact] = most[exact]  # two such boxes share all of what their extents share
-        for i, j in np.argwhere(~straight & (most >= least)):
-            found[i, j] = _overlap(ones[i], others[j])
+        rows, columns = np.nonzero(~straight & (most >= least))
+        found[rows, columns] = _overlaps([ones[i] for i in rows], [others[j] for j in columns])
     for similarity, is_such in ((_near_points, _is_point), (_near_lines, _is_line)):
         rows, columns = ([i for i, region in enumerate(regions) if is_such(region)] for regions in (ones, others))
         if rows and columns:
@@ -109,9 +109,7 @@ def _medians(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def _medoid(regions: Sequence[Region]) -> Region:
-    above = np.zeros((len(regions), len(regions)))
-    for i in range(len(regions) - 1):
-        above[i, i + 1 :] = table(regions[i : i + 1], regions[i + 1 :], 0.0)[0]
+    above = np.triu(table(regions, regions, 0.0), 1)  # one half: the other one may differ by rounding
     return regions[int(np.argmax(above.sum(axis=0) + above.sum(axis=1)))]
 
 
@@ -188,18 +186,29 @@ def _is_line(region: Region) -> bool:
     return "line" in region
 
 
+def _extents(regions: Sequence[Region]) -> Array:
+    """Return the extent of each region. Shape (n_regions, 5)."""
+    drawn = {i: outline_of(region) for i, region in enumerate(regions) if _has_outline(region)}
+    areas = outlines.areas_of([(outline, outline[:1]) for outline in drawn.values()])
+    found = np.array([_extent(region) for region in regions])
+    for (i, outline), area in zip(drawn.items(), areas, strict=True):
+        found[i] = *outline.min(axis=0), *outline.max(axis=0), area.one
+    return found
+
+
+def _has_outline(region: Region) -> bool:
+    return not (_is_plain_box(region) or _is_point(region) or _is_line(region) or "mask" in region)
+
+
 def _extent(region: Region) -> Extent:
     if _is_plain_box(region):
         x, y, width, height = region["box"]
-        return Extent(x, y, x + width, y + height, width * height)
-    if _is_point(region) or _is_line(region):
-        return NO_EXTENT
+        right, bottom = x + width, y + height
+        return Extent(x, y, right, bottom, (right - x) * (bottom - y))  # as the shared part is measured: 1 for the same
     if "mask" in region:
         mask = _mask(region)
         return Extent(*masks.box_of(mask), area=masks.pixels_of(mask) / (mask.width * mask.height) * 1e4)
-    outline = outline_of(region)
-    left, top, right, bottom = (float(n) for n in (*outline.min(axis=0), *outline.max(axis=0)))
-    return Extent(left, top, right, bottom, outlines.area(outline))
+    return NO_EXTENT
 
 
 def _most(one: Array, other: Array) -> Array:
@@ -212,15 +221,22 @@ def _most(one: Array, other: Array) -> Array:
     return np.asarray(both / (area + area_ - both))
 
 
-def _overlap(one: Region, other: Region) -> float:
-    """Return the intersection over union of two regions with an area."""
-    if "mask" in one or "mask" in other:
-        size = (one.get("mask") or other["mask"])[:2]
-        both = (one, other)
-        pair = [_mask(r) if "mask" in r else masks.of_outline(outline_of(r), *size) for r in both]
-        return masks.overlap(*pair)
-    found = outlines.areas(outline_of(one), outline_of(other))
-    return found.both / (found.one + found.other - found.both)
+def _overlaps(ones: Sequence[Region], others: Sequence[Region]) -> list[float]:
+    """Return the intersection over union of each two regions with an area."""
+    found = [1.0] * len(ones)
+    pairs = [i for i, (one, other) in enumerate(zip(ones, others, strict=True)) if one != other]
+    drawn = [i for i in pairs if "mask" not in ones[i] and "mask" not in others[i]]
+    for i in sorted(set(pairs) - set(drawn)):
+        size = (ones[i].get("mask") or others[i]["mask"])[:2]
+        one, other = (
+            _mask(region) if "mask" in region else masks.of_outline(outline_of(region), *size)
+            for region in (ones[i], others[i])
+        )
+        found[i] = masks.overlap(one, other)
+    areas = outlines.areas_of([(outline_of(ones[i]), outline_of(others[i])) for i in drawn])
+    for i, (area, its_area, both) in zip(drawn, areas, strict=True):
+        found[i] = both / (area + its_area - both)
+    return found
 
 
 def _falling(distances: Array) -> Array:

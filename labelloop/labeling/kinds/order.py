@@ -19,8 +19,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cmp_to_key
-from itertools import combinations
-from typing import Any
+from itertools import chain, combinations, groupby, pairwise
+from typing import Any, NamedTuple
 
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds.reading import json_of
@@ -108,41 +108,91 @@ def _placed(people: Sequence[Lists]) -> dict[str, str] | None:
 
 def _ordered(ids: Sequence[str], lists: Sequence[Sequence[str]]) -> list[str] | None:
     """Return the items by Borda's count; None for a tie."""
-    places = [{one: place for place, one in enumerate(given)} for given in lists]
-    before: Counter[tuple[str, str]] = Counter()
-    for place in places:
-        for one, other in combinations([one for one in ids if one in place], 2):
-            before[(one, other) if place[one] < place[other] else (other, one)] += 1
-    points = {one: sum(before[one, other] for other in ids) for one in ids}
+    points = dict.fromkeys(ids, 0)
+    places = []
+    for given in lists:
+        ranked = [one for one in given if one in points]
+        places.append({one: place for place, one in enumerate(ranked)})
+        for place, one in enumerate(ranked):
+            points[one] += len(ranked) - 1 - place
 
-    def compare(one: str, other: str) -> int:
-        by_points = points[other] - points[one]
-        return by_points or before[other, one] - before[one, other]
+    def lead(one: str, other: str) -> int:
+        """Return how many more people put the first one before the other than the other way round."""
+        there = [place for place in places if one in place and other in place]
+        return 2 * sum(place[one] < place[other] for place in there) - len(there)
 
-    ordered = sorted(ids, key=cmp_to_key(compare))
-    # Equal points may also go round in a circle, which a sort does not see.
-    equal = [
-        (one, other)
-        for place, one in enumerate(ordered)
-        for other in ordered[place + 1 :]
-        if points[one] == points[other]
-    ]
-    return None if any(before[one, other] <= before[other, one] for one, other in equal) else ordered
+    found: list[str] = []
+    for _, group in groupby(sorted(ids, key=lambda one: (-points[one], one)), key=points.__getitem__):
+        equal = sorted(group, key=cmp_to_key(lambda one, other: lead(other, one)))
+        # Equal points may also go round in a circle, which a sort does not see. A tie is mostly between two neighbours.
+        if any(lead(*two) <= 0 for two in chain(pairwise(equal), combinations(equal, 2))):
+            return None
+        found += equal
+    return found
 
 
 def score(control: ControlTag, answer: str, predicted: str) -> float:
-    one, other = _stated(read(control, answer)), _stated(read(control, predicted))
-    return 2 * len(one & other) / (len(one) + len(other)) if one or other else 1.0
+    one, other = read(control, answer), read(control, predicted)
+    same = sum(pairs.same for pairs in _common(one, other) if pairs.is_one_bucket)
+    if _names_places(one) and _names_places(other):
+        same += len(_places(one).items() & _places(other).items())
+    stated = _stated(one) + _stated(other)
+    return 2 * same / stated if stated else 1.0
 
 
-def _stated(lists: Lists) -> frozenset[tuple[str, str, str]]:
-    """Return what an answer states: (first, second, bucket) for two items, ("", item, bucket) for one in a bucket.
+def _stated(lists: Lists) -> int:
+    """Return the number of statements: which of two items comes first, and which bucket an item is in."""
+    items = sum(map(len, lists.values())) if _names_places(lists) else 0
+    return items + sum(len(ids) * (len(ids) - 1) // 2 for ids in lists.values())
 
-    The only item of an order states that it is there.
-    """
-    found = {(a, b, name) for name, ids in lists.items() for a, b in combinations(ids, 2)}
-    alone = not any(name for name in lists) and sum(map(len, lists.values())) > 1
-    return frozenset(found if alone else found | {("", one, name) for name, ids in lists.items() for one in ids})
+
+def _names_places(lists: Lists) -> bool:
+    """Whether an answer states where each item is: in a bucket. The only item of an order states that it is there."""
+    return any(lists) or sum(map(len, lists.values())) <= 1
+
+
+def _places(lists: Lists) -> dict[str, str]:
+    return {one: name for name, ids in lists.items() for one in ids}
+
+
+class Pairs(NamedTuple):
+    """Two items each that are in one list of both answers."""
+
+    is_one_bucket: bool
+    same: int
+    """How many are in the same order in both."""
+    reverse: int
+
+
+def _common(one: Lists, other: Lists) -> list[Pairs]:
+    """Return the pairs of items of each list of the one and each list of the other answer."""
+    there = {item: (name, place) for name, ids in other.items() for place, item in enumerate(ids)}
+    found = []
+    for name, ids in one.items():
+        places: dict[str, list[int]] = {}
+        for bucket, place in (there[item] for item in ids if item in there):
+            places.setdefault(bucket, []).append(place)
+        for bucket, common in places.items():
+            reverse = _inversions(common)
+            found.append(Pairs(bucket == name, len(common) * (len(common) - 1) // 2 - reverse, reverse))
+    return found
+
+
+def _inversions(numbers: list[int]) -> int:
+    """Return how many pairs of these different numbers are in falling order, while they are sorted by merging."""
+    found, width = 0, 1
+    while width < len(numbers):
+        merged: list[int] = []
+        for start in range(0, len(numbers), 2 * width):
+            left, right = numbers[start : start + width], numbers[start + width : start + 2 * width]
+            done = 0
+            for number in right:
+                while done < len(left) and left[done] < number:
+                    done += 1
+                found += len(left) - done
+            merged += sorted(left + right)
+        numbers, width = merged, 2 * width
+    return found
 
 
 def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, float]:
@@ -151,14 +201,13 @@ def measures(control: ControlTag, answer: str, predicted: str) -> Mapping[str, f
     With buckets also `same_bucket`, the share of the items in the same bucket among those that are in one in either.
     """
     one, other = read(control, answer), read(control, predicted)
-    pairs = [{(a, b) for ids in lists.values() for a, b in combinations(ids, 2)} for lists in (one, other)]
-    same = len(pairs[0] & pairs[1])
-    reverse = len(pairs[0] & {(b, a) for a, b in pairs[1]})
+    common = _common(one, other)
+    same, reverse = sum(pairs.same for pairs in common), sum(pairs.reverse for pairs in common)
     found = {"tau": (same - reverse) / (same + reverse)} if same + reverse else {}
     if control.buckets:
-        first, second = ({(one, name) for name, ids in lists.items() for one in ids} for lists in (one, other))
-        items = {one for one, _ in first | second}
-        found["same_bucket"] = len(first & second) / len(items) if items else 1.0
+        first, second = _places(one), _places(other)
+        items = first.keys() | second.keys()
+        found["same_bucket"] = len(first.items() & second.items()) / len(items) if items else 1.0
     return found
 
 
@@ -174,8 +223,8 @@ def fits(control: ControlTag, answer: str, data: Mapping[str, Any]) -> None:
     there = ids_in(control, data)
     if there is None:
         return
-    given = [one for ids in read(control, answer).values() for one in ids]
-    if unknown := [one for one in given if one not in there]:
+    given, known = _places(read(control, answer)), set(there)
+    if unknown := [one for one in given if one not in known]:
         raise ValueError(f"no item {unknown[0][:40]!r} in data.{control.data_field}; there are: {_some(there)}")
     if missing := [one for one in there if one not in given]:
         if not control.buckets:

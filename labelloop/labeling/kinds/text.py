@@ -18,6 +18,7 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 from labelloop.labeling.controls import ControlTag
@@ -45,13 +46,42 @@ def agreed(control: ControlTag, answers: Sequence[str], tolerance: float | None)
     counts = Counter(answers)
     (text, most), *others = counts.most_common(2)
     if most == 1 or (others and others[0][1] == most):
-        near = {(one, other): similarity(one, other) for one in counts for other in counts if one <= other}
-        sums = {one: sum(n * near[min(one, other), max(one, other)] for other, n in counts.items()) for one in counts}
-        text = max(counts, key=lambda one: (round(sums[one], 9), len(one), one))
-    similarities = [similarity(text, one) for one in answers]
-    if 2 * sum(one >= CLOSE for one in similarities) <= len(answers):
+        found = _medoid(counts)
+        if found is None:
+            return None, 0.0
+        text = found
+    similarities = {one: similarity(text, one) for one in counts}
+    if not _is_close_to_most(similarities, counts):
         return None, 0.0
-    return text, sum(similarities)
+    return text, sum(similarities[one] for one in answers)
+
+
+def _medoid(counts: Mapping[str, int]) -> str | None:
+    """Return the text with the largest sum of similarities to all texts; None if no text is CLOSE to most.
+
+    The similarity of two texts that are not CLOSE takes longest. It is computed only where the medoid depends on it.
+    """
+    near = {one: {one: 1.0} for one in counts}
+    for one, other in combinations(counts, 2):
+        found = similarity(one, other, CLOSE)
+        if found >= CLOSE:
+            near[one][other] = near[other][one] = found
+    if not any(_is_close_to_most(near[one], counts) for one in counts):
+        return None
+    least = {one: sum(counts[other] * found for other, found in near[one].items()) for one in counts}
+    far = {one: sum(n for other, n in counts.items() if other not in near[one]) for one in counts}
+    first = max(least.values()) - 1e-6  # less than a difference that is rounded away below
+    for one in [one for one in counts if least[one] + CLOSE * far[one] > first]:
+        for other in counts:
+            if other not in near[one]:
+                near[one][other] = near[other][one] = similarity(one, other)
+    sums = {one: sum(counts[other] * near[one].get(other, 0.0) for other in counts) for one in counts}
+    return max(counts, key=lambda one: (round(sums[one], 9), len(one), one))
+
+
+def _is_close_to_most(similarities: Mapping[str, float], counts: Mapping[str, int]) -> bool:
+    close = sum(counts[one] for one, found in similarities.items() if found >= CLOSE)
+    return 2 * close > sum(counts.values())
 
 
 def score(control: ControlTag, answer: str, predicted: str) -> float:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy import typing as npt
@@ -34,6 +34,8 @@ TINY = 10**-DIGITS
 MOST_FRAMES = 10_000_000
 """Largest number of a frame: more than four days at 25 frames a second."""
 MOST_COMPARED = 2_000
+PIECES = 64
+"""Pieces of time in which two tracks are first compared by the space that each of them takes."""
 Boxes = npt.NDArray[np.float64]
 
 
@@ -120,6 +122,71 @@ def boxes_at(track: Region, frames: npt.NDArray[np.int64]) -> Boxes:
     return found
 
 
+def _table(ones: Sequence[Region], others: Sequence[Region], least: float) -> Boxes:
+    """Return the similarity of each two tracks; 0 where it is surely below `least`."""
+    found = np.zeros((len(ones), len(others)))
+    edges = _edges([*ones, *others])
+    one, other = ([_hulls(track, edges) for track in tracks] for tracks in (ones, others))
+    hulls = np.array([hull.boxes for hull in other])
+    for i, track in enumerate(ones):
+        meet = (np.maximum(hulls[:, :, :2], one[i].boxes[:, :2]) < np.minimum(hulls[:, :, 2:], one[i].boxes[:, 2:])).all(2)
+        for j in np.flatnonzero(meet.any(axis=1)):
+            if _most(one[i], other[j], meet[j], edges) >= least:
+                found[i, j] = _similarity(track, others[j])
+    return found
+
+
+class Hulls(NamedTuple):
+    """Where a track is, by pieces of time."""
+
+    boxes: Boxes
+    """The left, top, right and bottom that the track does not leave in a piece; NaN where it has no box."""
+    first: int
+    last: int
+    """Numbers of its first and last key frames."""
+    shown: int
+    """Number of frames with a box, up to the last key frame."""
+    stays: bool
+    """Whether it has a box after its last key frame."""
+    times: int
+    """How often it begins to be shown."""
+
+
+def _edges(tracks: Sequence[Region]) -> Boxes:
+    first, last = (([track["frames"][end][0] for track in tracks]) for end in (0, -1))
+    return np.linspace(min(first), max(last), PIECES + 1)
+
+
+def _hulls(track: Region, edges: Boxes) -> Hulls:
+    frames = track["frames"]
+    keys, gone = np.array([one[0] for one in frames]), np.array([len(one) == 7 for one in frames])
+    moments = np.unique(np.concatenate([keys, edges]))
+    x, y, width, height = (np.interp(moments, keys, numbers) for numbers in np.array([one[1:5] for one in frames]).T)
+    begin, end = np.searchsorted(moments, edges[:-1]), np.searchsorted(moments, edges[1:], side="right")
+    pieces = np.column_stack([begin, end]).ravel()  # from one edge to the next, both included
+    lowest, highest = np.column_stack([x, y]), np.column_stack([x + width, y + height])
+    room = np.full((1, 2), np.nan)  # reduceat takes no place after the last one
+    boxes = np.column_stack(
+        [
+            np.minimum.reduceat(np.concatenate([lowest, room]), pieces)[::2],
+            np.maximum.reduceat(np.concatenate([highest, room]), pieces)[::2],
+        ]
+    )
+    boxes[(edges[1:] < keys[0]) | (gone[-1] & (edges[:-1] > keys[-1]))] = np.nan
+    shown = int(np.diff(keys)[~gone[:-1]].sum()) + int(gone.sum())
+    return Hulls(boxes, int(keys[0]), int(keys[-1]), shown, not gone[-1], 1 + int(gone[:-1].sum()))
+
+
+def _most(one: Hulls, other: Hulls, meet: npt.NDArray[np.bool_], edges: Boxes) -> float:
+    """Return a bound of the similarity: as if the two were the same wherever their hulls meet."""
+    first, last = min(one.first, other.first), max(one.last, other.last)
+    apart = max(1.0, (last - first) / (MOST_COMPARED - 1))  # frames from one that is compared to the next
+    begin, end = np.maximum(edges[:-1][meet], first), np.minimum(edges[1:][meet], last)
+    both = ((end - begin + 1) / apart + 1)[end >= begin].sum()
+    shown = max((it.shown + (last - it.last) * it.stays) / apart - it.times for it in (one, other))
+    return float(both / max(1.0, shown))
+
+
 def _similarity(one: Region, other: Region) -> float:
     first = min(one["frames"][0][0], other["frames"][0][0])
     last = max(one["frames"][-1][0], other["frames"][-1][0])
@@ -131,10 +198,11 @@ def _similarity(one: Region, other: Region) -> float:
 
 def _overlap(one: Boxes, other: Boxes) -> Boxes:
     """Return how similar the boxes are, row by row; NaN where one is missing."""
-    upper = np.maximum(one[:, :2], other[:, :2])
-    lower = np.minimum(one[:, :2] + one[:, 2:4], other[:, :2] + other[:, 2:4])
-    both = np.clip(lower - upper, 0, None).prod(axis=1)
-    shared: Boxes = both / (one[:, 2:4].prod(axis=1) + other[:, 2:4].prod(axis=1) - both)
+    corners, its_corners = (boxes[:, :2] + boxes[:, 2:4] for boxes in (one, other))
+    both = np.clip(np.minimum(corners, its_corners) - np.maximum(one[:, :2], other[:, :2]), 0, None).prod(axis=1)
+    # The areas are measured as the shared one is, so that it is 1 for the same box.
+    area, its_area = ((far - boxes[:, :2]).prod(axis=1) for far, boxes in ((corners, one), (its_corners, other)))
+    shared: Boxes = both / (area + its_area - both)
     return shared * np.abs(np.cos(np.radians(one[:, 4] - other[:, 4])))
 
 
@@ -155,4 +223,4 @@ def _middle(tracks: Sequence[Region]) -> Region:
     return {"frames": found}
 
 
-GEOMETRY = Geometry(_read, _similarity, _middle, '{"frames":[[1,10,10,20,20,0],[11,30,10,20,20,0]],"label":"car"}')
+GEOMETRY = Geometry(_read, _similarity, _middle, '{"frames":[[1,10,10,20,20,0],[11,30,10,20,20,0]],"label":"car"}', _table)
