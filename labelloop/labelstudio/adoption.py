@@ -8,7 +8,7 @@ from typing import Any
 
 from labelloop.answers.annotations import clean
 from labelloop.labelstudio import answers
-from labelloop.labelstudio.listing import BEFORE_ALL, PAGE, Listing, condition
+from labelloop.labelstudio.listing import BEFORE_ALL, Listing, condition
 from labelloop.labelstudio.tasks import ANNOTATIONS, TASK
 from labelloop.queue.adopted import FoundTask, Guess
 from labelloop.reading.ids import ProjectId, TaskId
@@ -21,6 +21,8 @@ SETTINGS = (
 """Every setting of a project that labelloop may change, and those that decide whether it can be adopted."""
 IDS = 2_000
 """Tasks on a page of ids."""
+WHOLE = 500
+"""Whole tasks on a page; each page is stored in a transaction."""
 _WHOLE = f"{TASK},{ANNOTATIONS},predictions,model_version,score,draft_exists"
 
 
@@ -47,8 +49,8 @@ class Whole(Listing):
     def whole_tasks(self, project_id: ProjectId, ids: Collection[TaskId]) -> Iterator[list[FoundTask]]:
         """Yield pages of those of these tasks that exist, lowest id first, with annotations and predictions."""
         wanted = sorted(ids)
-        for start in range(0, len(wanted), PAGE):
-            few = [condition("id", "in_list", wanted[start : start + PAGE], "Number")]
+        for start in range(0, len(wanted), WHOLE):
+            few = [condition("id", "in_list", wanted[start : start + WHOLE], "Number")]
             with self._clear("a page of tasks"):
                 yield [_found(item) for item in self._items(project_id, _WHOLE, BEFORE_ALL, few)]
 
