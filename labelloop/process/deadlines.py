@@ -17,7 +17,7 @@ import httpx
 CONNECTIONS, KEPT, KEPT_FOR_S = 100, 20, 5.0
 """Connections at the same time, idle ones among them, and seconds for which those are kept: the defaults of httpx."""
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-"""Of time.monotonic(), in seconds: no read of this thread lasts longer. None for no deadline."""
+"""Time of time.monotonic() at which each read of this thread ends. None for no deadline."""
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def take_newcomers(
     """Store the tasks of an adopted project that are not stored yet, with their annotations.
 
     Label Studio may commit a task later than others with a higher id, so every unknown id counts. `unshown`: the
-    caller's memory of tasks that the form cannot show, with their last change; they are read again when they change.
+    caller's memory of tasks that the form cannot show, with their last change. They are read again when they change.
     Returns what the new tasks have; None if the loop adopted no project, or has another one by now.
     """
     with database.transaction() as conn:

@@ -30,7 +30,7 @@ class Family(NamedTuple):
     form: str
     """The tags inside the View."""
     answer: Any
-    """What a person means who uses every control once, as tests.support.data.editor_results has it."""
+    """The answer of a person who uses every control once, as tests.support.data.editor_results writes it."""
 
 
 FAMILIES = {
