@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 
 from labelloop.errors import LabelloopError, Refused, Retriable
 from labelloop.labelstudio.gateway import Gateway
@@ -19,10 +20,11 @@ from labelloop.process import log, worker
 from labelloop.process.settings import Settings
 from labelloop.process.worker import Check, Duties, in_thread
 from labelloop.queue.order import MAX_BATCH
+from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.tables import jobs, loops
-from sync.adopting.adopt import take_newcomers
+from sync.adopting.newcomers import take_newcomers
 from sync.callbacks.send import CLEAN_EVERY_S, LOOK_EVERY_S, Sender
 from sync.intake import outbox
 from sync.media.watching import CLEAN_EVERY_S as CLEAN_MEDIA_EVERY_S
@@ -62,6 +64,7 @@ class SyncJobs:
         self._sweep_at: dict[str, float] = {}
         self._forms: dict[str, str] = {}
         self._memories: dict[str, Memory] = {}
+        self._unshown: dict[str, dict[TaskId, datetime]] = {}
         self._pulled_at: dict[str, float] = {}
         self._answered_at: dict[str, float] = {}
 
@@ -119,7 +122,7 @@ class SyncJobs:
             if pull(self.database, self.gateway, spec, full=full, memory=memory).outputs:
                 self._answered_at[spec.name] = time.monotonic()
             if full:
-                take_newcomers(self.database, self.gateway, spec)
+                take_newcomers(self.database, self.gateway, spec, unshown=self._unshown.setdefault(spec.name, {}))
         except Exception as exc:
             self._memories.pop(spec.name, None)  # a job of a worker taken for dead may have failed at the same time
             self._pulled_at.pop(spec.name, None)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from labelloop.answers.annotations import clean
 from labelloop.labelstudio import answers
-from labelloop.labelstudio.listing import BEFORE_ALL, PAGE, Listing
+from labelloop.labelstudio.listing import BEFORE_ALL, Listing, condition
 from labelloop.labelstudio.tasks import ANNOTATIONS, TASK
 from labelloop.queue.adopted import FoundTask, Guess
 from labelloop.reading.ids import ProjectId, TaskId
@@ -18,6 +19,10 @@ SETTINGS = (
     "overlap_cohort_percentage"
 )
 """Every setting of a project that labelloop may change, and those that decide whether it can be adopted."""
+IDS = 2_000
+"""Tasks on a page of ids."""
+WHOLE = 500
+"""Whole tasks on a page; each page is stored in a transaction."""
 _WHOLE = f"{TASK},{ANNOTATIONS},predictions,model_version,score,draft_exists"
 
 
@@ -30,14 +35,24 @@ class Whole(Listing):
         found = self._get(path, {"include": SETTINGS})
         return {name: clean(found[name]) for name in SETTINGS.split(",") if name in found}
 
-    def whole_tasks(self, project_id: ProjectId, after_id: TaskId = BEFORE_ALL) -> Iterator[list[FoundTask]]:
-        """Yield pages of tasks with ids above `after_id`, lowest first, with annotations and predictions."""
-        while True:
-            page = self._whole_page(project_id, after_id)
-            yield page
-            if len(page) < PAGE:
-                return
-            after_id = page[-1].task.id
+    def task_changes(self, project_id: ProjectId) -> dict[TaskId, datetime]:
+        """Return the time of the last change of every task, by id, lowest first."""
+        found, after_id = dict[TaskId, datetime](), BEFORE_ALL
+        with self._clear("the ids of the tasks"):
+            while True:
+                page = self._items(project_id, "id,updated_at", after_id, size=IDS)
+                found |= {answers.task_id(item): answers.time(item, "updated_at") for item in page}
+                if len(page) < IDS:
+                    return found
+                after_id = max(found)
+
+    def whole_tasks(self, project_id: ProjectId, ids: Collection[TaskId]) -> Iterator[list[FoundTask]]:
+        """Yield pages of those of these tasks that exist, lowest id first, with annotations and predictions."""
+        wanted = sorted(ids)
+        for start in range(0, len(wanted), WHOLE):
+            few = [condition("id", "in_list", wanted[start : start + WHOLE], "Number")]
+            with self._clear("a page of tasks"):
+                yield [_found(item) for item in self._items(project_id, _WHOLE, BEFORE_ALL, few)]
 
     def static_versions(self, project_id: ProjectId) -> dict[str, int]:
         """Return the number of predictions that the project has, by model version."""
@@ -52,10 +67,6 @@ class Whole(Listing):
         path = f"api/projects/{project_id}/model-versions/"
         with self._clear(f"the removal of the predictions of {version!r}", write=True):
             self._request("DELETE", path, body={"model_version": version})
-
-    def _whole_page(self, project_id: ProjectId, after_id: TaskId) -> list[FoundTask]:
-        with self._clear("a page of tasks"):
-            return [_found(item) for item in self._items(project_id, _WHOLE, after_id)]
 
 
 def _found(value: object) -> FoundTask:

@@ -35,14 +35,19 @@ class Listing(Calls):
             return [answers.task(item) for item in self._items(project_id, include, after_id, filters)]
 
     def _items(
-        self, project_id: ProjectId, include: str, after_id: TaskId, filters: Sequence[dict[str, Any]] = ()
+        self,
+        project_id: ProjectId,
+        include: str,
+        after_id: TaskId,
+        filters: Sequence[dict[str, Any]] = (),
+        size: int = PAGE,
     ) -> list[Any]:
         """Return one page of tasks with these fields as Label Studio sends them, by id above `after_id`."""
         params = {
             "project": project_id,
             "fields": "all",
             "include": include,
-            "page_size": PAGE,
+            "page_size": size,
             "resolve_uri": "false",
         }
         query = where([*filters, condition("id", "greater", after_id, "Number")])

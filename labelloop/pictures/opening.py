@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from labelloop.process.connecting import pinned, resolve
+from labelloop.process.deadlines import Transport, until
 from labelloop.reading.ids import ProjectId
 from labelloop.spec.fetching import FILES, OF_LABEL_STUDIO, WEB, Private
 
@@ -47,6 +48,7 @@ class Opener:
             follow_redirects=False,
             trust_env=False,  # a proxy would resolve the host once more
             timeout=httpx.Timeout(limit_s, connect=CONNECT_S),
+            transport=Transport(),
             headers={"Accept": accept, "Accept-Encoding": "identity"},
         )
 
@@ -93,7 +95,8 @@ class Opener:
         request = self._http.build_request(
             "GET", url, headers=dict(headers), extensions={**(extensions or {}), "timeout": _left(deadline)}
         )
-        return self._http.send(request, stream=True)
+        with until(deadline):  # the head as a whole: its bytes may come singly
+            return self._http.send(request, stream=True)
 
 
 def _left(deadline: float) -> dict[str, Any]:

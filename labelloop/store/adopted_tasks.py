@@ -12,14 +12,16 @@ from labelloop.store.database import Conn
 from labelloop.store.media import holding
 
 
-def last(conn: Conn, instance: UUID) -> TaskId:
-    """Return the highest id of an adopted task of this project; 0 if there is none."""
-    row = conn.execute(
-        "select coalesce(max(label_studio_id), 0) as last from adopted_tasks where instance = %(instance)s",
+def known(conn: Conn, instance: UUID) -> set[TaskId]:
+    """Return the ids of all tasks of this project that are stored: adopted ones, and those that labelloop made."""
+    rows = conn.execute(
+        """
+        select label_studio_id from adopted_tasks where instance = %(instance)s
+        union select label_studio_id from tasks where instance = %(instance)s
+        """,
         {"instance": instance},
-    ).fetchone()
-    assert row is not None
-    return TaskId(row["last"])
+    )
+    return {row["label_studio_id"] for row in rows}
 
 
 def add(conn: Conn, loop: str, instance: UUID, tasks: Mapping[UUID, tuple[TaskId, bytes]]) -> None:
@@ -149,18 +151,30 @@ def _set_people_chose(conn: Conn, output_ids: Sequence[UUID]) -> None:
 
 
 def withdraw(conn: Conn, output_ids: Sequence[UUID], reason: str) -> list[UUID]:
-    """Withdraw those of these adopted outputs that wait, because their tasks were deleted; return them."""
+    """Withdraw those of these adopted outputs that wait, passed or are quarantined, because their tasks were deleted.
+
+    Returns them.
+    """
+    adopted = conn.execute(
+        "select output_id from adopted_tasks where output_id = any(%(ids)s) order by output_id",
+        {"ids": list(output_ids)},
+    )
+    values = {"ids": [row["output_id"] for row in adopted], "reason": reason}
+    conn.execute("delete from pool where output_id = any(%(ids)s)", values)
+    holding.let_go(conn, values["ids"], reason)
+    conn.execute(
+        """
+        update outputs set state = 'waiting', state_reason = %(reason)s
+        where id = any(%(ids)s) and state in ('passed', 'quarantined')
+        """,
+        values,
+    )
     rows = conn.execute(
         """
-        with gone as (
-            delete from pool where output_id in (
-                select output_id from adopted_tasks where output_id = any(%(ids)s) order by output_id)
-            returning output_id
-        )
         update outputs set state = 'withdrawn', state_reason = %(reason)s
-        where id in (select output_id from gone) and state = 'waiting' returning id
+        where id = any(%(ids)s) and state = 'waiting' returning id
         """,
-        {"ids": list(output_ids), "reason": reason},
+        values,
     ).fetchall()
     return [row["id"] for row in rows]
 

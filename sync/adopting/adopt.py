@@ -1,8 +1,8 @@
 """Adopt: make a loop of a project that people made in Label Studio, with its tasks, answers and predictions.
 
 Each task becomes an output, known by its id and its data; nothing is written into a task. A page of tasks is stored in
-one transaction with its annotations. The next call continues behind the last page, so a killed adoption is completed
-by another one. Until all is stored the loop is archived: no worker touches it.
+one transaction with its annotations. The next call continues with the tasks that are not stored, so a killed
+adoption is completed by another one. Until all is stored the loop is archived: no worker touches it.
 
 The project's settings are stored before any is changed. Then the ordinary push ranks the tasks: those in the window
 get a prediction with their order score, and the others wait in Postgres.
@@ -21,10 +21,7 @@ import psycopg
 
 from labelloop.errors import Failed, Refused, UsageError
 from labelloop.labelstudio.gateway import Gateway
-from labelloop.outputs.output import Output
 from labelloop.process.settings import Settings
-from labelloop.queue import lanes
-from labelloop.queue.adopted import FoundTask, data_sha256
 from labelloop.queue.project import LoopProject
 from labelloop.reading.ids import ProjectId, UserId
 from labelloop.spec.loop import LoopSpec
@@ -32,15 +29,13 @@ from labelloop.store import adopted_tasks, adoptions
 from labelloop.store.adoptions import Adoption
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, loops, projects
-from labelloop.store.tables import outputs as output_store
-from labelloop.store.tables.outputs import Row
 from labelloop.versions.version import PIPELINE
+from sync.adopting.newcomers import take_newcomers
 from sync.adopting.settings import refuse, with_words
 from sync.adopting.survey import Survey
 from sync.project import signposts
 from sync.project.project import ensure_project, mark
 from sync.pull.pull import Memory, pull
-from sync.pull.take_in import Pull, PullReport
 from sync.push.push import push
 
 logger = logging.getLogger(__name__)
@@ -92,13 +87,12 @@ def settings_of(gateway: Gateway, project_id: ProjectId) -> dict[str, Any]:
     return settings
 
 
-def refuse_taken(conn: Conn | None, gateway: Gateway, project_id: ProjectId, loop: str, settings: Any) -> None:
+def refuse_taken(holder: str | None, gateway: Gateway, project_id: ProjectId, loop: str, settings: Any) -> None:
     """Raise UsageError if another loop has the project, or if its predictions are named like those of labelloop.
 
-    `conn`: None if the services do not run; then only the project itself tells.
+    `holder`: the loop that has it; None if there is none, or if the database is not there to tell.
     """
     where = f"project {project_id} in Label Studio at {gateway.url}"
-    holder = None if conn is None else adoptions.loop_of_project(conn, gateway.url, project_id)
     if holder is not None and holder != loop:
         raise UsageError(
             f"{where} is that of loop {holder!r}. Submit to that loop; or give the project back first: "
@@ -169,45 +163,9 @@ def adopt(
     )
 
 
-def take_newcomers(
-    database: Database, gateway: Gateway, spec: LoopSpec, tell: Callable[[int], object] = lambda _: None
-) -> Survey | None:
-    """Store the tasks of an adopted project that are not stored yet, with their annotations.
-
-    Returns what they have; None if the loop adopted no project, or has another one by now.
-    """
-    with database.transaction() as conn:
-        adoption, project = adoptions.get(conn, spec.name), projects.get(conn, spec.name)
-        if adoption is None or project is None or not _holds(adoption, project):
-            return None
-        last = adopted_tasks.last(conn, project.instance)
-    hop = Pull(database, gateway, spec, project)
-    survey = Survey(spec, project.id, str(adoption.settings.get("model_version") or ""))
-    for page in gateway.whole_tasks(project.id, last):
-        if page:
-            _store(hop, page, [(found, output) for found in page if (output := survey.add(found)) is not None])
-        tell(survey.tasks)
-    return survey
-
-
-def look(gateway: Gateway, spec: LoopSpec, project_id: ProjectId, tell: Callable[[int], object]) -> Survey:
-    """Return what an adoption would find, and change nothing."""
-    survey = Survey(spec, project_id, str(gateway.settings(project_id).get("model_version") or ""))
-    for page in gateway.whole_tasks(project_id):
-        for found in page:
-            survey.add(found)
-        tell(survey.tasks)
-    return survey
-
-
 def names_of(gateway: Gateway, survey: Survey) -> dict[UserId, str]:
     """Return the address of each person who answered."""
     return {id_: person.email for id_, person in gateway.users().items()} if survey.people else {}
-
-
-def _holds(adoption: Adoption, project: LoopProject) -> bool:
-    """Whether the adopted project is the loop's: it may have been released, or lost and made anew."""
-    return adoption.released_at is None and adoption.project_id == project.project_id
 
 
 def begin(database: Database, gateway: Gateway, spec: LoopSpec, project_id: ProjectId) -> tuple[Adoption, LoopProject]:
@@ -217,9 +175,11 @@ def begin(database: Database, gateway: Gateway, spec: LoopSpec, project_id: Proj
     """
     settings, tabs = settings_of(gateway, project_id), [view.id for view in gateway.views(project_id)]
     since = gateway.newest_change(project_id)
+    with database.transaction() as conn:
+        holder = adoptions.loop_of_project(conn, gateway.url, project_id)
+    refuse_taken(holder, gateway, project_id, spec.name, settings)
     try:
         with database.transaction() as conn:
-            refuse_taken(conn, gateway, project_id, spec.name, settings)
             adoption, project = adoptions.get(conn, spec.name), projects.get(conn, spec.name)
             _refuse_other(conn, adoption, project, gateway, spec.name, project_id)
             if adoption is None or adoption.released_at is not None:
@@ -282,17 +242,3 @@ def _write_mark(database: Database, gateway: Gateway, spec: LoopSpec, project: L
     with database.transaction() as conn:
         projects.set_words(conn, spec.name, words)
     gateway.update_project(project.id, description=with_words(has, words["description"]))
-
-
-def _store(hop: Pull, page: Sequence[FoundTask], outputs: Sequence[tuple[FoundTask, Output]]) -> PullReport:
-    """Store the outputs of a page of tasks and all annotations on it, in one transaction. Known outputs stay."""
-
-    def first(conn: Conn) -> None:
-        sends, version = hop.spec.sends, loops.spec_version(conn, hop.spec)
-        rows = [Row.of(output, lanes.place(output, hop.spec, sends)) for _, output in outputs]
-        stored = output_store.insert(conn, hop.spec.name, rows, version) if rows else ()
-        ids = {one.key: one.id for some in stored for one in some}
-        tasks = {ids[output.key]: (found.task.id, data_sha256(found.task.data)) for found, output in outputs}
-        adopted_tasks.add(conn, hop.spec.name, hop.instance, tasks)
-
-    return hop.take_in([found.task for found, _ in outputs], first=first)

@@ -55,12 +55,12 @@ class Released:
 def release(database: Database, gateway: Gateway, spec: LoopSpec, settings: Settings, by: str) -> Released:
     """Give the project back and archive the loop. Raises UsageError if the loop has not adopted it."""
     adoption, project = _gather(database, spec)
+    has = _description(gateway, project, spec.name)  # before anything changes: Label Studio may be away
     with database.transaction() as conn:
         projects.lock_hop(conn, spec.name, "push")  # the choice of tasks that has begun ends first
         loops.archive(conn, spec.name, by)
     _wait_for_jobs(database, spec.name)
-    has = gateway.project(project.id)
-    if mark(project) in has.description:
+    if mark(project) in has:
         pull(database, gateway, spec)
     elif gateway.settings(project.id).get("description") != adoption.settings.get("description"):
         check_is_ours(gateway, project)  # it says what to do
@@ -72,7 +72,7 @@ def release(database: Database, gateway: Gateway, spec: LoopSpec, settings: Sett
         touched = adopted_tasks.changed(conn, spec.name, project.instance)
     predictions = _take_predictions_away(gateway, project, versions)
     _ask_as_many_as_before(gateway, project, touched, int(adoption.settings["maximum_annotations"]))
-    if mark(project) in has.description:
+    if mark(project) in has:
         pull(database, gateway, spec)  # answers that were given meanwhile
     back, changed = _restore(database, gateway, spec, project, adoption, versions)
 
@@ -104,6 +104,19 @@ def _gather(database: Database, spec: LoopSpec) -> tuple[Adoption, LoopProject]:
             "made by labelloop, so there is nothing to give back"
         )
     return adoption, project
+
+
+def _description(gateway: Gateway, project: LoopProject, loop: str) -> str:
+    """Return the project's description. Raises UsageError if the project is gone."""
+    try:
+        return gateway.project(project.id).description
+    except Refused as exc:
+        if exc.status not in (403, 404):
+            raise
+        raise UsageError(
+            f"there is no project {project.id} in Label Studio at {gateway.url} that the token may see, so there is "
+            f"nothing to give back. If it was deleted: `labelloop loop archive {loop}` ends the work on it"
+        ) from exc
 
 
 def _wait_for_jobs(database: Database, loop: str) -> None:

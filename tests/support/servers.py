@@ -16,6 +16,7 @@ import psycopg
 from psycopg import sql
 
 from console.local.postgres import Postgres
+from labelloop.store.database import Database
 
 MEMORY = Path("/dev/shm")
 MEMORY_FREE = 2 * 2**30
@@ -73,3 +74,18 @@ def a_database(admin_url: str, name: str, template: str = "template1") -> Iterat
         yield urlsplit(admin_url)._replace(path=f"/{name}").geturl()
     finally:
         do("drop database if exists {} with (force)", name)
+
+
+def label_studio_database(postgres_url: str, instance: object) -> str:
+    """Return the URL of the database that has this project."""
+    with Database(postgres_url) as server, server.transaction() as conn:
+        names = [row["datname"] for row in conn.execute("select datname from pg_database where datallowconn")]
+    for name in names:
+        url = postgres_url.rpartition("/")[0] + f"/{name}"
+        with Database(url, size=1) as one, one.transaction() as conn:
+            row = conn.execute("select to_regclass('projects_projectmember') is not null as there").fetchone()
+            if row and row["there"]:
+                query = "select from project where description like %(mark)s"
+                if conn.execute(query, {"mark": f"%{instance}%"}).fetchone() is not None:
+                    return url
+    raise AssertionError("Label Studio's database is not on this server")

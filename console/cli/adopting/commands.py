@@ -115,11 +115,17 @@ def _refuse_other_server(settings: Settings, there: Settings) -> None:
 
 
 def _spec(
-    gateway: Gateway, settings: Settings, number: ProjectId, loop: str | None, loops_dir: Path | None
+    gateway: Gateway,
+    settings: Settings,
+    number: ProjectId,
+    loop: str | None,
+    loops_dir: Path | None,
+    dry_run: bool = False,
 ) -> tuple[LoopSpec, Path, Mapping[str, str], Mapping[str, Any]]:
     """Return the loop's spec, its folder, the files to write into it (none if it exists), and the project's settings.
 
     The name is that of an earlier call, unless --loop gives another. A folder that exists must have the project's form.
+    A dry run does without the database if that is not there.
     """
     from backend.learners.of_spec import check
     from console.files import adopted
@@ -128,7 +134,7 @@ def _spec(
     from sync.adopting.adopt import refuse_taken, settings_of
 
     theirs = settings_of(gateway, number)
-    known = _known(settings, gateway.url, number)
+    known, holder = _stored(settings, gateway.url, number, dry_run)
     name = loop or known or adopted.name_of(str(theirs["title"]), number)
     folder = (loops_dir or settings.loops_dir) / name
     if not (folder / "loop.yaml").exists():
@@ -142,26 +148,28 @@ def _spec(
                 "name with --loop"
             )
     check(spec)
-    if settings.database_url:
-        with open_database(settings) as db, db.transaction() as conn:
-            refuse_taken(conn, gateway, number, name, theirs)
-    else:
-        refuse_taken(None, gateway, number, name, theirs)
+    refuse_taken(holder, gateway, number, name, theirs)
     return spec, folder, files, theirs
 
 
-def _known(settings: Settings, url: str, number: ProjectId) -> str | None:
-    """Return the loop that adopted this project; None if none did, or if the services do not run."""
+def _stored(settings: Settings, url: str, number: ProjectId, dry_run: bool) -> tuple[str | None, str | None]:
+    """Return the loop that adopted this project last, and the loop that has it now; None for none.
+
+    Both are None without a database. If a dry run cannot reach it, it says so.
+    """
     from labelloop.store import adoptions
 
     if not settings.database_url:
-        return None
+        return None, None
     try:
         with open_database(settings) as db, db.transaction() as conn:
             found = adoptions.of_project(conn, url, number)
-    except Unreachable:
-        return None
-    return None if found is None else found.loop
+            return None if found is None else found.loop, adoptions.loop_of_project(conn, url, number)
+    except Unreachable as exc:
+        if not dry_run:
+            raise
+        to_stderr(f"{exc}. The dry run does without it, so it cannot tell whether a loop has the project already")
+        return None, None
 
 
 def _tell(
@@ -173,9 +181,10 @@ def _tell(
     as_json: bool,
 ) -> None:
     from console.cli.adopting.words import report, sentences
-    from sync.adopting.adopt import look, names_of
+    from sync.adopting.adopt import names_of
+    from sync.adopting.newcomers import look
 
-    spec, folder, _, theirs = _spec(gateway, settings, number, loop, loops_dir)
+    spec, folder, _, theirs = _spec(gateway, settings, number, loop, loops_dir, dry_run=True)
     total = gateway.project(number).tasks
     with progress() as tick:
         survey = look(gateway, spec, number, lambda n: tick(f"reading project {number}", n, total))

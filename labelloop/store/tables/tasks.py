@@ -154,25 +154,27 @@ def show(conn: Conn, version: str, priorities: Mapping[UUID, float]) -> None:
 
 
 def ids(conn: Conn, loop: str) -> list[KnownTask]:
-    """Return every task that Label Studio should have, adopted ones that wait too."""
+    """Return every task that Label Studio should have, adopted ones that wait or are held too."""
     cursor = rows_of(conn, KnownTask)
     return cursor.execute(
         """
+        with counted as (
+            select instance, task_id, count(*) as n from annotations
+            where instance = any(array(select instance from projects where loop = %(loop)s))
+            group by instance, task_id
+        )
         select t.output_id, t.label_studio_id, t.pushed_at, o.state::text, coalesce(a.n, 0) as annotated,
             d.output_id is not null as adopted
         from tasks t join outputs o on o.id = t.output_id
         left join adopted_tasks d on d.output_id = t.output_id and d.instance = t.instance
-        left join (
-            select instance, task_id, count(*) as n from annotations
-            where instance = any(array(select instance from projects where loop = %(loop)s))
-            group by instance, task_id
-        ) a on a.instance = t.instance and a.task_id = t.label_studio_id
+        left join counted a on a.instance = t.instance and a.task_id = t.label_studio_id
         where t.loop = %(loop)s
         union all
-        select d.output_id, d.label_studio_id, o.received_at, o.state::text, 0, true
+        select d.output_id, d.label_studio_id, o.received_at, o.state::text, coalesce(a.n, 0), true
         from adopted_tasks d join projects p on p.loop = d.loop and p.instance = d.instance
         join outputs o on o.id = d.output_id
-        where d.loop = %(loop)s and o.state in ('waiting', 'passed')
+        left join counted a on a.instance = d.instance and a.task_id = d.label_studio_id
+        where d.loop = %(loop)s and o.state in ('waiting', 'passed', 'quarantined')
         and not exists (select from tasks t where t.output_id = d.output_id)
         """,
         {"loop": loop},

@@ -11,9 +11,11 @@ import pytest
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.store.database import Database
 from labelloop.store.media import holding
-from labelloop.store.tables import loops
+from labelloop.store.tables import loops, projects
 from sync.adopting import adopt
 from sync.pull.pull import pull
+from sync.pull.sweep import sweep
+from sync.pull.take_in import Pull
 from tests.support.hops.adopted_project import House, house, their_project
 from tests.support.servers import LabelStudio
 
@@ -79,3 +81,15 @@ def test_an_answer_to_a_task_counts_whose_output_was_held_for_its_media(our: Hou
             assert holding.held(conn, "animals") == 1
     [row] = our.sql("select chosen_by_people from adopted_tasks where label_studio_id = %(id)s", id=answered)
     assert row["chosen_by_people"], "neither rank nor chance chose it"
+
+    with our.database.transaction() as conn:
+        theirs = projects.get(conn, "animals")
+    assert theirs is not None
+    gateway = Gateway(our.server.url, our.server.token)
+    assert sweep(Pull(our.database, gateway, spec, theirs)).tasks == 0, "no sweep reads a held task that has no answer"
+    our.web.delete(f"/api/tasks/{left}/").raise_for_status()
+    assert sweep(Pull(our.database, gateway, spec, theirs)).withdrawn == 1
+    assert our.states() == {"in_review": 2, "answered": 1, "withdrawn": 1}
+    with our.database.transaction() as conn:
+        assert holding.held(conn, "animals") == 0
+    gateway.close()

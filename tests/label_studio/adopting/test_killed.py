@@ -11,15 +11,21 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from labelloop.labelstudio import listing
 from labelloop.store.database import Database
 from tests.support.hops.adopted_project import House, house, their_project
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import region, wait_until
 from tests.support.workers.sync_worker import HOLD, LOCK
 
-N = 2 * listing.PAGE + 20
+PAGE = 60
+N = 2 * PAGE + 20
 """Tasks on three pages."""
+COMMAND = f"""
+from console.cli import main
+from labelloop.labelstudio import adoption
+adoption.WHOLE = {PAGE}
+main()
+"""
 
 
 @pytest.mark.timeout(600)
@@ -33,7 +39,7 @@ def test_killed_twice_every_annotation_is_stored_once(
         our.do(HOLD)
         # held at the second page, and again at the third
         for page in (2, 3):
-            task = ids[(page - 1) * listing.PAGE + 1]
+            task = ids[(page - 1) * PAGE + 1]
             our.do(
                 f"create trigger hold before insert on annotation_versions for each row when (new.task_id = {task}) "
                 "execute function hold()"
@@ -46,7 +52,7 @@ def test_killed_twice_every_annotation_is_stored_once(
                 process.wait()
             our.do("drop trigger hold on annotation_versions")
             wait_until(lambda: not stuck(our), what="the end of the killed process")
-            assert our.sql("select count(*) as n from adopted_tasks")[0]["n"] == (page - 1) * listing.PAGE
+            assert our.sql("select count(*) as n from adopted_tasks")[0]["n"] == (page - 1) * PAGE
             [loop] = our.sql("select archived_by from loops")
             assert "not complete" in loop["archived_by"], "no worker touches half a loop"
         project.annotate(ids[0], "cat")  # somebody works meanwhile, on a page that is stored
@@ -67,7 +73,7 @@ def test_killed_twice_every_annotation_is_stored_once(
 
 def command(our: House, project: int) -> subprocess.Popen[bytes]:
     environ = {k: v for k, v in os.environ.items() if not k.startswith("LABELLOOP_")} | our.settings.to_env()
-    arguments = [sys.executable, "-m", "labelloop", "adopt", "--project", str(project)]
+    arguments = [sys.executable, "-c", COMMAND, "adopt", "--project", str(project)]
     return subprocess.Popen(arguments, env=environ)
 
 

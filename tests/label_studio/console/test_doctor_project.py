@@ -10,7 +10,7 @@ import pytest
 
 from labelloop.store.database import Database
 from tests.support.house import House, house
-from tests.support.servers import LabelStudio, a_database
+from tests.support.servers import LabelStudio, a_database, label_studio_database
 
 Seed = Callable[[House], object]
 Fault = tuple[Seed, set[str], str]
@@ -210,7 +210,7 @@ def test_a_project_that_is_gone(database: Database, label_studio: LabelStudio, p
 
 
 def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_studio_postgres: str) -> None:
-    at = _label_studio_database(label_studio_postgres, pets.loop.project.instance)
+    at = label_studio_database(label_studio_postgres, pets.loop.project.instance)
     project = pets.loop.project_id
     with Database(at) as theirs:
 
@@ -230,18 +230,3 @@ def test_a_second_member_is_seen_in_label_studios_database(pets: House, label_st
     assert set(ill) == {"members"}
     assert "2 members" in ill["members"].says
     assert pets.ill(label_studio_database=at) == {}
-
-
-def _label_studio_database(postgres_url: str, instance: object) -> str:
-    """Return the URL of the database that has this project."""
-    with Database(postgres_url) as server, server.transaction() as conn:
-        names = [row["datname"] for row in conn.execute("select datname from pg_database where datallowconn")]
-    for name in names:
-        url = postgres_url.rpartition("/")[0] + f"/{name}"
-        with Database(url, size=1) as one, one.transaction() as conn:
-            row = conn.execute("select to_regclass('projects_projectmember') is not null as there").fetchone()
-            if row and row["there"]:
-                query = "select from project where description like %(mark)s"
-                if conn.execute(query, {"mark": f"%{instance}%"}).fetchone() is not None:
-                    return url
-    raise AssertionError("Label Studio's database is not on this server")

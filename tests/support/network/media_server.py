@@ -1,9 +1,9 @@
 """A web server of media for tests: `/<ways>/<file>`. The ways say what it does wrong, the file what it sends.
 
 Ways are joined by `+`. `cors` and `echo` allow the page, `plain` allows none, `wrongorigin` another one. A number is
-the status. `slow` and `hang` take time, `norange`, `nolength` and `short` spoil the body. `html` sends a page under any
-name, `astext` the type of a text. `login` redirects to a page, `hop` to the same file at `Media.redirect_to`, and
-`loop` to itself.
+the status. `slow`, `hang` and `drip` take time; the last one sends the head in single bytes. `norange`, `nolength` and
+`short` spoil the body. `html` sends a page under any name, `astext` the type of a text. `login` redirects to a page,
+`hop` to the same file at `Media.redirect_to`, and `loop` to itself.
 """
 
 from __future__ import annotations
@@ -140,6 +140,8 @@ def media(host: str = "127.0.0.1") -> Iterator[Media]:
                 time.sleep(0.2)
             if "hang" in ways:
                 time.sleep(30)
+            if "drip" in ways:
+                self._drip()
             if ways & {"login", "hop", "loop"}:
                 return self._redirect(ways, name)
             status = next((int(way) for way in sorted(ways) if way.isdigit()), 200)
@@ -157,6 +159,12 @@ def media(host: str = "127.0.0.1") -> Iterator[Media]:
             if "astext" in ways:
                 kind = "text/plain"
             return self._send(200, kind, body, ways)
+
+        def _drip(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            for _ in range(600):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
 
         def _redirect(self, ways: set[str], name: str) -> None:
             to = self.path if "loop" in ways else f"{served.url}/cors+html/in.html" if "login" in ways else None

@@ -162,9 +162,10 @@ def test_a_video_is_asked_for_by_ranges(served: Media) -> None:
     assert (verdict.level, verdict.code) == (Level.WARNING, Code.RANGES)
 
 
-def test_a_slow_server_ends_the_look_and_is_no_fault_of_the_file(served: Media) -> None:
+@pytest.mark.parametrize("way", ["hang", "drip"])
+def test_a_slow_server_ends_the_look_and_is_no_fault_of_the_file(served: Media, way: str) -> None:
     began = time.monotonic()
-    verdict = look(IMAGE, served.at("cors+hang/a.png"), limit_s=0.5)
+    verdict = look(IMAGE, served.at(f"cors+{way}/a.png"), limit_s=0.5)
     assert (verdict.level, verdict.code) == (Level.UNKNOWN, Code.UNREACHED)
     assert time.monotonic() - began < 5
 
