@@ -33,7 +33,8 @@ VIDEO_SIZE = (160, 90)
 FRAME_PX, NAMES_PX = 16, 150
 """Width of a frame on the timeline, and of the names before the first one."""
 SERIES = """<View><TimeSeriesLabels name="label" toName="it"><Label value="peak"/><Label value="dip"/>
-</TimeSeriesLabels><TimeSeries name="it" value="$it" valueType="json" timeColumn="t"><Channel column="v"/></TimeSeries></View>"""
+</TimeSeriesLabels><TimeSeries name="it" value="$it" valueType="json" timeColumn="t"><Channel column="v"/></TimeSeries>
+</View>"""
 TEXT = "Anna works at Acme in Rome."
 RELATED = """<View><Labels name="ner" toName="text"><Label value="person"/><Label value="firm"/><Label value="place"/>
 </Labels><Relations><Relation value="works for"/><Relation value="lives in"/></Relations>
