@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import expect
 
 from labelloop.store.database import Database
-from tests.support.review.drawing import a_sound, answer, drag, highlighted, mark, regions_of, task_of
+from tests.support.review.drawing import a_sound, answer, drag, highlighted, mark, regions_of, steady_box, task_of
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import wait_until
 
@@ -31,8 +31,7 @@ def test_words_of_a_text_stay_the_same_words(database: Database, label_studio: L
     with task_of(database, label_studio, xml, {"text": TEXT}, label) as (loop, page):
         expect(page.locator(".htx-highlight")).to_have_count(1)
         assert highlighted(page) == ["עולם"]
-        root = page.query_selector(".lsf-richtext__container")
-        assert root is not None
+        root = page.locator(".lsf-richtext__container")
         for words in ("Ana", "👩‍👩‍👧 und", "cafe\u0301"):
             mark(page, root, words)
         spans = json.loads(answer(loop, page))
@@ -52,8 +51,7 @@ def test_words_of_a_page_stay_the_same_words(database: Database, label_studio: L
         frame = page.frame_locator("iframe")
         expect(frame.locator(".htx-highlight")).to_have_count(3)  # one of them goes on after the end of a tag
         assert highlighted(frame) == ["Ana", " an", "עולם"]
-        root = frame.locator("body").element_handle()
-        mark(page, root, "مرحبا")
+        mark(page, frame.locator("body"), "مرحبا")
         marks = json.loads(answer(loop, page))
     assert {text[one["start"] : one["end"]]: one["label"] for one in marks} == {
         "Ana an": "person",
@@ -72,9 +70,7 @@ def test_words_of_a_dialogue_stay_the_same_words(database: Database, label_studi
     with task_of(database, label_studio, xml, {"it": TALK}, label) as (loop, page):
         expect(page.locator(".htx-highlight")).to_have_count(1)
         assert highlighted(page) == ["there"]
-        phrase = page.query_selector('[data-testid="phrase:1"]')
-        assert phrase is not None
-        mark(page, phrase, "👍🏽 עולם")
+        mark(page, page.locator('[data-testid="phrase:1"]'), "👍🏽 עולם")
         marks = json.loads(answer(loop, page))
     found = {TALK[one["start"][0]]["text"][one["start"][1] : one["end"][1]]: one["label"] for one in marks}
     assert found == {"there": "place", "👍🏽 עולם": "person"}
@@ -88,8 +84,7 @@ def test_people_move_a_segment_of_a_sound_and_draw_another(database: Database, l
     label = [{"start": 0.25, "end": 0.5, "label": "noise"}]
     with a_sound() as address, task_of(database, label_studio, xml, {"audio": address}, label) as (loop, page):
         page.wait_for_function("[...document.querySelectorAll('input')].some(one => one.value === '00:00:02:000')")
-        box = page.locator("canvas").first.bounding_box()
-        assert box is not None
+        box = steady_box(page.locator("canvas").first)
         assert regions_of(page) == 1
 
         def at(seconds: float) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from labelloop.store.database import Database
 from sync.answering.exports import begin
 from sync.intake import taking
 from tests.support.review.browser import a_browser
+from tests.support.review.drawing import steady_box
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop, wait_until
 
@@ -95,9 +96,7 @@ def test_people_read_a_dialogue_and_its_answer_comes_back(database: Database, la
 
 def test_people_compare_two_texts_that_stand_side_by_side(database: Database, label_studio: LabelStudio) -> None:
     with at_work(database, label_studio, "pairwise") as (loop, page):
-        left, right = (page.locator(".labelloop-side").nth(side).bounding_box() for side in (0, 1))
-        assert left is not None
-        assert right is not None
+        left, right = (steady_box(page.locator(".labelloop-side").nth(side)) for side in (0, 1))
         assert left["y"] == right["y"]
         assert left["x"] + left["width"] <= right["x"]
         assert left["width"] == pytest.approx(right["width"], abs=1)

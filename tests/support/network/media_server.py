@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -60,6 +61,11 @@ MOV = b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  " + b"\x00" * 400
 MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + b"\x00" * 400
 AIFF = b"FORM\x00\x00\x00\x40AIFFCOMM" + b"\x00" * 400
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
+WEBM = Path(__file__).parents[1] / "data/clip.webm"
+"""Four seconds of one colour, 160 x 90, ten frames a second, VP8; the other videos are only headers.
+
+ffmpeg -f lavfi -i color=c=0x406080:size=160x90:rate=10 -t 4 -c:v libvpx -b:v 20k -g 10 -fflags +bitexact clip.webm
+"""
 FILES: dict[str, tuple[str, Any]] = {
     "png": ("image/png", png),
     "svg": ("image/svg+xml", SVG),
@@ -70,6 +76,7 @@ FILES: dict[str, tuple[str, Any]] = {
     "avi": ("video/x-msvideo", AVI),
     "mov": ("video/quicktime", MOV),
     "mp4": ("video/mp4", MP4),
+    "webm": ("video/webm", WEBM.read_bytes),
     "pdf": ("application/pdf", PDF),
     "csv": ("text/csv", csv),
     "html": ("text/html; charset=utf-8", b"<p>A page that people read.</p>"),

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, Response
 
+from tests.support.review.drawing import steady_box
 from tests.support.sync_loop import SyncLoop
 
 Place = tuple[float, float]
@@ -30,11 +31,9 @@ class Canvas:
         page.get_by_role("button", name="Submit").wait_for()
         image = page.locator(".lsf-image img").first
         image.wait_for()
-        page.wait_for_function("() => document.querySelector('.lsf-image img').naturalWidth > 1")
+        page.wait_for_function("() => document.querySelector('.lsf-image img')?.naturalWidth > 1")
         page.locator(".konvajs-content canvas").first.wait_for()
-        page.wait_for_timeout(1_500)  # the editor fits the picture into the page after it has loaded
-        box = image.bounding_box()
-        assert box is not None
+        box = steady_box(image)  # the editor fits the picture into the page after it has loaded
         self.left, self.top, self.width, self.height = box["x"], box["y"], box["width"], box["height"]
         assert self.width / self.height == pytest.approx(size[0] / size[1], rel=0.02)
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from playwright.sync_api import ElementHandle, Page, expect
+from playwright.sync_api import FloatRect, Locator, Page, expect
 
 from labelloop.reading.strict_json import dumps
 from labelloop.spec.folder import parse
@@ -100,7 +100,7 @@ def a_sound() -> Iterator[str]:
         server.server_close()
 
 
-def mark(page: Page, root: ElementHandle, words: str, key: str = "1") -> None:
+def mark(page: Page, root: Locator, words: str, key: str = "1") -> None:
     """Mark these words in the element with the label of this key."""
     page.keyboard.press(key)
     start = root.evaluate("(root, words) => root.textContent.indexOf(words)", words)
@@ -122,6 +122,20 @@ def drag(page: Page, start: tuple[float, float], end: tuple[float, float]) -> No
     page.mouse.move((start[0] + end[0]) / 2, (start[1] + end[1]) / 2, steps=4)
     page.mouse.move(*end, steps=4)
     page.mouse.up()
+
+
+def steady_box(element: Locator) -> FloatRect:
+    """Return where an element is, as soon as it stays there: the editor moves what it shows until all is loaded."""
+    seen: list[FloatRect | None] = []
+
+    def rests() -> bool:
+        seen.append(element.bounding_box())
+        element.page.wait_for_timeout(400)
+        return len(seen) > 2 and seen[-1] == seen[-2] == seen[-3] and seen[-1] is not None
+
+    wait_until(rests, what="the end of a move")
+    assert seen[-1] is not None
+    return seen[-1]
 
 
 def highlighted(root: Page | Any) -> list[str]:
