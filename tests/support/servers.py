@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import psycopg
 from psycopg import sql
 
@@ -50,7 +51,11 @@ def a_postgres() -> Iterator[Postgres]:
     Each test gets a new database, and a database is 300 new files. On a disk, those take longer than most tests.
     """
     in_memory = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_FREE
-    with tempfile.TemporaryDirectory(prefix="labelloop-tests-", dir=MEMORY if in_memory else None) as folder:
+    for left in MEMORY.glob("labelloop-tests-*-*"):  # the files of a run that was killed
+        if not psutil.pid_exists(int(left.name.split("-")[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    prefix = f"labelloop-tests-{os.getpid()}-"
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=MEMORY if in_memory else None) as folder:
         os.chmod(folder, 0o711)
         postgres = Postgres(Path(folder) / "postgres")
         with postgres:
