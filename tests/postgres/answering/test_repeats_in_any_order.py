@@ -143,6 +143,20 @@ class World:
             assert labels[-1:] == ([row["told"]] if row["was_told"] else [])
 
 
+def test_a_repeat_that_one_of_two_people_answered_follows_its_original(database: Database) -> None:
+    """The original's answer is taken back by a second person who disagrees; the repeat waits again."""
+    world = World(RepeatingDesk(database, overlap=2), count(1))
+    world.send(1, 0, 0.6)
+    world.give(0, "anna@x.org", "dog")
+    world.open_task(0)
+    world.send(0, 0, 0.6)
+    world.give(4, "anna@x.org", "cat")
+    world.annotate(0, 2, "dog")
+    world.check()
+    world.annotate(0, 1, "cat")
+    world.check()
+
+
 @pytest.mark.parametrize("overlap", [1, 2])
 def test_repeats_follow_and_exports_add_up_after_any_sequence(database: Database, overlap: int) -> None:
     desk = RepeatingDesk(database, overlap=overlap)
