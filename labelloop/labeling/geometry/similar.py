@@ -61,8 +61,9 @@ def table(ones: Sequence[Region], others: Sequence[Region], least: float) -> Arr
         most = _most(one, other)
         exact = straight & (most >= least)
         found[exact] = most[exact]  # two such boxes share all of what their extents share
-        rows, columns = np.nonzero(~straight & (most >= least))
-        found[rows, columns] = _overlaps([ones[i] for i in rows], [others[j] for j in columns])
+        overlapping = ~straight & (most >= least)
+        pairs = np.argwhere(overlapping).tolist()
+        found[overlapping] = _overlaps([ones[i] for i, _ in pairs], [others[j] for _, j in pairs])
     for similarity, is_such in ((_near_points, _is_point), (_near_lines, _is_line)):
         rows, columns = ([i for i, region in enumerate(regions) if is_such(region)] for regions in (ones, others))
         if rows and columns:
