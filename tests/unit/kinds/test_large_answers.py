@@ -42,6 +42,11 @@ def tracks(chance: random.Random) -> list[dict[str, Any]]:
     return [{"frames": [frame(place, i) for i in range(100)]} for place in range(40)]
 
 
+def lines(chance: random.Random) -> list[dict[str, Any]]:
+    starts = [(place % 20 * 5 + chance.random(), place // 20 * 8 + chance.random()) for place in range(200)]
+    return [{"line": [[x, y], [x + 3, y + 4]], "size": [640, 480]} for x, y in starts]
+
+
 def instants(chance: random.Random) -> list[dict[str, Any]]:
     return [{"start": at + chance.random(), "end": at + 5} for at in range(0, 40_000, 20)]
 
@@ -50,6 +55,7 @@ ANSWERS: dict[str, tuple[ControlTag, Callable[[random.Random], Any]]] = {
     "text": (ControlTag("TextArea", "c", "t"), text),
     "order": (ControlTag("Ranker", "c", "t"), order),
     "polygons": (ControlTag("Polygon", "c", "t"), polygons),
+    "lines": (ControlTag("Vector", "c", "t"), lines),
     "tracks": (ControlTag("VideoRectangle", "c", "t"), tracks),
     "time series": (ControlTag("TimeSeriesLabels", "c", "t", over="TimeSeries"), instants),
 }
