@@ -29,7 +29,7 @@ BESIDE = 0.01
 """Percent of the image that a coordinate may lie outside of it, by rounding; it is moved to the edge."""
 MOST_POINTS = 10_000
 MOST_PNG_PIXELS = 50_000_000
-"""Largest number of pixels of a mask that is a PNG picture: reading or writing one takes about 9 bytes a pixel."""
+"""Largest number of pixels of a mask that is a PNG picture: reading one takes 7 bytes a pixel, writing it 10."""
 BOUND = 1e6
 """Bound of every number: an area of larger ones would not be exact."""
 TURNS = ("box", "ellipse")
