@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from labelloop.labeling.geometry import masks
+from labelloop.labeling.geometry import masks, shapes
 from labelloop.labeling.geometry.masks import MOST_PIXELS, Mask
 
 _SIZES = (3, 4, 8, 16)
@@ -80,7 +80,11 @@ def decode_png(address: object, width: Any, height: Any) -> Mask:
         if not isinstance(address, str) or not address.startswith(_PNG):
             raise ValueError
         picture = Image.open(io.BytesIO(base64.b64decode(address[len(_PNG) :], validate=True)), formats=["PNG"])
-    except (ValueError, binascii.Error, OSError, UnidentifiedImageError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise ValueError(
+            f"the picture of a bitmask has at most {shapes.MOST_PNG_PIXELS:,} pixels; one has more"
+        ) from None
+    except (ValueError, binascii.Error, OSError, UnidentifiedImageError):
         raise ValueError(f"a bitmask is a PNG picture that begins with {_PNG}; one is {str(address)[:40]}") from None
     size = picture.size
     if (width or size[0], height or size[1]) != size:
@@ -88,9 +92,9 @@ def decode_png(address: object, width: Any, height: Any) -> Mask:
             f"the picture of a bitmask is {size[0]} x {size[1]}, and original_width x original_height is "
             f"{width} x {height}: it is the mask of an image of another size"
         )
-    _check_size(*size)
+    shapes.check_png(*size)
     try:
-        alphas = np.asarray(picture.convert("RGBA"))[:, :, 3].ravel()
+        alphas = np.asarray((picture if picture.mode == "RGBA" else picture.convert("RGBA")).getchannel("A")).ravel()
     except (OSError, SyntaxError, ValueError):
         raise ValueError("the PNG picture of a bitmask is damaged") from None
     changes = np.concatenate([[0], np.flatnonzero(np.diff(alphas)) + 1])

@@ -23,15 +23,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-import numpy as np
-
-from labelloop.labeling.geometry import masks
-
 DIGITS = 4
 """Decimals of a coordinate: a hundredth of a pixel in an image of 10,000."""
 BESIDE = 0.01
 """Percent of the image that a coordinate may lie outside of it, by rounding; it is moved to the edge."""
 MOST_POINTS = 10_000
+MOST_PNG_PIXELS = 50_000_000
+"""Largest number of pixels of a mask that is a PNG picture: reading one takes 7 bytes a pixel, writing it 10."""
 BOUND = 1e6
 """Bound of every number: an area of larger ones would not be exact."""
 TURNS = ("box", "ellipse")
@@ -83,8 +81,19 @@ def read(region: Mapping[str, Any]) -> Region:
     return found | ({"page": page} if page else {}) | ({"image": image} if image else {})
 
 
+def check_png(width: int, height: int) -> None:
+    """Raise ValueError if a mask of this size is too large for a PNG picture."""
+    if width * height > MOST_PNG_PIXELS:
+        raise ValueError(
+            f"the picture of a bitmask has at most {MOST_PNG_PIXELS:,} pixels; one is {width} x {height}: draw it "
+            "with a Brush, whose masks may be larger"
+        )
+
+
 def turned(points: Any, about: Sequence[float], degrees: float, size: Sequence[float]) -> Any:
     """Return points, shape (n, 2), turned clockwise on an image of this size in pixels."""
+    import numpy as np
+
     scale = np.array(size, dtype=float) / 100
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
     away = (np.asarray(points, dtype=float) - about) * scale
@@ -161,6 +170,8 @@ def _polygon(given: object) -> list[list[float]]:
     corners = [point for i, point in enumerate(points) if point != points[i - 1]] if len(points) > 1 else points
     if len(corners) < 3:
         raise ValueError(f"a polygon has at least three different corners; one has {len(corners)}: {_short(given)}")
+    import numpy as np
+
     at = np.array(corners) - corners[0]
     far = at[np.argmax(np.abs(at).sum(axis=1))]
     if np.abs(at[:, 0] * far[1] - at[:, 1] * far[0]).max() < 10 ** (-2 * DIGITS) / 2:
@@ -196,6 +207,8 @@ def _is_place(one: object, points: int) -> bool:
 
 
 def _mask(given: object) -> list[Any]:
+    from labelloop.labeling.geometry import masks
+
     match given:
         case [width, height, [*runs]]:
             mask = masks.of_runs(cast(int, width), cast(int, height), cast("list[int]", runs))

@@ -61,12 +61,13 @@ def table(ones: Sequence[Region], others: Sequence[Region], least: float) -> Arr
         most = _most(one, other)
         exact = straight & (most >= least)
         found[exact] = most[exact]  # two such boxes share all of what their extents share
-        rows, columns = np.nonzero(~straight & (most >= least))
-        found[rows, columns] = _overlaps([ones[i] for i in rows], [others[j] for j in columns])
+        overlapping = ~straight & (most >= least)
+        pairs = np.argwhere(overlapping).tolist()
+        found[overlapping] = _overlaps([ones[i] for i, _ in pairs], [others[j] for _, j in pairs])
     for similarity, is_such in ((_near_points, _is_point), (_near_lines, _is_line)):
         rows, columns = ([i for i, region in enumerate(regions) if is_such(region)] for regions in (ones, others))
         if rows and columns:
-            found[np.ix_(rows, columns)] = similarity([ones[i] for i in rows], [others[j] for j in columns])
+            found[np.ix_(rows, columns)] = similarity([ones[i] for i in rows], [others[j] for j in columns], least)
     for name, first in (("page", 0), ("image", "")):
         places = [np.array([region.get(name, first) for region in regions]) for regions in (ones, others)]
         found[places[0][:, None] != places[1][None, :]] = 0.0
@@ -239,18 +240,24 @@ def _overlaps(ones: Sequence[Region], others: Sequence[Region]) -> list[float]:
     return found
 
 
-def _falling(distances: Array) -> Array:
+def _falling(distances: Array | float) -> Array:
     return np.asarray(2.0 ** -((distances / NEAR) ** 2))
 
 
-def _near_points(ones: Sequence[Region], others: Sequence[Region]) -> Array:
+def _near_points(ones: Sequence[Region], others: Sequence[Region], least: float) -> Array:
     one, other = (np.array([region["point"] for region in regions]) for regions in (ones, others))
     return _falling(np.linalg.norm(one[:, None] - other[None, :], axis=2))
 
 
-def _near_lines(ones: Sequence[Region], others: Sequence[Region]) -> Array:
-    one, other = ([_sampled(pieces_of(region)) for region in regions] for regions in (ones, others))
-    return _falling(np.array([[_apart(a, b) for b in other] for a in one]))
+def _near_lines(ones: Sequence[Region], others: Sequence[Region], least: float) -> Array:
+    one, other = (np.array([_sampled(pieces_of(region)) for region in regions]) for regions in (ones, others))
+    (low, high), (its_low, its_high) = ((points.min(axis=1), points.max(axis=1)) for points in (one, other))
+    between = np.maximum(low[:, None] - its_high[None, :], its_low[None, :] - high[:, None])
+    most = _falling(np.linalg.norm(np.maximum(between, 0), axis=2))  # no two of their points are nearer
+    found = np.zeros(most.shape)
+    for i, j in np.argwhere(most >= least).tolist():
+        found[i, j] = _falling(_apart(one[i], other[j]))
+    return found
 
 
 def _sampled(pieces: Array) -> Array:
@@ -264,5 +271,5 @@ def _sampled(pieces: Array) -> Array:
 
 
 def _apart(one: Array, other: Array) -> float:
-    distances = np.linalg.norm(one[:, None] - other[None, :], axis=2)
-    return float((distances.min(axis=0).mean() + distances.min(axis=1).mean()) / 2)
+    squares = (one[:, None, 0] - other[None, :, 0]) ** 2 + (one[:, None, 1] - other[None, :, 1]) ** 2
+    return float((np.sqrt(squares.min(axis=0)).mean() + np.sqrt(squares.min(axis=1)).mean()) / 2)

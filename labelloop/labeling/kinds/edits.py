@@ -50,7 +50,8 @@ def distance(one: Sequence[Hashable], other: Sequence[Hashable], most: int | Non
 def _within(one: Sequence[Hashable], other: Sequence[Hashable], edits: int, limit: int) -> int | None:
     """Return the smallest number of edits whose path lies in the band that any path of `edits` edits lies in.
 
-    It is the distance if that is at most `edits`. `one` is not longer than `other`. None if it is above `limit`.
+    A result of at most `edits` is the edit distance. None means that there are more than `limit`. `one` must not be the
+    longer sequence.
     """
     more = len(other) - len(one)
     beside = max(0, edits - more) // 2
@@ -118,9 +119,9 @@ def character_edits(one: str, other: str, most: float = 1.0) -> float:
     longer = max(len(one), len(other))
     if longer <= LONGEST:
         return distance(one, other, _whole(most * longer))
-    words = [_WORD.findall(text) for text in (one, other)]
-    parts = max(map(len, words))
-    return distance(*words, _whole(most * parts)) * longer / parts if parts else 0.0
+    words, its_words = _WORD.findall(one), _WORD.findall(other)
+    parts = max(len(words), len(its_words))
+    return distance(words, its_words, _whole(most * parts)) * longer / parts if parts else 0.0
 
 
 def _whole(edits: float) -> int:

@@ -54,12 +54,26 @@ def checked(parts: Sequence[ControlTag], answers: Mapping[str, Any]) -> dict[str
             found[name] = as_value(there[name], kinds.canonical(there[name], value))
         except ValueError as exc:
             raise ValueError(f"{name}: {exc}") from None
+    for name in [name for name in found if there[name].kind is Kind.RELATIONS]:
+        if lost := [end for end in kinds.relations.lost_ends(found[name], found, there) if end is not None]:
+            raise ValueError(f"{name}: a relation ends at {lost[0][:200]}, which is no region of this answer")
     return _shown(there, {name: value for name, value in found.items() if value not in ([], {})})
 
 
 def _shown(there: Mapping[str, ControlTag], answers: dict[str, Any]) -> dict[str, Any]:
-    """Return the answers without those to controls that a choice hides."""
-    return {name: value for name, value in answers.items() if is_visible(there[name], there, answers) is not False}
+    """Return the answers without those to controls that a choice hides, and without relations to their regions."""
+    shown = {name: value for name, value in answers.items() if is_visible(there[name], there, answers) is not False}
+    return _related(there, shown)
+
+
+def _related(there: Mapping[str, ControlTag], answers: dict[str, Any]) -> dict[str, Any]:
+    """Return the answers without the relations that have lost a region."""
+    found = dict(answers)
+    for name in [name for name in answers if there[name].kind is Kind.RELATIONS]:
+        lost = kinds.relations.lost_ends(answers[name], answers, there)
+        kept = [one for one, end in zip(found.pop(name), lost, strict=True) if end is None]
+        found |= {name: kept} if kept else {}
+    return found
 
 
 def empty_is_an_answer(control: ControlTag) -> bool:
@@ -124,7 +138,7 @@ def agreed_parts(
         total += agreement
         if answer != _NOTHING:
             found[part.name] = as_value(part, answer)
-    return found, total / len(parts) if parts else 0.0
+    return _related({part.name: part for part in parts}, found), total / len(parts) if parts else 0.0
 
 
 def score(control: ControlTag, answer: str, predicted: str) -> float:

@@ -17,16 +17,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds.pairing import Interval, Pair, Places, assigned, overlapping
 from labelloop.labeling.kinds.reading import has, json_of, known
 from labelloop.reading import strict_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SAME = 0.5
 """Smallest similarity of two regions that count as the same: as in PASCAL VOC (doi:10.1007/s11263-009-0275-4)."""
@@ -49,7 +50,7 @@ class Geometry:
     table: Callable[[Sequence[Region], Sequence[Region], float], npt.NDArray[np.float64]] | None = None
     """Return `similarity` of each two regions at once, where that is faster; below the third argument it may be 0."""
     interval: Callable[[Region], Interval] | None = None
-    """Return an open interval, where regions lie on a line: the similarity is 0 if two do not overlap."""
+    """Return an open interval, where regions lie on a line: the similarity is below 1e-9 if two do not overlap."""
 
 
 def read(geometry: Geometry, answer: object) -> list[Region]:
@@ -118,7 +119,7 @@ def similarities(
         return {}
     if geometry.table is not None:
         table = geometry.table(one, other, least)
-        rows, columns = np.nonzero(table >= least)
+        rows, columns = (table >= least).nonzero()
         return dict(zip(zip(rows.tolist(), columns.tolist(), strict=True), table[rows, columns].tolist(), strict=True))
     if geometry.interval is None:
         places: Iterable[Places] = product(range(len(one)), range(len(other)))

@@ -17,7 +17,7 @@ is none. Agreement is the mean item score of the people's answers.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cmp_to_key
 from itertools import chain, combinations, groupby, pairwise
 from typing import Any, NamedTuple
@@ -116,16 +116,17 @@ def _ordered(ids: Sequence[str], lists: Sequence[Sequence[str]]) -> list[str] | 
         for place, one in enumerate(ranked):
             points[one] += len(ranked) - 1 - place
 
-    def lead(one: str, other: str) -> int:
-        """Return how many more people put the first one before the other than the other way round."""
+    def behind(one: str, other: str) -> int:
+        """Return how many more people put the first one after the other than before it."""
         there = [place for place in places if one in place and other in place]
-        return 2 * sum(place[one] < place[other] for place in there) - len(there)
+        return 2 * sum(place[one] > place[other] for place in there) - len(there)
 
     found: list[str] = []
     for _, group in groupby(sorted(ids, key=lambda one: (-points[one], one)), key=points.__getitem__):
-        equal = sorted(group, key=cmp_to_key(lambda one, other: lead(other, one)))
+        equal = sorted(group, key=cmp_to_key(behind))
         # Equal points may also go round in a circle, which a sort does not see. A tie is mostly between two neighbours.
-        if any(lead(*two) <= 0 for two in chain(pairwise(equal), combinations(equal, 2))):
+        pairs: Iterator[tuple[str, str]] = chain(pairwise(equal), combinations(equal, 2))
+        if any(behind(one, other) >= 0 for one, other in pairs):
             return None
         found += equal
     return found

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import numpy as np
-
 Places = tuple[int, int]
 """Places of a region in one answer and of a region in the other."""
 Interval = tuple[float, float]
@@ -36,7 +34,8 @@ def assigned(similar: Mapping[Places, float]) -> list[Pair]:
 
 
 def _assigned(places: Sequence[Places], similar: Mapping[Places, float]) -> Iterator[Pair]:
-    from scipy.optimize import linear_sum_assignment  # 40 MB, which the services do not need at their start
+    import numpy as np  # both only where regions are close to each other
+    from scipy.optimize import linear_sum_assignment
 
     ones, others = (sorted(set(some)) for some in zip(*places, strict=True))
     row, column = ({place: at for at, place in enumerate(some)} for some in (ones, others))

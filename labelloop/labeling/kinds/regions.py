@@ -9,14 +9,18 @@ labelloop/labeling/kinds/marked.py what people agree on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.geometry import shapes, similar
+from labelloop.labeling.geometry import shapes
 from labelloop.labeling.kinds import marked
-from labelloop.labeling.kinds.marked import Geometry
+from labelloop.labeling.kinds.marked import Geometry, Region
 from labelloop.reading import paths
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SHAPE_OF_TAG = {
     "Rectangle": "box",
@@ -29,13 +33,27 @@ SHAPE_OF_TAG = {
     "MagicWand": "mask",
 }
 """Shape that each tag draws; a tag with labels, such as RectangleLabels, draws the same one."""
-GEOMETRY = Geometry(
-    shapes.read,
-    similar.similarity,
-    similar.middle,
-    shapes.EXAMPLE,
-    table=similar.table,
-)
+
+
+def _table(ones: Sequence[Region], others: Sequence[Region], least: float) -> npt.NDArray[np.float64]:
+    from labelloop.labeling.geometry import similar  # numpy only where regions are compared
+
+    return similar.table(ones, others, least)
+
+
+def _similarity(one: Region, other: Region) -> float:
+    from labelloop.labeling.geometry import similar
+
+    return similar.similarity(one, other)
+
+
+def _middle(regions: Sequence[Region]) -> Region:
+    from labelloop.labeling.geometry import similar
+
+    return similar.middle(regions)
+
+
+GEOMETRY = Geometry(shapes.read, _similarity, _middle, shapes.EXAMPLE, _table)
 
 
 def shapes_of(control: ControlTag) -> tuple[str, ...]:
@@ -44,11 +62,20 @@ def shapes_of(control: ControlTag) -> tuple[str, ...]:
     return tuple(dict.fromkeys(SHAPE_OF_TAG[tag] for tag in tags if tag in TAGS)) or tuple(shapes.SHAPES)
 
 
+def tag_of(control: ControlTag, shape: str) -> str:
+    """Return the tag, without "Labels", by which this control draws a shape."""
+    tags = [control.tag.removesuffix("Labels"), *(one.tag for one in control.shapes)]
+    return next((tag for tag in tags if SHAPE_OF_TAG.get(tag) == shape), "")
+
+
 def canonical(control: ControlTag, answer: object) -> str:
     drawn, found = shapes_of(control), marked.read(GEOMETRY, answer)
     for region in found:
         if (shape := shapes.shape_of(region)) not in drawn:
             raise ValueError(f"{control.words} draws a {' or a '.join(drawn)}, and not a {shape}")
+        match region:
+            case {"mask": [int() as width, int() as height, *_]} if tag_of(control, "mask") == "Bitmask":
+                shapes.check_png(width, height)
     return marked.canonical(GEOMETRY, control, found)
 
 

@@ -7,13 +7,15 @@ has it, without `with`. Label Studio's own ids are random, so they are not used.
 `direction` is left, right or bi; right, the usual one, is absent.
 
 Consensus: each relation that more than half of the people drew, exactly. In an answer to several controls, the ends are
-first replaced by the regions that people agree on: the same one, or the most similar one of the same label.
-Agreement and item score are F1 of the relations that are the same.
+first replaced by the regions that people agree on: the same one, or the most similar one of the same label. Agreement
+and item score are F1 of the relations that are the same.
+
+An answer to several controls has both regions of each of its relations: any other relation is refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling import kinds
@@ -84,6 +86,20 @@ def _end(control: ControlTag, end: object) -> list[Any]:
 def bare(region: Any) -> Any:
     """Return a region of an answer without its `with`."""
     return {name: value for name, value in region.items() if name != "with"} if isinstance(region, dict) else region
+
+
+def lost_ends(
+    relations: Sequence[Mapping[str, Any]], answers: Mapping[str, Any], names: Collection[str]
+) -> list[str | None]:
+    """Return for each relation an end that is no region of these answers, as a text; None if both are there.
+
+    `answers` are canonical, by control name. Only ends at the controls in `names` are looked for.
+    """
+    ends = [[relation[end] for end in ENDS] for relation in relations]
+    marking = {name for pair in ends for name, _ in pair if name in names}
+    there = {strict_json.dumps([name, bare(one)]) for name in marking for one in answers.get(name) or ()}
+    texts = [[strict_json.dumps(end) for end in pair if end[0] in marking] for pair in ends]
+    return [next((text for text in pair if text not in there), None) for pair in texts]
 
 
 def moved(control: ControlTag, person: Mapping[str, Any], agreed_on: Mapping[str, Any]) -> str:

@@ -34,6 +34,8 @@ MOST_FRAMES = 10_000_000
 """Largest number of a frame: more than four days at 25 frames a second."""
 FARTHEST = 1e300
 """Bound of a value of a time column: the difference of two larger ones may be no number."""
+REACH = 16
+"""Half of the distance at which two instants have no similarity that counts: 2 ** -32."""
 _EXAMPLE = {"Audio": '{"start":0.5,"end":1.2,"label":"speech"}', "Video": '{"start":3,"end":8,"label":"goal"}'}
 _NUMBERS = '{"start":10,"end":20,"label":"peak"}'
 Number = int | float
@@ -88,7 +90,7 @@ def _geometry(over: str, time_format: str) -> Geometry:
     if over == "TimeSeries" and time_format:
         return _of_moments(time_format)
     if over == "TimeSeries":
-        return Geometry(_values, _similarity, partial(_middle, ndigits=None), _NUMBERS)
+        return Geometry(_values, _similarity, partial(_middle, ndigits=None), _NUMBERS, interval=_around)
     middle = partial(_middle, ndigits=DIGITS)
     return Geometry(_seconds, _similarity, middle, _EXAMPLE["Audio"], interval=_interval)
 
@@ -152,6 +154,13 @@ def _interval(region: Region, one_more: int = 0) -> Interval:
     return region["start"], region["end"] + one_more
 
 
+def _around(region: Region) -> Interval:
+    """Return the interval of a segment of a time series. That of an instant reaches to where others are like it."""
+    start, end = region["start"], region["end"]
+    reach = REACH + abs(start) * 1e-9 if start == end else 0  # a large float needs more to change at all
+    return start - reach, end + reach
+
+
 def _middle(regions: Sequence[Region], ndigits: int | None) -> Region:
     """Return the medians of start and end; of two middle ones the lower if a rounded mean would leave nothing."""
     starts, ends = ([one[name] for one in regions] for name in ("start", "end"))
@@ -179,7 +188,13 @@ def _of_moments(time_format: str) -> Geometry:
         return {name: moments.text_of(seconds * unit, time_format) for name, seconds in found.items()}
 
     read: Callable[[Mapping[str, Any]], Region] = partial(_texts, time_format=time_format, example=example)
-    return Geometry(read, lambda one, other: _similarity(numbers(one), numbers(other)), middle, example)
+    return Geometry(
+        read,
+        lambda one, other: _similarity(numbers(one), numbers(other)),
+        middle,
+        example,
+        interval=lambda region: _around(numbers(region)),
+    )
 
 
 def _texts(region: Mapping[str, Any], time_format: str, example: str) -> Region:

@@ -19,7 +19,6 @@ from typing import Any
 from labelloop.labeling import results
 from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.geometry import brush, masks
 from labelloop.labeling.geometry.shapes import shape_of
 from labelloop.labeling.kinds import as_text, form
 from labelloop.labeling.kinds import regions as kind
@@ -48,7 +47,7 @@ def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
     found = []
     for i, (region, labels) in enumerate(_drawn(control, read(kind.GEOMETRY, answer))):
         id_ = f"labelloop-{control.name}{f'-{i}' if i else ''}"
-        tag = _tag(control, shape_of(region))
+        tag = kind.tag_of(control, shape_of(region))
         value = _value(tag, region)
         about: dict[str, Any] = {"id": id_, **_about(control, region)}
         shape = next((one for one in control.shapes if one.tag == tag), None)
@@ -108,11 +107,10 @@ def _shape(entry: Mapping[str, Any], value: Mapping[str, Any], width: Any, heigh
     """Return the shape of an entry: the one of its type, or the one whose numbers its value has."""
     type_ = str(entry.get("type")).lower().removesuffix("labels")
     turn = {"rotation": value["rotation"]} if value.get("rotation") else {}
-    match _MARKS.get(type_) or next((mark for mark in _MARKS.values() if mark in value), None):
-        case "rle":
-            return {"mask": _written(brush.decode(value.get("rle"), width, height))}
-        case "imageDataURL":
-            return {"mask": _written(brush.decode_png(value.get("imageDataURL"), width, height))}
+    mark = _MARKS.get(type_) or next((mark for mark in _MARKS.values() if mark in value), None)
+    match mark:
+        case "rle" | "imageDataURL":
+            return {"mask": _mask(mark, value.get(mark), width, height)}
         case "points":
             return {"polygon": value.get("points")}
         case "vertices":
@@ -156,6 +154,8 @@ def _value(tag: str, region: Region) -> dict[str, Any]:
         case {"point": [x, y]}:
             return {"x": x, "y": y, "width": POINT_WIDTH}
         case {"mask": [width, height, runs]}:
+            from labelloop.labeling.geometry import brush, masks
+
             mask = masks.of_runs(width, height, runs)
             if tag == "Bitmask":
                 return {"imageDataURL": brush.encode_png(mask)}
@@ -200,12 +200,6 @@ def _by_id(regions: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]
     return list(groups.values())
 
 
-def _tag(control: ControlTag, shape: str) -> str:
-    """Return the tag, without "Labels", by which this control draws a shape."""
-    tags = [control.tag.removesuffix("Labels"), *(one.tag for one in control.shapes)]
-    return next(tag for tag in tags if kind.SHAPE_OF_TAG.get(tag) == shape)
-
-
 def _labels(entry: Mapping[str, Any]) -> list[Any]:
     value = entry.get("value")
     given = [value[name] for name in _LABELS if name in value] if isinstance(value, dict) else []
@@ -221,5 +215,8 @@ def _whole(number: Any) -> Any:
     return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-def _written(mask: masks.Mask) -> list[Any]:
+def _mask(mark: str, given: object, width: Any, height: Any) -> list[Any]:
+    from labelloop.labeling.geometry import brush, masks  # numpy and Pillow only where there are masks
+
+    mask = (brush.decode if mark == "rle" else brush.decode_png)(given, width, height)
     return [mask.width, mask.height, masks.runs_of(mask)]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from labelloop.answers.consensus import consensus
 from labelloop.labeling import kinds
+from labelloop.labeling.geometry import moving
+from labelloop.labeling.geometry.moving import boxes_at
 from labelloop.labeling.kinds import tracks
 from tests.support.data.drawn import answers, form
 
@@ -45,14 +47,25 @@ def test_the_reason_why_a_track_is_none_is_told(given: Any, words: str) -> None:
         kinds.canonical(VIDEO, given)
 
 
+@settings(max_examples=60, deadline=None)
+@given(answers("bare video"), answers("bare video"), st.sampled_from([1e-9, 0.2, 0.5, 0.9]))
+def test_a_track_that_is_passed_over_is_less_similar_than_asked(one: Any, other: Any, least: float) -> None:
+    sides = [[{"frames": region["frames"]} for region in said] for said in (one, other)]
+    if all(sides):
+        table = moving.table(sides[0], sides[1], least)
+        for (i, j), found in np.ndenumerate(table):
+            right = moving.similarity(sides[0][i], sides[1][j])
+            assert found == right or (found == 0 and right < least)
+
+
 def test_a_box_may_leave_the_picture_and_may_have_no_label() -> None:
     leaving = [{"frames": [[1, -15.0, 90, 20, 20.00001, 0]]}]
     assert kinds.canonical(VIDEO, leaving) == '[{"frames":[[1,-15,90,20,20,0]]}]' == kinds.canonical(BARE, leaving)
 
 
 def test_a_box_is_where_the_editor_shows_it() -> None:
-    moving = track([3, 0, 0, 10, 10, 170], [5, 20, 40, 30, 10, -170, False], [8, 50, 0, 10, 10, 0])
-    found = tracks.boxes_at(moving, np.arange(2, 10))
+    turning = track([3, 0, 0, 10, 10, 170], [5, 20, 40, 30, 10, -170, False], [8, 50, 0, 10, 10, 0])
+    found = boxes_at(turning, np.arange(2, 10))
     assert np.isnan(found[[0, 4, 5]]).all(), "before the first key frame, and after it is gone"
     assert found[[1, 2, 3, 6, 7], :5].tolist() == [
         [0, 0, 10, 10, 170],

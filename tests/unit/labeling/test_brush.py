@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import importlib.util
 import io
+import struct
+import zlib
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from labelloop.labeling import kinds
+from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.geometry import brush, masks
 from tests.support.data.regions import editor_results, large_brush, mask_regions
 
@@ -122,6 +126,21 @@ def test_a_damaged_mask_is_refused_with_the_reason(rle: Any, size: Any, words: s
     with pytest.raises(ValueError, match=r"(?s).*") as caught:
         brush.decode(rle, *size)
     assert words in str(caught.value)
+
+
+def test_a_bitmask_of_too_many_pixels_is_refused_before_it_is_read() -> None:
+    head = struct.pack(">II5B", 10_000, 5_001, 8, 6, 0, 0, 0)
+    chunks = [
+        struct.pack(">I", len(part)) + name + part + struct.pack(">I", zlib.crc32(name + part))
+        for name, part in ((b"IHDR", head), (b"IDAT", zlib.compress(b"")))
+    ]
+    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"".join(chunks)).decode()
+    with pytest.raises(ValueError, match="at most 50,000,000 pixels; one is 10000 x 5001"):
+        brush.decode_png("data:image/png;base64," + picture, 10_000, 5_001)
+    drawn = [{"mask": [10_000, 5_001, [0, 10_000 * 5_001]]}]
+    with pytest.raises(ValueError, match="at most 50,000,000 pixels"):
+        kinds.canonical(ControlTag("Bitmask", "c", "image"), drawn)
+    assert kinds.canonical(ControlTag("Brush", "c", "image"), drawn)
 
 
 @pytest.mark.parametrize(

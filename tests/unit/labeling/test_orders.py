@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -28,6 +29,20 @@ def agreed(control: ControlTag, answers: list[str]) -> tuple[Any, ...]:
 
 def written(value: object) -> str:
     return json.dumps(value, separators=(",", ":"))
+
+
+def stated(lists: dict[str, list[str]]) -> set[tuple[str, ...]]:
+    """The statements of an answer with buckets: which of two items comes first, and which bucket each is in."""
+    pairs = {(*pair, name) for name, ids in lists.items() for pair in combinations(ids, 2)}
+    return pairs | {(one, name) for name, ids in lists.items() for one in ids}
+
+
+@given(*[st.dictionaries(st.sampled_from("abcdefg"), st.sampled_from(GROUPED.buckets), min_size=1) for _ in range(2)])
+def test_the_item_score_of_buckets_is_f1_of_what_they_state(one: dict[str, str], other: dict[str, str]) -> None:
+    lists = [{name: [i for i in given if given[i] == name] for name in given.values()} for given in (one, other)]
+    first, second = map(stated, lists)
+    expected = 2 * len(first & second) / (len(first) + len(second))
+    assert order.score(GROUPED, *map(written, lists)) == pytest.approx(expected)
 
 
 @given(ORDERS, ORDERS)

@@ -40,6 +40,26 @@ def test_the_distance_is_that_of_the_table(one: str, other: str) -> None:
     assert (similarity(one, other) == 1) == (one == other)
 
 
+@given(st.text("ab ", max_size=60), st.text("ab ", max_size=60), st.integers(0, 60), st.integers(1, 20))
+def test_the_distance_is_the_same_in_a_narrow_band(one: str, other: str, most: int, narrow: int) -> None:
+    right = table(one, other)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(edits, "_NARROW", narrow)
+        assert distance(one, other) == right
+        found = distance(one, other, most)
+    assert found == right if right <= most else found > most
+
+
+def test_a_million_characters_take_seconds_and_are_near_their_distance() -> None:
+    chance = random.Random(1)
+    words = [str(chance.randrange(10_000)) for _ in range(200_000)]
+    changed = [word for i, word in enumerate(words) if i % 50]
+    began = time.process_time()
+    assert distance(words, changed) == 4_000
+    assert 0 <= similarity(" ".join(words), " ".join(reversed(words))) < 0.5
+    assert time.process_time() - began < 30
+
+
 def test_ten_thousand_characters_take_a_second_at_most() -> None:
     chance = random.Random(1)
     one, other = ("".join(chance.choices("abcdefgh ", k=10_000)) for _ in range(2))
@@ -134,6 +154,19 @@ def test_two_who_nearly_agree_give_the_longer_text_and_others_none() -> None:
     assert agreed("the cat sat here", "the cat sat her") == ("the cat sat here", pytest.approx((1 + 15 / 16) / 2))
     assert agreed("a dog on a lawn", "two children play") == (None, None)
     assert agreed("one", "another", "a third thing") == (None, None)
+
+
+@given(st.text("abcdefgh", min_size=6, max_size=12), st.lists(st.text("abc", max_size=3), min_size=1, max_size=6))
+def test_the_medoid_is_the_one_of_all_similarities(base: str, ends: list[str]) -> None:
+    texts = [base + end for end in ends] + [base[:4]] * (len(ends) > 3)
+    counts = {one: texts.count(one) for one in texts}
+    most = max(counts.values())
+    usual = [one for one in counts if counts[one] == most]
+    sums = {one: sum(1 - table(one, other) / max(len(one), len(other)) for other in texts) for one in counts}
+    medoid = max(sums, key=lambda one: (round(sums[one], 9), len(one), one))
+    right = usual[0] if most > 1 and len(usual) == 1 else medoid
+    close = sum(1 - table(right, other) / max(len(right), len(other)) >= text.CLOSE for other in texts)
+    assert text.agreed(CONTROL, texts, None)[0] == (right if 2 * close > len(texts) else None)
 
 
 @given(st.lists(st.text("ab ", min_size=1, max_size=8).filter(str.strip), min_size=1, max_size=5), st.randoms())

@@ -258,7 +258,25 @@ def test_a_result_of_label_studios_is_read_for_its_label() -> None:
     assert (placed.label, placed.confidence) == ("cat", 0.25)
 
 
-def test_the_clients_import_is_light() -> None:
-    heavy = "flask sklearn label_studio_sdk pandas numpy pydantic psycopg sqlalchemy scipy modAL"
-    code = f"import sys; from labelloop import Client, Output; print(*(set('{heavy}'.split()) & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.strip() == b""
+@pytest.mark.parametrize(
+    ("code", "heavy"),
+    [
+        ("from labelloop import Client, Output", "flask pydantic psycopg sqlalchemy"),
+        ("import labelloop.outputs.fitting", ""),
+        ("sys.argv = ['labelloop', '--help']; from labelloop.__main__ import main", ""),
+    ],
+    ids=["the client", "the check at the intake", "the command"],
+)
+def test_what_starts_often_imports_little(code: str, heavy: str) -> None:
+    heavy += " sklearn label_studio_sdk pandas numpy scipy modAL PIL matplotlib"
+    run = "try: main()\nexcept (NameError, SystemExit): pass"
+    code = f"import sys; {code}\n{run}\nprint('found', *(set('{heavy}'.split()) & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert found.splitlines()[-1] == "found"
+    assert ("Usage:" in found) == ("--help" in code)
+
+
+def test_the_intake_imports_no_scipy() -> None:
+    code = "import sys, sync.service; print({'scipy', 'sklearn', 'pandas'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+    assert found.strip() == "set()"

@@ -175,6 +175,20 @@ def test_people_agree_on_a_relation_between_boxes_that_they_drew_a_little_apart(
     assert agreed.agreement == 1.0
 
 
+LOST = {"boxes": [box(1, "car")], "relations": [ENDS]}
+
+
+def test_a_relation_to_a_region_that_the_answer_does_not_have_is_refused() -> None:
+    control = config(CARS).answer
+    with pytest.raises(ValueError, match=r'relations: a relation ends at \["boxes",.*no region of this answer'):
+        kinds.canonical(control, LOST)
+    with pytest.raises(ValueError, match="no region of this answer"):
+        kinds.canonical(control, {"relations": [ENDS]})
+    plate = {"boxes": [box(1, "car", plate="B"), box(40, "sign")], "relations": [ENDS]}
+    assert "relations" in json.loads(kinds.canonical(control, plate)), "answers about a region are no part of an end"
+    assert kinds.nearest_answer(control, json.dumps(LOST)) == kinds.canonical(control, {"boxes": [box(1, "car")]})
+
+
 def test_people_draw_relations_in_a_form_without_the_tag_too() -> None:
     plain = CARS.replace('<Relations><Relation value="behind"/><Relation value="beside"/></Relations>', "")
     assert config(plain).everything == ("boxes",)
