@@ -85,7 +85,7 @@ def test_people_move_a_segment_of_a_sound_and_draw_another(database: Database, l
     with a_sound() as address, task_of(database, label_studio, xml, {"audio": address}, label) as (loop, page):
         page.wait_for_function("[...document.querySelectorAll('input')].some(one => one.value === '00:00:02:000')")
         box = steady_box(page.locator("canvas").first)
-        assert regions_of(page) == 1
+        wait_until(lambda: regions_of(page) == 1, what="the prelabel")
 
         def at(seconds: float) -> tuple[float, float]:
             return box["x"] + box["width"] * seconds / 2, box["y"] + box["height"] * 0.7

@@ -107,9 +107,10 @@ def test_people_move_boxes_and_scenes_of_a_video_and_draw_others(
         with loop_of(database, label_studio, VIDEO, data, {"one": prelabel}) as loop:
             opened(page, loop)
             page.wait_for_function("document.querySelector('video')?.readyState > 1")
-            assert regions_of(page) == 2
+            wait_until(lambda: regions_of(page) == 2, what="the prelabel")
             scene = page.locator(".lsf-keypoints_timeline")
-            assert (scene.get_attribute("data-start"), scene.get_attribute("data-end")) == ("5", "15")
+            expect(scene).to_have_attribute("data-start", "5")
+            expect(scene).to_have_attribute("data-end", "15")
             canvas = steady_box(page.locator(".lsf-video-canvas canvas").last)
             left = canvas["x"] + (canvas["width"] - VIDEO_SIZE[0]) / 2
             top = canvas["y"] + (canvas["height"] - VIDEO_SIZE[1]) / 2
@@ -134,7 +135,7 @@ def test_people_move_boxes_and_scenes_of_a_video_and_draw_others(
             drag(page, (frame(15), y), (frame(20), y))
             page.keyboard.press("Escape")
             page.keyboard.press("2")
-            y = timeline["y"] + timeline["height"] - 20  # below the lanes of what is there
+            y = timeline["y"] + timeline["height"] - 20  # below the lanes of the other marks
             drag(page, (frame(25), y), (frame(30), y))
             wait_until(lambda: regions_of(page) == 4, what="the second scene")
             found = answer(loop, page)

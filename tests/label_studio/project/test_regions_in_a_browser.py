@@ -43,7 +43,7 @@ def loop_of(name: str, xml: str) -> LoopSpec:
     return parse(name, YAML, xml)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def at_work(label_studio: LabelStudio) -> Iterator[BrowserContext]:
     """A browser in which an annotator is logged in."""
     session = label_studio.sign_up("eve@regions.example.org")[1]
@@ -73,7 +73,7 @@ def answer_of(loop: SyncLoop, key: str) -> Any:
         loop=loop.spec.name,
         key=key,
     )
-    assert len(rows) == 1
+    assert len(rows) == 1, loop.sql("select reason from unreadable")
     return rows[0]
 
 
@@ -88,36 +88,44 @@ DRAWN: dict[str, tuple[str, Callable[[Canvas], None]]] = {
 }
 
 
-def test_what_people_draw_is_the_answer(database: Database, label_studio: LabelStudio, at_work: BrowserContext) -> None:
+@pytest.mark.parametrize("name", DRAWN)
+def test_what_people_draw_is_the_answer(
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext, name: str
+) -> None:
     """Each shape is drawn with a mouse; the entries have the parts of those in tests/support/data."""
-    page = at_work.new_page()
-    kept = editor_results()
-    found: dict[str, Any] = {}
-    for name, (tag, act) in DRAWN.items():
-        with sync_loop(database, label_studio.url, label_studio.token, of=loop_of(name, form(tag).xml)) as loop:
-            submit(loop, name, None)
-            loop.push()
+    tag, act = DRAWN[name]
+    kept = editor_results()[name][0]
+    with sync_loop(database, label_studio.url, label_studio.token, of=loop_of(name, form(tag).xml)) as loop:
+        submit(loop, name, None)
+        loop.push()
+        with at_work.new_page() as page:
             canvas = Canvas(page, loop, name, (WIDTH, HEIGHT))
             act(canvas)
             [entry] = canvas.posted()
-            assert entry.keys() == kept[name][0].keys()
-            assert entry["value"].keys() == kept[name][0]["value"].keys()
-            [found[name]] = json.loads(answer_of(loop, name)["label"])
-    assert found["rectangle"]["box"][2:] == pytest.approx([40, 40], abs=3)
-    assert found["rectangle"]["rotation"] == pytest.approx(50, abs=20)
-    assert found["rectangle"]["size"] == [WIDTH, HEIGHT]
-    drawn = {"polygon": [[20, 20], [60, 25], [50, 70], [25, 60]]}
-    assert similar.similarity(found["polygon"], drawn) > 0.95
-    assert found["ellipse"]["ellipse"] == pytest.approx([50, 50, 15, 20], abs=3)
-    assert found["keypoint"]["point"] == pytest.approx([33, 44], abs=1)
-    for name in ("brush", "bitmask"):
-        mask = masks.of_runs(*found[name]["mask"])
-        left, top, right, bottom = masks.box_of(mask)
-        assert (left, top) == pytest.approx((20, 20), abs=6)
-        assert (right, bottom) == pytest.approx((60, 70), abs=6)
-        assert 0.01 < masks.pixels_of(mask) / (WIDTH * HEIGHT) < 0.2
-    assert found["vector"]["line"][-1] == pytest.approx([70, 70], abs=1)
-    assert {found[name]["label"] for name in DRAWN} == {"car", "sign"}
+        assert entry.keys() == kept.keys()
+        assert entry["value"].keys() == kept["value"].keys()
+        [found] = json.loads(answer_of(loop, name)["label"])
+    assert found["label"] in ("car", "sign")
+    match name:
+        case "rectangle":
+            assert found["box"][2:] == pytest.approx([40, 40], abs=3)
+            assert found["rotation"] == pytest.approx(50, abs=20)
+            assert found["size"] == [WIDTH, HEIGHT]
+        case "polygon":
+            drawn = {"polygon": [[20, 20], [60, 25], [50, 70], [25, 60]]}
+            assert similar.similarity(shapes.read({"polygon": found["polygon"]}), drawn) > 0.95
+        case "ellipse":
+            assert found["ellipse"] == pytest.approx([50, 50, 15, 20], abs=3)
+        case "keypoint":
+            assert found["point"] == pytest.approx([33, 44], abs=1)
+        case "vector":
+            assert found["line"][-1] == pytest.approx([70, 70], abs=1)
+        case _:
+            mask = masks.of_runs(*found["mask"])
+            left, top, right, bottom = masks.box_of(mask)
+            assert (left, top) == pytest.approx((20, 20), abs=6)
+            assert (right, bottom) == pytest.approx((60, 70), abs=6)
+            assert 0.01 < masks.pixels_of(mask) / (WIDTH * HEIGHT) < 0.2
 
 
 MASK = masks.of_outline(np.array([[30, 30], [70, 30], [50, 80]], dtype=float), WIDTH, HEIGHT)
@@ -144,34 +152,35 @@ PRELABELS: dict[str, tuple[str, Region, tuple[Place, Place] | None, Region]] = {
 """By name: the tag, the region of the prelabel, a drag, and the region that the drag makes of it."""
 
 
+@pytest.mark.parametrize("name", PRELABELS)
 def test_prelabels_open_as_regions_that_a_person_keeps_or_moves(
-    database: Database, label_studio: LabelStudio, at_work: BrowserContext
+    database: Database, label_studio: LabelStudio, at_work: BrowserContext, name: str
 ) -> None:
-    page = at_work.new_page()
-    for name, (tag, region, drag, wanted) in PRELABELS.items():
-        with sync_loop(database, label_studio.url, label_studio.token, of=loop_of(name, form(tag).xml)) as loop:
-            answer = [{**region, "label": "sign"}]
-            submit(loop, "kept", answer)
-            submit(loop, "moved", answer)
-            loop.push()
-            result = Canvas(page, loop, "kept", (WIDTH, HEIGHT)).posted()
-            assert [entry["origin"] for entry in result] == ["prediction"]
-            text = kinds.canonical(loop.spec.config.answer, answer)
-            assert answer_of(loop, "kept") == {"label": text, "approval": True, "prelabel_kept": True}, name
-            if drag is None:
-                continue
-            canvas = Canvas(page, loop, "moved", (WIDTH, HEIGHT))
-            canvas.click(MIDDLES.get(name, drag[0]))
-            canvas.drag(*drag)
-            [entry] = (
-                canvas.posted()
-            )  # its origin says nothing: the editor leaves it at "prediction" for a moved polygon
-            assert entry["id"] == result[0]["id"], name
-            moved = answer_of(loop, "moved")
-            assert (moved["approval"], moved["prelabel_kept"]) == (False, False)
-            [there] = json.loads(moved["label"])
-            assert there.pop("label") == "sign"
-            assert similar.similarity(shapes.read(there), wanted) > 0.8, name
+    tag, region, drag, wanted = PRELABELS[name]
+    with (
+        sync_loop(database, label_studio.url, label_studio.token, of=loop_of(name, form(tag).xml)) as loop,
+        at_work.new_page() as page,
+    ):
+        answer = [{**region, "label": "sign"}]
+        submit(loop, "kept", answer)
+        submit(loop, "moved", answer)
+        loop.push()
+        result = Canvas(page, loop, "kept", (WIDTH, HEIGHT)).posted()
+        assert [entry["origin"] for entry in result] == ["prediction"]
+        text = kinds.canonical(loop.spec.config.answer, answer)
+        assert answer_of(loop, "kept") == {"label": text, "approval": True, "prelabel_kept": True}
+        if drag is None:
+            return
+        canvas = Canvas(page, loop, "moved", (WIDTH, HEIGHT))
+        canvas.click(MIDDLES.get(name, drag[0]))
+        canvas.drag(*drag)
+        [entry] = canvas.posted()  # its origin says nothing: the editor leaves it at "prediction" for a moved polygon
+        assert entry["id"] == result[0]["id"]
+        moved = answer_of(loop, "moved")
+        assert (moved["approval"], moved["prelabel_kept"]) == (False, False)
+        [there] = json.loads(moved["label"])
+        assert there.pop("label") == "sign"
+        assert similar.similarity(shapes.read(there), wanted) > 0.8
 
 
 MIDDLES: dict[str, Place] = {"polygon": (35, 28)}

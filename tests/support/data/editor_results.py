@@ -19,7 +19,7 @@ _OF_MASK = {"original_width": 6, "original_height": 4, "image_rotation": 0}
 
 
 class Hand(NamedTuple):
-    """How somebody uses the controls."""
+    """A person's way to use the controls."""
 
     moved: int
     """How far the marks are moved: each kind has its own unit."""
@@ -28,8 +28,8 @@ class Hand(NamedTuple):
 
 
 FIRST, SECOND, AGREED = Hand(0, False), Hand(2, True), Hand(1, False)
-"""Two people who differ, and what they agree on: the marks between theirs. Of everything else it is what the first one
-says. Two texts are close enough to agree; a choice, a number, an order and a span take a third person who says so.
+"""Two people who differ, and what they agree on: the marks between theirs. In everything else the first one is
+right. Two texts are close enough to agree; a choice, a number, an order and a span take a third person who says so.
 """
 
 

@@ -61,7 +61,7 @@ MOV = b"\x00\x00\x00\x14ftypqt  \x00\x00\x00\x00qt  " + b"\x00" * 400
 MP4 = b"\x00\x00\x00\x18ftypisom\x00\x00\x02\x00isomiso2avc1mp41" + b"\x00" * 400
 AIFF = b"FORM\x00\x00\x00\x40AIFFCOMM" + b"\x00" * 400
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF"
-WEBM = Path(__file__).parents[1] / "data/clip.webm"
+WEBM = Path(__file__).with_name("clip.webm")
 """Four seconds of one colour, 160 x 90, ten frames a second, VP8; the other videos are only headers.
 
 ffmpeg -f lavfi -i color=c=0x406080:size=160x90:rate=10 -t 4 -c:v libvpx -b:v 20k -g 10 -fflags +bitexact clip.webm
