@@ -24,7 +24,7 @@ from labelloop.reading.direction import isolated
 from labelloop.reading.evidence import labels as labels_of
 
 CHOSEN_AT_RANDOM = "Chosen at random"
-UNSURE = "The model learns most from your answer here"
+UNSURE = "Your answer helps most here"
 """Sentence of a loop that shows no guess of a model."""
 CLOSE = 0.3
 """Largest difference between the probabilities of two answers between which a model hesitates."""

@@ -19,7 +19,7 @@ from sync.project.guide import guide
 
 Examples = Mapping[str, Sequence[str]]
 """Texts by answer."""
-PRESS = "Press Label All Tasks: you get the items from which a model learns most."
+PRESS = "Press Label All Tasks: you get the items whose answers help most."
 KEEP = "Filled and read by labelloop. Keep this mark: "
 """The mark of the loop follows. The list of projects shows about 150 characters of a description."""
 FORMER_DESCRIPTIONS = (
@@ -31,10 +31,11 @@ FORMER_DESCRIPTIONS = (
 )
 INSTRUCTION = "".join(
     (
-        "<p>Press <b>Label All Tasks</b>. You get the task from which the model learns most, and nobody else gets it ",
+        "<p>Press <b>Label All Tasks</b>. You get the task whose answer helps most, and nobody else gets it ",
         "meanwhile. <b>Label Tasks As Displayed</b> and the rows of the table may show one task to several people.</p>",
         "<p>An answer that is filled in is a model's guess, and often incorrect. Look at the item first. ",
-        "<b>Submit</b> the correct answer. <b>Skip</b> an item that nobody could answer.</p>",
+        "<b>Submit</b> the correct answer. <b>Skip</b> an item that nobody could answer, such as one whose picture is ",
+        "not shown.</p>",
     )
 )
 _FORMER_INSTRUCTION = "".join(
@@ -49,6 +50,14 @@ FORMER_INSTRUCTIONS = (
     _FORMER_INSTRUCTION,
     _FORMER_INSTRUCTION.replace(
         "An answer that is filled in is a model's guess.", "The answer that is filled in is the model's guess."
+    ),
+    "".join(
+        (
+            "<p>Press <b>Label All Tasks</b>. You get the task from which the model learns most, and nobody else gets ",
+            "it meanwhile. <b>Label Tasks As Displayed</b> and the rows of the table may show one task to several ",
+            "people.</p><p>An answer that is filled in is a model's guess, and often incorrect. Look at the item ",
+            "first. <b>Submit</b> the correct answer. <b>Skip</b> an item that nobody could answer.</p>",
+        )
     ),
     "Press <b>Label All Tasks</b>: it serves the most informative task first, and each task to one person.",
 )

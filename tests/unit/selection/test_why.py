@@ -142,7 +142,7 @@ def test_no_reason_of_any_lane_tells_what_another_person_answered() -> None:
 def test_a_loop_without_guesses_names_none() -> None:
     reason = why("margin", [0.48, 0.45, 0.07], PETS)
     assert task_reason(Lane.RULE, reason, guesses=False) == (
-        "The model learns most from your answer here",
+        "Your answer helps most here",
         "margin 0.97",
     )
     assert split("a reason of an earlier version") == ("a reason of an earlier version", "")
