@@ -10,7 +10,7 @@ from labelloop.errors import InvalidOutput
 from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.outputs import marking, result
+from labelloop.outputs import marking, result, seen
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import NO_ANSWER, read_answer
 from labelloop.reading import evidence as evidence_
@@ -45,6 +45,7 @@ def check(
     of the loop's length (`embedding`; 0 for no embedding). `predicted` as in reading.from_json.
     """
     check_data(output.data, config)
+    seen.check(output.data, config)
     if labels:
         for label in output.probabilities or ():
             if label not in labels:
