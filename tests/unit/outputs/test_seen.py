@@ -102,3 +102,36 @@ def test_each_item_of_a_list_has_an_id_of_its_own(answers: Any, path: str, says:
     assert exc.path == path
     assert says in str(exc)
     read(RANKS, {"answers": [{"id": "a"}, {"id": 2}]}, label=["a", "2"])
+
+
+SIGNS = LabelingConfig.parse(
+    """<View><Image name="image" value="$image"/><RectangleLabels name="boxes" toName="image"><Label value="car"/>
+<Label value="sign"/></RectangleLabels><Choices name="topic" toName="image"><Choice value="a"/><Choice value="b"/>
+</Choices></View>""",
+    ("boxes", "topic"),
+)
+CHECKED = LabelingConfig.parse(
+    """<View><Image name="image" value="$image"/><RectangleLabels name="boxes" toName="image"><Label value="car"/>
+</RectangleLabels><Choices name="label" toName="image"><Choice value="right"/><Choice value="wrong"/></Choices>
+</View>"""
+)
+
+
+@pytest.mark.parametrize("boxes", [[], [0.5]])
+def test_there_is_a_confidence_for_each_region_or_none_at_all(boxes: list[float]) -> None:
+    read(CARS, ONE, label=[BOX], evidence={"boxes": boxes})
+    read(CARS, ONE, label=json.dumps([BOX]), evidence={"boxes": boxes})
+    read(CARS, ONE, label=[BOX, {**BOX, "label": "sign"}], evidence={"boxes": boxes})
+    read(CHECKED, ONE, label="right", evidence={"boxes": [0.5, 0.5]})
+    read(SIGNS, ONE, label={"boxes": [BOX]}, evidence={"controls": {"boxes": {"boxes": boxes}, "topic": 0.5}})
+
+
+def test_confidences_of_other_regions_than_the_labels_are_refused() -> None:
+    three = {"boxes": [0.5, 0.5, 0.5]}
+    exc = refused(CARS, ONE, label=[BOX], evidence=three)
+    assert str(exc) == "evidence.boxes: has 3 confidences, and the label 1 region; give one for each"
+    assert refused(SIGNS, ONE, label={"boxes": [BOX]}, evidence={"controls": {"boxes": three}}).path == (
+        "evidence.controls.boxes.boxes"
+    )
+    exc = refused(SIGNS, ONE, label={"topic": "a"}, evidence={"controls": {"topic": {"boxes": [0.5]}}})
+    assert str(exc) == ("evidence.controls.topic.boxes: are confidences of regions; Choices 'topic' asks for one label")
