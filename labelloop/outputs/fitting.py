@@ -95,7 +95,10 @@ def check_data(data: Mapping[str, Any], config: LabelingConfig) -> None:
         if found is None:
             is_null = "." not in upper and upper in data
             shows = f"the labeling config shows {'it' if name == upper else f'${name}'}"
-            hint = "; a text may be empty, or leave the output out" if is_null else ""
+            hint = ""
+            if is_null:
+                give = "an address" if upper in config.addresses else 'a value ("" for no text)'
+                hint = f". Give {give}, or do not send this output"
             raise InvalidOutput(f"data.{upper}", f"is {'null' if is_null else 'missing'}; {shows}{hint}")
         if bracket and not isinstance(found, list):
             raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")

@@ -50,7 +50,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "value",
         "a width and a height of more than 0",
     ),
-    ("RectangleLabels", region("RectangleLabels", **{**BOX, "x": 101}), "value.x", "must be at most 100; it is 101"),
+    (
+        "RectangleLabels",
+        region("RectangleLabels", **{**BOX, "x": 101}),
+        "value.x",
+        "must be at most 100; it is 101. It is in percent of the image: 100 * pixels / width",
+    ),
     ("RectangleLabels", region("RectangleLabels", **{**BOX, "y": "10"}), "value.y", "must be a number"),
     ("RectangleLabels", region("RectangleLabels", x=1, y=1, width=1), "value.height", "is missing"),
     (

@@ -135,3 +135,24 @@ def test_confidences_of_other_regions_than_the_labels_are_refused() -> None:
     )
     exc = refused(SIGNS, ONE, label={"topic": "a"}, evidence={"controls": {"topic": {"boxes": [0.5]}}})
     assert str(exc) == ("evidence.controls.topic.boxes: are confidences of regions; Choices 'topic' asks for one label")
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (
+            {"label": "car"},
+            """label: must be a list of objects, such as [{"box":[10,20,30,40],"label":"car"}]; it is""",
+        ),
+        ({"label": "[{]"}, "label: is not JSON: Expecting property name"),
+    ],
+)
+def test_a_text_for_an_answer_in_json_is_named_once_with_what_would_do(said: Any, says: str) -> None:
+    exc = refused(CARS, ONE, **said)
+    assert str(exc).startswith(says)
+    assert str(exc).count("JSON") == says.count("JSON")
+
+
+def test_a_value_that_is_null_is_refused_with_what_would_do() -> None:
+    assert str(refused(CARS, {"image": None}, label=[])).endswith("Give an address, or do not send this output")
+    assert 'Give a value ("" for no text)' in str(refused(FORM_OF["Text"], {"x": None}, label="a"))
