@@ -31,11 +31,11 @@ def check(result: Sequence[Region], config: LabelingConfig, data: Mapping[str, A
                 except ValueError as exc:
                     raise InvalidOutput(f"result[{i}].value", str(exc)) from None
     for i, region in enumerate(result):
-        if (page := region.get("item_index")) is not None and (
-            control := config.by_name.get(region.get("from_name", ""))
-        ):
-            if fault := page_fault(control, page, data, region["to_name"]):
-                raise InvalidOutput(f"result[{i}].item_index", fault)
+        page, control = region.get("item_index"), config.by_name.get(region.get("from_name", ""))
+        if page is None or control is None:
+            continue
+        if fault := page_fault(control, page, data, region["to_name"]):
+            raise InvalidOutput(f"result[{i}].item_index", fault)
 
 
 def _together(control: ControlTag, region: Region, regions: Sequence[Region]) -> list[Region]:

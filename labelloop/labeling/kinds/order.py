@@ -35,10 +35,9 @@ def read(control: ControlTag, answer: object) -> Lists:
     example = f'{{"{control.buckets[0]}": ["c", "a"]}}' if control.buckets else '["c", "a", "b"]'
     wanted = f"must be {'lists' if control.buckets else 'a list'} of ids, such as {example}"
     found = value_of(answer, wanted)
-    if not control.buckets:
-        lists = {"": found}
-    else:
-        lists = found if isinstance(found, dict) else {"": None}
+    if control.buckets and not isinstance(found, dict):
+        raise ValueError(wanted)
+    lists = found if control.buckets else {"": found}
     for name, ids in lists.items():
         if not isinstance(ids, list) or not all(
             isinstance(one, str | int) and not isinstance(one, bool) for one in ids

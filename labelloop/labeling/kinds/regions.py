@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.geometry import shapes
 from labelloop.labeling.form_xml import fields_in
+from labelloop.labeling.geometry import shapes
 from labelloop.labeling.kinds import marked
 from labelloop.labeling.kinds.marked import Geometry, Region
 from labelloop.reading import paths
