@@ -31,10 +31,10 @@ def check(result: Sequence[Region], config: LabelingConfig, data: Mapping[str, A
                 except ValueError as exc:
                     raise InvalidOutput(f"result[{i}].value", str(exc)) from None
     for i, region in enumerate(result):
-        page, control = region.get("item_index"), config.by_name.get(region.get("from_name", ""))
-        if page is None or control is None:
+        page, about = region.get("item_index"), config.by_name.get(region.get("from_name", ""))
+        if page is None or about is None:
             continue
-        if fault := page_fault(control, page, data, region["to_name"]):
+        if fault := page_fault(about, page, data, region["to_name"]):
             raise InvalidOutput(f"result[{i}].item_index", fault)
 
 

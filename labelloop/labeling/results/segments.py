@@ -18,7 +18,7 @@ from labelloop.labeling.kinds import segments as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, read
 from labelloop.labeling.kinds.reading import kept
 from labelloop.labeling.results.beside import encoded, marked
-from labelloop.labeling.results.values import labels_of, values_of
+from labelloop.labeling.results.values import is_number, labels_of, values_of
 
 PAST_THE_END_S = 1.0
 """A segment of a sound may end this many seconds after it; it is cut there. Windows of a model reach past the end."""
@@ -70,15 +70,11 @@ def _ends(control: ControlTag, value: Mapping[str, Any], region: Mapping[str, An
     if control.over not in ("Audio", "AudioPlus"):
         return ends
     start, end, length = ends["start"], ends["end"], region.get("original_length")
-    if _is_number(length) and _is_number(end) and end > length > 0:
-        drawn_by_us = region.get("origin") in FROM_A_PREDICTION
-        if end > length + PAST_THE_END_S and not drawn_by_us:
+    if is_number(length) and is_number(end) and end > length > 0:
+        is_predicted = region.get("origin") in FROM_A_PREDICTION
+        if end > length + PAST_THE_END_S and not is_predicted:
             raise ValueError(f"a segment ends at {end} seconds; the sound has {length}")
-        if drawn_by_us and _is_number(start) and start >= length:
+        if is_predicted and is_number(start) and start >= length:
             return None
         ends["end"] = length
     return ends | ({"channel": value["channel"]} if value.get("channel") else {})
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float)
