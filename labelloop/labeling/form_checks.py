@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from labelloop.errors import SpecError
+from labelloop.labeling import form_tags
 from labelloop.labeling.choices import choices_of
 from labelloop.labeling.config import SHOWN_STEPS, LabelingConfig
 from labelloop.labeling.controls import KINDS, Kind, fault
@@ -69,9 +70,10 @@ def faults(xml: str) -> list[SpecError]:
         config = LabelingConfig.parse(xml)
     except SpecError as exc:
         return [exc]
+    found += form_tags.faults(root, config, places)
     elements = {element.get("name"): element for element in root.iter()}
     for control in config.controls:
-        if control.tag in ("Choices", "Labels", "Taxonomy"):
+        if control.tag in ("Choices", "Taxonomy") or control.tag.endswith("Labels"):
             found += _all_of(_check_choices, elements[control.name], places)
         wanted = _OVER.get(control.tag)
         if wanted and control.over != wanted:
@@ -152,5 +154,7 @@ def _check_choices(element: Element, places: Places) -> Iterator[SpecError]:
         if wrong := label_fault(label):
             yield fault(f"in {name!r} {wrong}", places, choice)
     from_data = element.get("value") or element.get("apiUrl")
-    if element.tag == "Choices" and not choices and not from_data and not any(True for _ in element.iter("Choice")):
-        yield fault(f"Choices {name!r} has no <Choice>, which Label Studio refuses", places, element)
+    one = "Label" if element.tag.endswith("Labels") else "Choice"
+    if not choices and not from_data and next(element.iter(one), None) is None and element.tag != "Taxonomy":
+        what = "which Label Studio refuses" if one == "Choice" else "so nobody can mark anything with it"
+        yield fault(f"{element.tag} {name!r} has no <{one}>, {what}", places, element)

@@ -8,7 +8,7 @@ that both read alike. `sent` puts it into the form, `shown_data` into the data o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from html import unescape
 from typing import Any
@@ -23,6 +23,8 @@ OURS = "labelloop_"
 """Prefix of our own fields in a task's data."""
 _SHOWS = OURS + "shows_"
 """Prefix of the substitute name of a field whose own name the editor cannot read."""
+_NO_ELEMENT = expat.errors.codes[expat.errors.XML_ERROR_NO_ELEMENTS]
+_MISMATCH = expat.errors.codes[expat.errors.XML_ERROR_TAG_MISMATCH]
 _DECLARATION = re.compile(r"\A\ufeff?(\s*)(<\?xml\b[^>]*\?>)?")
 _IN_EDITOR = re.compile(r"\$([\w.\[\]]+)", re.ASCII)
 """Fields in a value, as Label Studio's editor finds them."""
@@ -42,19 +44,17 @@ def read_xml(xml: str) -> tuple[Element, Places]:
         raise SpecError(f"labels.xml: more than {MAX_BYTES} bytes")
     builder, places = TreeBuilder(), {}
     parser = expat.ParserCreate("utf-8")
-    depth = 0
+    open_: list[Element] = []
 
     def start(tag: str, attributes: Mapping[str, str]) -> None:
-        nonlocal depth
         at = parser.CurrentLineNumber, parser.CurrentColumnNumber + 1
-        depth += 1
-        if depth > MAX_DEPTH:
+        if len(open_) == MAX_DEPTH:
             raise SpecError(f"labels.xml: tags are nested more than {MAX_DEPTH} deep", line=at[0], column=at[1])
-        places[builder.start(tag, dict(attributes))] = at
+        open_.append(builder.start(tag, dict(attributes)))
+        places[open_[-1]] = at
 
     def end(tag: str) -> None:
-        nonlocal depth
-        depth -= 1
+        open_.pop()
         builder.end(tag)
 
     def refuse(*_: object) -> None:
@@ -70,10 +70,23 @@ def read_xml(xml: str) -> tuple[Element, Places]:
     parser.StartDoctypeDeclHandler = parser.EntityDeclHandler = refuse
     try:
         parser.Parse(plain(xml).encode(), True)
-    except (expat.ExpatError, UnicodeEncodeError) as exc:
-        line, column = getattr(exc, "lineno", 1), getattr(exc, "offset", 0) + 1
-        raise SpecError(f"labels.xml: {exc}", line=line, column=column) from None
+    except UnicodeEncodeError as exc:
+        raise SpecError(f"labels.xml: {exc}", line=1, column=1) from None
+    except expat.ExpatError as exc:
+        raise _invalid(exc, open_, places) from None
     return builder.close(), places
+
+
+def _invalid(exc: expat.ExpatError, open_: Sequence[Element], places: Places) -> SpecError:
+    """Return the error of invalid XML; `open_` are the tags around its place."""
+    at, why = (exc.lineno, exc.offset + 1), expat.ErrorString(exc.code)
+    if exc.code == _NO_ELEMENT and open_:
+        at, why = places[open_[-1]], f"the tag <{open_[-1].tag}> is not closed"
+    elif exc.code == _NO_ELEMENT:
+        why = "the file is empty: it needs a form, such as <View>...</View>"
+    elif exc.code == _MISMATCH:
+        why = f"the tag <{open_[-1].tag}> of line {places[open_[-1]][0]} is closed by another one"
+    return SpecError(f"labels.xml: {why}", line=at[0], column=at[1])
 
 
 def plain(xml: str) -> str:

@@ -50,7 +50,9 @@ def _at_most(path: str, value: object, most: float) -> None:
     if value is None:
         raise InvalidOutput(path, "is missing")
     if fields.number(path, value) > most:
-        raise InvalidOutput(path, f"must be at most {most:g}; it is {value}")
+        side = {"x": "width", "width": "width", "y": "height", "height": "height"}.get(path.rpartition(".")[2])
+        hint = f". It is in percent of the image: 100 * pixels / {side}" if side else ""
+        raise InvalidOutput(path, f"must be at most {most:g}; it is {value}{hint}")
 
 
 def _polygon(path: str, value: Mapping[str, Any]) -> None:
@@ -59,7 +61,7 @@ def _polygon(path: str, value: Mapping[str, Any]) -> None:
 
 def _brush(path: str, value: Mapping[str, Any]) -> None:
     if value.get("format", "rle") != "rle":
-        raise InvalidOutput(f"{path}.format", f"must be rle; it is {str(value['format'])[:40]}")
+        raise InvalidOutput(f"{path}.format", f"must be rle; it is {str(value['format'] or 'missing')[:40]}")
     for i, byte in enumerate(_list(f"{path}.rle", value.get("rle"))):
         if type(byte) is not int or not 0 <= byte <= 255:
             raise InvalidOutput(f"{path}.rle[{i}]", f"must be a whole number from 0 to 255; it is {str(byte)[:40]}")

@@ -10,11 +10,15 @@ from labelloop.errors import InvalidOutput
 from labelloop.labeling import kinds
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
-from labelloop.outputs import marking, result
+from labelloop.labeling.kinds.reading import json_of
+from labelloop.labeling.kinds.visible import is_visible
+from labelloop.outputs import marking, result, seen
 from labelloop.outputs.output import Output
 from labelloop.outputs.reading import NO_ANSWER, read_answer
 from labelloop.reading import evidence as evidence_
-from labelloop.reading import fields, paths
+from labelloop.reading import fields, paths, strict_json
+
+_WITHOUT_REGIONS = (Kind.LABEL, Kind.LABELS, Kind.NUMBER, Kind.TEXT, Kind.ORDER, Kind.DATE)
 
 
 def shown(output: Output, config: LabelingConfig) -> Output:
@@ -45,6 +49,7 @@ def check(
     of the loop's length (`embedding`; 0 for no embedding). `predicted` as in reading.from_json.
     """
     check_data(output.data, config)
+    seen.check(output.data, config)
     if labels:
         for label in output.probabilities or ():
             if label not in labels:
@@ -52,7 +57,7 @@ def check(
         for path, label in () if output.evidence is None else evidence_.labels(output.evidence):
             if label not in labels:
                 raise InvalidOutput(path, result.no_label(label, labels))
-    _check_controls(output.evidence, config)
+    _check_evidence(output, config)
     _check_width(output.embedding, embedding)
     result.check(output.result or (), config)
     marking.check(output.result or (), config, output.data)
@@ -65,6 +70,22 @@ def check(
     return replace(output, label=_label("label", output.label, labels), gold=_label("gold", output.gold, labels))
 
 
+def check_complete(name: str, answer: str, config: LabelingConfig) -> None:
+    """Raise InvalidOutput, with the control, if a person could not submit this answer: the form requires more.
+
+    `answer` is one of `answer`, of the path `name`. A prelabel may be partial.
+    """
+    control = config.answer
+    if control.kind is not Kind.FORM:
+        if control.required and answer == "[]":
+            raise InvalidOutput(name, f"is empty; {control.words} is required")
+        return
+    given, parts = kinds.form.read(answer), {part.name: part for part in control.parts}
+    for part in control.parts:
+        if part.required and part.name not in given and is_visible(part, parts, given):
+            raise InvalidOutput(f"{name}.{part.name}", f"is missing; {part.words} is required in the form")
+
+
 def check_data(data: Mapping[str, Any], config: LabelingConfig) -> None:
     """Raise InvalidOutput, with the path, unless this data of an item has every field that the form shows."""
     for name in config.data_fields:
@@ -74,7 +95,10 @@ def check_data(data: Mapping[str, Any], config: LabelingConfig) -> None:
         if found is None:
             is_null = "." not in upper and upper in data
             shows = f"the labeling config shows {'it' if name == upper else f'${name}'}"
-            hint = "; a text may be empty, or leave the output out" if is_null else ""
+            hint = ""
+            if is_null:
+                give = "an address" if upper in config.addresses else 'a value ("" for no text)'
+                hint = f". Give {give}, or do not send this output"
             raise InvalidOutput(f"data.{upper}", f"is {'null' if is_null else 'missing'}; {shows}{hint}")
         if bracket and not isinstance(found, list):
             raise InvalidOutput(f"data.{upper}", f"must be a list; the labeling config shows ${name}")
@@ -141,13 +165,50 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
     return answer
 
 
-def _check_controls(evidence: Mapping[str, Any] | None, config: LabelingConfig) -> None:
-    """Raise InvalidOutput if the evidence names a control that is no part of the answer."""
-    there = [part.name for part in config.answer.parts or (config.answer,)]
-    for name in (evidence or {}).get("controls", ()):
-        if name not in there:
-            path = f"evidence.controls.{name[: fields.MAX_WORD]}"
-            raise InvalidOutput(path, f"no such control is part of the answer; there are: {', '.join(there)}")
+def _check_evidence(output: Output, config: LabelingConfig) -> None:
+    """Raise InvalidOutput if the evidence is about a control that is no part of the answer, or about other boxes."""
+    evidence = output.evidence or {}
+    if "boxes" in evidence and config.kind is Kind.REGIONS:
+        _check_boxes("evidence.boxes", evidence["boxes"], output.label)
+    parts = {part.name: part for part in config.answer.parts or (config.answer,)}
+    answers = _answers(output.label) if config.kind is Kind.FORM else {config.answer.name: output.label}
+    for name, one in evidence.get("controls", {}).items():
+        path, part = f"evidence.controls.{name[: fields.MAX_WORD]}", parts.get(name)
+        if part is None:
+            raise InvalidOutput(path, f"no such control is part of the answer; there are: {', '.join(parts)}")
+        if isinstance(one, dict) and "boxes" in one:
+            if part.kind in _WITHOUT_REGIONS:
+                raise InvalidOutput(
+                    f"{path}.boxes", f"are confidences of regions; {part.words} asks for {part.kind.words}"
+                )
+            if part.kind is Kind.REGIONS:
+                _check_boxes(f"{path}.boxes", one["boxes"], answers.get(name))
+
+
+def _answers(label: object) -> Mapping[str, Any]:
+    try:
+        return kinds.form.read(label)
+    except ValueError:
+        return {}  # refused with its own reason
+
+
+def _check_boxes(path: str, boxes: Sequence[float], label: object) -> None:
+    """Raise InvalidOutput unless there is a confidence for each region of the label, or none at all."""
+    try:
+        regions = json_of(label)
+    except ValueError:
+        return  # refused with its own reason
+    if not isinstance(regions, list) or len(boxes) in (0, len(regions)):
+        return
+    places = {strict_json.dumps({**one, "label": None}) if isinstance(one, dict) else "" for one in regions}
+    if len(boxes) != len(places):  # a box may have several labels
+        raise InvalidOutput(
+            path, f"has {_n(len(boxes), 'confidence')}, and the label {_n(len(regions), 'region')}; give one for each"
+        )
+
+
+def _n(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _check_width(embedding: Sequence[float] | None, width: int) -> None:

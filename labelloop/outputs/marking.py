@@ -1,7 +1,7 @@
-"""Check the segments, marks and boxes in a video that a result in Label Studio's format holds, at intake.
+"""Check the segments, marks, boxes in a video and pages that a result in Label Studio's format holds, at intake.
 
 Label Studio takes them without a look at their numbers. Its editor shows nothing that a person could correct if a
-segment ends before it starts, or if a paragraph does not exist.
+segment ends before it starts, or if a paragraph or a page does not exist.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 from labelloop.errors import InvalidOutput
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import ControlTag, Kind
+from labelloop.labeling.kinds.regions import page_fault
 from labelloop.labeling.results import decoded, units
 
 KINDS = (Kind.SEGMENTS, Kind.MARKS, Kind.TRACKS)
@@ -29,6 +30,12 @@ def check(result: Sequence[Region], config: LabelingConfig, data: Mapping[str, A
                     decoded(control, _together(control, region, regions), data)
                 except ValueError as exc:
                     raise InvalidOutput(f"result[{i}].value", str(exc)) from None
+    for i, region in enumerate(result):
+        page, about = region.get("item_index"), config.by_name.get(region.get("from_name", ""))
+        if page is None or about is None:
+            continue
+        if fault := page_fault(about, page, data, region["to_name"]):
+            raise InvalidOutput(f"result[{i}].item_index", fault)
 
 
 def _together(control: ControlTag, region: Region, regions: Sequence[Region]) -> list[Region]:

@@ -91,6 +91,8 @@ def from_json(value: object, *, predicted: bool = True) -> Output:
 
 def read_key(value: object) -> str:
     """Return the key in Unicode's form NFC, so that one name has one spelling. Raises InvalidOutput with the reason."""
+    if value is None:
+        raise InvalidOutput("key", "is missing")
     if not isinstance(value, str):
         raise InvalidOutput("key", f"must be a text of 1 to {MAX_KEY} bytes; it is {repr(value)[:40]}")
     key = value if value.isascii() else unicodedata.normalize("NFC", value)

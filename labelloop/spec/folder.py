@@ -10,6 +10,7 @@ from labelloop.reading.nearest import did_you_mean, some
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.mistakes import Examined, examine, of_learner
 
+FILES = ("loop.yaml", "labels.xml")
 Check = Callable[[LoopSpec], None]
 
 
@@ -31,6 +32,8 @@ def look(folder: Path, check: Check = lambda _: None) -> tuple[LoopSpec | None, 
     refuse a spec by raising SpecError about its learner.
     """
     name, file = folder.absolute().name, folder / "loop.yaml"
+    if not file.exists() and is_loop(folder):
+        return None, [SpecError("there is a labels.xml and no loop.yaml beside it: add one with the rule", loop=name)]
     try:
         text = _read(file)
         file = folder / "labels.xml"
@@ -82,14 +85,24 @@ def _of_loop(name: str, fault: SpecError) -> SpecError:
     return SpecError(fault.reason, line=fault.line, column=fault.column, loop=name)
 
 
+def is_loop(folder: Path) -> bool:
+    """Return whether a folder has a file of a loop; it may lack the other one."""
+    return any((folder / name).exists() for name in FILES)
+
+
+def folders(loops_dir: Path) -> list[Path]:
+    """Return the folders of loops in a folder, sorted by name."""
+    return sorted({file.parent for name in FILES for file in loops_dir.glob(f"*/{name}")})
+
+
 def load_all(loops_dir: Path, check: Check = lambda _: None) -> tuple[list[LoopSpec], list[SpecError]]:
     """Load every loop of a folder of loops. Return the specs by name, and every fault of the other loops.
 
     A faulty loop does not keep the others from being loaded. `check` as in `look`.
     """
     specs, faults = [], list[SpecError]()
-    for file in sorted(loops_dir.glob("*/loop.yaml")):
-        spec, found = look(file.parent, check)
+    for folder in folders(loops_dir):
+        spec, found = look(folder, check)
         if spec is not None:
             specs.append(spec)
         faults += found

@@ -198,6 +198,8 @@ def _correction(spec: LoopSpec, output: Judged, sent: Given) -> str | None:
     """Return the correction in the form of the tables; None if the reviewer gave none."""
     correction = fitting.answer("correction", sent.correction, output.data, spec.config, dict.fromkeys(spec.labels))
     if not sent.approval:
+        if correction is not None:
+            fitting.check_complete("correction", correction, spec.config)
         return correction
     if output.label is None:
         raise InvalidOutput("approval", "the output has no label to approve; send false with a correction")

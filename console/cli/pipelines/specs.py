@@ -12,8 +12,6 @@ from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_d
 from labelloop.errors import Failed, LabelloopError, SpecError, UsageError
 from labelloop.process.settings import Settings
 
-FILES = ("loop.yaml", "labels.xml")
-
 
 @click.group()
 def spec() -> None:
@@ -30,14 +28,14 @@ def check(settings: Settings, folder: Path | None, as_json: bool) -> None:
     Each is named in the words of `labelloop migrate`, with loop, line, column and file. Exit status 1 if there is any.
     """
     from backend.learners.of_spec import check as check_learner
-    from labelloop.spec.folder import look, unknown_steps
+    from labelloop.spec.folder import FILES, folders, is_loop, look, unknown_steps
 
     at = folder or settings.loops_dir
     if at.is_file():
         if at.name not in FILES:
             raise UsageError(f"{at} is no file of a loop: name its loop.yaml, or its folder")
         at = at.parent
-    loops = [at] if (at / "loop.yaml").exists() else sorted(file.parent for file in at.glob("*/loop.yaml"))
+    loops = [at] if is_loop(at) else folders(at)
     if not loops:
         raise UsageError(f"there is no loop in {at}: a loop is a folder with a loop.yaml")
     found = []
@@ -88,6 +86,8 @@ def _registered(settings: Settings) -> set[str]:
 
 
 def _place(loop: Path, fault: SpecError) -> dict[str, Any]:
+    from labelloop.spec.folder import FILES
+
     file, _, message = fault.reason.partition(": ")
     if file not in FILES:
         file, message = "", fault.reason

@@ -75,9 +75,9 @@ def read(region: Mapping[str, Any]) -> Region:
         found |= _joints(region, len(found["line"])) | {"size": _size("a line", region)}
     page, image = region.get("page", 0), region.get("image", "")
     if type(page) is not int or page < 0:
-        raise ValueError(f"`page` counts the images of a list from 0; it is {str(page)[:40]}")
+        raise ValueError(f"`page` counts the images of a list from 0; it is {_told(page, 40)}")
     if not isinstance(image, str):
-        raise ValueError(f"`image` is the name of an Image of the form; it is {str(image)[:40]}")
+        raise ValueError(f"`image` is the name of an Image of the form; it is {_told(image, 40)}")
     return found | ({"page": page} if page else {}) | ({"image": image} if image else {})
 
 
@@ -115,7 +115,10 @@ def _numbers(what: str, given: object, *counts: int) -> list[float]:
     found = []
     for number in given:
         if not _is_number(number):
-            raise ValueError(f"{what}; in {str(given)[:80]}, {str(number)[:40]} is no number below {BOUND:,.0f}")
+            is_ = (
+                f"{number[:40]!r} is a text" if isinstance(number, str) else f"{number} is no number below {BOUND:,.0f}"
+            )
+            raise ValueError(f"{what}; in {str(given)[:80]}, {is_[:80]}")
         found.append(round(float(number), DIGITS) + 0.0)  # never -0.0
     return found
 
@@ -132,7 +135,9 @@ def _ellipse(given: object) -> list[float]:
     if across <= 0 or down <= 0:
         raise ValueError(f"an ellipse has radii of more than 0; one is {str(given)[:80]}")
     if not (_beside(x) and _beside(y)):
-        raise ValueError(f"the centre of an ellipse lies within the image, from 0 to 100 percent; one is {given}")
+        raise ValueError(
+            f"the centre of an ellipse lies within the image, from 0 to 100 percent; one is {given}{_pixels(x, y)}"
+        )
     return [_moved(x), _moved(y), across, down]
 
 
@@ -143,7 +148,9 @@ def _within(shape: str, numbers: list[float]) -> list[float]:
     x, y, width, height = numbers
     right, bottom = x + width, y + height
     if not all(_beside(edge) for edge in (x, y, right, bottom)):
-        raise ValueError(f"a box lies within the image, from 0 to 100 percent; one is {_short(numbers)}")
+        raise ValueError(
+            f"a box lies within the image, from 0 to 100 percent; one is {_short(numbers)}{_pixels(*numbers)}"
+        )
     x, y, right, bottom = (_moved(edge) for edge in (x, y, right, bottom))
     if right <= x or bottom <= y:
         raise ValueError(f"a box lies within the image, from 0 to 100 percent; one is {_short(numbers)}")
@@ -160,7 +167,9 @@ def _points(what: str, given: object, *counts: int) -> list[list[float]]:
     points = [_numbers(what, point, *(counts or (2,))) for point in given]
     for point in points:
         if not all(_beside(edge) for edge in point[:2]):
-            raise ValueError(f"a point lies within the image, from 0 to 100 percent; one is {_short(point)}")
+            raise ValueError(
+                f"a point lies within the image, from 0 to 100 percent; one is {_short(point)}{_pixels(*point[:2])}"
+            )
     return [[*map(_moved, point[:2]), *point[2:]] for point in points]
 
 
@@ -191,7 +200,7 @@ def _line(given: object) -> list[list[float]]:
 def _joints(region: Mapping[str, Any], points: int) -> Region:
     closed, before = region.get("closed", False), region.get("from")
     if type(closed) is not bool:
-        raise ValueError(f"`closed` of a line is true or false; it is {str(closed)[:40]}")
+        raise ValueError(f"`closed` of a line is true or false; it is {_told(closed, 40)}")
     found: Region = {"closed": True} if closed else {}
     if before is None or before == [None, *range(points - 1)]:
         return found
@@ -223,7 +232,7 @@ def _turn(shape: str, region: Mapping[str, Any]) -> Region:
     """Return rotation and size; {} if nothing is turned."""
     given = region.get("rotation", 0)
     if not _is_number(given):
-        raise ValueError(f"`rotation` is in degrees; it is {str(given)[:40]}")
+        raise ValueError(f"`rotation` is in degrees; it is {_told(given, 40)}")
     whole = 180 if shape == "ellipse" else 360
     rotation = round(float(given) % whole, DIGITS) % whole
     if not rotation:
@@ -235,7 +244,7 @@ def _size(what: str, region: Mapping[str, Any]) -> list[int]:
     size = region.get("size")
     if not isinstance(size, list | tuple) or len(size) != 2 or not all(type(n) is int and 0 < n < BOUND for n in size):
         raise ValueError(
-            f'{what} has the size of its image in pixels, such as "size":[640,480]; it is {str(size)[:40]}'
+            f'{what} has the size of its image in pixels, such as "size":[640,480]; it is {_told(size, 40)}'
         )
     return list(size)
 
@@ -250,6 +259,17 @@ def _beside(edge: float) -> bool:
 
 def _moved(edge: float) -> float:
     return min(max(edge, 0.0), 100.0)
+
+
+def _pixels(*numbers: float) -> str:
+    """Return a hint if numbers are so large that they may be pixels."""
+    if max(numbers) <= 100 + BESIDE:
+        return ""
+    return ". For a place in pixels, send 100 * x / width and 100 * y / height of the image"
+
+
+def _told(given: object, most: int) -> str:
+    return "missing" if given is None else str(given)[:most]
 
 
 def _short(given: object) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import MARKING, ControlTag, Kind
-from labelloop.labeling.kinds.reading import json_of
+from labelloop.labeling.kinds.reading import json_of, value_of
 from labelloop.labeling.kinds.visible import is_visible
 from labelloop.reading import strict_json
 
@@ -29,9 +29,10 @@ _NOTHING = "[]"
 
 def read(answer: object) -> dict[str, Any]:
     """Return the answers by control name. Raises ValueError if it is not an object."""
-    found = json_of(answer)
+    wanted = 'must be an object by control name, such as {"topic": "late"}'
+    found = value_of(answer, wanted)
     if not isinstance(found, dict):
-        raise ValueError('must be an object by control name, such as {"topic": "late"}')
+        raise ValueError(wanted)
     return found
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds.reading import has, json_of, known
+from labelloop.labeling.kinds.reading import has, known, value_of
 from labelloop.labeling.kinds.sets import given_by_most, jaccard
 from labelloop.reading import strict_json
 
@@ -23,9 +23,10 @@ def read_labels(answer: object) -> list[str]:
     """Return the labels in the order of the text. Raises ValueError if it is not a list of texts; a list is used as it
     is.
     """
-    found = json_of(answer)
+    wanted = 'must be a list of labels, such as ["a", "b"]'
+    found = value_of(answer, wanted)
     if not isinstance(found, list) or not all(isinstance(label, str) for label in found):
-        raise ValueError('must be a list of labels, such as ["a", "b"]')
+        raise ValueError(wanted)
     return found
 
 

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds.pairing import Interval, Pair, Places, assigned, overlapping
-from labelloop.labeling.kinds.reading import has, json_of, known
+from labelloop.labeling.kinds.reading import has, known, value_of
 from labelloop.reading import strict_json
 
 if TYPE_CHECKING:
@@ -55,9 +55,10 @@ class Geometry:
 
 def read(geometry: Geometry, answer: object) -> list[Region]:
     """Return the regions as they are written. Raises ValueError if the answer is not a list of objects."""
-    found = json_of(answer)
+    wanted = f"must be a list of objects, such as [{geometry.example}]"
+    found = value_of(answer, wanted)
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise ValueError(f"must be a list of objects, such as [{geometry.example}]")
+        raise ValueError(wanted)
     return found
 
 

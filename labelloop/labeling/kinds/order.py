@@ -23,7 +23,7 @@ from itertools import chain, combinations, groupby, pairwise
 from typing import Any, NamedTuple
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds.reading import json_of
+from labelloop.labeling.kinds.reading import value_of
 from labelloop.reading import paths, strict_json
 
 Lists = dict[str, list[str]]
@@ -32,18 +32,17 @@ Lists = dict[str, list[str]]
 
 def read(control: ControlTag, answer: object) -> Lists:
     """Return the lists. Raises ValueError if the answer has another form, names an item twice or an unknown bucket."""
-    found = json_of(answer)
-    if not control.buckets:
-        lists = {"": found}
-        example = '["c", "a", "b"]'
-    else:
-        example = f'{{"{control.buckets[0]}": ["c", "a"]}}'
-        lists = found if isinstance(found, dict) else {"": None}
+    example = f'{{"{control.buckets[0]}": ["c", "a"]}}' if control.buckets else '["c", "a", "b"]'
+    wanted = f"must be {'lists' if control.buckets else 'a list'} of ids, such as {example}"
+    found = value_of(answer, wanted)
+    if control.buckets and not isinstance(found, dict):
+        raise ValueError(wanted)
+    lists = found if control.buckets else {"": found}
     for name, ids in lists.items():
         if not isinstance(ids, list) or not all(
             isinstance(one, str | int) and not isinstance(one, bool) for one in ids
         ):
-            raise ValueError(f"must be {'lists' if control.buckets else 'a list'} of ids, such as {example}")
+            raise ValueError(wanted)
         if control.buckets and name not in control.buckets:
             raise ValueError(f"no bucket {name[:40]!r}; there are: {', '.join(control.buckets)}")
     texts = {name: [str(one) for one in ids] for name, ids in lists.items()}

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import label
-from labelloop.labeling.kinds.reading import json_of, kept
+from labelloop.labeling.kinds.reading import kept, value_of
 
 _KEPT = ("type", "value")
 
 
 def canonical(control: ControlTag, answer: object) -> str:
-    found = json_of(answer)
+    wanted = "must be a list of Label Studio's regions, each an object with type and value"
+    found = value_of(answer, wanted)
     if not isinstance(found, list) or not found or not all(map(_is_region, found)):
-        raise ValueError("must be a list of Label Studio's regions, each an object with type and value")
+        raise ValueError(wanted)
     return kept([{name: region[name] for name in _KEPT} for region in found])
 
 

@@ -35,6 +35,16 @@ def kept(value: object) -> str:
     return text
 
 
+def value_of(answer: object, wanted: str) -> Any:
+    """Return the JSON value of an answer, as `json_of` does.
+
+    Raises ValueError with `wanted`, which says what would do, if the answer is a plain text.
+    """
+    if isinstance(answer, str) and not answer.lstrip().startswith(("[", "{")):
+        raise ValueError(f"{wanted}; it is the text {answer[:40]!r}")
+    return json_of(answer)
+
+
 def json_of(answer: object) -> Any:
     """Return the JSON value of an answer, given as its text or as the value itself.
 
@@ -45,4 +55,4 @@ def json_of(answer: object) -> Any:
     try:
         return strict_json.loads(answer.encode(), strict_json.OF_ANSWERS)
     except (InvalidOutput, UnicodeEncodeError) as exc:
-        raise ValueError(f"is not JSON: {exc}") from None
+        raise ValueError(f"is not JSON: {str(exc).removeprefix('is not JSON: ')}") from None

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelloop.labeling.controls import SHAPES as TAGS
 from labelloop.labeling.controls import ControlTag
+from labelloop.labeling.form_xml import fields_in
 from labelloop.labeling.geometry import shapes
 from labelloop.labeling.kinds import marked
 from labelloop.labeling.kinds.marked import Geometry, Region
@@ -103,8 +104,31 @@ def labels_in(control: ControlTag, answer: str) -> tuple[str, ...]:
 
 
 def fits(control: ControlTag, answer: str, data: Mapping[str, Any]) -> None:
-    """Raise ValueError if a region is on a page that the item does not have."""
-    last = max((region.get("page", 0) for region in marked.read(GEOMETRY, answer)), default=0)
-    pages = paths.value_at(data, control.data_field) if control.data_field else None
-    if last and isinstance(pages, list) and last >= len(pages):
-        raise ValueError(f"a region is on page {last}, counted from 0; {control.data_field} has {len(pages)}")
+    """Raise ValueError if a region is on an image or a page that the item does not have."""
+    for region in marked.read(GEOMETRY, answer):
+        image = region.get("image") or control.objects[0]
+        if image not in control.objects:
+            there = " and ".join(control.objects)
+            raise ValueError(f"`image` names an Image of the form; {control.words} is for {there}, and not {image!r}")
+        if fault := page_fault(control, region.get("page", 0), data, image):
+            raise ValueError(f"`page` of a region {fault}")
+
+
+def page_fault(control: ControlTag, page: object, data: Mapping[str, Any], image: str) -> str | None:
+    """Return the reason why the item has no such page of this Image; None if it has it, or if that is not known.
+
+    Label Studio's editor cannot submit a task with a region on a page that does not exist.
+    """
+    if page == 0 or control.over != "Image" or image != control.objects[0]:
+        return None
+    listed = "valuelist" in control.over_attributes
+    fields = fields_in(control.over_attributes.get("valuelist" if listed else "value", ""), named=True)
+    shown = paths.value_at(data, fields[0]) if len(fields) == 1 else None
+    if listed and shown is None:
+        return None
+    n = len(shown) if isinstance(shown, list) else 1
+    if type(page) is int and 0 <= page < n:
+        return None
+    has = f"has {n} image{'s' * (n != 1)}" if isinstance(shown, list) else "is one image, whose page is 0"
+    what = f"data.{fields[0]}" if len(fields) == 1 else "it"
+    return f"counts the images of a list from 0; it is {str(page)[:40]}, and {what} {has}"

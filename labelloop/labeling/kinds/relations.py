@@ -21,7 +21,7 @@ from typing import Any
 from labelloop.labeling import kinds
 from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.kinds import label
-from labelloop.labeling.kinds.reading import has, json_of, known
+from labelloop.labeling.kinds.reading import has, json_of, known, value_of
 from labelloop.labeling.kinds.sets import f1, given_by_most
 from labelloop.reading import strict_json
 
@@ -32,9 +32,10 @@ _EXAMPLE = '{"from":["ner",[0,4,"person"]],"to":["ner",[14,19,"firm"]],"labels":
 
 def read(answer: object) -> list[dict[str, Any]]:
     """Return the relations as they are written. Raises ValueError if the answer is not a list of objects."""
-    found = json_of(answer)
+    wanted = f"must be a list of objects, such as [{_EXAMPLE}]"
+    found = value_of(answer, wanted)
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise ValueError(f"must be a list of objects, such as [{_EXAMPLE}]")
+        raise ValueError(wanted)
     return found
 
 

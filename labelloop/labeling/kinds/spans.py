@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from labelloop.labeling.controls import ControlTag
-from labelloop.labeling.kinds.reading import has, json_of, known
+from labelloop.labeling.kinds.reading import has, known, value_of
 from labelloop.labeling.kinds.sets import f1, given_by_most
 from labelloop.reading import paths, strict_json
 from labelloop.reading.addresses import holds_address
@@ -29,9 +29,10 @@ def write_spans(spans: Iterable[Span]) -> str:
 
 def read_spans(answer: object) -> list[Span]:
     """Return the spans in the order of the text. Raises ValueError if it is not a list of [start, end, label]."""
-    found = json_of(answer)
+    wanted = 'must be a list of spans, such as [[0, 4, "person"]]'
+    found = value_of(answer, wanted)
     if not isinstance(found, list):
-        raise ValueError('must be a list of spans, such as [[0, 4, "person"]]')
+        raise ValueError(wanted)
     spans = []
     for one in found:
         match one:

@@ -18,10 +18,14 @@ from labelloop.labeling.kinds import segments as kind
 from labelloop.labeling.kinds.marked import LABEL, WITH, read
 from labelloop.labeling.kinds.reading import kept
 from labelloop.labeling.results.beside import encoded, marked
-from labelloop.labeling.results.values import labels_of, values_of
+from labelloop.labeling.results.values import is_number, labels_of, values_of
 
 PAST_THE_END_S = 1.0
 """A segment of a sound may end this many seconds after it; it is cut there. Windows of a model reach past the end."""
+FROM_A_PREDICTION = ("prediction", "prediction-changed")
+"""`origin` of a region that the pipeline drew. Its end is cut at the end of the sound, wherever it is: the editor does
+not show a person that it is beyond.
+"""
 
 
 def encode(control: ControlTag, answer: str) -> list[dict[str, Any]]:
@@ -52,19 +56,25 @@ def decode(control: ControlTag, regions: Sequence[Mapping[str, Any]]) -> str | N
         value = values_of([region])[0]
         given = value.get("ranges") if control.tag == "TimelineLabels" else [value]
         for one in given if isinstance(given, list) else [given]:
-            ends = _ends(control, one if isinstance(one, dict) else {}, region.get("original_length"))
+            ends = _ends(control, one if isinstance(one, dict) else {}, region)
+            if ends is None:
+                continue
             more = {WITH: mark.said} if mark.said else {}
             found += [{**ends, **label, **more} for label in labels_of(value, control.tag.lower())]
     return kind.canonical(control, kept(found))
 
 
-def _ends(control: ControlTag, value: Mapping[str, Any], length: object) -> dict[str, Any]:
+def _ends(control: ControlTag, value: Mapping[str, Any], region: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return start, end and channel; None for a segment of a prediction of which nothing is in the sound."""
     ends = {name: value.get(name) for name in ("start", "end")}
     if control.over not in ("Audio", "AudioPlus"):
         return ends
-    end = ends["end"]
-    if type(length) in (int, float) and type(end) in (int, float) and end > length > 0:  # type: ignore[operator]
-        if end > length + PAST_THE_END_S:  # type: ignore[operator]
+    start, end, length = ends["start"], ends["end"], region.get("original_length")
+    if is_number(length) and is_number(end) and end > length > 0:
+        is_predicted = region.get("origin") in FROM_A_PREDICTION
+        if end > length + PAST_THE_END_S and not is_predicted:
             raise ValueError(f"a segment ends at {end} seconds; the sound has {length}")
+        if is_predicted and is_number(start) and start >= length:
+            return None
         ends["end"] = length
     return ends | ({"channel": value["channel"]} if value.get("channel") else {})

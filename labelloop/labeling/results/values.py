@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 
 def values_of(regions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -16,3 +16,8 @@ def labels_of(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     given = value.get(name)
     labels = given if isinstance(given, list) else [given]
     return [{"label": label} for label in labels if label is not None] or [{}]
+
+
+def is_number(value: object) -> TypeGuard[int | float]:
+    """Whether it is a number of JSON; True is none."""
+    return type(value) in (int, float)

@@ -44,6 +44,8 @@ from labelloop.spec.fetching import FILES, OF_LABEL_STUDIO, WEB, Private, climbs
 LOOK_S = 10.0
 """Seconds for one address, redirects included."""
 REDIRECTS = 10
+_NO_DATA = ("audio", "audioplus")
+"""Tags whose player does not load a `data:` URI (1.23.2)."""
 _BODY_S = 5.0
 """Seconds for the beginning of a body."""
 
@@ -254,6 +256,10 @@ def _head(response: httpx.Response, deadline: float) -> bytes:
 
 def _of_data(field: MediaField, address: str) -> Verdict:
     """Judge a `data:` URI, which holds the whole file."""
+    if field.tag.lower() in _NO_DATA:
+        return unreadable(
+            Code.FORMAT, "is a sound inside the data, which Label Studio does not play; submit the address of a file"
+        )
     header, comma, body = address.partition(",")
     if not comma:
         return unreadable(Code.ADDRESS, "is no data: URI, because it has no comma")

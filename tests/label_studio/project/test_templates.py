@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
@@ -41,6 +42,8 @@ def test_label_studio_takes_the_form_and_the_samples(
         states = {row["state"]: row["n"] for row in loop.sql("select state, count(*) as n from outputs group by state")}
         assert states.get("in_review", 0) == asked
         assert "quarantined" not in states
+    files = set(re.findall(r'"(/static/[^"]+)"', (folder_of(template) / SAMPLES).read_text(encoding="utf-8")))
+    assert {httpx.get(label_studio.url + one).status_code for one in files} <= {200}
 
 
 @contextmanager

@@ -49,6 +49,20 @@ def test_an_answer_is_sent_as_an_object_and_read_back_as_its_text(desk: Desk) ->
     assert json.loads(status["label"]) == {"topic": "account", "urgency": 2}
 
 
+def test_a_correction_has_every_answer_that_the_form_requires(database: Database) -> None:
+    form = FORM.replace('choice="multiple">', 'choice="multiple" required="true">')
+    desk = Desk(database, of=parse("pets", RULE, form))
+    assert sent(desk, "a", {"topic": "order"}).status_code == 201, "a prelabel may be partial"
+    for partial, path in (
+        ({"topic": "order", "urgency": 1}, "correction.product"),
+        ({"urgency": 1}, "correction.topic"),
+    ):
+        refused = desk.give("a", "ben", False, correction=partial)
+        assert (refused.status_code, refused.json["path"]) == (422, path)
+        assert "is missing" in refused.json["error"]
+    assert desk.give("a", "ben", False, correction={"topic": "account"}).status_code == 201, "product is hidden"
+
+
 def test_a_prediction_that_the_form_cannot_give_is_refused_with_its_control(desk: Desk) -> None:
     refused = sent(desk, "a", {"topics": "order"})
     assert refused.status_code == 422

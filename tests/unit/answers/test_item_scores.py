@@ -75,7 +75,7 @@ def test_a_number_is_its_shortest_decimal(number: float, text: str) -> None:
         ("label", "c", "no such label 'c'; there are: a, b"),
         ("label", 3, "must be a text"),
         ("labels", '["d"]', "no such label 'd'; there are: a, b, c"),
-        ("labels", "a", "is not JSON"),
+        ("labels", "a", r"must be a list of labels, such as .*; it is the text 'a'"),
         ("labels", [1], "must be a list of labels"),
         ("labels", "[" * 10_000, "is not JSON"),
         ("spans", "{}", "must be a list of spans"),

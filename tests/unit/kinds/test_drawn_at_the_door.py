@@ -106,6 +106,15 @@ def test_a_segment_that_a_window_of_a_model_draws_past_the_end_is_cut_there() ->
     assert results.read(config, result, None).label == '[{"end":2.5,"label":"a","start":1}]'
 
 
+@pytest.mark.parametrize("origin", ["prediction", "prediction-changed"])
+def test_what_a_pipeline_draws_beyond_the_sound_can_be_submitted_as_it_is(origin: str) -> None:
+    config = form("audio")
+    inside = region(config, start=1, end=50, original_length=2.5) | {"origin": origin, "id": "1"}
+    beyond = region(config, start=30, end=50, original_length=2.5) | {"origin": origin, "id": "2"}
+    assert results.read(config, [inside, beyond], None).label == '[{"end":2.5,"label":"a","start":1}]'
+    assert results.read(config, [inside | {"origin": "manual"}], None).label is None
+
+
 def test_an_answer_in_our_words_that_does_not_fit_the_item_is_refused() -> None:
     config = form("dialogue")
     given = [{"start": [0, 0], "end": [0, 8], "label": "a"}]

@@ -123,7 +123,7 @@ def test_an_order_of_the_items_fits() -> None:
         (RANKED, "[]", "names no item"),
         (RANKED, '["a","a"]', "the item 'a' is there twice"),
         (RANKED, '{"best":["a"]}', "must be a list of ids"),
-        (RANKED, "a,b", "is not JSON"),
+        (RANKED, "a,b", "must be a list of ids, such as"),
         (PICKED, '["a"]', "must be lists of ids"),
         (PICKED, '{"good":["a"]}', "no bucket 'good'; there are: best, worst"),
         (PICKED, '{"best":["a"],"worst":["a"]}', "the item 'a' is there twice"),

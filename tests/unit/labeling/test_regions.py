@@ -125,7 +125,7 @@ def test_what_the_editor_wrote_about_pages_is_read() -> None:
     assert (
         found == '[{"box":[10.0,10.0,20.0,20.0],"label":"car"},{"box":[10.0,10.0,20.0,20.0],"label":"sign","page":1}]'
     )
-    with pytest.raises(ValueError, match="a region is on page 1, counted from 0; pages has 1"):
+    with pytest.raises(ValueError, match=r"it is 1, and data\.pages has 1 image$"):
         kinds.of(PAGES_FORM.answer).fits(PAGES_FORM.answer, found, {"pages": ["a.png"]})
     kinds.of(PAGES_FORM.answer).fits(PAGES_FORM.answer, found, {"pages": ["a.png", "b.png"]})
 

@@ -30,7 +30,9 @@ BAD = [
         "a box is [x, y, width, height] in percent of the image; one is [10, 10, 20]",
     ),
     ("RectangleLabels", {"box": [10, 10, 20, float("nan")]}, "nan is no number"),
-    ("RectangleLabels", {"box": [10, 10, 20, "20"]}, "20 is no number"),
+    ("RectangleLabels", {"box": [10, 10, 20, "20"]}, "in [10, 10, 20, '20'], '20' is a text"),
+    ("RectangleLabels", {"box": [110, 10, 200, 20]}, "For a place in pixels, send 100 * x / width"),
+    ("VectorLabels", {"line": [[1, 1], [2, 2]]}, '"size":[640,480]; it is missing'),
     ("RectangleLabels", {"box": [10, 10, 20, True]}, "True is no number"),
     (
         "RectangleLabels",

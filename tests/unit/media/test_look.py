@@ -254,7 +254,9 @@ def test_a_refused_signature_is_told_as_one(served: Media) -> None:
 def test_data_uris_are_judged_by_their_bytes() -> None:
     whole = base64.b64encode(png()).decode()
     assert look(IMAGE, f"data:image/png;base64,{whole}").level is Level.READABLE
-    assert look(AUDIO, "data:audio/wav;base64," + base64.b64encode(wav(0.1)).decode()).level is Level.READABLE
+    sound = look(AUDIO, "data:audio/wav;base64," + base64.b64encode(wav(0.1)).decode())
+    assert (sound.level, sound.code) == (Level.UNREADABLE, Code.FORMAT)
+    assert "Label Studio does not play; submit the address of a file" in sound.says
     assert look(IMAGE, "data:image/svg+xml,%3Csvg%20xmlns=''/%3E").level is Level.READABLE
     assert look(IMAGE, "data:image/png;base64,").code is Code.EMPTY
     assert look(IMAGE, "data:image/png").code is Code.ADDRESS

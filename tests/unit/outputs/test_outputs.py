@@ -226,7 +226,7 @@ def test_an_output_must_fit_its_loop() -> None:
 
     check(read(), SPEC.config, SPEC.labels)
     assert why(data={"body": "x"}) == "data.text: is missing; the labeling config shows it"
-    assert why(data={"text": None}).startswith("data.text: is null; the labeling config shows it; a text may be empty")
+    assert why(data={"text": None}).startswith("data.text: is null; the labeling config shows it. Give a value")
     assert "no such label 'dogg' (did you mean 'dog'?)" in why(probabilities=..., label="dogg")
     assert why(probabilities={"cow": 1}) == "probabilities.cow: no such label 'cow'; there are: cat, dog"
     assert why(probabilities=..., label="cow") == "label: no such label 'cow'; there are: cat, dog"

@@ -83,7 +83,7 @@ def test_an_answer_is_taken_in_as_a_text_or_as_json(tag: str, said: Any, label: 
         ),
         ("spans", {"probabilities": {"person": 1.0}}, "send label with confidence, or result with score"),
         ("labels", {"label": ["a", "cow"]}, "label: no such label 'cow'; there are: a, b"),
-        ("labels", {"label": "a"}, "label: is not JSON"),
+        ("labels", {"label": "a"}, "label: must be a list of labels, such as"),
         ("labels", {"label": True}, "label: must be a list of labels"),
         ("labels", {}, "label: is missing; give a label"),
         ("labels", {"evidence": {"tokens": [0.5]}}, "label: is missing; give a label"),

@@ -16,11 +16,18 @@ from labelloop.spec.folder import load, load_all
 LOOPS = Path(__file__).parents[3] / "labeling_configs"
 YAML = 'feedback_loop: {trigger: "model_confidence < 0.8"}'
 AB = '<Choice value="a"/><Choice value="b"/>'
+KEYS = '<Choices name="k" toName="text"><Choice value="x"/><Choice value="y" hotkey="1"/></Choices>'
 LABEL = f'<Choices name="label" toName="text">{AB}</Choices>'
 
 
 def form(inside: str = LABEL, text: str = "$text") -> str:
     return f'<View>\n  <Text name="text" value="{text}"/>\n  {inside}\n</View>'
+
+
+def boxes(labels: str, field: str = "$image") -> str:
+    return f'''<View>
+<RectangleLabels name="label" toName="i">{labels}</RectangleLabels>
+<Image name="i" value="{field}"/><Header value="$title"/></View>'''
 
 
 def over(tag: str) -> str:
@@ -75,6 +82,23 @@ def folder_of(tmp_path: Path, xml: str | bytes, name: str = "mail") -> Path:
         (form(LABEL.replace('"b"', '"b&#9;c"')), (3, 58), "line breaks and control characters"),
         (form(LABEL.replace('"b"', '"b\u00a0"')), (3, 58), "without blanks around"),
         (form(LABEL.replace('<Choice value="b"/>', "")), (3, 3), "with one label there is nothing to choose"),
+        (boxes('<Label value="a"/><Label value="a"/>'), (2, 60), "'label' has 'a' twice"),
+        (boxes(""), (2, 1), "RectangleLabels 'label' has no <Label>, so nobody can mark anything with it"),
+        (boxes('<Label value="a"/>', "image"), (3, 1), "Image shows the word 'image' itself; write value=\"$image\""),
+        (form(text="text"), (2, 3), "Text shows the word 'text' itself; write value=\"$text\""),
+        (form('<Rating name="r" toName="text" maxRating="0"/>'), (3, 3), "maxRating of 'r' must be a whole number"),
+        (
+            form(
+                LABEL + f'<View visibleWhen="choice-selected" whenTagName="labl">{LABEL.replace("label", "b")}</View>'
+            ),
+            (3, 87),
+            "whenTagName: no control 'labl' (did you mean 'label'?)",
+        ),
+        (form(KEYS + LABEL.replace('"b"', '"b" hotkey="1"')), (3, 149), "the hotkey '1' of 'b' is that of 'y' too"),
+        (form(KEYS.replace('"x"', '"x" hotkey="1"')), (3, 65), "the hotkey '1' of 'y' is that of 'x' too"),
+        (form() + "\n<View>", (5, 1), "junk after document element"),
+        ("<View>\n  <Text>\n", (2, 3), "the tag <Text> is not closed"),
+        ("<View>\n  <Text></View>", (2, 11), "the tag <Text> of line 2 is closed by another one"),
         (form(text="$a and $b"), (2, 3), "Label Studio takes all of 'a and $b' as one field"),
         (form(text="$my-doc.text"), (2, 3), "Label Studio takes all of 'my-doc.text' as one field"),
     ],
@@ -99,9 +123,15 @@ def test_the_good_loops_of_a_folder_are_loaded_and_each_bad_one_is_named(tmp_pat
     folder_of(tmp_path, "<View>", name="broken")
     folder_of(tmp_path, form(), name="good")
     folder_of(tmp_path, b"\xff\xfe<", name="utf-sixteen")
+    (folder_of(tmp_path, form(), name="without") / "loop.yaml").unlink()
     specs, faults = load_all(tmp_path)
     assert [spec.name for spec in specs] == ["good"]
-    assert [str(fault).split(":")[0] for fault in faults] == ["loop 'broken'", "loop 'utf-sixteen'"]
+    assert [str(fault).split(":")[0] for fault in faults] == [
+        "loop 'broken'",
+        "loop 'utf-sixteen'",
+        "loop 'without'",
+    ]
+    assert "there is a labels.xml and no loop.yaml" in str(faults[-1])
 
 
 @pytest.mark.parametrize(
@@ -230,3 +260,9 @@ def test_fields_of_a_learner_that_are_no_list_are_left_to_the_learner(tmp_path: 
         'feedback_loop: {trigger: "model_confidence < 0.8", learner: {name: tabular, params: {fields: 3}}}'
     )
     assert load(folder).learner.params == {"fields": 3}
+
+
+def test_a_hotkey_may_be_given_again_where_people_see_one_control_at_a_time(tmp_path: Path) -> None:
+    hidden = '<View visibleWhen="choice-selected" whenTagName="k" whenChoiceValue="x">'
+    xml = form(KEYS + hidden + LABEL.replace('"b"', '"b" hotkey="1"') + "</View>")
+    assert load(folder_of(tmp_path, xml)).config.by_name.keys() == {"k", "label"}
