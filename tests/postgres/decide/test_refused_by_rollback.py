@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from backend.decide.promote import promote, rollback
+from console.cli import main
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import verdicts
@@ -68,3 +71,15 @@ def test_a_return_over_several_steps_refuses_all_that_it_leaves_and_a_return_to_
     earlier = promote(database, "texts", a, "mira", "a after all", models_dir=folder)
     assert list(earlier.refused) == [c[:12]], "a promotion of an earlier champion is a return too"
     assert [refuser_of(database, version) for version in made] == [None, "otto", "mira"]
+
+
+def test_the_command_says_what_the_next_run_may_do(
+    database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts_loop(database)
+    made = judged(database, settings).made
+    monkeypatch.setenv("LABELLOOP_DATABASE_URL", settings.database_url)
+    done = CliRunner().invoke(main, ["rollback", "--loop", "texts", "--by", "otto", "--why", "odd", "--json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["refused"] == [made[:12]]
+    assert done.stderr == f"A run that makes {made[:12]} again asks a person, and promotes nothing by itself.\n"
