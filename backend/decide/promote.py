@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from labelloop.store.database import Conn, Database
 from labelloop.store.tables import jobs, verdicts
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun, RunStatus
-from labelloop.versions.version import PIPELINE, Stage, VersionId, find, previous, short
+from labelloop.versions.version import PIPELINE, Stage, VersionId, find, left_by_going_back, previous, short
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,16 @@ class Promotion:
     previous: str
     by: str
     why: str
+    refused: Sequence[str] = ()
+    """The champions that a return left, oldest first: a run that makes one of them again asks a person."""
+
+    @property
+    def what_next(self) -> str:
+        """Say what a run may do with the versions that the return left; "" if it left none."""
+        if not self.refused:
+            return ""
+        them = self.refused[0] if len(self.refused) == 1 else f"one of {', '.join(self.refused)}"
+        return f"A run that makes {them} again asks a person, and promotes nothing by itself."
 
 
 def promote(
@@ -49,18 +59,18 @@ def promote(
 ) -> Promotion:
     """Make a version champion, whatever the gate's verdict; `version_id` may be the first characters of an id.
 
-    A run that waits for this decision, or has the version in shadow, ends as promoted. `epoch`: the epoch that the
-    caller has seen, if any. Raises UsageError for an unknown or ambiguous version, and Failed if its file is missing
-    or damaged. Raises Conflict if it is champion already, or the champion has changed since `epoch`.
+    A run that waits for this decision, or has the version in shadow, ends as promoted. The promotion of an earlier
+    champion is a return, as in rollback. `epoch`: the epoch that the caller has seen, if any. Raises UsageError for an
+    unknown or ambiguous version, and Failed if its file is missing or damaged. Raises Conflict if it is champion
+    already, or the champion has changed since `epoch`.
     """
     with database.transaction() as conn:
         version = find(version_id, [row.id for row in version_store.list_(conn, loop)])
         epoch = version_store.epoch(conn, loop) if epoch is None else epoch
     models.load(models_dir, version)
     with database.transaction() as conn:
-        promotion = switch(conn, loop, version, by=by, why=why, epoch=epoch)
-        if run := verdicts.newest_run(conn, version):
-            verdicts.record(conn, run.id, "promote", by, why)
+        promotion = _switch_by_person(conn, loop, version, by=by, why=why, epoch=epoch)
+        _record(conn, version, "promote", by, why)
         return promotion
 
 
@@ -99,11 +109,12 @@ def rollback(
 ) -> Promotion:
     """Go back to the previous champion, or to the earlier one named by `to` (`pipeline`: the pipeline's own outputs).
 
+    The champions that this leaves count as refused by the person, until a person promotes them or returns to them.
     `epoch` as in promote.
     """
     with database.transaction() as conn:
         epoch = version_store.epoch(conn, loop) if epoch is None else epoch
-        history = [row.version_id for row in reversed(version_store.promotions(conn, loop))]
+        history = _history(conn, loop)
         known = [row.id for row in version_store.list_(conn, loop)]
     if to is None:
         target = previous(history)
@@ -114,7 +125,31 @@ def rollback(
     if target is not None:
         models.load(models_dir, target)
     with database.transaction() as conn:
-        return switch(conn, loop, target, by=by, why=why, epoch=epoch)
+        promotion = _switch_by_person(conn, loop, target, by=by, why=why, epoch=epoch)
+        if target is not None and verdicts.refused_by(conn, loop, target):
+            _record(conn, target, "promote", by, why)
+        return promotion
+
+
+def _switch_by_person(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, epoch: int) -> Promotion:
+    """Switch, and record that the person refuses the champions that a return to an earlier one leaves."""
+    verdicts.hold(conn, loop)
+    left = left_by_going_back(_history(conn, loop), version_id)
+    promotion = switch(conn, loop, version_id, by=by, why=why, epoch=epoch)
+    for version in left:
+        _record(conn, version, "refuse", by, f"back to {short(version_id)}: {why}")
+    return replace(promotion, refused=[short(version) for version in left])
+
+
+def _record(conn: Conn, version_id: str, decision: str, by: str, why: str) -> None:
+    """Record a person's decision about a version, on the run that made it last."""
+    if run := verdicts.newest_run(conn, version_id):
+        verdicts.record(conn, run.id, decision, by, why)
+
+
+def _history(conn: Conn, loop: str) -> list[VersionId | None]:
+    """Return every champion, oldest first."""
+    return [row.version_id for row in reversed(version_store.promotions(conn, loop))]
 
 
 def switch(conn: Conn, loop: str, version_id: str | None, *, by: str, why: str, epoch: int) -> Promotion:

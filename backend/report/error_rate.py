@@ -196,7 +196,8 @@ def _about_missing(stratum: Report) -> str:
         more = "queue.control" if stratum["triggered"] else "audit"
         return f"{wanted} are needed, but no lane draws such outputs: set {more} or holdout above 0 in loop.yaml."
     there = stratum["waiting"] + stratum["in_review"]
-    return f"{wanted} of the {lanes} lane are needed; {there:,} such outputs wait for an answer."
+    waits = _count(there, "such output waits", "such outputs wait")
+    return f"{wanted} of the {lanes} lane are needed; {waits} for an answer."
 
 
 def _about_reviewed(reviewed: Report) -> Iterable[str]:

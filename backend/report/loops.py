@@ -21,6 +21,7 @@ from backend.report.parts import (
 from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
 from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch
+from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.media import holding
@@ -73,14 +74,14 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
                 {**version_line(version), **described(called.get(version.id))}
                 for version in version_store.list_(conn, loop)
             ],
-            "curve": learning_curve(conn, loop),
+            "curve": learning_curve(conn, loop, metric_of(spec.config.answer)),
             "fall": _findable(watch(conn, spec)) if spec.retrain.drift and spec.learner.is_trained else None,
             "promotions": [promotion_line(row) for row in version_store.promotions(conn, loop)],
             "people": people.work(conn, loop),
             "unreadable_answers": [
                 _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
             ],
-            "days": days(conn, loop, datetime.now(UTC)),
+            "days": days(conn, loop, spec.config, datetime.now(UTC)),
         },
         called,
     )
@@ -112,6 +113,7 @@ def _summary(conn: Conn, loop: str) -> Report:
             **{key: champion and getattr(champion, key) for key in ("by", "why", "promoted_at")},
             "accuracy": accuracy_of(conn, loop, None if champion is None else champion.id),
         },
+        "metric": metric_of(spec.config.answer),
         "new_answers": new_answers.count(conn, loop),
         "retrain_after": spec.retrain.after,
         "without_learner": spec.without_learner,

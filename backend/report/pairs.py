@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from backend.report.disagreements import same
 from labelloop.answers.item_scores import item_score
 from labelloop.gate import Accuracy, Gain
 from labelloop.gate.paired import p_better
@@ -39,7 +40,7 @@ def paired(config: LabelingConfig, rows: Sequence[AnswerInCommon], a: str, b: st
         "accuracy_b": both[1],
         "better": better,
         "worse": worse,
-        "differ": sum(row.one != row.other for row in rows),
+        "differ": sum(not same(config, row.one, row.other) for row in rows),
         "p": None,
         "gain": None,
     }

@@ -98,8 +98,11 @@ def promotion_line(row: Promotion) -> Report:
     return {**kept, "version": named(row.version_id), "previous": named(row.previous_id)}
 
 
-def learning_curve(conn: Conn, loop: str) -> list[Report]:
-    """Return the training size and the accuracy of each judged version, oldest first."""
+def learning_curve(conn: Conn, loop: str, metric: str) -> list[Report]:
+    """Return the training size and the accuracy of each judged version, oldest first.
+
+    `metric`: "accuracy", or "score" if the accuracy is a mean item score.
+    """
     return [
         {
             **named(row.id),
@@ -107,6 +110,7 @@ def learning_curve(conn: Conn, loop: str) -> list[Report]:
             "trained_on": row.trained_on,
             "holdout": row.scores.get("holdout"),
             "at": row.created_at,
+            "metric": metric,
             **{key: row.scores["challenger"].get(key) for key in ("accuracy", "low", "high")},
         }
         for row in reversed(version_store.list_(conn, loop))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backend.report.parts import Report, as_json
+from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.questions import guidance, people
@@ -10,10 +11,12 @@ from labelloop.store.tables import loops
 
 
 def people_report(conn: Conn, loop: str, caller: str) -> Report:
-    """Return {"loop", "answers", "was", "now", "people"}; shares are 0 to 1, or None until two models were measured.
+    """Return {"loop", "answers", "metric", "was", "now", "people"}; shares are 0 to 1, or None until two models were
+    measured.
 
     Each of `people` has "name", "answered", "was", "now" and "you". Their "was" is the accuracy of the model in force
-    before the person's first answer, or the earliest that was measured. Their "now" is that of the present model. The
+    before the person's first answer, or the earliest that was measured. Their "now" is that of the present model. It is
+    the mean item score if "metric" is "score". Each model was measured on the held-out answers of its time. The
     person is "you" if `caller`, the name of the login, is the person's name or address. Raises UsageError if there is
     no such loop.
     """
@@ -33,7 +36,10 @@ def people_report(conn: Conn, loop: str, caller: str) -> Report:
         if person.answered
     ]
     found.sort(key=lambda person: not person["you"])
-    return as_json({"loop": loop, "answers": done.answers, **_change(done.since(None)), "people": found}, {})
+    spec = loops.get(conn, loop)
+    assert spec is not None
+    head = {"loop": loop, "answers": done.answers, "metric": metric_of(spec.config.answer)}
+    return as_json({**head, **_change(done.since(None)), "people": found}, {})
 
 
 def _change(found: tuple[float, float] | None) -> Report:

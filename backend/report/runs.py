@@ -6,15 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from backend.report.disagreements import disagreements
 from backend.report.parts import SHOWN_ITEMS, Report, as_json, learning_curve, named, picked, run_line
-from backend.report.shown import excerpts, refusal, task_url, verdict
+from backend.report.shown import no_confusion, refusal, verdict
 from labelloop.answers import measures
+from labelloop.answers.item_scores import item_score
+from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
+from labelloop.labeling.config import LabelingConfig
 from labelloop.store.database import Conn
 from labelloop.store.questions import people
 from labelloop.store.questions import runs as run_questions
-from labelloop.store.questions.runs import Disagreement
-from labelloop.store.tables import descriptions, runs
+from labelloop.store.tables import descriptions, loops, runs
 from labelloop.store.tables import versions as version_store
 from labelloop.versions.runs import RetrainRun
 
@@ -32,7 +35,8 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
     run = _find_run(conn, run_id)
     evaluation: Mapping[str, Any] = run.evaluation
     champion, parts = version_store.champion(conn, run.loop), run_questions.parts(conn, run.id)
-    rows = run_questions.disagreements(conn, run.id, SHOWN_ITEMS)
+    spec = loops.get(conn, run.loop)
+    assert spec is not None
     decisions, again = run_questions.decisions(conn, run.id), run_questions.judged_again_by(conn, run.id)
     names = people.names(conn, run.loop)
     return as_json(
@@ -54,12 +58,10 @@ def run_report(conn: Conn, run_id: UUID | str, *, label_studio_url: str = "") ->
             "measured": measures.rows(evaluation.get("measures")),
             "slices": _slices(evaluation.get("slices"), names),
             "reviewers": evaluation.get("reviewers") or run_questions.held_out_reviewers(conn, run.id),
-            "shadow": run_questions.shadow(conn, run.id) if run.status == "shadow" else None,
-            "disagreements": {
-                "total": rows[0].total if rows else 0,
-                "items": [_item(row, label_studio_url) for row in rows],
-            },
-            "curve": learning_curve(conn, run.loop),
+            "shadow": _shadow(conn, run, spec.config),
+            "disagreements": disagreements(conn, run.id, spec.config, SHOWN_ITEMS, label_studio_url),
+            "no_confusion": no_confusion(spec.config, evaluation),
+            "curve": learning_curve(conn, run.loop, metric_of(spec.config.answer)),
             "serves": named(None if champion is None else champion.id),
             "epoch": version_store.epoch(conn, run.loop),
         },
@@ -97,16 +99,21 @@ def _slices(found: Sequence[Mapping[str, Any]] | None, names: Mapping[str, str])
     return [{**s, "shown": names.get(s["value"], s["value"]) if s["by"] == "reviewer" else s["value"]} for s in found]
 
 
-def _item(row: Disagreement, label_studio_url: str) -> Report:
-    correct = {row.challenger_label: "challenger", row.champion_label: "champion"}
+def _shadow(conn: Conn, run: RetrainRun, config: LabelingConfig) -> Report | None:
+    """Count the outputs that both versions predicted in shadow, and those whose prediction is correct; None if the run
+    is not in shadow.
+    """
+    if run.status != "shadow":
+        return None
+    rows = run_questions.shadow(conn, run.id)
+    answered = [row for row in rows if row.label is not None]
+
+    def correct(side: str) -> int:
+        return sum(item_score(config, str(row.label), getattr(row, f"{side}_label")) == 1 for row in answered)
+
     return {
-        "key": row.key,
-        "champion_label": row.champion_label,
-        "champion_confidence": row.champion_confidence,
-        "challenger_label": row.challenger_label,
-        "challenger_confidence": row.challenger_confidence,
-        "answer": row.label,
-        "right": correct.get(row.label),
-        "task": task_url(label_studio_url or row.label_studio_url, row.project_id, row.label_studio_id),
-        "data": excerpts(row.data),
+        "outputs": len(rows),
+        "answered": len(answered),
+        "champion_right": correct("champion"),
+        "challenger_right": correct("challenger"),
     }

@@ -8,6 +8,9 @@ from typing import Any, assert_never
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from backend.decide.judge import MOST_LABELS
+from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.reading.ids import ProjectId, TaskId
 from labelloop.store.questions.runs import Decision
 from labelloop.versions.runs import RetrainRun, RunStatus
@@ -82,6 +85,19 @@ def figures(run: RetrainRun) -> str:
     return f"accuracy {both[0]}, {other} {both[1]}"
 
 
+def no_confusion(config: LabelingConfig, evaluation: Mapping[str, Any]) -> str | None:
+    """Return why a run has no confusion matrix; None if it has one."""
+    if evaluation.get("confusion"):
+        return None
+    if config.kind is not Kind.LABEL:
+        return f"There is none: it needs one label an item, and this loop asks for {config.kind.words}."
+    if "confusion" not in evaluation:
+        return "There is none: the run measured nothing or is of an older labelloop."
+    if not evaluation.get("holdout"):
+        return "There is none: there was no held-out answer."
+    return f"There is none: there are more than {MOST_LABELS} labels."
+
+
 def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the needs of a loop, the most urgent first.
 
@@ -118,7 +134,7 @@ def needs(loop: Mapping[str, Any], latest: Sequence[Mapping[str, Any]]) -> list[
         tied = "1 output has" if ties == 1 else f"{ties} outputs have"
         need("disagreement", f"{tied} no agreed answer: people disagree")
     has, wants = loop["held_out_answers"], loop["min_holdout"]
-    if loop["answered"] and has < wants:
+    if loop["answered"] and has < wants and not loop["without_learner"]:
         need("answers", f"{has} of {wants} held-out answers that the gate needs: until then nothing is promoted")
     if n := loop["unreadable_left"]:
         what = "1 answer cannot be read" if n == 1 else f"{n} answers cannot be read"

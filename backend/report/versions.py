@@ -15,6 +15,7 @@ from backend.report.parts import (
     version_line,
 )
 from backend.report.shown import refusal
+from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError
 from labelloop.store.database import Conn
 from labelloop.store.questions import people
@@ -32,6 +33,8 @@ def version_report(conn: Conn, version_id: str) -> Report:
     """
     row = version_store.get(conn, find(version_id, version_store.all_ids(conn)))
     assert row is not None
+    spec = loops.get(conn, row.loop)
+    assert spec is not None
     judging, names = version_questions.runs_of(conn, row.id), people.names(conn, row.loop)
     history, newest = descriptions.history(conn, row.id), verdicts.newest_run(conn, row.id)
     return as_json(
@@ -41,6 +44,7 @@ def version_report(conn: Conn, version_id: str) -> Report:
             "descriptions": [picked(change, "id", "name", "tags", "note", "by", "at") for change in history],
             "refused_by": None if newest is None else refusal(newest, run_questions.decisions(conn, newest.id)),
             "accuracy": accuracy_of(conn, row.loop, row.id),
+            "metric": metric_of(spec.config.answer),
             "runs": [
                 {**run_line(run, names), "as": "challenger" if run.version_id == row.id else "champion"}
                 for run in judging

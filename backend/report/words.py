@@ -8,9 +8,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
+from backend.report.brief import cut
 from backend.report.shown import is_picture
 
 NOT_MEASURED = "not measured"
+LONGEST_ANSWER = 2_000
+"""Characters shown of an answer as it is stored."""
 
 
 def percent(share: float | None) -> str:
@@ -50,7 +53,22 @@ def size(n: int | None) -> str:
 
 
 def milliseconds(ms: float | None) -> str:
-    return NOT_MEASURED if ms is None else f"{ms:.2g} ms"
+    """Format a time of a computation: two digits below 100 ms, whole milliseconds below 10 s."""
+    if ms is None:
+        return NOT_MEASURED
+    if ms >= 10_000:
+        return duration(ms / 1000)
+    return f"{ms:,.0f} ms" if ms >= 99.5 else f"{ms:.2g} ms"
+
+
+def excerpt(text: str | None) -> str:
+    """Return an answer as it is stored; of a very long one the beginning."""
+    return "nothing" if text is None else cut(text, LONGEST_ANSWER)
+
+
+def metric(report: Mapping[str, Any]) -> str:
+    """Return the name of what a report calls accuracy, by its "metric": "Accuracy" or "Mean item score"."""
+    return "Mean item score" if report.get("metric") == "score" else "Accuracy"
 
 
 def said(label: str | None) -> str:
@@ -94,5 +112,5 @@ def _part(part: object) -> str:
 
 
 FILTERS: tuple[Callable[..., Any], ...] = (
-    percent, points, interval, when, duration, size, milliseconds, said, heat, picture, day,
+    percent, points, interval, when, duration, size, milliseconds, metric, said, excerpt, heat, picture, day,
 )  # fmt: skip

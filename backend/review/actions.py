@@ -101,10 +101,11 @@ def carry_out(database: Database, models_dir: Path | None, asked: Confirmation, 
     match asked.what:
         case "promote":
             done = hop.promote(database, asked.loop, asked.subject, by, why, models_dir=models_dir, epoch=seen)
-            return f"{done.version} is champion of {done.loop} now; before it was {done.previous}."
+            said = f"{done.version} is champion of {done.loop} now; before it was {done.previous}. {done.what_next}"
+            return said.rstrip()
         case "rollback":
             done = hop.rollback(database, asked.loop, by, why, action.to or None, models_dir=models_dir, epoch=seen)
-            return f"{done.loop} went back from {done.previous} to {done.version}."
+            return f"{done.loop} went back from {done.previous} to {done.version}. {done.what_next}".rstrip()
         case "refuse":
             hop.refuse(database, asked.loop, asked.subject, by, why)
             return f"Run {asked.subject[:8]} is refused; the champion stays."
@@ -211,6 +212,8 @@ def _rollback(conn: Conn, loop: str) -> Confirmation:
         button="Roll back",
         changes=(
             f"The version that you choose below becomes the champion, in place of {short(champion)}.",
+            f"A run that makes {short(champion)} again asks a person, and promotes nothing by itself.",
+            "The same holds for every champion between the chosen one and today's.",
             *CONSEQUENCES,
         ),
         undo=f"Promote {short(champion)} again on its own page.",

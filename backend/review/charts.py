@@ -14,7 +14,7 @@ from io import StringIO
 from typing import Any
 from xml.etree import ElementTree
 
-from backend.report.words import duration
+from backend.report.words import duration, metric
 
 SIZES = {"wide": (13.4, 3.4), "narrow": (4.8, 3.6)}
 """Inches. Each chart is drawn for a laptop and for a phone, as wide as the page and with readable text. The style sheet
@@ -54,7 +54,8 @@ def by_day(days: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _days(kind: str, days: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    kept = [{c: row[c] for c in ("day", *columns)} for row in days if any(row[c] is not None for c in columns)]
+    measured = [row for row in days if any(row[c] is not None for c in columns)]
+    kept = [{c: row[c] for c in ("day", "metric", *columns)} for row in measured]
     return _cached(kind, kept if len(kept) > 1 else None)
 
 
@@ -69,7 +70,8 @@ def side_by_side(report: Mapping[str, Any]) -> str:
     sides = [report["champion"], report["challenger"]]
     known = all(side and side.get("accuracy") is not None and side.get("low") is not None for side in sides)
     kept = ("name", "accuracy", "low", "high")
-    return _cached("sides", [{key: side[key] for key in kept} for side in sides] if known else None)
+    drawn = [{"metric": report.get("metric"), **{key: side[key] for key in kept}} for side in sides] if known else None
+    return _cached("sides", drawn)
 
 
 def _cached(kind: str, data: object) -> str:
@@ -112,7 +114,7 @@ def _curve(axes: Any, points: list[dict[str, Any]]) -> None:
         colour = CHAMPION if promoted else CHALLENGER
         axes.scatter([x[i] for i in chosen], [y[i] for i in chosen], marker=marker, color=colour, s=40, label=words)
     axes.set_xlabel("training answers")
-    axes.set_ylabel("accuracy on the hold-out set, %")
+    axes.set_ylabel(f"{metric(points[-1]).lower()} on the hold-out set, %")
     _legend(axes)
 
 
@@ -136,7 +138,7 @@ def _sides(axes: Any, sides: list[dict[str, Any]]) -> None:
     names = [f"{who}{between}{side['name']}" for who, side in zip(("champion", "challenger"), sides, strict=True)]
     axes.set_yticks([0, 1], names)
     axes.set_ylim(1.6, -0.6)
-    axes.set_xlabel("accuracy on the hold-out set, %, with 95 % CI")
+    axes.set_xlabel(f"{metric(sides[0]).lower()} on the hold-out set, %, with 95 % CI")
 
 
 def _intake(axes: Any, days: list[dict[str, Any]]) -> None:
@@ -159,7 +161,8 @@ def _accuracy(axes: Any, days: list[dict[str, Any]]) -> None:
     ends = [end for pair in zip(low, high, strict=True) for end in (*pair, float("nan"))]
     axes.plot([day for day in at for _ in range(3)], ends, color=CHALLENGER, linewidth=1.5, label="95 % CI")
     line = _with_gaps(at, y)
-    axes.plot(*line, color=CHALLENGER, linewidth=1, marker="o", markersize=5, label="accuracy of the shown labels")
+    name = f"{metric(days[-1]).lower()} of the shown labels"
+    axes.plot(*line, color=CHALLENGER, linewidth=1, marker="o", markersize=5, label=name)
     _, n = _points(days, "held_out")
     if len(at) <= MOST_NUMBERED:
         for x, top, count in zip(at, high, n, strict=True):

@@ -131,26 +131,29 @@ def _apply(
 def _pass(
     database: Database, spec: LoopSpec, run: RetrainRun, epoch: int, *, reasons: list[str], **what: Any
 ) -> RunStatus:
-    """Handle a challenger that passed, by gate.promotion: promote it, ask a person, or run it in shadow."""
+    """Handle a challenger that passed, by gate.promotion: promote it, ask a person, or run it in shadow.
+
+    A person is also asked if a person has refused the same version, or has gone back from it to an earlier champion.
+    """
     status = {"auto": RunStatus.PROMOTED, "ask": RunStatus.ASKING, "shadow": RunStatus.SHADOW}[spec.gate.promotion]
     with database.transaction() as conn:
         verdicts.hold(conn, spec.name)
         older = verdicts.undecided(conn, spec.name)
         if version_store.epoch(conn, spec.name) != epoch:
             raise ChampionChanged(f"the champion of {spec.name} has changed meanwhile")
-        person = verdicts.refused_by(conn, spec.name, what["version_id"])
-        if person is not None and status != RunStatus.ASKING:
-            raise Conflict(f"{person} has refused the same version")
+        if person := verdicts.refused_by(conn, spec.name, what["version_id"]):
+            status = RunStatus.ASKING
         # Happens only for a run that judges again: its version is as old as at the first verdict.
         if newer := [one for one in older if one.cut > run.cut]:
             raise Conflict(f"run {newer[0].id} passed it with a newer version and waits for a decision")
         if status != RunStatus.PROMOTED:
-            reasons = [f"{reasons[0]}, {CONDITIONS[status]}", *reasons[1:]]
+            because = f", because {person} has refused the same version" if person else ""
+            reasons = [f"{reasons[0]}, {CONDITIONS[status]}{because}", *reasons[1:]]
         if not runs.finish(conn, run.id, status, reasons=reasons, **what):
             return RunStatus.FAILED
         if status == RunStatus.PROMOTED:
             switch(conn, spec.name, what["version_id"], by="gate", why=reasons[0], epoch=epoch)
-        elif status == RunStatus.SHADOW and (first := [one for one in older if one.status == RunStatus.SHADOW]):
+        elif spec.gate.promotion == "shadow" and (first := [one for one in older if one.status == RunStatus.SHADOW]):
             # Otherwise no shadow would ever end if runs come more often than a shadow lasts.
             raise Conflict(f"run {first[0].id} is in shadow and must be judged first")
         else:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import plain, show
+from console.cli.output import plain, show, to_stderr
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
+
+if TYPE_CHECKING:
+    from backend.decide.promote import Promotion
 
 
 def me() -> str:
@@ -47,7 +50,7 @@ def promote(settings: Settings, version: str, loop: str | None, why: str, by: st
 
     with open_database(settings) as db:
         done = hop(db, one_loop(db, loop), version, by=by, why=why, models_dir=settings.models_dir)
-    show(plain(done), as_json)
+    _show(done, as_json)
 
 
 @click.command()
@@ -73,12 +76,21 @@ def refuse(settings: Settings, run: str, loop: str | None, why: str, by: str, as
 @as_json_too
 @with_settings
 def rollback(settings: Settings, loop: str | None, to: str | None, why: str, by: str, as_json: bool) -> None:
-    """Return to an earlier champion."""
+    """Return to an earlier champion.
+
+    A run that makes a version again which you leave this way asks a person, until a person has promoted it.
+    """
     from backend.decide.promote import rollback as hop
 
     with open_database(settings) as db:
         done = hop(db, one_loop(db, loop), by=by, why=why, to=to, models_dir=settings.models_dir)
+    _show(done, as_json)
+
+
+def _show(done: Promotion, as_json: bool) -> None:
     show(plain(done), as_json)
+    if done.what_next:
+        to_stderr(done.what_next)
 
 
 COMMANDS = (promote, refuse, rollback)

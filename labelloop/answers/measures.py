@@ -39,6 +39,15 @@ _SCORES = {
 }
 
 
+_WHOLE = (Kind.LABEL, Kind.DATE, Kind.OTHER)
+"""Kinds whose item score is 0 or 1, so that its mean is the accuracy."""
+
+
+def metric_of(control: ControlTag) -> str:
+    """Return "accuracy" if an answer to this control is correct or incorrect, else "score" for the mean item score."""
+    return "accuracy" if control.kind in _WHOLE else "score"
+
+
 def score_words(control: ControlTag) -> str:
     """Return in words what the item score of an answer to this control is."""
     if control.parts:

@@ -124,12 +124,28 @@ def previous(history: Sequence[str | None]) -> str | None:
     `history` holds every champion, oldest first, including roll-backs. Rolling back to a version forgets those after
     it, so repeated roll-backs lead further back. Raises UsageError if there is no earlier champion.
     """
+    line = _line(history)
+    if len(line) < 2:
+        raise UsageError("the pipeline's own outputs serve: there is nothing to go back to")
+    return line[-2]
+
+
+def left_by_going_back(history: Sequence[str | None], target: str | None) -> list[str]:
+    """Return the champions that a return to `target` leaves, oldest first: today's, and those between the two.
+
+    `history` as in `previous`. The list is empty if `target` is not an earlier champion of the line that leads to
+    today's, because then it is a step forward.
+    """
+    line = _line(history)
+    return [version for version in line[line.index(target) + 1 :] if version] if target in line else []
+
+
+def _line(history: Sequence[str | None]) -> list[str | None]:
+    """Return the champions that lead to today's, beginning with None for the pipeline's own outputs."""
     line: list[str | None] = [None]
     for version_id in history:
         if version_id in line:
             del line[line.index(version_id) + 1 :]
         else:
             line.append(version_id)
-    if len(line) < 2:
-        raise UsageError("the pipeline's own outputs serve: there is nothing to go back to")
-    return line[-2]
+    return line

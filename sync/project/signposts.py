@@ -10,6 +10,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from labelloop.answers.measures import metric_of
 from labelloop.labelstudio.answers import Project
 from labelloop.labelstudio.gateway import Gateway
 from labelloop.queue.tasks import BATCH, BEST, KEY, OUTPUT, SIGNATURE, STATISTIC, STEPS, WHY
@@ -91,7 +92,7 @@ def words(
     """
     return {
         "title": spec.title or _title(spec.name),
-        "description": f"{_waiting(waiting)} {_progress(progress)}{spec.description or PRESS} {KEEP}{mark}",
+        "description": f"{_waiting(waiting)} {_progress(spec, progress)}{spec.description or PRESS} {KEEP}{mark}",
         "expert_instruction": instruction(spec) + guide(spec, examples or {}),
     }
 
@@ -116,14 +117,15 @@ def _waiting(n: int) -> str:
     return f"{n} items wait." if n > 1 else "One item waits." if n else "All waiting items are here."
 
 
-def _progress(progress: Progress | None) -> str:
+def _progress(spec: LoopSpec, progress: Progress | None) -> str:
     """Return what people's answers brought, with a blank after it; "" until a model was measured twice."""
     found = None if progress is None else progress.since(None)
     if progress is None or found is None:
         return ""
     was, now = (f"{100 * share:.0f}" for share in found)
     n = progress.answers
-    return f"{_two_digits(n):,} answers so far: the model went from {was} to {now} % correct. "
+    what = "mean item score" if metric_of(spec.config.answer) == "score" else "accuracy"
+    return f"{_two_digits(n):,} answers so far: the model's {what} went from {was} to {now} %. "
 
 
 def _two_digits(n: int) -> int:

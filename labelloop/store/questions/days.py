@@ -5,6 +5,7 @@ Each statement reads an index by time, so its cost depends on the number of days
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -28,9 +29,9 @@ class AnswersDay:
     day: date
     answers: int
     held_out: int
-    """Those in the hold-out set, without gold items."""
-    correct: int
-    """Held-out outputs whose shown label is the answer."""
+    """Those in the hold-out set, without gold items and without answers given before labelloop chose the task."""
+    pairs: Sequence[tuple[str, str | None]]
+    """The answer and the shown label of each of these."""
     task_median_s: float | None
     """Median seconds from task to answer; None if no task's time is known."""
 
@@ -59,22 +60,28 @@ def intake(conn: Conn, loop: str, since: datetime) -> list[IntakeDay]:
 
 
 def answers(conn: Conn, loop: str, since: datetime) -> list[AnswersDay]:
-    """Return the outputs answered on each day, oldest day first; of several answers on a day the newest counts."""
+    """Return the outputs answered on each day, oldest day first; of several answers on a day the newest counts.
+
+    Answers that people gave in Label Studio before labelloop chose the task are counted, and in no other figure.
+    """
     cursor = rows_of(conn, AnswersDay)
     return cursor.execute(
         """
         select day, count(*) as answers, count(*) filter (where judges) as held_out,
-            count(*) filter (where judges and shown = label) as correct,
+            coalesce(jsonb_agg(jsonb_build_array(label, shown)) filter (where judges), '[]') as pairs,
             percentile_cont(0.5) within group (order by waited_s) filter (where waited_s >= 0) as task_median_s
         from (
-            select distinct on (a.output_id, day) day, a.label, o.holdout and o.lane <> 'gold' as judges,
+            select distinct on (a.output_id, day) day, a.label,
+                o.holdout and o.lane <> 'gold' and c.output_id is null as judges,
                 case when t.output_id is null then o.label else t.label end as shown,
-                extract(epoch from a.resolved_at - t.pushed_at)::float8 as waited_s
+                case when c.output_id is null then extract(epoch from a.resolved_at - t.pushed_at)::float8 end
+                    as waited_s
             from answers a cross join lateral (select (a.resolved_at at time zone 'UTC')::date as day) d
             join outputs o on o.id = a.output_id left join tasks t on t.output_id = a.output_id
-            where a.loop = %(loop)s and a.resolved_at >= %(since)s and a.label is not null
+            left join adopted_tasks c on c.output_id = a.output_id and c.chosen_by_people
+            where a.loop = %(loop)s and a.resolved_at >= %(since)s
             order by a.output_id, day, a.seq desc
-        ) newest group by day order by day
+        ) newest where label is not null group by day order by day
         """,
         {"loop": loop, "since": since},
     ).fetchall()

@@ -21,7 +21,7 @@ class ResponseTimes:
     person_p90_s: float | None
     """90 % quantile of the same."""
     task_median_s: float | None
-    """Median seconds from task to answer."""
+    """Median seconds from task to answer, without answers that people gave before labelloop chose the task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +29,11 @@ class Agreement:
     """Agreement of the reviewers on the newest outputs that several of them answered."""
 
     outputs: int
+    """Outputs with an agreed answer."""
     agreement: float | None
-    """Mean share of the reviewers who gave the agreed label, 0 to 1; None without outputs."""
+    """Mean agreement of the reviewers with the agreed answer of these outputs, 0 to 1; None without outputs."""
     ties: int
-    """Outputs without an agreed label."""
+    """Further outputs, without an agreed answer."""
 
 
 def response_times(conn: Conn, loop: str) -> ResponseTimes:
@@ -50,7 +51,9 @@ def response_times(conn: Conn, loop: str) -> ResponseTimes:
             percentile_cont(0.5) within group (order by f.lead_time_s) as person_median_s,
             percentile_cont(0.9) within group (order by f.lead_time_s) as person_p90_s,
             (select percentile_cont(0.5) within group (order by extract(epoch from l.at - t.pushed_at))
-             from last l join tasks t using (output_id) where l.at >= t.pushed_at)::double precision as task_median_s
+             from last l join tasks t using (output_id) where l.at >= t.pushed_at and not exists (
+                select from adopted_tasks c where c.output_id = l.output_id and c.chosen_by_people
+             ))::double precision as task_median_s
         from last left join feedback f on f.model_output_id = last.output_id
         """,
         {"loop": loop, "last": LAST},
@@ -70,7 +73,9 @@ def agreement(conn: Conn, loop: str) -> Agreement:
                 where loop = %(loop)s and reviewers > 1 order by seq desc limit %(last)s
             ) newest order by output_id, seq desc
         )
-        select count(*) as outputs, avg(agreement) as agreement, count(*) filter (where label is null) as ties from last
+        select count(label) as outputs, avg(agreement) filter (where label is not null) as agreement,
+            count(*) filter (where label is null) as ties
+        from last
         """,
         {"loop": loop, "last": LAST},
     ).fetchone()

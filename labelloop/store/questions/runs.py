@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,23 +24,29 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Disagreement:
-    """A held-out item for which champion and challenger predict different labels, with its task."""
+class PredictedItem:
+    """A held-out item for which champion and challenger predict different texts."""
 
+    output_id: UUID
     key: str
-    data: Mapping[str, Any]
     label: str
     """The answer."""
     champion_label: str | None
     champion_confidence: float | None
     challenger_label: str | None
     challenger_confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownItem:
+    """The data of an item, with its task."""
+
+    output_id: UUID
+    data: Mapping[str, Any]
     label_studio_id: TaskId | None
     """Id of the task; None if it has none any more."""
     project_id: ProjectId | None
     label_studio_url: str | None
-    total: int
-    """Number of all such items, also of those beyond the limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +69,13 @@ class HeldOutReviewers:
 
 
 @dataclass(frozen=True, slots=True)
-class ShadowCounts:
-    """Outputs that champion and challenger both labelled in shadow."""
+class ShadowItem:
+    """An output that champion and challenger both predicted in shadow."""
 
-    outputs: int
-    answered: int
-    """Those that people have answered since."""
-    champion_right: int
-    """Answered outputs that the champion labelled correctly."""
-    challenger_right: int
+    label: str | None
+    """Its newest answer; None if it has none."""
+    champion_label: str | None
+    challenger_label: str | None
 
 
 def ids_beginning_with(conn: Conn, prefix: str, limit: int = 2) -> list[UUID]:
@@ -98,25 +102,33 @@ def judged_again_by(conn: Conn, run_id: UUID) -> UUID | None:
     return None if row is None else row["id"]
 
 
-def disagreements(conn: Conn, run_id: UUID, limit: int) -> list[Disagreement]:
-    """Return held-out items for which champion and challenger predict different labels.
-
-    Items that only the champion labels correctly come first, then those that only the challenger does.
-    """
-    cursor = rows_of(conn, Disagreement)
+def predicted(conn: Conn, run_id: UUID) -> list[PredictedItem]:
+    """Return the held-out items for which champion and challenger predict different texts, in the order of the keys."""
+    cursor = rows_of(conn, PredictedItem)
     return cursor.execute(
         """
-        select o.key, o.data, i.label, i.champion_label, i.champion_confidence, i.challenger_label,
-            i.challenger_confidence, t.label_studio_id, p.project_id, p.label_studio_url, count(*) over () as total
+        select o.id as output_id, o.key, i.label, i.champion_label, i.champion_confidence, i.challenger_label,
+            i.challenger_confidence
         from run_items i join outputs o on o.id = i.output_id
-        left join tasks t on t.output_id = o.id left join projects p on p.loop = o.loop and p.instance = t.instance
         where i.run_id = %(run_id)s and i.part = 'holdout' and i.champion_label is distinct from i.challenger_label
-        order by i.label is not distinct from i.champion_label desc,
-            i.label is not distinct from i.challenger_label desc, o.key collate "C"
-        limit %(limit)s
+        order by o.key collate "C"
         """,
-        {"run_id": run_id, "limit": limit},
+        {"run_id": run_id},
     ).fetchall()
+
+
+def shown_items(conn: Conn, output_ids: Sequence[UUID]) -> dict[UUID, ShownItem]:
+    """Return the data and the task of each of these outputs."""
+    rows = rows_of(conn, ShownItem).execute(
+        """
+        select o.id as output_id, o.data, t.label_studio_id, p.project_id, p.label_studio_url
+        from outputs o left join tasks t on t.output_id = o.id
+        left join projects p on p.loop = o.loop and p.instance = t.instance
+        where o.id = any(%(ids)s)
+        """,
+        {"ids": list(output_ids)},
+    )
+    return {row.output_id: row for row in rows}
 
 
 def parts(conn: Conn, run_id: UUID) -> RunParts:
@@ -150,19 +162,15 @@ def held_out_reviewers(conn: Conn, run_id: UUID) -> HeldOutReviewers:
     return row
 
 
-def shadow(conn: Conn, run_id: UUID) -> ShadowCounts:
-    """Compare both versions of a run in shadow on the outputs answered so far."""
-    cursor = rows_of(conn, ShadowCounts)
-    row = cursor.execute(
+def shadow(conn: Conn, run_id: UUID) -> list[ShadowItem]:
+    """Return the outputs that both versions of a run in shadow have predicted so far."""
+    cursor = rows_of(conn, ShadowItem)
+    return cursor.execute(
         """
-        select count(*) as outputs, count(a.label) as answered,
-            count(*) filter (where s.champion_label = a.label) as champion_right,
-            count(*) filter (where s.challenger_label = a.label) as challenger_right
+        select a.label, s.champion_label, s.challenger_label
         from shadow_items s left join lateral (
             select label from answers where output_id = s.output_id order by seq desc limit 1
         ) a on true where s.run_id = %(run_id)s
         """,
         {"run_id": run_id},
-    ).fetchone()
-    assert row is not None
-    return row
+    ).fetchall()

@@ -96,8 +96,8 @@ def test_what_asks_can_be_refused_with_a_reason(database: Database, settings: Se
     with database.transaction() as conn:
         conn.execute("update loops set spec = jsonb_set(spec, '{gate,promotion}', '\"auto\"')")
     same = judged(database, settings)
-    assert (same.version_id, same.status) == (run.version_id, "refused")
-    assert same.reasons[0] == "it passed the gate, but ann has refused the same version: refused"
+    assert (same.version_id, same.status) == (run.version_id, "asking")
+    assert same.reasons[0].endswith("if a person decides so, because ann has refused the same version")
     promote(database, "texts", run.made, "ann", "I was wrong", models_dir=settings.models_dir)
     assert champion_of(database) == run.version_id, "a person may think again"
 

@@ -19,11 +19,13 @@ from console.cli import main
 from labelloop.answers.people import Person
 from labelloop.reading.ids import UserId
 from labelloop.store.database import Database
+from labelloop.store.questions.loops import agreement, response_times
 from labelloop.store.tables import feedback
 from tests.support.backend_factory import answer, put_into_label_studio, submit, texts_spec
 from tests.support.judged_loop import JudgedLoop
 
 NOW = datetime(2026, 7, 10, 12, tzinfo=UTC)
+CONFIG = texts_spec().config
 
 
 def at(day: int, clock: str = "12:00") -> datetime:
@@ -56,7 +58,7 @@ def loop(database: Database) -> str:
 def test_each_day_has_what_happened_between_two_midnights_utc(database: Database, loop: str) -> None:
     with database.transaction() as conn:
         conn.execute("set local timezone = 'Pacific/Auckland'")
-        found = {row["day"]: row for row in days(conn, loop, NOW)}
+        found = {row["day"]: row for row in days(conn, loop, CONFIG, NOW)}
     assert list(found) == ["2026-07-01", "2026-07-03", "2026-07-09"], "a day without data has no row"
     first, third, last = found.values()
     assert (first["outputs"], first["for_people"], first["answers"]) == (1, 1, None)
@@ -68,11 +70,44 @@ def test_each_day_has_what_happened_between_two_midnights_utc(database: Database
     assert last["person_median_s"] is None
 
 
+def test_an_output_whose_answer_became_a_tie_on_the_same_day_is_not_answered(database: Database, loop: str) -> None:
+    with database.transaction() as conn:
+        answer(conn, loop, {conn.execute("select id from outputs where key = 'item-0'").fetchall()[0]["id"]: None})
+        conn.execute("update answers set resolved_at = %s where label is null", (at(3, "13:00"),))
+        found = {row["day"]: row for row in days(conn, loop, CONFIG, NOW)}
+    assert (found["2026-07-03"]["answers"], found["2026-07-03"]["held_out"]) == (1, 1)
+
+
+def test_answers_given_before_labelloop_chose_the_task_are_counted_and_measure_nothing(
+    database: Database, loop: str
+) -> None:
+    with database.transaction() as conn:
+        before = response_times(conn, loop)
+        conn.execute(
+            "insert into adopted_tasks (output_id, loop, instance, label_studio_id, data_sha256, chosen_by_people)"
+            " select output_id, loop, (select instance from projects), label_studio_id, sha256(''), true from tasks"
+        )
+        found = {row["day"]: row for row in days(conn, loop, CONFIG, NOW)}
+        after = response_times(conn, loop)
+    third = found["2026-07-03"]
+    assert (third["answers"], third["held_out"], third["accuracy"], third["task_median_s"]) == (2, None, None, None)
+    assert before.task_median_s is not None
+    assert (after.answers, after.task_median_s) == (before.answers, None)
+
+
+def test_the_agreement_is_that_of_the_outputs_with_an_agreed_answer(database: Database, loop: str) -> None:
+    with database.transaction() as conn:
+        conn.execute("update answers set reviewers = 2, agreement = 1 where label is not null")
+        conn.execute("update answers set reviewers = 2, agreement = null where label is null")
+        found = agreement(conn, loop)
+    assert (found.outputs, found.agreement, found.ties) == (3, 1, 1)
+
+
 def test_no_day_before_the_limit_is_read(database: Database, loop: str) -> None:
     with database.transaction() as conn:
-        late = [row["day"] for row in days(conn, loop, at(3) + timedelta(days=DAYS - 1))]
+        late = [row["day"] for row in days(conn, loop, CONFIG, at(3) + timedelta(days=DAYS - 1))]
         assert late == ["2026-07-03", "2026-07-09"]
-        assert days(conn, loop, at(10) + timedelta(days=DAYS)) == []
+        assert days(conn, loop, CONFIG, at(10) + timedelta(days=DAYS)) == []
 
 
 def test_figures_by_day_are_found_by_index(database: Database, loop: str) -> None:
@@ -91,7 +126,7 @@ def test_figures_by_day_are_found_by_index(database: Database, loop: str) -> Non
 
     with database.transaction() as conn:
         conn.execute("set local enable_seqscan = off")  # four rows would be read as a whole
-        days(Explaining(), loop, NOW)  # type: ignore[arg-type]
+        days(Explaining(), loop, CONFIG, NOW)  # type: ignore[arg-type]
     assert ["outputs_by_day" in plan for plan in plans] == [True, False, False]
     assert ["answers_by_day" in plan for plan in plans] == [False, True, True]
     assert not any("Seq Scan" in plan for plan in plans)
@@ -99,7 +134,7 @@ def test_figures_by_day_are_found_by_index(database: Database, loop: str) -> Non
 
 def row(day: str, **values: Any) -> dict[str, Any]:
     names = {name for columns in charts.BY_DAY.values() for name in columns}
-    return {"day": day, **dict.fromkeys(names), **values}
+    return {"day": day, "metric": "accuracy", **dict.fromkeys(names), **values}
 
 
 def test_a_line_is_broken_where_a_day_has_no_data_and_the_axis_says_utc() -> None:

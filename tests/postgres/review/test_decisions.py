@@ -45,7 +45,10 @@ def test_a_version_is_promoted_and_rolled_back_each_with_name_and_reason(house: 
 
     back = client.get("/review/rollback/digits").text
     assert re.findall(r'<option value="(\w+)"', back) == [before, "pipeline"]
-    assert decide(client, "/review/rollback/digits", to=before).status_code == 303
+    next_run = f"A run that makes {new[:12]} again asks a person, and promotes nothing by itself."
+    assert next_run in back
+    done = decide(client, "/review/rollback/digits", to=before)
+    assert f"digits went back from {new[:12]} to {before[:12]}. {next_run}" in client.get(done.location).text
     assert champion(house.database) == before
     assert decide(client, "/review/rollback/digits", to="pipeline").status_code == 303
     assert champion(house.database) is None

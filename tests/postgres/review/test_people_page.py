@@ -42,12 +42,12 @@ def test_a_person_reads_how_much_they_answered_and_what_the_model_became(house: 
     log_in(client, token)
     answer = client.get("/review/loops/digits/people")
     assert answer.status_code == 200
-    assert f"People gave 140 answers; the model went from {was} to {now} % correct." in text(answer.text)
-    assert f"You answered 140 ; the model went from {was} to {now} % correct." in text(answer.text)
+    assert f"People gave 140 answers; the accuracy of the model went from {was} to {now} %." in text(answer.text)
+    assert f"You answered 140 ; the accuracy of the model went from {was} to {now} %." in text(answer.text)
     log_in(client, house.tokens["otto"])
     shown = client.get("/review/loops/digits/people").text
     assert "You answered" not in shown
-    assert "anne answered 140; the model went" in text(shown), re.findall("<li>.*", shown)
+    assert "anne answered 140; the accuracy of the model went" in text(shown), re.findall("<li>.*", shown)
     assert "/review/loops/digits/people" in client.get("/review/loops/digits").text
     told = client.get("/v1/review/loops/digits/people", headers={"Authorization": f"Bearer {token}"}).get_json()
     assert (told["loop"], told["answers"]) == ("digits", 140)

@@ -119,7 +119,7 @@ def test_the_description_says_what_answers_brought_as_soon_as_models_were_measur
     assert found.answers == n["n"]
     assert found.since(None) == (was, now)
     assert (
-        f"answers so far: the model went from {100 * was:.0f} to {100 * now:.0f} % correct. "
+        f"answers so far: the model's accuracy went from {100 * was:.0f} to {100 * now:.0f} %. "
         in (words(spec, "mark", 0, found)["description"])
     )
     assert found.since(datetime.now(UTC)) == (was, now), "one who began after the first run"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from labelloop.errors import UsageError
 from labelloop.versions.runs import try_again
-from labelloop.versions.version import VersionPair, find, previous
+from labelloop.versions.version import VersionPair, find, left_by_going_back, previous
 
 A, B, C = "a" * 64, "b" * 64, "ab" * 32
 
@@ -55,6 +55,25 @@ def test_rolling_back_always_ends_at_the_pipeline(history: list[str]) -> None:
         if line[-1] is None:
             return
     pytest.fail("it never ends")
+
+
+@pytest.mark.parametrize(
+    ("history", "target", "left"),
+    [
+        ([A], None, [A]),
+        ([A, B], A, [B]),
+        ([A, B, C], None, [A, B, C]),
+        ([A, B, C, B], A, [B]),
+        ([A, None, B], None, [B]),
+        ([A, B, A], B, []),  # forward again
+        ([A], B, []),  # a version that never served
+        ([], None, []),
+    ],
+)
+def test_a_return_leaves_the_champions_after_its_target(
+    history: list[str | None], target: str | None, left: list[str]
+) -> None:
+    assert left_by_going_back(history, target) == left
 
 
 def test_a_run_that_died_three_times_is_not_tried_again() -> None:
