@@ -25,7 +25,7 @@ from sync.pull.take_in import Pull, PullReport
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What a loop has of the project that it adopts once more."""
+    """Part of a project that its loop has already when it adopts the project once more."""
 
     adoption: Adoption
     tasks: set[TaskId]

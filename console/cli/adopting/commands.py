@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.decisions import signed_by
+from console.cli.decisions import me, signed_by
 from console.cli.output import counted, plain, print_json, show, to_stderr
 from console.cli.progress import progress
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
@@ -71,10 +71,10 @@ def adopt(
 
 @click.command(short_help="Give an adopted project back as it was.")
 @one_of_the_loops
-@signed_by("Name of the person who releases it.")
+@signed_by("Name of the person who releases it.", always=False)
 @as_json_too
 @with_settings
-def release(settings: Settings, loop: str | None, by: str, as_json: bool) -> None:
+def release(settings: Settings, loop: str | None, by: str | None, as_json: bool) -> None:
     """Give an adopted project back: its settings as they were, and nothing left in it that labelloop made.
 
     The loop is archived. Its answers and models stay. What people made in the project stays too.
@@ -92,7 +92,7 @@ def release(settings: Settings, loop: str | None, by: str, as_json: bool) -> Non
         with db.transaction() as conn:
             spec = loops.get(conn, name)
         assert spec is not None
-        show(plain(hop(db, gateway, spec, settings, by)), as_json)
+        show(plain(hop(db, gateway, spec, settings, by or me())), as_json)
     to_stderr(f"loop {name!r} is archived; its answers stay in the database")
 
 

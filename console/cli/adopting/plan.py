@@ -1,4 +1,4 @@
-"""Plan of an adoption: the loop that a project would be, its folder and files, and what is stored of it already."""
+"""Plan of an adoption: the loop of a project, its folder and files, and the tasks that are stored already."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sync.adopting.newcomers import Before
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an adoption would make."""
+    """Loop that an adoption would make."""
 
     spec: LoopSpec
     folder: Path
@@ -35,7 +35,7 @@ class Plan:
     settings: Mapping[str, Any]
     """Settings of the project, by Label Studio's names."""
     before: Before | None
-    """What the loop has of the project already; None for the first adoption, or without a database."""
+    """Part of the project that the loop has already; None for the first adoption, or without a database."""
 
 
 def plan_of(

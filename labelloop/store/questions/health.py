@@ -144,7 +144,7 @@ def open_tasks(conn: Conn, loop: str) -> list[OpenTask]:
 
 @dataclass(frozen=True, slots=True)
 class LabelsGone:
-    """What has a label that the form no longer has."""
+    """Counts of outputs, answers and open tasks with a label that the form no longer has."""
 
     labels: Mapping[str, int]
     """In how many outputs, answers and open tasks each of these labels is; the most frequent first."""

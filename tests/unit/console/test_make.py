@@ -44,6 +44,21 @@ def test_init_beside_an_up_that_is_starting_does_not_say_to_start_one(tmp_path: 
         assert "labelloop up" not in init(tmp_path, "two", "--template", names()[0]).stderr
 
 
+def test_the_templates_are_listed_with_what_people_answer(tmp_path: Path) -> None:
+    listed = init(tmp_path, "--templates").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == names()
+    assert all(len(line.partition("  ")[2].split()) >= 4 for line in listed)
+    assert "labels.xml" not in "".join(listed)
+    assert "Are the boxes of a detector right?" in listed[names().index("boxes")]
+
+
+def test_only_one_source_of_a_loop_can_be_named(tmp_path: Path) -> None:
+    done = init(tmp_path, "two", "--template", "questions", "--labels", "a,b")
+    assert done.exit_code == 2
+    assert "--template and --labels are given, and a loop is made from one of them" in done.stderr
+    assert "name a --template" in init(tmp_path, "none").stderr
+
+
 @pytest.mark.parametrize("template", names())
 def test_every_template_is_a_loop_whose_samples_are_taken_in(tmp_path: Path, template: str) -> None:
     result = init(tmp_path, "my-loop", "--template", template)

@@ -71,7 +71,7 @@ def test_percents_of_four_decimals_survive_the_pixels(width: int, height: int, c
         ({"bbox": None}, "bbox: is missing"),
     ],
 )
-def test_what_is_missing_in_coco_is_named(change: dict[str, Any], message: str) -> None:
+def test_a_missing_part_of_an_annotation_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidOutput) as caught:
         regions({"category_id": 1, "bbox": [1, 1, 2, 2], **change}, CATEGORIES, 10, 10, SHAPES, Counter())
     assert str(caught.value) == message
