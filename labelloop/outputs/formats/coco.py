@@ -62,7 +62,7 @@ def read(
         try:
             found = regions(annotation, categories, width, height, shapes, tally)
         except InvalidOutput as exc:
-            raise InvalidOutput(f"annotations (line {at})", str(exc)) from None
+            raise InvalidOutput(f"annotations (line {at}, id {annotation.get('id')})", str(exc)) from None
         if isinstance(score := annotation.get("score"), int | float):
             model += found
             scores.append(float(score))
