@@ -82,14 +82,24 @@ class Skippable(LabelloopError):
 
 class InvalidOutput(Skippable):
     """An output breaks the rules of the intake. `path` is the field, such as `probabilities.cat`; "" for the whole
-    output. `line` is its number in the request, from 1, or None.
+    output. `line` is its number in the request, from 1, or None. `others` has the other wrong lines of the
+    request, each with its number and reason.
     """
 
-    def __init__(self, path: str, message: str, *, status: int = 422, line: int | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        message: str,
+        *,
+        status: int = 422,
+        line: int | None = None,
+        others: Sequence[tuple[int, str]] = (),
+    ) -> None:
         super().__init__(f"{path}: {message}" if path else message)
         self.path = path
         self.status = status
         self.line = line
+        self.others = list(others)
 
 
 class Unreadable(Skippable):

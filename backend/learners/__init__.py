@@ -16,7 +16,7 @@ from backend.learners.making import construct
 from backend.learners.predictions import Predictions
 from labelloop.errors import SpecError
 from labelloop.reading.nearest import did_you_mean
-from labelloop.spec.learners import ESTIMATOR
+from labelloop.spec.learners import ESTIMATOR, NONE
 
 
 class Learner(Protocol):
@@ -83,9 +83,9 @@ def make(name: str, params: Mapping[str, Any]) -> Learner:
     if "." in name:
         name, params = ESTIMATOR, {**params, "path": name}
     if name not in LEARNER_CLASSES:
-        there = ", ".join(sorted(LEARNER_CLASSES))
+        there = ", ".join([NONE, *sorted(LEARNER_CLASSES)])
         by_path = "scikit-learn's classifiers by import path, such as sklearn.svm.SVC"
-        near = did_you_mean(name, LEARNER_CLASSES)
+        near = did_you_mean(name, [NONE, *LEARNER_CLASSES])
         raise SpecError(f"no learner {name!r}{near}; there are: {there}, and {by_path}")
     load_sklearn()
     module, _, found = LEARNER_CLASSES[name].rpartition(".")

@@ -217,8 +217,8 @@ def _changes(conn: Conn, before: LoopSpec | None, spec: LoopSpec) -> Iterator[st
     changes = [f"+{label}" for label in new] + [f"-{label}" for label in lost]
     what = f"labels {' '.join(changes)}" if changes else "the form changed"
     yield f"{spec.name}: {what}; the next push sends the new form"
-    if lost and (counts := health.with_labels_gone(conn, spec)):
-        yield f"{spec.name}: {gone(counts)}"
+    if (found := health.with_labels_gone(conn, spec)).labels:
+        yield f"{spec.name}: {gone(found)}"
 
 
 COMMANDS = (

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
 from console.doctor.project import push_it
+from labelloop.store.questions.health import Refused
 from labelloop.store.tables.unreadable import UnreadableAnswer
 
 REASONS_SHOWN = 3
 """Reasons named in one finding; the others are counted."""
+
+LONGEST_REASON = 300
 
 
 def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
@@ -30,6 +33,27 @@ def unreadable(loop: str, rows: Sequence[UnreadableAnswer]) -> Finding:
         repair=f"correct or delete it at {where}; or add what is missing to labels.xml and run `labelloop migrate`",
         loop=loop,
     )
+
+
+def refused(loop: str, rows: Sequence[Refused]) -> Finding:
+    """Report the outputs that Label Studio refused. `rows`: by reason, the most frequent first."""
+    if not rows:
+        return good("refused outputs", "Label Studio refused no output", loop)
+    n = sum(row.n for row in rows)
+    shown = "; ".join(f"{row.n:,} like {row.key}: {_line(row.reason)}" for row in rows[:REASONS_SHOWN])
+    more = f"; and {len(rows) - REASONS_SHOWN} other reasons" if len(rows) > REASONS_SHOWN else ""
+    return fault(
+        "refused outputs",
+        f"Label Studio refused {n:,} output{'s' * (n != 1)}. {shown}{more}",
+        why="no person is asked about them",
+        repair="correct what the reason names, and submit the items again with other keys",
+        loop=loop,
+    )
+
+
+def _line(reason: str) -> str:
+    words = " ".join(reason.split())
+    return words if len(words) <= LONGEST_REASON else words[: LONGEST_REASON - 3] + "..."
 
 
 def empty(loop: str, takes_empty: bool, is_an_answer: bool) -> Finding:

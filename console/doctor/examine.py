@@ -9,7 +9,7 @@ from functools import partial
 import httpx
 import psycopg
 
-from console.doctor import answers, calls, gather, media, order, project, server, services, tasks, work
+from console.doctor import answers, calls, files, gather, media, order, project, server, services, tasks, work
 from console.doctor.findings import Finding, Level, good, unseen
 from labelloop.answers.unreadable import empty_is_an_answer
 from labelloop.errors import Failed, LabelloopError, Refused, UsageError
@@ -47,6 +47,7 @@ def examine(
         if conn is not None:
             found += _postgres(conn, settings, clocks)
             specs = _specs(conn, loop, found)
+        found.append(files.files(settings.loops_dir, loop, {spec.name for spec in specs}))
         if clocks:
             found.append(server.clocks(clocks))
         found += _services(settings, specs)
@@ -192,6 +193,7 @@ def _loop(
         yield work.budget(name, spent, pool.waiting(conn, name, 1))
     yield answers.empty(name, standing.takes_empty, empty_is_an_answer(spec.config))
     yield _try("answers", lambda: answers.unreadable(name, unreadable.list_(conn, name)), name)
+    yield _try("refused outputs", lambda: answers.refused(name, health.refused(conn, name)), name)
     yield _try("held media", lambda: media.held_back(name, holding.why_held(conn, name)), name)
     yield from _webhook(studio, settings, name, standing.id)
     backends: list[calls.Backend] = []

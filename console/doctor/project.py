@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from console.doctor.findings import Finding, fault, good, hint
 from labelloop.errors import SpecError
@@ -11,6 +11,7 @@ from labelloop.labeling.controls import ControlTag
 from labelloop.labeling.form_xml import same_form
 from labelloop.labelstudio.answers import Project
 from labelloop.reading.ids import ProjectId
+from labelloop.store.questions.health import LabelsGone
 from sync.project.project import SAMPLING
 
 LABELS_NAMED = 5
@@ -116,19 +117,21 @@ def form(loop: str, ours: str, theirs: str, earlier: Sequence[str] = ()) -> Find
     )
 
 
-def labels_gone(loop: str, counts: Mapping[str, int]) -> Finding:
-    """Report stored outputs whose label the form no longer has. `counts`: their number by label."""
-    if not counts:
-        return good("labels", "every stored output has a label of the form, or none", loop)
-    return hint("labels", gone(counts), loop)
+def labels_gone(loop: str, found: LabelsGone) -> Finding:
+    """Report outputs, answers and open tasks with a label that the form no longer has."""
+    if not found.labels:
+        return good("labels", "every stored output and answer has labels of the form, or none", loop)
+    return hint("labels", gone(found), loop)
 
 
-def gone(counts: Mapping[str, int]) -> str:
-    """Return in words how many stored outputs have a label that the form no longer has."""
-    n = sum(counts.values())
-    named = ", ".join(repr(label) for label in list(counts)[:LABELS_NAMED])
-    more = f" and {len(counts) - LABELS_NAMED} more" if len(counts) > LABELS_NAMED else ""
-    return f"{n:,} stored output{'s' * (n != 1)} {'have' if n != 1 else 'has'} a label that is gone: {named}{more}"
+def gone(found: LabelsGone) -> str:
+    """Return in words how many outputs, answers and open tasks have a label that the form no longer has."""
+    counts = {"stored output": found.outputs, "answer": found.answers, "open task": found.open_tasks}
+    parts = [f"{n:,} {what}{'s' * (n != 1)}" for what, n in counts.items() if n]
+    named = ", ".join(repr(label) for label in list(found.labels)[:LABELS_NAMED])
+    more = f" and {len(found.labels) - LABELS_NAMED} more" if len(found.labels) > LABELS_NAMED else ""
+    have = "has" if [n for n in counts.values() if n] == [1] else "have"
+    return f"{' and '.join(parts)} {have} a label that is gone: {named}{more}"
 
 
 def _differences(ours: LabelingConfig, theirs: LabelingConfig) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from labelloop.errors import SpecError, UsageError
@@ -23,8 +23,10 @@ def name_of(title: str, project_id: int) -> str:
     return name if re.fullmatch(NAME, name) and len(name) >= 3 else f"project-{project_id}"
 
 
-def files_of(settings: Mapping[str, Any], project_id: int, url: str) -> dict[str, str]:
+def files_of(settings: Mapping[str, Any], project_id: int, url: str, answer: Sequence[str] = ()) -> dict[str, str]:
     """Return the loop's files by name. `settings`: those of the project, by Label Studio's names.
+
+    `answer`: the controls that hold the answer; () for all that people fill in.
 
     Raises Failed if the loop would have to send another form.
     """
@@ -42,6 +44,8 @@ def files_of(settings: Mapping[str, Any], project_id: int, url: str) -> dict[str
         "  # A random share of the tasks whose answers measure models and never train one.",
         "  holdout: 0.2",
     ]
+    if answer:
+        lines += ["  # The other controls of the form are not part of the answer.", f"  answer: {json.dumps(answer)}"]
     if settings.get("show_collab_predictions") is False:
         lines += [
             "  # The project hid its predictions from annotators. A task has one for its place in the order, but",

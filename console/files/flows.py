@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -11,6 +12,8 @@ from labelloop.errors import InvalidOutput, SpecError, UsageError
 from labelloop.outputs.formats import a2i
 from labelloop.outputs.formats.a2i import Rule
 from labelloop.reading import strict_json
+from labelloop.spec.mistakes import examine
+from labelloop.spec.sections import NAME
 from labelloop.spec.trigger import compile_trigger
 
 TOP = "feedback_loop"
@@ -48,6 +51,22 @@ def written(rule: Rule, into: Path | None) -> str:
         tail = "\n" if text[start:end].endswith("\n") else ""
         text = text[:start] + value + tail + text[end:]
     return text
+
+
+def refuse(text: str, into: Path) -> None:
+    """Raise UsageError if a loop cannot have this text as its loop.yaml `into`."""
+    folder = into.absolute().parent
+    form = folder / "labels.xml"
+    name = folder.name if re.fullmatch(NAME, folder.name) else "loop"
+    faults = examine(name, text, form.read_text(encoding="utf-8-sig") if form.exists() else "").faults
+    if faults:
+        raise UsageError(f"{into} is left as it is, for the loop would be refused with this rule: {faults[0]}")
+
+
+def trigger_in(into: Path) -> str:
+    """Return the trigger that a loop.yaml has."""
+    start, end = _nodes(text := into.read_text(encoding="utf-8"), into)["trigger"]
+    return text[start:end].strip()
 
 
 def _nodes(text: str, path: Path) -> dict[str, tuple[int, int]]:

@@ -104,12 +104,17 @@ def _with_options(message: str, columns: Mapping[str, str]) -> str:
     return message
 
 
-def folder_of(loops_dir: Path, name: str) -> Path:
-    """Return the folder of a new loop. Raises UsageError if no loop can have this name, or if the folder exists."""
+def check_name(name: str) -> None:
+    """Raise UsageError if no loop can have this name."""
     if not re.fullmatch(NAME, name):
         raise UsageError(
             f"a loop's name is 1 to 41 lower-case letters, digits, _ and -, beginning with a letter; it is {name!r}"
         )
+
+
+def folder_of(loops_dir: Path, name: str) -> Path:
+    """Return the folder of a new loop. Raises UsageError if no loop can have this name, or if the folder exists."""
+    check_name(name)
     folder = loops_dir / name
     if folder.exists():
         raise UsageError(

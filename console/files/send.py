@@ -13,6 +13,8 @@ LINES, BYTES = 500, 4 << 20
 """Size of a request at most."""
 MOST = 1_000
 """Refused lines that are kept for the report."""
+SHOWN = 20
+"""Refused lines of one request that are named."""
 HOPELESS = 100
 """After as many refused lines, and no other, sending stops: the file is for another loop."""
 
@@ -72,10 +74,21 @@ def _send(client: Client, lines: Iterable[Line], loop: str | None, found: Sent, 
             before = "1 output before them is" if stored == 1 else f"{stored} outputs before them are"
             at = exc.line if isinstance(exc, InvalidOutput) else None  # a batch is one request
             where = f"line {batch[at - 1][0]}: " if at is not None else ""
+            others = exc.others if isinstance(exc, InvalidOutput) else []
+            first, last = batch[0][0], batch[-1][0]
+            lines_are = f"Lines {first} to {last} are" if first < last else f"Line {first} is"
+            them = "the lines" if others else "the line"
             raise Failed(
-                f"{where}{exc}. Lines {batch[0][0]} to {batch[-1][0]} are not stored, {before}. "
-                "Correct the line and submit the file again, or pass --skip-bad"
+                f"{where}{exc}{_listed(batch, others)}. {lines_are} not stored, {before}. "
+                f"Correct {them} and submit the file again, or pass --skip-bad"
             ) from None
+
+
+def _listed(batch: list[tuple[int, bytes]], others: list[tuple[int, str]]) -> str:
+    """Return the other wrong lines of a request, one below the other."""
+    shown = "".join(f"\nline {batch[at - 1][0]}: {why}" for at, why in others[: SHOWN - 1])
+    more = len(others) - (SHOWN - 1)
+    return shown + (f"\nand {more} more line{'s' * (more > 1)}" if more > 0 else "")
 
 
 def words(problem: Refused) -> str:

@@ -93,6 +93,8 @@ class Status:
     """Whether a person was, is or will be asked, also because of the hold-out set or the audit."""
     outcome: Outcome | None = None
     """The end of a hold on it; None if no pipeline has held it, or if it still holds it."""
+    reason: str | None = None
+    """Why it is quarantined or withdrawn; None in any other state."""
 
     @property
     def is_settled(self) -> bool:

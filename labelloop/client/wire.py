@@ -95,6 +95,15 @@ def answer(url: str, reply: Reply) -> dict[str, Any]:
     raise error(url, reply.status, said)
 
 
+def _others(said: Mapping[str, Any], first: int | None) -> Iterator[tuple[int, str]]:
+    """Yield the wrong lines after the first, each with its reason."""
+    problems = said.get("problems")
+    for one in problems if isinstance(problems, list) else []:
+        if isinstance(one, dict) and isinstance(one.get("line"), int) and one["line"] != first:
+            key = f" (output {one['key']!r})" if one.get("key") else ""
+            yield one["line"], f"{one.get('detail')}{key}"
+
+
 def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
     message = words(said) or f"answered {status}"
     path = str(said.get("path") or "")
@@ -103,7 +112,8 @@ def error(url: str, status: int, said: Mapping[str, Any]) -> LabelloopError:
     if status in (413, 422):
         key = f" (output {said['key']!r})" if said.get("key") else ""
         line = said["line"] if isinstance(said.get("line"), int) else None
-        return InvalidOutput(path, message.removeprefix(f"{path}: ") + key, status=status, line=line)
+        reason = message.removeprefix(f"{path}: ") + key
+        return InvalidOutput(path, reason, status=status, line=line, others=list(_others(said, line)))
     is_problem = "error" in said or said.get("status") == status  # an earlier labelloop, or RFC 9457
     if not is_problem or message.startswith(NO_ROUTE):
         return UsageError(

@@ -39,7 +39,8 @@ def check(result: Sequence[Mapping[str, Any]], config: LabelingConfig) -> None:
             continue
         control = controls.get(region["from_name"])
         if control is None:
-            raise InvalidOutput(f"{path}.from_name", f"no such control; there are: {', '.join(controls)}")
+            given = region["from_name"][:40]
+            raise InvalidOutput(f"{path}.from_name", f"no control {given!r}; there are: {', '.join(controls)}")
         if region["to_name"] not in control.objects:
             raise InvalidOutput(
                 f"{path}.to_name", f"{control.tag} {control.name!r} is for {' and '.join(control.objects)}"

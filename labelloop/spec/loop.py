@@ -11,6 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
+from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean, some
@@ -209,11 +210,19 @@ class LoopSpec(Strict):
         """Reason why nothing is trained for this loop, as a sentence for people; None if the loop has a learner."""
         if self.learner.name != NONE:
             return None
-        shown = ", ".join(self.config.addresses)
+        config = self.config
+        shown = ", ".join(config.addresses)
         why = f" (the form shows addresses: {shown})" if shown else ""
+        ways = []
+        if config.kind is Kind.LABEL and config.pictures:
+            ways.append("`learner: {name: images}` learns from pictures")
+        if default_learner(config.kind) != NONE:
+            ways.append("`learner: {field: ...}` learns from a text")
+        if not ways:
+            ways.append(f"A model of your own can learn {config.kind.words}, as learner label-studio-ml or remote")
         return (
             f"loop {self.name} has no learner{why}: no run is started, and the pipeline's confidence ranks its "
-            "outputs. `learner: {name: images}` learns from pictures, `learner: {field: ...}` from a text"
+            f"outputs. {', '.join(ways)}"
         )
 
     def require_learner(self) -> None:

@@ -181,7 +181,7 @@ def begin(database: Database, gateway: Gateway, spec: LoopSpec, project_id: Proj
     try:
         with database.transaction() as conn:
             adoption, project = adoptions.get(conn, spec.name), projects.get(conn, spec.name)
-            _refuse_other(conn, adoption, project, gateway, spec.name, project_id)
+            refuse_other(conn, adoption, project, gateway, spec.name, project_id)
             if adoption is None or adoption.released_at is not None:
                 loops.register(conn, spec)
                 loops.archive(conn, spec.name, BY)
@@ -198,7 +198,7 @@ def begin(database: Database, gateway: Gateway, spec: LoopSpec, project_id: Proj
     return adoption, project
 
 
-def _refuse_other(
+def refuse_other(
     conn: Conn,
     adoption: Adoption | None,
     project: LoopProject | None,
@@ -208,6 +208,14 @@ def _refuse_other(
 ) -> None:
     """Raise UsageError if the loop has another project, or rests for another reason than an adoption."""
     if adoption is None:
+        if project is not None and (project.label_studio_url.rstrip("/"), project.project_id) == (
+            gateway.url,
+            project_id,
+        ):
+            raise UsageError(
+                f"project {project_id} is the own project of loop {loop!r}, which has its tasks and answers: there is "
+                "nothing to adopt"
+            )
         if project is not None or loop in loops.names(conn, archived=True):
             raise UsageError(f"loop {loop!r} exists, and its project is its own: choose another name with --loop")
         if loop in loops.resting(conn):

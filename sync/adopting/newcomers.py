@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from labelloop.labelstudio.gateway import Gateway
@@ -20,6 +21,22 @@ from labelloop.store.tables import outputs as output_store
 from labelloop.store.tables.outputs import Row
 from sync.adopting.survey import Survey
 from sync.pull.take_in import Pull, PullReport
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """Part of a project that its loop has already when it adopts the project once more."""
+
+    adoption: Adoption
+    tasks: set[TaskId]
+    """Tasks that are stored."""
+    signing_key: bytes
+    """Key that signs the tasks that the loop made there."""
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the loop gave the project back since."""
+        return self.adoption.released_at is not None
 
 
 def take_newcomers(
@@ -57,12 +74,21 @@ def take_newcomers(
     return survey
 
 
-def look(gateway: Gateway, spec: LoopSpec, project_id: ProjectId, tell: Callable[[int], object]) -> Survey:
-    """Return what an adoption would find, and change nothing."""
-    survey = Survey(spec, project_id, str(gateway.settings(project_id).get("model_version") or ""))
-    for page in gateway.whole_tasks(project_id, gateway.task_changes(project_id)):
+def look(
+    gateway: Gateway,
+    spec: LoopSpec,
+    project_id: ProjectId,
+    tell: Callable[[int], object],
+    before: Before | None = None,
+) -> Survey:
+    """Return what an adoption would find, and change nothing. `before`: what the loop has of the project already."""
+    shown = gateway.settings(project_id) if before is None or before.is_released else before.adoption.settings
+    survey = Survey(spec, project_id, str(shown.get("model_version") or ""))
+    known = set[TaskId]() if before is None else before.tasks
+    for page in gateway.whole_tasks(project_id, [id_ for id_ in gateway.task_changes(project_id) if id_ not in known]):
         for found in page:
-            survey.add(found)
+            if before is None or found.task.output_id(before.signing_key) is None:
+                survey.add(found)
         tell(survey.tasks)
     return survey
 

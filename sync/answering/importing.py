@@ -205,15 +205,27 @@ def _outputs(conn: Conn, spec: LoopSpec, items: Sequence[Ready], found: Imported
 
 def _joins(spec: LoopSpec, item: Ready, stored: Known, found: Imported) -> bool:
     """Whether the item is about the stored output of its key: people see the same of both."""
-    data = item.row.output.data
-    for name in spec.config.data_fields:
-        if paths.value_at(data, name) != paths.value_at(stored.data, name):
-            why = f"{item.key!r} is known with another data.{name}; another item needs another key (--key)"
-            found.bad.append(Bad(item.line, item.key, "key", why))
-            return False
+    fault = other_data(spec, item, stored.data)
+    if fault is not None:
+        found.bad.append(fault)
+        return False
     found.known += 1
     found.predictions_left += item.predicted and item.row.sha256 != stored.body_sha256
     return True
+
+
+def shown(spec: LoopSpec, item: Ready) -> dict[str, Any]:
+    """Return what people see of the item, by the field of the data."""
+    return {name: paths.value_at(item.row.output.data, name) for name in spec.config.data_fields}
+
+
+def other_data(spec: LoopSpec, item: Ready, stored: Mapping[str, Any]) -> Bad | None:
+    """Return the fault of an item if people see something else of the stored output with its key; None if not."""
+    for name, value in shown(spec, item).items():
+        if value != paths.value_at(stored, name):
+            why = f"{item.key!r} is known with another data.{name}; another item needs another key (--key)"
+            return Bad(item.line, item.key, "key", why)
+    return None
 
 
 def _result(spec: LoopSpec, output: Known, given: Given) -> list[dict[str, Any]]:

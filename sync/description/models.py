@@ -96,6 +96,7 @@ class Status(BaseModel):
     id: UUID
     loop: str
     state: OutputState
+    reason: str | None = Field(description="Why it is quarantined or withdrawn; null in any other state")
     lane: Lane
     model_label: str | None
     model_confidence: float | None

@@ -78,6 +78,7 @@ def status_json(spec: LoopSpec, row: Status, context: Context) -> dict[str, Any]
         "id": row.id,
         "loop": row.loop,
         "state": row.state,
+        "reason": row.state_reason if row.state in (OutputState.QUARANTINED, OutputState.WITHDRAWN) else None,
         "settled": row.state in SETTLED,
         "will_be_asked": row.state in ASKED,
         "lane": row.lane,

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from console.cli.decisions import signed_by
+from console.cli.decisions import me, signed_by
 from console.cli.output import counted, plain, print_json, show, to_stderr
 from console.cli.progress import progress
 from console.cli.wrappers import as_json_too, one_loop, one_of_the_loops, open_database, with_settings
-from labelloop.errors import Unreachable, UsageError
+from labelloop.errors import UsageError
 from labelloop.process.settings import Settings
 
 if TYPE_CHECKING:
     from labelloop.labelstudio.gateway import Gateway
     from labelloop.reading.ids import ProjectId
-    from labelloop.spec.loop import LoopSpec
 
 
 @click.command(short_help="Make a loop of a project that is in Label Studio.")
@@ -28,6 +26,12 @@ if TYPE_CHECKING:
 @click.option("--url", help="Address of Label Studio  [LABELLOOP_LABEL_STUDIO_URL]")
 @click.option("--token", help="Token for it, personal or legacy  [LABELLOOP_LABEL_STUDIO_TOKEN]")
 @click.option("--loop", help="Name of the loop  [the title of the project in lower case]")
+@click.option(
+    "--answer",
+    multiple=True,
+    metavar="CONTROL",
+    help="Control of the form that holds the answer; give it again for several  [all that people fill in]",
+)
 @click.option("--dry-run", is_flag=True, help="Tell what it would do, and change nothing.")
 @click.option(
     "--loops-dir",
@@ -42,6 +46,7 @@ def adopt(
     url: str | None,
     token: str | None,
     loop: str | None,
+    answer: tuple[str, ...],
     dry_run: bool,
     loops_dir: Path | None,
     as_json: bool,
@@ -58,18 +63,18 @@ def adopt(
     there = _with(settings, url, token)
     with closing(Gateway(there.label_studio_url, there.label_studio_token)) as gateway:
         if dry_run:
-            _tell(gateway, there, ProjectId(number), loop, loops_dir, as_json)
+            _tell(gateway, there, ProjectId(number), loop, loops_dir, answer, as_json)
         else:
             _refuse_other_server(settings, there)
-            _adopt(gateway, there, ProjectId(number), loop, loops_dir, as_json)
+            _adopt(gateway, there, ProjectId(number), loop, loops_dir, answer, as_json)
 
 
 @click.command(short_help="Give an adopted project back as it was.")
 @one_of_the_loops
-@signed_by("Name of the person who releases it.")
+@signed_by("Name of the person who releases it.", always=False)
 @as_json_too
 @with_settings
-def release(settings: Settings, loop: str | None, by: str, as_json: bool) -> None:
+def release(settings: Settings, loop: str | None, by: str | None, as_json: bool) -> None:
     """Give an adopted project back: its settings as they were, and nothing left in it that labelloop made.
 
     The loop is archived. Its answers and models stay. What people made in the project stays too.
@@ -87,7 +92,7 @@ def release(settings: Settings, loop: str | None, by: str, as_json: bool) -> Non
         with db.transaction() as conn:
             spec = loops.get(conn, name)
         assert spec is not None
-        show(plain(hop(db, gateway, spec, settings, by)), as_json)
+        show(plain(hop(db, gateway, spec, settings, by or me())), as_json)
     to_stderr(f"loop {name!r} is archived; its answers stay in the database")
 
 
@@ -114,84 +119,28 @@ def _refuse_other_server(settings: Settings, there: Settings) -> None:
         )
 
 
-def _spec(
-    gateway: Gateway,
-    settings: Settings,
-    number: ProjectId,
-    loop: str | None,
-    loops_dir: Path | None,
-    dry_run: bool = False,
-) -> tuple[LoopSpec, Path, Mapping[str, str], Mapping[str, Any]]:
-    """Return the loop's spec, its folder, the files to write into it (none if it exists), and the project's settings.
-
-    The name is that of an earlier call, unless --loop gives another. A folder that exists must have the project's form.
-    A dry run does without the database if that is not there.
-    """
-    from backend.learners.of_spec import check
-    from console.files import adopted
-    from labelloop.labeling.form_xml import same_form
-    from labelloop.spec.folder import load
-    from sync.adopting.adopt import refuse_taken, settings_of
-
-    theirs = settings_of(gateway, number)
-    known, holder = _stored(settings, gateway.url, number, dry_run)
-    name = loop or known or adopted.name_of(str(theirs["title"]), number)
-    folder = (loops_dir or settings.loops_dir) / name
-    if not (folder / "loop.yaml").exists():
-        files = adopted.files_of(theirs, number, gateway.url)
-        spec = adopted.spec_of(name, files, number)
-    else:
-        files, spec = {}, load(folder)
-        if name != known and not same_form(spec.labels_xml, str(theirs["label_config"])):
-            raise UsageError(
-                f"{folder} is the folder of another loop: its form is not that of project {number}. Choose another "
-                "name with --loop"
-            )
-    check(spec)
-    refuse_taken(holder, gateway, number, name, theirs)
-    return spec, folder, files, theirs
-
-
-def _stored(settings: Settings, url: str, number: ProjectId, dry_run: bool) -> tuple[str | None, str | None]:
-    """Return the loop that adopted this project last, and the loop that has it now; None for none.
-
-    Both are None without a database. If a dry run cannot reach it, it says so.
-    """
-    from labelloop.store import adoptions
-
-    if not settings.database_url:
-        return None, None
-    try:
-        with open_database(settings) as db, db.transaction() as conn:
-            found = adoptions.of_project(conn, url, number)
-            return None if found is None else found.loop, adoptions.loop_of_project(conn, url, number)
-    except Unreachable as exc:
-        if not dry_run:
-            raise
-        to_stderr(f"{exc}. The dry run does without it, so it cannot tell whether a loop has the project already")
-        return None, None
-
-
 def _tell(
     gateway: Gateway,
     settings: Settings,
     number: ProjectId,
     loop: str | None,
     loops_dir: Path | None,
+    answer: tuple[str, ...],
     as_json: bool,
 ) -> None:
+    from console.cli.adopting.plan import plan_of
     from console.cli.adopting.words import report, sentences
     from sync.adopting.adopt import names_of
     from sync.adopting.newcomers import look
 
-    spec, folder, _, theirs = _spec(gateway, settings, number, loop, loops_dir, dry_run=True)
+    plan = plan_of(gateway, settings, number, loop, loops_dir, answer, dry_run=True)
     total = gateway.project(number).tasks
     with progress() as tick:
-        survey = look(gateway, spec, number, lambda n: tick(f"reading project {number}", n, total))
-    found = report(spec, theirs, survey, names_of(gateway, survey))
+        survey = look(gateway, plan.spec, number, lambda n: tick(f"reading project {number}", n, total), plan.before)
+    found = report(plan, survey, names_of(gateway, survey), total)
     if as_json:
         return print_json(found)
-    for line in sentences(found, gateway.url, folder):
+    for line in sentences(found, gateway.url, plan.folder):
         click.echo(line)
     return None
 
@@ -202,15 +151,18 @@ def _adopt(
     number: ProjectId,
     loop: str | None,
     loops_dir: Path | None,
+    answer: tuple[str, ...],
     as_json: bool,
 ) -> None:
+    from console.cli.adopting.plan import plan_of
     from console.cli.adopting.words import unreadable
     from console.files.make import write
     from sync.adopting.adopt import adopt as hop
     from sync.adopting.adopt import begin
 
     settings.require("database_url")
-    spec, folder, files, _ = _spec(gateway, settings, number, loop, loops_dir)
+    plan = plan_of(gateway, settings, number, loop, loops_dir, answer)
+    spec, folder, files = plan.spec, plan.folder, plan.files
     total = gateway.project(number).tasks
     with open_database(settings) as db, progress() as tick:
         begin(db, gateway, spec, number)

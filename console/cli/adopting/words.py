@@ -4,34 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from console.cli.output import counted
 from labelloop.reading.ids import UserId
-from labelloop.spec.loop import LoopSpec
 from labelloop.versions.version import PIPELINE
 from sync.adopting.settings import planned
 from sync.adopting.survey import Survey
 
+if TYPE_CHECKING:
+    from console.cli.adopting.plan import Plan
+    from sync.adopting.newcomers import Before
+
 LONGEST_VALUE = 60
 
 
-def report(spec: LoopSpec, settings: Mapping[str, Any], survey: Survey, names: Mapping[UserId, str]) -> dict[str, Any]:
-    """Return everything that an adoption finds and would change, as plain JSON."""
+def report(plan: Plan, survey: Survey, names: Mapping[UserId, str], total: int) -> dict[str, Any]:
+    """Return everything that an adoption finds and would change, as plain JSON. `total`: all tasks of the project."""
+    spec, before = plan.spec, plan.before
     config = spec.config
-    changes = planned(settings, spec, PIPELINE)
+    changes = planned(plan.settings, spec, PIPELINE) if before is None or _state(before) != "adopted" else {}
     return {
-        "project": {"id": survey.project_id, "title": settings["title"]},
+        "project": {"id": survey.project_id, "title": plan.settings["title"]},
         "loop": spec.name,
+        "before": None if before is None else {"state": _state(before), "tasks": total - survey.tasks},
         "form": {
             "answer": config.answer.name,
             "control": config.answer.tag,
             "kind": config.kind.words,
+            "controls": [
+                {"control": one.tag, "name": one.name, "kind": one.kind.words, "labels": list(one.labels)}
+                for one in config.answer.parts
+            ],
             "beside": [f"{one.tag} {one.name!r}" for one in config.answer.beside],
             "labels": list(spec.labels),
             "fields": list(config.data_fields),
         },
         "learner": spec.learner.name,
+        "without_learner": spec.without_learner,
         **survey.to_json(names),
         "changes": {name: {"from": was, "to": will} for name, (was, will) in changes.items()},
     }
@@ -42,14 +52,15 @@ def sentences(found: Mapping[str, Any], url: str, folder: Path) -> Iterable[str]
     tasks, given, guessed = found["tasks"], found["annotations"], found["predictions"]
     project, form = found["project"], found["form"]
     yield f"project {project['id']} {project['title']!r} in Label Studio at {url}"
-    yield f"  would be the loop {found['loop']!r}, in {folder}. This was a dry run: nothing was changed."
+    yield f"  {_begun(found)}, in {folder}. This was a dry run: nothing was changed."
     yield "form"
-    labels = f", {counted(len(form['labels']), 'label')}: {_some(form['labels'])}" if form["labels"] else ""
-    yield f"  the answer is {form['kind']}, from {form['control']} {form['answer']!r}{labels}"
-    if form["beside"]:
-        yield f"  each region with its {', '.join(form['beside'])}"
+    yield from _about_answer(form)
     yield f"  people see {', '.join(f'${name}' for name in form['fields']) or 'no field'}"
     yield f"  learner: {found['learner']}"
+    if found["without_learner"]:
+        yield f"    {found['without_learner']}"
+    if found["before"]:
+        yield f"{found['before']['tasks']:,} of the project's tasks are stored already; the next lines leave them out"
     yield from _about_tasks(tasks)
     yield from _about_annotations(given)
     yield from _about_predictions(guessed)
@@ -57,8 +68,10 @@ def sentences(found: Mapping[str, Any], url: str, folder: Path) -> Iterable[str]
     for name, n in found["people"].items():
         yield f"  {name}: {counted(n, 'annotation')}"
     if not found["people"]:
-        yield "  nobody has answered yet"
+        yield "  nobody has answered yet" if not found["before"] else "  nobody has answered these tasks yet"
     yield "settings of the project that change; `labelloop release` restores them"
+    if not found["changes"]:
+        yield "  none: the loop has set them"
     for name, change in found["changes"].items():
         yield f"  {name}: {_value(change['from'])} -> {_value(change['to'])}"
     yield "what cannot be read"
@@ -78,6 +91,39 @@ def unreadable(found: Mapping[str, Any]) -> Iterable[str]:
             shown = ", ".join(map(str, row["tasks"])) + (", ..." if row["n"] > len(row["tasks"]) else "")
             noun = f"task{'s' * (len(row['tasks']) > 1)} {shown}"
             yield f"{counted(row['n'], what.removesuffix('s'))} ({noun}; {consequence}): {row['reason']}"
+
+
+def _state(before: Before) -> str:
+    if before.is_released:
+        return "released"
+    return "adopted" if before.adoption.adopted_at is not None else "begun"
+
+
+def _begun(found: Mapping[str, Any]) -> str:
+    """Return the sentence about the loop that the project is or would be."""
+    name = f"the loop {found['loop']!r}"
+    return {
+        None: f"would be {name}",
+        "adopted": f"is that of {name} already: another run would take in the tasks that came since",
+        "begun": f"is half adopted by {name}: another run would take in the rest",
+        "released": f"was given back by {name}: another run would join the two again",
+    }[found["before"] and found["before"]["state"]]
+
+
+def _about_answer(form: Mapping[str, Any]) -> Iterable[str]:
+    if form["controls"]:
+        yield f"  the answer is {form['kind']}"
+        for one in form["controls"]:
+            yield f"    {one['control']} {one['name']!r}: {one['kind']}{_labels(one['labels'])}"
+        first = form["controls"][0]["name"]
+        yield (
+            f"    if not all of them are the answer, name those that are, such as --answer {first}. A control "
+            "named `comment` is a remark beside the answer"
+        )
+        return
+    yield f"  the answer is {form['kind']}, from {form['control']} {form['answer']!r}{_labels(form['labels'])}"
+    if form["beside"]:
+        yield f"  each region with its {', '.join(form['beside'])}"
 
 
 def _about_tasks(tasks: Mapping[str, Any]) -> Iterable[str]:
@@ -119,8 +165,10 @@ def _about_predictions(guessed: Mapping[str, Any]) -> Iterable[str]:
         yield f"  besides these, {counted(guessed['not_shown'], 'prediction')} of the same tasks: in the project only"
 
 
-def _some(labels: list[str]) -> str:
-    return ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
+def _labels(labels: list[str]) -> str:
+    if not labels:
+        return ""
+    return f", {counted(len(labels), 'label')}: " + ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
 
 
 def _value(value: object) -> str:

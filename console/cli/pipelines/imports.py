@@ -1,4 +1,4 @@
-"""The commands that join what people have: `labelloop import FORMAT FILE`, and a flow definition of Amazon A2I."""
+"""The commands that join what people have: `labelloop import FORMAT FILE`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from console.cli.output import plain, show, to_stderr
+from console.cli.output import counted, plain, show, to_stderr
+from console.cli.pipelines.flow import a2i
 from console.cli.progress import progress
 from console.cli.wrappers import Command, as_json_too, one_loop, one_of_the_loops, open_database, with_settings
 from console.files.imports_formats import FORMATS
@@ -98,6 +99,7 @@ def _import(
 ) -> None:
     from labelloop.outputs.formats.items import Faults, Tally
     from labelloop.store.tables import loops
+    from sync.answering.import_check import Keys
     from sync.answering.importing import Imported
 
     logins = _pairs("--name", names, "7=ann@example.org")
@@ -113,9 +115,14 @@ def _import(
             return _ready(chosen, spec, tally, bad, lambda done: tick(what, done, chosen.size), person, logins, source)
 
         if only_check or not skip_bad:  # all of the file is checked before anything is stored
-            answers = sum(len(one.answers) for one in ready("checking", left_out, bad))
+            keys = Keys(spec)
+            for batch in _batches(ready("checking", left_out, bad)):
+                with db.transaction() as conn:
+                    fitting, faults = keys.split(conn, batch)
+                bad.add(*faults)
+                found.answers += sum(len(one.answers) for one in fitting)
             stored = not only_check and not bad.n
-            found.answers = 0 if stored else answers
+            found.answers = found.answers if only_check else 0  # nothing is stored yet
         if stored:
             found, left_out, bad = Imported(), Tally(), Faults(MOST_LISTED)
             for batch in _batches(ready("importing", left_out, bad)):
@@ -212,8 +219,9 @@ def _store(db: Any, spec: LoopSpec, batch: list[Ready], *, skip_bad: bool) -> Im
         found = store(conn, spec, batch)
         if found.bad and not skip_bad:
             raise Failed(
-                f"{words(found.bad[0])}. Lines {batch[0].line} to {batch[-1].line} are not stored; those before them "
-                "are. Correct it and import the file again, or pass --skip-bad"
+                f"{words(found.bad[0])}. It was stored by somebody else after the check. {counted(len(batch), 'item')} "
+                f"from line {batch[0].line} on, and all after them, are not stored; those before are. Import the file "
+                "again"
             )
         return found
 
@@ -260,37 +268,6 @@ def _pairs(option: str, words_: tuple[str, ...], example: str) -> dict[str, str]
     return found
 
 
-@import_.command(short_help="a flow definition of Amazon A2I, as the trigger of a loop")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--into",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="loop.yaml whose trigger and audit are replaced  [print them]",
-)
-def a2i(file: Path, into: Path | None) -> None:
-    """Turn the activation conditions of an Amazon A2I flow definition into the trigger of a loop.
-
-    Each condition that a trigger cannot say is named with the reason, and the exit status is then 1.
-    """
-    from console.files.flows import rule_in, written
-    from labelloop.outputs.formats.a2i import KEY_FIELD, WORD_FIELD
-
-    rule = rule_in(file)
-    text = written(rule, into)
-    if into is None:
-        click.echo(text, nl=False)
-    else:
-        into.write_text(text, encoding="utf-8")
-        to_stderr(f"{into} has the trigger; check it with `labelloop spec check {into.parent}`")
-    if rule.trigger is not None and (KEY_FIELD in rule.trigger or WORD_FIELD in rule.trigger):
-        to_stderr(
-            f"it reads {KEY_FIELD} and {WORD_FIELD}: submit each pair of a key and a value as an output with these "
-            "fields"
-        )
-    for place, why in rule.left_out:
-        to_stderr(f"left out: {place}: {why}")
-    if rule.left_out:
-        raise Failed(f"{len(rule.left_out)} condition{'s' * (len(rule.left_out) > 1)} cannot be expressed")
-
+import_.add_command(a2i)
 
 COMMANDS = (import_,)

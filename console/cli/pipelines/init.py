@@ -15,15 +15,27 @@ from labelloop.process.settings import Settings
 from labelloop.process.ups import is_held
 
 
+def _list(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from console.files import templates
+
+    names = templates.names()
+    for name in names:
+        click.echo(f"{name:<{max(map(len, names))}}  {templates.phrase(name)}")
+    context.exit()
+
+
 @click.command(short_help="Make a loop from a template or from a file of outputs.")
 @click.argument("name")
+@click.option("--template", metavar="NAME", help="Template of the loop, such as classify; --templates lists all.")
 @click.option(
-    "--template",
-    help=(
-        "Kind of the loop: audio-segments, boxes, classify, comparison, detection, detector, dialogue, "
-        "documents, entities, html-entities, judge, keypoints, masks, multilabel, pairwise, polygons, questions, rag, "
-        "ranking, rating, text-review, time-series, timeline, transcription or video-boxes."
-    ),
+    "--templates",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list,
+    help="List the templates, each with what people answer, and exit.",
 )
 @click.option(
     "--from-label-studio-template",
@@ -60,7 +72,7 @@ def init(
 ) -> None:
     """Make the loop NAME: a folder with its loop.yaml, and outputs to begin with.
 
-    With a template the outputs are ten samples, for you to try the form. With a file they are its rows, which are
+    With a template the outputs are a few samples, for you to try the form. With a file they are its rows, which are
     submitted if the services run. With --labels there are none: a program submits them. If the services run, the loop
     is registered.
     """
@@ -69,8 +81,14 @@ def init(
     from console.files.lines import Source
 
     folder = make.folder_of(loops_dir or settings.loops_dir, name)
-    if [template, of_label_studio, file, labels].count(None) != 3:
+    given = {
+        "--template": template, "--from-label-studio-template": of_label_studio, "--from": file, "--labels": labels,
+    }  # fmt: skip
+    named = [option for option, value in given.items() if value is not None]
+    if not named:
         raise UsageError("name a --template, or a file with --from, or the --labels of your model")
+    if len(named) > 1:
+        raise UsageError(f"{' and '.join(named)} are given, and a loop is made from one of them")
     begin.refuse_known(settings, name, folder)
     if labels is not None:
         spec = make.from_labels(folder, labels)

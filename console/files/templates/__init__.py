@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 
 from labelloop.errors import UsageError
@@ -23,6 +24,12 @@ def names() -> list[str]:
 def folder_of(name: str) -> Path:
     """Return the folder of the template with this name."""
     return next(folder / name for folder in _FOLDERS if (folder / name / "loop.yaml").exists())
+
+
+def phrase(name: str) -> str:
+    """Return the question of a template to people: the first line of its loop.yaml without the sentence on the form."""
+    first = (folder_of(name) / "loop.yaml").read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+    return " ".join(one for one in re.split(r"(?<=[.?]) ", first) if "labels.xml" not in one)
 
 
 def files_of(name: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ everything else              JSON; the first lines of the kind's file describe i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol, cast
 
 from labelloop.labeling.controls import ControlTag, Kind
@@ -135,6 +135,20 @@ def nearest_answer(control: ControlTag, answer: str) -> str | None:
         return of(control).nearest(control, answer)
     except ValueError:
         return None
+
+
+def labels_gone(control: ControlTag, answer: str, known: Collection[str]) -> set[str]:
+    """Return the labels in a stored answer that the control does not have any more.
+
+    `known`: the control's labels; () if any text is one. A form's parts have labels of their own.
+    """
+    if not control.parts:
+        return set(of(control).labels_in(control, answer)) - set(known) if known else set()
+    found, given = set[str](), form.read(answer)
+    for part in control.parts:
+        if (text := as_text(given.get(part.name))) is not None:
+            found |= labels_gone(part, text, part.labels)
+    return found
 
 
 def as_text(answer: object) -> str | None:

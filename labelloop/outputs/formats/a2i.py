@@ -55,6 +55,10 @@ class _No(Exception):
         self.place = place
 
 
+class _Nothing(_No):
+    """An Or of which no part can be expressed; its parts are named already."""
+
+
 def read(found: object) -> Rule:
     """Return the rule in a flow definition, in the request or the response of the API, or in its conditions alone.
 
@@ -69,6 +73,8 @@ def read(found: object) -> Rule:
                 passed *= 1 - _sampled(place, condition)
                 continue
             parts.append(_expression(place, condition, rule))
+        except _Nothing:
+            continue
         except _No as exc:
             rule.left_out.append((exc.place, str(exc)))
     distinct = list(dict.fromkeys(parts))
@@ -133,12 +139,15 @@ def _several(place: str, word: str, members: Sequence[object], rule: Rule) -> st
     for i, member in enumerate(members):
         try:
             parts.append(_expression(f"{place}.{word}[{i}]", member, rule))
+        except _Nothing:
+            if word == "And":
+                raise
         except _No as exc:
             if word == "And":
                 raise _No(exc.place, f"{exc}; so all of {place}.And is left out") from None
             rule.left_out.append((exc.place, str(exc)))
     if not parts:
-        raise _No(place, "no part of it can be expressed")
+        raise _Nothing(place, "no part of it can be expressed")
     return f" {word.lower()} ".join(part if len(parts) == 1 else f"({part})" for part in parts)
 
 

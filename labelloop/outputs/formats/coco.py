@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from labelloop.errors import InvalidOutput
+from labelloop.errors import InvalidOutput, UsageError
 from labelloop.labeling.controls import Kind
 from labelloop.outputs.formats import rle
 from labelloop.outputs.formats.items import Given, How, Item, Row, Tally, claimed, put
+from labelloop.reading.addresses import looks_like_address
 
 Region = dict[str, Any]
 SHAPES = ("box", "polygon", "mask", "point")
@@ -30,6 +31,8 @@ PICTURE, SIZE = "file_name", ("width", "height")
 _CORNERS = 64
 _DIGITS = 4
 """Decimals of our percentages."""
+_PIXEL_DIGITS = _DIGITS + 3
+"""Most decimals of pixels: a step of our percentages is a millionth of a side, and the shortest side is one pixel."""
 
 
 def shapes_of(how: How) -> tuple[str, ...]:
@@ -51,8 +54,7 @@ def read(
     if not isinstance(name, str) or not name:
         raise InvalidOutput(PICTURE, "is missing")
     width, height = (_size(image, side) for side in SIZE)
-    address = image.get("coco_url") if not how.media and isinstance(image.get("coco_url"), str) else how.media + name
-    data = put({"width": width, "height": height}, how.shown, address or name)
+    data = put({"width": width, "height": height}, how.shown, _address(image, name, how))
     output: dict[str, Any] = {"key": how.key_of(image, image.get("key") or name), "data": data}
     people, model, scores = list[Region](), list[Region](), list[float]()
     shapes = shapes_of(how)
@@ -60,7 +62,7 @@ def read(
         try:
             found = regions(annotation, categories, width, height, shapes, tally)
         except InvalidOutput as exc:
-            raise InvalidOutput(f"annotations (line {at})", str(exc)) from None
+            raise InvalidOutput(f"annotations (line {at}, id {annotation.get('id')})", str(exc)) from None
         if isinstance(score := annotation.get("score"), int | float):
             model += found
             scores.append(float(score))
@@ -78,15 +80,30 @@ def read(
     return Item(line, output, [] if how.as_predictions or (model and not people) else [Given(None, answer(people))])
 
 
+def _address(image: Row, name: str, how: How) -> str:
+    """Return the picture's address. Raises UsageError if the file has none, for it is the same for each picture."""
+    if how.media:
+        return how.media + name
+    own = image.get("coco_url")
+    address = own if isinstance(own, str) and own else name
+    if not looks_like_address(address):
+        raise UsageError(
+            f"{PICTURE} {address[:100]!r} is a file's name, and no browser can show it: give the beginning of the "
+            "pictures' addresses, such as --media https://pictures.example.org/"
+        )
+    return address
+
+
 def regions(
     annotation: Row, categories: Mapping[Any, Row], width: float, height: float, shapes: Sequence[str], tally: Tally
 ) -> list[Region]:
     """Return the regions of an annotation, in percent: the most exact shape of those that the form has."""
     category = categories.get(annotation.get("category_id"))
     if category is None:
+        given = annotation.get("category_id")
+        there = ", ".join(map(repr, categories)) or "none"
         raise InvalidOutput(
-            "category_id",
-            f"no category {annotation.get('category_id')!r}; there are: {', '.join(map(str, categories))}",
+            "category_id", "is missing" if given is None else f"no category {given!r}; there are: {there}"
         )
     label = {"label": str(category.get("name"))}
     outline = annotation.get("segmentation")
@@ -102,6 +119,8 @@ def regions(
     if "box" not in shapes:
         raise InvalidOutput("segmentation", f"the form has no box, and the annotation no {' and no '.join(shapes)}")
     box = annotation.get("bbox")
+    if box is None:
+        raise InvalidOutput("bbox", "is missing")
     if not isinstance(box, list) or len(box) != 4 or not all(isinstance(one, int | float) for one in box):
         raise InvalidOutput("bbox", f"must be [x, y, width, height]; it is {str(box)[:60]}")
     if box[2] <= 0 or box[3] <= 0:
@@ -151,6 +170,8 @@ def _polygon(flat: object, width: float, height: float) -> list[list[float]]:
 
 def _size(image: Row, side: str) -> float:
     size = image.get(side)
+    if size is None:
+        raise InvalidOutput(side, f"is missing: the picture's {side} in pixels")
     if not isinstance(size, int | float) or isinstance(size, bool) or not 0 < size < 1e6:
         raise InvalidOutput(side, f"must be the picture's {side} in pixels; it is {str(size)[:40]}")
     return size
@@ -228,12 +249,21 @@ def _shape(region: Row, width: float, height: float, tally: Tally) -> dict[str, 
     left, top = min(x for x, _ in points), min(y for _, y in points)
     right, bottom = max(x for x, _ in points), max(y for _, y in points)
     flat = [one for point in points for one in point]
-    around = [left, top, round(right - left, 2), round(bottom - top, 2)]
+    around = [left, top, round(right - left, _PIXEL_DIGITS), round(bottom - top, _PIXEL_DIGITS)]
     return {"segmentation": [flat], "bbox": around, "area": round(_area(points), 2)}
 
 
 def _pixels(point: Sequence[float], width: float, height: float) -> list[float]:
-    return [round(point[0] * width / 100, 2), round(point[1] * height / 100, 2)]
+    return [_of_side(point[0], width), _of_side(point[1], height)]
+
+
+def _of_side(percent: float, side: float) -> float:
+    """Return the pixels with the fewest decimals, at least two, that are read as the same percentage."""
+    pixels = percent * side / 100
+    for digits in range(2, _PIXEL_DIGITS):
+        if _percent(round(pixels, digits), side) == round(percent, _DIGITS):
+            return round(pixels, digits)
+    return round(pixels, _PIXEL_DIGITS)
 
 
 def _turned(box: Sequence[float], degrees: float, width: float, height: float) -> list[list[float]]:

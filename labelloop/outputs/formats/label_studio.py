@@ -12,7 +12,7 @@ from typing import Any
 
 from labelloop.errors import InvalidOutput
 from labelloop.labeling import results
-from labelloop.labeling.controls import ControlTag
+from labelloop.labeling.controls import ControlTag, Kind
 from labelloop.labeling.form_xml import OURS
 from labelloop.outputs.formats.items import Given, How, Item, Row, Tally, time_of
 from labelloop.reading import fields
@@ -23,6 +23,7 @@ SKIPPED = "skipped tasks, which are no answer"
 NUMBERS = "predictions of which the export has only the number: make an export snapshot that includes predictions"
 OLDER = "predictions of a task besides its newest"
 NAMELESS = "annotations whose author is only a number: they are by `user N`"
+OTHERS = "answers to controls that the loop's form does not have"
 RELATIONS = "relations between regions, which stay in the stored result only"
 _OF_TASK = ("id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement")
 """Fields of an object of JSON_MIN that are not its data."""
@@ -83,9 +84,14 @@ def _predict(output: dict[str, Any], predictions: Sequence[Row], how: How, tally
     newest = max(made, key=lambda one: (str(one.get("updated_at") or one.get("created_at") or ""), _number(one)))
     tally[OLDER] += len(made) - 1
     score = newest.get("score")
-    output["result"] = _renamed(newest["result"], how)
+    result = _renamed(newest["result"], how)
+    chosen = _choice(result, how, tally)
+    if chosen is None:
+        output["result"] = result
+    else:
+        output["label"] = chosen
     if isinstance(score, int | float) and not isinstance(score, bool) and 0 <= score <= 1:
-        output["score"] = score
+        output["score" if chosen is None else "confidence"] = score
     version = newest.get("model_version") or how.model_version
     if version:
         output["model_version"] = str(version)[: fields.MAX_WORD]
@@ -105,9 +111,12 @@ def _given(path: str, one: Row, how: How, tally: Tally) -> Given:
     person, name = _person(one.get("completed_by"), tally)
     created = time_of(f"{path}.created_at", one.get("created_at"))
     lead = one.get("lead_time")
+    renamed = _renamed(result, how)
+    chosen = _choice(renamed, how, tally)
     return Given(
         person,
-        result=_renamed(result, how),
+        answer=chosen,
+        result=renamed if chosen is None else None,
         created_at=created,
         updated_at=time_of(f"{path}.updated_at", one.get("updated_at")) or created,
         lead_time_s=float(lead) if isinstance(lead, int | float) and not isinstance(lead, bool) else None,
@@ -142,6 +151,36 @@ def _renamed(result: Sequence[Any], how: How) -> list[dict[str, Any]]:
     return regions
 
 
+def _choice(result: Sequence[Row], how: How, tally: Tally) -> str | None:
+    """Return the only choice of another form, as an answer of the generated form; None for any other result.
+
+    The generated form asks for a verdict, or for the likeliest labels, before the correction. Other forms have neither.
+    Raises InvalidOutput if several controls have choices.
+    """
+    config = how.config
+    if config.answer.name != "correction" or config.answer.kind is not Kind.LABEL:
+        return None
+    ours = [one for one in (config.verdict, config.quick) if one is not None]
+    if any(region.get("from_name") in [one.name for one in ours] for region in result):
+        return None
+    choices = [region for region in result if region.get("type") == "choices"]
+    named = [region for region in choices if region.get("from_name") == config.answer.name] or choices
+    if len(names := sorted({str(region.get("from_name")) for region in named})) > 1:
+        raise InvalidOutput(
+            "result",
+            f"{' and '.join(map(repr, names))} have choices, and this loop has one answer: name the control that has "
+            f"it, such as --control {names[0]}={config.answer.name}",
+        )
+    if len(named) != 1:
+        return None
+    value = named[0].get("value")
+    chosen = value.get("choices") if isinstance(value, Mapping) else None
+    if not isinstance(chosen, list) or len(chosen) != 1 or not isinstance(chosen[0], str):
+        return None
+    tally[OTHERS] += len(result) - 1
+    return chosen[0]
+
+
 def _objects(task: Row, name: str) -> list[Row]:
     found = task.get(name) or []
     if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
@@ -166,6 +205,12 @@ def _min(task: Row, line: int, how: How, tally: Tally) -> Item:
     output: dict[str, Any] = {"key": how.key_of(task, own), "data": data}
     if not result and "annotation_id" not in task:
         return Item(line, output)
+    if not result and how.config.answer.name == "correction":
+        raise InvalidOutput(
+            "",
+            "no field has the name of a control of this loop's form. Name the one with the answers, such as "
+            f"--control label={how.config.answer.name}; there are: {', '.join(name for name in data)}",
+        )
     if how.as_predictions:
         _predict(output, [{"result": result}], how, tally)
         return Item(line, output)

@@ -49,6 +49,15 @@ def lock(conn: Conn, loop: str, keys: Sequence[str]) -> dict[str, Known]:
     return {row.key: row for row in rows}
 
 
+def data(conn: Conn, loop: str, keys: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Return the data of the outputs of these keys; keys without an output are left out."""
+    rows = conn.execute(
+        "select key, data from outputs where loop = %(loop)s and key = any(%(keys)s)",
+        {"loop": loop, "keys": list(keys)},
+    )
+    return {row["key"]: row["data"] for row in rows}
+
+
 def versions(conn: Conn, instance: UUID, annotations: Sequence[AnnotationId]) -> dict[AnnotationId, list[Version]]:
     """Return all stored versions of these answers, the oldest first."""
     cursor = rows_of(conn, Version)

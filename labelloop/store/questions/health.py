@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from labelloop.labeling import kinds
 from labelloop.labeling.controls import Kind
 from labelloop.reading.ids import TaskId
 from labelloop.spec.loop import LoopSpec
@@ -139,19 +142,71 @@ def open_tasks(conn: Conn, loop: str) -> list[OpenTask]:
     ).fetchall()
 
 
-def with_labels_gone(conn: Conn, spec: LoopSpec) -> dict[str, int]:
-    """Count the outputs by those labels that the form no longer has; {} if the answer is not one of a list of labels.
+@dataclass(frozen=True, slots=True)
+class LabelsGone:
+    """Counts of outputs, answers and open tasks with a label that the form no longer has."""
 
-    The key is the label, ordered by count, the largest first. It reads every output of the loop.
-    """
-    if spec.config.kind is not Kind.LABEL or not spec.labels:
-        return {}
-    rows = conn.execute(
-        """
-        select label, count(*) as n from outputs
-        where loop = %(loop)s and label <> all(%(labels)s::text[])
-        group by label order by n desc, label
+    labels: Mapping[str, int]
+    """In how many outputs, answers and open tasks each of these labels is; the most frequent first."""
+    outputs: int
+    answers: int
+    """Newest answers on which the reviewers agree."""
+    open_tasks: int
+    """Open tasks whose prelabel has such a label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Outputs that Label Studio refused for the same reason."""
+
+    key: str
+    """The first of them."""
+    reason: str
+    n: int
+
+
+_LABELLED = {
+    "outputs": "select label, count(*) as n from outputs where loop = %(loop)s and label is not null group by label",
+    "answers": """
+        select label, count(*) as n from (
+            select distinct on (output_id) label from answers where loop = %(loop)s order by output_id, seq desc
+        ) newest where label is not null group by label
         """,
-        {"loop": spec.name, "labels": list(spec.labels)},
-    )
-    return {row["label"]: row["n"] for row in rows}
+    "open_tasks": """
+        select t.label, count(*) as n from tasks t join outputs o on o.id = t.output_id
+        where t.loop = %(loop)s and o.state = 'in_review' and t.label is not null group by t.label
+        """,
+}
+
+
+def with_labels_gone(conn: Conn, spec: LoopSpec) -> LabelsGone:
+    """Count what has a label that the form no longer has. It reads the labels of every output of the loop."""
+    control = spec.config.answer
+    known = spec.labels if control.kind is Kind.LABEL else control.labels
+    labels, counts = Counter[str](), dict.fromkeys(_LABELLED, 0)
+    for what, statement in _LABELLED.items():
+        # A cursor on the server: regions of thousands of outputs need not be in memory together.
+        with conn.transaction(), conn.cursor(name="labels") as cursor:
+            for row in cursor.execute(statement, {"loop": spec.name}):
+                try:
+                    gone = kinds.labels_gone(control, row["label"], known)
+                except ValueError:  # an answer of another form; the check of the answers tells it
+                    continue
+                labels.update(dict.fromkeys(gone, row["n"]))
+                counts[what] += row["n"] if gone else 0
+    ordered = dict(sorted(labels.items(), key=lambda one: (-one[1], one[0])))
+    return LabelsGone(ordered, **counts)
+
+
+def refused(conn: Conn, loop: str) -> list[Refused]:
+    """Return the outputs that Label Studio refused, by reason, the most frequent first."""
+    cursor = rows_of(conn, Refused)
+    return cursor.execute(
+        """
+        select min(o.key) as key, coalesce(o.state_reason, '') as reason, count(*)::int as n
+        from outputs o where o.loop = %(loop)s and o.state = 'quarantined'
+        and not exists (select from media_outputs m where m.output_id = o.id and m.held)
+        group by 2 order by n desc, 1
+        """,
+        {"loop": loop},
+    ).fetchall()

@@ -80,6 +80,8 @@ class Status:
     """Key of that output."""
     answered_by: Sequence[str] | None
     """The people who answered that output, by login; None without one."""
+    state_reason: str | None
+    """Why it is in its state, for some states."""
 
 
 class Inserting:
@@ -153,8 +155,9 @@ def find(conn: Conn, loop: str, keys: Sequence[str], source: str | None = None) 
     cursor = rows_of(conn, Status)
     return cursor.execute(
         """
-        select o.id, o.loop, o.key, o.state, o.lane, o.label, o.confidence, o.model_version, o.received_at,
-            o.source, o.trace, o.step, o.spec_version, a.label as answer_label, a.agreement, a.reviewers, a.resolved_at,
+        select o.id, o.loop, o.key, o.state, o.state_reason, o.lane, o.label, o.confidence, o.model_version,
+            o.received_at, o.source, o.trace, o.step, o.spec_version, a.label as answer_label, a.agreement, a.reviewers,
+            a.resolved_at,
             (select bool_and(approval is false) from feedback
              where model_output_id = coalesce(r.original_id, o.id)) as rejected,
             r.original_id, (select key from outputs where id = r.original_id) as original,

@@ -11,7 +11,9 @@ from labelloop.labelstudio.gateway import Gateway
 from labelloop.reading.ids import TaskId
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
+from labelloop.store.questions import health
 from labelloop.store.tables import batches, jobs, loops, pool
+from sync.intake.status import statuses
 from sync.push.batches import PushReport, adopt
 from sync.worker import SyncJobs
 from tests.support.network.faultproxy import Proxy, proxy
@@ -138,13 +140,18 @@ def test_people_are_served_the_most_useful_first_with_its_prelabel(loop: SyncLoo
 
 
 def test_a_poisoned_output_is_quarantined_and_the_others_go_in(loop: SyncLoop) -> None:
-    loop.submit(6)
+    keys = loop.submit(6)
     [bad] = loop.submit(1, data={"title": "without the text that the form shows"}, confidences=[0.5])
-    loop.submit(3)
+    keys += loop.submit(3)
     assert loop.push() == PushReport(pushed=9, quarantined=1)
     [row] = loop.sql("select state::text, state_reason from outputs where key = %(key)s", key=bad)
     assert row["state"] == "quarantined"
     assert '"text" key is expected in task data' in row["state_reason"]
+    with loop.database.transaction() as conn:
+        [refused] = health.refused(conn, loop.spec.name)
+        told = {one["key"]: one["reason"] for one in statuses(conn, loop.spec, [*keys, bad])}
+    assert (refused.key, refused.n, refused.reason) == (bad, 1, row["state_reason"])
+    assert {key: reason for key, reason in told.items() if reason} == {bad: row["state_reason"]}
     assert loop.tasks_an_output() == [1] * 9
     assert loop.push() == PushReport()
 

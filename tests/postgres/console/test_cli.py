@@ -118,6 +118,37 @@ def test_migrate_names_changed_labels_and_counts_the_outputs_that_have_one_that_
     assert "sk:" not in migrated("refund, order"), "a second run changes nothing"
 
 
+def test_migrate_counts_the_answers_with_regions_whose_label_is_gone(
+    run: Run, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "loops" / "roads"
+    folder.mkdir(parents=True)
+    (folder / "loop.yaml").write_text('feedback_loop: {trigger: "model_confidence < 1", learner: none}')
+
+    def migrated(*labels: str) -> str:
+        (folder / "labels.xml").write_text(
+            '<View><Image name="image" value="$image"/><RectangleLabels name="boxes" toName="image">'
+            + "".join(f'<Label value="{label}"/>' for label in labels)
+            + "</RectangleLabels></View>"
+        )
+        return run("migrate", LABELLOOP_LOOPS_DIR=str(folder.parent)).stderr
+
+    migrated("car", "sign")
+    boxes = [{"box": [1, 1, 9, 9], "label": label} for label in ("car", "sign")]
+    path = tmp_path / "boxes.jsonl"
+    lines = [
+        {"key": "both", "data": {"image": "http://x/a.png"}, "label": boxes, "answer": boxes},
+        {"key": "one", "data": {"image": "http://x/b.png"}, "label": boxes[1:], "answer": boxes[:1]},
+    ]
+    path.write_text("\n".join(map(json.dumps, lines)))
+    assert run("import", "jsonl", str(path), "--loop", "roads").exit_code == 0
+    assert migrated("car").splitlines()[:2] == [
+        "roads: labels -sign; the next push sends the new form",
+        "roads: 2 stored outputs and 1 answer have a label that is gone: 'sign'",
+    ]
+
+
 def test_a_loop_that_is_wrong_keeps_no_other_from_being_registered(run: Run, tmp_path: Path) -> None:
     loops = tmp_path / "loops"
     for name, form in {

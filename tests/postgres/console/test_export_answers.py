@@ -40,7 +40,8 @@ def run(database: Database, database_url: str, tmp_path: Path) -> Command:
         return result
 
     for name, (format_, file) in SOURCES.items():
-        go("import", format_, FOLDER / file, "--loop", name)
+        media = ["--media", "https://photos.example.org/"] if format_ == "coco" else []
+        go("import", format_, FOLDER / file, "--loop", name, *media)
     return go
 
 

@@ -105,9 +105,10 @@ def test_a_second_import_adds_nothing(run: Run, database: Database) -> None:
         ("prodigy", "prodigy_ner.jsonl", "names"), ("argilla", "argilla.json", "travel"),
         ("coco", "coco.json", "boxes"),
     ):  # fmt: skip
-        first = counts(run(format_, file, into))
+        media = ("--media", "https://x.example/") if format_ == "coco" else ()
+        first = counts(run(format_, file, into, *media))
         before = stored(database, into)
-        again = counts(run(format_, file, into))
+        again = counts(run(format_, file, into, *media))
         assert first["answers"] > 0, file
         assert (again["outputs"], again["answers"], again["answers_known"]) == (0, 0, first["answers"]), file
         assert stored(database, into) == before
@@ -224,7 +225,7 @@ def test_another_item_of_a_known_key_is_refused(run: Run, database: Database, tm
     path.write_text("\n".join(map(json.dumps, lines)))
     result = run("jsonl", path, "pets")
     assert result.exit_code == 1
-    assert "known with another data.text" in result.stderr
+    assert "'a' stands in the file before, with other data" in json.loads(result.stdout)["problems"][0]["message"]
     assert stored(database, "pets") == []
     result = run("jsonl", path, "pets", "--skip-bad")
     assert [(row["key"], row["answer"]) for row in stored(database, "pets")] == [("a", "cat")]

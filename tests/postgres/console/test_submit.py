@@ -143,6 +143,21 @@ def test_a_line_that_only_the_intake_can_refuse_stops_and_tells_what_is_stored(
     assert len(keys(database)) == 500
 
 
+def test_all_lines_that_the_intake_refuses_are_named_and_nothing_of_them_is_stored(
+    submit: Submit, database: Database, tmp_path: Path
+) -> None:
+    bad = {f"_{i}": {"label": "c"} for i in (0, 2, 3, 5)}
+    result = submit(ndjson(tmp_path / "a.ndjson", 6, **bad))
+    assert result.exit_code == 1
+    named = [int(number) for number in re.findall(r"\bline (\d+): ", result.stderr)]
+    assert named == [1, 3, 4, 6]
+    assert "Lines 1 to 6 are not stored" in result.stderr
+    many = submit(ndjson(tmp_path / "b.ndjson", 30, **{f"_{i}": {"label": "c"} for i in range(30)}))
+    assert len(re.findall(r"\bline \d+: ", many.stderr)) == 20
+    assert "and 10 more lines" in many.stderr
+    assert keys(database) == []
+
+
 def test_a_file_for_another_loop_is_not_tried_line_by_line(submit: Submit, database: Database, tmp_path: Path) -> None:
     path = ndjson(tmp_path / "a.ndjson", 3000, **{f"_{i}": {"label": "c"} for i in range(3000)})
     result = submit(path, "--skip-bad")

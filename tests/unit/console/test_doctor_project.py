@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from console.doctor import calls, project
+from console.doctor import answers, calls, files, project
 from console.doctor.findings import Level
+from labelloop.labeling import kinds
+from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.form import generate_form
 from labelloop.labelstudio.answers import Project
 from labelloop.reading.ids import ProjectId
+from labelloop.store.questions.health import LabelsGone, Refused
 from tests.support.data.findings import URL, is_fault
 from tests.support.sync_loop import XML
 
@@ -94,10 +98,40 @@ def test_a_form_that_the_loop_had_before_is_not_sent_yet_and_nobody_changed_it()
 
 
 def test_outputs_whose_label_is_gone_are_counted_in_a_hint() -> None:
-    assert project.labels_gone("pets", {}).level is Level.OK
-    found = project.labels_gone("pets", {"dog": 3, "eel": 1})
+    assert project.labels_gone("pets", LabelsGone({}, 0, 0, 0)).level is Level.OK
+    found = project.labels_gone("pets", LabelsGone({"dog": 3, "eel": 2}, outputs=4, answers=0, open_tasks=1))
     assert found.level is Level.HINT
-    assert found.says == "4 stored outputs have a label that is gone: 'dog', 'eel'"
+    assert found.says == "4 stored outputs and 1 open task have a label that is gone: 'dog', 'eel'"
+
+
+def test_reasons_of_outputs_that_label_studio_refused_are_shown() -> None:
+    assert answers.refused("pets", []).level is Level.OK
+    rows = [Refused("a", "no field\n  'text'", 3), Refused("b", "x" * 900, 1)]
+    assert is_fault(answers.refused("pets", rows), "refused 4 outputs. 3 like a: no field 'text'; 1 like b: xxx")
+
+
+def test_mistakes_in_the_files_of_loops_are_a_fault(tmp_path: Path) -> None:
+    for name, trigger in (("good", "model_confidence < 1"), ("bad", "model_confidenc < 1")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "loop.yaml").write_text(f'feedback_loop: {{trigger: "{trigger}", labels: [a, b]}}')
+    assert is_fault(files.files(tmp_path, None, ()), "loop 'bad': line 1, ")
+    assert files.files(tmp_path, "good", ()).level is Level.OK
+
+
+def test_labels_are_gone_in_answers_of_every_kind() -> None:
+    def gone(form: str, answer: str, known: tuple[str, ...] = ()) -> set[str]:
+        control = LabelingConfig.parse(f'<View><Image name="i" value="$i"/>{form}</View>').answer
+        return kinds.labels_gone(control, answer, known or control.labels)
+
+    boxes = '<RectangleLabels name="b" toName="i"><Label value="car"/></RectangleLabels>'
+    box = '[{"box":[1,1,2,2],"label":"sign"},{"box":[1,1,2,2],"label":"car"},{"box":[1,1,2,2]}]'
+    note, topics = '<TextArea name="note" toName="i"/>', '<Taxonomy name="t" toName="i"><Choice value="a"/></Taxonomy>'
+    assert gone(boxes, box) == {"sign"}
+    assert gone(note, "anything") == set()
+    assert gone(topics, '["a","b"]') == {"b"}
+    wanted = f'{{"b":{box},"note":"sign","t":["a","c"]}}'
+    parsed = LabelingConfig.parse(f'<View><Image name="i" value="$i"/>{boxes}{note}{topics}</View>', ("b", "note", "t"))
+    assert kinds.labels_gone(parsed.answer, wanted, ()) == {"sign", "c"}
 
 
 def test_a_control_that_is_gone_is_named() -> None:

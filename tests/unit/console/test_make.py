@@ -44,6 +44,21 @@ def test_init_beside_an_up_that_is_starting_does_not_say_to_start_one(tmp_path: 
         assert "labelloop up" not in init(tmp_path, "two", "--template", names()[0]).stderr
 
 
+def test_the_templates_are_listed_with_what_people_answer(tmp_path: Path) -> None:
+    listed = init(tmp_path, "--templates").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == names()
+    assert all(len(line.partition("  ")[2].split()) >= 4 for line in listed)
+    assert "labels.xml" not in "".join(listed)
+    assert "Are the boxes of a detector right?" in listed[names().index("boxes")]
+
+
+def test_only_one_source_of_a_loop_can_be_named(tmp_path: Path) -> None:
+    done = init(tmp_path, "two", "--template", "questions", "--labels", "a,b")
+    assert done.exit_code == 2
+    assert "--template and --labels are given, and a loop is made from one of them" in done.stderr
+    assert "name a --template" in init(tmp_path, "none").stderr
+
+
 @pytest.mark.parametrize("template", names())
 def test_every_template_is_a_loop_whose_samples_are_taken_in(tmp_path: Path, template: str) -> None:
     result = init(tmp_path, "my-loop", "--template", template)
@@ -63,11 +78,6 @@ def test_every_template_is_a_loop_whose_samples_are_taken_in(tmp_path: Path, tem
     tried = CliRunner().invoke(main, ["try", str(folder / SAMPLES), "--loop", "my-loop"], env=env)
     assert tried.exit_code == 0, tried.output
     assert f"of {samples} outputs would be asked" in tried.output
-
-
-def test_the_templates_are_those_that_the_help_names() -> None:
-    shown = " ".join(CliRunner().invoke(main, ["init", "--help"]).output.split())
-    assert f"{', '.join(names()[:-1])} or {names()[-1]}" in shown
 
 
 @pytest.mark.parametrize(
@@ -116,7 +126,7 @@ def test_a_table_becomes_a_loop_with_its_labels_and_outputs(tmp_path: Path) -> N
     [
         (TABLE, ["--text", "bdy", "--label", "pred"], 2, "--text bdy: no column 'bdy'; did you mean 'body'"),
         (TABLE, ["--text", "body"], 2, "--from needs --text and --label"),
-        (TABLE, ["--text", "body", "--label", "pred", "--template", "rag"], 2, "name a --template, or a file"),
+        (TABLE, ["--text", "body", "--label", "pred", "--template", "rag"], 2, "--template and --from are given"),
         (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "line 3"),
         (TABLE.replace("0.9", "9"), ["--text", "body", "--label", "pred", "--confidence", "sure"], 1, "1 row of"),
         ("body,pred\nx,a\ny,a\n", ["--text", "body", "--label", "pred"], 2, "there is 1 label; a loop"),

@@ -130,5 +130,28 @@ def test_the_command_changes_a_loop_and_nothing_else_in_it(tmp_path: Path) -> No
     several.write_text(
         json.dumps({"Conditions": [moderation(ConfidenceLessThan=20), moderation(ConfidenceGreaterThan=95)]})
     )
-    assert CliRunner().invoke(main, ["import", "a2i", str(several), "--into", str(path)]).exit_code == 0
+    done = CliRunner().invoke(main, ["import", "a2i", str(several), "--into", str(path)])
+    assert done.exit_code == 0
+    assert "in place of: " + json.dumps(spec.trigger) in done.stderr
     assert parse("flow", path.read_text()).trigger == "(model_confidence < 0.2)\nor (model_confidence > 0.95)"
+
+
+@pytest.mark.parametrize(
+    ("condition", "status", "says"),
+    [
+        (moderation(ModerationLabelName="Suggestive", ConfidenceLessThan=98), 2, "no label 'Suggestive'"),
+        (moderation(ConfidenceLessThan=130), 1, "is left as it is: no condition of the flow can be expressed"),
+        ({"Or": [moderation(ConfidenceLessThan=130)]}, 1, "1 condition cannot be expressed"),
+    ],
+)
+def test_the_command_leaves_a_loop_alone_that_cannot_have_the_rule(
+    tmp_path: Path, condition: dict[str, Any], status: int, says: str
+) -> None:
+    path, flow = tmp_path / "loop.yaml", tmp_path / "flow.json"
+    path.write_text(LOOP)
+    flow.write_text(json.dumps({"Conditions": [condition]}))
+    done = CliRunner().invoke(main, ["import", "a2i", str(flow), "--into", str(path)])
+    assert done.exit_code == status
+    assert says in done.stderr
+    assert "has the trigger" not in done.stderr
+    assert path.read_text() == LOOP

@@ -44,6 +44,39 @@ def test_a_box_in_pixels_survives_our_percents(width: int, height: int, data: An
     assert back["bbox"] == [x, y, w, h]
 
 
+PERCENT = st.integers(0, 1_000_000).map(lambda n: n / 10_000)
+
+
+@given(st.integers(1, 20_000), st.integers(1, 20_000), st.lists(st.tuples(PERCENT, PERCENT), min_size=3, max_size=5))
+def test_percents_of_four_decimals_survive_the_pixels(width: int, height: int, corners: Any) -> None:
+    (x, y), (w, h) = corners[:2]
+    answers: list[dict[str, Any]] = [
+        {"polygon": [list(corner) for corner in corners], "label": "car"},
+        {"point": [x, y], "label": "car"},
+    ]
+    if w and h:
+        answers.append({"box": [x, y, w, h], "label": "car"})
+    writer = Writer(Counter())
+    for answer in answers:
+        [made] = writer.annotations([answer], 1, width, height)
+        categories = {one["id"]: one for one in writer.categories()}
+        assert regions(made, categories, width, height, SHAPES, Counter()) == [answer]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"category_id": "1"}, "category_id: no category '1'; there are: 1"),
+        ({"category_id": None}, "category_id: is missing"),
+        ({"bbox": None}, "bbox: is missing"),
+    ],
+)
+def test_a_missing_part_of_an_annotation_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidOutput) as caught:
+        regions({"category_id": 1, "bbox": [1, 1, 2, 2], **change}, CATEGORIES, 10, 10, SHAPES, Counter())
+    assert str(caught.value) == message
+
+
 def test_polygons_key_points_and_masks_become_our_regions() -> None:
     tally: Counter[str] = Counter()
 

@@ -118,6 +118,31 @@ def test_a_form_that_shows_an_address_has_no_learner_by_default_and_says_so(show
     assert LoopSpec.from_json(spec.to_json()) == spec
 
 
+IMAGES, TEXT, OWN = "`learner: {name: images}`", "`learner: {field: ...}`", "A model of your own can learn"
+
+
+@pytest.mark.parametrize(
+    ("shown", "answer", "ways"),
+    [
+        ('<Image name="x" value="$u"/>', CHOICES, [IMAGES, TEXT]),
+        ('<Audio name="x" value="$u"/>', CHOICES, [TEXT]),
+        ('<Image name="x" value="$u"/>', '<Rating name="label" toName="x"/>', [TEXT]),
+        (
+            '<Image name="x" value="$u"/>',
+            '<RectangleLabels name="label" toName="x"><Label value="a"/></RectangleLabels>',
+            [OWN],
+        ),
+        ('<Image name="x" value="$u"/>', CHOICES.replace("label", "a") + CHOICES.replace("label", "b"), [OWN]),
+    ],
+)
+def test_only_learners_of_its_kind_of_answer_are_named_for_a_loop_without_one(
+    shown: str, answer: str, ways: list[str]
+) -> None:
+    found = spec_of(shown, answer=answer).without_learner
+    assert found is not None
+    assert [way for way in (IMAGES, TEXT, OWN) if way in found] == ways
+
+
 @pytest.mark.parametrize(
     "shown", ['<HyperText name="x" value="$html"/>', '<TimeSeries name="x" value="$u" valueType="json"/>']
 )
