@@ -1,11 +1,10 @@
 """Reasons for annotators why an item is a task, computed from a query strategy's input. Pure.
 
-A reason is a sentence that a person understands without knowing the strategy, such as "The model hesitated between cat
+A reason is a sentence that a person understands without knowing the strategy, such as "The model hesitates between cat
 (48 %) and dog (45 %)". With it comes a statistic for the Data Manager's column, such as "margin 0.97". Both are stored
 as one text, with the statistic on a second line.
 
-A reason is in the past, because it stays on the task as it is: a model that is promoted later may predict something
-else. It speaks of the item and of models, never of people: who answers must not know what another person answered.
+A reason speaks of the item and of models, never of people: who answers must not know what another person answered.
 The words for the random lanes are in queue/tasks.py, and those about similar items in selection/select.py.
 """
 
@@ -83,7 +82,7 @@ def of_evidence(strategy: str, evidence: Mapping[str, Any], labels: Sequence[str
 def of_controls(utilities: Mapping[str, float], weights: Mapping[str, float]) -> str:
     """Return the reason for an answer in several controls: the one that the model is least sure of, if it counts."""
     name = max(utilities, key=lambda one: (utilities[one] * weights.get(one, 1.0), one))
-    return f"The model was least sure of {_name(name)}\nutility {utilities[name]:.2f}"
+    return f"The model is least sure of {_name(name)}\nutility {utilities[name]:.2f}"
 
 
 def of_confidence(confidence: float | None, label: str | None = None) -> str:
@@ -91,11 +90,11 @@ def of_confidence(confidence: float | None, label: str | None = None) -> str:
     if confidence is None:
         return "The model did not say how sure it is"
     if not 0 <= confidence <= 1:
-        return "The model was unsure"
+        return "The model is unsure"
     statistic = f"confidence {confidence:.2f}"
     if label is None or not label or label.startswith(("[", "{")):
         how = "" if confidence >= SURE else "only "
-        return f"The model was {how}{_percent(confidence)} sure of its answer\n{statistic}"
+        return f"The model is {how}{_percent(confidence)} sure of its answer\n{statistic}"
     return f"{_of_first(_name(_rounded(label)), confidence)}\n{statistic}"
 
 
@@ -106,26 +105,26 @@ def _reason(sentence: str, strategy: str, utility: float | None) -> str:
 def _of_shares(names: Sequence[str], shares: Sequence[float]) -> str:
     """Return the sentence for the two most probable labels, or for the only one."""
     if len(names) == 1:
-        return f"The model knew only one answer, {names[0]}"
+        return f"The model knows only one answer, {names[0]}"
     if shares[0] - shares[1] <= CLOSE:
-        return f"The model hesitated between {names[0]} ({_percent(shares[0])}) and {names[1]} ({_percent(shares[1])})"
+        return f"The model hesitates between {names[0]} ({_percent(shares[0])}) and {names[1]} ({_percent(shares[1])})"
     return _of_first(names[0], shares[0])
 
 
 def _of_first(name: str, share: float) -> str:
     if share >= SURE:
-        return f"The model said {name} and was {_percent(share)} sure"
-    return f"The model said {name}, but was only {_percent(share)} sure"
+        return f"The model says {name} and is {_percent(share)} sure"
+    return f"The model says {name}, but is only {_percent(share)} sure"
 
 
 def _of_committee(members: Sequence[Mapping[str, float]]) -> str:
     votes = Counter(max(member, key=lambda label: (member[label], label)) for member in members)
     (first, n), *others = votes.most_common()
     if not others:
-        return f"All {len(members)} models said {_name(first)}, but some were less sure of it"
+        return f"All {len(members)} models say {_name(first)}, but some are less sure of it"
     second, m = others[0]
-    return f"The models disagreed: {n} said {_name(first)}, {m} said {_name(second)}" + (
-        f", {sum(votes.values()) - n - m} said something else" if len(others) > 1 else ""
+    return f"The models disagree: {n} say {_name(first)}, {m} say {_name(second)}" + (
+        f", {sum(votes.values()) - n - m} say something else" if len(others) > 1 else ""
     )
 
 
@@ -134,15 +133,15 @@ def _of_labels(shares: Mapping[str, float]) -> str:
         return "The model found no label"
     label, share = min(shares.items(), key=lambda item: (abs(item[1] - 0.5), item[1]))
     if 1 - SURE < share < SURE:
-        return f"The model was not sure whether {_name(label)} applies ({_percent(share)})"
-    return f"The model was sure of each label; it was least sure of {_name(label)} ({_percent(share)})"
+        return f"The model is not sure whether {_name(label)} applies ({_percent(share)})"
+    return f"The model is sure of each label; it is least sure of {_name(label)} ({_percent(share)})"
 
 
 def _of_tokens(tokens: Sequence[Any]) -> str:
     if not tokens:
         return "The model found nothing to mark"
     least = min(strategies.confidence(token) for token in tokens)
-    return f"The model was not sure what to mark: {_percent(least)} at its least sure place"
+    return f"The model is not sure what to mark: {_percent(least)} at its least sure place"
 
 
 def _of_boxes(confidences: Sequence[float]) -> str:
@@ -150,8 +149,8 @@ def _of_boxes(confidences: Sequence[float]) -> str:
         return "The model found no box"
     least = _percent(min(confidences))
     if len(confidences) == 1:
-        return f"The model found one box and was {least} sure of it"
-    return f"The model found {len(confidences)} boxes and was least sure of one ({least})"
+        return f"The model found one box and is {least} sure of it"
+    return f"The model found {len(confidences)} boxes and is least sure of one ({least})"
 
 
 def _of_log_probabilities(tokens: Sequence[float]) -> str:

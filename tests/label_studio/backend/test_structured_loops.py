@@ -69,21 +69,21 @@ CASES = {
         '<Choice value="torn"/></Choices>',
         "labels_max",
         [_parcels(i) for i in range(8)],
-        "The model was ",
+        "The model is ",
     ),
     "spans": Case(
         '<Labels name="who" toName="text"><Label value="person"/><Label value="place"/></Labels>',
         "tokens_max",
         [_said(who, where) for who in ("Anna", "Zoë", "Владимир") for where in ("Köln", "Oslo")]
         + [("Nobody is at home.", [])],
-        "The model was not sure what to mark: ",
+        "The model is not sure what to mark: ",
     ),
     "rating": Case(
         '<Rating name="stars" toName="text" maxRating="5"/>',
         "margin",
         [(f"{word} service, order {i}", stars) for i in range(2) for word, stars in
          (("awful", 1), ("poor", 2), ("good", 4), ("excellent", 5))],
-        "The model said ",
+        "The model says ",
     ),
 }  # fmt: skip
 

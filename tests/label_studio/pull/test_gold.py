@@ -31,7 +31,7 @@ def test_gold_checks_people_looks_like_any_other_and_teaches_nobody(
     others = loop.submit(4)
     loop.push()
     seen = loop.task_of(known[0])
-    assert seen["data"]["labelloop_why"] == "The model said cat, but was only 70 % sure", "nothing else is drawn here"
+    assert seen["data"]["labelloop_why"] == "The model says cat, but is only 70 % sure", "nothing else is drawn here"
     assert seen["data"]["labelloop_statistic"] == "least_confidence 0.30"
     assert "dog" not in json.dumps(seen["data"]), "nothing gives the answer away"
     assert seen["predictions"][0]["result"][0]["value"] == {"choices": ["cat"]}, "it is prelabelled like the others"

@@ -74,7 +74,7 @@ def test_near_duplicates_are_not_in_the_window_together(loop: SyncLoop) -> None:
     assert loop.push() == PushReport(pushed=6)
     tasks = loop.tasks()
     [one] = [task for task in tasks if task["data"]["labelloop_key"] in alike]
-    assert one["data"]["labelloop_why"] == "The model hesitated between cat (40 %) and dog (36 %)", "why they are asked"
+    assert one["data"]["labelloop_why"] == "The model hesitates between cat (40 %) and dog (36 %)", "why they are asked"
     assert one["data"]["labelloop_statistic"] == "least_confidence 0.60; 39 near-duplicates are waiting"
     assert loop.push() == PushReport(), "what is more useful, but nearly the same, is not better"
 

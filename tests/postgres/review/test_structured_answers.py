@@ -1,4 +1,4 @@
-"""Boxes on the review pages: short texts, and one rule for correct predictions, the item score."""
+"""Boxes on the review pages: short texts, one rule of what is correct, and item scores that are called so."""
 
 from __future__ import annotations
 

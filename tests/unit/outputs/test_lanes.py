@@ -74,9 +74,9 @@ def test_gold_says_of_itself_what_others_of_its_loop_say(
 def test_while_no_version_ranks_people_read_what_the_pipelines_model_said() -> None:
     assert (
         reason_for(SPEC, {"cat": 0.52, "dog": 0.48}, None, 0.52)
-        == "The model hesitated between cat (52 %) and dog (48 %)\nmargin 0.96"
+        == "The model hesitates between cat (52 %) and dog (48 %)\nmargin 0.96"
     )
-    assert reason_for(SPEC, None, None, 0.4, "cat") == "The model said cat, but was only 40 % sure\nconfidence 0.40"
+    assert reason_for(SPEC, None, None, 0.4, "cat") == "The model says cat, but is only 40 % sure\nconfidence 0.40"
     assert reason_for(SPEC, None, None, None) == "The model did not say how sure it is"
     chance = SPEC.model_copy(update={"queue": SPEC.queue.model_copy(update={"strategy": "random"})})
     assert reason_for(chance, {"cat": 1.0}, None, None) == reason_for(chance, None, None, None) == "Chosen at random"
@@ -91,7 +91,7 @@ def test_outputs_from_a_time_with_other_labels_have_a_reason_too(strategy: str) 
         assert reason_for(spec, shares, None, 0.9)
         assert reason_for(spec, shares, committee, 0.9)
     assert (
-        reason_for(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9) == "The model said hound and was 90 % sure\nmargin 0.20"
+        reason_for(SPEC, {"cat": 0.1, "hound": 0.9}, None, 0.9) == "The model says hound and is 90 % sure\nmargin 0.20"
     )
 
 

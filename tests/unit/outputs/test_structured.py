@@ -180,8 +180,8 @@ def ranked(folder: Path, name: str, items: Any, strategy: str) -> tuple[list[Any
 @pytest.mark.parametrize(
     ("learner", "items", "strategy", "words"),
     [
-        ("multilabel", complaints, "labels_max", "The model was "),
-        ("multilabel", complaints, "max_loss", "The model was "),
+        ("multilabel", complaints, "labels_max", "The model is "),
+        ("multilabel", complaints, "max_loss", "The model is "),
         ("spans", letters, "tokens_max", "The model "),
         ("spans", letters, "tokens_normalised", "The model "),
     ],
@@ -216,10 +216,10 @@ def test_what_only_the_pipeline_can_say_stays_and_chance_is_chance(tmp_path: Pat
 def test_the_pipelines_evidence_is_explained_in_the_same_words() -> None:
     spec = spec_of("labels", BASE + "  queue: {strategy: labels_max}\n")
     assert reason_for(spec, None, {"labels": {"a": 0.9, "b": 0.45}}, 0.5) == (
-        "The model was not sure whether b applies (45 %)\nlabels_max 0.90"
+        "The model is not sure whether b applies (45 %)\nlabels_max 0.90"
     )
     assert (
-        reason_for(spec_of("rating"), None, None, 0.25) == "The model was only 25 % sure of its answer\nconfidence 0.25"
+        reason_for(spec_of("rating"), None, None, 0.25) == "The model is only 25 % sure of its answer\nconfidence 0.25"
     )
 
 

@@ -146,13 +146,13 @@ def test_hold_out_items_are_spread_among_the_useful_ones_by_chance_alone() -> No
 
 
 def test_people_read_why_they_are_asked_and_not_that_the_answer_is_known() -> None:
-    assert task_reason(Lane.RULE, "The model hesitated\nmargin 0.96", "unlike the last 200") == (
-        "The model hesitated",
+    assert task_reason(Lane.RULE, "The model hesitates\nmargin 0.96", "unlike the last 200") == (
+        "The model hesitates",
         "margin 0.96; unlike the last 200",
     )
     assert task_reason(Lane.RULE, None) == ("", "")
     random = {
-        lane: task_reason(lane, "The model hesitated\nmargin 0.96", "unlike")
+        lane: task_reason(lane, "The model hesitates\nmargin 0.96", "unlike")
         for lane in Lane
         if lane not in (Lane.RULE, Lane.PASS)
     }

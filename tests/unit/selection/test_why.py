@@ -32,12 +32,12 @@ EVIDENCE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize(
     ("strategy", "row", "sentence", "statistic"),
     [
-        ("margin", [0.48, 0.45, 0.07], "The model hesitated between cat (48 %) and dog (45 %)", "margin 0.97"),
-        ("margin", [0.2, 0.3, 0.5], "The model hesitated between eel (50 %) and dog (30 %)", "margin 0.80"),
-        ("least_confidence", [0.1, 0.15, 0.75], "The model said eel, but was only 75 % sure", "least_confidence 0.25"),
-        ("ratio", [0.95, 0.03, 0.02], "The model said cat and was 95 % sure", "ratio 0.03"),
-        ("entropy", [1 / 3, 1 / 3, 1 / 3], "The model hesitated between cat (33 %) and dog (33 %)", "entropy 1.00"),
-        ("entropy", [0.999, 0.001, 0.0], "The model said cat and was over 99 % sure", "entropy 0.01"),
+        ("margin", [0.48, 0.45, 0.07], "The model hesitates between cat (48 %) and dog (45 %)", "margin 0.97"),
+        ("margin", [0.2, 0.3, 0.5], "The model hesitates between eel (50 %) and dog (30 %)", "margin 0.80"),
+        ("least_confidence", [0.1, 0.15, 0.75], "The model says eel, but is only 75 % sure", "least_confidence 0.25"),
+        ("ratio", [0.95, 0.03, 0.02], "The model says cat and is 95 % sure", "ratio 0.03"),
+        ("entropy", [1 / 3, 1 / 3, 1 / 3], "The model hesitates between cat (33 %) and dog (33 %)", "entropy 1.00"),
+        ("entropy", [0.999, 0.001, 0.0], "The model says cat and is over 99 % sure", "entropy 0.01"),
         ("random", [0.5, 0.4, 0.1], "Chosen at random", ""),
         ("vote_entropy", [0.5, 0.4, 0.1], "", ""),
     ],
@@ -51,27 +51,23 @@ def test_probabilities_become_a_sentence_and_a_statistic(
 @pytest.mark.parametrize(
     ("strategy", "evidence", "sentence"),
     [
-        ("labels_max", {"labels": {"cat": 0.52, "dog": 0.9}}, "The model was not sure whether cat applies (52 %)"),
+        ("labels_max", {"labels": {"cat": 0.52, "dog": 0.9}}, "The model is not sure whether cat applies (52 %)"),
         (
             "labels_max",
             {"labels": {"cat": 0.02, "dog": 0.97}},
-            "The model was sure of each label; it was least sure of dog (97 %)",
+            "The model is sure of each label; it is least sure of dog (97 %)",
         ),
-        ("tokens_max", {"tokens": [0.9, {"O": 0.51, "PER": 0.49}]}, "The model was not sure what to mark: 51 % at"),
+        ("tokens_max", {"tokens": [0.9, {"O": 0.51, "PER": 0.49}]}, "The model is not sure what to mark: 51 % at"),
         ("tokens_max", {"tokens": []}, "The model found nothing to mark"),
-        ("boxes_max", {"boxes": [0.9, 0.34, 0.8]}, "The model found 3 boxes and was least sure of one (34 %)"),
-        ("boxes_max", {"boxes": [0.6]}, "The model found one box and was 60 % sure of it"),
+        ("boxes_max", {"boxes": [0.9, 0.34, 0.8]}, "The model found 3 boxes and is least sure of one (34 %)"),
+        ("boxes_max", {"boxes": [0.6]}, "The model found one box and is 60 % sure of it"),
         ("boxes_sum", {"boxes": []}, "The model found no box"),
         (
             "vote_entropy",
             {"committee": [{"cat": 1.0}, {"cat": 0.6, "dog": 0.4}, {"dog": 0.9, "eel": 0.1}, {"eel": 1.0}]},
-            "The models disagreed: 2 said cat, 1 said dog, 1 said something else",
+            "The models disagree: 2 say cat, 1 say dog, 1 say something else",
         ),
-        (
-            "vote_entropy",
-            {"committee": [{"cat": 0.6, "dog": 0.4}] * 2},
-            "All 2 models said cat, but some were less",
-        ),
+        ("vote_entropy", {"committee": [{"cat": 0.6, "dog": 0.4}] * 2}, "All 2 models say cat, but some are less sure"),
         ("log_probability_min", {"log_probabilities": [-0.1, -3.0]}, "The model was unsure of its wording: 5 % at"),
         ("samples_disagree", {"samples": ["a", "b", "a"]}, "Asked 3 times, the model wrote 2 different texts"),
         ("samples_disagree", {"samples": ["a", "a"]}, "The model wrote the same text 2 times"),
@@ -87,12 +83,12 @@ def test_every_form_of_evidence_becomes_a_sentence(strategy: str, evidence: dict
     ("confidence", "label", "sentence"),
     [
         (None, "cat", "The model did not say how sure it is"),
-        (0.4, "cat", "The model said cat, but was only 40 % sure"),
-        (0.93, "3.5", "The model said 3.5 and was 93 % sure"),
-        (0.44, "4.15901", "The model said 4.16, but was only 44 % sure"),
-        (0.4, '[[0,4,"person"]]', "The model was only 40 % sure of its answer"),
-        (0.4, '[{"box":[1,2,3,4]}]', "The model was only 40 % sure of its answer"),
-        (0.95, None, "The model was 95 % sure of its answer"),
+        (0.4, "cat", "The model says cat, but is only 40 % sure"),
+        (0.93, "3.5", "The model says 3.5 and is 93 % sure"),
+        (0.44, "4.15901", "The model says 4.16, but is only 44 % sure"),
+        (0.4, '[[0,4,"person"]]', "The model is only 40 % sure of its answer"),
+        (0.4, '[{"box":[1,2,3,4]}]', "The model is only 40 % sure of its answer"),
+        (0.95, None, "The model is 95 % sure of its answer"),
     ],
 )
 def test_a_confidence_alone_becomes_a_sentence(confidence: float | None, label: str | None, sentence: str) -> None:
@@ -117,12 +113,12 @@ def test_a_sentence_is_one_line_of_about_a_hundred_characters_and_the_statistic_
 def test_labels_from_right_to_left_are_isolated_from_the_sentence() -> None:
     """Else a reader sees the number that follows such a label before it."""
     sentence, _ = split(why("margin", [0.48, 0.45, 0.07], ("חתול", "dog", "قطة")))
-    assert sentence == "The model hesitated between \u2068חתול\u2069 (48 %) and dog (45 %)"
+    assert sentence == "The model hesitates between \u2068חתול\u2069 (48 %) and dog (45 %)"
 
 
 def test_a_strategy_without_labels_and_a_wrong_table() -> None:
     for strategy in ("margin", "entropy", "ratio", "least_confidence"):
-        assert split(why(strategy, [1.0], ["cat"]))[0] == "The model knew only one answer, cat"
+        assert split(why(strategy, [1.0], ["cat"]))[0] == "The model knows only one answer, cat"
         assert whys(strategy, np.empty((0, 3)), PETS) == []
     with pytest.raises(ValueError, match=r"shape \(1, 2\) for 3 labels"):
         whys("margin", [[0.5, 0.5]], PETS)
@@ -139,7 +135,7 @@ def test_no_sentence_uses_the_terms_of_statistics_nor_speaks_of_people(name: str
 
 def test_no_reason_of_any_lane_tells_what_another_person_answered() -> None:
     for lane in Lane:
-        sentence, statistic = task_reason(lane, "The model said cat, but was only 40 % sure\nmargin 0.40", "unlike 3")
+        sentence, statistic = task_reason(lane, "The model says cat, but is only 40 % sure\nmargin 0.40", "unlike 3")
         assert not re.search("person|people|another|answered|differ", sentence + statistic)
 
 

@@ -259,7 +259,7 @@ def test_the_most_doubtful_control_decides_or_the_weights_do() -> None:
     of = spec(TICKET)
     one = taken(of, label=label, confidence=0.5, evidence=evidence)
     assert lanes.utility_in(lanes.Lane.RULE, one, of, 0.5) == pytest.approx(0.6)
-    assert lanes.reason_for(of, None, one.evidence, 0.5).startswith("The model was least sure of")
+    assert lanes.reason_for(of, None, one.evidence, 0.5).startswith("The model is least sure of")
     weighted = spec(TICKET, "  queue: {control_weight: {topic: 3, urgency: 1}}\n")
     assert lanes.utility_in(lanes.Lane.RULE, one, weighted, 0.5) == pytest.approx((3 * 0.2 + 0.6) / 4)
     with pytest.raises(InvalidOutput, match=r"evidence\.controls\.stars: no such control"):
