@@ -115,10 +115,9 @@ def _numbers(what: str, given: object, *counts: int) -> list[float]:
     found = []
     for number in given:
         if not _is_number(number):
-            is_ = (
-                f"{number[:40]!r} is a text" if isinstance(number, str) else f"{number} is no number below {BOUND:,.0f}"
-            )
-            raise ValueError(f"{what}; in {str(given)[:80]}, {is_[:80]}")
+            told = f"{number[:40]!r} is a text" if isinstance(number, str) else f"{str(number)[:40]} is no number"
+            below = "" if isinstance(number, str) else f" below {BOUND:,.0f}"
+            raise ValueError(f"{what}; in {str(given)[:80]}, {told}{below}")
         found.append(round(float(number), DIGITS) + 0.0)  # never -0.0
     return found
 

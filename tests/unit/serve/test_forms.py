@@ -29,7 +29,7 @@ def faults(xml: str) -> str:
             '"Dog"',
             "'label' lacks 'dog', which the model predicts; it has 'Dog', which the model was never trained on",
         ),
-        ("</View>", "", "cannot be read: line 2"),
+        ("</View>", "", "cannot be read: line 1, column 1: labels.xml: the tag <View> is not closed"),
     ],
 )
 def test_a_difference_that_matters_is_named(old: str, new: str, words: str) -> None:
