@@ -19,5 +19,5 @@ def labels_of(value: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Whether it is a number of JSON; True is none."""
+    """Return whether a value is a number; a boolean is not."""
     return type(value) in (int, float)
