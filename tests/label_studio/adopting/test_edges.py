@@ -172,6 +172,8 @@ def test_a_release_of_a_project_that_is_gone_says_so_and_changes_nothing(our: Ho
     project = their_project(our.web)
     project.add([{"data": {"text": "t"}}])
     assert our.adopt(project.id).exit_code == 0
+    done = our.run("release", "--loop", "nix", LABELLOOP_BY="", USER="")
+    assert (done.exit_code, "no loop 'nix'" in done.stderr) == (2, True), done.output
     done = our.run("release", LABELLOOP_LABEL_STUDIO_URL="http://127.0.0.1:1")
     assert done.exit_code == 1
     assert our.sql("select archived_at from loops") == [{"archived_at": None}]
