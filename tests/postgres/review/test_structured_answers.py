@@ -1,4 +1,4 @@
-"""Boxes on the review pages: short texts, one rule of what is correct, and item scores that are called so."""
+"""Review pages of boxes show short texts, use one rule of what is correct, and name item scores."""
 
 from __future__ import annotations
 
