@@ -1,4 +1,4 @@
-"""Review pages of boxes show short texts, use one rule of what is correct, and name item scores."""
+"""Boxes on the review pages: short texts, one rule of correctness, and item scores under their own name."""
 
 from __future__ import annotations
 
