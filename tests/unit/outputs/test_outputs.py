@@ -230,7 +230,7 @@ def test_an_output_must_fit_its_loop() -> None:
     assert "no such label 'dogg' (did you mean 'dog'?)" in why(probabilities=..., label="dogg")
     assert why(probabilities={"cow": 1}) == "probabilities.cow: no such label 'cow'; there are: cat, dog"
     assert why(probabilities=..., label="cow") == "label: no such label 'cow'; there are: cat, dog"
-    assert why(probabilities=..., result=[{**REGION, "from_name": "z"}]).startswith("result[0].from_name: no control 'z'")
+    assert why(probabilities=..., result=[{**REGION, "from_name": "z"}]).startswith("result[0].from_name: no control")
 
 
 def test_an_output_may_say_what_its_model_calls_the_labels() -> None:
