@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -42,10 +43,10 @@ def saved(folder: Path, loop: str, way: str) -> LoopSpec:
     return load(here)
 
 
-def hand_in(loop: SyncLoop, given: list[Output]) -> None:
-    """As intake does."""
+def hand_in(loop: SyncLoop, given: list[Output], unchecked: Sequence[Output] = ()) -> None:
+    """As intake does. `unchecked` are outputs as an earlier intake took them."""
     config, labels = loop.spec.config, loop.spec.labels
-    checked = [fitting.check(fitting.shown(one, config), config, labels) for one in given]
+    checked = [*(fitting.check(fitting.shown(one, config), config, labels) for one in given), *unchecked]
     with loop.database.transaction() as conn:
         output_store.insert(conn, loop.spec.name, [output_store.Row.of(o, lanes.place(o, loop.spec)) for o in checked])
 
@@ -59,12 +60,13 @@ def test_with_a_shipped_loop_the_doctor_finds_nothing_and_one_bad_output_keeps_n
     spec = saved(tmp_path, loop, way)
     with house(database, label_studio.url, label_studio.token, tmp_path, of=spec) as home:
         taken = [Output(key=f"good-{i}", data={FIELD[loop]: PICTURE}, label="7", confidence=0.4) for i in range(3)]
-        hand_in(home.loop, [*taken, Output(key="bad", data={FIELD[loop]: {"no": "text"}}, label="7", confidence=0.4)])
+        bad = Output(key="bad", data={FIELD[loop]: {"no": "text"}}, label="7", confidence=0.4)
+        hand_in(home.loop, taken, unchecked=[bad])
         home.repair(next(f for f in home.examine() if f.check == "project"))
         assert home.loop.states() == {"in_review": 3, "quarantined": 1}
         [row] = home.loop.sql("select state_reason from outputs where key = 'bad'")
         assert "expects the following types" in row["state_reason"]
-        assert {finding.check for finding in home.ill().values()} <= {"quarantine"}
+        assert {finding.check for finding in home.ill().values()} == {"refused outputs"}
         with closing(Recorder(label_studio.url, label_studio.token)) as gateway:
             for _ in range(2):
                 ensure_project(database, gateway, spec, home.settings)
