@@ -167,7 +167,9 @@ def _fitting(name: str, given: Any, data: Mapping[str, Any], config: LabelingCon
 
 def _check_evidence(output: Output, config: LabelingConfig) -> None:
     """Raise InvalidOutput if the evidence is about a control that is no part of the answer, or about other boxes."""
-    evidence = output.evidence or {}
+    evidence = output.evidence
+    if not evidence:
+        return
     if "boxes" in evidence and config.kind is Kind.REGIONS:
         _check_boxes("evidence.boxes", evidence["boxes"], output.label)
     parts = {part.name: part for part in config.answer.parts or (config.answer,)}
