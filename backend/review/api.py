@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, abort, request
 
 from backend.report import card as cards
-from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.loops import loop_report, overview_report
-from backend.report.people import people_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
-from backend.review.guard import asker, found, identity, require_scope
+from backend.review.guard import asker, found, require_scope
+from backend.review.loop_pages import PAGES, LoopPage
 from labelloop.access.identity import PROMOTE
 from labelloop.process.bodies import json_object
 from labelloop.process.settings import Settings
@@ -31,8 +30,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
     api = _Api(settings, database)
     bp.add_url_rule("/overview", "overview", api.overview)
     bp.add_url_rule("/loops/<loop>", "loop", api.loop)
-    bp.add_url_rule("/loops/<loop>/corrections", "corrections", api.corrections)
-    bp.add_url_rule("/loops/<loop>/people", "people", api.people)
+    for name, page in PAGES.items():
+        bp.add_url_rule(f"/loops/<loop>/{name}", name, partial(api.of_loop, page))
     bp.add_url_rule("/runs/<run_id>", "run", api.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", api.progress)
     bp.add_url_rule("/versions/<version_id>", "version", api.version)
@@ -60,12 +59,8 @@ class _Api:
         url = self._settings.label_studio_url
         return self._ask(lambda conn: loop_report(conn, loop, label_studio_url=url))
 
-    def corrections(self, loop: str) -> Json:
-        return self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
-
-    def people(self, loop: str) -> Json:
-        known = identity()
-        return self._ask(lambda conn: people_report(conn, loop, "" if known is None else known.name))
+    def of_loop(self, page: LoopPage, loop: str) -> Json:
+        return self._ask(lambda conn: page.report(conn, loop))
 
     def run(self, run_id: str) -> Json:
         url = self._settings.label_studio_url

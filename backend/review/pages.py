@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from flask import Blueprint, Response, abort, flash, make_response, redirect, render_template, request, url_for
@@ -12,16 +12,15 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from backend.report import card as cards
 from backend.report import words
-from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.days import DAYS
 from backend.report.loops import loop_report, overview_report
-from backend.report.people import people_report
 from backend.report.runs import run_progress, run_report
 from backend.report.versions import comparison, full_version_id, version_report, versions_by_loop
 from backend.review import charts, logins
 from backend.review.actions import Action, carry_out, confirmation
 from backend.review.download import model_file
 from backend.review.guard import HOME, asker, csrf_token, found, identity, require_scope
+from backend.review.loop_pages import PAGES, LoopPage
 from labelloop.access.identity import PROMOTE
 from labelloop.gate.slices import MIN_SLICE
 from labelloop.process.settings import Settings
@@ -51,8 +50,8 @@ def blueprint(settings: Settings, database: Database) -> Blueprint:
 def _add_reports(bp: Blueprint, reports: _Reports) -> None:
     bp.add_url_rule("/", "overview", reports.overview)
     bp.add_url_rule("/loops/<loop>", "loop", reports.loop)
-    bp.add_url_rule("/loops/<loop>/corrections", "corrections", reports.corrections)
-    bp.add_url_rule("/loops/<loop>/people", "people", reports.people)
+    for name, page in PAGES.items():
+        bp.add_url_rule(f"/loops/<loop>/{name}", name, partial(reports.of_loop, name, page))
     bp.add_url_rule("/runs/<run_id>", "run", reports.run)
     bp.add_url_rule("/runs/<run_id>/progress", "progress", reports.progress)
     bp.add_url_rule("/versions/<version_id>", "version", reports.version)
@@ -87,14 +86,9 @@ class _Reports:
         drawn = {"curve": charts.learning_curve(report["curve"]), **charts.by_day(report["days"])}
         return render_template("review/loop.html", l=report, charts=_markup(drawn), day_limit=DAYS)
 
-    def corrections(self, loop: str) -> str:
-        report = self._ask(lambda conn: corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE))
-        return render_template("review/corrections.html", c=report)
-
-    def people(self, loop: str) -> str:
-        known = identity()
-        report = self._ask(lambda conn: people_report(conn, loop, "" if known is None else known.name))
-        return render_template("review/people.html", **report)
+    def of_loop(self, name: str, page: LoopPage, loop: str) -> str:
+        report = self._ask(lambda conn: page.report(conn, loop))
+        return render_template(f"review/{name}.html", r=report, charts=_markup(page.charts(report)))
 
     def run(self, run_id: str) -> str:
         url = self._settings.label_studio_url

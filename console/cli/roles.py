@@ -50,7 +50,7 @@ ROLES = {
         "rollback": "Return to an earlier champion",
         "replay": "Train a run again and compare the bytes of both models",
         "rescore": "Recompute labels and utilities of waiting outputs",
-        "accuracy": "Estimate the error rate of all outputs that came in",
+        "report": "Estimate what models are worth, with intervals",
         "control": "Measure whether active learning pays in a loop",
         "strategies": "List the query strategies",
         "simulate": "Compare query strategies on a labelled set",

@@ -131,7 +131,7 @@ def test_adopted_worked_in_by_two_people_and_released(our: House, theirs: TheirP
         assert (row["triggered"] is None) == chosen
         assert (row["inclusion_probability"] is None) == (chosen or row["lane"] == "rule")
 
-    said = our.run("accuracy").stdout
+    said = our.run("report", "accuracy").stdout
     assert "12 outputs are left out: people answered them in Label Studio before labelloop chose any" in said
 
     # two people work: each gets another task, the least certain of the rule lane first

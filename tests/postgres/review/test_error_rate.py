@@ -70,7 +70,7 @@ class Stream:
 
 def accuracy(database: Database, folder: Path, *words: str) -> Result:
     env = {"LABELLOOP_DATABASE_URL": database.url, "LABELLOOP_DATA_DIR": str(folder)}
-    return CliRunner().invoke(main, ["accuracy", *words], env=env)
+    return CliRunner().invoke(main, ["report", "accuracy", *words], env=env)
 
 
 def test_with_a_backlog_the_command_holds_the_true_rate_and_says_how_far_the_reviewed_one_is_off(

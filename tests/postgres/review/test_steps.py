@@ -103,7 +103,7 @@ def test_where_no_output_names_a_step_the_command_says_so(database: Database, tm
 
 
 def accuracy(database: Database, folder: Path, *words: str) -> Result:
-    return command(database, folder, "accuracy", *words)
+    return command(database, folder, "report", "accuracy", *words)
 
 
 def command(database: Database, folder: Path, *words: str) -> Result:

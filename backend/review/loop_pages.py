@@ -1,0 +1,41 @@
+"""The pages below a loop's page, and the same reports as JSON below /v1/review: one line each.
+
+A page's template has the name of the page. A new page needs a line in PAGES and one in backend/description.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
+from backend.report.parts import Report
+from backend.report.people import people_report
+from backend.review.guard import identity
+from labelloop.store.database import Conn
+
+Charts = Callable[[Report], Mapping[str, str]]
+"""Returns SVG by the name of the chart; "" where there is nothing to draw."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopPage:
+    report: Callable[[Conn, str], Report]
+    """Makes the report of a loop. Raises UsageError if there is no such loop."""
+    charts: Charts = lambda report: {}
+
+
+def _corrections(conn: Conn, loop: str) -> Report:
+    return corrections_of(conn, loop, datetime.now(UTC), most=ANSWERS_ON_A_PAGE)
+
+
+def _people(conn: Conn, loop: str) -> Report:
+    known = identity()
+    return people_report(conn, loop, "" if known is None else known.name)
+
+
+PAGES: Mapping[str, LoopPage] = {
+    "corrections": LoopPage(_corrections),
+    "people": LoopPage(_people),
+}

@@ -1,0 +1,17 @@
+"""`labelloop report ...`: estimates about a loop, each with its interval; one file a command."""
+
+from __future__ import annotations
+
+import click
+
+from console.cli.report import accuracy
+
+
+@click.group()
+def report() -> None:
+    """Estimate what a loop's models are worth, each figure with its 95 % interval."""
+
+
+for command in (accuracy.accuracy,):
+    report.add_command(command)
+COMMANDS = (report,)
