@@ -19,6 +19,7 @@ CHANGE_OF_F = 0.05
 UNCERTAINTY = 0.05
 FEWEST = 30
 """Items below which a criterion says nothing: of a few items none may change by luck."""
+UNCERTAIN = "mean uncertainty of what waits"
 Step = Sequence[tuple[str | None, str | None]]
 """Labels of the same items by a version and by the next one; None where a version predicts nothing."""
 
@@ -35,6 +36,8 @@ class Criterion:
     """True: it says stop at or above its threshold. False: at or below."""
     items: int
     """Number of items that it looked at; with a window, the fewest of a step."""
+    versions: int
+    """Number of versions that it needs."""
     source: str
 
     @property
@@ -61,22 +64,22 @@ def criteria(steps: Sequence[Step], uncertainty: float | None, waiting: int) -> 
         Criterion(
             "agreement of versions (kappa)",
             float(np.mean([kappa(step) for step in last])) if whole else None,
-            KAPPA, True, fewest, "Bloodgood and Vijay-Shanker 2009",
+            KAPPA, True, fewest, WINDOW + 1, "Bloodgood and Vijay-Shanker 2009",
         ),
         Criterion(
             "predicted change of F",
             float(np.mean([change_of_f(step) for step in last])) if whole else None,
-            CHANGE_OF_F, False, fewest, "Altschuler and Bloodgood 2019",
+            CHANGE_OF_F, False, fewest, WINDOW + 1, "Altschuler and Bloodgood 2019",
         ),
         Criterion(
             "changed labels",
             None if changed is None else float(changed),
-            0.0, False, newest, "Zhu, Wang and Hovy 2008",
+            0.0, False, newest, 2, "Zhu, Wang and Hovy 2008",
         ),
         Criterion(
-            "mean uncertainty of what waits",
+            UNCERTAIN,
             uncertainty if waiting >= FEWEST else None,
-            UNCERTAINTY, False, waiting, "Zhu, Wang and Hovy 2008",
+            UNCERTAINTY, False, waiting, 1, "Zhu, Wang and Hovy 2008",
         ),
     ]  # fmt: skip
 
