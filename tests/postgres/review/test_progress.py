@@ -78,7 +78,8 @@ def in_seconds(conn: Conn, seconds: float) -> None:
     feedback.upsert_reviewers(conn, project["instance"], {UserId(7): Person("anne@example.org", "anne")})
     conn.execute(
         """
-        insert into feedback (id, model_output_id, reviewer_id, label, annotation_id, created_at, updated_at, lead_time_s)
+        insert into feedback
+            (id, model_output_id, reviewer_id, label, annotation_id, created_at, updated_at, lead_time_s)
         select gen_random_uuid(), o.id, r.id, '1', row_number() over (order by o.key), now(), now(), %s
         from outputs o cross join reviewers r where o.key like 'held-%%'
         """,
