@@ -1,9 +1,9 @@
 """Progress: the learning curve of a loop's versions, continued to answers that nobody has given yet.
 
 The curve is an inverse power law, accuracy(n) = a - b (n + m)^-c (Figueroa et al. 2012, doi:10.1186/1472-6947-12-8),
-with 0 <= a <= 1, b >= 0, c between EXPONENTS, and a delay m: with many labels the first answers bring as much as the
-next ones, and a curve without a delay would be too flat. All curves of a grid are weighted by how well they fit, so
-that few or noisy versions give a wide interval and not a wrong one.
+with 0 <= a <= 1, c between EXPONENTS, and a delay m: with many labels the first answers bring as much as the next ones,
+and a curve without a delay would be too flat. All curves of a grid are weighted by how well they fit, so that few or
+noisy versions give a wide interval and not a wrong one. `b` may be below 0, or a flat curve would seem to rise.
 
 The versions are judged by the same held-out answers, so their errors are alike: a lucky hold-out set lifts the whole
 curve, and bends it little. The covariances of the answers' item scores say how much.
@@ -26,9 +26,9 @@ FEWEST_HELD_OUT = 30
 """Held-out answers below which a version's accuracy says too little."""
 REACH = 3.0
 """The curve is continued to at most this many times the answers of the largest version."""
-EXPONENTS = (0.1, 2.0)
-"""From a curve that hardly flattens to one that flattens at once."""
-DELAYS = (0.0, 0.25, 1.0, 4.0)
+EXPONENTS = (0.5, 12.0)
+"""From a curve that hardly flattens to one that flattens at once, nearly exponentially."""
+DELAYS = (1.0, 4.0)
 """Delays that are tried, as multiples of the largest version's answers."""
 NOISE = (0.002, 0.005, 0.01, 0.02)
 """Standard deviations of a version's true accuracy about the curve: another order of answers gives another model."""
@@ -75,7 +75,7 @@ class Curve:
     top: Floats
     """`a`: the accuracy with endless answers."""
     excess: Floats
-    """What is missing to `top` at the largest version."""
+    """What is missing to `top` at the largest version; below 0 in a curve that falls."""
     exponent: Floats
     delay: Floats
     """In multiples of the largest version's answers."""
@@ -93,10 +93,11 @@ class Curve:
 
         A number is infinite if it lies beyond REACH times the largest version, where nothing is said.
         """
-        left = np.maximum(self.top - accuracy, 0)
+        left, now = np.maximum(self.top - accuracy, 0), self.top - self.excess
         with np.errstate(divide="ignore", over="ignore"):
-            times = (1 + self.delay) * (self.excess / left) ** (1 / self.exponent) - self.delay
-        sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * times, np.inf)
+            times = (1 + self.delay) * (np.maximum(self.excess, 0) / left) ** (1 / self.exponent) - self.delay
+        times = np.where(now >= accuracy, np.fmin(times, 1), np.where(self.excess > 0, times, np.inf))
+        sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * np.maximum(times, 0), np.inf)
         middle, low, high = (float(np.quantile(sizes, q, method="higher")) for q in (0.5, 0.1, 0.9))
         return middle, low, high
 
@@ -156,7 +157,7 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
     shared = _covariance(item_scores)
     wide = 4 * float(np.sqrt(shared.diagonal().max() + NOISE[-1] ** 2))
     last = np.linspace(max(0.0, y[x.argmax()] - wide), min(1.0, y[x.argmax()] + wide), 41)[:, None, None]
-    rise = np.linspace(0.0, max(seen.high, 0.0) + wide, 41)[None, :, None]
+    rise = np.linspace(-wide, max(seen.high, 0.0) + wide, 41)[None, :, None]
     delay, exponent = (each.ravel() for each in np.meshgrid(DELAYS, np.geomspace(*EXPONENTS, 20), indexing="ij"))
     powers = _power(x / x.max(), delay[:, None], exponent[:, None])
     # What is missing at the largest version, if the accuracy rose by `rise` to there.
@@ -172,7 +173,7 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
         # The squared distance of y from top - excess * powers, multiplied out.
         far = yy - 2 * top * y1 + 2 * excess * yp + top**2 * oo - 2 * top * excess * op + excess**2 * pp
         fits = -0.5 * (far + np.linalg.slogdet(covariance)[1])
-        logs.append(np.where((top <= 1) & (last - rise >= 0), fits, -np.inf))
+        logs.append(np.where((top <= 1) & (last - rise >= 0) & (last - rise <= 1), fits, -np.inf))
     weights = np.exp(np.stack(logs) - np.max(logs)).ravel()
     chosen = np.searchsorted(np.cumsum(weights), (rng.random() + np.arange(DRAWS)) / DRAWS * weights.sum())
     of_noise, of_last, of_rise, of_shape = np.unravel_index(chosen.clip(max=len(weights) - 1), (len(NOISE), *top.shape))
