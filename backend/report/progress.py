@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from math import ceil, floor, isfinite
+from math import ceil, isfinite
 from uuid import UUID
 
 import numpy as np
@@ -32,8 +32,8 @@ MOST_VERSIONS = 40
 MOST_HELD_OUT = 2_000
 AHEAD = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
 """Training sizes of the forecast, as multiples of the largest version's."""
-GOALS = 3
-"""Number of accuracies for which the report says how many more answers reach them."""
+GAINS = (0.01, 0.02, 0.04)
+"""Gains over the newest version for which the report says how many more answers they take."""
 Labels = Mapping[UUID, tuple[str, str | None]]
 """By output: the answer, and the label that a version predicted."""
 
@@ -188,20 +188,27 @@ def _at(curve: progress.Curve, ahead: float) -> Report:
 
 
 def _goals(curve: progress.Curve, report: Report) -> Iterable[Report]:
-    """Yield the next whole percentages that the curve reaches within its limit, and one that it does not."""
+    """Yield what more points would take, up to the first that the curve does not reach within its limit."""
     now = curve.at(curve.trend.largest)[0]
-    goal, shown = (floor(100 * now + 0.5) + 1) / 100, 0
-    while goal < 1 and shown < GOALS:
-        middle, low, high = curve.needed(goal)
+    for gain in GAINS:
+        if now + gain >= 1:
+            return
+        middle, low, high = curve.needed(gain)
         more = [
-            None if not isfinite(size) else max(0, ceil(size - curve.trend.largest)) for size in (middle, low, high)
+            None if not isfinite(size) else max(1, ceil(size - curve.trend.largest)) for size in (middle, low, high)
         ]
         seconds, each = report["seconds_per_answer"], report["answers_per_training_answer"]
-        hours = None if None in (more[0], seconds, each) else more[0] * each * seconds / 3600
-        yield {"accuracy": goal, "more": more[0], "more_low": more[1], "more_high": more[2], "hours": hours}
+        hours = None if more[0] is None or seconds is None else more[0] * each * seconds / 3600
+        yield {
+            "gain": gain,
+            "accuracy": now + gain,
+            "more": more[0],
+            "more_low": more[1],
+            "more_high": more[2],
+            "hours": hours,
+        }
         if more[0] is None:
             return
-        goal, shown = round(goal + (0.01, 0.02, 0.02)[shown], 2), shown + 1
 
 
 def _sentences(report: Report) -> Iterable[str]:
@@ -242,27 +249,26 @@ def _about_curve(report: Report, what: str) -> Iterable[str]:
             f"{100 * double['high']:.1f} %; the newest version has {now}."
         )
         return
-    reached = [
-        f"{_more(goal)} for {100 * goal['accuracy']:.0f} %" for goal in report["goals"] if goal["more"] is not None
-    ]
+    reached = [_more(goal) for goal in report["goals"] if goal["more"] is not None]
+    beyond = report["goals"][-1] if report["goals"] and report["goals"][-1]["more"] is None else None
     if reached:
         yield f"The {what} is {now}. About {', '.join(reached)}."
     else:
         most = round((progress.REACH - 1) * trend["largest"])
-        yield f"The {what} is {now}. Another whole point would take more than {most:,} further training answers."
+        yield f"The {what} is {now}. Another point would take more than {most:,} further training answers."
     yield f"It rose {between}: {change}."
-    if report["goals"] and report["goals"][-1]["more"] is None:
-        goal = report["goals"][-1]["accuracy"]
+    if reached and beyond:
         yield (
-            f"Whether {100 * goal:.0f} % can be reached is not known: the curve is continued to {progress.REACH:g} "
-            "times the training answers, and no further."
+            f"Whether {100 * beyond['accuracy']:.1f} % can be reached is not known: the curve is continued to "
+            f"{progress.REACH:g} times the training answers, and no further."
         )
 
 
 def _more(goal: Report) -> str:
     low, high = goal["more_low"] or 0, goal["more_high"]
     limits = f"{_rounded(low):,} to {_rounded(high):,}" if high is not None else f"{_rounded(low):,} or more"
-    return f"{_rounded(goal['more']):,} more training answers ({limits} in 80 % of cases)"
+    more = f"{_rounded(goal['more']):,} more training answers for {100 * goal['accuracy']:.1f} %"
+    return f"{more} ({limits} in 80 % of cases)"
 
 
 def _about_price(report: Report, what: str) -> Iterable[str]:

@@ -67,4 +67,5 @@ def _tempered(proba: Proba, temperature: float) -> Proba:
 
 
 def _squares(one: npt.NDArray[np.float32], other: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0)
+    found: npt.NDArray[np.float32] = np.maximum((one**2).sum(1)[:, None] + (other**2).sum(1) - 2 * one @ other.T, 0)
+    return found

@@ -26,9 +26,9 @@ FEWEST_HELD_OUT = 30
 """Held-out answers below which a version's accuracy says too little."""
 REACH = 3.0
 """The curve is continued to at most this many times the answers of the largest version."""
-EXPONENTS = (0.5, 12.0)
-"""From a curve that hardly flattens to one that flattens at once, nearly exponentially."""
-DELAYS = (1.0, 4.0)
+EXPONENTS = (0.3, 4.0)
+"""From a curve that hardly flattens to one that flattens at once."""
+DELAYS = (0.0, 1.0, 4.0)
 """Delays that are tried, as multiples of the largest version's answers."""
 NOISE = (0.002, 0.005, 0.01, 0.02)
 """Standard deviations of a version's true accuracy about the curve: another order of answers gives another model."""
@@ -88,16 +88,17 @@ class Curve:
         low, high = np.quantile(np.clip(curve + self.noise, 0, 1), (0.025, 0.975))
         return float(np.median(curve)), float(low), float(high)
 
-    def needed(self, accuracy: float) -> tuple[float, float, float]:
-        """Return the training size at which the curve reaches `accuracy`, and the limits of its 80 % interval.
+    def needed(self, gain: float) -> tuple[float, float, float]:
+        """Return the training size at which the curve is `gain` above the largest version, and its 80 % interval.
 
-        A number is infinite if it lies beyond REACH times the largest version, where nothing is said.
+        `gain` is a share, above 0. It is compared with the same curve, because the luck of the hold-out set lifts or
+        lowers a whole curve. A number is infinite if it lies beyond REACH times the largest version, where nothing is
+        said.
         """
-        left, now = np.maximum(self.top - accuracy, 0), self.top - self.excess
-        with np.errstate(divide="ignore", over="ignore"):
-            times = (1 + self.delay) * (np.maximum(self.excess, 0) / left) ** (1 / self.exponent) - self.delay
-        times = np.where(now >= accuracy, np.fmin(times, 1), np.where(self.excess > 0, times, np.inf))
-        sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * np.maximum(times, 0), np.inf)
+        left = self.excess - gain
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            times = (1 + self.delay) * (self.excess / left) ** (1 / self.exponent) - self.delay
+        sizes = np.where((left > 0) & (times <= REACH), self.trend.largest * times, np.inf)
         middle, low, high = (float(np.quantile(sizes, q, method="higher")) for q in (0.5, 0.1, 0.9))
         return middle, low, high
 

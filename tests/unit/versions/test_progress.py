@@ -22,7 +22,8 @@ def planted(
     rng = np.random.default_rng(seed)
     shared, own = rng.standard_normal(held_out), rng.standard_normal((len(sizes), held_out))
     limits = norm.ppf([accuracy(n) for n in sizes])
-    return ((0.9**0.5 * shared + 0.1**0.5 * own) <= limits[:, None]).astype(np.float64)
+    found: Floats = ((0.9**0.5 * shared + 0.1**0.5 * own) <= limits[:, None]).astype(np.float64)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -65,14 +66,22 @@ def test_more_held_out_answers_narrow_the_interval() -> None:
     assert widths[0] > widths[1] > widths[2]
 
 
-def test_a_goal_that_is_nearer_takes_fewer_answers_and_none_beyond_the_reach() -> None:
+def test_a_goal_that_is_nearer_takes_fewer_answers_and_none_is_beyond_the_reach() -> None:
     curve = progress.curve(SIZES, planted(lambda n: 0.95 - 1.9 * n**-0.5, 2, 1_000), np.random.default_rng(0))
-    now = curve.at(400)[0]
-    near, far = curve.needed(now + 0.01), curve.needed(now + 0.02)
-    assert 400 < near[0] < far[0]
+    near, far = curve.needed(0.01), curve.needed(0.02)
+    assert 400 < near[0] < far[0] <= progress.REACH * 400
     assert near[1] <= near[0] <= near[2]
-    assert curve.needed(now - 0.05)[0] < 400
-    assert curve.needed(1.0)[0] == np.inf
+    assert curve.needed(0.5) == (np.inf, np.inf, np.inf)
+
+
+def test_the_limits_of_a_goal_hold_the_number_of_answers_that_it_takes() -> None:
+    inside = []
+    for seed in range(40):
+        curve = progress.curve(SIZES, planted(lambda n: 0.95 - 1.9 * n**-0.5, seed, 400), np.random.default_rng(0))
+        for gain in (0.01, 0.02):
+            _, low, high = curve.needed(gain)
+            inside.append(low <= (1.9 / (1.9 * 400**-0.5 - gain)) ** 2 <= high)
+    assert np.mean(inside) >= 0.75
 
 
 def test_versions_without_a_single_error_are_not_taken_for_certain() -> None:
