@@ -18,7 +18,7 @@ from backend.report.parts import (
     run_line,
     version_line,
 )
-from backend.report.progress import progress_headline
+from backend.report.progress.report import progress_headline
 from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
 from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.parts import Report
 from backend.report.people import people_report
-from backend.report.progress import progress_report
+from backend.report.progress.report import progress_report
 from backend.review import progress_charts
 from backend.review.guard import identity
 from labelloop.store.database import Conn

@@ -1,8 +1,8 @@
 """Progress: the learning curve of a loop's versions, continued to answers that nobody has given yet.
 
 The curve is an inverse power law, accuracy(n) = a - b (n + m)^-c (Figueroa et al. 2012, doi:10.1186/1472-6947-12-8),
-with 0 <= a <= 1, c between EXPONENTS, and a delay m: with many labels the first answers bring as much as the next ones,
-and a curve without a delay would be too flat. All curves of a grid are weighted by how well they fit, so that few or
+with 0 <= a <= 1 and c between EXPONENTS. With many labels the first answers bring as much as the next ones; the delay m
+keeps the curve from being too flat there. All curves of a grid are weighted by how well they fit, so that few or
 noisy versions give a wide interval and not a wrong one. `b` may be below 0, or a flat curve would seem to rise.
 
 The versions are judged by the same held-out answers, so their errors are alike: a lucky hold-out set lifts the whole
@@ -40,7 +40,7 @@ DRAWS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """What was measured: how much the accuracy rose from the smallest to the largest version."""
+    """Measured rise of the accuracy from the smallest to the largest version."""
 
     smallest: int
     largest: int
@@ -75,7 +75,7 @@ class Curve:
     top: Floats
     """`a`: the accuracy with endless answers."""
     excess: Floats
-    """What is missing to `top` at the largest version; below 0 in a curve that falls."""
+    """Distance from the largest version to `top`; below 0 in a curve that falls."""
     exponent: Floats
     delay: Floats
     """In multiples of the largest version's answers."""
@@ -161,7 +161,7 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
     rise = np.linspace(-wide, max(seen.high, 0.0) + wide, 41)[None, :, None]
     delay, exponent = (each.ravel() for each in np.meshgrid(DELAYS, np.geomspace(*EXPONENTS, 20), indexing="ij"))
     powers = _power(x / x.max(), delay[:, None], exponent[:, None])
-    # What is missing at the largest version, if the accuracy rose by `rise` to there.
+    # The distance to `top` at the largest version, if the accuracy rose by `rise` to there.
     excess = rise / (_power(x.min() / x.max(), delay, exponent) - 1)
     top = last + excess
     logs, one = [], np.ones(len(x))
@@ -189,7 +189,7 @@ def curve(sizes: Sequence[int], item_scores: Floats, rng: np.random.Generator) -
 
 
 def _power(times: float | Floats, delay: Floats, exponent: Floats) -> Floats:
-    """Return what is missing as a share of what is missing at the largest version; `times` its answers."""
+    """Return the distance to `top` as a share of that at the largest version, for `times` its answers."""
     found: Floats = ((times + delay) / (1 + delay)) ** -exponent
     return found
 
@@ -197,8 +197,8 @@ def _power(times: float | Floats, delay: Floats, exponent: Floats) -> Floats:
 def _covariance(item_scores: Floats) -> Floats:
     """Return the covariance of the versions' mean item scores, shape (versions, versions).
 
-    A variance is at least that of a share with one more correct and one more incorrect answer: without an error, or
-    with errors only, the answers themselves would claim that there is no doubt.
+    If all answers are correct, or all incorrect, their own variance is 0 and would leave no doubt. Then it is that of a
+    share with one more correct and one more incorrect answer.
     """
     known = ~np.isnan(item_scores)
     n = known.sum(axis=1).astype(np.float64)

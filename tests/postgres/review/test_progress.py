@@ -1,4 +1,4 @@
-"""What more answers would bring: the report says it or says why it cannot, on the page, as JSON and as a command."""
+"""The report of progress says what more answers would bring, or why it cannot: as page, JSON and command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 import pytest
 from psycopg.types.json import Jsonb
 
-from backend.report.progress import progress_report
+from backend.report.progress.report import progress_report
 from labelloop.answers.people import Person
 from labelloop.errors import UsageError
 from labelloop.reading.ids import UserId

@@ -1,4 +1,4 @@
-"""The learning curve, continued: its interval holds what comes later, and where nothing is known nothing is said."""
+"""The interval of the continued learning curve holds later accuracies, and too few versions give a reason."""
 
 from __future__ import annotations
 
