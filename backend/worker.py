@@ -13,6 +13,7 @@ from backend.decide.shadow import ask_for_shadows, in_shadow
 from backend.report import mlflow_child
 from backend.score.engines import named
 from backend.score.prelabel import champion_and_ranker, prelabel
+from backend.train.certify import certify_all
 from backend.train.child import Children
 from backend.train.due import ask_for_due
 from backend.train.retrain import heal, retrain
@@ -90,6 +91,15 @@ def checks(database: Database, settings: Settings) -> list[Check]:
 
     drift_checked_at = -math.inf
 
+    certified_at = -math.inf
+
+    def certificates() -> None:
+        nonlocal certified_at
+        drift = time.monotonic() - certified_at >= DRIFT_EVERY_S
+        if drift:
+            certified_at = time.monotonic()
+        certify_all(database, drift=drift)
+
     def due_runs() -> None:
         nonlocal drift_checked_at
         drift = time.monotonic() - drift_checked_at >= DRIFT_EVERY_S
@@ -105,6 +115,7 @@ def checks(database: Database, settings: Settings) -> list[Check]:
     if settings.mlflow_tracking_uri:
         found.append(Check("missing exports", SLOW_CHECK_EVERY_S, in_thread(missing_exports)))
         found.append(Check("answers for MLflow", ASSESS_EVERY_S, in_thread(ask_for_assessments, database)))
+    found.append(Check("certificates", SLOW_CHECK_EVERY_S, in_thread(certificates)))
     found.append(Check("due runs and drift", SLOW_CHECK_EVERY_S, in_thread(due_runs)))
     return found
 
