@@ -25,7 +25,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.promises import accepted, certificates
+from labelloop.store.promises import accepted, certificates, trials
 from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
@@ -133,7 +133,7 @@ def _accept(conn: Conn, spec: LoopSpec, pair: Pair, rows: Rows) -> None:
     if spec.accept is None or pair.champion is None:
         return
     certificate = certificates.in_force(conn, spec.name)
-    if certificate is not None and certificate.basis == certificates.basis(spec):
+    if certificate is not None and certificate.basis == trials.basis(spec):
         accepted.accept(conn, certificate, [row.output_id for row in rows])
 
 

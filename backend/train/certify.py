@@ -1,8 +1,8 @@
 """Certify: test the confidences of the model whose labels are shown, and let what the test covers pass unseen.
 
 The worker looks again and again. A look changes nothing unless there are enough new answers for the next look of the
-test (labelloop/gate/looks.py), or unless something ends the certificate: another model, another promise, trigger or
-form, drift, or answers that show more errors than promised.
+test (labelloop/gate/looks.py). Another model ends the certificate, and so do another promise, trigger or form, drift,
+and answers that show more errors than promised.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.spec.accept import Accept
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.promises import accepted, certificates, scored
-from labelloop.store.promises.certificates import ALL, Certificate, Labeller, PromiseTest
+from labelloop.store.promises import accepted, certificates, scored, trials
+from labelloop.store.promises.certificates import Certificate
 from labelloop.store.promises.scored import Scored
+from labelloop.store.promises.trials import ALL, Labeller, PromiseTest
 from labelloop.store.tables import jobs, loops, projects
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ UNNAMED = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is known about the labels of one row of thresholds: all, or one label."""
+    """The test of one row of thresholds, which is about all labels or about one."""
 
     answers: Answers
     received: Sequence[datetime]
@@ -131,7 +132,7 @@ def revoke(conn: Conn, spec: LoopSpec, certificate: Certificate, by: str, why: s
     projects.lock_hop(conn, spec.name, "certify")
     if not certificates.revoke(conn, certificate.id, by, why):
         return None
-    certificates.close_test(conn, certificate.test_id, f"{by} revoked certificate {str(certificate.id)[:8]}: {why}")
+    trials.close(conn, certificate.test_id, f"{by} revoked certificate {str(certificate.id)[:8]}: {why}")
     n = accepted.revoke(conn, certificate, why)
     if n:
         for job in (jobs.PRELABEL, jobs.PUSH):
@@ -145,11 +146,11 @@ def look_at(conn: Conn, spec: LoopSpec, who: Labeller, *, begin: bool = False) -
     A test begins at the first look's number of answers: its thresholds are chosen by confidences alone.
     """
     assert spec.accept is not None
-    basis = certificates.basis(spec)
-    test = certificates.open_test(conn, spec.name, who, basis)
-    closed = None if test else certificates.last_closed(conn, spec.name, who)
+    basis = trials.basis(spec)
+    test = trials.open_(conn, spec.name, who, basis)
+    closed = None if test else trials.last_closed(conn, spec.name, who)
     since = test.since if test else None if closed is None else closed.closed_at
-    number = test.number if test else certificates.next_number(conn, spec.name, who)
+    number = test.number if test else trials.next_number(conn, spec.name, who)
     rows = scored.answered(conn, spec, who, since)
     losses = [loss_of(spec.config, row) for row in rows]
     rows = [row for row, loss in zip(rows, losses, strict=True) if loss is not None]
@@ -158,7 +159,7 @@ def look_at(conn: Conn, spec: LoopSpec, who: Labeller, *, begin: bool = False) -
     each = alpha / len(known.labels)
     thresholds = test.thresholds if test else known.rows(each)
     if test is None and begin and len(rows) >= looks.SIZES[0]:
-        test = certificates.begin_test(conn, spec.name, who, basis, number, thresholds, since)
+        test = trials.begin(conn, spec.name, who, basis, number, thresholds, since)
     parts = {label: known.part(label, thresholds.get(label, ()), each, len(rows)) for label in known.labels}
     return Look(who, test, len(rows), alpha, number, parts)
 
@@ -227,7 +228,7 @@ class _Known:
 
 def _overtaken(spec: LoopSpec, now: Certificate, who: Labeller | None) -> str | None:
     """Return why the certificate is about something else than what the loop does now; None if it is not."""
-    if now.basis != certificates.basis(spec):
+    if now.basis != trials.basis(spec):
         return certificates.CHANGED
     if who != now.of:
         instead = "no model" if who is None else who.words
@@ -257,7 +258,7 @@ def _contradicted(promise: Accept, found: Look, now: Certificate) -> str | None:
 def _withdraw(conn: Conn, now: Certificate, why: str) -> None:
     """End the certificate, and let the answers before this moment count no more."""
     certificates.end(conn, now.id, why)
-    certificates.close_test(conn, now.test_id, why)
+    trials.close(conn, now.test_id, why)
     logger.info("loop %s: certificate %s ended: %s", now.loop, now.id, why)
 
 

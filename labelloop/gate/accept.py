@@ -74,7 +74,7 @@ class Tested:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the answers say about one row of thresholds."""
+    """The result of testing one row of thresholds."""
 
     threshold: float | None
     """The boldest certified threshold; None if there is none."""
@@ -178,8 +178,9 @@ def design_effect(losses: Floats, groups: npt.NDArray[np.intp]) -> float:
 
 
 def missing(answers: Answers, row: Sequence[float], scores: Floats, error: float, alpha: float) -> int | None:
-    """Return about how many more answers are needed until the first threshold of the row is certified; None if no
-    number would do, because the error rate above it is not below the promise.
+    """Return about how many more answers are needed until the first threshold of the row is certified.
+
+    None if no number would do, because the error rate above it is not below the promise.
 
     It is the number at which the test succeeds with probability WANTED, at the error rate that answers and confidences
     suggest together; the confidences count for ten answers.

@@ -1,7 +1,7 @@
 """Looks: test one threshold again and again while answers come in, and be wrong at most as rarely as promised. Pure.
 
-Whoever tests after each answer finds a lucky moment sooner or later. So there are looks at fixed numbers of answers
-only (SIZES), and the chance of error is spent over them as fixed in advance (Lan and DeMets 1983,
+If a test is repeated after each answer, it succeeds by luck sooner or later. So there are looks at fixed numbers of
+answers only (SIZES), and the chance of error is spent over them as fixed in advance (Lan and DeMets 1983,
 doi:10.1093/biomet/70.3.659). The looks of one threshold share their answers. So the boundaries come from the exact
 distribution of the number of incorrect answers, and not from a sum over looks (Jennison and Turnbull 1999, "Group
 sequential methods", chapter 12).
@@ -18,7 +18,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 MAIN = 1000
 """Number of answers around which most of the chance of error is spent."""
-UP_TO_MAIN = 0.8
+UP_TO_MAIN = 0.9
 """Share of the chance of error that is spent up to MAIN answers; the later looks share the rest."""
 GROWTH = 1.5
 """Each look has this many times the answers of the one before it."""
@@ -29,11 +29,11 @@ SIZES = tuple(round(MAIN * GROWTH**i) for i in range(-7, 15))
 def spent(answers: int) -> float:
     """Return the share of the chance of error, 0 to 1, that all looks up to this number of answers may use together.
 
-    Early looks get little, so that they cost the later ones little: 1 % up to 100 answers, 20 % up to 500.
+    Early looks get little, so that they cost the later ones little: 1 % up to 100 answers, 22 % up to 500.
     """
     if answers <= MAIN:
         return UP_TO_MAIN * (max(answers, 0) / MAIN) ** 2
-    return 1.0 - (1.0 - UP_TO_MAIN) * (MAIN / answers) ** 0.5
+    return 1.0 - (1.0 - UP_TO_MAIN) * math.sqrt(MAIN / answers)
 
 
 def of_model(order: int) -> float:
@@ -41,7 +41,7 @@ def of_model(order: int) -> float:
 
     The shares of all models, however many there will be, sum to 1: 6 / (pi x order)^2.
     """
-    return 6.0 / float(math.pi * order) ** 2
+    return float(6.0 / (math.pi * order) ** 2)
 
 
 def boundaries(answers: Sequence[float], share: Sequence[float], error: float, alpha: float) -> list[int]:

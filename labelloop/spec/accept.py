@@ -30,7 +30,7 @@ class Accept(Strict):
     def _can_be_shown(cls, error: object) -> float:
         if _is_number(error) and LEAST_ERROR <= float(error) <= MOST_ERROR:  # type: ignore[arg-type]
             return float(error)  # type: ignore[arg-type]
-        hint = "no number of answers shows that nothing is incorrect; " if error == 0 else ""
+        hint = "answers never show that everything is correct; " if error == 0 else ""
         raise ValueError(
             f"{hint}takes a share from {LEAST_ERROR:g} to {MOST_ERROR:g}, such as 0.05 (5 of 100 may be incorrect); "
             f"it is {error!r}"

@@ -9,7 +9,7 @@ from labelloop.outputs.output import OutputState
 from labelloop.queue.lanes import Lane
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn
-from labelloop.store.promises import accepted, certificates
+from labelloop.store.promises import accepted, certificates, trials
 from labelloop.store.tables.outputs import Row, Stored
 
 logger = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ def accept(conn: Conn, spec: LoopSpec, new: Sequence[Stored], rows: Mapping[str,
     certificate = certificates.in_force(conn, spec.name)
     if certificate is None:
         return list(new)
-    if certificate.basis != certificates.basis(spec):
+    if certificate.basis != trials.basis(spec):
         certificates.end(conn, certificate.id, certificates.CHANGED)
         return list(new)
     if certificate.labeller != "pipeline":

@@ -10,7 +10,8 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from labelloop.store.database import Conn, rows_of
-from labelloop.store.promises.certificates import ALL, Certificate
+from labelloop.store.promises.certificates import Certificate
+from labelloop.store.promises.trials import ALL
 from labelloop.versions.version import PIPELINE, short
 
 AT_ONCE = 5000
@@ -26,9 +27,9 @@ class Accepted:
     confidence: float
     certificate_id: UUID
     by: str
-    """Whose label it is: pipeline or champion."""
+    """Kind of the model whose label it is: pipeline or champion."""
     version: str
-    """That model's version."""
+    """Version of that model."""
     error: float
     """The promise: at most this share of such outputs is incorrect."""
     at: datetime

@@ -1,8 +1,8 @@
 """Statements about a model's labels and confidences: those with an answer that chance chose, and those without.
 
-Only outputs that the trigger does not send can pass unseen. Of these, chance alone fills the lanes holdout and audit,
-each output with the same probability. So their answers together are a fair sample. The lane control has outputs that
-the trigger sends, and tells nothing here.
+Only outputs that the trigger does not send can pass unseen. Chance alone takes some of them into the lanes holdout and
+audit, each with the same probability. So the answers in these lanes together are a fair sample. The lane
+control has outputs that the trigger sends, and tells nothing here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.pipelines.repeats import NO_REPEAT
-from labelloop.store.promises.certificates import Labeller, asks_the_same
+from labelloop.store.promises.trials import Labeller, asks_the_same
 from labelloop.store.questions.error_rate import NEWEST, OPINIONS
 from labelloop.store.tables import versions
 from labelloop.versions.version import short

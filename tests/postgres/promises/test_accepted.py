@@ -1,4 +1,4 @@
-"""From the intake over people's answers to a certificate, and to outputs that pass unseen until it ends or is revoked."""
+"""From the intake over answers to a certificate, and to outputs that pass unseen until it ends or is revoked."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_loop_lives_through_a_certificate(desk: AcceptingDesk) -> None:
     rest = desk.sql("select key, lane::text as lane, triggered from outputs where key like 'b-%' order by key")
     assert accepted == {row["key"] for row in rest if row["lane"] == "rule" and not row["triggered"]}
     assert 10 < len(accepted) < 80
-    one = sorted(accepted)[0]
+    one = min(accepted)
     status = desk.status(one)
     assert (status["state"], status["settled"], status["will_be_asked"]) == ("accepted", True, False)
     assert (status["label"], status["reviewers"]) == (None, 0), "nobody said so"
@@ -131,7 +131,7 @@ def test_a_person_can_still_answer_an_accepted_output_and_take_it_back(desk: Acc
     assert said.json["state"] == "accepted"
 
 
-def test_what_chance_or_the_trigger_sends_cannot_be_accepted_whoever_tries(desk: AcceptingDesk) -> None:
+def test_the_database_refuses_to_accept_what_chance_or_the_trigger_sends(desk: AcceptingDesk) -> None:
     made = certified(desk)
     [row] = desk.sql("select id from outputs where lane = 'holdout' limit 1")
     with (
