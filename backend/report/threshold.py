@@ -172,8 +172,8 @@ def _sentences(spec: LoopSpec, report: Report, who: Labeller | None, bare: tuple
         name for name, share in (("hold-out", spec.holdout), ("audit", spec.audit)) if share
     ) or "hold-out or audit (set one of them above 0)"  # fmt: skip
     yield (
-        f"{report['answers']:,} answers count. They are about outputs of {who.words} that the trigger does not send and "
-        f"that chance chose (lanes {lanes})."
+        f"{report['answers']:,} answers count. They are about outputs of {who.words} that the trigger does not send "
+        f"and that chance chose (lanes {lanes})."
     )
     yield from _missing(report)
 
@@ -193,8 +193,8 @@ def _in_force(now: Mapping[str, Any]) -> str:
     )
     return (
         f"Certificate {now['name']} is in force since {now['made_at']:%Y-%m-%d %H:%M} UTC, for {now['of']}: an output "
-        f"passes unseen if its confidence is at least {limits}, unless the trigger or chance sends it to people. It rests "
-        f"on {now['answers']:,} answers, and {now['accepted']:,} outputs have passed."
+        f"passes unseen if its confidence is at least {limits}, unless the trigger or chance sends it to people. It "
+        f"rests on {now['answers']:,} answers, and {now['accepted']:,} outputs have passed."
     )
 
 

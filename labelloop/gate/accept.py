@@ -33,6 +33,10 @@ NEARLY = 0.05
 ALIKE, ALIKE_WEIGHT = 0.2, 3.0
 """As in labelloop/answers/error_rate.py: how alike a group's answers are assumed to be before any is incorrect, and
 how many incorrect answers that assumption counts for."""
+DOUBT = 0.2
+"""If a model that just keeps the promise would do as badly with less than this probability, answers are not enough."""
+NEAR = 0.8
+"""Largest error rate, as a share of the promised one, for which `missing` counts answers."""
 WANTED = 0.8
 """Chance of success for which `missing` counts answers."""
 EPSILON = 1e-9
@@ -180,7 +184,7 @@ def design_effect(losses: Floats, groups: npt.NDArray[np.intp]) -> float:
 def missing(answers: Answers, row: Sequence[float], scores: Floats, error: float, alpha: float) -> int | None:
     """Return about how many more answers are needed until the first threshold of the row is certified.
 
-    None if no number would do, because the error rate above it is not below the promise.
+    None if no number would do: the answers above it show an error rate over `error`, and not by chance.
 
     It is the number at which the test succeeds with probability WANTED, at the error rate that answers and confidences
     suggest together; the confidences count for ten answers.
@@ -192,8 +196,10 @@ def missing(answers: Answers, row: Sequence[float], scores: Floats, error: float
     rate = (float(answers.loss[above].sum()) + prior) / (int(above.sum()) + 10.0)
     share = len(likely) / len(scores) if len(scores) else 1.0
     effect = design_effect(answers.loss[above], answers.group[above])
-    if rate >= error:
+    wrong, n = float(answers.loss[above].sum()) / effect, int(above.sum()) / effect
+    if wrong >= error * n and at_least(int(wrong), int(n), error) < DOUBT:
         return None
+    rate = min(rate, NEAR * error)
     for size in SIZES:
         n = int(size * share / effect)
         if size > len(answers) and _chance(n, rate, error, alpha * spent(size)) >= WANTED:

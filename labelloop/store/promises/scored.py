@@ -7,8 +7,8 @@ control has outputs that the trigger sends, and tells nothing here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, rows_of
 from labelloop.store.pipelines.repeats import NO_REPEAT
 from labelloop.store.promises.trials import Labeller, asks_the_same
-from labelloop.store.questions.error_rate import NEWEST, OPINIONS
+from labelloop.store.questions.error_rate import OPINIONS
 from labelloop.store.tables import versions
 from labelloop.versions.version import short
 
@@ -43,36 +43,38 @@ _FAIR = f"""
     o.loop = %(loop)s and o.lane in ('holdout', 'audit') and o.triggered is false and {NO_REPEAT}
     and o.spec_version = any(%(specs)s) and (%(since)s::timestamptz is null or o.received_at > %(since)s)
 """
+# Lateral, so that the plan is the same while the tables have no statistics: an index scan for each output.
 _ANSWERED = f"""
-    select o.id as output_id, o.group_key, m.label, m.confidence, a.label as answer, {OPINIONS}, o.received_at
-    from ({{model}}) m join outputs o on o.id = m.output_id join ({NEWEST}) a on a.output_id = o.id
-    where {_FAIR} and m.label is not null and m.confidence is not null and a.reviewers > 0
-    order by (select min(seq) from answers f where f.output_id = o.id)
+    select o.id as output_id, o.group_key, o.label, o.confidence, a.label as answer, {OPINIONS}, o.received_at
+    from outputs o cross join lateral (
+        select label, reviewers from answers where output_id = o.id order by seq desc limit 1
+    ) a cross join lateral (
+        select seq from answers where output_id = o.id order by seq limit 1
+    ) first
+    where {_FAIR} and a.reviewers > 0 and {{whose}}
+    order by first.seq
 """
-_PIPELINE = """
-    select id as output_id, label, confidence from outputs
-    where loop = %(loop)s and model_version = %(version)s and lane in ('holdout', 'audit') and triggered is false
-"""
-# What the gate saw of held-out answers, as challenger and later as incumbent; then what people were shown.
-_CHAMPION = """
-    select distinct on (output_id) output_id, label, confidence from (
-        select i.output_id, i.challenger_label as label, i.challenger_confidence as confidence, 1 as place
-        from run_items i join retrain_runs r on r.id = i.run_id
-        where r.loop = %(loop)s and r.version_id = %(version)s and i.part = 'holdout'
-        and i.challenger_label is not null
-        union all
-        select i.output_id, i.champion_label, i.champion_confidence, 2
-        from run_items i join retrain_runs r on r.id = i.run_id
-        where r.loop = %(loop)s and r.champion_id = %(version)s and i.part = 'holdout' and i.champion_label is not null
-        union all
-        select t.output_id, t.label, t.confidence, 3 from tasks t
-        where t.loop = %(loop)s and t.champion = %(short)s and t.label is not null
-    ) said
-    where not exists (
-        select from run_items i join retrain_runs r on r.id = i.run_id
-        where r.loop = %(loop)s and r.version_id = %(version)s and i.output_id = said.output_id and i.part = 'train')
-    order by output_id, place
-"""
+_PIPELINE = "o.model_version = %(version)s and o.label is not null and o.confidence is not null"
+_CHAMPION = "o.id = any(%(ids)s)"
+# What people were shown; before that, what the gate saw of held-out answers, as incumbent and first as challenger.
+_SAID = (
+    """
+    select output_id, label, confidence from tasks
+    where loop = %(loop)s and champion = %(short)s and label is not null and confidence is not null
+    """,
+    """
+    select i.output_id, i.champion_label as label, i.champion_confidence as confidence
+    from retrain_runs r join run_items i on i.run_id = r.id
+    where r.loop = %(loop)s and r.champion_id = %(version)s and i.part = 'holdout'
+    and i.champion_label is not null and i.champion_confidence is not null
+    """,
+    """
+    select i.output_id, i.challenger_label as label, i.challenger_confidence as confidence
+    from retrain_runs r join run_items i on i.run_id = r.id
+    where r.loop = %(loop)s and r.version_id = %(version)s and i.part = 'holdout'
+    and i.challenger_label is not null and i.challenger_confidence is not null
+    """,
+)
 
 
 def labeller(conn: Conn, loop: str) -> Labeller | None:
@@ -99,9 +101,29 @@ def answered(conn: Conn, spec: LoopSpec, of: Labeller, since: datetime | None) -
     With the model's label and confidence. Answers that it was trained on are left out. So are outputs without a label
     or a confidence, outputs that another trigger or form routed, and those that came before `since`.
     """
-    model = _PIPELINE if of.kind == "pipeline" else _CHAMPION
     values = _values(conn, spec, of, since)
-    return rows_of(conn, Scored).execute(_ANSWERED.format(model=model), values).fetchall()
+    if of.kind == "pipeline":
+        return rows_of(conn, Scored).execute(_ANSWERED.format(whose=_PIPELINE), values).fetchall()
+    said = _said(conn, values)
+    found = rows_of(conn, Scored).execute(_ANSWERED.format(whose=_CHAMPION), {**values, "ids": list(said)})
+    return [replace(row, label=said[row.output_id][0], confidence=said[row.output_id][1]) for row in found]
+
+
+def _said(conn: Conn, values: Mapping[str, object]) -> dict[UUID, tuple[str, float]]:
+    """Return the champion's label and confidence by output, without the outputs that it was trained on."""
+    said: dict[UUID, tuple[str, float]] = {}
+    for statement in _SAID:
+        said |= {row["output_id"]: (row["label"], row["confidence"]) for row in conn.execute(statement, values)}
+    trained = conn.execute(
+        """
+        select i.output_id from retrain_runs r join run_items i on i.run_id = r.id
+        where r.loop = %(loop)s and r.version_id = %(version)s and i.part = 'train'
+        """,
+        values,
+    )
+    for row in trained:
+        said.pop(row["output_id"], None)
+    return said
 
 
 def scores(conn: Conn, spec: LoopSpec, of: Labeller, since: datetime | None) -> list[tuple[str, float]]:
@@ -118,20 +140,23 @@ def scores(conn: Conn, spec: LoopSpec, of: Labeller, since: datetime | None) -> 
             """,
             values,
         )
-    else:  # in the rule lane only those wait that no certificate covered
-        found = conn.execute(
-            f"""
-            select m.label, m.confidence from (
-                {_CHAMPION.replace("order by output_id, place", "")}
-                union all select output_id, label, confidence from pool
-                where loop = %(loop)s and champion = %(short)s and lane in ('holdout', 'audit')
-            ) m join outputs o on o.id = m.output_id
-            where {_FAIR} and m.label is not null and m.confidence is not null
-            order by o.received_at desc limit %(most)s
-            """,
-            values,
-        )
-    return [(row["label"], row["confidence"]) for row in found]
+        return [(row["label"], row["confidence"]) for row in found]
+    # In the rule lane only those wait that no certificate covered: the others are a fair sample.
+    said = _said(conn, values)
+    waiting = conn.execute(
+        """
+        select output_id, label, confidence from pool
+        where loop = %(loop)s and champion = %(short)s and lane in ('holdout', 'audit')
+        and label is not null and confidence is not null
+        """,
+        values,
+    )
+    said |= {row["output_id"]: (row["label"], row["confidence"]) for row in waiting}
+    fair = conn.execute(
+        f"select o.id from outputs o where {_FAIR} and {_CHAMPION} order by o.received_at desc limit %(most)s",
+        {**values, "ids": list(said)},
+    )
+    return [said[row["id"]] for row in fair]
 
 
 def _values(conn: Conn, spec: LoopSpec, of: Labeller, since: datetime | None) -> dict[str, object]:
