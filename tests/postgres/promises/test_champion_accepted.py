@@ -8,12 +8,13 @@ import pytest
 
 from backend.score.prelabel import prelabel
 from labelloop.store.database import Database
-from labelloop.store.promises import scored
+from labelloop.store.promises import accepted, scored
 from labelloop.store.promises.trials import Labeller
 from tests.support.backend_factory import answer, new_champion
 from tests.support.hops.accepting_desk import SPEC, AcceptingDesk
 
-WORDS = {"cat": "purrs on the sofa", "dog": "barks at the door", "eel": "swims in the river"}
+WORDS = {"cat": ["purrs", "meows", "kitten"], "dog": ["barks", "fetches", "puppy"], "eel": ["swims", "slimy", "river"]}
+SYLLABLES = "ba be bi bo bu da de di do du ka ke ki ko ku la le li lo lu ma me mi mo mu ra re ri ro ru".split()
 
 
 @pytest.fixture
@@ -25,8 +26,13 @@ def send(desk: AcceptingDesk, begin: str, n: int) -> dict[str, str]:
     """Submit texts that tell their label; the pipeline says eel of all of them. Returns the truth by key."""
     labels = list(WORDS)
     truth = {f"{begin}-{i}": labels[i % 3] for i in range(n)}
+
+    def text(label: str) -> str:
+        others = ["".join(desk.rng.choice(SYLLABLES, 4)) for _ in range(8)]
+        return " ".join([*others[:4], *desk.rng.permutation(WORDS[label]), *others[4:]])
+
     lines = [
-        {"key": key, "data": {"text": f"it {WORDS[label]} number {key}"}, "label": "eel", "confidence": 0.9,
+        {"key": key, "data": {"text": text(label)}, "label": "eel", "confidence": 0.9,
          "model_version": "m1"}
         for key, label in truth.items()
     ]  # fmt: skip
@@ -85,6 +91,4 @@ def test_a_label_of_an_earlier_champion_is_not_covered(desk: AcceptingDesk, tmp_
     send(desk, "b", 60)
     desk.sql("update pool set champion = 'earlier', label = 'cat', confidence = 1 where key like 'b-%' returning key")
     with desk.database.transaction() as conn:
-        from labelloop.store.promises import accepted
-
         assert accepted.accept_all(conn, made) == 0
