@@ -35,6 +35,7 @@ class AcceptingDesk(Desk):
         super().__init__(database, of=of)
         self.rng = np.random.default_rng(seed)
         self.said: dict[str, str] = {}
+        self.confidences: dict[str, float] = {}
 
     def send(
         self,
@@ -52,7 +53,7 @@ class AcceptingDesk(Desk):
         made = []
         for i in range(n):
             key, label = f"{begin}-{i}", labels[i % len(labels)]
-            self.said[key] = label
+            self.said[key], self.confidences[key] = label, given[i]
             made.append(
                 {"key": key, "data": {"text": f"{begin} {i}"}, "label": label, "confidence": given[i],
                  "model_version": version, **more}
