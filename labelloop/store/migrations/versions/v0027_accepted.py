@@ -12,6 +12,9 @@ revision = "0027"
 down_revision = "0025"
 SQL = """
     alter type output_state add value 'accepted' after 'passed';
+    comment on column outputs.state is
+        'passed (not shown to people), accepted (passed unseen by a certificate), waiting, pushing, in_review, '
+        'answered, quarantined, withdrawn.';
 
     create table promise_tests (
         id             uuid primary key default gen_random_uuid(),
