@@ -65,9 +65,9 @@ LEARNER_CLASSES: Mapping[str, str] = {
     "tabular": "tabular.Tabular",
     "text": "text.Text",
     "vectors": "vectors.Vectors",
-    "multilabel": "multilabel.Multilabel",
+    "multilabel": "texts.multilabel.Multilabel",
     "numbers": "numbers.Numbers",
-    "spans": "spans.Spans",
+    "spans": "texts.spans.Spans",
     "label-studio-ml": "others.learner_hosted.Hosted",
     "remote": "others.learner_remote.Remote",
 }
