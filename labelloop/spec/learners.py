@@ -33,6 +33,8 @@ class LearnerFacts:
     """Whether it never trains. New answers never trigger a run for such a learner."""
     takes_form: bool = False
     """Whether its constructor takes the labeling config, as `label_config`."""
+    reads_vectors: bool = False
+    """Whether it reads the sentence vector of its text. `learner.params.encoder` then names the encoder."""
     paths: tuple[str, ...] = ()
     """Parameters that are paths. In loop.yaml one that begins with ./ is in the loop's folder."""
 
