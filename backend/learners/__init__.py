@@ -58,11 +58,13 @@ class Learner(Protocol):
 
 
 LEARNER_CLASSES: Mapping[str, str] = {
+    "auto": "texts.auto.Auto",
     "committee": "committee.Committee",
     "estimator": "estimator.Estimator",
     "images": "images.Images",
     "incremental": "incremental.Incremental",
     "tabular": "tabular.Tabular",
+    "sentences": "texts.sentences.Sentences",
     "text": "text.Text",
     "vectors": "vectors.Vectors",
     "multilabel": "texts.multilabel.Multilabel",
