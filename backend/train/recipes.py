@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,13 @@ FOLDS = 5
 REPEATED = 200
 """Up to this many answers, the folds are drawn REPEATS times, since the draw then decides much."""
 REPEATS = 3
+KINDS = {
+    "both": "words and sentence vectors",
+    "sentences": "sentence vectors alone",
+    "words": "words alone",
+    "bayes": "words by naive Bayes",
+}
+"""The recipes in words."""
 SHARPNESSES = np.geomspace(0.5, 32.0, 13)
 CAUTION = 2.0
 """Divides how much likelier the labels' shares make the answers, since few answers overstate it."""
@@ -86,8 +93,29 @@ def choose(
     tried["tried"] = [
         {"params": dict(one.params), "right": round(one.right * len(rows)), "of": len(rows)} for one in found
     ]
-    chosen = {**learner.params, **found[best].params}
-    return make(learner.name, chosen), {**tried, "chosen": dict(found[best].params)}  # type: ignore[return-value]
+    chosen = make(learner.name, {**learner.params, **found[best].params})
+    tried |= {"chosen": dict(found[best].params), "said": in_words(found, found[best], len(rows))}
+    return cast("Auto", chosen), tried
+
+
+def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:
+    """Return a sentence that says which recipe was chosen, and the best figure of each other kind of recipe."""
+
+    def right(one: Measured) -> str:
+        return f"{round(one.right * answers)} of {answers}"
+
+    recipe = chosen.params["recipe"]
+    others: dict[str, Measured] = {}
+    for one in found:
+        kind = str(one.params["recipe"])
+        if kind != recipe and (kind not in others or one.right > others[kind].right):
+            others[kind] = one
+    beside = ", ".join(f"{KINDS[kind]} {right(one)}" for kind, one in others.items())
+    strength = f", C {chosen.params['C']:g}" if "C" in chosen.params else ""
+    return (
+        f"the learner reads {KINDS[recipe]}{strength}: it predicts {right(chosen)} answers that it was not trained on; "
+        f"the others at best: {beside}"
+    )
 
 
 class Inputs:
