@@ -34,6 +34,9 @@ LOOK_EVERY_S = 0.5
 """Seconds between two looks whether a busy child starves, and whether the worker ends."""
 
 
+_STOPPED = "encoding was stopped with the worker"
+
+
 class Stopped(Retriable):
     """The worker ends: the texts are encoded after its restart."""
 
@@ -64,7 +67,7 @@ class _Child:
             process.stdin.flush()
             while not select.select([process.stdout], [], [], LOOK_EVERY_S)[0]:
                 if stop.is_set():
-                    raise Stopped("encoding was stopped with the worker")
+                    raise Stopped(_STOPPED)
                 if self.idle and starves(process.pid):
                     return None
             head = json.loads(process.stdout.readline() or b"null")
@@ -116,11 +119,15 @@ class Children:
     def _encode(self, name: str, idle: bool, texts: Sequence[str]) -> Vectors:
         parts = [texts[start : start + PART] for start in range(0, len(texts), PART)]
         with ThreadPoolExecutor(self._most) as threads:
-            found = list(threads.map(partial(self._part, name, idle), parts))
-        return np.concatenate(found)
+            try:
+                return np.concatenate(list(threads.map(partial(self._part, name, idle), parts)))
+            finally:
+                threads.shutdown(cancel_futures=True)  # after an error the other parts are not begun
 
     def _part(self, name: str, idle: bool, texts: Sequence[str]) -> Vectors:
         with self._places:
+            if self._stop.is_set():
+                raise Stopped(_STOPPED)
             child = self._take(name, idle)
             try:
                 found = child.encode(texts, self._stop)

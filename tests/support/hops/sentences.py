@@ -1,0 +1,42 @@
+"""A loop of texts whose learner reads sentence vectors, and encoders that say what they were asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from backend.encode import encoder
+from labelloop.selection.clusters import Vectors
+from labelloop.spec.learners import LEARNERS
+from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import LearnerSpec
+from tests.support.backend_factory import texts_spec
+
+
+@pytest.fixture
+def _texts_have_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The learner `text` is said to read sentence vectors, so that every hop provides them."""
+    monkeypatch.setitem(LEARNERS, "text", replace(LEARNERS["text"], reads_vectors=True))  # type: ignore[arg-type]
+
+
+def sentences_spec(name: str = "", **changes: Any) -> LoopSpec:
+    return texts_spec(learner=LearnerSpec(name="text", params={"encoder": name} if name else {}), **changes)
+
+
+class Asked:
+    """Computes vectors in this process and remembers the texts."""
+
+    def __init__(self, before: Callable[[Sequence[str]], object] = lambda texts: None) -> None:
+        self.texts: list[str] = []
+        self._before = before
+
+    def __call__(self, name: str) -> Callable[[Sequence[str]], Vectors]:
+        def encode(texts: Sequence[str]) -> Vectors:
+            self._before(texts)
+            self.texts += texts
+            return encoder(name).encode(texts)
+
+        return encode
