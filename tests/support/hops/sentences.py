@@ -19,7 +19,7 @@ from tests.support.backend_factory import texts_spec
 @pytest.fixture
 def _texts_have_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
     """The learner `text` is said to read sentence vectors, so that every hop provides them."""
-    monkeypatch.setitem(LEARNERS, "text", replace(LEARNERS["text"], reads_vectors=True))  # type: ignore[arg-type]
+    monkeypatch.setitem(LEARNERS, "text", replace(LEARNERS["text"], reads_vectors=True))
 
 
 def sentences_spec(name: str = "", **changes: Any) -> LoopSpec:
