@@ -14,6 +14,8 @@ NONE = "none"
 """Learner name of a loop without a learner: nothing is trained, and the pipeline's own confidence ranks the outputs."""
 ESTIMATOR = "estimator"
 """Name of the learner that wraps a scikit-learn classifier, which loop.yaml names by its import path."""
+AUTO = "auto"
+"""Name of the learner of texts whose runs choose how it reads them."""
 TEXT = "text"
 IMAGES = "images"
 
@@ -40,6 +42,8 @@ class LearnerFacts:
 
 
 LEARNERS: Mapping[str, LearnerFacts] = {
+    AUTO: LearnerFacts(Kind.LABEL, TEXT, reads_vectors=True),
+    "sentences": LearnerFacts(Kind.LABEL, TEXT, reads_vectors=True),
     "text": LearnerFacts(Kind.LABEL, TEXT),
     "multilabel": LearnerFacts(Kind.LABELS, TEXT),
     "spans": LearnerFacts(Kind.SPANS, TEXT),
