@@ -12,7 +12,6 @@ from labelloop.outputs.output import Output
 from labelloop.queue import lanes
 from labelloop.selection.sentences import text_hash
 from labelloop.spec.folder import parse
-from labelloop.spec.learners import LEARNERS
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
 from labelloop.store.sentences import vectors
@@ -24,7 +23,7 @@ from tests.support.hops.retraining import asked
 
 YAML = (
     "feedback_loop: {trigger: model_confidence < 0.9, labels: [cat, dog], holdout: 0, audit: 0, "
-    "queue: {window: 2, diversity: 1}, learner: {name: text}}"
+    "queue: {window: 2, diversity: 1}, learner: {name: sentences}}"
 )
 ALIKE: dict[str, tuple[float, float]] = {
     "my card is lost": (1, 0.1),
@@ -36,9 +35,8 @@ OTHER: dict[str, tuple[float, float]] = {"play some jazz": (0.1, 1)}
 
 
 @pytest.fixture
-def spec(database: Database, monkeypatch: pytest.MonkeyPatch) -> LoopSpec:
+def spec(database: Database) -> LoopSpec:
     """Four waiting outputs, the most useful first: three that mean the same, and another."""
-    monkeypatch.setitem(LEARNERS, "text", replace(LEARNERS["text"], reads_vectors=True))
     made = parse("pets", YAML)
     waiting = [
         Output(text, {"text": text}, probabilities={"cat": 0.5 + i / 50, "dog": 0.5 - i / 50})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from backend.decide.promote import promote
 from backend.encode import encoder
 from backend.encode.children import Children
 from backend.encode.items import vectors_of
@@ -17,22 +18,24 @@ from backend.encode.kept import Encode, with_vectors
 from backend.score import fill as fill_module
 from backend.score.fill import fill, mark_of
 from backend.score.prelabel import prelabel
+from backend.train.replay import train_again
+from backend.train.train import train
 from backend.worker import ask_for_vectors
 from labelloop.errors import SettingsError
 from labelloop.process.settings import Settings
 from labelloop.selection.clusters import Vectors
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.sentences import waiting
-from labelloop.store.tables import jobs
-from tests.support.backend_factory import put_into_label_studio, settings_for, submit
+from labelloop.store.tables import jobs, runs
+from tests.support.backend_factory import answer, put_into_label_studio, settings_for, submit
 from tests.support.encoders import VECTORS, model2vec_folder, onnx_folder
 from tests.support.hops.rescoring import fitted, version
-from tests.support.hops.retraining import asked
+from tests.support.hops.retraining import asked, claimed
 from tests.support.hops.sentences import Asked, sentences_spec
-from tests.support.hops.sentences import _texts_have_vectors as _texts_have_vectors
+from tests.support.workers.backend_worker import WORDS
 
-pytestmark = pytest.mark.usefixtures("_texts_have_vectors")
 TEXTS = ["the invoice", "a bill", "the password", "my login", "the bill and the login", ""]
 
 
@@ -192,6 +195,32 @@ def test_scoring_gets_vectors_from_children_and_keeps_them(database: Database, s
         vectors_of(with_vectors(database, spec, data, _nothing_is_missing), "text", encoder(words)),
         encoder(words).encode(TEXTS),
     )
+
+
+def test_a_run_learns_from_vectors_that_are_computed_once(database: Database, settings: Settings, words: str) -> None:
+    """Training, its replay, scoring and serving read the same vectors; only the first computes any."""
+    spec = sentences_spec(words, holdout=0.3, retrain=Retrain(search=False))
+    others = [" ".join(WORDS[(i * 7 + j * 41) % len(WORDS)] for j in range(6)) for i in range(60)]  # unlike each other
+    texts = [f"{'invoice bill' if i % 2 else 'password login'} {other}" for i, other in enumerate(others)]
+    data, truths = [{"text": text} for text in texts], ["ham" if i % 2 else "spam" for i in range(60)]
+    with database.transaction() as conn:
+        ids = submit(conn, spec, data, truths)
+        answer(conn, "texts", {ids[f"item-{i}"]: truths[i] for i in range(40)})
+    run_id = claimed(database, "texts")
+    made = train(database, settings.models_dir, run_id, settings=settings)
+    assert len(rows(database, "select from sentence_vectors")) == 40, made
+    with database.transaction() as conn:
+        conn.execute("update sentence_vectors set vector = '\\x003c003c'")
+        runs.finish(conn, run_id, "refused", version_id=made["version"])
+    assert train_again(database, settings.models_dir, run_id, 1)["version"] != made["version"], "the table is read"
+    with database.transaction() as conn:
+        conn.execute("delete from sentence_vectors")
+    assert train_again(database, settings.models_dir, run_id, 1)["version"] == made["version"]
+    promote(database, "texts", made["version"], "a test", "to see", models_dir=settings.models_dir)
+    heard = Asked()
+    assert prelabel(database, "texts", settings.models_dir, encoding=heard) == 60
+    assert len(heard.texts) == 60 - made["trained_on"]
+    assert [row[0] for row in rows(database, "select label from pool order by substr(key, 6)::int")] == truths
 
 
 def test_vectors_are_the_same_from_every_engine(database: Database, words: str) -> None:

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
-
-import pytest
 
 from backend.encode import encoder
 from labelloop.selection.clusters import Vectors
-from labelloop.spec.learners import LEARNERS
 from labelloop.spec.loop import LoopSpec
 from labelloop.spec.sections import LearnerSpec
 from tests.support.backend_factory import texts_spec
 
 
-@pytest.fixture
-def _texts_have_vectors(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The learner `text` is said to read sentence vectors, so that every hop provides them."""
-    monkeypatch.setitem(LEARNERS, "text", replace(LEARNERS["text"], reads_vectors=True))
-
-
 def sentences_spec(name: str = "", **changes: Any) -> LoopSpec:
-    return texts_spec(learner=LearnerSpec(name="text", params={"encoder": name} if name else {}), **changes)
+    return texts_spec(learner=LearnerSpec(name="sentences", params={"encoder": name} if name else {}), **changes)
 
 
 class Asked:
