@@ -5,6 +5,7 @@ Only the backend loads a model. A vector is computed once for each text and enco
 
 from __future__ import annotations
 
-from backend.encode.encoder import CUT, Encoder, encoder
+from backend.encode.encoder import Encoder, encoder
+from labelloop.selection.sentences import CUT
 
 __all__ = ["CUT", "Encoder", "encoder"]

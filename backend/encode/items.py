@@ -8,15 +8,16 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 
-from backend.encode.encoder import CUT, Encoder, Vectors
+from backend.encode.encoder import Encoder
 from labelloop.errors import Unreadable
 from labelloop.reading.paths import value_at
+from labelloop.selection.clusters import Vectors
 from labelloop.selection.features import read_text
+from labelloop.selection.sentences import text_hash, unpacked
 
 VECTOR = "labelloop_vector"
 """Key of an item's data: encoder, hash of the text and the vector in base64 of half precision, divided by blanks."""
@@ -56,11 +57,6 @@ def with_vector(item: Mapping[str, Any], text: str, encoder_id: str, vector: byt
     return {**item, VECTOR: f"{encoder_id} {text_hash(text).hex()} {base64.b64encode(vector).decode()}"}
 
 
-def text_hash(text: str) -> bytes:
-    """Return 16 bytes that name what an encoder reads of the text."""
-    return blake2b(text[:CUT].encode(errors="surrogatepass"), digest_size=16).digest()
-
-
 def _vector(value: object, encoder: Encoder, text: str) -> Vectors | None:
     """Return the vector in an item; None if it is damaged, or was made by another encoder or of another text."""
     if not isinstance(value, str):
@@ -70,7 +66,7 @@ def _vector(value: object, encoder: Encoder, text: str) -> Vectors | None:
     if id_ != encoder.id or name != text_hash(text).hex():
         return None
     try:
-        found = np.frombuffer(base64.b64decode(body, validate=True), dtype="<f2").astype(np.float32)
+        found = unpacked(base64.b64decode(body, validate=True))
     except (binascii.Error, ValueError):
         return None
     return found if len(found) == encoder.width and bool(np.isfinite(found).all()) else None

@@ -173,6 +173,11 @@ class LearnerSpec(Strict):
         """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides."""
         return str(self.params.get("reads", self.facts.reads))
 
+    @property
+    def encoder(self) -> str | None:
+        """Name or path of the encoder whose sentence vectors it reads, "" for the default; None if it reads none."""
+        return str(self.params.get("encoder", "")) if self.facts.reads_vectors else None
+
 
 class Retrain(Strict):
     """Rules for requesting a run, and the resources that it may use."""
