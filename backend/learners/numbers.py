@@ -12,7 +12,7 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion
 from sklearn.tree import DecisionTreeRegressor
 
-from backend.learners.multilabel import counted
+from backend.learners.texts.multilabel import counted
 from backend.learners.predictions import Floats, Predictions
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.text import bag
