@@ -92,6 +92,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/loops/<loop>"): _read("Report a loop."),
     ("GET", "/v1/review/loops/<loop>/corrections"): _read("Report what people changed in shown answers."),
     ("GET", "/v1/review/loops/<loop>/people"): _read("Report what each person answered and what the model became."),
+    ("GET", "/v1/review/loops/<loop>/threshold"): _read("Report what may pass unseen, and by which promise."),
     ("GET", "/v1/review/runs/<run_id>"): _read("Report a run with its verdict."),
     ("GET", "/v1/review/runs/<run_id>/progress"): _read("Report how far a run is."),
     ("GET", "/v1/review/versions/<version_id>"): _read("Report a version."),

@@ -103,6 +103,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "unreadable_left": next((row.stuck for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
+        "accepted": states["accepted"],
         "set_aside": states["quarantined"] + states["withdrawn"],
         "quarantined": states["quarantined"],
         "media_held": holding.held(conn, loop),

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
 from backend.report.parts import Report
 from backend.report.people import people_report
+from backend.report.threshold import threshold_report
+from backend.review import threshold_charts
 from backend.review.guard import identity
 from labelloop.store.database import Conn
 
@@ -38,4 +40,5 @@ def _people(conn: Conn, loop: str) -> Report:
 PAGES: Mapping[str, LoopPage] = {
     "corrections": LoopPage(_corrections),
     "people": LoopPage(_people),
+    "threshold": LoopPage(threshold_report, threshold_charts.curves),
 }

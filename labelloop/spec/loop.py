@@ -15,6 +15,7 @@ from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean, some
+from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
 from labelloop.spec.gate import GateSpec
@@ -37,7 +38,7 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions"})
+YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions", "accept"})
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -64,6 +65,8 @@ class LoopSpec(Strict):
     """
     budget: Budget | None = None
     """Largest numbers of tasks a day; None means no limit."""
+    accept: Accept | None = None
+    """Promise about what passes unseen; None means that whatever the trigger does not send passes, without one."""
     reuse_answers: bool = False
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
