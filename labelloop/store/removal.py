@@ -29,6 +29,7 @@ ROWS = {
     "annotation_versions": "instance = any(%(instances)s)",
     "reviewers": "instance = any(%(instances)s)",
     "tasks": "loop = %(loop)s",
+    "blind_tasks": "loop = %(loop)s",
     "media_outputs": "loop = %(loop)s",
     "media_looks": "loop = %(loop)s",
     "adopted_tasks": "loop = %(loop)s",
