@@ -69,8 +69,8 @@ class Predictor:
         return found.faults
 
     def answer(self, now: Serving, tasks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Return a prediction for each task, in order. Its result is empty if the model gives none, and if people answer
-        the task without a prelabel.
+        """Return a prediction for each task, in order. Its result is empty if the model gives none, and if people
+        answer the task without a prelabel.
 
         `score` is the confidence, 0 to 1; 0 for a task without a prelabel. Raises Busy if the time is not enough.
         """

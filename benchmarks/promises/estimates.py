@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from backend.learners import make
 from benchmarks.support.sets import labelled_sets
-from labelloop.answers.error_rate import Drawn, Estimate, Rate, estimate, periods
+from labelloop.answers.error_rate import Drawn, Estimate, Known, Rate, estimate, periods
 from labelloop.outputs.output import Output
 from labelloop.queue.lanes import place
 from labelloop.spec.loop import LoopSpec
@@ -193,17 +193,24 @@ def _stream(confidence: Floats, size: int, name: str) -> Stream:
 def _replicate(stream: Stream, errors: Floats, backlog: str, rng: np.random.Generator) -> Result:
     answered = _answered(stream, backlog, rng)
     chosen = np.flatnonzero(answered & (stream.lanes != "rule")).tolist()
-    drawn = [Drawn(bool(stream.triggered[i]), TIMES[i], str(stream.groups[i]), float(errors[i])) for i in chosen]
+    doubt = 1.0 - stream.confidence
+    drawn = [
+        Drawn(bool(stream.triggered[i]), TIMES[i], str(stream.groups[i]), float(errors[i]), float(doubt[i]))
+        for i in chosen
+    ]
     begins = {sent: periods([row.received_at for row in drawn if row.triggered is sent]) for sent in (True, False)}
-    outputs = {}
+    outputs, known = dict[bool, list[int]](), dict[bool, list[Known]]()
     for sent, edges in begins.items():
         hours = [(edge - START) / timedelta(hours=1) for edge in edges]
-        period = np.searchsorted(hours, np.flatnonzero(stream.triggered == sent), "right")
+        members = np.flatnonzero(stream.triggered == sent)
+        period = np.searchsorted(hours, members, "right")
         outputs[sent] = np.bincount(period, minlength=len(edges) + 1).tolist()
+        sums = np.bincount(period, doubt[members], minlength=len(edges) + 1)
+        known[sent] = [Known(n, float(s / max(n, 1))) for n, s in zip(outputs[sent], sums, strict=True)]
     weights = np.where(stream.lanes == "audit", 1.0 / SPEC.audit, 1.0) * answered
     return Result(
         float(errors.mean()),
-        estimate(drawn, begins, outputs),
+        estimate(drawn, begins, outputs, known),
         (float(errors[stream.triggered].mean()), float(errors[~stream.triggered].mean())),
         float(errors[answered].mean()),
         float((weights * errors).sum() / weights.sum()),

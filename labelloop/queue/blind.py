@@ -16,8 +16,9 @@ from labelloop.spec.loop import LoopSpec
 def share(spec: LoopSpec, lane: Lane | str) -> float:
     """Return the share of a lane's outputs that are shown without a prelabel, 0 to 1.
 
-    In a loop with a judge that sets no `queue.blind` it is 1 in the lanes that chance chose, and in the gold lane, which
-    must not be recognizable. It is 0 while the form asks whether the pipeline's answer is correct: it shows that answer.
+    In a loop with a judge that sets no `queue.blind` it is 1 in the lanes that chance chose, and in the gold lane,
+    which must not be recognizable. It is 0 while the form asks whether the pipeline's answer is correct: it shows that
+    answer.
     """
     if not spec.asks_blind or spec.config.verdict is not None:
         return 0.0
@@ -32,6 +33,6 @@ def is_drawn(spec: LoopSpec, key: str, share: float) -> bool:
 
 
 def form_sha256(spec: LoopSpec) -> bytes:
-    """Return the SHA-256 of what people read when they answer: form, controls of the answer, definitions, instruction."""
+    """Return the SHA-256 of what people read: form, controls of the answer, definitions, instruction."""
     read = [spec.labels_xml, list(spec.answer), spec.definitions, spec.instruction]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).digest()

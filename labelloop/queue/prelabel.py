@@ -33,9 +33,9 @@ class Prelabelled:
 def prelabel_result(spec: LoopSpec, shown: Prelabelled, data: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Return the prelabel as Label Studio's result: the pipeline's own result as long as the label is the pipeline's.
 
-    It is empty if the task is blind. It is empty if the margin is below the loop's `prelabel.min_margin`: people then begin with an empty form. With a
-    `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities. `data` are those of
-    the item, which marks in dialogues need.
+    It is empty if the task is blind, or if the margin is below the loop's `prelabel.min_margin`: people then begin with
+    an empty form. With a `min_margin` of 1 it is always empty, also for a model that is sure or gives no probabilities.
+    `data` are those of the item, which marks in dialogues need.
     """
     if shown.blind or spec.prelabel.min_margin == 1:
         return []
