@@ -8,6 +8,7 @@ from datetime import UTC, timedelta
 from typing import Any
 
 from backend.report.error_rate import error_rate_report, loss_of
+from backend.report.estimates.blind import blind_report
 from backend.report.parts import named
 from labelloop.answers import error_rate
 from labelloop.answers.error_rate import Drawn, Known, Rate
@@ -32,7 +33,8 @@ MOST: Mapping[str, int] = {"week": 26, "source": 20, "label": 20}
 def accuracy_report(conn: Conn, loop: str) -> Report:
     """Return the error rates of the pipeline's model and of the champion, 0 to 1, each with its 95 % interval.
 
-    Keys: all of `error_rate_report` about the pipeline, "loop", "champion", "by", and "champion_sentences".
+    Keys: all of `error_rate_report` about the pipeline, "loop", "champion", "by", "champion_sentences" and "blind", the
+    `blind_report`.
 
     "champion" is None while the pipeline's own outputs serve; else it has the version, "outputs", "known" (those with a
     stored prediction), "answers", "value", "low" and "high". "by" has a list for each of PARTS, with "part",
@@ -58,6 +60,7 @@ def accuracy_report(conn: Conn, loop: str) -> Report:
         "loop": loop,
         "champion": champion,
         "by": {by: _rows(by, {name: model.rates(by) for name, model in models.items()}) for by in PARTS},
+        "blind": blind_report(conn, spec),
     }
     return {**report, "champion_sentences": list(_sentences(report, loss=pipeline["metric"] == "loss"))}
 

@@ -68,6 +68,7 @@ def judge_report(conn: Conn, loop: str, model_version: str | None = None) -> Rep
         "status": "certified" if certified else "stale" if earlier else "not certified",
         "positive": spec.judge.positive,
         "negative": [label for label in spec.labels if label != spec.judge.positive],
+        "other": _negative(spec.judge.positive, [one for one in spec.labels if one != spec.judge.positive]),
         "floor": spec.judge.floor,
         "judge": current or None,
         "form": form.hex()[:12],
@@ -144,7 +145,7 @@ def _why(report: Report, earlier: Sequence[Report]) -> Iterable[str]:
             "No task is blind: set queue.blind above 0, and use a form that does not ask whether the pipeline's answer "
             "is correct."
         )
-    for name, words, label in (("tpr", "TPR", report["positive"]), ("tnr", "TNR", _negative(report))):
+    for name, words, label in (("tpr", "TPR", report["positive"]), ("tnr", "TNR", report["other"])):
         if not report[name]["answers"]:
             yield f"No blind answer of people is {label!r}, so its {words} is not known."
         elif report[name]["bound"] < report["floor"]:
@@ -160,7 +161,7 @@ def _sentences(report: Report) -> Iterable[str]:
         yield (
             f"Certified: judge {version} with form {report['form']}. With 95 % confidence each, it finds more than "
             f"{_percent(report['tpr']['bound'])} of what people call {report['positive']!r}, and more than "
-            f"{_percent(report['tnr']['bound'])} of what they call {_negative(report)!r} "
+            f"{_percent(report['tnr']['bound'])} of what they call {report['other']!r} "
             f"(floor {_percent(report['floor'])})."
         )
     elif report["status"] == "stale":
@@ -175,7 +176,7 @@ def _sentences(report: Report) -> Iterable[str]:
 
 
 def _about_figures(report: Report) -> Iterable[str]:
-    positive, negative = report["positive"], _negative(report)
+    positive, negative = report["positive"], report["other"]
     for name, words, label in (("tpr", "TPR", positive), ("tnr", "TNR", negative)):
         found = report[name]
         if found["value"] is not None:
@@ -210,7 +211,7 @@ def _about_needed(report: Report) -> Iterable[str]:
     if report["status"] == "certified":
         return
     needed = report["needed"]
-    for name, label, words in (("positive", report["positive"], "tpr"), ("negative", _negative(report), "tnr")):
+    for name, label, words in (("positive", report["positive"], "tpr"), ("negative", report["other"], "tnr")):
         if needed[name] is None:
             yield (
                 f"No number of answers is likely to certify {words.upper()}: it is about "
@@ -247,8 +248,8 @@ def _version(report: Report) -> str:
     return report["judge"] or "(no version)"
 
 
-def _negative(report: Report) -> str:
-    return report["negative"][0] if len(report["negative"]) == 1 else f"not {report['positive']}"
+def _negative(positive: str, others: Sequence[str]) -> str:
+    return others[0] if len(others) == 1 else f"not {positive}"
 
 
 def _count(n: int, what: str) -> str:

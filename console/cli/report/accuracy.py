@@ -50,7 +50,8 @@ def accuracy(settings: Settings, loop: str | None, by: str | None, as_json: bool
         rows = [_part_line(by, row) for row in found["by"][by]]
         show(rows, as_json=False) if rows else click.echo(f"No output with a label has come to loop {name}.")
     else:
-        click.echo("\n".join([*found["sentences"], *(found["champion_sentences"] if found["outputs"] else ())]))
+        more = [*found["champion_sentences"], *found["blind"]["sentences"]] if found["outputs"] else []
+        click.echo("\n".join([*found["sentences"], *more]))
 
 
 def _part_line(by: str, row: Mapping[str, Any]) -> dict[str, Any]:

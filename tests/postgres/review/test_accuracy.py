@@ -22,7 +22,9 @@ CHAMPION = "c" * 64
 
 
 def with_sources(conn: Conn, stream: Stream) -> None:
-    conn.execute("update outputs set source = case when substr(key, 2)::int % 3 = 0 then 'shop' end")
+    conn.execute(
+        "update outputs set source = case when substr(key, 2)::int % 3 = 0 then 'shop' end where loop = 'texts'"
+    )
     stream.answer(conn, rule=0.2, control=1.0, audit=1.0, holdout=1.0)
 
 
