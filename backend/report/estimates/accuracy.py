@@ -162,6 +162,6 @@ def _sentences(report: Report, *, loss: bool) -> Iterable[str]:
         "prediction."
     )
     yield (
-        "It is about the outputs like those that came in so far, had the champion labelled all of them. The gate chose "
-        "it by a part of these answers, so the figure may be slightly too good."
+        "It is about all outputs that came in so far, had the champion labelled them. The gate chose the champion by a "
+        "part of these answers, so the figure may be slightly too good."
     )
