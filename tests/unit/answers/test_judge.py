@@ -27,7 +27,7 @@ def test_kappa_and_the_corrected_prevalence_are_those_of_independent_libraries()
     judge, people = [1] * 90 + [0] * 60, [1] * 80 + [0] * 10 + [1] * 15 + [0] * 45
     assert found.kappa.value == pytest.approx(cohen_kappa_score(judge, people))
     assert found.kappa.value == pytest.approx(truescore.cohen_kappa(judge, people))
-    assert (found.tpr.value, found.tnr.value) == (pytest.approx(80 / 95), pytest.approx(45 / 55))
+    assert [found.tpr.value, found.tnr.value] == pytest.approx([80 / 95, 45 / 55])
     assert found.corrected.value == pytest.approx((0.6 + 45 / 55 - 1) / (80 / 95 + 45 / 55 - 1))
     all_judge = np.array(judge + [1] * 510 + [0] * 340)
     theirs = truescore.rogan_gladen_estimate(all_judge, np.array(people), np.arange(150))
