@@ -57,6 +57,7 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     yield from _of_budget(document, spec, config.kind)
     yield from _of_accept(document, spec, config.kind)
     yield from _of_examples(document, spec, config)
+    yield from _of_blind(document, spec, config)
 
 
 def _of_answer(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
@@ -215,3 +216,14 @@ def _of_examples(document: loop_yaml.Document, spec: LoopSpec, config: LabelingC
             near = did_you_mean(label, spec.labels)
             why = f"examples.{part}: no label {label!r}{near}; {some(spec.labels)}"
             yield document.error(("examples", part, label), why, at_key=True)
+
+
+def _of_blind(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that a form can be answered without the pipeline's answer, and that a judge gives one label."""
+    path, name = (("judge",), "judge") if spec.queue.blind is None else (("queue", "blind"), "queue.blind")
+    if spec.asks_blind and config.verdict is not None:
+        what = f"{name}: {config.verdict.words} of labels.xml asks whether the pipeline's answer is correct"
+        yield document.error(path, f"{what}, which shows that answer: ask for the label alone")
+    if spec.judge is not None and (config.kind is not Kind.LABEL or not spec.labels):
+        answer = "a free text" if config.kind is Kind.LABEL else config.kind.words
+        yield document.error(("judge",), f"judge: a judge gives one label, and the answer is {answer}")

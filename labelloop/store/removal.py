@@ -35,6 +35,7 @@ ROWS = {
     "sentence_outputs": "loop = %(loop)s",
     "sentence_vectors": "loop = %(loop)s",
     "sentence_encoders": "loop = %(loop)s",
+    "blind_tasks": "loop = %(loop)s",
     "media_outputs": "loop = %(loop)s",
     "media_looks": "loop = %(loop)s",
     "adopted_tasks": "loop = %(loop)s",

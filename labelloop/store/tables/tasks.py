@@ -21,7 +21,8 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
             t.shown_version, t.pushed_at, t.overlap, o.key, o.label as output_label, o.result, o.probabilities,
             a.annotated, (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
             (select least(count(*), {MOST_ASKED}) from unreadable
-             where output_id = t.output_id and until is null and ask) as more
+             where output_id = t.output_id and until is null and ask) as more,
+            exists (select from blind_tasks d where d.output_id = t.output_id) as blind
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
             where instance = t.instance and task_id = t.label_studio_id
