@@ -23,6 +23,7 @@ SYNC_QUEUE = "sync"
 BACKEND_QUEUE = "backend"
 PUSH = "sync.push"
 PULL = "sync.pull"
+OPINIONS = "sync.opinions"
 RETRAIN = "backend.retrain"
 PRELABEL = "backend.prelabel"
 EXPORT = "backend.export"
@@ -30,7 +31,7 @@ ASSESS = "backend.assess"
 SHADOW = "backend.shadow"
 WORKER_CONNECTIONS = 4
 """Largest number of connections for the job queue of one worker, beside those of its Database."""
-_QUEUES = {PUSH: SYNC_QUEUE, PULL: SYNC_QUEUE} | dict.fromkeys(
+_QUEUES = dict.fromkeys((PUSH, PULL, OPINIONS), SYNC_QUEUE) | dict.fromkeys(
     (RETRAIN, PRELABEL, EXPORT, ASSESS, SHADOW), BACKEND_QUEUE
 )
 
