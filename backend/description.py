@@ -91,6 +91,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ("GET", "/v1/review/overview"): _read("Report all loops.", Listed),
     ("GET", "/v1/review/loops/<loop>"): _read("Report a loop."),
     ("GET", "/v1/review/loops/<loop>/corrections"): _read("Report what people changed in shown answers."),
+    ("GET", "/v1/review/loops/<loop>/opinions"): _read("Report how many answers items took, and people's quality."),
     ("GET", "/v1/review/loops/<loop>/people"): _read("Report what each person answered and what the model became."),
     ("GET", "/v1/review/runs/<run_id>"): _read("Report a run with its verdict."),
     ("GET", "/v1/review/runs/<run_id>/progress"): _read("Report how far a run is."),

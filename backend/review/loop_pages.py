@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from backend.report.corrections import ANSWERS_ON_A_PAGE, corrections_of
+from backend.report.opinions import opinions_report
 from backend.report.parts import Report
 from backend.report.people import people_report
 from backend.review.guard import identity
+from backend.review.opinions_charts import opinions_charts
 from labelloop.store.database import Conn
 
 Charts = Callable[[Report], Mapping[str, str]]
@@ -37,5 +39,6 @@ def _people(conn: Conn, loop: str) -> Report:
 
 PAGES: Mapping[str, LoopPage] = {
     "corrections": LoopPage(_corrections),
+    "opinions": LoopPage(opinions_report, opinions_charts),
     "people": LoopPage(_people),
 }

@@ -108,11 +108,14 @@ def estimate(item: Ints, person: Ints, label: Ints, *, items: int, people: int, 
     votes = np.bincount(item * labels + label, minlength=items * labels).reshape(items, labels).astype(np.float64)
     given = votes.sum(axis=1)
     shared = given[item] > 1
+    checked = float((given > 1).sum() / max(1, (given > 0).sum()))
     posterior = votes + 0.5 / labels
     posterior /= posterior.sum(axis=1, keepdims=True)
     for _ in range(MOST_STEPS):
-        # The label of an item with one answer is the person's word alone, and must not decide what is frequent.
-        shares = posterior[given > 1].sum(axis=0) + votes[given == 1].sum(axis=0) + 1.0
+        # While hardly any item has two answers, nothing corrects a person's word, and the most frequent label would win
+        # all items. So single answers count as given in the shares of labels, less so the more items have several.
+        once = checked * posterior[given == 1] + (1 - checked) * votes[given == 1]
+        shares = posterior[given > 1].sum(axis=0) + once.sum(axis=0) + 1.0
         shares /= shares.sum()
         confusion, newcomer = _confusions(posterior[item], person, label, people)
         logs = np.log(confusion)[person, :, label]

@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import numpy as np
+
 from labelloop.answers.consensus import consensus, wants_more, weighed
-from labelloop.answers.dawid_skene import Quality, newcomers
+from labelloop.answers.crowdlab import Weights
+from labelloop.answers.dawid_skene import Floats, Quality, newcomers
 from labelloop.answers.feedback import Answer
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.opinions import MAJORITY
+from labelloop.spec.opinions import CROWDLAB, MAJORITY
 from labelloop.store.database import Conn
-from labelloop.store.opinions import estimates, further
+from labelloop.store.opinions import estimates, further, learned
 from labelloop.store.tables import feedback as feedback_store
 
 ASK_IN_S = 20.0
@@ -53,7 +56,35 @@ def agree(conn: Conn, by: Judging, output_ids: Sequence[UUID]) -> dict[UUID, Ans
             for id_, answers in said.items()
         }
     number = None if by.estimate is None else by.estimate.id
-    return {id_: weighed(answers, spec.overlap, by.quality, estimate=number) for id_, answers in said.items()}
+    also = _with_learner(conn, by.spec, by.estimate, said)
+    return {
+        id_: weighed(answers, spec.overlap, by.quality, estimate=number, also=also.get(id_))
+        for id_, answers in said.items()
+    }
+
+
+def _with_learner(
+    conn: Conn,
+    spec: LoopSpec,
+    estimate: estimates.Stored | None,
+    said: Mapping[UUID, Sequence[tuple[UUID, str | None]]],
+) -> dict[UUID, Floats]:
+    """Return the posterior of the items about which the learner spoke too; none unless the consensus is crowdlab."""
+    if spec.consensus != CROWDLAB or estimate is None or estimate.learner is None:
+        return {}
+    learner, agreement = estimate.learner["weight"], estimate.learner["agreement"]
+    newcomer = estimate.learner["newcomer"]
+    both = Weights(np.zeros(0), learner, agreement)
+    found = {}
+    for id_, shares in learned.spoken(conn, spec.name, list(said), spec.labels).items():
+        answers = [
+            (estimate.weights.get(person, newcomer), spec.labels.index(label))
+            for person, label in said[id_]
+            if label in spec.labels
+        ]
+        if answers:
+            found[id_] = both.posterior(answers, shares)
+    return found
 
 
 def ask_further(conn: Conn, spec: LoopSpec, answers: Mapping[UUID, Answer | None]) -> set[UUID]:

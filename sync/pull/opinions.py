@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import numpy as np
 
-from labelloop.answers import dawid_skene
+from labelloop.answers import crowdlab, dawid_skene
 from labelloop.answers.consensus import unsettles, wants_more
+from labelloop.answers.crowdlab import Weights
+from labelloop.answers.dawid_skene import Ints
 from labelloop.answers.feedback import Answer
 from labelloop.outputs.output import OutputState
 from labelloop.spec.loop import LoopSpec
-from labelloop.spec.opinions import MAJORITY, SURE
+from labelloop.spec.opinions import CROWDLAB, MAJORITY, SURE
 from labelloop.store.database import Conn, Database
-from labelloop.store.opinions import estimates, further
+from labelloop.store.opinions import estimates, further, learned
 from labelloop.store.opinions.further import Asked
 from labelloop.store.pipelines import direct
 from labelloop.store.tables import doubts, jobs, projects
@@ -96,21 +98,46 @@ def _estimate(database: Database, spec: LoopSpec) -> int | None:
         found = estimates.opinions(conn, spec.name, labels)
     if not found.outputs:
         return None
-    items, item = np.unique(np.array([str(one) for one in found.outputs]), return_inverse=True)
     people = sorted(set(found.people), key=str)
-    place = {person: i for i, person in enumerate(people)}
-    made = dawid_skene.estimate(
-        item.astype(np.intp),
-        np.array([place[person] for person in found.people], dtype=np.intp),
-        np.array([labels.index(label) for label in found.labels], dtype=np.intp),
-        items=len(items),
-        people=len(people),
-        labels=len(labels),
-    )
+    numbers = _numbered(found, people, labels)
+    made = dawid_skene.estimate(*numbers, items=len(set(found.outputs)), people=len(people), labels=len(labels))
     rows = [estimates.PersonRow(person, made.accuracy[i], made.confusion[i]) for i, person in enumerate(people)]
+    learner = None
+    if spec.consensus == CROWDLAB and (both := _with_learner(database, spec, found, numbers, len(people))):
+        rows = [replace(row, weight=float(both.people[i])) for i, row in enumerate(rows)]
+        learner = {"weight": both.learner, "agreement": both.agreement, "newcomer": float(both.people.mean())}
     with database.transaction() as conn:
         projects.lock_hop(conn, spec.name, "answers")
-        return estimates.save(conn, spec.name, spec.consensus, labels, found, made.shares, made.newcomer, rows)
+        return estimates.save(conn, spec.name, spec.consensus, labels, found, made.shares, made.newcomer, rows, learner)
+
+
+def _numbered(found: estimates.Opinions, people: Sequence[UUID], labels: Sequence[str]) -> tuple[Ints, Ints, Ints]:
+    """Return item, person and label of each answer as numbers; items in the order of the outputs."""
+    items = {output: i for i, output in enumerate(dict.fromkeys(found.outputs))}
+    place = {person: i for i, person in enumerate(people)}
+    return (
+        np.array([items[output] for output in found.outputs], dtype=np.intp),
+        np.array([place[person] for person in found.people], dtype=np.intp),
+        np.array([labels.index(label) for label in found.labels], dtype=np.intp),
+    )
+
+
+def _with_learner(
+    database: Database, spec: LoopSpec, found: estimates.Opinions, numbers: tuple[Ints, Ints, Ints], people: int
+) -> Weights | None:
+    """Return the weights of people and learner; None if the learner has not spoken about enough items."""
+    outputs = list(dict.fromkeys(found.outputs))
+    with database.transaction() as conn:
+        spoken = learned.spoken(conn, spec.name, outputs, spec.labels)
+    if not spoken:
+        return None
+    kept = [i for i, output in enumerate(outputs) if output in spoken]
+    place = np.full(len(outputs), -1)
+    place[kept] = np.arange(len(kept))
+    item, person, label = numbers
+    among = place[item] >= 0
+    shares = np.stack([spoken[outputs[i]] for i in kept])
+    return crowdlab.weights(place[item][among], person[among], label[among], shares, people)
 
 
 def _may_be_asked(row: Asked) -> bool:

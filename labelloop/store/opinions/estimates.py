@@ -168,7 +168,8 @@ def newest(conn: Conn, loop: str, labels: Sequence[str]) -> Stored | None:
     ).fetchall()
     matrices = {one["id"]: np.array(one["confusion"]).reshape(k, k) for one in rows}
     weights = {one["id"]: one["weight"] for one in rows if one["weight"] is not None}
-    quality: Quality[UUID] = Quality(tuple(labels), np.array(row["shares"]), np.array(row["newcomer"]).reshape(k, k), matrices)
+    shares, newcomer = np.array(row["shares"]), np.array(row["newcomer"]).reshape(k, k)
+    quality: Quality[UUID] = Quality(tuple(labels), shares, newcomer, matrices)
     return Stored(int(row["id"]), quality, row["learner"], weights)
 
 

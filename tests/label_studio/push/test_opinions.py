@@ -17,8 +17,8 @@ from tests.support.sync_loop import SyncLoop, sync_loop
 
 @pytest.fixture
 def loop(database: Database, label_studio: LabelStudio) -> Iterator[SyncLoop]:
-    rule = {"overlap": 2, "opinions": Opinions(most=3)}
-    with sync_loop(database, label_studio.url, label_studio.token, **rule) as loop:
+    rule = Opinions(most=3)
+    with sync_loop(database, label_studio.url, label_studio.token, overlap=2, opinions=rule) as loop:
         yield loop
 
 
