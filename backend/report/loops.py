@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
 from backend.report.estimates.judge import judge_report
+from backend.report.opinions import headline, person_line
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -79,7 +80,8 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
             "curve": learning_curve(conn, loop, metric_of(spec.config.answer)),
             "fall": _findable(watch(conn, spec)) if spec.retrain.drift and spec.learner.is_trained else None,
             "promotions": [promotion_line(row) for row in version_store.promotions(conn, loop)],
-            "people": people.work(conn, loop),
+            "people": [person_line(row) for row in people.work(conn, loop)],
+            "opinions": headline(conn, spec),
             "unreadable_answers": [
                 _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
             ],

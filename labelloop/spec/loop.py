@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -21,6 +21,7 @@ from labelloop.spec.examples import Examples
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.opinions import MAJORITY, Opinions
 from labelloop.spec.sections import (
     NAME,
     Action,
@@ -39,7 +40,9 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge"})
+YOUNGER_KEYS = frozenset(
+    {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
+)
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -72,6 +75,12 @@ class LoopSpec(Strict):
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
+    consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
+    """How the answers of several people become one. By `majority` each person counts the same; `dawid-skene` weighs
+    each by the estimated quality, and `crowdlab` the learner's opinion besides.
+    """
+    opinions: Opinions | None = None
+    """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)
     """Largest distance at which two numbers or ratings count as the same answer; None means a twentieth of the range.
     """
@@ -132,6 +141,17 @@ class LoopSpec(Strict):
         if self.asks_blind and not self.labels_xml and "correction" not in self.actions[0].fields:
             why = "queue.blind" if self.judge is None else "judge"
             raise ValueError(f"{why}: who is shown no label names one, so `fields` of the action needs correction")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_more_than_at_first(self) -> LoopSpec:
+        if self.opinions is not None:
+            self.opinions.check(self.consensus, self.overlap)
+            if self.queue.second:
+                raise ValueError(
+                    "opinions and queue.second both ask more people about answers: use one of the two; opinions asks "
+                    "where people differ, and queue.second where a model differs"
+                )
         return self
 
     @model_validator(mode="after")
