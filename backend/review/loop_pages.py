@@ -15,8 +15,9 @@ from backend.report.estimates.judge import judge_report
 from backend.report.opinions import opinions_report
 from backend.report.parts import Report, as_json
 from backend.report.people import people_report
+from backend.report.progress import progress_report
 from backend.report.threshold import threshold_report
-from backend.review import estimate_charts, threshold_charts
+from backend.review import estimate_charts, progress_charts, threshold_charts
 from backend.review.guard import identity
 from backend.review.opinions_charts import opinions_charts
 from labelloop.store.database import Conn
@@ -55,5 +56,6 @@ PAGES: Mapping[str, LoopPage] = {
     "judge": LoopPage(_judge, estimate_charts.of_judge),
     "opinions": LoopPage(opinions_report, opinions_charts),
     "people": LoopPage(_people),
+    "progress": LoopPage(progress_report, progress_charts.drawn),
     "threshold": LoopPage(threshold_report, threshold_charts.curves),
 }
