@@ -14,10 +14,11 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
-from labelloop.reading.nearest import did_you_mean, some
+from labelloop.reading.nearest import did_you_mean
 from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
+from labelloop.spec.faults import faults
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
@@ -121,55 +122,9 @@ class LoopSpec(Strict):
         return show
 
     @model_validator(mode="after")
-    def _asks_a_second_person_once(self) -> LoopSpec:
-        if self.queue.second and self.overlap > 1:
-            raise ValueError(
-                f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
-                "than one about every task: use one of the two"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _judges_a_label_that_exists(self) -> LoopSpec:
-        if self.judge is not None and self.labels and self.judge.positive not in self.labels:
-            near = did_you_mean(self.judge.positive, self.labels)
-            raise ValueError(f"judge.positive: no label {self.judge.positive!r}{near}; {some(self.labels)}")
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_answered_blind(self) -> LoopSpec:
-        if self.asks_blind and not self.labels_xml and "correction" not in self.actions[0].fields:
-            why = "queue.blind" if self.judge is None else "judge"
-            raise ValueError(f"{why}: who is shown no label names one, so `fields` of the action needs correction")
-        return self
-
-    @model_validator(mode="after")
-    def _asks_more_than_at_first(self) -> LoopSpec:
-        if self.opinions is not None:
-            self.opinions.check(self.consensus, self.overlap)
-            if self.queue.second:
-                raise ValueError(
-                    "opinions and queue.second both ask more people about answers: use one of the two; opinions asks "
-                    "where people differ, and queue.second where a model differs"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _watches_labels_that_exist(self) -> LoopSpec:
-        for entry in self.gate.watch:
-            by, _, label = entry.partition("=")
-            if by == "label" and label and self.labels and label not in self.labels:
-                near = did_you_mean(label, self.labels)
-                raise ValueError(f"gate.watch: no label {label!r}{near}; {some(self.labels)}")
-        return self
-
-    @model_validator(mode="after")
-    def _defines_labels_that_exist(self) -> LoopSpec:
-        for label in self.definitions:
-            if self.labels and label not in self.labels:
-                raise ValueError(
-                    f"definitions: no label {label!r}{did_you_mean(label, self.labels)}; {some(self.labels)}"
-                )
+    def _contradicts_nothing(self) -> LoopSpec:
+        for fault in faults(self):
+            raise ValueError(fault)
         return self
 
     @field_validator("answer", mode="before")

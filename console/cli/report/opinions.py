@@ -23,7 +23,7 @@ def opinions(settings: Settings, loop: str | None, as_json: bool) -> None:
     that estimates it. gold: correct answers to items whose answer is known. wrong kept: of gold items that were shown
     with a wrong prelabel, those whose prelabel was submitted unchanged. Each rate has its 95 % interval.
     """
-    from backend.report.opinions import opinions_report
+    from backend.report.estimates.opinions import opinions_report
 
     with open_database(settings) as db:
         name = one_loop(db, loop, archived=True)
