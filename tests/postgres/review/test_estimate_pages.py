@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 from playwright.sync_api import ViewportSize, expect
-from tests.postgres.review.test_accuracy import predict, promote, with_sources
+from tests.postgres.estimates.test_accuracy import predict, promote, with_sources
 from tests.postgres.estimates.test_error_rate import Stream, a_spec
 
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
