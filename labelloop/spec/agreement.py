@@ -12,6 +12,7 @@ from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.budget import EACH
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.opinions import CROWDLAB, MAJORITY
 
 
 def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
@@ -56,7 +57,9 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     yield from _of_kind(document, spec, config.kind)
     yield from _of_budget(document, spec, config.kind)
     yield from _of_accept(document, spec, config.kind)
+    yield from _of_consensus(document, spec, config.kind)
     yield from _of_examples(document, spec, config)
+    yield from _of_blind(document, spec, config)
 
 
 def _of_answer(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
@@ -188,6 +191,23 @@ def _of_accept(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iter
         )
 
 
+def _of_consensus(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterator[SpecError]:
+    """Check that people's quality can be estimated: from one label of several."""
+    if spec.consensus != MAJORITY and (kind is not Kind.LABEL or not spec.labels):
+        answer = "a free text" if kind is Kind.LABEL else kind.words
+        yield document.error(
+            ("consensus",),
+            f"consensus: {spec.consensus} needs one label of several as the answer, and it is {answer}: use "
+            f"{MAJORITY}, which takes every kind",
+        )
+    if spec.consensus == CROWDLAB and not spec.learner.is_trained:
+        yield document.error(
+            ("consensus",),
+            f"consensus: {CROWDLAB} weighs the opinion of a learner that is trained here, and the learner is "
+            f"{spec.learner.name!r}: use dawid-skene, which needs none",
+        )
+
+
 def _of_examples(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
     """Check that the texts of examples are fields that people see, for labels that they give, written where they can
     write.
@@ -215,3 +235,14 @@ def _of_examples(document: loop_yaml.Document, spec: LoopSpec, config: LabelingC
             near = did_you_mean(label, spec.labels)
             why = f"examples.{part}: no label {label!r}{near}; {some(spec.labels)}"
             yield document.error(("examples", part, label), why, at_key=True)
+
+
+def _of_blind(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConfig) -> Iterator[SpecError]:
+    """Check that a form can be answered without the pipeline's answer, and that a judge gives one label."""
+    path, name = (("judge",), "judge") if spec.queue.blind is None else (("queue", "blind"), "queue.blind")
+    if spec.asks_blind and config.verdict is not None:
+        what = f"{name}: {config.verdict.words} of labels.xml asks whether the pipeline's answer is correct"
+        yield document.error(path, f"{what}, which shows that answer: ask for the label alone")
+    if spec.judge is not None and (config.kind is not Kind.LABEL or not spec.labels):
+        answer = "a free text" if config.kind is Kind.LABEL else config.kind.words
+        yield document.error(("judge",), f"judge: a judge gives one label, and the answer is {answer}")

@@ -222,6 +222,8 @@ def _settle(
     if any(stored.state == "waiting" for stored in new):
         if versions.scores_outputs(conn, spec.name):
             jobs.ask(conn, jobs.PRELABEL, spec.name)
+        if spec.learner.encoder is not None:
+            jobs.ask(conn, jobs.EMBED, spec.name, in_s=jobs.EMBED_IN_S)
         jobs.ask(conn, jobs.PUSH, spec.name)
     by_key = {stored.key: stored for stored in (*new, *known)}
     bodies = {stored.key: stored.sha256 for stored in (*new, *known, *conflicts)}

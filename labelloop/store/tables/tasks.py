@@ -21,7 +21,8 @@ def in_review(conn: Conn, loop: str, pair: VersionPair) -> list[OpenTask]:
             t.shown_version, t.pushed_at, t.overlap, o.key, o.label as output_label, o.result, o.probabilities,
             a.annotated, (t.champion, t.ranker) = (%(champion)s, %(ranker)s) as fresh,
             (select least(count(*), {MOST_ASKED}) from unreadable
-             where output_id = t.output_id and until is null and ask) as more
+             where output_id = t.output_id and until is null and ask) as more,
+            exists (select from blind_tasks d where d.output_id = t.output_id) as blind
         from tasks t join outputs o on o.id = t.output_id cross join lateral (
             select count(*) as annotated from annotations
             where instance = t.instance and task_id = t.label_studio_id
@@ -98,23 +99,25 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
     These are open tasks that wait for a second opinion or have an unreadable answer. Any task that has fewer unreadable
-    answers now than Label Studio was told is returned too.
+    answers now than Label Studio was told, or needs fewer opinions, is returned too.
     """
     cursor = rows_of(conn, AskedAgain)
     return cursor.execute(
         f"""
         with those as (
             select output_id from tasks where loop = %(loop)s and overlap > 1
-            union select output_id from tasks where loop = %(loop)s and asked_more > 0
+            union select output_id from tasks where loop = %(loop)s and (asked_more > 0 or told_overlap > overlap)
             union select output_id from unreadable where loop = %(loop)s and until is null and ask
         )
-        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more, t.asked_more
+        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more,
+            t.asked_more, t.overlap, t.told_overlap
         from those join tasks t using (output_id) join outputs o on o.id = t.output_id
         cross join lateral (
             select least(count(*), {MOST_ASKED})::integer as more from unreadable
             where output_id = t.output_id and until is null and ask
         ) u
         where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
+            or t.told_overlap > t.overlap
         order by t.label_studio_id
         """,
         {"loop": loop, "overlap": overlap},
