@@ -1,4 +1,4 @@
-"""Which answers count as incorrect for the promise about what passes unseen."""
+"""Answers that count as incorrect for the promise about what passes unseen."""
 
 from __future__ import annotations
 
