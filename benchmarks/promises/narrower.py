@@ -34,7 +34,7 @@ MOST = 6_000
 """Outputs of a real set."""
 SEED, REPLICATES, QUICK = 11, 500, 30
 GOAL = 0.82
-OUTPUTS = 10_000
+CAME_IN = 10_000
 SENT = 0.25
 """Share of the outputs, the least confident, that the trigger sends."""
 SIZES = (200, 500, 1_500)
@@ -48,7 +48,7 @@ HEAD = (
 class Stream(NamedTuple):
     doubt: Floats
     errors: Floats | None
-    """None: drawn anew in each replicate, with `wrong`."""
+    """1 if an output is incorrect; None if it is drawn anew in each replicate, with `wrong`."""
     wrong: Floats
     """Probability that an output is incorrect."""
 
@@ -70,7 +70,7 @@ def main(data: Path | None, quick: bool) -> None:
 def _streams(data: Path | None) -> Iterator[tuple[str, Stream]]:
     rng = np.random.default_rng(SEED)
     for rate, shape in ((0.08, (0.25, 2.9)), (0.2, (0.5, 2.0)), (0.08, (0.9, 10.4))):
-        doubt = rng.beta(*shape, OUTPUTS)
+        doubt = rng.beta(*shape, CAME_IN)
         weak = "" if shape[0] < 0.9 else ", weak confidences"
         yield f"calibrated{weak}, {100 - 100 * rate:.0f} % correct", Stream(doubt, None, doubt)
         if weak:
