@@ -118,20 +118,6 @@ class LoopSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _judges_a_label_that_exists(self) -> LoopSpec:
-        if self.judge is not None and self.labels and self.judge.positive not in self.labels:
-            near = did_you_mean(self.judge.positive, self.labels)
-            raise ValueError(f"judge.positive: no label {self.judge.positive!r}{near}; {some(self.labels)}")
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_answered_blind(self) -> LoopSpec:
-        if self.asks_blind and not self.labels_xml and "correction" not in self.actions[0].fields:
-            why = "queue.blind" if self.judge is None else "judge"
-            raise ValueError(f"{why}: who is shown no label names one, so `fields` of the action needs correction")
-        return self
-
-    @model_validator(mode="after")
     def _watches_labels_that_exist(self) -> LoopSpec:
         for entry in self.gate.watch:
             by, _, label = entry.partition("=")
@@ -282,9 +268,9 @@ def keep_controls(spec: LoopSpec, before: LoopSpec) -> LoopSpec:
 
 
 def _generated(spec: LoopSpec, *, former: bool = False) -> str:
-    steps = spec.steps.show
-    # A question about the pipeline's answer shows that answer.
-    fields = [one for one in spec.actions[0].fields if former or one != "approval" or not spec.asks_blind]
+    fields, steps = spec.actions[0].fields, spec.steps.show
+    if spec.asks_blind and not former and "correction" in fields:
+        fields = tuple(one for one in fields if one != "approval")  # a question about an answer shows that answer
     return generate_form(spec.labels, fields, spec.show, steps=steps, hints=spec.definitions, former=former)
 
 

@@ -13,11 +13,12 @@ from labelloop.labeling.form import BEST
 from labelloop.queue import blind
 from labelloop.queue.lanes import Lane
 from labelloop.queue.order import Ranked
+from labelloop.queue.why import UNSURE
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from sync.push.drafts import draw_blind
-from tests.label_studio.push.test_prelabels import promote, say
-from tests.support.review.editor import labeling, submitted
+from tests.support.hops.promoting import promote, say
+from tests.support.review.editor import SUBMIT, labeling, submitted
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -111,18 +112,19 @@ def test_in_the_editor_a_blind_task_begins_with_an_empty_form_in_the_order_of_th
         loop.submit(1, confidences=[0.6], probabilities=shares)
         loop.push()
         with labeling(loop, label_studio) as page:
-            choices = page.locator(".lsf-choice input")
-            expect(choices.first).to_be_visible()
-            expect(page.locator("input:checked")).to_have_count(0 if share else (2 if many else 1))
-            names = [choice.get_attribute("name") for choice in choices.all()]
-            assert ("The model hesitates" in page.locator("body").inner_text()) == (not share)
-            if many:
-                first = [name for name in names if name in labels][-BEST:] if share else ["eel", "dog", "cat"]
-                assert names[-len(first) :] == (labels[:BEST] if share else first)
-            else:
-                assert names == labels
-            if share and not many:
-                with submitted(page) as result:
-                    page.keyboard.press("2")
-                    page.keyboard.press("Control+Enter")
-                assert [region["value"] for region in result] == [{"choices": ["dog"]}]
+            large = ".labelloop-many .lsf-choice:not(.labelloop-rest *)" if many else ".lsf-choice"
+            expect(page.locator(large)).to_have_count((BEST if share else 3) if many else 3)
+            names = [choice.locator("input").get_attribute("name") for choice in page.locator(large).all()]
+            if not share:
+                expect(page.locator("input:checked").first).to_be_visible()
+                assert {one.get_attribute("name") for one in page.locator("input:checked").all()} == {"eel"}
+                assert names == (["eel", "dog", "cat"] if many else labels)
+                expect(page.get_by_text("The model hesitates")).to_be_visible()
+                return
+            expect(page.get_by_text(UNSURE)).to_be_visible()
+            assert names == labels[: len(names)], "the order of the form, and not of a model"
+            expect(page.locator("input:checked")).to_have_count(0)
+            with submitted(page) as result:
+                page.keyboard.press("2")
+                page.keyboard.press(SUBMIT)
+            assert [region["value"] for region in result] == [{"choices": ["dog"]}]

@@ -55,13 +55,13 @@ def test_what_cannot_be_blind_is_refused_with_the_reason() -> None:
     verdict = """<View><Text name="text" value="$text"/><Choices name="verdict" toName="text" choice="single-radio">
     <Choice value="approve"/><Choice value="reject"/></Choices><Choices name="correction" toName="text"
     choice="single-radio"><Choice value="pass"/><Choice value="fail"/></Choices></View>"""
-    with pytest.raises(SpecError, match=r"queue\.blind: .*asks whether the pipeline's answer is correct"):
+    with pytest.raises(SpecError, match=r"queue\.blind: the form asks whether the pipeline's answer is correct"):
         loop(", queue: {blind: 0.1}", verdict)
     with pytest.raises(SpecError, match=r"judge\.positive: no label 'pas' \(did you mean 'pass'\?\)"):
         loop(", judge: {positive: pas}")
     with pytest.raises(SpecError, match=r"judge\.floor: should be less than 1, not 1\.2"):
         loop(", judge: {positive: pass, floor: 1.2}")
-    with pytest.raises(SpecError, match="needs correction"):
+    with pytest.raises(SpecError, match=r"queue\.blind: the form asks whether"):
         loop(", queue: {blind: 0.1}, actions: [{fields: [approval]}]")
     with pytest.raises(SpecError, match=r"queue\.blind: should be less than or equal to 1"):
         loop(", queue: {blind: 50}")
