@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
+from backend.encode.inputs import with_inputs
 from backend.learners.others import deadline
 from backend.serve.champions import Serving
 from backend.serve.forms import Fit, fit, named
@@ -17,7 +18,6 @@ from backend.serve.turns import Label, Turns
 from labelloop.errors import Busy, Retriable
 from labelloop.labeling import results
 from labelloop.labeling.config import SHOWN_LABEL
-from labelloop.pictures.kept import with_pictures
 from labelloop.store.database import Database
 from labelloop.store.pipelines import blind_tasks
 from labelloop.store.questions import serving
@@ -81,7 +81,7 @@ class Predictor:
             until = time.monotonic() + BUDGET_S + BUDGET_TASK_S * len(tasks)
             turns = self._turns.setdefault(now.loop, Turns())
             # The pictures of open tasks were fetched when the tasks were scored, so no annotator waits for one here.
-            data = with_pictures(self._database, None, now.spec, [task["data"] for task in tasks])
+            data = with_inputs(self._database, None, now.spec, [task["data"] for task in tasks])
             with deadline.within(deadline.ANNOTATOR_S):
                 labels = turns.predict(now.learner, data, until)
         blind = self._blind(now.loop, tasks)

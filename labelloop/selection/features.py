@@ -57,7 +57,7 @@ class Features:
     groups: Ints
     """Shape (n,): equal numbers for near-duplicates."""
     readable: npt.NDArray[np.bool_]
-    """Shape (n,): False for an item that could not be read. It is similar to no other item."""
+    """Shape (n,): False for an item that could not be read, or has no embedding. It is similar to no other item."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -67,13 +67,13 @@ def read(
     reads: str,
     field: str | None,
     data: Iterable[Mapping[str, object]],
-    embeddings: Sequence[Sequence[float] | None] | None = None,
+    embeddings: Sequence[npt.ArrayLike | None] | None = None,
 ) -> Features | None:
     """Return features of all items that are to be compared: candidates, open and recent tasks together.
 
-    Items are compared by `embeddings` if the loop's pipeline gives them (None for an item without one). Otherwise they
-    are compared by the field that the loop's learner reads: `reads` is "text" or "images". Returns None if it reads
-    anything else. `data` is iterated at most once, and little of each item is kept.
+    Items are compared by `embeddings` if the loop's pipeline gives them, or its encoder (None for an item without one).
+    Otherwise they are compared by the field that the loop's learner reads: `reads` is "text" or "images". Returns None
+    if it reads anything else. `data` is iterated at most once, and little of each item is kept.
     """
     if embeddings is None and (field is None or reads not in ("text", "images")):
         return None
@@ -87,11 +87,13 @@ def read(
         return _of_texts(texts)
     else:
         rows = [_picture(value_at(item, str(field))) for item in data]
-    found = _of_vectors(rows, unit=embeddings is not None)
-    if texts is None:
-        return found
-    # The texts themselves show near-duplicates better than embeddings do.
-    return Features(found.vectors, _of_texts(texts).groups, found.readable)
+    vectors, readable = _of_vectors(rows, unit=embeddings is not None)
+    if texts is not None:
+        # The texts themselves show near-duplicates better than embeddings do.
+        return Features(vectors, _groups_of_texts(texts), readable)
+    groups = np.arange(len(rows))
+    groups[readable] = np.flatnonzero(readable)[_same(vectors[readable])]
+    return Features(vectors, groups, readable)
 
 
 def split(known: Features | None, *sizes: int) -> tuple[Features | None, ...]:
@@ -175,17 +177,24 @@ def _of_texts(texts: Sequence[str | None]) -> Features:
     readable = np.array([text is not None for text in texts], dtype=bool)
     plain = [likeness.plain(text) for text in texts if text is not None]
     with one_thread:
-        found, alike = likeness.vectors(plain), likeness.duplicates(plain)
+        found = likeness.vectors(plain)
     vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
     vectors[readable] = found
+    return Features(vectors, _groups_of_texts(texts), readable)
+
+
+def _groups_of_texts(texts: Sequence[str | None]) -> Ints:
+    """Return equal numbers for texts that are near-duplicates by their letters."""
+    readable = np.array([text is not None for text in texts], dtype=bool)
     groups = np.arange(len(texts))
-    groups[readable] = alike
+    with one_thread:
+        groups[readable] = likeness.duplicates([likeness.plain(text) for text in texts if text is not None])
     # Numbers of groups must differ from those of unreadable items.
     groups[~readable] += len(texts)
-    return Features(vectors, groups, readable)
+    return groups
 
 
-def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> Features:
+def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     given = [None if row is None else np.asarray(row, dtype=np.float32) for row in rows]
     widths = sorted({len(row) for row in given if row is not None})
     if len(widths) > 1:
@@ -199,9 +208,7 @@ def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> Features
         raise ValueError(f"vector {int((~np.isfinite(vectors)).any(1).argmax())} has a number that is not finite")
     lengths = np.sqrt((vectors * vectors).sum(1, keepdims=True)) if unit else np.sqrt(vectors.shape[1])
     vectors /= np.maximum(lengths, 1e-12)
-    groups = np.arange(len(given))
-    groups[readable] = np.flatnonzero(readable)[_same(vectors[readable])]
-    return Features(vectors, groups, readable)
+    return vectors, readable
 
 
 def _same(vectors: Vectors) -> Ints:

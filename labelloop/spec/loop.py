@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,12 +14,15 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
-from labelloop.reading.nearest import did_you_mean, some
+from labelloop.reading.nearest import did_you_mean
+from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
+from labelloop.spec.faults import faults
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.opinions import MAJORITY, Opinions
 from labelloop.spec.sections import (
     NAME,
     Action,
@@ -38,7 +41,9 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions", "judge"})
+YOUNGER_KEYS = frozenset(
+    {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
+)
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -65,10 +70,18 @@ class LoopSpec(Strict):
     """
     budget: Budget | None = None
     """Largest numbers of tasks a day; None means no limit."""
+    accept: Accept | None = None
+    """Promise about what passes unseen; None means that whatever the trigger does not send passes, without one."""
     reuse_answers: bool = False
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
+    consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
+    """How the answers of several people become one. By `majority` each person counts the same; `dawid-skene` weighs
+    each by the estimated quality, and `crowdlab` the learner's opinion besides.
+    """
+    opinions: Opinions | None = None
+    """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)
     """Largest distance at which two numbers or ratings count as the same answer; None means a twentieth of the range.
     """
@@ -109,30 +122,9 @@ class LoopSpec(Strict):
         return show
 
     @model_validator(mode="after")
-    def _asks_a_second_person_once(self) -> LoopSpec:
-        if self.queue.second and self.overlap > 1:
-            raise ValueError(
-                f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
-                "than one about every task: use one of the two"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _watches_labels_that_exist(self) -> LoopSpec:
-        for entry in self.gate.watch:
-            by, _, label = entry.partition("=")
-            if by == "label" and label and self.labels and label not in self.labels:
-                near = did_you_mean(label, self.labels)
-                raise ValueError(f"gate.watch: no label {label!r}{near}; {some(self.labels)}")
-        return self
-
-    @model_validator(mode="after")
-    def _defines_labels_that_exist(self) -> LoopSpec:
-        for label in self.definitions:
-            if self.labels and label not in self.labels:
-                raise ValueError(
-                    f"definitions: no label {label!r}{did_you_mean(label, self.labels)}; {some(self.labels)}"
-                )
+    def _contradicts_nothing(self) -> LoopSpec:
+        for fault in faults(self):
+            raise ValueError(fault)
         return self
 
     @field_validator("answer", mode="before")
@@ -268,9 +260,9 @@ def keep_controls(spec: LoopSpec, before: LoopSpec) -> LoopSpec:
 
 
 def _generated(spec: LoopSpec, *, former: bool = False) -> str:
-    fields, steps = spec.actions[0].fields, spec.steps.show
-    if spec.asks_blind and not former and "correction" in fields:
-        fields = tuple(one for one in fields if one != "approval")  # a question about an answer shows that answer
+    steps = spec.steps.show
+    # A question about the pipeline's answer shows that answer.
+    fields = [one for one in spec.actions[0].fields if former or one != "approval" or not spec.asks_blind]
     return generate_form(spec.labels, fields, spec.show, steps=steps, hints=spec.definitions, former=former)
 
 

@@ -11,7 +11,7 @@ from labelloop import strategies
 from labelloop.reading.nearest import did_you_mean
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
-from labelloop.spec.learners import NONE, LearnerFacts, facts_of
+from labelloop.spec.learners import AUTO, NONE, LearnerFacts, facts_of
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 """The name of a loop, which is that of its folder."""
@@ -141,7 +141,7 @@ class PrelabelSpec(Strict):
 
 
 class LearnerSpec(Strict):
-    name: str = "text"
+    name: str = AUTO
     """A learner of spec/learners.py, or the import path of a scikit-learn classifier.
 
     If loop.yaml names none, it is the default of the loop's kind of answer, and NONE if the form shows an address.
@@ -176,6 +176,11 @@ class LearnerSpec(Strict):
     def reads(self) -> str:
         """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides."""
         return str(self.params.get("reads", self.facts.reads))
+
+    @property
+    def encoder(self) -> str | None:
+        """Name or path of the encoder whose sentence vectors it reads, "" for the default; None if it reads none."""
+        return str(self.params.get("encoder", "")) if self.facts.reads_vectors else None
 
 
 class Retrain(Strict):
