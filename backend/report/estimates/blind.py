@@ -20,7 +20,9 @@ def blind_report(conn: Conn, spec: LoopSpec) -> Report:
     """Return the share of answers that are the model's label, with and without a prelabel, 0 to 1.
 
     Keys: "share" (of the outputs that are blind now, by lane), "lanes" (numbers of answers), "found", and "sentences",
-    which say all of it. "found" has "blind", "shown", "difference", "low" and "high". It is None while one side has no
+    which say all of it.
+
+    "found" has "blind", "shown", "difference", "low" and "high". It is None while one side has no
     answer.
     """
     arms = questions.arms(conn, spec.name)
