@@ -104,7 +104,7 @@ class LoopSpec(Strict):
     completion.
     """
     judge: JudgeSpec | None = None
-    """What `labelloop report judge` certifies, if the outputs are a judge's verdicts; None if they are not."""
+    """Rules for the certificate of a judge; None if the outputs are not a judge's verdicts."""
     answer: tuple[str, ...] = ()
     """Names of the controls of labels.xml that hold the answer; () leaves it to the form."""
     labels_xml: str = ""
