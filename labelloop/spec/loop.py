@@ -19,7 +19,7 @@ from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
-from labelloop.spec.opinions import MAJORITY, Opinions
+from labelloop.spec.opinions import MAJORITY, Opinions, check_opinions
 from labelloop.spec.sections import (
     NAME,
     Action,
@@ -70,9 +70,7 @@ class LoopSpec(Strict):
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
     consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
-    """How the answers of several people become one. By `majority` each person counts the same; `dawid-skene` weighs
-    each by the estimated quality, and `crowdlab` the learner's opinion besides.
-    """
+    """Rule by which several people's answers become one, see answers/consensus.py."""
     opinions: Opinions | None = None
     """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)
@@ -113,23 +111,8 @@ class LoopSpec(Strict):
         return show
 
     @model_validator(mode="after")
-    def _asks_a_second_person_once(self) -> LoopSpec:
-        if self.queue.second and self.overlap > 1:
-            raise ValueError(
-                f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
-                "than one about every task: use one of the two"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _asks_more_than_at_first(self) -> LoopSpec:
-        if self.opinions is not None:
-            self.opinions.check(self.consensus, self.overlap)
-            if self.queue.second:
-                raise ValueError(
-                    "opinions and queue.second both ask more people about answers: use one of the two; opinions asks "
-                    "where people differ, and queue.second where a model differs"
-                )
+    def _asks_people_by_one_rule(self) -> LoopSpec:
+        check_opinions(self.opinions, self.consensus, self.overlap, self.queue.second)
         return self
 
     @model_validator(mode="after")
