@@ -28,10 +28,10 @@ UNKNOWN = "Somebody who was deleted in Label Studio"
 def opinions_report(conn: Conn, loop: str) -> Report:
     """Return the opinions on a loop's items.
 
-    "consensus", "opinions" and "overlap" are those of loop.yaml. "items" and "answers" leave out gold, and "mean" is
-    the number of answers an item. "numbers" has a row for each number of answers, with the keys of Counted. "certainty"
-    is the mean of the clear answers, None by majority. "unclear" counts items on which people do not agree, and "asked"
-    those about which one more person is asked.
+    Keys as in loop.yaml: "consensus", "opinions" and "overlap". Counts, without gold: "items", "answers", "unclear" for
+    items on which people do not agree, and "asked" for those about which one more person is asked. The number of
+    answers an item is "mean". A row for each number of answers is in "numbers", with the keys of Counted. The mean of
+    the clear answers' certainty is "certainty", None by majority.
 
     Each of "people" has "quality", "gold" and "wrong_prelabels", with "low" and "high" of the 95 % interval. "gold" has
     the items that people contradict. "sentences" say all of it. Shares are 0 to 1. Raises UsageError if there is no

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from console.cli.report import accuracy, opinions
+from console.cli.report import accuracy, judge, opinions, progress, threshold
 
 
 @click.group()
@@ -12,6 +12,6 @@ def report() -> None:
     """Estimate what a loop's models and answers are worth, each figure with its 95 % interval."""
 
 
-for command in (accuracy.accuracy, opinions.opinions):
+for command in (accuracy.accuracy, judge.judge, opinions.opinions, progress.progress, threshold.threshold):
     report.add_command(command)
 COMMANDS = (report,)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import op
 
 revision = "0029"
-down_revision = "0025"
+down_revision = "0028"
 SQL = """
     create table quality_estimates (
         id             bigint generated always as identity primary key,
