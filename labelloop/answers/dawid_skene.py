@@ -27,7 +27,7 @@ ROW_ANSWERS = 1.0
 """How many answers the person's accuracy counts as, in each row of the person's matrix. With 4, five labels and three
 answers an item, `benchmarks.promises.crowd` was 3 points less accurate."""
 MOST_STEPS = 50
-ENOUGH = 1e-4
+CONVERGED = 1e-4
 """The estimate is finished when no probability changes by more."""
 KNOWN = 0.5
 """Share of a person's answers that count for the interval of the accuracy: the quality of the others, from which the
@@ -122,7 +122,7 @@ def estimate(item: Ints, person: Ints, label: Ints, *, items: int, people: int, 
         found = _normalized(np.log(shares) + _sums(item, logs, items))
         moved = np.abs(found - posterior).max(initial=0.0)
         posterior = found
-        if moved < ENOUGH:
+        if moved < CONVERGED:
             break
     right = posterior[item, label]
     accuracy = _accuracies(right[shared], person[shared], np.bincount(person, minlength=people))
