@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
 from backend.report.estimates.judge import judge_report
-from backend.report.opinions import headline, person_line
+from backend.report.estimates.opinions import headline, person_line
+from backend.report.estimates.progress import progress_headline
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -20,7 +21,6 @@ from backend.report.parts import (
     run_line,
     version_line,
 )
-from backend.report.progress import progress_headline
 from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
 from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch

@@ -36,7 +36,7 @@ def people(settings: Settings, loop: str | None, as_json: bool) -> None:
         rows = store.work(conn, one_loop(db, loop, archived=True))
     found = [(row, Accuracy.of(row.gold_right, row.gold_asked)) for row in rows]
     if as_json:
-        from backend.report.opinions import rate
+        from backend.report.estimates.opinions import rate
 
         return print_json(
             [
@@ -60,7 +60,7 @@ def _line(row: ReviewerWork, gold: Accuracy) -> dict[str, Any]:
 
 
 def _wrong_kept(row: ReviewerWork) -> str | None:
-    from backend.report.opinions import rate
+    from backend.report.estimates.opinions import rate
     from backend.report.words import interval
 
     if not row.wrong_shown:

@@ -13,15 +13,16 @@ from labelloop.errors import UsageError
 from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
-from labelloop.labeling.form_checks import MAX_LABELS
+from labelloop.labeling.form_checks import MAX_LABELS, label_fault
+from labelloop.reading.nearest import did_you_mean
 from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
+from labelloop.spec.faults import faults
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
-from labelloop.spec.label_checks import check_labels, check_named, check_shown
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
-from labelloop.spec.opinions import MAJORITY, Opinions, check_opinions
+from labelloop.spec.opinions import MAJORITY, Opinions
 from labelloop.spec.sections import (
     NAME,
     Action,
@@ -38,6 +39,8 @@ from labelloop.spec.trigger import Trigger, compile_trigger
 
 MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
+SHOWABLE_FIELDS = ("text", "image")
+"""Kinds of fields that a generated form can show; anything else needs a labels.xml."""
 YOUNGER_KEYS = frozenset(
     {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
 )
@@ -108,39 +111,18 @@ class LoopSpec(Strict):
     @field_validator("show")
     @classmethod
     def _shows_fields(cls, show: dict[str, str]) -> dict[str, str]:
-        check_shown(show)
+        for kind, value in show.items():
+            if kind not in SHOWABLE_FIELDS:
+                near = did_you_mean(kind, SHOWABLE_FIELDS)
+                raise ValueError(f"{kind!r} cannot be shown{near}; there are: {', '.join(SHOWABLE_FIELDS)}")
+            if not value.startswith("$") or not value[1:].isidentifier():
+                raise ValueError(f"{kind} names a field of data, such as '$text'; it is {value!r}")
         return show
 
     @model_validator(mode="after")
-    def _asks_people_by_one_rule(self) -> LoopSpec:
-        check_opinions(self.opinions, self.consensus, self.overlap, self.queue.second)
-        return self
-
-    @model_validator(mode="after")
-    def _judges_a_label_that_exists(self) -> LoopSpec:
-        if self.judge is not None:
-            check_named("judge.positive", self.judge.positive, self.labels)
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_answered_blind(self) -> LoopSpec:
-        if self.asks_blind and not self.labels_xml and "correction" not in self.actions[0].fields:
-            why = "queue.blind" if self.judge is None else "judge"
-            raise ValueError(f"{why}: who is shown no label names one, so `fields` of the action needs correction")
-        return self
-
-    @model_validator(mode="after")
-    def _watches_labels_that_exist(self) -> LoopSpec:
-        for entry in self.gate.watch:
-            by, _, label = entry.partition("=")
-            if by == "label" and label:
-                check_named("gate.watch", label, self.labels)
-        return self
-
-    @model_validator(mode="after")
-    def _defines_labels_that_exist(self) -> LoopSpec:
-        for label in self.definitions:
-            check_named("definitions", label, self.labels)
+    def _contradicts_nothing(self) -> LoopSpec:
+        for fault in faults(self):
+            raise ValueError(fault)
         return self
 
     @field_validator("answer", mode="before")
@@ -160,7 +142,13 @@ class LoopSpec(Strict):
     @field_validator("labels")
     @classmethod
     def _can_be_shown(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
-        check_labels(labels)
+        for label in labels:
+            if wrong := label_fault(label):
+                raise ValueError(wrong)
+            if label.startswith("$"):
+                raise ValueError(f"Label Studio reads {label!r} as a field of the data; a label must not begin with $")
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"named twice: {', '.join(sorted({x for x in labels if labels.count(x) > 1}))}")
         return labels
 
     @classmethod

@@ -27,41 +27,25 @@ class Opinions(Strict):
     None means no limit.
     """
 
+    def check(self, consensus: str, overlap: int) -> None:
+        """Raise ValueError if this rule can never ask, or never be kept, with this consensus and `overlap`."""
+        if self.most <= overlap:
+            raise ValueError(
+                f"opinions.most: {self.most} people are at most asked, and overlap asks {overlap} about every item "
+                f"already: take at least {overlap + 1}, or leave opinions out"
+            )
+        if self.sure is not None and consensus == MAJORITY:
+            raise ValueError(
+                "opinions.sure: by majority nobody's certainty is estimated, and one more person is asked while no "
+                "label is ahead: leave it out, or take `consensus: dawid-skene`"
+            )
+        if self.budget is not None and not overlap < self.budget <= self.most:
+            raise ValueError(
+                f"opinions.budget: the mean number of answers an item is above {overlap} (overlap) and at most "
+                f"{self.most} (most); it is {self.budget:g}"
+            )
+
     @property
     def enough(self) -> float:
         """Certainty at which nobody else is asked."""
         return SURE if self.sure is None else self.sure
-
-
-def check_opinions(rule: Opinions | None, consensus: str, overlap: int, second: float) -> None:
-    """Raise ValueError if the rule can never ask, or never be kept, with the other keys of the loop.
-
-    `second` is the share of queue.second, 0 to 1.
-    """
-    if second and overlap > 1:
-        raise ValueError(
-            f"queue.second asks a second annotator about uncertain answers, and overlap {overlap} asks more "
-            "than one about every task: use one of the two"
-        )
-    if rule is None:
-        return
-    if rule.most <= overlap:
-        raise ValueError(
-            f"opinions.most: {rule.most} people are at most asked, and overlap asks {overlap} about every item "
-            f"already: take at least {overlap + 1}, or leave opinions out"
-        )
-    if rule.sure is not None and consensus == MAJORITY:
-        raise ValueError(
-            "opinions.sure: by majority nobody's certainty is estimated, and one more person is asked while no label "
-            "is ahead: leave it out, or take `consensus: dawid-skene`"
-        )
-    if rule.budget is not None and not overlap < rule.budget <= rule.most:
-        raise ValueError(
-            f"opinions.budget: the mean number of answers an item is above {overlap} (overlap) and at most "
-            f"{rule.most} (most); it is {rule.budget:g}"
-        )
-    if second:
-        raise ValueError(
-            "opinions and queue.second both ask more people about answers: use one of the two. opinions asks where "
-            "people differ, and queue.second where a model differs"
-        )

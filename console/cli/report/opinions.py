@@ -23,7 +23,7 @@ def opinions(settings: Settings, loop: str | None, as_json: bool) -> None:
     have a known answer, and on some the prelabel is wrong: "wrong kept" is the share of these that the person submitted
     unchanged. Each rate has its 95 % interval.
     """
-    from backend.report.opinions import opinions_report
+    from backend.report.estimates.opinions import opinions_report
 
     with open_database(settings) as db:
         name = one_loop(db, loop, archived=True)

@@ -15,12 +15,15 @@ from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import annotations, loops, outputs, projects
+from sync.pull.opinions import settle_opinions
 from sync.pull.resolve import resolve
 
 LABELS = ("cat", "dog", "eel")
 XML = """<View><Text name="text" value="$text"/><Choices name="label" toName="text" choice="single-radio">
 <Choice value="cat"/><Choice value="dog"/><Choice value="eel"/></Choices></View>"""
 YAML = 'feedback_loop:\n  trigger: "model_confidence < 0.8"\n  holdout: 0.0\n  audit: 0.0\n'
+GOLD = {i: "dog" if i % 2 else "cat" for i in range(12)}
+"""Gold of the first items; the prelabel of each item is `cat`."""
 NOW = datetime(2026, 5, 20, 12, tzinfo=UTC)
 
 
@@ -83,3 +86,19 @@ def annotate(database: Database, spec: LoopSpec, given: Sequence[tuple[int, int,
         annotations.add(conn, project.instance, rows)
         users = {UserId(person): Person(f"p{person}@x.example", f"p{person}") for _, person, _ in given}
         resolve(conn, spec, project.instance, list({ids[item] for item, _, _ in given}), users)
+
+
+def crowd(database: Database) -> LoopSpec:
+    """Two people who look and one who keeps every prelabel; one gold answer is wrong, and two items have no answer."""
+    spec = spec_of("  overlap: 2\n  consensus: dawid-skene\n  opinions: {most: 3, sure: 0.8}\n")
+    with database.transaction() as conn:
+        ids = write_items(conn, spec, 60, gold={**GOLD, 0: "eel"})
+    given = []
+    for item in range(60):
+        truth = GOLD.get(item, LABELS[item % 3])
+        looks = ((1, truth), (2, truth))
+        keeps = (3, "cat")
+        given += [(item, *one) for one in ((*looks, keeps) if item < 12 or item % 4 == 0 else looks)]
+    annotate(database, spec, given, ids)
+    settle_opinions(database, spec)
+    return spec

@@ -16,7 +16,7 @@ from labelloop.errors import UsageError
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import versions
 from labelloop.versions.version import Stage
-from tests.postgres.review.test_error_rate import N, Stream, a_spec
+from tests.postgres.estimates.test_error_rate import N, Stream, a_spec
 
 CHAMPION = "c" * 64
 

@@ -3,38 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from backend.report.opinions import opinions_report
+from backend.report.estimates.opinions import opinions_report
 from console.cli import main
-from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Database
-from sync.pull.opinions import settle_opinions
-from tests.support.review.desk import PHONE, Desk, check
-from tests.support.review.opinions import LABELS, annotate, spec_of, write_items
-
-GOLD = {i: "dog" if i % 2 else "cat" for i in range(12)}
-"""Gold of the first items; the prelabel of each item is `cat`."""
-
-
-def crowd(database: Database) -> LoopSpec:
-    """Two people who look and one who keeps every prelabel; one gold answer is wrong, and two items have no answer."""
-    spec = spec_of("  overlap: 2\n  consensus: dawid-skene\n  opinions: {most: 3, sure: 0.8}\n")
-    with database.transaction() as conn:
-        ids = write_items(conn, spec, 60, gold={**GOLD, 0: "eel"})
-    given = []
-    for item in range(60):
-        truth = GOLD.get(item, LABELS[item % 3])
-        looks = ((1, truth), (2, truth))
-        keeps = (3, "cat")
-        given += [(item, *one) for one in ((*looks, keeps) if item < 12 or item % 4 == 0 else looks)]
-    annotate(database, spec, given, ids)
-    settle_opinions(database, spec)
-    return spec
+from tests.support.review.opinions import annotate, crowd, spec_of, write_items
 
 
 def test_the_report_names_who_keeps_wrong_prelabels_and_the_gold_that_looks_wrong(database: Database) -> None:
@@ -91,25 +67,3 @@ def test_the_commands_say_the_same(database: Database, database_url: str, monkey
     assert "7 of 7 (64.6 to 100.0 %)" in people.stdout, people.stdout
     [first, *_] = json.loads(CliRunner().invoke(main, ["people", "--loop", "pets", "--json"]).stdout)
     assert first["wrong_prelabels"]["shown"] == 7
-
-
-def test_the_page_shows_them_on_a_screen_and_on_a_phone(desk: Desk) -> None:
-    crowd(desk.database)
-    for viewport in (None, PHONE):
-        with desk.page(**({} if viewport is None else {"viewport": viewport})) as page:
-            desk.log_in(page)
-            page.goto(f"{desk.base}/review/loops/pets")
-            page.get_by_role("link", name="How certain the answers are, and how good each person is").click()
-            page.get_by_role("heading", name="Opinions on pets").wait_for()
-            for words in ("Gold that looks wrong", "k0000", "7 of 7"):
-                page.get_by_text(words, exact=False).first.wait_for()
-            check(page)
-            if folder := os.environ.get("LABELLOOP_PICTURES"):
-                page.screenshot(
-                    path=Path(folder) / f"opinions-{'wide' if viewport is None else 'narrow'}.png", full_page=True
-                )
-            token = {"Authorization": f"Bearer {desk.token}"}
-            told = page.request.get(f"{desk.base}/v1/review/loops/pets/opinions", headers=token).json()
-            assert told["gold"]["contradicted"] == 1
-            assert page.request.get(f"{desk.base}/v1/review/loops/no/opinions", headers=token).status == 404
-    assert not desk.strays
