@@ -14,7 +14,8 @@ from labelloop.reading.ids import AnnotationId, TaskId, UserId
 from labelloop.spec.folder import parse
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
-from labelloop.store.tables import annotations, loops, outputs, projects
+from labelloop.store.tables import annotations as annotation_store
+from labelloop.store.tables import loops, outputs, projects
 from sync.pull.opinions import settle_opinions
 from sync.pull.resolve import resolve
 
@@ -83,7 +84,7 @@ def annotate(database: Database, spec: LoopSpec, given: Sequence[tuple[int, int,
                 updated_at=NOW,
             )
             rows.append((annotation, ids[item], None))
-        annotations.add(conn, project.instance, rows)
+        annotation_store.add(conn, project.instance, rows)
         users = {UserId(person): Person(f"p{person}@x.example", f"p{person}") for _, person, _ in given}
         resolve(conn, spec, project.instance, list({ids[item] for item, _, _ in given}), users)
 
