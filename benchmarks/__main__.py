@@ -17,6 +17,7 @@ from benchmarks import (
     adopt,
     answering,
     diverse,
+    encode,
     intake,
     kafka,
     memory,
@@ -47,8 +48,9 @@ BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "rescore": rescore.measure,
     "renewal": renewal.measure,
     "answering": answering.measure,
+    "encode": encode.measure,
 }
-NEED_LABEL_STUDIO = {"adopt", "push", "pull", "submit", "memory", "renewal"}
+NEED_LABEL_STUDIO = {"adopt", "encode", "push", "pull", "submit", "memory", "renewal"}
 
 
 @click.command()

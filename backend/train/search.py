@@ -100,4 +100,3 @@ def _correct(
         labels = learner.predict([rows[i].data for i in held_out]).labels
         correct[held_out] = [label == rows[i].label for i, label in zip(held_out, labels, strict=True)]
     return correct
-
