@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
+from backend.report.estimates.judge import judge_report
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -67,6 +68,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
         {
             **_summary(conn, loop),
             "error_rate": error_rate_report(conn, spec),
+            "judge": judge_report(conn, loop)["sentences"][0] if spec.judge is not None else None,
             "steps": step_reports(conn, spec, MOST_ON_A_PAGE),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
@@ -103,6 +105,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "unreadable_left": next((row.stuck for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
+        "accepted": states["accepted"],
         "set_aside": states["quarantined"] + states["withdrawn"],
         "quarantined": states["quarantined"],
         "media_held": holding.held(conn, loop),

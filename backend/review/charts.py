@@ -74,6 +74,12 @@ def side_by_side(report: Mapping[str, Any]) -> str:
     return _cached("sides", drawn)
 
 
+def drawn(kind: str, draw: Callable[[Any, Any], None], data: object) -> str:
+    """Draw the chart of another module, once for each content; "" if there is no data. `kind` is its name."""
+    _KINDS.setdefault(kind, draw)
+    return _cached(kind, data)
+
+
 def _cached(kind: str, data: object) -> str:
     if not data:
         return ""

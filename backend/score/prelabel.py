@@ -29,6 +29,7 @@ from labelloop.process.settings import Settings
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.promises import accepted, certificates, trials
 from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
@@ -132,9 +133,19 @@ def _round(
                 # No need to wait for the disk: a chunk that is lost in a crash of Postgres is found stale again.
                 conn.execute("set local synchronous_commit = off")
                 prelabels.write(conn, _decide(pair, rows, scored))
+                _accept(conn, spec, pair, rows)
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
             yield len(rows)
+
+
+def _accept(conn: Conn, spec: LoopSpec, pair: Pair, rows: Rows) -> None:
+    """Let those of the outputs pass unseen that the champion's certificate covers."""
+    if spec.accept is None or pair.champion is None:
+        return
+    certificate = certificates.in_force(conn, spec.name)
+    if certificate is not None and certificate.basis == trials.basis(spec):
+        accepted.accept(conn, certificate, [row.output_id for row in rows])
 
 
 def _still(conn: Conn, loop: str, pair: Pair) -> None:

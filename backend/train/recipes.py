@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,16 @@ FOLDS = 5
 REPEATED = 200
 """Up to this many answers, the folds are drawn REPEATS times, since the draw then decides much."""
 REPEATS = 3
+KINDS = {
+    "both": "words and sentence vectors",
+    "sentences": "sentence vectors alone",
+    "words": "words alone",
+    "bayes": "words by naive Bayes",
+}
+"""The recipes in words."""
 SHARPNESSES = np.geomspace(0.5, 32.0, 13)
+CAUTION = 2.0
+"""Divides how much likelier the labels' shares make the answers, since few answers overstate it."""
 SMALLEST = 1e-4
 """Lower bound of a probability, so that a single answer, perhaps a mistake, never decides."""
 
@@ -42,9 +51,9 @@ class Measured:
     """A recipe with what cross-validation found."""
 
     params: Mapping[str, Any]
-    """Parameters of `auto`, `sharpness` among them."""
+    """Parameters of `auto`, with `sharpness` and `shares` for logistic regression."""
     losses: Floats
-    """Minus the logarithm of the probability of each answer, at the best temperature."""
+    """Minus the logarithm of the probability of each answer whose label has another one."""
     right: float
     """Share of the answers that are predicted."""
 
@@ -78,14 +87,35 @@ def choose(
             proba = _unseen(inputs, candidate, codes, weights_of(rows), folds, ends)
         except Failed as exc:
             return learner, {**tried, "given_up": str(exc)}
-        found += _measured(candidate, proba, codes)
+        found.append(_measured(candidate, proba, codes))
     leads = [_lead(found[0].losses - one.losses) for one in found]
     best = max(range(len(found)), key=lambda i: (leads[i], -i))
     tried["tried"] = [
         {"params": dict(one.params), "right": round(one.right * len(rows)), "of": len(rows)} for one in found
     ]
-    chosen = {**learner.params, **found[best].params}
-    return make(learner.name, chosen), {**tried, "chosen": dict(found[best].params)}  # type: ignore[return-value]
+    chosen = make(learner.name, {**learner.params, **found[best].params})
+    tried |= {"chosen": dict(found[best].params), "said": in_words(found, found[best], len(rows))}
+    return cast("Auto", chosen), tried
+
+
+def in_words(found: Sequence[Measured], chosen: Measured, answers: int) -> str:
+    """Return a sentence that says which recipe was chosen, and the best figure of each other kind of recipe."""
+
+    def right(one: Measured) -> str:
+        return f"{round(one.right * answers)} of {answers}"
+
+    recipe = chosen.params["recipe"]
+    others: dict[str, Measured] = {}
+    for one in found:
+        kind = str(one.params["recipe"])
+        if kind != recipe and (kind not in others or one.right > others[kind].right):
+            others[kind] = one
+    beside = ", ".join(f"{KINDS[kind]} {right(one)}" for kind, one in others.items())
+    strength = f", C {chosen.params['C']:g}" if "C" in chosen.params else ""
+    return (
+        f"the learner reads {KINDS[recipe]}{strength}: it predicts {right(chosen)} answers that it was not trained on; "
+        f"the others at best: {beside}"
+    )
 
 
 class Inputs:
@@ -150,30 +180,43 @@ def _unseen(
             continue
         model = classifier(candidate["recipe"], candidate.get("C", 1.0))
         some = None if weights is None else np.asarray(weights)[training]
-        model.fit(numbers[training], codes[training], **weighing(model, some))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # about answers with nearly as many labels
+            model.fit(numbers[training], codes[training], **weighing(model, some))
         found[place // FOLDS, held_out[:, None], model.classes_] = model.predict_proba(numbers[held_out])
     return found
 
 
-def _measured(candidate: Mapping[str, Any], proba: Floats, codes: Ints) -> Iterator[Measured]:
-    """Yield the candidate with labels equally frequent, and, for logistic regression, with the labels' own shares."""
+def _measured(candidate: Mapping[str, Any], proba: Floats, codes: Ints) -> Measured:
+    """Return what the probabilities say: with labels as frequent as the answers, as far as that makes them likelier."""
     from backend.learners.texts.prior import prior
 
     counts = np.bincount(codes)
-    # A label with one answer is unknown whenever that answer is held out.
-    judged = counts[codes] > 1
+    judged = counts[codes] > 1  # a label with one answer is unknown whenever that answer is held out
     if not judged.any():
         judged[:] = True
     logs, answers = np.log(np.maximum(proba, SMALLEST)), codes[judged]
-    for shift in (None,) if candidate["recipe"] == "bayes" else (None, prior(counts)):
-        shares = 0.0 if shift is None else shift
-        scores = [np.mean([_losses((one * s + shares)[judged], answers) for one in logs], axis=0) for s in SHARPNESSES]
-        totals = np.array([one.sum() for one in scores])
-        # The mean of the logarithm, each sharpness weighing as much as it makes the answers likely.
-        likely = np.exp(totals.min() - totals)
-        sharpness = 0.0 if shift is None else round(float(np.exp(likely @ np.log(SHARPNESSES) / likely.sum())), 3)
-        right = np.mean([((one * (sharpness or 1.0) + shares).argmax(axis=1) == codes).mean() for one in logs])
-        yield Measured({**candidate, "sharpness": sharpness}, scores[int(totals.argmin())], float(right))
+    shares = np.zeros(len(counts)) if candidate["recipe"] == "bayes" else prior(counts)
+
+    def losses(times: float, share: float) -> Floats:
+        found: Floats = np.mean([_losses((one * times + share * shares)[judged], answers) for one in logs], axis=0)
+        return found
+
+    totals = [np.array([losses(times, share).sum() for times in SHARPNESSES]) for share in (0.0, 1.0)]
+    equal, counted = (_centre(one) for one in totals)
+    difference = float(totals[1].min() - totals[0].min()) / CAUTION
+    share = round(1.0 / (1.0 + float(np.exp(np.clip(difference, -50.0, 50.0)))), 3)
+    times = round((1 - share) * equal + share * counted, 3)
+    right = float(np.mean([((one * times + share * shares).argmax(axis=1) == codes).mean() for one in logs]))
+    if candidate["recipe"] == "bayes":
+        return Measured(candidate, losses(times, share), right)
+    return Measured({**candidate, "sharpness": times, "shares": share}, losses(times, share), right)
+
+
+def _centre(totals: Floats) -> float:
+    """Return the mean sharpness, on a logarithmic scale, each weighing as much as it makes the answers likely."""
+    likely = np.exp(totals.min() - totals)
+    return float(np.exp(likely @ np.log(SHARPNESSES) / likely.sum()))
 
 
 def _losses(scores: Floats, answers: Ints) -> Floats:

@@ -191,7 +191,7 @@ def _train(
     return {
         "version": stored.id,
         "trained_on": len(cut.training),
-        "notes": cut.notes,
+        "notes": [*cut.notes, *([tried["said"]] if tried and "said" in tried else [])],
         "speed": speed,
         "identity": identity(cut.training, run.seed, spec.retrain.threads),
     }

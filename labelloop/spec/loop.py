@@ -15,9 +15,11 @@ from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
 from labelloop.reading.nearest import did_you_mean, some
+from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
 from labelloop.spec.gate import GateSpec
+from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.sections import (
     NAME,
@@ -37,7 +39,7 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions"})
+YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge"})
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -64,6 +66,8 @@ class LoopSpec(Strict):
     """
     budget: Budget | None = None
     """Largest numbers of tasks a day; None means no limit."""
+    accept: Accept | None = None
+    """Promise about what passes unseen; None means that whatever the trigger does not send passes, without one."""
     reuse_answers: bool = False
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
@@ -89,6 +93,8 @@ class LoopSpec(Strict):
     """Texts of examples for training a language model; None means that the only text is the prompt, and the label its
     completion.
     """
+    judge: JudgeSpec | None = None
+    """What `labelloop report judge` certifies, if the outputs are a judge's verdicts; None if they are not."""
     answer: tuple[str, ...] = ()
     """Names of the controls of labels.xml that hold the answer; () leaves it to the form."""
     labels_xml: str = ""
@@ -112,6 +118,20 @@ class LoopSpec(Strict):
                 f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
                 "than one about every task: use one of the two"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _judges_a_label_that_exists(self) -> LoopSpec:
+        if self.judge is not None and self.labels and self.judge.positive not in self.labels:
+            near = did_you_mean(self.judge.positive, self.labels)
+            raise ValueError(f"judge.positive: no label {self.judge.positive!r}{near}; {some(self.labels)}")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_answered_blind(self) -> LoopSpec:
+        if self.asks_blind and not self.labels_xml and "correction" not in self.actions[0].fields:
+            why = "queue.blind" if self.judge is None else "judge"
+            raise ValueError(f"{why}: who is shown no label names one, so `fields` of the action needs correction")
         return self
 
     @model_validator(mode="after")
@@ -177,13 +197,19 @@ class LoopSpec(Strict):
             for name, value in self.to_json().items()
             if name not in YOUNGER_KEYS or getattr(self, name) != type(self).model_fields[name].default
         }
-        if not self.queue.control_weight:  # younger than stored specs, too
-            del content["queue"]["control_weight"]
+        for name in ("control_weight", "blind"):  # younger than stored specs, too
+            if getattr(self.queue, name) in ({}, None):
+                del content["queue"][name]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).digest()
 
     @property
     def config(self) -> LabelingConfig:
         return LabelingConfig.parse(self.labels_xml, self.answer)
+
+    @property
+    def asks_blind(self) -> bool:
+        """Whether some outputs should go to people without a prelabel; queue/blind.py says which."""
+        return self.judge is not None if self.queue.blind is None else self.queue.blind > 0
 
     @property
     def answer_is_filled_in(self) -> bool:
@@ -259,7 +285,9 @@ def keep_controls(spec: LoopSpec, before: LoopSpec) -> LoopSpec:
 
 
 def _generated(spec: LoopSpec, *, former: bool = False) -> str:
-    fields, steps = spec.actions[0].fields, spec.steps.show
+    steps = spec.steps.show
+    # A question about the pipeline's answer shows that answer.
+    fields = [one for one in spec.actions[0].fields if former or one != "approval" or not spec.asks_blind]
     return generate_form(spec.labels, fields, spec.show, steps=steps, hints=spec.definitions, former=former)
 
 

@@ -11,7 +11,7 @@ from labelloop import strategies
 from labelloop.reading.nearest import did_you_mean
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
-from labelloop.spec.learners import NONE, LearnerFacts, facts_of
+from labelloop.spec.learners import AUTO, NONE, LearnerFacts, facts_of
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 """The name of a loop, which is that of its folder."""
@@ -80,6 +80,10 @@ class Queue(Strict):
     """Share of outputs that came with a known answer. If there are none, the other lanes share these slots."""
     second: float = Field(default=0.0, ge=0, le=1)
     """Share of second opinions on the most doubtful answers."""
+    blind: float | None = Field(default=None, ge=0, le=1)
+    """Share of the outputs that go to people without any prelabel, drawn by a hash of the key. It is no share of the
+    window. None means 0; in a loop with `judge`, every output that chance chose and none of the rule lane.
+    """
     control_weight: dict[str, Annotated[float, Field(ge=0, le=100)]] = Field(default={}, max_length=200)
     """Weight of each control's doubt in the utility, by its name, for an answer in several controls; 1 if not named.
     Without any weights, the most doubtful control decides.
@@ -137,7 +141,7 @@ class PrelabelSpec(Strict):
 
 
 class LearnerSpec(Strict):
-    name: str = "text"
+    name: str = AUTO
     """A learner of spec/learners.py, or the import path of a scikit-learn classifier.
 
     If loop.yaml names none, it is the default of the loop's kind of answer, and NONE if the form shows an address.

@@ -31,9 +31,12 @@ SMOOTHING = 0.3
 """Added to each count of complement naive Bayes (Rennie et al. 2003, section 3)."""
 CANDIDATES: Sequence[Mapping[str, Any]] = (
     {"recipe": "both", "C": 1.0, "words": 0.5},
+    {"recipe": "both", "C": 0.3, "words": 0.5},
+    {"recipe": "both", "C": 3.0, "words": 0.5},
     {"recipe": "both", "C": 10.0, "words": 0.5},
     {"recipe": "both", "C": 10.0, "words": 1.4},
     {"recipe": "sentences", "C": 1.0},
+    {"recipe": "sentences", "C": 3.0},
     {"recipe": "sentences", "C": 10.0},
     {"recipe": "words", "C": 10.0},
     {"recipe": "bayes"},
@@ -46,9 +49,11 @@ class Auto(Refit):
 
     `recipe`: `words` is logistic regression on words and letters, as in the learner `text`; `bayes` complement naive
     Bayes on them; `sentences` logistic regression on sentence vectors; `both` on words beside vectors. `words`: length
-    of the words' part where that of the vector is 1. `sharpness`: 0 treats all labels as equally frequent. Otherwise
-    the scores are multiplied by it, and the logarithm of each label's share is added: frequent labels are then
-    predicted more often, which is more accurate when few labels dominate and answers contain mistakes.
+    of the words' part where that of the vector is 1.
+
+    Logistic regression treats all labels as equally frequent. Its scores are multiplied by `sharpness`, and the
+    logarithm of each label's share is added, times `shares` (0 to 1). Frequent labels are then predicted more often:
+    more accurate where few labels dominate and answers contain mistakes.
     """
 
     name: ClassVar[str] = "auto"
@@ -61,16 +66,18 @@ class Auto(Refit):
         recipe: Recipe | Literal[""] = "",
         C: Annotated[float, Field(gt=0)] = 1.0,
         words: Annotated[float, Field(gt=0)] = 0.5,
-        sharpness: Annotated[float, Field(ge=0)] = 0.0,
+        sharpness: Annotated[float, Field(gt=0)] = 1.0,
+        shares: Annotated[float, Field(ge=0, le=1)] = 0.0,
     ) -> None:
         super().__init__(field)
         self.encoder, self.encoder_id = encoder, checked_id(encoder, encoder_id)
-        self.recipe, self.C, self.words, self.sharpness = recipe, C, words, sharpness
+        self.recipe, self.C, self.words = recipe, C, words
+        self.sharpness, self.shares = sharpness, shares
 
     @property
     def params(self) -> Mapping[str, Any]:
-        chosen = {"recipe": self.recipe, "C": self.C, "words": self.words, "sharpness": self.sharpness}
-        return {"field": self.field, "encoder": self.encoder, "encoder_id": self.encoder_id, **chosen}
+        names = ("field", "encoder", "encoder_id", "recipe", "C", "words", "sharpness", "shares")
+        return {name: getattr(self, name) for name in names}
 
     def read(self, value: object) -> str:
         return read_text(value)
@@ -93,8 +100,8 @@ class Auto(Refit):
         model = self.classifier(features, seed)
         numbers = self._numbers(words, features)
         model.fit(numbers, codes, **weighing(model, weights))
-        if self.sharpness and isinstance(model, LogisticRegression):
-            sharpen(model, self.sharpness, prior(np.bincount(codes)))
+        if isinstance(model, LogisticRegression):
+            shift(model, self.sharpness, self.shares * prior(np.bincount(codes)))
         return {"words": words, "model": model}
 
     def predict_proba(self, data: Sequence[Mapping[str, object]]) -> npt.NDArray[np.float64]:
@@ -138,8 +145,7 @@ def beside(words: Any, vectors: npt.NDArray[np.float32], weight: float) -> Any:
     return sparse.hstack([words * weight, sparse.csr_array(vectors.astype(np.float64))], format="csr")
 
 
-def sharpen(model: Any, sharpness: float, log_prior: npt.NDArray[np.float64]) -> None:
-    """Multiply the scores of a fitted logistic regression by `sharpness`, and add the prior of each label. In place."""
-    shift = log_prior[1:] - log_prior[:1] if len(log_prior) == 2 else log_prior
-    model.coef_ = model.coef_ * sharpness
-    model.intercept_ = model.intercept_ * sharpness + shift
+def shift(model: LogisticRegression, times: float, by: npt.NDArray[np.float64]) -> None:
+    """Multiply the scores of a fitted model, and add a number to that of each label. In place."""
+    model.coef_ = model.coef_ * times
+    model.intercept_ = model.intercept_ * times + (by[1:] - by[:1] if len(by) == 2 else by)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from console.cli.report import accuracy
+from console.cli.report import accuracy, judge, threshold
 
 
 @click.group()
@@ -12,6 +12,6 @@ def report() -> None:
     """Estimate what a loop's models are worth, each figure with its 95 % interval."""
 
 
-for command in (accuracy.accuracy,):
+for command in (accuracy.accuracy, judge.judge, threshold.threshold):
     report.add_command(command)
 COMMANDS = (report,)

@@ -36,13 +36,23 @@ class Reviewed:
     answer: str | None
     agreement: float | None
     reviewers: int | None
+    blind: bool
+    """Whether its task shows no prelabel."""
 
     @property
     def shown(self) -> Prelabelled | None:
         """Return the prelabel that its task shows; None without a task."""
         if self.champion is None:
             return None
-        return Prelabelled(self.shown_label, self.champion, self.margin, self.label, self.result, self.probabilities)
+        return Prelabelled(
+            self.shown_label,
+            self.champion,
+            self.margin,
+            self.label,
+            self.result,
+            self.probabilities,
+            blind=self.blind,
+        )
 
 
 def reviewers(conn: Conn, instance: UUID) -> dict[UserId, Reviewer]:
@@ -80,7 +90,8 @@ def outputs(conn: Conn, output_ids: Sequence[UUID]) -> list[Reviewed]:
         """
         select o.id, o.label, o.result, o.probabilities, o.state::text, t.label as shown_label, t.champion, t.margin,
             coalesce(t.overlap, 1) as overlap,
-            a.seq as answered, a.label as answer, a.agreement, a.reviewers
+            a.seq as answered, a.label as answer, a.agreement, a.reviewers,
+            exists (select from blind_tasks d where d.output_id = o.id) as blind
         from outputs o left join tasks t on t.output_id = o.id left join lateral (
             select * from answers where output_id = o.id order by seq desc limit 1
         ) a on true

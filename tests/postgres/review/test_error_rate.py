@@ -85,6 +85,7 @@ def test_with_a_backlog_the_command_holds_the_true_rate_and_says_how_far_the_rev
     assert found["low"] < stream.rate() < found["high"]
     assert found["high"] - found["low"] < 0.12
     by_trigger = {row["triggered"]: row for row in found["strata"]}
+    assert "The model's own confidence, compared with these answers, makes the interval narrower." in found["sentences"]
     for triggered, row in by_trigger.items():
         assert row["low"] < stream.rate(triggered=triggered) < row["high"]
         assert row["outputs"] == sum(p.triggered is triggered for p in stream.placed.values())
@@ -93,7 +94,7 @@ def test_with_a_backlog_the_command_holds_the_true_rate_and_says_how_far_the_rev
     assert found["answers"] == sum(len(stream.first(lane, s)) for lane, s in zip(RANDOM, (0.9, 0.7, 0.8), strict=True))
     assert found["reviewed"]["difference"] > 0.05
     text = accuracy(database, tmp_path, "--loop", "texts").stdout.splitlines()
-    assert text == found["sentences"]
+    assert text == [*found["sentences"], *found["champion_sentences"]]
     assert text[0].startswith(f"About {100 * found['value']:.1f} % of all 1,200 outputs that came in are incorrect (95")
     assert any(line.startswith("Do not take the rate of all ") and "above the estimate" in line for line in text)
 
