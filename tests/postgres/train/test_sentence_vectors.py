@@ -30,7 +30,7 @@ from labelloop.store.database import Database
 from labelloop.store.sentences import waiting
 from labelloop.store.tables import jobs, runs
 from tests.support.backend_factory import answer, put_into_label_studio, settings_for, submit
-from tests.support.encoders import VECTORS, model2vec_folder, onnx_folder
+from tests.support.hops.encoders import VECTORS, model2vec_folder, onnx_folder
 from tests.support.hops.rescoring import fitted, version
 from tests.support.hops.retraining import asked, claimed
 from tests.support.hops.sentences import Asked, sentences_spec
