@@ -26,6 +26,7 @@ from backend.score.engines import Engine, engine
 from backend.score.fill import fill
 from backend.score.scoring import Bytes, Chunk, Pair, Scored, score_chunk
 from labelloop.process.settings import Settings
+from labelloop.queue.lanes import Lane
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -205,10 +206,15 @@ def _to_label(pair: Pair, row: ToScore) -> bool:
 
 
 def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
-    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored."""
+    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored.
+
+    Gold keeps the pipeline's own answer: where that is wrong, it shows whether people look before they submit.
+    """
     for i, row in enumerate(rows):
         label, confidence, margin = scored.labels[i], scored.confidences[i], scored.margins[i]
-        if label is None and pair.champion is None and _to_label(pair, row):
+        if row.lane == Lane.GOLD:
+            label, confidence, margin = row.pipeline_label, row.pipeline_confidence, None
+        elif label is None and pair.champion is None and _to_label(pair, row):
             label, confidence = row.pipeline_label, row.pipeline_confidence
         elif label is None:
             label, confidence, margin = row.label, row.confidence, row.margin

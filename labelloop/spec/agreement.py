@@ -12,6 +12,7 @@ from labelloop.spec import loop_yaml, trigger
 from labelloop.spec.budget import EACH
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.opinions import CROWDLAB, MAJORITY
 
 
 def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[SpecError]:
@@ -56,6 +57,7 @@ def disagreements(document: loop_yaml.Document, spec: LoopSpec) -> Iterator[Spec
     yield from _of_kind(document, spec, config.kind)
     yield from _of_budget(document, spec, config.kind)
     yield from _of_accept(document, spec, config.kind)
+    yield from _of_consensus(document, spec, config.kind)
     yield from _of_examples(document, spec, config)
     yield from _of_blind(document, spec, config)
 
@@ -186,6 +188,23 @@ def _of_accept(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iter
         yield document.error(
             ("accept",),
             "accept: budget.over pass would let outputs pass unseen without the promise: set budget.over to wait",
+        )
+
+
+def _of_consensus(document: loop_yaml.Document, spec: LoopSpec, kind: Kind) -> Iterator[SpecError]:
+    """Check that people's quality can be estimated: from one label of several."""
+    if spec.consensus != MAJORITY and (kind is not Kind.LABEL or not spec.labels):
+        answer = "a free text" if kind is Kind.LABEL else kind.words
+        yield document.error(
+            ("consensus",),
+            f"consensus: {spec.consensus} needs one label of several as the answer, and it is {answer}: use "
+            f"{MAJORITY}, which takes every kind",
+        )
+    if spec.consensus == CROWDLAB and not spec.learner.is_trained:
+        yield document.error(
+            ("consensus",),
+            f"consensus: {CROWDLAB} weighs the opinion of a learner that is trained here, and the learner is "
+            f"{spec.learner.name!r}: use dawid-skene, which needs none",
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -14,13 +14,15 @@ from labelloop.labeling.config import LabelingConfig
 from labelloop.labeling.controls import Kind
 from labelloop.labeling.form import generate_form
 from labelloop.labeling.form_checks import MAX_LABELS, label_fault
-from labelloop.reading.nearest import did_you_mean, some
+from labelloop.reading.nearest import did_you_mean
 from labelloop.spec.accept import Accept
 from labelloop.spec.budget import Budget
 from labelloop.spec.examples import Examples
+from labelloop.spec.faults import faults
 from labelloop.spec.gate import GateSpec
 from labelloop.spec.judge import JudgeSpec
 from labelloop.spec.learners import IMAGES, NONE, TEXT, default_learner
+from labelloop.spec.opinions import MAJORITY, Opinions
 from labelloop.spec.sections import (
     NAME,
     Action,
@@ -39,7 +41,9 @@ MAX_DEFINITION = 300
 """Largest number of characters of a label's definition."""
 SHOWABLE_FIELDS = ("text", "image")
 """Kinds of fields that a generated form can show; anything else needs a labels.xml."""
-YOUNGER_KEYS = frozenset({"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge"})
+YOUNGER_KEYS = frozenset(
+    {"reuse_answers", "examples", "answer", "media", "definitions", "accept", "judge", "consensus", "opinions"}
+)
 """Keys that came after versions of specs were stored. A new key of LoopSpec belongs here, or each loop gets a needless
 version of its spec at the next `labelloop migrate`.
 """
@@ -72,6 +76,12 @@ class LoopSpec(Strict):
     """Whether a new output with unchanged content gets the answer of the earlier one, and nobody is asked again."""
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
+    consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
+    """How the answers of several people become one. By `majority` each person counts the same; `dawid-skene` weighs
+    each by the estimated quality, and `crowdlab` the learner's opinion besides.
+    """
+    opinions: Opinions | None = None
+    """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)
     """Largest distance at which two numbers or ratings count as the same answer; None means a twentieth of the range.
     """
@@ -112,44 +122,9 @@ class LoopSpec(Strict):
         return show
 
     @model_validator(mode="after")
-    def _asks_a_second_person_once(self) -> LoopSpec:
-        if self.queue.second and self.overlap > 1:
-            raise ValueError(
-                f"queue.second asks a second annotator about uncertain answers, and overlap {self.overlap} asks more "
-                "than one about every task: use one of the two"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _judges_a_label_that_exists(self) -> LoopSpec:
-        if self.judge is not None and self.labels and self.judge.positive not in self.labels:
-            near = did_you_mean(self.judge.positive, self.labels)
-            raise ValueError(f"judge.positive: no label {self.judge.positive!r}{near}; {some(self.labels)}")
-        return self
-
-    @model_validator(mode="after")
-    def _can_be_answered_blind(self) -> LoopSpec:
-        if self.asks_blind and not self.labels_xml and "correction" not in self.actions[0].fields:
-            why = "queue.blind" if self.judge is None else "judge"
-            raise ValueError(f"{why}: who is shown no label names one, so `fields` of the action needs correction")
-        return self
-
-    @model_validator(mode="after")
-    def _watches_labels_that_exist(self) -> LoopSpec:
-        for entry in self.gate.watch:
-            by, _, label = entry.partition("=")
-            if by == "label" and label and self.labels and label not in self.labels:
-                near = did_you_mean(label, self.labels)
-                raise ValueError(f"gate.watch: no label {label!r}{near}; {some(self.labels)}")
-        return self
-
-    @model_validator(mode="after")
-    def _defines_labels_that_exist(self) -> LoopSpec:
-        for label in self.definitions:
-            if self.labels and label not in self.labels:
-                raise ValueError(
-                    f"definitions: no label {label!r}{did_you_mean(label, self.labels)}; {some(self.labels)}"
-                )
+    def _contradicts_nothing(self) -> LoopSpec:
+        for fault in faults(self):
+            raise ValueError(fault)
         return self
 
     @field_validator("answer", mode="before")

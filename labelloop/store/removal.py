@@ -25,6 +25,8 @@ ROWS = {
     "version_descriptions": "version_id in (select id from model_versions where loop = %(loop)s)",
     "model_versions": "loop = %(loop)s",
     "answers": "loop = %(loop)s",
+    "person_quality": "estimate_id in (select id from quality_estimates where loop = %(loop)s)",
+    "quality_estimates": "loop = %(loop)s",
     "feedback_changes": "loop = %(loop)s",
     "feedback": f"model_output_id {_OUTPUTS}",
     "doubts": "loop = %(loop)s",

@@ -40,8 +40,8 @@ def threshold(
     The table says for each confidence how many outputs lie above it, and how many of the answers there are incorrect.
     Without a certificate it says about how many answers are missing. Only answers that chance chose count.
     """
+    from backend.report.estimates.threshold import threshold_report
     from backend.report.parts import as_json as in_json_types
-    from backend.report.threshold import threshold_report
     from backend.train import certify
     from labelloop.store.promises import certificates
     from labelloop.store.tables import loops

@@ -99,23 +99,25 @@ def asked_again(conn: Conn, loop: str, overlap: int) -> list[AskedAgain]:
     """Return the tasks that Label Studio should ask of another number of people than `overlap`, the loop's.
 
     These are open tasks that wait for a second opinion or have an unreadable answer. Any task that has fewer unreadable
-    answers now than Label Studio was told is returned too.
+    answers now than Label Studio was told, or needs fewer opinions, is returned too.
     """
     cursor = rows_of(conn, AskedAgain)
     return cursor.execute(
         f"""
         with those as (
             select output_id from tasks where loop = %(loop)s and overlap > 1
-            union select output_id from tasks where loop = %(loop)s and asked_more > 0
+            union select output_id from tasks where loop = %(loop)s and (asked_more > 0 or told_overlap > overlap)
             union select output_id from unreadable where loop = %(loop)s and until is null and ask
         )
-        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more, t.asked_more
+        select t.output_id, t.label_studio_id, greatest(t.overlap, %(overlap)s) + u.more as wanted, u.more,
+            t.asked_more, t.overlap, t.told_overlap
         from those join tasks t using (output_id) join outputs o on o.id = t.output_id
         cross join lateral (
             select least(count(*), {MOST_ASKED})::integer as more from unreadable
             where output_id = t.output_id and until is null and ask
         ) u
         where (o.state = 'in_review' and (t.overlap > 1 or u.more > 0)) or t.asked_more > u.more
+            or t.told_overlap > t.overlap
         order by t.label_studio_id
         """,
         {"loop": loop, "overlap": overlap},

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from backend.report.threshold import threshold_report
+from backend.report.estimates.threshold import threshold_report
 from console.cli import main
 from labelloop.errors import UsageError
 from labelloop.store.database import Database

@@ -14,7 +14,7 @@ from labelloop.errors import UsageError
 from labelloop.store.database import Database
 from labelloop.store.tables import loops
 from tests.support.backend_factory import texts_spec
-from tests.support.judged_outputs import Verdicts, judge_spec
+from tests.support.hops.judged_outputs import Verdicts, judge_spec
 
 
 def judge(database: Database, folder: Path, *words: str) -> Result:

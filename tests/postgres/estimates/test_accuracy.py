@@ -8,6 +8,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from tests.postgres.estimates.test_error_rate import N, Stream, a_spec
 
 from backend.report.error_rate import error_rate_report
 from backend.report.estimates.accuracy import accuracy_report
@@ -16,7 +17,6 @@ from labelloop.errors import UsageError
 from labelloop.store.database import Conn, Database
 from labelloop.store.tables import versions
 from labelloop.versions.version import Stage
-from tests.postgres.review.test_error_rate import N, Stream, a_spec
 
 CHAMPION = "c" * 64
 
