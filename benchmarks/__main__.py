@@ -17,7 +17,6 @@ from benchmarks import (
     adopt,
     answering,
     diverse,
-    encode,
     intake,
     kafka,
     memory,
@@ -26,12 +25,11 @@ from benchmarks import (
     pull,
     push,
     ranking,
-    renewal,
-    rescore,
     submit,
 )
 from benchmarks.support.goals import Measured, markdown
 from benchmarks.support.rooms import Servers, servers
+from benchmarks.working import encode, renewal, rescore
 
 BENCHMARKS: Mapping[str, Callable[..., list[Measured]]] = {
     "intake": intake.measure,
