@@ -13,11 +13,11 @@ from functools import partial
 from typing import TypeVar
 
 from backend.decide.gain import Gain, Lanes, estimate
+from backend.encode.inputs import with_inputs_in
 from backend.learners import Learner
 from backend.learners.of_spec import learner_of
 from labelloop.answers.item_scores import item_score
 from labelloop.errors import Unreadable
-from labelloop.pictures.kept import with_pictures_in
 from labelloop.spec.loop import LoopSpec
 from labelloop.store import adopted_tasks
 from labelloop.store.database import Database
@@ -72,8 +72,8 @@ def measure(database: Database, spec: LoopSpec, *, divisions: int = DIVISIONS, s
         waiting = store.held_out_without_answer(conn, spec.name, UNANSWERED)
         by_people = adopted_tasks.chosen_by_people(conn, spec.name)  # their order says nothing about ranking
     learner = learner_of(spec)
-    rows = _readable(learner, with_pictures_in(database, None, spec, rows))
-    waiting = _readable(learner, with_pictures_in(database, None, spec, waiting))
+    rows = _readable(learner, with_inputs_in(database, None, spec, rows))
+    waiting = _readable(learner, with_inputs_in(database, None, spec, waiting))
     rows.sort(key=lambda row: order[row.output_id])
     lanes = Lanes(
         rule=[row for row in rows if row.lane == "rule" and row.output_id not in by_people],

@@ -13,12 +13,13 @@ from uuid import UUID
 from backend import models
 from backend.decide.judge import gate, incumbent, judged, text_field
 from backend.decide.promote import close, switch
+from backend.encode.inputs import with_inputs_in
+from backend.encode.kept import Encoding
 from backend.learners import Learner
 from backend.score.prelabel import champion_and_ranker
 from backend.score.scoring import predict_readable
 from labelloop.errors import Failed, Retriable
 from labelloop.gate import Reuse
-from labelloop.pictures.kept import with_pictures_in
 from labelloop.process.settings import Settings
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
@@ -40,6 +41,7 @@ def in_shadow(
     models_dir: Path | None,
     stop: threading.Event | None = None,
     settings: Settings | None = None,
+    encoding: Encoding | None = None,
 ) -> None:
     """Predict new outputs with the version in shadow and with the champion; judge it once enough of them are answered.
 
@@ -52,7 +54,7 @@ def in_shadow(
         return
     try:
         try:
-            if n := _predict(database, settings, spec, run, models_dir, stop or threading.Event()):
+            if n := _predict(database, settings, spec, run, models_dir, stop or threading.Event(), encoding):
                 logger.info("loop %s: run %s in shadow, %d outputs predicted", loop, run.id, n)
         except Retriable as exc:  # an unreachable remote model must not prevent the end of the shadow
             logger.warning("loop %s: run %s in shadow: %s", loop, run.id, exc)
@@ -70,6 +72,7 @@ def _predict(
     run: RetrainRun,
     models_dir: Path | None,
     stop: threading.Event,
+    encoding: Encoding | None,
 ) -> int:
     """Predict the outputs that nobody has answered yet with both models; return the number of outputs."""
     challenger: Learner | None = None
@@ -81,7 +84,7 @@ def _predict(
             rows = shadow.unsaid(conn, run.id, _next(conn, spec.name, room), min(CHUNK, room)) if room > 0 else []
         if not rows:
             break
-        rows = with_pictures_in(database, settings, spec, rows)
+        rows = with_inputs_in(database, settings, spec, rows, encoding)
         if challenger is None:
             challenger = models.load(models_dir, run.made)
             champion = None if run.champion_id is None else models.load(models_dir, run.champion_id)

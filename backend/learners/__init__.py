@@ -58,16 +58,18 @@ class Learner(Protocol):
 
 
 LEARNER_CLASSES: Mapping[str, str] = {
+    "auto": "texts.auto.Auto",
     "committee": "committee.Committee",
     "estimator": "estimator.Estimator",
     "images": "images.Images",
     "incremental": "incremental.Incremental",
     "tabular": "tabular.Tabular",
+    "sentences": "texts.sentences.Sentences",
     "text": "text.Text",
     "vectors": "vectors.Vectors",
-    "multilabel": "multilabel.Multilabel",
+    "multilabel": "texts.multilabel.Multilabel",
     "numbers": "numbers.Numbers",
-    "spans": "spans.Spans",
+    "spans": "texts.spans.Spans",
     "label-studio-ml": "others.learner_hosted.Hosted",
     "remote": "others.learner_remote.Remote",
 }

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 
 from backend.report.days import days
 from backend.report.error_rate import error_rate_report
+from backend.report.estimates.judge import judge_report
+from backend.report.estimates.opinions import headline, person_line
+from backend.report.estimates.progress import progress_headline
 from backend.report.parts import (
     SHOWN_ITEMS,
     Report,
@@ -18,7 +21,6 @@ from backend.report.parts import (
     run_line,
     version_line,
 )
-from backend.report.progress.report import progress_headline
 from backend.report.shown import STATES_WITHOUT_ALERT, needs, task_url, urgency
 from backend.report.steps import MOST_ON_A_PAGE, step_reports
 from backend.train.drifted import Watch, watch
@@ -68,6 +70,7 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
         {
             **_summary(conn, loop),
             "error_rate": error_rate_report(conn, spec),
+            "judge": judge_report(conn, loop)["sentences"][0] if spec.judge is not None else None,
             "steps": step_reports(conn, spec, MOST_ON_A_PAGE),
             "targets": [target.model_dump() for target in spec.targets],
             "runs": [run_line(run, reviewers) for run in runs.latest(conn, loop, 50)],
@@ -79,7 +82,8 @@ def loop_report(conn: Conn, loop: str, *, label_studio_url: str = "") -> Report:
             "progress": progress_headline(conn, spec),
             "fall": _findable(watch(conn, spec)) if spec.retrain.drift and spec.learner.is_trained else None,
             "promotions": [promotion_line(row) for row in version_store.promotions(conn, loop)],
-            "people": people.work(conn, loop),
+            "people": [person_line(row) for row in people.work(conn, loop)],
+            "opinions": headline(conn, spec),
             "unreadable_answers": [
                 _unreadable(row, label_studio_url) for row in unreadable.list_(conn, loop, SHOWN_ITEMS)
             ],
@@ -105,6 +109,7 @@ def _summary(conn: Conn, loop: str) -> Report:
         "unreadable_left": next((row.stuck for row in unreadable.list_(conn, loop, 1)), 0),
         "answered": states["answered"],
         "passed": states["passed"],
+        "accepted": states["accepted"],
         "set_aside": states["quarantined"] + states["withdrawn"],
         "quarantined": states["quarantined"],
         "media_held": holding.held(conn, loop),

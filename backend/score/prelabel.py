@@ -5,26 +5,32 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
 import numpy as np
 
 from backend import models
+from backend.encode.children import Stopped
+from backend.encode.inputs import with_inputs
+from backend.encode.kept import Encoding
 from backend.score.doubts import Support, doubt, doubts
 from backend.score.engines import Engine, engine
+from backend.score.fill import fill
 from backend.score.scoring import Bytes, Chunk, Pair, Scored, score_chunk
-from labelloop.pictures.kept import with_pictures
 from labelloop.process.settings import Settings
+from labelloop.queue.lanes import Lane
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
 from labelloop.store.database import Conn, Database
+from labelloop.store.promises import accepted, certificates, trials
 from labelloop.store.tables import doubts as doubt_store
 from labelloop.store.tables import jobs, loops, pool, prelabels, projects
 from labelloop.store.tables import versions as version_store
@@ -35,6 +41,8 @@ from labelloop.versions.version import VersionPair
 CHUNK = 4096
 logger = logging.getLogger(__name__)
 Rows = list[ToScore]
+Inputs = Callable[[Sequence[Mapping[str, Any]]], list[Mapping[str, Any]]]
+"""Adds to items what the learner reads besides them."""
 T = TypeVar("T")
 
 
@@ -53,19 +61,25 @@ def prelabel(
     workers: int = 0,
     report_progress: Callable[[int], object] = lambda done: None,
     settings: Settings | None = None,
+    encoding: Encoding | None = None,
 ) -> int:
     """Score the open tasks and the waiting outputs with the current models; return the number of outputs scored.
 
     Open tasks come first, then the most useful outputs of each lane by their old utility. Each chunk is one
     transaction, so an interrupted pass can be resumed. A push is requested after the first chunk of each lane, and at
     the end. `on`, `cluster` and `workers` choose the engine, which does not change the result. `report_progress` gets
-    the number of outputs done so far. Without `settings` no picture is fetched.
+    the number of outputs done so far. Without `settings` no picture is fetched. `encoding` computes
+    sentence vectors; None computes them in this process. On another engine than "local"
+    they are computed there, before the scoring.
     """
     with database.transaction() as conn:
         spec = loops.at_work(conn, loop)
         champion, ranker = champion_and_ranker(conn, loop)
     if spec is None:
         return 0
+    if on != "local":
+        fill(database, loop, stop, on=on, cluster=cluster, workers=workers)
+    inputs = partial(with_inputs, database, settings, spec, encoding=encoding)
     pair = Pair(champion, ranker, VersionPair.of(champion, ranker), spec.queue.strategy)
     files = {version: _file(models_dir, version) for version in {champion, ranker} if version is not None}
     stop = stop or threading.Event()
@@ -75,16 +89,18 @@ def prelabel(
             before = -1
             while done > before:  # until nothing is left, so that outputs which arrive meanwhile are scored too
                 before = done
-                with closing(_round(database, settings, spec, pair, files, found, stop)) as counts:
+                with closing(_round(database, spec, inputs, pair, files, found, stop)) as counts:
                     for n in counts:
                         done += n
                         report_progress(done)
         if spec.queue.second and ranker is not None:
-            _doubt(database, settings, spec, pair, files[ranker], stop)
+            _doubt(database, loop, inputs, pair, files[ranker], stop)
         with database.transaction() as conn:
             _still(conn, loop, pair)
             if not stop.is_set():
                 jobs.ask(conn, jobs.PUSH, loop)
+    except Stopped:
+        logger.info("loop %s: stopped while texts were encoded", loop)
     except _Overtaken:
         logger.info("loop %s: the champion or the ranker of %s changed; another pass follows", loop, pair.names.name)
     logger.info("loop %s: %d outputs prelabelled", loop, done)
@@ -99,8 +115,8 @@ def champion_and_ranker(conn: Conn, loop: str) -> tuple[str | None, str | None]:
 
 def _round(
     database: Database,
-    settings: Settings | None,
     spec: LoopSpec,
+    inputs: Inputs,
     pair: Pair,
     files: dict[str, Bytes],
     found: Engine,
@@ -110,10 +126,7 @@ def _round(
     loop = spec.name
     versions = [files.get(version or "") for version in (pair.champion, pair.ranker)]
     stale = _ahead(_stale(database, loop, pair.names, stop))
-    work = (
-        ((rows, first), (pair, *versions, _with_pictures(database, settings, spec, _chunk(pair, rows))))
-        for rows, first in stale
-    )
+    work = (((rows, first), (pair, *versions, _with_inputs(spec, inputs, _chunk(pair, rows)))) for rows, first in stale)
     with closing(_ahead(found.map(score_chunk, work))) as results:
         for (rows, first), scored in results:
             with database.transaction() as conn:
@@ -121,9 +134,19 @@ def _round(
                 # No need to wait for the disk: a chunk that is lost in a crash of Postgres is found stale again.
                 conn.execute("set local synchronous_commit = off")
                 prelabels.write(conn, _decide(pair, rows, scored))
+                _accept(conn, spec, pair, rows)
                 if first:
                     jobs.ask(conn, jobs.PUSH, loop)
             yield len(rows)
+
+
+def _accept(conn: Conn, spec: LoopSpec, pair: Pair, rows: Rows) -> None:
+    """Let those of the outputs pass unseen that the champion's certificate covers."""
+    if spec.accept is None or pair.champion is None:
+        return
+    certificate = certificates.in_force(conn, spec.name)
+    if certificate is not None and certificate.basis == trials.basis(spec):
+        accepted.accept(conn, certificate, [row.output_id for row in rows])
 
 
 def _still(conn: Conn, loop: str, pair: Pair) -> None:
@@ -169,11 +192,11 @@ def _chunk(pair: Pair, rows: Rows) -> Chunk:
     )
 
 
-def _with_pictures(database: Database, settings: Settings | None, spec: LoopSpec, chunk: Chunk) -> Chunk:
-    """Return the chunk with the pictures at its addresses."""
-    if not spec.learner.fetch:
+def _with_inputs(spec: LoopSpec, inputs: Inputs, chunk: Chunk) -> Chunk:
+    """Return the chunk with the pictures at its addresses, or with its sentence vectors."""
+    if not spec.learner.fetch and spec.learner.encoder is None:
         return chunk
-    items = with_pictures(database, settings, spec, list(map(msgspec.json.decode, chunk.data)))
+    items = inputs(list(map(msgspec.json.decode, chunk.data)))
     return replace(chunk, data=[json.dumps(item) for item in items])
 
 
@@ -183,10 +206,15 @@ def _to_label(pair: Pair, row: ToScore) -> bool:
 
 
 def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
-    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored."""
+    """Yield the new prelabels. An item that the learner cannot read keeps its old one, and counts as scored.
+
+    Gold keeps the pipeline's own answer: where that is wrong, it shows whether people look before they submit.
+    """
     for i, row in enumerate(rows):
         label, confidence, margin = scored.labels[i], scored.confidences[i], scored.margins[i]
-        if label is None and pair.champion is None and _to_label(pair, row):
+        if row.lane == Lane.GOLD:
+            label, confidence, margin = row.pipeline_label, row.pipeline_confidence, None
+        elif label is None and pair.champion is None and _to_label(pair, row):
             label, confidence = row.pipeline_label, row.pipeline_confidence
         elif label is None:
             label, confidence, margin = row.label, row.confidence, row.margin
@@ -202,15 +230,12 @@ def _decide(pair: Pair, rows: Rows, scored: Scored) -> Iterator[Prelabel]:
         )
 
 
-def _doubt(
-    database: Database, settings: Settings | None, spec: LoopSpec, pair: Pair, file: Bytes, stop: threading.Event
-) -> None:
+def _doubt(database: Database, loop: str, inputs: Inputs, pair: Pair, file: Bytes, stop: threading.Event) -> None:
     """Store how likely each answer of a single person is incorrect, by a model that was not trained on it.
 
     That is the ranker for answers that its run was not trained on, and else the run's out-of-fold prediction. An answer
     without one keeps the doubt of an earlier version, which was not trained on it either.
     """
-    loop = spec.name
     assert pair.ranker is not None
     ranker = models.read(file.tobytes(), pair.ranker)
     with database.transaction() as conn:
@@ -223,7 +248,7 @@ def _doubt(
         if not rows:
             return
         new = [row for row in rows if row.trained_label is None]
-        data = with_pictures(database, settings, spec, [row.data for row in new])
+        data = inputs([row.data for row in new])
         by_output = dict(zip((row.output_id for row in new), doubts(ranker, data, [r.label for r in new]), strict=True))
         by_output |= {row.output_id: _out_of_fold(row) for row in rows if row.given is not None}
         with database.transaction() as conn:

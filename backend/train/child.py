@@ -13,24 +13,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from labelloop.process import rooms
+from labelloop.process.priority import starves, yield_to_all
 from labelloop.process.settings import Settings
 from labelloop.spec.sections import Retrain
 
 logger = logging.getLogger(__name__)
 Child = subprocess.Popen[bytes]
 BEAT_EVERY_S = 2.0
-TRAINING_NICENESS = 19
-"""Niceness of the training process (0 to 19); serving keeps priority. With 0 the child runs like any other process."""
-STARVED_NICENESS = 10
-"""Niceness of a restarted child: beside a busy process it gets about 1/10 of a core, under the idle policy 1/300."""
-STARVES_AFTER_S = 30.0
-"""Seconds that a child waits for a processor before it is restarted with STARVED_NICENESS, if it got less than 1/5."""
-
 LOG_CHARACTERS = 16_000
 """Characters kept from the end of the child's output."""
 ERROR_CHARACTERS = 1_000
@@ -134,32 +127,6 @@ class Children:
         # session gets the niceness too; the child's own would count only within its session.
         yield_to_all(child.pid, idle=idle)
         return child
-
-
-def yield_to_all(pid: int, *, idle: bool = True) -> None:
-    """Give a process only processor time that nothing else uses, and the same for the disk. Works on Linux only.
-
-    Without `idle` it always gets a small share. This cannot be undone: only root may raise a priority again.
-    """
-    nice = TRAINING_NICENESS if idle else min(TRAINING_NICENESS, STARVED_NICENESS)
-    with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, pid, nice)
-        Path(f"/proc/{pid}/autogroup").write_text(str(nice))
-    # A nice process keeps its time slice when Label Studio wakes up; an idle process loses the processor at once.
-    with contextlib.suppress(OSError, AttributeError):
-        os.sched_setscheduler(pid, os.SCHED_IDLE if idle and TRAINING_NICENESS else os.SCHED_OTHER, os.sched_param(0))
-
-
-def starves(pid: int) -> bool:
-    """Return whether the process waited for a processor for too long; False outside Linux.
-
-    Too long is more than STARVES_AFTER_S, and more than four times as long as it ran.
-    """
-    try:
-        ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()
-    except (OSError, ValueError):
-        return False
-    return int(waited) > max(STARVES_AFTER_S * 1e9, 4 * int(ran))
 
 
 def train_in(

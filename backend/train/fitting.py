@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from backend.learners import Learner
-from backend.train.search import weights_of
+from backend.train.weights import weights_of
 from labelloop.spec.learners import facts_of
 from labelloop.versions.items import TrainingItem
 

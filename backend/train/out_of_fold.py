@@ -19,7 +19,7 @@ import numpy.typing as npt
 from backend.learners import Learner
 from backend.score.doubts import Support, supports
 from backend.train.groups import related
-from backend.train.search import weights_of
+from backend.train.weights import weights_of
 from labelloop.spec.learners import facts_of
 from labelloop.versions.items import TrainingItem
 

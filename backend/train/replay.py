@@ -13,12 +13,12 @@ from uuid import UUID
 from threadpoolctl import threadpool_limits
 
 from backend import models
+from backend.encode.inputs import with_inputs_in
 from backend.learners import make
 from backend.train.child import Children, Heard, Order, train_in
 from backend.train.fitting import fit_and_calibrate
 from backend.train.identity import differences, identity
 from labelloop.errors import Failed, UsageError
-from labelloop.pictures.kept import with_pictures_in
 from labelloop.process.settings import Settings
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
@@ -76,8 +76,8 @@ def train_again(database: Database, models_dir: Path | None, run_id: UUID, threa
             raise Failed(f"no run {run_id} with a version")
         spec = loops.get(conn, run.loop)
         taught = run_items.trained_on(conn, run_id)
-    if spec is not None:  # only the pictures that are kept: the run saw those
-        taught = with_pictures_in(database, None, spec, taught)
+    if spec is not None:  # only the pictures and vectors that are kept: the run saw those
+        taught = with_inputs_in(database, None, spec, taught)
     made = models.load(models_dir, run.version_id)
     with threadpool_limits(threads):
         learner, _ = fit_and_calibrate(make(made.name, made.params), taught, run.seed)

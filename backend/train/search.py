@@ -5,15 +5,21 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from backend.learners import Learner, make
 from backend.train.groups import related
+from backend.train.recipes import choose
+from backend.train.weights import weights_of
 from labelloop.errors import Failed
+from labelloop.spec.learners import AUTO
 from labelloop.versions.items import TrainingItem
+
+if TYPE_CHECKING:
+    from backend.learners.texts.auto import Auto
 
 Report = Callable[[int, int], None]
 """Called with the number of settings tried, and the number of all settings."""
@@ -32,8 +38,10 @@ def search(
 
     `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces the learner's own only if its
     accuracy is higher by more than one standard error of the paired difference (Breiman et al. 1984, section 3.4.3).
-    The same rows and seed choose the same setting, unless time runs out.
+    The same rows and seed choose the same setting, unless time runs out. The learner `auto` chooses its recipe instead.
     """
+    if learner.name == AUTO:
+        return choose(cast("Auto", learner), fixed, rows, seed, limit_s, report)
     grid = {name: values for name, values in getattr(type(learner), "grid", {}).items() if name not in fixed}
     if not grid or len(rows) < MIN_ANSWERS:
         return learner, None
@@ -92,9 +100,3 @@ def _correct(
         labels = learner.predict([rows[i].data for i in held_out]).labels
         correct[held_out] = [label == rows[i].label for i, label in zip(held_out, labels, strict=True)]
     return correct
-
-
-def weights_of(rows: Sequence[TrainingItem]) -> list[float] | None:
-    """Return the weights for `fit`; None if all answers count alike."""
-    weights = [row.weight for row in rows]
-    return None if len(set(weights)) < 2 else weights

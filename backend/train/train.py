@@ -25,6 +25,7 @@ from threadpoolctl import threadpool_limits
 
 from backend import models
 from backend.decide.again import Judging, judged_before
+from backend.encode.inputs import with_inputs_in
 from backend.learners import Learner, load_sklearn
 from backend.learners.of_spec import field_of, learner_of
 from backend.train.cut import divide, held_out_now
@@ -36,11 +37,11 @@ from backend.train.replay import train_again
 from backend.train.retrying import retrying
 from backend.train.search import TIME_SHARE, search
 from labelloop.errors import Failed, LabelloopError
-from labelloop.pictures.kept import with_pictures_in
 from labelloop.process import log
 from labelloop.process.settings import Settings
 from labelloop.spec.learners import facts_of
 from labelloop.spec.loop import LoopSpec
+from labelloop.spec.opinions import CROWDLAB
 from labelloop.spec.sections import Retrain
 from labelloop.store.database import Database
 from labelloop.store.tables import loops, run_items, runs
@@ -141,11 +142,11 @@ def train(
         if isinstance(found, tuple):
             version, trained_on, judged = found
             # Before copies are looked for: pictures are compared by their content.
-            judged = with_pictures_in(database, settings, spec, judged)
-            trained_on = with_pictures_in(database, settings, spec, trained_on)
+            judged = with_inputs_in(database, settings, spec, judged)
+            trained_on = with_inputs_in(database, settings, spec, trained_on)
             judged, notes = held_out_now(spec, field_of(spec), judged, trained_on)
             return _judge_again(database, models_dir, run, version, judged, notes, report)
-        return _train(database, models_dir, run, spec, with_pictures_in(database, settings, spec, found), report)
+        return _train(database, models_dir, run, spec, with_inputs_in(database, settings, spec, found), report)
 
 
 def _train(
@@ -191,7 +192,7 @@ def _train(
     return {
         "version": stored.id,
         "trained_on": len(cut.training),
-        "notes": cut.notes,
+        "notes": [*cut.notes, *([tried["said"]] if tried and "said" in tried else [])],
         "speed": speed,
         "identity": identity(cut.training, run.seed, spec.retrain.threads),
     }
@@ -225,7 +226,7 @@ def _fit(
         rows,
         folds,
         seed,
-        end_of_folds(began, now, limit_s) if spec.queue.second else None,
+        end_of_folds(began, now, limit_s) if spec.queue.second or spec.consensus == CROWDLAB else None,
         (now - searched) / (1 + len(folds)),
         lambda done, of: _report_step(report, 3, done, of),
     )

@@ -57,7 +57,7 @@ class Features:
     groups: Ints
     """Shape (n,): equal numbers for near-duplicates."""
     readable: npt.NDArray[np.bool_]
-    """Shape (n,): False for an item that could not be read. It is similar to no other item."""
+    """Shape (n,): False for an item that could not be read, or has no embedding. It is similar to no other item."""
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -67,13 +67,13 @@ def read(
     reads: str,
     field: str | None,
     data: Iterable[Mapping[str, object]],
-    embeddings: Sequence[Sequence[float] | None] | None = None,
+    embeddings: Sequence[npt.ArrayLike | None] | None = None,
 ) -> Features | None:
     """Return features of all items that are to be compared: candidates, open and recent tasks together.
 
-    Items are compared by `embeddings` if the loop's pipeline gives them (None for an item without one). Otherwise they
-    are compared by the field that the loop's learner reads: `reads` is "text" or "images". Returns None if it reads
-    anything else. `data` is iterated at most once, and little of each item is kept.
+    Items are compared by `embeddings` if the loop's pipeline gives them, or its encoder (None for an item without one).
+    Otherwise they are compared by the field that the loop's learner reads: `reads` is "text" or "images". Returns None
+    if it reads anything else. `data` is iterated at most once, and little of each item is kept.
     """
     if embeddings is None and (field is None or reads not in ("text", "images")):
         return None
@@ -87,11 +87,13 @@ def read(
         return _of_texts(texts)
     else:
         rows = [_picture(value_at(item, str(field))) for item in data]
-    found = _of_vectors(rows, unit=embeddings is not None)
-    if texts is None:
-        return found
-    # The texts themselves show near-duplicates better than embeddings do.
-    return Features(found.vectors, _of_texts(texts).groups, found.readable)
+    vectors, readable = _of_vectors(rows, unit=embeddings is not None)
+    if texts is not None:
+        # The texts themselves show near-duplicates better than embeddings do.
+        return Features(vectors, _groups_of_texts(texts), readable)
+    groups = np.arange(len(rows))
+    groups[readable] = np.flatnonzero(readable)[_same(vectors[readable])]
+    return Features(vectors, groups, readable)
 
 
 def split(known: Features | None, *sizes: int) -> tuple[Features | None, ...]:
@@ -125,8 +127,17 @@ def pixels(value: object, side: int = SIDE) -> npt.NDArray[np.float64]:
     return np.asarray(grey, dtype=np.float64).ravel() / 255
 
 
-def open_image(value: object) -> Image.Image:
-    """Return the picture of a `data:` URI in grey, transparency as white paper. Raises ValueError with the reason."""
+def colours(value: object, side: int) -> npt.NDArray[np.float32]:
+    """Return the picture of a `data:` URI as side x side pixels of three colours, 0 to 1: shape (side, side, 3)."""
+    seen = open_image(value, "RGB").resize((side, side), Image.Resampling.BILINEAR)
+    return np.asarray(seen, dtype=np.float32) / np.float32(255)
+
+
+def open_image(value: object, mode: str = "L") -> Image.Image:
+    """Return the picture of a `data:` URI in grey, or in colour with the mode RGB, transparency as white paper.
+
+    Raises ValueError with the reason.
+    """
     if isinstance(value, Unfetched):
         raise ValueError(value.why)
     if looks_like_address(value) and not str(value).startswith("data:"):
@@ -140,20 +151,23 @@ def open_image(value: object) -> Image.Image:
         raw = b64decode(body, validate=True)
     except binascii.Error as exc:
         raise ValueError(f"is not valid base64: {exc}") from None
-    return grey_of(raw)
+    return picture_of(raw, mode)
 
 
-def grey_of(raw: bytes) -> Image.Image:
-    """Return the picture in these bytes in grey, transparency as white paper. Raises ValueError with the reason."""
+def picture_of(raw: bytes, mode: str = "L") -> Image.Image:
+    """Return the picture in these bytes in grey, or in another mode, transparency as white paper.
+
+    Raises ValueError with the reason.
+    """
     try:
         with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"has {image.width} x {image.height} pixels, more than {MAX_PIXELS}")
             if not image.has_transparency_data:
-                return image.convert("L")
+                return image.convert(mode)
             paper = Image.new("RGBA", image.size, "white")
             paper.alpha_composite(image.convert("RGBA"))
-            return paper.convert("L")
+            return paper.convert(mode)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as exc:
         reason = exc if type(exc) is ValueError else f"does not load as an image ({', '.join(FORMATS)})"
         raise ValueError(str(reason)) from None
@@ -163,17 +177,24 @@ def _of_texts(texts: Sequence[str | None]) -> Features:
     readable = np.array([text is not None for text in texts], dtype=bool)
     plain = [likeness.plain(text) for text in texts if text is not None]
     with one_thread:
-        found, alike = likeness.vectors(plain), likeness.duplicates(plain)
+        found = likeness.vectors(plain)
     vectors = np.zeros((len(texts), found.shape[1]), dtype=np.float32)
     vectors[readable] = found
+    return Features(vectors, _groups_of_texts(texts), readable)
+
+
+def _groups_of_texts(texts: Sequence[str | None]) -> Ints:
+    """Return equal numbers for texts that are near-duplicates by their letters."""
+    readable = np.array([text is not None for text in texts], dtype=bool)
     groups = np.arange(len(texts))
-    groups[readable] = alike
+    with one_thread:
+        groups[readable] = likeness.duplicates([likeness.plain(text) for text in texts if text is not None])
     # Numbers of groups must differ from those of unreadable items.
     groups[~readable] += len(texts)
-    return Features(vectors, groups, readable)
+    return groups
 
 
-def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> Features:
+def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> tuple[Vectors, npt.NDArray[np.bool_]]:
     given = [None if row is None else np.asarray(row, dtype=np.float32) for row in rows]
     widths = sorted({len(row) for row in given if row is not None})
     if len(widths) > 1:
@@ -187,9 +208,7 @@ def _of_vectors(rows: Sequence[npt.ArrayLike | None], *, unit: bool) -> Features
         raise ValueError(f"vector {int((~np.isfinite(vectors)).any(1).argmax())} has a number that is not finite")
     lengths = np.sqrt((vectors * vectors).sum(1, keepdims=True)) if unit else np.sqrt(vectors.shape[1])
     vectors /= np.maximum(lengths, 1e-12)
-    groups = np.arange(len(given))
-    groups[readable] = np.flatnonzero(readable)[_same(vectors[readable])]
-    return Features(vectors, groups, readable)
+    return vectors, readable
 
 
 def _same(vectors: Vectors) -> Ints:

@@ -14,6 +14,8 @@ NONE = "none"
 """Learner name of a loop without a learner: nothing is trained, and the pipeline's own confidence ranks the outputs."""
 ESTIMATOR = "estimator"
 """Name of the learner that wraps a scikit-learn classifier, which loop.yaml names by its import path."""
+AUTO = "auto"
+"""Name of the learner of texts whose runs choose how it reads them."""
 TEXT = "text"
 IMAGES = "images"
 
@@ -33,18 +35,22 @@ class LearnerFacts:
     """Whether it never trains. New answers never trigger a run for such a learner."""
     takes_form: bool = False
     """Whether its constructor takes the labeling config, as `label_config`."""
+    reads_vectors: bool = False
+    """Whether it reads the sentence vector of its text. `learner.params.encoder` then names the encoder."""
     paths: tuple[str, ...] = ()
     """Parameters that are paths. In loop.yaml one that begins with ./ is in the loop's folder."""
 
 
 LEARNERS: Mapping[str, LearnerFacts] = {
+    AUTO: LearnerFacts(Kind.LABEL, TEXT, reads_vectors=True),
+    "sentences": LearnerFacts(Kind.LABEL, TEXT, reads_vectors=True),
     "text": LearnerFacts(Kind.LABEL, TEXT),
     "multilabel": LearnerFacts(Kind.LABELS, TEXT),
     "spans": LearnerFacts(Kind.SPANS, TEXT),
     "numbers": LearnerFacts(Kind.NUMBER, TEXT),
     "committee": LearnerFacts(Kind.LABEL, TEXT),
     "estimator": LearnerFacts(Kind.LABEL, TEXT),
-    "images": LearnerFacts(Kind.LABEL, IMAGES),
+    "images": LearnerFacts(Kind.LABEL, IMAGES, paths=("model",)),
     "incremental": LearnerFacts(Kind.LABEL, TEXT),
     "tabular": LearnerFacts(Kind.LABEL, "tabular"),
     "vectors": LearnerFacts(Kind.LABEL, "vectors"),

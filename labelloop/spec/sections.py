@@ -11,7 +11,7 @@ from labelloop import strategies
 from labelloop.reading.nearest import did_you_mean
 from labelloop.selection.select import DIVERSITY
 from labelloop.spec.fetching import check_beginning
-from labelloop.spec.learners import NONE, LearnerFacts, facts_of
+from labelloop.spec.learners import AUTO, NONE, LearnerFacts, facts_of
 
 NAME = r"^[a-z][a-z0-9_-]{0,40}$"
 """The name of a loop, which is that of its folder."""
@@ -84,6 +84,10 @@ class Queue(Strict):
     """Weight of each control's doubt in the utility, by its name, for an answer in several controls; 1 if not named.
     Without any weights, the most doubtful control decides.
     """
+    blind: float | None = Field(default=None, ge=0, le=1)
+    """Share of the outputs that go to people without any prelabel, drawn by a hash of the key. It is no share of the
+    window. None means 0; in a loop with `judge`, every output that chance chose and none of the rule lane.
+    """
 
     @field_validator("strategy")
     @classmethod
@@ -137,7 +141,7 @@ class PrelabelSpec(Strict):
 
 
 class LearnerSpec(Strict):
-    name: str = "text"
+    name: str = AUTO
     """A learner of spec/learners.py, or the import path of a scikit-learn classifier.
 
     If loop.yaml names none, it is the default of the loop's kind of answer, and NONE if the form shows an address.
@@ -172,6 +176,11 @@ class LearnerSpec(Strict):
     def reads(self) -> str:
         """Part of an item that it reads: text, images, tabular or vectors; "" if its model decides."""
         return str(self.params.get("reads", self.facts.reads))
+
+    @property
+    def encoder(self) -> str | None:
+        """Name or path of the encoder whose sentence vectors it reads, "" for the default; None if it reads none."""
+        return str(self.params.get("encoder", "")) if self.facts.reads_vectors else None
 
 
 class Retrain(Strict):

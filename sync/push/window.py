@@ -13,6 +13,8 @@ from itertools import chain, islice
 from typing import Any
 from uuid import UUID
 
+import numpy.typing as npt
+
 from labelloop import selection
 from labelloop.labeling.media import media_fields
 from labelloop.pictures.kept import with_pictures
@@ -33,6 +35,7 @@ from labelloop.store.tables import batches, doubts, versions
 from labelloop.store.tables import tasks as task_store
 from labelloop.strategies import RANDOM
 from labelloop.versions.version import VersionPair
+from sync.push import sentences
 from sync.push.batches import in_force
 from sync.push.budget import best
 
@@ -99,7 +102,7 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None, first_look_s: fl
     pair = in_force(conn, spec.name)
     open_rows = task_store.in_review(conn, spec.name, pair)
     filling = [opened(row, spec) for row in open_rows if _fills_a_place(row, spec)]
-    free = _free(conn, spec, len(filling))
+    free = _free(conn, spec, _filled(spec, filling))
     spent = budget.spent(conn, spec)
     rows, origins = best(conn, spec.name, within, pair, spent, free)
     if first_look_s and spec.media.check and media_fields(spec.labels_xml):
@@ -126,6 +129,16 @@ def look(conn: Conn, spec: LoopSpec, within: int | None = None, first_look_s: fl
 def _fills_a_place(row: OpenTask, spec: LoopSpec) -> bool:
     """Whether annotators are still asked. Each annotation counts, a skip too: who skipped is not served it again."""
     return row.annotated < max(row.overlap, spec.overlap) + row.more
+
+
+def _filled(spec: LoopSpec, filling: Sequence[Ranked]) -> int:
+    """Return how many places the open tasks fill. Further opinions fill half of the window at most: a person who works
+    alone cannot give them, and gets new tasks all the same.
+    """
+    if spec.opinions is None:
+        return len(filling)
+    further = sum(item.lane == SECOND for item in filling)
+    return len(filling) - further + min(further, spec.queue.window // 2)
 
 
 def _queues(
@@ -213,7 +226,7 @@ def _features(
         open_ = list(dict.fromkeys([*open_, *new_answers.not_yet_trained_on(conn, spec.name, COMPARED)]))[:COMPARED]
         recent = [id_ for id_ in task_store.recent(conn, spec.name, RECENT) if id_ not in set(open_)]
     ids = [*candidates, *open_, *recent]
-    embeddings = None
+    embeddings: Sequence[npt.ArrayLike | None] | None = None
     if width:
         found = [row.embedding for row in _seen(database, ids, None, embeddings=True)]
         # An embedding of another width came when the loop's spec wanted that width.
@@ -221,6 +234,9 @@ def _features(
     data: Iterable[Mapping[str, Any]] = (row.data for row in _seen(database, ids, field, embeddings=False))
     if spec.learner.fetch:
         data = with_pictures(database, None, spec, list(data))
+    if not width and field is not None and spec.learner.encoder is not None:
+        data, hashes = sentences.beginnings(data, field)
+        embeddings = sentences.vectors_of(database, spec, hashes, len(candidates))
     read = features.read(spec.learner.reads, field, data, embeddings)
     return features.split(read, len(candidates), len(open_), len(recent))
 

@@ -29,7 +29,7 @@ class JudgedLoop:
 @pytest.fixture(autouse=True)
 def _training_takes_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere training gives way to everything; here it is what is waited for, on a machine that may be busy."""
-    monkeypatch.setattr("backend.train.child.TRAINING_NICENESS", 0)
+    monkeypatch.setattr("labelloop.process.priority.NICENESS", 0)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ def progress(settings: Settings, loop: str | None, as_json: bool) -> None:
     uses the stored evaluations of earlier versions and trains nothing. With too few versions, or where nothing rises
     beyond chance, it says so. Then it shows the stopping criteria that others use.
     """
-    from backend.report.progress.report import progress_report
+    from backend.report.estimates.progress import progress_report
 
     with open_database(settings) as db:
         name = one_loop(db, loop, archived=True)

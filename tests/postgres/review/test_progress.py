@@ -9,7 +9,7 @@ import re
 import pytest
 from psycopg.types.json import Jsonb
 
-from backend.report.progress.report import progress_report
+from backend.report.estimates.progress import progress_report
 from labelloop.answers.people import Person
 from labelloop.errors import UsageError
 from labelloop.reading.ids import UserId

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from backend.encode.children import Children as Encoders
 from backend.train.child import Children
 from backend.train.retrain import heal
 from backend.worker import checks, duties
@@ -163,7 +164,7 @@ def jobs_left(database: Database) -> int:
 def test_a_check_that_fails_keeps_no_other_from_running(
     database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_due"]
+    names = ["heal", "ask_for_shadows", "ask_for_prelabels", "ask_for_vectors", "ask_for_due"]
     checked: list[str] = []
 
     async def check_once() -> None:
@@ -181,7 +182,7 @@ def test_a_check_that_fails_keeps_no_other_from_running(
 
         for name in names:
             monkeypatch.setattr(f"backend.worker.{name}", fails(name))
-        await asyncio.wait_for(check_all(checks(database, settings), stopping), 60)
+        await asyncio.wait_for(check_all(checks(database, settings, Encoders(threading.Event())), stopping), 60)
 
     asyncio.run(check_once())
     assert list(dict.fromkeys(checked)) == names

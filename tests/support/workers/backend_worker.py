@@ -22,8 +22,8 @@ from tests.support.rows import items_of_part
 
 PROGRAM = """\
 import sys
-import backend.train.child, backend.worker
-backend.train.child.TRAINING_NICENESS = 0
+import backend.worker, labelloop.process.priority
+labelloop.process.priority.NICENESS = 0
 sys.exit(backend.worker.main())
 """
 """The worker, whose training does not give way to the rest of a machine that may be busy."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from backend.train import child
-from backend.train.child import STARVED_NICENESS, starves, yield_to_all
+from labelloop.process import priority
+from labelloop.process.priority import STARVED_NICENESS, starves, yield_to_all
 
 LOOP = [sys.executable, "-c", "while True: pass"]
 
@@ -34,7 +34,7 @@ def test_a_training_process_has_the_lowest_priority_of_every_kind() -> None:
 def test_where_others_want_all_the_time_an_idle_process_starves_and_one_with_a_share_does_not(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(child, "STARVES_AFTER_S", 0.5)
+    monkeypatch.setattr(priority, "STARVES_AFTER_S", 0.5)
     with ExitStack() as stack:
         idle, fed, other = (stack.enter_context(subprocess.Popen(LOOP, start_new_session=True)) for _ in range(3))
         for process in (idle, fed, other):

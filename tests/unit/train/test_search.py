@@ -12,7 +12,8 @@ from backend.learners import make
 from backend.learners.images import Images
 from backend.learners.text import Text
 from backend.train.groups import related
-from backend.train.search import FOLDS, MIN_ANSWERS, search, weights_of
+from backend.train.search import FOLDS, MIN_ANSWERS, search
+from backend.train.weights import weights_of
 from labelloop.threads import one_thread
 from labelloop.versions.items import TrainingItem
 from tests.support.backend_factory import scans

@@ -11,8 +11,8 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
+from backend.report.estimates import progress_words as words
 from backend.report.parts import Report, as_json, named
-from backend.report.progress import words
 from labelloop.answers.item_scores import item_score
 from labelloop.answers.measures import metric_of
 from labelloop.errors import UsageError

@@ -1,0 +1,122 @@
+"""Encoding in child processes: the same vectors, at idle priority, and an end in every case."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from backend.encode import children as module
+from backend.encode import encoder
+from backend.encode.children import Children, Stopped
+from backend.encode.encoder import checked
+from labelloop.errors import Failed, SettingsError
+from tests.support.hops.encoders import model2vec_folder, onnx_folder
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def made(stop: threading.Event | None = None, most: int = 1) -> Iterator[Children]:
+    children = Children(stop or threading.Event(), most)
+    try:
+        yield children
+    finally:
+        children.end_unused(0)
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> str:
+    return str(onnx_folder(tmp_path / "words"))
+
+
+def mine() -> list[psutil.Process]:
+    found = psutil.Process().children()
+    return [one for one in found if "backend.encode.child" in one.cmdline()]
+
+
+def test_children_give_the_same_vectors_in_order(words: str) -> None:
+    texts = [f"{'the bill ' * (i % 7)}login" for i in range(300)] + ["", "\ud800", "\n"]
+    with made(most=2) as children:
+        np.testing.assert_array_equal(children.of(words)(texts), encoder(words).encode(texts))
+        assert 1 <= len(mine()) <= 2
+    assert not mine()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no other system has an idle policy")
+def test_texts_that_nobody_waits_for_are_encoded_in_time_that_is_left(words: str) -> None:
+    with made() as children:
+        children.of(words)(["bill"])
+        assert os.sched_getscheduler(mine()[0].pid) in (os.SCHED_IDLE, os.SCHED_OTHER)
+        children.of(words, idle=False)(["bill"])
+        assert [os.sched_getscheduler(one.pid) for one in mine()] == [os.SCHED_OTHER]
+
+
+def test_a_resting_child_ends_after_a_while_and_another_encoder_takes_its_place(words: str, tmp_path: Path) -> None:
+    other = str(model2vec_folder(tmp_path / "other"))
+    with made() as children:
+        children.of(words)(["bill"])
+        first = mine()
+        children.of(other)(["bill"])
+        assert len(mine()) == 1
+        assert mine() != first
+        children.end_unused(3600)
+        assert len(mine()) == 1
+        children.end_unused(0)
+        assert not mine()
+
+
+def test_a_child_that_starves_is_restarted_with_a_share(words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "starves", lambda pid: True)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.01)
+    with made() as children:
+        assert children.of(words)(["bill"]).shape == (1, 2)
+        assert [child.idle for child in children._resting] == [False]
+
+
+def test_a_killed_child_is_an_error_and_the_next_text_gets_another(words: str) -> None:
+    with made() as children:
+        children.of(words)(["bill"])
+        mine()[0].kill()
+        with pytest.raises(Failed, match="the encoding process ended with status -9"):
+            children.of(words)(["bill"])
+        assert children.of(words)(["bill"]).shape == (1, 2)
+
+
+def test_the_reason_of_an_error_comes_from_the_child(words: str, tmp_path: Path) -> None:
+    known = encoder(words)  # read before the file changes
+    with made() as children:
+        path = Path(words) / "model.onnx"
+        path.write_bytes(path.read_bytes()[:50])
+        with pytest.raises(SettingsError, match="is no ONNX model or is damaged"):
+            children.of(words)(["bill"])
+    with pytest.raises(SettingsError, match=r"is words:.* in another process .*, and here words:0"):
+        checked(known, words, "words:0")
+
+
+def test_a_worker_that_ends_waits_for_no_text() -> None:
+    stop = threading.Event()
+    threading.Timer(1.0, stop.set).start()
+    began = time.monotonic()
+    with made(stop) as children, pytest.raises(Stopped):
+        children.of("")([f"{i} " * 900 for i in range(module.PART)] * 50)
+    assert time.monotonic() - began < 20
+    assert not mine()
+
+
+def test_a_child_ends_with_its_worker(words: str) -> None:
+    with made() as children:
+        children.of(words)(["bill"])
+        child, process = mine()[0], children._resting[0]._process
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(20) == 0
+        assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
