@@ -275,8 +275,8 @@ def _cells(names: Sequence[str], results: Sequence[Result]) -> Sequence[str]:
 
 
 def _labels(results: Sequence[Result]) -> tuple[float, float]:
-    """Return how many labels the estimate needs for an interval of the same width, as a share of those that it needs
-    without the confidences, and of those of a sample of all outputs. Widths shrink with the root of the labels.
+    """Return the labels that an interval of this width needs, as shares: of those without the confidences, and of those
+    of a plain sample. Widths shrink with the root of the labels.
     """
     widths = np.zeros(3)
     for result in results:

@@ -23,8 +23,8 @@ from labelloop.answers.judge import Compared, Judged, Outputs, judged
 
 Flags = npt.NDArray[np.bool_]
 SEED, RUNS, QUICK = 13, 1_000, 50
-OUTPUTS = 4_000
-FLOOR = 0.8
+JUDGED = 4_000
+JUDGE_FLOOR = 0.8
 HARD = 0.3
 """Share of the outputs that the trigger sends, where there are hard ones."""
 ALIKE = 0.3
@@ -49,9 +49,9 @@ class Judge(NamedTuple):
 JUDGES = (
     Judge("always pass", 0.67, 1.0, 0.0),
     Judge("good", 0.67, 0.95, 0.9),
-    Judge("TNR at the floor", 0.5, 0.95, FLOOR),
-    Judge("TPR at the floor", 0.67, FLOOR, 0.95),
-    Judge("both at the floor", 0.5, FLOOR, FLOOR),
+    Judge("TNR at the floor", 0.5, 0.95, JUDGE_FLOOR),
+    Judge("TPR at the floor", 0.67, JUDGE_FLOOR, 0.95),
+    Judge("both at the floor", 0.5, JUDGE_FLOOR, JUDGE_FLOOR),
     Judge("few pass", 0.2, 0.85, 0.95),
     Judge("hard outputs", 0.67, 0.92, 0.85, hard=True),
     Judge("groups of 10", 0.6, 0.92, 0.85, group=10),
@@ -71,7 +71,7 @@ class Planted(NamedTuple):
 def main(quick: bool) -> None:
     """Print the tables of docs/engineers/judge.md."""
     runs = QUICK if quick else RUNS
-    click.echo(f"seed {SEED}, {runs} runs, floor {100 * FLOOR:.0f} %\n\n| " + " | ".join(HEAD) + " |")
+    click.echo(f"seed {SEED}, {runs} runs, floor {100 * JUDGE_FLOOR:.0f} %\n\n| " + " | ".join(HEAD) + " |")
     click.echo("|" + "---|" * len(HEAD))
     for judge in JUDGES:
         for n in SIZES:
@@ -86,12 +86,12 @@ def planted(judge: Judge, rng: np.random.Generator) -> Planted:
     """Return the outputs of a judge with these rates: in the mean over hard and other outputs, too."""
     from scipy.special import ndtr
 
-    group = np.arange(OUTPUTS) // judge.group
+    group = np.arange(JUDGED) // judge.group
     alike = ALIKE if judge.group > 1 else 0.0
     shared = rng.normal(size=group.max() + 1)[group]
-    drawn = ndtr(np.sqrt(alike) * shared + np.sqrt(1.0 - alike) * rng.normal(size=OUTPUTS))
-    people = rng.random(OUTPUTS) < judge.base
-    sent = rng.random(OUTPUTS) < (HARD if judge.hard else 0.0)
+    drawn = ndtr(np.sqrt(alike) * shared + np.sqrt(1.0 - alike) * rng.normal(size=JUDGED))
+    people = rng.random(JUDGED) < judge.base
+    sent = rng.random(JUDGED) < (HARD if judge.hard else 0.0)
     right = np.where(people, *(_chances(rate, sent, judge.hard) for rate in (judge.tpr, judge.tnr))) > drawn
     return Planted(people, np.where(right, people, ~people), sent, group)
 
@@ -123,12 +123,12 @@ def _cells(judge: Judge, n: int, runs: int) -> Iterator[str]:
     for _ in range(runs):
         made = planted(judge, rng)
         if judge.group > 1:
-            chosen = np.flatnonzero((rng.random(made.group.max() + 1) < n / OUTPUTS)[made.group])
+            chosen = np.flatnonzero((rng.random(made.group.max() + 1) < n / JUDGED)[made.group])
         else:
             chance = np.where(made.sent, 3.0, 1.0)
-            chosen = np.flatnonzero(rng.random(OUTPUTS) < chance * n / chance.sum())
+            chosen = np.flatnonzero(rng.random(JUDGED) < chance * n / chance.sum())
         found = compare(made, chosen, rng)
-        certified += found.certified(FLOOR)
+        certified += found.certified(JUDGE_FLOOR)
         for name, truth in _truths(judge, made).items():
             ends = getattr(found, name)
             if ends.low is not None:
@@ -162,8 +162,8 @@ def _looks(judge: Judge, runs: int) -> Sequence[str]:
     last = ever = 0
     for _ in range(runs):
         made = planted(judge, rng)
-        order = rng.permutation(OUTPUTS)
-        found = [compare(made, order[: LOOK_EVERY * (i + 1)], rng).certified(FLOOR) for i in range(MOST_LOOKS)]
+        order = rng.permutation(JUDGED)
+        found = [compare(made, order[: LOOK_EVERY * (i + 1)], rng).certified(JUDGE_FLOOR) for i in range(MOST_LOOKS)]
         last, ever = last + found[-1], ever + any(found)
     return [f"{100 * count / runs:.1f}" for count in (last, ever)]
 

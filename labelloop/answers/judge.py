@@ -93,7 +93,7 @@ class Judged:
     apparent: float | None
     """Share of all outputs that the judge calls positive."""
     corrected: Number
-    """That share, corrected by TPR and TNR."""
+    """The share of true positives among all outputs: `apparent`, corrected by TPR and TNR."""
 
     def certified(self, floor: float) -> bool:
         """Return whether TPR and TNR are both above the floor with 95 % confidence each."""
@@ -132,7 +132,7 @@ def judged(rows: Sequence[Compared], outputs: Mapping[bool, Outputs], rng: np.ra
 def more_needed(share: Share, floor: float) -> int | None:
     """Return how many more answers of this class give its bound the floor, in POWER of the cases.
 
-    It is 0 if the bound is there, and None if the share seems to be too near to the floor, or below: then a better
+    It is 0 if the bound is there. It is None if the share seems to be below the floor or too near to it: then a better
     judge is needed, not more answers. Before any answer the share is taken to be half-way between the floor and 1. That
     counts for ASSUMED answers afterwards.
     """

@@ -241,8 +241,8 @@ def _of_blind(document: loop_yaml.Document, spec: LoopSpec, config: LabelingConf
     """Check that a form can be answered without the pipeline's answer, and that a judge gives one label."""
     path, name = (("judge",), "judge") if spec.queue.blind is None else (("queue", "blind"), "queue.blind")
     if spec.asks_blind and config.verdict is not None:
-        what = f"{name}: {config.verdict.words} of labels.xml asks whether the pipeline's answer is correct"
-        yield document.error(path, f"{what}, which shows that answer: ask for the label alone")
+        what = f"{name}: the form asks whether the pipeline's answer is correct, which shows that answer"
+        yield document.error(path, f"{what}: let it ask for the label, by correction in `fields` or in labels.xml")
     if spec.judge is not None and (config.kind is not Kind.LABEL or not spec.labels):
         answer = "a free text" if config.kind is Kind.LABEL else config.kind.words
         yield document.error(("judge",), f"judge: a judge gives one label, and the answer is {answer}")

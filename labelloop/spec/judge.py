@@ -10,9 +10,9 @@ FLOOR = 0.8
 
 
 class JudgeSpec(Strict):
-    """What `labelloop report judge` certifies."""
+    """Rules for the certificate of `labelloop report judge`."""
 
     positive: str
     """The label that counts as positive, such as `pass`; all other labels together are negative."""
     floor: float = Field(default=FLOOR, gt=0, lt=1)
-    """What the lower bounds of TPR and TNR must reach for a certificate, 0 to 1."""
+    """Smallest lower bound of TPR and of TNR for a certificate, 0 to 1."""

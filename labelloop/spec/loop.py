@@ -77,9 +77,7 @@ class LoopSpec(Strict):
     overlap: int = Field(default=1, ge=1, le=10)
     """Number of annotators that answer each task."""
     consensus: Literal["majority", "dawid-skene", "crowdlab"] = MAJORITY
-    """How the answers of several people become one. By `majority` each person counts the same; `dawid-skene` weighs
-    each by the estimated quality, and `crowdlab` the learner's opinion besides.
-    """
+    """Rule by which several people's answers become one, see answers/consensus.py."""
     opinions: Opinions | None = None
     """When more people are asked about an item than `overlap`; None means never."""
     tolerance: float | None = Field(default=None, ge=0)
@@ -104,7 +102,7 @@ class LoopSpec(Strict):
     completion.
     """
     judge: JudgeSpec | None = None
-    """What `labelloop report judge` certifies, if the outputs are a judge's verdicts; None if they are not."""
+    """Rules for the certificate of a judge; None if the outputs are not a judge's verdicts."""
     answer: tuple[str, ...] = ()
     """Names of the controls of labels.xml that hold the answer; () leaves it to the form."""
     labels_xml: str = ""

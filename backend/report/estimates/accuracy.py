@@ -36,9 +36,9 @@ def accuracy_report(conn: Conn, loop: str) -> Report:
     Keys: all of `error_rate_report` about the pipeline, "loop", "champion", "by", "champion_sentences" and "blind", the
     `blind_report`.
 
-    "champion" is None while the pipeline's own outputs serve; else it has the version, "outputs", "known" (those with a
-    stored prediction), "answers", "value", "low" and "high". "by" has a list for each of PARTS, with "part",
-    "pipeline" and "champion" in each row. Raises UsageError if there is no such loop.
+    "champion" is None while the pipeline's own outputs serve. Else it has the version, "outputs", "known" (those with a
+    stored prediction), "answers", "value", "low" and "high". "by" has a list for each of PARTS. Each row has "part",
+    "pipeline" and "champion". Raises UsageError if there is no such loop.
     """
     spec = loops.get(conn, loop) if loop in loops.names(conn, archived=True) else None
     if spec is None:

@@ -19,8 +19,11 @@ Report = dict[str, Any]
 def blind_report(conn: Conn, spec: LoopSpec) -> Report:
     """Return the share of answers that are the model's label, with and without a prelabel, 0 to 1.
 
-    Keys: "share" (of the outputs that are blind now, by lane), "lanes" (numbers of answers), "found" ("blind", "shown",
-    "difference", "low", "high"; None while one side has no answer), and "sentences", which say all of it.
+    Keys: "share" (of the outputs that are blind now, by lane), "lanes" (numbers of answers), "found", and "sentences",
+    which say all of it.
+
+    "found" has "blind", "shown", "difference", "low" and "high". It is None while one side has no
+    answer.
     """
     arms = questions.arms(conn, spec.name)
     found = anchoring(arms)
@@ -48,8 +51,8 @@ def _sentences(report: Report) -> Iterable[str]:
     difference, ends = 100 * found["difference"], f"95 % CI {100 * found['low']:+.1f} to {100 * found['high']:+.1f}"
     yield (
         f"People give the model's answer in {100 * found['shown']:.1f} % of the tasks that show it, and in "
-        f"{100 * found['blind']:.1f} % of those that do not ({n['shown']:,} and {n['blind']:,} answers of the same "
-        f"lanes): {difference:+.1f} points ({ends})."
+        f"{100 * found['blind']:.1f} % of blind ones: {difference:+.1f} points ({ends}). These are {n['shown']:,} and "
+        f"{n['blind']:,} answers of the same lanes."
     )
     if found["low"] > 0:
         yield (

@@ -21,7 +21,7 @@ from labelloop.store.tables import loops
 
 Report = dict[str, Any]
 SEED = 0
-"""Of the posterior of kappa: the same answers give the same report."""
+"""Seed of the draws for the interval of kappa: the same answers give the same report."""
 Evidence = Mapping[tuple[str, bytes], Sequence[Answered]]
 """Answers by the judge's version and the form that people read."""
 
@@ -112,7 +112,7 @@ def _others(evidence: Evidence, said: Sequence[Verdicts], now: tuple[str, bytes]
 def _needed(found: Judged, floor: float) -> Report:
     """Return how many more answers of each class a certificate needs, and about how many outputs to answer for them.
 
-    None: no number of answers is likely to give it.
+    A number is None if no number of answers is likely to give the certificate.
     """
     base = found.base_rate
     rate = ((base.value or 0.0) * base.answers + 1.0) / (base.answers + 2.0)
@@ -181,15 +181,15 @@ def _about_figures(report: Report) -> Iterable[str]:
         found = report[name]
         if found["value"] is not None:
             yield (
-                f"Of {_count(found['answers'], 'output')} that people call {label!r}, the judge says so in about "
-                f"{_percent(found['value'])} ({words}, {_interval(found)})."
+                f"The judge agrees with about {_percent(found['value'])} of the {found['answers']:,} answers {label!r} "
+                f"({words}, {_interval(found)})."
             )
     base, kappa, agreement = report["base_rate"], report["kappa"], report["agreement"]
     most = max(base["value"], 1.0 - base["value"])
     always = positive if base["value"] >= 0.5 else negative
     yield (
         f"People call {_percent(base['value'])} {positive!r}. Always saying {always!r} would agree with them in "
-        f"{_percent(most)}; the judge agrees in {_percent(agreement['value'])} (kappa {kappa['value']:.2f}, 95 % CI "
+        f"{_percent(most)}. The judge agrees in {_percent(agreement['value'])} (kappa {kappa['value']:.2f}, 95 % CI "
         f"{kappa['low']:.2f} to {kappa['high']:.2f}; 0 is no better than chance)."
     )
     if kappa["low"] <= 1e-9:

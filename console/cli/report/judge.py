@@ -18,8 +18,10 @@ from labelloop.process.settings import Settings
 def judge(settings: Settings, loop: str | None, model_version: str | None, check: bool, as_json: bool) -> None:
     """Compare a judge's verdicts with people's blind answers, and certify the judge if both rates reach the floor.
 
-    The loop's outputs are the verdicts of a judge, such as a language model. loop.yaml says which label is positive:
-    `judge: {positive: pass}`. Only answers count that chance chose and that people gave without seeing the verdict.
+    The loop's outputs are the verdicts of a judge, such as a language model. The key `judge: {positive: pass}` of
+    loop.yaml says which label is positive.
+
+    Only answers count that chance chose, and that people gave without seeing the verdict.
     """
     from backend.report.estimates.judge import judge_report
     from backend.report.parts import as_json as in_json_types

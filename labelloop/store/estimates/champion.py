@@ -1,8 +1,8 @@
 """Statements about the champion's stored predictions: of held-out outputs, which never train a version.
 
 A run stores the predictions of the held-out outputs that were answered by its cut. Those of the others are in their
-task or in the pool, as they were when the output was last scored. Of other outputs the champion's predictions are
-incomplete, and answers to those may have trained it.
+task or in the pool, as they were when the output was last scored. The champion's predictions of other
+outputs are incomplete, and answers to those may have trained it.
 """
 
 from __future__ import annotations

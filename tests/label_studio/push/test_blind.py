@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import expect
 
 from backend.serve.champions import Serving
 from backend.serve.predict import Predictor
+from labelloop.labeling.form import BEST
 from labelloop.queue import blind
 from labelloop.queue.lanes import Lane
 from labelloop.queue.order import Ranked
+from labelloop.queue.why import UNSURE
 from labelloop.spec.folder import parse
 from labelloop.store.database import Database
 from sync.push.drafts import draw_blind
-from tests.label_studio.push.test_prelabels import promote, say
+from tests.support.hops.promoting import promote, say
+from tests.support.review.editor import SUBMIT, labeling, submitted
 from tests.support.servers import LabelStudio
 from tests.support.sync_loop import SyncLoop, sync_loop
 
@@ -93,3 +97,34 @@ def test_a_task_that_was_shown_with_a_prelabel_does_not_count_as_blind_later(loo
         with loop.database.transaction() as conn:
             assert draw_blind(conn, spec, [Ranked(row["id"], row["key"], Lane.RULE, 0.5)]) == {row["id"]}
     assert [row["shown_before"] for row in loop.sql("select shown_before from blind_tasks")] == [True]
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+@pytest.mark.parametrize("many", [False, True], ids=["three labels", "twelve labels"])
+def test_in_the_editor_a_blind_task_begins_with_an_empty_form_in_the_order_of_the_labels(
+    database: Database, label_studio: LabelStudio, share: float, many: bool
+) -> None:
+    labels = ["cat", "dog", "eel", *("abcdefghi" if many else "")]
+    text = YAML.replace("[cat, dog, eel]", f"[{', '.join(labels)}]").replace("blind: 0.5", f"blind: {share}")
+    text = text.replace("[approval, correction, comment, why]", "[correction, comment, why]")
+    with sync_loop(database, label_studio.url, label_studio.token, of=parse("pets", text)) as loop:
+        shares = {"eel": 0.6, "dog": 0.3, "cat": 0.1}
+        loop.submit(1, confidences=[0.6], probabilities=shares)
+        loop.push()
+        with labeling(loop, label_studio) as page:
+            large = ".labelloop-many .lsf-choice:not(.labelloop-rest *)" if many else ".lsf-choice"
+            expect(page.locator(large)).to_have_count((BEST if share else 3) if many else 3)
+            names = [choice.locator("input").get_attribute("name") for choice in page.locator(large).all()]
+            if not share:
+                expect(page.locator("input:checked").first).to_be_visible()
+                assert {one.get_attribute("name") for one in page.locator("input:checked").all()} == {"eel"}
+                assert names == (["eel", "dog", "cat"] if many else labels)
+                expect(page.get_by_text("The model hesitates")).to_be_visible()
+                return
+            expect(page.get_by_text(UNSURE)).to_be_visible()
+            assert names == labels[: len(names)], "the order of the form, and not of a model"
+            expect(page.locator("input:checked")).to_have_count(0)
+            with submitted(page) as result:
+                page.keyboard.press("2")
+                page.keyboard.press(SUBMIT)
+            assert [region["value"] for region in result] == [{"choices": ["dog"]}]

@@ -3,69 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from tests.postgres.estimates.test_error_rate import N, Stream, a_spec
 
 from backend.report.error_rate import error_rate_report
 from backend.report.estimates.accuracy import accuracy_report
 from console.cli import main
 from labelloop.errors import UsageError
-from labelloop.store.database import Conn, Database
-from labelloop.store.tables import versions
-from labelloop.versions.version import Stage
-
-CHAMPION = "c" * 64
-
-
-def with_sources(conn: Conn, stream: Stream) -> None:
-    conn.execute(
-        "update outputs set source = case when substr(key, 2)::int % 3 = 0 then 'shop' end where loop = 'texts'"
-    )
-    stream.answer(conn, rule=0.2, control=1.0, audit=1.0, holdout=1.0)
-
-
-def promote(conn: Conn, loop: str) -> None:
-    versions.insert(conn, loop, CHAMPION, learner="text", classes=["ham"], size_bytes=1, trained_on=1)
-    versions.set_stage(conn, CHAMPION, Stage.CHAMPION)
-    versions.record_promotion(conn, loop, epoch=1, version_id=CHAMPION, previous_id=None, by="a test", why="to see")
-
-
-def predict(conn: Conn, stream: Stream, right: float) -> dict[str, str]:
-    """Store the champion's predictions: answered held-out outputs in a run, and the others in the pool."""
-    rng, run, said = np.random.default_rng(4), uuid4(), dict[str, str]()
-    conn.execute(
-        "insert into retrain_runs (id, loop, why, status, version_id, scores, finished_at, started_at)"
-        " values (%s, %s, 'a test', 'promoted', %s, '{}', now(), now())",
-        [run, stream.spec.name, CHAMPION],
-    )
-    for id_, placed in stream.placed.items():
-        if placed.lane != "holdout":
-            continue
-        truth = stream.truth[id_]
-        sure = float(rng.random() < right)
-        label = truth if sure else ("spam" if truth == "ham" else "ham")
-        said[str(id_)] = label
-        confidence = 0.9 if sure else 0.6
-        [newest] = conn.execute("select (select max(seq) from answers where output_id = %s) as seq", [id_]).fetchall()
-        if newest["seq"] is None:
-            conn.execute(
-                "update pool set label = %s, confidence = %s, champion = %s, ranker = %s where output_id = %s",
-                [label, confidence, CHAMPION[:12], CHAMPION[:12], id_],
-            )
-        else:
-            conn.execute(
-                """
-                insert into run_items (run_id, output_id, part, holdout, answer_seq, label, challenger_label,
-                    challenger_confidence)
-                values (%s, %s, 'holdout', true, %s, %s, %s, %s)
-                """,
-                [run, id_, newest["seq"], truth, label, confidence],
-            )
-    return said
+from labelloop.store.database import Database
+from tests.support.review.stream import N, Stream, a_spec, predict, promote, with_sources
 
 
 def test_each_part_has_an_estimate_of_its_own_that_holds_its_rate(database: Database, tmp_path: Path) -> None:

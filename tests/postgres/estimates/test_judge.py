@@ -1,4 +1,4 @@
-"""`labelloop report judge` on the real Postgres: what is certified, what goes stale, and what is left out."""
+"""The command `report judge` on the real Postgres: certified, stale and not certified judges, and its evidence."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_new_version_of_the_judge_and_a_new_form_make_the_certificate_stale(
     assert "there are: 'judge-2', 'judge-1'" in unknown.stderr
 
 
-def test_what_is_no_evidence_is_counted_with_the_reason(database: Database, tmp_path: Path) -> None:
+def test_answers_that_are_no_evidence_are_counted_with_the_reason(database: Database, tmp_path: Path) -> None:
     with database.transaction() as conn:
         loop = Verdicts(conn, judge_spec())
         ids = loop.come(300, tpr=0.9, tnr=0.9)

@@ -6,12 +6,11 @@ from typing import Literal
 
 import pytest
 from playwright.sync_api import ViewportSize, expect
-from tests.postgres.review.test_accuracy import predict, promote, with_sources
-from tests.postgres.estimates.test_error_rate import Stream, a_spec
 
 from tests.support.hops.judged_outputs import Verdicts, judge_spec
 from tests.support.review.desk import LAPTOP, PHONE, Desk, check
 from tests.support.review.review_house import House
+from tests.support.review.stream import Stream, a_spec, predict, promote, with_sources
 
 
 def a_stream(desk: Desk | House) -> None:

@@ -1,4 +1,4 @@
-"""Which outputs are shown without a prelabel, and what a task of them holds."""
+"""Draw of the outputs that are shown without a prelabel, and their tasks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_the_generated_form_of_a_loop_with_blind_tasks_does_not_show_the_answer_
         assert "labelloop_label" not in spec.labels_xml
 
 
-def test_a_blind_task_has_no_prelabel_whoever_gave_the_label() -> None:
+def test_a_blind_task_has_no_prelabel_of_the_pipeline_and_none_of_a_champion() -> None:
     spec = loop(", queue: {blind: 0.5}")
     for champion in ("pipeline", "abcdef012345"):
         shown = Prelabelled("pass", champion, 1.0, "pass", None, {"pass": 0.99, "fail": 0.01}, blind=True)
@@ -55,7 +55,7 @@ def test_what_cannot_be_blind_is_refused_with_the_reason() -> None:
     verdict = """<View><Text name="text" value="$text"/><Choices name="verdict" toName="text" choice="single-radio">
     <Choice value="approve"/><Choice value="reject"/></Choices><Choices name="correction" toName="text"
     choice="single-radio"><Choice value="pass"/><Choice value="fail"/></Choices></View>"""
-    with pytest.raises(SpecError, match=r"queue\.blind: .*asks whether the pipeline's answer is correct"):
+    with pytest.raises(SpecError, match=r"queue\.blind: the form asks whether the pipeline's answer is correct"):
         loop(", queue: {blind: 0.1}", verdict)
     with pytest.raises(SpecError, match=r"judge\.positive: no label 'pas' \(did you mean 'pass'\?\)"):
         loop(", judge: {positive: pas}")
