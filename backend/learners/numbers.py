@@ -12,10 +12,10 @@ from sklearn.linear_model import Ridge
 from sklearn.pipeline import FeatureUnion
 from sklearn.tree import DecisionTreeRegressor
 
-from backend.learners.texts.multilabel import counted
 from backend.learners.predictions import Floats, Predictions
 from backend.learners.reading import different, parsed, read_field
 from backend.learners.text import bag
+from backend.learners.texts.multilabel import counted
 from labelloop.errors import Unreadable
 from labelloop.labeling.kinds.number import read_number, write_number
 from labelloop.selection.features import read_text

@@ -34,9 +34,9 @@ TIME_SHARE = 0.3
 def search(
     learner: Learner, fixed: Mapping[str, Any], rows: Sequence[TrainingItem], seed: int, limit_s: float, report: Report
 ) -> tuple[Learner, dict[str, Any] | None]:
-    """Return the learner with the best parameters of its class's `grid` (one or several), and the settings tried; None if none were.
+    """Return the learner with the best parameters of its class's `grid`, and the settings tried; None if none were.
 
-    `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces the learner's own only if its
+    A class can have several grids. `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces the learner's own only if its
     accuracy is higher by more than one standard error of the paired difference (Breiman et al. 1984, section 3.4.3).
     The same rows and seed choose the same setting, unless time runs out. The learner `auto` chooses its recipe instead.
     """
@@ -111,4 +111,3 @@ def _correct(
         labels = learner.predict([rows[i].data for i in held_out]).labels
         correct[held_out] = [label == rows[i].label for i, label in zip(held_out, labels, strict=True)]
     return correct
-

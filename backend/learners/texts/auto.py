@@ -26,7 +26,7 @@ from labelloop.errors import Failed
 from labelloop.selection.features import read_text
 
 WORD = re.compile(r"\w")
-Recipe = Literal["both", "sentences", "words", "bayes"]
+Recipe = Literal["", "both", "sentences", "words", "bayes"]
 CANDIDATES: Sequence[Mapping[str, Any]] = (
     {"recipe": "both", "C": 1.0, "words": 0.5},
     {"recipe": "both", "C": 0.3, "words": 0.5},
@@ -61,7 +61,7 @@ class Auto(Refit):
         field: str,
         encoder: str = "",
         encoder_id: str = "",
-        recipe: Recipe | Literal[""] = "",
+        recipe: Recipe = "",
         C: Annotated[float, Field(gt=0)] = 1.0,
         words: Annotated[float, Field(gt=0)] = 0.5,
         sharpness: Annotated[float, Field(gt=0)] = 1.0,

@@ -193,7 +193,7 @@ def test_items_that_cannot_be_read_are_named_all_at_once(case: Case) -> None:
 
 
 def test_an_unknown_learner_is_refused_with_those_there_are() -> None:
-    with pytest.raises(SpecError, match=r"no learner 'magic'; there are: none, auto, committee, .*such as sklearn.svm.SVC"):
+    with pytest.raises(SpecError, match=r"no learner 'magic'; there are: none, auto, .*such as sklearn.svm.SVC"):
         make("magic", {})
 
 
