@@ -36,9 +36,10 @@ def search(
 ) -> tuple[Learner, dict[str, Any] | None]:
     """Return the learner with the best parameters of its class's `grid`, and the settings tried; None if none were.
 
-    A class can have several grids. `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces the learner's own only if its
-    accuracy is higher by more than one standard error of the paired difference (Breiman et al. 1984, section 3.4.3).
-    The same rows and seed choose the same setting, unless time runs out. The learner `auto` chooses its recipe instead.
+    A class can have several grids. `fixed`: parameters that loop.yaml sets, which are not searched. A setting replaces
+    the learner's own only if its accuracy is higher by more than one standard error of the paired difference (Breiman
+    et al. 1984, section 3.4.3). The same rows and seed choose the same setting, unless time runs out. The learner
+    `auto` chooses its recipe instead.
     """
     if learner.name == AUTO:
         return choose(cast("Auto", learner), fixed, rows, seed, limit_s, report)
